@@ -1,1 +1,6 @@
-//! Placeholder.
+//! Checks the access tokens that a key0 gateway sells.
+#![forbid(unsafe_code)]
+
+mod claims;
+
+pub use claims::Claims;
