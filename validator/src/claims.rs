@@ -28,9 +28,15 @@ pub struct Claims {
     /// First second at which the token is no longer good, Unix time.
     pub exp: u64,
     /// The gateway's public URL.
-    #[cfg_attr(feature = "serde", serde(default, skip_serializing_if = "Option::is_none"))]
+    #[cfg_attr(
+        feature = "serde",
+        serde(default, skip_serializing_if = "Option::is_none")
+    )]
     pub iss: Option<String>,
     /// Address of the wallet that paid.
-    #[cfg_attr(feature = "serde", serde(default, skip_serializing_if = "Option::is_none"))]
+    #[cfg_attr(
+        feature = "serde",
+        serde(default, skip_serializing_if = "Option::is_none")
+    )]
     pub payer: Option<String>,
 }
