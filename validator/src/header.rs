@@ -50,6 +50,7 @@ pub(crate) fn read<'b>(
 }
 
 fn decode<'b>(encoded: &[u8], buffer: &'b mut Buffer) -> Result<&'b str, Flaw> {
+    // The decoder panics when its output does not fit, so this stands here too, not only where tokens are split.
     if encoded.len() > MAX_LEN {
         return Err(Flaw::TooBig);
     }

@@ -78,14 +78,18 @@ fn a_token_under_a_fallback_secret_passes_with_and_without_its_kid() {
 }
 
 #[test]
-fn a_known_kid_means_exactly_its_key() {
-    let header = format!(
-        r#"{{"alg":"HS256","typ":"JWT","kid":"{}"}}"#,
-        key_id(OLD_SECRET)
-    );
-    let value = bearer(header.as_bytes(), CLAIMS.as_bytes(), SECRET);
-    let refused = validator().validate_at(value.as_str(), NOW).unwrap_err();
-    assert_eq!(refused, ValidationError::WrongSignature);
+fn a_known_kid_means_exactly_its_key_however_the_header_is_spelt() {
+    let kid = key_id(OLD_SECRET);
+    for header in [
+        format!(r#"{{"alg":"HS256","typ":"JWT","kid":"{kid}"}}"#),
+        format!(r#"{{"kid":"{kid}","alg":"HS256"}}"#),
+    ] {
+        let value = bearer(header.as_bytes(), CLAIMS.as_bytes(), SECRET);
+        let refused = validator().validate_at(value.as_str(), NOW).unwrap_err();
+        assert_eq!(refused, ValidationError::WrongSignature);
+        let value = bearer(header.as_bytes(), CLAIMS.as_bytes(), OLD_SECRET);
+        assert!(validator().validate_at(value.as_str(), NOW).is_ok());
+    }
 }
 
 #[test]
