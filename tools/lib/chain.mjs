@@ -2,7 +2,7 @@
 // the USDC stand-in at the address of the real token. Accounts hold what `mint` and `fund` give them.
 
 import { createRequire } from 'node:module';
-import { createTestClient, encodeDeployData, http, parseEther, publicActions, walletActions } from 'viem';
+import { createTestClient, encodeDeployData, encodeFunctionData, http, parseEther, publicActions, walletActions } from 'viem';
 import { baseSepolia } from 'viem/chains';
 import { compileContracts } from './contracts.mjs';
 import { choosePort } from './ports.mjs';
@@ -36,18 +36,23 @@ export async function startChain({ port: asked = 0, blockTime, onLine } = {}) {
   await answering(anvil, client);
   const [banker] = await client.getAddresses();
 
+  // One send at a time: anvil counts nonces for its own accounts, and two at once would get the same.
+  let sending = Promise.resolve();
+  const inTurn = (send) => {
+    const sent = sending.then(send);
+    sending = sent.catch(() => {});
+    return sent;
+  };
   /** Sends from an account that anvil holds the key of, and waits for success. */
   const transact = async (request) => {
-    const hash = await client.sendTransaction({ account: banker, ...request });
+    const hash = await inTurn(() => client.sendTransaction({ account: banker, ...request }));
     const receipt = await client.waitForTransactionReceipt({ hash, timeout: 30_000 });
     if (receipt.status !== 'success') throw new Error(`transaction ${hash} reverted`);
     return receipt;
   };
   const usdc = { address: USDC_ADDRESS, abi: contracts.LocalUsdc.abi };
-  const writeUsdc = async (functionName, args) => {
-    const hash = await client.writeContract({ ...usdc, functionName, args, account: banker });
-    return client.waitForTransactionReceipt({ hash, timeout: 30_000 });
-  };
+  const writeUsdc = (functionName, args) =>
+    transact({ to: USDC_ADDRESS, data: encodeFunctionData({ abi: usdc.abi, functionName, args }) });
   const setBlockTime = async (seconds) => {
     await client.request({ method: 'evm_setAutomine', params: [seconds === 0] });
     await client.setIntervalMining({ interval: seconds });

@@ -18,12 +18,7 @@ function isModern(version) {
 }
 
 export async function installPackages() {
-  const wanted = hashOf(
-    readFileSync(join(root, 'package-lock.json')),
-    readFileSync(join(root, 'package.json')),
-    process.platform,
-    process.arch,
-  );
+  const wanted = hashOf(readFileSync(join(root, 'package-lock.json')), process.platform, process.arch);
   if (readStamp(stampFile) === wanted) return;
   await withLock('packages', async () => {
     if (readStamp(stampFile) === wanted) return;

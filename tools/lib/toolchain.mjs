@@ -75,6 +75,8 @@ export async function wasmToolchain() {
 export function capture(command, args, { env = process.env, cwd = root }, note) {
   return new Promise((resolve, reject) => {
     const child = spawn(command, args, { cwd, env, stdio: ['ignore', 'pipe', 'pipe'] });
+    const stopIt = () => child.kill();
+    process.on('exit', stopIt);
     const tail = [];
     let output = '';
     child.stdout.setEncoding('utf8').on('data', (chunk) => (output += chunk));
@@ -85,6 +87,7 @@ export function capture(command, args, { env = process.env, cwd = root }, note) 
     });
     child.on('error', (error) => reject(new Stop(`${command} cannot be started (${error.code}).`)));
     child.on('close', (code, signal) => {
+      process.off('exit', stopIt);
       if (code === 0) return resolve(output);
       say([...tail, output.trim().split('\n').slice(-20).join('\n')].join('\n'));
       reject(new Stop(`${[command, ...args.slice(0, 2)].join(' ')} failed (${signal ?? `exit code ${code}`}); its last lines are above.`));
