@@ -2,6 +2,7 @@
 // packages, then runs tools/<command>.mjs under a Node that is new enough, passing on signals and the exit code.
 
 import { spawn } from 'node:child_process';
+import { existsSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { nodeModules, root } from './lib/paths.mjs';
@@ -30,11 +31,12 @@ async function main() {
   if (Number(process.versions.node.split('.')[0]) < 18) {
     throw new Stop(`Node 18 or newer is needed to begin with, this is ${process.versions.node}.`);
   }
+  const script = join(root, file);
+  if (!existsSync(script)) throw new Stop(`"${command}" is not there yet (${file}).`);
   await installPackages();
   const node = modernNode();
   process.env.PATH = [dirname(node), join(nodeModules, '.bin'), process.env.PATH].join(':');
   process.env.WRANGLER_SEND_METRICS = 'false';
-  const script = join(root, file);
   if (node === process.execPath) {
     process.argv = [node, script, ...args];
     await import(pathToFileURL(script).href);

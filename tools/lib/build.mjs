@@ -8,6 +8,9 @@ import { buildFolder, root } from './paths.mjs';
 import { step } from './say.mjs';
 import { capture, wasmToolchain } from './toolchain.mjs';
 
+/** Bytes after gzip. */
+export const SIZE_BUDGET = 600_000;
+
 /** What the worker is made of. Other folders cannot change it. */
 const SOURCES = ['Cargo.toml', 'Cargo.lock', 'worker', 'validator'];
 const OUTPUTS = ['index.js', 'index_bg.wasm'];

@@ -20,7 +20,7 @@ function version(program, ...args) {
 }
 
 const rustMinor = () => Number(/^rustc 1\.(\d+)/.exec(version('rustc') ?? '')?.[1] ?? 0);
-const canInstallDebianPackages = () => process.getuid?.() === 0 && version('apt-get') !== undefined;
+export const canInstallDebianPackages = () => process.getuid?.() === 0 && version('apt-get') !== undefined;
 
 /** What cannot be installed from here has to be there. */
 export function checkPrerequisites() {
