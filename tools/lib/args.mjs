@@ -1,0 +1,44 @@
+// Promises: flags read one way everywhere. `--help` prints and ends, a wrong flag is one clear sentence.
+
+import { parseArgs } from 'node:util';
+import { Stop } from './say.mjs';
+
+/**
+ * @param {string} help
+ * @param {NonNullable<Parameters<typeof parseArgs>[0]>['options']} options
+ * @param {string[]} [argv]
+ */
+export function readFlags(help, options, argv = process.argv.slice(2)) {
+  try {
+    const { values } = parseArgs({ args: argv, options: { ...options, help: { type: 'boolean', short: 'h' } } });
+    if (values.help) {
+      process.stdout.write(`${help.trim()}\n`);
+      process.exit(0);
+    }
+    return values;
+  } catch (error) {
+    if (!String(error.code).startsWith('ERR_PARSE_ARGS')) throw error;
+    throw new Stop(`${error.message.split('. To specify')[0]}. --help tells the options.`);
+  }
+}
+
+/** @param {string | undefined} text @param {string} flag */
+export function portFlag(text, flag) {
+  if (text === undefined) return undefined;
+  const port = Number(text);
+  if (!/^\d+$/.test(text) || port > 65_535) throw new Stop(`${flag} wants a port number from 0 to 65535, not "${text}".`);
+  return port;
+}
+
+/** @param {string[] | undefined} pairs `NAME=VALUE` each */
+export function varFlags(pairs = []) {
+  /** @type {Record<string, string>} */
+  const vars = {};
+  for (const pair of pairs) {
+    const cut = pair.indexOf('=');
+    const name = pair.slice(0, Math.max(cut, 0));
+    if (!/^[A-Za-z_]\w*$/.test(name)) throw new Stop(`--var wants NAME=VALUE, not "${cut < 0 ? pair : `${name}=…`}".`);
+    vars[name] = pair.slice(cut + 1);
+  }
+  return vars;
+}

@@ -1,0 +1,54 @@
+// Promises: build/index.js and build/index_bg.wasm are what the sources of now give, built only when they changed.
+
+import { existsSync, readFileSync, readdirSync } from 'node:fs';
+import { join, relative } from 'node:path';
+import { gzipSync } from 'node:zlib';
+import { hashOf, readStamp, withLock, writeStamp } from './once.mjs';
+import { buildFolder, root } from './paths.mjs';
+import { step } from './say.mjs';
+import { capture, wasmToolchain } from './toolchain.mjs';
+
+/** Bytes after gzip. */
+export const SIZE_BUDGET = 600_000;
+
+/** What the worker is made of. Other folders cannot change it. */
+const SOURCES = ['Cargo.toml', 'Cargo.lock', 'worker', 'validator'];
+const OUTPUTS = ['index.js', 'index_bg.wasm'];
+const ARGS = ['worker/edge', '--release', '--panic-unwind', '--out-dir', '../../build'];
+const stampFile = join(buildFolder, '.built-from');
+
+/** @param {string} path @returns {string[]} files under it, sorted */
+function filesUnder(path) {
+  return readdirSync(path, { withFileTypes: true, recursive: true })
+    .filter((entry) => entry.isFile())
+    .map((entry) => join(entry.parentPath ?? entry.path, entry.name))
+    .sort();
+}
+
+function sourcesHash(toolchain) {
+  const files = SOURCES.flatMap((name) => (name.includes('.') ? [join(root, name)] : filesUnder(join(root, name))));
+  return hashOf(
+    ...files.flatMap((file) => [relative(root, file), readFileSync(file)]),
+    ...ARGS,
+    ...Object.values(toolchain).map((value) => value.split(':')[0]),
+  );
+}
+
+/** Builds when needed. @returns {Promise<boolean>} whether anything was built */
+export async function buildWorker() {
+  const toolchain = await wasmToolchain();
+  return withLock('build', async () => {
+    const wanted = sourcesHash(toolchain);
+    if (readStamp(stampFile) === wanted && OUTPUTS.every((name) => existsSync(join(buildFolder, name)))) return false;
+    await step('Building the worker', (note) =>
+      capture('worker-build', ARGS, { env: { ...process.env, ...toolchain } }, note),
+    );
+    writeStamp(stampFile, wanted);
+    return true;
+  });
+}
+
+/** Bytes of the upload after gzip. */
+export function compressedSize() {
+  return OUTPUTS.reduce((sum, name) => sum + gzipSync(readFileSync(join(buildFolder, name)), { level: 9 }).length, 0);
+}

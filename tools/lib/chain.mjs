@@ -1,0 +1,132 @@
+// Promises: a real EVM chain of our own on loopback that looks like Base Sepolia to the worker: its chain id, and
+// the USDC stand-in at the address of the real token. Accounts hold what `mint` and `fund` give them.
+
+import { createRequire } from 'node:module';
+import { createTestClient, encodeDeployData, encodeFunctionData, http, parseEther, publicActions, walletActions } from 'viem';
+import { baseSepolia } from 'viem/chains';
+import { compileContracts } from './contracts.mjs';
+import { choosePort } from './ports.mjs';
+import { startProcess } from './process.mjs';
+import { Stop } from './say.mjs';
+
+export const CHAIN_ID = 84532;
+export const NETWORK = 'eip155:84532';
+export const USDC_ADDRESS = '0x036CbD53842c5426634e7929541eC2318f3dCF7e';
+export const USDC_DOMAIN_SEPARATOR = '0x71f17a3b2ff373b803d70a5a07c046c1a2bc8e89c09ef722fcb047abe94c9818';
+const READY_WITHIN_MS = 20_000;
+
+/** @typedef {Awaited<ReturnType<typeof startChain>>} Chain */
+
+/**
+ * Starts anvil with the token in place. Every transaction gets its own block at once, until `setBlockTime`.
+ * @param {{port?: number, blockTime?: number, onLine?: (line: string) => void}} [options]
+ *        `port` 0 or absent: any free one · `blockTime`: seconds between blocks, absent: a block per transaction
+ */
+export async function startChain({ port: asked = 0, blockTime, onLine } = {}) {
+  const contracts = await compileContracts();
+  const port = await choosePort({ asked, what: 'chain', flag: '--rpc-port' });
+  const url = `http://127.0.0.1:${port}`;
+  const args = ['--host', '127.0.0.1', '--port', String(port), '--chain-id', String(CHAIN_ID), '--color', 'never'];
+  const anvil = await startProcess(anvilBinary(), args, { name: 'chain', onLine });
+
+  const transport = http(url, { retryCount: 0, timeout: 10_000 });
+  const client = createTestClient({ chain: baseSepolia, mode: 'anvil', transport, pollingInterval: 50, cacheTime: 0 })
+    .extend(publicActions)
+    .extend(walletActions);
+  await answering(anvil, client);
+  const [banker] = await client.getAddresses();
+
+  // One send at a time: anvil counts nonces for its own accounts, and two at once would get the same.
+  let sending = Promise.resolve();
+  const inTurn = (send) => {
+    const sent = sending.then(send);
+    sending = sent.catch(() => {});
+    return sent;
+  };
+  /** Sends from an account that anvil holds the key of, and waits for success. */
+  const transact = async (request) => {
+    const hash = await inTurn(() => client.sendTransaction({ account: banker, ...request }));
+    const receipt = await client.waitForTransactionReceipt({ hash, timeout: 30_000 });
+    if (receipt.status !== 'success') throw new Error(`transaction ${hash} reverted`);
+    return receipt;
+  };
+  const usdc = { address: USDC_ADDRESS, abi: contracts.LocalUsdc.abi };
+  const writeUsdc = (functionName, args) =>
+    transact({ to: USDC_ADDRESS, data: encodeFunctionData({ abi: usdc.abi, functionName, args }) });
+  const setBlockTime = async (seconds) => {
+    await client.request({ method: 'evm_setAutomine', params: [seconds === 0] });
+    await client.setIntervalMining({ interval: seconds });
+  };
+
+  const { data: code } = await client.call({ data: contracts.LocalUsdc.bytecode });
+  await client.setCode({ address: USDC_ADDRESS, bytecode: code });
+  const separator = await client.readContract({ ...usdc, functionName: 'DOMAIN_SEPARATOR' });
+  if (separator !== USDC_DOMAIN_SEPARATOR) throw new Stop(`The USDC stand-in has the wrong domain separator ${separator}.`);
+  if (blockTime) await setBlockTime(blockTime);
+
+  return {
+    ...anvil,
+    url,
+    port,
+    chainId: CHAIN_ID,
+    network: NETWORK,
+    usdc,
+    contracts,
+    /** viem client with public, wallet and test actions; also sends for anvil's own accounts. */
+    client,
+    transact,
+    /** @param {string} to @param {bigint} microUsdc */
+    mint: (to, microUsdc) => writeUsdc('mint', [to, microUsdc]),
+    /** @param {string} account @param {boolean} blocked */
+    blacklist: (account, blocked = true) => writeUsdc('setBlacklisted', [account, blocked]),
+    /** @param {string} address @param {string} eth decimal, replaces the balance */
+    fund: (address, eth) => client.setBalance({ address, value: parseEther(eth) }),
+    /** @param {string} address @returns {Promise<bigint>} micro-USDC */
+    usdcBalance: (address) => client.readContract({ ...usdc, functionName: 'balanceOf', args: [address] }),
+    /** Every USDC transfer on this chain, oldest first. @param {{from?: string, to?: string}} [args] */
+    transfers: (args) =>
+      client.getContractEvents({ ...usdc, eventName: 'Transfer', args, fromBlock: 0n, toBlock: 'latest', strict: true }),
+    /** @param {number} seconds 0: a block per transaction */
+    setBlockTime,
+    /** No blocks but those asked for with `mine`. */
+    holdBlocks: async () => {
+      await client.setIntervalMining({ interval: 0 });
+      await client.request({ method: 'evm_setAutomine', params: [false] });
+    },
+    mine: (blocks = 1) => client.mine({ blocks }),
+    /** @param {keyof typeof contracts} name @param {unknown[]} args @returns {Promise<`0x${string}`>} address */
+    deploy: async (name, args = []) => {
+      const { abi, bytecode } = contracts[name];
+      const receipt = await transact({ data: encodeDeployData({ abi, bytecode, args }) });
+      return receipt.contractAddress;
+    },
+  };
+}
+
+/** anvil's program inside the packages. */
+function anvilBinary() {
+  const arch = { x64: 'amd64', arm64: 'arm64' }[process.arch] ?? process.arch;
+  const name = `@foundry-rs/anvil-${process.platform}-${arch}`;
+  try {
+    return createRequire(import.meta.url).resolve(`${name}/bin/anvil`);
+  } catch {
+    throw new Stop(`The chain program anvil is not packaged for ${process.platform}-${process.arch} (${name} is not installed).`);
+  }
+}
+
+async function answering(anvil, client) {
+  const deadline = Date.now() + READY_WITHIN_MS;
+  for (;;) {
+    if (!anvil.alive()) throw new Stop(`The chain ended at start (${await anvil.ended}): ${anvil.logs.at(-1) ?? 'it said nothing'}`);
+    try {
+      await client.getChainId();
+      return;
+    } catch (error) {
+      if (Date.now() > deadline) {
+        await anvil.kill();
+        throw new Stop(`The chain did not answer within ${READY_WITHIN_MS / 1000} s: ${error.message.split('\n')[0]}`);
+      }
+    }
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+}

@@ -1,0 +1,37 @@
+// Promises: a port that was free a moment ago, on loopback only.
+
+import { createServer } from 'node:net';
+import { Stop } from './say.mjs';
+
+/** @param {number} port @param {string} host @returns {Promise<number>} the port, or 0 when it is taken */
+function tryPort(port, host) {
+  return new Promise((resolve, reject) => {
+    const server = createServer();
+    server.once('error', (error) => (error.code === 'EADDRINUSE' ? resolve(0) : reject(error)));
+    server.listen({ port, host, exclusive: true }, () => {
+      const { port: found } = server.address();
+      server.close(() => resolve(found));
+    });
+  });
+}
+
+/** Any free port. */
+export const freePort = (host = '127.0.0.1') => tryPort(0, host);
+
+/**
+ * The port a person asked for, or else the usual one, or else any free one.
+ * @param {{asked?: number, usual?: number, what: string, flag: string, host?: string}} wish  `asked` 0 means any
+ */
+export async function choosePort({ asked, usual, what, flag, host = '127.0.0.1' }) {
+  const wanted = asked ?? usual ?? 0;
+  if (wanted === 0) return freePort(host);
+  let found = 0;
+  try {
+    found = await tryPort(wanted, host);
+  } catch (error) {
+    throw new Stop(`Port ${wanted} for the ${what} cannot be used on ${host} (${error.code}): choose another with ${flag}.`);
+  }
+  if (found) return found;
+  if (asked === undefined) return freePort(host);
+  throw new Stop(`Port ${asked} for the ${what} is taken: choose another with ${flag}, or 0 for any free one.`);
+}

@@ -1,0 +1,95 @@
+// Promises: the raw runtime runs exactly what `wrangler deploy` would: entry file, compatibility date, object
+// classes and default variables are read from wrangler.toml, nothing is written down twice.
+// Values of settings never enter the configuration text; it only names environment variables.
+
+import { readFileSync } from 'node:fs';
+import { parse } from 'smol-toml';
+import { wranglerFile } from './paths.mjs';
+import { Stop } from './say.mjs';
+
+export const HTTP_SOCKET = 'http';
+export const STATE_DISK = 'state';
+const ENV_PREFIX = 'BINDING_';
+
+/**
+ * @typedef {{binding: string, className: string}} ObjectClass
+ * @typedef {{compatibilityDate: string, compatibilityFlags: string[], objects: ObjectClass[],
+ *            vars: Record<string, unknown>}} WorkerShape
+ */
+
+/** What wrangler.toml says, as far as the raw runtime needs it. @returns {WorkerShape} */
+export function readWorkerShape(file = wranglerFile) {
+  const toml = parse(readFileSync(file, 'utf8'));
+  const known = ['name', 'main', 'compatibility_date', 'compatibility_flags', 'build', 'durable_objects', 'migrations', 'vars'];
+  const harmless = ['$schema', 'observability', 'limits', 'placement', 'routes', 'route', 'workers_dev', 'preview_urls', 'keep_vars', 'send_metrics', 'no_bundle', 'rules', 'minify', 'dev', 'triggers', 'env', 'account_id', 'find_additional_modules', 'upload_source_maps', 'logpush', 'tail_consumers'];
+  const strange = Object.keys(toml).filter((key) => !known.includes(key) && !harmless.includes(key));
+  if (strange.length) throw new Stop(`wrangler.toml has ${strange.join(', ')}: teach tools/lib/runtime-config.mjs what it means.`);
+  const objects = (toml.durable_objects?.bindings ?? []).map((b) => ({ binding: b.name, className: b.class_name }));
+  const withSql = new Set((toml.migrations ?? []).flatMap((m) => m.new_sqlite_classes ?? []));
+  for (const { className } of objects) {
+    if (!withSql.has(className)) throw new Stop(`wrangler.toml: no migration creates ${className} in new_sqlite_classes.`);
+  }
+  return {
+    compatibilityDate: toml.compatibility_date,
+    compatibilityFlags: toml.compatibility_flags ?? [],
+    objects,
+    vars: toml.vars ?? {},
+  };
+}
+
+/**
+ * @param {WorkerShape} shape
+ * @param {Record<string, string>} settings  override the variables of wrangler.toml
+ * @returns {{config: string, env: Record<string, string>}} configuration text, and the environment it refers to
+ */
+export function runtimeConfig(shape, settings) {
+  /** @type {Record<string, string>} */
+  const env = {};
+  const bindings = [];
+  for (const [name, value] of Object.entries({ ...shape.vars, ...settings })) {
+    if (typeof value === 'string') {
+      env[ENV_PREFIX + name] = value;
+      bindings.push(`(name = ${text(name)}, fromEnvironment = ${text(ENV_PREFIX + name)})`);
+    } else {
+      bindings.push(`(name = ${text(name)}, json = ${text(JSON.stringify(value))})`);
+    }
+  }
+  for (const { binding, className } of shape.objects) {
+    bindings.push(`(name = ${text(binding)}, durableObjectNamespace = ${text(className)})`);
+  }
+  const classes = shape.objects.map(
+    ({ className }) => `(className = ${text(className)}, uniqueKey = ${text(`key0-${className}`)}, enableSql = true)`,
+  );
+  const list = (items) => `[\n    ${items.join(',\n    ')}\n  ]`;
+  const config = `# Written by tools/lib/runtime-config.mjs from wrangler.toml at every start.
+using Workerd = import "/workerd/workerd.capnp";
+
+const config :Workerd.Config = (
+  services = [
+    (name = "main", worker = .worker),
+    (name = "internet", network = (allow = ["public", "private"], tlsOptions = (trustBrowserCas = true))),
+    (name = "${STATE_DISK}", disk = (writable = true))
+  ],
+  sockets = [(name = "${HTTP_SOCKET}", http = (), service = "main")]
+);
+
+const worker :Workerd.Worker = (
+  modules = [
+    (name = "index.js", esModule = embed "/index.js"),
+    (name = "index_bg.wasm", wasm = embed "/index_bg.wasm")
+  ],
+  compatibilityDate = ${text(shape.compatibilityDate)},
+  compatibilityFlags = [${shape.compatibilityFlags.map(text).join(', ')}],
+  bindings = ${list(bindings)},
+  durableObjectNamespaces = ${list(classes)},
+  durableObjectStorage = (localDisk = "${STATE_DISK}"),
+  globalOutbound = "internet"
+);
+`;
+  return { config, env };
+}
+
+/** A Cap'n Proto string. @param {string} value */
+function text(value) {
+  return `"${value.replace(/[\\"]/g, '\\$&').replace(/\n/g, '\\n')}"`;
+}

@@ -1,0 +1,81 @@
+// Promises: the built worker in the real runtime, alone: storage in the folder given, kept across restarts and
+// SIGKILL; settings as given on top of wrangler.toml; secrets only in the runtime's environment, never on disk.
+
+import { chmodSync, existsSync, mkdirSync, writeFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { join } from 'node:path';
+import { buildFolder } from './paths.mjs';
+import { choosePort } from './ports.mjs';
+import { startProcess } from './process.mjs';
+import { HTTP_SOCKET, STATE_DISK, readWorkerShape, runtimeConfig } from './runtime-config.mjs';
+import { Stop } from './say.mjs';
+
+const READY_WITHIN_MS = 20_000;
+
+/**
+ * @typedef {import('./process.mjs').Running & {url: string, port: number, state: string}} WorkerProcess
+ */
+
+/**
+ * Starts the runtime and waits until it answers.
+ * @param {{port?: number, host?: string, state: string, env?: Record<string, string>,
+ *          onLine?: (line: string) => void, build?: string}} options
+ *        `port` 0 or absent: any free one · `env`: settings and secrets by their names in design §8
+ * @returns {Promise<WorkerProcess>}
+ */
+export async function startWorker({ port: asked = 0, host = '127.0.0.1', state, env = {}, onLine, build = buildFolder }) {
+  if (!existsSync(join(build, 'index_bg.wasm'))) throw new Stop('The worker is not built: run "npm run build" first.');
+  const port = await choosePort({ asked, what: 'worker', flag: '--port', host });
+  const printedHost = host.includes(':') ? `[${host}]` : host;
+  const url = `http://${host === '0.0.0.0' || host === '::' ? '127.0.0.1' : printedHost}:${port}`;
+
+  const disk = join(state, 'objects');
+  mkdirSync(disk, { recursive: true });
+  chmodSync(state, 0o700);
+  const configFile = join(state, 'workerd.capnp');
+  const { config, env: bound } = runtimeConfig(readWorkerShape(), { KEY0_PUBLIC_URL: url, ...env });
+  writeFileSync(configFile, config);
+
+  const args = ['serve', configFile, '--experimental', '--import-path', build, '--directory-path', `${STATE_DISK}=${disk}`];
+  args.push('--socket-addr', `${HTTP_SOCKET}=${printedHost}:${port}`, '--control-fd', '3');
+  const runtime = await startProcess(workerdBinary(), args, {
+    name: 'worker',
+    env: { ...certificates(), ...bound },
+    controlFd: true,
+    onLine,
+  });
+  await readiness(runtime, url);
+  return { ...runtime, url, port, state };
+}
+
+/** The runtime's program inside the packages. */
+export function workerdBinary() {
+  return createRequire(import.meta.url)('workerd').default;
+}
+
+function certificates() {
+  const names = ['SSL_CERT_FILE', 'SSL_CERT_DIR', 'TZ', 'TMPDIR'];
+  return Object.fromEntries(names.filter((name) => process.env[name]).map((name) => [name, process.env[name]]));
+}
+
+/** Resolves when the runtime has its socket and the worker answers anything at all. */
+async function readiness(runtime, url) {
+  const listening = new Promise((resolve) => runtime.child.stdio[3].on('data', resolve));
+  const died = runtime.ended.then((how) => {
+    const why = runtime.logs.find((line) => /error|denied|in use/i.test(line)) ?? runtime.logs.at(-1) ?? 'it said nothing';
+    throw new Stop(`The worker runtime ended at start (${how}): ${why}`);
+  });
+  const deadline = AbortSignal.timeout(READY_WITHIN_MS);
+  const late = new Promise((_, reject) =>
+    deadline.addEventListener('abort', () => reject(new Stop(`The worker did not answer within ${READY_WITHIN_MS / 1000} s.`))),
+  );
+  const answering = listening.then(() => fetch(`${url}/health`, { signal: deadline })).then((answer) => answer.arrayBuffer());
+  try {
+    await Promise.race([answering, died, late]);
+  } catch (error) {
+    await runtime.kill();
+    throw error;
+  }
+  died.catch(() => {});
+  late.catch(() => {});
+}

@@ -1,0 +1,70 @@
+// Promises: a whole seller on one machine: chain, funded wallets, worker and backend, wired to each other. Either
+// everything runs or nothing is left. `npm start`, the black-box tests and the bench all stand on this.
+
+import { randomBytes } from 'node:crypto';
+import { generatePrivateKey, privateKeyToAccount } from 'viem/accounts';
+import { startBackend } from './backend.mjs';
+import { startChain } from './chain.mjs';
+import { startWorker } from './worker.mjs';
+
+const BUYER_USDC = 1_000_000_000n; // $1,000
+
+/** @typedef {{address: `0x${string}`, privateKey: `0x${string}`}} TestAccount */
+/** @typedef {Awaited<ReturnType<typeof startWorld>>} World */
+
+/** @returns {TestAccount} */
+export function testAccount() {
+  const privateKey = generatePrivateKey();
+  return { address: privateKeyToAccount(privateKey).address, privateKey };
+}
+
+/**
+ * @param {object} options
+ * @param {string} options.state                    folder for the worker's storage
+ * @param {Record<string, string>} [options.vars]   settings and secrets that win over the usual ones below
+ * @param {{worker?: number, chain?: number, backend?: number}} [options.ports]  0 or absent: any free one
+ * @param {number} [options.buyers]                 how many funded wallets
+ * @param {number} [options.blockTime]              seconds; absent: a block per transaction
+ * @param {boolean} [options.backend]               false: no backend
+ * @param {(part: 'chain' | 'worker' | 'backend', line: string) => void} [options.onLine]
+ * @param {(chainUrl: string) => Promise<string>} [options.rpcUrl]  puts something between worker and chain
+ */
+export async function startWorld({ state, vars = {}, ports = {}, buyers: count = 5, blockTime, backend: wantBackend = true, onLine, rpcUrl }) {
+  const tokenSecret = vars.KEY0_ACCESS_TOKEN_SECRET ?? randomBytes(32).toString('hex');
+  const listen = (part) => onLine && ((line) => onLine(part, line));
+  const parts = [];
+  const stop = async () => {
+    for (const part of parts.toReversed()) await part.stop();
+  };
+  try {
+    const chain = await startChain({ port: ports.chain, onLine: listen('chain') });
+    parts.push(chain);
+    const seller = testAccount();
+    const gasWallet = testAccount();
+    const buyers = Array.from({ length: count }, testAccount);
+    await Promise.all([
+      chain.fund(gasWallet.address, '10'),
+      ...buyers.flatMap(({ address }) => [chain.fund(address, '1'), chain.mint(address, BUYER_USDC)]),
+    ]);
+    if (blockTime) await chain.setBlockTime(blockTime);
+
+    const backend = wantBackend ? await startBackend({ port: ports.backend, secret: tokenSecret, onLine: listen('backend') }) : undefined;
+    if (backend) parts.push(backend);
+    const settings = {
+      KEY0_NETWORK: 'testnet',
+      KEY0_ACCESS_TOKEN_SECRET: tokenSecret,
+      KEY0_WALLET_ADDRESS: seller.address,
+      KEY0_RPC_URL: rpcUrl ? await rpcUrl(chain.url) : chain.url,
+      USE_GAS_WALLET: 'true',
+      GAS_WALLET_PRIVATE_KEY: gasWallet.privateKey,
+      ...(backend && { BACKEND_API_URL: backend.url, KEY0_RESOURCE_ENDPOINT: `${backend.url}/api/{resourceId}` }),
+      ...vars,
+    };
+    const worker = await startWorker({ port: ports.worker, state, env: settings, onLine: listen('worker') });
+    parts.push(worker);
+    return { chain, worker, backend, seller, gasWallet, buyers, tokenSecret, settings, parts, stop };
+  } catch (error) {
+    await stop();
+    throw error;
+  }
+}

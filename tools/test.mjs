@@ -1,0 +1,123 @@
+// Promises: `npm test` runs every check there is, in the order in which they are cheapest to fail, and stops at the
+// first failure with a non-zero exit code.
+
+import { spawn } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
+import { readdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { readFlags } from './lib/args.mjs';
+import { buildBackend } from './lib/backend.mjs';
+import { SIZE_BUDGET, buildWorker, compressedSize } from './lib/build.mjs';
+import { ensureLinters } from './lib/linters.mjs';
+import { root } from './lib/paths.mjs';
+import { Stop, bold, duration, fail, green, red, say } from './lib/say.mjs';
+import { onShutdown } from './lib/shutdown.mjs';
+import { checkPrerequisites } from './lib/toolchain.mjs';
+import { testAccount } from './lib/world.mjs';
+import { devAnswers, dryRun, sameShape } from './lib/wrangler-smoke.mjs';
+
+const HELP = `
+npm test -- [options]
+
+  --only <part>    lint | native | build | e2e | wrangler; may be repeated
+  --file <file>    for e2e: only this test file; may be repeated
+  --name <text>    for e2e: only tests whose name matches this regular expression
+`;
+
+/** Runs a program with its output shown as it is. @param {string} command @param {string[]} args @returns {Promise<void>} */
+function show(command, args, env = process.env) {
+  say(`$ ${[command, ...args].join(' ')}`);
+  return new Promise((resolve, reject) => {
+    const child = spawn(command, args, { cwd: root, env, stdio: ['ignore', 'inherit', 'inherit'] });
+    const stopIt = () => child.kill();
+    process.on('exit', stopIt);
+    child.on('error', (error) => reject(new Stop(`${command} cannot be started (${error.code}).`)));
+    child.on('exit', (code, signal) => {
+      process.off('exit', stopIt);
+      if (code === 0) resolve();
+      else reject(new Stop(`${command} ${args[0]} failed (${signal ?? `exit code ${code}`}).`));
+    });
+  });
+}
+
+async function lint() {
+  await ensureLinters();
+  await show('cargo', ['fmt', '--all', '--check']);
+  await show('cargo', ['clippy', '--workspace', '--all-targets', '--locked', '--', '-D', 'warnings']);
+}
+
+const native = () => show('cargo', ['test', '--workspace', '--locked']);
+
+async function build() {
+  await buildWorker();
+  const size = compressedSize();
+  say(`  ${(size / 1000).toFixed(1)} kB after gzip, budget ${SIZE_BUDGET / 1000} kB`);
+  if (size > SIZE_BUDGET) throw new Stop('The worker is larger than its budget.');
+}
+
+async function e2e({ file, name }) {
+  await buildWorker();
+  await buildBackend();
+  const all = readdirSync(join(root, 'tests')).filter((entry) => entry.endsWith('.test.mjs'));
+  const files = file ?? all.sort().map((entry) => join('tests', entry));
+  if (!files.length) return say('  no black-box tests yet');
+  const options = ['--test', '--test-concurrency=2', '--test-timeout=180000', '--test-reporter=spec'];
+  if (name) options.push(`--test-name-pattern=${name}`);
+  return show(process.execPath, [...options, ...files]);
+}
+
+async function wrangler() {
+  await buildWorker();
+  await sameShape();
+  say('  the launcher reads wrangler.toml as wrangler does');
+  say(`  deploy --dry-run: ${dryRun()}`);
+  const health = await devAnswers({
+    KEY0_ACCESS_TOKEN_SECRET: randomBytes(32).toString('hex'),
+    KEY0_WALLET_ADDRESS: testAccount().address,
+    KEY0_RPC_URL: 'http://127.0.0.1:9',
+    USE_GAS_WALLET: 'true',
+    GAS_WALLET_PRIVATE_KEY: testAccount().privateKey,
+  });
+  say(`  wrangler dev: /health says ${JSON.stringify(health)}`);
+}
+
+const PARTS = {
+  lint: ['Format and lints', lint],
+  native: ['Native tests', native],
+  build: ['Worker and its size', build],
+  e2e: ['Black-box tests on the real runtime', e2e],
+  wrangler: ['wrangler dev and deploy --dry-run', wrangler],
+};
+
+async function main() {
+  const flags = readFlags(HELP, {
+    only: { type: 'string', multiple: true },
+    file: { type: 'string', multiple: true },
+    name: { type: 'string' },
+  });
+  const wanted = flags.only ?? Object.keys(PARTS);
+  const unknown = wanted.find((name) => !(name in PARTS));
+  if (unknown) throw new Stop(`--only ${unknown}: choose from ${Object.keys(PARTS).join(', ')}.`);
+  onShutdown(async () => {});
+  checkPrerequisites();
+
+  const started = Date.now();
+  let passed = 0;
+  for (const name of wanted) {
+    const [title, run] = PARTS[name];
+    say(bold(`\n== ${title} (${passed + 1} of ${wanted.length}, ${duration(Date.now() - started)} so far)`));
+    try {
+      await run(flags);
+      passed += 1;
+    } catch (error) {
+      say(red(`\n== ${title}: failed after ${duration(Date.now() - started)}`));
+      process.stdout.write(`parts: ${passed} passed, 1 failed\n`);
+      throw error;
+    }
+  }
+  say(green(`\n== All good in ${duration(Date.now() - started)}`));
+  process.stdout.write(`parts: ${passed} passed, 0 failed\n`);
+  process.exit(0);
+}
+
+main().catch(fail);

@@ -1,0 +1,58 @@
+// Promises: `npm run worker` runs the built worker alone in the foreground, prints one JSON line with its address
+// and the runtime's pid when it answers, and takes it down with itself.
+
+import { resolve } from 'node:path';
+import { portFlag, readFlags, varFlags } from './lib/args.mjs';
+import { buildWorker } from './lib/build.mjs';
+import { readDotenv } from './lib/dotenv.mjs';
+import { Stop, fail } from './lib/say.mjs';
+import { onShutdown } from './lib/shutdown.mjs';
+import { startWorker } from './lib/worker.mjs';
+
+const HELP = `
+npm run worker -- --state <folder> [options]
+
+Runs the worker in the real runtime, for a chain and a backend that run elsewhere. Prints one JSON line
+{"url":…,"pid":…} on stdout when it answers; pid is the runtime process. Logs go to stderr. Ends on SIGTERM.
+
+  --state <folder>    where its storage lives, kept across restarts (required)
+  --env <file>        settings and secrets, one NAME=VALUE a line (dotenv; values of several lines in quotes)
+  --var NAME=VALUE    one setting, wins over the file; may be repeated (a secret is safer in the file)
+  --port <number>     default 3901; 0 takes any free one
+  --host <address>    default 127.0.0.1
+  --no-build          run what is in build/ as it is
+
+Settings not given keep the value of [vars] in wrangler.toml; KEY0_PUBLIC_URL defaults to the printed url.
+`;
+
+async function main() {
+  const flags = readFlags(HELP, {
+    state: { type: 'string' },
+    env: { type: 'string' },
+    var: { type: 'string', multiple: true },
+    port: { type: 'string' },
+    host: { type: 'string' },
+    'no-build': { type: 'boolean' },
+  });
+  if (!flags.state) throw new Stop('--state <folder> is needed: where should the storage live?');
+  const env = { ...(flags.env ? readDotenv(flags.env) : {}), ...varFlags(flags.var) };
+
+  /** @type {import('./lib/worker.mjs').WorkerProcess | undefined} */
+  let worker;
+  const end = onShutdown(async () => worker?.stop());
+  if (!flags['no-build']) await buildWorker();
+  worker = await startWorker({
+    port: portFlag(flags.port, '--port') ?? 3901,
+    host: flags.host,
+    state: resolve(flags.state),
+    env,
+    onLine: (line) => process.stderr.write(`${line}\n`),
+  });
+  void worker.ended.then((how) => {
+    process.stderr.write(`The worker runtime ended (${how}).\n`);
+    return end('runtime ended', 1);
+  });
+  process.stdout.write(`${JSON.stringify({ url: worker.url, pid: worker.pid })}\n`);
+}
+
+main().catch(fail);
