@@ -1,2 +1,129 @@
-//! Placeholder.
-fn main() {}
+//! A seller's API, protected by key0-validator: what a backend developer adds is the config and one layer.
+
+use std::env;
+use std::io::{self, Write};
+use std::process::ExitCode;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use axum::extract::Path;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use axum::{Extension, Json, Router};
+use key0_validator::tower::TokenLayer;
+use key0_validator::{AccessToken, Config, Validator};
+use serde_json::json;
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+
+const HELP: &str = "\
+A small API that only buyers of access may call. It reads its settings from the environment:
+
+  KEY0_ACCESS_TOKEN_SECRET       the gateway's secret, 32 bytes or more (required)
+  KEY0_ACCESS_TOKEN_SECRETS_OLD  older secrets that are still good, separated by commas
+  HOST                           address to listen on (127.0.0.1)
+  PORT                           port to listen on, 0 for any free one (8080)
+
+Routes: GET /health for everybody, GET /api/{resource} for whoever bought that resource.
+";
+
+fn main() -> ExitCode {
+    let outcome = match env::args().nth(1).as_deref() {
+        None => run(),
+        Some("-h" | "--help") => write!(io::stdout(), "{HELP}").map_err(|e| e.to_string()),
+        Some(other) => Err(format!("unknown argument {other}; see --help")),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(message) => {
+            eprintln!("backend: {message}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run() -> Result<(), String> {
+    let app = app(token_config()?);
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .and_then(|runtime| runtime.block_on(serve(app)))
+        .map_err(|error| error.to_string())
+}
+
+/// All there is to configure. A weak or mistaken secret stops the service here, not at the first buyer.
+fn token_config() -> Result<Config, String> {
+    let current = env::var("KEY0_ACCESS_TOKEN_SECRET")
+        .map_err(|_| "KEY0_ACCESS_TOKEN_SECRET is not set; give it the gateway's secret")?;
+    let old = env::var("KEY0_ACCESS_TOKEN_SECRETS_OLD").unwrap_or_default();
+    let old = old
+        .split(',')
+        .map(str::trim)
+        .filter(|secret| !secret.is_empty());
+    let config = Config::hs256(current).map_err(|e| format!("KEY0_ACCESS_TOKEN_SECRET: {e}"))?;
+    old.into_iter()
+        .try_fold(config, Config::fallback_secret)
+        .map_err(|e| format!("KEY0_ACCESS_TOKEN_SECRETS_OLD: {e}"))
+}
+
+/// What is above the layer needs a token, what is below it does not.
+fn app(config: Config) -> Router {
+    Router::new()
+        .route("/api/{resource}", get(resource))
+        .layer(TokenLayer::new(Validator::new(config)))
+        .route("/health", get(async || Json(json!({ "status": "ok" }))))
+}
+
+/// Runs only with a good token. Whether that token opens this door is for the handler to say.
+async fn resource(
+    Path(resource): Path<String>,
+    Extension(token): Extension<AccessToken>,
+) -> Response {
+    if token.resource_id() != resource {
+        let message = format!("This token opens {}, not {resource}", token.resource_id());
+        let body = json!({ "type": "Error", "code": "INVALID_REQUEST", "message": message });
+        let challenge = [("www-authenticate", "Bearer error=\"insufficient_scope\"")];
+        return (StatusCode::FORBIDDEN, challenge, Json(body)).into_response();
+    }
+    let now = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(0, |now| now.as_secs());
+    let minutes = token.exp().saturating_sub(now) / 60;
+    let buyer = token.payer().unwrap_or("whoever you are");
+    Json(json!({
+        "message": format!(
+            "Welcome, {buyer}: your {} plan opens {resource} for {minutes} more minutes.",
+            token.plan_id(),
+        ),
+        "token": token,
+        "data": { "place": "Base", "forecast": "clear, with a light breeze of USDC", "celsius": 21 },
+    }))
+    .into_response()
+}
+
+async fn serve(app: Router) -> io::Result<()> {
+    let host = env::var("HOST").unwrap_or_else(|_| "127.0.0.1".to_owned());
+    let port = env::var("PORT").unwrap_or_else(|_| "8080".to_owned());
+    let address = format!("{host}:{port}");
+    let listener = TcpListener::bind(&address).await.map_err(|error| {
+        io::Error::new(error.kind(), format!("cannot listen on {address}: {error}"))
+    })?;
+    let (mut terminate, mut interrupt) = (
+        signal(SignalKind::terminate())?,
+        signal(SignalKind::interrupt())?,
+    );
+    let stop = async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+    };
+    writeln!(
+        io::stdout(),
+        "backend listening on http://{}",
+        listener.local_addr()?
+    )?;
+    axum::serve(listener, app)
+        .with_graceful_shutdown(stop)
+        .await
+}

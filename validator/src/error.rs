@@ -1,0 +1,330 @@
+//! What can go wrong, once: a text that is safe to show, a stable code, a status, the HTTP answer's parts.
+
+use core::fmt;
+
+/// Why a token was refused, or why it could not be judged.
+///
+/// The variant is for logs and tests; [`code`](Self::code) and [`status`](Self::status) are the contract with
+/// clients. No variant holds any part of the token except the moment at which a proven token ran out.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub enum ValidationError {
+    /// There was no Authorization header.
+    MissingHeader,
+    /// There was more than one Authorization header.
+    RepeatedHeader,
+    /// The Authorization header uses another scheme than `Bearer`.
+    WrongScheme,
+    /// What follows the scheme is not exactly one token.
+    NotOneToken,
+    /// The Authorization header is longer than [`MAX_HEADER_LEN`](crate::MAX_HEADER_LEN).
+    TooLong,
+    /// The token does not have the three parts of a signed JWT.
+    NotAJwt,
+    /// The signature cannot be one of the configured algorithm: it has another length.
+    WrongSignatureLength,
+    /// The signature is not canonical base64url.
+    MalformedSignature,
+    /// The token's header cannot be read.
+    MalformedHeader(Flaw),
+    /// The token's header names another algorithm than the configured one.
+    WrongAlgorithm,
+    /// The token's header says that it is something other than a JWT access token.
+    WrongType,
+    /// The token's header asks for processing that is never done for an access token: `crit`, `b64`, `enc`, `zip`.
+    ForbiddenHeader(&'static str),
+    /// No configured key made this signature.
+    WrongSignature,
+    /// The signed claims cannot be read.
+    MalformedClaims(Flaw),
+    /// A required claim is missing.
+    MissingClaim(&'static str),
+    /// A claim has the wrong type, or a required one is empty.
+    InvalidClaim(&'static str),
+    /// The token is for calls between services (`planId` is `system`), not a buyer's.
+    ServiceToken,
+    /// The token was issued by another gateway than the expected one.
+    WrongIssuer,
+    /// The token is for another resource than the expected one.
+    WrongResource,
+    /// The token is for another plan than the expected one.
+    WrongPlan,
+    /// The token has run out.
+    Expired {
+        /// First second at which it was no longer good, Unix time.
+        exp: u64,
+    },
+    /// The token's `nbf` lies ahead.
+    NotYetValid,
+    /// The system clock cannot be read, so no date can be judged.
+    NoClock,
+}
+
+impl ValidationError {
+    /// The stable code for clients: `INVALID_REQUEST`, `CHALLENGE_EXPIRED` or `INTERNAL_ERROR`.
+    #[must_use]
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Expired { .. } => "CHALLENGE_EXPIRED",
+            Self::NoClock => "INTERNAL_ERROR",
+            _ => "INVALID_REQUEST",
+        }
+    }
+
+    /// The HTTP status to answer with: 401, or 500 when the fault is on this side.
+    #[must_use]
+    pub fn status(&self) -> u16 {
+        match self {
+            Self::NoClock => 500,
+            _ => 401,
+        }
+    }
+
+    /// The JSON body to answer with: `{"type":"Error","code":…,"message":…}`.
+    #[must_use]
+    pub fn body(&self) -> String {
+        // Nothing to escape: every text is ASCII without quotes and backslashes, and a test holds it to that.
+        format!(
+            r#"{{"type":"Error","code":"{}","message":"{self}"}}"#,
+            self.code()
+        )
+    }
+
+    /// The value for the `WWW-Authenticate` header (RFC 6750 §3), where the status asks for one.
+    ///
+    /// A caller that sent no bearer token gets the bare challenge, any other learns what is wrong with the token.
+    #[must_use]
+    pub fn www_authenticate(&self) -> Option<String> {
+        match self {
+            Self::NoClock => None,
+            Self::MissingHeader | Self::WrongScheme => Some("Bearer".to_owned()),
+            _ => Some(format!(
+                r#"Bearer error="invalid_token", error_description="{self}""#
+            )),
+        }
+    }
+}
+
+impl fmt::Display for ValidationError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::MissingHeader => {
+                "The Authorization header is missing; send Bearer and an access token"
+            }
+            Self::RepeatedHeader => "There is more than one Authorization header",
+            Self::WrongScheme => "The Authorization header does not use the Bearer scheme",
+            Self::NotOneToken => {
+                "The Authorization header must be Bearer, a space and exactly one token"
+            }
+            Self::TooLong => "The Authorization header is too long",
+            Self::NotAJwt => "The token is not a signed JWT of three parts",
+            Self::WrongSignatureLength => {
+                "The token's signature does not have the length of the expected algorithm"
+            }
+            Self::MalformedSignature => "The token's signature is not canonical base64url",
+            Self::MalformedHeader(flaw) => return write!(f, "The token's header {flaw}"),
+            Self::WrongAlgorithm => "The token's header does not name the expected algorithm",
+            Self::WrongType => "The token's header gives a type that is not a JWT access token",
+            Self::ForbiddenHeader(name) => {
+                return write!(
+                    f,
+                    "The token's header has the member {name}, which is not accepted"
+                );
+            }
+            Self::WrongSignature => "The token's signature does not match",
+            Self::MalformedClaims(flaw) => return write!(f, "The token's claims part {flaw}"),
+            Self::MissingClaim(name) => return write!(f, "The token lacks the claim {name}"),
+            Self::InvalidClaim(name) => {
+                return write!(f, "The token's claim {name} is empty or of the wrong type");
+            }
+            Self::ServiceToken => "The token is for calls between services, not for buyers",
+            Self::WrongIssuer => "The token was issued by another gateway",
+            Self::WrongResource => "The token is for another resource",
+            Self::WrongPlan => "The token is for another plan",
+            Self::Expired { exp } => {
+                return write!(
+                    f,
+                    "The token expired at {exp} (Unix time); buy access again"
+                );
+            }
+            Self::NotYetValid => "The token is not valid yet",
+            Self::NoClock => "The token cannot be checked now",
+        })
+    }
+}
+
+impl core::error::Error for ValidationError {}
+
+/// What is wrong with a part of a token that cannot be read.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub enum Flaw {
+    /// Not base64url without padding, or with bits set that no encoder sets.
+    NotBase64Url,
+    /// Not UTF-8.
+    NotUtf8,
+    /// Not one JSON object.
+    NotAnObject,
+    /// The same name twice in one object: readers would differ on which one counts.
+    DuplicateName,
+    /// A name written with escapes where none is ever needed.
+    EscapedName,
+    /// A known member of the wrong type.
+    WrongType,
+    /// More bytes, members or levels than any token needs.
+    TooBig,
+}
+
+impl fmt::Display for Flaw {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::NotBase64Url => "is not canonical base64url",
+            Self::NotUtf8 => "is not UTF-8",
+            Self::NotAnObject => "is not a JSON object",
+            Self::DuplicateName => "has a name twice",
+            Self::EscapedName => "has an escaped name",
+            Self::WrongType => "has a member of the wrong type",
+            Self::TooBig => "is too big",
+        })
+    }
+}
+
+/// Why a [`Config`](crate::Config) was refused. Found when the service starts, not when a buyer comes.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub enum ConfigError {
+    /// A secret is shorter than the 32 bytes that HS256 needs.
+    ShortSecret {
+        /// Its length in bytes.
+        len: usize,
+    },
+    /// A PEM file's text was given as a secret. A public key is no secret: everybody could sign with it.
+    PemAsSecret,
+    /// The same secret was given twice.
+    DuplicateSecret,
+    /// More secrets than [`MAX_SECRETS`](crate::MAX_SECRETS). Each costs a hash for every forged token.
+    TooManySecrets,
+    /// A leeway over [`MAX_LEEWAY`](crate::MAX_LEEWAY).
+    LongLeeway,
+}
+
+impl fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::ShortSecret { len } => {
+                return write!(
+                    f,
+                    "the access token secret has {len} bytes, it needs at least 32"
+                );
+            }
+            Self::PemAsSecret => "the access token secret is the text of a PEM file, not a secret",
+            Self::DuplicateSecret => "the same access token secret is given twice",
+            Self::TooManySecrets => "there are more than 8 access token secrets",
+            Self::LongLeeway => "the leeway is longer than two minutes",
+        })
+    }
+}
+
+impl core::error::Error for ConfigError {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn every_error() -> Vec<ValidationError> {
+        use ValidationError::*;
+        let flaws = [
+            Flaw::NotBase64Url,
+            Flaw::NotUtf8,
+            Flaw::NotAnObject,
+            Flaw::DuplicateName,
+            Flaw::EscapedName,
+            Flaw::WrongType,
+            Flaw::TooBig,
+        ];
+        let mut all = vec![
+            MissingHeader,
+            RepeatedHeader,
+            WrongScheme,
+            NotOneToken,
+            TooLong,
+            NotAJwt,
+            WrongSignatureLength,
+            MalformedSignature,
+            WrongAlgorithm,
+            WrongType,
+            ForbiddenHeader("crit"),
+            WrongSignature,
+            MissingClaim("planId"),
+            InvalidClaim("exp"),
+            ServiceToken,
+            WrongIssuer,
+            WrongResource,
+            WrongPlan,
+            Expired { exp: u64::MAX },
+            NotYetValid,
+            NoClock,
+        ];
+        all.extend(flaws.map(MalformedHeader));
+        all.extend(flaws.map(MalformedClaims));
+        all
+    }
+
+    #[test]
+    fn every_text_needs_no_escape_in_json_and_in_a_header() {
+        for error in every_error() {
+            let text = error.to_string();
+            assert!(!text.is_empty());
+            // RFC 6750 §3 allows these in error_description; JSON needs no escape for them.
+            assert!(
+                text.bytes()
+                    .all(|b| matches!(b, 0x20..=0x7e) && b != b'"' && b != b'\\'),
+                "{text}"
+            );
+        }
+    }
+
+    #[test]
+    fn the_body_is_the_documented_json() {
+        assert_eq!(
+            ValidationError::MissingClaim("planId").body(),
+            r#"{"type":"Error","code":"INVALID_REQUEST","message":"The token lacks the claim planId"}"#
+        );
+        for error in every_error() {
+            let body: serde_json::Value = serde_json::from_str(&error.body()).unwrap();
+            assert_eq!(body["type"], "Error");
+            assert_eq!(body["code"], error.code());
+            assert_eq!(body["message"], error.to_string());
+        }
+    }
+
+    #[test]
+    fn codes_and_statuses_are_the_documented_ones() {
+        for error in every_error() {
+            let expected = match error {
+                ValidationError::Expired { .. } => ("CHALLENGE_EXPIRED", 401),
+                ValidationError::NoClock => ("INTERNAL_ERROR", 500),
+                _ => ("INVALID_REQUEST", 401),
+            };
+            assert_eq!((error.code(), error.status()), expected);
+            assert_eq!(error.www_authenticate().is_some(), error.status() == 401);
+        }
+    }
+
+    #[test]
+    fn a_caller_without_a_token_gets_the_bare_challenge() {
+        assert_eq!(
+            ValidationError::MissingHeader.www_authenticate().as_deref(),
+            Some("Bearer")
+        );
+        assert_eq!(
+            ValidationError::Expired { exp: 7 }
+                .www_authenticate()
+                .as_deref(),
+            Some(
+                "Bearer error=\"invalid_token\", \
+                 error_description=\"The token expired at 7 (Unix time); buy access again\""
+            )
+        );
+    }
+}

@@ -1,0 +1,303 @@
+//! HMAC-SHA-256 over precomputed key states, and the ring of keys that may have signed a token.
+//!
+//! HMAC hashes two blocks that depend on the key alone. They are hashed once, here; checking a token then costs its
+//! own blocks and one more. The block function is RustCrypto's.
+
+use core::hint::black_box;
+
+use base64_simd::{AsOut, URL_SAFE_NO_PAD};
+use sha2::block_api::compress256;
+use sha2::{Digest, Sha256};
+use zeroize::Zeroize;
+
+use crate::{ConfigError, MAX_SECRETS, ValidationError, header};
+
+/// The name of the algorithm in a token's header.
+const NAME: &str = "HS256";
+
+/// A signature's length in base64url symbols.
+pub(crate) const SIGNATURE_LEN: usize = 43;
+
+const BLOCK: usize = 64;
+
+/// The headers without a key id that libraries write, in base64url: `{"alg":"HS256"}`,
+/// `{"alg":"HS256","typ":"JWT"}` and `{"typ":"JWT","alg":"HS256"}`.
+const PLAIN_HEADERS: [&[u8]; 3] = [
+    b"eyJhbGciOiJIUzI1NiJ9",
+    b"eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9",
+    b"eyJ0eXAiOiJKV1QiLCJhbGciOiJIUzI1NiJ9",
+];
+
+/// The key id that a gateway puts into the `kid` of tokens signed with `secret`: 16 hexadecimal digits.
+///
+/// It is the start of SHA-256 over `key0 kid v1`, a zero byte and the secret, so that both sides know it without
+/// having agreed on it, and so that it tells nothing about a secret of full strength.
+///
+/// ```
+/// # use key0_validator::key_id;
+/// assert_eq!(key_id(b"0123456789abcdef0123456789abcdef"), "bc355fd23c82497f");
+/// ```
+#[must_use]
+pub fn key_id(secret: impl AsRef<[u8]>) -> String {
+    let digest: [u8; 32] = Sha256::new()
+        .chain_update(b"key0 kid v1\0")
+        .chain_update(secret)
+        .finalize()
+        .into();
+    let (id, _) = digest.split_at(8);
+    id.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// The keys that may have signed a token: first the current one, then older ones. Never empty.
+#[derive(Clone)]
+pub(crate) struct KeyRing(Vec<Key>);
+
+impl KeyRing {
+    pub(crate) fn new(secret: &[u8]) -> Result<Self, ConfigError> {
+        Ok(Self(vec![Key::new(secret)?]))
+    }
+
+    pub(crate) fn add(&mut self, secret: &[u8]) -> Result<(), ConfigError> {
+        let key = Key::new(secret)?;
+        if self.0.iter().any(|other| other.kid == key.kid) {
+            return Err(ConfigError::DuplicateSecret);
+        }
+        if self.0.len() >= MAX_SECRETS {
+            return Err(ConfigError::TooManySecrets);
+        }
+        self.0.push(key);
+        Ok(())
+    }
+
+    /// Key ids, for people who look at a configuration.
+    pub(crate) fn ids(&self) -> impl Iterator<Item = &str> {
+        self.0.iter().map(|key| key.kid.as_str())
+    }
+
+    /// Proves that one of the keys signed `signed`, which starts with the token's `header`.
+    pub(crate) fn verify(
+        &self,
+        header: &[u8],
+        signed: &[u8],
+        signature: &[u8],
+    ) -> Result<(), ValidationError> {
+        let candidates = self.candidates(header)?;
+        let mut bytes = [0; 32];
+        // The length is 43 symbols, so what is decoded fills the array.
+        URL_SAFE_NO_PAD
+            .decode(signature, bytes.as_mut_slice().as_out())
+            .map_err(|_| ValidationError::MalformedSignature)?;
+        if candidates.iter().any(|key| equal(&key.mac(signed), &bytes)) {
+            Ok(())
+        } else {
+            Err(ValidationError::WrongSignature)
+        }
+    }
+
+    /// The keys to try: the one that the header names, or all when it names none that is known.
+    fn candidates(&self, header: &[u8]) -> Result<&[Key], ValidationError> {
+        if PLAIN_HEADERS.contains(&header) {
+            return Ok(&self.0);
+        }
+        if let Some(key) = self
+            .0
+            .iter()
+            .find(|key| key.headers.iter().any(|h| h == header))
+        {
+            return Ok(core::slice::from_ref(key));
+        }
+        let mut buffer = [0; _];
+        let kid = header::read(header, NAME, &mut buffer)?;
+        let named = kid.and_then(|kid| self.0.iter().find(|key| key.kid == kid));
+        Ok(named.map_or(self.0.as_slice(), core::slice::from_ref))
+    }
+}
+
+/// A secret, as the two hash states that it leads to.
+#[derive(Clone)]
+struct Key {
+    inner: [u32; 8],
+    outer: [u32; 8],
+    kid: String,
+    /// The headers that name this key in the spellings of gateway, `jwt-compact` and most libraries.
+    headers: [Vec<u8>; 3],
+}
+
+impl Key {
+    fn new(secret: &[u8]) -> Result<Self, ConfigError> {
+        if secret.trim_ascii_start().starts_with(b"-----BEGIN") {
+            return Err(ConfigError::PemAsSecret);
+        }
+        // RFC 7518 §3.2: no shorter than the hash.
+        if secret.len() < 32 {
+            return Err(ConfigError::ShortSecret { len: secret.len() });
+        }
+        let mut block = [0; BLOCK];
+        if secret.len() > BLOCK {
+            let mut digest: [u8; 32] = Sha256::digest(secret).into();
+            fill(&mut block, &digest);
+            digest.zeroize();
+        } else {
+            fill(&mut block, secret);
+        }
+        let kid = key_id(secret);
+        let headers = [
+            format!(r#"{{"alg":"HS256","typ":"JWT","kid":"{kid}"}}"#),
+            format!(r#"{{"alg":"HS256","kid":"{kid}","typ":"JWT"}}"#),
+            format!(r#"{{"alg":"HS256","kid":"{kid}"}}"#),
+        ]
+        .map(|json| URL_SAFE_NO_PAD.encode_type(json));
+        let key = Self {
+            inner: state(&block, 0x36),
+            outer: state(&block, 0x5c),
+            kid,
+            headers,
+        };
+        block.zeroize();
+        Ok(key)
+    }
+
+    fn mac(&self, message: &[u8]) -> [u8; 32] {
+        finish(self.outer, &finish(self.inner, message))
+    }
+}
+
+impl Drop for Key {
+    fn drop(&mut self) {
+        self.inner.zeroize();
+        self.outer.zeroize();
+    }
+}
+
+/// SHA-256 after one block: the padded key, each byte changed by `pad` (RFC 2104).
+fn state(key: &[u8; BLOCK], pad: u8) -> [u32; 8] {
+    // FIPS 180-4 §5.3.3.
+    let mut state = [
+        0x6a09_e667,
+        0xbb67_ae85,
+        0x3c6e_f372,
+        0xa54f_f53a,
+        0x510e_527f,
+        0x9b05_688c,
+        0x1f83_d9ab,
+        0x5be0_cd19,
+    ];
+    let mut block = key.map(|byte| byte ^ pad);
+    compress256(&mut state, core::slice::from_ref(&block));
+    block.zeroize();
+    state
+}
+
+/// Hashes `message` on from a state that one block led to, and pads it (FIPS 180-4 §5.1.1).
+fn finish(mut state: [u32; 8], message: &[u8]) -> [u8; 32] {
+    let (blocks, tail) = message.as_chunks();
+    compress256(&mut state, blocks);
+
+    let bits = (BLOCK as u64 + message.len() as u64) * 8;
+    let mut last = [0; BLOCK];
+    fill(&mut last, tail);
+    if let Some(end) = last.get_mut(tail.len()) {
+        *end = 0x80;
+    }
+    if tail.len() >= BLOCK - 8 {
+        compress256(&mut state, core::slice::from_ref(&last));
+        last = [0; BLOCK];
+    }
+    if let Some(length) = last.last_chunk_mut() {
+        *length = bits.to_be_bytes();
+    }
+    compress256(&mut state, core::slice::from_ref(&last));
+
+    let mut digest = [0; 32];
+    for (bytes, word) in digest.as_chunks_mut().0.iter_mut().zip(state) {
+        *bytes = word.to_be_bytes();
+    }
+    digest
+}
+
+/// Copies `bytes` to the start of `block`; what does not fit is left out.
+fn fill(block: &mut [u8; BLOCK], bytes: &[u8]) {
+    if let Some(start) = block.get_mut(..bytes.len()) {
+        start.copy_from_slice(bytes);
+    }
+}
+
+/// Compares in a time that does not depend on where the difference is.
+fn equal(a: &[u8; 32], b: &[u8; 32]) -> bool {
+    let (a, _) = a.as_chunks();
+    let (b, _) = b.as_chunks();
+    let difference = a.iter().zip(b).fold(0, |all, (a, b)| {
+        all | (u64::from_ne_bytes(*a) ^ u64::from_ne_bytes(*b))
+    });
+    black_box(difference) == 0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn hex(bytes: &[u8]) -> String {
+        bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+
+    /// RFC 4231, the cases whose keys are long enough for HS256.
+    #[test]
+    fn the_mac_is_hmac_sha_256() {
+        let key = Key::new(&[0xaa; 131]).unwrap();
+        assert_eq!(
+            hex(&key.mac(b"Test Using Larger Than Block-Size Key - Hash Key First")),
+            "60e431591ee0b67f0d8a26aacbf5b77f8e0bc6213728c5140546040f0ee37f54"
+        );
+        let long =
+            b"This is a test using a larger than block-size key and a larger than block-size \
+                     data. The key needs to be hashed before being used by the HMAC algorithm.";
+        assert_eq!(
+            hex(&key.mac(long)),
+            "9b09ffa71b942fcb27635fbcd5b0e944bfdc63644f0713938a7f51535c3a35e2"
+        );
+    }
+
+    #[test]
+    fn the_mac_agrees_with_jwt_compact_at_every_length() {
+        use jwt_compact::Algorithm;
+        use jwt_compact::alg::{Hs256, Hs256Key};
+        for secret_len in [32, 33, 63, 64, 65, 200] {
+            let secret: Vec<u8> = (0..secret_len).map(|i| i as u8 ^ 0x5a).collect();
+            let (ours, theirs) = (Key::new(&secret).unwrap(), Hs256Key::new(&secret));
+            for len in 0..=200 {
+                let message: Vec<u8> = (0..len).collect();
+                let expected =
+                    jwt_compact::AlgorithmSignature::as_bytes(&Hs256.sign(&theirs, &message))
+                        .into_owned();
+                assert_eq!(
+                    ours.mac(&message).as_slice(),
+                    expected,
+                    "{secret_len} {len}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn the_comparison_sees_every_bit() {
+        let a = [0x5a; 32];
+        assert!(equal(&a, &a.clone()));
+        for bit in 0..256 {
+            let mut b = a;
+            b[bit / 8] ^= 1 << (bit % 8);
+            assert!(!equal(&a, &b));
+        }
+    }
+
+    #[test]
+    fn plain_headers_are_what_the_comment_says() {
+        let texts = [
+            r#"{"alg":"HS256"}"#,
+            r#"{"alg":"HS256","typ":"JWT"}"#,
+            r#"{"typ":"JWT","alg":"HS256"}"#,
+        ];
+        for (text, encoded) in texts.iter().zip(PLAIN_HEADERS) {
+            assert_eq!(URL_SAFE_NO_PAD.encode_type::<Vec<u8>>(text), encoded);
+        }
+    }
+}

@@ -1,0 +1,56 @@
+//! Signs anything at all, with a foreign library's MAC, so that the tests do not lean on what they test.
+
+use base64_simd::URL_SAFE_NO_PAD;
+use jwt_compact::alg::{Hs256, Hs256Key};
+use jwt_compact::{Algorithm, AlgorithmSignature};
+use key0_validator::{Config, Validator};
+
+pub(crate) const SECRET: &str = "the current secret of these tests, long enough";
+pub(crate) const OLD_SECRET: &str = "the secret before it, which is long enough too";
+pub(crate) const NOW: u64 = 1_800_000_000;
+
+pub(crate) const HEADER: &str = r#"{"alg":"HS256","typ":"JWT"}"#;
+pub(crate) const CLAIMS: &str = r#"{"sub":"2f1d0a52-7b0c-4c5e-9a3e-0c5b8f6f2a11","jti":"c-77","resourceId":"default","planId":"basic","txHash":"0xabc","iat":1799999990,"exp":1800003600,"iss":"https://seller.example","payer":"0x70997970C51812dc3A010C7d01b50e0d17dc79C8"}"#;
+
+pub(crate) fn config() -> Config {
+    Config::hs256(SECRET)
+        .unwrap()
+        .fallback_secret(OLD_SECRET)
+        .unwrap()
+}
+
+pub(crate) fn validator() -> Validator {
+    Validator::new(config())
+}
+
+/// `Bearer`, and a token of exactly these bytes.
+pub(crate) fn bearer(header: &[u8], payload: &[u8], secret: &str) -> String {
+    format!("Bearer {}", token(header, payload, secret))
+}
+
+pub(crate) fn token(header: &[u8], payload: &[u8], secret: &str) -> String {
+    let encode = |bytes| URL_SAFE_NO_PAD.encode_to_string(bytes);
+    sign(&format!("{}.{}", encode(header), encode(payload)), secret)
+}
+
+/// Signs what is already in base64url, or is not.
+pub(crate) fn sign(parts: &str, secret: &str) -> String {
+    let key = Hs256Key::new(secret);
+    let signature = Hs256.sign(&key, parts.as_bytes());
+    format!(
+        "{parts}.{}",
+        URL_SAFE_NO_PAD.encode_to_string(signature.as_bytes())
+    )
+}
+
+/// A good token's claims with one member replaced, or taken out.
+pub(crate) fn claims_with(name: &str, json: Option<&str>) -> String {
+    let mut claims: serde_json::Map<String, serde_json::Value> =
+        serde_json::from_str(CLAIMS).unwrap();
+    claims.remove(name);
+    let text = serde_json::to_string(&claims).unwrap();
+    match json {
+        None => text,
+        Some(json) => format!("{{\"{name}\":{json},{}", &text[1..]),
+    }
+}

@@ -1,0 +1,82 @@
+//! `GET /discover`: the price list, for agents that have never been here.
+
+use serde::Serialize;
+
+use crate::config::Config;
+use crate::types::{Address, HttpUrl, PlanId, ResourceId, UsdcAmount};
+
+/// The document.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Discover<'a> {
+    agent: &'a str,
+    description: &'a str,
+    network: &'static str,
+    chain_id: u64,
+    wallet_address: Address,
+    asset: &'static str,
+    asset_address: Address,
+    plans: Vec<PlanEntry<'a>>,
+    routes: [(); 0],
+    next_step: NextStep,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct PlanEntry<'a> {
+    plan_id: &'a PlanId,
+    unit_amount: UsdcAmount,
+    description: &'a str,
+    expires_in: u64,
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    resource_ids: &'a [ResourceId],
+}
+
+/// What an agent should do now, in words and as facts.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct NextStep {
+    /// The instruction for a model or a person.
+    pub description: String,
+    /// The request to make.
+    pub method: &'static str,
+    /// Its address.
+    pub url: String,
+    /// Its JSON body, with what the caller fills in between angle brackets.
+    pub body: serde_json::Value,
+}
+
+/// The catalog of this deployment, as seen at `origin`.
+pub fn discover<'a>(config: &'a Config, origin: &HttpUrl) -> Discover<'a> {
+    Discover {
+        agent: &config.seller.agent_name,
+        description: &config.seller.agent_description,
+        network: config.network.name(),
+        chain_id: config.network.chain_id(),
+        wallet_address: config.pay_to,
+        asset: "USDC",
+        asset_address: config.network.usdc(),
+        plans: config
+            .catalog
+            .plans()
+            .iter()
+            .map(|plan| PlanEntry {
+                plan_id: &plan.id,
+                unit_amount: plan.price,
+                description: &plan.description,
+                expires_in: plan.expires_in.unwrap_or(config.token_ttl_seconds),
+                resource_ids: &plan.resources,
+            })
+            .collect(),
+        routes: [],
+        next_step: NextStep {
+            description: "Choose a plan and POST it with an x402 (version 2) client. Without a payment the answer is \
+                          402 with the exact price; with one it is the access token. Choose a requestId (a UUID) and \
+                          keep it: repeating the same request is then always safe."
+                .to_owned(),
+            method: "POST",
+            url: origin.join("/x402/access"),
+            body: serde_json::json!({"planId": "<planId>", "requestId": "<UUID, optional>", "resourceId": "<optional>"}),
+        },
+    }
+}

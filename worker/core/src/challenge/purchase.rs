@@ -1,0 +1,227 @@
+//! What the doors ask of a purchase, and what a purchase's record answers.
+
+use core::future::Future;
+
+use alloy_primitives::B256;
+use key0_validator::Claims;
+use serde::{Deserialize, Serialize};
+
+use super::driver::CallFault;
+use super::record::{Record, Stage, State};
+use super::seal::Challenge;
+use crate::payment::payer::TargetKey;
+use crate::payment::{Refusal, SignedAuthorization};
+use crate::types::{Address, RequestId, UnixMillis};
+
+/// How often a payment is passed on to the purchase that it counts for.
+const MAX_HOPS: usize = 3;
+
+/// A question to a purchase. Both prove that the asker controls the payer's wallet.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(tag = "ask", rename_all = "camelCase")]
+pub enum Ask {
+    /// A payment is presented.
+    Pay(Box<Pay>),
+    /// The payer presented a payment elsewhere that counts for this purchase.
+    Join(Join),
+}
+
+/// A payment for a challenge.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Pay {
+    /// What is paid.
+    pub challenge: Challenge,
+    /// The public URL through which it is bought.
+    pub issuer: String,
+    /// What the payer signed; fits the challenge.
+    pub authorization: SignedAuthorization,
+}
+
+/// Who asks for another purchase's outcome.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Join {
+    /// The payer, proven by a signature.
+    pub payer: Address,
+    /// What is bought.
+    pub target: TargetKey,
+}
+
+/// What a purchase answers.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(tag = "reply", rename_all = "camelCase", rename_all_fields = "camelCase")]
+pub enum PayReply {
+    /// Paid and delivered.
+    Granted {
+        /// The token's claims.
+        claims: Claims,
+        /// Who paid.
+        payer: Address,
+        /// The transaction.
+        transaction: B256,
+    },
+    /// Not known yet. The same payment sent again gets the outcome.
+    Pending {
+        /// The transaction, once there is one.
+        transaction: Option<B256>,
+    },
+    /// The payment was refused or failed; no money moved.
+    Refused {
+        /// Why.
+        reason: Refusal,
+        /// The transaction that failed.
+        transaction: Option<B256>,
+    },
+    /// The payment counts for another purchase of the same payer and target.
+    Elsewhere {
+        /// That purchase.
+        request_id: RequestId,
+    },
+    /// The payment belongs to another purchase.
+    Taken,
+    /// The request id belongs to a purchase of something else, or of somebody else.
+    Conflict,
+    /// An earlier payment attempt of this purchase failed; it takes no other payment.
+    Spent {
+        /// Why the attempt failed.
+        reason: Refusal,
+    },
+    /// The offer has expired and nothing was charged.
+    Expired,
+    /// The purchase was called off and nothing was charged.
+    Cancelled,
+    /// The payment could not be checked. Nothing was begun.
+    Unavailable,
+}
+
+/// What a question meets.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(super) enum Next {
+    /// The outcome is known.
+    Answer(PayReply),
+    /// The purchase must begin.
+    Begin,
+    /// The purchase is under way.
+    Drive,
+}
+
+impl Ask {
+    /// Who asks.
+    pub fn payer(&self) -> Address {
+        match self {
+            Self::Pay(pay) => pay.authorization.payer(),
+            Self::Join(join) => join.payer,
+        }
+    }
+
+    fn target(&self) -> TargetKey {
+        match self {
+            Self::Pay(pay) => TargetKey::new(&pay.challenge.terms.target, &pay.challenge.terms.resource),
+            Self::Join(join) => join.target.clone(),
+        }
+    }
+
+    /// What the record answers at `now`.
+    pub(super) fn answer(&self, record: Option<&Record>, now: UnixMillis) -> Next {
+        match record {
+            None => self.answer_without_record(now),
+            Some(record) => self.answer_from(record, now),
+        }
+    }
+
+    fn answer_without_record(&self, now: UnixMillis) -> Next {
+        let Self::Pay(pay) = self else {
+            return Next::Answer(PayReply::Expired);
+        };
+        let now = now.to_seconds();
+        if now >= pay.challenge.terms.expires_at {
+            return Next::Answer(PayReply::Expired);
+        }
+        match pay.authorization.authorization().check_time(now) {
+            Ok(()) => Next::Begin,
+            Err(reason) => Next::Answer(PayReply::Refused {
+                reason,
+                transaction: None,
+            }),
+        }
+    }
+
+    fn answer_from(&self, record: &Record, now: UnixMillis) -> Next {
+        let target = TargetKey::new(&record.terms.target, &record.terms.resource);
+        // The same words for both, so that nobody learns whose purchase it is.
+        if target != self.target() || record.payer != self.payer() {
+            return Next::Answer(PayReply::Conflict);
+        }
+        Next::Answer(match &record.state {
+            State::Pending { attempt } => match &attempt.stage {
+                Stage::Reserving | Stage::Settling | Stage::Submitted { .. } => return Next::Drive,
+                Stage::Failed { reason, transaction } => {
+                    let Self::Pay(pay) = self else {
+                        return Next::Answer(PayReply::Refused {
+                            reason: *reason,
+                            transaction: *transaction,
+                        });
+                    };
+                    if pay.authorization.authorization() != attempt.authorization.authorization() {
+                        PayReply::Spent { reason: *reason }
+                    } else if now.to_seconds() < record.terms.expires_at
+                        && attempt.authorization.authorization().check_time(now.to_seconds()).is_ok()
+                    {
+                        return Next::Begin;
+                    } else {
+                        PayReply::Refused {
+                            reason: *reason,
+                            transaction: *transaction,
+                        }
+                    }
+                }
+            },
+            State::Paid { .. } => return Next::Drive,
+            State::Delivered { payment, claims } => PayReply::Granted {
+                claims: claims.clone(),
+                payer: record.payer,
+                transaction: payment.transaction,
+            },
+            State::Expired => PayReply::Expired,
+            State::Cancelled { superseded_by: None } => PayReply::Cancelled,
+            State::Cancelled {
+                superseded_by: Some(by),
+            } => PayReply::Elsewhere {
+                request_id: by.clone(),
+            },
+            State::RefundPending { payment } | State::RefundFailed { payment, .. } => PayReply::Pending {
+                transaction: Some(payment.transaction),
+            },
+            State::Refunded { refund, .. } => PayReply::Pending {
+                transaction: Some(*refund),
+            },
+        })
+    }
+}
+
+/// The purchases of this deployment, each behind its request id.
+pub trait Purchases {
+    /// Asks one purchase.
+    fn ask(&self, request_id: &RequestId, ask: &Ask) -> impl Future<Output = Result<PayReply, CallFault>>;
+}
+
+/// Presents a payment, and follows it to the purchase that it counts for.
+pub async fn purchase<P: Purchases>(purchases: &P, pay: Pay) -> Result<PayReply, CallFault> {
+    let mut request_id = pay.challenge.terms.request_id.clone();
+    let mut ask = Ask::Pay(Box::new(pay));
+    let join = Ask::Join(Join {
+        payer: ask.payer(),
+        target: ask.target(),
+    });
+    for _ in 0..MAX_HOPS {
+        match purchases.ask(&request_id, &ask).await? {
+            PayReply::Elsewhere { request_id: other } => {
+                request_id = other;
+                ask = join.clone();
+            }
+            reply => return Ok(reply),
+        }
+    }
+    Ok(PayReply::Pending { transaction: None })
+}

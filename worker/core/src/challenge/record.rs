@@ -1,0 +1,181 @@
+//! What is stored of a purchase. Its JSON is a contract with every deployment that ever ran: a test pins it.
+
+use alloy_primitives::{Address, B256};
+use key0_validator::Claims;
+use serde::{Deserialize, Serialize};
+
+use super::seal::ChallengeId;
+use super::terms::Terms;
+use crate::payment::{Refusal, SignedAuthorization};
+use crate::types::{RequestId, UnixMillis, UsdcAmount};
+
+/// One purchase. Terms and payer never change once it exists.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Record {
+    /// The challenge that is paid.
+    pub challenge_id: ChallengeId,
+    /// What was agreed.
+    pub terms: Terms,
+    /// The public URL through which it was bought.
+    pub issuer: String,
+    /// Who pays.
+    pub payer: Address,
+    /// How far it has come.
+    pub state: State,
+    /// Whether the payer's book still counts this purchase as unresolved.
+    pub holds_target: bool,
+    /// How often the alarm has tried since the last progress; spaces the tries out.
+    pub tries: u32,
+}
+
+/// How far a purchase has come (`design.md`, section 4).
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(tag = "status", rename_all = "SCREAMING_SNAKE_CASE", rename_all_fields = "camelCase")]
+pub enum State {
+    /// Money may be on its way.
+    Pending {
+        /// The payment attempt.
+        attempt: Attempt,
+    },
+    /// The money is here; the goods are not delivered.
+    Paid {
+        /// The money.
+        payment: Payment,
+    },
+    /// The end: the buyer has a right to this grant.
+    Delivered {
+        /// The money.
+        payment: Payment,
+        /// The token's claims; the token is made from them whenever the payer asks.
+        claims: Claims,
+    },
+    /// The end: no money moved, and none can any more.
+    Expired,
+    /// The end: it was called off before any money could move.
+    Cancelled {
+        /// The purchase of the same payer and target that this one's payment counts for.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        superseded_by: Option<RequestId>,
+    },
+    /// The money is to go back.
+    RefundPending {
+        /// The money.
+        payment: Payment,
+    },
+    /// The end: the money went back.
+    Refunded {
+        /// The money.
+        payment: Payment,
+        /// The transaction that returned it.
+        refund: B256,
+    },
+    /// The money could not be returned; an operator must act.
+    RefundFailed {
+        /// The money.
+        payment: Payment,
+        /// Why.
+        reason: String,
+    },
+}
+
+/// One authorization on its way to becoming a payment.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Attempt {
+    /// 1 for the first, and so on: together with the request id it names the gas wallet's job.
+    pub number: u32,
+    /// What the payer signed.
+    pub authorization: SignedAuthorization,
+    /// The most gas that the transfer may use.
+    pub gas_limit: u64,
+    /// No transaction before this block can have used the authorization.
+    pub from_block: u64,
+    /// How far it has come. Each stage is the recorded intent of the next outside effect.
+    pub stage: Stage,
+}
+
+/// How far an attempt has come.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(tag = "at", rename_all = "camelCase", rename_all_fields = "camelCase")]
+pub enum Stage {
+    /// About to be booked with the payer. Nothing can have been broadcast.
+    Reserving,
+    /// About to be handed to the gas wallet, or handed over with the answer lost.
+    Settling,
+    /// On its way, under one of these hashes.
+    Submitted {
+        /// Transaction hashes.
+        hashes: Vec<B256>,
+        /// Since when.
+        since: UnixMillis,
+    },
+    /// It failed and moved no money.
+    Failed {
+        /// Why.
+        reason: Refusal,
+        /// The transaction that failed, if there was one.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        transaction: Option<B256>,
+    },
+}
+
+/// Money that arrived.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Payment {
+    /// The transaction.
+    pub transaction: B256,
+    /// Its block.
+    pub block: u64,
+    /// What was received.
+    pub amount: UsdcAmount,
+}
+
+/// One line of a purchase's history, written in the same transaction as the change it tells of.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct AuditRow {
+    /// When.
+    pub at: UnixMillis,
+    /// What happened.
+    pub event: &'static str,
+    /// The state afterwards.
+    pub status: &'static str,
+    /// The transaction concerned.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub transaction: Option<B256>,
+}
+
+impl State {
+    /// The state's name.
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Pending { .. } => "PENDING",
+            Self::Paid { .. } => "PAID",
+            Self::Delivered { .. } => "DELIVERED",
+            Self::Expired => "EXPIRED",
+            Self::Cancelled { .. } => "CANCELLED",
+            Self::RefundPending { .. } => "REFUND_PENDING",
+            Self::Refunded { .. } => "REFUNDED",
+            Self::RefundFailed { .. } => "REFUND_FAILED",
+        }
+    }
+
+    /// The transaction that a person would look up.
+    pub fn transaction(&self) -> Option<B256> {
+        match self {
+            Self::Pending { attempt } => match &attempt.stage {
+                Stage::Submitted { hashes, .. } => hashes.last().copied(),
+                Stage::Failed { transaction, .. } => *transaction,
+                Stage::Reserving | Stage::Settling => None,
+            },
+            Self::Paid { payment }
+            | Self::Delivered { payment, .. }
+            | Self::RefundPending { payment }
+            | Self::RefundFailed { payment, .. } => Some(payment.transaction),
+            Self::Refunded { refund, .. } => Some(*refund),
+            Self::Expired | Self::Cancelled { .. } => None,
+        }
+    }
+}

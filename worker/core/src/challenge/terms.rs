@@ -1,0 +1,72 @@
+//! The terms of an offer, and the window that makes equal requests give equal offers.
+
+use serde::{Deserialize, Serialize};
+
+use crate::types::{Address, Network, PlanId, RequestId, ResourceId, UnixSeconds, UsdcAmount};
+
+/// The longest step by which expiry is rounded up.
+const MAX_WINDOW_SECONDS: u64 = 60;
+
+/// What is bought.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(tag = "kind", content = "id", rename_all = "camelCase")]
+pub enum Target {
+    /// A plan of the catalog.
+    Plan(PlanId),
+}
+
+/// Everything that buyer and seller agree on. Never changes once money may have moved.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Terms {
+    /// The purchase.
+    pub request_id: RequestId,
+    /// What is bought.
+    pub target: Target,
+    /// What it opens.
+    pub resource: ResourceId,
+    /// The price.
+    pub amount: UsdcAmount,
+    /// Who is paid.
+    pub pay_to: Address,
+    /// On which chain.
+    pub network: Network,
+    /// Beginning of the window in which the offer was made.
+    pub issued_at: UnixSeconds,
+    /// From this second on it can no longer be paid.
+    pub expires_at: UnixSeconds,
+}
+
+/// When an offer made at `now` was issued and when it expires.
+///
+/// Both are the same throughout a window, so that the same request gives the same offer; the offer lasts at least `ttl`
+/// seconds. Windows are a tenth of the lifetime, at most a minute.
+pub fn lifetime(now: UnixSeconds, ttl: u64) -> (UnixSeconds, UnixSeconds) {
+    let window = (ttl / 10).clamp(1, MAX_WINDOW_SECONDS);
+    let start = UnixSeconds(now.0 - now.0 % window);
+    (start, start.plus(window).plus(ttl))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn an_offer_never_lasts_less_than_its_ttl(now in 0..u64::MAX / 2, ttl in 1u64..86_400) {
+            let (issued, expires) = lifetime(UnixSeconds(now), ttl);
+            prop_assert!(issued.0 <= now);
+            prop_assert!(expires.0 >= now + ttl);
+            prop_assert!(expires.0 - now <= ttl + MAX_WINDOW_SECONDS);
+        }
+
+        #[test]
+        fn offers_of_one_window_are_equal(start in 0..u64::MAX / 4, offset in 0u64..60) {
+            let start = start * 60 / 60 * 60 % (u64::MAX / 2);
+            let start = start - start % 60;
+            prop_assert_eq!(lifetime(UnixSeconds(start), 900), lifetime(UnixSeconds(start + offset), 900));
+        }
+    }
+}

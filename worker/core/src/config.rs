@@ -1,0 +1,440 @@
+//! The deployment's settings (`design.md`, section 8): read once, checked as a whole, typed from there on.
+//!
+//! Every problem is reported at once, by name and reason. No message repeats a value: it might be a secret.
+
+use core::str::FromStr;
+
+use serde::Serialize;
+
+use crate::catalog::{Catalog, default_catalog};
+use crate::challenge::SealKeys;
+use crate::credential::TokenSigner;
+use crate::types::{Address, HttpUrl, Network, Secret};
+use crate::wallet::WalletKey;
+
+const MIN_SECRET_BYTES: usize = 32;
+const MAX_RPC_URLS: usize = 8;
+const MAX_OLD_SECRETS: usize = 4;
+
+/// All settings of a deployment, checked.
+#[derive(Debug)]
+pub struct Config {
+    /// The chain that is sold on.
+    pub network: Network,
+    /// The seller's wallet: where the money goes.
+    pub pay_to: Address,
+    /// The public address, when the seller fixed one; otherwise each request's own origin is used.
+    pub public_url: Option<HttpUrl>,
+    /// RPC endpoints, in the order in which they are tried.
+    pub rpc_urls: Vec<HttpUrl>,
+    /// How many blocks, the transaction's own included, make a payment final.
+    pub confirmations: u64,
+    /// The shortest time for which a challenge can be paid.
+    pub challenge_ttl_seconds: u64,
+    /// How long a token lasts when its plan does not say.
+    pub token_ttl_seconds: u64,
+    /// What challenge ids are sealed and opened with.
+    pub seal_keys: SealKeys,
+    /// What tokens are signed with.
+    pub token_signer: TokenSigner,
+    /// The wallet that broadcasts payments and pays their gas.
+    pub gas_wallet: WalletKey,
+    /// Where a buyer uses the token: a URL, with `{resourceId}` standing for the resource.
+    pub resource_endpoint: Option<String>,
+    /// Plans and prices.
+    pub catalog: Catalog,
+    /// Who sells.
+    pub seller: Seller,
+}
+
+/// How the seller appears in the discovery documents.
+#[derive(Debug)]
+pub struct Seller {
+    /// The agent's name.
+    pub agent_name: String,
+    /// What it sells.
+    pub agent_description: String,
+    /// The organisation behind it.
+    pub provider: Option<Provider>,
+}
+
+/// The organisation behind the agent.
+#[derive(Debug)]
+pub struct Provider {
+    /// Its name.
+    pub name: String,
+    /// Its home page.
+    pub url: HttpUrl,
+}
+
+/// One thing that is wrong with the settings.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize)]
+pub struct Problem {
+    /// The variable.
+    pub name: &'static str,
+    /// What is wrong with it and what is expected; reads as the end of a sentence. Never contains the value.
+    pub reason: String,
+}
+
+impl Config {
+    /// Reads all settings through `lookup`, which answers `None` for a variable that is not set. An empty value counts
+    /// as not set.
+    pub fn from_vars(lookup: impl Fn(&str) -> Option<String>) -> Result<Self, Vec<Problem>> {
+        let mut vars = Vars {
+            lookup,
+            problems: Vec::new(),
+        };
+        let config = Self::read(&mut vars);
+        match config {
+            Some(config) if vars.problems.is_empty() => Ok(config),
+            _ => Err(vars.problems),
+        }
+    }
+
+    /// The address under which this deployment is known: the configured one, else where the request came in.
+    pub fn origin(&self, request_url: &str) -> Option<HttpUrl> {
+        self.public_url
+            .clone()
+            .or_else(|| HttpUrl::origin_of(request_url))
+    }
+
+    // `None` only together with at least one recorded problem. Everything is read before anything is given up, so that
+    // all problems are reported together.
+    fn read<F: Fn(&str) -> Option<String>>(vars: &mut Vars<F>) -> Option<Config> {
+        let network = vars.parse("KEY0_NETWORK", "testnet", |text| match text {
+            "testnet" => Ok(Network::BaseSepolia),
+            "mainnet" => Ok(Network::Base),
+            _ => Err("must be testnet or mainnet".to_owned()),
+        });
+        let pay_to = vars.required("KEY0_WALLET_ADDRESS", address);
+        let secret = vars.required("KEY0_ACCESS_TOKEN_SECRET", secret);
+        let old_secrets = vars.list("KEY0_ACCESS_TOKEN_SECRETS_OLD", MAX_OLD_SECRETS, secret_in_list);
+        let algorithm = vars.parse("KEY0_TOKEN_ALGORITHM", "HS256", |text| match text {
+            "HS256" => Ok(()),
+            _ => Err("must be HS256; this version signs with no other algorithm".to_owned()),
+        });
+        let token_mode = vars.parse("TOKEN_MODE", "native", |text| match text {
+            "native" => Ok(()),
+            _ => Err("must be native; this version issues tokens itself".to_owned()),
+        });
+        let token_ttl_seconds = vars.number("KEY0_TOKEN_TTL_SECONDS", 3600, 1, 10 * 366 * 86_400);
+        let public_url = vars.optional("KEY0_PUBLIC_URL", parsed);
+        let rpc_urls = vars.list("KEY0_RPC_URL", MAX_RPC_URLS, parsed);
+        let confirmations = vars.number("KEY0_CONFIRMATIONS", 1, 1, 64);
+        let challenge_ttl_seconds = vars.number("CHALLENGE_TTL_SECONDS", 900, 1, 86_400);
+        let use_gas_wallet = vars.parse("USE_GAS_WALLET", "false", |text| match text {
+            "true" => Ok(()),
+            "false" => Err(
+                "must be true: in this version payments are broadcast by the gas wallet; facilitators are not supported yet"
+                    .to_owned(),
+            ),
+            _ => Err("must be true or false".to_owned()),
+        });
+        let gas_wallet = vars.required("GAS_WALLET_PRIVATE_KEY", |text| {
+            WalletKey::from_hex(text).ok_or_else(|| "must be a private key: 0x and 64 hex digits".to_owned())
+        });
+        let backend_url = vars.optional("BACKEND_API_URL", parsed::<HttpUrl>);
+        let resource_endpoint = vars.optional("KEY0_RESOURCE_ENDPOINT", resource_template);
+        let catalog = match vars.optional("PLANS", |text| {
+            Catalog::from_json(text).map_err(|error| error.to_string())
+        }) {
+            Read::Value(catalog) => Some(catalog),
+            Read::Absent => default_catalog().ok(),
+            Read::Bad => None,
+        };
+        let agent_name = vars.text("AGENT_NAME", "key0", 100);
+        let agent_description = vars.text(
+            "AGENT_DESCRIPTION",
+            "Sells access to an API for USDC. Agents pay with x402 and receive an access token.",
+            1000,
+        );
+        let provider_url = vars.optional("PROVIDER_URL", parsed::<HttpUrl>);
+        let provider_name = vars.text("PROVIDER_NAME", "", 100);
+        let provider = match (provider_name, provider_url.into_option()) {
+            (Some(name), Some(url)) if !name.is_empty() => Some(Provider { name, url }),
+            (Some(name), None) if name.is_empty() => None,
+            _ => {
+                vars.problem("PROVIDER_NAME", "and PROVIDER_URL go together: set both or neither");
+                None
+            }
+        };
+
+        let (network, secret) = (network?, secret?);
+        ((), (), ()) = (algorithm?, token_mode?, use_gas_wallet?);
+        Some(Self {
+            network,
+            pay_to: pay_to?,
+            public_url: public_url.into_option(),
+            rpc_urls: match rpc_urls {
+                urls if urls.is_empty() => vec![network.default_rpc_url().parse().ok()?],
+                urls => urls,
+            },
+            confirmations: confirmations?,
+            challenge_ttl_seconds: challenge_ttl_seconds?,
+            token_ttl_seconds: token_ttl_seconds?,
+            seal_keys: SealKeys::new(&secret, &old_secrets),
+            token_signer: TokenSigner::hs256(&secret),
+            gas_wallet: gas_wallet?,
+            resource_endpoint: resource_endpoint
+                .into_option()
+                .or_else(|| backend_url.into_option().map(|url| url.join("/{resourceId}"))),
+            catalog: catalog?,
+            seller: Seller {
+                agent_name: agent_name?,
+                agent_description: agent_description?,
+                provider,
+            },
+        })
+    }
+}
+
+struct Vars<F> {
+    lookup: F,
+    problems: Vec<Problem>,
+}
+
+/// What reading an optional variable gave.
+enum Read<T> {
+    Value(T),
+    Absent,
+    Bad,
+}
+
+impl<T> Read<T> {
+    fn into_option(self) -> Option<T> {
+        match self {
+            Self::Value(value) => Some(value),
+            Self::Absent | Self::Bad => None,
+        }
+    }
+}
+
+impl<F: Fn(&str) -> Option<String>> Vars<F> {
+    fn problem(&mut self, name: &'static str, reason: impl Into<String>) {
+        self.problems.push(Problem {
+            name,
+            reason: reason.into(),
+        });
+    }
+
+    fn optional<T>(&mut self, name: &'static str, parse: impl FnOnce(&str) -> Result<T, String>) -> Read<T> {
+        let text = (self.lookup)(name);
+        let Some(text) = text.as_deref().map(str::trim).filter(|text| !text.is_empty()) else {
+            return Read::Absent;
+        };
+        match parse(text) {
+            Ok(value) => Read::Value(value),
+            Err(reason) => {
+                self.problem(name, reason);
+                Read::Bad
+            }
+        }
+    }
+
+    fn required<T>(&mut self, name: &'static str, parse: impl FnOnce(&str) -> Result<T, String>) -> Option<T> {
+        match self.optional(name, parse) {
+            Read::Value(value) => Some(value),
+            Read::Absent => {
+                self.problem(name, "is required");
+                None
+            }
+            Read::Bad => None,
+        }
+    }
+
+    fn parse<T>(
+        &mut self,
+        name: &'static str,
+        default: &str,
+        parse: impl Fn(&str) -> Result<T, String>,
+    ) -> Option<T> {
+        match self.optional(name, &parse) {
+            Read::Value(value) => Some(value),
+            Read::Absent => match parse(default) {
+                Ok(value) => Some(value),
+                Err(reason) => {
+                    self.problem(name, reason);
+                    None
+                }
+            },
+            Read::Bad => None,
+        }
+    }
+
+    fn number(&mut self, name: &'static str, default: u64, least: u64, most: u64) -> Option<u64> {
+        self.parse(name, &default.to_string(), |text| {
+            text.parse()
+                .ok()
+                .filter(|number| (least..=most).contains(number))
+                .ok_or_else(|| format!("must be a whole number from {least} to {most}"))
+        })
+    }
+
+    fn text(&mut self, name: &'static str, default: &str, most_chars: usize) -> Option<String> {
+        self.parse(name, default, |text| {
+            (text.chars().count() <= most_chars && !text.chars().any(char::is_control))
+                .then(|| text.to_owned())
+                .ok_or_else(|| format!("must be one line of at most {most_chars} characters"))
+        })
+    }
+
+    fn list<T>(
+        &mut self,
+        name: &'static str,
+        most: usize,
+        parse: impl Fn(&str) -> Result<T, String>,
+    ) -> Vec<T> {
+        let read = self.optional(name, |text| {
+            let items: Vec<&str> = text
+                .split(',')
+                .map(str::trim)
+                .filter(|item| !item.is_empty())
+                .collect();
+            if items.len() > most {
+                return Err(format!("must list at most {most} values"));
+            }
+            items.into_iter().map(&parse).collect::<Result<Vec<T>, String>>()
+        });
+        read.into_option().unwrap_or_default()
+    }
+}
+
+fn parsed<T: FromStr<Err: ToString>>(text: &str) -> Result<T, String> {
+    text.parse().map_err(|error: T::Err| error.to_string())
+}
+
+fn address(text: &str) -> Result<Address, String> {
+    let address: Address = text
+        .parse()
+        .map_err(|_| "must be an address: 0x and 40 hex digits".to_owned())?;
+    let mixed = text.bytes().any(|b| b.is_ascii_lowercase() && b != b'x')
+        && text.bytes().any(|b| b.is_ascii_uppercase());
+    if mixed && address.to_checksum(None) != text {
+        return Err("has a wrong checksum: a character was changed".to_owned());
+    }
+    if address.is_zero() {
+        return Err("must not be the zero address".to_owned());
+    }
+    Ok(address)
+}
+
+fn secret(text: &str) -> Result<Secret, String> {
+    if text.contains("-----BEGIN") {
+        return Err("must be a shared secret, not a PEM key".to_owned());
+    }
+    (text.len() >= MIN_SECRET_BYTES)
+        .then(|| Secret::new(text))
+        .ok_or_else(|| format!("must have at least {MIN_SECRET_BYTES} characters; `openssl rand -hex 32` makes one"))
+}
+
+fn secret_in_list(text: &str) -> Result<Secret, String> {
+    secret(text).map_err(|_| format!("must list secrets of at least {MIN_SECRET_BYTES} characters each"))
+}
+
+fn resource_template(text: &str) -> Result<String, String> {
+    let sample: Result<HttpUrl, _> = text.replace("{resourceId}", "default").parse();
+    match sample {
+        Ok(_) => Ok(text.to_owned()),
+        Err(error) => Err(format!("{error} (`{{resourceId}}` may stand for the resource)")),
+    }
+}
+
+/// A valid configuration for tests of this crate.
+#[cfg(test)]
+pub(crate) fn test_config() -> Config {
+    Config::from_vars(|name| tests::valid(name).map(str::to_owned)).unwrap()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    pub(super) fn valid(name: &str) -> Option<&'static str> {
+        Some(match name {
+            "KEY0_WALLET_ADDRESS" => "0x209693Bc6afc0C5328bA36FaF03C514EF312287C",
+            "KEY0_ACCESS_TOKEN_SECRET" => "0123456789abcdef0123456789abcdef",
+            "USE_GAS_WALLET" => "true",
+            "GAS_WALLET_PRIVATE_KEY" => "0x0000000000000000000000000000000000000000000000000000000000000001",
+            "BACKEND_API_URL" => "https://backend.example",
+            _ => return None,
+        })
+    }
+
+    fn problems(change: &[(&str, &str)]) -> Vec<Problem> {
+        let lookup = |name: &str| {
+            change
+                .iter()
+                .find(|(changed, _)| *changed == name)
+                .map(|(_, value)| *value)
+                .or_else(|| valid(name))
+                .map(str::to_owned)
+        };
+        Config::from_vars(lookup).err().unwrap_or_default()
+    }
+
+    #[test]
+    fn the_defaults_are_the_documented_ones() {
+        let config = test_config();
+        assert_eq!(config.network, Network::BaseSepolia);
+        assert_eq!(config.challenge_ttl_seconds, 900);
+        assert_eq!(config.token_ttl_seconds, 3600);
+        assert_eq!(config.confirmations, 1);
+        assert_eq!(config.catalog.plans().len(), 4);
+        assert_eq!(
+            config.resource_endpoint.as_deref(),
+            Some("https://backend.example/{resourceId}")
+        );
+    }
+
+    #[test]
+    fn an_empty_environment_names_everything_that_is_required() {
+        let problems = Config::from_vars(|_| None).unwrap_err();
+        let names: Vec<_> = problems.iter().map(|problem| problem.name).collect();
+        assert_eq!(
+            names,
+            [
+                "KEY0_WALLET_ADDRESS",
+                "KEY0_ACCESS_TOKEN_SECRET",
+                "USE_GAS_WALLET",
+                "GAS_WALLET_PRIVATE_KEY"
+            ]
+        );
+    }
+
+    #[test]
+    fn each_bad_value_is_named_and_not_repeated() {
+        for (name, value) in [
+            ("KEY0_NETWORK", "sepolia"),
+            ("KEY0_WALLET_ADDRESS", "0x123"),
+            ("KEY0_WALLET_ADDRESS", "0x0000000000000000000000000000000000000000"),
+            ("KEY0_WALLET_ADDRESS", "0x209693bc6afc0C5328bA36FaF03C514EF312287C"),
+            ("KEY0_ACCESS_TOKEN_SECRET", "tooshort"),
+            ("KEY0_ACCESS_TOKEN_SECRET", "-----BEGIN PRIVATE KEY-----abcdefghijklmnop"),
+            ("KEY0_ACCESS_TOKEN_SECRETS_OLD", "tooshort"),
+            ("KEY0_TOKEN_ALGORITHM", "none"),
+            ("KEY0_TOKEN_TTL_SECONDS", "0"),
+            ("KEY0_PUBLIC_URL", "example.com"),
+            ("KEY0_RPC_URL", "https://a.example,nonsense"),
+            ("KEY0_CONFIRMATIONS", "-7777"),
+            ("CHALLENGE_TTL_SECONDS", "9.5e3"),
+            ("USE_GAS_WALLET", "maybe"),
+            ("GAS_WALLET_PRIVATE_KEY", "0xdeadbeef"),
+            ("KEY0_RESOURCE_ENDPOINT", "nowhere"),
+            ("PLANS", "[{]"),
+            ("TOKEN_MODE", "magic"),
+            ("PROVIDER_NAME", "Acme-without-url"),
+        ] {
+            let problems = problems(&[(name, value)]);
+            assert_eq!(problems.len(), 1, "{name}={value}: {problems:?}");
+            assert_eq!(problems[0].name, name);
+            assert!(!problems[0].reason.contains(value), "{problems:?}");
+        }
+    }
+
+    #[test]
+    fn secrets_do_not_appear_in_debug_output() {
+        let shown = format!("{:?}", test_config());
+        assert!(!shown.contains("0123456789abcdef"));
+        assert!(!shown.contains("0000000000000001"));
+    }
+}

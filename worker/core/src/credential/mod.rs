@@ -1,0 +1,7 @@
+//! What the buyer receives: the access token and the grant around it.
+
+mod grant;
+mod token;
+
+pub use grant::{AccessGrant, resource_endpoint};
+pub use token::{TokenInfo, TokenSigner, token_info};

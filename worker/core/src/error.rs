@@ -1,0 +1,178 @@
+//! The error catalogue: every refusal that a caller can see, with its stable code and HTTP status (`design.md`, section 9).
+//!
+//! The message is for outside and says what to do next. Inside detail belongs into the log, never in here.
+
+use std::borrow::Cow;
+
+use http::StatusCode;
+use serde_json::{Value, json};
+
+/// A stable error code.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Code {
+    /// The plan is not in the catalog.
+    TierNotFound,
+    /// The challenge id was not issued here, or was altered.
+    ChallengeNotFound,
+    /// The challenge is too old to be paid.
+    ChallengeExpired,
+    /// The payment was already used for another purchase.
+    TxAlreadyRedeemed,
+    /// The request cannot be understood.
+    InvalidRequest,
+    /// The payment was refused or failed; nothing was charged for this request.
+    PaymentFailed,
+    /// The payment is on its way; the outcome is not known yet.
+    SettlementPending,
+    /// The request id belongs to another purchase.
+    RequestConflict,
+    /// The body is larger than allowed.
+    PayloadTooLarge,
+    /// Nothing is served at this path.
+    NotFound,
+    /// The path is served, but not with this method.
+    MethodNotAllowed,
+    /// The deployment is not configured correctly.
+    ConfigInvalid,
+    /// A fault of ours.
+    InternalError,
+}
+
+impl Code {
+    /// Every code, for tests and documentation.
+    pub const ALL: [Self; 13] = [
+        Self::TierNotFound,
+        Self::ChallengeNotFound,
+        Self::ChallengeExpired,
+        Self::TxAlreadyRedeemed,
+        Self::InvalidRequest,
+        Self::PaymentFailed,
+        Self::SettlementPending,
+        Self::RequestConflict,
+        Self::PayloadTooLarge,
+        Self::NotFound,
+        Self::MethodNotAllowed,
+        Self::ConfigInvalid,
+        Self::InternalError,
+    ];
+
+    /// The code as callers see it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::TierNotFound => "TIER_NOT_FOUND",
+            Self::ChallengeNotFound => "CHALLENGE_NOT_FOUND",
+            Self::ChallengeExpired => "CHALLENGE_EXPIRED",
+            Self::TxAlreadyRedeemed => "TX_ALREADY_REDEEMED",
+            Self::InvalidRequest => "INVALID_REQUEST",
+            Self::PaymentFailed => "PAYMENT_FAILED",
+            Self::SettlementPending => "SETTLEMENT_PENDING",
+            Self::RequestConflict => "REQUEST_CONFLICT",
+            Self::PayloadTooLarge => "PAYLOAD_TOO_LARGE",
+            Self::NotFound => "NOT_FOUND",
+            Self::MethodNotAllowed => "METHOD_NOT_ALLOWED",
+            Self::ConfigInvalid => "CONFIG_INVALID",
+            Self::InternalError => "INTERNAL_ERROR",
+        }
+    }
+
+    /// The HTTP status that goes with it.
+    pub const fn status(self) -> StatusCode {
+        match self {
+            Self::TierNotFound | Self::InvalidRequest => StatusCode::BAD_REQUEST,
+            Self::ChallengeNotFound | Self::NotFound => StatusCode::NOT_FOUND,
+            Self::ChallengeExpired => StatusCode::GONE,
+            Self::TxAlreadyRedeemed | Self::RequestConflict => StatusCode::CONFLICT,
+            Self::PaymentFailed => StatusCode::PAYMENT_REQUIRED,
+            Self::SettlementPending => StatusCode::SERVICE_UNAVAILABLE,
+            Self::PayloadTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
+            Self::ConfigInvalid | Self::InternalError => StatusCode::INTERNAL_SERVER_ERROR,
+        }
+    }
+}
+
+/// A refusal: a code, a sentence for the caller, and facts that a program can use.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Error {
+    /// Which entry of the catalogue.
+    pub code: Code,
+    /// What is wrong and what to do next, safe to show to anybody.
+    pub message: Cow<'static, str>,
+    /// Facts for programs.
+    pub details: Option<Value>,
+}
+
+impl Error {
+    /// A refusal with a code and a sentence.
+    pub fn new(code: Code, message: impl Into<Cow<'static, str>>) -> Self {
+        Self {
+            code,
+            message: message.into(),
+            details: None,
+        }
+    }
+
+    /// `INVALID_REQUEST` with this sentence.
+    pub fn invalid_request(message: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(Code::InvalidRequest, message)
+    }
+
+    /// The answer to a fault of ours; the cause goes to the log.
+    pub fn internal() -> Self {
+        Self::new(
+            Code::InternalError,
+            "Something went wrong on our side. Repeating the same request is safe.",
+        )
+    }
+
+    /// Adds facts for programs.
+    #[must_use]
+    pub fn with_details(mut self, details: Value) -> Self {
+        self.details = Some(details);
+        self
+    }
+
+    /// The JSON body: `{"type":"Error","code","message","details"?}`.
+    pub fn body(&self) -> Value {
+        let mut body = json!({
+            "type": "Error",
+            "code": self.code.as_str(),
+            "message": self.message,
+        });
+        if let (Some(details), Some(members)) = (&self.details, body.as_object_mut()) {
+            members.insert("details".to_owned(), details.clone());
+        }
+        body
+    }
+}
+
+impl core::fmt::Display for Error {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        write!(f, "{}: {}", self.code.as_str(), self.message)
+    }
+}
+
+impl std::error::Error for Error {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_body_has_the_documented_shape() {
+        let error = Error::new(Code::TierNotFound, "No such plan.").with_details(json!({"planId": "x"}));
+        assert_eq!(
+            error.body(),
+            json!({"type": "Error", "code": "TIER_NOT_FOUND", "message": "No such plan.", "details": {"planId": "x"}})
+        );
+    }
+
+    #[test]
+    fn each_code_stands_in_the_readme_with_its_status() {
+        let readme = include_str!("../../../README.md");
+        for code in Code::ALL {
+            let row = format!("| `{}` | {} |", code.as_str(), code.status().as_u16());
+            assert!(readme.contains(&row), "README.md has no row {row}");
+        }
+    }
+}

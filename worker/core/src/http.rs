@@ -1,0 +1,164 @@
+//! What all answers have in common: JSON, CORS, caching, the list of methods.
+
+use http::header::{self, HeaderMap, HeaderName, HeaderValue};
+use http::{Method, StatusCode};
+use serde::Serialize;
+use sha2::{Digest, Sha256};
+
+use crate::error::{Code, Error};
+
+/// An answer, ready to be sent.
+pub type Response = http::Response<Vec<u8>>;
+
+/// The most bytes that a request body may have, checked before it is read as a whole.
+pub const MAX_BODY_BYTES: usize = 64 * 1024;
+
+/// The most characters that a payment header may have, checked before it is decoded.
+pub const MAX_PAYMENT_HEADER_CHARS: usize = 16 * 1024;
+
+/// What browser-based agents may send (x402 sheet, section 2.6).
+const ALLOWED_HEADERS: &str = "Content-Type, Authorization, PAYMENT-SIGNATURE, X-PAYMENT, SIGN-IN-WITH-X, \
+     Access-Control-Expose-Headers, A2A-Version, A2A-Extensions, X-A2A-Extensions";
+/// What browser-based agents may read (same section).
+const EXPOSED_HEADERS: &str =
+    "PAYMENT-REQUIRED, PAYMENT-RESPONSE, X-PAYMENT-RESPONSE, WWW-Authenticate, Retry-After, ETag";
+
+/// A JSON answer. A value that cannot be written is a fault of ours and answered as one.
+pub fn json(status: StatusCode, body: &impl Serialize) -> Response {
+    let (status, body) = match serde_json::to_vec(body) {
+        Ok(body) => (status, body),
+        Err(_) => (
+            StatusCode::INTERNAL_SERVER_ERROR,
+            br#"{"type":"Error","code":"INTERNAL_ERROR","message":"The answer could not be written."}"#
+                .to_vec(),
+        ),
+    };
+    let mut response = Response::new(body);
+    *response.status_mut() = status;
+    set(&mut response, header::CONTENT_TYPE, "application/json");
+    response
+}
+
+/// The answer for an error of the catalogue. Never cached.
+pub fn error(error: &Error) -> Response {
+    let mut response = json(error.code.status(), &error.body());
+    set(&mut response, header::CACHE_CONTROL, "no-store");
+    response
+}
+
+/// The answer for a path that nothing is served at.
+pub fn not_found() -> Response {
+    error(&Error::new(
+        Code::NotFound,
+        "Nothing is served here. GET /discover lists what can be bought.",
+    ))
+}
+
+/// The answer for a path that is served with other methods only.
+pub fn method_not_allowed(allowed: &'static str) -> Response {
+    let mut response = error(&Error::new(
+        Code::MethodNotAllowed,
+        format!("This path answers {allowed} only."),
+    ));
+    set(&mut response, header::ALLOW, allowed);
+    response
+}
+
+/// The answer to `OPTIONS`, also to a browser's preflight.
+pub fn options(allowed: &'static str) -> Response {
+    let mut response = Response::new(Vec::new());
+    *response.status_mut() = StatusCode::NO_CONTENT;
+    set(&mut response, header::ALLOW, allowed);
+    set(&mut response, header::ACCESS_CONTROL_ALLOW_METHODS, allowed);
+    set(&mut response, header::ACCESS_CONTROL_ALLOW_HEADERS, ALLOWED_HEADERS);
+    set(&mut response, header::ACCESS_CONTROL_MAX_AGE, "86400");
+    response
+}
+
+/// A public document: cacheable, with a validator; `304` when the client has it already.
+pub fn document(body: &impl Serialize, request_headers: &HeaderMap, max_age_seconds: u32) -> Response {
+    let mut response = json(StatusCode::OK, body);
+    let etag = etag(response.body());
+    let known = request_headers
+        .get_all(header::IF_NONE_MATCH)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        .map(|tag| tag.trim().trim_start_matches("W/"))
+        .any(|tag| tag == "*" || tag == etag);
+    if known {
+        *response.status_mut() = StatusCode::NOT_MODIFIED;
+        response.body_mut().clear();
+        response.headers_mut().remove(header::CONTENT_TYPE);
+    }
+    set(&mut response, header::ETAG, &etag);
+    set(
+        &mut response,
+        header::CACHE_CONTROL,
+        &format!("public, max-age={max_age_seconds}"),
+    );
+    response
+}
+
+/// What is added to each answer before it leaves: CORS, and no body for `HEAD`.
+pub fn finish(mut response: Response, method: &Method) -> Response {
+    set(&mut response, header::ACCESS_CONTROL_ALLOW_ORIGIN, "*");
+    set(
+        &mut response,
+        header::ACCESS_CONTROL_EXPOSE_HEADERS,
+        EXPOSED_HEADERS,
+    );
+    set(&mut response, header::X_CONTENT_TYPE_OPTIONS, "nosniff");
+    if method == Method::HEAD {
+        response.body_mut().clear();
+    }
+    response
+}
+
+/// Sets a header whose value we made ourselves. A value that is no header text is left out.
+pub fn set(response: &mut Response, name: HeaderName, value: &str) {
+    if let Ok(value) = HeaderValue::from_str(value) {
+        response.headers_mut().insert(name, value);
+    }
+}
+
+fn etag(body: &[u8]) -> String {
+    let digest = Sha256::digest(body);
+    let short: [u8; 12] = core::array::from_fn(|at| digest.get(at).copied().unwrap_or_default());
+    format!("\"{}\"", alloy_primitives::hex::encode(short))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_known_document_is_not_sent_again() {
+        let body = json!({"a": 1});
+        let first = document(&body, &HeaderMap::new(), 60);
+        assert_eq!(first.status(), StatusCode::OK);
+        let mut headers = HeaderMap::new();
+        headers.insert(header::IF_NONE_MATCH, first.headers()[header::ETAG].clone());
+        let second = document(&body, &headers, 60);
+        assert_eq!(second.status(), StatusCode::NOT_MODIFIED);
+        assert!(second.body().is_empty());
+        let changed = document(&json!({"a": 2}), &headers, 60);
+        assert_eq!(changed.status(), StatusCode::OK);
+    }
+
+    #[test]
+    fn head_is_answered_without_a_body() {
+        let response = finish(json(StatusCode::OK, &json!({})), &Method::HEAD);
+        assert!(response.body().is_empty());
+        assert_eq!(response.headers()[header::ACCESS_CONTROL_ALLOW_ORIGIN], "*");
+    }
+
+    #[test]
+    fn a_wrong_method_names_the_right_ones() {
+        let response = method_not_allowed("GET, HEAD, OPTIONS");
+        assert_eq!(response.status(), StatusCode::METHOD_NOT_ALLOWED);
+        assert_eq!(response.headers()[header::ALLOW], "GET, HEAD, OPTIONS");
+    }
+}

@@ -1,0 +1,125 @@
+//! What key0 asks of the chain, as a trait: the rules do not know how the chain is reached.
+
+use core::fmt;
+use core::future::Future;
+
+use alloy_primitives::{Address, B256, Bytes, U256};
+
+use super::authorization::SignedAuthorization;
+
+/// The chain could not be asked; asking again later may help. The text is for the log only.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct ChainError(pub String);
+
+impl fmt::Display for ChainError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for ChainError {}
+
+/// What the chain would do with a transfer now.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Simulation {
+    /// It would succeed and use about this much gas.
+    Succeeds {
+        /// Estimated units of gas.
+        gas: u64,
+    },
+    /// It would revert, with this text.
+    Reverts(String),
+}
+
+/// The newest block.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Head {
+    /// Its number.
+    pub number: u64,
+    /// Its time in seconds.
+    pub timestamp: u64,
+    /// Its base fee in wei per unit of gas.
+    pub base_fee: u128,
+}
+
+/// What became of an included transaction.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Receipt {
+    /// The transaction.
+    pub transaction: B256,
+    /// The block that includes it.
+    pub block: u64,
+    /// Whether it succeeded.
+    pub success: bool,
+    /// What it emitted, in order.
+    pub logs: Vec<Log>,
+}
+
+/// One event.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Log {
+    /// The contract that emitted it.
+    pub address: Address,
+    /// Signature and indexed members.
+    pub topics: Vec<B256>,
+    /// The other members.
+    pub data: Bytes,
+}
+
+/// What a node did with a raw transaction.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum SendOutcome {
+    /// It has it.
+    Accepted,
+    /// It refused, with this text. Another node may have it all the same.
+    Refused(String),
+}
+
+/// The chain.
+pub trait Chain {
+    /// What a transfer sent by `sender` would do now.
+    fn simulate(
+        &self,
+        transfer: &SignedAuthorization,
+        sender: Address,
+    ) -> impl Future<Output = Result<Simulation, ChainError>>;
+
+    /// Whether an authorization was used or cancelled. Not a proof of payment.
+    fn authorization_used(
+        &self,
+        payer: Address,
+        nonce: B256,
+    ) -> impl Future<Output = Result<bool, ChainError>>;
+
+    /// The transactions since `from_block` that used an authorization, whoever sent them.
+    fn authorization_uses(
+        &self,
+        payer: Address,
+        nonce: B256,
+        from_block: u64,
+    ) -> impl Future<Output = Result<Vec<B256>, ChainError>>;
+
+    /// Somebody's USDC.
+    fn usdc_balance(&self, account: Address) -> impl Future<Output = Result<U256, ChainError>>;
+
+    /// Somebody's ether in wei.
+    fn ether_balance(&self, account: Address) -> impl Future<Output = Result<U256, ChainError>>;
+
+    /// The newest block.
+    fn head(&self) -> impl Future<Output = Result<Head, ChainError>>;
+
+    /// The tip per unit of gas that gets a transaction included, in wei.
+    fn priority_fee(&self) -> impl Future<Output = Result<u128, ChainError>>;
+
+    /// A transaction's receipt, once it is included.
+    fn receipt(&self, transaction: B256) -> impl Future<Output = Result<Option<Receipt>, ChainError>>;
+
+    /// How many transactions an account has sent that are included.
+    fn included_count(&self, account: Address) -> impl Future<Output = Result<u64, ChainError>>;
+
+    /// The same with those that wait in the node.
+    fn pending_count(&self, account: Address) -> impl Future<Output = Result<u64, ChainError>>;
+
+    /// Hands a signed transaction to the network. Handing over the same one again is harmless.
+    fn send_raw(&self, transaction: &Bytes) -> impl Future<Output = Result<SendOutcome, ChainError>>;
+}

@@ -1,0 +1,94 @@
+//! Payment headers: base64 of JSON, written strictly, read leniently (x402 sheet, section 2.1).
+
+use base64::Engine as _;
+use base64::alphabet;
+use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig, STANDARD};
+use base64::engine::DecodePaddingMode;
+use serde::Serialize;
+use serde_json::Value;
+
+use crate::http::MAX_PAYMENT_HEADER_CHARS;
+
+/// Our offer, with a 402.
+pub const PAYMENT_REQUIRED: &str = "payment-required";
+/// The client's payment.
+pub const PAYMENT_SIGNATURE: &str = "payment-signature";
+/// What became of it.
+pub const PAYMENT_RESPONSE: &str = "payment-response";
+
+const LENIENT: GeneralPurpose = GeneralPurpose::new(
+    &alphabet::STANDARD,
+    GeneralPurposeConfig::new()
+        .with_decode_padding_mode(DecodePaddingMode::Indifferent)
+        .with_decode_allow_trailing_bits(true),
+);
+
+/// Standard alphabet, padded: the only form that every client reads.
+pub fn encode(value: &impl Serialize) -> Option<String> {
+    serde_json::to_vec(value).ok().map(|json| STANDARD.encode(json))
+}
+
+/// Reads a header's JSON object. `None` for anything else, or when the header is too long.
+pub fn decode(text: &str) -> Option<Value> {
+    let text = text.trim();
+    if text.is_empty() || text.len() > MAX_PAYMENT_HEADER_CHARS {
+        return None;
+    }
+    let standard: String = text
+        .chars()
+        .map(|c| match c {
+            '-' => '+',
+            '_' => '/',
+            other => other,
+        })
+        .collect();
+    let json = LENIENT.decode(standard).ok()?;
+    serde_json::from_slice::<Value>(&json)
+        .ok()
+        .filter(Value::is_object)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn both_alphabets_with_and_without_padding_are_read() {
+        let value = json!({"a": "??>>~~", "b": 1});
+        let padded = encode(&value).unwrap();
+        assert!(padded.contains('+') || padded.contains('/'));
+        let url_safe = padded.replace('+', "-").replace('/', "_");
+        for text in [
+            padded.clone(),
+            padded.trim_end_matches('=').to_owned(),
+            url_safe.trim_end_matches('=').to_owned(),
+            format!("  {padded}\t"),
+        ] {
+            assert_eq!(decode(&text), Some(value.clone()), "{text}");
+        }
+    }
+
+    #[test]
+    fn other_texts_are_refused() {
+        for text in ["", "!!!", "eyJ", "W10=", "MQ==", "a, b"] {
+            assert_eq!(decode(text), None, "{text}");
+        }
+        assert_eq!(decode(&"A".repeat(MAX_PAYMENT_HEADER_CHARS + 1)), None);
+    }
+
+    proptest! {
+        #[test]
+        fn hostile_headers_never_panic(text in ".{0,300}") {
+            let _ = decode(&text);
+        }
+
+        #[test]
+        fn what_is_written_is_read(text in ".{0,100}", number: u32) {
+            let value = json!({"text": text, "number": number});
+            prop_assert_eq!(decode(&encode(&value).unwrap()), Some(value));
+        }
+    }
+}

@@ -1,0 +1,421 @@
+//! The x402 (version 2) objects: our offer, the client's payment, the outcome (x402 sheet, sections 1 and 2.5).
+//!
+//! What the client echoes decides nothing. It is compared with our own offer and then dropped.
+
+use alloy_primitives::{Address, B256, U256};
+use serde::Serialize;
+use serde_json::Value;
+
+use super::authorization::Authorization;
+use super::refusal::Refusal;
+use crate::challenge::{Challenge, Target};
+use crate::types::HttpUrl;
+
+/// The x402 version that is spoken.
+pub const X402_VERSION: u32 = 2;
+/// How long a client should let its authorization be valid.
+pub const MAX_TIMEOUT_SECONDS: u32 = 300;
+const SCHEME: &str = "exact";
+
+/// What a 402 carries: `PAYMENT-REQUIRED`.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PaymentRequired {
+    x402_version: u32,
+    error: String,
+    resource: ResourceInfo,
+    accepts: [PaymentRequirements; 1],
+}
+
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct ResourceInfo {
+    url: String,
+    description: String,
+    mime_type: &'static str,
+}
+
+/// One way to pay.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PaymentRequirements {
+    scheme: &'static str,
+    network: &'static str,
+    amount: String,
+    asset: String,
+    pay_to: String,
+    max_timeout_seconds: u32,
+    extra: RequirementsExtra,
+}
+
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct RequirementsExtra {
+    name: &'static str,
+    version: &'static str,
+    payment_flow: &'static str,
+    challenge_id: String,
+    request_id: String,
+    plan_id: String,
+    resource_id: String,
+}
+
+impl PaymentRequirements {
+    /// How this challenge can be paid.
+    pub fn new(challenge: &Challenge) -> Self {
+        let terms = &challenge.terms;
+        let Target::Plan(plan) = &terms.target;
+        Self {
+            scheme: SCHEME,
+            network: terms.network.caip2(),
+            amount: terms.amount.units().to_string(),
+            asset: terms.network.usdc().to_checksum(None),
+            pay_to: terms.pay_to.to_checksum(None),
+            max_timeout_seconds: MAX_TIMEOUT_SECONDS,
+            extra: RequirementsExtra {
+                name: terms.network.usdc_domain_name(),
+                version: terms.network.usdc_domain_version(),
+                // We settle before we deliver, and say so.
+                payment_flow: "upfront",
+                challenge_id: challenge.id.to_string(),
+                request_id: terms.request_id.to_string(),
+                plan_id: plan.to_string(),
+                resource_id: terms.resource.to_string(),
+            },
+        }
+    }
+
+    /// The members of `accepted` that contradict this offer; empty when it is accepted as it stands.
+    ///
+    /// Scheme, network, amount, asset and recipient must be there and equal. Other members may be missing (hand-written
+    /// clients) or additional; where both sides have one, it must be equal.
+    pub fn mismatches(&self, accepted: &Value) -> Vec<&'static str> {
+        let Ok(ours) = serde_json::to_value(self) else {
+            return vec!["accepted"];
+        };
+        let mut wrong: Vec<&'static str> = ["scheme", "network", "amount", "asset", "payTo"]
+            .into_iter()
+            .filter(|name| !agree(ours.get(*name), accepted.get(*name)))
+            .collect();
+        let optional = |theirs: Option<&Value>| theirs.is_some_and(|value| !value.is_null());
+        let timeout = accepted.get("maxTimeoutSeconds");
+        if optional(timeout) && !agree(ours.get("maxTimeoutSeconds"), timeout) {
+            wrong.push("maxTimeoutSeconds");
+        }
+        let (our_extra, their_extra) = (ours.get("extra"), accepted.get("extra"));
+        for name in [
+            "name",
+            "version",
+            "paymentFlow",
+            "challengeId",
+            "requestId",
+            "planId",
+            "resourceId",
+        ] {
+            let theirs = their_extra.and_then(|extra| extra.get(name));
+            if optional(theirs) && !agree(our_extra.and_then(|extra| extra.get(name)), theirs) {
+                wrong.push(name);
+            }
+        }
+        wrong
+    }
+}
+
+impl PaymentRequired {
+    /// The offer for a challenge; `error` says why payment is needed or what was wrong with the last one.
+    pub fn new(challenge: &Challenge, description: &str, origin: &HttpUrl, error: &str) -> Self {
+        Self {
+            x402_version: X402_VERSION,
+            error: error.to_owned(),
+            resource: ResourceInfo {
+                url: origin.join("/x402/access"),
+                description: ascii(description),
+                mime_type: "application/json",
+            },
+            accepts: [PaymentRequirements::new(challenge)],
+        }
+    }
+}
+
+/// Some clients encode what they echo with a function that knows only Latin-1 (MCP sheet, section 9), so the offer is
+/// plain ASCII; the catalog keeps the seller's text.
+fn ascii(text: &str) -> String {
+    text.chars()
+        .map(|c| match c {
+            '\u{2010}'..='\u{2015}' => '-',
+            '\u{2018}' | '\u{2019}' => '\'',
+            '\u{201c}' | '\u{201d}' => '"',
+            c if c.is_ascii() && !c.is_ascii_control() => c,
+            c if c.is_whitespace() => ' ',
+            _ => '?',
+        })
+        .collect()
+}
+
+/// Equal as x402 compares: addresses and other hex without case, numbers by value (some clients send `300.0`).
+fn agree(ours: Option<&Value>, theirs: Option<&Value>) -> bool {
+    match (ours, theirs) {
+        (Some(Value::String(ours)), Some(Value::String(theirs))) => {
+            ours == theirs || (ours.starts_with("0x") && ours.eq_ignore_ascii_case(theirs))
+        }
+        (Some(Value::Number(ours)), Some(Value::Number(theirs))) => ours.as_f64() == theirs.as_f64(),
+        _ => false,
+    }
+}
+
+/// A client's payment, read but not yet believed.
+#[derive(Clone, Debug)]
+pub struct PaymentPayload {
+    /// What the client says it accepted.
+    pub accepted: Value,
+    /// What the client says the payer signed.
+    pub authorization: Authorization,
+    /// The claimed signature.
+    pub signature: Vec<u8>,
+}
+
+impl PaymentPayload {
+    /// Reads the object. `null` counts as absent and `2.0` as `2`, as some clients write them.
+    pub fn parse(value: &Value) -> Result<Self, Refusal> {
+        if value.get("x402Version").and_then(Value::as_f64) != Some(f64::from(X402_VERSION)) {
+            return Err(match value.get("x402Version") {
+                Some(Value::Number(_)) => Refusal::InvalidX402Version,
+                _ => Refusal::InvalidPayload,
+            });
+        }
+        let accepted = value
+            .get("accepted")
+            .filter(|accepted| accepted.is_object())
+            .ok_or(Refusal::InvalidPayload)?;
+        let payload = value.get("payload").ok_or(Refusal::InvalidPayload)?;
+        let authorization = payload.get("authorization").ok_or(Refusal::InvalidPayload)?;
+        let member = |name| authorization.get(name).and_then(Value::as_str);
+        let read = || {
+            Some(Authorization {
+                from: address(member("from")?)?,
+                to: address(member("to")?)?,
+                value: decimal(member("value")?)?,
+                valid_after: decimal(member("validAfter")?)?,
+                valid_before: decimal(member("validBefore")?)?,
+                nonce: fixed_hex(member("nonce")?)?,
+            })
+        };
+        let signature = payload
+            .get("signature")
+            .and_then(Value::as_str)
+            .and_then(|text| text.strip_prefix("0x"))
+            .and_then(|digits| alloy_primitives::hex::decode(digits).ok());
+        Ok(Self {
+            accepted: accepted.clone(),
+            authorization: read().ok_or(Refusal::InvalidPayload)?,
+            signature: signature.ok_or(Refusal::InvalidPayload)?,
+        })
+    }
+
+    /// The challenge id that came back with the offer, if the client kept it.
+    pub fn challenge_id(&self) -> Option<&str> {
+        self.accepted.get("extra")?.get("challengeId")?.as_str()
+    }
+}
+
+fn address(text: &str) -> Option<Address> {
+    (text.len() == 42 && text.starts_with("0x"))
+        .then(|| text.parse().ok())
+        .flatten()
+}
+
+fn fixed_hex(text: &str) -> Option<B256> {
+    (text.len() == 66 && text.starts_with("0x"))
+        .then(|| text.parse().ok())
+        .flatten()
+}
+
+/// A `uint256` in decimal digits and nothing else.
+fn decimal(text: &str) -> Option<U256> {
+    let digits = (1..=78).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_digit());
+    digits.then(|| U256::from_str_radix(text, 10).ok()).flatten()
+}
+
+/// What became of a payment: `PAYMENT-RESPONSE`.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct SettleResponse {
+    success: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error_reason: Option<&'static str>,
+    /// The transaction's hash; empty when nothing was broadcast.
+    transaction: String,
+    network: &'static str,
+    payer: String,
+}
+
+impl SettleResponse {
+    /// The money arrived.
+    pub fn success(transaction: B256, network: crate::types::Network, payer: Address) -> Self {
+        Self {
+            success: true,
+            error_reason: None,
+            transaction: transaction.to_string(),
+            network: network.caip2(),
+            payer: payer.to_checksum(None),
+        }
+    }
+
+    /// It did not, or not yet; `transaction` is known once something was broadcast.
+    pub fn failure(
+        reason: &'static str,
+        transaction: Option<B256>,
+        network: crate::types::Network,
+        payer: Address,
+    ) -> Self {
+        Self {
+            success: false,
+            error_reason: Some(reason),
+            transaction: transaction.map(|hash| hash.to_string()).unwrap_or_default(),
+            network: network.caip2(),
+            payer: payer.to_checksum(None),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    use super::*;
+    use crate::challenge::test_challenge;
+
+    fn ours() -> (PaymentRequirements, Value) {
+        let requirements = PaymentRequirements::new(&test_challenge());
+        let value = serde_json::to_value(&requirements).unwrap();
+        (requirements, value)
+    }
+
+    #[test]
+    fn the_offer_has_exactly_the_members_of_the_specification() {
+        let (_, value) = ours();
+        let names: Vec<_> = value.as_object().unwrap().keys().map(String::as_str).collect();
+        assert_eq!(
+            names,
+            ["amount", "asset", "extra", "maxTimeoutSeconds", "network", "payTo", "scheme"]
+        );
+        assert_eq!(value["extra"]["name"], "USDC");
+        assert_eq!(value["extra"]["version"], "2");
+        assert_eq!(value["extra"]["paymentFlow"], "upfront");
+        assert_eq!(value["asset"], "0x036CbD53842c5426634e7929541eC2318f3dCF7e");
+        assert!(value["maxTimeoutSeconds"].is_u64());
+    }
+
+    #[test]
+    fn the_offer_fits_the_header_budget_and_is_ascii() {
+        let origin = "https://shop.example".parse().unwrap();
+        let offer = PaymentRequired::new(
+            &test_challenge(),
+            &"Photos \u{2014} \u{201c}all\u{201d} \u{1f4f7} ".repeat(20),
+            &origin,
+            "Payment required",
+        );
+        let text = serde_json::to_string(&offer).unwrap();
+        assert!(text.is_ascii(), "{text}");
+        assert!(!text.contains("null"));
+        assert!(super::super::header::encode(&offer).unwrap().len() < 8 * 1024);
+    }
+
+    #[test]
+    fn an_unchanged_copy_matches_also_in_other_case_and_number_form() {
+        let (requirements, mut copy) = ours();
+        assert!(requirements.mismatches(&copy).is_empty());
+        copy["payTo"] = json!(copy["payTo"].as_str().unwrap().to_lowercase());
+        copy["maxTimeoutSeconds"] = json!(300.0);
+        copy["extra"]["added"] = json!("by the client");
+        assert!(requirements.mismatches(&copy).is_empty());
+        copy["extra"] = Value::Null;
+        assert!(requirements.mismatches(&copy).is_empty());
+    }
+
+    #[test]
+    fn each_tampered_member_is_named() {
+        for (path, value, name) in [
+            ("/scheme", json!("upto"), "scheme"),
+            ("/network", json!("eip155:8453"), "network"),
+            ("/amount", json!("1"), "amount"),
+            ("/amount", json!(15000), "amount"),
+            ("/amount", Value::Null, "amount"),
+            ("/asset", json!("0x833589fCD6eDb6E08f4c7C32D4f71b54bdA02913"), "asset"),
+            ("/payTo", json!("0x0000000000000000000000000000000000000001"), "payTo"),
+            ("/maxTimeoutSeconds", json!(301), "maxTimeoutSeconds"),
+            ("/extra/name", json!("USD Coin"), "name"),
+            ("/extra/version", json!("1"), "version"),
+            ("/extra/paymentFlow", json!("authorization"), "paymentFlow"),
+            ("/extra/planId", json!("pro-monthly"), "planId"),
+            ("/extra/requestId", json!("other"), "requestId"),
+            ("/extra/resourceId", json!("other"), "resourceId"),
+            ("/extra/challengeId", json!("other"), "challengeId"),
+        ] {
+            let (requirements, mut copy) = ours();
+            *copy.pointer_mut(path).unwrap() = value;
+            assert_eq!(requirements.mismatches(&copy), [name], "{path}");
+        }
+    }
+
+    fn payload() -> Value {
+        json!({
+            "x402Version": 2,
+            "accepted": ours().1,
+            "payload": {
+                "signature": format!("0x{}", "ab".repeat(65)),
+                "authorization": {
+                    "from": "0x7E5F4552091A69125d5DfCb7b8C2659029395Bdf",
+                    "to": "0x209693bc6afc0c5328ba36faf03c514ef312287c",
+                    "value": "15000",
+                    "validAfter": "0",
+                    "validBefore": "1900000000",
+                    "nonce": format!("0x{}", "11".repeat(32)),
+                },
+            },
+        })
+    }
+
+    #[test]
+    fn a_payment_is_read_with_floats_and_nulls() {
+        let mut value = payload();
+        value["x402Version"] = json!(2.0);
+        value["extensions"] = Value::Null;
+        let payment = PaymentPayload::parse(&value).unwrap();
+        assert_eq!(payment.authorization.value, U256::from(15_000));
+        assert_eq!(payment.signature.len(), 65);
+        assert!(payment.challenge_id().is_some());
+    }
+
+    #[test]
+    fn malformed_payments_are_refused() {
+        for (path, value) in [
+            ("/accepted", json!("x")),
+            ("/payload/signature", json!("0xzz")),
+            ("/payload/signature", json!(1)),
+            ("/payload/authorization/from", json!("0x7E5F")),
+            ("/payload/authorization/value", json!("-1")),
+            ("/payload/authorization/value", json!("1e3")),
+            ("/payload/authorization/value", json!("")),
+            ("/payload/authorization/value", json!(15000)),
+            ("/payload/authorization/validBefore", json!("9".repeat(79))),
+            ("/payload/authorization/nonce", json!("0x11")),
+        ] {
+            let mut changed = payload();
+            *changed.pointer_mut(path).unwrap() = value;
+            assert_eq!(PaymentPayload::parse(&changed).err(), Some(Refusal::InvalidPayload), "{path}");
+        }
+        let mut version = payload();
+        version["x402Version"] = json!(1);
+        assert_eq!(PaymentPayload::parse(&version).err(), Some(Refusal::InvalidX402Version));
+    }
+
+    proptest! {
+        #[test]
+        fn numbers_beyond_uint256_are_refused(text in "[0-9]{78}") {
+            let parsed = decimal(&text);
+            prop_assert_eq!(parsed.is_some(), text.as_str() <= "115792089237316195423570985008687907853269984665640564039457584007913129639935");
+        }
+    }
+}

@@ -1,0 +1,285 @@
+//! The book of one payer: which purchase each of its payments belongs to, and which of its purchases are unresolved.
+//!
+//! One payment never counts twice, for ever. And an agent that lost an answer and signs anew is not charged anew: while
+//! its purchase of a target is unresolved, a second payment for the same target is booked to that purchase and never
+//! broadcast.
+
+use alloy_primitives::B256;
+use serde::{Deserialize, Serialize};
+
+use crate::challenge::Target;
+use crate::types::{RequestId, ResourceId};
+
+/// What a purchase asks of its payer's book.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(tag = "command", rename_all = "camelCase")]
+pub enum PayerCommand {
+    /// Would `Reserve` succeed? Books nothing, unless the payment counts for another purchase: that is booked at once.
+    Check(Reservation),
+    /// Book this payment to this purchase, for ever. Repeating it gives the same answer.
+    Reserve(Reservation),
+    /// The purchase is resolved: delivered, or certain never to be charged.
+    Release {
+        /// What it was for.
+        target: TargetKey,
+        /// The purchase.
+        request_id: RequestId,
+    },
+}
+
+/// A payment, the purchase that presents it, and what it is for.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Reservation {
+    /// The authorization's nonce.
+    pub nonce: B256,
+    /// The purchase.
+    pub request_id: RequestId,
+    /// What is bought.
+    pub target: TargetKey,
+}
+
+/// A target together with its resource, as one text.
+#[derive(Clone, Debug, Deserialize, Eq, Ord, PartialEq, PartialOrd, Serialize)]
+#[serde(transparent)]
+pub struct TargetKey(String);
+
+impl TargetKey {
+    /// The key of a target and a resource. Plan ids contain no space, so no two pairs share a key.
+    pub fn new(target: &Target, resource: &ResourceId) -> Self {
+        let Target::Plan(plan) = target;
+        Self(format!("plan {plan} {resource}"))
+    }
+
+    /// The key as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// The book's answer.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(tag = "reply", rename_all = "camelCase")]
+pub enum PayerReply {
+    /// The payment belongs to this purchase (for `Check`: it is free or already belongs to it).
+    Reserved,
+    /// The same payer's purchase of the same target is unresolved; this payment counts for that one.
+    Superseded {
+        /// The other purchase.
+        by: RequestId,
+    },
+    /// The payment belongs to another purchase.
+    Taken,
+    /// Released.
+    Released,
+}
+
+/// A booked payment.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Booking {
+    /// The purchase that presented it.
+    pub claimant: RequestId,
+    /// The purchase that it counts for.
+    pub owner: RequestId,
+}
+
+/// Where the book is kept. One command runs inside one transaction, so that no two commands interleave.
+pub trait PayerStore {
+    /// The store's own error.
+    type Error;
+
+    /// Who a payment belongs to.
+    fn booking(&self, nonce: B256) -> Result<Option<Booking>, Self::Error>;
+    /// Writes who a payment belongs to.
+    fn book(&self, nonce: B256, booking: &Booking) -> Result<(), Self::Error>;
+    /// The unresolved purchase of a target.
+    fn unresolved(&self, target: &TargetKey) -> Result<Option<RequestId>, Self::Error>;
+    /// Marks a purchase of a target as unresolved.
+    fn open(&self, target: &TargetKey, request_id: &RequestId) -> Result<(), Self::Error>;
+    /// Removes the mark if it is this purchase's.
+    fn close(&self, target: &TargetKey, request_id: &RequestId) -> Result<(), Self::Error>;
+}
+
+/// Carries out one command. The caller wraps it in a transaction.
+pub fn execute<S: PayerStore>(store: &S, command: &PayerCommand) -> Result<PayerReply, S::Error> {
+    match command {
+        PayerCommand::Check(reservation) => {
+            let reply = decide(store, reservation)?;
+            if let PayerReply::Superseded { by } = &reply {
+                book(store, reservation, by)?;
+            }
+            Ok(reply)
+        }
+        PayerCommand::Reserve(reservation) => {
+            let reply = decide(store, reservation)?;
+            match &reply {
+                PayerReply::Reserved => {
+                    book(store, reservation, &reservation.request_id)?;
+                    store.open(&reservation.target, &reservation.request_id)?;
+                }
+                PayerReply::Superseded { by } => book(store, reservation, by)?,
+                PayerReply::Taken | PayerReply::Released => {}
+            }
+            Ok(reply)
+        }
+        PayerCommand::Release { target, request_id } => {
+            store.close(target, request_id)?;
+            Ok(PayerReply::Released)
+        }
+    }
+}
+
+fn book<S: PayerStore>(store: &S, reservation: &Reservation, owner: &RequestId) -> Result<(), S::Error> {
+    store.book(
+        reservation.nonce,
+        &Booking {
+            claimant: reservation.request_id.clone(),
+            owner: owner.clone(),
+        },
+    )
+}
+
+fn decide<S: PayerStore>(store: &S, reservation: &Reservation) -> Result<PayerReply, S::Error> {
+    if let Some(booking) = store.booking(reservation.nonce)? {
+        if booking.claimant != reservation.request_id {
+            return Ok(PayerReply::Taken);
+        }
+        if booking.owner != booking.claimant {
+            return Ok(PayerReply::Superseded { by: booking.owner });
+        }
+    }
+    Ok(match store.unresolved(&reservation.target)? {
+        Some(other) if other != reservation.request_id => PayerReply::Superseded { by: other },
+        _ => PayerReply::Reserved,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use core::cell::RefCell;
+    use core::convert::Infallible;
+    use std::collections::BTreeMap;
+
+    use super::*;
+
+    #[derive(Default)]
+    struct Book {
+        bookings: RefCell<BTreeMap<B256, Booking>>,
+        open: RefCell<BTreeMap<TargetKey, RequestId>>,
+    }
+
+    impl PayerStore for Book {
+        type Error = Infallible;
+
+        fn booking(&self, nonce: B256) -> Result<Option<Booking>, Infallible> {
+            Ok(self.bookings.borrow().get(&nonce).cloned())
+        }
+        fn book(&self, nonce: B256, booking: &Booking) -> Result<(), Infallible> {
+            self.bookings.borrow_mut().insert(nonce, booking.clone());
+            Ok(())
+        }
+        fn unresolved(&self, target: &TargetKey) -> Result<Option<RequestId>, Infallible> {
+            Ok(self.open.borrow().get(target).cloned())
+        }
+        fn open(&self, target: &TargetKey, request_id: &RequestId) -> Result<(), Infallible> {
+            self.open.borrow_mut().insert(target.clone(), request_id.clone());
+            Ok(())
+        }
+        fn close(&self, target: &TargetKey, request_id: &RequestId) -> Result<(), Infallible> {
+            let mut open = self.open.borrow_mut();
+            if open.get(target) == Some(request_id) {
+                open.remove(target);
+            }
+            Ok(())
+        }
+    }
+
+    fn purchase(n: u8) -> RequestId {
+        RequestId::from_random([n; 16])
+    }
+
+    fn target(plan: &str) -> TargetKey {
+        TargetKey::new(&Target::Plan(plan.parse().unwrap()), &ResourceId::default())
+    }
+
+    fn reservation(nonce: u8, request: u8, plan: &str) -> Reservation {
+        Reservation {
+            nonce: B256::repeat_byte(nonce),
+            request_id: purchase(request),
+            target: target(plan),
+        }
+    }
+
+    fn reserve(book: &Book, nonce: u8, request: u8, plan: &str) -> PayerReply {
+        let Ok(reply) = execute(book, &PayerCommand::Reserve(reservation(nonce, request, plan)));
+        reply
+    }
+
+    fn release(book: &Book, request: u8, plan: &str) {
+        let command = PayerCommand::Release {
+            target: target(plan),
+            request_id: purchase(request),
+        };
+        assert_eq!(execute(book, &command), Ok(PayerReply::Released));
+    }
+
+    #[test]
+    fn repeating_a_reservation_changes_nothing() {
+        let book = Book::default();
+        assert_eq!(reserve(&book, 1, 1, "a"), PayerReply::Reserved);
+        assert_eq!(reserve(&book, 1, 1, "a"), PayerReply::Reserved);
+        assert_eq!(book.bookings.borrow().len(), 1);
+    }
+
+    #[test]
+    fn a_payment_belongs_to_one_purchase_for_ever() {
+        let book = Book::default();
+        assert_eq!(reserve(&book, 1, 1, "a"), PayerReply::Reserved);
+        assert_eq!(reserve(&book, 1, 2, "a"), PayerReply::Taken);
+        release(&book, 1, "a");
+        assert_eq!(reserve(&book, 1, 2, "a"), PayerReply::Taken);
+        assert_eq!(reserve(&book, 1, 3, "b"), PayerReply::Taken);
+    }
+
+    #[test]
+    fn a_second_payment_for_an_unresolved_target_counts_for_the_first_purchase_for_ever() {
+        let book = Book::default();
+        assert_eq!(reserve(&book, 1, 1, "a"), PayerReply::Reserved);
+        let superseded = PayerReply::Superseded { by: purchase(1) };
+        assert_eq!(reserve(&book, 2, 2, "a"), superseded);
+        release(&book, 1, "a");
+        assert_eq!(reserve(&book, 2, 2, "a"), superseded, "a late repeat must not be charged");
+        assert_eq!(reserve(&book, 3, 3, "a"), PayerReply::Reserved, "a new purchase is free again");
+    }
+
+    #[test]
+    fn different_targets_do_not_wait_for_each_other() {
+        let book = Book::default();
+        assert_eq!(reserve(&book, 1, 1, "a"), PayerReply::Reserved);
+        assert_eq!(reserve(&book, 2, 2, "b"), PayerReply::Reserved);
+    }
+
+    #[test]
+    fn a_release_by_another_purchase_changes_nothing() {
+        let book = Book::default();
+        reserve(&book, 1, 1, "a");
+        release(&book, 2, "a");
+        assert_eq!(reserve(&book, 2, 2, "a"), PayerReply::Superseded { by: purchase(1) });
+    }
+
+    #[test]
+    fn checking_books_nothing_but_what_counts_elsewhere() {
+        let book = Book::default();
+        let check = |nonce, request| {
+            let Ok(reply) = execute(&book, &PayerCommand::Check(reservation(nonce, request, "a")));
+            reply
+        };
+        assert_eq!(check(1, 1), PayerReply::Reserved);
+        assert!(book.bookings.borrow().is_empty() && book.open.borrow().is_empty());
+        reserve(&book, 1, 1, "a");
+        let superseded = PayerReply::Superseded { by: purchase(1) };
+        assert_eq!(check(2, 2), superseded);
+        release(&book, 1, "a");
+        assert_eq!(check(2, 2), superseded);
+    }
+}

@@ -1,0 +1,122 @@
+//! Why a payment was refused, in the words of the x402 specification (x402 sheet, sections 4.4 and 5).
+
+use serde::{Deserialize, Serialize};
+
+/// A reason code. The specification's own code where it has one, the reference library's otherwise.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Refusal {
+    /// The header is not base64, not JSON, or not a payment.
+    InvalidPayload,
+    /// The payment speaks another version of x402.
+    InvalidX402Version,
+    /// What the client accepted is none of our offers.
+    InvalidPaymentRequirements,
+    /// The signature is not the payer's.
+    InvalidExactEvmPayloadSignature,
+    /// The authorization pays somebody else.
+    InvalidExactEvmPayloadRecipientMismatch,
+    /// The authorization expires too soon or has expired.
+    InvalidExactEvmPayloadAuthorizationValidBefore,
+    /// The authorization is not valid yet.
+    InvalidExactEvmPayloadAuthorizationValidAfter,
+    /// The authorization is over another amount.
+    InvalidExactEvmPayloadAuthorizationValueMismatch,
+    /// The authorization's payer cannot pay here: it is the zero address or the seller itself.
+    InvalidExactEvmPayloadPayer,
+    /// The authorization was used or cancelled on chain.
+    InvalidExactEvmNonceAlreadyUsed,
+    /// The payer has not enough USDC.
+    InsufficientFunds,
+    /// The chain would refuse the transfer for another reason.
+    InvalidExactEvmTransactionSimulationFailed,
+    /// The transaction was included and reverted.
+    InvalidExactEvmTransactionFailed,
+    /// The transaction succeeded, but the money did not arrive.
+    InvalidExactEvmTransferEventMismatch,
+}
+
+impl Refusal {
+    /// The code as clients see it.
+    pub const fn code(self) -> &'static str {
+        match self {
+            Self::InvalidPayload => "invalid_payload",
+            Self::InvalidX402Version => "invalid_x402_version",
+            Self::InvalidPaymentRequirements => "invalid_payment_requirements",
+            Self::InvalidExactEvmPayloadSignature => "invalid_exact_evm_payload_signature",
+            Self::InvalidExactEvmPayloadRecipientMismatch => "invalid_exact_evm_payload_recipient_mismatch",
+            Self::InvalidExactEvmPayloadAuthorizationValidBefore => {
+                "invalid_exact_evm_payload_authorization_valid_before"
+            }
+            Self::InvalidExactEvmPayloadAuthorizationValidAfter => {
+                "invalid_exact_evm_payload_authorization_valid_after"
+            }
+            Self::InvalidExactEvmPayloadAuthorizationValueMismatch => {
+                "invalid_exact_evm_payload_authorization_value_mismatch"
+            }
+            Self::InvalidExactEvmPayloadPayer => "invalid_exact_evm_payload_payer",
+            Self::InvalidExactEvmNonceAlreadyUsed => "invalid_exact_evm_nonce_already_used",
+            Self::InsufficientFunds => "insufficient_funds",
+            Self::InvalidExactEvmTransactionSimulationFailed => "invalid_exact_evm_transaction_simulation_failed",
+            Self::InvalidExactEvmTransactionFailed => "invalid_exact_evm_transaction_failed",
+            Self::InvalidExactEvmTransferEventMismatch => "invalid_exact_evm_transfer_event_mismatch",
+        }
+    }
+
+    /// One sentence for the buyer: what is wrong and what to do.
+    pub const fn message(self) -> &'static str {
+        match self {
+            Self::InvalidPayload => {
+                "The PAYMENT-SIGNATURE header is not a payment: send base64 of the JSON PaymentPayload (x402 version 2)."
+            }
+            Self::InvalidX402Version => "Only x402Version 2 is accepted.",
+            Self::InvalidPaymentRequirements => {
+                "No matching payment requirements: copy one entry of `accepts` unchanged into `accepted`."
+            }
+            Self::InvalidExactEvmPayloadSignature => {
+                "The signature does not belong to `from`. Sign with the EIP-712 domain given in `extra.name` and `extra.version`."
+            }
+            Self::InvalidExactEvmPayloadRecipientMismatch => "The authorization must pay the address in `payTo`.",
+            Self::InvalidExactEvmPayloadAuthorizationValidBefore => {
+                "The authorization has expired or expires within seconds. Sign a new one; nothing was charged."
+            }
+            Self::InvalidExactEvmPayloadAuthorizationValidAfter => {
+                "The authorization is not valid yet: `validAfter` lies in the future."
+            }
+            Self::InvalidExactEvmPayloadAuthorizationValueMismatch => {
+                "The authorization must be over exactly the `amount` of the offer."
+            }
+            Self::InvalidExactEvmPayloadPayer => "This `from` cannot pay: it is the zero address or the seller itself.",
+            Self::InvalidExactEvmNonceAlreadyUsed => {
+                "The authorization was already used or cancelled on chain. Sign a new one with a fresh nonce."
+            }
+            Self::InsufficientFunds => "The payer's USDC balance is below the price. Nothing was charged.",
+            Self::InvalidExactEvmTransactionSimulationFailed => {
+                "The chain would refuse this transfer. Nothing was charged."
+            }
+            Self::InvalidExactEvmTransactionFailed => {
+                "The transfer was included and reverted: no money moved. Sign a new authorization to try again."
+            }
+            Self::InvalidExactEvmTransferEventMismatch => {
+                "The transaction succeeded but did not transfer the price to the seller."
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_stored_name_is_the_code() {
+        for refusal in [
+            Refusal::InvalidX402Version,
+            Refusal::InsufficientFunds,
+            Refusal::InvalidExactEvmPayloadAuthorizationValidBefore,
+            Refusal::InvalidExactEvmNonceAlreadyUsed,
+        ] {
+            assert_eq!(serde_json::to_value(refusal).unwrap(), refusal.code());
+        }
+    }
+}

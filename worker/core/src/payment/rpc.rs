@@ -1,0 +1,345 @@
+//! The chain over Ethereum JSON-RPC: a list of endpoints, tried in order.
+//!
+//! Reads may be asked of any endpoint. A send hands over the identical signed transaction, so repeating it elsewhere is
+//! harmless. Answers are untrusted: sizes are bounded by the caller's `Http`, and every member is parsed.
+
+use core::future::Future;
+
+use alloy_primitives::{Address, B256, Bytes, U256, hex};
+use serde_json::{Value, json};
+
+use super::authorization::SignedAuthorization;
+use super::chain::{Chain, ChainError, Head, Log, Receipt, SendOutcome, Simulation};
+use super::usdc;
+use crate::types::{HttpUrl, Network};
+
+/// How an answer body gets here. The implementation sets a deadline, follows no redirect and bounds the size.
+pub trait Http {
+    /// Posts JSON and returns the answer's body if its status is 2xx, or else a text for the log.
+    fn post(&self, url: &str, body: Vec<u8>) -> impl Future<Output = Result<Vec<u8>, String>>;
+}
+
+/// The chain behind a list of RPC endpoints.
+#[derive(Debug)]
+pub struct RpcChain<'a, H> {
+    http: H,
+    endpoints: &'a [HttpUrl],
+    network: Network,
+}
+
+enum CallError {
+    /// The node answered: the call is refused, with this text.
+    Refused(String),
+    /// No endpoint gave an answer.
+    Unavailable(ChainError),
+}
+
+impl<'a, H: Http> RpcChain<'a, H> {
+    /// Asks the endpoints in this order.
+    pub fn new(http: H, endpoints: &'a [HttpUrl], network: Network) -> Self {
+        Self {
+            http,
+            endpoints,
+            network,
+        }
+    }
+
+    async fn call(&self, method: &str, params: Value) -> Result<Value, CallError> {
+        let request = json!({"jsonrpc": "2.0", "id": 1, "method": method, "params": params});
+        let body = request.to_string().into_bytes();
+        let mut faults = Vec::new();
+        for (at, endpoint) in self.endpoints.iter().enumerate() {
+            let answer = match self.http.post(endpoint.as_str(), body.clone()).await {
+                Ok(answer) => answer,
+                Err(fault) => {
+                    faults.push(format!("endpoint {at}: {fault}"));
+                    continue;
+                }
+            };
+            match read_answer(&answer) {
+                Ok(result) => return Ok(result),
+                Err(Fault::Refused(text)) => return Err(CallError::Refused(text)),
+                Err(Fault::Broken(text)) => faults.push(format!("endpoint {at}: {text}")),
+            }
+        }
+        Err(CallError::Unavailable(ChainError(format!(
+            "{method}: {}",
+            faults.join("; ")
+        ))))
+    }
+
+    /// A read. A refusal by the node is as useless as no answer.
+    async fn read(&self, method: &str, params: Value) -> Result<Value, ChainError> {
+        self.call(method, params).await.map_err(|error| match error {
+            CallError::Refused(text) => ChainError(format!("{method}: refused: {text}")),
+            CallError::Unavailable(error) => error,
+        })
+    }
+
+    async fn usdc_call(&self, data: Bytes) -> Result<U256, ChainError> {
+        let call = json!({"to": self.network.usdc(), "data": data});
+        let result = self.read("eth_call", json!([call, "latest"])).await?;
+        let bytes = bytes(&result).filter(|bytes| bytes.len() == 32);
+        bytes
+            .map(|bytes| U256::from_be_slice(&bytes))
+            .ok_or_else(|| malformed("eth_call"))
+    }
+
+    async fn count(&self, account: Address, block: &str) -> Result<u64, ChainError> {
+        let result = self.read("eth_getTransactionCount", json!([account, block])).await?;
+        number(Some(&result)).ok_or_else(|| malformed("eth_getTransactionCount"))
+    }
+}
+
+impl<H: Http> Chain for RpcChain<'_, H> {
+    async fn simulate(&self, transfer: &SignedAuthorization, sender: Address) -> Result<Simulation, ChainError> {
+        let call = json!({"from": sender, "to": self.network.usdc(), "data": usdc::transfer_call(transfer)});
+        match self.call("eth_estimateGas", json!([call])).await {
+            Ok(result) => number(Some(&result))
+                .map(|gas| Simulation::Succeeds { gas })
+                .ok_or_else(|| malformed("eth_estimateGas")),
+            Err(CallError::Refused(text)) => Ok(Simulation::Reverts(text)),
+            Err(CallError::Unavailable(error)) => Err(error),
+        }
+    }
+
+    async fn authorization_used(&self, payer: Address, nonce: B256) -> Result<bool, ChainError> {
+        let state = self.usdc_call(usdc::authorization_state_call(payer, nonce)).await?;
+        Ok(!state.is_zero())
+    }
+
+    async fn authorization_uses(
+        &self,
+        payer: Address,
+        nonce: B256,
+        from_block: u64,
+    ) -> Result<Vec<B256>, ChainError> {
+        let filter = json!({
+            "address": self.network.usdc(),
+            "topics": [usdc::AUTHORIZATION_USED_TOPIC, payer.into_word(), nonce],
+            "fromBlock": format!("{from_block:#x}"),
+            "toBlock": "latest",
+        });
+        let result = self.read("eth_getLogs", json!([filter])).await?;
+        let logs = result.as_array().ok_or_else(|| malformed("eth_getLogs"))?;
+        logs.iter()
+            .map(|log| hash(log.get("transactionHash")).ok_or_else(|| malformed("eth_getLogs")))
+            .collect()
+    }
+
+    async fn usdc_balance(&self, account: Address) -> Result<U256, ChainError> {
+        self.usdc_call(usdc::balance_call(account)).await
+    }
+
+    async fn ether_balance(&self, account: Address) -> Result<U256, ChainError> {
+        let result = self.read("eth_getBalance", json!([account, "latest"])).await?;
+        quantity(Some(&result)).ok_or_else(|| malformed("eth_getBalance"))
+    }
+
+    async fn head(&self) -> Result<Head, ChainError> {
+        let block = self.read("eth_getBlockByNumber", json!(["latest", false])).await?;
+        let read = || {
+            Some(Head {
+                number: number(block.get("number"))?,
+                timestamp: number(block.get("timestamp"))?,
+                base_fee: wei(block.get("baseFeePerGas"))?,
+            })
+        };
+        read().ok_or_else(|| malformed("eth_getBlockByNumber"))
+    }
+
+    async fn priority_fee(&self) -> Result<u128, ChainError> {
+        let result = self.read("eth_maxPriorityFeePerGas", json!([])).await?;
+        wei(Some(&result)).ok_or_else(|| malformed("eth_maxPriorityFeePerGas"))
+    }
+
+    async fn receipt(&self, transaction: B256) -> Result<Option<Receipt>, ChainError> {
+        let result = self.read("eth_getTransactionReceipt", json!([transaction])).await?;
+        if result.is_null() {
+            return Ok(None);
+        }
+        receipt(&result)
+            .filter(|receipt| receipt.transaction == transaction)
+            .map(Some)
+            .ok_or_else(|| malformed("eth_getTransactionReceipt"))
+    }
+
+    async fn included_count(&self, account: Address) -> Result<u64, ChainError> {
+        self.count(account, "latest").await
+    }
+
+    async fn pending_count(&self, account: Address) -> Result<u64, ChainError> {
+        self.count(account, "pending").await
+    }
+
+    async fn send_raw(&self, transaction: &Bytes) -> Result<SendOutcome, ChainError> {
+        match self.call("eth_sendRawTransaction", json!([transaction])).await {
+            Ok(_) => Ok(SendOutcome::Accepted),
+            Err(CallError::Refused(text)) => Ok(SendOutcome::Refused(text)),
+            Err(CallError::Unavailable(error)) => Err(error),
+        }
+    }
+}
+
+enum Fault {
+    Refused(String),
+    Broken(String),
+}
+
+/// JSON-RPC codes by which an endpoint says "not me, not now" instead of answering.
+const ENDPOINT_FAULTS: [i64; 5] = [-32700, -32601, -32603, -32005, -32001];
+const MAX_FAULT_CHARS: usize = 300;
+
+fn read_answer(answer: &[u8]) -> Result<Value, Fault> {
+    let mut answer: Value =
+        serde_json::from_slice(answer).map_err(|_| Fault::Broken("not JSON".to_owned()))?;
+    if let Some(error) = answer.get("error").filter(|error| !error.is_null()) {
+        let code = error.get("code").and_then(Value::as_i64);
+        let message = error.get("message").and_then(Value::as_str).unwrap_or_default();
+        let text: String = message.chars().take(MAX_FAULT_CHARS).collect();
+        return Err(match code {
+            Some(code) if !ENDPOINT_FAULTS.contains(&code) => Fault::Refused(text),
+            _ => Fault::Broken(text),
+        });
+    }
+    answer
+        .get_mut("result")
+        .map(Value::take)
+        .ok_or_else(|| Fault::Broken("neither result nor error".to_owned()))
+}
+
+fn malformed(method: &str) -> ChainError {
+    ChainError(format!("{method}: malformed answer"))
+}
+
+fn quantity(value: Option<&Value>) -> Option<U256> {
+    let digits = value?.as_str()?.strip_prefix("0x")?;
+    (1..=64).contains(&digits.len()).then_some(())?;
+    U256::from_str_radix(digits, 16).ok()
+}
+
+fn number(value: Option<&Value>) -> Option<u64> {
+    quantity(value)?.try_into().ok()
+}
+
+fn wei(value: Option<&Value>) -> Option<u128> {
+    quantity(value)?.try_into().ok()
+}
+
+fn bytes(value: &Value) -> Option<Bytes> {
+    hex::decode(value.as_str()?.strip_prefix("0x")?).ok().map(Bytes::from)
+}
+
+fn hash(value: Option<&Value>) -> Option<B256> {
+    let text = value?.as_str()?;
+    (text.len() == 66).then(|| text.parse().ok()).flatten()
+}
+
+fn receipt(value: &Value) -> Option<Receipt> {
+    Some(Receipt {
+        transaction: hash(value.get("transactionHash"))?,
+        block: number(value.get("blockNumber"))?,
+        success: match number(value.get("status"))? {
+            0 => false,
+            1 => true,
+            _ => return None,
+        },
+        logs: value.get("logs")?.as_array()?.iter().map(log).collect::<Option<_>>()?,
+    })
+}
+
+fn log(value: &Value) -> Option<Log> {
+    Some(Log {
+        address: value.get("address")?.as_str()?.parse().ok()?,
+        topics: value
+            .get("topics")?
+            .as_array()?
+            .iter()
+            .map(|topic| hash(Some(topic)))
+            .collect::<Option<_>>()?,
+        data: bytes(value.get("data")?)?,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use core::cell::RefCell;
+    use std::collections::VecDeque;
+
+    use futures_util::FutureExt as _;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// Endpoints that answer what they are told, in order.
+    struct Script(RefCell<VecDeque<Result<&'static str, &'static str>>>);
+
+    impl Http for Script {
+        async fn post(&self, _url: &str, _body: Vec<u8>) -> Result<Vec<u8>, String> {
+            let next = self.0.borrow_mut().pop_front().unwrap_or(Err("no more answers"));
+            next.map(|body| body.as_bytes().to_vec()).map_err(str::to_owned)
+        }
+    }
+
+    fn ask<T>(
+        answers: &[Result<&'static str, &'static str>],
+        question: impl AsyncFnOnce(&RpcChain<'_, Script>) -> T,
+    ) -> T {
+        let endpoints: Vec<HttpUrl> = answers
+            .iter()
+            .enumerate()
+            .map(|(at, _)| format!("http://rpc{at}.example").parse().unwrap())
+            .collect();
+        let script = Script(RefCell::new(answers.iter().copied().collect()));
+        let chain = RpcChain::new(script, &endpoints, Network::BaseSepolia);
+        question(&chain).now_or_never().unwrap()
+    }
+
+    #[test]
+    fn the_next_endpoint_is_asked_when_one_fails() {
+        for broken in [
+            Err("connection refused"),
+            Ok("<html>"),
+            Ok("{}"),
+            Ok(r#"{"error":{"code":-32603,"message":"internal"}}"#),
+            Ok(r#"{"error":{"message":"no code"}}"#),
+        ] {
+            let good = Ok(r#"{"jsonrpc":"2.0","id":1,"result":"0x2a"}"#);
+            let count = ask(&[broken, good], async |chain| chain.included_count(Address::ZERO).await);
+            assert_eq!(count, Ok(42), "{broken:?}");
+        }
+    }
+
+    #[test]
+    fn a_revert_is_an_answer_and_not_a_fault() {
+        let reverts = Ok(r#"{"error":{"code":3,"message":"execution reverted: FiatTokenV2: invalid signature"}}"#);
+        let outcome = ask(&[reverts, Err("must not be asked")], async |chain| {
+            chain.send_raw(&Bytes::new()).await
+        });
+        assert!(matches!(outcome, Ok(SendOutcome::Refused(text)) if text.contains("invalid signature")));
+    }
+
+    #[test]
+    fn a_receipt_for_another_transaction_is_refused() {
+        let answer = Ok(
+            r#"{"result":{"transactionHash":"0x1111111111111111111111111111111111111111111111111111111111111111","blockNumber":"0x1","status":"0x1","logs":[]}}"#,
+        );
+        let own = ask(&[answer], async |chain| chain.receipt(B256::repeat_byte(0x11)).await);
+        assert!(own.unwrap().unwrap().success);
+        let other = ask(&[answer], async |chain| chain.receipt(B256::repeat_byte(0x22)).await);
+        assert!(other.is_err());
+        let pending = ask(&[Ok(r#"{"result":null}"#)], async |chain| chain.receipt(B256::ZERO).await);
+        assert_eq!(pending, Ok(None));
+    }
+
+    proptest! {
+        #[test]
+        fn hostile_answers_never_panic(text in ".{0,200}") {
+            let value = serde_json::from_str::<Value>(&text).unwrap_or(Value::String(text));
+            let _ = receipt(&value);
+            let _ = quantity(Some(&value));
+            let _ = bytes(&value);
+            let _ = hash(Some(&value));
+        }
+    }
+}

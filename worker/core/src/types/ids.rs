@@ -1,0 +1,205 @@
+//! Identifiers that come from outside: checked for size and alphabet once, safe everywhere after.
+
+use core::fmt;
+use core::str::FromStr;
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+/// Why a value was refused; reads as the end of a sentence ("planId …").
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct IdError(&'static str);
+
+impl IdError {
+    pub(super) const fn new(reason: &'static str) -> Self {
+        Self(reason)
+    }
+}
+
+impl fmt::Display for IdError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.0)
+    }
+}
+
+impl std::error::Error for IdError {}
+
+macro_rules! text_id {
+    ($(#[$doc:meta])* $name:ident, $check:path) => {
+        $(#[$doc])*
+        #[derive(Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+        pub struct $name(String);
+
+        impl $name {
+            /// The identifier as text.
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = IdError;
+
+            fn from_str(text: &str) -> Result<Self, IdError> {
+                $check(text).map(Self)
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+
+        impl Serialize for $name {
+            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.serialize_str(&self.0)
+            }
+        }
+
+        impl<'de> Deserialize<'de> for $name {
+            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                String::deserialize(deserializer)?
+                    .parse()
+                    .map_err(serde::de::Error::custom)
+            }
+        }
+    };
+}
+
+text_id! {
+    /// A plan of the catalog: 1 to 64 letters, digits, `.`, `_`, `-`.
+    PlanId, plan_id
+}
+text_id! {
+    /// What a token opens: 1 to 128 letters, digits, `.`, `_`, `-`, `~`, `:`, `/`, `@`.
+    ResourceId, resource_id
+}
+text_id! {
+    /// One purchase: a UUID chosen by the client (kept in lower case), or an id derived from a payment (`x402-` and 32 hex digits).
+    RequestId, request_id
+}
+
+const DERIVED_PREFIX: &str = "x402-";
+
+impl RequestId {
+    /// A random (version 4) UUID made from sixteen random bytes.
+    pub fn from_random(mut bytes: [u8; 16]) -> Self {
+        bytes[6] = (bytes[6] & 0x0f) | 0x40;
+        bytes[8] = (bytes[8] & 0x3f) | 0x80;
+        let hex = alloy_primitives::hex::encode(bytes);
+        let mut text = String::with_capacity(36);
+        for (at, digit) in hex.chars().enumerate() {
+            if matches!(at, 8 | 12 | 16 | 20) {
+                text.push('-');
+            }
+            text.push(digit);
+        }
+        Self(text)
+    }
+
+    /// The id of a purchase whose client named none: made from what makes the payment unique.
+    pub(crate) fn derived(digest: &[u8; 16]) -> Self {
+        Self(format!(
+            "{DERIVED_PREFIX}{}",
+            alloy_primitives::hex::encode(digest)
+        ))
+    }
+}
+
+impl Default for ResourceId {
+    fn default() -> Self {
+        Self("default".to_owned())
+    }
+}
+
+fn plan_id(text: &str) -> Result<String, IdError> {
+    let fits = (1..=64).contains(&text.len())
+        && text
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b));
+    fits.then(|| text.to_owned()).ok_or(IdError(
+        "must be 1 to 64 letters, digits, dots, dashes or underscores",
+    ))
+}
+
+fn resource_id(text: &str) -> Result<String, IdError> {
+    let fits = (1..=128).contains(&text.len())
+        && text
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || b"._-~:/@".contains(&b));
+    fits.then(|| text.to_owned()).ok_or(IdError(
+        "must be 1 to 128 letters, digits or any of . _ - ~ : / @",
+    ))
+}
+
+fn request_id(text: &str) -> Result<String, IdError> {
+    let refusal = IdError("must be a UUID");
+    if let Some(hex) = text.strip_prefix(DERIVED_PREFIX) {
+        let fits = hex.len() == 32
+            && hex
+                .bytes()
+                .all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b));
+        return fits.then(|| text.to_owned()).ok_or(refusal);
+    }
+    let fits = text.len() == 36
+        && text.bytes().enumerate().all(|(at, b)| match at {
+            8 | 13 | 18 | 23 => b == b'-',
+            _ => b.is_ascii_hexdigit(),
+        });
+    fits.then(|| text.to_ascii_lowercase()).ok_or(refusal)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn a_uuid_is_kept_in_lower_case() {
+        let id: RequestId = "550E8400-e29b-41d4-a716-446655440000".parse().unwrap();
+        assert_eq!(id.as_str(), "550e8400-e29b-41d4-a716-446655440000");
+    }
+
+    #[test]
+    fn what_is_no_uuid_is_no_request_id() {
+        for text in [
+            "",
+            "1",
+            "550e8400e29b41d4a716446655440000",
+            "550e8400-e29b-41d4-a716-44665544000g",
+            "x402-123",
+            "x402-ABCDEFABCDEFABCDEFABCDEFABCDEFAB",
+        ] {
+            assert!(text.parse::<RequestId>().is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn plan_and_resource_ids_have_a_small_alphabet() {
+        assert!("pro-monthly_2.0".parse::<PlanId>().is_ok());
+        assert!("photos/eu:1@v2".parse::<ResourceId>().is_ok());
+        for text in ["", "a b", "ä", "a\n", "a\"b", "a?b", "a#b", "a%2Fb"] {
+            assert!(text.parse::<PlanId>().is_err(), "{text}");
+            assert!(text.parse::<ResourceId>().is_err(), "{text}");
+        }
+        assert!("p".repeat(65).parse::<PlanId>().is_err());
+        assert!("r".repeat(129).parse::<ResourceId>().is_err());
+    }
+
+    proptest! {
+        #[test]
+        fn generated_ids_are_readable(bytes: [u8; 16]) {
+            for id in [RequestId::from_random(bytes), RequestId::derived(&bytes)] {
+                prop_assert_eq!(id.as_str().parse::<RequestId>(), Ok(id.clone()));
+            }
+        }
+
+        #[test]
+        fn hostile_ids_never_panic(text in ".{0,200}") {
+            let _ = text.parse::<RequestId>();
+            let _ = text.parse::<PlanId>();
+            let _ = text.parse::<ResourceId>();
+        }
+    }
+}

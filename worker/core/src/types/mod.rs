@@ -1,0 +1,17 @@
+//! The values that have rules: each can only be built by parsing, so holding one proves that it is right.
+
+mod amount;
+mod ids;
+mod network;
+mod secret;
+mod time;
+mod url;
+
+pub use amount::{PriceError, UsdcAmount};
+pub use ids::{IdError, PlanId, RequestId, ResourceId};
+pub use network::Network;
+pub use secret::Secret;
+pub use time::{UnixMillis, UnixSeconds};
+pub use url::HttpUrl;
+
+pub use alloy_primitives::{Address, B256, Bytes, U256};

@@ -1,0 +1,72 @@
+//! Moments, as whole seconds or milliseconds since 1970.
+
+use chrono::{DateTime, SecondsFormat};
+use serde::{Deserialize, Serialize};
+
+/// Seconds since 1970-01-01T00:00Z: what tokens and contracts use.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, Ord, PartialEq, PartialOrd, Serialize)]
+#[serde(transparent)]
+pub struct UnixSeconds(pub u64);
+
+/// Milliseconds since 1970-01-01T00:00Z: what clocks and alarms use.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, Ord, PartialEq, PartialOrd, Serialize)]
+#[serde(transparent)]
+pub struct UnixMillis(pub u64);
+
+impl UnixSeconds {
+    /// This moment plus `seconds`.
+    #[must_use]
+    pub const fn plus(self, seconds: u64) -> Self {
+        Self(self.0.saturating_add(seconds))
+    }
+
+    /// The same moment in milliseconds.
+    pub const fn to_millis(self) -> UnixMillis {
+        UnixMillis(self.0.saturating_mul(1000))
+    }
+
+    /// ISO 8601 in UTC with milliseconds, as A2A wants it: `2026-01-02T03:04:05.000Z`.
+    pub fn to_iso(self) -> String {
+        i64::try_from(self.0)
+            .ok()
+            .and_then(|seconds| DateTime::from_timestamp(seconds, 0))
+            .unwrap_or(DateTime::<chrono::Utc>::MAX_UTC)
+            .to_rfc3339_opts(SecondsFormat::Millis, true)
+    }
+}
+
+impl UnixMillis {
+    /// This moment plus `millis`.
+    #[must_use]
+    pub const fn plus(self, millis: u64) -> Self {
+        Self(self.0.saturating_add(millis))
+    }
+
+    /// How many milliseconds have passed since `earlier`; zero when it lies ahead.
+    pub const fn since(self, earlier: Self) -> u64 {
+        self.0.saturating_sub(earlier.0)
+    }
+
+    /// The same moment in seconds, rounded down.
+    pub const fn to_seconds(self) -> UnixSeconds {
+        UnixSeconds(self.0 / 1000)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn moments_are_written_in_iso_form() {
+        assert_eq!(
+            UnixSeconds(1_767_323_045).to_iso(),
+            "2026-01-02T03:04:05.000Z"
+        );
+    }
+
+    #[test]
+    fn moments_beyond_the_calendar_do_not_panic() {
+        assert!(UnixSeconds(u64::MAX).to_iso().ends_with('Z'));
+    }
+}

@@ -1,0 +1,132 @@
+//! EIP-1559 transactions: built, signed and encoded.
+
+use alloy_primitives::{Address, B256, Bytes, U256, keccak256};
+use alloy_rlp::{Encodable, Header};
+use serde::{Deserialize, Serialize};
+
+use super::key::WalletKey;
+
+const TRANSACTION_TYPE: u8 = 2;
+
+/// What is paid per unit of gas, in wei.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub struct Fees {
+    /// The most in all.
+    pub max_fee: u128,
+    /// The part of it that the block's producer may keep.
+    pub priority_fee: u128,
+}
+
+impl Fees {
+    /// Fees for a block with this base fee: room for it to double, plus the tip.
+    pub fn for_block(base_fee: u128, priority_fee: u128) -> Self {
+        Self {
+            max_fee: base_fee.saturating_mul(2).saturating_add(priority_fee),
+            priority_fee,
+        }
+    }
+
+    /// Fees that replace these at the same nonce: nodes ask for at least a tenth more of both; we add a quarter, or take
+    /// `current` where that is higher.
+    #[must_use]
+    pub fn bumped(self, current: Self) -> Self {
+        let more = |fee: u128| fee.saturating_add(fee / 4).saturating_add(1);
+        Self {
+            max_fee: more(self.max_fee).max(current.max_fee),
+            priority_fee: more(self.priority_fee).max(current.priority_fee),
+        }
+    }
+}
+
+/// A call to a contract, without value and without access list.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Transaction {
+    /// EIP-155 chain id.
+    pub chain_id: u64,
+    /// The sender's nonce.
+    pub nonce: u64,
+    /// What is paid for gas.
+    pub fees: Fees,
+    /// The most gas that may be used.
+    pub gas_limit: u64,
+    /// The contract.
+    pub to: Address,
+    /// The call.
+    pub input: Bytes,
+}
+
+/// The key refused to sign; with a valid key this does not happen.
+#[derive(Debug)]
+pub struct SigningFailed;
+
+impl Transaction {
+    /// Signs it. Returns its hash and the bytes to broadcast.
+    pub fn sign(&self, key: &WalletKey) -> Result<(B256, Bytes), SigningFailed> {
+        let digest = keccak256(self.encode(&[]));
+        let signature = key.sign(&digest).map_err(|_| SigningFailed)?;
+        let parity: u8 = signature.v().into();
+        let raw = self.encode(&[&parity, &signature.r(), &signature.s()]);
+        Ok((keccak256(&raw), raw.into()))
+    }
+
+    /// `0x02 || rlp([chain id, nonce, tip, max fee, gas, to, value, input, access list, …signature])`.
+    fn encode(&self, signature: &[&dyn Encodable]) -> Vec<u8> {
+        let access_list: [u8; 0] = [];
+        let members: [&dyn Encodable; 8] = [
+            &self.chain_id,
+            &self.nonce,
+            &self.fees.priority_fee,
+            &self.fees.max_fee,
+            &self.gas_limit,
+            &self.to,
+            &U256::ZERO,
+            &self.input,
+        ];
+        let mut payload = Vec::with_capacity(512);
+        for member in members {
+            member.encode(&mut payload);
+        }
+        Header {
+            list: true,
+            payload_length: access_list.len(),
+        }
+        .encode(&mut payload);
+        for member in signature {
+            member.encode(&mut payload);
+        }
+        let mut out = Vec::with_capacity(payload.len() + 8);
+        out.push(TRANSACTION_TYPE);
+        Header {
+            list: true,
+            payload_length: payload.len(),
+        }
+        .encode(&mut out);
+        out.extend(payload);
+        out
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_bump_is_enough_for_nodes_to_accept_it() {
+        let old = Fees {
+            max_fee: 100,
+            priority_fee: 1,
+        };
+        let market = Fees {
+            max_fee: 90,
+            priority_fee: 5,
+        };
+        let bumped = old.bumped(market);
+        assert!(bumped.max_fee * 10 >= old.max_fee * 11);
+        assert_eq!(bumped.priority_fee, 5);
+        let none = Fees {
+            max_fee: 0,
+            priority_fee: 0,
+        };
+        assert!(none.bumped(none).max_fee > 0);
+    }
+}
