@@ -1,0 +1,131 @@
+// Promises: `npm run bench` measures the numbers of design §13 on the real runtime and prints them. Nothing fails
+// here for being slow: the machine decides about that.
+
+import { randomUUID } from 'node:crypto';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { access, signPayment } from '../tests/support/x402.mjs';
+import { readFlags } from './lib/args.mjs';
+import { SIZE_BUDGET, buildWorker, compressedSize } from './lib/build.mjs';
+import { load, quantile } from './lib/load.mjs';
+import { Stop, bold, fail, say, step } from './lib/say.mjs';
+import { onShutdown } from './lib/shutdown.mjs';
+import { startWorld, testAccount } from './lib/world.mjs';
+
+const HELP = `
+npm run bench -- [options]
+
+  --requests <number>     for each of the two documents, default 5000
+  --purchases <number>    default 200
+  --in-flight <number>    purchases at the same time, default 50
+  --block-time <seconds>  of the chain, default 1
+`;
+const TICKS_PER_SECOND = 100;
+
+/** CPU seconds that a process has used so far; undefined where /proc is not there. @param {number} pid */
+function cpuSeconds(pid) {
+  try {
+    const fields = readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ')[1].split(' ');
+    return (Number(fields[11]) + Number(fields[12])) / TICKS_PER_SECOND;
+  } catch {
+    return undefined;
+  }
+}
+
+/** Runs `work` and says how much CPU the runtime took for each of `count` things. */
+async function measured(world, count, work) {
+  const before = cpuSeconds(world.worker.pid);
+  const result = await work();
+  const after = cpuSeconds(world.worker.pid);
+  return { ...result, cpuMs: before === undefined ? NaN : ((after - before) * 1000) / count };
+}
+
+async function documents(world, requests) {
+  const body = () => JSON.stringify({ planId: 'basic', requestId: randomUUID() });
+  const card = { path: '/.well-known/agent-card.json', method: 'GET', expect: 200 };
+  const challenge = { path: '/x402/access', method: 'POST', body, expect: 402 };
+  const run = (what) => measured(world, requests, () => load(world.worker.url, what, { requests, inFlight: 16 }));
+  await load(world.worker.url, card, { requests: 200, inFlight: 16 });
+  await load(world.worker.url, challenge, { requests: 200, inFlight: 16 });
+  return { card: await run(card), challenge: await run(challenge) };
+}
+
+async function purchases(world, count, inFlight) {
+  const { url } = world.worker;
+  const orders = await step('Signing the payments', async () => {
+    const made = [];
+    for (let i = 0; i < count; i += 1) {
+      const buyer = testAccount();
+      await world.chain.mint(buyer.address, 1_000_000n);
+      const body = { planId: 'basic', requestId: randomUUID() };
+      const { required } = await access(url, body);
+      made.push({ body, payment: await signPayment(buyer.privateKey, required) });
+    }
+    return made;
+  });
+  await world.chain.setBlockTime(world.blockTime);
+  return measured(world, count, async () => {
+    const times = [];
+    const queue = [...orders];
+    const started = performance.now();
+    const buyer = async () => {
+      for (let order = queue.pop(); order; order = queue.pop()) {
+        const begun = performance.now();
+        const { status, text } = await access(url, order.body, { payment: order.payment });
+        if (status !== 200) throw new Stop(`A purchase was answered ${status}: ${text}`);
+        times.push(performance.now() - begun);
+      }
+    };
+    await Promise.all(Array.from({ length: inFlight }, buyer));
+    return { perSecond: (count * 1000) / (performance.now() - started), times };
+  });
+}
+
+function print(name, { perSecond, times, cpuMs }) {
+  const ms = (value) => `${value.toFixed(value < 10 ? 2 : 0)} ms`.padStart(9);
+  const parts = [`${perSecond.toFixed(perSecond < 100 ? 1 : 0).padStart(6)} /s`, `p50 ${ms(quantile(times, 0.5))}`, `p99 ${ms(quantile(times, 0.99))}`];
+  process.stdout.write(`  ${name.padEnd(20)} ${parts.join('   ')}   CPU ${ms(cpuMs)} each\n`);
+}
+
+async function main() {
+  const flags = readFlags(HELP, {
+    requests: { type: 'string', default: '5000' },
+    purchases: { type: 'string', default: '200' },
+    'in-flight': { type: 'string', default: '50' },
+    'block-time': { type: 'string', default: '1' },
+  });
+  const number = (name) => {
+    if (!/^[1-9]\d{0,5}$/.test(flags[name])) throw new Stop(`--${name} wants a number from 1, not "${flags[name]}".`);
+    return Number(flags[name]);
+  };
+  const plan = { requests: number('requests'), purchases: number('purchases'), inFlight: number('in-flight') };
+  const blockTime = number('block-time');
+  const state = mkdtempSync(join(tmpdir(), 'key0-bench-'));
+  /** @type {import('./lib/world.mjs').World | undefined} */
+  let world;
+  const cleanUp = async () => {
+    await world?.stop();
+    rmSync(state, { recursive: true, force: true });
+  };
+  onShutdown(cleanUp);
+  await buildWorker();
+  try {
+    world = await startWorld({ state, backend: false, buyers: 0 });
+    const { card, challenge } = await step('Asking for documents and prices', () => documents(world, plan.requests));
+    const bought = await purchases({ ...world, blockTime }, plan.purchases, plan.inFlight);
+
+    say(bold('\nkey0 in numbers'));
+    process.stdout.write(`  ${'size after gzip'.padEnd(20)} ${(compressedSize() / 1000).toFixed(1)} kB of ${SIZE_BUDGET / 1000} kB\n`);
+    print('agent card', card);
+    print('challenge (402)', challenge);
+    process.stdout.write(`  ${'challenge : card'.padEnd(20)} ${(challenge.cpuMs / card.cpuMs).toFixed(2)} in CPU, budget 2\n`);
+    print(`purchase, ${plan.inFlight} at once`, bought);
+    process.stdout.write(`  ${'whole purchase'.padEnd(20)} ${(bought.cpuMs + challenge.cpuMs).toFixed(2)} ms CPU, budget 10 ms\n`);
+  } finally {
+    await cleanUp();
+  }
+  process.exit(0);
+}
+
+main().catch(fail);
