@@ -1,109 +1,143 @@
-// Promises: a buyer as anybody would write one. It finds the price list, lets the published x402 client pay, and
-// uses the token. Nothing in here knows how key0 works inside.
-//
-//   npm run agent                    buys the first plan from the world that `npm start` runs
-//   npm run agent -- --help          other plans, wallets and sellers
+// Promises: an agent that buys. It reads the price list, shows the price, pays with the published x402 client, prints
+// the receipt and uses the token at the seller's backend. Everything it knows about the seller comes from /discover.
 
 import { randomUUID } from 'node:crypto';
 import { readFileSync } from 'node:fs';
-import { join, resolve } from 'node:path';
+import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { ExactEvmScheme } from '@x402/evm';
 import { decodePaymentResponseHeader, wrapFetchWithPaymentFromConfig } from '@x402/fetch';
-import { createPublicClient, erc20Abi, formatUnits, http } from 'viem';
 import { privateKeyToAccount } from 'viem/accounts';
 
-const HELP = `
-npm run agent -- [options]
+const HELP = `An agent that buys access.
 
-  --plan <id>          which plan to buy, default the first on the list
-  --request-id <uuid>  an earlier purchase to ask for again; without it a new one
-  --resource <id>      which resource, default "default"
-  --buyer <n>          which funded wallet of the local world pays, from 0
-  --dir <folder>       the local world's folder, default .local
-  --url <address>      another seller; then BUYER_PRIVATE_KEY is the paying key and RPC_URL the chain
-`;
+  npm run agent                          buys the cheapest plan of the local world (npm start)
+  npm run agent -- --plan starter-yearly
 
-const { values: options } = parseArgs({
-  options: {
-    plan: { type: 'string' },
-    'request-id': { type: 'string' },
-    resource: { type: 'string' },
-    buyer: { type: 'string', default: '0' },
-    dir: { type: 'string', default: '.local' },
-    url: { type: 'string' },
-    help: { type: 'boolean', short: 'h' },
-  },
-});
+  --url URL       the seller; otherwise the local world's
+  --plan ID       the plan; otherwise the cheapest
+  --request ID    the purchase's id (a UUID); repeat it to ask for the same purchase again
+  --resource ID   what to open; otherwise the plan's default
+  --max USD       the most to pay, in dollars (default 1)
+  --dir FOLDER    where the local world's .local folder is (default: here)
+  --help
 
-/** Whom to buy from, and with which key. */
-function situation() {
-  if (options.url) return { url: options.url, privateKey: process.env.BUYER_PRIVATE_KEY, rpcUrl: process.env.RPC_URL };
+The wallet's key is read from AGENT_PRIVATE_KEY; otherwise it is the local world's first buyer.`;
+
+async function main() {
+  const { values: options } = parseArgs({
+    options: {
+      url: { type: 'string' },
+      plan: { type: 'string' },
+      request: { type: 'string' },
+      resource: { type: 'string' },
+      max: { type: 'string', default: '1' },
+      dir: { type: 'string', default: '.' },
+      help: { type: 'boolean' },
+    },
+  });
+  if (options.help) return console.log(HELP);
+
+  const world = localWorld(options.dir);
+  const url = (options.url ?? world?.url)?.replace(/\/$/, '');
+  const privateKey = process.env.AGENT_PRIVATE_KEY ?? world?.buyers[0]?.privateKey;
+  if (!url || !privateKey) fail('No local world is running here: start one with "npm start", or give --url and AGENT_PRIVATE_KEY.');
+  const most = dollars(options.max) ?? fail('--max must be an amount in dollars, like 0.50.');
+  const wallet = privateKeyToAccount(privateKey);
+
+  const catalog = await discover(url);
+  console.log(`${catalog.agent} at ${url} sells on ${catalog.network} (chain ${catalog.chainId}):`);
+  for (const plan of catalog.plans) console.log(`  ${plan.planId.padEnd(18)} ${plan.unitAmount.padStart(9)}   ${plan.description}`);
+
+  const plan = choose(catalog.plans, options.plan);
+  const price = dollars(plan.unitAmount);
+  if (price > most) fail(`"${plan.planId}" costs ${plan.unitAmount}, more than --max ${options.max} allows.`);
+  const body = { planId: plan.planId, requestId: options.request ?? randomUUID(), resourceId: options.resource };
+  console.log(`\nBuying "${plan.planId}" for ${plan.unitAmount} USDC from wallet ${wallet.address}`);
+  console.log(`  request ${body.requestId}`);
+
+  const signed = recorder();
+  const pay = wrapFetchWithPaymentFromConfig(signed.fetch, {
+    schemes: [{ network: `eip155:${catalog.chainId}`, client: new ExactEvmScheme(wallet) }],
+    // The client's own limit is one dollar for each payment; ours is what --max says.
+    spendControls: { maxAmountPerPayment: `$${options.max}` },
+  });
+  const { grant, receipt } = await buy(pay, signed, catalog.nextStep.url, body);
+  console.log(`  paid in transaction ${receipt.transaction} on ${receipt.network}`);
+  console.log(`  token for resource "${grant.resourceId}", good until ${grant.expiresAt}`);
+
+  if (!grant.resourceEndpoint) return console.log('\nThe seller names no endpoint; the token is a Bearer token for its API.');
+  console.log(`\nGET ${grant.resourceEndpoint}`);
+  const answer = await fetch(grant.resourceEndpoint, { headers: { authorization: `${grant.tokenType} ${grant.accessToken}` } });
+  console.log(`  ${answer.status} ${answer.statusText}`);
+  console.log(indent(await answer.text()));
+  if (!answer.ok) process.exitCode = 1;
+}
+
+async function discover(url) {
+  const answer = await fetch(`${url}/discover`).catch(() => fail(`Nothing answers at ${url}. Is the worker running?`));
+  const catalog = await answer.json();
+  if (!answer.ok) fail(`${url} cannot sell: ${JSON.stringify(catalog, null, 2)}`);
+  return catalog;
+}
+
+/** Pays; a settlement whose outcome is not known yet is asked for again with the same payment. */
+async function buy(pay, signed, url, body) {
+  let answer = await pay(url, { method: 'POST', headers: { 'content-type': 'application/json' }, body: JSON.stringify(body) });
+  for (let tries = 0; answer.status === 503 && signed.request() && tries < 30; tries += 1) {
+    const seconds = Number(answer.headers.get('retry-after') ?? 2);
+    console.log(`  still being settled, asking again in ${seconds} s`);
+    await new Promise((resolve) => setTimeout(resolve, seconds * 1000));
+    answer = await fetch(signed.request());
+  }
+  const text = await answer.text();
+  if (!answer.ok) fail(`The seller answered ${answer.status}: ${text}`);
+  return { grant: JSON.parse(text), receipt: decodePaymentResponseHeader(answer.headers.get('payment-response')) };
+}
+
+/** A fetch that keeps the signed request: a retry must repeat the same payment and never sign a new one. */
+function recorder() {
+  let signed;
+  return {
+    fetch: (input, init) => {
+      const request = new Request(input, init);
+      if (request.headers.has('payment-signature')) signed = request.clone();
+      return fetch(request);
+    },
+    request: () => signed?.clone(),
+  };
+}
+
+function choose(plans, wanted) {
+  if (!wanted) return plans.reduce((best, plan) => (dollars(plan.unitAmount) < dollars(best.unitAmount) ? plan : best));
+  return plans.find((plan) => plan.planId === wanted) ?? fail(`There is no plan "${wanted}". Plans: ${plans.map((plan) => plan.planId).join(', ')}`);
+}
+
+/** A dollar text in micro-units, exactly. */
+function dollars(text) {
+  const [, whole, fraction = ''] = /^\$?(\d+)(?:\.(\d{1,6}))?$/.exec(text) ?? [];
+  return whole === undefined ? undefined : BigInt(whole) * 1_000_000n + BigInt(fraction.padEnd(6, '0'));
+}
+
+function localWorld(folder) {
   try {
-    const world = JSON.parse(readFileSync(join(resolve(options.dir), 'world.json'), 'utf8'));
-    return { url: world.url, rpcUrl: world.rpcUrl, privateKey: world.buyers[Number(options.buyer)]?.privateKey };
+    return JSON.parse(readFileSync(join(folder, '.local', 'world.json'), 'utf8'));
   } catch {
-    throw new Error(`No world runs from ${options.dir}: type "npm start" in another terminal first.`);
+    return undefined;
   }
 }
 
-/** A JSON answer, or an error that quotes it. */
-async function json(response, what) {
-  const text = await response.text();
-  if (!response.ok) throw new Error(`${what}: ${response.status} ${text}`);
-  return JSON.parse(text);
+const indent = (text) => {
+  try {
+    return JSON.stringify(JSON.parse(text), null, 2).replace(/^/gm, '  ');
+  } catch {
+    return text.replace(/^/gm, '  ');
+  }
+};
+
+function fail(message) {
+  console.error(`agent: ${message}`);
+  process.exit(1);
 }
 
-async function main() {
-  if (options.help) return console.log(HELP.trim());
-  const { url, privateKey, rpcUrl } = situation();
-  if (!privateKey) throw new Error('There is no key to pay with: give --buyer a number of the list, or set BUYER_PRIVATE_KEY.');
-  const account = privateKeyToAccount(privateKey);
-
-  console.log(`1. What does ${url} sell?`);
-  const offer = await json(await fetch(`${url}/discover`), 'The price list');
-  for (const plan of offer.plans) console.log(`     ${plan.planId.padEnd(18)} ${plan.unitAmount.padStart(9)}   ${plan.description}`);
-  const plan = offer.plans.find(({ planId }) => planId === (options.plan ?? offer.plans[0].planId));
-  if (!plan) throw new Error(`No plan is called "${options.plan}".`);
-
-  const requestId = options['request-id'] ?? randomUUID();
-  console.log(`\n2. Buying "${plan.planId}" for ${plan.unitAmount} as ${account.address}`);
-  console.log(`     request id ${requestId}: sending it again is always safe`);
-  const balance = balanceReader(offer, rpcUrl, account.address);
-  const before = await balance();
-  const payingFetch = wrapFetchWithPaymentFromConfig(fetch, {
-    schemes: [{ network: `eip155:${offer.chainId}`, client: new ExactEvmScheme(account) }],
-  });
-  const answer = await payingFetch(offer.nextStep.url, {
-    method: 'POST',
-    headers: { 'content-type': 'application/json' },
-    body: JSON.stringify({ planId: plan.planId, requestId, ...(options.resource && { resourceId: options.resource }) }),
-  });
-  const receipt = answer.headers.get('payment-response');
-  const grant = await json(answer, 'The purchase');
-  const after = await balance();
-
-  console.log('\n3. Receipt');
-  if (receipt) console.log(`     settled      ${decodePaymentResponseHeader(receipt).success}`);
-  console.log(`     transaction  ${grant.txHash}`);
-  if (before !== undefined) console.log(`     USDC         ${formatUnits(before, 6)} → ${formatUnits(after, 6)}`);
-  console.log(`     token        ${grant.tokenType} ${grant.accessToken.slice(0, 24)}…, valid until ${grant.expiresAt}`);
-
-  if (!grant.resourceEndpoint) return;
-  console.log(`\n4. Using it: GET ${grant.resourceEndpoint}`);
-  const use = await fetch(grant.resourceEndpoint, { headers: { authorization: `${grant.tokenType} ${grant.accessToken}` } });
-  console.log(`     ${use.status} ${await use.text()}`);
-  if (!use.ok) process.exitCode = 1;
-}
-
-/** Reads the buyer's USDC, or nothing when no chain is known. */
-function balanceReader(offer, rpcUrl, address) {
-  if (!rpcUrl) return async () => undefined;
-  const client = createPublicClient({ transport: http(rpcUrl) });
-  return () => client.readContract({ address: offer.assetAddress, abi: erc20Abi, functionName: 'balanceOf', args: [address] });
-}
-
-main().catch((error) => {
-  console.error(error.message);
-  process.exitCode = 1;
-});
+await main();
