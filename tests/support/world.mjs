@@ -60,6 +60,14 @@ export class TestWorld {
   get tokenSecret() {
     return this.#world.tokenSecret;
   }
+  /** Everything the worker was told, secrets included. */
+  get settings() {
+    return this.#world.settings;
+  }
+  /** The folder that holds the worker's storage. */
+  get state() {
+    return this.#state;
+  }
   /** The runtime that runs now. */
   get worker() {
     return this.#workers.at(-1);

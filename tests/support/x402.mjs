@@ -111,8 +111,12 @@ export async function buy(url, privateKey, body, change) {
   return { payment, required, ...(await access(url, body, { payment })) };
 }
 
-/** The published client's fetch: pays whatever it is asked for. @param {`0x${string}`} privateKey */
-export function payingFetch(privateKey) {
+/**
+ * The published client's fetch: pays whatever it is asked for.
+ * @param {`0x${string}`} privateKey
+ * @param {typeof fetch} [send]  what it sends with
+ */
+export function payingFetch(privateKey, send = fetch) {
   const account = privateKeyToAccount(privateKey);
-  return wrapFetchWithPaymentFromConfig(fetch, { schemes: [{ network: NETWORK, client: new ExactEvmScheme(account) }] });
+  return wrapFetchWithPaymentFromConfig(send, { schemes: [{ network: NETWORK, client: new ExactEvmScheme(account) }] });
 }
