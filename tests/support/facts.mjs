@@ -5,6 +5,7 @@ import { copyFileSync, existsSync, mkdtempSync, readdirSync, rmSync } from 'node
 import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
+import { keccak256 } from 'viem';
 
 /** Every USDC transfer that reached the seller. @param {import('./world.mjs').TestWorld} world */
 export async function income(world) {
@@ -15,6 +16,9 @@ export async function income(world) {
 /** How many transactions the gas wallet has sent, those that wait in the node included. */
 export const broadcasts = (world) =>
   world.chain.client.getTransactionCount({ address: world.gasWallet.address, blockTag: 'pending' });
+
+/** The hashes of all transactions that the worker handed to the chain, repeats left out. */
+export const handedOver = (world) => [...new Set(world.rpc.callsOf('eth_sendRawTransaction').map(({ params }) => keccak256(params[0])))];
 
 /** Whether USDC has seen this authorization used or cancelled. */
 export const isUsed = (world, { from, nonce }) =>
