@@ -52,6 +52,17 @@ export function purchases(world) {
   return Object.fromEntries(rows.map(({ body }) => JSON.parse(/** @type {string} */ (body))).map((record) => [record.terms.requestId, record]));
 }
 
+/**
+ * What is stored of whom: purchases and how far they are, booked payments, jobs of the gas wallet. The bookkeeping that
+ * follows a purchase by itself (history, marks of what is done) is left out, so that two looks can be compared.
+ */
+export function traces(world) {
+  const { ChallengeObject, PayerObject, GasWalletObject } = stored(world);
+  const states = (ChallengeObject?.record ?? []).map(({ status, body }) => `${JSON.parse(/** @type {string} */ (body)).terms.requestId} ${status}`);
+  const payments = (PayerObject?.payments ?? []).map(({ nonce, claimant, owner }) => `${nonce} ${claimant} ${owner}`);
+  return { states: states.sort(), payments: payments.sort(), jobs: (GasWalletObject?.jobs ?? []).map(({ key }) => key).sort() };
+}
+
 /** Reads a copy, so that the runtime's own locks are never in the way. */
 function tables(file) {
   const folder = mkdtempSync(join(tmpdir(), 'key0-copy-'));
