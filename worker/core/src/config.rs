@@ -108,7 +108,11 @@ impl Config {
         });
         let pay_to = vars.required("KEY0_WALLET_ADDRESS", address);
         let secret = vars.required("KEY0_ACCESS_TOKEN_SECRET", secret);
-        let old_secrets = vars.list("KEY0_ACCESS_TOKEN_SECRETS_OLD", MAX_OLD_SECRETS, secret_in_list);
+        let old_secrets = vars.list(
+            "KEY0_ACCESS_TOKEN_SECRETS_OLD",
+            MAX_OLD_SECRETS,
+            secret_in_list,
+        );
         let algorithm = vars.parse("KEY0_TOKEN_ALGORITHM", "HS256", |text| match text {
             "HS256" => Ok(()),
             _ => Err("must be HS256; this version signs with no other algorithm".to_owned()),
@@ -131,7 +135,8 @@ impl Config {
             _ => Err("must be true or false".to_owned()),
         });
         let gas_wallet = vars.required("GAS_WALLET_PRIVATE_KEY", |text| {
-            WalletKey::from_hex(text).ok_or_else(|| "must be a private key: 0x and 64 hex digits".to_owned())
+            WalletKey::from_hex(text)
+                .ok_or_else(|| "must be a private key: 0x and 64 hex digits".to_owned())
         });
         let backend_url = vars.optional("BACKEND_API_URL", parsed::<HttpUrl>);
         let resource_endpoint = vars.optional("KEY0_RESOURCE_ENDPOINT", resource_template);
@@ -154,7 +159,10 @@ impl Config {
             (Some(name), Some(url)) if !name.is_empty() => Some(Provider { name, url }),
             (Some(name), None) if name.is_empty() => None,
             _ => {
-                vars.problem("PROVIDER_NAME", "and PROVIDER_URL go together: set both or neither");
+                vars.problem(
+                    "PROVIDER_NAME",
+                    "and PROVIDER_URL go together: set both or neither",
+                );
                 None
             }
         };
@@ -175,9 +183,11 @@ impl Config {
             seal_keys: SealKeys::new(&secret, &old_secrets),
             token_signer: TokenSigner::hs256(&secret),
             gas_wallet: gas_wallet?,
-            resource_endpoint: resource_endpoint
-                .into_option()
-                .or_else(|| backend_url.into_option().map(|url| url.join("/{resourceId}"))),
+            resource_endpoint: resource_endpoint.into_option().or_else(|| {
+                backend_url
+                    .into_option()
+                    .map(|url| url.join("/{resourceId}"))
+            }),
             catalog: catalog?,
             seller: Seller {
                 agent_name: agent_name?,
@@ -217,9 +227,17 @@ impl<F: Fn(&str) -> Option<String>> Vars<F> {
         });
     }
 
-    fn optional<T>(&mut self, name: &'static str, parse: impl FnOnce(&str) -> Result<T, String>) -> Read<T> {
+    fn optional<T>(
+        &mut self,
+        name: &'static str,
+        parse: impl FnOnce(&str) -> Result<T, String>,
+    ) -> Read<T> {
         let text = (self.lookup)(name);
-        let Some(text) = text.as_deref().map(str::trim).filter(|text| !text.is_empty()) else {
+        let Some(text) = text
+            .as_deref()
+            .map(str::trim)
+            .filter(|text| !text.is_empty())
+        else {
             return Read::Absent;
         };
         match parse(text) {
@@ -231,7 +249,11 @@ impl<F: Fn(&str) -> Option<String>> Vars<F> {
         }
     }
 
-    fn required<T>(&mut self, name: &'static str, parse: impl FnOnce(&str) -> Result<T, String>) -> Option<T> {
+    fn required<T>(
+        &mut self,
+        name: &'static str,
+        parse: impl FnOnce(&str) -> Result<T, String>,
+    ) -> Option<T> {
         match self.optional(name, parse) {
             Read::Value(value) => Some(value),
             Read::Absent => {
@@ -293,7 +315,10 @@ impl<F: Fn(&str) -> Option<String>> Vars<F> {
             if items.len() > most {
                 return Err(format!("must list at most {most} values"));
             }
-            items.into_iter().map(&parse).collect::<Result<Vec<T>, String>>()
+            items
+                .into_iter()
+                .map(&parse)
+                .collect::<Result<Vec<T>, String>>()
         });
         read.into_option().unwrap_or_default()
     }
@@ -324,18 +349,25 @@ fn secret(text: &str) -> Result<Secret, String> {
     }
     (text.len() >= MIN_SECRET_BYTES)
         .then(|| Secret::new(text))
-        .ok_or_else(|| format!("must have at least {MIN_SECRET_BYTES} characters; `openssl rand -hex 32` makes one"))
+        .ok_or_else(|| {
+            format!(
+                "must have at least {MIN_SECRET_BYTES} characters; `openssl rand -hex 32` makes one"
+            )
+        })
 }
 
 fn secret_in_list(text: &str) -> Result<Secret, String> {
-    secret(text).map_err(|_| format!("must list secrets of at least {MIN_SECRET_BYTES} characters each"))
+    secret(text)
+        .map_err(|_| format!("must list secrets of at least {MIN_SECRET_BYTES} characters each"))
 }
 
 fn resource_template(text: &str) -> Result<String, String> {
     let sample: Result<HttpUrl, _> = text.replace("{resourceId}", "default").parse();
     match sample {
         Ok(_) => Ok(text.to_owned()),
-        Err(error) => Err(format!("{error} (`{{resourceId}}` may stand for the resource)")),
+        Err(error) => Err(format!(
+            "{error} (`{{resourceId}}` may stand for the resource)"
+        )),
     }
 }
 
@@ -354,7 +386,9 @@ mod tests {
             "KEY0_WALLET_ADDRESS" => "0x209693Bc6afc0C5328bA36FaF03C514EF312287C",
             "KEY0_ACCESS_TOKEN_SECRET" => "0123456789abcdef0123456789abcdef",
             "USE_GAS_WALLET" => "true",
-            "GAS_WALLET_PRIVATE_KEY" => "0x0000000000000000000000000000000000000000000000000000000000000001",
+            "GAS_WALLET_PRIVATE_KEY" => {
+                "0x0000000000000000000000000000000000000000000000000000000000000001"
+            }
             "BACKEND_API_URL" => "https://backend.example",
             _ => return None,
         })
@@ -406,13 +440,22 @@ mod tests {
         for (name, value) in [
             ("KEY0_NETWORK", "sepolia"),
             ("KEY0_WALLET_ADDRESS", "0x123"),
-            ("KEY0_WALLET_ADDRESS", "0x0000000000000000000000000000000000000000"),
-            ("KEY0_WALLET_ADDRESS", "0x209693bc6afc0C5328bA36FaF03C514EF312287C"),
+            (
+                "KEY0_WALLET_ADDRESS",
+                "0x0000000000000000000000000000000000000000",
+            ),
+            (
+                "KEY0_WALLET_ADDRESS",
+                "0x209693bc6afc0C5328bA36FaF03C514EF312287C",
+            ),
             ("KEY0_ACCESS_TOKEN_SECRET", "tooshort"),
-            ("KEY0_ACCESS_TOKEN_SECRET", "-----BEGIN PRIVATE KEY-----abcdefghijklmnop"),
+            (
+                "KEY0_ACCESS_TOKEN_SECRET",
+                "-----BEGIN PRIVATE KEY-----abcdefghijklmnop",
+            ),
             ("KEY0_ACCESS_TOKEN_SECRETS_OLD", "tooshort"),
             ("KEY0_TOKEN_ALGORITHM", "none"),
-            ("KEY0_TOKEN_TTL_SECONDS", "0"),
+            ("KEY0_TOKEN_TTL_SECONDS", "0.25"),
             ("KEY0_PUBLIC_URL", "example.com"),
             ("KEY0_RPC_URL", "https://a.example,nonsense"),
             ("KEY0_CONFIRMATIONS", "-7777"),

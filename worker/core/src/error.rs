@@ -24,6 +24,8 @@ pub enum Code {
     PaymentFailed,
     /// The payment is on its way; the outcome is not known yet.
     SettlementPending,
+    /// Something that we depend on cannot be reached; nothing was begun.
+    AdapterError,
     /// The request id belongs to another purchase.
     RequestConflict,
     /// The body is larger than allowed.
@@ -40,7 +42,7 @@ pub enum Code {
 
 impl Code {
     /// Every code, for tests and documentation.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::TierNotFound,
         Self::ChallengeNotFound,
         Self::ChallengeExpired,
@@ -48,6 +50,7 @@ impl Code {
         Self::InvalidRequest,
         Self::PaymentFailed,
         Self::SettlementPending,
+        Self::AdapterError,
         Self::RequestConflict,
         Self::PayloadTooLarge,
         Self::NotFound,
@@ -66,6 +69,7 @@ impl Code {
             Self::InvalidRequest => "INVALID_REQUEST",
             Self::PaymentFailed => "PAYMENT_FAILED",
             Self::SettlementPending => "SETTLEMENT_PENDING",
+            Self::AdapterError => "ADAPTER_ERROR",
             Self::RequestConflict => "REQUEST_CONFLICT",
             Self::PayloadTooLarge => "PAYLOAD_TOO_LARGE",
             Self::NotFound => "NOT_FOUND",
@@ -84,6 +88,7 @@ impl Code {
             Self::TxAlreadyRedeemed | Self::RequestConflict => StatusCode::CONFLICT,
             Self::PaymentFailed => StatusCode::PAYMENT_REQUIRED,
             Self::SettlementPending => StatusCode::SERVICE_UNAVAILABLE,
+            Self::AdapterError => StatusCode::BAD_GATEWAY,
             Self::PayloadTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             Self::ConfigInvalid | Self::InternalError => StatusCode::INTERNAL_SERVER_ERROR,
@@ -160,7 +165,8 @@ mod tests {
 
     #[test]
     fn the_body_has_the_documented_shape() {
-        let error = Error::new(Code::TierNotFound, "No such plan.").with_details(json!({"planId": "x"}));
+        let error =
+            Error::new(Code::TierNotFound, "No such plan.").with_details(json!({"planId": "x"}));
         assert_eq!(
             error.body(),
             json!({"type": "Error", "code": "TIER_NOT_FOUND", "message": "No such plan.", "details": {"planId": "x"}})

@@ -136,10 +136,16 @@ mod tests {
         let only_0_3 = ["url", "preferredTransport", "protocolVersion"];
         let (new, hybrid) = (card(AgentCardVersion::V1_0), card(AgentCardVersion::Hybrid));
         for member in common {
-            assert!(!new[member].is_null() && !hybrid[member].is_null(), "{member}");
+            assert!(
+                !new[member].is_null() && !hybrid[member].is_null(),
+                "{member}"
+            );
         }
         for member in only_0_3 {
-            assert!(new[member].is_null() && !hybrid[member].is_null(), "{member}");
+            assert!(
+                new[member].is_null() && !hybrid[member].is_null(),
+                "{member}"
+            );
         }
     }
 

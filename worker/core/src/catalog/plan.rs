@@ -31,12 +31,17 @@ impl Plan {
     /// The resource a purchase is for: the one asked for if this plan opens it; without a wish `default`, or else the
     /// first that the plan opens. `None` when the plan does not open what was asked for.
     pub fn resource(&self, wish: Option<ResourceId>) -> Option<ResourceId> {
-        let opens = |resource: &ResourceId| self.resources.is_empty() || self.resources.contains(resource);
+        let opens =
+            |resource: &ResourceId| self.resources.is_empty() || self.resources.contains(resource);
         match wish {
             Some(resource) => opens(&resource).then_some(resource),
             None => {
                 let usual = ResourceId::default();
-                if opens(&usual) { Some(usual) } else { self.resources.first().cloned() }
+                if opens(&usual) {
+                    Some(usual)
+                } else {
+                    self.resources.first().cloned()
+                }
             }
         }
     }
@@ -105,9 +110,14 @@ impl Catalog {
                 return fault("needs a price above zero");
             }
             if plan.description.chars().count() > MAX_DESCRIPTION_CHARS {
-                return fault(&format!("has a description of over {MAX_DESCRIPTION_CHARS} characters"));
+                return fault(&format!(
+                    "has a description of over {MAX_DESCRIPTION_CHARS} characters"
+                ));
             }
-            if plan.expires_in.is_some_and(|s| s == 0 || s > MAX_EXPIRES_IN_SECONDS) {
+            if plan
+                .expires_in
+                .is_some_and(|s| s == 0 || s > MAX_EXPIRES_IN_SECONDS)
+            {
                 return fault("has an expiresIn that is not between 1 second and 10 years");
             }
             if plan.resources.len() > MAX_RESOURCES {
@@ -156,7 +166,12 @@ mod tests {
                 ("pro-monthly", "$150.00".to_owned()),
             ]
         );
-        assert!(catalog.plans().iter().all(|plan| !plan.description.is_empty()));
+        assert!(
+            catalog
+                .plans()
+                .iter()
+                .all(|plan| !plan.description.is_empty())
+        );
     }
 
     #[test]
@@ -169,15 +184,32 @@ mod tests {
             (r#"[{"planId":"a","unitAmount":1}]"#, "not a valid list"),
             (r#"[{"planId":"a","unitAmount":"0"}]"#, "above zero"),
             (r#"[{"planId":"a b","unitAmount":"1"}]"#, "letters, digits"),
-            (r#"[{"planId":"a","unitAmount":"1"},{"planId":"a","unitAmount":"2"}]"#, "twice"),
-            (r#"[{"planId":"a","unitAmount":"1","expiresIn":0}]"#, "expiresIn"),
-            (r#"[{"planId":"a","unitAmount":"1","price":"2"}]"#, "unknown field"),
+            (
+                r#"[{"planId":"a","unitAmount":"1"},{"planId":"a","unitAmount":"2"}]"#,
+                "twice",
+            ),
+            (
+                r#"[{"planId":"a","unitAmount":"1","expiresIn":0}]"#,
+                "expiresIn",
+            ),
+            (
+                r#"[{"planId":"a","unitAmount":"1","price":"2"}]"#,
+                "unknown field",
+            ),
         ] {
             let fault = Catalog::from_json(text).unwrap_err().to_string();
             assert!(fault.contains(part), "{text}: {fault}");
         }
-        let long = format!(r#"[{{"planId":"a","unitAmount":"1","description":"{}"}}]"#, "x".repeat(501));
-        assert!(Catalog::from_json(&long).unwrap_err().to_string().contains("500"));
+        let long = format!(
+            r#"[{{"planId":"a","unitAmount":"1","description":"{}"}}]"#,
+            "x".repeat(501)
+        );
+        assert!(
+            Catalog::from_json(&long)
+                .unwrap_err()
+                .to_string()
+                .contains("500")
+        );
     }
 
     #[test]
@@ -187,7 +219,9 @@ mod tests {
         )
         .unwrap();
         let wish = |id: &str| Some(id.parse::<ResourceId>().unwrap());
-        let [any, eu] = catalog.plans() else { panic!("two plans") };
+        let [any, eu] = catalog.plans() else {
+            panic!("two plans")
+        };
         assert_eq!(any.resource(None), Some(ResourceId::default()));
         assert_eq!(any.resource(wish("x")), wish("x"));
         assert_eq!(eu.resource(None), wish("photos/eu"));

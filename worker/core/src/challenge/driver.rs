@@ -86,7 +86,10 @@ pub trait ChallengeEnv {
         command: PayerCommand,
     ) -> impl Future<Output = Result<PayerReply, CallFault>>;
     /// Asks the gas wallet.
-    fn wallet(&self, command: WalletCommand) -> impl Future<Output = Result<WalletReply, CallFault>>;
+    fn wallet(
+        &self,
+        command: WalletCommand,
+    ) -> impl Future<Output = Result<WalletReply, CallFault>>;
     /// Writes a line for the operator.
     fn log(&self, event: &str, detail: &str);
 }
@@ -212,7 +215,8 @@ impl Driver {
         });
         let (book, simulation, head) = future::join3(
             env.payer(signed.payer(), check),
-            env.chain().simulate(signed, env.config().gas_wallet.address()),
+            env.chain()
+                .simulate(signed, env.config().gas_wallet.address()),
             env.chain().head(),
         )
         .await;
@@ -271,7 +275,9 @@ impl Driver {
         match (next_effect(record), &record.state) {
             (Effect::Reserve, State::Pending { attempt }) => reserve(env, record, attempt).await,
             (Effect::Submit, State::Pending { attempt }) => submit(env, record, attempt).await,
-            (Effect::Confirm, State::Pending { attempt }) => self.confirm(env, record, attempt).await,
+            (Effect::Confirm, State::Pending { attempt }) => {
+                self.confirm(env, record, attempt).await
+            }
             (Effect::LapseAt(at), State::Pending { attempt }) if at <= env.now() => {
                 lapse(env, record, attempt).await
             }
@@ -320,7 +326,9 @@ impl Driver {
         // Not included for a while. The wallet may send under another hash by now; to submit again is to ask that.
         self.wallet_asked.set(Some(env.now()));
         match submit(env, record, attempt).await? {
-            Event::Submitted { hashes: current } if current.iter().any(|hash| !hashes.contains(hash)) => {
+            Event::Submitted { hashes: current }
+                if current.iter().any(|hash| !hashes.contains(hash)) =>
+            {
                 Ok(Event::Submitted { hashes: current })
             }
             Event::Submitted { .. } => unsent(env, record, attempt).await,
@@ -342,7 +350,11 @@ fn unavailable<E: ChallengeEnv>(env: &E, fault: &str) -> Begun {
     Begun::Refused(PayReply::Unavailable)
 }
 
-async fn reserve<E: ChallengeEnv>(env: &E, record: &Record, attempt: &Attempt) -> Result<Event, Stuck> {
+async fn reserve<E: ChallengeEnv>(
+    env: &E,
+    record: &Record,
+    attempt: &Attempt,
+) -> Result<Event, Stuck> {
     let reserve = PayerCommand::Reserve(Reservation {
         nonce: attempt.authorization.authorization().nonce,
         request_id: record.terms.request_id.clone(),
@@ -355,11 +367,19 @@ async fn reserve<E: ChallengeEnv>(env: &E, record: &Record, attempt: &Attempt) -
             reason: Refusal::InvalidExactEvmNonceAlreadyUsed,
             transaction: None,
         },
-        PayerReply::Released => return Err(Stuck::Fault("the payer's book gave a wrong answer".to_owned())),
+        PayerReply::Released => {
+            return Err(Stuck::Fault(
+                "the payer's book gave a wrong answer".to_owned(),
+            ));
+        }
     })
 }
 
-async fn submit<E: ChallengeEnv>(env: &E, record: &Record, attempt: &Attempt) -> Result<Event, Stuck> {
+async fn submit<E: ChallengeEnv>(
+    env: &E,
+    record: &Record,
+    attempt: &Attempt,
+) -> Result<Event, Stuck> {
     let expiry = attempt.authorization.authorization().expires_at().0;
     let command = WalletCommand::Submit {
         key: JobKey(format!("{}#{}", record.terms.request_id, attempt.number)),
@@ -367,7 +387,8 @@ async fn submit<E: ChallengeEnv>(env: &E, record: &Record, attempt: &Attempt) ->
             authorization: attempt.authorization.clone(),
             gas_limit: attempt.gas_limit,
             // Nothing expired is charged.
-            not_after: UnixSeconds(expiry.saturating_sub(MIN_REMAINING_SECONDS)).min(record.terms.expires_at),
+            not_after: UnixSeconds(expiry.saturating_sub(MIN_REMAINING_SECONDS))
+                .min(record.terms.expires_at),
         }),
     };
     match env.wallet(command).await? {
@@ -394,7 +415,11 @@ async fn reverted<E: ChallengeEnv>(
 }
 
 /// None of our transactions is included: is the money here all the same, may it still come, or can it not come any more?
-async fn unsent<E: ChallengeEnv>(env: &E, record: &Record, attempt: &Attempt) -> Result<Event, Stuck> {
+async fn unsent<E: ChallengeEnv>(
+    env: &E,
+    record: &Record,
+    attempt: &Attempt,
+) -> Result<Event, Stuck> {
     if let Some(event) = elsewhere(env, record, attempt).await? {
         return Ok(event);
     }
@@ -443,14 +468,22 @@ async fn elsewhere<E: ChallengeEnv>(
 }
 
 /// The failed attempt's last chance: it may have been broadcast by somebody else.
-async fn lapse<E: ChallengeEnv>(env: &E, record: &Record, attempt: &Attempt) -> Result<Event, Stuck> {
+async fn lapse<E: ChallengeEnv>(
+    env: &E,
+    record: &Record,
+    attempt: &Attempt,
+) -> Result<Event, Stuck> {
     match elsewhere(env, record, attempt).await? {
         Some(event @ Event::Settled { .. }) => Ok(event),
         _ => Ok(Event::Lapsed),
     }
 }
 
-async fn settled<E: ChallengeEnv>(env: &E, record: &Record, receipt: &Receipt) -> Result<Event, Stuck> {
+async fn settled<E: ChallengeEnv>(
+    env: &E,
+    record: &Record,
+    receipt: &Receipt,
+) -> Result<Event, Stuck> {
     let wanted = env.config().confirmations;
     if wanted > 1 {
         let head = env.chain().head().await?;
@@ -515,7 +548,11 @@ async fn diagnose<E: ChallengeEnv>(
 
 /// Applies an event to what was read and stores the result. `false` when somebody else was first or the event does not
 /// fit.
-fn commit<E: ChallengeEnv>(env: &E, stored: Option<&Versioned>, event: Event) -> Result<bool, StoreFault> {
+fn commit<E: ChallengeEnv>(
+    env: &E,
+    stored: Option<&Versioned>,
+    event: Event,
+) -> Result<bool, StoreFault> {
     let now = env.now();
     let Ok(record) = apply(stored.map(|stored| &stored.record), event.clone(), now) else {
         return Ok(false);
@@ -531,12 +568,18 @@ fn commit<E: ChallengeEnv>(env: &E, stored: Option<&Versioned>, event: Event) ->
 
 /// Stores what an effect has found out. The alarm may have counted a try meanwhile; a fact stays true as long as the
 /// state that it was found out for is still the same.
-fn record_fact<E: ChallengeEnv>(env: &E, before: &Versioned, event: &Event) -> Result<bool, StoreFault> {
+fn record_fact<E: ChallengeEnv>(
+    env: &E,
+    before: &Versioned,
+    event: &Event,
+) -> Result<bool, StoreFault> {
     if commit(env, Some(before), event.clone())? {
         return Ok(true);
     }
     match env.store().load()? {
-        Some(current) if current.record.state == before.record.state => commit(env, Some(&current), event.clone()),
+        Some(current) if current.record.state == before.record.state => {
+            commit(env, Some(&current), event.clone())
+        }
         _ => Ok(false),
     }
 }

@@ -130,7 +130,10 @@ pub fn apply(record: Option<&Record>, event: Event, now: UnixMillis) -> Result<R
         (State::Pending { attempt }, event) => {
             let state = advance(attempt, event, now)?;
             // A superseded purchase never got hold of its target.
-            if let Some(State::Cancelled { superseded_by: Some(_) }) = state {
+            if let Some(State::Cancelled {
+                superseded_by: Some(_),
+            }) = state
+            {
                 next.holds_target = false;
             }
             if let Some(state) = state {
@@ -194,22 +197,38 @@ fn advance(attempt: &mut Attempt, event: Event, now: UnixMillis) -> Result<Optio
             if hashes.iter().all(|hash| known.contains(hash)) {
                 return Err(Refused);
             }
-            known.extend(hashes.into_iter().filter(|hash| !known.contains(hash)).collect::<Vec<_>>());
+            known.extend(
+                hashes
+                    .into_iter()
+                    .filter(|hash| !known.contains(hash))
+                    .collect::<Vec<_>>(),
+            );
         }
         (
             Stage::Reserving | Stage::Settling | Stage::Submitted { .. },
-            Event::AttemptFailed { reason, transaction },
+            Event::AttemptFailed {
+                reason,
+                transaction,
+            },
         ) => {
-            attempt.stage = Stage::Failed { reason, transaction };
+            attempt.stage = Stage::Failed {
+                reason,
+                transaction,
+            };
         }
         (_, Event::Lapsed) => return Ok(Some(State::Expired)),
         // Also after a failure: somebody else may have broadcast the authorization.
-        (Stage::Settling | Stage::Submitted { .. } | Stage::Failed { .. }, Event::Settled { payment }) => {
+        (
+            Stage::Settling | Stage::Submitted { .. } | Stage::Failed { .. },
+            Event::Settled { payment },
+        ) => {
             return Ok(Some(State::Paid { payment }));
         }
         // Once something may have been broadcast, calling off is too late.
         (Stage::Reserving | Stage::Failed { .. }, Event::Cancelled) => {
-            return Ok(Some(State::Cancelled { superseded_by: None }));
+            return Ok(Some(State::Cancelled {
+                superseded_by: None,
+            }));
         }
         _ => return Err(Refused),
     }

@@ -23,7 +23,9 @@ pub(crate) fn test_challenge() -> Challenge {
         target: Target::Plan("basic".parse().unwrap()),
         resource: ResourceId::default(),
         amount: UsdcAmount::from_units(15_000),
-        pay_to: "0x209693Bc6afc0C5328bA36FaF03C514EF312287C".parse().unwrap(),
+        pay_to: "0x209693Bc6afc0C5328bA36FaF03C514EF312287C"
+            .parse()
+            .unwrap(),
         network: Network::BaseSepolia,
         issued_at: UnixSeconds(1_800_000_000),
         expires_at: UnixSeconds(1_800_000_960),

@@ -50,7 +50,11 @@ pub struct Join {
 
 /// What a purchase answers.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
-#[serde(tag = "reply", rename_all = "camelCase", rename_all_fields = "camelCase")]
+#[serde(
+    tag = "reply",
+    rename_all = "camelCase",
+    rename_all_fields = "camelCase"
+)]
 pub enum PayReply {
     /// Paid and delivered.
     Granted {
@@ -117,7 +121,9 @@ impl Ask {
 
     fn target(&self) -> TargetKey {
         match self {
-            Self::Pay(pay) => TargetKey::new(&pay.challenge.terms.target, &pay.challenge.terms.resource),
+            Self::Pay(pay) => {
+                TargetKey::new(&pay.challenge.terms.target, &pay.challenge.terms.resource)
+            }
             Self::Join(join) => join.target.clone(),
         }
     }
@@ -156,7 +162,10 @@ impl Ask {
         Next::Answer(match &record.state {
             State::Pending { attempt } => match &attempt.stage {
                 Stage::Reserving | Stage::Settling | Stage::Submitted { .. } => return Next::Drive,
-                Stage::Failed { reason, transaction } => {
+                Stage::Failed {
+                    reason,
+                    transaction,
+                } => {
                     let Self::Pay(pay) = self else {
                         return Next::Answer(PayReply::Refused {
                             reason: *reason,
@@ -166,7 +175,11 @@ impl Ask {
                     if pay.authorization.authorization() != attempt.authorization.authorization() {
                         PayReply::Spent { reason: *reason }
                     } else if now.to_seconds() < record.terms.expires_at
-                        && attempt.authorization.authorization().check_time(now.to_seconds()).is_ok()
+                        && attempt
+                            .authorization
+                            .authorization()
+                            .check_time(now.to_seconds())
+                            .is_ok()
                     {
                         return Next::Begin;
                     } else {
@@ -184,15 +197,19 @@ impl Ask {
                 transaction: payment.transaction,
             },
             State::Expired => PayReply::Expired,
-            State::Cancelled { superseded_by: None } => PayReply::Cancelled,
+            State::Cancelled {
+                superseded_by: None,
+            } => PayReply::Cancelled,
             State::Cancelled {
                 superseded_by: Some(by),
             } => PayReply::Elsewhere {
                 request_id: by.clone(),
             },
-            State::RefundPending { payment } | State::RefundFailed { payment, .. } => PayReply::Pending {
-                transaction: Some(payment.transaction),
-            },
+            State::RefundPending { payment } | State::RefundFailed { payment, .. } => {
+                PayReply::Pending {
+                    transaction: Some(payment.transaction),
+                }
+            }
             State::Refunded { refund, .. } => PayReply::Pending {
                 transaction: Some(*refund),
             },
@@ -203,7 +220,11 @@ impl Ask {
 /// The purchases of this deployment, each behind its request id.
 pub trait Purchases {
     /// Asks one purchase.
-    fn ask(&self, request_id: &RequestId, ask: &Ask) -> impl Future<Output = Result<PayReply, CallFault>>;
+    fn ask(
+        &self,
+        request_id: &RequestId,
+        ask: &Ask,
+    ) -> impl Future<Output = Result<PayReply, CallFault>>;
 }
 
 /// Presents a payment, and follows it to the purchase that it counts for.

@@ -31,7 +31,11 @@ pub struct Record {
 
 /// How far a purchase has come (`design.md`, section 4).
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
-#[serde(tag = "status", rename_all = "SCREAMING_SNAKE_CASE", rename_all_fields = "camelCase")]
+#[serde(
+    tag = "status",
+    rename_all = "SCREAMING_SNAKE_CASE",
+    rename_all_fields = "camelCase"
+)]
 pub enum State {
     /// Money may be on its way.
     Pending {

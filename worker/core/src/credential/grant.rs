@@ -69,7 +69,10 @@ mod tests {
 
     #[test]
     fn resources_are_encoded_into_the_endpoint() {
-        let endpoint = resource_endpoint("https://api.example/r/{resourceId}", &"photos/eu:1".parse().unwrap());
+        let endpoint = resource_endpoint(
+            "https://api.example/r/{resourceId}",
+            &"photos/eu:1".parse().unwrap(),
+        );
         assert_eq!(endpoint, "https://api.example/r/photos%2Feu%3A1");
     }
 }

@@ -93,7 +93,10 @@ pub fn token_info<'a>(config: &'a Config, origin: &'a HttpUrl) -> TokenInfo<'a> 
             claim("planId", "the plan that was bought"),
             claim("txHash", "the transaction that paid"),
             claim("iat", "second of issue, Unix time"),
-            claim("exp", "first second at which the token is no longer good, Unix time"),
+            claim(
+                "exp",
+                "first second at which the token is no longer good, Unix time",
+            ),
             claim("iss", "the gateway's public URL"),
             claim("payer", "address of the wallet that paid"),
         ],
@@ -121,7 +124,10 @@ mod tests {
     #[test]
     fn the_same_claims_give_the_same_token() {
         let signer = TokenSigner::hs256(&Secret::new("0123456789abcdef0123456789abcdef"));
-        assert_eq!(signer.sign(&claims()).unwrap(), signer.sign(&claims()).unwrap());
+        assert_eq!(
+            signer.sign(&claims()).unwrap(),
+            signer.sign(&claims()).unwrap()
+        );
     }
 
     #[test]
@@ -130,9 +136,21 @@ mod tests {
         let signer = TokenSigner::hs256(&Secret::new("0123456789abcdef0123456789abcdef"));
         let token = signer.sign(&claims()).unwrap();
         let payload = token.split('.').nth(1).unwrap();
-        let payload = base64::engine::general_purpose::URL_SAFE_NO_PAD.decode(payload).unwrap();
+        let payload = base64::engine::general_purpose::URL_SAFE_NO_PAD
+            .decode(payload)
+            .unwrap();
         let text = String::from_utf8(payload).unwrap();
-        for name in ["sub", "jti", "resourceId", "planId", "txHash", "iat", "exp", "iss", "payer"] {
+        for name in [
+            "sub",
+            "jti",
+            "resourceId",
+            "planId",
+            "txHash",
+            "iat",
+            "exp",
+            "iss",
+            "payer",
+        ] {
             assert_eq!(text.matches(&format!("\"{name}\":")).count(), 1, "{text}");
         }
     }

@@ -121,17 +121,28 @@ mod tests {
         }
     }
 
-    fn verify(authorization: Authorization, network: Network) -> Result<SignedAuthorization, Refusal> {
+    fn verify(
+        authorization: Authorization,
+        network: Network,
+    ) -> Result<SignedAuthorization, Refusal> {
         let digest = usdc::authorization_digest(&authorization, network);
         let signature = key().sign(&digest).unwrap().as_bytes();
         let pay_to = Address::repeat_byte(0x22);
-        SignedAuthorization::verify(authorization, &signature, Network::BaseSepolia, pay_to, AMOUNT)
+        SignedAuthorization::verify(
+            authorization,
+            &signature,
+            Network::BaseSepolia,
+            pay_to,
+            AMOUNT,
+        )
     }
 
     #[test]
     fn a_correct_authorization_is_accepted() {
         assert_eq!(
-            verify(authorization(), Network::BaseSepolia).unwrap().payer(),
+            verify(authorization(), Network::BaseSepolia)
+                .unwrap()
+                .payer(),
             key().address()
         );
     }
@@ -160,7 +171,10 @@ mod tests {
                 |a| a.value = U256::MAX,
                 Refusal::InvalidExactEvmPayloadAuthorizationValueMismatch,
             ),
-            (|a| a.from = Address::ZERO, Refusal::InvalidExactEvmPayloadPayer),
+            (
+                |a| a.from = Address::ZERO,
+                Refusal::InvalidExactEvmPayloadPayer,
+            ),
             (
                 |a| a.from = Address::repeat_byte(0x22),
                 Refusal::InvalidExactEvmPayloadPayer,

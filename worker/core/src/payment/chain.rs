@@ -112,7 +112,10 @@ pub trait Chain {
     fn priority_fee(&self) -> impl Future<Output = Result<u128, ChainError>>;
 
     /// A transaction's receipt, once it is included.
-    fn receipt(&self, transaction: B256) -> impl Future<Output = Result<Option<Receipt>, ChainError>>;
+    fn receipt(
+        &self,
+        transaction: B256,
+    ) -> impl Future<Output = Result<Option<Receipt>, ChainError>>;
 
     /// How many transactions an account has sent that are included.
     fn included_count(&self, account: Address) -> impl Future<Output = Result<u64, ChainError>>;
@@ -121,5 +124,8 @@ pub trait Chain {
     fn pending_count(&self, account: Address) -> impl Future<Output = Result<u64, ChainError>>;
 
     /// Hands a signed transaction to the network. Handing over the same one again is harmless.
-    fn send_raw(&self, transaction: &Bytes) -> impl Future<Output = Result<SendOutcome, ChainError>>;
+    fn send_raw(
+        &self,
+        transaction: &Bytes,
+    ) -> impl Future<Output = Result<SendOutcome, ChainError>>;
 }

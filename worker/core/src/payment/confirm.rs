@@ -37,11 +37,21 @@ pub fn verdict(receipt: &Receipt, authorization: &Authorization, usdc: Address) 
 }
 
 fn is_use(log: &Log, authorization: &Authorization) -> bool {
-    log.topics == [AUTHORIZATION_USED_TOPIC, word(authorization.from), authorization.nonce]
+    log.topics
+        == [
+            AUTHORIZATION_USED_TOPIC,
+            word(authorization.from),
+            authorization.nonce,
+        ]
 }
 
 fn is_transfer(log: &Log, authorization: &Authorization) -> bool {
-    log.topics == [TRANSFER_TOPIC, word(authorization.from), word(authorization.to)]
+    log.topics
+        == [
+            TRANSFER_TOPIC,
+            word(authorization.from),
+            word(authorization.to),
+        ]
         && log.data.len() == 32
         && U256::from_be_slice(&log.data) == authorization.value
 }
@@ -98,7 +108,10 @@ mod tests {
     #[test]
     fn use_and_transfer_together_are_a_payment() {
         let a = authorization();
-        assert_eq!(judge(true, vec![used(&a), transfer(&a)]), Verdict::Transferred);
+        assert_eq!(
+            judge(true, vec![used(&a), transfer(&a)]),
+            Verdict::Transferred
+        );
     }
 
     #[test]
@@ -109,7 +122,16 @@ mod tests {
         let mut foreign = transfer(&a);
         foreign.address = Address::repeat_byte(0xdd);
         assert_eq!(
-            judge(true, vec![used(&other), transfer(&other), foreign, used(&a), transfer(&a)]),
+            judge(
+                true,
+                vec![
+                    used(&other),
+                    transfer(&other),
+                    foreign,
+                    used(&a),
+                    transfer(&a)
+                ]
+            ),
             Verdict::Transferred
         );
     }
@@ -145,6 +167,9 @@ mod tests {
     #[test]
     fn a_reverted_transaction_is_no_payment_whatever_it_shows() {
         let a = authorization();
-        assert_eq!(judge(false, vec![used(&a), transfer(&a)]), Verdict::Reverted);
+        assert_eq!(
+            judge(false, vec![used(&a), transfer(&a)]),
+            Verdict::Reverted
+        );
     }
 }

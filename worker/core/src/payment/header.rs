@@ -2,12 +2,12 @@
 
 use base64::Engine as _;
 use base64::alphabet;
-use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig, STANDARD};
 use base64::engine::DecodePaddingMode;
+use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig, STANDARD};
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::http::MAX_PAYMENT_HEADER_CHARS;
+use crate::response::MAX_PAYMENT_HEADER_CHARS;
 
 /// Our offer, with a 402.
 pub const PAYMENT_REQUIRED: &str = "payment-required";
@@ -25,7 +25,9 @@ const LENIENT: GeneralPurpose = GeneralPurpose::new(
 
 /// Standard alphabet, padded: the only form that every client reads.
 pub fn encode(value: &impl Serialize) -> Option<String> {
-    serde_json::to_vec(value).ok().map(|json| STANDARD.encode(json))
+    serde_json::to_vec(value)
+        .ok()
+        .map(|json| STANDARD.encode(json))
 }
 
 /// Reads a header's JSON object. `None` for anything else, or when the header is too long.

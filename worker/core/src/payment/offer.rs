@@ -158,7 +158,9 @@ fn agree(ours: Option<&Value>, theirs: Option<&Value>) -> bool {
         (Some(Value::String(ours)), Some(Value::String(theirs))) => {
             ours == theirs || (ours.starts_with("0x") && ours.eq_ignore_ascii_case(theirs))
         }
-        (Some(Value::Number(ours)), Some(Value::Number(theirs))) => ours.as_f64() == theirs.as_f64(),
+        (Some(Value::Number(ours)), Some(Value::Number(theirs))) => {
+            ours.as_f64() == theirs.as_f64()
+        }
         _ => false,
     }
 }
@@ -188,7 +190,9 @@ impl PaymentPayload {
             .filter(|accepted| accepted.is_object())
             .ok_or(Refusal::InvalidPayload)?;
         let payload = value.get("payload").ok_or(Refusal::InvalidPayload)?;
-        let authorization = payload.get("authorization").ok_or(Refusal::InvalidPayload)?;
+        let authorization = payload
+            .get("authorization")
+            .ok_or(Refusal::InvalidPayload)?;
         let member = |name| authorization.get(name).and_then(Value::as_str);
         let read = || {
             Some(Authorization {
@@ -233,7 +237,9 @@ fn fixed_hex(text: &str) -> Option<B256> {
 /// A `uint256` in decimal digits and nothing else.
 fn decimal(text: &str) -> Option<U256> {
     let digits = (1..=78).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_digit());
-    digits.then(|| U256::from_str_radix(text, 10).ok()).flatten()
+    digits
+        .then(|| U256::from_str_radix(text, 10).ok())
+        .flatten()
 }
 
 /// What became of a payment: `PAYMENT-RESPONSE`.
@@ -295,10 +301,23 @@ mod tests {
     #[test]
     fn the_offer_has_exactly_the_members_of_the_specification() {
         let (_, value) = ours();
-        let names: Vec<_> = value.as_object().unwrap().keys().map(String::as_str).collect();
+        let names: Vec<_> = value
+            .as_object()
+            .unwrap()
+            .keys()
+            .map(String::as_str)
+            .collect();
         assert_eq!(
             names,
-            ["amount", "asset", "extra", "maxTimeoutSeconds", "network", "payTo", "scheme"]
+            [
+                "amount",
+                "asset",
+                "extra",
+                "maxTimeoutSeconds",
+                "network",
+                "payTo",
+                "scheme"
+            ]
         );
         assert_eq!(value["extra"]["name"], "USDC");
         assert_eq!(value["extra"]["version"], "2");
@@ -342,8 +361,16 @@ mod tests {
             ("/amount", json!("1"), "amount"),
             ("/amount", json!(15000), "amount"),
             ("/amount", Value::Null, "amount"),
-            ("/asset", json!("0x833589fCD6eDb6E08f4c7C32D4f71b54bdA02913"), "asset"),
-            ("/payTo", json!("0x0000000000000000000000000000000000000001"), "payTo"),
+            (
+                "/asset",
+                json!("0x833589fCD6eDb6E08f4c7C32D4f71b54bdA02913"),
+                "asset",
+            ),
+            (
+                "/payTo",
+                json!("0x0000000000000000000000000000000000000001"),
+                "payTo",
+            ),
             ("/maxTimeoutSeconds", json!(301), "maxTimeoutSeconds"),
             ("/extra/name", json!("USD Coin"), "name"),
             ("/extra/version", json!("1"), "version"),
@@ -404,11 +431,18 @@ mod tests {
         ] {
             let mut changed = payload();
             *changed.pointer_mut(path).unwrap() = value;
-            assert_eq!(PaymentPayload::parse(&changed).err(), Some(Refusal::InvalidPayload), "{path}");
+            assert_eq!(
+                PaymentPayload::parse(&changed).err(),
+                Some(Refusal::InvalidPayload),
+                "{path}"
+            );
         }
         let mut version = payload();
         version["x402Version"] = json!(1);
-        assert_eq!(PaymentPayload::parse(&version).err(), Some(Refusal::InvalidX402Version));
+        assert_eq!(
+            PaymentPayload::parse(&version).err(),
+            Some(Refusal::InvalidX402Version)
+        );
     }
 
     proptest! {

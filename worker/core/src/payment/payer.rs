@@ -129,7 +129,11 @@ pub fn execute<S: PayerStore>(store: &S, command: &PayerCommand) -> Result<Payer
     }
 }
 
-fn book<S: PayerStore>(store: &S, reservation: &Reservation, owner: &RequestId) -> Result<(), S::Error> {
+fn book<S: PayerStore>(
+    store: &S,
+    reservation: &Reservation,
+    owner: &RequestId,
+) -> Result<(), S::Error> {
     store.book(
         reservation.nonce,
         &Booking {
@@ -182,7 +186,9 @@ mod tests {
             Ok(self.open.borrow().get(target).cloned())
         }
         fn open(&self, target: &TargetKey, request_id: &RequestId) -> Result<(), Infallible> {
-            self.open.borrow_mut().insert(target.clone(), request_id.clone());
+            self.open
+                .borrow_mut()
+                .insert(target.clone(), request_id.clone());
             Ok(())
         }
         fn close(&self, target: &TargetKey, request_id: &RequestId) -> Result<(), Infallible> {
@@ -211,7 +217,10 @@ mod tests {
     }
 
     fn reserve(book: &Book, nonce: u8, request: u8, plan: &str) -> PayerReply {
-        let Ok(reply) = execute(book, &PayerCommand::Reserve(reservation(nonce, request, plan)));
+        let Ok(reply) = execute(
+            book,
+            &PayerCommand::Reserve(reservation(nonce, request, plan)),
+        );
         reply
     }
 
@@ -248,8 +257,16 @@ mod tests {
         let superseded = PayerReply::Superseded { by: purchase(1) };
         assert_eq!(reserve(&book, 2, 2, "a"), superseded);
         release(&book, 1, "a");
-        assert_eq!(reserve(&book, 2, 2, "a"), superseded, "a late repeat must not be charged");
-        assert_eq!(reserve(&book, 3, 3, "a"), PayerReply::Reserved, "a new purchase is free again");
+        assert_eq!(
+            reserve(&book, 2, 2, "a"),
+            superseded,
+            "a late repeat must not be charged"
+        );
+        assert_eq!(
+            reserve(&book, 3, 3, "a"),
+            PayerReply::Reserved,
+            "a new purchase is free again"
+        );
     }
 
     #[test]
@@ -264,14 +281,20 @@ mod tests {
         let book = Book::default();
         reserve(&book, 1, 1, "a");
         release(&book, 2, "a");
-        assert_eq!(reserve(&book, 2, 2, "a"), PayerReply::Superseded { by: purchase(1) });
+        assert_eq!(
+            reserve(&book, 2, 2, "a"),
+            PayerReply::Superseded { by: purchase(1) }
+        );
     }
 
     #[test]
     fn checking_books_nothing_but_what_counts_elsewhere() {
         let book = Book::default();
         let check = |nonce, request| {
-            let Ok(reply) = execute(&book, &PayerCommand::Check(reservation(nonce, request, "a")));
+            let Ok(reply) = execute(
+                &book,
+                &PayerCommand::Check(reservation(nonce, request, "a")),
+            );
             reply
         };
         assert_eq!(check(1, 1), PayerReply::Reserved);

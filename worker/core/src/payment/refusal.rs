@@ -44,7 +44,9 @@ impl Refusal {
             Self::InvalidX402Version => "invalid_x402_version",
             Self::InvalidPaymentRequirements => "invalid_payment_requirements",
             Self::InvalidExactEvmPayloadSignature => "invalid_exact_evm_payload_signature",
-            Self::InvalidExactEvmPayloadRecipientMismatch => "invalid_exact_evm_payload_recipient_mismatch",
+            Self::InvalidExactEvmPayloadRecipientMismatch => {
+                "invalid_exact_evm_payload_recipient_mismatch"
+            }
             Self::InvalidExactEvmPayloadAuthorizationValidBefore => {
                 "invalid_exact_evm_payload_authorization_valid_before"
             }
@@ -57,9 +59,13 @@ impl Refusal {
             Self::InvalidExactEvmPayloadPayer => "invalid_exact_evm_payload_payer",
             Self::InvalidExactEvmNonceAlreadyUsed => "invalid_exact_evm_nonce_already_used",
             Self::InsufficientFunds => "insufficient_funds",
-            Self::InvalidExactEvmTransactionSimulationFailed => "invalid_exact_evm_transaction_simulation_failed",
+            Self::InvalidExactEvmTransactionSimulationFailed => {
+                "invalid_exact_evm_transaction_simulation_failed"
+            }
             Self::InvalidExactEvmTransactionFailed => "invalid_exact_evm_transaction_failed",
-            Self::InvalidExactEvmTransferEventMismatch => "invalid_exact_evm_transfer_event_mismatch",
+            Self::InvalidExactEvmTransferEventMismatch => {
+                "invalid_exact_evm_transfer_event_mismatch"
+            }
         }
     }
 
@@ -76,7 +82,9 @@ impl Refusal {
             Self::InvalidExactEvmPayloadSignature => {
                 "The signature does not belong to `from`. Sign with the EIP-712 domain given in `extra.name` and `extra.version`."
             }
-            Self::InvalidExactEvmPayloadRecipientMismatch => "The authorization must pay the address in `payTo`.",
+            Self::InvalidExactEvmPayloadRecipientMismatch => {
+                "The authorization must pay the address in `payTo`."
+            }
             Self::InvalidExactEvmPayloadAuthorizationValidBefore => {
                 "The authorization has expired or expires within seconds. Sign a new one; nothing was charged."
             }
@@ -86,11 +94,15 @@ impl Refusal {
             Self::InvalidExactEvmPayloadAuthorizationValueMismatch => {
                 "The authorization must be over exactly the `amount` of the offer."
             }
-            Self::InvalidExactEvmPayloadPayer => "This `from` cannot pay: it is the zero address or the seller itself.",
+            Self::InvalidExactEvmPayloadPayer => {
+                "This `from` cannot pay: it is the zero address or the seller itself."
+            }
             Self::InvalidExactEvmNonceAlreadyUsed => {
                 "The authorization was already used or cancelled on chain. Sign a new one with a fresh nonce."
             }
-            Self::InsufficientFunds => "The payer's USDC balance is below the price. Nothing was charged.",
+            Self::InsufficientFunds => {
+                "The payer's USDC balance is below the price. Nothing was charged."
+            }
             Self::InvalidExactEvmTransactionSimulationFailed => {
                 "The chain would refuse this transfer. Nothing was charged."
             }

@@ -70,10 +70,12 @@ impl<'a, H: Http> RpcChain<'a, H> {
 
     /// A read. A refusal by the node is as useless as no answer.
     async fn read(&self, method: &str, params: Value) -> Result<Value, ChainError> {
-        self.call(method, params).await.map_err(|error| match error {
-            CallError::Refused(text) => ChainError(format!("{method}: refused: {text}")),
-            CallError::Unavailable(error) => error,
-        })
+        self.call(method, params)
+            .await
+            .map_err(|error| match error {
+                CallError::Refused(text) => ChainError(format!("{method}: refused: {text}")),
+                CallError::Unavailable(error) => error,
+            })
     }
 
     async fn usdc_call(&self, data: Bytes) -> Result<U256, ChainError> {
@@ -86,13 +88,19 @@ impl<'a, H: Http> RpcChain<'a, H> {
     }
 
     async fn count(&self, account: Address, block: &str) -> Result<u64, ChainError> {
-        let result = self.read("eth_getTransactionCount", json!([account, block])).await?;
+        let result = self
+            .read("eth_getTransactionCount", json!([account, block]))
+            .await?;
         number(Some(&result)).ok_or_else(|| malformed("eth_getTransactionCount"))
     }
 }
 
 impl<H: Http> Chain for RpcChain<'_, H> {
-    async fn simulate(&self, transfer: &SignedAuthorization, sender: Address) -> Result<Simulation, ChainError> {
+    async fn simulate(
+        &self,
+        transfer: &SignedAuthorization,
+        sender: Address,
+    ) -> Result<Simulation, ChainError> {
         let call = json!({"from": sender, "to": self.network.usdc(), "data": usdc::transfer_call(transfer)});
         match self.call("eth_estimateGas", json!([call])).await {
             Ok(result) => number(Some(&result))
@@ -104,7 +112,9 @@ impl<H: Http> Chain for RpcChain<'_, H> {
     }
 
     async fn authorization_used(&self, payer: Address, nonce: B256) -> Result<bool, ChainError> {
-        let state = self.usdc_call(usdc::authorization_state_call(payer, nonce)).await?;
+        let state = self
+            .usdc_call(usdc::authorization_state_call(payer, nonce))
+            .await?;
         Ok(!state.is_zero())
     }
 
@@ -132,12 +142,16 @@ impl<H: Http> Chain for RpcChain<'_, H> {
     }
 
     async fn ether_balance(&self, account: Address) -> Result<U256, ChainError> {
-        let result = self.read("eth_getBalance", json!([account, "latest"])).await?;
+        let result = self
+            .read("eth_getBalance", json!([account, "latest"]))
+            .await?;
         quantity(Some(&result)).ok_or_else(|| malformed("eth_getBalance"))
     }
 
     async fn head(&self) -> Result<Head, ChainError> {
-        let block = self.read("eth_getBlockByNumber", json!(["latest", false])).await?;
+        let block = self
+            .read("eth_getBlockByNumber", json!(["latest", false]))
+            .await?;
         let read = || {
             Some(Head {
                 number: number(block.get("number"))?,
@@ -154,7 +168,9 @@ impl<H: Http> Chain for RpcChain<'_, H> {
     }
 
     async fn receipt(&self, transaction: B256) -> Result<Option<Receipt>, ChainError> {
-        let result = self.read("eth_getTransactionReceipt", json!([transaction])).await?;
+        let result = self
+            .read("eth_getTransactionReceipt", json!([transaction]))
+            .await?;
         if result.is_null() {
             return Ok(None);
         }
@@ -173,7 +189,10 @@ impl<H: Http> Chain for RpcChain<'_, H> {
     }
 
     async fn send_raw(&self, transaction: &Bytes) -> Result<SendOutcome, ChainError> {
-        match self.call("eth_sendRawTransaction", json!([transaction])).await {
+        match self
+            .call("eth_sendRawTransaction", json!([transaction]))
+            .await
+        {
             Ok(_) => Ok(SendOutcome::Accepted),
             Err(CallError::Refused(text)) => Ok(SendOutcome::Refused(text)),
             Err(CallError::Unavailable(error)) => Err(error),
@@ -195,7 +214,10 @@ fn read_answer(answer: &[u8]) -> Result<Value, Fault> {
         serde_json::from_slice(answer).map_err(|_| Fault::Broken("not JSON".to_owned()))?;
     if let Some(error) = answer.get("error").filter(|error| !error.is_null()) {
         let code = error.get("code").and_then(Value::as_i64);
-        let message = error.get("message").and_then(Value::as_str).unwrap_or_default();
+        let message = error
+            .get("message")
+            .and_then(Value::as_str)
+            .unwrap_or_default();
         let text: String = message.chars().take(MAX_FAULT_CHARS).collect();
         return Err(match code {
             Some(code) if !ENDPOINT_FAULTS.contains(&code) => Fault::Refused(text),
@@ -227,7 +249,9 @@ fn wei(value: Option<&Value>) -> Option<u128> {
 }
 
 fn bytes(value: &Value) -> Option<Bytes> {
-    hex::decode(value.as_str()?.strip_prefix("0x")?).ok().map(Bytes::from)
+    hex::decode(value.as_str()?.strip_prefix("0x")?)
+        .ok()
+        .map(Bytes::from)
 }
 
 fn hash(value: Option<&Value>) -> Option<B256> {
@@ -244,7 +268,12 @@ fn receipt(value: &Value) -> Option<Receipt> {
             1 => true,
             _ => return None,
         },
-        logs: value.get("logs")?.as_array()?.iter().map(log).collect::<Option<_>>()?,
+        logs: value
+            .get("logs")?
+            .as_array()?
+            .iter()
+            .map(log)
+            .collect::<Option<_>>()?,
     })
 }
 
@@ -276,8 +305,13 @@ mod tests {
 
     impl Http for Script {
         async fn post(&self, _url: &str, _body: Vec<u8>) -> Result<Vec<u8>, String> {
-            let next = self.0.borrow_mut().pop_front().unwrap_or(Err("no more answers"));
-            next.map(|body| body.as_bytes().to_vec()).map_err(str::to_owned)
+            let next = self
+                .0
+                .borrow_mut()
+                .pop_front()
+                .unwrap_or(Err("no more answers"));
+            next.map(|body| body.as_bytes().to_vec())
+                .map_err(str::to_owned)
         }
     }
 
@@ -305,18 +339,24 @@ mod tests {
             Ok(r#"{"error":{"message":"no code"}}"#),
         ] {
             let good = Ok(r#"{"jsonrpc":"2.0","id":1,"result":"0x2a"}"#);
-            let count = ask(&[broken, good], async |chain| chain.included_count(Address::ZERO).await);
+            let count = ask(&[broken, good], async |chain| {
+                chain.included_count(Address::ZERO).await
+            });
             assert_eq!(count, Ok(42), "{broken:?}");
         }
     }
 
     #[test]
     fn a_revert_is_an_answer_and_not_a_fault() {
-        let reverts = Ok(r#"{"error":{"code":3,"message":"execution reverted: FiatTokenV2: invalid signature"}}"#);
+        let reverts = Ok(
+            r#"{"error":{"code":3,"message":"execution reverted: FiatTokenV2: invalid signature"}}"#,
+        );
         let outcome = ask(&[reverts, Err("must not be asked")], async |chain| {
             chain.send_raw(&Bytes::new()).await
         });
-        assert!(matches!(outcome, Ok(SendOutcome::Refused(text)) if text.contains("invalid signature")));
+        assert!(
+            matches!(outcome, Ok(SendOutcome::Refused(text)) if text.contains("invalid signature"))
+        );
     }
 
     #[test]
@@ -324,11 +364,17 @@ mod tests {
         let answer = Ok(
             r#"{"result":{"transactionHash":"0x1111111111111111111111111111111111111111111111111111111111111111","blockNumber":"0x1","status":"0x1","logs":[]}}"#,
         );
-        let own = ask(&[answer], async |chain| chain.receipt(B256::repeat_byte(0x11)).await);
+        let own = ask(&[answer], async |chain| {
+            chain.receipt(B256::repeat_byte(0x11)).await
+        });
         assert!(own.unwrap().unwrap().success);
-        let other = ask(&[answer], async |chain| chain.receipt(B256::repeat_byte(0x22)).await);
+        let other = ask(&[answer], async |chain| {
+            chain.receipt(B256::repeat_byte(0x22)).await
+        });
         assert!(other.is_err());
-        let pending = ask(&[Ok(r#"{"result":null}"#)], async |chain| chain.receipt(B256::ZERO).await);
+        let pending = ask(&[Ok(r#"{"result":null}"#)], async |chain| {
+            chain.receipt(B256::ZERO).await
+        });
         assert_eq!(pending, Ok(None));
     }
 

@@ -34,7 +34,7 @@ pub const TRANSFER_TOPIC: B256 = Transfer::SIGNATURE_HASH;
 pub const AUTHORIZATION_USED_TOPIC: B256 = AuthorizationUsed::SIGNATURE_HASH;
 
 /// USDC's EIP-712 domain on a network.
-pub const fn domain(network: Network) -> Eip712Domain {
+pub fn domain(network: Network) -> Eip712Domain {
     eip712_domain! {
         name: network.usdc_domain_name(),
         version: network.usdc_domain_version(),
@@ -76,7 +76,9 @@ pub fn transfer_call(signed: &SignedAuthorization) -> Bytes {
 
 /// The question whether an authorization was used or cancelled.
 pub fn authorization_state_call(authorizer: Address, nonce: B256) -> Bytes {
-    authorizationStateCall { authorizer, nonce }.abi_encode().into()
+    authorizationStateCall { authorizer, nonce }
+        .abi_encode()
+        .into()
 }
 
 /// The question how much USDC somebody has.
@@ -188,7 +190,9 @@ mod tests {
         wrong_v[64] = 29;
         assert!(signature(&wrong_v).is_none());
         let low = signature(&GOLDEN_SIGNATURE).unwrap();
-        let order = U256::from_be_bytes(hex!("fffffffffffffffffffffffffffffffebaaedce6af48a03bbfd25e8cd0364141"));
+        let order = U256::from_be_bytes(hex!(
+            "fffffffffffffffffffffffffffffffebaaedce6af48a03bbfd25e8cd0364141"
+        ));
         let mut high_s = GOLDEN_SIGNATURE;
         high_s[32..64].copy_from_slice(&(order - low.s()).to_be_bytes::<32>());
         assert!(signature(&high_s).is_none());

@@ -62,7 +62,10 @@ mod tests {
     #[test]
     fn urls_are_kept_without_a_trailing_slash() {
         let url: HttpUrl = "https://api.example.com/".parse().unwrap();
-        assert_eq!(url.join("/x402/access"), "https://api.example.com/x402/access");
+        assert_eq!(
+            url.join("/x402/access"),
+            "https://api.example.com/x402/access"
+        );
     }
 
     #[test]

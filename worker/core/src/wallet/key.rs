@@ -46,8 +46,14 @@ mod tests {
     #[test]
     fn the_address_follows_from_the_key() {
         let key = WalletKey::from_hex(&format!("0x{:064x}", 1)).unwrap();
-        assert_eq!(key.address().to_string(), "0x7E5F4552091A69125d5DfCb7b8C2659029395Bdf");
-        assert_eq!(format!("{key:?}"), "WalletKey(0x7E5F4552091A69125d5DfCb7b8C2659029395Bdf)");
+        assert_eq!(
+            key.address().to_string(),
+            "0x7E5F4552091A69125d5DfCb7b8C2659029395Bdf"
+        );
+        assert_eq!(
+            format!("{key:?}"),
+            "WalletKey(0x7E5F4552091A69125d5DfCb7b8C2659029395Bdf)"
+        );
     }
 
     #[test]
@@ -55,7 +61,10 @@ mod tests {
         let key = WalletKey::from_hex(&format!("{:064x}", 7)).unwrap();
         let digest = B256::repeat_byte(0x42);
         let signature = key.sign(&digest).unwrap();
-        assert_eq!(signature.recover_address_from_prehash(&digest).unwrap(), key.address());
+        assert_eq!(
+            signature.recover_address_from_prehash(&digest).unwrap(),
+            key.address()
+        );
     }
 
     #[test]

@@ -6,6 +6,7 @@ mod transaction;
 
 pub use key::WalletKey;
 pub use pipeline::{
-    GasWallet, Job, JobKey, Sent, Signed, WalletCommand, WalletEnv, WalletFault, WalletReply, WalletStore,
+    GasWallet, Job, JobKey, Sent, Signed, WalletCommand, WalletEnv, WalletFault, WalletReply,
+    WalletStore,
 };
 pub use transaction::{Fees, SigningFailed, Transaction};

@@ -93,7 +93,11 @@ impl Sent {
 
     /// The lowest nonce that is reserved for it.
     pub fn first_nonce(&self) -> u64 {
-        self.versions.iter().map(|version| version.nonce).min().unwrap_or_default()
+        self.versions
+            .iter()
+            .map(|version| version.nonce)
+            .min()
+            .unwrap_or_default()
     }
 }
 
@@ -142,7 +146,12 @@ pub trait WalletStore {
     /// The lowest nonce that was never given out; `None` before the first job.
     fn next_nonce(&self) -> Result<Option<u64>, WalletFault>;
     /// Writes a job, the next nonce if it changes, and the next alarm, all or nothing. Forgets jobs that are long done.
-    fn put(&self, sent: &Sent, next_nonce: Option<u64>, wake_at: UnixMillis) -> Result<(), WalletFault>;
+    fn put(
+        &self,
+        sent: &Sent,
+        next_nonce: Option<u64>,
+        wake_at: UnixMillis,
+    ) -> Result<(), WalletFault>;
     /// Sets the alarm alone.
     fn wake_at(&self, at: UnixMillis) -> Result<(), WalletFault>;
 }
@@ -191,9 +200,16 @@ impl GasWallet {
         self.submit(env, key, *job)
     }
 
-    async fn submit<E: WalletEnv>(&self, env: &E, key: JobKey, job: Job) -> Result<WalletReply, WalletFault> {
+    async fn submit<E: WalletEnv>(
+        &self,
+        env: &E,
+        key: JobKey,
+        job: Job,
+    ) -> Result<WalletReply, WalletFault> {
         if let Some(sent) = env.store().job(&key)? {
-            return Ok(WalletReply::Sent { hashes: sent.hashes() });
+            return Ok(WalletReply::Sent {
+                hashes: sent.hashes(),
+            });
         }
         if env.now().to_seconds() >= job.not_after {
             return Ok(WalletReply::TooLate);
@@ -201,7 +217,10 @@ impl GasWallet {
         let quote = self.quote(env).await?;
         let cost = U256::from(quote.fees.max_fee).saturating_mul(U256::from(job.gas_limit));
         if quote.balance < cost {
-            env.log("gas_wallet_empty", "the gas wallet cannot pay for a transaction: send ether to it");
+            env.log(
+                "gas_wallet_empty",
+                "the gas wallet cannot pay for a transaction: send ether to it",
+            );
             return Err(WalletFault("gas wallet has too little ether".to_owned()));
         }
         let counted = match env.store().next_nonce()? {
@@ -210,7 +229,9 @@ impl GasWallet {
         };
         // Others were let in while we waited. From here to `put` nothing is awaited.
         if let Some(sent) = env.store().job(&key)? {
-            return Ok(WalletReply::Sent { hashes: sent.hashes() });
+            return Ok(WalletReply::Sent {
+                hashes: sent.hashes(),
+            });
         }
         let nonce = env.store().next_nonce()?.unwrap_or_default().max(counted);
         let signed = sign(env, &job, nonce, quote.fees)?;
@@ -221,11 +242,15 @@ impl GasWallet {
             versions: vec![signed],
             done: false,
         };
-        let next = nonce.checked_add(1).ok_or_else(|| WalletFault("nonces are used up".to_owned()))?;
+        let next = nonce
+            .checked_add(1)
+            .ok_or_else(|| WalletFault("nonces are used up".to_owned()))?;
         env.store()
             .put(&sent, Some(next), env.now().plus(CHECK_MILLIS))?;
         broadcast(env, &raw).await;
-        Ok(WalletReply::Sent { hashes: sent.hashes() })
+        Ok(WalletReply::Sent {
+            hashes: sent.hashes(),
+        })
     }
 
     /// Looks after everything that is not included yet. Safe to run at any time, also twice.
@@ -251,7 +276,12 @@ impl GasWallet {
     }
 
     /// Closes a job that is included; gives it another nonce when a foreign transaction used its own.
-    async fn settle<E: WalletEnv>(&self, env: &E, mut sent: Sent, included: u64) -> Result<(), WalletFault> {
+    async fn settle<E: WalletEnv>(
+        &self,
+        env: &E,
+        mut sent: Sent,
+        included: u64,
+    ) -> Result<(), WalletFault> {
         if sent.first_nonce() >= included {
             return Ok(());
         }
@@ -261,24 +291,40 @@ impl GasWallet {
                 return env.store().put(&sent, None, env.now().plus(CHECK_MILLIS));
             }
         }
-        let still_possible = sent.versions.iter().any(|version| version.nonce >= included);
+        let still_possible = sent
+            .versions
+            .iter()
+            .any(|version| version.nonce >= included);
         if still_possible || age(env, &sent) < LOST_MILLIS {
             return Ok(());
         }
         if env.now().to_seconds() >= sent.job.authorization.authorization().expires_at() {
-            env.log("gas_wallet_gave_up", "an authorization expired before its transaction was included");
+            env.log(
+                "gas_wallet_gave_up",
+                "an authorization expired before its transaction was included",
+            );
             sent.done = true;
             return env.store().put(&sent, None, env.now().plus(CHECK_MILLIS));
         }
-        env.log("gas_wallet_nonce_lost", "another program uses the gas wallet's key: give it a wallet of its own");
+        env.log(
+            "gas_wallet_nonce_lost",
+            "another program uses the gas wallet's key: give it a wallet of its own",
+        );
         let quote = self.quote(env).await?;
         let nonce = env.store().next_nonce()?.unwrap_or_default().max(included);
-        let next = nonce.checked_add(1).ok_or_else(|| WalletFault("nonces are used up".to_owned()))?;
+        let next = nonce
+            .checked_add(1)
+            .ok_or_else(|| WalletFault("nonces are used up".to_owned()))?;
         self.add_version(env, sent, nonce, quote.fees, Some(next))
     }
 
     /// Sees to it that the wallet's next nonce is occupied and pays enough.
-    async fn unblock<E: WalletEnv>(&self, env: &E, sent: Sent, included: u64) -> Result<(), WalletFault> {
+    async fn unblock<E: WalletEnv>(
+        &self,
+        env: &E,
+        sent: Sent,
+        included: u64,
+    ) -> Result<(), WalletFault> {
         if age(env, &sent) < STUCK_MILLIS || sent.versions.len() >= MAX_VERSIONS {
             return Ok(());
         }
@@ -296,10 +342,16 @@ impl GasWallet {
             None => return Ok(()),
         };
         if fees.max_fee > MAX_FEE {
-            env.log("gas_wallet_fee_limit", "a transaction is stuck and its fee has reached the limit");
+            env.log(
+                "gas_wallet_fee_limit",
+                "a transaction is stuck and its fee has reached the limit",
+            );
             return Ok(());
         }
-        env.log("gas_wallet_replaces", "a transaction was not included in time and is sent with a new fee");
+        env.log(
+            "gas_wallet_replaces",
+            "a transaction was not included in time and is sent with a new fee",
+        );
         self.add_version(env, sent, included, fees, None)
     }
 
@@ -381,5 +433,7 @@ async fn broadcast<E: WalletEnv>(env: &E, raw: &Bytes) {
 
 fn is_known(text: &str) -> bool {
     let text = text.to_ascii_lowercase();
-    text.contains("already known") || text.contains("already imported") || text.contains("known transaction")
+    text.contains("already known")
+        || text.contains("already imported")
+        || text.contains("known transaction")
 }

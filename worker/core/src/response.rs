@@ -70,13 +70,21 @@ pub fn options(allowed: &'static str) -> Response {
     *response.status_mut() = StatusCode::NO_CONTENT;
     set(&mut response, header::ALLOW, allowed);
     set(&mut response, header::ACCESS_CONTROL_ALLOW_METHODS, allowed);
-    set(&mut response, header::ACCESS_CONTROL_ALLOW_HEADERS, ALLOWED_HEADERS);
+    set(
+        &mut response,
+        header::ACCESS_CONTROL_ALLOW_HEADERS,
+        ALLOWED_HEADERS,
+    );
     set(&mut response, header::ACCESS_CONTROL_MAX_AGE, "86400");
     response
 }
 
 /// A public document: cacheable, with a validator; `304` when the client has it already.
-pub fn document(body: &impl Serialize, request_headers: &HeaderMap, max_age_seconds: u32) -> Response {
+pub fn document(
+    body: &impl Serialize,
+    request_headers: &HeaderMap,
+    max_age_seconds: u32,
+) -> Response {
     let mut response = json(StatusCode::OK, body);
     let etag = etag(response.body());
     let known = request_headers

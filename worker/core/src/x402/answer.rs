@@ -1,0 +1,276 @@
+//! What the door answers, for each outcome (x402 sheet, section 2.3).
+
+use alloy_primitives::B256;
+use http::StatusCode;
+use http::header::{CACHE_CONTROL, HeaderName, RETRY_AFTER};
+use serde::Serialize;
+use serde_json::{Value, json};
+
+use crate::catalog::Plan;
+use crate::challenge::{Challenge, ChallengeId, PayReply};
+use crate::config::Config;
+use crate::credential::AccessGrant;
+use crate::error::{Code, Error};
+use crate::payment::header::{PAYMENT_REQUIRED, PAYMENT_RESPONSE, encode};
+use crate::payment::{PaymentRequired, Refusal, SettleResponse};
+use crate::response::{self, Response};
+use crate::types::{Address, HttpUrl, PlanId, RequestId, ResourceId, UsdcAmount};
+
+const RETRY_AFTER_SECONDS: &str = "2";
+
+/// The body of a 402: the price, and what to do now.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct X402Challenge<'a> {
+    #[serde(rename = "type")]
+    kind: &'static str,
+    message: String,
+    challenge_id: &'a ChallengeId,
+    request_id: &'a RequestId,
+    plan_id: &'a PlanId,
+    resource_id: &'a ResourceId,
+    amount: UsdcAmount,
+    asset: &'static str,
+    chain_id: u64,
+    network: &'static str,
+    destination: String,
+    expires_at: String,
+    description: &'a str,
+    next_step: NextStep<'a>,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct NextStep<'a> {
+    method: &'static str,
+    url: String,
+    header: &'static str,
+    body: Value,
+    client: &'a str,
+}
+
+/// 402: the offer.
+pub(super) fn challenge(offer: &Challenge, plan: &Plan, origin: &HttpUrl) -> Response {
+    let terms = &offer.terms;
+    let body = X402Challenge {
+        kind: "X402Challenge",
+        message: format!(
+            "Plan \"{}\" costs {} USDC. Sign the offer in the PAYMENT-REQUIRED header with an x402 client and repeat this \
+             request with the PAYMENT-SIGNATURE header. Keep the requestId: repeating the same paid request is safe.",
+            plan.id, terms.amount
+        ),
+        challenge_id: &offer.id,
+        request_id: &terms.request_id,
+        plan_id: &plan.id,
+        resource_id: &terms.resource,
+        amount: terms.amount,
+        asset: "USDC",
+        chain_id: terms.network.chain_id(),
+        network: terms.network.caip2(),
+        destination: terms.pay_to.to_checksum(None),
+        expires_at: terms.expires_at.to_iso(),
+        description: &plan.description,
+        next_step: NextStep {
+            method: "POST",
+            url: origin.join("/x402/access"),
+            header: "PAYMENT-SIGNATURE",
+            body: json!({"planId": plan.id, "resourceId": terms.resource, "requestId": terms.request_id}),
+            client: "any x402 version 2 client, for example @x402/fetch",
+        },
+    };
+    let mut response = response::json(StatusCode::PAYMENT_REQUIRED, &body);
+    response::set(&mut response, CACHE_CONTROL, "no-store");
+    offer_header(&mut response, offer, plan, origin, "Payment required");
+    response
+}
+
+/// 400: the payment header cannot be read.
+pub(super) fn malformed(
+    refusal: Refusal,
+    offer: &Challenge,
+    plan: &Plan,
+    origin: &HttpUrl,
+) -> Response {
+    let error =
+        Error::invalid_request(refusal.message()).with_details(json!({"reason": refusal.code()}));
+    let mut response = response::error(&error);
+    offer_header(&mut response, offer, plan, origin, refusal.code());
+    response
+}
+
+/// What answers to a readable payment have in common.
+pub(super) struct Context<'a> {
+    pub(super) config: &'a Config,
+    pub(super) plan: &'a Plan,
+    pub(super) origin: &'a HttpUrl,
+    pub(super) payer: Address,
+    /// What to pay instead, if this payment is refused.
+    pub(super) offer: &'a Challenge,
+}
+
+impl Context<'_> {
+    /// The answer for the outcome of a purchase.
+    pub(super) fn outcome(
+        &self,
+        reply: PayReply,
+        request_id: &RequestId,
+        random: [u8; 16],
+    ) -> Response {
+        match reply {
+            PayReply::Granted {
+                claims,
+                payer,
+                transaction,
+            } => {
+                let Ok(grant) = AccessGrant::new(self.config, &claims) else {
+                    return response::error(&Error::internal());
+                };
+                let mut response = response::json(StatusCode::OK, &grant);
+                response::set(&mut response, CACHE_CONTROL, "private, no-store");
+                let settled = SettleResponse::success(transaction, self.config.network, payer);
+                settle_header(&mut response, &settled);
+                response
+            }
+            PayReply::Pending { transaction } => self.pending(transaction, request_id),
+            PayReply::Refused {
+                reason,
+                transaction: None,
+            } => self.refused(reason, None, json!({})),
+            PayReply::Refused { reason, transaction } => {
+                // This request id takes no other payment any more, so the new offer has a new one.
+                let mut terms = self.offer.terms.clone();
+                terms.request_id = RequestId::from_random(random);
+                let offer = self.config.seal_keys.seal(terms);
+                let fresh = Context { offer: &offer, ..*self };
+                fresh.refused(reason, transaction, json!({}))
+            }
+            PayReply::Taken => self.failed(
+                Error::new(
+                    Code::TxAlreadyRedeemed,
+                    "This authorization belongs to another purchase. Sign a new one to buy again; nothing was charged for \
+                     this request.",
+                ),
+                "invalid_exact_evm_nonce_already_used",
+            ),
+            PayReply::Conflict => self.failed(
+                Error::new(
+                    Code::RequestConflict,
+                    "This requestId belongs to another purchase. Choose a new requestId; nothing was charged for this request.",
+                ),
+                "request_conflict",
+            ),
+            PayReply::Spent { reason } => self.failed(
+                Error::new(
+                    Code::RequestConflict,
+                    "An earlier payment for this requestId failed, and it takes no other one. Choose a new requestId; \
+                     nothing was charged.",
+                )
+                .with_details(json!({"reason": reason.code()})),
+                reason.code(),
+            ),
+            PayReply::Expired => self.failed(
+                Error::new(
+                    Code::ChallengeExpired,
+                    "The offer has expired and nothing was charged. Repeat the request without a payment and with a new \
+                     requestId to get a new offer.",
+                ),
+                "challenge_expired",
+            ),
+            PayReply::Cancelled => self.failed(
+                Error::new(
+                    Code::ChallengeExpired,
+                    "The purchase was cancelled and nothing was charged. Choose a new requestId to buy again.",
+                ),
+                "challenge_cancelled",
+            ),
+            // `purchase` has followed it already.
+            PayReply::Elsewhere { .. } => self.pending(None, request_id),
+            PayReply::Unavailable => {
+                let mut response = self.failed(
+                    Error::new(
+                        Code::AdapterError,
+                        "The payment could not be checked right now; nothing was charged. Repeat the same request.",
+                    ),
+                    "unexpected_verify_error",
+                );
+                response::set(&mut response, RETRY_AFTER, RETRY_AFTER_SECONDS);
+                response
+            }
+        }
+    }
+
+    /// 503: the outcome is not known yet. Never a new offer, which would invite a second payment.
+    pub(super) fn pending(&self, transaction: Option<B256>, request_id: &RequestId) -> Response {
+        let mut response = self.failed_after(
+            Error::new(
+                Code::SettlementPending,
+                "The payment is being settled. Repeat the same request with the same payment; it will not be charged twice.",
+            )
+            .with_details(json!({"requestId": request_id, "transaction": transaction})),
+            "settlement_pending",
+            transaction,
+        );
+        response::set(&mut response, RETRY_AFTER, RETRY_AFTER_SECONDS);
+        response
+    }
+
+    /// 402: the payment was refused or failed; here is what to pay instead.
+    pub(super) fn refused(
+        &self,
+        refusal: Refusal,
+        transaction: Option<B256>,
+        mut details: Value,
+    ) -> Response {
+        if let Some(members) = details.as_object_mut() {
+            members.insert("reason".to_owned(), json!(refusal.code()));
+            if let Some(hash) = transaction {
+                members.insert("transaction".to_owned(), json!(hash));
+            }
+        }
+        let error = Error::new(Code::PaymentFailed, refusal.message()).with_details(details);
+        let mut response = self.failed_after(error, refusal.code(), transaction);
+        offer_header(
+            &mut response,
+            self.offer,
+            self.plan,
+            self.origin,
+            refusal.code(),
+        );
+        response
+    }
+
+    fn failed(&self, error: Error, reason: &'static str) -> Response {
+        self.failed_after(error, reason, None)
+    }
+
+    fn failed_after(
+        &self,
+        error: Error,
+        reason: &'static str,
+        transaction: Option<B256>,
+    ) -> Response {
+        let mut response = response::error(&error);
+        let failure = SettleResponse::failure(reason, transaction, self.config.network, self.payer);
+        settle_header(&mut response, &failure);
+        response
+    }
+}
+
+fn offer_header(
+    response: &mut Response,
+    offer: &Challenge,
+    plan: &Plan,
+    origin: &HttpUrl,
+    error: &str,
+) {
+    let offer = PaymentRequired::new(offer, &plan.description, origin, error);
+    if let Some(text) = encode(&offer) {
+        response::set(response, HeaderName::from_static(PAYMENT_REQUIRED), &text);
+    }
+}
+
+fn settle_header(response: &mut Response, settled: &SettleResponse) {
+    if let Some(text) = encode(settled) {
+        response::set(response, HeaderName::from_static(PAYMENT_RESPONSE), &text);
+    }
+}

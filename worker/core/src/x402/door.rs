@@ -1,0 +1,224 @@
+//! The way of a request through the door.
+
+use http::HeaderMap;
+use serde_json::json;
+
+use super::answer;
+use super::request::{self, AccessRequest};
+use crate::catalog::Plan;
+use crate::challenge::{Challenge, Pay, Purchases, Target, Terms, lifetime, purchase};
+use crate::config::Config;
+use crate::error::{Code, Error};
+use crate::payment::usdc::payment_fingerprint;
+use crate::payment::{PaymentPayload, PaymentRequirements, Refusal, SignedAuthorization};
+use crate::response::Response;
+use crate::types::{HttpUrl, RequestId, ResourceId, UnixSeconds};
+
+/// A request as it arrived.
+#[derive(Debug)]
+pub struct Arrival<'a> {
+    /// Its headers.
+    pub headers: &'a HeaderMap,
+    /// Its body, already limited to [`crate::response::MAX_BODY_BYTES`].
+    pub body: &'a [u8],
+    /// The public address of this deployment.
+    pub origin: HttpUrl,
+    /// When.
+    pub now: UnixSeconds,
+    /// Sixteen random bytes for a request id.
+    pub random: [u8; 16],
+}
+
+/// Sells a plan: states the price, or takes the payment and answers with the grant.
+///
+/// Until the payment's signature has proven to be the payer's, nothing is asked of any object or network.
+pub async fn access<P: Purchases>(
+    config: &Config,
+    purchases: &P,
+    arrival: &Arrival<'_>,
+) -> Response {
+    let wish = match Wish::read(config, arrival) {
+        Ok(wish) => wish,
+        Err(error) => return crate::response::error(&error),
+    };
+    match request::payment(arrival.headers) {
+        Ok(None) => answer::challenge(&wish.offer(config, arrival), wish.plan, &arrival.origin),
+        Ok(Some(payment)) => wish.buy(config, purchases, arrival, &payment).await,
+        Err(refusal) => {
+            let offer = wish.offer(config, arrival);
+            answer::malformed(refusal, &offer, wish.plan, &arrival.origin)
+        }
+    }
+}
+
+/// What the client wants, found in the catalog.
+struct Wish<'a> {
+    plan: &'a Plan,
+    resource: ResourceId,
+    /// Whether the client named the resource itself.
+    named_resource: bool,
+    request_id: Option<RequestId>,
+}
+
+impl<'a> Wish<'a> {
+    fn read(config: &'a Config, arrival: &Arrival<'_>) -> Result<Self, Error> {
+        let request = AccessRequest::parse(arrival.body)?;
+        let catalog = || arrival.origin.join("/discover");
+        let Some(plan_id) = request.plan else {
+            return Err(Error::invalid_request(format!(
+                "planId is missing. GET {} lists the plans; send {{\"planId\": \"…\"}}.",
+                catalog()
+            ))
+            .with_details(json!({"discover": catalog()})));
+        };
+        let Some(plan) = config.catalog.plan(&plan_id) else {
+            return Err(Error::new(
+                Code::TierNotFound,
+                format!(
+                    "There is no plan \"{plan_id}\". GET {} lists the plans.",
+                    catalog()
+                ),
+            )
+            .with_details(json!({"planId": plan_id, "discover": catalog()})));
+        };
+        let named_resource = request.resource.is_some();
+        let Some(resource) = plan.resource(request.resource) else {
+            return Err(Error::invalid_request(format!(
+                "Plan \"{plan_id}\" does not open this resourceId; details list the ones it opens."
+            ))
+            .with_details(json!({"resourceIds": plan.resources})));
+        };
+        Ok(Self {
+            plan,
+            resource,
+            named_resource,
+            request_id: request.request_id,
+        })
+    }
+
+    /// The offer for this wish, under the client's request id or a new one.
+    fn offer(&self, config: &Config, arrival: &Arrival<'_>) -> Challenge {
+        let request_id = self
+            .request_id
+            .clone()
+            .unwrap_or_else(|| RequestId::from_random(arrival.random));
+        self.seal(config, arrival, request_id)
+    }
+
+    fn seal(&self, config: &Config, arrival: &Arrival<'_>, request_id: RequestId) -> Challenge {
+        let (issued_at, expires_at) = lifetime(arrival.now, config.challenge_ttl_seconds);
+        config.seal_keys.seal(Terms {
+            request_id,
+            target: Target::Plan(self.plan.id.clone()),
+            resource: self.resource.clone(),
+            amount: self.plan.price,
+            pay_to: config.pay_to,
+            network: config.network,
+            issued_at,
+            expires_at,
+        })
+    }
+
+    /// What is being paid: the sealed challenge that came back with the payment, so that a price stays what it was when it
+    /// was offered; or else today's offer, under a request id that follows from the payment itself.
+    fn paid_challenge(
+        &self,
+        config: &Config,
+        arrival: &Arrival<'_>,
+        payment: &PaymentPayload,
+    ) -> Result<Challenge, Error> {
+        let Some(id) = payment.challenge_id() else {
+            let request_id = self.request_id.clone().unwrap_or_else(|| {
+                let authorization = &payment.authorization;
+                RequestId::derived(&payment_fingerprint(
+                    config.network,
+                    authorization.from,
+                    authorization.nonce,
+                ))
+            });
+            return Ok(self.seal(config, arrival, request_id));
+        };
+        config
+            .seal_keys
+            .open(id)
+            .filter(|challenge| challenge.terms.network == config.network)
+            .ok_or_else(|| {
+                Error::new(
+                    Code::ChallengeNotFound,
+                    "The challengeId was not issued here or was altered. Repeat the request without a payment to get \
+                     a new offer; nothing was charged.",
+                )
+            })
+    }
+
+    /// Where the request contradicts the challenge that it pays.
+    fn contradictions(&self, challenge: &Challenge) -> Vec<&'static str> {
+        let terms = &challenge.terms;
+        let mut names = Vec::new();
+        if terms.target != Target::Plan(self.plan.id.clone()) {
+            names.push("planId");
+        }
+        if self.named_resource && terms.resource != self.resource {
+            names.push("resourceId");
+        }
+        if self
+            .request_id
+            .as_ref()
+            .is_some_and(|id| *id != terms.request_id)
+        {
+            names.push("requestId");
+        }
+        names
+    }
+
+    async fn buy<P: Purchases>(
+        &self,
+        config: &Config,
+        purchases: &P,
+        arrival: &Arrival<'_>,
+        payment: &PaymentPayload,
+    ) -> Response {
+        let challenge = match self.paid_challenge(config, arrival, payment) {
+            Ok(challenge) => challenge,
+            Err(error) => return crate::response::error(&error),
+        };
+        let fresh = self.offer(config, arrival);
+        let context = answer::Context {
+            config,
+            plan: self.plan,
+            origin: &arrival.origin,
+            payer: payment.authorization.from,
+            offer: &fresh,
+        };
+        let mut mismatches = self.contradictions(&challenge);
+        mismatches.extend(PaymentRequirements::new(&challenge).mismatches(&payment.accepted));
+        if !mismatches.is_empty() {
+            mismatches.dedup();
+            return context.refused(
+                Refusal::InvalidPaymentRequirements,
+                None,
+                json!({"mismatch": mismatches}),
+            );
+        }
+        let authorization = match SignedAuthorization::verify(
+            payment.authorization.clone(),
+            &payment.signature,
+            challenge.terms.network,
+            challenge.terms.pay_to,
+            challenge.terms.amount,
+        ) {
+            Ok(authorization) => authorization,
+            Err(refusal) => return context.refused(refusal, None, json!({})),
+        };
+        let pay = Pay {
+            issuer: arrival.origin.as_str().to_owned(),
+            authorization,
+            challenge,
+        };
+        let request_id = pay.challenge.terms.request_id.clone();
+        match purchase(purchases, pay).await {
+            Ok(reply) => context.outcome(reply, &request_id, arrival.random),
+            Err(_) => context.pending(None, &request_id),
+        }
+    }
+}

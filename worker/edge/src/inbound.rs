@@ -1,0 +1,83 @@
+//! Requests in, answers out: the platform's types on one side, `http` on the other.
+
+use futures_util::StreamExt as _;
+use http::{HeaderMap, HeaderName, HeaderValue, Method};
+use key0_core::error::{Code, Error};
+use key0_core::response::{MAX_BODY_BYTES, Response};
+
+/// A request whose body has not been read.
+pub(crate) struct Inbound {
+    pub(crate) method: Method,
+    pub(crate) url: String,
+    pub(crate) path: String,
+    pub(crate) headers: HeaderMap,
+    request: worker::Request,
+}
+
+impl Inbound {
+    pub(crate) fn new(request: worker::Request) -> worker::Result<Self> {
+        let headers = request
+            .headers()
+            .entries()
+            .filter_map(|(name, value)| {
+                let name = HeaderName::from_bytes(name.as_bytes()).ok()?;
+                Some((name, HeaderValue::from_str(&value).ok()?))
+            })
+            .collect();
+        Ok(Self {
+            method: Method::from_bytes(request.inner().method().as_bytes()).unwrap_or_default(),
+            url: request.inner().url(),
+            path: request.path(),
+            headers,
+            request,
+        })
+    }
+
+    /// Reads the body. The announced length is checked before, the real one while it arrives.
+    pub(crate) async fn read(mut self) -> Result<(HeaderMap, Vec<u8>), Error> {
+        let too_large = || {
+            Error::new(
+                Code::PayloadTooLarge,
+                format!("The body is larger than {MAX_BODY_BYTES} bytes."),
+            )
+        };
+        let announced = self
+            .headers
+            .get(http::header::CONTENT_LENGTH)
+            .and_then(|value| value.to_str().ok())
+            .and_then(|value| value.parse::<usize>().ok());
+        if announced.is_some_and(|length| length > MAX_BODY_BYTES) {
+            return Err(too_large());
+        }
+        let mut body = Vec::new();
+        // A request without a body has no stream.
+        if let Ok(mut stream) = self.request.stream() {
+            while let Some(chunk) = stream.next().await {
+                let chunk =
+                    chunk.map_err(|_| Error::invalid_request("The body could not be read."))?;
+                if body.len().saturating_add(chunk.len()) > MAX_BODY_BYTES {
+                    return Err(too_large());
+                }
+                body.extend(chunk);
+            }
+        }
+        Ok((self.headers, body))
+    }
+}
+
+/// The platform's form of an answer.
+pub(crate) fn send(response: Response) -> worker::Result<worker::Response> {
+    let (parts, body) = response.into_parts();
+    let headers = worker::Headers::new();
+    for (name, value) in &parts.headers {
+        headers.append(name.as_str(), value.to_str().unwrap_or_default())?;
+    }
+    let builder = worker::ResponseBuilder::new()
+        .with_status(parts.status.as_u16())
+        .with_headers(headers);
+    Ok(if body.is_empty() {
+        builder.empty()
+    } else {
+        builder.fixed(body)
+    })
+}

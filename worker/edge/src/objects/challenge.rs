@@ -1,0 +1,281 @@
+//! `ChallengeObject`, one per request id: the life of one purchase.
+//!
+//! Stored: `record` (one row: version, status, the record as JSON) and `audit` (one row for each change, written in the
+//! same transaction). Nothing is stored, not even the tables, before the first payment has passed all checks.
+//!
+//! Calls: `Ask` → `PayReply`; the alarm carries on what was interrupted.
+//!
+//! Why no interleaving breaks it: while a call waits for the chain, a payer's book or the gas wallet, other calls get in.
+//! Each change is therefore one `UPDATE … WHERE version = ?` on the version that was read; of several callers exactly one
+//! wins, and the others read again.
+
+use std::cell::Cell;
+use std::panic::AssertUnwindSafe;
+
+use key0_core::challenge::{
+    Ask, AuditRow, CallFault, ChallengeEnv, ChallengeStore, Driver, Record, StoreFault, Versioned,
+};
+use key0_core::config::Config;
+use key0_core::payment::payer::{PayerCommand, PayerReply};
+use key0_core::payment::rpc::RpcChain;
+use key0_core::types::{Address, UnixMillis};
+use key0_core::wallet::{WalletCommand, WalletReply};
+use serde::Deserialize;
+use serde_json::json;
+use worker::{DurableObject, Env, Request, Response, SqlStorage, State, durable_object};
+
+use super::{Objects, command, reply};
+use crate::outbound::FetchHttp;
+use crate::platform;
+use crate::settings::settings;
+use crate::storage;
+
+/// The version of the tables; a later release that changes them migrates by it.
+const SCHEMA: i32 = 1;
+
+#[durable_object]
+pub struct ChallengeObject {
+    state: State,
+    env: Env,
+    driver: AssertUnwindSafe<Driver>,
+    has_tables: AssertUnwindSafe<Cell<bool>>,
+}
+
+impl DurableObject for ChallengeObject {
+    fn new(state: State, env: Env) -> Self {
+        Self {
+            state,
+            env,
+            driver: AssertUnwindSafe(Driver::default()),
+            has_tables: AssertUnwindSafe(Cell::new(false)),
+        }
+    }
+
+    async fn fetch(&self, mut request: Request) -> worker::Result<Response> {
+        let ask: Ask = command(&mut request).await?;
+        let Ok(config) = settings(&self.env) else {
+            return reply::<(), _>("challenge", Err("misconfigured"));
+        };
+        reply(
+            "challenge",
+            self.driver.ask(&self.outside(&config), &ask).await,
+        )
+    }
+
+    async fn alarm(&self) -> worker::Result<Response> {
+        let config = settings(&self.env);
+        let Ok(config) = &config else {
+            // Nothing can be driven now. Looking again later is all that can be done.
+            storage::set_alarm(&self.state.storage(), Some(platform::now().plus(60_000)))?;
+            return Response::empty();
+        };
+        let outside = self.outside(config);
+        if let Err(fault) = self.driver.wake(&outside).await {
+            outside.log("alarm_failed", &fault.0);
+        }
+        Response::empty()
+    }
+}
+
+impl ChallengeObject {
+    fn outside<'a>(&'a self, config: &'a Config) -> Outside<'a> {
+        Outside {
+            object: self,
+            config,
+            chain: RpcChain::new(FetchHttp, &config.rpc_urls, config.network),
+        }
+    }
+
+    fn sql(&self) -> SqlStorage {
+        self.state.storage().sql()
+    }
+
+    fn has_tables(&self) -> worker::Result<bool> {
+        if !self.has_tables.get() {
+            self.has_tables
+                .set(storage::has_table(&self.sql(), "record")?);
+        }
+        Ok(self.has_tables.get())
+    }
+
+    fn read(&self) -> worker::Result<Option<Versioned>> {
+        #[derive(Deserialize)]
+        struct Row {
+            version: u64,
+            body: String,
+        }
+        if !self.has_tables()? {
+            return Ok(None);
+        }
+        let rows: Vec<Row> =
+            storage::rows(&self.sql(), "SELECT version, body FROM record", vec![])?;
+        rows.into_iter()
+            .next()
+            .map(|row| {
+                Ok(Versioned {
+                    version: row.version,
+                    record: serde_json::from_str(&row.body)?,
+                })
+            })
+            .transpose()
+    }
+
+    fn write(
+        &self,
+        expected: Option<u64>,
+        record: &Record,
+        audit: Option<&AuditRow>,
+        wake_at: Option<UnixMillis>,
+    ) -> worker::Result<bool> {
+        let body = serde_json::to_string(record)?;
+        let storage = self.state.storage();
+        let sql = storage.sql();
+        storage::transaction(&storage, || {
+            if expected.is_none() {
+                create_tables(&sql)?;
+            }
+            if !put_record(&sql, expected, record.state.name(), body)? {
+                return Ok(false);
+            }
+            if let Some(row) = audit {
+                put_audit(&sql, row)?;
+            }
+            storage::set_alarm(&storage, wake_at)?;
+            Ok(true)
+        })
+    }
+}
+
+fn create_tables(sql: &SqlStorage) -> worker::Result<()> {
+    for statement in [
+        "CREATE TABLE IF NOT EXISTS record (
+            id INTEGER PRIMARY KEY CHECK (id = 1),
+            schema INTEGER NOT NULL,
+            version INTEGER NOT NULL,
+            status TEXT NOT NULL,
+            body TEXT NOT NULL
+        ) STRICT",
+        "CREATE TABLE IF NOT EXISTS audit (
+            seq INTEGER PRIMARY KEY,
+            at INTEGER NOT NULL,
+            event TEXT NOT NULL,
+            status TEXT NOT NULL,
+            tx TEXT
+        ) STRICT",
+    ] {
+        storage::run(sql, statement, vec![])?;
+    }
+    Ok(())
+}
+
+/// Writes the record if the stored version is the expected one.
+fn put_record(
+    sql: &SqlStorage,
+    expected: Option<u64>,
+    status: &str,
+    body: String,
+) -> worker::Result<bool> {
+    let written: Vec<serde::de::IgnoredAny> = match expected {
+        None => storage::rows(
+            sql,
+            "INSERT INTO record (id, schema, version, status, body) VALUES (1, ?, 1, ?, ?)
+             ON CONFLICT DO NOTHING RETURNING version",
+            vec![SCHEMA.into(), status.into(), body.into()],
+        )?,
+        Some(version) => storage::rows(
+            sql,
+            "UPDATE record SET version = version + 1, status = ?, body = ? WHERE version = ? RETURNING version",
+            vec![status.into(), body.into(), integer(version)?],
+        )?,
+    };
+    Ok(!written.is_empty())
+}
+
+fn put_audit(sql: &SqlStorage, row: &AuditRow) -> worker::Result<()> {
+    storage::run(
+        sql,
+        "INSERT INTO audit (at, event, status, tx) VALUES (?, ?, ?, ?)",
+        vec![
+            integer(row.at.0)?,
+            row.event.into(),
+            row.status.into(),
+            row.transaction.map(|hash| hash.to_string()).into(),
+        ],
+    )
+}
+
+fn integer(number: u64) -> worker::Result<worker::SqlStorageValue> {
+    let number = i64::try_from(number).map_err(|_| "a number is too large to be stored")?;
+    worker::SqlStorageValue::try_from_i64(number)
+}
+
+/// The purchase's outside world.
+struct Outside<'a> {
+    object: &'a ChallengeObject,
+    config: &'a Config,
+    chain: RpcChain<'a, FetchHttp>,
+}
+
+impl ChallengeStore for ChallengeObject {
+    fn load(&self) -> Result<Option<Versioned>, StoreFault> {
+        self.read().map_err(|error| StoreFault(error.to_string()))
+    }
+
+    fn commit(
+        &self,
+        expected: Option<u64>,
+        record: &Record,
+        audit: Option<&AuditRow>,
+        wake_at: Option<UnixMillis>,
+    ) -> Result<bool, StoreFault> {
+        let written = self
+            .write(expected, record, audit, wake_at)
+            .map_err(|error| StoreFault(error.to_string()))?;
+        if written && let Some(row) = audit {
+            platform::log(
+                "purchase",
+                json!({"requestId": record.terms.request_id, "change": row.event, "status": row.status, "transaction": row.transaction}),
+            );
+        }
+        Ok(written)
+    }
+}
+
+impl<'a> ChallengeEnv for Outside<'a> {
+    type Store = ChallengeObject;
+    type Chain = RpcChain<'a, FetchHttp>;
+
+    fn config(&self) -> &Config {
+        self.config
+    }
+
+    fn store(&self) -> &ChallengeObject {
+        self.object
+    }
+
+    fn chain(&self) -> &Self::Chain {
+        &self.chain
+    }
+
+    fn now(&self) -> UnixMillis {
+        platform::now()
+    }
+
+    async fn sleep(&self, millis: u64) {
+        platform::sleep(millis).await;
+    }
+
+    async fn payer(&self, payer: Address, command: PayerCommand) -> Result<PayerReply, CallFault> {
+        let objects = Objects::new(&self.object.env);
+        objects.payer(self.config.network, payer, &command).await
+    }
+
+    async fn wallet(&self, command: WalletCommand) -> Result<WalletReply, CallFault> {
+        let objects = Objects::new(&self.object.env);
+        objects.gas_wallet(self.config, &command).await
+    }
+
+    fn log(&self, event: &str, detail: &str) {
+        platform::log(event, json!({"object": "challenge", "detail": detail}));
+    }
+}

@@ -1,0 +1,262 @@
+//! `GasWalletObject`, one per chain and wallet: the pipeline of that wallet's transactions.
+//!
+//! Stored: `jobs` (each payment to be included, with everything that was signed for it) and `wallet` (the next nonce).
+//! Jobs that are done are forgotten after a week; by then the authorization's own nonce protects against a repeat.
+//!
+//! Calls: `WalletCommand` → `WalletReply`; the alarm looks after what is not included yet.
+//!
+//! Why no interleaving breaks it: between reading the next nonce and storing the job that takes it nothing is awaited;
+//! and only the alarm, which the platform never runs twice at a time, changes a job that exists.
+
+use std::panic::AssertUnwindSafe;
+
+use key0_core::config::Config;
+use key0_core::payment::rpc::RpcChain;
+use key0_core::types::{Network, UnixMillis};
+use key0_core::wallet::{
+    GasWallet, JobKey, Sent, WalletCommand, WalletEnv, WalletFault, WalletKey, WalletStore,
+};
+use serde::Deserialize;
+use serde_json::json;
+use worker::{
+    DurableObject, Env, Request, Response, SqlStorage, SqlStorageValue, State, durable_object,
+};
+
+use super::{command, reply};
+use crate::outbound::FetchHttp;
+use crate::platform;
+use crate::settings::settings;
+use crate::storage;
+
+const KEEP_DONE_MILLIS: u64 = 7 * 24 * 3_600_000;
+
+#[durable_object]
+pub struct GasWalletObject {
+    state: State,
+    env: Env,
+    wallet: AssertUnwindSafe<GasWallet>,
+}
+
+impl DurableObject for GasWalletObject {
+    fn new(state: State, env: Env) -> Self {
+        Self {
+            state,
+            env,
+            wallet: AssertUnwindSafe(GasWallet::default()),
+        }
+    }
+
+    async fn fetch(&self, mut request: Request) -> worker::Result<Response> {
+        let command: WalletCommand = command(&mut request).await?;
+        let Ok(config) = settings(&self.env) else {
+            return reply::<(), _>("gas_wallet", Err("misconfigured"));
+        };
+        reply(
+            "gas_wallet",
+            self.wallet.execute(&self.outside(&config), command).await,
+        )
+    }
+
+    async fn alarm(&self) -> worker::Result<Response> {
+        let config = settings(&self.env);
+        let Ok(config) = &config else {
+            storage::set_alarm(&self.state.storage(), Some(platform::now().plus(60_000)))?;
+            return Response::empty();
+        };
+        let outside = self.outside(config);
+        if let Err(fault) = self.wallet.wake(&outside).await {
+            outside.log("alarm_failed", &fault.0);
+        }
+        Response::empty()
+    }
+}
+
+impl GasWalletObject {
+    fn outside<'a>(&'a self, config: &'a Config) -> Outside<'a> {
+        Outside {
+            jobs: Jobs { state: &self.state },
+            config,
+            chain: RpcChain::new(FetchHttp, &config.rpc_urls, config.network),
+        }
+    }
+}
+
+struct Outside<'a> {
+    jobs: Jobs<'a>,
+    config: &'a Config,
+    chain: RpcChain<'a, FetchHttp>,
+}
+
+impl<'a> WalletEnv for Outside<'a> {
+    type Store = Jobs<'a>;
+    type Chain = RpcChain<'a, FetchHttp>;
+
+    fn store(&self) -> &Jobs<'a> {
+        &self.jobs
+    }
+
+    fn chain(&self) -> &Self::Chain {
+        &self.chain
+    }
+
+    fn now(&self) -> UnixMillis {
+        platform::now()
+    }
+
+    fn key(&self) -> &WalletKey {
+        &self.config.gas_wallet
+    }
+
+    fn network(&self) -> Network {
+        self.config.network
+    }
+
+    fn log(&self, event: &str, detail: &str) {
+        platform::log(event, json!({"object": "gas_wallet", "detail": detail}));
+    }
+}
+
+struct Jobs<'a> {
+    state: &'a State,
+}
+
+#[derive(Deserialize)]
+struct Body {
+    body: String,
+}
+
+impl Jobs<'_> {
+    fn sql(&self) -> SqlStorage {
+        self.state.storage().sql()
+    }
+
+    fn sent(&self, query: &str, bindings: Vec<SqlStorageValue>) -> worker::Result<Vec<Sent>> {
+        if !storage::has_table(&self.sql(), "jobs")? {
+            return Ok(Vec::new());
+        }
+        let rows: Vec<Body> = storage::rows(&self.sql(), query, bindings)?;
+        rows.iter()
+            .map(|row| Ok(serde_json::from_str(&row.body)?))
+            .collect()
+    }
+
+    fn read_next_nonce(&self) -> worker::Result<Option<u64>> {
+        #[derive(Deserialize)]
+        struct Row {
+            next_nonce: u64,
+        }
+        if !storage::has_table(&self.sql(), "jobs")? {
+            return Ok(None);
+        }
+        let rows: Vec<Row> = storage::rows(&self.sql(), "SELECT next_nonce FROM wallet", vec![])?;
+        Ok(rows.into_iter().next().map(|row| row.next_nonce))
+    }
+
+    fn write(
+        &self,
+        sent: &Sent,
+        next_nonce: Option<u64>,
+        wake_at: UnixMillis,
+    ) -> worker::Result<()> {
+        let body = serde_json::to_string(sent)?;
+        let storage = self.state.storage();
+        let sql = storage.sql();
+        let now = platform::now();
+        storage::transaction(&storage, || {
+            create_tables(&sql)?;
+            storage::run(
+                &sql,
+                "INSERT INTO jobs (key, done, first_nonce, changed_at, body) VALUES (?, ?, ?, ?, ?)
+                 ON CONFLICT (key) DO UPDATE SET done = excluded.done, first_nonce = excluded.first_nonce,
+                    changed_at = excluded.changed_at, body = excluded.body",
+                vec![
+                    sent.key.0.as_str().into(),
+                    i32::from(sent.done).into(),
+                    integer(sent.first_nonce())?,
+                    integer(now.0)?,
+                    body.into(),
+                ],
+            )?;
+            if let Some(nonce) = next_nonce {
+                storage::run(
+                    &sql,
+                    "INSERT OR REPLACE INTO wallet (id, next_nonce) VALUES (1, ?)",
+                    vec![integer(nonce)?],
+                )?;
+            }
+            storage::run(
+                &sql,
+                "DELETE FROM jobs WHERE done = 1 AND changed_at < ?",
+                vec![integer(now.0.saturating_sub(KEEP_DONE_MILLIS))?],
+            )?;
+            storage::set_alarm(&storage, Some(wake_at))
+        })
+    }
+}
+
+impl WalletStore for Jobs<'_> {
+    fn job(&self, key: &JobKey) -> Result<Option<Sent>, WalletFault> {
+        self.sent(
+            "SELECT body FROM jobs WHERE key = ?",
+            vec![key.0.as_str().into()],
+        )
+        .map(|jobs| jobs.into_iter().next())
+        .map_err(fault)
+    }
+
+    fn open_jobs(&self, limit: usize) -> Result<Vec<Sent>, WalletFault> {
+        let limit = i64::try_from(limit).unwrap_or(i64::MAX).into();
+        self.sent(
+            "SELECT body FROM jobs WHERE done = 0 ORDER BY first_nonce LIMIT ?",
+            vec![limit],
+        )
+        .map_err(fault)
+    }
+
+    fn next_nonce(&self) -> Result<Option<u64>, WalletFault> {
+        self.read_next_nonce().map_err(fault)
+    }
+
+    fn put(
+        &self,
+        sent: &Sent,
+        next_nonce: Option<u64>,
+        wake_at: UnixMillis,
+    ) -> Result<(), WalletFault> {
+        self.write(sent, next_nonce, wake_at).map_err(fault)
+    }
+
+    fn wake_at(&self, at: UnixMillis) -> Result<(), WalletFault> {
+        storage::set_alarm(&self.state.storage(), Some(at)).map_err(fault)
+    }
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "for map_err")]
+fn fault(error: worker::Error) -> WalletFault {
+    WalletFault(error.to_string())
+}
+
+fn integer(number: u64) -> worker::Result<SqlStorageValue> {
+    let number = i64::try_from(number).map_err(|_| "a number is too large to be stored")?;
+    SqlStorageValue::try_from_i64(number)
+}
+
+fn create_tables(sql: &SqlStorage) -> worker::Result<()> {
+    for statement in [
+        "CREATE TABLE IF NOT EXISTS jobs (
+            key TEXT PRIMARY KEY,
+            done INTEGER NOT NULL,
+            first_nonce INTEGER NOT NULL,
+            changed_at INTEGER NOT NULL,
+            body TEXT NOT NULL
+        ) STRICT",
+        "CREATE INDEX IF NOT EXISTS jobs_open ON jobs (done, first_nonce)",
+        "CREATE TABLE IF NOT EXISTS wallet (
+            id INTEGER PRIMARY KEY CHECK (id = 1),
+            next_nonce INTEGER NOT NULL
+        ) STRICT",
+    ] {
+        storage::run(sql, statement, vec![])?;
+    }
+    Ok(())
+}

@@ -1,0 +1,131 @@
+//! The Durable Objects, each thin over its part of the core, and the calls between them.
+//!
+//! A call is JSON over the object's `fetch`. A refusal is an ordinary reply; a status other than 200 is a fault.
+
+mod challenge;
+mod gas_wallet;
+mod payer;
+
+use core::time::Duration;
+
+use futures_util::future::{Either, select};
+use key0_core::challenge::{Ask, CallFault, PayReply, Purchases};
+use key0_core::config::Config;
+use key0_core::payment::payer::{PayerCommand, PayerReply};
+use key0_core::types::{Address, Network, RequestId};
+use key0_core::wallet::{WalletCommand, WalletReply};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use worker::{Delay, Env, Method, Request, RequestInit, Response};
+
+/// Longer than a purchase's patience with the chain.
+const CHALLENGE_DEADLINE: Duration = Duration::from_secs(40);
+const PAYER_DEADLINE: Duration = Duration::from_secs(5);
+/// Longer than the few RPC calls before a transaction is stored and broadcast.
+const GAS_WALLET_DEADLINE: Duration = Duration::from_secs(20);
+
+/// The objects of this deployment.
+pub(crate) struct Objects<'a> {
+    env: &'a Env,
+}
+
+impl<'a> Objects<'a> {
+    pub(crate) fn new(env: &'a Env) -> Self {
+        Self { env }
+    }
+
+    /// Asks the book of one payer.
+    pub(crate) async fn payer(
+        &self,
+        network: Network,
+        payer: Address,
+        command: &PayerCommand,
+    ) -> Result<PayerReply, CallFault> {
+        let name = format!("{}:{payer:#x}", network.caip2());
+        self.call("PAYERS", &name, command, PAYER_DEADLINE).await
+    }
+
+    /// Asks the gas wallet.
+    pub(crate) async fn gas_wallet(
+        &self,
+        config: &Config,
+        command: &WalletCommand,
+    ) -> Result<WalletReply, CallFault> {
+        let name = format!(
+            "{}:{:#x}",
+            config.network.caip2(),
+            config.gas_wallet.address()
+        );
+        self.call("GAS_WALLETS", &name, command, GAS_WALLET_DEADLINE)
+            .await
+    }
+
+    async fn call<T: DeserializeOwned>(
+        &self,
+        binding: &str,
+        name: &str,
+        command: &impl Serialize,
+        deadline: Duration,
+    ) -> Result<T, CallFault> {
+        let fault = |what: &str| CallFault(format!("{binding}: {what}"));
+        let request = request(command).map_err(|error| fault(&error.to_string()))?;
+        let stub = self
+            .env
+            .durable_object(binding)
+            .and_then(|namespace| namespace.get_by_name(name))
+            .map_err(|error| fault(&error.to_string()))?;
+        let answer = Box::pin(async {
+            let mut response = stub.fetch_with_request(request).await?;
+            Ok::<_, worker::Error>((response.status_code(), response.bytes().await?))
+        });
+        let (status, body) = match select(answer, Box::pin(Delay::from(deadline))).await {
+            Either::Left((answer, _)) => answer.map_err(|error| fault(&error.to_string()))?,
+            Either::Right(_) => return Err(fault("no answer in time")),
+        };
+        if status != 200 {
+            return Err(fault(&format!("status {status}")));
+        }
+        serde_json::from_slice(&body).map_err(|error| fault(&error.to_string()))
+    }
+}
+
+impl Purchases for Objects<'_> {
+    async fn ask(&self, request_id: &RequestId, ask: &Ask) -> Result<PayReply, CallFault> {
+        let reply = self
+            .call("CHALLENGES", request_id.as_str(), ask, CHALLENGE_DEADLINE)
+            .await;
+        if let Err(fault) = &reply {
+            crate::platform::log("object_call_failed", serde_json::json!({"detail": fault.0}));
+        }
+        reply
+    }
+}
+
+fn request(command: &impl Serialize) -> worker::Result<Request> {
+    let body = serde_json::to_string(command)?;
+    let mut init = RequestInit::new();
+    init.with_method(Method::Post).with_body(Some(body.into()));
+    Request::new_with_init("http://object/", &init)
+}
+
+/// Reads the command of a call.
+async fn command<T: DeserializeOwned>(request: &mut Request) -> worker::Result<T> {
+    Ok(serde_json::from_slice(&request.bytes().await?)?)
+}
+
+/// Answers a call. What went wrong inside goes to the log.
+fn reply<T: Serialize, E: core::fmt::Debug>(
+    object: &str,
+    outcome: Result<T, E>,
+) -> worker::Result<Response> {
+    match outcome {
+        Ok(reply) => Ok(worker::ResponseBuilder::new().fixed(serde_json::to_vec(&reply)?)),
+        Err(fault) => {
+            crate::platform::log(
+                "object_fault",
+                serde_json::json!({"object": object, "detail": format!("{fault:?}")}),
+            );
+            Ok(worker::ResponseBuilder::new().with_status(500).empty())
+        }
+    }
+}

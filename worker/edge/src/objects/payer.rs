@@ -1,0 +1,138 @@
+//! `PayerObject`, one per chain and payer: the book of that payer's payments.
+//!
+//! Stored: `payments` (each authorization nonce: which purchase presented it and which it counts for, for ever) and
+//! `unresolved` (each target's purchase that may still be charged).
+//!
+//! Calls: `PayerCommand` → `PayerReply`.
+//!
+//! Why no interleaving breaks it: a command runs in one synchronous transaction and waits for nothing.
+
+use key0_core::payment::payer::{Booking, PayerCommand, PayerStore, TargetKey, execute};
+use key0_core::types::{B256, RequestId};
+use serde::Deserialize;
+use worker::{DurableObject, Env, Request, Response, SqlStorage, State, durable_object};
+
+use super::{command, reply};
+use crate::platform;
+use crate::storage;
+
+#[durable_object]
+pub struct PayerObject {
+    state: State,
+}
+
+impl DurableObject for PayerObject {
+    fn new(state: State, _env: Env) -> Self {
+        Self { state }
+    }
+
+    async fn fetch(&self, mut request: Request) -> worker::Result<Response> {
+        let command: PayerCommand = command(&mut request).await?;
+        let storage = self.state.storage();
+        let outcome = storage::transaction(&storage, || {
+            let book = Book {
+                sql: storage.sql(),
+                has_tables: storage::has_table(&storage.sql(), "payments")?,
+            };
+            execute(&book, &command)
+        });
+        reply("payer", outcome)
+    }
+}
+
+struct Book {
+    sql: SqlStorage,
+    has_tables: bool,
+}
+
+impl Book {
+    fn create_tables(&self) -> worker::Result<()> {
+        if self.has_tables {
+            return Ok(());
+        }
+        for statement in [
+            "CREATE TABLE IF NOT EXISTS payments (
+                nonce TEXT PRIMARY KEY,
+                claimant TEXT NOT NULL,
+                owner TEXT NOT NULL,
+                at INTEGER NOT NULL
+            ) STRICT, WITHOUT ROWID",
+            "CREATE TABLE IF NOT EXISTS unresolved (
+                target TEXT PRIMARY KEY,
+                request_id TEXT NOT NULL
+            ) STRICT, WITHOUT ROWID",
+        ] {
+            storage::run(&self.sql, statement, vec![])?;
+        }
+        Ok(())
+    }
+}
+
+impl PayerStore for Book {
+    type Error = worker::Error;
+
+    fn booking(&self, nonce: B256) -> worker::Result<Option<Booking>> {
+        #[derive(Deserialize)]
+        struct Row {
+            claimant: RequestId,
+            owner: RequestId,
+        }
+        if !self.has_tables {
+            return Ok(None);
+        }
+        let query = "SELECT claimant, owner FROM payments WHERE nonce = ?";
+        let rows: Vec<Row> = storage::rows(&self.sql, query, vec![nonce.to_string().into()])?;
+        Ok(rows.into_iter().next().map(|row| Booking {
+            claimant: row.claimant,
+            owner: row.owner,
+        }))
+    }
+
+    fn book(&self, nonce: B256, booking: &Booking) -> worker::Result<()> {
+        self.create_tables()?;
+        storage::run(
+            &self.sql,
+            "INSERT INTO payments (nonce, claimant, owner, at) VALUES (?, ?, ?, ?)
+             ON CONFLICT (nonce) DO UPDATE SET owner = excluded.owner",
+            vec![
+                nonce.to_string().into(),
+                booking.claimant.as_str().into(),
+                booking.owner.as_str().into(),
+                i64::try_from(platform::now().0).unwrap_or(i64::MAX).into(),
+            ],
+        )
+    }
+
+    fn unresolved(&self, target: &TargetKey) -> worker::Result<Option<RequestId>> {
+        #[derive(Deserialize)]
+        struct Row {
+            request_id: RequestId,
+        }
+        if !self.has_tables {
+            return Ok(None);
+        }
+        let query = "SELECT request_id FROM unresolved WHERE target = ?";
+        let rows: Vec<Row> = storage::rows(&self.sql, query, vec![target.as_str().into()])?;
+        Ok(rows.into_iter().next().map(|row| row.request_id))
+    }
+
+    fn open(&self, target: &TargetKey, request_id: &RequestId) -> worker::Result<()> {
+        self.create_tables()?;
+        storage::run(
+            &self.sql,
+            "INSERT OR REPLACE INTO unresolved (target, request_id) VALUES (?, ?)",
+            vec![target.as_str().into(), request_id.as_str().into()],
+        )
+    }
+
+    fn close(&self, target: &TargetKey, request_id: &RequestId) -> worker::Result<()> {
+        if !self.has_tables {
+            return Ok(());
+        }
+        storage::run(
+            &self.sql,
+            "DELETE FROM unresolved WHERE target = ? AND request_id = ?",
+            vec![target.as_str().into(), request_id.as_str().into()],
+        )
+    }
+}

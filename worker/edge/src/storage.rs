@@ -1,0 +1,101 @@
+//! SQL in a Durable Object, made safe: the platform crate's own cursor throws through Rust on a missing row, and its
+//! alarm is not part of a transaction.
+
+use std::panic::AssertUnwindSafe;
+
+use key0_core::types::UnixMillis;
+use serde::de::DeserializeOwned;
+use wasm_bindgen::prelude::*;
+use worker::{Error, Result, SqlStorage, SqlStorageValue, Storage};
+
+#[wasm_bindgen]
+extern "C" {
+    type RawStorage;
+    #[wasm_bindgen(method, catch, js_name = transactionSync)]
+    fn transaction_sync(
+        this: &RawStorage,
+        body: &mut dyn FnMut() -> std::result::Result<(), JsValue>,
+    ) -> std::result::Result<JsValue, JsValue>;
+    #[wasm_bindgen(method, catch, js_name = setAlarm)]
+    fn set_alarm(this: &RawStorage, unix_ms: f64) -> std::result::Result<js_sys::Promise, JsValue>;
+    #[wasm_bindgen(method, catch, js_name = deleteAlarm)]
+    fn delete_alarm(this: &RawStorage) -> std::result::Result<js_sys::Promise, JsValue>;
+
+    type RawSql;
+    #[wasm_bindgen(method, catch, variadic)]
+    fn exec(
+        this: &RawSql,
+        query: &str,
+        bindings: js_sys::Array,
+    ) -> std::result::Result<RawCursor, JsValue>;
+
+    type RawCursor;
+    #[wasm_bindgen(method, catch, js_name = toArray)]
+    fn to_array(this: &RawCursor) -> std::result::Result<js_sys::Array, JsValue>;
+}
+
+/// Runs one statement and reads all its rows.
+pub(crate) fn rows<T: DeserializeOwned>(
+    sql: &SqlStorage,
+    query: &str,
+    bindings: Vec<SqlStorageValue>,
+) -> Result<Vec<T>> {
+    let sql: &RawSql = AsRef::<JsValue>::as_ref(sql).unchecked_ref();
+    let bindings: js_sys::Array = bindings.into_iter().map(JsValue::from).collect();
+    let rows = sql
+        .exec(query, bindings)
+        .map_err(Error::from)?
+        .to_array()
+        .map_err(Error::from)?;
+    rows.iter()
+        .map(|row| serde_wasm_bindgen::from_value(row).map_err(Error::from))
+        .collect()
+}
+
+/// Runs one statement that returns nothing.
+pub(crate) fn run(sql: &SqlStorage, query: &str, bindings: Vec<SqlStorageValue>) -> Result<()> {
+    rows::<serde::de::IgnoredAny>(sql, query, bindings).map(drop)
+}
+
+/// Whether a table exists. Asking creates nothing.
+pub(crate) fn has_table(sql: &SqlStorage, name: &str) -> Result<bool> {
+    let query = "SELECT name FROM sqlite_master WHERE type = 'table' AND name = ?";
+    let found: Vec<serde::de::IgnoredAny> = rows(sql, query, vec![name.into()])?;
+    Ok(!found.is_empty())
+}
+
+/// Runs `body` in a transaction: an error or a panic undoes everything, the alarm included.
+pub(crate) fn transaction<T>(storage: &Storage, body: impl FnOnce() -> Result<T>) -> Result<T> {
+    let mut outcome = None;
+    {
+        let mut call = AssertUnwindSafe((Some(body), &mut outcome));
+        raw(storage)
+            .transaction_sync(&mut move || {
+                let (body, outcome) = &mut *call;
+                let body = body.take().ok_or("a transaction body ran twice")?;
+                **outcome = Some(body().map_err(JsValue::from)?);
+                Ok(())
+            })
+            .map_err(Error::from)?;
+    }
+    outcome.ok_or_else(|| Error::RustError("the transaction did not run".to_owned()))
+}
+
+/// Sets the object's one alarm, or removes it. Inside a transaction it is part of it.
+pub(crate) fn set_alarm(storage: &Storage, at: Option<UnixMillis>) -> Result<()> {
+    let storage = raw(storage);
+    // Milliseconds of this age are exact in a double.
+    #[expect(
+        clippy::cast_precision_loss,
+        reason = "exact for moments within 285,000 years"
+    )]
+    let promise = match at {
+        Some(at) => storage.set_alarm(at.0 as f64),
+        None => storage.delete_alarm(),
+    };
+    promise.map(drop).map_err(Error::from)
+}
+
+fn raw(storage: &Storage) -> &RawStorage {
+    AsRef::<JsValue>::as_ref(storage.as_raw()).unchecked_ref()
+}
