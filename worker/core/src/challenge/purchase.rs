@@ -242,3 +242,6 @@ pub async fn purchase<P: Purchases>(purchases: &P, pay: Pay) -> Result<PayReply,
     }
     Ok(PayReply::Pending { transaction: None })
 }
+
+#[cfg(test)]
+mod tests;

@@ -437,3 +437,6 @@ fn is_known(text: &str) -> bool {
         || text.contains("already imported")
         || text.contains("known transaction")
 }
+
+#[cfg(test)]
+mod tests;
