@@ -132,10 +132,10 @@ impl Chain for Bench {
         _: &SignedAuthorization,
         _: Address,
     ) -> Result<Simulation, ChainError> {
-        unimplemented!("the wallet does not simulate")
+        panic!("the wallet does not simulate")
     }
     async fn authorization_used(&self, _: Address, _: B256) -> Result<bool, ChainError> {
-        unimplemented!("the wallet does not ask")
+        panic!("the wallet does not ask")
     }
     async fn authorization_uses(
         &self,
@@ -143,10 +143,10 @@ impl Chain for Bench {
         _: B256,
         _: u64,
     ) -> Result<Vec<B256>, ChainError> {
-        unimplemented!("the wallet does not ask")
+        panic!("the wallet does not ask")
     }
     async fn usdc_balance(&self, _: Address) -> Result<U256, ChainError> {
-        unimplemented!("the wallet does not ask")
+        panic!("the wallet does not ask")
     }
     async fn ether_balance(&self, _: Address) -> Result<U256, ChainError> {
         Ok(self.node.borrow().balance)
