@@ -72,9 +72,10 @@ export async function decodeAnswer(response) {
  * @param {any} [change.domain]         fields that replace those of the EIP-712 domain
  * @param {any} [change.after]          fields that replace those of the authorization, after signing
  * @param {any} [change.accepted]       fields that replace those of the echoed offer
+ * @param {any} [change.extra]          fields that replace those of its `extra`
  * @param {number} [change.offer]       which of the offers
  */
-export async function signPayment(privateKey, required, { authorization, domain, after, accepted, offer = 0 } = {}) {
+export async function signPayment(privateKey, required, { authorization, domain, after, accepted, extra, offer = 0 } = {}) {
   const account = privateKeyToAccount(privateKey);
   const chosen = required.accepts[offer];
   const now = Math.floor(Date.now() / 1000);
@@ -95,7 +96,7 @@ export async function signPayment(privateKey, required, { authorization, domain,
   });
   return {
     x402Version: 2,
-    accepted: { ...chosen, ...accepted },
+    accepted: { ...chosen, extra: { ...chosen.extra, ...extra }, ...accepted },
     payload: { signature, authorization: { ...signed, ...after } },
     resource: required.resource,
     ...(required.extensions && { extensions: required.extensions }),
@@ -123,8 +124,12 @@ export async function buy(url, privateKey, body, change) {
   return { payment, required, ...(await access(url, body, { payment })) };
 }
 
-/** The published client's fetch: pays whatever it is asked for. @param {`0x${string}`} privateKey */
-export function payingFetch(privateKey) {
+/**
+ * The published client's fetch: pays whatever it is asked for.
+ * @param {`0x${string}`} privateKey
+ * @param {typeof fetch} [send]  what it sends with
+ */
+export function payingFetch(privateKey, send = fetch) {
   const account = privateKeyToAccount(privateKey);
-  return wrapFetchWithPaymentFromConfig(fetch, { schemes: [{ network: NETWORK, client: new ExactEvmScheme(account) }] });
+  return wrapFetchWithPaymentFromConfig(send, { schemes: [{ network: NETWORK, client: new ExactEvmScheme(account) }] });
 }
