@@ -8,7 +8,7 @@ use futures_util::FutureExt as _;
 
 use super::*;
 use crate::challenge::test_support::{NOW, signed};
-use crate::payment::chain::{Head, Receipt, Simulation};
+use crate::payment::chain::{AuthorizationEvents, Head, Receipt, Simulation};
 
 /// Everything outside the wallet, in one place. Nothing here ever waits.
 struct Bench {
@@ -137,12 +137,12 @@ impl Chain for Bench {
     async fn authorization_used(&self, _: Address, _: B256) -> Result<bool, ChainError> {
         panic!("the wallet does not ask")
     }
-    async fn authorization_uses(
+    async fn authorization_events(
         &self,
         _: Address,
         _: B256,
         _: u64,
-    ) -> Result<Vec<B256>, ChainError> {
+    ) -> Result<AuthorizationEvents, ChainError> {
         panic!("the wallet does not ask")
     }
     async fn usdc_balance(&self, _: Address) -> Result<U256, ChainError> {
