@@ -5,7 +5,7 @@ import { randomBytes } from 'node:crypto';
 import { ExactEvmScheme } from '@x402/evm';
 import { wrapFetchWithPaymentFromConfig } from '@x402/fetch';
 import { privateKeyToAccount } from 'viem/accounts';
-import { CHAIN_ID, NETWORK } from '../../tools/lib/chain.mjs';
+import { CHAIN_ID, NETWORK, USDC_ADDRESS } from '../../tools/lib/chain.mjs';
 
 const field = (name, type) => ({ name, type });
 const TYPES = {
@@ -17,6 +17,7 @@ const TYPES = {
     field('validBefore', 'uint256'),
     field('nonce', 'bytes32'),
   ],
+  CancelAuthorization: [field('authorizer', 'address'), field('nonce', 'bytes32')],
 };
 
 /** @param {unknown} value */
@@ -89,7 +90,7 @@ export async function signPayment(privateKey, required, { authorization, domain,
   };
   const signature = await account.signTypedData({
     domain: { name: chosen.extra.name, version: chosen.extra.version, chainId: CHAIN_ID, verifyingContract: chosen.asset, ...domain },
-    types: TYPES,
+    types: { TransferWithAuthorization: TYPES.TransferWithAuthorization },
     primaryType: 'TransferWithAuthorization',
     message: { ...signed, value: BigInt(signed.value), validAfter: BigInt(signed.validAfter), validBefore: BigInt(signed.validBefore) },
   });
@@ -100,6 +101,17 @@ export async function signPayment(privateKey, required, { authorization, domain,
     resource: required.resource,
     ...(required.extensions && { extensions: required.extensions }),
   };
+}
+
+/** Takes back an authorization that was not used yet. @param {`0x${string}`} privateKey @param {`0x${string}`} nonce */
+export function signCancellation(privateKey, nonce) {
+  const account = privateKeyToAccount(privateKey);
+  return account.signTypedData({
+    domain: { name: 'USDC', version: '2', chainId: CHAIN_ID, verifyingContract: USDC_ADDRESS },
+    types: { CancelAuthorization: TYPES.CancelAuthorization },
+    primaryType: 'CancelAuthorization',
+    message: { authorizer: account.address, nonce },
+  });
 }
 
 /**
