@@ -47,7 +47,7 @@ async function buying(world, { held = false } = {}) {
 
 async function assertOneGrant(world, { answer, address }) {
   const { status, text, body } = await answer;
-  assert.equal(status, 200, text);
+  assert.equal(status, 200, [text, ...world.logs.slice(-15)].join('\n'));
   const mine = (await income(world)).filter(({ from }) => from === address);
   assert.deepEqual(mine.map(({ value, hash }) => ({ value, hash })), [{ value: 15_000n, hash: body.txHash }]);
   return body;
