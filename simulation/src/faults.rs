@@ -90,6 +90,13 @@ const INTENSITIES: [(Fault, [u64; 3]); 25] = [
     (Fault::BuyerOffline, [20, 100, 300]),
 ];
 
+impl Fault {
+    /// Everything that may go wrong.
+    pub fn all() -> impl Iterator<Item = Self> {
+        INTENSITIES.into_iter().map(|(fault, _)| fault)
+    }
+}
+
 /// The faults of one run.
 #[derive(Debug)]
 pub struct Faults {
@@ -99,13 +106,17 @@ pub struct Faults {
 }
 
 impl Faults {
-    /// The selection of a seed.
-    pub fn choose(random: &Random) -> Self {
+    /// The selection of a seed, except what is switched off on top.
+    pub fn choose(random: &Random, without: &[Fault]) -> Self {
         let share = random.pick(&[250, 500, 750]);
         let rates = INTENSITIES
             .iter()
             .filter(|_| random.chance(share))
             .map(|(fault, rates)| (*fault, random.pick(rates)))
+            .collect::<Vec<_>>();
+        let rates = rates
+            .into_iter()
+            .filter(|(fault, _)| !without.contains(fault))
             .collect();
         Self {
             rates,

@@ -1,6 +1,7 @@
 //! The command: many seeds on all cores, or one seed with its trace.
 //!
-//! `--seeds N [--first S] [--purchases M]` or `--seed X [--purchases M] --trace`.
+//! `--seeds N [--first S] [--purchases M]` or `--seed X [--purchases M] --trace`. To narrow a violation down, `--rule R`
+//! shows only seeds that break this rule, and `--without F` switches a fault off without changing anything else.
 
 #![forbid(unsafe_code)]
 #![expect(clippy::print_stdout, reason = "printing is what this program is for")]
@@ -10,6 +11,7 @@ use std::process::ExitCode;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc;
 
+use key0_simulation::faults::Fault;
 use key0_simulation::journal::Violation;
 use key0_simulation::run::{Outcome, run};
 
@@ -23,6 +25,8 @@ struct Options {
     seeds: u64,
     purchases: u64,
     trace: bool,
+    rule: Option<String>,
+    without: Vec<Fault>,
 }
 
 fn main() -> ExitCode {
@@ -49,24 +53,46 @@ fn read(arguments: impl Iterator<Item = String>) -> Result<Options, String> {
         seeds: 100,
         purchases: 100,
         trace: false,
+        rule: None,
+        without: Vec::new(),
     };
     let mut arguments = arguments;
     while let Some(name) = arguments.next() {
-        let mut number = || {
-            let text = arguments.next().ok_or(format!("{name} wants a number"))?;
-            text.parse::<u64>()
-                .map_err(|_| format!("{name} wants a number"))
+        let mut text = || arguments.next().ok_or(format!("{name} wants a value"));
+        let number = |text: String| {
+            let number = text.parse::<u64>();
+            number.map_err(|_| format!("{name} wants a number"))
         };
         match name.as_str() {
-            "--seeds" => options.seeds = number()?,
-            "--first" => options.first = number()?,
-            "--purchases" => options.purchases = number()?.max(1),
-            "--seed" => (options.first, options.seeds) = (number()?, 1),
+            "--seeds" => options.seeds = number(text()?)?,
+            "--first" => options.first = number(text()?)?,
+            "--purchases" => options.purchases = number(text()?)?.max(1),
+            "--seed" => (options.first, options.seeds) = (number(text()?)?, 1),
+            "--rule" => options.rule = Some(text()?),
+            "--without" => options.without.push(fault(&text()?)?),
             "--trace" => options.trace = true,
             _ => return Err(format!("{name} is unknown")),
         }
     }
     Ok(options)
+}
+
+fn fault(name: &str) -> Result<Fault, String> {
+    Fault::all()
+        .find(|fault| format!("{fault:?}") == name)
+        .ok_or_else(|| format!("{name} is no fault"))
+}
+
+impl Options {
+    fn run(&self, seed: u64, trace: bool) -> Result<Outcome, String> {
+        run(seed, self.purchases, &self.without, trace)
+    }
+
+    fn shows(&self, violation: &Violation) -> bool {
+        self.rule
+            .as_deref()
+            .is_none_or(|rule| rule == violation.rule)
+    }
 }
 
 /// Runs the seeds and returns the number of violations.
@@ -80,7 +106,12 @@ fn simulate(options: &Options) -> Result<usize, String> {
     }
     let broken: Vec<&Outcome> = outcomes
         .iter()
-        .filter(|outcome| !outcome.violations.is_empty())
+        .filter(|outcome| {
+            outcome
+                .violations
+                .iter()
+                .any(|violation| options.shows(violation))
+        })
         .collect();
     for outcome in broken.iter().take(MAX_SHOWN) {
         show(outcome, options)?;
@@ -127,7 +158,7 @@ fn run_all(options: &Options) -> Result<Vec<Outcome>, String> {
                     if at >= options.seeds {
                         break;
                     }
-                    let outcome = run(options.first + at, options.purchases, options.trace);
+                    let outcome = options.run(options.first + at, options.trace);
                     if sender.send(outcome).is_err() {
                         break;
                     }
@@ -141,14 +172,18 @@ fn run_all(options: &Options) -> Result<Vec<Outcome>, String> {
 
 /// Prints a failing seed, with the trace of the first purchase that broke a rule.
 fn show(outcome: &Outcome, options: &Options) -> Result<(), String> {
-    let Some(first) = outcome.violations.first() else {
+    let Some(first) = outcome
+        .violations
+        .iter()
+        .find(|violation| options.shows(violation))
+    else {
         return Ok(());
     };
     for violation in outcome.violations.iter().take(5) {
         println!("seed {} {}", outcome.seed, line(violation));
     }
     if !options.trace {
-        let replay = run(outcome.seed, options.purchases, true)?;
+        let replay = options.run(outcome.seed, true)?;
         let lines: Vec<&String> = replay
             .trace
             .iter()

@@ -6,6 +6,7 @@ use alloy_primitives::Address;
 use key0_core::challenge::{Pay, PayReply};
 
 use crate::actors::{Buyer, request, run_chain, shop};
+use crate::faults::Fault;
 use crate::journal::Violation;
 use crate::rules::{self, Asker};
 use crate::setting::PLANS;
@@ -36,8 +37,8 @@ pub struct Outcome {
 }
 
 /// Runs one seed.
-pub fn run(seed: u64, purchases: u64, traces: bool) -> Result<Outcome, String> {
-    let world = World::new(seed, purchases, traces)?;
+pub fn run(seed: u64, purchases: u64, without: &[Fault], traces: bool) -> Result<Outcome, String> {
+    let world = World::new(seed, purchases, without, traces)?;
     world
         .executor
         .spawn(Owner::World, run_chain(Rc::clone(&world)));

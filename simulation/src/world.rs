@@ -79,10 +79,15 @@ pub struct World {
 
 impl World {
     /// The world of a seed.
-    pub fn new(seed: u64, purchases: u64, traces: bool) -> Result<Rc<Self>, String> {
+    pub fn new(
+        seed: u64,
+        purchases: u64,
+        without: &[Fault],
+        traces: bool,
+    ) -> Result<Rc<Self>, String> {
         let random = Random::new(seed);
         let setting = Setting::choose(&random, purchases);
-        let faults = Faults::choose(&random);
+        let faults = Faults::choose(&random, without);
         let config = setting.config()?;
         let chain = ModelChain::new(config.network, config.gas_wallet.address(), BEGIN_MILLIS);
         let world = Self {
