@@ -13,10 +13,15 @@ import { startRpcProxy } from './rpc-proxy.mjs';
 /**
  * Call it at the top of a test file; what it returns is filled before the first test runs.
  * @param {Partial<Parameters<typeof startWorld>[0]>} [options]  as for `startWorld`; `vars` are the worker's settings
+ * @param {(world: TestWorld) => Promise<void>} [prepare]  what else must have happened before the first test (node:test
+ *        does not wait for one hook before it begins the next)
  */
-export function useWorld(options = {}) {
+export function useWorld(options = {}, prepare) {
   const world = new TestWorld(options);
-  before(() => world.start());
+  before(async () => {
+    await world.start();
+    await prepare?.(world);
+  });
   after(() => world.end());
   return world;
 }
@@ -59,6 +64,14 @@ export class TestWorld {
   }
   get tokenSecret() {
     return this.#world.tokenSecret;
+  }
+  /** Everything the worker was told, secrets included. */
+  get settings() {
+    return this.#world.settings;
+  }
+  /** The folder that holds the worker's storage. */
+  get state() {
+    return this.#state;
   }
   /** The runtime that runs now. */
   get worker() {

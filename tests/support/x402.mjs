@@ -5,7 +5,7 @@ import { randomBytes } from 'node:crypto';
 import { ExactEvmScheme } from '@x402/evm';
 import { wrapFetchWithPaymentFromConfig } from '@x402/fetch';
 import { privateKeyToAccount } from 'viem/accounts';
-import { CHAIN_ID, NETWORK } from '../../tools/lib/chain.mjs';
+import { CHAIN_ID, NETWORK, USDC_ADDRESS } from '../../tools/lib/chain.mjs';
 
 const field = (name, type) => ({ name, type });
 const TYPES = {
@@ -17,6 +17,7 @@ const TYPES = {
     field('validBefore', 'uint256'),
     field('nonce', 'bytes32'),
   ],
+  CancelAuthorization: [field('authorizer', 'address'), field('nonce', 'bytes32')],
 };
 
 /** @param {unknown} value */
@@ -71,9 +72,10 @@ export async function decodeAnswer(response) {
  * @param {any} [change.domain]         fields that replace those of the EIP-712 domain
  * @param {any} [change.after]          fields that replace those of the authorization, after signing
  * @param {any} [change.accepted]       fields that replace those of the echoed offer
+ * @param {any} [change.extra]          fields that replace those of its `extra`
  * @param {number} [change.offer]       which of the offers
  */
-export async function signPayment(privateKey, required, { authorization, domain, after, accepted, offer = 0 } = {}) {
+export async function signPayment(privateKey, required, { authorization, domain, after, accepted, extra, offer = 0 } = {}) {
   const account = privateKeyToAccount(privateKey);
   const chosen = required.accepts[offer];
   const now = Math.floor(Date.now() / 1000);
@@ -88,17 +90,28 @@ export async function signPayment(privateKey, required, { authorization, domain,
   };
   const signature = await account.signTypedData({
     domain: { name: chosen.extra.name, version: chosen.extra.version, chainId: CHAIN_ID, verifyingContract: chosen.asset, ...domain },
-    types: TYPES,
+    types: { TransferWithAuthorization: TYPES.TransferWithAuthorization },
     primaryType: 'TransferWithAuthorization',
     message: { ...signed, value: BigInt(signed.value), validAfter: BigInt(signed.validAfter), validBefore: BigInt(signed.validBefore) },
   });
   return {
     x402Version: 2,
-    accepted: { ...chosen, ...accepted },
+    accepted: { ...chosen, extra: { ...chosen.extra, ...extra }, ...accepted },
     payload: { signature, authorization: { ...signed, ...after } },
     resource: required.resource,
     ...(required.extensions && { extensions: required.extensions }),
   };
+}
+
+/** Takes back an authorization that was not used yet. @param {`0x${string}`} privateKey @param {`0x${string}`} nonce */
+export function signCancellation(privateKey, nonce) {
+  const account = privateKeyToAccount(privateKey);
+  return account.signTypedData({
+    domain: { name: 'USDC', version: '2', chainId: CHAIN_ID, verifyingContract: USDC_ADDRESS },
+    types: { CancelAuthorization: TYPES.CancelAuthorization },
+    primaryType: 'CancelAuthorization',
+    message: { authorizer: account.address, nonce },
+  });
 }
 
 /**
@@ -111,8 +124,12 @@ export async function buy(url, privateKey, body, change) {
   return { payment, required, ...(await access(url, body, { payment })) };
 }
 
-/** The published client's fetch: pays whatever it is asked for. @param {`0x${string}`} privateKey */
-export function payingFetch(privateKey) {
+/**
+ * The published client's fetch: pays whatever it is asked for.
+ * @param {`0x${string}`} privateKey
+ * @param {typeof fetch} [send]  what it sends with
+ */
+export function payingFetch(privateKey, send = fetch) {
   const account = privateKeyToAccount(privateKey);
-  return wrapFetchWithPaymentFromConfig(fetch, { schemes: [{ network: NETWORK, client: new ExactEvmScheme(account) }] });
+  return wrapFetchWithPaymentFromConfig(send, { schemes: [{ network: NETWORK, client: new ExactEvmScheme(account) }] });
 }

@@ -41,7 +41,7 @@ export async function buildWorker() {
     const wanted = sourcesHash(toolchain);
     if (readStamp(stampFile) === wanted && OUTPUTS.every((name) => existsSync(join(buildFolder, name)))) return false;
     await step('Building the worker', (note) =>
-      capture('worker-build', ARGS, { env: { ...process.env, ...toolchain } }, note),
+      capture('worker-build', ARGS, { env: { ...process.env, ...toolchain, RUST_BACKTRACE: '0' } }, note),
     );
     writeStamp(stampFile, wanted);
     return true;

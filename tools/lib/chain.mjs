@@ -54,8 +54,9 @@ export async function startChain({ port: asked = 0, blockTime, onLine } = {}) {
   const writeUsdc = (functionName, args) =>
     transact({ to: USDC_ADDRESS, data: encodeFunctionData({ abi: usdc.abi, functionName, args }) });
   const setBlockTime = async (seconds) => {
-    await client.request({ method: 'evm_setAutomine', params: [seconds === 0] });
+    // An interval of 0 means no blocks at all, so a block per transaction is asked for after it.
     await client.setIntervalMining({ interval: seconds });
+    await client.request({ method: 'evm_setAutomine', params: [seconds === 0] });
   };
 
   const { data: code } = await client.call({ data: contracts.LocalUsdc.bytecode });

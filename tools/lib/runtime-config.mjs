@@ -11,6 +11,13 @@ export const HTTP_SOCKET = 'http';
 export const STATE_DISK = 'state';
 const ENV_PREFIX = 'BINDING_';
 
+const UNDERSTOOD = ['compatibility_date', 'compatibility_flags', 'durable_objects', 'migrations', 'vars'];
+/** About building, deploying and watching, not about what the worker sees while it runs. */
+const IRRELEVANT = [
+  ...['name', 'main', 'build', 'dev', 'account_id', 'keep_vars', 'workers_dev', 'preview_urls', 'route', 'routes'],
+  ...['limits', 'placement', 'observability', 'logpush', 'tail_consumers', 'triggers', 'upload_source_maps', 'send_metrics'],
+];
+
 /**
  * @typedef {{binding: string, className: string}} ObjectClass
  * @typedef {{compatibilityDate: string, compatibilityFlags: string[], objects: ObjectClass[],
@@ -20,9 +27,7 @@ const ENV_PREFIX = 'BINDING_';
 /** What wrangler.toml says, as far as the raw runtime needs it. @returns {WorkerShape} */
 export function readWorkerShape(file = wranglerFile) {
   const toml = parse(readFileSync(file, 'utf8'));
-  const known = ['name', 'main', 'compatibility_date', 'compatibility_flags', 'build', 'durable_objects', 'migrations', 'vars'];
-  const harmless = ['$schema', 'observability', 'limits', 'placement', 'routes', 'route', 'workers_dev', 'preview_urls', 'keep_vars', 'send_metrics', 'no_bundle', 'rules', 'minify', 'dev', 'triggers', 'env', 'account_id', 'find_additional_modules', 'upload_source_maps', 'logpush', 'tail_consumers'];
-  const strange = Object.keys(toml).filter((key) => !known.includes(key) && !harmless.includes(key));
+  const strange = Object.keys(toml).filter((key) => !UNDERSTOOD.includes(key) && !IRRELEVANT.includes(key));
   if (strange.length) throw new Stop(`wrangler.toml has ${strange.join(', ')}: teach tools/lib/runtime-config.mjs what it means.`);
   const objects = (toml.durable_objects?.bindings ?? []).map((b) => ({ binding: b.name, className: b.class_name }));
   const withSql = new Set((toml.migrations ?? []).flatMap((m) => m.new_sqlite_classes ?? []));

@@ -28,6 +28,8 @@ const FIRST_PAUSE_MILLIS: u64 = 100;
 const MAX_PAUSE_MILLIS: u64 = 1_000;
 /// Without a receipt for this long the gas wallet is asked whether it sends under other hashes by now.
 const ASK_WALLET_MILLIS: u64 = 5_000;
+/// How far before an attempt began its events are looked for.
+const LOG_MARGIN_BLOCKS: u64 = 150;
 
 /// A record with the number of its version.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -448,23 +450,33 @@ async fn elsewhere<E: ChallengeEnv>(
     {
         return Ok(None);
     }
-    let uses = env
+    // Nodes behind one address may be blocks apart.
+    let from_block = attempt.from_block.saturating_sub(LOG_MARGIN_BLOCKS);
+    let events = env
         .chain()
-        .authorization_uses(authorization.from, authorization.nonce, attempt.from_block)
+        .authorization_events(authorization.from, authorization.nonce, from_block)
         .await?;
-    for transaction in uses {
+    let mut paid_somebody_else = false;
+    for transaction in events.used_in {
         let Some(receipt) = env.chain().receipt(transaction).await? else {
-            continue;
+            return Err(Stuck::Waiting);
         };
-        if verdict(&receipt, authorization, record.terms.network.usdc()) == Verdict::Transferred {
-            return settled(env, record, &receipt).await.map(Some);
+        match verdict(&receipt, authorization, record.terms.network.usdc()) {
+            Verdict::Transferred => return settled(env, record, &receipt).await.map(Some),
+            Verdict::NoTransfer => paid_somebody_else = true,
+            Verdict::Reverted => {}
         }
     }
-    // Used up without a payment to us: the payer cancelled it.
-    Ok(Some(Event::AttemptFailed {
-        reason: Refusal::InvalidExactEvmNonceAlreadyUsed,
-        transaction: None,
-    }))
+    if events.cancelled || paid_somebody_else {
+        return Ok(Some(Event::AttemptFailed {
+            reason: Refusal::InvalidExactEvmNonceAlreadyUsed,
+            transaction: None,
+        }));
+    }
+    // One node says it is used and another does not show how. A guess could lose a payment.
+    Err(Stuck::Fault(
+        "an authorization is used, but its event is not visible yet".to_owned(),
+    ))
 }
 
 /// The failed attempt's last chance: it may have been broadcast by somebody else.

@@ -316,3 +316,6 @@ impl Event {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -18,7 +18,7 @@ const MAX_HOPS: usize = 3;
 
 /// A question to a purchase. Both prove that the asker controls the payer's wallet.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
-#[serde(tag = "ask", rename_all = "camelCase")]
+#[serde(rename_all = "camelCase")]
 pub enum Ask {
     /// A payment is presented.
     Pay(Box<Pay>),
@@ -50,11 +50,7 @@ pub struct Join {
 
 /// What a purchase answers.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
-#[serde(
-    tag = "reply",
-    rename_all = "camelCase",
-    rename_all_fields = "camelCase"
-)]
+#[serde(rename_all = "camelCase", rename_all_fields = "camelCase")]
 pub enum PayReply {
     /// Paid and delivered.
     Granted {
@@ -246,3 +242,6 @@ pub async fn purchase<P: Purchases>(purchases: &P, pay: Pay) -> Result<PayReply,
     }
     Ok(PayReply::Pending { transaction: None })
 }
+
+#[cfg(test)]
+mod tests;

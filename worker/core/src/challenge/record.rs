@@ -31,11 +31,7 @@ pub struct Record {
 
 /// How far a purchase has come (`design.md`, section 4).
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
-#[serde(
-    tag = "status",
-    rename_all = "SCREAMING_SNAKE_CASE",
-    rename_all_fields = "camelCase"
-)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE", rename_all_fields = "camelCase")]
 pub enum State {
     /// Money may be on its way.
     Pending {
@@ -101,7 +97,7 @@ pub struct Attempt {
 
 /// How far an attempt has come.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
-#[serde(tag = "at", rename_all = "camelCase", rename_all_fields = "camelCase")]
+#[serde(rename_all = "camelCase", rename_all_fields = "camelCase")]
 pub enum Stage {
     /// About to be booked with the payer. Nothing can have been broadcast.
     Reserving,

@@ -9,7 +9,7 @@ const MAX_WINDOW_SECONDS: u64 = 60;
 
 /// What is bought.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
-#[serde(tag = "kind", content = "id", rename_all = "camelCase")]
+#[serde(rename_all = "camelCase")]
 pub enum Target {
     /// A plan of the catalog.
     Plan(PlanId),

@@ -55,6 +55,15 @@ pub struct Receipt {
     pub logs: Vec<Log>,
 }
 
+/// What happened to an authorization.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct AuthorizationEvents {
+    /// The transactions that used it.
+    pub used_in: Vec<B256>,
+    /// Whether the payer cancelled it.
+    pub cancelled: bool,
+}
+
 /// One event.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Log {
@@ -91,13 +100,13 @@ pub trait Chain {
         nonce: B256,
     ) -> impl Future<Output = Result<bool, ChainError>>;
 
-    /// The transactions since `from_block` that used an authorization, whoever sent them.
-    fn authorization_uses(
+    /// What happened to an authorization since `from_block`, whoever did it.
+    fn authorization_events(
         &self,
         payer: Address,
         nonce: B256,
         from_block: u64,
-    ) -> impl Future<Output = Result<Vec<B256>, ChainError>>;
+    ) -> impl Future<Output = Result<AuthorizationEvents, ChainError>>;
 
     /// Somebody's USDC.
     fn usdc_balance(&self, account: Address) -> impl Future<Output = Result<U256, ChainError>>;

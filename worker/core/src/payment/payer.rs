@@ -12,7 +12,7 @@ use crate::types::{RequestId, ResourceId};
 
 /// What a purchase asks of its payer's book.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
-#[serde(tag = "command", rename_all = "camelCase")]
+#[serde(rename_all = "camelCase")]
 pub enum PayerCommand {
     /// Would `Reserve` succeed? Books nothing, unless the payment counts for another purchase: that is booked at once.
     Check(Reservation),
@@ -59,7 +59,7 @@ impl TargetKey {
 
 /// The book's answer.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
-#[serde(tag = "reply", rename_all = "camelCase")]
+#[serde(rename_all = "camelCase")]
 pub enum PayerReply {
     /// The payment belongs to this purchase (for `Check`: it is free or already belongs to it).
     Reserved,

@@ -9,7 +9,9 @@ use alloy_primitives::{Address, B256, Bytes, U256, hex};
 use serde_json::{Value, json};
 
 use super::authorization::SignedAuthorization;
-use super::chain::{Chain, ChainError, Head, Log, Receipt, SendOutcome, Simulation};
+use super::chain::{
+    AuthorizationEvents, Chain, ChainError, Head, Log, Receipt, SendOutcome, Simulation,
+};
 use super::usdc;
 use crate::types::{HttpUrl, Network};
 
@@ -118,23 +120,24 @@ impl<H: Http> Chain for RpcChain<'_, H> {
         Ok(!state.is_zero())
     }
 
-    async fn authorization_uses(
+    async fn authorization_events(
         &self,
         payer: Address,
         nonce: B256,
         from_block: u64,
-    ) -> Result<Vec<B256>, ChainError> {
+    ) -> Result<AuthorizationEvents, ChainError> {
         let filter = json!({
             "address": self.network.usdc(),
-            "topics": [usdc::AUTHORIZATION_USED_TOPIC, payer.into_word(), nonce],
+            "topics": [
+                [usdc::AUTHORIZATION_USED_TOPIC, usdc::AUTHORIZATION_CANCELED_TOPIC],
+                payer.into_word(),
+                nonce,
+            ],
             "fromBlock": format!("{from_block:#x}"),
             "toBlock": "latest",
         });
         let result = self.read("eth_getLogs", json!([filter])).await?;
-        let logs = result.as_array().ok_or_else(|| malformed("eth_getLogs"))?;
-        logs.iter()
-            .map(|log| hash(log.get("transactionHash")).ok_or_else(|| malformed("eth_getLogs")))
-            .collect()
+        authorization_events(&result).ok_or_else(|| malformed("eth_getLogs"))
     }
 
     async fn usdc_balance(&self, account: Address) -> Result<U256, ChainError> {
@@ -259,6 +262,19 @@ fn hash(value: Option<&Value>) -> Option<B256> {
     (text.len() == 66).then(|| text.parse().ok()).flatten()
 }
 
+fn authorization_events(logs: &Value) -> Option<AuthorizationEvents> {
+    let mut events = AuthorizationEvents::default();
+    for log in logs.as_array()? {
+        let topic = hash(log.get("topics")?.get(0))?;
+        if topic == usdc::AUTHORIZATION_CANCELED_TOPIC {
+            events.cancelled = true;
+        } else {
+            events.used_in.push(hash(log.get("transactionHash"))?);
+        }
+    }
+    Some(events)
+}
+
 fn receipt(value: &Value) -> Option<Receipt> {
     Some(Receipt {
         transaction: hash(value.get("transactionHash"))?,
@@ -378,11 +394,25 @@ mod tests {
         assert_eq!(pending, Ok(None));
     }
 
+    #[test]
+    fn uses_and_cancellations_are_told_apart() {
+        let log = |topic: B256, transaction: u8| json!({"topics": [topic], "transactionHash": B256::repeat_byte(transaction)});
+        let logs = json!([
+            log(usdc::AUTHORIZATION_USED_TOPIC, 1),
+            log(usdc::AUTHORIZATION_CANCELED_TOPIC, 2),
+        ]);
+        let events = authorization_events(&logs).unwrap();
+        assert_eq!(events.used_in, [B256::repeat_byte(1)]);
+        assert!(events.cancelled);
+        assert!(authorization_events(&json!([{}])).is_none());
+    }
+
     proptest! {
         #[test]
         fn hostile_answers_never_panic(text in ".{0,200}") {
             let value = serde_json::from_str::<Value>(&text).unwrap_or(Value::String(text));
             let _ = receipt(&value);
+            let _ = authorization_events(&value);
             let _ = quantity(Some(&value));
             let _ = bytes(&value);
             let _ = hash(Some(&value));

@@ -26,12 +26,16 @@ sol! {
 
     event Transfer(address indexed from, address indexed to, uint256 value);
     event AuthorizationUsed(address indexed authorizer, bytes32 indexed nonce);
+    event AuthorizationCanceled(address indexed authorizer, bytes32 indexed nonce);
 }
 
 /// `Transfer(address,address,uint256)`.
 pub const TRANSFER_TOPIC: B256 = Transfer::SIGNATURE_HASH;
 /// `AuthorizationUsed(address,bytes32)`.
 pub const AUTHORIZATION_USED_TOPIC: B256 = AuthorizationUsed::SIGNATURE_HASH;
+
+/// `AuthorizationCanceled(address,bytes32)`.
+pub const AUTHORIZATION_CANCELED_TOPIC: B256 = AuthorizationCanceled::SIGNATURE_HASH;
 
 /// USDC's EIP-712 domain on a network.
 pub fn domain(network: Network) -> Eip712Domain {
@@ -181,6 +185,10 @@ mod tests {
         assert_eq!(
             AUTHORIZATION_USED_TOPIC,
             b256!("0x98de503528ee59b575ef0c0a2576a82497bfc029a5685b209e9ec333479b10a5")
+        );
+        assert_eq!(
+            AUTHORIZATION_CANCELED_TOPIC,
+            b256!("0x1cdd46ff242716cdaa72d159d339a485b3438398348d68f09d7c8c0a59353d81")
         );
     }
 

@@ -103,7 +103,7 @@ impl Sent {
 
 /// What is asked of the gas wallet.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
-#[serde(tag = "command", rename_all = "camelCase")]
+#[serde(rename_all = "camelCase")]
 pub enum WalletCommand {
     /// See that this payment gets included. Repeating it returns the same transactions.
     Submit {
@@ -116,7 +116,7 @@ pub enum WalletCommand {
 
 /// The gas wallet's answer.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
-#[serde(tag = "reply", rename_all = "camelCase")]
+#[serde(rename_all = "camelCase")]
 pub enum WalletReply {
     /// It is on its way, under one of these hashes.
     Sent {
@@ -437,3 +437,6 @@ fn is_known(text: &str) -> bool {
         || text.contains("already imported")
         || text.contains("known transaction")
 }
+
+#[cfg(test)]
+mod tests;

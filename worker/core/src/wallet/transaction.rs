@@ -129,4 +129,51 @@ mod tests {
         };
         assert!(none.bumped(none).max_fee > 0);
     }
+
+    /// Made with viem 2.57: `privateKeyToAccount(0x…07).signTransaction({type: 'eip1559', chainId: 84532, …})`.
+    #[test]
+    fn signed_transactions_are_the_ones_that_another_library_makes() {
+        use alloy_primitives::{b256, hex};
+        let key = WalletKey::from_hex(&format!("{:064x}", 7)).unwrap();
+        let sign = |nonce, gas_limit, max_fee, priority_fee, input: Vec<u8>| {
+            let transaction = Transaction {
+                chain_id: 84532,
+                nonce,
+                fees: Fees {
+                    max_fee,
+                    priority_fee,
+                },
+                gas_limit,
+                to: crate::types::Network::BaseSepolia.usdc(),
+                input: input.into(),
+            };
+            transaction.sign(&key).unwrap()
+        };
+        let mut call = hex!("a9059cbb").to_vec();
+        call.extend([0x11; 64]);
+        let (hash, raw) = sign(127, 100_000, 1_500_000_000, 1_000_000, call);
+        assert_eq!(
+            raw.as_ref(),
+            hex!(
+                "02f8b283014a347f830f42408459682f00830186a094036cbd53842c5426634e7929541ec2318f3dcf7e80b844a9059cbb"
+                "11111111111111111111111111111111111111111111111111111111111111111111111111111111111111111111111111"
+                "111111111111111111111111111111c080a03cb847e9b7b9ef6a16871cd5079ea2a287af7f1b45f1ff6350a94befa30a7d"
+                "53a0364e9d6a29e15fbf7fea3d51cf0990536e8d01285bf7a48487d4789a6393e5a6"
+            )
+        );
+        assert_eq!(
+            hash,
+            b256!("0x20db999b0e26bda8a8df1c1f99840f553d082f46eb9727e9ab6b1343d93d499f")
+        );
+        let (empty, _) = sign(0, 21_000, 0, 0, vec![]);
+        assert_eq!(
+            empty,
+            b256!("0x70b8f9e9ec1faca5ee81703090288da3b079ed741e1998947d395a581be6ccc2")
+        );
+        let (large, _) = sign(128, 300_000, 1 << 64, 1 << 63, vec![0]);
+        assert_eq!(
+            large,
+            b256!("0x147f85b3916a1072890cf1f853d9a1ace9226cde281fce5bd452b9f6d94295db")
+        );
+    }
 }

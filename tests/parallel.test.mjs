@@ -1,0 +1,74 @@
+// Many at once.
+//
+//  1. One buyer sends the same paid request twenty times in parallel: with a requestId, without one, and as a client that
+//     does not even echo the offer. Each time: one transaction, one transfer, twenty equal grants.
+//  2. Blocks are held. Fifty buyers pay in parallel, and all fifty transactions wait in the node before the first of them
+//     is confirmed: none waits for another's confirmation.
+//  3. One block settles all fifty.
+
+import assert from 'node:assert/strict';
+import { randomUUID } from 'node:crypto';
+import { test } from 'node:test';
+import { broadcasts, income, purchases } from './support/facts.mjs';
+import { poll } from './support/poll.mjs';
+import { useWorld } from './support/world.mjs';
+import { access, buy, signPayment } from './support/x402.mjs';
+
+const world = useWorld({ backend: false });
+
+async function twentyTimes(body, change) {
+  const { privateKey, address } = await world.newBuyer();
+  const { required } = await access(world.url, body);
+  const payment = await signPayment(privateKey, required, change);
+  const before = { received: (await income(world)).length, sent: await broadcasts(world), purchases: Object.keys(purchases(world)).length };
+
+  const answers = await Promise.all(Array.from({ length: 20 }, () => access(world.url, body, { payment })));
+  assert.deepEqual(answers.map(({ status }) => status), Array(20).fill(200), answers.find(({ status }) => status !== 200)?.text);
+  assert.equal(new Set(answers.map(({ text }) => text)).size, 1, 'the grants differ');
+  assert.equal(answers[0].body.type, 'AccessGrant');
+
+  const transfers = (await income(world)).slice(before.received);
+  assert.deepEqual(transfers.map(({ from, value, hash }) => ({ from, value, hash })), [{ from: address, value: 15_000n, hash: answers[0].body.txHash }]);
+  assert.equal(await broadcasts(world), before.sent + 1, 'more than one transaction');
+  assert.equal(Object.keys(purchases(world)).length, before.purchases + 1, 'more than one purchase');
+}
+
+test('twenty identical paid requests in parallel: one transfer, twenty equal grants', () => twentyTimes({ planId: 'basic', requestId: randomUUID() }));
+
+test('twenty identical paid requests without a requestId: one transfer, twenty equal grants', () => twentyTimes({ planId: 'basic' }));
+
+test('twenty identical paid requests that do not echo the offer: one transfer, twenty equal grants', () =>
+  twentyTimes({ planId: 'basic' }, { accepted: { extra: undefined } }));
+
+test('twenty fresh signatures of one wallet for one request id in parallel: one transfer, twenty equal grants', async () => {
+  const { privateKey, address } = await world.newBuyer();
+  const body = { planId: 'basic', requestId: randomUUID() };
+  const { required } = await access(world.url, body);
+  const payments = await Promise.all(Array.from({ length: 20 }, () => signPayment(privateKey, required)));
+  const sent = await broadcasts(world);
+  const answers = await Promise.all(payments.map((payment) => access(world.url, body, { payment })));
+  assert.deepEqual(answers.map(({ status }) => status), Array(20).fill(200), answers.find(({ status }) => status !== 200)?.text);
+  assert.equal(new Set(answers.map(({ text }) => text)).size, 1, 'the grants differ');
+  assert.equal((await income(world)).filter(({ from }) => from === address).length, 1);
+  assert.equal(await broadcasts(world), sent + 1);
+});
+
+test('fifty different buyers in parallel: all are broadcast before any is confirmed, and one block settles all', async () => {
+  const buyers = await Promise.all(Array.from({ length: 50 }, () => world.newBuyer()));
+  const before = { received: (await income(world)).length, sent: await broadcasts(world) };
+  await world.chain.holdBlocks();
+  const buying = buyers.map(({ privateKey }) => buy(world.url, privateKey, { planId: 'basic' }));
+  await poll(async () => (await broadcasts(world)) === before.sent + 50, 'fifty transactions in the node', 15_000);
+  assert.equal((await income(world)).length, before.received, 'something was confirmed already');
+  await world.chain.mine();
+  const transfers = (await income(world)).slice(before.received);
+  assert.equal(transfers.length, 50);
+  assert.equal(new Set(transfers.map(({ block }) => block)).size, 1, 'more than one block');
+
+  const answers = await Promise.all(buying);
+  await world.chain.setBlockTime(0);
+  assert.deepEqual(answers.map(({ status }) => status), Array(50).fill(200), answers.find(({ status }) => status !== 200)?.text);
+  assert.deepEqual(new Set(answers.map(({ body }) => body.txHash)), new Set(transfers.map(({ hash }) => hash)));
+  assert.deepEqual(new Set(transfers.map(({ from }) => from)), new Set(buyers.map(({ address }) => address)));
+  assert.equal(new Set(answers.map(({ body }) => body.accessToken)).size, 50);
+});

@@ -1,0 +1,179 @@
+// Requests that cannot be read, or are too large to be.
+//
+//  1. A buyer signs a payment that is good in itself.
+//  2. It sends it with a body or a header that is malformed, ambiguous or too large.
+//  3. Each request is refused with its documented status and code. Nothing is broadcast, nothing stored.
+//  4. At the limit itself, the same payment is good.
+
+import assert from 'node:assert/strict';
+import { randomUUID } from 'node:crypto';
+import { request as httpRequest } from 'node:http';
+import { describe, test } from 'node:test';
+import { income } from './support/facts.mjs';
+import { assertRefused } from './support/refusal.mjs';
+import { useWorld } from './support/world.mjs';
+import { access, decodeAnswer, encodeHeader, signPayment } from './support/x402.mjs';
+
+const INVALID = { status: 400, code: 'INVALID_REQUEST' };
+const UNREADABLE = { ...INVALID, reason: 'invalid_payload' };
+const OTHER_VERSION = { ...INVALID, reason: 'invalid_x402_version' };
+const TOO_LARGE = { status: 413, code: 'PAYLOAD_TOO_LARGE' };
+const LIMIT = 64 * 1024;
+let buyer;
+const world = useWorld({ backend: false }, async (ready) => {
+  buyer = await ready.newBuyer();
+});
+
+async function goodPayment(body = { planId: 'basic' }) {
+  const { required } = await access(world.url, body);
+  return signPayment(buyer.privateKey, required);
+}
+
+/** One POST with the header lines exactly as given. */
+const rawPost = (lines, body) =>
+  new Promise((resolve, reject) => {
+    const sent = httpRequest(`${world.url}/x402/access`, { method: 'POST', headers: ['host', 'localhost', 'content-type', 'application/json', 'content-length', String(body.length), ...lines.flat()] }, (answer) => {
+      const chunks = [];
+      answer.on('data', (chunk) => chunks.push(chunk)).on('error', reject);
+      answer.on('end', () => {
+        const headers = new Headers(Object.entries(answer.headers).map(([name, value]) => [name, String(value)]));
+        resolve(decodeAnswer(new Response(Buffer.concat(chunks), { status: answer.statusCode, headers })));
+      });
+    });
+    sent.on('error', reject).end(body);
+  });
+
+describe('a body that asks for nothing that is sold', () => {
+  const rows = {
+    'an unknown plan': [{ planId: 'gold' }, { status: 400, code: 'TIER_NOT_FOUND', message: /\/discover/ }],
+    'no plan': [{}, { ...INVALID, message: /\/discover/ }],
+    'a plan that is null': [{ planId: null }, { ...INVALID, message: /\/discover/ }],
+    'nothing at all': ['', { ...INVALID, message: /\/discover/ }],
+    'no JSON': ['{"planId":', INVALID],
+    'a list': ['["basic"]', INVALID],
+    'a plan that is a number': [{ planId: 1 }, { ...INVALID, message: /planId/ }],
+    'a plan with a space': [{ planId: 'ba sic' }, { ...INVALID, message: /planId/ }],
+    'a plan of 65 letters': [{ planId: 'a'.repeat(65) }, { ...INVALID, message: /planId/ }],
+    'a requestId that is no UUID': [{ planId: 'basic', requestId: 'order-1' }, { ...INVALID, message: /requestId/ }],
+    'a requestId that is a number': [{ planId: 'basic', requestId: 7 }, { ...INVALID, message: /requestId/ }],
+    'an empty requestId': [{ planId: 'basic', requestId: '' }, { ...INVALID, message: /requestId/ }],
+    'a resourceId with a space': [{ planId: 'basic', resourceId: 'a b' }, { ...INVALID, message: /resourceId/ }],
+    'a resourceId of 129 letters': [{ planId: 'basic', resourceId: 'r'.repeat(129) }, { ...INVALID, message: /resourceId/ }],
+  };
+  for (const [name, [body, expected]] of Object.entries(rows)) {
+    test(`${name}: refused, with a payment as without`, async () => {
+      await assertRefused(world, () => access(world.url, body), expected);
+      const payment = await goodPayment();
+      await assertRefused(world, () => access(world.url, body, { payment }), expected);
+    });
+  }
+});
+
+describe('a PAYMENT-SIGNATURE header that is no payment', () => {
+  const base64 = (text) => Buffer.from(text).toString('base64');
+  const headers = {
+    'no base64': '!!! not base64 !!!',
+    empty: '',
+    'beyond ASCII': 'caf\u00e9',
+    'base64 of no JSON': base64('hello'),
+    'base64 of a list': base64('[]'),
+    'base64 of bytes': Buffer.from([0xff, 0x00, 0xfe]).toString('base64'),
+    'base64 of an empty object': base64('{}'),
+  };
+  for (const [name, header] of Object.entries(headers)) {
+    test(`${name}: invalid_payload`, () => assertRefused(world, () => access(world.url, { planId: 'basic' }, { header }), UNREADABLE));
+  }
+
+  /** A good payment with one thing changed. */
+  const changed = {
+    'x402Version 1': [(payment) => (payment.x402Version = 1), OTHER_VERSION],
+    'x402Version 3': [(payment) => (payment.x402Version = 3), OTHER_VERSION],
+    'x402Version as a text': [(payment) => (payment.x402Version = '2')],
+    'no x402Version': [(payment) => delete payment.x402Version],
+    'no accepted': [(payment) => delete payment.accepted],
+    'accepted as a text': [(payment) => (payment.accepted = 'yes')],
+    'no payload': [(payment) => delete payment.payload],
+    'no authorization': [(payment) => delete payment.payload.authorization],
+    'no signature': [(payment) => delete payment.payload.signature],
+    'a signature that is not hex': [(payment) => (payment.payload.signature = '0xzz')],
+    'no nonce': [(payment) => delete payment.payload.authorization.nonce],
+    'a nonce of 31 bytes': [({ payload: { authorization } }) => (authorization.nonce = authorization.nonce.slice(0, -2))],
+    'a payer of 19 bytes': [({ payload: { authorization } }) => (authorization.from = authorization.from.slice(0, -2))],
+    'a value as a number': [({ payload: { authorization } }) => (authorization.value = 15000)],
+    'a negative value': [({ payload: { authorization } }) => (authorization.value = '-15000')],
+    'a value in hex': [({ payload: { authorization } }) => (authorization.value = '0x3a98')],
+    'a value above 256 bits': [({ payload: { authorization } }) => (authorization.value = String(2n ** 256n))],
+    'a validBefore that is empty': [({ payload: { authorization } }) => (authorization.validBefore = '')],
+  };
+  for (const [name, [change, expected = UNREADABLE]] of Object.entries(changed)) {
+    test(`${name}: ${expected.reason}`, async () => {
+      const payment = await goodPayment();
+      change(payment);
+      await assertRefused(world, () => access(world.url, { planId: 'basic' }, { payment }), expected);
+    });
+  }
+
+  test('a version 1 payment as a version 1 client sends it: invalid_x402_version', async () => {
+    const { payload } = await goodPayment();
+    const payment = { x402Version: 1, scheme: 'exact', network: 'base-sepolia', payload };
+    await assertRefused(world, () => access(world.url, { planId: 'basic' }, { payment }), OTHER_VERSION);
+  });
+});
+
+describe('two payments at once', () => {
+  const body = Buffer.from('{"planId":"basic"}');
+  test('two header lines: refused', async () => {
+    const payment = encodeHeader(await goodPayment());
+    await assertRefused(world, () => rawPost([['payment-signature', payment], ['Payment-Signature', payment]], body), UNREADABLE);
+  });
+  test('one line that a proxy joined from two: refused', async () => {
+    const payment = encodeHeader(await goodPayment());
+    await assertRefused(world, () => rawPost([['payment-signature', `${payment}, ${payment}`]], body), UNREADABLE);
+  });
+  test('two different payments: refused', async () => {
+    const [one, other] = [encodeHeader(await goodPayment()), encodeHeader(await goodPayment())];
+    await assertRefused(world, () => rawPost([['payment-signature', one], ['payment-signature', other]], body), UNREADABLE);
+  });
+});
+
+describe('more than anybody needs', () => {
+  const padded = (size) => JSON.stringify({ planId: 'basic' }).padEnd(size, ' ');
+  const chunked = (text) => new ReadableStream({
+    start(controller) {
+      for (let at = 0; at < text.length; at += LIMIT) controller.enqueue(Buffer.from(text.slice(at, at + LIMIT)));
+      controller.close();
+    },
+  });
+  const post = async (body, payment) =>
+    decodeAnswer(await fetch(`${world.url}/x402/access`, { method: 'POST', body, duplex: 'half', headers: { 'content-type': 'application/json', 'payment-signature': encodeHeader(payment) } }));
+
+  for (const [name, size] of [['5 MB', 5_000_000], ['one byte above 64 KB', LIMIT + 1]]) {
+    test(`a body of ${name} whose length is announced: PAYLOAD_TOO_LARGE`, async () => {
+      const payment = await goodPayment();
+      await assertRefused(world, () => post(padded(size), payment), TOO_LARGE);
+    });
+    test(`a body of ${name} whose length is not announced: PAYLOAD_TOO_LARGE`, async () => {
+      const payment = await goodPayment();
+      await assertRefused(world, () => post(chunked(padded(size)), payment), TOO_LARGE);
+    });
+  }
+
+  /** A good payment in a header of exactly this many characters. */
+  const headerOf = async (chars) => {
+    const payment = await goodPayment({ planId: 'basic', requestId: randomUUID() });
+    const bare = JSON.stringify({ ...payment, padding: '' }).length;
+    return encodeHeader({ ...payment, padding: 'x'.repeat((chars / 4) * 3 - bare) });
+  };
+  test('a header above 16 KB, though its payment is good: invalid_payload', async () => {
+    const header = await headerOf(16 * 1024 + 4);
+    assert.equal(header.length, 16 * 1024 + 4);
+    await assertRefused(world, () => access(world.url, { planId: 'basic' }, { header }), UNREADABLE);
+  });
+
+  test('a body of 64 KB and a header of 16 KB are good', async () => {
+    assert.deepEqual(await income(world), [], 'some refused payment was taken');
+    const answer = await access(world.url, padded(LIMIT), { header: await headerOf(16 * 1024) });
+    assert.equal(answer.status, 200, answer.text);
+    assert.equal((await income(world)).length, 1);
+  });
+});

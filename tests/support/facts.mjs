@@ -1,0 +1,68 @@
+// Promises: what happened, read from where it cannot be wrong: the chain itself and the worker's files. Nothing here
+// asks the worker.
+
+import { copyFileSync, existsSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { basename, join } from 'node:path';
+import { DatabaseSync } from 'node:sqlite';
+
+/** Every USDC transfer that reached the seller. @param {import('./world.mjs').TestWorld} world */
+export async function income(world) {
+  const logs = await world.chain.transfers({ to: world.seller.address });
+  return logs.map(({ args, transactionHash, blockNumber }) => ({ from: args.from, value: args.value, hash: transactionHash, block: blockNumber }));
+}
+
+/** How many transactions the gas wallet has sent, those that wait in the node included. */
+export const broadcasts = (world) =>
+  world.chain.client.getTransactionCount({ address: world.gasWallet.address, blockTag: 'pending' });
+
+/** Whether USDC has seen this authorization used or cancelled. */
+export const isUsed = (world, { from, nonce }) =>
+  world.chain.client.readContract({ ...world.chain.usdc, functionName: 'authorizationState', args: [from, nonce] });
+
+/** The status of a transaction, once it is included. */
+export const receiptOf = (world, hash) => world.chain.client.getTransactionReceipt({ hash }).catch(() => undefined);
+
+/**
+ * Every row that the worker's objects hold: class → table → rows. An object that stored nothing adds nothing, whether or
+ * not the runtime made a file for it.
+ * @returns {Record<string, Record<string, Record<string, unknown>[]>>}
+ */
+export function stored(world) {
+  const found = {};
+  const objects = join(world.state, 'objects');
+  for (const folder of readdirSync(objects, { withFileTypes: true }).filter((entry) => entry.isDirectory())) {
+    const name = folder.name.replace('key0-', '');
+    for (const file of readdirSync(join(objects, folder.name)).filter((entry) => /^[0-9a-f]{64}\.sqlite$/.test(entry))) {
+      for (const [table, rows] of Object.entries(tables(join(objects, folder.name, file)))) {
+        ((found[name] ??= {})[table] ??= []).push(...rows);
+      }
+    }
+  }
+  return found;
+}
+
+/** The records of all purchases, by request id. */
+export function purchases(world) {
+  const rows = stored(world).ChallengeObject?.record ?? [];
+  return Object.fromEntries(rows.map(({ body }) => JSON.parse(/** @type {string} */ (body))).map((record) => [record.terms.requestId, record]));
+}
+
+/** Reads a copy, so that the runtime's own locks are never in the way. */
+function tables(file) {
+  const folder = mkdtempSync(join(tmpdir(), 'key0-copy-'));
+  try {
+    for (const suffix of ['', '-wal']) {
+      if (existsSync(file + suffix)) copyFileSync(file + suffix, join(folder, basename(file) + suffix));
+    }
+    const database = new DatabaseSync(join(folder, basename(file)));
+    const names = database
+      .prepare("SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%' AND name NOT LIKE '_cf_%'")
+      .all();
+    const rows = names.map(({ name }) => [name, database.prepare(`SELECT * FROM "${name}"`).all()]);
+    database.close();
+    return Object.fromEntries(rows);
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
+}

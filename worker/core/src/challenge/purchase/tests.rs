@@ -1,0 +1,229 @@
+//! What a question meets, in every state a purchase can be in.
+
+use core::cell::RefCell;
+use std::collections::VecDeque;
+
+use futures_util::FutureExt as _;
+
+use super::super::lifecycle::{Event, apply};
+use super::super::record::Record;
+use super::super::test_support::{
+    EXPIRES_AT, NOW, attempted, buyer, claims, pay, payment, record_after, signed_by,
+};
+use super::*;
+use crate::challenge::Target;
+use crate::wallet::WalletKey;
+
+fn submitted() -> Event {
+    Event::Submitted {
+        hashes: vec![B256::repeat_byte(1)],
+    }
+}
+
+fn failed() -> Event {
+    Event::AttemptFailed {
+        reason: Refusal::InvalidExactEvmTransactionFailed,
+        transaction: None,
+    }
+}
+
+fn delivered() -> Record {
+    record_after([
+        attempted(1),
+        Event::Reserved,
+        submitted(),
+        Event::Settled { payment: payment() },
+        Event::Issued { claims: claims() },
+    ])
+}
+
+fn ask(pay: Pay) -> Ask {
+    Ask::Pay(Box::new(pay))
+}
+
+fn join() -> Ask {
+    Ask::Join(Join {
+        payer: buyer().address(),
+        target: ask(pay(1)).target(),
+    })
+}
+
+fn granted() -> Next {
+    Next::Answer(PayReply::Granted {
+        claims: claims(),
+        payer: buyer().address(),
+        transaction: payment().transaction,
+    })
+}
+
+#[test]
+fn a_first_payment_begins_a_purchase_while_offer_and_authorization_are_good() {
+    assert_eq!(ask(pay(1)).answer(None, NOW), Next::Begin);
+    let late = EXPIRES_AT.to_millis();
+    assert_eq!(
+        ask(pay(1)).answer(None, late),
+        Next::Answer(PayReply::Expired)
+    );
+    let too_late = UnixMillis(1_800_000_295_000);
+    assert_eq!(
+        ask(pay(1)).answer(None, too_late),
+        Next::Answer(PayReply::Refused {
+            reason: Refusal::InvalidExactEvmPayloadAuthorizationValidBefore,
+            transaction: None,
+        })
+    );
+}
+
+#[test]
+fn nobody_joins_a_purchase_that_does_not_exist() {
+    assert_eq!(join().answer(None, NOW), Next::Answer(PayReply::Expired));
+}
+
+#[test]
+fn the_payer_gets_the_grant_with_the_same_or_a_fresh_authorization_also_after_the_offer_expired() {
+    let record = delivered();
+    for now in [NOW, EXPIRES_AT.to_millis().plus(1_000_000)] {
+        assert_eq!(ask(pay(1)).answer(Some(&record), now), granted());
+        assert_eq!(ask(pay(2)).answer(Some(&record), now), granted());
+        assert_eq!(join().answer(Some(&record), now), granted());
+    }
+}
+
+#[test]
+fn another_payer_gets_a_conflict_in_every_state() {
+    let thief = WalletKey::from_hex(&format!("{:064x}", 0xbad)).unwrap();
+    let mut stranger = pay(1);
+    stranger.authorization = signed_by(&thief, 1);
+    let question = ask(stranger);
+    for record in [
+        record_after([attempted(1)]),
+        record_after([attempted(1), failed()]),
+        delivered(),
+    ] {
+        assert_eq!(
+            question.answer(Some(&record), NOW),
+            Next::Answer(PayReply::Conflict)
+        );
+    }
+}
+
+#[test]
+fn another_target_under_the_same_request_id_is_a_conflict() {
+    let mut other_plan = pay(1);
+    other_plan.challenge.terms.target = Target::Plan("pro-monthly".parse().unwrap());
+    let mut other_resource = pay(1);
+    other_resource.challenge.terms.resource = "other".parse().unwrap();
+    for question in [other_plan, other_resource] {
+        assert_eq!(
+            ask(question).answer(Some(&delivered()), NOW),
+            Next::Answer(PayReply::Conflict)
+        );
+    }
+}
+
+#[test]
+fn a_purchase_under_way_is_driven_whatever_the_same_payer_signs() {
+    for events in [
+        vec![attempted(1)],
+        vec![attempted(1), Event::Reserved],
+        vec![attempted(1), Event::Reserved, submitted()],
+        vec![
+            attempted(1),
+            Event::Reserved,
+            submitted(),
+            Event::Settled { payment: payment() },
+        ],
+    ] {
+        let record = record_after(events);
+        for question in [ask(pay(1)), ask(pay(2)), join()] {
+            assert_eq!(question.answer(Some(&record), NOW), Next::Drive);
+        }
+    }
+}
+
+#[test]
+fn a_failed_purchase_takes_only_its_own_authorization_again() {
+    let record = record_after([attempted(1), failed()]);
+    let reason = Refusal::InvalidExactEvmTransactionFailed;
+    assert_eq!(ask(pay(1)).answer(Some(&record), NOW), Next::Begin);
+    assert_eq!(
+        ask(pay(2)).answer(Some(&record), NOW),
+        Next::Answer(PayReply::Spent { reason })
+    );
+    let refused = Next::Answer(PayReply::Refused {
+        reason,
+        transaction: None,
+    });
+    assert_eq!(
+        ask(pay(1)).answer(Some(&record), EXPIRES_AT.to_millis()),
+        refused
+    );
+    assert_eq!(join().answer(Some(&record), NOW), refused);
+}
+
+#[test]
+fn a_superseded_purchase_names_the_one_that_counts() {
+    let by = RequestId::from_random([9; 16]);
+    let record = record_after([attempted(1), Event::Superseded { by: by.clone() }]);
+    assert_eq!(
+        ask(pay(1)).answer(Some(&record), NOW),
+        Next::Answer(PayReply::Elsewhere { request_id: by })
+    );
+    let cancelled = apply(Some(&record_after([attempted(1)])), Event::Cancelled, NOW).unwrap();
+    assert_eq!(
+        ask(pay(1)).answer(Some(&cancelled), NOW),
+        Next::Answer(PayReply::Cancelled)
+    );
+}
+
+/// Purchases that answer what they are told, and remember what they were asked.
+struct Script {
+    replies: RefCell<VecDeque<PayReply>>,
+    asked: RefCell<Vec<(RequestId, Ask)>>,
+}
+
+impl Purchases for Script {
+    async fn ask(&self, request_id: &RequestId, ask: &Ask) -> Result<PayReply, CallFault> {
+        self.asked
+            .borrow_mut()
+            .push((request_id.clone(), ask.clone()));
+        let next = self.replies.borrow_mut().pop_front();
+        next.ok_or_else(|| CallFault("no more replies".to_owned()))
+    }
+}
+
+fn follow(replies: Vec<PayReply>) -> (PayReply, Vec<(RequestId, Ask)>) {
+    let script = Script {
+        replies: RefCell::new(replies.into()),
+        asked: RefCell::default(),
+    };
+    let reply = purchase(&script, pay(1)).now_or_never().unwrap().unwrap();
+    (reply, script.asked.into_inner())
+}
+
+#[test]
+fn a_payment_that_counts_elsewhere_is_followed_there_without_presenting_it_again() {
+    let first = RequestId::from_random([9; 16]);
+    let (reply, asked) = follow(vec![
+        PayReply::Elsewhere {
+            request_id: first.clone(),
+        },
+        PayReply::Taken,
+    ]);
+    assert_eq!(reply, PayReply::Taken);
+    let [(own, Ask::Pay(_)), (other, Ask::Join(_))] = asked.as_slice() else {
+        panic!("{asked:?}");
+    };
+    assert_eq!(own, &pay(1).challenge.terms.request_id);
+    assert_eq!(other, &first);
+}
+
+#[test]
+fn an_endless_chain_of_purchases_is_not_followed_for_ever() {
+    let elsewhere = PayReply::Elsewhere {
+        request_id: RequestId::from_random([9; 16]),
+    };
+    let (reply, asked) = follow(vec![elsewhere; 10]);
+    assert_eq!(reply, PayReply::Pending { transaction: None });
+    assert_eq!(asked.len(), MAX_HOPS);
+}

@@ -1,0 +1,116 @@
+//! Challenges, payments and records for tests of this crate.
+
+use alloy_primitives::{Address, B256, U256};
+use key0_validator::Claims;
+
+use super::{Challenge, Event, Pay, Payment, Record, SealKeys, Target, Terms, apply};
+use crate::payment::{Authorization, SignedAuthorization, usdc};
+use crate::types::{Network, RequestId, ResourceId, Secret, UnixMillis, UnixSeconds, UsdcAmount};
+use crate::wallet::WalletKey;
+
+/// When everything in these tests happens.
+pub(crate) const NOW: UnixMillis = UnixMillis(1_800_000_010_000);
+/// The offer's expiry.
+pub(crate) const EXPIRES_AT: UnixSeconds = UnixSeconds(1_800_000_960);
+
+/// The buyer.
+pub(crate) fn buyer() -> WalletKey {
+    WalletKey::from_hex(&format!("{:064x}", 0xb0b)).unwrap()
+}
+
+/// An offer of the plan `basic`.
+pub(crate) fn test_challenge() -> Challenge {
+    SealKeys::new(&Secret::new("test"), &[]).seal(Terms {
+        request_id: RequestId::from_random([7; 16]),
+        target: Target::Plan("basic".parse().unwrap()),
+        resource: ResourceId::default(),
+        amount: UsdcAmount::from_units(15_000),
+        pay_to: "0x209693Bc6afc0C5328bA36FaF03C514EF312287C"
+            .parse()
+            .unwrap(),
+        network: Network::BaseSepolia,
+        issued_at: UnixSeconds(1_800_000_000),
+        expires_at: EXPIRES_AT,
+    })
+}
+
+/// A payment of it, signed by `key`, told apart by `nonce`.
+pub(crate) fn signed_by(key: &WalletKey, nonce: u8) -> SignedAuthorization {
+    let terms = test_challenge().terms;
+    let authorization = Authorization {
+        from: key.address(),
+        to: terms.pay_to,
+        value: terms.amount.to_u256(),
+        valid_after: U256::ZERO,
+        valid_before: U256::from(1_800_000_300u64),
+        nonce: B256::repeat_byte(nonce),
+    };
+    let digest = usdc::authorization_digest(&authorization, terms.network);
+    let signature = key.sign(&digest).unwrap().as_bytes();
+    SignedAuthorization::verify(
+        authorization,
+        &signature,
+        terms.network,
+        terms.pay_to,
+        terms.amount,
+    )
+    .unwrap()
+}
+
+/// A payment of it by the buyer.
+pub(crate) fn signed(nonce: u8) -> SignedAuthorization {
+    signed_by(&buyer(), nonce)
+}
+
+/// The same as the doors hand it over.
+pub(crate) fn pay(nonce: u8) -> Pay {
+    Pay {
+        challenge: test_challenge(),
+        issuer: "https://shop.example".to_owned(),
+        authorization: signed(nonce),
+    }
+}
+
+/// The event that begins a purchase.
+pub(crate) fn attempted(nonce: u8) -> Event {
+    Event::Attempted {
+        challenge: test_challenge(),
+        issuer: "https://shop.example".to_owned(),
+        authorization: signed(nonce),
+        gas_limit: 100_000,
+        from_block: 7,
+    }
+}
+
+/// Money that arrived.
+pub(crate) fn payment() -> Payment {
+    Payment {
+        transaction: B256::repeat_byte(0xaa),
+        block: 9,
+        amount: UsdcAmount::from_units(15_000),
+    }
+}
+
+/// A token's claims.
+pub(crate) fn claims() -> Claims {
+    Claims {
+        sub: "request".to_owned(),
+        jti: "challenge".to_owned(),
+        resource_id: "default".to_owned(),
+        plan_id: "basic".to_owned(),
+        tx_hash: payment().transaction.to_string(),
+        iat: 1_800_000_010,
+        exp: 1_800_003_610,
+        iss: Some("https://shop.example".to_owned()),
+        payer: Some(Address::repeat_byte(1).to_checksum(None)),
+    }
+}
+
+/// The record after these events.
+pub(crate) fn record_after(events: impl IntoIterator<Item = Event>) -> Record {
+    let mut record = None;
+    for event in events {
+        record = Some(apply(record.as_ref(), event, NOW).unwrap());
+    }
+    record.unwrap()
+}
