@@ -4,7 +4,9 @@ use std::rc::Rc;
 
 use alloy_primitives::{Address, B256, Bytes, U256};
 use key0_core::payment::SignedAuthorization;
-use key0_core::payment::chain::{Chain, ChainError, Head, Receipt, SendOutcome, Simulation};
+use key0_core::payment::chain::{
+    AuthorizationEvents, Chain, ChainError, Head, Receipt, SendOutcome, Simulation,
+};
 
 use crate::actors;
 use crate::chain::{View, WalletTransaction};
@@ -103,13 +105,13 @@ impl Chain for Rpc {
             .await
     }
 
-    async fn authorization_uses(
+    async fn authorization_events(
         &self,
         payer: Address,
         nonce: B256,
         from_block: u64,
-    ) -> Result<Vec<B256>, ChainError> {
-        self.read("eth_getLogs", |view| view.uses(payer, nonce, from_block))
+    ) -> Result<AuthorizationEvents, ChainError> {
+        self.read("eth_getLogs", |view| view.events(payer, nonce, from_block))
             .await
     }
 

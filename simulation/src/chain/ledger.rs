@@ -5,7 +5,9 @@ use std::collections::BTreeMap;
 use alloy_primitives::{Address, B256, U256};
 use key0_core::payment::SignedAuthorization;
 use key0_core::payment::chain::{Log, Receipt};
-use key0_core::payment::usdc::{AUTHORIZATION_USED_TOPIC, TRANSFER_TOPIC};
+use key0_core::payment::usdc::{
+    AUTHORIZATION_CANCELED_TOPIC, AUTHORIZATION_USED_TOPIC, TRANSFER_TOPIC,
+};
 
 use super::AuthorizationKey;
 
@@ -31,7 +33,7 @@ pub struct Transfer {
 
 /// A change to take back.
 #[derive(Clone, Debug)]
-pub enum Undo {
+pub(super) enum Undo {
     /// An account's USDC before.
     Balance(Address, u64),
     /// An authorization that was unused before.
@@ -196,8 +198,10 @@ impl Ledger {
             },
             undo,
         );
-        let topic = alloy_primitives::keccak256("AuthorizationCanceled(address,bytes32)");
-        Some(self.log(vec![topic, key.0.into_word(), key.1], Vec::new()))
+        Some(self.log(
+            vec![AUTHORIZATION_CANCELED_TOPIC, key.0.into_word(), key.1],
+            Vec::new(),
+        ))
     }
 
     fn mark(&mut self, key: AuthorizationKey, used: Use, undo: &mut Vec<Undo>) {

@@ -2,7 +2,7 @@
 
 use alloy_primitives::{Address, B256};
 use key0_core::payment::SignedAuthorization;
-use key0_core::payment::chain::{Head, Receipt, Simulation};
+use key0_core::payment::chain::{AuthorizationEvents, Head, Receipt, Simulation};
 use key0_core::payment::usdc;
 
 use super::ModelChain;
@@ -47,14 +47,19 @@ impl<'a> View<'a> {
         used.is_some_and(|used| used.block <= self.head().number)
     }
 
-    /// The transactions since a block that executed an authorization.
-    pub fn uses(&self, payer: Address, nonce: B256, from_block: u64) -> Vec<B256> {
-        let transfer = self.chain.ledger.transfer(&(payer, nonce));
-        transfer
-            .filter(|transfer| transfer.block >= from_block && transfer.block <= self.head().number)
-            .map(|transfer| transfer.transaction)
-            .into_iter()
-            .collect()
+    /// What happened to an authorization since a block.
+    pub fn events(&self, payer: Address, nonce: B256, from_block: u64) -> AuthorizationEvents {
+        let mut events = AuthorizationEvents::default();
+        let used = self.chain.ledger.used(&(payer, nonce));
+        let visible = from_block..=self.head().number;
+        if let Some(used) = used.filter(|used| visible.contains(&used.block)) {
+            if used.cancelled {
+                events.cancelled = true;
+            } else {
+                events.used_in.push(used.transaction);
+            }
+        }
+        events
     }
 
     /// Somebody's USDC.
