@@ -233,6 +233,10 @@ impl GasWallet {
                 hashes: sent.hashes(),
             });
         }
+        // And time has passed. Somebody else may have been told meanwhile that it is too late.
+        if env.now().to_seconds() >= job.not_after {
+            return Ok(WalletReply::TooLate);
+        }
         let nonce = env.store().next_nonce()?.unwrap_or_default().max(counted);
         let signed = sign(env, &job, nonce, quote.fees)?;
         let raw = signed.raw.clone();

@@ -28,6 +28,8 @@ struct Node {
     receipts: Vec<B256>,
     sent: Vec<Bytes>,
     reachable: bool,
+    /// How long it takes to tell the newest block.
+    slowness: u64,
 }
 
 impl Bench {
@@ -46,6 +48,7 @@ impl Bench {
                 receipts: Vec::new(),
                 sent: Vec::new(),
                 reachable: true,
+                slowness: 0,
             }),
         }
     }
@@ -152,6 +155,7 @@ impl Chain for Bench {
         Ok(self.node.borrow().balance)
     }
     async fn head(&self) -> Result<Head, ChainError> {
+        self.pass(self.node.borrow().slowness);
         Ok(Head {
             number: 1,
             timestamp: 1,
@@ -258,6 +262,15 @@ fn nothing_is_begun_when_it_is_too_late_but_what_was_begun_is_still_reported() {
     assert_eq!(bench.submit(&wallet, "b"), Ok(WalletReply::TooLate));
     assert_eq!(bench.hashes(&wallet, "a"), begun);
     assert_eq!(bench.nonces(), [5]);
+}
+
+#[test]
+fn nothing_is_begun_when_it_became_too_late_while_the_node_was_asked() {
+    let (bench, wallet) = (Bench::new(), GasWallet::default());
+    bench.now.set(UnixSeconds(1_800_000_289).to_millis());
+    bench.node.borrow_mut().slowness = 1_000;
+    assert_eq!(bench.submit(&wallet, "a"), Ok(WalletReply::TooLate));
+    assert!(bench.jobs.borrow().is_empty() && bench.node.borrow().sent.is_empty());
 }
 
 #[test]
