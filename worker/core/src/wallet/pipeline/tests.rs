@@ -376,6 +376,26 @@ fn a_nonce_that_nothing_holds_is_filled_so_that_later_ones_can_be_included() {
 }
 
 #[test]
+fn a_nonce_is_filled_also_when_the_first_job_in_line_was_signed_for_a_used_one() {
+    let (bench, wallet) = (Bench::new(), GasWallet::default());
+    bench.hashes(&wallet, "a");
+    bench.node.borrow_mut().included = 6;
+    bench.pass(LOST_MILLIS);
+    bench.wake(&wallet);
+    bench.hashes(&wallet, "b");
+    // A foreign transaction took 5, so "a" was signed again for 6; 6 and 7 are used, their receipts not visible yet; 8 was
+    // given up by the network, and "c" waits behind it.
+    bench.next_nonce.set(Some(9));
+    bench.hashes(&wallet, "c");
+    bench.node.borrow_mut().included = 8;
+    bench.pass(STUCK_MILLIS);
+    bench.wake(&wallet);
+    let last = bench.job("c").versions.last().map(|version| version.nonce);
+    assert_eq!(last, Some(8));
+    assert_eq!(bench.job("a").versions.len(), 2);
+}
+
+#[test]
 fn every_transaction_calls_usdc_and_nothing_else() {
     let (bench, wallet) = (Bench::new(), GasWallet::default());
     bench.hashes(&wallet, "a");
