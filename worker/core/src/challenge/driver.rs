@@ -28,6 +28,9 @@ const FIRST_PAUSE_MILLIS: u64 = 100;
 const MAX_PAUSE_MILLIS: u64 = 1_000;
 /// Without a receipt for this long the gas wallet is asked whether it sends under other hashes by now.
 const ASK_WALLET_MILLIS: u64 = 5_000;
+/// How long after an authorization's expiry it is given up: a node that is asked may be this far behind, and the newest
+/// blocks may be replaced.
+const LAPSE_MARGIN_SECONDS: u64 = 30;
 /// How far before an attempt began its events are looked for.
 const LOG_MARGIN_BLOCKS: u64 = 150;
 
@@ -422,11 +425,13 @@ async fn unsent<E: ChallengeEnv>(
     record: &Record,
     attempt: &Attempt,
 ) -> Result<Event, Stuck> {
+    // The head first: what is included while we ask must not be overlooked.
+    let head = env.chain().head().await?;
     if let Some(event) = elsewhere(env, record, attempt).await? {
         return Ok(event);
     }
-    let head = env.chain().head().await?;
-    if head.timestamp >= attempt.authorization.authorization().expires_at().0 {
+    let expiry = attempt.authorization.authorization().expires_at();
+    if head.timestamp >= expiry.plus(LAPSE_MARGIN_SECONDS).0 {
         return Ok(Event::Lapsed);
     }
     if matches!(attempt.stage, Stage::Settling) {
@@ -500,6 +505,10 @@ async fn settled<E: ChallengeEnv>(
     if wanted > 1 {
         let head = env.chain().head().await?;
         if head.number.saturating_sub(receipt.block).saturating_add(1) < wanted {
+            return Err(Stuck::Waiting);
+        }
+        // Its block may have been replaced before the head was read. Still there now means deep enough.
+        if env.chain().receipt(receipt.transaction).await?.as_ref() != Some(receipt) {
             return Err(Stuck::Waiting);
         }
     }
