@@ -117,7 +117,7 @@ fn simulate(options: &Options) -> Result<usize, String> {
         show(outcome, options)?;
     }
     let mut rules: BTreeMap<&str, (usize, u64)> = BTreeMap::new();
-    for outcome in &broken {
+    for outcome in &outcomes {
         for violation in &outcome.violations {
             rules.entry(violation.rule).or_insert((0, outcome.seed)).0 += 1;
         }
