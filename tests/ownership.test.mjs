@@ -5,7 +5,8 @@
 //  3. A stranger pays correctly, from another wallet, under the buyer's request id: REQUEST_CONFLICT, not charged.
 //  4. A stranger reads the authorization and its signature from the chain, as anybody can, and presents them under a request
 //     id of its own, under none, and under the buyer's request id: never a grant.
-//  5. The buyer itself, by a fresh signature, gets the grant again.
+//  5. The buyer itself, by a fresh signature, gets the grant again; so does a client that kept neither request id nor offer,
+//     while its own payment, public by then, opens nothing any more.
 
 import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
@@ -96,6 +97,32 @@ describe('an authorization seen on chain', () => {
     await assertNoGrant({ planId: 'basic' }, present(payload, bareOffer()), [409]);
     await assertNoGrant({ planId: 'basic', requestId: randomUUID() }, present(payload, bareOffer()), [409]);
   });
+});
+
+test('a client that keeps no secret at all is served once, and again only for a fresh signature', async () => {
+  const { privateKey } = await world.newBuyer();
+  const request = { planId: 'basic' };
+  const { required } = await access(world.url, request);
+  const bare = ({ extra, ...accepted }) => accepted;
+  const keepingNothing = async () => {
+    const payment = await signPayment(privateKey, required);
+    return { ...payment, accepted: bare(payment.accepted) };
+  };
+  const payment = await keepingNothing();
+  const bought = await access(world.url, request, { payment });
+  assert.equal(bought.status, 200, bought.text);
+  assert.match(bought.body.requestId, /^x402-[0-9a-f]{32}$/);
+
+  // Everything in this payment can be read from the chain by now.
+  const seen = { x402Version: 2, accepted: payment.accepted, payload: await seenOnChain(bought.body.txHash) };
+  const refused = await assertNoGrant(request, seen, [409]);
+  assert.equal(refused.body.code, 'TX_ALREADY_REDEEMED');
+  assert.equal(refused.body.details.requestId, bought.body.requestId);
+
+  const before = await broadcasts(world);
+  const again = await access(world.url, { ...request, requestId: refused.body.details.requestId }, { payment: await keepingNothing() });
+  assert.equal(again.text, bought.text);
+  assert.equal(await broadcasts(world), before);
 });
 
 test('the buyer itself gets its grant again by a fresh signature', async () => {

@@ -7,7 +7,7 @@
 use core::cell::Cell;
 use core::future::Future;
 
-use alloy_primitives::B256;
+use alloy_primitives::{B256, U256};
 use futures_util::future;
 
 use super::lifecycle::{Effect, Event, apply, next_effect, wake_at};
@@ -145,6 +145,11 @@ impl Driver {
     pub async fn ask<E: ChallengeEnv>(&self, env: &E, ask: &Ask) -> Result<PayReply, StoreFault> {
         let began = env.now();
         let mut pause = FIRST_PAUSE_MILLIS;
+        if let Some(stored) = env.store().load()?
+            && ask.is_public(&stored.record)
+        {
+            return Ok(PayReply::NeedsFreshSignature);
+        }
         loop {
             let stored = env.store().load()?;
             let record = stored.as_ref().map(|stored| &stored.record);
@@ -218,11 +223,12 @@ impl Driver {
             request_id: pay.challenge.terms.request_id.clone(),
             target: TargetKey::new(&pay.challenge.terms.target, &pay.challenge.terms.resource),
         });
-        let (book, simulation, head) = future::join3(
+        let gas_wallet = env.config().gas_wallet.address();
+        let (book, simulation, head, gas_money) = future::join4(
             env.payer(signed.payer(), check),
-            env.chain()
-                .simulate(signed, env.config().gas_wallet.address()),
+            env.chain().simulate(signed, gas_wallet),
             env.chain().head(),
+            env.chain().ether_balance(gas_wallet),
         )
         .await;
         // The book comes first: a payment that counts elsewhere must not be judged by the chain's state of today.
@@ -241,12 +247,23 @@ impl Driver {
             }
             (Err(error), _) | (_, Err(error)) => return Ok(unavailable(env, &error.0)),
         };
+        // Room for what changes until inclusion: a first-time balance, a warm or cold slot.
+        let gas_limit = gas.saturating_add(gas / 4).saturating_add(10_000);
+        match gas_money {
+            Ok(wei) if wei < U256::from(gas_limit).saturating_mul(U256::from(head.base_fee)) => {
+                return Ok(unavailable(
+                    env,
+                    "the gas wallet is empty: send ether to it",
+                ));
+            }
+            Ok(_) => {}
+            Err(error) => return Ok(unavailable(env, &error.0)),
+        }
         let event = Event::Attempted {
             challenge: pay.challenge.clone(),
             issuer: pay.issuer.clone(),
             authorization: signed.clone(),
-            // Room for what changes until inclusion: a first-time balance, a warm or cold slot.
-            gas_limit: gas.saturating_add(gas / 4).saturating_add(10_000),
+            gas_limit,
             from_block: head.number,
         };
         // Losing against an identical request is no failure: the caller reads the winner's record.
