@@ -10,7 +10,7 @@ use core::future::Future;
 use alloy_primitives::{B256, U256};
 use futures_util::future;
 
-use super::lifecycle::{Effect, Event, apply, next_effect, wake_at};
+use super::lifecycle::{Effect, Event, LAPSE_MARGIN_SECONDS, apply, next_effect, wake_at};
 use super::purchase::{Ask, Next, Pay, PayReply};
 use super::record::{Attempt, AuditRow, Payment, Record, Stage, State};
 use crate::config::Config;
@@ -28,9 +28,6 @@ const FIRST_PAUSE_MILLIS: u64 = 100;
 const MAX_PAUSE_MILLIS: u64 = 1_000;
 /// Without a receipt for this long the gas wallet is asked whether it sends under other hashes by now.
 const ASK_WALLET_MILLIS: u64 = 5_000;
-/// How long after an authorization's expiry it is given up: a node that is asked may be this far behind, and the newest
-/// blocks may be replaced.
-const LAPSE_MARGIN_SECONDS: u64 = 30;
 /// How far before an attempt began its events are looked for.
 const LOG_MARGIN_BLOCKS: u64 = 150;
 
