@@ -218,6 +218,10 @@ impl Driver {
         let check = PayerCommand::Check(Reservation {
             nonce: signed.authorization().nonce,
             request_id: pay.challenge.terms.request_id.clone(),
+            attempt: match stored.as_ref().map(|stored| &stored.record.state) {
+                Some(State::Pending { attempt }) => attempt.number.saturating_add(1),
+                _ => 1,
+            },
             target: TargetKey::new(&pay.challenge.terms.target, &pay.challenge.terms.resource),
         });
         let gas_wallet = env.config().gas_wallet.address();
@@ -307,6 +311,10 @@ impl Driver {
                 let release = PayerCommand::Release {
                     target: TargetKey::new(&record.terms.target, &record.terms.resource),
                     request_id: record.terms.request_id.clone(),
+                    attempt: match &record.state {
+                        State::Pending { attempt } => attempt.number,
+                        _ => u32::MAX,
+                    },
                 };
                 env.payer(record.payer, release).await?;
                 Ok(Event::TargetReleased)
@@ -377,6 +385,7 @@ async fn reserve<E: ChallengeEnv>(
     let reserve = PayerCommand::Reserve(Reservation {
         nonce: attempt.authorization.authorization().nonce,
         request_id: record.terms.request_id.clone(),
+        attempt: attempt.number,
         target: TargetKey::new(&record.terms.target, &record.terms.resource),
     });
     Ok(match env.payer(record.payer, reserve).await? {
