@@ -17,6 +17,7 @@ const COMMANDS = {
   worker: 'tools/worker.mjs',
   agent: 'examples/agent/agent.mjs',
   build: 'tools/build.mjs',
+  simulate: 'tools/simulate.mjs',
   bench: 'tools/bench.mjs',
   deploy: 'tools/deploy.mjs',
 };

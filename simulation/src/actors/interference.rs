@@ -91,7 +91,14 @@ async fn attack(world: &Rc<World>, stolen: SignedAuthorization) {
     let delay = world.random.pick(&[0, 1_000, 20_000, 200_000]);
     world.sleep(delay).await;
     for _ in 0..world.random.range(1, 3) {
-        let Some(challenge) = buyer::offer(world, world.random.range(0, 2) as usize) else {
+        let plan = world.random.range(0, 2) as usize;
+        // As a purchase of his own, or as a client would that names no request id.
+        let challenge = if world.random.chance(500) {
+            buyer::offer(world, plan)
+        } else {
+            buyer::derived(world, &stolen).and_then(|id| buyer::offer_as(world, plan, id))
+        };
+        let Some(challenge) = challenge else {
             return;
         };
         let pay = Pay {
@@ -99,8 +106,11 @@ async fn attack(world: &Rc<World>, stolen: SignedAuthorization) {
             issuer: "https://shop.example".to_owned(),
             authorization: stolen.clone(),
         };
+        let asker = Asker::Stranger {
+            since: world.now().0,
+        };
         if let Some(reply) = request(world, &pay).await {
-            rules::on_reply(world, Asker::Stranger, &pay, &reply);
+            rules::on_reply(world, asker, &pay, &reply);
         }
         world.sleep_between(500, 60_000).await;
     }

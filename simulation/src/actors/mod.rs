@@ -21,6 +21,8 @@ use crate::chain::AuthorizationKey;
 /// What buyers have presented and what they were given.
 #[derive(Debug, Default)]
 pub struct Market {
+    /// Who buys.
+    pub buyers: RefCell<Vec<Buyer>>,
     /// Every payment that its own payer has presented.
     pub presented: RefCell<Vec<Pay>>,
     /// The first grant of each purchase.

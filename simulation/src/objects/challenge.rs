@@ -41,6 +41,8 @@ pub struct ChallengeObject {
     pub attempts: RefCell<Vec<B256>>,
     /// For the rules: whether the last attempt had failed before the money was found.
     pub had_failed: Cell<bool>,
+    /// For the rules: when it was delivered, in milliseconds.
+    pub delivered: Cell<Option<u64>>,
     /// For the rules: when it came to an end without money.
     pub ended: Cell<Option<Ended>>,
 }
@@ -61,6 +63,7 @@ impl ChallengeObject {
             instance: RefCell::default(),
             attempts: RefCell::default(),
             had_failed: Cell::new(false),
+            delivered: Cell::new(None),
             ended: Cell::new(None),
         }
     }

@@ -52,6 +52,9 @@ pub fn on_change(world: &World, object: &ChallengeObject, before: Option<&Record
             world.violation("paid_without_money", &object.id, detail);
         }
     }
+    if matches!(after.state, State::Delivered { .. }) && object.delivered.get().is_none() {
+        object.delivered.set(Some(world.now().0));
+    }
     if matches!(after.state, State::Expired | State::Cancelled { .. })
         && object.ended.get().is_none()
     {
