@@ -2,11 +2,11 @@
 
 use key0_simulation::run::run;
 
-const PURCHASES: u64 = 60;
+const PURCHASES: u64 = 40;
 
 #[test]
 fn no_money_rule_is_broken_in_any_of_these_seeds() {
-    for seed in 1..=12 {
+    for seed in 1..=8 {
         let outcome = run(seed, PURCHASES, &[], false).unwrap();
         assert_eq!(outcome.violations, [], "seed {seed}");
     }
@@ -14,7 +14,7 @@ fn no_money_rule_is_broken_in_any_of_these_seeds() {
 
 #[test]
 fn faults_strike_and_purchases_are_delivered_all_the_same() {
-    let outcomes = (1..=4).map(|seed| run(seed, PURCHASES, &[], false).unwrap());
+    let outcomes = (1..=2).map(|seed| run(seed, PURCHASES, &[], false).unwrap());
     for outcome in outcomes {
         assert!(outcome.faults > 0 && outcome.grants > 0, "{outcome:?}");
     }

@@ -91,20 +91,8 @@ async fn attack(world: &Rc<World>, stolen: SignedAuthorization) {
     let delay = world.random.pick(&[0, 1_000, 20_000, 200_000]);
     world.sleep(delay).await;
     for _ in 0..world.random.range(1, 3) {
-        let plan = world.random.range(0, 2) as usize;
-        // As a purchase of his own, or as a client would that names no request id.
-        let challenge = if world.random.chance(500) {
-            buyer::offer(world, plan)
-        } else {
-            buyer::derived(world, &stolen).and_then(|id| buyer::offer_as(world, plan, id))
-        };
-        let Some(challenge) = challenge else {
+        let Some(pay) = forge(world, &stolen) else {
             return;
-        };
-        let pay = Pay {
-            challenge,
-            issuer: "https://shop.example".to_owned(),
-            authorization: stolen.clone(),
         };
         let asker = Asker::Stranger {
             since: world.now().0,
@@ -114,6 +102,32 @@ async fn attack(world: &Rc<World>, stolen: SignedAuthorization) {
         }
         world.sleep_between(500, 60_000).await;
     }
+}
+
+/// What a stranger makes of a payment that he saw.
+fn forge(world: &World, stolen: &SignedAuthorization) -> Option<Pay> {
+    let random = &world.random;
+    let plan = random.range(0, 2) as usize;
+    let challenge = match random.range(0, 2) {
+        // A purchase of his own.
+        0 => buyer::offer(world, plan)?,
+        // The same as a client would send that names no request id.
+        1 => buyer::offer_as(world, plan, buyer::derived(world, stolen)?)?,
+        // His own signature for the stranger's purchase, whose request id has leaked.
+        _ => {
+            let presented = world.market.presented.borrow();
+            let pay = presented.iter().find(|pay| pay.authorization == *stolen)?;
+            let buyers = world.market.buyers.borrow();
+            let thief = &buyers[random.range(0, buyers.len() as u64 - 1) as usize];
+            let is_thief = thief.address() != stolen.payer();
+            return is_thief.then(|| thief.pay(world, pay.challenge.clone()))?;
+        }
+    };
+    Some(Pay {
+        challenge,
+        issuer: "https://shop.example".to_owned(),
+        authorization: stolen.clone(),
+    })
 }
 
 fn later(world: &Rc<World>, delay: u64, action: impl FnOnce(&Rc<World>) + 'static) {
