@@ -170,13 +170,12 @@ test('a fresh signature of the same wallet under the same request id gets the sa
   assert.equal((await receiptOf(world, first.body.txHash)).status, 'success');
 });
 
-test('a client that keeps nothing of the offer but the five terms buys too, and replaying its request is safe', async () => {
-  const { privateKey } = await world.newBuyer();
+test('a client that keeps nothing of the offer but the five terms buys too', async () => {
+  const { privateKey, address } = await world.newBuyer();
   const { required } = await access(world.url, { planId: 'basic' });
   const payment = await signPayment(privateKey, required, { accepted: { extra: undefined, maxTimeoutSeconds: undefined } });
-  const first = await access(world.url, { planId: 'basic' }, { payment });
-  assert.equal(first.status, 200, first.text);
-  const sent = await broadcasts(world);
-  assert.equal((await access(world.url, { planId: 'basic' }, { payment })).text, first.text);
-  assert.equal(await broadcasts(world), sent);
+  const answer = await access(world.url, { planId: 'basic' }, { payment });
+  assert.equal(answer.status, 200, answer.text);
+  assert.match(answer.body.requestId, /^x402-[0-9a-f]{32}$/);
+  assert.equal((await income(world)).filter(({ from }) => from === address).length, 1);
 });
