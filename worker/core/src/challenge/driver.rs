@@ -458,8 +458,15 @@ async fn unsent<E: ChallengeEnv>(
         return Ok(Event::Lapsed);
     }
     if matches!(attempt.stage, Stage::Settling) {
-        // Never begun, and the offer has expired.
-        return Ok(Event::Lapsed);
+        // Never begun, and the offer has expired. But what an earlier attempt has broadcast must be watched.
+        return Ok(if attempt.number == 1 {
+            Event::Lapsed
+        } else {
+            Event::AttemptFailed {
+                reason: Refusal::InvalidExactEvmPayloadAuthorizationValidBefore,
+                transaction: None,
+            }
+        });
     }
     Err(Stuck::Waiting)
 }

@@ -258,6 +258,20 @@ fn after_the_release_only_a_failed_attempt_still_waits_for_something() {
 }
 
 #[test]
+fn a_second_attempt_that_counts_elsewhere_is_watched_like_a_failed_one() {
+    let by = Event::Superseded {
+        by: RequestId::from_random([9; 16]),
+    };
+    let first = record_after([attempted(1), by.clone()]);
+    assert!(matches!(first.state, State::Cancelled { .. }));
+    let second = record_after([attempted(1), failed(), attempted(1), by]);
+    assert!(matches!(
+        &second.state,
+        State::Pending { attempt } if matches!(attempt.stage, Stage::Failed { .. })
+    ));
+}
+
+#[test]
 fn a_failed_authorization_is_watched_until_nobody_can_use_it_any_more() {
     let mut record = record_after([attempted(1), failed(), Event::TargetReleased]);
     for (valid_until, watched_until) in [
