@@ -10,7 +10,7 @@ use core::future::Future;
 use alloy_primitives::{B256, U256};
 use futures_util::future;
 
-use super::lifecycle::{Effect, Event, apply, next_effect, wake_at};
+use super::lifecycle::{Effect, Event, LAPSE_MARGIN_SECONDS, apply, next_effect, wake_at};
 use super::purchase::{Ask, Next, Pay, PayReply};
 use super::record::{Attempt, AuditRow, Payment, Record, Stage, State};
 use crate::config::Config;
@@ -218,6 +218,10 @@ impl Driver {
         let check = PayerCommand::Check(Reservation {
             nonce: signed.authorization().nonce,
             request_id: pay.challenge.terms.request_id.clone(),
+            attempt: match stored.as_ref().map(|stored| &stored.record.state) {
+                Some(State::Pending { attempt }) => attempt.number.saturating_add(1),
+                _ => 1,
+            },
             target: TargetKey::new(&pay.challenge.terms.target, &pay.challenge.terms.resource),
         });
         let gas_wallet = env.config().gas_wallet.address();
@@ -307,6 +311,10 @@ impl Driver {
                 let release = PayerCommand::Release {
                     target: TargetKey::new(&record.terms.target, &record.terms.resource),
                     request_id: record.terms.request_id.clone(),
+                    attempt: match &record.state {
+                        State::Pending { attempt } => attempt.number,
+                        _ => u32::MAX,
+                    },
                 };
                 env.payer(record.payer, release).await?;
                 Ok(Event::TargetReleased)
@@ -377,6 +385,7 @@ async fn reserve<E: ChallengeEnv>(
     let reserve = PayerCommand::Reserve(Reservation {
         nonce: attempt.authorization.authorization().nonce,
         request_id: record.terms.request_id.clone(),
+        attempt: attempt.number,
         target: TargetKey::new(&record.terms.target, &record.terms.resource),
     });
     Ok(match env.payer(record.payer, reserve).await? {
@@ -439,11 +448,13 @@ async fn unsent<E: ChallengeEnv>(
     record: &Record,
     attempt: &Attempt,
 ) -> Result<Event, Stuck> {
+    // The head first: what is included while we ask must not be overlooked.
+    let head = env.chain().head().await?;
     if let Some(event) = elsewhere(env, record, attempt).await? {
         return Ok(event);
     }
-    let head = env.chain().head().await?;
-    if head.timestamp >= attempt.authorization.authorization().expires_at().0 {
+    let expiry = attempt.authorization.authorization().expires_at();
+    if head.timestamp >= expiry.plus(LAPSE_MARGIN_SECONDS).0 {
         return Ok(Event::Lapsed);
     }
     if matches!(attempt.stage, Stage::Settling) {
@@ -517,6 +528,10 @@ async fn settled<E: ChallengeEnv>(
     if wanted > 1 {
         let head = env.chain().head().await?;
         if head.number.saturating_sub(receipt.block).saturating_add(1) < wanted {
+            return Err(Stuck::Waiting);
+        }
+        // Its block may have been replaced before the head was read. Still there now means deep enough.
+        if env.chain().receipt(receipt.transaction).await?.as_ref() != Some(receipt) {
             return Err(Stuck::Waiting);
         }
     }

@@ -9,11 +9,16 @@ use key0_validator::Claims;
 use super::record::{Attempt, AuditRow, Payment, Record, Stage, State};
 use super::seal::Challenge;
 use crate::payment::{Refusal, SignedAuthorization};
-use crate::types::{RequestId, UnixMillis};
+use crate::types::{RequestId, UnixMillis, UnixSeconds};
 
 /// The alarm's first distance to an effect that is being carried out, doubled with each try.
 const FIRST_RETRY_MILLIS: u64 = 3_000;
 const MAX_RETRY_MILLIS: u64 = 60_000;
+/// How long after an authorization's expiry it is given up: a node that is asked may be this far behind, and the newest
+/// blocks may be replaced.
+pub(super) const LAPSE_MARGIN_SECONDS: u64 = 30;
+/// An authorization that failed is watched at most this long after the offer's expiry.
+const MAX_WATCH_SECONDS: u64 = 7 * 86_400;
 
 /// Something that happened to a purchase.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -258,7 +263,7 @@ pub fn next_effect(record: &Record) -> Effect {
             Stage::Reserving => Effect::Reserve,
             Stage::Settling => Effect::Submit,
             Stage::Submitted { .. } => Effect::Confirm,
-            Stage::Failed { .. } => Effect::LapseAt(record.terms.expires_at.to_millis()),
+            Stage::Failed { .. } => Effect::LapseAt(lapses_at(record, attempt).to_millis()),
         },
         State::Paid { .. } => Effect::Issue,
         State::Delivered { .. }
@@ -268,6 +273,16 @@ pub fn next_effect(record: &Record) -> Effect {
         | State::Refunded { .. }
         | State::RefundFailed { .. } => Effect::Rest,
     }
+}
+
+/// What failed is public, and anybody may still use it: another transaction of ours, or somebody who read the chain. So it
+/// is watched until it can no longer be used.
+fn lapses_at(record: &Record, attempt: &Attempt) -> UnixSeconds {
+    let offer = record.terms.expires_at;
+    let authorization = attempt.authorization.authorization().expires_at();
+    offer
+        .max(authorization.min(offer.plus(MAX_WATCH_SECONDS)))
+        .plus(LAPSE_MARGIN_SECONDS)
 }
 
 /// When the alarm must look at a record again, if nobody else does before.

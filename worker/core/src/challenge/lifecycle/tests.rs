@@ -1,6 +1,6 @@
 //! Every state against every event, the refused ones included; and the stored form, to the letter.
 
-use alloy_primitives::B256;
+use alloy_primitives::{B256, U256};
 use serde_json::json;
 
 use super::super::test_support::{
@@ -250,10 +250,26 @@ fn after_the_release_only_a_failed_attempt_still_waits_for_something() {
             continue;
         };
         let expected = match state {
-            "failed" => Effect::LapseAt(EXPIRES_AT.to_millis()),
+            "failed" => Effect::LapseAt(EXPIRES_AT.plus(LAPSE_MARGIN_SECONDS).to_millis()),
             _ => Effect::Rest,
         };
         assert_eq!(next_effect(&released), expected, "{state}");
+    }
+}
+
+#[test]
+fn a_failed_authorization_is_watched_until_nobody_can_use_it_any_more() {
+    let mut record = record_after([attempted(1), failed(), Event::TargetReleased]);
+    for (valid_until, watched_until) in [
+        (EXPIRES_AT.0 - 100, EXPIRES_AT.0),
+        (EXPIRES_AT.0 + 1_000, EXPIRES_AT.0 + 1_000),
+        (u64::MAX, EXPIRES_AT.0 + MAX_WATCH_SECONDS),
+    ] {
+        if let State::Pending { attempt } = &mut record.state {
+            attempt.authorization.authorization.valid_before = U256::from(valid_until);
+        }
+        let lapse = UnixSeconds(watched_until).plus(LAPSE_MARGIN_SECONDS);
+        assert_eq!(next_effect(&record), Effect::LapseAt(lapse.to_millis()));
     }
 }
 
