@@ -22,6 +22,8 @@ use crate::rpc::Rpc;
 use crate::rules;
 use crate::world::{Owner, World};
 
+/// When an alarm that failed is handled again.
+const RETRY_MILLIS: u64 = 10_000;
 const PAYER_DEADLINE_MILLIS: u64 = 5_000;
 const WALLET_DEADLINE_MILLIS: u64 = 20_000;
 
@@ -94,8 +96,15 @@ pub fn ask(
 pub(super) fn wake(world: &Rc<World>, object: &Rc<ChallengeObject>) {
     let outside = Outside::new(world, object);
     world.executor.spawn(object.owner(), async move {
-        if let Err(fault) = outside.instance.memory.wake(&outside).await {
+        if let Err(fault) = outside.instance.memory.wake(&outside).await
+            && outside.instance.life.alive.get()
+        {
             outside.log("alarm_failed", &fault.0);
+            let again = outside.world.now().plus(RETRY_MILLIS);
+            outside
+                .object
+                .alarm
+                .set(&outside.world, &outside.object.owner(), Some(again));
         }
         outside
             .object

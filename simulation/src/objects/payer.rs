@@ -43,7 +43,7 @@ pub struct Book {
     /// Each payment, for ever.
     pub bookings: RefCell<BTreeMap<B256, Booking>>,
     /// Each target's purchase that may still be charged.
-    pub unresolved: RefCell<BTreeMap<TargetKey, RequestId>>,
+    pub unresolved: RefCell<BTreeMap<TargetKey, (RequestId, u32)>>,
 }
 
 impl PayerStore for Book {
@@ -58,25 +58,41 @@ impl PayerStore for Book {
         let mut bookings = self.bookings.borrow_mut();
         bookings
             .entry(nonce)
-            .and_modify(|known| known.owner = booking.owner.clone())
+            .and_modify(|known| {
+                known.owner = booking.owner.clone();
+                known.attempt = booking.attempt;
+            })
             .or_insert_with(|| booking.clone());
         Ok(())
     }
 
     fn unresolved(&self, target: &TargetKey) -> Result<Option<RequestId>, Infallible> {
-        Ok(self.unresolved.borrow().get(target).cloned())
+        let unresolved = self.unresolved.borrow();
+        Ok(unresolved
+            .get(target)
+            .map(|(request_id, _)| request_id.clone()))
     }
 
-    fn open(&self, target: &TargetKey, request_id: &RequestId) -> Result<(), Infallible> {
-        self.unresolved
-            .borrow_mut()
-            .insert(target.clone(), request_id.clone());
+    fn open(
+        &self,
+        target: &TargetKey,
+        request_id: &RequestId,
+        attempt: u32,
+    ) -> Result<(), Infallible> {
+        let holder = (request_id.clone(), attempt);
+        self.unresolved.borrow_mut().insert(target.clone(), holder);
         Ok(())
     }
 
-    fn close(&self, target: &TargetKey, request_id: &RequestId) -> Result<(), Infallible> {
+    fn close(
+        &self,
+        target: &TargetKey,
+        request_id: &RequestId,
+        attempt: u32,
+    ) -> Result<(), Infallible> {
         let mut unresolved = self.unresolved.borrow_mut();
-        if unresolved.get(target) == Some(request_id) {
+        let holds = |(holder, held): &(RequestId, u32)| holder == request_id && *held <= attempt;
+        if unresolved.get(target).is_some_and(holds) {
             unresolved.remove(target);
         }
         Ok(())

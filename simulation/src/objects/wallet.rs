@@ -18,6 +18,9 @@ use crate::rpc::Rpc;
 use crate::rules;
 use crate::world::{Owner, World};
 
+/// When an alarm that failed is handled again.
+const RETRY_MILLIS: u64 = 10_000;
+
 /// The gas wallet's object.
 #[derive(Debug, Default)]
 pub struct WalletObject {
@@ -47,8 +50,15 @@ pub fn ask(
 pub(super) fn wake(world: &Rc<World>) {
     let outside = Outside::new(world);
     world.executor.spawn(Owner::Wallet, async move {
-        if let Err(fault) = outside.instance.memory.wake(&outside).await {
+        if let Err(fault) = outside.instance.memory.wake(&outside).await
+            && outside.instance.life.alive.get()
+        {
             outside.log("alarm_failed", &fault.0);
+            let again = outside.world.now().plus(RETRY_MILLIS);
+            outside
+                .object()
+                .alarm
+                .set(&outside.world, &Owner::Wallet, Some(again));
         }
         outside.object().alarm.done(&outside.world, &Owner::Wallet);
     });

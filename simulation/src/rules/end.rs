@@ -99,13 +99,6 @@ fn purchase(
 fn transfer(world: &World, key: AuthorizationKey, used: &Use) {
     let ours = is_ours(world, used.transaction);
     let holders: Vec<_> = holders(world, key);
-    if ours && superseded(world, key) {
-        world.violation(
-            "superseded_broadcast",
-            key.1,
-            format!("{}", used.transaction),
-        );
-    }
     if ours && holders.is_empty() {
         world.violation("unknown_charge", key.1, format!("{}", used.transaction));
     }
@@ -166,20 +159,11 @@ fn is_ours(world: &World, transaction: B256) -> bool {
     })
 }
 
-fn superseded(world: &World, (payer, nonce): AuthorizationKey) -> bool {
-    let object = world.objects.payer(payer);
-    let book = object.book.borrow();
-    let bookings = book.bookings.borrow();
-    bookings
-        .get(&nonce)
-        .is_some_and(|booking| booking.owner != booking.claimant)
-}
-
 /// No target stays locked by a purchase that is resolved.
 fn books(world: &World) {
     for payer in world.objects.payers() {
         let book = payer.book.borrow();
-        for (target, id) in book.unresolved.borrow().iter() {
+        for (target, (id, _)) in book.unresolved.borrow().iter() {
             let record = world.objects.challenge(id).record();
             if record.as_ref().is_none_or(|record| !record.holds_target) {
                 let state = record.as_ref().map(describe);

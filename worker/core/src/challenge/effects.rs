@@ -74,6 +74,7 @@ async fn reserve<E: ChallengeEnv>(
     let reserve = PayerCommand::Reserve(Reservation {
         nonce: attempt.authorization.authorization().nonce,
         request_id: record.terms.request_id.clone(),
+        attempt: attempt.number,
         target: TargetKey::new(&record.terms.target, &record.terms.resource),
     });
     Ok(match env.payer(record.payer, reserve).await? {
@@ -95,6 +96,10 @@ async fn release<E: ChallengeEnv>(env: &E, record: &Record) -> Result<Event, Stu
     let release = PayerCommand::Release {
         target: TargetKey::new(&record.terms.target, &record.terms.resource),
         request_id: record.terms.request_id.clone(),
+        attempt: match &record.state {
+            State::Pending { attempt } => attempt.number,
+            _ => u32::MAX,
+        },
     };
     env.payer(record.payer, release).await?;
     Ok(Event::TargetReleased)
