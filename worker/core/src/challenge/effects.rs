@@ -80,10 +80,7 @@ async fn reserve<E: ChallengeEnv>(
     Ok(match env.payer(record.payer, reserve).await? {
         PayerReply::Reserved => Event::Reserved,
         PayerReply::Superseded { by } => Event::Superseded { by },
-        PayerReply::Taken => Event::AttemptFailed {
-            reason: Refusal::InvalidExactEvmNonceAlreadyUsed,
-            transaction: None,
-        },
+        PayerReply::Taken => Event::Taken,
         PayerReply::Released => {
             return Err(Stuck::Fault(
                 "the payer's book gave a wrong answer".to_owned(),
