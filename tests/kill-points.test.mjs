@@ -31,7 +31,8 @@ function killed(where, points, issuer) {
   describe(where, { concurrency: true }, () => {
     /** @type {Map<import('./support/points.mjs').Point, Purchase>} */
     const purchases = new Map();
-    const vars = { TOKEN_MODE: 'remote', BACKEND_API_URL: issuer.url, TOKEN_ISSUE_TIMEOUT_MS: '60000', REFUND_MIN_AGE_MS: '3000', REFUND_INTERVAL_MS: '500' };
+    const backend = { TOKEN_MODE: 'remote', BACKEND_API_URL: issuer.url, TOKEN_ISSUE_TIMEOUT_MS: '60000' };
+    const vars = { ...backend, REFUND_MIN_AGE_MS: '3000', REFUND_INTERVAL_MS: '500' };
 
     /** Where every purchase is, by storage and chain. */
     const places = () =>
