@@ -59,8 +59,8 @@ export class Purchase {
     const ways = { payment: [this.buyer.address, this.world.seller.address], refund: [this.world.seller.address, this.buyer.address] };
     const words = ways[which].map(word).join('');
     const moves = (params) => JSON.stringify(params).toLowerCase().includes(words);
-    const hash = (params) => this.world.rpc.callsOf('eth_sendRawTransaction').some((call) => moves(call.params) && keccak256(call.params[0]) === params[0]);
-    return (params) => moves(params) || hash(params);
+    const sent = () => this.world.rpc.callsOf('eth_sendRawTransaction').filter(({ params }) => moves(params));
+    return (params) => moves(params) || sent().some((call) => keccak256(call.params[0]) === params[0]);
   }
 
   /** @param {'payment' | 'refund'} which @param {string} method @param {'hang' | 'mute'} kind */
