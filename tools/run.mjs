@@ -19,6 +19,7 @@ const COMMANDS = {
   build: 'tools/build.mjs',
   simulate: 'tools/simulate.mjs',
   bench: 'tools/bench.mjs',
+  simulate: 'tools/simulate.mjs',
   deploy: 'tools/deploy.mjs',
 };
 

@@ -1,39 +1,32 @@
-// Promises: `npm run simulate -- --seeds N` builds the simulation, runs it with the same options, and exits with its code.
-// Without a first seed it takes a random one and says which.
+// Promises: `npm run simulate -- --seeds N` runs the purchase logic against a model world that fails in every way, and
+// ends with one line `seeds=… purchases=… faults=… violations=…`; the exit code says whether a money rule was broken.
 
-import { spawn } from 'node:child_process';
-import { randomInt } from 'node:crypto';
-import { join } from 'node:path';
-import { cargoTarget, root } from './lib/paths.mjs';
-import { Stop, fail, say, step } from './lib/say.mjs';
-import { capture, checkPrerequisites } from './lib/toolchain.mjs';
+import { fail, Stop } from './lib/say.mjs';
+import { simulate } from './lib/simulation.mjs';
+import { checkPrerequisites } from './lib/toolchain.mjs';
 
 const HELP = `
 npm run simulate -- [options]
 
-  --seeds <number>        how many, default 100
-  --first <number>        the first seed, default a random one
-  --purchases <number>    for each seed, default 100
-  --seed <number>         only this one; with --trace step by step
-  --rule <name>           show only seeds that break this rule
-  --without <fault>       switch a fault off; may be repeated
+  --seeds <number>      how many runs, default 100
+  --first <number>      the first seed, default 1
+  --purchases <number>  buyers' purchases in each run, default 100
+  --seed <number>       this seed only; with --trace step by step
+  --trace               print what happened
+  --rule <name>         show only runs that break this rule
+  --without <fault>     switch a fault off; may be repeated (names: simulation/src/faults.rs)
 `;
 
 async function main() {
-  const args = process.argv.slice(2);
-  if (args.includes('--help')) return say(HELP.trim());
-  checkPrerequisites();
-  const build = ['build', '--release', '--locked', '-p', 'key0-simulation'];
-  await step('Building the simulation', (note) => capture('cargo', build, {}, note));
-  if (!args.includes('--first') && !args.includes('--seed')) {
-    const first = randomInt(1, 1_000_000_000);
-    say(`seeds from ${first} on (--first ${first})`);
-    args.push('--first', String(first));
+  const options = process.argv.slice(2);
+  if (options.includes('--help') || options.includes('-h')) {
+    process.stdout.write(`${HELP.trim()}\n`);
+    return;
   }
-  const program = join(cargoTarget, 'release', 'key0-simulation');
-  const child = spawn(program, args, { cwd: root, stdio: 'inherit' });
-  child.on('error', (error) => fail(new Stop(`The simulation cannot be started (${error.code}).`)));
-  child.on('exit', (code) => process.exit(code ?? 1));
+  checkPrerequisites();
+  const code = await simulate(options);
+  if (code === 1) throw new Stop('A money rule is broken. Each failing seed above replays with --seed <number> --trace.');
+  if (code !== 0) throw new Stop('The simulation could not run. --help tells the options.');
 }
 
 main().catch(fail);

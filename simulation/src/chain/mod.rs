@@ -3,6 +3,7 @@
 mod blocks;
 mod ledger;
 mod pool;
+mod refusal;
 mod transaction;
 mod view;
 
@@ -56,6 +57,11 @@ impl ModelChain {
     /// Gives somebody USDC.
     pub fn mint(&mut self, account: Address, units: u64) {
         self.ledger.mint(account, units);
+    }
+
+    /// USDC moves no money from or to this account any more, or does again.
+    pub fn block(&mut self, account: Address, is_blocked: bool) {
+        self.ledger.block(account, is_blocked);
     }
 
     /// Remembers that this signature is genuine.

@@ -1,12 +1,11 @@
 //! What must hold whenever a record, a job of the wallet, or the network changes.
 
-use alloy_primitives::B256;
 use key0_core::challenge::{Attempt, Record, Stage, State, Target};
 use key0_core::payment::payer::TargetKey;
 use key0_core::wallet::{Job, Sent};
 
 use super::purchase_of;
-use crate::chain::WalletTransaction;
+use super::refunds::{self, payment_of};
 use crate::objects::{ChallengeObject, Ended, WalletObject};
 use crate::world::World;
 
@@ -36,8 +35,9 @@ pub fn on_change(world: &World, object: &ChallengeObject, before: Option<&Record
         note_attempt(world, object, attempt);
     }
     let was_paid = before.is_some_and(|before| is_credited(&before.state));
-    if let (State::Paid { payment }, false) = (&after.state, was_paid) {
+    if let (State::Paid { payment, .. }, false) = (&after.state, was_paid) {
         object.had_failed.set(before.is_some_and(has_failed));
+        object.was_late.set(object.ended.get().is_some());
         let nonce = object.attempts.borrow().last().copied().unwrap_or_default();
         let transfer = world
             .chain
@@ -52,10 +52,12 @@ pub fn on_change(world: &World, object: &ChallengeObject, before: Option<&Record
             world.violation("paid_without_money", &object.id, detail);
         }
     }
-    if matches!(after.state, State::Delivered { .. }) && object.delivered.get().is_none() {
-        object.delivered.set(Some(world.now().0));
+    // A failed refund lets go of its target, also when an operator tries it again.
+    if matches!(after.state, State::RefundFailed { .. }) {
+        object.had_failed.set(true);
     }
-    if matches!(after.state, State::Expired | State::Cancelled { .. })
+    refunds::on_change(world, object, after);
+    if matches!(after.state, State::Expired { .. } | State::Cancelled { .. })
         && object.ended.get().is_none()
     {
         let block = world.chain.borrow().head().number;
@@ -67,11 +69,17 @@ pub fn on_change(world: &World, object: &ChallengeObject, before: Option<&Record
 pub(super) fn describe(record: &Record) -> String {
     let detail = match &record.state {
         State::Pending { attempt } => format!(" attempt {} {:?}", attempt.number, attempt.stage),
-        State::Paid { payment } | State::Delivered { payment, .. } => {
-            format!(" by {}", payment.transaction)
-        }
+        State::Paid {
+            payment, failure, ..
+        } => format!(" by {} {failure:?}", payment.transaction),
+        State::Delivered { payment, .. } => format!(" by {}", payment.transaction),
+        State::RefundPending { refund, .. } | State::RefundFailed { refund, .. } => format!(
+            " try {} after {} failures {:?} {:?}",
+            refund.attempt.number, refund.failures, refund.reason, refund.attempt.stage
+        ),
+        State::Refunded { transaction, .. } => format!(" by {transaction}"),
+        State::Expired { watch } => format!(" watch={}", watch.is_some()),
         State::Cancelled { superseded_by } => format!(" for {superseded_by:?}"),
-        _ => String::new(),
     };
     format!(
         "{}{detail} holds={} tries={}",
@@ -96,33 +104,42 @@ fn note_attempt(world: &World, object: &ChallengeObject, attempt: &Attempt) {
 
 /// Whether the money counts for the purchase.
 pub(super) const fn is_credited(state: &State) -> bool {
-    !matches!(
-        state,
-        State::Pending { .. } | State::Expired | State::Cancelled { .. }
-    )
+    payment_of(state).is_some()
 }
 
+/// Whether the purchase had let go of its target.
 fn has_failed(record: &Record) -> bool {
-    matches!(&record.state, State::Pending { attempt } if matches!(attempt.stage, Stage::Failed { .. }))
+    match &record.state {
+        State::Pending { attempt } => matches!(attempt.stage, Stage::Failed { .. }),
+        State::Expired { .. } => true,
+        _ => false,
+    }
 }
 
 fn may_follow(before: &State, after: &State) -> bool {
-    match (before, after) {
-        (
-            State::Pending { .. },
-            State::Pending { .. } | State::Paid { .. } | State::Expired | State::Cancelled { .. },
-        )
-        | (State::Paid { .. }, State::RefundPending { .. })
-        | (State::RefundPending { .. }, State::Refunded { .. } | State::RefundFailed { .. })
-        | (State::RefundFailed { .. }, State::RefundPending { .. }) => true,
-        (
-            State::Paid { payment },
-            State::Delivered {
-                payment: delivered, ..
-            },
-        ) => payment == delivered,
-        (before, after) => before == after,
-    }
+    let is_frozen = payment_of(before).is_none_or(|payment| payment_of(after) == Some(payment));
+    is_frozen
+        && match (before, after) {
+            (
+                State::Pending { .. },
+                State::Pending { .. }
+                | State::Paid { .. }
+                | State::Expired { .. }
+                | State::Cancelled { .. },
+            )
+            | (State::Paid { .. }, State::Delivered { .. } | State::RefundPending { .. })
+            | (
+                State::RefundPending { .. },
+                State::RefundPending { .. } | State::Refunded { .. } | State::RefundFailed { .. },
+            )
+            | (State::RefundFailed { .. }, State::RefundPending { .. })
+            | (
+                State::Expired { watch: Some(_) },
+                State::Expired { watch: None } | State::Paid { .. },
+            ) => true,
+            (State::Paid { since, .. }, State::Paid { since: later, .. }) => since == later,
+            (before, after) => before == after,
+        }
 }
 
 /// The gas wallet stores a job.
@@ -154,7 +171,12 @@ pub fn on_job(world: &World, wallet: &WalletObject, sent: &Sent) {
         let detail = format!("nonces {nonces:?} belong to {:?}", other.key);
         world.violation("nonce_reused", &id, detail);
     }
-    may_broadcast(world, &world.objects.challenge(&id), sent, &sent.job);
+    let object = world.objects.challenge(&id);
+    if sent.job.authorization.payer() == world.config.pay_to {
+        refunds::may_broadcast(world, &object, sent);
+    } else {
+        may_broadcast(world, &object, sent, &sent.job);
+    }
 }
 
 /// A transfer is about to be broadcast for the first time.
@@ -226,33 +248,7 @@ fn is_in_flight(object: &ChallengeObject, record: &Record) -> bool {
         State::Pending { attempt } => {
             matches!(attempt.stage, Stage::Settling | Stage::Submitted { .. })
         }
-        State::Paid { .. } => !object.had_failed.get(),
+        State::Paid { .. } | State::RefundPending { .. } => !object.had_failed.get(),
         _ => false,
     }
-}
-
-/// The gas wallet hands a transaction to the network.
-pub fn on_broadcast(world: &World, transaction: &WalletTransaction) {
-    if transaction.to != world.chain.borrow().usdc()
-        || transaction.chain_id != world.config.network.chain_id()
-    {
-        world.violation(
-            "foreign_contract",
-            transaction.hash,
-            format!("a call to {}", transaction.to),
-        );
-    }
-    if !is_stored(world, transaction.hash) {
-        world.violation(
-            "sent_before_stored",
-            transaction.hash,
-            "the wallet does not know it",
-        );
-    }
-}
-
-fn is_stored(world: &World, hash: B256) -> bool {
-    let jobs = world.objects.wallet.jobs.borrow();
-    jobs.values()
-        .any(|job| job.versions.iter().any(|version| version.hash == hash))
 }

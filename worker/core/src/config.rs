@@ -7,8 +7,9 @@ use core::str::FromStr;
 use serde::Serialize;
 
 use crate::catalog::{Catalog, default_catalog};
-use crate::challenge::SealKeys;
+use crate::challenge::{Policy, SealKeys};
 use crate::credential::TokenSigner;
+use crate::credential::remote::{CredentialKey, IssuingBackend};
 use crate::types::{Address, HttpUrl, Network, Secret};
 use crate::wallet::WalletKey;
 
@@ -39,6 +40,16 @@ pub struct Config {
     pub token_signer: TokenSigner,
     /// The wallet that broadcasts payments and pays their gas.
     pub gas_wallet: WalletKey,
+    /// The seller's own wallet, when its key is given: what it received can be sent back.
+    pub refund_wallet: Option<WalletKey>,
+    /// After how many milliseconds a paid purchase that cannot be delivered is refunded.
+    pub refund_min_age_millis: u64,
+    /// The pause after a refund's first failure, in milliseconds.
+    pub refund_interval_millis: u64,
+    /// The backend that issues the credentials; `None` when the gateway issues them itself.
+    pub issuing_backend: Option<IssuingBackend>,
+    /// What the backend's credentials are stored under.
+    pub credential_key: CredentialKey,
     /// Where a buyer uses the token: a URL, with `{resourceId}` standing for the resource.
     pub resource_endpoint: Option<String>,
     /// Plans and prices.
@@ -98,6 +109,17 @@ impl Config {
             .or_else(|| HttpUrl::origin_of(request_url))
     }
 
+    /// The settings that a purchase's schedule depends on.
+    pub fn policy(&self) -> Policy {
+        Policy {
+            refund_after_millis: self
+                .refund_wallet
+                .as_ref()
+                .map(|_| self.refund_min_age_millis),
+            refund_interval_millis: self.refund_interval_millis,
+        }
+    }
+
     // `None` only together with at least one recorded problem. Everything is read before anything is given up, so that
     // all problems are reported together.
     fn read<F: Fn(&str) -> Option<String>>(vars: &mut Vars<F>) -> Option<Config> {
@@ -117,10 +139,15 @@ impl Config {
             "HS256" => Ok(()),
             _ => Err("must be HS256; this version signs with no other algorithm".to_owned()),
         });
-        let token_mode = vars.parse("TOKEN_MODE", "native", |text| match text {
-            "native" => Ok(()),
-            _ => Err("must be native; this version issues tokens itself".to_owned()),
+        let issues_remotely = vars.parse("TOKEN_MODE", "native", |text| match text {
+            "native" => Ok(false),
+            "remote" => Ok(true),
+            _ => Err("must be native or remote".to_owned()),
         });
+        let issue_timeout = vars.number("TOKEN_ISSUE_TIMEOUT_MS", 15_000, 100, 60_000);
+        let refund_wallet = vars.optional("KEY0_WALLET_PRIVATE_KEY", private_key);
+        let refund_min_age_millis = vars.number("REFUND_MIN_AGE_MS", 30_000, 0, 30 * 86_400_000);
+        let refund_interval_millis = vars.number("REFUND_INTERVAL_MS", 15_000, 100, 86_400_000);
         let token_ttl_seconds = vars.number("KEY0_TOKEN_TTL_SECONDS", 3600, 1, 10 * 366 * 86_400);
         let public_url = vars.optional("KEY0_PUBLIC_URL", parsed);
         let rpc_urls = vars.list("KEY0_RPC_URL", MAX_RPC_URLS, parsed);
@@ -134,10 +161,7 @@ impl Config {
             ),
             _ => Err("must be true or false".to_owned()),
         });
-        let gas_wallet = vars.required("GAS_WALLET_PRIVATE_KEY", |text| {
-            WalletKey::from_hex(text)
-                .ok_or_else(|| "must be a private key: 0x and 64 hex digits".to_owned())
-        });
+        let gas_wallet = vars.required("GAS_WALLET_PRIVATE_KEY", private_key);
         let backend_url = vars.optional("BACKEND_API_URL", parsed::<HttpUrl>);
         let resource_endpoint = vars.optional("KEY0_RESOURCE_ENDPOINT", resource_template);
         let catalog = match vars.optional("PLANS", |text| {
@@ -167,8 +191,23 @@ impl Config {
             }
         };
 
+        let backend_url = backend_url.into_option();
+        if issues_remotely == Some(true) && backend_url.is_none() {
+            vars.problem("BACKEND_API_URL", "is required when TOKEN_MODE is remote");
+        }
+        let refund_wallet = refund_wallet.into_option();
+        if let (Some(wallet), Some(pay_to)) = (&refund_wallet, pay_to)
+            && wallet.address() != pay_to
+        {
+            vars.problem(
+                "KEY0_WALLET_PRIVATE_KEY",
+                "must be the key of KEY0_WALLET_ADDRESS",
+            );
+        }
+
         let (network, secret) = (network?, secret?);
-        ((), (), ()) = (algorithm?, token_mode?, use_gas_wallet?);
+        ((), ()) = (algorithm?, use_gas_wallet?);
+        let timeout_millis = u32::try_from(issue_timeout?).ok()?;
         Some(Self {
             network,
             pay_to: pay_to?,
@@ -183,11 +222,20 @@ impl Config {
             seal_keys: SealKeys::new(&secret, &old_secrets),
             token_signer: TokenSigner::hs256(&secret),
             gas_wallet: gas_wallet?,
-            resource_endpoint: resource_endpoint.into_option().or_else(|| {
-                backend_url
-                    .into_option()
-                    .map(|url| url.join("/{resourceId}"))
-            }),
+            refund_wallet,
+            refund_min_age_millis: refund_min_age_millis?,
+            refund_interval_millis: refund_interval_millis?,
+            issuing_backend: backend_url
+                .clone()
+                .filter(|_| issues_remotely == Some(true))
+                .map(|url| IssuingBackend {
+                    url,
+                    timeout_millis,
+                }),
+            credential_key: CredentialKey::new(&secret, &old_secrets),
+            resource_endpoint: resource_endpoint
+                .into_option()
+                .or_else(|| backend_url.map(|url| url.join("/{resourceId}"))),
             catalog: catalog?,
             seller: Seller {
                 agent_name: agent_name?,
@@ -343,6 +391,11 @@ fn address(text: &str) -> Result<Address, String> {
     Ok(address)
 }
 
+fn private_key(text: &str) -> Result<WalletKey, String> {
+    WalletKey::from_hex(text)
+        .ok_or_else(|| "must be a private key: 0x and 64 hex digits".to_owned())
+}
+
 fn secret(text: &str) -> Result<Secret, String> {
     if text.contains("-----BEGIN") {
         return Err("must be a shared secret, not a PEM key".to_owned());
@@ -378,106 +431,4 @@ pub(crate) fn test_config() -> Config {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    pub(super) fn valid(name: &str) -> Option<&'static str> {
-        Some(match name {
-            "KEY0_WALLET_ADDRESS" => "0x209693Bc6afc0C5328bA36FaF03C514EF312287C",
-            "KEY0_ACCESS_TOKEN_SECRET" => "0123456789abcdef0123456789abcdef",
-            "USE_GAS_WALLET" => "true",
-            "GAS_WALLET_PRIVATE_KEY" => {
-                "0x0000000000000000000000000000000000000000000000000000000000000001"
-            }
-            "BACKEND_API_URL" => "https://backend.example",
-            _ => return None,
-        })
-    }
-
-    fn problems(change: &[(&str, &str)]) -> Vec<Problem> {
-        let lookup = |name: &str| {
-            change
-                .iter()
-                .find(|(changed, _)| *changed == name)
-                .map(|(_, value)| *value)
-                .or_else(|| valid(name))
-                .map(str::to_owned)
-        };
-        Config::from_vars(lookup).err().unwrap_or_default()
-    }
-
-    #[test]
-    fn the_defaults_are_the_documented_ones() {
-        let config = test_config();
-        assert_eq!(config.network, Network::BaseSepolia);
-        assert_eq!(config.challenge_ttl_seconds, 900);
-        assert_eq!(config.token_ttl_seconds, 3600);
-        assert_eq!(config.confirmations, 1);
-        assert_eq!(config.catalog.plans().len(), 4);
-        assert_eq!(
-            config.resource_endpoint.as_deref(),
-            Some("https://backend.example/{resourceId}")
-        );
-    }
-
-    #[test]
-    fn an_empty_environment_names_everything_that_is_required() {
-        let problems = Config::from_vars(|_| None).unwrap_err();
-        let names: Vec<_> = problems.iter().map(|problem| problem.name).collect();
-        assert_eq!(
-            names,
-            [
-                "KEY0_WALLET_ADDRESS",
-                "KEY0_ACCESS_TOKEN_SECRET",
-                "USE_GAS_WALLET",
-                "GAS_WALLET_PRIVATE_KEY"
-            ]
-        );
-    }
-
-    #[test]
-    fn each_bad_value_is_named_and_not_repeated() {
-        for (name, value) in [
-            ("KEY0_NETWORK", "sepolia"),
-            ("KEY0_WALLET_ADDRESS", "0x123"),
-            (
-                "KEY0_WALLET_ADDRESS",
-                "0x0000000000000000000000000000000000000000",
-            ),
-            (
-                "KEY0_WALLET_ADDRESS",
-                "0x209693bc6afc0C5328bA36FaF03C514EF312287C",
-            ),
-            ("KEY0_ACCESS_TOKEN_SECRET", "tooshort"),
-            (
-                "KEY0_ACCESS_TOKEN_SECRET",
-                "-----BEGIN PRIVATE KEY-----abcdefghijklmnop",
-            ),
-            ("KEY0_ACCESS_TOKEN_SECRETS_OLD", "tooshort"),
-            ("KEY0_TOKEN_ALGORITHM", "none"),
-            ("KEY0_TOKEN_TTL_SECONDS", "0.25"),
-            ("KEY0_PUBLIC_URL", "example.com"),
-            ("KEY0_RPC_URL", "https://a.example,nonsense"),
-            ("KEY0_CONFIRMATIONS", "-7777"),
-            ("CHALLENGE_TTL_SECONDS", "9.5e3"),
-            ("USE_GAS_WALLET", "maybe"),
-            ("GAS_WALLET_PRIVATE_KEY", "0xdeadbeef"),
-            ("KEY0_RESOURCE_ENDPOINT", "nowhere"),
-            ("PLANS", "[{]"),
-            ("TOKEN_MODE", "magic"),
-            ("PROVIDER_NAME", "Acme-without-url"),
-        ] {
-            let problems = problems(&[(name, value)]);
-            assert_eq!(problems.len(), 1, "{name}={value}: {problems:?}");
-            assert_eq!(problems[0].name, name);
-            assert!(!problems[0].reason.contains(value), "{problems:?}");
-        }
-    }
-
-    #[test]
-    fn secrets_do_not_appear_in_debug_output() {
-        let shown = format!("{:?}", test_config());
-        assert!(!shown.contains("0123456789abcdef"));
-        assert!(!shown.contains("0000000000000001"));
-    }
-}
+mod tests;

@@ -24,6 +24,10 @@ pub enum Code {
     PaymentFailed,
     /// The payment is on its way; the outcome is not known yet.
     SettlementPending,
+    /// Paid, but the backend could not issue the credential; or the money is going back.
+    TokenIssueFailed,
+    /// Paid, but the backend gave no answer in time.
+    TokenIssueTimeout,
     /// Something that we depend on cannot be reached; nothing was begun.
     AdapterError,
     /// The request id belongs to another purchase.
@@ -42,7 +46,7 @@ pub enum Code {
 
 impl Code {
     /// Every code, for tests and documentation.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 16] = [
         Self::TierNotFound,
         Self::ChallengeNotFound,
         Self::ChallengeExpired,
@@ -50,6 +54,8 @@ impl Code {
         Self::InvalidRequest,
         Self::PaymentFailed,
         Self::SettlementPending,
+        Self::TokenIssueFailed,
+        Self::TokenIssueTimeout,
         Self::AdapterError,
         Self::RequestConflict,
         Self::PayloadTooLarge,
@@ -69,6 +75,8 @@ impl Code {
             Self::InvalidRequest => "INVALID_REQUEST",
             Self::PaymentFailed => "PAYMENT_FAILED",
             Self::SettlementPending => "SETTLEMENT_PENDING",
+            Self::TokenIssueFailed => "TOKEN_ISSUE_FAILED",
+            Self::TokenIssueTimeout => "TOKEN_ISSUE_TIMEOUT",
             Self::AdapterError => "ADAPTER_ERROR",
             Self::RequestConflict => "REQUEST_CONFLICT",
             Self::PayloadTooLarge => "PAYLOAD_TOO_LARGE",
@@ -88,7 +96,8 @@ impl Code {
             Self::TxAlreadyRedeemed | Self::RequestConflict => StatusCode::CONFLICT,
             Self::PaymentFailed => StatusCode::PAYMENT_REQUIRED,
             Self::SettlementPending => StatusCode::SERVICE_UNAVAILABLE,
-            Self::AdapterError => StatusCode::BAD_GATEWAY,
+            Self::TokenIssueFailed | Self::AdapterError => StatusCode::BAD_GATEWAY,
+            Self::TokenIssueTimeout => StatusCode::GATEWAY_TIMEOUT,
             Self::PayloadTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             Self::ConfigInvalid | Self::InternalError => StatusCode::INTERNAL_SERVER_ERROR,

@@ -43,7 +43,8 @@ pub(crate) async fn health(settings: Result<&Config, &std::rc::Rc<Vec<Problem>>>
         "service": "key0",
         "version": env!("CARGO_PKG_VERSION"),
         "storage": "durable-objects",
-        "tokenMode": "native",
+        "tokenMode": if config.issuing_backend.is_some() { "remote" } else { "native" },
+        "refunds": if config.refund_wallet.is_some() { "on" } else { "off" },
         "network": config.network.name(),
         "chainId": config.network.chain_id(),
         "gasWallet": {

@@ -7,29 +7,26 @@
 use core::cell::Cell;
 use core::future::Future;
 
-use alloy_primitives::{B256, U256};
+use alloy_primitives::U256;
 use futures_util::future;
 
-use super::lifecycle::{Effect, Event, LAPSE_MARGIN_SECONDS, apply, next_effect, wake_at};
+use super::effects;
+use super::lifecycle::{Event, apply};
 use super::purchase::{Ask, Next, Pay, PayReply};
-use super::record::{Attempt, AuditRow, Payment, Record, Stage, State};
+use super::record::{AuditRow, IssueFault, Record, State};
+use super::schedule::{Effect, next_effect, wake_at};
 use crate::config::Config;
-use crate::payment::authorization::MIN_REMAINING_SECONDS;
-use crate::payment::chain::{Chain, ChainError, Receipt, Simulation};
-use crate::payment::confirm::{Verdict, verdict};
+use crate::credential::remote::{IssueAnswer, IssueCall};
+use crate::payment::chain::{Chain, ChainError, Simulation};
 use crate::payment::payer::{PayerCommand, PayerReply, Reservation, TargetKey};
 use crate::payment::{Refusal, SignedAuthorization};
-use crate::types::{Address, UnixMillis, UnixSeconds};
-use crate::wallet::{Job, JobKey, WalletCommand, WalletReply};
+use crate::types::{Address, UnixMillis};
+use crate::wallet::{WalletCommand, WalletReply};
 
 /// How long a buyer's request is kept waiting for the chain before it is told to come back.
 const PATIENCE_MILLIS: u64 = 20_000;
 const FIRST_PAUSE_MILLIS: u64 = 100;
 const MAX_PAUSE_MILLIS: u64 = 1_000;
-/// Without a receipt for this long the gas wallet is asked whether it sends under other hashes by now.
-const ASK_WALLET_MILLIS: u64 = 5_000;
-/// How far before an attempt began its events are looked for.
-const LOG_MARGIN_BLOCKS: u64 = 150;
 
 /// A record with the number of its version.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -92,12 +89,14 @@ pub trait ChallengeEnv {
         &self,
         command: WalletCommand,
     ) -> impl Future<Output = Result<WalletReply, CallFault>>;
+    /// Asks the backend for a credential. Repeating it is safe: the call carries an idempotency key.
+    fn issue(&self, call: IssueCall) -> impl Future<Output = Result<IssueAnswer, IssueFault>>;
     /// Writes a line for the operator.
     fn log(&self, event: &str, detail: &str);
 }
 
 /// Why an effect got no further. Trying again is safe.
-enum Stuck {
+pub(super) enum Stuck {
     /// Nothing is wrong; it takes time.
     Waiting,
     /// Something outside failed.
@@ -142,15 +141,16 @@ impl Driver {
     pub async fn ask<E: ChallengeEnv>(&self, env: &E, ask: &Ask) -> Result<PayReply, StoreFault> {
         let began = env.now();
         let mut pause = FIRST_PAUSE_MILLIS;
-        if let Some(stored) = env.store().load()?
-            && ask.is_public(&stored.record)
+        if let (Some(stored), Ask::Pay(pay)) = (env.store().load()?, ask)
+            && Ask::needs_fresh_signature(&stored.record)
+            && let Some(reply) = prove_fresh(env, &pay.authorization).await
         {
-            return Ok(PayReply::NeedsFreshSignature);
+            return Ok(reply);
         }
         loop {
             let stored = env.store().load()?;
             let record = stored.as_ref().map(|stored| &stored.record);
-            let next = ask.answer(record, env.now());
+            let next = ask.answer(record, env.now(), &env.config().policy());
             if let Next::Answer(reply) = next {
                 return Ok(reply);
             }
@@ -181,7 +181,7 @@ impl Driver {
         let Some(stored) = env.store().load()? else {
             return Ok(());
         };
-        if matches!(next_effect(&stored.record), Effect::Rest) {
+        if next_effect(&stored.record, env.now(), &env.config().policy()) == Effect::Rest {
             return Ok(());
         }
         commit(env, Some(&stored), Event::Tried)?;
@@ -197,7 +197,7 @@ impl Driver {
         let Some(stored) = env.store().load()? else {
             return Ok(false);
         };
-        match self.effect(env, &stored.record).await {
+        match effects::run(env, &stored.record, &self.wallet_asked).await {
             Ok(event) => record_fact(env, &stored, &event),
             Err(Stuck::Waiting) => Ok(false),
             Err(Stuck::Fault(fault)) => {
@@ -236,7 +236,13 @@ impl Driver {
         match book {
             Ok(PayerReply::Taken) => return Ok(Begun::Refused(PayReply::Taken)),
             Ok(PayerReply::Superseded { by }) => {
-                return Ok(Begun::Refused(PayReply::Elsewhere { request_id: by }));
+                // Only who made the second authorization may learn what became of the first.
+                let reply = match prove_fresh(env, signed).await {
+                    None => PayReply::Elsewhere { request_id: by },
+                    Some(PayReply::NeedsFreshSignature) => PayReply::Taken,
+                    Some(reply) => reply,
+                };
+                return Ok(Begun::Refused(reply));
             }
             Ok(PayerReply::Reserved | PayerReply::Released) => {}
             Err(fault) => return Ok(unavailable(env, &fault.0)),
@@ -248,8 +254,7 @@ impl Driver {
             }
             (Err(error), _) | (_, Err(error)) => return Ok(unavailable(env, &error.0)),
         };
-        // Room for what changes until inclusion: a first-time balance, a warm or cold slot.
-        let gas_limit = gas.saturating_add(gas / 4).saturating_add(10_000);
+        let gas_limit = effects::gas_limit(gas);
         match gas_money {
             Ok(wei) if wei < U256::from(gas_limit).saturating_mul(U256::from(head.base_fee)) => {
                 return Ok(unavailable(
@@ -280,6 +285,20 @@ impl Driver {
         text: &str,
         stored: Option<Versioned>,
     ) -> Result<Begun, StoreFault> {
+        // A failed attempt may have been paid after all. Never ask for a second payment before that is known.
+        if let Some(before) = &stored
+            && let State::Pending { attempt } = &before.record.state
+        {
+            match effects::elsewhere(env, &before.record, attempt).await {
+                Ok(Some(event @ Event::Settled { .. })) => {
+                    record_fact(env, before, &event)?;
+                    return Ok(Begun::LookAgain);
+                }
+                Ok(_) => {}
+                Err(Stuck::Waiting) => return Ok(unavailable(env, "a receipt is not visible yet")),
+                Err(Stuck::Fault(fault)) => return Ok(unavailable(env, &fault)),
+            }
+        }
         let reason = diagnose(env, signed, text).await;
         let version = |stored: &Versioned| stored.version;
         if env.store().load()?.as_ref().map(version) != stored.as_ref().map(version) {
@@ -292,75 +311,6 @@ impl Driver {
             }),
             Err(error) => unavailable(env, &error.0),
         })
-    }
-
-    async fn effect<E: ChallengeEnv>(&self, env: &E, record: &Record) -> Result<Event, Stuck> {
-        match (next_effect(record), &record.state) {
-            (Effect::Reserve, State::Pending { attempt }) => reserve(env, record, attempt).await,
-            (Effect::Submit, State::Pending { attempt }) => submit(env, record, attempt).await,
-            (Effect::Confirm, State::Pending { attempt }) => {
-                self.confirm(env, record, attempt).await
-            }
-            (Effect::LapseAt(at), State::Pending { attempt }) if at <= env.now() => {
-                lapse(env, record, attempt).await
-            }
-            (Effect::Issue, State::Paid { payment }) => Ok(Event::Issued {
-                claims: claims(env, record, payment),
-            }),
-            (Effect::ReleaseTarget, _) => {
-                let release = PayerCommand::Release {
-                    target: TargetKey::new(&record.terms.target, &record.terms.resource),
-                    request_id: record.terms.request_id.clone(),
-                    attempt: match &record.state {
-                        State::Pending { attempt } => attempt.number,
-                        _ => u32::MAX,
-                    },
-                };
-                env.payer(record.payer, release).await?;
-                Ok(Event::TargetReleased)
-            }
-            _ => Err(Stuck::Waiting),
-        }
-    }
-
-    async fn confirm<E: ChallengeEnv>(
-        &self,
-        env: &E,
-        record: &Record,
-        attempt: &Attempt,
-    ) -> Result<Event, Stuck> {
-        let Stage::Submitted { hashes, since } = &attempt.stage else {
-            return Err(Stuck::Waiting);
-        };
-        let usdc = record.terms.network.usdc();
-        for hash in hashes.iter().rev() {
-            let Some(receipt) = env.chain().receipt(*hash).await? else {
-                continue;
-            };
-            return match verdict(&receipt, attempt.authorization.authorization(), usdc) {
-                Verdict::Transferred => settled(env, record, &receipt).await,
-                Verdict::NoTransfer => Ok(Event::AttemptFailed {
-                    reason: Refusal::InvalidExactEvmTransferEventMismatch,
-                    transaction: Some(*hash),
-                }),
-                Verdict::Reverted => reverted(env, record, attempt, *hash).await,
-            };
-        }
-        let last = self.wallet_asked.get().unwrap_or(*since);
-        if env.now().since(last) < ASK_WALLET_MILLIS {
-            return Err(Stuck::Waiting);
-        }
-        // Not included for a while. The wallet may send under another hash by now; to submit again is to ask that.
-        self.wallet_asked.set(Some(env.now()));
-        match submit(env, record, attempt).await? {
-            Event::Submitted { hashes: current }
-                if current.iter().any(|hash| !hashes.contains(hash)) =>
-            {
-                Ok(Event::Submitted { hashes: current })
-            }
-            Event::Submitted { .. } => unsent(env, record, attempt).await,
-            other => Ok(other),
-        }
     }
 }
 
@@ -377,205 +327,25 @@ fn unavailable<E: ChallengeEnv>(env: &E, fault: &str) -> Begun {
     Begun::Refused(PayReply::Unavailable)
 }
 
-async fn reserve<E: ChallengeEnv>(
-    env: &E,
-    record: &Record,
-    attempt: &Attempt,
-) -> Result<Event, Stuck> {
-    let reserve = PayerCommand::Reserve(Reservation {
-        nonce: attempt.authorization.authorization().nonce,
-        request_id: record.terms.request_id.clone(),
-        attempt: attempt.number,
-        target: TargetKey::new(&record.terms.target, &record.terms.resource),
-    });
-    Ok(match env.payer(record.payer, reserve).await? {
-        PayerReply::Reserved => Event::Reserved,
-        PayerReply::Superseded { by } => Event::Superseded { by },
-        PayerReply::Taken => Event::AttemptFailed {
-            reason: Refusal::InvalidExactEvmNonceAlreadyUsed,
-            transaction: None,
-        },
-        PayerReply::Released => {
-            return Err(Stuck::Fault(
-                "the payer's book gave a wrong answer".to_owned(),
-            ));
-        }
-    })
-}
-
-async fn submit<E: ChallengeEnv>(
-    env: &E,
-    record: &Record,
-    attempt: &Attempt,
-) -> Result<Event, Stuck> {
-    let expiry = attempt.authorization.authorization().expires_at().0;
-    let command = WalletCommand::Submit {
-        key: JobKey(format!("{}#{}", record.terms.request_id, attempt.number)),
-        job: Box::new(Job {
-            authorization: attempt.authorization.clone(),
-            gas_limit: attempt.gas_limit,
-            // Nothing expired is charged.
-            not_after: UnixSeconds(expiry.saturating_sub(MIN_REMAINING_SECONDS))
-                .min(record.terms.expires_at),
-        }),
-    };
-    match env.wallet(command).await? {
-        WalletReply::Sent { hashes } => Ok(Event::Submitted { hashes }),
-        // We broadcast nothing, but the payer may have.
-        WalletReply::TooLate => unsent(env, record, attempt).await,
-    }
-}
-
-/// Our transaction reverted. Somebody else may have used the authorization before it.
-async fn reverted<E: ChallengeEnv>(
-    env: &E,
-    record: &Record,
-    attempt: &Attempt,
-    transaction: B256,
-) -> Result<Event, Stuck> {
-    match elsewhere(env, record, attempt).await? {
-        Some(event) => Ok(event),
-        None => Ok(Event::AttemptFailed {
-            reason: Refusal::InvalidExactEvmTransactionFailed,
-            transaction: Some(transaction),
-        }),
-    }
-}
-
-/// None of our transactions is included: is the money here all the same, may it still come, or can it not come any more?
-async fn unsent<E: ChallengeEnv>(
-    env: &E,
-    record: &Record,
-    attempt: &Attempt,
-) -> Result<Event, Stuck> {
-    // The head first: what is included while we ask must not be overlooked.
-    let head = env.chain().head().await?;
-    if let Some(event) = elsewhere(env, record, attempt).await? {
-        return Ok(event);
-    }
-    let expiry = attempt.authorization.authorization().expires_at();
-    if head.timestamp >= expiry.plus(LAPSE_MARGIN_SECONDS).0 {
-        return Ok(Event::Lapsed);
-    }
-    if matches!(attempt.stage, Stage::Settling) {
-        // Never begun, and the offer has expired. But what an earlier attempt has broadcast must be watched.
-        return Ok(if attempt.number == 1 {
-            Event::Lapsed
-        } else {
-            Event::AttemptFailed {
-                reason: Refusal::InvalidExactEvmPayloadAuthorizationValidBefore,
-                transaction: None,
-            }
-        });
-    }
-    Err(Stuck::Waiting)
-}
-
-/// Looks for a use of the authorization by anybody. `None` when it is unused.
-async fn elsewhere<E: ChallengeEnv>(
-    env: &E,
-    record: &Record,
-    attempt: &Attempt,
-) -> Result<Option<Event>, Stuck> {
-    let authorization = attempt.authorization.authorization();
-    if !env
+/// An authorization that the chain has not seen comes from the payer itself. `Some` is the refusal of any other.
+async fn prove_fresh<E: ChallengeEnv>(env: &E, signed: &SignedAuthorization) -> Option<PayReply> {
+    let authorization = signed.authorization();
+    match env
         .chain()
         .authorization_used(authorization.from, authorization.nonce)
-        .await?
+        .await
     {
-        return Ok(None);
-    }
-    // Nodes behind one address may be blocks apart.
-    let from_block = attempt.from_block.saturating_sub(LOG_MARGIN_BLOCKS);
-    let events = env
-        .chain()
-        .authorization_events(authorization.from, authorization.nonce, from_block)
-        .await?;
-    let mut paid_somebody_else = false;
-    for transaction in events.used_in {
-        let Some(receipt) = env.chain().receipt(transaction).await? else {
-            return Err(Stuck::Waiting);
-        };
-        match verdict(&receipt, authorization, record.terms.network.usdc()) {
-            Verdict::Transferred => return settled(env, record, &receipt).await.map(Some),
-            Verdict::NoTransfer => paid_somebody_else = true,
-            Verdict::Reverted => {}
+        Ok(false) => None,
+        Ok(true) => Some(PayReply::NeedsFreshSignature),
+        Err(error) => {
+            env.log("check_failed", &error.0);
+            Some(PayReply::Unavailable)
         }
-    }
-    if events.cancelled || paid_somebody_else {
-        return Ok(Some(Event::AttemptFailed {
-            reason: Refusal::InvalidExactEvmNonceAlreadyUsed,
-            transaction: None,
-        }));
-    }
-    // One node says it is used and another does not show how. A guess could lose a payment.
-    Err(Stuck::Fault(
-        "an authorization is used, but its event is not visible yet".to_owned(),
-    ))
-}
-
-/// The failed attempt's last chance: it may have been broadcast by somebody else.
-async fn lapse<E: ChallengeEnv>(
-    env: &E,
-    record: &Record,
-    attempt: &Attempt,
-) -> Result<Event, Stuck> {
-    match elsewhere(env, record, attempt).await? {
-        Some(event @ Event::Settled { .. }) => Ok(event),
-        _ => Ok(Event::Lapsed),
-    }
-}
-
-async fn settled<E: ChallengeEnv>(
-    env: &E,
-    record: &Record,
-    receipt: &Receipt,
-) -> Result<Event, Stuck> {
-    let wanted = env.config().confirmations;
-    if wanted > 1 {
-        let head = env.chain().head().await?;
-        if head.number.saturating_sub(receipt.block).saturating_add(1) < wanted {
-            return Err(Stuck::Waiting);
-        }
-        // Its block may have been replaced before the head was read. Still there now means deep enough.
-        if env.chain().receipt(receipt.transaction).await?.as_ref() != Some(receipt) {
-            return Err(Stuck::Waiting);
-        }
-    }
-    Ok(Event::Settled {
-        payment: Payment {
-            transaction: receipt.transaction,
-            block: receipt.block,
-            // The verdict has proven that exactly this arrived.
-            amount: record.terms.amount,
-        },
-    })
-}
-
-fn claims<E: ChallengeEnv>(env: &E, record: &Record, payment: &Payment) -> key0_validator::Claims {
-    let super::terms::Target::Plan(plan) = &record.terms.target;
-    let config = env.config();
-    let ttl = config
-        .catalog
-        .plan(plan)
-        .and_then(|plan| plan.expires_in)
-        .unwrap_or(config.token_ttl_seconds);
-    let now = env.now().to_seconds();
-    key0_validator::Claims {
-        sub: record.terms.request_id.to_string(),
-        jti: record.challenge_id.to_string(),
-        resource_id: record.terms.resource.to_string(),
-        plan_id: plan.to_string(),
-        tx_hash: payment.transaction.to_string(),
-        iat: now.0,
-        exp: now.plus(ttl).0,
-        iss: Some(record.issuer.clone()),
-        payer: Some(record.payer.to_checksum(None)),
     }
 }
 
 /// Why the chain would refuse a transfer, in the reference's order (x402 sheet, section 4.4, step 10).
-async fn diagnose<E: ChallengeEnv>(
+pub(super) async fn diagnose<E: ChallengeEnv>(
     env: &E,
     signed: &SignedAuthorization,
     text: &str,
@@ -605,7 +375,13 @@ fn commit<E: ChallengeEnv>(
     event: Event,
 ) -> Result<bool, StoreFault> {
     let now = env.now();
-    let Ok(record) = apply(stored.map(|stored| &stored.record), event.clone(), now) else {
+    let policy = env.config().policy();
+    let Ok(record) = apply(
+        stored.map(|stored| &stored.record),
+        event.clone(),
+        now,
+        &policy,
+    ) else {
         return Ok(false);
     };
     let audit = event.is_history().then(|| event.audit(&record, now));
@@ -613,7 +389,7 @@ fn commit<E: ChallengeEnv>(
         stored.map(|stored| stored.version),
         &record,
         audit.as_ref(),
-        wake_at(&record, now),
+        wake_at(&record, now, &policy),
     )
 }
 

@@ -6,19 +6,16 @@
 use alloy_primitives::B256;
 use key0_validator::Claims;
 
-use super::record::{Attempt, AuditRow, Payment, Record, Stage, State};
+use super::record::{
+    Attempt, AuditRow, DeliveryFailure, IssueFault, Payment, Record, Refund, Stage, State,
+};
+use super::schedule::{Policy, is_resolved, refund_pause};
 use super::seal::Challenge;
 use crate::payment::{Refusal, SignedAuthorization};
-use crate::types::{RequestId, UnixMillis, UnixSeconds};
+use crate::types::{RequestId, UnixMillis};
 
-/// The alarm's first distance to an effect that is being carried out, doubled with each try.
-const FIRST_RETRY_MILLIS: u64 = 3_000;
-const MAX_RETRY_MILLIS: u64 = 60_000;
-/// How long after an authorization's expiry it is given up: a node that is asked may be this far behind, and the newest
-/// blocks may be replaced.
-pub(super) const LAPSE_MARGIN_SECONDS: u64 = 30;
-/// An authorization that failed is watched at most this long after the offer's expiry.
-const MAX_WATCH_SECONDS: u64 = 7 * 86_400;
+/// After so many failed tries an operator must look at a refund.
+pub const MAX_REFUND_FAILURES: u32 = 8;
 
 /// Something that happened to a purchase.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -43,7 +40,9 @@ pub enum Event {
         /// The other purchase.
         by: RequestId,
     },
-    /// The gas wallet broadcasts it under these hashes.
+    /// The authorization belongs to another purchase, which presented it first.
+    Taken,
+    /// The gas wallet broadcasts the transfer under these hashes.
     Submitted {
         /// Transaction hashes.
         hashes: Vec<B256>,
@@ -55,9 +54,12 @@ pub enum Event {
         /// The transaction that failed.
         transaction: Option<B256>,
     },
-    /// The authorization was not used and can no longer be, or nothing was begun and it is too late.
-    Lapsed,
-    /// The money arrived.
+    /// Nothing was charged and we will not try any more.
+    Lapsed {
+        /// Whether somebody else could still broadcast the authorization.
+        may_still_land: bool,
+    },
+    /// The money arrived: the price at the seller, or the refund at the payer.
     Settled {
         /// The money.
         payment: Payment,
@@ -66,7 +68,28 @@ pub enum Event {
     Issued {
         /// Its claims.
         claims: Claims,
+        /// The backend's own credential, sealed.
+        remote: Option<String>,
     },
+    /// The credential could not be had.
+    IssueFailed {
+        /// How.
+        fault: IssueFault,
+    },
+    /// The money is to go back; from here on nothing is delivered.
+    RefundBegun {
+        /// What the seller's wallet signed, once and for all.
+        authorization: SignedAuthorization,
+    },
+    /// A try to refund was found possible.
+    RefundPrepared {
+        /// The most gas that the transfer may use.
+        gas_limit: u64,
+        /// The newest block before this try.
+        from_block: u64,
+    },
+    /// An operator has removed what kept a refund from succeeding.
+    RefundRetried,
     /// The purchase was called off.
     Cancelled,
     /// The payer's book no longer counts the purchase as unresolved.
@@ -75,33 +98,19 @@ pub enum Event {
     Tried,
 }
 
-/// What a record asks for next.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Effect {
-    /// Book the authorization with the payer.
-    Reserve,
-    /// Hand the transfer to the gas wallet.
-    Submit,
-    /// Look whether the money has arrived.
-    Confirm,
-    /// Fix the credential.
-    Issue,
-    /// Tell the payer's book that the purchase is resolved.
-    ReleaseTarget,
-    /// Nothing before this moment; then end a purchase whose attempt has failed.
-    LapseAt(UnixMillis),
-    /// Nothing, ever.
-    Rest,
-}
-
 /// The event does not fit the record; nothing changes. Happens when two drivers report the same thing.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Refused;
 
 /// What an event makes of a record.
-pub fn apply(record: Option<&Record>, event: Event, now: UnixMillis) -> Result<Record, Refused> {
+pub fn apply(
+    record: Option<&Record>,
+    event: Event,
+    now: UnixMillis,
+    policy: &Policy,
+) -> Result<Record, Refused> {
     let Some(record) = record else {
-        return begin(event);
+        return begin(event, now);
     };
     let mut next = record.clone();
     next.tries = 0;
@@ -133,30 +142,82 @@ pub fn apply(record: Option<&Record>, event: Event, now: UnixMillis) -> Result<R
             next.holds_target = true;
         }
         (State::Pending { attempt }, event) => {
+            let is_without_target = matches!(event, Event::Superseded { .. } | Event::Taken);
             let state = advance(attempt, event, now)?;
-            // A superseded purchase never got hold of its target.
-            if let Some(State::Cancelled {
-                superseded_by: Some(_),
-            }) = state
-            {
+            // A superseded purchase never got hold of its target, nor did one whose payment is another's.
+            if is_without_target {
                 next.holds_target = false;
             }
-            if let Some(state) = state {
-                next.state = state;
-            }
+            next.state = state.unwrap_or(next.state);
         }
-        (State::Paid { payment }, Event::Issued { claims }) => {
+        (State::Paid { payment, .. }, Event::Issued { claims, remote }) => {
             next.state = State::Delivered {
                 payment: payment.clone(),
                 claims,
+                remote,
             };
         }
+        (State::Paid { failure, .. }, Event::IssueFailed { fault }) => {
+            let tries = failure.map_or(0, |failure| failure.tries).saturating_add(1);
+            *failure = Some(DeliveryFailure {
+                fault,
+                at: now,
+                tries,
+            });
+        }
+        (State::Paid { payment, .. }, Event::RefundBegun { authorization })
+            if authorization.authorization().to == record.payer
+                && authorization.authorization().value == payment.amount.to_u256() =>
+        {
+            next.state = State::RefundPending {
+                refund: Refund {
+                    attempt: Attempt {
+                        number: 1,
+                        authorization,
+                        gas_limit: 0,
+                        from_block: payment.block,
+                        stage: Stage::Preparing,
+                    },
+                    failures: 0,
+                    not_before: now,
+                    reason: None,
+                },
+                payment: payment.clone(),
+            };
+        }
+        (State::RefundPending { payment, refund }, event) => {
+            if let Some(state) = advance_refund(payment, refund, event, now, policy)? {
+                next.state = state;
+            }
+        }
+        (State::RefundFailed { payment, refund }, Event::RefundRetried) => {
+            let mut refund = refund.clone();
+            refund.failures = 0;
+            again(&mut refund, now);
+            next.state = State::RefundPending {
+                payment: payment.clone(),
+                refund,
+            };
+        }
+        // Given up too early: the charge was broadcast by somebody else.
+        (State::Expired { watch: Some(_) }, Event::Settled { payment }) => {
+            next.state = paid(payment, now);
+        }
+        (
+            State::Expired { watch },
+            Event::Lapsed {
+                may_still_land: false,
+            },
+        ) if watch.is_some() => *watch = None,
         _ => return Err(Refused),
+    }
+    if next.state.name() != record.state.name() {
+        next.changed_at = now;
     }
     Ok(next)
 }
 
-fn begin(event: Event) -> Result<Record, Refused> {
+fn begin(event: Event, now: UnixMillis) -> Result<Record, Refused> {
     let Event::Attempted {
         challenge,
         issuer,
@@ -181,12 +242,21 @@ fn begin(event: Event) -> Result<Record, Refused> {
                 stage: Stage::Reserving,
             },
         },
+        changed_at: now,
         holds_target: true,
         tries: 0,
     })
 }
 
-/// Moves an attempt on. `Some` when the purchase leaves `PENDING`.
+const fn paid(payment: Payment, now: UnixMillis) -> State {
+    State::Paid {
+        payment,
+        since: now,
+        failure: None,
+    }
+}
+
+/// Moves a payment attempt on. `Some` when the purchase leaves `PENDING`.
 fn advance(attempt: &mut Attempt, event: Event, now: UnixMillis) -> Result<Option<State>, Refused> {
     match (&mut attempt.stage, event) {
         (Stage::Reserving, Event::Reserved) => attempt.stage = Stage::Settling,
@@ -202,20 +272,13 @@ fn advance(attempt: &mut Attempt, event: Event, now: UnixMillis) -> Result<Optio
                 superseded_by: Some(by),
             }));
         }
-        (Stage::Settling, Event::Submitted { hashes }) if !hashes.is_empty() => {
-            attempt.stage = Stage::Submitted { hashes, since: now };
+        // The end at once: whatever becomes of that authorization counts for the other purchase, never for this one.
+        (Stage::Reserving, Event::Taken) => {
+            return Ok(Some(State::Cancelled {
+                superseded_by: None,
+            }));
         }
-        (Stage::Submitted { hashes: known, .. }, Event::Submitted { hashes }) => {
-            if hashes.iter().all(|hash| known.contains(hash)) {
-                return Err(Refused);
-            }
-            known.extend(
-                hashes
-                    .into_iter()
-                    .filter(|hash| !known.contains(hash))
-                    .collect::<Vec<_>>(),
-            );
-        }
+        (_, Event::Submitted { hashes }) => collect(attempt, hashes, now)?,
         (
             Stage::Reserving | Stage::Settling | Stage::Submitted { .. },
             Event::AttemptFailed {
@@ -228,16 +291,20 @@ fn advance(attempt: &mut Attempt, event: Event, now: UnixMillis) -> Result<Optio
                 transaction,
             };
         }
-        (_, Event::Lapsed) => return Ok(Some(State::Expired)),
+        (_, Event::Lapsed { may_still_land }) => {
+            return Ok(Some(State::Expired {
+                watch: may_still_land.then(|| attempt.clone()),
+            }));
+        }
         // Also after a failure: somebody else may have broadcast the authorization.
         (
             Stage::Settling | Stage::Submitted { .. } | Stage::Failed { .. },
             Event::Settled { payment },
         ) => {
-            return Ok(Some(State::Paid { payment }));
+            return Ok(Some(paid(payment, now)));
         }
         // Once something may have been broadcast, calling off is too late.
-        (Stage::Reserving | Stage::Failed { .. }, Event::Cancelled) => {
+        (Stage::Reserving, Event::Cancelled) => {
             return Ok(Some(State::Cancelled {
                 superseded_by: None,
             }));
@@ -247,73 +314,92 @@ fn advance(attempt: &mut Attempt, event: Event, now: UnixMillis) -> Result<Optio
     Ok(None)
 }
 
-/// Whether the payer may begin another purchase of the same target.
-const fn is_resolved(state: &State) -> bool {
-    match state {
-        State::Pending { attempt } => matches!(attempt.stage, Stage::Failed { .. }),
-        State::Paid { .. } | State::RefundPending { .. } => false,
-        State::Delivered { .. }
-        | State::Expired
-        | State::Cancelled { .. }
-        | State::Refunded { .. }
-        | State::RefundFailed { .. } => true,
+/// Moves a refund on. `Some` when the purchase leaves `REFUND_PENDING`.
+fn advance_refund(
+    payment: &Payment,
+    refund: &mut Refund,
+    event: Event,
+    now: UnixMillis,
+    policy: &Policy,
+) -> Result<Option<State>, Refused> {
+    match (&refund.attempt.stage, event) {
+        (
+            Stage::Preparing,
+            Event::RefundPrepared {
+                gas_limit,
+                from_block,
+            },
+        ) => {
+            refund.attempt.gas_limit = gas_limit;
+            refund.attempt.from_block = from_block.min(refund.attempt.from_block);
+            refund.attempt.stage = Stage::Settling;
+        }
+        (_, Event::Submitted { hashes }) => collect(&mut refund.attempt, hashes, now)?,
+        (_, Event::AttemptFailed { reason, .. }) => {
+            refund.reason = Some(reason);
+            refund.failures = refund.failures.saturating_add(1);
+            if refund.failures >= MAX_REFUND_FAILURES {
+                return Ok(Some(State::RefundFailed {
+                    payment: payment.clone(),
+                    refund: refund.clone(),
+                }));
+            }
+            let pause = refund_pause(policy, refund.failures);
+            again(refund, now.plus(pause));
+        }
+        (_, Event::Settled { payment: returned }) => {
+            return Ok(Some(State::Refunded {
+                payment: payment.clone(),
+                transaction: returned.transaction,
+            }));
+        }
+        _ => return Err(Refused),
     }
+    Ok(None)
 }
 
-/// What a record asks for next.
-pub fn next_effect(record: &Record) -> Effect {
-    if record.holds_target && is_resolved(&record.state) {
-        return Effect::ReleaseTarget;
-    }
-    match &record.state {
-        State::Pending { attempt } => match attempt.stage {
-            Stage::Reserving => Effect::Reserve,
-            Stage::Settling => Effect::Submit,
-            Stage::Submitted { .. } => Effect::Confirm,
-            Stage::Failed { .. } => Effect::LapseAt(lapses_at(record, attempt).to_millis()),
-        },
-        State::Paid { .. } => Effect::Issue,
-        State::Delivered { .. }
-        | State::Expired
-        | State::Cancelled { .. }
-        | State::RefundPending { .. }
-        | State::Refunded { .. }
-        | State::RefundFailed { .. } => Effect::Rest,
-    }
+/// The next try of a refund: the same authorization, another job for the gas wallet.
+fn again(refund: &mut Refund, not_before: UnixMillis) {
+    refund.attempt.number = refund.attempt.number.saturating_add(1);
+    refund.attempt.stage = Stage::Preparing;
+    refund.not_before = not_before;
 }
 
-/// What failed is public, and anybody may still use it: another transaction of ours, or somebody who read the chain. So it
-/// is watched until it can no longer be used.
-fn lapses_at(record: &Record, attempt: &Attempt) -> UnixSeconds {
-    let offer = record.terms.expires_at;
-    let authorization = attempt.authorization.authorization().expires_at();
-    offer
-        .max(authorization.min(offer.plus(MAX_WATCH_SECONDS)))
-        .plus(LAPSE_MARGIN_SECONDS)
-}
-
-/// When the alarm must look at a record again, if nobody else does before.
-pub fn wake_at(record: &Record, now: UnixMillis) -> Option<UnixMillis> {
-    let retry = FIRST_RETRY_MILLIS
-        .saturating_mul(1 << record.tries.min(10))
-        .min(MAX_RETRY_MILLIS);
-    match next_effect(record) {
-        Effect::Rest => None,
-        Effect::LapseAt(at) => Some(at.max(now)),
-        // The buyer's answer does not wait for this, so the alarm does it at once.
-        Effect::ReleaseTarget if record.tries == 0 => Some(now),
-        _ => Some(now.plus(retry)),
+/// Adds the hashes under which an attempt may be included.
+fn collect(attempt: &mut Attempt, hashes: Vec<B256>, now: UnixMillis) -> Result<(), Refused> {
+    match &mut attempt.stage {
+        Stage::Settling if !hashes.is_empty() => {
+            attempt.stage = Stage::Submitted { hashes, since: now };
+            Ok(())
+        }
+        Stage::Submitted { hashes: known, .. } => {
+            let new: Vec<B256> = hashes
+                .into_iter()
+                .filter(|hash| !known.contains(hash))
+                .collect();
+            if new.is_empty() {
+                return Err(Refused);
+            }
+            known.extend(new);
+            Ok(())
+        }
+        _ => Err(Refused),
     }
 }
 
 impl Event {
     /// The line of history for this event.
     pub fn audit(&self, after: &Record, at: UnixMillis) -> AuditRow {
+        let transaction = match &after.state {
+            State::Refunded { transaction, .. } => Some(*transaction),
+            State::RefundPending { refund, .. } => refund.transaction(),
+            state => state.transaction(),
+        };
         AuditRow {
             at,
             event: self.name(),
             status: after.state.name(),
-            transaction: after.state.transaction(),
+            transaction,
         }
     }
 
@@ -327,11 +413,16 @@ impl Event {
             Self::Attempted { .. } => "attempted",
             Self::Reserved => "reserved",
             Self::Superseded { .. } => "superseded",
+            Self::Taken => "taken",
             Self::Submitted { .. } => "submitted",
             Self::AttemptFailed { .. } => "attempt_failed",
-            Self::Lapsed => "lapsed",
+            Self::Lapsed { .. } => "lapsed",
             Self::Settled { .. } => "settled",
             Self::Issued { .. } => "issued",
+            Self::IssueFailed { .. } => "issue_failed",
+            Self::RefundBegun { .. } => "refund_begun",
+            Self::RefundPrepared { .. } => "refund_prepared",
+            Self::RefundRetried => "refund_retried",
             Self::Cancelled => "cancelled",
             Self::TargetReleased => "target_released",
             Self::Tried => "tried",

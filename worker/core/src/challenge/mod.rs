@@ -1,16 +1,22 @@
 //! Challenges: sealed offers, and the life of a purchase from the first payment attempt to its end.
 
 mod driver;
+mod effects;
 mod lifecycle;
 mod purchase;
 mod record;
+mod schedule;
 mod seal;
 mod terms;
 
 pub use driver::{CallFault, ChallengeEnv, ChallengeStore, Driver, StoreFault, Versioned};
-pub use lifecycle::{Effect, Event, Refused, apply, next_effect, wake_at};
+pub use effects::refund_nonce;
+pub use lifecycle::{Event, MAX_REFUND_FAILURES, Refused, apply};
 pub use purchase::{Ask, Join, Pay, PayReply, Purchases, purchase};
-pub use record::{Attempt, AuditRow, Payment, Record, Stage, State};
+pub use record::{
+    Attempt, AuditRow, DeliveryFailure, IssueFault, Payment, Record, Refund, Stage, State,
+};
+pub use schedule::{Effect, Policy, next_effect, wake_at};
 pub use seal::{Challenge, ChallengeId, SealKeys};
 pub use terms::{Target, Terms, lifetime};
 

@@ -7,10 +7,10 @@ use key0_validator::Claims;
 use serde::{Deserialize, Serialize};
 
 use super::driver::CallFault;
-use super::record::{Record, Stage, State};
+use super::record::{IssueFault, Record, Stage, State};
+use super::schedule::{Effect, Policy, next_effect};
 use super::seal::Challenge;
 use crate::payment::payer::TargetKey;
-use crate::payment::usdc::payment_fingerprint;
 use crate::payment::{Refusal, SignedAuthorization};
 use crate::types::{Address, RequestId, UnixMillis};
 
@@ -61,6 +61,25 @@ pub enum PayReply {
         payer: Address,
         /// The transaction.
         transaction: B256,
+        /// The backend's own credential, sealed, when the backend issues it.
+        #[serde(default)]
+        remote: Option<String>,
+    },
+    /// Paid, but the credential could not be had. It is tried again; after the grace period the money goes back.
+    Undelivered {
+        /// How the last try failed.
+        fault: IssueFault,
+        /// The payment.
+        transaction: B256,
+        /// When the refund begins; `None` when refunds are off.
+        refund_at: Option<UnixMillis>,
+    },
+    /// The money goes back, or went back, or could not.
+    Refund {
+        /// `REFUND_PENDING`, `REFUNDED` or `REFUND_FAILED`.
+        status: String,
+        /// The transaction that returns the money, once there is one.
+        transaction: Option<B256>,
     },
     /// Not known yet. The same payment sent again gets the outcome.
     Pending {
@@ -127,28 +146,18 @@ impl Ask {
         }
     }
 
-    /// Whether a stranger could ask this. A transfer shows its authorization and signature to everybody, and a request id
-    /// that was derived from them is no secret either. So both together open a delivered purchase only for those who
-    /// asked before it was delivered.
-    pub(super) fn is_public(&self, record: &Record) -> bool {
-        let Self::Pay(pay) = self else {
-            return false;
-        };
-        let authorization = pay.authorization.authorization();
-        matches!(record.state, State::Delivered { .. })
-            && record.terms.request_id
-                == RequestId::derived(&payment_fingerprint(
-                    record.terms.network,
-                    authorization.from,
-                    authorization.nonce,
-                ))
+    /// Whether only an authorization that nobody else can have seen opens this purchase. A transfer shows its authorization
+    /// and signature to everybody, and a request id that was derived from them is no secret either. So such a purchase is
+    /// open, once it is delivered, to those who asked before, and to a fresh signature.
+    pub(super) fn needs_fresh_signature(record: &Record) -> bool {
+        matches!(record.state, State::Delivered { .. }) && record.terms.request_id.is_derived()
     }
 
     /// What the record answers at `now`.
-    pub(super) fn answer(&self, record: Option<&Record>, now: UnixMillis) -> Next {
+    pub(super) fn answer(&self, record: Option<&Record>, now: UnixMillis, policy: &Policy) -> Next {
         match record {
             None => self.answer_without_record(now),
-            Some(record) => self.answer_from(record, now),
+            Some(record) => self.answer_from(record, now, policy),
         }
     }
 
@@ -169,7 +178,7 @@ impl Ask {
         }
     }
 
-    fn answer_from(&self, record: &Record, now: UnixMillis) -> Next {
+    fn answer_from(&self, record: &Record, now: UnixMillis, policy: &Policy) -> Next {
         let target = TargetKey::new(&record.terms.target, &record.terms.resource);
         // The same words for both, so that nobody learns whose purchase it is.
         if target != self.target() || record.payer != self.payer() {
@@ -177,7 +186,9 @@ impl Ask {
         }
         Next::Answer(match &record.state {
             State::Pending { attempt } => match &attempt.stage {
-                Stage::Reserving | Stage::Settling | Stage::Submitted { .. } => return Next::Drive,
+                Stage::Preparing | Stage::Reserving | Stage::Settling | Stage::Submitted { .. } => {
+                    return Next::Drive;
+                }
                 Stage::Failed {
                     reason,
                     transaction,
@@ -206,13 +217,29 @@ impl Ask {
                     }
                 }
             },
-            State::Paid { .. } => return Next::Drive,
-            State::Delivered { payment, claims } => PayReply::Granted {
+            State::Paid {
+                payment,
+                since,
+                failure,
+            } => match (failure, next_effect(record, now, policy)) {
+                (Some(failure), Effect::WaitUntil(_)) => PayReply::Undelivered {
+                    fault: failure.fault,
+                    transaction: payment.transaction,
+                    refund_at: policy.refund_after_millis.map(|age| since.plus(age)),
+                },
+                _ => return Next::Drive,
+            },
+            State::Delivered {
+                payment,
+                claims,
+                remote,
+            } => PayReply::Granted {
                 claims: claims.clone(),
                 payer: record.payer,
                 transaction: payment.transaction,
+                remote: remote.clone(),
             },
-            State::Expired => PayReply::Expired,
+            State::Expired { .. } => PayReply::Expired,
             State::Cancelled {
                 superseded_by: None,
             } => PayReply::Cancelled,
@@ -221,13 +248,17 @@ impl Ask {
             } => PayReply::Elsewhere {
                 request_id: by.clone(),
             },
-            State::RefundPending { payment } | State::RefundFailed { payment, .. } => {
-                PayReply::Pending {
-                    transaction: Some(payment.transaction),
-                }
-            }
-            State::Refunded { refund, .. } => PayReply::Pending {
-                transaction: Some(*refund),
+            State::RefundPending { refund, .. } => PayReply::Refund {
+                status: record.state.name().to_owned(),
+                transaction: refund.transaction(),
+            },
+            State::Refunded { transaction, .. } => PayReply::Refund {
+                status: record.state.name().to_owned(),
+                transaction: Some(*transaction),
+            },
+            State::RefundFailed { .. } => PayReply::Refund {
+                status: record.state.name().to_owned(),
+                transaction: None,
             },
         })
     }

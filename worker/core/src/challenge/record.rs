@@ -23,6 +23,8 @@ pub struct Record {
     pub payer: Address,
     /// How far it has come.
     pub state: State,
+    /// When the state last changed.
+    pub changed_at: UnixMillis,
     /// Whether the payer's book still counts this purchase as unresolved.
     pub holds_target: bool,
     /// How often the alarm has tried since the last progress; spaces the tries out.
@@ -42,6 +44,11 @@ pub enum State {
     Paid {
         /// The money.
         payment: Payment,
+        /// Since when; after the grace period the money goes back.
+        since: UnixMillis,
+        /// The last failed try to deliver.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        failure: Option<DeliveryFailure>,
     },
     /// The end: the buyer has a right to this grant.
     Delivered {
@@ -49,9 +56,16 @@ pub enum State {
         payment: Payment,
         /// The token's claims; the token is made from them whenever the payer asks.
         claims: Claims,
+        /// The backend's own credential, sealed, when the backend issues it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        remote: Option<String>,
     },
-    /// The end: no money moved, and none can any more.
-    Expired,
+    /// The end: nothing was charged.
+    Expired {
+        /// An authorization that somebody else may still broadcast; watched until it no longer can be.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        watch: Option<Attempt>,
+    },
     /// The end: it was called off before any money could move.
     Cancelled {
         /// The purchase of the same payer and target that this one's payment counts for.
@@ -62,20 +76,22 @@ pub enum State {
     RefundPending {
         /// The money.
         payment: Payment,
+        /// Its way back.
+        refund: Refund,
     },
     /// The end: the money went back.
     Refunded {
         /// The money.
         payment: Payment,
         /// The transaction that returned it.
-        refund: B256,
+        transaction: B256,
     },
     /// The money could not be returned; an operator must act.
     RefundFailed {
         /// The money.
         payment: Payment,
-        /// Why.
-        reason: String,
+        /// Its way back, for when an operator has removed the reason.
+        refund: Refund,
     },
 }
 
@@ -99,6 +115,8 @@ pub struct Attempt {
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase", rename_all_fields = "camelCase")]
 pub enum Stage {
+    /// A refund about to be checked against the chain. Nothing of this attempt was broadcast.
+    Preparing,
     /// About to be booked with the payer. Nothing can have been broadcast.
     Reserving,
     /// About to be handed to the gas wallet, or handed over with the answer lost.
@@ -118,6 +136,44 @@ pub enum Stage {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         transaction: Option<B256>,
     },
+}
+
+/// A try to deliver that failed.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct DeliveryFailure {
+    /// How.
+    pub fault: IssueFault,
+    /// When.
+    pub at: UnixMillis,
+    /// How many tries have failed.
+    pub tries: u32,
+}
+
+/// How a backend failed to issue a credential.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub enum IssueFault {
+    /// It refused, or its answer made no sense.
+    Failed,
+    /// It gave no answer in time; it may have issued one all the same.
+    Timeout,
+}
+
+/// The way back of the money. Wallet, recipient and amount stand in the signed authorization and never change.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Refund {
+    /// The try that is under way. Its authorization's nonce follows from the challenge id, so that the USDC contract
+    /// itself executes it at most once, however often it is sent.
+    pub attempt: Attempt,
+    /// How many tries have failed.
+    pub failures: u32,
+    /// The next try is not made before.
+    pub not_before: UnixMillis,
+    /// Why the last try failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<Refusal>,
 }
 
 /// Money that arrived.
@@ -147,6 +203,16 @@ pub struct AuditRow {
     pub transaction: Option<B256>,
 }
 
+impl Refund {
+    /// The transaction that is to return the money, once there is one.
+    pub fn transaction(&self) -> Option<B256> {
+        match &self.attempt.stage {
+            Stage::Submitted { hashes, .. } => hashes.last().copied(),
+            _ => None,
+        }
+    }
+}
+
 impl State {
     /// The state's name.
     pub const fn name(&self) -> &'static str {
@@ -154,7 +220,7 @@ impl State {
             Self::Pending { .. } => "PENDING",
             Self::Paid { .. } => "PAID",
             Self::Delivered { .. } => "DELIVERED",
-            Self::Expired => "EXPIRED",
+            Self::Expired { .. } => "EXPIRED",
             Self::Cancelled { .. } => "CANCELLED",
             Self::RefundPending { .. } => "REFUND_PENDING",
             Self::Refunded { .. } => "REFUNDED",
@@ -168,14 +234,14 @@ impl State {
             Self::Pending { attempt } => match &attempt.stage {
                 Stage::Submitted { hashes, .. } => hashes.last().copied(),
                 Stage::Failed { transaction, .. } => *transaction,
-                Stage::Reserving | Stage::Settling => None,
+                Stage::Preparing | Stage::Reserving | Stage::Settling => None,
             },
-            Self::Paid { payment }
+            Self::Paid { payment, .. }
             | Self::Delivered { payment, .. }
-            | Self::RefundPending { payment }
-            | Self::RefundFailed { payment, .. } => Some(payment.transaction),
-            Self::Refunded { refund, .. } => Some(*refund),
-            Self::Expired | Self::Cancelled { .. } => None,
+            | Self::RefundPending { payment, .. }
+            | Self::RefundFailed { payment, .. }
+            | Self::Refunded { payment, .. } => Some(payment.transaction),
+            Self::Expired { .. } | Self::Cancelled { .. } => None,
         }
     }
 }

@@ -3,7 +3,7 @@
 use alloy_primitives::{Address, B256, U256};
 use key0_validator::Claims;
 
-use super::{Challenge, Event, Pay, Payment, Record, SealKeys, Target, Terms, apply};
+use super::{Challenge, Event, Pay, Payment, Policy, Record, SealKeys, Target, Terms, apply};
 use crate::payment::{Authorization, SignedAuthorization, usdc};
 use crate::types::{Network, RequestId, ResourceId, Secret, UnixMillis, UnixSeconds, UsdcAmount};
 use crate::wallet::WalletKey;
@@ -12,6 +12,12 @@ use crate::wallet::WalletKey;
 pub(crate) const NOW: UnixMillis = UnixMillis(1_800_000_010_000);
 /// The offer's expiry.
 pub(crate) const EXPIRES_AT: UnixSeconds = UnixSeconds(1_800_000_960);
+
+/// Refunds are on, with short pauses.
+pub(crate) const POLICY: Policy = Policy {
+    refund_after_millis: Some(30_000),
+    refund_interval_millis: 15_000,
+};
 
 /// The buyer.
 pub(crate) fn buyer() -> WalletKey {
@@ -91,6 +97,19 @@ pub(crate) fn payment() -> Payment {
     }
 }
 
+/// The seller's wallet. (Refunds are checked for payer and amount, not for who signed.)
+pub(crate) fn refund() -> SignedAuthorization {
+    let authorization = Authorization {
+        from: Address::repeat_byte(0x5e),
+        to: buyer().address(),
+        value: payment().amount.to_u256(),
+        valid_after: U256::ZERO,
+        valid_before: U256::MAX,
+        nonce: super::refund_nonce(&test_challenge().id),
+    };
+    SignedAuthorization::sign(&buyer(), authorization, Network::BaseSepolia).unwrap()
+}
+
 /// A token's claims.
 pub(crate) fn claims() -> Claims {
     Claims {
@@ -110,7 +129,7 @@ pub(crate) fn claims() -> Claims {
 pub(crate) fn record_after(events: impl IntoIterator<Item = Event>) -> Record {
     let mut record = None;
     for event in events {
-        record = Some(apply(record.as_ref(), event, NOW).unwrap());
+        record = Some(apply(record.as_ref(), event, NOW, &POLICY).unwrap());
     }
     record.unwrap()
 }

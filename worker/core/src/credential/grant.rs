@@ -2,11 +2,10 @@
 
 use key0_validator::Claims;
 use serde::Serialize;
+use serde_json::{Map, Value};
 
 use crate::config::Config;
 use crate::types::{ResourceId, UnixSeconds};
-
-use super::token::SigningError;
 
 /// The answer to a paid purchase.
 #[derive(Debug, Serialize)]
@@ -16,27 +15,80 @@ pub struct AccessGrant<'a> {
     kind: &'static str,
     challenge_id: &'a str,
     request_id: &'a str,
-    access_token: String,
-    token_type: &'static str,
-    expires_at: String,
+    access_token: Value,
+    token_type: Value,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    expires_at: Option<Value>,
     #[serde(skip_serializing_if = "Option::is_none")]
     resource_endpoint: Option<String>,
     resource_id: &'a str,
     plan_id: &'a str,
     tx_hash: &'a str,
     explorer_url: String,
+    /// Further members of the backend's answer, passed on as they are.
+    #[serde(flatten)]
+    passed_on: Map<String, Value>,
 }
 
+/// The grant could not be made: the token could not be signed, or the stored credential not be read.
+#[derive(Debug)]
+pub struct GrantError;
+
+/// Members that the gateway says itself, whatever the backend answers.
+const OWN_MEMBERS: [&str; 9] = [
+    "type",
+    "challengeId",
+    "requestId",
+    "accessToken",
+    "resourceEndpoint",
+    "resourceId",
+    "planId",
+    "txHash",
+    "explorerUrl",
+];
+
 impl<'a> AccessGrant<'a> {
-    /// The grant for claims that were fixed at delivery. Equal claims give equal grants.
-    pub fn new(config: &Config, claims: &'a Claims) -> Result<Self, SigningError> {
+    /// The grant for what was fixed at delivery: our own token made from the claims, or the backend's credential.
+    /// The same delivery always gives the same grant.
+    pub fn new(
+        config: &Config,
+        claims: &'a Claims,
+        remote: Option<&str>,
+    ) -> Result<Self, GrantError> {
+        let (access_token, token_type, expires_at, passed_on) = match remote {
+            None => {
+                let token = config.token_signer.sign(claims).map_err(|_| GrantError)?;
+                let expires_at = UnixSeconds(claims.exp).to_iso();
+                (
+                    token.into(),
+                    "Bearer".into(),
+                    Some(expires_at.into()),
+                    Map::new(),
+                )
+            }
+            Some(sealed) => {
+                let body = config
+                    .credential_key
+                    .open(&claims.jti, sealed)
+                    .ok_or(GrantError)?;
+                let mut members: Map<String, Value> =
+                    serde_json::from_slice(&body).map_err(|_| GrantError)?;
+                let token = members.remove("token").ok_or(GrantError)?;
+                let token_type = members
+                    .remove("tokenType")
+                    .unwrap_or_else(|| "Bearer".into());
+                let expires_at = members.remove("expiresAt");
+                members.retain(|name, _| !OWN_MEMBERS.contains(&name.as_str()));
+                (token, token_type, expires_at, members)
+            }
+        };
         Ok(Self {
             kind: "AccessGrant",
             challenge_id: &claims.jti,
             request_id: &claims.sub,
-            access_token: config.token_signer.sign(claims)?,
-            token_type: "Bearer",
-            expires_at: UnixSeconds(claims.exp).to_iso(),
+            access_token,
+            token_type,
+            expires_at,
             resource_endpoint: config
                 .resource_endpoint
                 .as_deref()
@@ -46,6 +98,7 @@ impl<'a> AccessGrant<'a> {
             plan_id: &claims.plan_id,
             tx_hash: &claims.tx_hash,
             explorer_url: format!("{}/tx/{}", config.network.explorer(), claims.tx_hash),
+            passed_on,
         })
     }
 }
@@ -66,6 +119,29 @@ pub fn resource_endpoint(template: &str, resource: &ResourceId) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::challenge::test_challenge;
+    use crate::challenge::test_support::claims;
+    use crate::config::test_config;
+
+    #[test]
+    fn a_backends_credential_is_passed_on_and_cannot_pose_as_the_gateway() {
+        let config = test_config();
+        let mut claims = claims();
+        let id = test_challenge().id;
+        claims.jti = id.to_string();
+        let answer =
+            br#"{"token":"opaque","tokenType":"Key","region":"eu","txHash":"0xforged","type":"x"}"#;
+        let sealed = config.credential_key.seal(&id, answer);
+        let grant = AccessGrant::new(&config, &claims, Some(&sealed)).unwrap();
+        let grant = serde_json::to_value(grant).unwrap();
+        assert_eq!(grant["accessToken"], "opaque");
+        assert_eq!(grant["tokenType"], "Key");
+        assert_eq!(grant["region"], "eu");
+        assert_eq!(grant["type"], "AccessGrant");
+        assert_eq!(grant["txHash"], claims.tx_hash);
+        assert!(grant.get("expiresAt").is_none());
+        assert!(AccessGrant::new(&config, &claims, Some("nonsense")).is_err());
+    }
 
     #[test]
     fn resources_are_encoded_into_the_endpoint() {

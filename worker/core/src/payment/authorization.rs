@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::refusal::Refusal;
 use super::usdc;
 use crate::types::{Network, UnixSeconds, UsdcAmount};
+use crate::wallet::{SigningFailed, WalletKey};
 
 /// An authorization must stay valid this long, so that it can still be included (the reference facilitator's margin).
 pub const MIN_REMAINING_SECONDS: u64 = 6;
@@ -88,6 +89,20 @@ impl SignedAuthorization {
             .ok_or(Refusal::InvalidExactEvmPayloadSignature)
     }
 
+    /// Signs an authorization with a wallet of ours, which must be its `from`.
+    pub fn sign(
+        key: &WalletKey,
+        authorization: Authorization,
+        network: Network,
+    ) -> Result<Self, SigningFailed> {
+        let digest = usdc::authorization_digest(&authorization, network);
+        let signature = key.sign(&digest).map_err(|_| SigningFailed)?;
+        Ok(Self {
+            authorization,
+            signature,
+        })
+    }
+
     /// What was signed.
     pub fn authorization(&self) -> &Authorization {
         &self.authorization
@@ -102,7 +117,6 @@ impl SignedAuthorization {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::wallet::WalletKey;
 
     const AMOUNT: UsdcAmount = UsdcAmount::from_units(15_000);
 

@@ -7,14 +7,14 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use crate::catalog::Plan;
-use crate::challenge::{Challenge, ChallengeId, PayReply};
+use crate::challenge::{Challenge, ChallengeId, IssueFault, PayReply};
 use crate::config::Config;
 use crate::credential::AccessGrant;
 use crate::error::{Code, Error};
 use crate::payment::header::{PAYMENT_REQUIRED, PAYMENT_RESPONSE, encode};
 use crate::payment::{PaymentRequired, Refusal, SettleResponse};
 use crate::response::{self, Response};
-use crate::types::{Address, HttpUrl, PlanId, RequestId, ResourceId, UsdcAmount};
+use crate::types::{Address, HttpUrl, PlanId, RequestId, ResourceId, UnixMillis, UsdcAmount};
 
 const RETRY_AFTER_SECONDS: &str = "2";
 
@@ -121,8 +121,9 @@ impl Context<'_> {
                 claims,
                 payer,
                 transaction,
+                remote,
             } => {
-                let Ok(grant) = AccessGrant::new(self.config, &claims) else {
+                let Ok(grant) = AccessGrant::new(self.config, &claims, remote.as_deref()) else {
                     return response::error(&Error::internal());
                 };
                 let mut response = response::json(StatusCode::OK, &grant);
@@ -131,6 +132,15 @@ impl Context<'_> {
                 settle_header(&mut response, &settled);
                 response
             }
+            PayReply::Undelivered {
+                fault,
+                transaction,
+                refund_at,
+            } => self.undelivered(fault, transaction, refund_at),
+            PayReply::Refund {
+                status,
+                transaction,
+            } => self.refund(&status, transaction),
             PayReply::Pending { transaction } => self.pending(transaction, request_id),
             PayReply::Refused {
                 reason,
@@ -225,6 +235,60 @@ impl Context<'_> {
         );
         response::set(&mut response, RETRY_AFTER, RETRY_AFTER_SECONDS);
         response
+    }
+
+    /// 502 or 504: paid, and the backend does not deliver. No new offer: nothing may be paid again.
+    fn undelivered(
+        &self,
+        fault: IssueFault,
+        transaction: B256,
+        refund_at: Option<UnixMillis>,
+    ) -> Response {
+        let (code, happened) = match fault {
+            IssueFault::Failed => (Code::TokenIssueFailed, "could not issue the access token"),
+            IssueFault::Timeout => (Code::TokenIssueTimeout, "gave no answer in time"),
+        };
+        let promise = match refund_at {
+            Some(_) => {
+                "It is tried again; if that does not help, the money is sent back by itself."
+            }
+            None => "It is tried again.",
+        };
+        let error = Error::new(
+            code,
+            format!("The payment arrived, but the seller's backend {happened}. {promise} Repeat the same request with the same payment."),
+        )
+        .with_details(json!({
+            "state": "PAID",
+            "transaction": transaction,
+            "refundAfter": refund_at.map(|at| at.to_seconds().to_iso()),
+        }));
+        let mut response = response::error(&error);
+        response::set(&mut response, RETRY_AFTER, RETRY_AFTER_SECONDS);
+        let settled = SettleResponse::success(transaction, self.config.network, self.payer);
+        settle_header(&mut response, &settled);
+        response
+    }
+
+    /// 502: what became of the money of a purchase that could not be delivered.
+    fn refund(&self, status: &str, transaction: Option<B256>) -> Response {
+        let message = match status {
+            "REFUNDED" => {
+                "The purchase could not be delivered and the money was sent back to the payer."
+            }
+            "REFUND_FAILED" => {
+                "The purchase could not be delivered and the refund has not succeeded yet. The seller has been told."
+            }
+            _ => "The purchase could not be delivered. The money is being sent back to the payer.",
+        };
+        let explorer =
+            transaction.map(|hash| format!("{}/tx/{hash}", self.config.network.explorer()));
+        let error = Error::new(Code::TokenIssueFailed, message).with_details(json!({
+            "state": status,
+            "refundTransaction": transaction,
+            "refundExplorerUrl": explorer,
+        }));
+        self.failed(error, "refunded")
     }
 
     /// 402: the payment was refused or failed; here is what to pay instead.

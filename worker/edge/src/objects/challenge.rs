@@ -13,9 +13,11 @@ use std::cell::Cell;
 use std::panic::AssertUnwindSafe;
 
 use key0_core::challenge::{
-    Ask, AuditRow, CallFault, ChallengeEnv, ChallengeStore, Driver, Record, StoreFault, Versioned,
+    Ask, AuditRow, CallFault, ChallengeEnv, ChallengeStore, Driver, IssueFault, Record, StoreFault,
+    Versioned,
 };
 use key0_core::config::Config;
+use key0_core::credential::remote::{IssueAnswer, IssueCall};
 use key0_core::payment::payer::{PayerCommand, PayerReply};
 use key0_core::payment::rpc::RpcChain;
 use key0_core::types::{Address, UnixMillis};
@@ -25,7 +27,7 @@ use serde_json::json;
 use worker::{DurableObject, Env, Request, Response, SqlStorage, State, durable_object};
 
 use super::{Objects, command, reply};
-use crate::outbound::FetchHttp;
+use crate::outbound::{self, FetchHttp};
 use crate::platform;
 use crate::settings::settings;
 use crate::storage;
@@ -280,6 +282,10 @@ impl<'a> ChallengeEnv for Outside<'a> {
     async fn wallet(&self, command: WalletCommand) -> Result<WalletReply, CallFault> {
         let objects = Objects::new(&self.object.env);
         objects.gas_wallet(self.config, &command).await
+    }
+
+    async fn issue(&self, call: IssueCall) -> Result<IssueAnswer, IssueFault> {
+        outbound::issue(call).await
     }
 
     fn log(&self, event: &str, detail: &str) {

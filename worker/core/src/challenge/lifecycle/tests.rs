@@ -1,13 +1,28 @@
 //! Every state against every event, the refused ones included; and the stored form, to the letter.
 
-use alloy_primitives::{B256, U256};
+use alloy_primitives::B256;
 use serde_json::json;
 
+use super::super::schedule::{Effect, next_effect, wake_at};
 use super::super::test_support::{
-    EXPIRES_AT, NOW, attempted, buyer, claims, payment, record_after, signed_by,
+    EXPIRES_AT, NOW, POLICY, attempted, buyer, claims, payment, record_after, refund, signed_by,
 };
 use super::*;
 use crate::wallet::WalletKey;
+
+const LAPSED: Event = Event::Lapsed {
+    may_still_land: false,
+};
+const GIVEN_UP: Event = Event::Lapsed {
+    may_still_land: true,
+};
+const ISSUE_FAILED: Event = Event::IssueFailed {
+    fault: IssueFault::Timeout,
+};
+const PREPARED: Event = Event::RefundPrepared {
+    gas_limit: 90_000,
+    from_block: 12,
+};
 
 fn submitted(byte: u8) -> Event {
     Event::Submitted {
@@ -31,21 +46,38 @@ fn settled() -> Event {
 }
 
 fn issued() -> Event {
-    Event::Issued { claims: claims() }
+    Event::Issued {
+        claims: claims(),
+        remote: None,
+    }
 }
 
 fn superseded() -> Event {
     Event::Superseded { by: other() }
 }
 
+fn refund_begun() -> Event {
+    Event::RefundBegun {
+        authorization: refund(),
+    }
+}
+
+fn paid_events() -> Vec<Event> {
+    vec![attempted(1), Event::Reserved, submitted(1), settled()]
+}
+
+fn refund_events() -> Vec<Event> {
+    let mut events = paid_events();
+    events.extend([ISSUE_FAILED, refund_begun()]);
+    events
+}
+
 /// Each state, by the events that lead to it.
 fn states() -> Vec<(&'static str, Record)> {
     let path = |events: Vec<Event>| record_after(events);
-    let refund = |state: State| {
-        let mut record = path(vec![attempted(1), Event::Reserved, submitted(1), settled()]);
-        record.state = state;
-        record
-    };
+    let paid = |more: Vec<Event>| record_after(paid_events().into_iter().chain(more));
+    let refund = |more: Vec<Event>| record_after(refund_events().into_iter().chain(more));
+    let hopeless = || (0..MAX_REFUND_FAILURES).map(|_| failed()).collect();
     vec![
         ("reserving", path(vec![attempted(1)])),
         ("settling", path(vec![attempted(1), Event::Reserved])),
@@ -57,44 +89,21 @@ fn states() -> Vec<(&'static str, Record)> {
             "failed",
             path(vec![attempted(1), Event::Reserved, submitted(1), failed()]),
         ),
+        ("paid", paid(vec![])),
+        ("undelivered", paid(vec![ISSUE_FAILED])),
+        ("delivered", paid(vec![issued()])),
+        ("expired", path(vec![attempted(1), Event::Reserved, LAPSED])),
         (
-            "paid",
-            path(vec![attempted(1), Event::Reserved, submitted(1), settled()]),
-        ),
-        (
-            "delivered",
-            path(vec![
-                attempted(1),
-                Event::Reserved,
-                submitted(1),
-                settled(),
-                issued(),
-            ]),
-        ),
-        (
-            "expired",
-            path(vec![attempted(1), Event::Reserved, Event::Lapsed]),
+            "given up",
+            path(vec![attempted(1), Event::Reserved, GIVEN_UP]),
         ),
         ("cancelled", path(vec![attempted(1), Event::Cancelled])),
         ("superseded", path(vec![attempted(1), superseded()])),
-        (
-            "refund pending",
-            refund(State::RefundPending { payment: payment() }),
-        ),
-        (
-            "refunded",
-            refund(State::Refunded {
-                payment: payment(),
-                refund: B256::repeat_byte(0xbb),
-            }),
-        ),
-        (
-            "refund failed",
-            refund(State::RefundFailed {
-                payment: payment(),
-                reason: "blacklisted".to_owned(),
-            }),
-        ),
+        ("refund preparing", refund(vec![])),
+        ("refund settling", refund(vec![PREPARED])),
+        ("refund submitted", refund(vec![PREPARED, submitted(3)])),
+        ("refunded", refund(vec![PREPARED, submitted(3), settled()])),
+        ("refund failed", refund(hopeless())),
     ]
 }
 
@@ -104,12 +113,18 @@ fn events() -> Vec<(&'static str, Event)> {
         ("attempted anew", attempted(2)),
         ("reserved", Event::Reserved),
         ("superseded", superseded()),
+        ("taken", Event::Taken),
         ("submitted", submitted(1)),
         ("submitted anew", submitted(2)),
         ("failed", failed()),
-        ("lapsed", Event::Lapsed),
+        ("lapsed", LAPSED),
+        ("given up", GIVEN_UP),
         ("settled", settled()),
         ("issued", issued()),
+        ("issue failed", ISSUE_FAILED),
+        ("refund begun", refund_begun()),
+        ("refund prepared", PREPARED),
+        ("refund retried", Event::RefundRetried),
         ("cancelled", Event::Cancelled),
     ]
 }
@@ -119,28 +134,51 @@ fn each_state_takes_exactly_the_events_that_the_design_allows() {
     let allowed = [
         ("reserving", "reserved", "PENDING"),
         ("reserving", "superseded", "CANCELLED"),
+        ("reserving", "taken", "CANCELLED"),
         ("reserving", "failed", "PENDING"),
         ("reserving", "lapsed", "EXPIRED"),
+        ("reserving", "given up", "EXPIRED"),
         ("reserving", "cancelled", "CANCELLED"),
         ("settling", "submitted", "PENDING"),
         ("settling", "submitted anew", "PENDING"),
         ("settling", "failed", "PENDING"),
         ("settling", "lapsed", "EXPIRED"),
+        ("settling", "given up", "EXPIRED"),
         ("settling", "settled", "PAID"),
         ("submitted", "submitted anew", "PENDING"),
         ("submitted", "failed", "PENDING"),
         ("submitted", "lapsed", "EXPIRED"),
+        ("submitted", "given up", "EXPIRED"),
         ("submitted", "settled", "PAID"),
         ("failed", "attempted", "PENDING"),
         ("failed", "lapsed", "EXPIRED"),
+        ("failed", "given up", "EXPIRED"),
         ("failed", "settled", "PAID"),
-        ("failed", "cancelled", "CANCELLED"),
         ("paid", "issued", "DELIVERED"),
+        ("paid", "issue failed", "PAID"),
+        ("paid", "refund begun", "REFUND_PENDING"),
+        ("undelivered", "issued", "DELIVERED"),
+        ("undelivered", "issue failed", "PAID"),
+        ("undelivered", "refund begun", "REFUND_PENDING"),
+        ("given up", "lapsed", "EXPIRED"),
+        ("given up", "settled", "PAID"),
+        ("refund preparing", "failed", "REFUND_PENDING"),
+        ("refund preparing", "settled", "REFUNDED"),
+        ("refund preparing", "refund prepared", "REFUND_PENDING"),
+        ("refund settling", "submitted", "REFUND_PENDING"),
+        ("refund settling", "submitted anew", "REFUND_PENDING"),
+        ("refund settling", "failed", "REFUND_PENDING"),
+        ("refund settling", "settled", "REFUNDED"),
+        ("refund submitted", "submitted", "REFUND_PENDING"),
+        ("refund submitted", "submitted anew", "REFUND_PENDING"),
+        ("refund submitted", "failed", "REFUND_PENDING"),
+        ("refund submitted", "settled", "REFUNDED"),
+        ("refund failed", "refund retried", "REFUND_PENDING"),
     ];
     let mut seen = Vec::new();
     for (state, record) in states() {
         for (name, event) in events() {
-            if let Ok(next) = apply(Some(&record), event, NOW) {
+            if let Ok(next) = apply(Some(&record), event, NOW, &POLICY) {
                 seen.push((state, name, next.state.name()));
             }
         }
@@ -149,9 +187,89 @@ fn each_state_takes_exactly_the_events_that_the_design_allows() {
 }
 
 #[test]
+fn after_delivery_no_refund_begins_and_after_a_refund_begins_nothing_is_delivered() {
+    for (state, record) in states() {
+        let delivered = apply(Some(&record), issued(), NOW, &POLICY).is_ok();
+        let refunding = apply(Some(&record), refund_begun(), NOW, &POLICY).is_ok();
+        let is_paid = ["paid", "undelivered"].contains(&state);
+        assert_eq!((delivered, refunding), (is_paid, is_paid), "{state}");
+    }
+}
+
+#[test]
+fn a_refund_to_anybody_else_or_of_another_amount_is_refused() {
+    let record = record_after(paid_events());
+    type Change = fn(&mut crate::payment::Authorization);
+    let changes: [Change; 2] = [
+        |a| a.to = alloy_primitives::Address::repeat_byte(9),
+        |a| a.value += alloy_primitives::U256::from(1),
+    ];
+    for change in changes {
+        let mut authorization = refund();
+        change(&mut authorization.authorization);
+        let event = Event::RefundBegun { authorization };
+        assert_eq!(apply(Some(&record), event, NOW, &POLICY), Err(Refused));
+    }
+}
+
+#[test]
+fn every_try_of_a_refund_is_the_same_authorization_in_another_job() {
+    let mut record = record_after(refund_events());
+    let mut pauses = Vec::new();
+    for number in 1..=MAX_REFUND_FAILURES {
+        let State::RefundPending { refund: way, .. } = &record.state else {
+            panic!("{record:?}");
+        };
+        assert_eq!(way.attempt.number, number);
+        assert_eq!(way.attempt.authorization, refund());
+        pauses.push(way.not_before.since(NOW));
+        record = apply(Some(&record), failed(), NOW, &POLICY).unwrap();
+    }
+    assert_eq!(record.state.name(), "REFUND_FAILED");
+    assert_eq!(
+        pauses,
+        [
+            0, 15_000, 30_000, 60_000, 120_000, 240_000, 480_000, 960_000
+        ]
+    );
+    let retried = apply(Some(&record), Event::RefundRetried, NOW, &POLICY).unwrap();
+    let State::RefundPending { refund: way, .. } = &retried.state else {
+        panic!("{retried:?}");
+    };
+    assert_eq!(
+        (way.attempt.number, way.failures),
+        (MAX_REFUND_FAILURES + 1, 0)
+    );
+    assert_eq!(way.attempt.authorization, refund());
+}
+
+#[test]
+fn delivery_is_tried_at_least_once_and_then_until_the_grace_period_is_over() {
+    let effect = |record: &Record, later: u64| next_effect(record, NOW.plus(later), &POLICY);
+    let paid = record_after(paid_events());
+    assert_eq!(
+        effect(&paid, 3_600_000),
+        Effect::Issue,
+        "also after a long crash"
+    );
+    let failed = apply(Some(&paid), ISSUE_FAILED, NOW, &POLICY).unwrap();
+    assert_eq!(effect(&failed, 0), Effect::WaitUntil(NOW.plus(2_000)));
+    assert_eq!(effect(&failed, 2_000), Effect::Issue);
+    assert_eq!(effect(&failed, 30_000), Effect::BeginRefund);
+    let off = Policy {
+        refund_after_millis: None,
+        ..POLICY
+    };
+    assert_eq!(
+        next_effect(&failed, NOW.plus(u64::MAX / 2), &off),
+        Effect::Issue
+    );
+}
+
+#[test]
 fn only_an_attempt_begins_a_purchase() {
     for (name, event) in events() {
-        let begun = apply(None, event, NOW);
+        let begun = apply(None, event, NOW, &POLICY);
         assert_eq!(begun.is_ok(), name.starts_with("attempted"), "{name}");
     }
 }
@@ -160,7 +278,7 @@ fn only_an_attempt_begins_a_purchase() {
 fn terms_payer_and_offer_never_change() {
     for (state, record) in states() {
         for (name, event) in events() {
-            if let Ok(next) = apply(Some(&record), event, NOW) {
+            if let Ok(next) = apply(Some(&record), event, NOW, &POLICY) {
                 assert_eq!(next.terms, record.terms, "{state}, {name}");
                 assert_eq!(next.payer, record.payer, "{state}, {name}");
                 assert_eq!(next.challenge_id, record.challenge_id, "{state}, {name}");
@@ -172,7 +290,7 @@ fn terms_payer_and_offer_never_change() {
 #[test]
 fn a_failed_attempt_is_repeated_only_with_the_very_same_authorization() {
     let record = record_after([attempted(1), Event::Reserved, submitted(1), failed()]);
-    let again = apply(Some(&record), attempted(1), NOW).unwrap();
+    let again = apply(Some(&record), attempted(1), NOW, &POLICY).unwrap();
     let State::Pending { attempt } = &again.state else {
         panic!("{again:?}");
     };
@@ -200,8 +318,34 @@ fn a_failed_attempt_is_repeated_only_with_the_very_same_authorization() {
         gas_limit,
         from_block,
     };
-    assert_eq!(apply(Some(&record), stolen, NOW), Err(Refused));
+    assert_eq!(apply(Some(&record), stolen, NOW, &POLICY), Err(Refused));
     assert_ne!(thief.address(), buyer().address());
+}
+
+#[test]
+fn a_second_attempt_that_counts_elsewhere_is_watched_like_a_failed_one() {
+    let first = record_after([attempted(1), superseded()]);
+    assert!(matches!(first.state, State::Cancelled { .. }));
+    let second = record_after([attempted(1), failed(), attempted(1), superseded()]);
+    assert!(matches!(
+        &second.state,
+        State::Pending { attempt } if matches!(attempt.stage, Stage::Failed { .. })
+    ));
+    assert!(!second.holds_target);
+}
+
+#[test]
+fn an_authorization_that_belongs_to_another_purchase_never_counts_for_this_one() {
+    let taken = record_after([attempted(1), Event::Taken]);
+    assert_eq!(taken.state.name(), "CANCELLED");
+    assert!(!taken.holds_target);
+    assert_eq!(wake_at(&taken, NOW, &POLICY), None);
+    // The other purchase's transfer is on chain; whoever finds it must not credit it here.
+    assert_eq!(apply(Some(&taken), settled(), NOW, &POLICY), Err(Refused));
+    assert_eq!(
+        apply(Some(&taken), attempted(1), NOW, &POLICY),
+        Err(Refused)
+    );
 }
 
 #[test]
@@ -224,66 +368,41 @@ fn each_state_asks_for_its_effect() {
             "settling" => Effect::Submit,
             "submitted" => Effect::Confirm,
             "paid" => Effect::Issue,
-            "superseded" | "refund pending" => Effect::Rest,
+            "undelivered" => Effect::WaitUntil(NOW.plus(2_000)),
+            "refund preparing" => Effect::PrepareRefund,
+            "refund settling" => Effect::Submit,
+            "refund submitted" => Effect::Confirm,
+            "superseded" => Effect::Rest,
             _ => Effect::ReleaseTarget,
         };
-        assert_eq!(next_effect(&record), expected, "{state}");
+        assert_eq!(next_effect(&record, NOW, &POLICY), expected, "{state}");
     }
 }
 
 #[test]
 fn after_the_release_only_a_failed_attempt_still_waits_for_something() {
     for (state, record) in states() {
-        let Ok(released) = apply(Some(&record), Event::TargetReleased, NOW) else {
+        let Ok(released) = apply(Some(&record), Event::TargetReleased, NOW, &POLICY) else {
+            let holds = [
+                "reserving",
+                "settling",
+                "submitted",
+                "paid",
+                "undelivered",
+                "superseded",
+            ];
             assert!(
-                [
-                    "reserving",
-                    "settling",
-                    "submitted",
-                    "paid",
-                    "superseded",
-                    "refund pending"
-                ]
-                .contains(&state),
+                holds.contains(&state) || state.starts_with("refund "),
                 "{state}"
             );
             continue;
         };
         let expected = match state {
-            "failed" => Effect::LapseAt(EXPIRES_AT.plus(LAPSE_MARGIN_SECONDS).to_millis()),
+            "failed" => Effect::WaitUntil(EXPIRES_AT.to_millis()),
+            "given up" => Effect::WaitUntil(NOW.plus(60_000)),
             _ => Effect::Rest,
         };
-        assert_eq!(next_effect(&released), expected, "{state}");
-    }
-}
-
-#[test]
-fn a_second_attempt_that_counts_elsewhere_is_watched_like_a_failed_one() {
-    let by = Event::Superseded {
-        by: RequestId::from_random([9; 16]),
-    };
-    let first = record_after([attempted(1), by.clone()]);
-    assert!(matches!(first.state, State::Cancelled { .. }));
-    let second = record_after([attempted(1), failed(), attempted(1), by]);
-    assert!(matches!(
-        &second.state,
-        State::Pending { attempt } if matches!(attempt.stage, Stage::Failed { .. })
-    ));
-}
-
-#[test]
-fn a_failed_authorization_is_watched_until_nobody_can_use_it_any_more() {
-    let mut record = record_after([attempted(1), failed(), Event::TargetReleased]);
-    for (valid_until, watched_until) in [
-        (EXPIRES_AT.0 - 100, EXPIRES_AT.0),
-        (EXPIRES_AT.0 + 1_000, EXPIRES_AT.0 + 1_000),
-        (u64::MAX, EXPIRES_AT.0 + MAX_WATCH_SECONDS),
-    ] {
-        if let State::Pending { attempt } = &mut record.state {
-            attempt.authorization.authorization.valid_before = U256::from(valid_until);
-        }
-        let lapse = UnixSeconds(watched_until).plus(LAPSE_MARGIN_SECONDS);
-        assert_eq!(next_effect(&record), Effect::LapseAt(lapse.to_millis()));
+        assert_eq!(next_effect(&released, NOW, &POLICY), expected, "{state}");
     }
 }
 
@@ -293,24 +412,50 @@ fn a_purchase_that_is_not_at_rest_always_has_an_alarm() {
         for tries in [0, 1, 5, u32::MAX] {
             let mut record = record.clone();
             record.tries = tries;
-            let wake = wake_at(&record, NOW);
-            assert_eq!(
-                wake.is_none(),
-                next_effect(&record) == Effect::Rest,
-                "{state}"
-            );
-            assert!(
-                wake.is_none_or(|at| at <= NOW.plus(MAX_RETRY_MILLIS).max(EXPIRES_AT.to_millis()))
-            );
+            let wake = wake_at(&record, NOW, &POLICY);
+            let rests = next_effect(&record, NOW, &POLICY) == Effect::Rest;
+            assert_eq!(wake.is_none(), rests, "{state}");
+            assert!(wake.is_none_or(|at| at <= NOW.plus(60_000).max(EXPIRES_AT.to_millis())));
         }
     }
+}
+
+#[test]
+fn an_authorization_that_was_given_up_is_watched_until_the_chain_cannot_accept_it() {
+    let mut record = record_after([
+        attempted(1),
+        Event::Reserved,
+        GIVEN_UP,
+        Event::TargetReleased,
+    ]);
+    let mut now = NOW;
+    let mut looks = 0;
+    while let Some(at) = wake_at(&record, now, &POLICY) {
+        now = now.max(at);
+        record = apply(Some(&record), Event::Tried, now, &POLICY).unwrap();
+        if next_effect(&record, now, &POLICY) == Effect::Watch {
+            looks += 1;
+        }
+        // The authorization ends 290 seconds later.
+        if now.since(NOW) > 350_000 {
+            record = apply(Some(&record), LAPSED, now, &POLICY).unwrap();
+        }
+        assert!(looks < 20, "endless");
+    }
+    assert!(looks >= 3, "{looks}");
+    assert_eq!(record.state, State::Expired { watch: None });
 }
 
 #[test]
 fn tries_are_counted_until_there_is_progress() {
     let record = record_after([attempted(1), Event::Tried, Event::Tried]);
     assert_eq!(record.tries, 2);
-    assert_eq!(apply(Some(&record), Event::Reserved, NOW).unwrap().tries, 0);
+    assert_eq!(
+        apply(Some(&record), Event::Reserved, NOW, &POLICY)
+            .unwrap()
+            .tries,
+        0
+    );
 }
 
 /// Records that earlier releases have stored must stay readable: a change here needs a migration.
@@ -357,6 +502,7 @@ fn the_stored_form_is_unchanged() {
                     "since": 1_800_000_010_000u64,
                 }},
             }}},
+            "changedAt": 1_800_000_010_000u64,
             "holdsTarget": true,
             "tries": 0,
         })

@@ -8,10 +8,10 @@ use futures_util::FutureExt as _;
 use super::super::lifecycle::{Event, apply};
 use super::super::record::Record;
 use super::super::test_support::{
-    EXPIRES_AT, NOW, attempted, buyer, claims, pay, payment, record_after, signed_by,
+    EXPIRES_AT, NOW, POLICY, attempted, buyer, claims, pay, payment, record_after, signed_by,
 };
 use super::*;
-use crate::challenge::{Target, test_challenge};
+use crate::challenge::Target;
 use crate::wallet::WalletKey;
 
 fn submitted() -> Event {
@@ -33,7 +33,10 @@ fn delivered() -> Record {
         Event::Reserved,
         submitted(),
         Event::Settled { payment: payment() },
-        Event::Issued { claims: claims() },
+        Event::Issued {
+            claims: claims(),
+            remote: None,
+        },
     ])
 }
 
@@ -53,20 +56,21 @@ fn granted() -> Next {
         claims: claims(),
         payer: buyer().address(),
         transaction: payment().transaction,
+        remote: None,
     })
 }
 
 #[test]
 fn a_first_payment_begins_a_purchase_while_offer_and_authorization_are_good() {
-    assert_eq!(ask(pay(1)).answer(None, NOW), Next::Begin);
+    assert_eq!(ask(pay(1)).answer(None, NOW, &POLICY), Next::Begin);
     let late = EXPIRES_AT.to_millis();
     assert_eq!(
-        ask(pay(1)).answer(None, late),
+        ask(pay(1)).answer(None, late, &POLICY),
         Next::Answer(PayReply::Expired)
     );
     let too_late = UnixMillis(1_800_000_295_000);
     assert_eq!(
-        ask(pay(1)).answer(None, too_late),
+        ask(pay(1)).answer(None, too_late, &POLICY),
         Next::Answer(PayReply::Refused {
             reason: Refusal::InvalidExactEvmPayloadAuthorizationValidBefore,
             transaction: None,
@@ -76,16 +80,19 @@ fn a_first_payment_begins_a_purchase_while_offer_and_authorization_are_good() {
 
 #[test]
 fn nobody_joins_a_purchase_that_does_not_exist() {
-    assert_eq!(join().answer(None, NOW), Next::Answer(PayReply::Expired));
+    assert_eq!(
+        join().answer(None, NOW, &POLICY),
+        Next::Answer(PayReply::Expired)
+    );
 }
 
 #[test]
 fn the_payer_gets_the_grant_with_the_same_or_a_fresh_authorization_also_after_the_offer_expired() {
     let record = delivered();
     for now in [NOW, EXPIRES_AT.to_millis().plus(1_000_000)] {
-        assert_eq!(ask(pay(1)).answer(Some(&record), now), granted());
-        assert_eq!(ask(pay(2)).answer(Some(&record), now), granted());
-        assert_eq!(join().answer(Some(&record), now), granted());
+        assert_eq!(ask(pay(1)).answer(Some(&record), now, &POLICY), granted());
+        assert_eq!(ask(pay(2)).answer(Some(&record), now, &POLICY), granted());
+        assert_eq!(join().answer(Some(&record), now, &POLICY), granted());
     }
 }
 
@@ -101,7 +108,7 @@ fn another_payer_gets_a_conflict_in_every_state() {
         delivered(),
     ] {
         assert_eq!(
-            question.answer(Some(&record), NOW),
+            question.answer(Some(&record), NOW, &POLICY),
             Next::Answer(PayReply::Conflict)
         );
     }
@@ -115,7 +122,7 @@ fn another_target_under_the_same_request_id_is_a_conflict() {
     other_resource.challenge.terms.resource = "other".parse().unwrap();
     for question in [other_plan, other_resource] {
         assert_eq!(
-            ask(question).answer(Some(&delivered()), NOW),
+            ask(question).answer(Some(&delivered()), NOW, &POLICY),
             Next::Answer(PayReply::Conflict)
         );
     }
@@ -136,7 +143,7 @@ fn a_purchase_under_way_is_driven_whatever_the_same_payer_signs() {
     ] {
         let record = record_after(events);
         for question in [ask(pay(1)), ask(pay(2)), join()] {
-            assert_eq!(question.answer(Some(&record), NOW), Next::Drive);
+            assert_eq!(question.answer(Some(&record), NOW, &POLICY), Next::Drive);
         }
     }
 }
@@ -145,9 +152,9 @@ fn a_purchase_under_way_is_driven_whatever_the_same_payer_signs() {
 fn a_failed_purchase_takes_only_its_own_authorization_again() {
     let record = record_after([attempted(1), failed()]);
     let reason = Refusal::InvalidExactEvmTransactionFailed;
-    assert_eq!(ask(pay(1)).answer(Some(&record), NOW), Next::Begin);
+    assert_eq!(ask(pay(1)).answer(Some(&record), NOW, &POLICY), Next::Begin);
     assert_eq!(
-        ask(pay(2)).answer(Some(&record), NOW),
+        ask(pay(2)).answer(Some(&record), NOW, &POLICY),
         Next::Answer(PayReply::Spent { reason })
     );
     let refused = Next::Answer(PayReply::Refused {
@@ -155,10 +162,10 @@ fn a_failed_purchase_takes_only_its_own_authorization_again() {
         transaction: None,
     });
     assert_eq!(
-        ask(pay(1)).answer(Some(&record), EXPIRES_AT.to_millis()),
+        ask(pay(1)).answer(Some(&record), EXPIRES_AT.to_millis(), &POLICY),
         refused
     );
-    assert_eq!(join().answer(Some(&record), NOW), refused);
+    assert_eq!(join().answer(Some(&record), NOW, &POLICY), refused);
 }
 
 #[test]
@@ -166,40 +173,35 @@ fn a_superseded_purchase_names_the_one_that_counts() {
     let by = RequestId::from_random([9; 16]);
     let record = record_after([attempted(1), Event::Superseded { by: by.clone() }]);
     assert_eq!(
-        ask(pay(1)).answer(Some(&record), NOW),
+        ask(pay(1)).answer(Some(&record), NOW, &POLICY),
         Next::Answer(PayReply::Elsewhere { request_id: by })
     );
-    let cancelled = apply(Some(&record_after([attempted(1)])), Event::Cancelled, NOW).unwrap();
+    let cancelled = apply(
+        Some(&record_after([attempted(1)])),
+        Event::Cancelled,
+        NOW,
+        &POLICY,
+    )
+    .unwrap();
     assert_eq!(
-        ask(pay(1)).answer(Some(&cancelled), NOW),
+        ask(pay(1)).answer(Some(&cancelled), NOW, &POLICY),
         Next::Answer(PayReply::Cancelled)
     );
 }
 
 #[test]
-fn a_derived_request_id_and_the_public_authorization_do_not_open_a_delivered_purchase() {
-    let authorization = pay(1).authorization;
-    let derived = RequestId::derived(&payment_fingerprint(
-        test_challenge().terms.network,
-        authorization.payer(),
-        authorization.authorization().nonce,
-    ));
+fn a_delivered_purchase_whose_request_id_is_derived_needs_a_fresh_signature() {
     let mut record = delivered();
     assert!(
-        !ask(pay(1)).is_public(&record),
+        !Ask::needs_fresh_signature(&record),
         "the buyer's own request id is a secret"
     );
-    record.terms.request_id = derived.clone();
-    assert!(ask(pay(1)).is_public(&record));
-    assert!(
-        !ask(pay(2)).is_public(&record),
-        "a fresh signature proves the payer"
-    );
-    assert!(!join().is_public(&record));
+    record.terms.request_id = RequestId::derived(&[1; 16]);
+    assert!(Ask::needs_fresh_signature(&record));
     let mut pending = record_after([attempted(1)]);
-    pending.terms.request_id = derived;
+    pending.terms.request_id = RequestId::derived(&[1; 16]);
     assert!(
-        !ask(pay(1)).is_public(&pending),
+        !Ask::needs_fresh_signature(&pending),
         "who asks before delivery brought the payment"
     );
 }

@@ -1,0 +1,494 @@
+//! The outside effects of a purchase, each returning what it found out. Any of them may run twice.
+
+use core::cell::Cell;
+
+use alloy_primitives::{B256, U256};
+use sha2::{Digest, Sha256};
+
+use super::driver::{ChallengeEnv, Stuck, diagnose};
+use super::lifecycle::Event;
+use super::record::{Attempt, Payment, Record, Refund, Stage, State};
+use super::schedule::{Effect, next_effect, watched_enough};
+use super::seal::ChallengeId;
+use super::terms::Target;
+use crate::credential::remote;
+use crate::payment::authorization::MIN_REMAINING_SECONDS;
+use crate::payment::chain::{Chain, Receipt, Simulation};
+use crate::payment::confirm::{Verdict, verdict};
+use crate::payment::payer::{PayerCommand, PayerReply, Reservation, TargetKey};
+use crate::payment::{Authorization, Refusal, SignedAuthorization};
+use crate::types::{UnixMillis, UnixSeconds};
+use crate::wallet::{Job, JobKey, WalletCommand, WalletReply};
+
+/// Without a receipt for this long the gas wallet is asked whether it sends under other hashes by now.
+const ASK_WALLET_MILLIS: u64 = 5_000;
+/// How far before an attempt began its events are looked for: nodes behind one address may be blocks apart.
+const LOG_MARGIN_BLOCKS: u64 = 150;
+/// How long after an authorization's expiry it is given up: a node that is asked may be this far behind, and the newest
+/// blocks may be replaced.
+const LAPSE_MARGIN_SECONDS: u64 = 30;
+/// A refund that is not included for this long is tried again in another transaction.
+const REFUND_LOST_MILLIS: u64 = 600_000;
+/// A refund's authorization stays good this long, so that retrying it never needs another one.
+const REFUND_VALID_SECONDS: u64 = 10 * 366 * 86_400;
+
+/// Carries out what the record asks for now. `wallet_asked` spaces out questions to the gas wallet.
+pub(super) async fn run<E: ChallengeEnv>(
+    env: &E,
+    record: &Record,
+    wallet_asked: &Cell<Option<UnixMillis>>,
+) -> Result<Event, Stuck> {
+    let effect = next_effect(record, env.now(), &env.config().policy());
+    match (effect, &record.state) {
+        (Effect::Reserve, State::Pending { attempt }) => reserve(env, record, attempt).await,
+        (Effect::Submit, State::Pending { attempt }) => charge(env, record, attempt).await,
+        (Effect::Confirm, State::Pending { attempt }) => {
+            confirm(env, record, attempt, wallet_asked, false).await
+        }
+        (Effect::Lapse, State::Pending { attempt }) => lapse(env, record, attempt).await,
+        (
+            Effect::Watch,
+            State::Expired {
+                watch: Some(attempt),
+            },
+        ) => watch(env, record, attempt).await,
+        (Effect::Issue, State::Paid { payment, .. }) => issue(env, record, payment).await,
+        (Effect::BeginRefund, State::Paid { payment, .. }) => begin_refund(env, record, payment),
+        (Effect::PrepareRefund, State::RefundPending { refund, .. }) => {
+            prepare_refund(env, record, refund).await
+        }
+        (Effect::Submit, State::RefundPending { refund, .. }) => {
+            pay_back(env, record, refund).await
+        }
+        (Effect::Confirm, State::RefundPending { refund, .. }) => {
+            confirm(env, record, &refund.attempt, wallet_asked, true).await
+        }
+        (Effect::ReleaseTarget, _) => release(env, record).await,
+        _ => Err(Stuck::Waiting),
+    }
+}
+
+async fn reserve<E: ChallengeEnv>(
+    env: &E,
+    record: &Record,
+    attempt: &Attempt,
+) -> Result<Event, Stuck> {
+    let reserve = PayerCommand::Reserve(Reservation {
+        nonce: attempt.authorization.authorization().nonce,
+        request_id: record.terms.request_id.clone(),
+        attempt: attempt.number,
+        target: TargetKey::new(&record.terms.target, &record.terms.resource),
+    });
+    Ok(match env.payer(record.payer, reserve).await? {
+        PayerReply::Reserved => Event::Reserved,
+        PayerReply::Superseded { by } => Event::Superseded { by },
+        PayerReply::Taken => Event::Taken,
+        PayerReply::Released => {
+            return Err(Stuck::Fault(
+                "the payer's book gave a wrong answer".to_owned(),
+            ));
+        }
+    })
+}
+
+async fn release<E: ChallengeEnv>(env: &E, record: &Record) -> Result<Event, Stuck> {
+    let release = PayerCommand::Release {
+        target: TargetKey::new(&record.terms.target, &record.terms.resource),
+        request_id: record.terms.request_id.clone(),
+        attempt: match &record.state {
+            State::Pending { attempt } => attempt.number,
+            _ => u32::MAX,
+        },
+    };
+    env.payer(record.payer, release).await?;
+    Ok(Event::TargetReleased)
+}
+
+/// Hands the buyer's transfer to the gas wallet.
+async fn charge<E: ChallengeEnv>(
+    env: &E,
+    record: &Record,
+    attempt: &Attempt,
+) -> Result<Event, Stuck> {
+    let expiry = attempt.authorization.authorization().expires_at().0;
+    let job = JobKey(format!("{}#{}", record.terms.request_id, attempt.number));
+    // Nothing expired is charged.
+    let not_after =
+        UnixSeconds(expiry.saturating_sub(MIN_REMAINING_SECONDS)).min(record.terms.expires_at);
+    match submit(env, attempt, job, not_after).await? {
+        WalletReply::Sent { hashes } => Ok(Event::Submitted { hashes }),
+        // We broadcast nothing, but anybody who saw the authorization may have.
+        WalletReply::TooLate => not_included(env, record, attempt).await,
+    }
+}
+
+/// Hands the refund to the gas wallet.
+async fn pay_back<E: ChallengeEnv>(
+    env: &E,
+    record: &Record,
+    refund: &Refund,
+) -> Result<Event, Stuck> {
+    let attempt = &refund.attempt;
+    let job = JobKey(format!(
+        "{} refund #{}",
+        record.terms.request_id, attempt.number
+    ));
+    let not_after = attempt.authorization.authorization().expires_at();
+    match submit(env, attempt, job, not_after).await? {
+        WalletReply::Sent { hashes } => Ok(Event::Submitted { hashes }),
+        WalletReply::TooLate => Ok(Event::AttemptFailed {
+            reason: Refusal::InvalidExactEvmPayloadAuthorizationValidBefore,
+            transaction: None,
+        }),
+    }
+}
+
+async fn submit<E: ChallengeEnv>(
+    env: &E,
+    attempt: &Attempt,
+    key: JobKey,
+    not_after: UnixSeconds,
+) -> Result<WalletReply, Stuck> {
+    let job = Box::new(Job {
+        authorization: attempt.authorization.clone(),
+        gas_limit: attempt.gas_limit,
+        not_after,
+    });
+    Ok(env.wallet(WalletCommand::Submit { key, job }).await?)
+}
+
+/// Looks for the receipt of a transfer that is on its way.
+async fn confirm<E: ChallengeEnv>(
+    env: &E,
+    record: &Record,
+    attempt: &Attempt,
+    wallet_asked: &Cell<Option<UnixMillis>>,
+    is_refund: bool,
+) -> Result<Event, Stuck> {
+    let Stage::Submitted { hashes, since } = &attempt.stage else {
+        return Err(Stuck::Waiting);
+    };
+    let usdc = record.terms.network.usdc();
+    for hash in hashes.iter().rev() {
+        let Some(receipt) = env.chain().receipt(*hash).await? else {
+            continue;
+        };
+        return match verdict(&receipt, attempt.authorization.authorization(), usdc) {
+            Verdict::Transferred => settled(env, record, &receipt).await,
+            Verdict::NoTransfer => Ok(Event::AttemptFailed {
+                reason: Refusal::InvalidExactEvmTransferEventMismatch,
+                transaction: Some(*hash),
+            }),
+            Verdict::Reverted => reverted(env, record, attempt, *hash).await,
+        };
+    }
+    let last = wallet_asked
+        .get()
+        .filter(|at| at >= since)
+        .unwrap_or(*since);
+    if env.now().since(last) < ASK_WALLET_MILLIS {
+        return Err(Stuck::Waiting);
+    }
+    // Not included for a while. The wallet may send under another hash by now; to submit again is to ask that.
+    wallet_asked.set(Some(env.now()));
+    let answer = match &record.state {
+        State::RefundPending { refund, .. } => pay_back(env, record, refund).await?,
+        _ => charge(env, record, attempt).await?,
+    };
+    match answer {
+        Event::Submitted { hashes: current }
+            if current.iter().any(|hash| !hashes.contains(hash)) =>
+        {
+            Ok(Event::Submitted { hashes: current })
+        }
+        Event::Submitted { .. } if is_refund => {
+            match elsewhere(env, record, attempt).await? {
+                Some(event) => Ok(event),
+                // Replaced after the gas wallet had seen it included, for instance: nobody sends it any more, and unlike
+                // a payment it does not expire soon. The contract executes the next try or this one, never both.
+                None if env.now().since(*since) >= REFUND_LOST_MILLIS => Ok(Event::AttemptFailed {
+                    reason: Refusal::InvalidExactEvmTransactionFailed,
+                    transaction: None,
+                }),
+                None => Err(Stuck::Waiting),
+            }
+        }
+        Event::Submitted { .. } => not_included(env, record, attempt).await,
+        other => Ok(other),
+    }
+}
+
+/// Our transaction reverted. Somebody else may have used the authorization before it.
+async fn reverted<E: ChallengeEnv>(
+    env: &E,
+    record: &Record,
+    attempt: &Attempt,
+    transaction: B256,
+) -> Result<Event, Stuck> {
+    let elsewhere = elsewhere(env, record, attempt).await?;
+    Ok(elsewhere.unwrap_or(Event::AttemptFailed {
+        reason: Refusal::InvalidExactEvmTransactionFailed,
+        transaction: Some(transaction),
+    }))
+}
+
+/// None of our transactions is included: is the money here all the same, may it still come, or can it not come any more?
+async fn not_included<E: ChallengeEnv>(
+    env: &E,
+    record: &Record,
+    attempt: &Attempt,
+) -> Result<Event, Stuck> {
+    match given_up(env, record, attempt).await? {
+        // Never begun by us, and too late to begin; or simply not included yet.
+        Event::Lapsed {
+            may_still_land: true,
+        } if !matches!(attempt.stage, Stage::Settling) => Err(Stuck::Waiting),
+        event => Ok(event),
+    }
+}
+
+/// What is known of an authorization that we do not pursue (any more).
+async fn given_up<E: ChallengeEnv>(
+    env: &E,
+    record: &Record,
+    attempt: &Attempt,
+) -> Result<Event, Stuck> {
+    // The head first: what is included while we ask must not be overlooked.
+    let head = env.chain().head().await?;
+    if let Some(event) = elsewhere(env, record, attempt).await? {
+        return Ok(event);
+    }
+    let expiry = attempt.authorization.authorization().expires_at();
+    Ok(Event::Lapsed {
+        may_still_land: head.timestamp < expiry.plus(LAPSE_MARGIN_SECONDS).0,
+    })
+}
+
+/// Looks for a use of the authorization by anybody. `None` when it is unused.
+pub(super) async fn elsewhere<E: ChallengeEnv>(
+    env: &E,
+    record: &Record,
+    attempt: &Attempt,
+) -> Result<Option<Event>, Stuck> {
+    let authorization = attempt.authorization.authorization();
+    let chain = env.chain();
+    if !chain
+        .authorization_used(authorization.from, authorization.nonce)
+        .await?
+    {
+        return Ok(None);
+    }
+    let from_block = attempt.from_block.saturating_sub(LOG_MARGIN_BLOCKS);
+    let events = chain
+        .authorization_events(authorization.from, authorization.nonce, from_block)
+        .await?;
+    let mut paid_somebody_else = false;
+    for transaction in events.used_in {
+        let Some(receipt) = chain.receipt(transaction).await? else {
+            return Err(Stuck::Waiting);
+        };
+        match verdict(&receipt, authorization, record.terms.network.usdc()) {
+            Verdict::Transferred => return settled(env, record, &receipt).await.map(Some),
+            Verdict::NoTransfer => paid_somebody_else = true,
+            Verdict::Reverted => {}
+        }
+    }
+    if events.cancelled || paid_somebody_else {
+        return Ok(Some(Event::AttemptFailed {
+            reason: Refusal::InvalidExactEvmNonceAlreadyUsed,
+            transaction: None,
+        }));
+    }
+    // One node says it is used and another does not show how. A guess could lose a payment.
+    Err(Stuck::Fault(
+        "an authorization is used, but its event is not visible yet".to_owned(),
+    ))
+}
+
+/// The end of a failed attempt, unless somebody else broadcast it.
+async fn lapse<E: ChallengeEnv>(
+    env: &E,
+    record: &Record,
+    attempt: &Attempt,
+) -> Result<Event, Stuck> {
+    Ok(match given_up(env, record, attempt).await? {
+        // Used up without paying us.
+        Event::AttemptFailed { .. } => Event::Lapsed {
+            may_still_land: false,
+        },
+        event => event,
+    })
+}
+
+/// Looks at an authorization that was given up.
+async fn watch<E: ChallengeEnv>(
+    env: &E,
+    record: &Record,
+    attempt: &Attempt,
+) -> Result<Event, Stuck> {
+    match lapse(env, record, attempt).await? {
+        Event::Lapsed {
+            may_still_land: true,
+        } if !watched_enough(record, env.now()) => Err(Stuck::Waiting),
+        Event::Lapsed { .. } => Ok(Event::Lapsed {
+            may_still_land: false,
+        }),
+        event => Ok(event),
+    }
+}
+
+async fn settled<E: ChallengeEnv>(
+    env: &E,
+    record: &Record,
+    receipt: &Receipt,
+) -> Result<Event, Stuck> {
+    let wanted = env.config().confirmations;
+    if wanted > 1 {
+        let head = env.chain().head().await?;
+        if head.number.saturating_sub(receipt.block).saturating_add(1) < wanted {
+            return Err(Stuck::Waiting);
+        }
+        // Its block may have been replaced before the head was read. Still there now means deep enough.
+        if env.chain().receipt(receipt.transaction).await?.as_ref() != Some(receipt) {
+            return Err(Stuck::Waiting);
+        }
+    }
+    Ok(Event::Settled {
+        payment: Payment {
+            transaction: receipt.transaction,
+            block: receipt.block,
+            // The verdict has proven that exactly this arrived.
+            amount: record.terms.amount,
+        },
+    })
+}
+
+/// Fixes the credential: our own token's claims, and the backend's credential where it issues one.
+async fn issue<E: ChallengeEnv>(
+    env: &E,
+    record: &Record,
+    payment: &Payment,
+) -> Result<Event, Stuck> {
+    let mut claims = claims(env, record, payment);
+    let Some(backend) = &env.config().issuing_backend else {
+        return Ok(Event::Issued {
+            claims,
+            remote: None,
+        });
+    };
+    let call = remote::call(backend, record, payment);
+    match env.issue(call).await {
+        Ok(answer) => {
+            if let Some(expires_at) = answer.expires_at {
+                claims.exp = expires_at.0;
+            }
+            let sealed = env
+                .config()
+                .credential_key
+                .seal(&record.challenge_id, &answer.body);
+            Ok(Event::Issued {
+                claims,
+                remote: Some(sealed),
+            })
+        }
+        Err(fault) => {
+            env.log("issue_failed", record.terms.request_id.as_str());
+            if env.config().refund_wallet.is_none() {
+                env.log(
+                    "refunds_off",
+                    "set KEY0_WALLET_PRIVATE_KEY, or this payment stays without a credential",
+                );
+            }
+            Ok(Event::IssueFailed { fault })
+        }
+    }
+}
+
+fn claims<E: ChallengeEnv>(env: &E, record: &Record, payment: &Payment) -> key0_validator::Claims {
+    let Target::Plan(plan) = &record.terms.target;
+    let config = env.config();
+    let ttl = config
+        .catalog
+        .plan(plan)
+        .and_then(|plan| plan.expires_in)
+        .unwrap_or(config.token_ttl_seconds);
+    let now = env.now().to_seconds();
+    key0_validator::Claims {
+        sub: record.terms.request_id.to_string(),
+        jti: record.challenge_id.to_string(),
+        resource_id: record.terms.resource.to_string(),
+        plan_id: plan.to_string(),
+        tx_hash: payment.transaction.to_string(),
+        iat: now.0,
+        exp: now.plus(ttl).0,
+        iss: Some(record.issuer.clone()),
+        payer: Some(record.payer.to_checksum(None)),
+    }
+}
+
+/// Signs the refund. Wallet, recipient and amount are fixed from here on; a key that changes later does not matter.
+fn begin_refund<E: ChallengeEnv>(
+    env: &E,
+    record: &Record,
+    payment: &Payment,
+) -> Result<Event, Stuck> {
+    let Some(wallet) = &env.config().refund_wallet else {
+        return Err(Stuck::Waiting);
+    };
+    let authorization = Authorization {
+        from: wallet.address(),
+        to: record.payer,
+        value: payment.amount.to_u256(),
+        valid_after: U256::ZERO,
+        valid_before: U256::from(env.now().to_seconds().plus(REFUND_VALID_SECONDS).0),
+        nonce: refund_nonce(&record.challenge_id),
+    };
+    SignedAuthorization::sign(wallet, authorization, record.terms.network)
+        .map(|authorization| Event::RefundBegun { authorization })
+        .map_err(|_| Stuck::Fault("signing a refund failed".to_owned()))
+}
+
+/// The nonce of a challenge's one refund.
+pub fn refund_nonce(challenge: &ChallengeId) -> B256 {
+    let digest = Sha256::new()
+        .chain_update(b"key0 refund v1\0")
+        .chain_update(challenge.as_str())
+        .finalize();
+    B256::from_slice(&digest)
+}
+
+/// Looks whether the refund would succeed now, so that no gas is spent on one that cannot.
+async fn prepare_refund<E: ChallengeEnv>(
+    env: &E,
+    record: &Record,
+    refund: &Refund,
+) -> Result<Event, Stuck> {
+    let signed = &refund.attempt.authorization;
+    match env
+        .chain()
+        .simulate(signed, env.config().gas_wallet.address())
+        .await?
+    {
+        Simulation::Succeeds { gas } => Ok(Event::RefundPrepared {
+            gas_limit: gas_limit(gas),
+            from_block: env.chain().head().await?.number,
+        }),
+        Simulation::Reverts(text) => {
+            // An earlier try may have succeeded after we had given it up.
+            if let Some(event) = elsewhere(env, record, &refund.attempt).await? {
+                return Ok(event);
+            }
+            let reason = diagnose(env, signed, &text).await?;
+            env.log("refund_not_possible", reason.code());
+            Ok(Event::AttemptFailed {
+                reason,
+                transaction: None,
+            })
+        }
+    }
+}
+
+/// Room for what changes until inclusion: a first-time balance, a warm or cold slot.
+pub(super) const fn gas_limit(estimate: u64) -> u64 {
+    estimate.saturating_add(estimate / 4).saturating_add(10_000)
+}

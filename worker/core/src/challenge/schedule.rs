@@ -1,0 +1,184 @@
+//! What a record asks for next, and when the alarm must look at it again.
+
+use super::record::{DeliveryFailure, Record, Stage, State};
+use crate::types::UnixMillis;
+
+/// The alarm's first distance to an effect that is being carried out, doubled with each try.
+const FIRST_RETRY_MILLIS: u64 = 3_000;
+const MAX_RETRY_MILLIS: u64 = 60_000;
+/// The first pause after a failed delivery, doubled with each failure.
+const FIRST_DELIVERY_PAUSE_MILLIS: u64 = 2_000;
+/// The first look at an authorization that we gave up and somebody else may broadcast; doubled with each look.
+const FIRST_WATCH_MILLIS: u64 = 60_000;
+/// Longer than any client lets its authorization be valid; after this nobody looks any more.
+const MAX_WATCH_MILLIS: u64 = 30 * 24 * 3_600_000;
+/// A chain's clock may be behind ours.
+const CHAIN_LAG_MILLIS: u64 = 60_000;
+
+/// The seller's settings that the schedule depends on.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Policy {
+    /// After how long a paid purchase that cannot be delivered is refunded; `None` when refunds are off.
+    pub refund_after_millis: Option<u64>,
+    /// The pause after a refund's first failure; doubled with each further one.
+    pub refund_interval_millis: u64,
+}
+
+/// What a record asks for next.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Effect {
+    /// Book the authorization with the payer.
+    Reserve,
+    /// Hand the transfer to the gas wallet.
+    Submit,
+    /// Look whether the money has arrived.
+    Confirm,
+    /// End a purchase whose attempt has failed.
+    Lapse,
+    /// Look whether an authorization that was given up was broadcast by somebody else.
+    Watch,
+    /// Fix the credential.
+    Issue,
+    /// Sign the refund.
+    BeginRefund,
+    /// Look whether the refund would succeed now.
+    PrepareRefund,
+    /// Tell the payer's book that the purchase is resolved.
+    ReleaseTarget,
+    /// Nothing before this moment.
+    WaitUntil(UnixMillis),
+    /// Nothing, ever.
+    Rest,
+}
+
+/// What a record asks for at `now`.
+pub fn next_effect(record: &Record, now: UnixMillis, policy: &Policy) -> Effect {
+    if record.holds_target && is_resolved(&record.state) {
+        return Effect::ReleaseTarget;
+    }
+    match &record.state {
+        State::Pending { attempt } => match attempt.stage {
+            Stage::Reserving => Effect::Reserve,
+            Stage::Settling => Effect::Submit,
+            Stage::Submitted { .. } => Effect::Confirm,
+            Stage::Failed { .. } => at(record.terms.expires_at.to_millis(), now, Effect::Lapse),
+            Stage::Preparing => Effect::Rest,
+        },
+        State::Paid { since, failure, .. } => after_payment(*since, *failure, now, policy),
+        State::RefundPending { refund, .. } => {
+            let effect = match refund.attempt.stage {
+                Stage::Preparing => Effect::PrepareRefund,
+                Stage::Settling => Effect::Submit,
+                Stage::Submitted { .. } => Effect::Confirm,
+                Stage::Reserving | Stage::Failed { .. } => Effect::Rest,
+            };
+            at(refund.not_before, now, effect)
+        }
+        State::Expired { watch: Some(_) } => {
+            // The alarm counts its try before it looks.
+            at(
+                watch_at(record, record.tries.saturating_sub(1)),
+                now,
+                Effect::Watch,
+            )
+        }
+        State::Expired { watch: None }
+        | State::Delivered { .. }
+        | State::Cancelled { .. }
+        | State::Refunded { .. }
+        | State::RefundFailed { .. } => Effect::Rest,
+    }
+}
+
+/// Delivery is tried at least once, whatever the time; then again, until the grace period is over.
+fn after_payment(
+    since: UnixMillis,
+    failure: Option<DeliveryFailure>,
+    now: UnixMillis,
+    policy: &Policy,
+) -> Effect {
+    let Some(failure) = failure else {
+        return Effect::Issue;
+    };
+    let refund_at = policy.refund_after_millis.map(|age| since.plus(age));
+    if refund_at.is_some_and(|refund_at| refund_at <= now) {
+        return Effect::BeginRefund;
+    }
+    let pause =
+        doubled(FIRST_DELIVERY_PAUSE_MILLIS, failure.tries.saturating_sub(1)).min(MAX_RETRY_MILLIS);
+    let again = failure.at.plus(pause);
+    if again <= now {
+        return Effect::Issue;
+    }
+    Effect::WaitUntil(refund_at.map_or(again, |refund_at| refund_at.min(again)))
+}
+
+/// When the alarm must look at a record again, if nobody else does before.
+pub fn wake_at(record: &Record, now: UnixMillis, policy: &Policy) -> Option<UnixMillis> {
+    let retry = now.plus(doubled(FIRST_RETRY_MILLIS, record.tries).min(MAX_RETRY_MILLIS));
+    match next_effect(record, now, policy) {
+        Effect::Rest => None,
+        Effect::WaitUntil(at) => Some(at),
+        Effect::Watch => Some(watch_at(record, record.tries).max(retry)),
+        // The buyer's answer does not wait for this, so the alarm does it at once.
+        Effect::ReleaseTarget if record.tries == 0 => Some(now),
+        _ => Some(retry),
+    }
+}
+
+/// Whether the payer may begin another purchase of the same target.
+pub(super) const fn is_resolved(state: &State) -> bool {
+    match state {
+        State::Pending { attempt } => matches!(attempt.stage, Stage::Failed { .. }),
+        State::Paid { .. } | State::RefundPending { .. } => false,
+        State::Delivered { .. }
+        | State::Expired { .. }
+        | State::Cancelled { .. }
+        | State::Refunded { .. }
+        | State::RefundFailed { .. } => true,
+    }
+}
+
+/// How long to wait after a refund's failures.
+pub(super) fn refund_pause(policy: &Policy, failures: u32) -> u64 {
+    doubled(policy.refund_interval_millis, failures.saturating_sub(1))
+}
+
+/// Whether an authorization that was given up has been watched for long enough.
+pub(super) fn watched_enough(record: &Record, now: UnixMillis) -> bool {
+    now >= record.changed_at.plus(MAX_WATCH_MILLIS)
+}
+
+/// The look with this number: in growing distances, and for the last time when the chain cannot accept it any more.
+fn watch_at(record: &Record, number: u32) -> UnixMillis {
+    let State::Expired {
+        watch: Some(attempt),
+    } = &record.state
+    else {
+        return record.changed_at;
+    };
+    let expiry = attempt
+        .authorization
+        .authorization()
+        .expires_at()
+        .to_millis();
+    let last = expiry
+        .plus(CHAIN_LAG_MILLIS)
+        .min(record.changed_at.plus(MAX_WATCH_MILLIS));
+    record
+        .changed_at
+        .plus(doubled(FIRST_WATCH_MILLIS, number))
+        .min(last)
+}
+
+fn at(moment: UnixMillis, now: UnixMillis, effect: Effect) -> Effect {
+    if moment <= now {
+        effect
+    } else {
+        Effect::WaitUntil(moment)
+    }
+}
+
+fn doubled(first: u64, times: u32) -> u64 {
+    first.saturating_mul(1_u64.checked_shl(times.min(32)).unwrap_or(u64::MAX))
+}

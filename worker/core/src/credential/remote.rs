@@ -1,0 +1,206 @@
+//! Credentials that the seller's backend issues (`TOKEN_MODE=remote`): the call, its answer, and how it is stored.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use chacha20poly1305::aead::{Aead, KeyInit, Payload};
+use chacha20poly1305::{ChaCha20Poly1305, Key, Nonce};
+use core::fmt;
+use hkdf::Hkdf;
+use serde_json::{Map, Value, json};
+use sha2::{Digest, Sha256};
+
+use crate::challenge::{ChallengeId, Payment, Record, Target};
+use crate::types::{HttpUrl, Secret, UnixSeconds};
+
+const KEY_PURPOSE: &[u8] = b"key0 credential seal v1";
+const NONCE_BYTES: usize = 12;
+
+/// The backend that issues credentials.
+#[derive(Clone, Debug)]
+pub struct IssuingBackend {
+    /// Its address.
+    pub url: HttpUrl,
+    /// How long it may take, in milliseconds.
+    pub timeout_millis: u32,
+}
+
+/// One call to the backend.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct IssueCall {
+    /// Where to post.
+    pub url: String,
+    /// The JSON body.
+    pub body: Vec<u8>,
+    /// Equal for every repeat of this call, so that a backend can answer it once (header `Idempotency-Key`).
+    pub idempotency_key: String,
+    /// How long it may take, in milliseconds.
+    pub timeout_millis: u32,
+}
+
+/// What the backend issued.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct IssueAnswer {
+    /// Its answer as JSON text, with a member `token`.
+    pub body: Vec<u8>,
+    /// When the credential ends, where the answer says so.
+    pub expires_at: Option<UnixSeconds>,
+}
+
+/// The call for a purchase.
+pub fn call(backend: &IssuingBackend, record: &Record, payment: &Payment) -> IssueCall {
+    let Target::Plan(plan) = &record.terms.target;
+    let body = json!({
+        "requestId": record.terms.request_id,
+        "challengeId": record.challenge_id,
+        "resourceId": record.terms.resource,
+        "planId": plan,
+        "txHash": payment.transaction,
+        "unitAmount": record.terms.amount,
+    });
+    IssueCall {
+        url: backend.url.join("/internal/issue-token"),
+        body: body.to_string().into_bytes(),
+        idempotency_key: record.challenge_id.to_string(),
+        timeout_millis: backend.timeout_millis,
+    }
+}
+
+impl IssueAnswer {
+    /// Reads a backend's answer: an object with a `token`. `None` for anything else.
+    pub fn parse(body: Vec<u8>) -> Option<Self> {
+        let members: Map<String, Value> = serde_json::from_slice(&body).ok()?;
+        let token = members.get("token").filter(|token| !token.is_null())?;
+        if token.as_str().is_some_and(str::is_empty) {
+            return None;
+        }
+        let expires_at = members.get("expiresAt").and_then(moment);
+        Some(Self { body, expires_at })
+    }
+}
+
+/// Seconds since 1970, or an ISO 8601 text.
+fn moment(value: &Value) -> Option<UnixSeconds> {
+    let seconds = match value {
+        Value::String(text) => chrono::DateTime::parse_from_rfc3339(text).ok()?.timestamp(),
+        other => other.as_i64()?,
+    };
+    u64::try_from(seconds).ok().map(UnixSeconds)
+}
+
+/// What stored credentials are encrypted with. The first key encrypts, all decrypt.
+#[derive(Clone)]
+pub struct CredentialKey {
+    keys: Vec<ChaCha20Poly1305>,
+}
+
+impl fmt::Debug for CredentialKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("CredentialKey(…)")
+    }
+}
+
+impl CredentialKey {
+    /// Derives the keys from the access-token secret and its predecessors (HKDF-SHA-256, RFC 5869).
+    pub fn new(secret: &Secret, old: &[Secret]) -> Self {
+        let derive = |secret: &Secret| {
+            let mut key = Key::default();
+            // Expanding to 32 bytes cannot fail: the limit is 255 blocks.
+            let _ =
+                Hkdf::<Sha256>::new(None, secret.expose().as_bytes()).expand(KEY_PURPOSE, &mut key);
+            ChaCha20Poly1305::new(&key)
+        };
+        Self {
+            keys: core::iter::once(secret).chain(old).map(derive).collect(),
+        }
+    }
+
+    /// Encrypts a credential for one challenge (RFC 8439). The nonce follows from challenge and text, so that no two
+    /// texts share one.
+    pub fn seal(&self, challenge: &ChallengeId, credential: &[u8]) -> String {
+        let digest = Sha256::new()
+            .chain_update(challenge.as_str())
+            .chain_update([0])
+            .chain_update(credential)
+            .finalize();
+        let nonce: [u8; NONCE_BYTES] =
+            core::array::from_fn(|at| digest.get(at).copied().unwrap_or_default());
+        let payload = Payload {
+            msg: credential,
+            aad: challenge.as_str().as_bytes(),
+        };
+        let sealed = self
+            .keys
+            .first()
+            .and_then(|key| key.encrypt(&Nonce::from(nonce), payload).ok())
+            .unwrap_or_default();
+        URL_SAFE_NO_PAD.encode([nonce.as_slice(), &sealed].concat())
+    }
+
+    /// Decrypts what was sealed for this challenge.
+    pub fn open(&self, challenge: &str, sealed: &str) -> Option<Vec<u8>> {
+        let bytes = URL_SAFE_NO_PAD.decode(sealed).ok()?;
+        let (nonce, msg) = bytes.split_first_chunk::<NONCE_BYTES>()?;
+        self.keys.iter().find_map(|key| {
+            let payload = Payload {
+                msg,
+                aad: challenge.as_bytes(),
+            };
+            key.decrypt(&Nonce::from(*nonce), payload).ok()
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::challenge::test_challenge;
+
+    fn key(secret: &str, old: &[&str]) -> CredentialKey {
+        let old: Vec<_> = old.iter().copied().map(Secret::new).collect();
+        CredentialKey::new(&Secret::new(secret), &old)
+    }
+
+    #[test]
+    fn an_answer_needs_a_token() {
+        for body in [
+            "",
+            "[]",
+            "{}",
+            r#"{"token":null}"#,
+            r#"{"token":""}"#,
+            "nonsense",
+        ] {
+            assert_eq!(IssueAnswer::parse(body.into()), None, "{body}");
+        }
+        let answer =
+            IssueAnswer::parse(r#"{"token":"t","expiresAt":"2027-01-15T08:00:00Z"}"#.into())
+                .unwrap();
+        assert_eq!(answer.expires_at, Some(UnixSeconds(1_800_000_000)));
+        assert!(IssueAnswer::parse(r#"{"token":{"user":"a","password":"b"}}"#.into()).is_some());
+    }
+
+    #[test]
+    fn a_sealed_credential_opens_for_its_challenge_and_with_an_older_key_only() {
+        let id = test_challenge().id;
+        let sealed = key("before", &[]).seal(&id, b"secret");
+        assert!(!sealed.contains("secret"));
+        assert_eq!(
+            key("after", &["before"]).open(id.as_str(), &sealed),
+            Some(b"secret".to_vec())
+        );
+        assert_eq!(key("before", &[]).open("another challenge", &sealed), None);
+        assert_eq!(key("foreign", &[]).open(id.as_str(), &sealed), None);
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_sealed_opens_and_what_is_not_does_not(credential: Vec<u8>, hostile in ".{0,80}") {
+            let id = test_challenge().id;
+            let sealed = key("k", &[]).seal(&id, &credential);
+            prop_assert_eq!(key("k", &[]).open(id.as_str(), &sealed), Some(credential));
+            prop_assert_eq!(key("k", &[]).open(id.as_str(), &hostile), None);
+        }
+    }
+}
