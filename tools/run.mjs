@@ -17,7 +17,6 @@ const COMMANDS = {
   worker: 'tools/worker.mjs',
   agent: 'examples/agent/agent.mjs',
   build: 'tools/build.mjs',
-  simulate: 'tools/simulate.mjs',
   bench: 'tools/bench.mjs',
   simulate: 'tools/simulate.mjs',
   deploy: 'tools/deploy.mjs',

@@ -222,6 +222,7 @@ fn decide(world: &World, reply: Option<&PayReply>) -> Move {
                 GiveUp,
             ])
         }
+        Some(PayReply::NeedsFreshSignature) => random.pick(&[FreshSignature, Same, GiveUp]),
         Some(_) => random.pick(&[
             Same,
             Same,

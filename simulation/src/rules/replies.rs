@@ -4,6 +4,7 @@ use std::rc::Rc;
 
 use key0_core::challenge::{Pay, PayReply, State};
 
+use crate::objects::ChallengeObject;
 use crate::setting::Issuer;
 use crate::world::World;
 
@@ -82,6 +83,18 @@ pub fn on_reply(world: &Rc<World>, asker: Asker, pay: &Pay, reply: &PayReply) {
             &object.id,
             format!("{transaction}, the chain has {transfer:?}"),
         );
+    }
+}
+
+/// A purchase whose client named no request id opens for everybody who presents its payment before the delivery, and the
+/// authorization is public a moment earlier. That is a known limit of such clients; afterwards nobody may.
+fn is_stranger(asker: Asker, object: &ChallengeObject) -> bool {
+    match asker {
+        Asker::Payer => false,
+        Asker::Stranger { since } => {
+            let derived = object.id.as_str().starts_with("x402-");
+            !derived || object.delivered.get().is_none_or(|at| since > at)
+        }
     }
 }
 
