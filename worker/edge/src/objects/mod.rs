@@ -4,6 +4,7 @@
 
 mod challenge;
 mod gas_wallet;
+mod ledger;
 mod payer;
 
 use core::time::Duration;
@@ -11,6 +12,9 @@ use core::time::Duration;
 use futures_util::future::{Either, select};
 use key0_core::challenge::{Ask, CallFault, PayReply, Purchases};
 use key0_core::config::Config;
+use key0_core::ledger::{
+    self as core_ledger, LedgerCommand, LedgerEntry, LedgerReply, Ledgers, Shard,
+};
 use key0_core::payment::payer::{PayerCommand, PayerReply};
 use key0_core::types::{Address, Network, RequestId};
 use key0_core::wallet::{WalletCommand, WalletReply};
@@ -21,6 +25,7 @@ use worker::{Delay, Env, Method, Request, RequestInit, Response};
 /// Longer than a purchase's patience with the chain.
 const CHALLENGE_DEADLINE: Duration = Duration::from_secs(40);
 const PAYER_DEADLINE: Duration = Duration::from_secs(5);
+const LEDGER_DEADLINE: Duration = Duration::from_secs(5);
 /// Longer than the few RPC calls before a transaction is stored and broadcast.
 const GAS_WALLET_DEADLINE: Duration = Duration::from_secs(20);
 
@@ -58,6 +63,11 @@ impl<'a> Objects<'a> {
         );
         self.call("GAS_WALLETS", &name, command, GAS_WALLET_DEADLINE)
             .await
+    }
+
+    /// Reports a purchase to its shard of the ledger.
+    pub(crate) async fn ledger_put(&self, entry: &LedgerEntry) -> Result<(), CallFault> {
+        core_ledger::put(self, entry.clone()).await
     }
 
     async fn call<T: DeserializeOwned>(
@@ -98,6 +108,13 @@ impl Purchases for Objects<'_> {
             crate::platform::log("object_call_failed", serde_json::json!({"detail": fault.0}));
         }
         reply
+    }
+}
+
+impl Ledgers for Objects<'_> {
+    async fn ask(&self, shard: Shard, command: &LedgerCommand) -> Result<LedgerReply, CallFault> {
+        self.call("LEDGERS", &shard.name(), command, LEDGER_DEADLINE)
+            .await
     }
 }
 
