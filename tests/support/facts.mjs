@@ -5,6 +5,7 @@ import { copyFileSync, existsSync, mkdtempSync, readdirSync, rmSync } from 'node
 import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
+import { keccak256 } from 'viem';
 
 /** Every USDC transfer that reached the seller. @param {import('./world.mjs').TestWorld} world */
 export async function income(world) {
@@ -15,6 +16,9 @@ export async function income(world) {
 /** How many transactions the gas wallet has sent, those that wait in the node included. */
 export const broadcasts = (world) =>
   world.chain.client.getTransactionCount({ address: world.gasWallet.address, blockTag: 'pending' });
+
+/** The hashes of all transactions that the worker handed to the chain, repeats left out. */
+export const handedOver = (world) => [...new Set(world.rpc.callsOf('eth_sendRawTransaction').map(({ params }) => keccak256(params[0])))];
 
 /** Whether USDC has seen this authorization used or cancelled. */
 export const isUsed = (world, { from, nonce }) =>
@@ -46,6 +50,17 @@ export function stored(world) {
 export function purchases(world) {
   const rows = stored(world).ChallengeObject?.record ?? [];
   return Object.fromEntries(rows.map(({ body }) => JSON.parse(/** @type {string} */ (body))).map((record) => [record.terms.requestId, record]));
+}
+
+/**
+ * What is stored of whom: purchases and how far they are, booked payments, jobs of the gas wallet. The bookkeeping that
+ * follows a purchase by itself (history, marks of what is done) is left out, so that two looks can be compared.
+ */
+export function traces(world) {
+  const { ChallengeObject, PayerObject, GasWalletObject } = stored(world);
+  const states = (ChallengeObject?.record ?? []).map(({ status, body }) => `${JSON.parse(/** @type {string} */ (body)).terms.requestId} ${status}`);
+  const payments = (PayerObject?.payments ?? []).map(({ nonce, claimant, owner }) => `${nonce} ${claimant} ${owner}`);
+  return { states: states.sort(), payments: payments.sort(), jobs: (GasWalletObject?.jobs ?? []).map(({ key }) => key).sort() };
 }
 
 /** Reads a copy, so that the runtime's own locks are never in the way. */

@@ -3,7 +3,7 @@
 
 import assert from 'node:assert/strict';
 import { NETWORK } from '../../tools/lib/chain.mjs';
-import { broadcasts, stored } from './facts.mjs';
+import { broadcasts, traces } from './facts.mjs';
 
 /**
  * @typedef {object} Expected
@@ -20,7 +20,7 @@ import { broadcasts, stored } from './facts.mjs';
  * @param {Expected} expected
  */
 export async function assertRefused(world, send, { status, code, reason, mismatch, message }) {
-  const before = { sent: await broadcasts(world), stored: stored(world) };
+  const before = { sent: await broadcasts(world), traces: traces(world) };
   const answer = await send();
   assert.equal(answer.status, status, answer.text);
   assert.equal(answer.body?.type, 'Error', answer.text);
@@ -41,6 +41,6 @@ export async function assertRefused(world, send, { status, code, reason, mismatc
     assert.equal(answer.required, undefined, 'no offer belongs here');
   }
   assert.equal(await broadcasts(world), before.sent, 'something was broadcast');
-  assert.deepEqual(stored(world), before.stored, 'something was stored');
+  assert.deepEqual(traces(world), before.traces, 'something was stored');
   return answer;
 }

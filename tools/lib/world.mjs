@@ -57,6 +57,7 @@ export async function startWorld({ state, vars = {}, ports = {}, buyers: count =
       KEY0_RPC_URL: rpcUrl ? await rpcUrl(chain.url) : chain.url,
       USE_GAS_WALLET: 'true',
       GAS_WALLET_PRIVATE_KEY: gasWallet.privateKey,
+      KEY0_WALLET_PRIVATE_KEY: seller.privateKey,
       ...(backend && { BACKEND_API_URL: backend.url, KEY0_RESOURCE_ENDPOINT: `${backend.url}/api/{resourceId}` }),
       ...vars,
     };

@@ -50,7 +50,7 @@ pub fn error(error: &Error) -> Response {
 pub fn not_found() -> Response {
     error(&Error::new(
         Code::NotFound,
-        "Nothing is served here. GET /discover lists what can be bought.",
+        "Nothing is served here. GET /discover lists what can be bought, GET /health says whether it can be sold.",
     ))
 }
 

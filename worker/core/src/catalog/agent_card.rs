@@ -54,8 +54,8 @@ pub fn agent_card(config: &Config, origin: &HttpUrl, version: AgentCardVersion) 
                 "description": "Pay with USDC on Base through x402.",
                 "params": {
                     "network": config.network.caip2(),
-                    "asset": config.network.usdc(),
-                    "payTo": config.pay_to,
+                    "asset": config.network.usdc().to_checksum(None),
+                    "payTo": config.pay_to.to_checksum(None),
                     "plans": config.catalog.plans().iter().map(|plan| json!({
                         "planId": plan.id,
                         "unitAmount": plan.price,

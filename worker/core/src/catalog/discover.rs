@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use crate::config::Config;
-use crate::types::{Address, HttpUrl, PlanId, ResourceId, UsdcAmount};
+use crate::types::{HttpUrl, PlanId, ResourceId, UsdcAmount};
 
 /// The document.
 #[derive(Debug, Serialize)]
@@ -13,9 +13,9 @@ pub struct Discover<'a> {
     description: &'a str,
     network: &'static str,
     chain_id: u64,
-    wallet_address: Address,
+    wallet_address: String,
     asset: &'static str,
-    asset_address: Address,
+    asset_address: String,
     plans: Vec<PlanEntry<'a>>,
     routes: [(); 0],
     next_step: NextStep,
@@ -53,9 +53,9 @@ pub fn discover<'a>(config: &'a Config, origin: &HttpUrl) -> Discover<'a> {
         description: &config.seller.agent_description,
         network: config.network.name(),
         chain_id: config.network.chain_id(),
-        wallet_address: config.pay_to,
+        wallet_address: config.pay_to.to_checksum(None),
         asset: "USDC",
-        asset_address: config.network.usdc(),
+        asset_address: config.network.usdc().to_checksum(None),
         plans: config
             .catalog
             .plans()

@@ -7,6 +7,7 @@
 use core::cell::Cell;
 use core::future::Future;
 
+use alloy_primitives::U256;
 use futures_util::future;
 
 use super::effects;
@@ -140,6 +141,11 @@ impl Driver {
     pub async fn ask<E: ChallengeEnv>(&self, env: &E, ask: &Ask) -> Result<PayReply, StoreFault> {
         let began = env.now();
         let mut pause = FIRST_PAUSE_MILLIS;
+        if let Some(stored) = env.store().load()?
+            && ask.is_public(&stored.record)
+        {
+            return Ok(PayReply::NeedsFreshSignature);
+        }
         loop {
             let stored = env.store().load()?;
             let record = stored.as_ref().map(|stored| &stored.record);
@@ -213,11 +219,12 @@ impl Driver {
             request_id: pay.challenge.terms.request_id.clone(),
             target: TargetKey::new(&pay.challenge.terms.target, &pay.challenge.terms.resource),
         });
-        let (book, simulation, head) = future::join3(
+        let gas_wallet = env.config().gas_wallet.address();
+        let (book, simulation, head, gas_money) = future::join4(
             env.payer(signed.payer(), check),
-            env.chain()
-                .simulate(signed, env.config().gas_wallet.address()),
+            env.chain().simulate(signed, gas_wallet),
             env.chain().head(),
+            env.chain().ether_balance(gas_wallet),
         )
         .await;
         // The book comes first: a payment that counts elsewhere must not be judged by the chain's state of today.
@@ -236,11 +243,22 @@ impl Driver {
             }
             (Err(error), _) | (_, Err(error)) => return Ok(unavailable(env, &error.0)),
         };
+        let gas_limit = effects::gas_limit(gas);
+        match gas_money {
+            Ok(wei) if wei < U256::from(gas_limit).saturating_mul(U256::from(head.base_fee)) => {
+                return Ok(unavailable(
+                    env,
+                    "the gas wallet is empty: send ether to it",
+                ));
+            }
+            Ok(_) => {}
+            Err(error) => return Ok(unavailable(env, &error.0)),
+        }
         let event = Event::Attempted {
             challenge: pay.challenge.clone(),
             issuer: pay.issuer.clone(),
             authorization: signed.clone(),
-            gas_limit: effects::gas_limit(gas),
+            gas_limit,
             from_block: head.number,
         };
         // Losing against an identical request is no failure: the caller reads the winner's record.

@@ -11,6 +11,7 @@ use super::record::{IssueFault, Record, Stage, State};
 use super::schedule::{Effect, Policy, next_effect};
 use super::seal::Challenge;
 use crate::payment::payer::TargetKey;
+use crate::payment::usdc::payment_fingerprint;
 use crate::payment::{Refusal, SignedAuthorization};
 use crate::types::{Address, RequestId, UnixMillis};
 
@@ -98,6 +99,8 @@ pub enum PayReply {
         /// That purchase.
         request_id: RequestId,
     },
+    /// Delivered already, and what was presented is public on chain by now: it no longer proves who asks.
+    NeedsFreshSignature,
     /// The payment belongs to another purchase.
     Taken,
     /// The request id belongs to a purchase of something else, or of somebody else.
@@ -142,6 +145,23 @@ impl Ask {
             }
             Self::Join(join) => join.target.clone(),
         }
+    }
+
+    /// Whether a stranger could ask this. A transfer shows its authorization and signature to everybody, and a request id
+    /// that was derived from them is no secret either. So both together open a delivered purchase only for those who
+    /// asked before it was delivered.
+    pub(super) fn is_public(&self, record: &Record) -> bool {
+        let Self::Pay(pay) = self else {
+            return false;
+        };
+        let authorization = pay.authorization.authorization();
+        matches!(record.state, State::Delivered { .. })
+            && record.terms.request_id
+                == RequestId::derived(&payment_fingerprint(
+                    record.terms.network,
+                    authorization.from,
+                    authorization.nonce,
+                ))
     }
 
     /// What the record answers at `now`.

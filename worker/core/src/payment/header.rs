@@ -13,6 +13,8 @@ use crate::response::MAX_PAYMENT_HEADER_CHARS;
 pub const PAYMENT_REQUIRED: &str = "payment-required";
 /// The client's payment.
 pub const PAYMENT_SIGNATURE: &str = "payment-signature";
+/// The payment header of x402 version 1, which is not spoken here.
+pub const X_PAYMENT: &str = "x-payment";
 /// What became of it.
 pub const PAYMENT_RESPONSE: &str = "payment-response";
 

@@ -73,9 +73,11 @@ impl Refusal {
     pub const fn message(self) -> &'static str {
         match self {
             Self::InvalidPayload => {
-                "The PAYMENT-SIGNATURE header is not a payment: send base64 of the JSON PaymentPayload (x402 version 2)."
+                "The PAYMENT-SIGNATURE header is not a payment: send base64 of one JSON PaymentPayload (x402 version 2), at most 16 KiB."
             }
-            Self::InvalidX402Version => "Only x402Version 2 is accepted.",
+            Self::InvalidX402Version => {
+                "Only x402Version 2 is accepted, in the PAYMENT-SIGNATURE header."
+            }
             Self::InvalidPaymentRequirements => {
                 "No matching payment requirements: copy one entry of `accepts` unchanged into `accepted`."
             }

@@ -154,6 +154,15 @@ impl Context<'_> {
                 let fresh = Context { offer: &offer, ..*self };
                 fresh.refused(reason, transaction, json!({}))
             }
+            PayReply::NeedsFreshSignature => self.failed(
+                Error::new(
+                    Code::TxAlreadyRedeemed,
+                    "This purchase was delivered, and its payment is public on chain by now: it no longer proves who asks. \
+                     Sign a new authorization and send it with the requestId in the details; it will not be charged.",
+                )
+                .with_details(json!({"requestId": request_id})),
+                "invalid_exact_evm_nonce_already_used",
+            ),
             PayReply::Taken => self.failed(
                 Error::new(
                     Code::TxAlreadyRedeemed,
@@ -211,12 +220,16 @@ impl Context<'_> {
 
     /// 503: the outcome is not known yet. Never a new offer, which would invite a second payment.
     pub(super) fn pending(&self, transaction: Option<B256>, request_id: &RequestId) -> Response {
+        let mut details = json!({"requestId": request_id});
+        if let (Some(hash), Some(members)) = (transaction, details.as_object_mut()) {
+            members.insert("transaction".to_owned(), json!(hash));
+        }
         let mut response = self.failed_after(
             Error::new(
                 Code::SettlementPending,
                 "The payment is being settled. Repeat the same request with the same payment; it will not be charged twice.",
             )
-            .with_details(json!({"requestId": request_id, "transaction": transaction})),
+            .with_details(details),
             "settlement_pending",
             transaction,
         );

@@ -6,7 +6,7 @@ use http::HeaderMap;
 use serde_json::Value;
 
 use crate::error::Error;
-use crate::payment::header::{self, PAYMENT_SIGNATURE};
+use crate::payment::header::{self, PAYMENT_SIGNATURE, X_PAYMENT};
 use crate::payment::{PaymentPayload, Refusal};
 use crate::types::{IdError, PlanId, RequestId, ResourceId};
 
@@ -59,7 +59,11 @@ fn member<T: FromStr<Err = IdError>>(value: &Value, name: &str) -> Result<Option
 pub(super) fn payment(headers: &HeaderMap) -> Result<Option<PaymentPayload>, Refusal> {
     let mut values = headers.get_all(PAYMENT_SIGNATURE).iter();
     let Some(value) = values.next() else {
-        return Ok(None);
+        // The header of version 1. Ignoring it would tell a client that paid to pay.
+        return match headers.contains_key(X_PAYMENT) {
+            true => Err(Refusal::InvalidX402Version),
+            false => Ok(None),
+        };
     };
     let text = value.to_str().map_err(|_| Refusal::InvalidPayload)?;
     if values.next().is_some() || text.contains(',') {
@@ -108,6 +112,13 @@ mod tests {
             let error = AccessRequest::parse(body.as_bytes()).unwrap_err();
             assert!(error.message.contains(part), "{body}: {}", error.message);
         }
+    }
+
+    #[test]
+    fn a_payment_of_version_1_is_told_so() {
+        let mut headers = HeaderMap::new();
+        headers.insert(X_PAYMENT, "e30=".parse().unwrap());
+        assert_eq!(payment(&headers).err(), Some(Refusal::InvalidX402Version));
     }
 
     #[test]

@@ -1,0 +1,97 @@
+// A deployment whose settings are wrong.
+//
+//  1. Required settings are missing: every endpoint answers 500 CONFIG_INVALID and names each of them; /health answers 503
+//     misconfigured with the same list.
+//  2. Every setting is wrong at once: each is named, with a reason, and no value is shown, in no answer and no log line.
+//  3. One setting is wrong: it alone is named.
+//  4. The same deployment with good settings sells.
+
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { useWorld } from './support/world.mjs';
+import { buy } from './support/x402.mjs';
+
+const PATHS = ['/discover', '/.well-known/agent-card.json', '/.well-known/agent.json', '/.well-known/token-info', '/x402/access'];
+const REQUIRED = ['KEY0_WALLET_ADDRESS', 'KEY0_ACCESS_TOKEN_SECRET', 'USE_GAS_WALLET', 'GAS_WALLET_PRIVATE_KEY'];
+const nothing = Object.fromEntries(REQUIRED.map((name) => [name, '']));
+const world = useWorld({ backend: false, vars: nothing });
+
+/** What /health lists; every other endpoint must list the same, and sell nothing. */
+async function problems() {
+  const health = await fetch(`${world.url}/health`);
+  assert.equal(health.status, 503);
+  assert.equal(health.headers.get('cache-control'), 'no-store');
+  const { status, service, problems: listed } = await health.json();
+  assert.deepEqual([status, service], ['misconfigured', 'key0']);
+  for (const path of PATHS) {
+    const init = path === '/x402/access' ? { method: 'POST', body: '{"planId":"basic"}' } : {};
+    const answer = await fetch(world.url + path, init);
+    assert.equal(answer.status, 500, path);
+    assert.equal(answer.headers.get('cache-control'), 'no-store');
+    const body = await answer.json();
+    assert.equal(body.code, 'CONFIG_INVALID');
+    assert.deepEqual(body.details.problems, listed);
+  }
+  for (const { name, reason } of listed) assert.ok(name && reason, `${name}: ${reason}`);
+  return listed;
+}
+const names = (listed) => listed.map(({ name }) => name).sort();
+
+test('without its required settings every endpoint says which are missing, and nothing is sold', async () => {
+  assert.deepEqual(names(await problems()), [...REQUIRED].sort());
+  assert.equal((await fetch(`${world.url}/nothing`)).status, 404);
+  assert.equal((await fetch(`${world.url}/discover`, { method: 'POST' })).status, 405);
+});
+
+test('with every setting wrong each is named once, and no value is shown anywhere', async () => {
+  const canary = 'canary-7f3a';
+  const wrong = {
+    KEY0_NETWORK: canary,
+    KEY0_WALLET_ADDRESS: `0x${canary}`,
+    KEY0_ACCESS_TOKEN_SECRET: canary,
+    KEY0_ACCESS_TOKEN_SECRETS_OLD: canary,
+    KEY0_TOKEN_ALGORITHM: canary,
+    KEY0_TOKEN_TTL_SECONDS: canary,
+    KEY0_PUBLIC_URL: canary,
+    KEY0_RPC_URL: `ftp://${canary}`,
+    KEY0_CONFIRMATIONS: canary,
+    CHALLENGE_TTL_SECONDS: canary,
+    TOKEN_MODE: canary,
+    USE_GAS_WALLET: canary,
+    GAS_WALLET_PRIVATE_KEY: `0x${canary}`,
+    BACKEND_API_URL: canary,
+    KEY0_RESOURCE_ENDPOINT: canary,
+    PROVIDER_URL: canary,
+    PLANS: `[{"planId":"${canary}","unitAmount":"${canary}"}]`,
+    AGENT_NAME: canary.repeat(10),
+    AGENT_DESCRIPTION: canary.repeat(100),
+  };
+  await world.restartWorker(wrong);
+  const listed = await problems();
+  for (const name of Object.keys(wrong)) assert.ok(names(listed).includes(name), `${name} is not named`);
+  assert.equal(new Set(names(listed)).size, listed.length, 'a setting is named twice');
+  assert.ok(!JSON.stringify(listed).includes(canary), JSON.stringify(listed));
+  assert.deepEqual(world.logs.filter((line) => line.includes(canary)), []);
+});
+
+test('with one setting wrong that one is named', async () => {
+  const good = { ...nothing, KEY0_WALLET_ADDRESS: world.seller.address, KEY0_ACCESS_TOKEN_SECRET: 'x'.repeat(32), USE_GAS_WALLET: 'true', GAS_WALLET_PRIVATE_KEY: world.gasWallet.privateKey };
+  const wrong = {
+    KEY0_ACCESS_TOKEN_SECRET: 'x'.repeat(31),
+    KEY0_WALLET_ADDRESS: `${world.seller.address}0`,
+    GAS_WALLET_PRIVATE_KEY: `0x${'0'.repeat(64)}`,
+    USE_GAS_WALLET: 'false',
+    KEY0_NETWORK: 'base',
+    PLANS: '[{"planId":"a","unitAmount":"$1"},{"planId":"a","unitAmount":"$2"}]',
+    CHALLENGE_TTL_SECONDS: '0',
+  };
+  for (const [name, value] of Object.entries(wrong)) {
+    await world.restartWorker({ ...good, [name]: value });
+    assert.deepEqual(names(await problems()), [name], name);
+  }
+
+  await world.restartWorker(good);
+  assert.equal((await fetch(`${world.url}/health`)).status, 200);
+  const buyer = await world.newBuyer();
+  assert.equal((await buy(world.url, buyer.privateKey, { planId: 'basic' })).status, 200);
+});
