@@ -22,7 +22,7 @@ pub use entry::LedgerEntry;
 pub use export::{CSV_HEADER, csv};
 pub use query::{Ledgers, List, Page, book, list, put, totals};
 pub use shard::{LedgerCommand, LedgerReply, LedgerStore, SHARDS, Shard, execute};
-pub use totals::{Total, merge as merge_totals};
+pub use totals::{StatusTotal, Total, by_status, merge as merge_totals};
 
 #[cfg(test)]
 pub(crate) mod test_support;

@@ -38,3 +38,31 @@ pub fn merge(parts: impl IntoIterator<Item = Total>) -> Vec<Total> {
         })
         .collect()
 }
+
+/// The purchases that are in one state, of all days that were asked for.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize)]
+pub struct StatusTotal<'a> {
+    /// The state.
+    pub status: &'a str,
+    /// How many.
+    pub count: u64,
+    /// Their amounts together.
+    pub amount: UsdcAmount,
+}
+
+/// Adds the days up: one sum for each state.
+pub fn by_status(days: &[Total]) -> Vec<StatusTotal<'_>> {
+    let mut sums: BTreeMap<&str, (u64, u64)> = BTreeMap::new();
+    for day in days {
+        let (count, units) = sums.entry(&day.status).or_default();
+        *count = count.saturating_add(day.count);
+        *units = units.saturating_add(day.amount.units());
+    }
+    sums.into_iter()
+        .map(|(status, (count, units))| StatusTotal {
+            status,
+            count,
+            amount: UsdcAmount::from_units(units),
+        })
+        .collect()
+}
