@@ -13,12 +13,12 @@
 import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
 import { describe, test } from 'node:test';
-import { broadcasts, income, purchases, stored } from './support/facts.mjs';
+import { broadcasts, income, statuses, stored } from './support/facts.mjs';
 import { poll } from './support/poll.mjs';
 import { useWorld } from './support/world.mjs';
 import { access, buy, signPayment } from './support/x402.mjs';
 
-const status = (world, requestId) => purchases(world)[requestId]?.state.status;
+const status = (world, requestId) => statuses(world)[requestId];
 
 /** A buyer who signed, and whose request is on its way but will never be answered. */
 async function signed(world) {
@@ -137,7 +137,7 @@ test('killed with twenty purchases in flight: each is delivered once by the alar
   await poll(async () => (await broadcasts(world)) >= 10, 'half of the transactions in the node');
   await world.killWorker();
   await Promise.all(lost);
-  const begun = Object.keys(purchases(world));
+  const begun = Object.keys(statuses(world));
   assert.ok(begun.length >= 10);
   await world.restartWorker();
   await world.chain.setBlockTime(0);

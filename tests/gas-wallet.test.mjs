@@ -18,7 +18,7 @@ import { USDC_ADDRESS } from '../tools/lib/chain.mjs';
 import { broadcasts, handedOver, income, receiptOf } from './support/facts.mjs';
 import { poll } from './support/poll.mjs';
 import { useWorld } from './support/world.mjs';
-import { access, signPayment } from './support/x402.mjs';
+import { access, buy, signPayment } from './support/x402.mjs';
 
 const SLOW = 45_000;
 const logged = (world, event) => world.logs.filter((line) => line.includes(`"${event}"`)).length;
@@ -47,7 +47,7 @@ async function buying(world, { held = false } = {}) {
 
 async function assertOneGrant(world, { answer, address }) {
   const { status, text, body } = await answer;
-  assert.equal(status, 200, text);
+  assert.equal(status, 200, [text, ...world.logs.slice(-15)].join('\n'));
   const mine = (await income(world)).filter(({ from }) => from === address);
   assert.deepEqual(mine.map(({ value, hash }) => ({ value, hash })), [{ value: 15_000n, hash: body.txHash }]);
   return body;
@@ -144,13 +144,17 @@ describe('the gas wallet', { concurrency: true }, () => {
   });
 
   const poor = useWorld({ backend: false });
-  test('without ether begins nothing, says so, and settles the purchase once there is some', async () => {
+  test('without ether begins nothing and says so at once, and the same payment buys once there is some', async () => {
     const world = poor;
     await world.chain.fund(world.gasWallet.address, '0');
-    const buyer = await buying(world);
-    await poll(() => logged(world, 'gas_wallet_empty') > 0, 'the operator’s warning');
+    const { privateKey } = await world.newBuyer();
+    const request = { planId: 'basic', requestId: randomUUID() };
+    const refused = await buy(world.url, privateKey, request);
+    assert.equal(refused.status, 502, refused.text);
+    assert.equal(refused.body.code, 'ADAPTER_ERROR');
+    assert.ok(world.logs.some((line) => line.includes('the gas wallet is empty')), 'the operator is not told');
     assert.equal(await broadcasts(world), 0);
     await world.chain.fund(world.gasWallet.address, '1');
-    await assertOneGrant(world, buyer);
+    assert.equal((await access(world.url, request, { payment: refused.payment })).status, 200);
   });
 });

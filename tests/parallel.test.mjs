@@ -9,7 +9,7 @@
 import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
 import { test } from 'node:test';
-import { broadcasts, income, purchases } from './support/facts.mjs';
+import { broadcasts, income, statuses } from './support/facts.mjs';
 import { poll } from './support/poll.mjs';
 import { useWorld } from './support/world.mjs';
 import { access, buy, signPayment } from './support/x402.mjs';
@@ -20,7 +20,7 @@ async function twentyTimes(body, change) {
   const { privateKey, address } = await world.newBuyer();
   const { required } = await access(world.url, body);
   const payment = await signPayment(privateKey, required, change);
-  const before = { received: (await income(world)).length, sent: await broadcasts(world), purchases: Object.keys(purchases(world)).length };
+  const before = { received: (await income(world)).length, sent: await broadcasts(world), purchases: Object.keys(statuses(world)).length };
 
   const answers = await Promise.all(Array.from({ length: 20 }, () => access(world.url, body, { payment })));
   assert.deepEqual(answers.map(({ status }) => status), Array(20).fill(200), answers.find(({ status }) => status !== 200)?.text);
@@ -30,7 +30,7 @@ async function twentyTimes(body, change) {
   const transfers = (await income(world)).slice(before.received);
   assert.deepEqual(transfers.map(({ from, value, hash }) => ({ from, value, hash })), [{ from: address, value: 15_000n, hash: answers[0].body.txHash }]);
   assert.equal(await broadcasts(world), before.sent + 1, 'more than one transaction');
-  assert.equal(Object.keys(purchases(world)).length, before.purchases + 1, 'more than one purchase');
+  assert.equal(Object.keys(statuses(world)).length, before.purchases + 1, 'more than one purchase');
 }
 
 test('twenty identical paid requests in parallel: one transfer, twenty equal grants', () => twentyTimes({ planId: 'basic', requestId: randomUUID() }));

@@ -46,10 +46,10 @@ export function stored(world) {
   return found;
 }
 
-/** The records of all purchases, by request id. */
-export function purchases(world) {
+/** How far each purchase is, by request id. @returns {Record<string, string>} */
+export function statuses(world) {
   const rows = stored(world).ChallengeObject?.record ?? [];
-  return Object.fromEntries(rows.map(({ body }) => JSON.parse(/** @type {string} */ (body))).map((record) => [record.terms.requestId, record]));
+  return Object.fromEntries(rows.map(({ status, body }) => [JSON.parse(/** @type {string} */ (body)).terms.requestId, status]));
 }
 
 /**
@@ -57,10 +57,9 @@ export function purchases(world) {
  * follows a purchase by itself (history, marks of what is done) is left out, so that two looks can be compared.
  */
 export function traces(world) {
-  const { ChallengeObject, PayerObject, GasWalletObject } = stored(world);
-  const states = (ChallengeObject?.record ?? []).map(({ status, body }) => `${JSON.parse(/** @type {string} */ (body)).terms.requestId} ${status}`);
+  const { PayerObject, GasWalletObject } = stored(world);
   const payments = (PayerObject?.payments ?? []).map(({ nonce, claimant, owner }) => `${nonce} ${claimant} ${owner}`);
-  return { states: states.sort(), payments: payments.sort(), jobs: (GasWalletObject?.jobs ?? []).map(({ key }) => key).sort() };
+  return { purchases: statuses(world), payments: payments.sort(), jobs: (GasWalletObject?.jobs ?? []).map(({ key }) => key).sort() };
 }
 
 /** Reads a copy, so that the runtime's own locks are never in the way. */

@@ -13,7 +13,7 @@ use futures_util::future;
 use super::effects;
 use super::lifecycle::{Event, apply};
 use super::purchase::{Ask, Next, Pay, PayReply};
-use super::record::{AuditRow, IssueFault, Record};
+use super::record::{AuditRow, IssueFault, Record, State};
 use super::schedule::{Effect, next_effect, wake_at};
 use crate::config::Config;
 use crate::credential::remote::{IssueAnswer, IssueCall};
@@ -217,6 +217,10 @@ impl Driver {
         let check = PayerCommand::Check(Reservation {
             nonce: signed.authorization().nonce,
             request_id: pay.challenge.terms.request_id.clone(),
+            attempt: match stored.as_ref().map(|stored| &stored.record.state) {
+                Some(State::Pending { attempt }) => attempt.number.saturating_add(1),
+                _ => 1,
+            },
             target: TargetKey::new(&pay.challenge.terms.target, &pay.challenge.terms.resource),
         });
         let gas_wallet = env.config().gas_wallet.address();

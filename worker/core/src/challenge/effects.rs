@@ -24,6 +24,9 @@ use crate::wallet::{Job, JobKey, WalletCommand, WalletReply};
 const ASK_WALLET_MILLIS: u64 = 5_000;
 /// How far before an attempt began its events are looked for: nodes behind one address may be blocks apart.
 const LOG_MARGIN_BLOCKS: u64 = 150;
+/// How long after an authorization's expiry it is given up: a node that is asked may be this far behind, and the newest
+/// blocks may be replaced.
+const LAPSE_MARGIN_SECONDS: u64 = 30;
 /// A refund's authorization stays good this long, so that retrying it never needs another one.
 const REFUND_VALID_SECONDS: u64 = 10 * 366 * 86_400;
 
@@ -71,6 +74,7 @@ async fn reserve<E: ChallengeEnv>(
     let reserve = PayerCommand::Reserve(Reservation {
         nonce: attempt.authorization.authorization().nonce,
         request_id: record.terms.request_id.clone(),
+        attempt: attempt.number,
         target: TargetKey::new(&record.terms.target, &record.terms.resource),
     });
     Ok(match env.payer(record.payer, reserve).await? {
@@ -92,6 +96,10 @@ async fn release<E: ChallengeEnv>(env: &E, record: &Record) -> Result<Event, Stu
     let release = PayerCommand::Release {
         target: TargetKey::new(&record.terms.target, &record.terms.resource),
         request_id: record.terms.request_id.clone(),
+        attempt: match &record.state {
+            State::Pending { attempt } => attempt.number,
+            _ => u32::MAX,
+        },
     };
     env.payer(record.payer, release).await?;
     Ok(Event::TargetReleased)
@@ -222,15 +230,30 @@ async fn not_included<E: ChallengeEnv>(
     record: &Record,
     attempt: &Attempt,
 ) -> Result<Event, Stuck> {
+    match given_up(env, record, attempt).await? {
+        // Never begun by us, and too late to begin; or simply not included yet.
+        Event::Lapsed {
+            may_still_land: true,
+        } if !matches!(attempt.stage, Stage::Settling) => Err(Stuck::Waiting),
+        event => Ok(event),
+    }
+}
+
+/// What is known of an authorization that we do not pursue (any more).
+async fn given_up<E: ChallengeEnv>(
+    env: &E,
+    record: &Record,
+    attempt: &Attempt,
+) -> Result<Event, Stuck> {
+    // The head first: what is included while we ask must not be overlooked.
+    let head = env.chain().head().await?;
     if let Some(event) = elsewhere(env, record, attempt).await? {
         return Ok(event);
     }
-    let head = env.chain().head().await?;
-    let may_still_land = head.timestamp < attempt.authorization.authorization().expires_at().0;
-    if !may_still_land || matches!(attempt.stage, Stage::Settling) {
-        return Ok(Event::Lapsed { may_still_land });
-    }
-    Err(Stuck::Waiting)
+    let expiry = attempt.authorization.authorization().expires_at();
+    Ok(Event::Lapsed {
+        may_still_land: head.timestamp < expiry.plus(LAPSE_MARGIN_SECONDS).0,
+    })
 }
 
 /// Looks for a use of the authorization by anybody. `None` when it is unused.
@@ -280,18 +303,12 @@ async fn lapse<E: ChallengeEnv>(
     record: &Record,
     attempt: &Attempt,
 ) -> Result<Event, Stuck> {
-    match elsewhere(env, record, attempt).await? {
-        Some(event @ Event::Settled { .. }) => return Ok(event),
-        Some(_) => {
-            return Ok(Event::Lapsed {
-                may_still_land: false,
-            });
-        }
-        None => {}
-    }
-    let head = env.chain().head().await?;
-    Ok(Event::Lapsed {
-        may_still_land: head.timestamp < attempt.authorization.authorization().expires_at().0,
+    Ok(match given_up(env, record, attempt).await? {
+        // Used up without paying us.
+        Event::AttemptFailed { .. } => Event::Lapsed {
+            may_still_land: false,
+        },
+        event => event,
     })
 }
 
@@ -321,6 +338,10 @@ async fn settled<E: ChallengeEnv>(
     if wanted > 1 {
         let head = env.chain().head().await?;
         if head.number.saturating_sub(receipt.block).saturating_add(1) < wanted {
+            return Err(Stuck::Waiting);
+        }
+        // Its block may have been replaced before the head was read. Still there now means deep enough.
+        if env.chain().receipt(receipt.transaction).await?.as_ref() != Some(receipt) {
             return Err(Stuck::Waiting);
         }
     }

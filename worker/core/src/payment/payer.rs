@@ -18,12 +18,14 @@ pub enum PayerCommand {
     Check(Reservation),
     /// Book this payment to this purchase, for ever. Repeating it gives the same answer.
     Reserve(Reservation),
-    /// The purchase is resolved: delivered, or certain never to be charged.
+    /// The purchase is resolved: delivered, or not charged by its attempts so far.
     Release {
         /// What it was for.
         target: TargetKey,
         /// The purchase.
         request_id: RequestId,
+        /// Its newest attempt that is resolved; `u32::MAX` when there will be no other.
+        attempt: u32,
     },
 }
 
@@ -35,6 +37,9 @@ pub struct Reservation {
     pub nonce: B256,
     /// The purchase.
     pub request_id: RequestId,
+    /// Which of the purchase's attempts this is. A message may arrive late, when the attempt is long over: by its number
+    /// it is told from the next attempt with the same payment.
+    pub attempt: u32,
     /// What is bought.
     pub target: TargetKey,
 }
@@ -81,6 +86,8 @@ pub struct Booking {
     pub claimant: RequestId,
     /// The purchase that it counts for.
     pub owner: RequestId,
+    /// The newest attempt that it was reserved for.
+    pub attempt: u32,
 }
 
 /// Where the book is kept. One command runs inside one transaction, so that no two commands interleave.
@@ -94,10 +101,20 @@ pub trait PayerStore {
     fn book(&self, nonce: B256, booking: &Booking) -> Result<(), Self::Error>;
     /// The unresolved purchase of a target.
     fn unresolved(&self, target: &TargetKey) -> Result<Option<RequestId>, Self::Error>;
-    /// Marks a purchase of a target as unresolved.
-    fn open(&self, target: &TargetKey, request_id: &RequestId) -> Result<(), Self::Error>;
-    /// Removes the mark if it is this purchase's.
-    fn close(&self, target: &TargetKey, request_id: &RequestId) -> Result<(), Self::Error>;
+    /// Marks a purchase of a target as unresolved, by this attempt.
+    fn open(
+        &self,
+        target: &TargetKey,
+        request_id: &RequestId,
+        attempt: u32,
+    ) -> Result<(), Self::Error>;
+    /// Removes the mark if it is this purchase's, by this attempt or an earlier one.
+    fn close(
+        &self,
+        target: &TargetKey,
+        request_id: &RequestId,
+        attempt: u32,
+    ) -> Result<(), Self::Error>;
 }
 
 /// Carries out one command. The caller wraps it in a transaction.
@@ -111,22 +128,44 @@ pub fn execute<S: PayerStore>(store: &S, command: &PayerCommand) -> Result<Payer
             Ok(reply)
         }
         PayerCommand::Reserve(reservation) => {
+            if is_known(store, reservation)? {
+                return Ok(PayerReply::Reserved);
+            }
             let reply = decide(store, reservation)?;
             match &reply {
                 PayerReply::Reserved => {
                     book(store, reservation, &reservation.request_id)?;
-                    store.open(&reservation.target, &reservation.request_id)?;
+                    store.open(
+                        &reservation.target,
+                        &reservation.request_id,
+                        reservation.attempt,
+                    )?;
                 }
                 PayerReply::Superseded { by } => book(store, reservation, by)?,
                 PayerReply::Taken | PayerReply::Released => {}
             }
             Ok(reply)
         }
-        PayerCommand::Release { target, request_id } => {
-            store.close(target, request_id)?;
+        PayerCommand::Release {
+            target,
+            request_id,
+            attempt,
+        } => {
+            store.close(target, request_id, *attempt)?;
             Ok(PayerReply::Released)
         }
     }
+}
+
+/// Whether this very attempt has reserved the payment before. A late copy of that message must change nothing: the purchase
+/// may be resolved by now, and its target must not be locked again.
+fn is_known<S: PayerStore>(store: &S, reservation: &Reservation) -> Result<bool, S::Error> {
+    let booking = store.booking(reservation.nonce)?;
+    Ok(booking.is_some_and(|booking| {
+        booking.claimant == reservation.request_id
+            && booking.owner == reservation.request_id
+            && booking.attempt >= reservation.attempt
+    }))
 }
 
 fn book<S: PayerStore>(
@@ -139,6 +178,7 @@ fn book<S: PayerStore>(
         &Booking {
             claimant: reservation.request_id.clone(),
             owner: owner.clone(),
+            attempt: reservation.attempt,
         },
     )
 }
@@ -169,7 +209,7 @@ mod tests {
     #[derive(Default)]
     struct Book {
         bookings: RefCell<BTreeMap<B256, Booking>>,
-        open: RefCell<BTreeMap<TargetKey, RequestId>>,
+        open: RefCell<BTreeMap<TargetKey, (RequestId, u32)>>,
     }
 
     impl PayerStore for Book {
@@ -183,17 +223,30 @@ mod tests {
             Ok(())
         }
         fn unresolved(&self, target: &TargetKey) -> Result<Option<RequestId>, Infallible> {
-            Ok(self.open.borrow().get(target).cloned())
+            let open = self.open.borrow();
+            Ok(open.get(target).map(|(request_id, _)| request_id.clone()))
         }
-        fn open(&self, target: &TargetKey, request_id: &RequestId) -> Result<(), Infallible> {
-            self.open
-                .borrow_mut()
-                .insert(target.clone(), request_id.clone());
+        fn open(
+            &self,
+            target: &TargetKey,
+            request_id: &RequestId,
+            attempt: u32,
+        ) -> Result<(), Infallible> {
+            let holder = (request_id.clone(), attempt);
+            self.open.borrow_mut().insert(target.clone(), holder);
             Ok(())
         }
-        fn close(&self, target: &TargetKey, request_id: &RequestId) -> Result<(), Infallible> {
+        fn close(
+            &self,
+            target: &TargetKey,
+            request_id: &RequestId,
+            attempt: u32,
+        ) -> Result<(), Infallible> {
             let mut open = self.open.borrow_mut();
-            if open.get(target) == Some(request_id) {
+            if open
+                .get(target)
+                .is_some_and(|(holder, held)| holder == request_id && *held <= attempt)
+            {
                 open.remove(target);
             }
             Ok(())
@@ -212,15 +265,19 @@ mod tests {
         Reservation {
             nonce: B256::repeat_byte(nonce),
             request_id: purchase(request),
+            attempt: 1,
             target: target(plan),
         }
     }
 
     fn reserve(book: &Book, nonce: u8, request: u8, plan: &str) -> PayerReply {
-        let Ok(reply) = execute(
-            book,
-            &PayerCommand::Reserve(reservation(nonce, request, plan)),
-        );
+        reserve_again(book, nonce, request, plan, 1)
+    }
+
+    fn reserve_again(book: &Book, nonce: u8, request: u8, plan: &str, attempt: u32) -> PayerReply {
+        let mut reservation = reservation(nonce, request, plan);
+        reservation.attempt = attempt;
+        let Ok(reply) = execute(book, &PayerCommand::Reserve(reservation));
         reply
     }
 
@@ -228,6 +285,7 @@ mod tests {
         let command = PayerCommand::Release {
             target: target(plan),
             request_id: purchase(request),
+            attempt: 1,
         };
         assert_eq!(execute(book, &command), Ok(PayerReply::Released));
     }
@@ -267,6 +325,32 @@ mod tests {
             PayerReply::Reserved,
             "a new purchase is free again"
         );
+    }
+
+    #[test]
+    fn a_late_copy_of_a_reservation_does_not_lock_a_target_that_was_released() {
+        let book = Book::default();
+        reserve(&book, 1, 1, "a");
+        release(&book, 1, "a");
+        assert_eq!(reserve(&book, 1, 1, "a"), PayerReply::Reserved);
+        assert!(book.open.borrow().is_empty());
+        assert_eq!(reserve(&book, 2, 2, "a"), PayerReply::Reserved);
+        reserve(&book, 1, 1, "a");
+        assert_eq!(
+            book.bookings.borrow()[&B256::repeat_byte(1)].owner,
+            purchase(1)
+        );
+    }
+
+    #[test]
+    fn a_late_copy_of_a_release_does_not_open_a_target_that_the_next_attempt_holds() {
+        let book = Book::default();
+        reserve(&book, 1, 1, "a");
+        release(&book, 1, "a");
+        assert_eq!(reserve_again(&book, 1, 1, "a", 2), PayerReply::Reserved);
+        release(&book, 1, "a");
+        let superseded = PayerReply::Superseded { by: purchase(1) };
+        assert_eq!(reserve(&book, 2, 2, "a"), superseded);
     }
 
     #[test]

@@ -233,6 +233,10 @@ impl GasWallet {
                 hashes: sent.hashes(),
             });
         }
+        // And time has passed. Somebody else may have been told meanwhile that it is too late.
+        if env.now().to_seconds() >= job.not_after {
+            return Ok(WalletReply::TooLate);
+        }
         let nonce = env.store().next_nonce()?.unwrap_or_default().max(counted);
         let signed = sign(env, &job, nonce, quote.fees)?;
         let raw = signed.raw.clone();
@@ -264,8 +268,17 @@ impl GasWallet {
             self.settle(env, sent, included).await?;
         }
         let open = env.store().open_jobs(MAX_JOBS_PER_ALARM)?;
-        if let Some(first) = open.first() {
-            self.unblock(env, first.clone(), included).await?;
+        let with_nonce = |fits: fn(&u64, &u64) -> bool| {
+            open.iter().find(|sent| {
+                sent.versions
+                    .iter()
+                    .any(|version| fits(&version.nonce, &included))
+            })
+        };
+        // Who holds the next nonce, or else waits behind it. A job that was signed for a nonce that is used by now comes
+        // first in the list, and need not be either.
+        if let Some(next) = with_nonce(u64::eq).or_else(|| with_nonce(u64::gt)) {
+            self.unblock(env, next.clone(), included).await?;
         }
         for sent in &open {
             if let Some(newest) = sent.versions.last() {
@@ -338,8 +351,7 @@ impl GasWallet {
         let fees = match stuck {
             Some(fees) => fees.bumped(quote.fees),
             // Nothing of ours holds the next nonce: a transaction before it was given up by the network.
-            None if sent.first_nonce() > included => quote.fees,
-            None => return Ok(()),
+            None => quote.fees,
         };
         if fees.max_fee > MAX_FEE {
             env.log(

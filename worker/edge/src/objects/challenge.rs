@@ -32,6 +32,8 @@ use crate::platform;
 use crate::settings::settings;
 use crate::storage;
 
+/// When an alarm that failed is handled again.
+const RETRY_MILLIS: u64 = 10_000;
 /// The version of the tables; a later release that changes them migrates by it.
 const SCHEMA: i32 = 1;
 
@@ -74,6 +76,11 @@ impl DurableObject for ChallengeObject {
         let outside = self.outside(config);
         if let Err(fault) = self.driver.wake(&outside).await {
             outside.log("alarm_failed", &fault.0);
+            // It may have failed before the next alarm was set. Without one nobody would ever look again.
+            storage::set_alarm(
+                &self.state.storage(),
+                Some(platform::now().plus(RETRY_MILLIS)),
+            )?;
         }
         Response::empty()
     }

@@ -28,6 +28,8 @@ use crate::platform;
 use crate::settings::settings;
 use crate::storage;
 
+/// When an alarm that failed is handled again.
+const RETRY_MILLIS: u64 = 10_000;
 const KEEP_DONE_MILLIS: u64 = 7 * 24 * 3_600_000;
 
 #[durable_object]
@@ -66,6 +68,11 @@ impl DurableObject for GasWalletObject {
         let outside = self.outside(config);
         if let Err(fault) = self.wallet.wake(&outside).await {
             outside.log("alarm_failed", &fault.0);
+            // It may have failed before the next alarm was set. Without one nobody would ever look again.
+            storage::set_alarm(
+                &self.state.storage(),
+                Some(platform::now().plus(RETRY_MILLIS)),
+            )?;
         }
         Response::empty()
     }

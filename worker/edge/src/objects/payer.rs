@@ -55,11 +55,13 @@ impl Book {
                 nonce TEXT PRIMARY KEY,
                 claimant TEXT NOT NULL,
                 owner TEXT NOT NULL,
+                attempt INTEGER NOT NULL,
                 at INTEGER NOT NULL
             ) STRICT, WITHOUT ROWID",
             "CREATE TABLE IF NOT EXISTS unresolved (
                 target TEXT PRIMARY KEY,
-                request_id TEXT NOT NULL
+                request_id TEXT NOT NULL,
+                attempt INTEGER NOT NULL
             ) STRICT, WITHOUT ROWID",
         ] {
             storage::run(&self.sql, statement, vec![])?;
@@ -76,15 +78,17 @@ impl PayerStore for Book {
         struct Row {
             claimant: RequestId,
             owner: RequestId,
+            attempt: u32,
         }
         if !self.has_tables {
             return Ok(None);
         }
-        let query = "SELECT claimant, owner FROM payments WHERE nonce = ?";
+        let query = "SELECT claimant, owner, attempt FROM payments WHERE nonce = ?";
         let rows: Vec<Row> = storage::rows(&self.sql, query, vec![nonce.to_string().into()])?;
         Ok(rows.into_iter().next().map(|row| Booking {
             claimant: row.claimant,
             owner: row.owner,
+            attempt: row.attempt,
         }))
     }
 
@@ -92,12 +96,13 @@ impl PayerStore for Book {
         self.create_tables()?;
         storage::run(
             &self.sql,
-            "INSERT INTO payments (nonce, claimant, owner, at) VALUES (?, ?, ?, ?)
-             ON CONFLICT (nonce) DO UPDATE SET owner = excluded.owner",
+            "INSERT INTO payments (nonce, claimant, owner, attempt, at) VALUES (?, ?, ?, ?, ?)
+             ON CONFLICT (nonce) DO UPDATE SET owner = excluded.owner, attempt = excluded.attempt",
             vec![
                 nonce.to_string().into(),
                 booking.claimant.as_str().into(),
                 booking.owner.as_str().into(),
+                i64::from(booking.attempt).into(),
                 i64::try_from(platform::now().0).unwrap_or(i64::MAX).into(),
             ],
         )
@@ -116,23 +121,36 @@ impl PayerStore for Book {
         Ok(rows.into_iter().next().map(|row| row.request_id))
     }
 
-    fn open(&self, target: &TargetKey, request_id: &RequestId) -> worker::Result<()> {
+    fn open(&self, target: &TargetKey, request_id: &RequestId, attempt: u32) -> worker::Result<()> {
         self.create_tables()?;
         storage::run(
             &self.sql,
-            "INSERT OR REPLACE INTO unresolved (target, request_id) VALUES (?, ?)",
-            vec![target.as_str().into(), request_id.as_str().into()],
+            "INSERT OR REPLACE INTO unresolved (target, request_id, attempt) VALUES (?, ?, ?)",
+            vec![
+                target.as_str().into(),
+                request_id.as_str().into(),
+                i64::from(attempt).into(),
+            ],
         )
     }
 
-    fn close(&self, target: &TargetKey, request_id: &RequestId) -> worker::Result<()> {
+    fn close(
+        &self,
+        target: &TargetKey,
+        request_id: &RequestId,
+        attempt: u32,
+    ) -> worker::Result<()> {
         if !self.has_tables {
             return Ok(());
         }
         storage::run(
             &self.sql,
-            "DELETE FROM unresolved WHERE target = ? AND request_id = ?",
-            vec![target.as_str().into(), request_id.as_str().into()],
+            "DELETE FROM unresolved WHERE target = ? AND request_id = ? AND attempt <= ?",
+            vec![
+                target.as_str().into(),
+                request_id.as_str().into(),
+                i64::from(attempt).into(),
+            ],
         )
     }
 }

@@ -28,6 +28,8 @@ struct Node {
     receipts: Vec<B256>,
     sent: Vec<Bytes>,
     reachable: bool,
+    /// How long it takes to tell the newest block.
+    slowness: u64,
 }
 
 impl Bench {
@@ -46,6 +48,7 @@ impl Bench {
                 receipts: Vec::new(),
                 sent: Vec::new(),
                 reachable: true,
+                slowness: 0,
             }),
         }
     }
@@ -152,6 +155,7 @@ impl Chain for Bench {
         Ok(self.node.borrow().balance)
     }
     async fn head(&self) -> Result<Head, ChainError> {
+        self.pass(self.node.borrow().slowness);
         Ok(Head {
             number: 1,
             timestamp: 1,
@@ -261,6 +265,15 @@ fn nothing_is_begun_when_it_is_too_late_but_what_was_begun_is_still_reported() {
 }
 
 #[test]
+fn nothing_is_begun_when_it_became_too_late_while_the_node_was_asked() {
+    let (bench, wallet) = (Bench::new(), GasWallet::default());
+    bench.now.set(UnixSeconds(1_800_000_289).to_millis());
+    bench.node.borrow_mut().slowness = 1_000;
+    assert_eq!(bench.submit(&wallet, "a"), Ok(WalletReply::TooLate));
+    assert!(bench.jobs.borrow().is_empty() && bench.node.borrow().sent.is_empty());
+}
+
+#[test]
 fn an_empty_wallet_begins_nothing() {
     let (bench, wallet) = (Bench::new(), GasWallet::default());
     bench.node.borrow_mut().balance = U256::from(1);
@@ -360,6 +373,26 @@ fn a_nonce_that_nothing_holds_is_filled_so_that_later_ones_can_be_included() {
         .map(|version| version.nonce)
         .collect();
     assert_eq!(nonces, [7, 5]);
+}
+
+#[test]
+fn a_nonce_is_filled_also_when_the_first_job_in_line_was_signed_for_a_used_one() {
+    let (bench, wallet) = (Bench::new(), GasWallet::default());
+    bench.hashes(&wallet, "a");
+    bench.node.borrow_mut().included = 6;
+    bench.pass(LOST_MILLIS);
+    bench.wake(&wallet);
+    bench.hashes(&wallet, "b");
+    // A foreign transaction took 5, so "a" was signed again for 6; 6 and 7 are used, their receipts not visible yet; 8 was
+    // given up by the network, and "c" waits behind it.
+    bench.next_nonce.set(Some(9));
+    bench.hashes(&wallet, "c");
+    bench.node.borrow_mut().included = 8;
+    bench.pass(STUCK_MILLIS);
+    bench.wake(&wallet);
+    let last = bench.job("c").versions.last().map(|version| version.nonce);
+    assert_eq!(last, Some(8));
+    assert_eq!(bench.job("a").versions.len(), 2);
 }
 
 #[test]

@@ -1,0 +1,185 @@
+//! Buyers: they sign, pay, lose answers, retry in every way agents do, give up, and come back much later.
+
+use std::rc::Rc;
+
+use alloy_primitives::{B256, U256};
+use key0_core::challenge::{Challenge, Pay, PayReply, Target, Terms, lifetime};
+use key0_core::payment::{Authorization, SignedAuthorization, usdc};
+use key0_core::types::{RequestId, ResourceId, UsdcAmount};
+use key0_core::wallet::WalletKey;
+
+use super::{on_payment, request};
+use crate::rules::{self, Asker};
+use crate::setting::PLANS;
+use crate::world::{Owner, World};
+
+const MAX_ROUNDS: u64 = 10;
+
+/// A buyer.
+#[derive(Clone, Debug)]
+pub struct Buyer {
+    key: WalletKey,
+}
+
+/// What a buyer does next.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Move {
+    Same,
+    FreshSignature,
+    FreshPurchase,
+    Later,
+    GiveUp,
+}
+
+impl Buyer {
+    /// The buyer of this number.
+    pub fn new(number: u64) -> Option<Self> {
+        let key = WalletKey::from_hex(&format!("{:064x}", 0xb0_0000 + number))?;
+        Some(Self { key })
+    }
+
+    /// Where the money is.
+    pub fn address(&self) -> alloy_primitives::Address {
+        self.key.address()
+    }
+
+    /// Signs a payment for a challenge.
+    fn pay(&self, world: &World, challenge: Challenge) -> Option<Pay> {
+        let terms = &challenge.terms;
+        let authorization = Authorization {
+            from: self.key.address(),
+            to: terms.pay_to,
+            value: terms.amount.to_u256(),
+            valid_after: U256::ZERO,
+            valid_before: U256::from(
+                world.seconds().0 + world.random.pick(&world.setting.validities),
+            ),
+            nonce: B256::from(world.random.bytes()),
+        };
+        let digest = usdc::authorization_digest(&authorization, terms.network);
+        let signature = self.key.sign(&digest).ok()?.as_bytes();
+        let authorization = SignedAuthorization::verify(
+            authorization,
+            &signature,
+            terms.network,
+            terms.pay_to,
+            terms.amount,
+        )
+        .ok()?;
+        world.chain.borrow_mut().learn(&authorization);
+        Some(Pay {
+            challenge,
+            issuer: "https://shop.example".to_owned(),
+            authorization,
+        })
+    }
+}
+
+/// An offer for a plan, under a new request id.
+pub(super) fn offer(world: &World, plan: usize) -> Option<Challenge> {
+    let (id, units) = PLANS[plan % PLANS.len()];
+    let (issued_at, expires_at) = lifetime(world.seconds(), world.setting.ttl);
+    Some(world.config.seal_keys.seal(Terms {
+        request_id: RequestId::from_random(world.random.bytes()),
+        target: Target::Plan(id.parse().ok()?),
+        resource: ResourceId::default(),
+        amount: UsdcAmount::from_units(units),
+        pay_to: world.config.pay_to,
+        network: world.config.network,
+        issued_at,
+        expires_at,
+    }))
+}
+
+/// Buys one plan, or tries to.
+pub async fn shop(world: Rc<World>, buyer: Buyer, plan: usize) {
+    let Some(mut pay) = offer(&world, plan).and_then(|offer| buyer.pay(&world, offer)) else {
+        return;
+    };
+    world.sleep_between(0, 3_000).await;
+    for _ in 0..MAX_ROUNDS {
+        let reply = present(&world, &pay).await;
+        let next = decide(&world, reply.as_ref());
+        world.trace(|| {
+            format!(
+                "{} the buyer goes on with {next:?}",
+                pay.challenge.terms.request_id
+            )
+        });
+        match next {
+            Move::GiveUp => return,
+            Move::Same => world.sleep_between(0, 8_000).await,
+            Move::Later => world.sleep_between(60_000, 1_200_000).await,
+            Move::FreshSignature | Move::FreshPurchase => world.sleep_between(0, 8_000).await,
+        }
+        let fresh = match next {
+            Move::FreshSignature => buyer.pay(&world, pay.challenge.clone()),
+            Move::FreshPurchase => offer(&world, plan).and_then(|offer| buyer.pay(&world, offer)),
+            _ => None,
+        };
+        pay = fresh.unwrap_or(pay);
+    }
+}
+
+/// Presents a payment, perhaps several times at once; the last answer that arrives counts.
+async fn present(world: &Rc<World>, pay: &Pay) -> Option<PayReply> {
+    world.market.presented.borrow_mut().push(pay.clone());
+    world.trace(|| {
+        format!(
+            "{} payer {} presents {} for {:?} until {}, offer until {}",
+            pay.challenge.terms.request_id,
+            pay.authorization.payer(),
+            pay.authorization.authorization().nonce,
+            pay.challenge.terms.target,
+            pay.authorization.authorization().valid_before,
+            pay.challenge.terms.expires_at.0,
+        )
+    });
+    on_payment(world, pay);
+    if world.random.chance(150) {
+        for _ in 0..world.random.range(1, 3) {
+            let (world_then, pay) = (Rc::clone(world), pay.clone());
+            world.executor.spawn(Owner::World, async move {
+                world_then.sleep_between(0, 300).await;
+                if let Some(reply) = request(&world_then, &pay).await {
+                    rules::on_reply(&world_then, Asker::Payer, &pay, &reply);
+                }
+            });
+        }
+    }
+    let reply = request(world, pay).await?;
+    rules::on_reply(world, Asker::Payer, pay, &reply);
+    Some(reply)
+}
+
+fn decide(world: &World, reply: Option<&PayReply>) -> Move {
+    use Move::{FreshPurchase, FreshSignature, GiveUp, Later, Same};
+    let random = &world.random;
+    match reply {
+        Some(PayReply::Granted { .. }) => {
+            random.pick(&[GiveUp, GiveUp, GiveUp, GiveUp, Same, Later, FreshSignature])
+        }
+        None | Some(PayReply::Pending { .. } | PayReply::Unavailable) => random.pick(&[
+            Same,
+            Same,
+            Same,
+            Same,
+            Same,
+            Same,
+            FreshSignature,
+            FreshPurchase,
+            FreshPurchase,
+            Later,
+            GiveUp,
+        ]),
+        Some(_) => random.pick(&[
+            Same,
+            Same,
+            FreshSignature,
+            FreshPurchase,
+            FreshPurchase,
+            Later,
+            GiveUp,
+        ]),
+    }
+}

@@ -1,0 +1,30 @@
+//! Everybody outside: buyers, the payers' other doings on chain, strangers, and the chain's own course.
+
+mod buyer;
+mod door;
+mod interference;
+mod weather;
+
+pub use buyer::{Buyer, shop};
+pub use door::request;
+pub use interference::{on_payment, on_public};
+pub use weather::run_chain;
+
+use core::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet};
+
+use key0_core::challenge::{Pay, PayReply};
+use key0_core::types::RequestId;
+
+use crate::chain::AuthorizationKey;
+
+/// What buyers have presented and what they were given.
+#[derive(Debug, Default)]
+pub struct Market {
+    /// Every payment that its own payer has presented.
+    pub presented: RefCell<Vec<Pay>>,
+    /// The first grant of each purchase.
+    pub grants: RefCell<BTreeMap<RequestId, PayReply>>,
+    /// Authorizations that everybody has seen.
+    pub public: RefCell<BTreeSet<AuthorizationKey>>,
+}

@@ -1,0 +1,261 @@
+//! Accounts and authorizations, with an undo line for every change, so that blocks can be taken back.
+
+use std::collections::BTreeMap;
+
+use alloy_primitives::{Address, B256, U256};
+use key0_core::payment::SignedAuthorization;
+use key0_core::payment::chain::{Log, Receipt};
+use key0_core::payment::usdc::{
+    AUTHORIZATION_CANCELED_TOPIC, AUTHORIZATION_USED_TOPIC, TRANSFER_TOPIC,
+};
+
+use super::AuthorizationKey;
+
+/// How an authorization was used up.
+#[derive(Clone, Copy, Debug)]
+pub struct Use {
+    /// The block.
+    pub block: u64,
+    /// The transaction.
+    pub transaction: B256,
+    /// Whether it was cancelled instead of executed.
+    pub cancelled: bool,
+}
+
+/// Money that moved by an authorization.
+#[derive(Clone, Copy, Debug)]
+pub struct Transfer {
+    /// The block.
+    pub block: u64,
+    /// The transaction.
+    pub transaction: B256,
+}
+
+/// A change to take back.
+#[derive(Clone, Debug)]
+pub(super) enum Undo {
+    /// An account's USDC before.
+    Balance(Address, u64),
+    /// An authorization that was unused before.
+    Use(AuthorizationKey),
+    /// A receipt that did not exist before.
+    Receipt(B256),
+    /// The gas wallet's nonce was one less before.
+    Nonce,
+}
+
+/// The accounts.
+#[derive(Debug)]
+pub struct Ledger {
+    usdc: Address,
+    balances: BTreeMap<Address, u64>,
+    uses: BTreeMap<AuthorizationKey, Use>,
+    receipts: BTreeMap<B256, Receipt>,
+    /// The block of each of the gas wallet's included nonces.
+    nonces: Vec<u64>,
+}
+
+impl Ledger {
+    pub(super) fn new(usdc: Address) -> Self {
+        Self {
+            usdc,
+            balances: BTreeMap::new(),
+            uses: BTreeMap::new(),
+            receipts: BTreeMap::new(),
+            nonces: Vec::new(),
+        }
+    }
+
+    pub(super) fn mint(&mut self, account: Address, units: u64) {
+        *self.balances.entry(account).or_default() += units;
+    }
+
+    /// Somebody's USDC now.
+    pub fn balance(&self, account: Address) -> u64 {
+        self.balances.get(&account).copied().unwrap_or_default()
+    }
+
+    /// How an authorization was used up, if it was.
+    pub fn used(&self, key: &AuthorizationKey) -> Option<Use> {
+        self.uses.get(key).copied()
+    }
+
+    /// The money that an authorization moved.
+    pub fn transfer(&self, key: &AuthorizationKey) -> Option<Transfer> {
+        let used = self.used(key).filter(|used| !used.cancelled)?;
+        Some(Transfer {
+            block: used.block,
+            transaction: used.transaction,
+        })
+    }
+
+    /// All authorizations that moved money.
+    pub fn executed(&self) -> impl Iterator<Item = (&AuthorizationKey, &Use)> {
+        self.uses.iter().filter(|(_, used)| !used.cancelled)
+    }
+
+    /// An included transaction's receipt.
+    pub fn receipt(&self, hash: B256) -> Option<&Receipt> {
+        self.receipts.get(&hash)
+    }
+
+    /// How many of the gas wallet's transactions are included up to a block.
+    pub fn count(&self, block: u64) -> u64 {
+        self.nonces.partition_point(|included| *included <= block) as u64
+    }
+
+    /// The gas wallet's next nonce.
+    pub fn next_nonce(&self) -> u64 {
+        self.nonces.len() as u64
+    }
+
+    pub(super) fn use_nonce(&mut self, block: u64, undo: &mut Vec<Undo>) {
+        self.nonces.push(block);
+        undo.push(Undo::Nonce);
+    }
+
+    pub(super) fn put_receipt(&mut self, receipt: Receipt, undo: &mut Vec<Undo>) {
+        undo.push(Undo::Receipt(receipt.transaction));
+        self.receipts.insert(receipt.transaction, receipt);
+    }
+
+    fn set_balance(&mut self, account: Address, units: u64, undo: &mut Vec<Undo>) {
+        undo.push(Undo::Balance(account, self.balance(account)));
+        self.balances.insert(account, units);
+    }
+
+    /// Moves money as far as there is enough.
+    pub(super) fn move_units(
+        &mut self,
+        from: Address,
+        to: Address,
+        units: u64,
+        undo: &mut Vec<Undo>,
+    ) {
+        let units = units.min(self.balance(from));
+        self.set_balance(from, self.balance(from) - units, undo);
+        self.set_balance(to, self.balance(to) + units, undo);
+    }
+
+    /// Executes an authorization. `None`: the contract refuses.
+    pub(super) fn execute(
+        &mut self,
+        signed: &SignedAuthorization,
+        transaction: B256,
+        (block, timestamp): (u64, u64),
+        undo: &mut Vec<Undo>,
+    ) -> Option<[Log; 2]> {
+        let authorization = signed.authorization();
+        let (from, to) = (authorization.from, authorization.to);
+        let key = (from, authorization.nonce);
+        let used = self.uses.contains_key(&key);
+        if refusal(signed, timestamp, self.balance(from), used).is_some() {
+            return None;
+        }
+        self.move_units(from, to, authorization.value.saturating_to(), undo);
+        self.mark(
+            key,
+            Use {
+                block,
+                transaction,
+                cancelled: false,
+            },
+            undo,
+        );
+        Some([
+            self.log(
+                vec![
+                    AUTHORIZATION_USED_TOPIC,
+                    from.into_word(),
+                    authorization.nonce,
+                ],
+                Vec::new(),
+            ),
+            self.log(
+                vec![TRANSFER_TOPIC, from.into_word(), to.into_word()],
+                authorization.value.to_be_bytes_vec(),
+            ),
+        ])
+    }
+
+    /// Cancels an authorization. `None`: it is used up.
+    pub(super) fn cancel(
+        &mut self,
+        key: AuthorizationKey,
+        transaction: B256,
+        block: u64,
+        undo: &mut Vec<Undo>,
+    ) -> Option<Log> {
+        if self.uses.contains_key(&key) {
+            return None;
+        }
+        self.mark(
+            key,
+            Use {
+                block,
+                transaction,
+                cancelled: true,
+            },
+            undo,
+        );
+        Some(self.log(
+            vec![AUTHORIZATION_CANCELED_TOPIC, key.0.into_word(), key.1],
+            Vec::new(),
+        ))
+    }
+
+    fn mark(&mut self, key: AuthorizationKey, used: Use, undo: &mut Vec<Undo>) {
+        undo.push(Undo::Use(key));
+        self.uses.insert(key, used);
+    }
+
+    fn log(&self, topics: Vec<B256>, data: Vec<u8>) -> Log {
+        Log {
+            address: self.usdc,
+            topics,
+            data: data.into(),
+        }
+    }
+
+    pub(super) fn take_back(&mut self, undo: Vec<Undo>) {
+        for change in undo.into_iter().rev() {
+            match change {
+                Undo::Balance(account, units) => {
+                    self.balances.insert(account, units);
+                }
+                Undo::Use(key) => {
+                    self.uses.remove(&key);
+                }
+                Undo::Receipt(hash) => {
+                    self.receipts.remove(&hash);
+                }
+                Undo::Nonce => {
+                    self.nonces.pop();
+                }
+            }
+        }
+    }
+}
+
+/// Why the contract would refuse an authorization at `timestamp`.
+pub(super) fn refusal(
+    signed: &SignedAuthorization,
+    timestamp: u64,
+    balance: u64,
+    used: bool,
+) -> Option<&'static str> {
+    let authorization = signed.authorization();
+    if U256::from(timestamp) <= authorization.valid_after {
+        return Some("execution reverted: FiatTokenV2: authorization is not yet valid");
+    }
+    if U256::from(timestamp) >= authorization.valid_before {
+        return Some("execution reverted: FiatTokenV2: authorization is expired");
+    }
+    if used {
+        return Some("execution reverted: FiatTokenV2: authorization is used or canceled");
+    }
+    if U256::from(balance) < authorization.value {
+        return Some("execution reverted: ERC20: transfer amount exceeds balance");
+    }
+    None
+}

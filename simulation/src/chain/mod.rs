@@ -1,0 +1,84 @@
+//! The model chain: USDC with EIP-3009, one gas wallet, a pool of pending transactions, blocks that can be replaced.
+
+mod blocks;
+mod ledger;
+mod pool;
+mod transaction;
+mod view;
+
+pub use blocks::{BLOCK_MILLIS, Block, Mood};
+pub use ledger::{Ledger, Transfer, Use};
+pub use pool::{Entry, Refused};
+pub use transaction::{Action, Transaction, WalletTransaction};
+pub use view::View;
+
+use std::collections::BTreeMap;
+
+use alloy_primitives::{Address, B256, Bytes, keccak256};
+use key0_core::payment::{SignedAuthorization, usdc};
+use key0_core::types::Network;
+
+/// A payer and one of its nonces: what the contract knows an authorization by.
+pub type AuthorizationKey = (Address, B256);
+
+/// The chain.
+#[derive(Debug)]
+pub struct ModelChain {
+    network: Network,
+    wallet: Address,
+    ledger: Ledger,
+    blocks: Vec<Block>,
+    pool: pool::Pool,
+    /// Every authorization that was ever signed, by its call: the model's stand-in for signature recovery.
+    signed: BTreeMap<Bytes, SignedAuthorization>,
+    hashes: u64,
+}
+
+impl ModelChain {
+    /// A chain with one block.
+    pub fn new(network: Network, wallet: Address, now_millis: u64) -> Self {
+        Self {
+            network,
+            wallet,
+            ledger: Ledger::new(network.usdc()),
+            blocks: vec![Block::genesis(now_millis / 1000)],
+            pool: pool::Pool::default(),
+            signed: BTreeMap::new(),
+            hashes: 0,
+        }
+    }
+
+    /// The accounts.
+    pub fn ledger(&self) -> &Ledger {
+        &self.ledger
+    }
+
+    /// Gives somebody USDC.
+    pub fn mint(&mut self, account: Address, units: u64) {
+        self.ledger.mint(account, units);
+    }
+
+    /// Remembers that this signature is genuine.
+    pub fn learn(&mut self, signed: &SignedAuthorization) {
+        self.signed
+            .insert(usdc::transfer_call(signed), signed.clone());
+    }
+
+    /// The genuine authorization behind a call.
+    pub fn genuine(&self, call: &Bytes) -> Option<&SignedAuthorization> {
+        self.signed.get(call)
+    }
+
+    /// A transaction of somebody else: it has no nonce that matters here.
+    pub fn submit_foreign(&mut self, action: Action) -> B256 {
+        self.hashes += 1;
+        let hash = keccak256(self.hashes.to_be_bytes());
+        self.pool.add_foreign(hash, action);
+        hash
+    }
+
+    /// The chain's address of USDC.
+    pub fn usdc(&self) -> Address {
+        self.network.usdc()
+    }
+}

@@ -1,0 +1,105 @@
+//! The chain as a node sees it that may be some blocks behind.
+
+use alloy_primitives::{Address, B256};
+use key0_core::payment::SignedAuthorization;
+use key0_core::payment::chain::{AuthorizationEvents, Head, Receipt, Simulation};
+use key0_core::payment::usdc;
+
+use super::ModelChain;
+use super::ledger::{Undo, refusal};
+
+/// A node's view.
+#[derive(Debug)]
+pub struct View<'a> {
+    chain: &'a ModelChain,
+    /// How many blocks it is behind.
+    lag: usize,
+}
+
+impl<'a> View<'a> {
+    /// The view of a node that is `lag` blocks behind.
+    pub fn new(chain: &'a ModelChain, lag: usize) -> Self {
+        Self {
+            chain,
+            lag: lag.min(chain.blocks.len() - 1),
+        }
+    }
+
+    /// Its newest block.
+    pub fn head(&self) -> Head {
+        let block = &self.chain.blocks[self.chain.blocks.len() - 1 - self.lag];
+        Head {
+            number: block.number,
+            timestamp: block.timestamp,
+            base_fee: block.base_fee,
+        }
+    }
+
+    /// A receipt, if the block is known here.
+    pub fn receipt(&self, hash: B256) -> Option<Receipt> {
+        let receipt = self.chain.ledger.receipt(hash)?;
+        (receipt.block <= self.head().number).then(|| receipt.clone())
+    }
+
+    /// Whether an authorization is used up.
+    pub fn used(&self, payer: Address, nonce: B256) -> bool {
+        let used = self.chain.ledger.used(&(payer, nonce));
+        used.is_some_and(|used| used.block <= self.head().number)
+    }
+
+    /// What happened to an authorization since a block.
+    pub fn events(&self, payer: Address, nonce: B256, from_block: u64) -> AuthorizationEvents {
+        let mut events = AuthorizationEvents::default();
+        let used = self.chain.ledger.used(&(payer, nonce));
+        let visible = from_block..=self.head().number;
+        if let Some(used) = used.filter(|used| visible.contains(&used.block)) {
+            if used.cancelled {
+                events.cancelled = true;
+            } else {
+                events.used_in.push(used.transaction);
+            }
+        }
+        events
+    }
+
+    /// Somebody's USDC.
+    pub fn balance(&self, account: Address) -> u64 {
+        let first_unknown = self.chain.blocks.len() - self.lag;
+        // The oldest of the changes that this node does not know tells what was before.
+        self.chain.blocks[first_unknown..]
+            .iter()
+            .flat_map(|block| &block.undo)
+            .find_map(|undo| match undo {
+                Undo::Balance(changed, before) if *changed == account => Some(*before),
+                _ => None,
+            })
+            .unwrap_or_else(|| self.chain.ledger.balance(account))
+    }
+
+    /// How many of the gas wallet's transactions are included.
+    pub fn included_count(&self) -> u64 {
+        self.chain.ledger.count(self.head().number)
+    }
+
+    /// What a transfer would do now.
+    pub fn simulate(&self, signed: &SignedAuthorization) -> Simulation {
+        if self.chain.genuine(&usdc::transfer_call(signed)).is_none() {
+            return Simulation::Reverts(
+                "execution reverted: FiatTokenV2: invalid signature".to_owned(),
+            );
+        }
+        let authorization = signed.authorization();
+        let refusal = refusal(
+            signed,
+            self.head().timestamp,
+            self.balance(authorization.from),
+            self.used(authorization.from, authorization.nonce),
+        );
+        match refusal {
+            Some(text) => Simulation::Reverts(text.to_owned()),
+            None => Simulation::Succeeds {
+                gas: self.chain.estimate(),
+            },
+        }
+    }
+}

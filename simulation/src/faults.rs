@@ -1,0 +1,157 @@
+//! What may go wrong, and how often in one run. Each seed switches on its own selection, so that rare combinations are
+//! not always drowned by frequent faults.
+
+use core::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
+
+use crate::random::Random;
+
+/// Something that goes wrong.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub enum Fault {
+    /// An object loses its memory and everything it was doing, right before or after a store or an outside call.
+    CrashObject,
+    /// The same for all objects and all requests at once.
+    CrashRuntime,
+    /// The storage answers with an error and does nothing.
+    StoreError,
+    /// The RPC answers with an error and has done nothing.
+    RpcError,
+    /// The RPC answers with an error and has done it.
+    RpcErrorAfter,
+    /// The RPC takes seconds.
+    RpcSlow,
+    /// The answer comes from a node that is some blocks behind.
+    RpcStale,
+    /// The RPC knows no receipt although there is one.
+    ReceiptHidden,
+    /// A call between objects never arrives.
+    RequestLost,
+    /// A call takes effect and its answer is lost.
+    AnswerLost,
+    /// A call is delivered twice.
+    CallTwice,
+    /// A call or its answer takes seconds, also longer than the caller waits.
+    CallSlow,
+    /// The caller stops waiting and takes the callee's work down with it.
+    CallCancelled,
+    /// An alarm fires again after it was handled.
+    AlarmTwice,
+    /// An alarm fires late.
+    AlarmLate,
+    /// The network forgets a pending transaction.
+    TransactionDropped,
+    /// A block leaves out what it could include.
+    InclusionDelayed,
+    /// The newest blocks are replaced, fewer than the confirmations that are waited for.
+    Reorganised,
+    /// The base fee multiplies.
+    FeeSurge,
+    /// Somebody broadcasts an authorization that he saw.
+    ForeignBroadcast,
+    /// Another program uses the gas wallet's key.
+    NonceStolen,
+    /// The payer cancels the authorization on chain.
+    PayerCancels,
+    /// The payer moves the money away, and perhaps back.
+    PayerMovesMoney,
+    /// Somebody presents a stranger's authorization as his own.
+    Attack,
+    /// A buyer's request or its answer is lost.
+    BuyerOffline,
+}
+
+/// How often, per thousand, each fault may happen when its seed switches it on.
+const INTENSITIES: [(Fault, [u64; 3]); 25] = [
+    (Fault::CrashObject, [1, 5, 20]),
+    (Fault::CrashRuntime, [1, 2, 4]),
+    (Fault::StoreError, [1, 5, 20]),
+    (Fault::RpcError, [5, 30, 150]),
+    (Fault::RpcErrorAfter, [5, 30, 150]),
+    (Fault::RpcSlow, [5, 30, 200]),
+    (Fault::RpcStale, [5, 50, 300]),
+    (Fault::ReceiptHidden, [10, 50, 300]),
+    (Fault::RequestLost, [5, 30, 150]),
+    (Fault::AnswerLost, [5, 30, 150]),
+    (Fault::CallTwice, [5, 30, 150]),
+    (Fault::CallSlow, [5, 30, 150]),
+    (Fault::CallCancelled, [50, 300, 700]),
+    (Fault::AlarmTwice, [10, 50, 200]),
+    (Fault::AlarmLate, [10, 50, 300]),
+    (Fault::TransactionDropped, [5, 30, 150]),
+    (Fault::InclusionDelayed, [50, 300, 800]),
+    (Fault::Reorganised, [5, 30, 100]),
+    (Fault::FeeSurge, [1, 3, 10]),
+    (Fault::ForeignBroadcast, [20, 100, 400]),
+    (Fault::NonceStolen, [1, 3, 10]),
+    (Fault::PayerCancels, [20, 100, 300]),
+    (Fault::PayerMovesMoney, [20, 100, 300]),
+    (Fault::Attack, [50, 200, 500]),
+    (Fault::BuyerOffline, [20, 100, 300]),
+];
+
+impl Fault {
+    /// Everything that may go wrong.
+    pub fn all() -> impl Iterator<Item = Self> {
+        INTENSITIES.into_iter().map(|(fault, _)| fault)
+    }
+}
+
+/// The faults of one run.
+#[derive(Debug)]
+pub struct Faults {
+    rates: BTreeMap<Fault, u64>,
+    active: Cell<bool>,
+    counts: RefCell<BTreeMap<Fault, u64>>,
+}
+
+impl Faults {
+    /// The selection of a seed, except what is switched off on top.
+    pub fn choose(random: &Random, without: &[Fault]) -> Self {
+        let share = random.pick(&[250, 500, 750]);
+        let rates = INTENSITIES
+            .iter()
+            .filter(|_| random.chance(share))
+            .map(|(fault, rates)| (*fault, random.pick(rates)))
+            .collect::<Vec<_>>();
+        let rates = rates
+            .into_iter()
+            .filter(|(fault, _)| !without.contains(fault))
+            .collect();
+        Self {
+            rates,
+            active: Cell::new(true),
+            counts: RefCell::default(),
+        }
+    }
+
+    /// Whether this fault happens now.
+    pub fn strikes(&self, fault: Fault, random: &Random) -> bool {
+        let rate = self.rates.get(&fault).copied().unwrap_or_default();
+        let strikes = self.active.get() && random.chance(rate);
+        if strikes {
+            *self.counts.borrow_mut().entry(fault).or_default() += 1;
+        }
+        strikes
+    }
+
+    /// From now on nothing goes wrong any more.
+    pub fn stop(&self) {
+        self.active.set(false);
+    }
+
+    /// Whether things may still go wrong.
+    pub fn are_active(&self) -> bool {
+        self.active.get()
+    }
+
+    /// What went wrong, and how often.
+    pub fn counts(&self) -> BTreeMap<Fault, u64> {
+        self.counts.borrow().clone()
+    }
+
+    /// The selection, for the trace.
+    pub fn selection(&self) -> String {
+        format!("{:?}", self.rates)
+    }
+}

@@ -1,0 +1,93 @@
+//! An object's one alarm: part of its storage, handled at least once, never twice at a time.
+
+use core::cell::Cell;
+use std::rc::Rc;
+
+use key0_core::types::UnixMillis;
+
+use super::{challenge, wallet};
+use crate::faults::Fault;
+use crate::world::{Owner, World};
+
+/// An alarm.
+#[derive(Debug, Default)]
+pub struct Alarm {
+    at: Cell<Option<u64>>,
+    is_handled: Cell<bool>,
+}
+
+impl Alarm {
+    /// Sets it, or removes it.
+    pub fn set(&self, world: &Rc<World>, owner: &Owner, at: Option<UnixMillis>) {
+        self.at.set(at.map(|at| at.0));
+        if let Some(UnixMillis(at)) = at {
+            let late = if world.strikes(Fault::AlarmLate) {
+                world.random.range(1_000, 60_000)
+            } else {
+                world.random.range(0, 50)
+            };
+            watch(world, owner, at + late);
+        }
+    }
+
+    /// When it fires.
+    pub fn at(&self) -> Option<u64> {
+        self.at.get()
+    }
+
+    /// The object crashed: an alarm that was being handled fires again, unless the handler had set the next one.
+    pub fn crashed(&self, world: &Rc<World>, owner: &Owner) {
+        if self.is_handled.replace(false) {
+            let at = self
+                .at
+                .get()
+                .unwrap_or(world.now().0 + world.random.range(0, 5_000));
+            self.set(world, owner, Some(UnixMillis(at)));
+        }
+    }
+
+    /// Begins to handle it if it is due.
+    fn begin(&self, now: u64) -> bool {
+        let due = self.at.get().is_some_and(|at| at <= now) && !self.is_handled.get();
+        if due {
+            self.at.set(None);
+            self.is_handled.set(true);
+        }
+        due
+    }
+
+    /// It was handled.
+    pub(super) fn done(&self, world: &Rc<World>, owner: &Owner) {
+        self.is_handled.set(false);
+        if world.strikes(Fault::AlarmTwice) && self.at.get().is_none() {
+            self.at.set(Some(world.now().0));
+        }
+        // It may have become due meanwhile.
+        if let Some(at) = self.at.get() {
+            watch(world, owner, at);
+        }
+    }
+}
+
+/// Fires an alarm at a moment, if it is still due then.
+fn watch(world: &Rc<World>, owner: &Owner, at: u64) {
+    let (world_then, owner) = (Rc::clone(world), owner.clone());
+    world.executor.spawn(Owner::World, async move {
+        let world = world_then;
+        world.executor.sleep_until(at).await;
+        match &owner {
+            Owner::Challenge(id) => {
+                let object = world.objects.challenge(id);
+                if object.alarm.begin(world.now().0) {
+                    challenge::wake(&world, &object);
+                }
+            }
+            Owner::Wallet => {
+                if world.objects.wallet.alarm.begin(world.now().0) {
+                    wallet::wake(&world);
+                }
+            }
+            Owner::World | Owner::Door | Owner::Payer(_) => {}
+        }
+    });
+}

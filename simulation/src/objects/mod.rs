@@ -1,0 +1,121 @@
+//! The Durable Objects of the model: storage that survives, memory that does not, alarms that fire at least once.
+
+mod alarm;
+mod challenge;
+mod payer;
+mod wallet;
+
+pub use alarm::Alarm;
+pub use challenge::{ChallengeObject, Ended, ask};
+pub use payer::{Book, PayerObject, ask as ask_payer};
+pub use wallet::{WalletObject, ask as ask_wallet};
+
+use core::cell::RefCell;
+use std::collections::BTreeMap;
+use std::rc::Rc;
+
+use alloy_primitives::Address;
+use key0_core::types::RequestId;
+
+use crate::world::{Life, Owner, World};
+
+/// What an object keeps in memory during one life.
+#[derive(Debug)]
+pub struct Instance<M> {
+    /// The life.
+    pub life: Rc<Life>,
+    /// The memory, lost with it.
+    pub memory: M,
+}
+
+/// The instance of an object, made when it is needed.
+fn instance<M: Default>(slot: &RefCell<Option<Rc<Instance<M>>>>, owner: Owner) -> Rc<Instance<M>> {
+    let mut slot = slot.borrow_mut();
+    Rc::clone(slot.get_or_insert_with(|| {
+        Rc::new(Instance {
+            life: Life::new(owner),
+            memory: M::default(),
+        })
+    }))
+}
+
+fn end<M>(slot: &RefCell<Option<Rc<Instance<M>>>>) {
+    if let Some(instance) = slot.take() {
+        instance.life.alive.set(false);
+    }
+}
+
+/// All objects.
+#[derive(Debug, Default)]
+pub struct Objects {
+    challenges: RefCell<BTreeMap<RequestId, Rc<ChallengeObject>>>,
+    payers: RefCell<BTreeMap<Address, Rc<PayerObject>>>,
+    /// The gas wallet.
+    pub wallet: Rc<WalletObject>,
+}
+
+impl Objects {
+    /// The purchase of this id.
+    pub fn challenge(&self, id: &RequestId) -> Rc<ChallengeObject> {
+        let mut challenges = self.challenges.borrow_mut();
+        let object = challenges
+            .entry(id.clone())
+            .or_insert_with(|| Rc::new(ChallengeObject::new(id.clone())));
+        Rc::clone(object)
+    }
+
+    /// The book of this payer.
+    pub fn payer(&self, payer: Address) -> Rc<PayerObject> {
+        let mut payers = self.payers.borrow_mut();
+        let object = payers
+            .entry(payer)
+            .or_insert_with(|| Rc::new(PayerObject::new(payer)));
+        Rc::clone(object)
+    }
+
+    /// All purchases.
+    pub fn challenges(&self) -> Vec<Rc<ChallengeObject>> {
+        self.challenges.borrow().values().map(Rc::clone).collect()
+    }
+
+    /// All books.
+    pub fn payers(&self) -> Vec<Rc<PayerObject>> {
+        self.payers.borrow().values().map(Rc::clone).collect()
+    }
+
+    /// Everybody who can crash.
+    pub fn owners(&self) -> Vec<Owner> {
+        let challenges = self
+            .challenges
+            .borrow()
+            .keys()
+            .cloned()
+            .map(Owner::Challenge)
+            .collect::<Vec<_>>();
+        let payers = self
+            .payers
+            .borrow()
+            .keys()
+            .copied()
+            .map(Owner::Payer)
+            .collect::<Vec<_>>();
+        [challenges, payers, vec![Owner::Wallet]].concat()
+    }
+
+    /// Ends an object's life. Its storage stays; an alarm that was being handled fires again.
+    pub fn crash(&self, world: &Rc<World>, owner: &Owner) {
+        match owner {
+            Owner::Challenge(id) => {
+                let object = self.challenge(id);
+                end(&object.instance);
+                object.alarm.crashed(world, owner);
+            }
+            Owner::Payer(payer) => end(&self.payer(*payer).instance),
+            Owner::Wallet => {
+                end(&self.wallet.instance);
+                self.wallet.alarm.crashed(world, owner);
+            }
+            Owner::World | Owner::Door => {}
+        }
+    }
+}

@@ -1,0 +1,185 @@
+//! The chain as the product reaches it: over an RPC that delays, fails before or after the fact, lags behind and lies.
+
+use std::rc::Rc;
+
+use alloy_primitives::{Address, B256, Bytes, U256};
+use key0_core::payment::SignedAuthorization;
+use key0_core::payment::chain::{
+    AuthorizationEvents, Chain, ChainError, Head, Receipt, SendOutcome, Simulation,
+};
+
+use crate::actors;
+use crate::chain::{View, WalletTransaction};
+use crate::faults::Fault;
+use crate::rules;
+use crate::world::{Life, World};
+
+/// How far behind a stale node may be, in blocks.
+const MAX_LAG: u64 = 5;
+/// A call takes at most this long: the worker's own deadline.
+const DEADLINE_MILLIS: u64 = 5_000;
+
+/// The chain as one object reaches it.
+#[derive(Debug)]
+pub struct Rpc {
+    world: Rc<World>,
+    life: Rc<Life>,
+}
+
+impl Rpc {
+    /// The RPC of an object in its present life.
+    pub fn new(world: &Rc<World>, life: &Rc<Life>) -> Self {
+        Self {
+            world: Rc::clone(world),
+            life: Rc::clone(life),
+        }
+    }
+
+    /// One call: what `work` sees or does happens somewhere between question and answer.
+    async fn call<T>(
+        &self,
+        method: &'static str,
+        work: impl FnOnce(&Rc<World>) -> T,
+    ) -> Result<T, ChainError> {
+        let world = &self.world;
+        let failed = |why: &str| Err(ChainError(format!("{method}: {why}")));
+        world.survive(&self.life, method).await;
+        let (mut there, mut back) = (world.random.range(1, 60), world.random.range(1, 60));
+        if world.strikes(Fault::RpcSlow) {
+            let (more, less) = (world.random.range(100, 6_000), world.random.range(0, 1_000));
+            (there, back) = if world.random.chance(500) {
+                (more, less)
+            } else {
+                (less, more)
+            };
+        }
+        if world.strikes(Fault::RpcError) {
+            world.sleep(there.min(DEADLINE_MILLIS)).await;
+            return failed("status 503");
+        }
+        world.sleep(there.min(DEADLINE_MILLIS)).await;
+        // What arrives after the deadline is carried out all the same.
+        let outcome = work(world);
+        if there + back > DEADLINE_MILLIS {
+            world.sleep(DEADLINE_MILLIS.saturating_sub(there)).await;
+            return failed("no answer in time");
+        }
+        world.sleep(back).await;
+        world.survive(&self.life, method).await;
+        if world.strikes(Fault::RpcErrorAfter) {
+            return failed("status 502");
+        }
+        Ok(outcome)
+    }
+
+    /// A read, perhaps answered by a node that is behind.
+    async fn read<T>(
+        &self,
+        method: &'static str,
+        look: impl FnOnce(&View<'_>) -> T,
+    ) -> Result<T, ChainError> {
+        self.call(method, |world| {
+            let lag = if world.strikes(Fault::RpcStale) {
+                world.random.range(1, MAX_LAG)
+            } else {
+                0
+            };
+            look(&View::new(&world.chain.borrow(), lag as usize))
+        })
+        .await
+    }
+}
+
+impl Chain for Rpc {
+    async fn simulate(
+        &self,
+        transfer: &SignedAuthorization,
+        _: Address,
+    ) -> Result<Simulation, ChainError> {
+        self.read("eth_estimateGas", |view| view.simulate(transfer))
+            .await
+    }
+
+    async fn authorization_used(&self, payer: Address, nonce: B256) -> Result<bool, ChainError> {
+        self.read("authorizationState", |view| view.used(payer, nonce))
+            .await
+    }
+
+    async fn authorization_events(
+        &self,
+        payer: Address,
+        nonce: B256,
+        from_block: u64,
+    ) -> Result<AuthorizationEvents, ChainError> {
+        self.read("eth_getLogs", |view| view.events(payer, nonce, from_block))
+            .await
+    }
+
+    async fn usdc_balance(&self, account: Address) -> Result<U256, ChainError> {
+        self.read("balanceOf", |view| U256::from(view.balance(account)))
+            .await
+    }
+
+    async fn ether_balance(&self, _: Address) -> Result<U256, ChainError> {
+        self.read("eth_getBalance", |_| U256::from(u128::MAX)).await
+    }
+
+    async fn head(&self) -> Result<Head, ChainError> {
+        self.read("eth_getBlockByNumber", |view| view.head()).await
+    }
+
+    async fn priority_fee(&self) -> Result<u128, ChainError> {
+        self.read("eth_maxPriorityFeePerGas", |_| 1_000_000).await
+    }
+
+    async fn receipt(&self, transaction: B256) -> Result<Option<Receipt>, ChainError> {
+        let receipt = self
+            .read("eth_getTransactionReceipt", |view| {
+                view.receipt(transaction)
+            })
+            .await?;
+        Ok(receipt.filter(|_| !self.world.strikes(Fault::ReceiptHidden)))
+    }
+
+    async fn included_count(&self, _: Address) -> Result<u64, ChainError> {
+        self.read("eth_getTransactionCount", |view| view.included_count())
+            .await
+    }
+
+    async fn pending_count(&self, _: Address) -> Result<u64, ChainError> {
+        self.call("eth_getTransactionCount", |world| {
+            world.chain.borrow().pending_nonce()
+        })
+        .await
+    }
+
+    async fn send_raw(&self, transaction: &Bytes) -> Result<SendOutcome, ChainError> {
+        let raw = transaction.clone();
+        self.call("eth_sendRawTransaction", move |world| send(world, &raw))
+            .await
+    }
+}
+
+fn send(world: &Rc<World>, raw: &Bytes) -> SendOutcome {
+    let Some(transaction) = WalletTransaction::decode(raw) else {
+        return SendOutcome::Refused("rlp: input string too short".to_owned());
+    };
+    rules::on_broadcast(world, &transaction);
+    let (hash, nonce, input) = (
+        transaction.hash,
+        transaction.nonce,
+        transaction.input.clone(),
+    );
+    let entry = world.chain.borrow_mut().submit(transaction);
+    world.trace(|| format!("chain receives {hash} nonce {nonce}: {entry:?}"));
+    match entry {
+        Ok(()) => {
+            let seen = world.chain.borrow().genuine(&input).cloned();
+            if let Some(seen) = seen {
+                actors::on_public(world, &seen);
+            }
+            SendOutcome::Accepted
+        }
+        Err(text) => SendOutcome::Refused(text.to_owned()),
+    }
+}

@@ -1,0 +1,255 @@
+//! What must hold whenever a record, a job of the wallet, or the network changes.
+
+use alloy_primitives::B256;
+use key0_core::challenge::{Attempt, Record, Stage, State, Target};
+use key0_core::payment::payer::TargetKey;
+use key0_core::wallet::{Job, Sent};
+
+use super::purchase_of;
+use crate::chain::WalletTransaction;
+use crate::objects::{ChallengeObject, Ended, WalletObject};
+use crate::world::World;
+
+/// A record was stored.
+pub fn on_change(world: &World, object: &ChallengeObject, before: Option<&Record>, after: &Record) {
+    world.trace(|| format!("{} is {}", object.id, describe(after)));
+    if let Some(before) = before {
+        if (
+            &before.challenge_id,
+            &before.terms,
+            &before.issuer,
+            before.payer,
+        ) != (
+            &after.challenge_id,
+            &after.terms,
+            &after.issuer,
+            after.payer,
+        ) {
+            world.violation("record_frozen", &object.id, "terms or payer changed");
+        }
+        if !may_follow(&before.state, &after.state) {
+            let detail = format!("{} became {}", describe(before), describe(after));
+            world.violation("lifecycle", &object.id, detail);
+        }
+    }
+    if let State::Pending { attempt } = &after.state {
+        note_attempt(world, object, attempt);
+    }
+    let was_paid = before.is_some_and(|before| is_credited(&before.state));
+    if let (State::Paid { payment }, false) = (&after.state, was_paid) {
+        object.had_failed.set(before.is_some_and(has_failed));
+        let nonce = object.attempts.borrow().last().copied().unwrap_or_default();
+        let transfer = world
+            .chain
+            .borrow()
+            .ledger()
+            .transfer(&(after.payer, nonce));
+        if transfer.is_none_or(|transfer| transfer.transaction != payment.transaction) {
+            let detail = format!(
+                "{} was credited, the chain has {transfer:?}",
+                payment.transaction
+            );
+            world.violation("paid_without_money", &object.id, detail);
+        }
+    }
+    if matches!(after.state, State::Expired | State::Cancelled { .. })
+        && object.ended.get().is_none()
+    {
+        let block = world.chain.borrow().head().number;
+        object.ended.set(Some(Ended { block }));
+    }
+}
+
+/// One line about a record.
+pub(super) fn describe(record: &Record) -> String {
+    let detail = match &record.state {
+        State::Pending { attempt } => format!(" attempt {} {:?}", attempt.number, attempt.stage),
+        State::Paid { payment } | State::Delivered { payment, .. } => {
+            format!(" by {}", payment.transaction)
+        }
+        State::Cancelled { superseded_by } => format!(" for {superseded_by:?}"),
+        _ => String::new(),
+    };
+    format!(
+        "{}{detail} holds={} tries={}",
+        record.state.name(),
+        record.holds_target,
+        record.tries
+    )
+}
+
+fn note_attempt(world: &World, object: &ChallengeObject, attempt: &Attempt) {
+    let nonce = attempt.authorization.authorization().nonce;
+    let mut attempts = object.attempts.borrow_mut();
+    if attempts.contains(&nonce) {
+        return;
+    }
+    if !attempts.is_empty() {
+        let detail = format!("{nonce} is attempted beside {attempts:?}");
+        world.violation("second_authorization", &object.id, detail);
+    }
+    attempts.push(nonce);
+}
+
+/// Whether the money counts for the purchase.
+pub(super) const fn is_credited(state: &State) -> bool {
+    !matches!(
+        state,
+        State::Pending { .. } | State::Expired | State::Cancelled { .. }
+    )
+}
+
+fn has_failed(record: &Record) -> bool {
+    matches!(&record.state, State::Pending { attempt } if matches!(attempt.stage, Stage::Failed { .. }))
+}
+
+fn may_follow(before: &State, after: &State) -> bool {
+    match (before, after) {
+        (
+            State::Pending { .. },
+            State::Pending { .. } | State::Paid { .. } | State::Expired | State::Cancelled { .. },
+        )
+        | (State::Paid { .. }, State::RefundPending { .. })
+        | (State::RefundPending { .. }, State::Refunded { .. } | State::RefundFailed { .. })
+        | (State::RefundFailed { .. }, State::RefundPending { .. }) => true,
+        (
+            State::Paid { payment },
+            State::Delivered {
+                payment: delivered, ..
+            },
+        ) => payment == delivered,
+        (before, after) => before == after,
+    }
+}
+
+/// The gas wallet stores a job.
+pub fn on_job(world: &World, wallet: &WalletObject, sent: &Sent) {
+    let jobs = wallet.jobs.borrow();
+    let newest = sent.versions.last();
+    world.trace(|| {
+        let newest = newest.map(|newest| (newest.hash, newest.nonce, newest.fees));
+        format!(
+            "wallet job {:?} {newest:?} versions={} done={}",
+            sent.key,
+            sent.versions.len(),
+            sent.done
+        )
+    });
+    if jobs.contains_key(&sent.key) {
+        return;
+    }
+    let Some(id) = purchase_of(&sent.key) else {
+        return;
+    };
+    let nonces: Vec<u64> = sent.versions.iter().map(|version| version.nonce).collect();
+    let shared = jobs.values().find(|job| {
+        job.versions
+            .iter()
+            .any(|version| nonces.contains(&version.nonce))
+    });
+    if let Some(other) = shared {
+        let detail = format!("nonces {nonces:?} belong to {:?}", other.key);
+        world.violation("nonce_reused", &id, detail);
+    }
+    may_broadcast(world, &world.objects.challenge(&id), sent, &sent.job);
+}
+
+/// A transfer is about to be broadcast for the first time.
+fn may_broadcast(world: &World, object: &ChallengeObject, sent: &Sent, job: &Job) {
+    let id = &object.id;
+    let authorization = job.authorization.authorization();
+    let Some(record) = object.record() else {
+        return world.violation("broadcast_without_intent", id, "there is no record");
+    };
+    let intended = match &record.state {
+        State::Pending { attempt } => {
+            attempt.authorization == job.authorization
+                && matches!(attempt.stage, Stage::Settling)
+                && sent.key.0 == format!("{id}#{}", attempt.number)
+        }
+        _ => false,
+    };
+    if !intended {
+        world.violation(
+            "broadcast_without_intent",
+            id,
+            format!("{:?} while {}", sent.key, describe(&record)),
+        );
+    }
+    if world.seconds() >= record.terms.expires_at {
+        world.violation("charged_expired", id, "the offer has expired");
+    }
+    let payer = world.objects.payer(record.payer);
+    let book = payer.book.borrow();
+    let owner = book
+        .bookings
+        .borrow()
+        .get(&authorization.nonce)
+        .map(|booking| booking.owner.clone());
+    if owner.as_ref() != Some(id) {
+        world.violation(
+            "broadcast_unbooked",
+            id,
+            format!("{} is booked to {owner:?}", authorization.nonce),
+        );
+    }
+    let target = target(&record);
+    for other in world.objects.challenges() {
+        let Some(rival) = other.record().filter(|_| other.id != *id) else {
+            continue;
+        };
+        if rival.payer == record.payer
+            && self::target(&rival) == target
+            && is_in_flight(&other, &rival)
+        {
+            world.violation(
+                "charged_anew",
+                id,
+                format!("while {} is {}", other.id, describe(&rival)),
+            );
+        }
+    }
+}
+
+fn target(record: &Record) -> TargetKey {
+    let Target::Plan(_) = &record.terms.target;
+    TargetKey::new(&record.terms.target, &record.terms.resource)
+}
+
+/// Whether a purchase may be charged or is paid without an answer. One that had failed and is paid after all by a
+/// stranger's broadcast does not count: it had to let go of its target.
+fn is_in_flight(object: &ChallengeObject, record: &Record) -> bool {
+    match &record.state {
+        State::Pending { attempt } => {
+            matches!(attempt.stage, Stage::Settling | Stage::Submitted { .. })
+        }
+        State::Paid { .. } => !object.had_failed.get(),
+        _ => false,
+    }
+}
+
+/// The gas wallet hands a transaction to the network.
+pub fn on_broadcast(world: &World, transaction: &WalletTransaction) {
+    if transaction.to != world.chain.borrow().usdc()
+        || transaction.chain_id != world.config.network.chain_id()
+    {
+        world.violation(
+            "foreign_contract",
+            transaction.hash,
+            format!("a call to {}", transaction.to),
+        );
+    }
+    if !is_stored(world, transaction.hash) {
+        world.violation(
+            "sent_before_stored",
+            transaction.hash,
+            "the wallet does not know it",
+        );
+    }
+}
+
+fn is_stored(world: &World, hash: B256) -> bool {
+    let jobs = world.objects.wallet.jobs.borrow();
+    jobs.values()
+        .any(|job| job.versions.iter().any(|version| version.hash == hash))
+}

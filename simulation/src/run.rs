@@ -1,0 +1,151 @@
+//! One run: faults and buyers, then quiet, then the questions that must be answered, then the reckoning.
+
+use std::rc::Rc;
+
+use alloy_primitives::Address;
+use key0_core::challenge::{Pay, PayReply};
+
+use crate::actors::{Buyer, request, run_chain, shop};
+use crate::faults::Fault;
+use crate::journal::Violation;
+use crate::rules::{self, Asker};
+use crate::setting::PLANS;
+use crate::world::{Owner, World};
+
+/// How long everything may take to come to rest once nothing goes wrong and nothing can be charged any more.
+const REST_MILLIS: u64 = 900_000;
+/// How long the last questions may take.
+const ANSWER_MILLIS: u64 = 60_000;
+
+/// What came of a run.
+#[derive(Debug)]
+pub struct Outcome {
+    /// The seed.
+    pub seed: u64,
+    /// How many purchases were begun by buyers.
+    pub purchases: u64,
+    /// How many faults struck.
+    pub faults: u64,
+    /// How many grants were given.
+    pub grants: u64,
+    /// How many strangers' broadcasts came after the end of a purchase.
+    pub late: u64,
+    /// Which rules were broken.
+    pub violations: Vec<Violation>,
+    /// What happened, when it was asked for.
+    pub trace: Vec<String>,
+}
+
+/// Runs one seed.
+pub fn run(seed: u64, purchases: u64, without: &[Fault], traces: bool) -> Result<Outcome, String> {
+    let world = World::new(seed, purchases, without, traces)?;
+    world
+        .executor
+        .spawn(Owner::World, run_chain(Rc::clone(&world)));
+    open_shop(&world);
+    let trouble = world.setting.arrivals + world.random.range(30_000, 300_000);
+    world
+        .executor
+        .run_until(world.now().0 + trouble, &world.random);
+    world.faults.stop();
+    world.trace(|| "nothing goes wrong any more".to_owned());
+    loop {
+        let rest = last_moment(&world).max(world.now().0) + REST_MILLIS;
+        let before = world.market.presented.borrow().len();
+        world.executor.run_until(rest, &world.random);
+        if world.market.presented.borrow().len() == before {
+            break;
+        }
+    }
+    last_questions(&world);
+    rules::at_end(&world);
+    let outcome = Outcome {
+        seed,
+        purchases,
+        faults: world.faults.counts().values().sum(),
+        grants: world.market.grants.borrow().len() as u64,
+        late: rules::late_payments(&world),
+        violations: world.journal.violations(),
+        trace: world.journal.lines(),
+    };
+    // The tasks hold the world and the world the tasks.
+    world.executor.cancel_all(|_| true);
+    Ok(outcome)
+}
+
+/// Lets the buyers come.
+fn open_shop(world: &Rc<World>) {
+    let random = &world.random;
+    let buyers: Vec<Buyer> = (0..world.setting.buyers).filter_map(Buyer::new).collect();
+    for buyer in &buyers {
+        let units = random.pick(&[10_000, 15_000, 60_000, 10_000_000, 10_000_000]);
+        world.chain.borrow_mut().mint(buyer.address(), units);
+    }
+    // Something for payers to get back what they moved away.
+    world.chain.borrow_mut().mint(Address::repeat_byte(0xe1), 0);
+    for _ in 0..world.setting.purchases {
+        let buyer = buyers[random.range(0, buyers.len() as u64 - 1) as usize].clone();
+        let plan = random.pick(&[0, 0, 0, 1, 1, 2, 3]) % PLANS.len();
+        let delay = random.range(0, world.setting.arrivals);
+        let then = Rc::clone(world);
+        world.executor.spawn(Owner::World, async move {
+            then.sleep(delay).await;
+            shop(then, buyer, plan).await;
+        });
+    }
+}
+
+/// The last moment at which something presented so far can still be charged.
+fn last_moment(world: &World) -> u64 {
+    let presented = world.market.presented.borrow();
+    let moments = presented.iter().map(|pay| {
+        let expiry = pay.authorization.authorization().expires_at();
+        expiry.max(pay.challenge.terms.expires_at).to_millis().0
+    });
+    moments.max().unwrap_or_default()
+}
+
+/// Every payer whose authorization was executed asks once more with the same payment, and must get the grant.
+fn last_questions(world: &Rc<World>) {
+    let charged: Vec<Pay> = {
+        let chain = world.chain.borrow();
+        let presented = world.market.presented.borrow();
+        let is_charged = |pay: &&Pay| {
+            let authorization = pay.authorization.authorization();
+            let object = world.objects.challenge(&pay.challenge.terms.request_id);
+            object.attempts.borrow().contains(&authorization.nonce)
+                && chain
+                    .ledger()
+                    .transfer(&(authorization.from, authorization.nonce))
+                    .is_some_and(|transfer| {
+                        object
+                            .ended
+                            .get()
+                            .is_none_or(|ended| transfer.block <= ended.block)
+                    })
+        };
+        let mut charged: Vec<Pay> = presented.iter().filter(is_charged).cloned().collect();
+        charged.dedup();
+        charged
+    };
+    for pay in charged {
+        let then = Rc::clone(world);
+        world.executor.spawn(Owner::World, async move {
+            let reply = request(&then, &pay).await;
+            let id = &pay.challenge.terms.request_id;
+            match &reply {
+                Some(reply @ PayReply::Granted { .. }) => {
+                    rules::on_reply(&then, Asker::Payer, &pay, reply)
+                }
+                _ => then.violation(
+                    "charged_without_grant",
+                    id,
+                    format!("the answer is {reply:?}"),
+                ),
+            }
+        });
+    }
+    world
+        .executor
+        .run_until(world.now().0 + ANSWER_MILLIS, &world.random);
+}

@@ -1,0 +1,198 @@
+//! Everything there is in one run, and what a crash does to it.
+
+use core::cell::{Cell, RefCell};
+use core::future::pending;
+use std::rc::Rc;
+
+use alloy_primitives::Address;
+use key0_core::config::Config;
+use key0_core::types::{RequestId, UnixMillis, UnixSeconds};
+
+use crate::actors::Market;
+use crate::chain::ModelChain;
+use crate::executor::{Executor, Sleep};
+use crate::faults::{Fault, Faults};
+use crate::journal::{Journal, Violation};
+use crate::objects::Objects;
+use crate::random::Random;
+use crate::setting::{BEGIN_MILLIS, Setting};
+
+/// Whose work a task is.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub enum Owner {
+    /// Nobody's whom a crash of ours can end: the chain, buyers, the network.
+    #[default]
+    World,
+    /// The worker that takes buyers' requests.
+    Door,
+    /// A purchase.
+    Challenge(RequestId),
+    /// A payer's book.
+    Payer(Address),
+    /// The gas wallet.
+    Wallet,
+}
+
+/// One life of an object, from its first request to its crash.
+#[derive(Debug)]
+pub struct Life {
+    /// Whose.
+    pub owner: Owner,
+    /// Whether it goes on. What runs after the end has no effect any more.
+    pub alive: Cell<bool>,
+}
+
+impl Life {
+    /// A new life.
+    pub fn new(owner: Owner) -> Rc<Self> {
+        Rc::new(Self {
+            owner,
+            alive: Cell::new(true),
+        })
+    }
+}
+
+/// Everything in one run.
+#[derive(Debug)]
+pub struct World {
+    /// Tasks and clock.
+    pub executor: Rc<Executor<Owner>>,
+    /// The seed's choices.
+    pub random: Random,
+    /// What goes wrong.
+    pub faults: Faults,
+    /// The circumstances.
+    pub setting: Setting,
+    /// The deployment's settings.
+    pub config: Config,
+    /// The chain.
+    pub chain: RefCell<ModelChain>,
+    /// The Durable Objects.
+    pub objects: Objects,
+    /// The worker's current life.
+    pub door: RefCell<Rc<Life>>,
+    /// Buyers and what they were told.
+    pub market: Market,
+    /// Trace and violations.
+    pub journal: Journal,
+}
+
+impl World {
+    /// The world of a seed.
+    pub fn new(
+        seed: u64,
+        purchases: u64,
+        without: &[Fault],
+        traces: bool,
+    ) -> Result<Rc<Self>, String> {
+        let random = Random::new(seed);
+        let setting = Setting::choose(&random, purchases);
+        let faults = Faults::choose(&random, without);
+        let config = setting.config()?;
+        let chain = ModelChain::new(config.network, config.gas_wallet.address(), BEGIN_MILLIS);
+        let world = Self {
+            executor: Rc::new(Executor::new(BEGIN_MILLIS)),
+            random,
+            faults,
+            setting,
+            config,
+            chain: RefCell::new(chain),
+            objects: Objects::default(),
+            door: RefCell::new(Life::new(Owner::Door)),
+            market: Market::default(),
+            journal: Journal::new(traces),
+        };
+        world.trace(|| {
+            format!(
+                "seed {seed} {:?} faults {}",
+                world.setting,
+                world.faults.selection()
+            )
+        });
+        Ok(Rc::new(world))
+    }
+
+    /// The time.
+    pub fn now(&self) -> UnixMillis {
+        UnixMillis(self.executor.now())
+    }
+
+    /// The time in seconds.
+    pub fn seconds(&self) -> UnixSeconds {
+        self.now().to_seconds()
+    }
+
+    /// Waits.
+    pub fn sleep(&self, millis: u64) -> Sleep<Owner> {
+        self.executor.sleep_until(self.executor.now() + millis)
+    }
+
+    /// Waits for a random while.
+    pub fn sleep_between(&self, low: u64, high: u64) -> Sleep<Owner> {
+        self.sleep(self.random.range(low, high))
+    }
+
+    /// Whether a fault happens now.
+    pub fn strikes(&self, fault: Fault) -> bool {
+        self.faults.strikes(fault, &self.random)
+    }
+
+    /// Writes a line of the trace.
+    pub fn trace(&self, text: impl FnOnce() -> String) {
+        self.journal.trace(self.executor.now(), text);
+    }
+
+    /// Notes a broken rule.
+    pub fn violation(
+        &self,
+        rule: &'static str,
+        purchase: impl ToString,
+        detail: impl Into<String>,
+    ) {
+        self.journal.violation(
+            self.executor.now(),
+            Violation {
+                rule,
+                purchase: purchase.to_string(),
+                detail: detail.into(),
+            },
+        );
+    }
+
+    /// A place where a crash may happen. `true`: this life is over, and nothing it does counts any more.
+    pub fn is_over(self: &Rc<Self>, life: &Life, place: &str) -> bool {
+        if life.alive.get() && life.owner != Owner::World {
+            if self.strikes(Fault::CrashObject) {
+                self.trace(|| format!("CRASH {:?} at {place}", life.owner));
+                self.crash(&life.owner);
+            } else if self.strikes(Fault::CrashRuntime) {
+                self.trace(|| format!("CRASH of everything at {place} of {:?}", life.owner));
+                self.crash_everything();
+            }
+        }
+        !life.alive.get()
+    }
+
+    /// The same, for places that can wait: whoever dies here waits for ever.
+    pub async fn survive(self: &Rc<Self>, life: &Life, place: &str) {
+        if self.is_over(life, place) {
+            pending::<()>().await;
+        }
+    }
+
+    fn crash(self: &Rc<Self>, owner: &Owner) {
+        if *owner == Owner::Door {
+            let old = self.door.replace(Life::new(Owner::Door));
+            old.alive.set(false);
+        }
+        self.executor.cancel_all(|other| other == owner);
+        self.objects.crash(self, owner);
+    }
+
+    fn crash_everything(self: &Rc<Self>) {
+        self.crash(&Owner::Door);
+        for owner in self.objects.owners() {
+            self.crash(&owner);
+        }
+    }
+}
