@@ -3,7 +3,7 @@
 //! Stored: `record` (one row: version, status, the record as JSON) and `audit` (one row for each change, written in the
 //! same transaction). Nothing is stored, not even the tables, before the first payment has passed all checks.
 //!
-//! Calls: `Ask` → `PayReply`; the alarm carries on what was interrupted.
+//! Calls: `Call::Buyer(Ask)` → `PayReply`, `Call::Operator(OperatorCommand)` → `OperatorReply`; the alarm carries on what was interrupted.
 //!
 //! Why no interleaving breaks it: while a call waits for the chain, a payer's book or the gas wallet, other calls get in.
 //! Each change is therefore one `UPDATE … WHERE version = ?` on the version that was read; of several callers exactly one
@@ -13,14 +13,14 @@ use std::cell::Cell;
 use std::panic::AssertUnwindSafe;
 
 use key0_core::challenge::{
-    Ask, AuditRow, CallFault, ChallengeEnv, ChallengeStore, Driver, IssueFault, Record, StoreFault,
-    Versioned,
+    AuditLine, AuditRow, Call, CallFault, ChallengeEnv, ChallengeStore, Driver, History,
+    IssueFault, Record, StoreFault, Versioned, operate,
 };
 use key0_core::config::Config;
 use key0_core::credential::remote::{IssueAnswer, IssueCall};
 use key0_core::payment::payer::{PayerCommand, PayerReply};
 use key0_core::payment::rpc::RpcChain;
-use key0_core::types::{Address, UnixMillis};
+use key0_core::types::{Address, B256, UnixMillis};
 use key0_core::wallet::{WalletCommand, WalletReply};
 use serde::Deserialize;
 use serde_json::json;
@@ -56,14 +56,20 @@ impl DurableObject for ChallengeObject {
     }
 
     async fn fetch(&self, mut request: Request) -> worker::Result<Response> {
-        let ask: Ask = command(&mut request).await?;
+        let call: Call = command(&mut request).await?;
         let Ok(config) = settings(&self.env) else {
             return reply::<(), _>("challenge", Err("misconfigured"));
         };
-        reply(
-            "challenge",
-            self.driver.ask(&self.outside(&config), &ask).await,
-        )
+        match call {
+            Call::Buyer(ask) => reply(
+                "challenge",
+                self.driver.ask(&self.outside(&config), &ask).await,
+            ),
+            Call::Operator(command) => reply(
+                "challenge",
+                operate(self, command, platform::now(), &config.policy()),
+            ),
+        }
     }
 
     async fn alarm(&self) -> worker::Result<Response> {
@@ -127,6 +133,28 @@ impl ChallengeObject {
                 })
             })
             .transpose()
+    }
+
+    fn read_audit(&self) -> worker::Result<Vec<AuditLine>> {
+        #[derive(Deserialize)]
+        struct Row {
+            at: UnixMillis,
+            event: String,
+            status: String,
+            tx: Option<B256>,
+        }
+        if !self.has_tables()? {
+            return Ok(Vec::new());
+        }
+        let query = "SELECT at, event, status, tx FROM audit ORDER BY seq";
+        let rows: Vec<Row> = storage::rows(&self.sql(), query, vec![])?;
+        let line = |row: Row| AuditLine {
+            at: row.at,
+            event: row.event,
+            status: row.status,
+            transaction: row.tx,
+        };
+        Ok(rows.into_iter().map(line).collect())
     }
 
     fn write(
@@ -247,6 +275,13 @@ impl ChallengeStore for ChallengeObject {
             );
         }
         Ok(written)
+    }
+}
+
+impl History for ChallengeObject {
+    fn history(&self) -> Result<Vec<AuditLine>, StoreFault> {
+        self.read_audit()
+            .map_err(|error| StoreFault(error.to_string()))
     }
 }
 

@@ -10,7 +10,9 @@ mod payer;
 use core::time::Duration;
 
 use futures_util::future::{Either, select};
-use key0_core::challenge::{Ask, CallFault, PayReply, Purchases};
+use key0_core::challenge::{
+    Ask, Call, CallFault, OperatorCommand, OperatorReply, Operators, PayReply, Purchases,
+};
 use key0_core::config::Config;
 use key0_core::ledger::{
     self as core_ledger, LedgerCommand, LedgerEntry, LedgerReply, Ledgers, Shard,
@@ -101,21 +103,43 @@ impl<'a> Objects<'a> {
 
 impl Purchases for Objects<'_> {
     async fn ask(&self, request_id: &RequestId, ask: &Ask) -> Result<PayReply, CallFault> {
+        let call = Call::Buyer(ask.clone());
         let reply = self
-            .call("CHALLENGES", request_id.as_str(), ask, CHALLENGE_DEADLINE)
+            .call("CHALLENGES", request_id.as_str(), &call, CHALLENGE_DEADLINE)
             .await;
-        if let Err(fault) = &reply {
-            crate::platform::log("object_call_failed", serde_json::json!({"detail": fault.0}));
-        }
-        reply
+        logged(reply)
+    }
+}
+
+impl Operators for Objects<'_> {
+    async fn ask(
+        &self,
+        request_id: &RequestId,
+        command: OperatorCommand,
+    ) -> Result<OperatorReply, CallFault> {
+        let call = Call::Operator(command);
+        let reply = self
+            .call("CHALLENGES", request_id.as_str(), &call, CHALLENGE_DEADLINE)
+            .await;
+        logged(reply)
     }
 }
 
 impl Ledgers for Objects<'_> {
     async fn ask(&self, shard: Shard, command: &LedgerCommand) -> Result<LedgerReply, CallFault> {
-        self.call("LEDGERS", &shard.name(), command, LEDGER_DEADLINE)
-            .await
+        let reply = self
+            .call("LEDGERS", &shard.name(), command, LEDGER_DEADLINE)
+            .await;
+        logged(reply)
     }
+}
+
+/// What went wrong between objects goes to the log: the caller is told only that it did.
+fn logged<T>(reply: Result<T, CallFault>) -> Result<T, CallFault> {
+    if let Err(fault) = &reply {
+        crate::platform::log("object_call_failed", serde_json::json!({"detail": fault.0}));
+    }
+    reply
 }
 
 fn request(command: &impl Serialize) -> worker::Result<Request> {
