@@ -19,6 +19,7 @@ const COMMANDS = {
   build: 'tools/build.mjs',
   bench: 'tools/bench.mjs',
   deploy: 'tools/deploy.mjs',
+  reconcile: 'tools/reconcile.mjs',
 };
 
 async function main() {
