@@ -1,13 +1,14 @@
 //! Which question the operator asks, and what is answered.
 
 use http::{HeaderMap, Method, StatusCode, header};
-use serde_json::json;
+use serde::Serialize;
+use serde_json::{Value, json};
 
 use super::query::Query;
-use crate::challenge::{OperatorCommand, OperatorReply, Operators};
+use crate::challenge::{AuditLine, OperatorCommand, OperatorReply, Operators};
 use crate::config::Config;
 use crate::error::{Code, Error};
-use crate::ledger::{self, CSV_HEADER, Cursor, Ledgers, List};
+use crate::ledger::{self, CSV_HEADER, LedgerEntry, Ledgers, List, StatusTotal, Total};
 use crate::response::{self, Response};
 use crate::types::RequestId;
 
@@ -36,6 +37,27 @@ enum Question<'a> {
     Totals,
     Export,
     Purchase(&'a str, OperatorCommand),
+}
+
+#[derive(Serialize)]
+struct Listed {
+    challenges: Vec<LedgerEntry>,
+    next: Option<String>,
+}
+
+#[derive(Serialize)]
+struct Totals<'a> {
+    totals: Vec<StatusTotal<'a>>,
+    days: &'a [Total],
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Inspected {
+    request_id: RequestId,
+    version: u64,
+    record: Value,
+    audit: Vec<AuditLine>,
 }
 
 /// Whether a path belongs to this door.
@@ -114,10 +136,12 @@ async fn list<L: Ledgers>(ledgers: &L, query: &str) -> Result<Response, Error> {
         limit: query.limit_or(DEFAULT_LIST),
     };
     let page = ledger::list(ledgers, list).await.map_err(|_| fault())?;
-    let next = page.next.map(|cursor: Cursor| cursor.to_string());
     Ok(response::json(
         StatusCode::OK,
-        &json!({"challenges": page.entries, "next": next}),
+        &Listed {
+            challenges: page.entries,
+            next: page.next.map(|cursor| cursor.to_string()),
+        },
     ))
 }
 
@@ -128,7 +152,10 @@ async fn totals<L: Ledgers>(ledgers: &L, query: &str) -> Result<Response, Error>
         .map_err(|_| fault())?;
     Ok(response::json(
         StatusCode::OK,
-        &json!({"totals": ledger::by_status(&days), "days": days}),
+        &Totals {
+            totals: ledger::by_status(&days),
+            days: &days,
+        },
     ))
 }
 
@@ -188,11 +215,16 @@ async fn purchase<O: Operators>(
             audit,
         } => Ok(response::json(
             StatusCode::OK,
-            &json!({"requestId": request_id, "version": version, "record": record, "audit": audit}),
+            &Inspected {
+                request_id,
+                version,
+                record,
+                audit,
+            },
         )),
         OperatorReply::Done { status } => Ok(response::json(
             StatusCode::OK,
-            &json!({"requestId": request_id, "status": status}),
+            &json!({"requestId": request_id.as_str(), "status": status}),
         )),
         OperatorReply::NotFound => Err(unknown()),
         OperatorReply::NotPossible { status } => Err(Error::new(

@@ -143,7 +143,7 @@ impl Jobs<'_> {
         }
         let rows: Vec<Body> = storage::rows(&self.sql(), query, bindings)?;
         rows.iter()
-            .map(|row| Ok(serde_json::from_str(&row.body)?))
+            .map(|row| Ok(serde_json::from_slice(row.body.as_bytes())?))
             .collect()
     }
 

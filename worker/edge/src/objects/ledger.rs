@@ -85,7 +85,7 @@ impl Entries {
         }
         let rows: Vec<Row> = storage::rows(&self.sql, query, bindings)?;
         rows.iter()
-            .map(|row| Ok(serde_json::from_str(&row.body)?))
+            .map(|row| Ok(serde_json::from_slice(row.body.as_bytes())?))
             .collect()
     }
 }

@@ -79,6 +79,20 @@ impl<'a> Objects<'a> {
         command: &impl Serialize,
         deadline: Duration,
     ) -> Result<T, CallFault> {
+        let fault = |error: serde_json::Error| CallFault(format!("{binding}: {error}"));
+        let command = serde_json::to_string(command).map_err(fault)?;
+        let answer = self.exchange(binding, name, command, deadline).await?;
+        serde_json::from_slice(&answer).map_err(fault)
+    }
+
+    /// Sends one text and takes one back. Not generic, so that it is compiled once.
+    async fn exchange(
+        &self,
+        binding: &str,
+        name: &str,
+        command: String,
+        deadline: Duration,
+    ) -> Result<Vec<u8>, CallFault> {
         let fault = |what: &str| CallFault(format!("{binding}: {what}"));
         let request = request(command).map_err(|error| fault(&error.to_string()))?;
         let stub = self
@@ -90,14 +104,12 @@ impl<'a> Objects<'a> {
             let mut response = stub.fetch_with_request(request).await?;
             Ok::<_, worker::Error>((response.status_code(), response.bytes().await?))
         });
-        let (status, body) = match select(answer, Box::pin(Delay::from(deadline))).await {
-            Either::Left((answer, _)) => answer.map_err(|error| fault(&error.to_string()))?,
-            Either::Right(_) => return Err(fault("no answer in time")),
-        };
-        if status != 200 {
-            return Err(fault(&format!("status {status}")));
+        match select(answer, Box::pin(Delay::from(deadline))).await {
+            Either::Left((Ok((200, body)), _)) => Ok(body),
+            Either::Left((Ok((status, _)), _)) => Err(fault(&format!("status {status}"))),
+            Either::Left((Err(error), _)) => Err(fault(&error.to_string())),
+            Either::Right(_) => Err(fault("no answer in time")),
         }
-        serde_json::from_slice(&body).map_err(|error| fault(&error.to_string()))
     }
 }
 
@@ -142,8 +154,7 @@ fn logged<T>(reply: Result<T, CallFault>) -> Result<T, CallFault> {
     reply
 }
 
-fn request(command: &impl Serialize) -> worker::Result<Request> {
-    let body = serde_json::to_string(command)?;
+fn request(body: String) -> worker::Result<Request> {
     let mut init = RequestInit::new();
     init.with_method(Method::Post).with_body(Some(body.into()));
     Request::new_with_init("http://object/", &init)

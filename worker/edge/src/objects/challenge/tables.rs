@@ -46,7 +46,7 @@ pub(super) fn record(sql: &SqlStorage) -> worker::Result<Option<Versioned>> {
         .map(|row| {
             Ok(Versioned {
                 version: row.version,
-                record: serde_json::from_str(&row.body)?,
+                record: serde_json::from_slice(row.body.as_bytes())?,
             })
         })
         .transpose()
