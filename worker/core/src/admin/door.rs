@@ -109,6 +109,7 @@ async fn route<O: Operators + Ledgers>(
             (WRITE, Question::Purchase(id, OperatorCommand::RetryRefund))
         }
         ["challenges", id, "cancel"] => (WRITE, Question::Purchase(id, OperatorCommand::Cancel)),
+        ["challenges", id, "report"] => (WRITE, Question::Purchase(id, OperatorCommand::Report)),
         _ => return Ok(response::not_found()),
     };
     if !methods

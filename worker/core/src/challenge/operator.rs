@@ -38,6 +38,8 @@ pub enum OperatorCommand {
     RetryRefund,
     /// Call the purchase off, if no money can move yet.
     Cancel,
+    /// Tell the ledger again.
+    Report,
 }
 
 /// What a purchase answers its operator.
@@ -109,6 +111,7 @@ pub fn operate<S: ChallengeStore + History>(
         OperatorCommand::Inspect => return inspect(store),
         OperatorCommand::RetryRefund => Event::RefundRetried,
         OperatorCommand::Cancel => Event::Cancelled,
+        OperatorCommand::Report => Event::ReportAsked,
     };
     // The purchase may move between reading and writing; then it is asked anew.
     for _ in 0..MAX_RACES {
@@ -120,9 +123,9 @@ pub fn operate<S: ChallengeStore + History>(
                 status: stored.record.state.name().to_owned(),
             });
         };
-        let audit = event.audit(&after, now);
+        let audit = event.is_history().then(|| event.audit(&after, now));
         let wake_at = wake_at(&after, now, policy);
-        if store.commit(Some(stored.version), &after, Some(&audit), wake_at)? {
+        if store.commit(Some(stored.version), &after, audit.as_ref(), wake_at)? {
             return Ok(OperatorReply::Done {
                 status: after.state.name().to_owned(),
             });

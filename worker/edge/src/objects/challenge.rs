@@ -21,6 +21,7 @@ use key0_core::challenge::{
 };
 use key0_core::config::Config;
 use key0_core::credential::remote::{IssueAnswer, IssueCall};
+use key0_core::ledger::LedgerEntry;
 use key0_core::payment::payer::{PayerCommand, PayerReply};
 use key0_core::payment::rpc::RpcChain;
 use key0_core::types::{Address, UnixMillis};
@@ -228,6 +229,10 @@ impl<'a> ChallengeEnv for Outside<'a> {
 
     async fn issue(&self, call: IssueCall) -> Result<IssueAnswer, IssueFault> {
         outbound::issue(call).await
+    }
+
+    async fn ledger(&self, entry: LedgerEntry) -> Result<(), CallFault> {
+        Objects::new(&self.object.env).ledger_put(&entry).await
     }
 
     fn log(&self, event: &str, detail: &str) {

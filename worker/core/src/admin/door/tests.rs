@@ -248,6 +248,10 @@ fn each_command_reaches_its_purchase() {
             post(&format!("/admin/challenges/{ID}/cancel/")),
             OperatorCommand::Cancel,
         ),
+        (
+            post(&format!("/admin/challenges/{ID}/report")),
+            OperatorCommand::Report,
+        ),
     ] {
         let mut deployment = deployment();
         assert_eq!(ask(&deployment, &request).status(), StatusCode::NOT_FOUND);

@@ -107,6 +107,11 @@ fn states() -> Vec<(&'static str, Record)> {
     ]
 }
 
+/// The record once the ledger knows what it says.
+fn reported(record: &Record) -> Record {
+    apply(Some(record), Event::Reported, NOW, &POLICY).unwrap()
+}
+
 fn events() -> Vec<(&'static str, Event)> {
     vec![
         ("attempted", attempted(1)),
@@ -382,7 +387,7 @@ fn after_the_release_only_a_failed_attempt_still_waits_for_something() {
 fn a_purchase_that_is_not_at_rest_always_has_an_alarm() {
     for (state, record) in states() {
         for tries in [0, 1, 5, u32::MAX] {
-            let mut record = record.clone();
+            let mut record = reported(&record);
             record.tries = tries;
             let wake = wake_at(&record, NOW, &POLICY);
             let rests = next_effect(&record, NOW, &POLICY) == Effect::Rest;
@@ -399,6 +404,7 @@ fn an_authorization_that_was_given_up_is_watched_until_the_chain_cannot_accept_i
         Event::Reserved,
         GIVEN_UP,
         Event::TargetReleased,
+        Event::Reported,
     ]);
     let mut now = NOW;
     let mut looks = 0;
@@ -477,6 +483,7 @@ fn the_stored_form_is_unchanged() {
             "changedAt": 1_800_000_010_000u64,
             "holdsTarget": true,
             "tries": 0,
+            "unreported": 0,
         })
     );
     assert_eq!(serde_json::from_value::<Record>(stored).unwrap(), record);
@@ -493,3 +500,5 @@ fn every_state_is_read_back_as_it_was_stored() {
         );
     }
 }
+
+mod reports;

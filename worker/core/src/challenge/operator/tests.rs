@@ -108,6 +108,7 @@ fn nothing_is_found_where_nothing_was_begun() {
         OperatorCommand::Inspect,
         OperatorCommand::RetryRefund,
         OperatorCommand::Cancel,
+        OperatorCommand::Report,
     ] {
         let store = Store::default();
         assert_eq!(store.ask(command), OperatorReply::NotFound);
@@ -201,6 +202,22 @@ fn only_a_refund_that_failed_for_good_is_tried_again() {
         refund(),
         "the nonce must stay the same"
     );
+}
+
+#[test]
+fn a_purchase_reports_again_when_asked_and_nothing_else_happens() {
+    let store = Store::after(refund_failed());
+    let record = || store.load().unwrap().unwrap().record;
+    let reported = apply(Some(&record()), Event::Reported, NOW, &POLICY).unwrap();
+    store.stored.replace(Some(Versioned {
+        version: 3,
+        record: reported.clone(),
+    }));
+    assert_eq!(store.ask(OperatorCommand::Report), done("REFUND_FAILED"));
+    assert_eq!(record().unreported, Some(0));
+    assert_eq!(record().state, reported.state);
+    assert!(store.wake_at.get().is_some());
+    assert!(store.history().unwrap().is_empty());
 }
 
 #[test]
