@@ -6,7 +6,7 @@
 //     payment gets another nonce.
 //  4. Somebody else broadcasts the buyer's authorization, before ours is included or while the node takes nothing from us:
 //     the money arrived, so the buyer gets the grant, naming that transaction.
-//  5. The wallet has no ether: the purchase waits, and is settled once there is some.
+//  5. The wallet has no ether: nothing is begun. It has too little: the purchase waits, and is settled once there is enough.
 //  Each time the buyer gets one grant, repeating the same signed request, and the chain shows one transfer.
 
 import assert from 'node:assert/strict';
@@ -17,8 +17,9 @@ import { privateKeyToAccount } from 'viem/accounts';
 import { USDC_ADDRESS } from '../tools/lib/chain.mjs';
 import { broadcasts, handedOver, income, receiptOf } from './support/facts.mjs';
 import { poll } from './support/poll.mjs';
+import { assertRefused } from './support/refusal.mjs';
 import { useWorld } from './support/world.mjs';
-import { access, buy, signPayment } from './support/x402.mjs';
+import { access, signPayment } from './support/x402.mjs';
 
 const SLOW = 45_000;
 const logged = (world, event) => world.logs.filter((line) => line.includes(`"${event}"`)).length;
@@ -143,18 +144,28 @@ describe('the gas wallet', { concurrency: true }, () => {
     assert.equal(await broadcasts(world), 0);
   });
 
-  const poor = useWorld({ backend: false });
-  test('without ether begins nothing and says so at once, and the same payment buys once there is some', async () => {
-    const world = poor;
+  const empty = useWorld({ backend: false });
+  test('without ether begins nothing; once there is some, the same payment is good', async () => {
+    const world = empty;
     await world.chain.fund(world.gasWallet.address, '0');
-    const { privateKey } = await world.newBuyer();
-    const request = { planId: 'basic', requestId: randomUUID() };
-    const refused = await buy(world.url, privateKey, request);
-    assert.equal(refused.status, 502, refused.text);
-    assert.equal(refused.body.code, 'ADAPTER_ERROR');
+    const buyer = await world.newBuyer();
+    const body = { planId: 'basic', requestId: randomUUID() };
+    const { required } = await access(world.url, body);
+    const payment = await signPayment(buyer.privateKey, required);
+    await assertRefused(world, () => access(world.url, body, { payment }), { status: 502, code: 'ADAPTER_ERROR' });
     assert.ok(world.logs.some((line) => line.includes('the gas wallet is empty')), 'the operator is not told');
+    await world.chain.fund(world.gasWallet.address, '1');
+    await assertOneGrant(world, { ...buyer, answer: access(world.url, body, { payment }) });
+  });
+
+  const poor = useWorld({ backend: false });
+  test('with too little ether for its fee says so, and settles the purchase once there is enough', async () => {
+    const world = poor;
+    await world.starveGasWallet();
+    const buyer = await buying(world);
+    await poll(() => logged(world, 'gas_wallet_empty') > 0, 'the operator’s warning');
     assert.equal(await broadcasts(world), 0);
     await world.chain.fund(world.gasWallet.address, '1');
-    assert.equal((await access(world.url, request, { payment: refused.payment })).status, 200);
+    await assertOneGrant(world, buyer);
   });
 });

@@ -1,7 +1,8 @@
 // Many at once.
 //
 //  1. One buyer sends the same paid request twenty times in parallel: with a requestId, without one, and as a client that
-//     does not even echo the offer. Each time: one transaction, one transfer, twenty equal grants.
+//     does not even echo the offer. The node answers none before all twenty have asked it whether the payment is good, so
+//     that all race for the beginning. Each time: one transaction, one transfer, twenty equal grants.
 //  2. Blocks are held. Fifty buyers pay in parallel, and all fifty transactions wait in the node before the first of them
 //     is confirmed: none waits for another's confirmation.
 //  3. One block settles all fifty.
@@ -16,15 +17,27 @@ import { access, buy, signPayment } from './support/x402.mjs';
 
 const world = useWorld({ backend: false });
 
+/** Sends twenty requests, and lets none begin its purchase before all can. */
+async function racing(sends) {
+  world.rpc.forget();
+  world.rpc.on('eth_estimateGas', { kind: 'hang' });
+  const answering = sends.map((send) => send());
+  await poll(() => world.rpc.callsOf('eth_estimateGas').length === sends.length, 'all requests at the start', 4_000);
+  world.rpc.clear();
+  world.rpc.release();
+  const answers = await Promise.all(answering);
+  assert.deepEqual(answers.map(({ status }) => status), sends.map(() => 200), answers.find(({ status }) => status !== 200)?.text);
+  assert.equal(new Set(answers.map(({ text }) => text)).size, 1, 'the grants differ');
+  return answers;
+}
+
 async function twentyTimes(body, change) {
   const { privateKey, address } = await world.newBuyer();
   const { required } = await access(world.url, body);
   const payment = await signPayment(privateKey, required, change);
   const before = { received: (await income(world)).length, sent: await broadcasts(world), purchases: Object.keys(statuses(world)).length };
 
-  const answers = await Promise.all(Array.from({ length: 20 }, () => access(world.url, body, { payment })));
-  assert.deepEqual(answers.map(({ status }) => status), Array(20).fill(200), answers.find(({ status }) => status !== 200)?.text);
-  assert.equal(new Set(answers.map(({ text }) => text)).size, 1, 'the grants differ');
+  const answers = await racing(Array(20).fill(() => access(world.url, body, { payment })));
   assert.equal(answers[0].body.type, 'AccessGrant');
 
   const transfers = (await income(world)).slice(before.received);
@@ -46,9 +59,7 @@ test('twenty fresh signatures of one wallet for one request id in parallel: one 
   const { required } = await access(world.url, body);
   const payments = await Promise.all(Array.from({ length: 20 }, () => signPayment(privateKey, required)));
   const sent = await broadcasts(world);
-  const answers = await Promise.all(payments.map((payment) => access(world.url, body, { payment })));
-  assert.deepEqual(answers.map(({ status }) => status), Array(20).fill(200), answers.find(({ status }) => status !== 200)?.text);
-  assert.equal(new Set(answers.map(({ text }) => text)).size, 1, 'the grants differ');
+  await racing(payments.map((payment) => () => access(world.url, body, { payment })));
   assert.equal((await income(world)).filter(({ from }) => from === address).length, 1);
   assert.equal(await broadcasts(world), sent + 1);
 });

@@ -71,8 +71,11 @@ test('answers and logs of a whole life hold no secret', async () => {
   await world.chain.fund(world.gasWallet.address, '0');
   const tooEarly = await pay(buyer, plan);
   assert.equal((await tooEarly.send()).status, 502);
+  await world.starveGasWallet();
+  const waiting = tooEarly.send();
+  await poll(() => world.logs.some((line) => line.includes('gas_wallet_empty')), 'the warning of an empty wallet');
   await world.chain.fund(world.gasWallet.address, '1');
-  assert.equal((await tooEarly.send()).status, 200);
+  assert.equal((await waiting).status, 200);
 
   const sent = await broadcasts(world);
   const killed = await pay(buyer, plan);

@@ -16,6 +16,9 @@ import { startWorld, testAccount } from './lib/world.mjs';
 const HELP = `
 npm run bench -- [options]
 
+Measures size, answers and purchases on the real runtime and a local chain, and prints them; nothing fails for being
+slow. That takes about a minute, and some more when the worker is built first.
+
   --requests <number>     for each of the two documents, default 5000
   --purchases <number>    default 200
   --in-flight <number>    purchases at the same time, default 50
@@ -68,18 +71,25 @@ async function purchases(world, count, inFlight) {
   await world.chain.setBlockTime(world.blockTime);
   return measured(world, count, async () => {
     const times = [];
+    let repeats = 0;
     const queue = [...orders];
     const started = performance.now();
     const buyer = async () => {
       for (let order = queue.pop(); order; order = queue.pop()) {
         const begun = performance.now();
-        const { status, text } = await access(url, order.body, { payment: order.payment });
+        let { status, text } = await access(url, order.body, { payment: order.payment });
+        // A machine too busy for its own chain is slow, not broken: go on as a client does.
+        for (let tries = 0; [502, 503].includes(status) && tries < 60; tries += 1) {
+          repeats += 1;
+          await new Promise((resolve) => setTimeout(resolve, 1000));
+          ({ status, text } = await access(url, order.body, { payment: order.payment }));
+        }
         if (status !== 200) throw new Stop(`A purchase was answered ${status}: ${text}`);
         times.push(performance.now() - begun);
       }
     };
     await Promise.all(Array.from({ length: inFlight }, buyer));
-    return { perSecond: (count * 1000) / (performance.now() - started), times };
+    return { perSecond: (count * 1000) / (performance.now() - started), times, repeats };
   });
 }
 
@@ -122,6 +132,7 @@ async function main() {
     print('challenge (402)', challenge);
     process.stdout.write(`  ${'challenge : card'.padEnd(20)} ${(card.perSecond / challenge.perSecond).toFixed(2)} in time, ${(challenge.cpuMs / card.cpuMs).toFixed(2)} in CPU, budget 2\n`);
     print(`purchase, ${plan.inFlight} at once`, bought);
+    if (bought.repeats) process.stdout.write(`  ${''.padEnd(20)} ${bought.repeats} answers were 502 or 503 and the request was repeated\n`);
     process.stdout.write(`  ${'whole purchase'.padEnd(20)} ${(bought.cpuMs + challenge.cpuMs).toFixed(2)} ms CPU of the runtime without the kernel's disk work, budget 10 ms\n`);
   } finally {
     await cleanUp();

@@ -24,11 +24,14 @@ const COMMANDS = {
 
 async function main() {
   const [command, ...args] = process.argv.slice(2);
-  const file = COMMANDS[command];
-  if (!file) {
-    say(`usage: node tools/run.mjs <${Object.keys(COMMANDS).join(' | ')}> [options]   (--help tells the options)`);
-    process.exit(command === '--help' ? 0 : 1);
+  if (!Object.hasOwn(COMMANDS, command ?? '')) {
+    const asksForHelp = command === '--help' || command === '-h';
+    if (command && !asksForHelp) say(`There is no command "${command}".`);
+    say('usage: node tools/run.mjs <command> [options]');
+    say(`  commands: ${Object.keys(COMMANDS).join(', ')}   (<command> --help tells its options)`);
+    process.exit(asksForHelp ? 0 : 1);
   }
+  const file = COMMANDS[command];
   if (Number(process.versions.node.split('.')[0]) < 18) {
     throw new Stop(`Node 18 or newer is needed to begin with, this is ${process.versions.node}.`);
   }

@@ -9,6 +9,7 @@ import { buildWorker } from './lib/build.mjs';
 import { readDotenv } from './lib/dotenv.mjs';
 import { root } from './lib/paths.mjs';
 import { choosePort } from './lib/ports.mjs';
+import { readable } from './lib/readable.mjs';
 import { Stop, bold, dim, fail, red, say } from './lib/say.mjs';
 import { onShutdown } from './lib/shutdown.mjs';
 import { startWorld } from './lib/world.mjs';
@@ -60,19 +61,26 @@ function readOptions() {
 }
 
 /** Two worlds in one folder would overwrite each other's storage. */
-function claimFolder(dir) {
+function checkFolder(dir) {
   const file = join(dir, 'world.json');
-  if (existsSync(file)) {
-    const { pids } = JSON.parse(readFileSync(file, 'utf8'));
-    if (isAlive(pids?.start)) {
-      throw new Stop(`A world already runs from ${placeOf(dir)} (pid ${pids.start}): stop it, or choose another folder with --dir.`);
-    }
+  if (!existsSync(file)) return;
+  let pid;
+  try {
+    pid = JSON.parse(readFileSync(file, 'utf8')).pids?.start;
+  } catch {
+    return; // Nobody finished writing it, so nobody runs from it.
   }
+  if (isAlive(pid)) throw new Stop(`A world already runs from ${placeOf(dir)} (pid ${pid}): stop it, or choose another folder with --dir.`);
+}
+
+/** Empties the folder. @returns {string} where world.json goes */
+function claimFolder(dir) {
+  checkFolder(dir);
   for (const old of ['state', 'world.json', 'worker.log', 'chain.log', 'backend.log']) {
     rmSync(join(dir, old), { recursive: true, force: true });
   }
   mkdirSync(dir, { recursive: true, mode: 0o700 });
-  return file;
+  return join(dir, 'world.json');
 }
 
 /** As a person would type it. */
@@ -111,7 +119,7 @@ function describe(world, dir) {
 function announce(world, dir) {
   const place = placeOf(dir);
   const own = place === '.local' ? '' : ` -- --dir ${place}`;
-  const row = (name, value, remark = '') => say(`  ${name.padEnd(9)} ${value.padEnd(44)} ${dim(remark)}`);
+  const row = (name, value, remark = '') => say(`  ${name.padEnd(10)} ${value.padEnd(44)} ${dim(remark)}`);
   say();
   say(bold('key0 is ready'));
   say();
@@ -120,6 +128,7 @@ function announce(world, dir) {
   row('chain', world.chain.url, `chain id ${world.chain.chainId}`);
   row('USDC', world.chain.usdc.address);
   row('seller', world.seller.address);
+  row('gas wallet', world.gasWallet.address, 'of the worker, 10 test ETH');
   row('buyers', String(world.buyers.length), '$1,000 of test USDC each');
   say();
   say(`  Let an agent buy, in another terminal:   ${bold(`npm run agent${own}`)}`);
@@ -130,6 +139,7 @@ function announce(world, dir) {
 
 async function main() {
   const { asked, vars, blockTime, buyers, dir } = readOptions();
+  checkFolder(dir);
   let world;
   let worldFile;
   let stopping = false;
@@ -152,7 +162,7 @@ async function main() {
   let ready = false;
   const onLine = (part, line) => {
     appendFileSync(join(dir, `${part}.log`), `${line}\n`, { mode: 0o600 });
-    if (ready && part !== 'chain') say(`${dim(`${part} │`)} ${line}`);
+    if (ready && part !== 'chain') say(`${dim(`${part} │`)} ${readable(line)}`);
   };
   world = await startWorld({ state: join(dir, 'state'), vars, ports, buyers, blockTime, onLine });
   for (const part of world.parts) {

@@ -19,6 +19,9 @@ import { devAnswers, dryRun, sameShape } from './lib/wrangler-smoke.mjs';
 const HELP = `
 npm test -- [options]
 
+Runs every check, the cheapest first, and stops at the first that fails. That takes about five minutes on two cores,
+and some minutes more the first time, when everything is built.
+
   --only <part>    lint | native | build | e2e | wrangler; may be repeated
   --file <file>    for e2e: only this test file; may be repeated
   --name <text>    for e2e: only tests whose name matches this regular expression

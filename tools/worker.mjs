@@ -39,7 +39,11 @@ async function main() {
 
   /** @type {import('./lib/worker.mjs').WorkerProcess | undefined} */
   let worker;
-  const end = onShutdown(async () => worker?.stop());
+  let stopping = false;
+  const end = onShutdown(async () => {
+    stopping = true;
+    await worker?.stop();
+  });
   if (!flags['no-build']) await buildWorker();
   worker = await startWorker({
     port: portFlag(flags.port, '--port') ?? 3901,
@@ -49,6 +53,7 @@ async function main() {
     onLine: (line) => process.stderr.write(`${line}\n`),
   });
   void worker.ended.then((how) => {
+    if (stopping) return undefined;
     process.stderr.write(`The worker runtime ended (${how}).\n`);
     return end('runtime ended', 1);
   });

@@ -49,6 +49,8 @@ pub enum Fault {
     FeeSurge,
     /// Somebody broadcasts an authorization that he saw.
     ForeignBroadcast,
+    /// Somebody broadcasts an authorization that we have given up.
+    LateBroadcast,
     /// Another program uses the gas wallet's key.
     NonceStolen,
     /// The payer cancels the authorization on chain.
@@ -59,10 +61,24 @@ pub enum Fault {
     Attack,
     /// A buyer's request or its answer is lost.
     BuyerOffline,
+    /// A buyer presents one authorization for two purchases at once.
+    DoubleUse,
+    /// The backend refuses everything for a while.
+    BackendRefuses,
+    /// The backend gives no answer for a while, and issues or does not.
+    BackendHangs,
+    /// The backend answers one call with an error and has issued.
+    BackendErrorAfter,
+    /// The backend takes long for one call.
+    BackendSlow,
+    /// The seller moves its money away for a while.
+    SellerDrained,
+    /// USDC blocks a payer, for a while or for ever.
+    PayerBlocked,
 }
 
 /// How often, per thousand, each fault may happen when its seed switches it on.
-const INTENSITIES: [(Fault, [u64; 3]); 25] = [
+const INTENSITIES: [(Fault, [u64; 3]); 33] = [
     (Fault::CrashObject, [1, 5, 20]),
     (Fault::CrashRuntime, [1, 2, 4]),
     (Fault::StoreError, [1, 5, 20]),
@@ -83,11 +99,19 @@ const INTENSITIES: [(Fault, [u64; 3]); 25] = [
     (Fault::Reorganised, [5, 30, 100]),
     (Fault::FeeSurge, [1, 3, 10]),
     (Fault::ForeignBroadcast, [20, 100, 400]),
+    (Fault::LateBroadcast, [100, 400, 900]),
     (Fault::NonceStolen, [1, 3, 10]),
     (Fault::PayerCancels, [20, 100, 300]),
     (Fault::PayerMovesMoney, [20, 100, 300]),
     (Fault::Attack, [50, 200, 500]),
     (Fault::BuyerOffline, [20, 100, 300]),
+    (Fault::DoubleUse, [10, 50, 200]),
+    (Fault::BackendRefuses, [5, 20, 100]),
+    (Fault::BackendHangs, [5, 20, 100]),
+    (Fault::BackendErrorAfter, [20, 100, 400]),
+    (Fault::BackendSlow, [20, 100, 400]),
+    (Fault::SellerDrained, [2, 10, 50]),
+    (Fault::PayerBlocked, [10, 50, 200]),
 ];
 
 impl Fault {

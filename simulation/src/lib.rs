@@ -3,7 +3,7 @@
 //!
 //! A run has two phases. While faults strike, buyers buy, retry, give up and come back, and others interfere. Then nothing
 //! goes wrong any more, and the world runs until everything must have come to rest. [`rules`] watches every step and
-//! compares the end with the model chain. Refunds do not exist yet: [`rules::Ending`] is where they will count.
+//! compares the end with the model chain.
 
 #![forbid(unsafe_code)]
 #![expect(
@@ -12,12 +12,14 @@
 )]
 
 pub mod actors;
+pub mod backend;
 pub mod chain;
 pub mod executor;
 pub mod faults;
 pub mod journal;
 pub mod network;
 pub mod objects;
+pub mod oneshot;
 pub mod random;
 pub mod rpc;
 pub mod rules;

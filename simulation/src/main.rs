@@ -131,9 +131,12 @@ fn simulate(options: &Options) -> Result<usize, String> {
         .map(|outcome| outcome.violations.len())
         .sum();
     println!(
-        "grants={} strangers' late payments={}",
-        total(|outcome| outcome.grants),
-        total(|outcome| outcome.late)
+        "delivered={} refunded={} refund_failed={} kept_without_refunds={} late={}",
+        total(|outcome| outcome.tally.delivered),
+        total(|outcome| outcome.tally.refunded),
+        total(|outcome| outcome.tally.refund_failed),
+        total(|outcome| outcome.tally.kept),
+        total(|outcome| outcome.tally.late)
     );
     println!(
         "seeds={} purchases={} faults={} violations={violations}",

@@ -6,8 +6,9 @@ use std::rc::Rc;
 
 use futures_util::future::{Either, select};
 
-use crate::executor::{Sender, TaskId, oneshot};
+use crate::executor::TaskId;
 use crate::faults::Fault;
+use crate::oneshot::{Sender, oneshot};
 use crate::world::{Life, Owner, World};
 
 /// What an object answers, or a text for the log.

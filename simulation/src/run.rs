@@ -5,15 +5,18 @@ use std::rc::Rc;
 use alloy_primitives::Address;
 use key0_core::challenge::{Pay, PayReply};
 
-use crate::actors::{Buyer, request, run_chain, shop};
+use crate::actors::{Buyer, LONGEST_MILLIS, operate, request, retry_refunds, run_chain, shop};
 use crate::faults::Fault;
 use crate::journal::Violation;
-use crate::rules::{self, Asker};
+use crate::rules::{self, Asker, Tally};
 use crate::setting::PLANS;
 use crate::world::{Owner, World};
 
-/// How long everything may take to come to rest once nothing goes wrong and nothing can be charged any more.
+/// How long everything may take to come to rest once nothing goes wrong and nothing can be charged any more, besides
+/// refunds.
 const REST_MILLIS: u64 = 900_000;
+/// A refund's pauses double seven times.
+const REFUND_PAUSES: u64 = 127;
 /// How long the last questions may take.
 const ANSWER_MILLIS: u64 = 60_000;
 
@@ -26,10 +29,8 @@ pub struct Outcome {
     pub purchases: u64,
     /// How many faults struck.
     pub faults: u64,
-    /// How many grants were given.
-    pub grants: u64,
-    /// How many strangers' broadcasts came after the end of a purchase.
-    pub late: u64,
+    /// How the purchases ended.
+    pub tally: Tally,
     /// Which rules were broken.
     pub violations: Vec<Violation>,
     /// What happened, when it was asked for.
@@ -43,19 +44,31 @@ pub fn run(seed: u64, purchases: u64, without: &[Fault], traces: bool) -> Result
         .executor
         .spawn(Owner::World, run_chain(Rc::clone(&world)));
     open_shop(&world);
+    if world.setting.operator {
+        world
+            .executor
+            .spawn(Owner::World, operate(Rc::clone(&world)));
+    }
     let trouble = world.setting.arrivals + world.random.range(30_000, 300_000);
     world
         .executor
         .run_until(world.now().0 + trouble, &world.random);
     world.faults.stop();
     world.trace(|| "nothing goes wrong any more".to_owned());
+    let refunds =
+        LONGEST_MILLIS + world.setting.refund_after + REFUND_PAUSES * world.setting.refund_interval;
     loop {
-        let rest = last_moment(&world).max(world.now().0) + REST_MILLIS;
+        let rest = last_moment(&world).max(world.now().0) + REST_MILLIS + refunds;
         let before = world.market.presented.borrow().len();
         world.executor.run_until(rest, &world.random);
         if world.market.presented.borrow().len() == before {
             break;
         }
+    }
+    if world.setting.operator {
+        retry_refunds(&world);
+        let rest = world.now().0 + REST_MILLIS;
+        world.executor.run_until(rest, &world.random);
     }
     last_questions(&world);
     rules::at_end(&world);
@@ -63,8 +76,7 @@ pub fn run(seed: u64, purchases: u64, without: &[Fault], traces: bool) -> Result
         seed,
         purchases,
         faults: world.faults.counts().values().sum(),
-        grants: world.market.grants.borrow().len() as u64,
-        late: rules::late_payments(&world),
+        tally: rules::tally(&world),
         violations: world.journal.violations(),
         trace: world.journal.lines(),
     };
@@ -105,7 +117,8 @@ fn last_moment(world: &World) -> u64 {
     moments.max().unwrap_or_default()
 }
 
-/// Every payer whose authorization was executed asks once more with the same payment, and must get the grant.
+/// Every payer whose authorization was executed asks once more with the same payment, and must get the grant, or learn
+/// of the refund.
 fn last_questions(world: &Rc<World>) {
     let charged: Vec<Pay> = {
         let chain = world.chain.borrow();
@@ -113,16 +126,10 @@ fn last_questions(world: &Rc<World>) {
         let is_charged = |pay: &&Pay| {
             let authorization = pay.authorization.authorization();
             let object = world.objects.challenge(&pay.challenge.terms.request_id);
+            let key = (authorization.from, authorization.nonce);
             object.attempts.borrow().contains(&authorization.nonce)
-                && chain
-                    .ledger()
-                    .transfer(&(authorization.from, authorization.nonce))
-                    .is_some_and(|transfer| {
-                        object
-                            .ended
-                            .get()
-                            .is_none_or(|ended| transfer.block <= ended.block)
-                    })
+                && rules::presented_first(world, key, &object.id)
+                && chain.ledger().transfer(&key).is_some()
         };
         let mut charged: Vec<Pay> = presented.iter().filter(is_charged).cloned().collect();
         charged.dedup();
@@ -133,10 +140,12 @@ fn last_questions(world: &Rc<World>) {
         world.executor.spawn(Owner::World, async move {
             let reply = request(&then, &pay).await;
             let id = &pay.challenge.terms.request_id;
+            let is_kept = !then.setting.refunds && then.backend.is_gone.get();
             match &reply {
-                Some(reply @ PayReply::Granted { .. }) => {
-                    rules::on_reply(&then, Asker::Payer, &pay, reply)
+                Some(reply @ (PayReply::Granted { .. } | PayReply::Refund { .. })) => {
+                    rules::on_reply(&then, Asker::Payer, &pay, reply);
                 }
+                Some(PayReply::Undelivered { .. } | PayReply::Pending { .. }) if is_kept => {}
                 _ => then.violation(
                     "charged_without_grant",
                     id,

@@ -1,6 +1,7 @@
 //! The circumstances of one run, chosen by its seed.
 
 use key0_core::config::Config;
+use key0_core::wallet::WalletKey;
 
 use crate::random::Random;
 
@@ -14,6 +15,23 @@ pub const PLANS: [(&str, u64); 4] = [
     ("steel", 15_000),
     ("gold", 2_000_000),
 ];
+
+/// The key of the wallet that is paid.
+const SELLER_KEY: &str = "0x5e11e70000000000000000000000000000000000000000000000000000000001";
+
+/// Who issues the credentials.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Issuer {
+    /// The gateway itself.
+    Gateway,
+    /// The seller's backend.
+    Backend {
+        /// Whether a repeated call gets the same credential.
+        remembers: bool,
+        /// Whether it fails for good at some time.
+        ends: bool,
+    },
+}
 
 /// The circumstances of one run.
 #[derive(Clone, Debug)]
@@ -30,6 +48,18 @@ pub struct Setting {
     pub purchases: u64,
     /// How many buyers share them.
     pub buyers: u64,
+    /// Who issues the credentials.
+    pub issuer: Issuer,
+    /// How long the backend may take, in milliseconds.
+    pub issue_timeout: u64,
+    /// Whether refunds are on.
+    pub refunds: bool,
+    /// After how many milliseconds a refund begins.
+    pub refund_after: u64,
+    /// The pause after a refund's first failure, in milliseconds.
+    pub refund_interval: u64,
+    /// Whether an operator retries refunds that have failed.
+    pub operator: bool,
 }
 
 impl Setting {
@@ -48,6 +78,19 @@ impl Setting {
             ]),
             purchases,
             buyers: (purchases / random.range(1, 5)).max(1),
+            issuer: if random.chance(700) {
+                Issuer::Backend {
+                    remembers: random.chance(700),
+                    ends: random.chance(150),
+                }
+            } else {
+                Issuer::Gateway
+            },
+            issue_timeout: random.pick(&[500, 5_000, 15_000]),
+            refunds: random.chance(850),
+            refund_after: random.pick(&[0, 1_000, 10_000, 30_000, 120_000]),
+            refund_interval: random.pick(&[100, 1_000, 5_000, 15_000]),
+            operator: random.chance(500),
         }
     }
 
@@ -60,9 +103,17 @@ impl Setting {
                 format!(r#"{{"planId":"{id}","unitAmount":"{price}","description":"{id}"}}"#)
             })
             .collect();
+        let seller = WalletKey::from_hex(SELLER_KEY).ok_or("the seller has no key")?;
+        let is_remote = self.issuer != Issuer::Gateway;
         let lookup = |name: &str| {
             Some(match name {
-                "KEY0_WALLET_ADDRESS" => "0x209693Bc6afc0C5328bA36FaF03C514EF312287C".to_owned(),
+                "KEY0_WALLET_ADDRESS" => seller.address().to_string(),
+                "KEY0_WALLET_PRIVATE_KEY" if self.refunds => SELLER_KEY.to_owned(),
+                "REFUND_MIN_AGE_MS" => self.refund_after.to_string(),
+                "REFUND_INTERVAL_MS" => self.refund_interval.to_string(),
+                "TOKEN_MODE" if is_remote => "remote".to_owned(),
+                "BACKEND_API_URL" if is_remote => "https://backend.example".to_owned(),
+                "TOKEN_ISSUE_TIMEOUT_MS" => self.issue_timeout.to_string(),
                 "KEY0_ACCESS_TOKEN_SECRET" => {
                     "a secret of the simulation, and of nothing else".to_owned()
                 }

@@ -9,6 +9,7 @@ use key0_core::config::Config;
 use key0_core::types::{RequestId, UnixMillis, UnixSeconds};
 
 use crate::actors::Market;
+use crate::backend::Backend;
 use crate::chain::ModelChain;
 use crate::executor::{Executor, Sleep};
 use crate::faults::{Fault, Faults};
@@ -67,6 +68,8 @@ pub struct World {
     pub config: Config,
     /// The chain.
     pub chain: RefCell<ModelChain>,
+    /// The seller's backend.
+    pub backend: Backend,
     /// The Durable Objects.
     pub objects: Objects,
     /// The worker's current life.
@@ -97,6 +100,7 @@ impl World {
             setting,
             config,
             chain: RefCell::new(chain),
+            backend: Backend::default(),
             objects: Objects::default(),
             door: RefCell::new(Life::new(Owner::Door)),
             market: Market::default(),

@@ -89,6 +89,12 @@ export class TestWorld {
     return buyer;
   }
 
+  /** Leaves the gas wallet enough ether to begin a payment at today's base fee, and too little for the fee it offers. */
+  async starveGasWallet() {
+    const { baseFeePerGas } = await this.chain.client.getBlock();
+    await this.chain.client.setBalance({ address: this.gasWallet.address, value: baseFeePerGas * 150_000n });
+  }
+
   /** SIGKILL: the runtime gets no chance to finish anything. */
   async killWorker() {
     await this.worker.kill();

@@ -24,7 +24,9 @@ export async function installPackages() {
     if (readStamp(stampFile) === wanted) return;
     say('Installing the packages of package-lock.json (about 200 MB to fetch, once) …');
     // No package here needs its install script: programs are found in their platform packages.
-    await run('npm', ['ci', '--ignore-scripts', '--no-audit', '--no-fund', '--loglevel=error']);
+    // Its spinner is for terminals; in a log every turn of it stays.
+    const quiet = process.stderr.isTTY ? [] : ['--no-progress'];
+    await run('npm', ['ci', '--ignore-scripts', '--no-audit', '--no-fund', '--loglevel=error', ...quiet]);
     writeStamp(stampFile, wanted);
   });
 }

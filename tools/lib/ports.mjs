@@ -1,7 +1,7 @@
 // Promises: a port that was free a moment ago, on loopback only.
 
 import { createServer } from 'node:net';
-import { Stop } from './say.mjs';
+import { Stop, say } from './say.mjs';
 
 /** @param {number} port @param {string} host @returns {Promise<number>} the port, or 0 when it is taken */
 function tryPort(port, host) {
@@ -19,7 +19,7 @@ function tryPort(port, host) {
 export const freePort = (host = '127.0.0.1') => tryPort(0, host);
 
 /**
- * The port a person asked for, or else the usual one, or else any free one.
+ * The port a person asked for, or else the usual one, or else any free one; then it says so.
  * @param {{asked?: number, usual?: number, what: string, flag: string, host?: string}} wish  `asked` 0 means any
  */
 export async function choosePort({ asked, usual, what, flag, host = '127.0.0.1' }) {
@@ -32,6 +32,10 @@ export async function choosePort({ asked, usual, what, flag, host = '127.0.0.1' 
     throw new Stop(`Port ${wanted} for the ${what} cannot be used on ${host} (${error.code}): choose another with ${flag}.`);
   }
   if (found) return found;
-  if (asked === undefined) return freePort(host);
+  if (asked === undefined) {
+    const free = await freePort(host);
+    say(`  port ${wanted} is taken, using ${free} for the ${what}`);
+    return free;
+  }
   throw new Stop(`Port ${asked} for the ${what} is taken: choose another with ${flag}, or 0 for any free one.`);
 }

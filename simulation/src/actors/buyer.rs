@@ -9,6 +9,7 @@ use key0_core::types::{RequestId, ResourceId, UsdcAmount};
 use key0_core::wallet::WalletKey;
 
 use super::{on_payment, request};
+use crate::faults::Fault;
 use crate::rules::{self, Asker};
 use crate::setting::PLANS;
 use crate::world::{Owner, World};
@@ -136,6 +137,9 @@ async fn present(world: &Rc<World>, pay: &Pay) -> Option<PayReply> {
         )
     });
     on_payment(world, pay);
+    if world.strikes(Fault::DoubleUse) {
+        use_twice(world, pay);
+    }
     if world.random.chance(150) {
         for _ in 0..world.random.range(1, 3) {
             let (world_then, pay) = (Rc::clone(world), pay.clone());
@@ -152,6 +156,28 @@ async fn present(world: &Rc<World>, pay: &Pay) -> Option<PayReply> {
     Some(reply)
 }
 
+/// Presents the same authorization for another purchase at the same time.
+fn use_twice(world: &Rc<World>, pay: &Pay) {
+    let Some(challenge) = offer(world, world.random.range(0, 2) as usize) else {
+        return;
+    };
+    let again = Pay {
+        challenge,
+        ..pay.clone()
+    };
+    if again.challenge.terms.amount != pay.challenge.terms.amount {
+        return;
+    }
+    world.market.presented.borrow_mut().push(again.clone());
+    let then = Rc::clone(world);
+    world.executor.spawn(Owner::World, async move {
+        then.sleep_between(0, 300).await;
+        if let Some(reply) = request(&then, &again).await {
+            rules::on_reply(&then, Asker::Payer, &again, &reply);
+        }
+    });
+}
+
 fn decide(world: &World, reply: Option<&PayReply>) -> Move {
     use Move::{FreshPurchase, FreshSignature, GiveUp, Later, Same};
     let random = &world.random;
@@ -159,19 +185,22 @@ fn decide(world: &World, reply: Option<&PayReply>) -> Move {
         Some(PayReply::Granted { .. }) => {
             random.pick(&[GiveUp, GiveUp, GiveUp, GiveUp, Same, Later, FreshSignature])
         }
-        None | Some(PayReply::Pending { .. } | PayReply::Unavailable) => random.pick(&[
-            Same,
-            Same,
-            Same,
-            Same,
-            Same,
-            Same,
-            FreshSignature,
-            FreshPurchase,
-            FreshPurchase,
-            Later,
-            GiveUp,
-        ]),
+        None
+        | Some(PayReply::Pending { .. } | PayReply::Unavailable | PayReply::Undelivered { .. }) => {
+            random.pick(&[
+                Same,
+                Same,
+                Same,
+                Same,
+                Same,
+                Same,
+                FreshSignature,
+                FreshPurchase,
+                FreshPurchase,
+                Later,
+                GiveUp,
+            ])
+        }
         Some(_) => random.pick(&[
             Same,
             Same,

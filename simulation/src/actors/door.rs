@@ -5,10 +5,11 @@ use std::rc::Rc;
 use key0_core::challenge::{Ask, CallFault, Pay, PayReply, Purchases, purchase};
 use key0_core::types::RequestId;
 
-use crate::executor::{Sender, TaskId};
+use crate::executor::TaskId;
 use crate::faults::Fault;
 use crate::network::{Answer, call};
 use crate::objects;
+use crate::oneshot::Sender;
 use crate::world::{Life, Owner, World};
 
 const CHALLENGE_DEADLINE_MILLIS: u64 = 40_000;

@@ -45,6 +45,26 @@ pub fn on_payment(world: &Rc<World>, pay: &Pay) {
     }
 }
 
+/// We have given up an authorization that may still be used: the payer, or anybody who saw it, broadcasts it.
+pub fn on_given_up(world: &Rc<World>, signed: &SignedAuthorization) {
+    if world.strikes(Fault::LateBroadcast) {
+        let left = signed
+            .authorization()
+            .expires_at()
+            .to_millis()
+            .since(world.now());
+        let delay = world.random.range(0, left);
+        let signed = signed.clone();
+        later(world, delay, move |world| {
+            world.trace(|| format!("late broadcast of {}", signed.authorization().nonce));
+            world
+                .chain
+                .borrow_mut()
+                .submit_foreign(Action::Execute(vec![signed]));
+        });
+    }
+}
+
 /// The network has seen an authorization: anybody may use it.
 pub fn on_public(world: &Rc<World>, signed: &SignedAuthorization) {
     let key = (signed.payer(), signed.authorization().nonce);
@@ -65,7 +85,8 @@ pub fn on_public(world: &Rc<World>, signed: &SignedAuthorization) {
                 .submit_foreign(Action::Execute(all));
         });
     }
-    if world.strikes(Fault::Attack) {
+    let is_payment = signed.authorization().to == world.config.pay_to;
+    if is_payment && world.strikes(Fault::Attack) {
         let (world_then, stolen) = (Rc::clone(world), signed.clone());
         world.executor.spawn(Owner::World, async move {
             attack(&world_then, stolen).await;

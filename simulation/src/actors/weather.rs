@@ -2,6 +2,8 @@
 
 use std::rc::Rc;
 
+use super::obstacles::put_up;
+use crate::backend::change_mood;
 use crate::chain::{Action, BLOCK_MILLIS, Mood};
 use crate::faults::Fault;
 use crate::world::World;
@@ -10,6 +12,8 @@ use crate::world::World;
 pub async fn run_chain(world: Rc<World>) {
     loop {
         world.sleep(BLOCK_MILLIS).await;
+        change_mood(&world);
+        put_up(&world);
         if world.strikes(Fault::NonceStolen) {
             world.trace(|| "another program uses the wallet's nonce".to_owned());
             world.chain.borrow_mut().submit_foreign(Action::StealNonce);

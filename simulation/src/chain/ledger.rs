@@ -1,6 +1,7 @@
 //! Accounts and authorizations, with an undo line for every change, so that blocks can be taken back.
 
-use std::collections::BTreeMap;
+use core::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet};
 
 use alloy_primitives::{Address, B256, U256};
 use key0_core::payment::SignedAuthorization;
@@ -20,6 +21,10 @@ pub struct Use {
     pub transaction: B256,
     /// Whether it was cancelled instead of executed.
     pub cancelled: bool,
+    /// Who got the money.
+    pub to: Address,
+    /// How much.
+    pub units: u64,
 }
 
 /// Money that moved by an authorization.
@@ -53,6 +58,10 @@ pub struct Ledger {
     receipts: BTreeMap<B256, Receipt>,
     /// The block of each of the gas wallet's included nonces.
     nonces: Vec<u64>,
+    /// With whom USDC moves no money.
+    blocked: BTreeSet<Address>,
+    /// How often an authorization was refused for lack of money or for a blocked account.
+    refusals: RefCell<BTreeMap<AuthorizationKey, u32>>,
 }
 
 impl Ledger {
@@ -63,11 +72,32 @@ impl Ledger {
             uses: BTreeMap::new(),
             receipts: BTreeMap::new(),
             nonces: Vec::new(),
+            blocked: BTreeSet::new(),
+            refusals: RefCell::default(),
         }
     }
 
     pub(super) fn mint(&mut self, account: Address, units: u64) {
         *self.balances.entry(account).or_default() += units;
+    }
+
+    /// USDC moves no money from or to this account any more, or does again.
+    pub(super) fn block(&mut self, account: Address, is_blocked: bool) {
+        if is_blocked {
+            self.blocked.insert(account);
+        } else {
+            self.blocked.remove(&account);
+        }
+    }
+
+    /// Whether USDC moves no money from or to this account.
+    pub fn is_blocked(&self, account: Address) -> bool {
+        self.blocked.contains(&account)
+    }
+
+    /// How often an authorization was refused for lack of money or for a blocked account.
+    pub fn refusals(&self, key: &AuthorizationKey) -> u32 {
+        self.refusals.borrow().get(key).copied().unwrap_or_default()
     }
 
     /// Somebody's USDC now.
@@ -149,7 +179,10 @@ impl Ledger {
         let (from, to) = (authorization.from, authorization.to);
         let key = (from, authorization.nonce);
         let used = self.uses.contains_key(&key);
-        if refusal(signed, timestamp, self.balance(from), used).is_some() {
+        if self
+            .refusal(signed, timestamp, self.balance(from), used)
+            .is_some()
+        {
             return None;
         }
         self.move_units(from, to, authorization.value.saturating_to(), undo);
@@ -159,6 +192,8 @@ impl Ledger {
                 block,
                 transaction,
                 cancelled: false,
+                to,
+                units: authorization.value.saturating_to(),
             },
             undo,
         );
@@ -195,6 +230,8 @@ impl Ledger {
                 block,
                 transaction,
                 cancelled: true,
+                to: Address::ZERO,
+                units: 0,
             },
             undo,
         );
@@ -237,25 +274,35 @@ impl Ledger {
     }
 }
 
-/// Why the contract would refuse an authorization at `timestamp`.
-pub(super) fn refusal(
-    signed: &SignedAuthorization,
-    timestamp: u64,
-    balance: u64,
-    used: bool,
-) -> Option<&'static str> {
-    let authorization = signed.authorization();
-    if U256::from(timestamp) <= authorization.valid_after {
-        return Some("execution reverted: FiatTokenV2: authorization is not yet valid");
+impl Ledger {
+    /// Why the contract would refuse an authorization at `timestamp`.
+    pub(super) fn refusal(
+        &self,
+        signed: &SignedAuthorization,
+        timestamp: u64,
+        balance: u64,
+        used: bool,
+    ) -> Option<&'static str> {
+        let authorization = signed.authorization();
+        if U256::from(timestamp) <= authorization.valid_after {
+            return Some("execution reverted: FiatTokenV2: authorization is not yet valid");
+        }
+        if U256::from(timestamp) >= authorization.valid_before {
+            return Some("execution reverted: FiatTokenV2: authorization is expired");
+        }
+        if used {
+            return Some("execution reverted: FiatTokenV2: authorization is used or canceled");
+        }
+        let blocked = self.is_blocked(authorization.from) || self.is_blocked(authorization.to);
+        if blocked || U256::from(balance) < authorization.value {
+            let key = (authorization.from, authorization.nonce);
+            *self.refusals.borrow_mut().entry(key).or_default() += 1;
+            return Some(if blocked {
+                "execution reverted: Blacklistable: account is blacklisted"
+            } else {
+                "execution reverted: ERC20: transfer amount exceeds balance"
+            });
+        }
+        None
     }
-    if U256::from(timestamp) >= authorization.valid_before {
-        return Some("execution reverted: FiatTokenV2: authorization is expired");
-    }
-    if used {
-        return Some("execution reverted: FiatTokenV2: authorization is used or canceled");
-    }
-    if U256::from(balance) < authorization.value {
-        return Some("execution reverted: ERC20: transfer amount exceeds balance");
-    }
-    None
 }

@@ -58,6 +58,11 @@ impl ModelChain {
         self.ledger.mint(account, units);
     }
 
+    /// USDC moves no money from or to this account any more, or does again.
+    pub fn block(&mut self, account: Address, is_blocked: bool) {
+        self.ledger.block(account, is_blocked);
+    }
+
     /// Remembers that this signature is genuine.
     pub fn learn(&mut self, signed: &SignedAuthorization) {
         self.signed

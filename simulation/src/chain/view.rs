@@ -6,7 +6,7 @@ use key0_core::payment::chain::{AuthorizationEvents, Head, Receipt, Simulation};
 use key0_core::payment::usdc;
 
 use super::ModelChain;
-use super::ledger::{Undo, refusal};
+use super::ledger::Undo;
 
 /// A node's view.
 #[derive(Debug)]
@@ -89,7 +89,7 @@ impl<'a> View<'a> {
             );
         }
         let authorization = signed.authorization();
-        let refusal = refusal(
+        let refusal = self.chain.ledger.refusal(
             signed,
             self.head().timestamp,
             self.balance(authorization.from),

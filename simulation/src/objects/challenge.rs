@@ -6,18 +6,23 @@ use std::rc::Rc;
 
 use alloy_primitives::{Address, B256};
 use key0_core::challenge::{
-    Ask, AuditRow, CallFault, ChallengeEnv, ChallengeStore, Driver, PayReply, Record, StoreFault,
-    Versioned,
+    Ask, AuditRow, CallFault, ChallengeEnv, ChallengeStore, Driver, Event, IssueFault, PayReply,
+    Record, State, StoreFault, Versioned, apply, wake_at,
 };
 use key0_core::config::Config;
+use key0_core::credential::remote::{IssueAnswer, IssueCall};
+use key0_core::payment::SignedAuthorization;
 use key0_core::payment::payer::{PayerCommand, PayerReply};
 use key0_core::types::{RequestId, UnixMillis};
 use key0_core::wallet::{WalletCommand, WalletReply};
 
 use super::{Alarm, Instance, ask_payer, ask_wallet, instance};
-use crate::executor::{Sender, TaskId};
+use crate::actors;
+use crate::backend;
+use crate::executor::TaskId;
 use crate::faults::Fault;
 use crate::network::{Answer, call};
+use crate::oneshot::Sender;
 use crate::rpc::Rpc;
 use crate::rules;
 use crate::world::{Owner, World};
@@ -43,6 +48,12 @@ pub struct ChallengeObject {
     pub had_failed: Cell<bool>,
     /// For the rules: when it came to an end without money.
     pub ended: Cell<Option<Ended>>,
+    /// For the rules: whether the money was found after the end.
+    pub was_late: Cell<bool>,
+    /// For the rules: the first refund that was signed.
+    pub refund: RefCell<Option<SignedAuthorization>>,
+    /// For the rules: the first call to the backend.
+    pub call: RefCell<Option<IssueCall>>,
 }
 
 /// When a purchase came to an end without money.
@@ -62,6 +73,9 @@ impl ChallengeObject {
             attempts: RefCell::default(),
             had_failed: Cell::new(false),
             ended: Cell::new(None),
+            was_late: Cell::new(false),
+            refund: RefCell::default(),
+            call: RefCell::default(),
         }
     }
 
@@ -111,6 +125,24 @@ pub(super) fn wake(world: &Rc<World>, object: &Rc<ChallengeObject>) {
             .alarm
             .done(&outside.world, &outside.object.owner());
     });
+}
+
+/// The operator retries a failed refund, as the worker's own endpoint does it.
+pub fn retry_refund(world: &Rc<World>, object: &Rc<ChallengeObject>) {
+    let outside = Outside::new(world, object);
+    let Ok(Some(stored)) = outside.load() else {
+        return;
+    };
+    let (now, policy) = (world.now(), world.config.policy());
+    if let Ok(record) = apply(Some(&stored.record), Event::RefundRetried, now, &policy) {
+        // When storage fails the operator comes back later.
+        let _ = outside.commit(
+            Some(stored.version),
+            &record,
+            None,
+            wake_at(&record, now, &policy),
+        );
+    }
 }
 
 /// The purchase's outside world.
@@ -173,6 +205,13 @@ impl ChallengeStore for Outside {
             .set(&self.world, &self.object.owner(), wake_at);
         let before = before.map(|stored| stored.record);
         rules::on_change(&self.world, &self.object, before.as_ref(), record);
+        if let State::Expired {
+            watch: Some(attempt),
+        } = &record.state
+            && before.is_some_and(|before| !matches!(before.state, State::Expired { .. }))
+        {
+            actors::on_given_up(&self.world, &attempt.authorization);
+        }
         if self.world.is_over(&self.instance.life, "after commit") {
             return Err(StoreFault("the object is gone".to_owned()));
         }
@@ -229,6 +268,11 @@ impl ChallengeEnv for Outside {
         )
         .await
         .map_err(CallFault)
+    }
+
+    async fn issue(&self, call: IssueCall) -> Result<IssueAnswer, IssueFault> {
+        rules::on_issue(&self.world, &self.object, &call);
+        backend::issue(&self.world, &self.instance.life, call).await
     }
 
     fn log(&self, event: &str, detail: &str) {

@@ -6,7 +6,7 @@ mod payer;
 mod wallet;
 
 pub use alarm::Alarm;
-pub use challenge::{ChallengeObject, Ended, ask};
+pub use challenge::{ChallengeObject, Ended, ask, retry_refund};
 pub use payer::{Book, PayerObject, ask as ask_payer};
 pub use wallet::{WalletObject, ask as ask_wallet};
 

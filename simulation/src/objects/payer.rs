@@ -12,9 +12,10 @@ use key0_core::payment::payer::{
 use key0_core::types::RequestId;
 
 use super::{Instance, instance};
-use crate::executor::{Sender, TaskId};
+use crate::executor::TaskId;
 use crate::faults::Fault;
 use crate::network::Answer;
+use crate::oneshot::Sender;
 use crate::world::{Owner, World};
 
 /// A payer's object.

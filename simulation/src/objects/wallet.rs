@@ -11,9 +11,10 @@ use key0_core::wallet::{
 };
 
 use super::{Alarm, Instance, instance};
-use crate::executor::{Sender, TaskId};
+use crate::executor::TaskId;
 use crate::faults::Fault;
 use crate::network::Answer;
+use crate::oneshot::Sender;
 use crate::rpc::Rpc;
 use crate::rules;
 use crate::world::{Owner, World};

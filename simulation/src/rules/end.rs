@@ -4,34 +4,59 @@ use std::collections::BTreeMap;
 
 use alloy_primitives::B256;
 use key0_core::challenge::{Record, State};
+use key0_core::types::RequestId;
 
 use super::purchase_of;
+use super::refunds::{self, payment_of};
 use super::steps::{describe, is_credited};
 use crate::chain::{AuthorizationKey, Use};
 use crate::objects::ChallengeObject;
 use crate::world::World;
 
-/// How a purchase may end.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Ending {
-    /// The money is here and the buyer has a grant.
-    Delivered,
-    /// The money went back, or an operator must see to it.
-    Refund,
-    /// No money.
-    Nothing,
-    /// It has not ended.
-    Stuck,
+/// How the purchases ended.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Tally {
+    /// Delivered.
+    pub delivered: u64,
+    /// The money went back.
+    pub refunded: u64,
+    /// The money could not go back.
+    pub refund_failed: u64,
+    /// Paid, not delivered, and refunds are off.
+    pub kept: u64,
+    /// The money was found after the purchase had ended, and credited.
+    pub late: u64,
 }
 
-impl Ending {
-    /// The ending of a record.
-    pub const fn of(record: &Record) -> Self {
-        match record.state {
-            State::Delivered { .. } => Self::Delivered,
-            State::Refunded { .. } | State::RefundFailed { .. } => Self::Refund,
-            State::Expired | State::Cancelled { .. } => Self::Nothing,
-            State::Pending { .. } | State::Paid { .. } | State::RefundPending { .. } => Self::Stuck,
+/// Counts how the purchases ended.
+pub fn tally(world: &World) -> Tally {
+    let mut tally = Tally::default();
+    for object in world.objects.challenges() {
+        match object.record().map(|record| record.state) {
+            Some(State::Delivered { .. }) => tally.delivered += 1,
+            Some(State::Refunded { .. }) => tally.refunded += 1,
+            Some(State::RefundFailed { .. }) => tally.refund_failed += 1,
+            Some(State::Paid { .. }) => tally.kept += 1,
+            _ => {}
+        }
+        tally.late += u64::from(object.was_late.get());
+    }
+    tally
+}
+
+/// Whether a purchase has not ended although it must have.
+fn is_stuck(world: &World, record: &Record) -> bool {
+    match &record.state {
+        State::Delivered { .. }
+        | State::Refunded { .. }
+        | State::Expired { watch: None }
+        | State::Cancelled { .. } => false,
+        State::Paid { .. } => world.setting.refunds || !world.backend.is_gone.get(),
+        State::RefundFailed { .. } => {
+            world.setting.operator && !world.chain.borrow().ledger().is_blocked(record.payer)
+        }
+        State::Expired { watch: Some(_) } | State::Pending { .. } | State::RefundPending { .. } => {
+            true
         }
     }
 }
@@ -51,9 +76,15 @@ pub fn at_end(world: &World) {
         }
     }
     let chain = world.chain.borrow();
+    let seller = world.config.pay_to;
     for (key, used) in chain.ledger().executed() {
+        if key.0 == seller {
+            continue;
+        }
         transfer(world, *key, used);
     }
+    drop(chain);
+    refunds::at_end(world);
     books(world);
     wallet(world);
 }
@@ -64,7 +95,7 @@ fn purchase(
     record: &Record,
     credited: &mut BTreeMap<B256, Vec<AuthorizationKey>>,
 ) {
-    if Ending::of(record) == Ending::Stuck {
+    if is_stuck(world, record) {
         let alarm = object.alarm.at();
         world.violation(
             "stuck",
@@ -81,7 +112,7 @@ fn purchase(
     if charges > 1 {
         world.violation("charged_twice", &object.id, format!("{attempts:?}"));
     }
-    if let State::Paid { payment } | State::Delivered { payment, .. } = &record.state {
+    if let Some(payment) = payment_of(&record.state) {
         let key = (record.payer, attempts.last().copied().unwrap_or_default());
         let transfer = chain.ledger().transfer(&key);
         if transfer.is_none_or(|transfer| transfer.transaction != payment.transaction) {
@@ -106,7 +137,7 @@ fn transfer(world: &World, key: AuthorizationKey, used: &Use) {
         let Some(record) = object.record() else {
             continue;
         };
-        if !is_credited(&record.state) && !is_late(&object, used, ours) {
+        if !is_credited(&record.state) {
             let detail = format!(
                 "{used:?} ours={ours}, but {} {:?}",
                 describe(&record),
@@ -117,35 +148,24 @@ fn transfer(world: &World, key: AuthorizationKey, used: &Use) {
     }
 }
 
-/// A stranger's broadcast after the purchase had ended. Noticing it belongs to the refunds, which do not exist yet.
-fn is_late(object: &ChallengeObject, used: &Use, ours: bool) -> bool {
-    !ours
-        && object
-            .ended
-            .get()
-            .is_some_and(|ended| used.block > ended.block)
+/// Whether the payer's book knows this purchase as the first that presented the authorization.
+pub fn presented_first(world: &World, key: AuthorizationKey, id: &RequestId) -> bool {
+    let payer = world.objects.payer(key.0);
+    let book = payer.book.borrow();
+    let bookings = book.bookings.borrow();
+    bookings
+        .get(&key.1)
+        .is_some_and(|booking| booking.claimant == *id)
 }
 
-/// How many strangers' broadcasts came too late to be noticed.
-pub fn late_payments(world: &World) -> u64 {
-    let chain = world.chain.borrow();
-    let late = chain.ledger().executed().filter(|(key, used)| {
-        let ours = is_ours(world, used.transaction);
-        holders(world, **key).iter().any(|object| {
-            let credited = object
-                .record()
-                .is_some_and(|record| is_credited(&record.state));
-            !credited && is_late(object, used, ours)
-        })
-    });
-    late.count() as u64
-}
-
+/// The purchases that an authorization may count for.
 fn holders(world: &World, key: AuthorizationKey) -> Vec<std::rc::Rc<ChallengeObject>> {
     let mut objects = world.objects.challenges();
     objects.retain(|object| {
         let payer = object.record().map(|record| record.payer);
-        payer == Some(key.0) && object.attempts.borrow().contains(&key.1)
+        payer == Some(key.0)
+            && object.attempts.borrow().contains(&key.1)
+            && presented_first(world, key, &object.id)
     });
     objects
 }

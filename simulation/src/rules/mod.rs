@@ -1,17 +1,31 @@
 //! The money rules of `design.md`, section 6: watched at every step, and compared with the model chain at the end.
 
 mod end;
+mod refunds;
 mod replies;
 mod steps;
 
-pub use end::{Ending, at_end, late_payments};
+pub use end::{Tally, at_end, presented_first, tally};
 pub use replies::{Asker, on_reply};
-pub use steps::{on_broadcast, on_change, on_job};
+pub use steps::{on_broadcast, on_change, on_issue, on_job};
 
+use key0_core::challenge::Record;
 use key0_core::types::RequestId;
 use key0_core::wallet::JobKey;
 
+use crate::objects::ChallengeObject;
+use crate::world::World;
+
 /// The purchase that a job of the gas wallet is for.
 fn purchase_of(key: &JobKey) -> Option<RequestId> {
-    key.0.split('#').next()?.parse().ok()
+    key.0.split(['#', ' ']).next()?.parse().ok()
+}
+
+/// Whether the chain has moved a purchase's money.
+fn is_executed(world: &World, object: &ChallengeObject, record: &Record) -> bool {
+    let chain = world.chain.borrow();
+    let attempts = object.attempts.borrow();
+    attempts
+        .iter()
+        .any(|nonce| chain.ledger().transfer(&(record.payer, *nonce)).is_some())
 }

@@ -4,6 +4,7 @@ use std::rc::Rc;
 
 use key0_core::challenge::{Pay, PayReply, State};
 
+use crate::setting::Issuer;
 use crate::world::World;
 
 /// Who asked.
@@ -21,9 +22,10 @@ pub fn on_reply(world: &Rc<World>, asker: Asker, pay: &Pay, reply: &PayReply) {
         claims,
         payer,
         transaction,
+        remote,
     } = reply
     else {
-        return;
+        return on_other_reply(world, pay, reply);
     };
     let asked = &pay.challenge.terms.request_id;
     if asker == Asker::Stranger || *payer != pay.authorization.payer() {
@@ -51,6 +53,9 @@ pub fn on_reply(world: &Rc<World>, asker: Asker, pay: &Pay, reply: &PayReply) {
             format!("{first:?} became {reply:?}"),
         );
     }
+    if !is_issued(world, &claims.jti, remote.as_deref()) {
+        world.violation("grant_not_issued", &object.id, format!("{reply:?}"));
+    }
     let Some(record) = object.record() else {
         return world.violation("grant_without_money", &object.id, "there is no record");
     };
@@ -74,5 +79,49 @@ pub fn on_reply(world: &Rc<World>, asker: Asker, pay: &Pay, reply: &PayReply) {
             &object.id,
             format!("{transaction}, the chain has {transfer:?}"),
         );
+    }
+}
+
+/// The credential is the backend's, when the backend issues it.
+fn is_issued(world: &World, challenge: &str, remote: Option<&str>) -> bool {
+    let Issuer::Backend { .. } = world.setting.issuer else {
+        return remote.is_none();
+    };
+    remote
+        .and_then(|sealed| world.config.credential_key.open(challenge, sealed))
+        .and_then(|credential| String::from_utf8(credential).ok())
+        .is_some_and(|credential| world.backend.has_issued(challenge, &credential))
+}
+
+/// Answers without a grant.
+fn on_other_reply(world: &World, pay: &Pay, reply: &PayReply) {
+    let id = &pay.challenge.terms.request_id;
+    let chain = world.chain.borrow();
+    match reply {
+        PayReply::Refund {
+            status,
+            transaction,
+        } if status == "REFUNDED" => {
+            let returned = transaction.is_some_and(|transaction| {
+                chain.ledger().executed().any(|((from, _), used)| {
+                    *from == world.config.pay_to
+                        && used.transaction == transaction
+                        && used.to == pay.authorization.payer()
+                })
+            });
+            if !returned {
+                world.violation(
+                    "refund_shown_without_transfer",
+                    id,
+                    format!("{transaction:?}"),
+                );
+            }
+        }
+        PayReply::Refund { .. } | PayReply::Undelivered { .. } if !world.setting.refunds => {
+            if matches!(reply, PayReply::Refund { .. }) {
+                world.violation("refund_although_off", id, format!("{reply:?}"));
+            }
+        }
+        _ => {}
     }
 }

@@ -2,10 +2,12 @@
 
 use alloy_primitives::B256;
 use key0_core::challenge::{Attempt, Record, Stage, State, Target};
+use key0_core::credential::remote::IssueCall;
 use key0_core::payment::payer::TargetKey;
 use key0_core::wallet::{Job, Sent};
 
-use super::purchase_of;
+use super::refunds::{self, payment_of};
+use super::{is_executed, purchase_of};
 use crate::chain::WalletTransaction;
 use crate::objects::{ChallengeObject, Ended, WalletObject};
 use crate::world::World;
@@ -36,8 +38,9 @@ pub fn on_change(world: &World, object: &ChallengeObject, before: Option<&Record
         note_attempt(world, object, attempt);
     }
     let was_paid = before.is_some_and(|before| is_credited(&before.state));
-    if let (State::Paid { payment }, false) = (&after.state, was_paid) {
+    if let (State::Paid { payment, .. }, false) = (&after.state, was_paid) {
         object.had_failed.set(before.is_some_and(has_failed));
+        object.was_late.set(object.ended.get().is_some());
         let nonce = object.attempts.borrow().last().copied().unwrap_or_default();
         let transfer = world
             .chain
@@ -52,7 +55,12 @@ pub fn on_change(world: &World, object: &ChallengeObject, before: Option<&Record
             world.violation("paid_without_money", &object.id, detail);
         }
     }
-    if matches!(after.state, State::Expired | State::Cancelled { .. })
+    // A failed refund lets go of its target, also when an operator tries it again.
+    if matches!(after.state, State::RefundFailed { .. }) {
+        object.had_failed.set(true);
+    }
+    refunds::on_change(world, object, after);
+    if matches!(after.state, State::Expired { .. } | State::Cancelled { .. })
         && object.ended.get().is_none()
     {
         let block = world.chain.borrow().head().number;
@@ -64,11 +72,17 @@ pub fn on_change(world: &World, object: &ChallengeObject, before: Option<&Record
 pub(super) fn describe(record: &Record) -> String {
     let detail = match &record.state {
         State::Pending { attempt } => format!(" attempt {} {:?}", attempt.number, attempt.stage),
-        State::Paid { payment } | State::Delivered { payment, .. } => {
-            format!(" by {}", payment.transaction)
-        }
+        State::Paid {
+            payment, failure, ..
+        } => format!(" by {} {failure:?}", payment.transaction),
+        State::Delivered { payment, .. } => format!(" by {}", payment.transaction),
+        State::RefundPending { refund, .. } | State::RefundFailed { refund, .. } => format!(
+            " try {} after {} failures {:?} {:?}",
+            refund.attempt.number, refund.failures, refund.reason, refund.attempt.stage
+        ),
+        State::Refunded { transaction, .. } => format!(" by {transaction}"),
+        State::Expired { watch } => format!(" watch={}", watch.is_some()),
         State::Cancelled { superseded_by } => format!(" for {superseded_by:?}"),
-        _ => String::new(),
     };
     format!(
         "{}{detail} holds={} tries={}",
@@ -93,33 +107,42 @@ fn note_attempt(world: &World, object: &ChallengeObject, attempt: &Attempt) {
 
 /// Whether the money counts for the purchase.
 pub(super) const fn is_credited(state: &State) -> bool {
-    !matches!(
-        state,
-        State::Pending { .. } | State::Expired | State::Cancelled { .. }
-    )
+    payment_of(state).is_some()
 }
 
+/// Whether the purchase had let go of its target.
 fn has_failed(record: &Record) -> bool {
-    matches!(&record.state, State::Pending { attempt } if matches!(attempt.stage, Stage::Failed { .. }))
+    match &record.state {
+        State::Pending { attempt } => matches!(attempt.stage, Stage::Failed { .. }),
+        State::Expired { .. } => true,
+        _ => false,
+    }
 }
 
 fn may_follow(before: &State, after: &State) -> bool {
-    match (before, after) {
-        (
-            State::Pending { .. },
-            State::Pending { .. } | State::Paid { .. } | State::Expired | State::Cancelled { .. },
-        )
-        | (State::Paid { .. }, State::RefundPending { .. })
-        | (State::RefundPending { .. }, State::Refunded { .. } | State::RefundFailed { .. })
-        | (State::RefundFailed { .. }, State::RefundPending { .. }) => true,
-        (
-            State::Paid { payment },
-            State::Delivered {
-                payment: delivered, ..
-            },
-        ) => payment == delivered,
-        (before, after) => before == after,
-    }
+    let is_frozen = payment_of(before).is_none_or(|payment| payment_of(after) == Some(payment));
+    is_frozen
+        && match (before, after) {
+            (
+                State::Pending { .. },
+                State::Pending { .. }
+                | State::Paid { .. }
+                | State::Expired { .. }
+                | State::Cancelled { .. },
+            )
+            | (State::Paid { .. }, State::Delivered { .. } | State::RefundPending { .. })
+            | (
+                State::RefundPending { .. },
+                State::RefundPending { .. } | State::Refunded { .. } | State::RefundFailed { .. },
+            )
+            | (State::RefundFailed { .. }, State::RefundPending { .. })
+            | (
+                State::Expired { watch: Some(_) },
+                State::Expired { watch: None } | State::Paid { .. },
+            ) => true,
+            (State::Paid { since, .. }, State::Paid { since: later, .. }) => since == later,
+            (before, after) => before == after,
+        }
 }
 
 /// The gas wallet stores a job.
@@ -151,7 +174,12 @@ pub fn on_job(world: &World, wallet: &WalletObject, sent: &Sent) {
         let detail = format!("nonces {nonces:?} belong to {:?}", other.key);
         world.violation("nonce_reused", &id, detail);
     }
-    may_broadcast(world, &world.objects.challenge(&id), sent, &sent.job);
+    let object = world.objects.challenge(&id);
+    if sent.job.authorization.payer() == world.config.pay_to {
+        refunds::may_broadcast(world, &object, sent);
+    } else {
+        may_broadcast(world, &object, sent, &sent.job);
+    }
 }
 
 /// A transfer is about to be broadcast for the first time.
@@ -223,8 +251,29 @@ fn is_in_flight(object: &ChallengeObject, record: &Record) -> bool {
         State::Pending { attempt } => {
             matches!(attempt.stage, Stage::Settling | Stage::Submitted { .. })
         }
-        State::Paid { .. } => !object.had_failed.get(),
+        State::Paid { .. } | State::RefundPending { .. } => !object.had_failed.get(),
         _ => false,
+    }
+}
+
+/// The backend is about to be asked for a credential.
+pub fn on_issue(world: &World, object: &ChallengeObject, call: &IssueCall) {
+    let first = object
+        .call
+        .borrow_mut()
+        .get_or_insert_with(|| call.clone())
+        .clone();
+    if first != *call {
+        let detail = format!("{first:?} became {call:?}");
+        world.violation("issue_call_changed", &object.id, detail);
+    }
+    let record = object.record();
+    let paid = record.as_ref().is_some_and(|record| {
+        matches!(record.state, State::Paid { .. }) && is_executed(world, object, record)
+    });
+    if !paid {
+        let detail = format!("while {:?}", record.as_ref().map(describe));
+        world.violation("issued_without_money", &object.id, detail);
     }
 }
 

@@ -27,6 +27,8 @@ const LOG_MARGIN_BLOCKS: u64 = 150;
 /// How long after an authorization's expiry it is given up: a node that is asked may be this far behind, and the newest
 /// blocks may be replaced.
 const LAPSE_MARGIN_SECONDS: u64 = 30;
+/// A refund that is not included for this long is tried again in another transaction.
+const REFUND_LOST_MILLIS: u64 = 600_000;
 /// A refund's authorization stays good this long, so that retrying it never needs another one.
 const REFUND_VALID_SECONDS: u64 = 10 * 366 * 86_400;
 
@@ -80,10 +82,7 @@ async fn reserve<E: ChallengeEnv>(
     Ok(match env.payer(record.payer, reserve).await? {
         PayerReply::Reserved => Event::Reserved,
         PayerReply::Superseded { by } => Event::Superseded { by },
-        PayerReply::Taken => Event::AttemptFailed {
-            reason: Refusal::InvalidExactEvmNonceAlreadyUsed,
-            transaction: None,
-        },
+        PayerReply::Taken => Event::Taken,
         PayerReply::Released => {
             return Err(Stuck::Fault(
                 "the payer's book gave a wrong answer".to_owned(),
@@ -203,7 +202,16 @@ async fn confirm<E: ChallengeEnv>(
             Ok(Event::Submitted { hashes: current })
         }
         Event::Submitted { .. } if is_refund => {
-            elsewhere(env, record, attempt).await?.ok_or(Stuck::Waiting)
+            match elsewhere(env, record, attempt).await? {
+                Some(event) => Ok(event),
+                // Replaced after the gas wallet had seen it included, for instance: nobody sends it any more, and unlike
+                // a payment it does not expire soon. The contract executes the next try or this one, never both.
+                None if env.now().since(*since) >= REFUND_LOST_MILLIS => Ok(Event::AttemptFailed {
+                    reason: Refusal::InvalidExactEvmTransactionFailed,
+                    transaction: None,
+                }),
+                None => Err(Stuck::Waiting),
+            }
         }
         Event::Submitted { .. } => not_included(env, record, attempt).await,
         other => Ok(other),

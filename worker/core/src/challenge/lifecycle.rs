@@ -41,6 +41,8 @@ pub enum Event {
         /// The other purchase.
         by: RequestId,
     },
+    /// The authorization belongs to another purchase, which presented it first.
+    Taken,
     /// The gas wallet broadcasts the transfer under these hashes.
     Submitted {
         /// Transaction hashes.
@@ -156,12 +158,10 @@ pub fn apply(
             next.holds_target = true;
         }
         (State::Pending { attempt }, event) => {
+            let is_without_target = matches!(event, Event::Superseded { .. } | Event::Taken);
             let state = advance(attempt, event, now)?;
-            // A superseded purchase never got hold of its target.
-            if let Some(State::Cancelled {
-                superseded_by: Some(_),
-            }) = state
-            {
+            // A superseded purchase never got hold of its target, nor did one whose payment is another's.
+            if is_without_target {
                 next.holds_target = false;
             }
             next.state = state.unwrap_or(next.state);
@@ -284,6 +284,12 @@ fn advance(attempt: &mut Attempt, event: Event, now: UnixMillis) -> Result<Optio
         (Stage::Reserving, Event::Superseded { by }) => {
             return Ok(Some(State::Cancelled {
                 superseded_by: Some(by),
+            }));
+        }
+        // The end at once: whatever becomes of that authorization counts for the other purchase, never for this one.
+        (Stage::Reserving, Event::Taken) => {
+            return Ok(Some(State::Cancelled {
+                superseded_by: None,
             }));
         }
         (_, Event::Submitted { hashes }) => collect(attempt, hashes, now)?,
@@ -424,6 +430,7 @@ impl Event {
             Self::Attempted { .. } => "attempted",
             Self::Reserved => "reserved",
             Self::Superseded { .. } => "superseded",
+            Self::Taken => "taken",
             Self::Submitted { .. } => "submitted",
             Self::AttemptFailed { .. } => "attempt_failed",
             Self::Lapsed { .. } => "lapsed",

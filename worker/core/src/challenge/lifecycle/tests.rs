@@ -118,6 +118,7 @@ fn events() -> Vec<(&'static str, Event)> {
         ("attempted anew", attempted(2)),
         ("reserved", Event::Reserved),
         ("superseded", superseded()),
+        ("taken", Event::Taken),
         ("submitted", submitted(1)),
         ("submitted anew", submitted(2)),
         ("failed", failed()),
@@ -138,6 +139,7 @@ fn each_state_takes_exactly_the_events_that_the_design_allows() {
     let allowed = [
         ("reserving", "reserved", "PENDING"),
         ("reserving", "superseded", "CANCELLED"),
+        ("reserving", "taken", "CANCELLED"),
         ("reserving", "failed", "PENDING"),
         ("reserving", "lapsed", "EXPIRED"),
         ("reserving", "given up", "EXPIRED"),
@@ -323,6 +325,20 @@ fn a_failed_attempt_is_repeated_only_with_the_very_same_authorization() {
     };
     assert_eq!(apply(Some(&record), stolen, NOW, &POLICY), Err(Refused));
     assert_ne!(thief.address(), buyer().address());
+}
+
+#[test]
+fn an_authorization_that_belongs_to_another_purchase_never_counts_for_this_one() {
+    let taken = record_after([attempted(1), Event::Taken]);
+    assert_eq!(taken.state.name(), "CANCELLED");
+    assert!(!taken.holds_target);
+    assert_eq!(wake_at(&taken, NOW, &POLICY), None);
+    // The other purchase's transfer is on chain; whoever finds it must not credit it here.
+    assert_eq!(apply(Some(&taken), settled(), NOW, &POLICY), Err(Refused));
+    assert_eq!(
+        apply(Some(&taken), attempted(1), NOW, &POLICY),
+        Err(Refused)
+    );
 }
 
 #[test]

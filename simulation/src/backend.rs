@@ -1,0 +1,144 @@
+//! The seller's backend, which issues credentials: it works, refuses, hangs, answers late, or issues without telling.
+
+use core::cell::{Cell, RefCell};
+use core::future::pending;
+use std::collections::BTreeMap;
+use std::rc::Rc;
+
+use futures_util::future::{Either, select};
+use key0_core::challenge::IssueFault;
+use key0_core::credential::remote::{IssueAnswer, IssueCall};
+
+use crate::faults::Fault;
+use crate::setting::Issuer;
+use crate::world::{Life, World};
+
+/// How the backend is.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum Mood {
+    /// It issues.
+    #[default]
+    Works,
+    /// It refuses.
+    Refuses,
+    /// It gives no answer and issues nothing.
+    Hangs,
+    /// It issues and gives no answer.
+    Swallows,
+}
+
+/// The backend.
+#[derive(Debug, Default)]
+pub struct Backend {
+    mood: Cell<Mood>,
+    until: Cell<u64>,
+    /// Whether it is gone for good.
+    pub is_gone: Cell<bool>,
+    issued: RefCell<BTreeMap<String, Vec<String>>>,
+}
+
+impl Backend {
+    /// Whether it has issued this credential under this key.
+    pub fn has_issued(&self, key: &str, credential: &str) -> bool {
+        let issued = self.issued.borrow();
+        issued
+            .get(key)
+            .is_some_and(|all| all.iter().any(|known| known == credential))
+    }
+
+    /// Issues a credential, or finds the one that it has issued for the same key.
+    fn issue(&self, key: &str, remembers: bool) -> String {
+        let mut issued = self.issued.borrow_mut();
+        let all = issued.entry(key.to_owned()).or_default();
+        match all.first() {
+            Some(known) if remembers => known.clone(),
+            _ => {
+                let credential = format!(r#"{{"token":"{key} number {}"}}"#, all.len());
+                all.push(credential.clone());
+                credential
+            }
+        }
+    }
+}
+
+/// The backend's weather: asked at every block.
+pub fn change_mood(world: &World) {
+    let (backend, now) = (&world.backend, world.now().0);
+    let Issuer::Backend { ends, .. } = world.setting.issuer else {
+        return;
+    };
+    if !world.faults.are_active() {
+        backend.is_gone.set(ends);
+        backend.until.set(backend.until.get().min(now));
+    }
+    if backend.until.get() > now || backend.is_gone.get() {
+        return;
+    }
+    let mood = if world.strikes(Fault::BackendRefuses) {
+        Mood::Refuses
+    } else if world.strikes(Fault::BackendHangs) {
+        world.random.pick(&[Mood::Hangs, Mood::Swallows])
+    } else {
+        Mood::Works
+    };
+    if mood != backend.mood.replace(mood) {
+        world.trace(|| format!("the backend is in the mood {mood:?}"));
+    }
+    if mood != Mood::Works {
+        backend
+            .until
+            .set(now + world.random.pick(&[4_000, 20_000, 60_000, 300_000]));
+    }
+}
+
+/// One call, with the worker's own deadline.
+pub async fn issue(
+    world: &Rc<World>,
+    life: &Life,
+    call: IssueCall,
+) -> Result<IssueAnswer, IssueFault> {
+    world.survive(life, "before issue").await;
+    let deadline = world.sleep(u64::from(call.timeout_millis));
+    let answer = match select(Box::pin(handle(world, &call)), deadline).await {
+        Either::Left((answer, _)) => answer,
+        Either::Right(_) => Err(IssueFault::Timeout),
+    };
+    world.trace(|| format!("{} the backend: {answer:?}", call.idempotency_key));
+    world.survive(life, "after issue").await;
+    answer
+}
+
+async fn handle(world: &World, call: &IssueCall) -> Result<IssueAnswer, IssueFault> {
+    world.sleep_between(5, 200).await;
+    let Issuer::Backend { remembers, .. } = world.setting.issuer else {
+        return Err(IssueFault::Failed);
+    };
+    let backend = &world.backend;
+    let mood = match backend.is_gone.get() {
+        true => Mood::Hangs,
+        false => backend.mood.get(),
+    };
+    match mood {
+        Mood::Refuses => return Err(IssueFault::Failed),
+        Mood::Hangs => pending::<()>().await,
+        Mood::Swallows => {
+            backend.issue(&call.idempotency_key, remembers);
+            pending::<()>().await;
+        }
+        Mood::Works => {}
+    }
+    let (before, after) = match world.strikes(Fault::BackendSlow) {
+        true => (
+            world.random.range(0, 20_000),
+            world.random.pick(&[0, 3_000, 20_000]),
+        ),
+        false => (0, 0),
+    };
+    world.sleep(before).await;
+    let body = backend.issue(&call.idempotency_key, remembers);
+    world.sleep(after).await;
+    if world.strikes(Fault::BackendErrorAfter) {
+        return Err(IssueFault::Failed);
+    }
+    IssueAnswer::parse(body.into_bytes()).ok_or(IssueFault::Failed)
+}

@@ -1,0 +1,163 @@
+//! What must hold of money that goes back.
+
+use std::collections::BTreeMap;
+use std::rc::Rc;
+
+use alloy_primitives::{B256, U256};
+use key0_core::challenge::{
+    MAX_REFUND_FAILURES, Payment, Record, Refund, Stage, State, refund_nonce,
+};
+use key0_core::wallet::Sent;
+
+use super::steps::describe;
+use crate::chain::{AuthorizationKey, Use};
+use crate::objects::ChallengeObject;
+use crate::world::World;
+
+/// The money of a purchase, if it has arrived.
+pub(super) const fn payment_of(state: &State) -> Option<&Payment> {
+    match state {
+        State::Paid { payment, .. }
+        | State::Delivered { payment, .. }
+        | State::RefundPending { payment, .. }
+        | State::Refunded { payment, .. }
+        | State::RefundFailed { payment, .. } => Some(payment),
+        State::Pending { .. } | State::Expired { .. } | State::Cancelled { .. } => None,
+    }
+}
+
+/// The way back of a purchase's money, while it is on it.
+pub(super) const fn refund_of(state: &State) -> Option<&Refund> {
+    match state {
+        State::RefundPending { refund, .. } | State::RefundFailed { refund, .. } => Some(refund),
+        _ => None,
+    }
+}
+
+/// A record was stored.
+pub(super) fn on_change(world: &World, object: &ChallengeObject, after: &Record) {
+    if let State::Refunded { transaction, .. } = &after.state {
+        match returned(world, after) {
+            Some(used) if used.transaction == *transaction => {}
+            used => {
+                let detail = format!("{transaction} is named, the chain has {used:?}");
+                world.violation("refunded_without_transfer", &object.id, detail);
+            }
+        }
+    }
+    let Some(refund) = refund_of(&after.state) else {
+        return;
+    };
+    let authorization = refund.attempt.authorization.authorization();
+    world
+        .chain
+        .borrow_mut()
+        .learn(&refund.attempt.authorization);
+    let first = object
+        .refund
+        .borrow_mut()
+        .get_or_insert_with(|| refund.attempt.authorization.clone())
+        .clone();
+    if first != refund.attempt.authorization {
+        let detail = format!("{first:?} became {authorization:?}");
+        world.violation("refund_changed", &object.id, detail);
+    }
+    let received = received(world, object, after).map(|used| U256::from(used.units));
+    if authorization.from != world.config.pay_to
+        || authorization.to != after.payer
+        || Some(authorization.value) != received
+        || authorization.nonce != refund_nonce(&after.challenge_id)
+    {
+        let detail = format!("{authorization:?}, but {received:?} was received");
+        world.violation("wrong_refund", &object.id, detail);
+    }
+    if world.market.grants.borrow().contains_key(&object.id) {
+        world.violation("refund_after_grant", &object.id, describe(after));
+    }
+    if matches!(after.state, State::RefundFailed { .. }) {
+        let key = (authorization.from, authorization.nonce);
+        let refusals = world.chain.borrow().ledger().refusals(&key);
+        if refusals < MAX_REFUND_FAILURES {
+            let detail = format!("the chain refused {refusals} times only");
+            world.violation("refund_given_up", &object.id, detail);
+        }
+    }
+}
+
+/// A refund is about to be broadcast for the first time.
+pub(super) fn may_broadcast(world: &World, object: &ChallengeObject, sent: &Sent) {
+    // Whatever is signed by the seller's key is genuine, also what should not have been signed.
+    let signed = &sent.job.authorization;
+    world.chain.borrow_mut().learn(signed);
+    let Some(record) = object.record() else {
+        return world.violation("refund_without_intent", &object.id, "there is no record");
+    };
+    let intended = match &record.state {
+        State::RefundPending { refund, .. } => {
+            refund.attempt.authorization == *signed
+                && matches!(refund.attempt.stage, Stage::Settling)
+                && sent.key.0 == format!("{} refund #{}", object.id, refund.attempt.number)
+        }
+        _ => false,
+    };
+    if !intended {
+        let detail = format!("{:?} while {}", sent.key, describe(&record));
+        world.violation("refund_without_intent", &object.id, detail);
+    }
+}
+
+/// What a purchase's payer has paid on chain.
+fn received(world: &World, object: &ChallengeObject, record: &Record) -> Option<Use> {
+    let nonce = object.attempts.borrow().last().copied()?;
+    executed(world, (record.payer, nonce))
+}
+
+/// What a purchase's refund has returned on chain.
+fn returned(world: &World, record: &Record) -> Option<Use> {
+    executed(
+        world,
+        (world.config.pay_to, refund_nonce(&record.challenge_id)),
+    )
+}
+
+fn executed(world: &World, key: AuthorizationKey) -> Option<Use> {
+    let chain = world.chain.borrow();
+    chain.ledger().used(&key).filter(|used| !used.cancelled)
+}
+
+/// Compares all that the seller's wallet has sent by authorization with the purchases.
+pub(super) fn at_end(world: &World) {
+    let mut returns: BTreeMap<B256, (Rc<ChallengeObject>, Record)> = BTreeMap::new();
+    for object in world.objects.challenges() {
+        if let Some(record) = object.record() {
+            returns.insert(refund_nonce(&record.challenge_id), (object, record));
+        }
+    }
+    let chain = world.chain.borrow();
+    let seller = world.config.pay_to;
+    for ((_, nonce), used) in chain
+        .ledger()
+        .executed()
+        .filter(|((from, _), _)| *from == seller)
+    {
+        let Some((object, record)) = returns.get(nonce) else {
+            world.violation("unknown_refund", nonce, format!("{used:?}"));
+            continue;
+        };
+        let paid = received(world, object, record).map(|paid| paid.units);
+        if used.to != record.payer || Some(used.units) != paid {
+            let detail = format!("{used:?} for {paid:?} of {}", record.payer);
+            world.violation("wrong_refund", &object.id, detail);
+        }
+        let known = match record.state {
+            State::Refunded { .. } => true,
+            // A stranger has broadcast the refund after we gave it up; an operator's retry finds it.
+            State::RefundFailed { .. } => !world.setting.operator,
+            _ => false,
+        };
+        if !known || world.market.grants.borrow().contains_key(&object.id) {
+            let detail = format!("{used:?} while {}", describe(record));
+            world.violation("refunded_beside", &object.id, detail);
+        }
+    }
+}
