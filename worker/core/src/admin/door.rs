@@ -5,18 +5,17 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::query::Query;
+use super::view::View;
 use crate::challenge::{AuditLine, OperatorCommand, OperatorReply, Operators};
 use crate::config::Config;
 use crate::error::{Code, Error};
-use crate::ledger::{self, CSV_HEADER, LedgerEntry, Ledgers, List, StatusTotal, Total};
+use crate::ledger::{self, Ledgers};
 use crate::response::{self, Response};
 use crate::types::RequestId;
 
 const READ: &str = "GET, HEAD";
 const WRITE: &str = "POST";
-const PREFIX: &str = "/admin";
-const DEFAULT_LIST: usize = 50;
-const DEFAULT_EXPORT: usize = 500;
+pub(super) const PREFIX: &str = "/admin";
 
 /// A request to the operator's door. Bodies are not read.
 #[derive(Clone, Copy, Debug)]
@@ -33,22 +32,8 @@ pub struct Arrival<'a> {
 
 /// What is asked.
 enum Question<'a> {
-    List,
-    Totals,
-    Export,
+    Ledger(View),
     Purchase(&'a str, OperatorCommand),
-}
-
-#[derive(Serialize)]
-struct Listed {
-    challenges: Vec<LedgerEntry>,
-    next: Option<String>,
-}
-
-#[derive(Serialize)]
-struct Totals<'a> {
-    totals: Vec<StatusTotal<'a>>,
-    days: &'a [Total],
 }
 
 #[derive(Serialize)]
@@ -101,9 +86,9 @@ async fn route<O: Operators + Ledgers>(
     let path = arrival.path.strip_prefix(PREFIX).unwrap_or_default();
     let segments: Vec<&str> = path.trim_matches('/').split('/').collect();
     let (methods, question) = match *segments.as_slice() {
-        ["challenges"] => (READ, Question::List),
-        ["totals"] => (READ, Question::Totals),
-        ["export.csv"] => (READ, Question::Export),
+        ["challenges"] => (READ, Question::Ledger(View::List)),
+        ["totals"] => (READ, Question::Ledger(View::Totals)),
+        ["export.csv"] => (READ, Question::Ledger(View::Export)),
         ["challenges", id] => (READ, Question::Purchase(id, OperatorCommand::Inspect)),
         ["challenges", id, "retry-refund"] => {
             (WRITE, Question::Purchase(id, OperatorCommand::RetryRefund))
@@ -119,78 +104,18 @@ async fn route<O: Operators + Ledgers>(
         return Ok(response::method_not_allowed(methods));
     }
     match question {
-        Question::List => list(objects, arrival.query).await,
-        Question::Totals => totals(objects, arrival.query).await,
-        Question::Export => export(objects, arrival).await,
+        Question::Ledger(view) => {
+            let query = view.query(arrival.query)?;
+            let replies = ledger::ask_all(objects, &view.command(&query))
+                .await
+                .map_err(|_| Error::internal())?;
+            view.answer(&query, replies)
+        }
         Question::Purchase(id, command) => {
             Query::parse(arrival.query, &[])?;
             purchase(objects, id, command).await
         }
     }
-}
-
-async fn list<L: Ledgers>(ledgers: &L, query: &str) -> Result<Response, Error> {
-    let query = Query::parse(query, &["status", "limit", "cursor"])?;
-    let list = List {
-        status: query.status(),
-        after: query.cursor(),
-        limit: query.limit_or(DEFAULT_LIST),
-    };
-    let page = ledger::list(ledgers, list).await.map_err(|_| fault())?;
-    Ok(response::json(
-        StatusCode::OK,
-        &Listed {
-            challenges: page.entries,
-            next: page.next.map(|cursor| cursor.to_string()),
-        },
-    ))
-}
-
-async fn totals<L: Ledgers>(ledgers: &L, query: &str) -> Result<Response, Error> {
-    let query = Query::parse(query, &["from", "to"])?;
-    let days = ledger::totals(ledgers, query.days())
-        .await
-        .map_err(|_| fault())?;
-    Ok(response::json(
-        StatusCode::OK,
-        &Totals {
-            totals: ledger::by_status(&days),
-            days: &days,
-        },
-    ))
-}
-
-/// One page of the book. Only the first page has a header row, so that pages put one behind the other are one file.
-async fn export<L: Ledgers>(ledgers: &L, arrival: &Arrival<'_>) -> Result<Response, Error> {
-    let query = Query::parse(arrival.query, &["from", "to", "limit", "cursor"])?;
-    let (days, cursor, limit) = (query.days(), query.cursor(), query.limit_or(DEFAULT_EXPORT));
-    let is_first = cursor.is_none();
-    let page = ledger::book(ledgers, days, cursor, limit)
-        .await
-        .map_err(|_| fault())?;
-    let mut text = if is_first { CSV_HEADER } else { "" }.to_owned();
-    text.push_str(&ledger::csv(&page.entries));
-    let mut answer = Response::new(text.into_bytes());
-    response::set(
-        &mut answer,
-        header::CONTENT_TYPE,
-        if is_first {
-            "text/csv; charset=utf-8; header=present"
-        } else {
-            "text/csv; charset=utf-8; header=absent"
-        },
-    );
-    if let Some(next) = page.next {
-        let (from, to) = (days.from, days.to);
-        response::set(
-            &mut answer,
-            header::LINK,
-            &format!(
-                "<{PREFIX}/export.csv?from={from}&to={to}&limit={limit}&cursor={next}>; rel=\"next\""
-            ),
-        );
-    }
-    Ok(answer)
 }
 
 async fn purchase<O: Operators>(
@@ -208,7 +133,7 @@ async fn purchase<O: Operators>(
     let reply = objects
         .ask(&request_id, command)
         .await
-        .map_err(|_| fault())?;
+        .map_err(|_| Error::internal())?;
     match reply {
         OperatorReply::Found {
             version,
@@ -234,11 +159,6 @@ async fn purchase<O: Operators>(
         )
         .with_details(json!({"status": status}))),
     }
-}
-
-/// The caller may ask again; what failed is in the log.
-fn fault() -> Error {
-    Error::internal()
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@
 mod door;
 mod query;
 mod secret;
+mod view;
 
 pub use door::{Arrival, answer, serves};
 pub use secret::AdminSecret;

@@ -20,7 +20,7 @@ pub use cursor::{Cursor, Order, STATUSES};
 pub use day::{Days, UtcDay};
 pub use entry::LedgerEntry;
 pub use export::{CSV_HEADER, csv};
-pub use query::{Ledgers, List, Page, book, list, put, totals};
+pub use query::{Ledgers, Page, ask_all, page, put, share, totals};
 pub use shard::{LedgerCommand, LedgerReply, LedgerStore, SHARDS, Shard, execute};
 pub use totals::{StatusTotal, Total, by_status, merge as merge_totals};
 

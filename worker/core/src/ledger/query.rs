@@ -5,7 +5,6 @@ use core::future::Future;
 use futures_util::future::try_join_all;
 
 use super::cursor::{Cursor, Order};
-use super::day::Days;
 use super::entry::LedgerEntry;
 use super::shard::{LedgerCommand, LedgerReply, SHARDS, Shard};
 use super::totals::{self, Total};
@@ -30,17 +29,6 @@ pub struct Page {
     pub next: Option<Cursor>,
 }
 
-/// Which entries, in the order of [`Order::Urgency`].
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub struct List {
-    /// Only those in this state.
-    pub status: Option<String>,
-    /// Only those behind this place.
-    pub after: Option<Cursor>,
-    /// At most so many; there may be more behind a shorter page, too.
-    pub limit: usize,
-}
-
 /// Reports an entry to its shard.
 pub async fn put<L: Ledgers>(ledgers: &L, entry: LedgerEntry) -> Result<(), CallFault> {
     let shard = Shard::of(&entry.request_id);
@@ -50,59 +38,26 @@ pub async fn put<L: Ledgers>(ledgers: &L, entry: LedgerEntry) -> Result<(), Call
     }
 }
 
-/// One page of entries by urgency.
-pub async fn list<L: Ledgers>(ledgers: &L, list: List) -> Result<Page, CallFault> {
-    let command = LedgerCommand::List {
-        status: list.status,
-        after: list.after,
-        limit: share(list.limit),
-    };
-    page(ledgers, &command, Order::Urgency, list.limit).await
-}
-
-/// One page of entries by age.
-pub async fn book<L: Ledgers>(
+/// Asks all shards at once. Without one of them there is no answer.
+pub async fn ask_all<L: Ledgers>(
     ledgers: &L,
-    days: Days,
-    after: Option<Cursor>,
-    limit: usize,
-) -> Result<Page, CallFault> {
-    let command = LedgerCommand::Book {
-        days,
-        after,
-        limit: share(limit),
-    };
-    page(ledgers, &command, Order::Age, limit).await
+    command: &LedgerCommand,
+) -> Result<Vec<LedgerReply>, CallFault> {
+    try_join_all(Shard::all().map(|shard| ledgers.ask(shard, command))).await
 }
 
-/// The sums of these days.
-pub async fn totals<L: Ledgers>(ledgers: &L, days: Days) -> Result<Vec<Total>, CallFault> {
-    let replies = ask_all(ledgers, &LedgerCommand::Totals { days }).await?;
-    let mut parts = Vec::new();
-    for reply in replies {
-        let LedgerReply::Totals(totals) = reply else {
-            return Err(wrong_answer());
-        };
-        parts.extend(totals);
-    }
-    Ok(totals::merge(parts))
-}
-
-/// How many entries each shard is asked for. Twice its share: asking each for a whole page would read 16 pages for one.
-const fn share(limit: usize) -> usize {
+/// How many entries each shard is asked for, for a page of `limit`. Twice its share: asking each for a whole page would
+/// read 16 pages for one.
+pub const fn share(limit: usize) -> usize {
     limit / (SHARDS as usize / 2) + 2
 }
 
-async fn page<L: Ledgers>(
-    ledgers: &L,
-    command: &LedgerCommand,
-    order: Order,
-    limit: usize,
-) -> Result<Page, CallFault> {
+/// Puts the shards' entries into one order: at most `limit` of them, and there may be more behind a shorter page, too.
+pub fn page(replies: Vec<LedgerReply>, order: Order, limit: usize) -> Result<Page, CallFault> {
     let mut entries = Vec::new();
     // Behind this place a shard has entries that it was not asked for, so nothing is known about the order there.
     let mut known_until: Option<Cursor> = None;
-    for reply in ask_all(ledgers, command).await? {
+    for reply in replies {
         let LedgerReply::Entries {
             entries: part,
             more,
@@ -136,11 +91,16 @@ async fn page<L: Ledgers>(
     })
 }
 
-async fn ask_all<L: Ledgers>(
-    ledgers: &L,
-    command: &LedgerCommand,
-) -> Result<Vec<LedgerReply>, CallFault> {
-    try_join_all(Shard::all().map(|shard| ledgers.ask(shard, command))).await
+/// Adds up the shards' sums.
+pub fn totals(replies: Vec<LedgerReply>) -> Result<Vec<Total>, CallFault> {
+    let mut parts = Vec::new();
+    for reply in replies {
+        let LedgerReply::Totals(totals) = reply else {
+            return Err(wrong_answer());
+        };
+        parts.extend(totals);
+    }
+    Ok(totals::merge(parts))
 }
 
 fn wrong_answer() -> CallFault {

@@ -76,17 +76,10 @@ impl Entries {
         query: &str,
         bindings: Vec<SqlStorageValue>,
     ) -> worker::Result<Vec<LedgerEntry>> {
-        #[derive(Deserialize)]
-        struct Row {
-            body: String,
-        }
         if !self.has_tables {
             return Ok(Vec::new());
         }
-        let rows: Vec<Row> = storage::rows(&self.sql, query, bindings)?;
-        rows.iter()
-            .map(|row| Ok(serde_json::from_slice(row.body.as_bytes())?))
-            .collect()
+        storage::bodies(&self.sql, query, bindings)
     }
 }
 

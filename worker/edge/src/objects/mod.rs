@@ -162,7 +162,11 @@ fn request(body: String) -> worker::Result<Request> {
 
 /// Reads the command of a call.
 async fn command<T: DeserializeOwned>(request: &mut Request) -> worker::Result<T> {
-    Ok(serde_json::from_slice(&request.bytes().await?)?)
+    Ok(serde_json::from_slice(&body(request).await?)?)
+}
+
+async fn body(request: &mut Request) -> worker::Result<Vec<u8>> {
+    request.bytes().await
 }
 
 /// Answers a call. What went wrong inside goes to the log.
@@ -170,12 +174,20 @@ fn reply<T: Serialize, E: core::fmt::Debug>(
     object: &str,
     outcome: Result<T, E>,
 ) -> worker::Result<Response> {
-    match outcome {
-        Ok(reply) => Ok(worker::ResponseBuilder::new().fixed(serde_json::to_vec(&reply)?)),
+    let answer = match &outcome {
+        Ok(reply) => serde_json::to_vec(reply).map_err(|error| error.to_string()),
+        Err(fault) => Err(format!("{fault:?}")),
+    };
+    send(object, answer)
+}
+
+fn send(object: &str, answer: Result<Vec<u8>, String>) -> worker::Result<Response> {
+    match answer {
+        Ok(body) => Ok(worker::ResponseBuilder::new().fixed(body)),
         Err(fault) => {
             crate::platform::log(
                 "object_fault",
-                serde_json::json!({"object": object, "detail": format!("{fault:?}")}),
+                serde_json::json!({"object": object, "detail": fault}),
             );
             Ok(worker::ResponseBuilder::new().with_status(500).empty())
         }

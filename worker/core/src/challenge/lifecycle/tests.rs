@@ -332,7 +332,7 @@ fn an_authorization_that_belongs_to_another_purchase_never_counts_for_this_one()
     let taken = record_after([attempted(1), Event::Taken]);
     assert_eq!(taken.state.name(), "CANCELLED");
     assert!(!taken.holds_target);
-    assert_eq!(wake_at(&taken, NOW, &POLICY), None);
+    assert_eq!(wake_at(&reported(&taken), NOW, &POLICY), None);
     // The other purchase's transfer is on chain; whoever finds it must not credit it here.
     assert_eq!(apply(Some(&taken), settled(), NOW, &POLICY), Err(Refused));
     assert_eq!(

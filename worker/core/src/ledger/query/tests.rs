@@ -2,6 +2,7 @@ use futures_util::FutureExt as _;
 use proptest::prelude::*;
 
 use super::super::cursor::STATUSES;
+use super::super::day::Days;
 use super::super::test_support::{Shards, entry};
 use super::*;
 use crate::types::UsdcAmount;
@@ -19,6 +20,28 @@ fn read_all(mut page: impl FnMut(Option<Cursor>) -> Page) -> Vec<LedgerEntry> {
             None => return found,
         }
     }
+}
+
+fn list(shards: &Shards, status: Option<&str>, after: Option<Cursor>, limit: usize) -> Page {
+    let command = LedgerCommand::List {
+        status: status.map(str::to_owned),
+        after,
+        limit: share(limit),
+    };
+    page(now(ask_all(shards, &command)), Order::Urgency, limit).unwrap()
+}
+
+fn book(shards: &Shards, days: Days, after: Option<Cursor>, limit: usize) -> Page {
+    let command = LedgerCommand::Book {
+        days,
+        after,
+        limit: share(limit),
+    };
+    page(now(ask_all(shards, &command)), Order::Age, limit).unwrap()
+}
+
+fn sums(shards: &Shards, days: Days) -> Vec<Total> {
+    totals(now(ask_all(shards, &LedgerCommand::Totals { days }))).unwrap()
 }
 
 fn now<T>(answer: impl Future<Output = Result<T, CallFault>>) -> T {
@@ -45,9 +68,9 @@ proptest! {
     #[test]
     fn pages_in_a_row_show_each_entry_once_and_in_order(entries in entries(), limit in 1usize..60) {
         let shards = Shards::with(entries.clone());
-        let all = read_all(|after| now(list(&shards, List { status: None, after, limit })));
+        let all = read_all(|after| list(&shards, None, after, limit));
         prop_assert_eq!(all, sorted(&entries, Order::Urgency));
-        let all = read_all(|after| now(book(&shards, Days::ALL, after, limit)));
+        let all = read_all(|after| book(&shards, Days::ALL, after, limit));
         prop_assert_eq!(all, sorted(&entries, Order::Age));
     }
 
@@ -55,14 +78,14 @@ proptest! {
     fn pages_of_one_state_show_that_state_only(entries in entries(), limit in 1usize..20, status in 0..STATUSES.len()) {
         let shards = Shards::with(entries.clone());
         let status = STATUSES[status];
-        let all = read_all(|after| now(list(&shards, List { status: Some(status.to_owned()), after, limit })));
+        let all = read_all(|after| list(&shards, Some(status), after, limit));
         let of_status: Vec<LedgerEntry> = entries.into_iter().filter(|entry| entry.status == status).collect();
         prop_assert_eq!(all, sorted(&of_status, Order::Urgency));
     }
 
     #[test]
     fn days_and_states_add_up_to_everything(entries in entries()) {
-        let sums = now(totals(&Shards::with(entries.clone()), Days::ALL));
+        let sums = sums(&Shards::with(entries.clone()), Days::ALL);
         prop_assert_eq!(sums.iter().map(|total| total.count).sum::<u64>(), u64::try_from(entries.len()).unwrap());
         for total in &sums {
             prop_assert_eq!(total.amount, UsdcAmount::from_units(15_000 * total.count));
@@ -82,15 +105,16 @@ fn days_outside_are_left_out() {
         from: "1970-01-02".parse().unwrap(),
         to: "1970-01-03".parse().unwrap(),
     };
-    assert_eq!(now(totals(&shards, days)).len(), 2);
-    assert_eq!(now(book(&shards, days, None, 10)).entries.len(), 2);
+    assert_eq!(sums(&shards, days).len(), 2);
+    assert_eq!(book(&shards, days, None, 10).entries.len(), 2);
 }
 
 #[test]
 fn without_one_shard_there_is_no_answer_instead_of_a_wrong_one() {
     let mut shards = Shards::with([]);
     shards.silent = Shard::all().last();
-    assert!(totals(&shards, Days::ALL).now_or_never().unwrap().is_err());
+    let command = LedgerCommand::Totals { days: Days::ALL };
+    assert!(ask_all(&shards, &command).now_or_never().unwrap().is_err());
 }
 
 #[test]

@@ -1,7 +1,6 @@
 //! The tables of one purchase.
 
 use key0_core::challenge::{AuditLine, AuditRow, Versioned};
-use key0_core::types::{B256, UnixMillis};
 use serde::Deserialize;
 use worker::{SqlStorage, SqlStorageValue};
 
@@ -54,22 +53,11 @@ pub(super) fn record(sql: &SqlStorage) -> worker::Result<Option<Versioned>> {
 
 /// The history, oldest first.
 pub(super) fn history(sql: &SqlStorage) -> worker::Result<Vec<AuditLine>> {
-    #[derive(Deserialize)]
-    struct Row {
-        at: UnixMillis,
-        event: String,
-        status: String,
-        tx: Option<B256>,
-    }
-    let query = "SELECT at, event, status, tx FROM audit ORDER BY seq";
-    let rows: Vec<Row> = storage::rows(sql, query, vec![])?;
-    let line = |row: Row| AuditLine {
-        at: row.at,
-        event: row.event,
-        status: row.status,
-        transaction: row.tx,
-    };
-    Ok(rows.into_iter().map(line).collect())
+    storage::bodies(
+        sql,
+        "SELECT json_object('at', at, 'event', event, 'status', status, 'transaction', tx) AS body FROM audit ORDER BY seq",
+        vec![],
+    )
 }
 
 /// Writes the record if the stored version is the expected one.
