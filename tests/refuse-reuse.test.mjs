@@ -6,7 +6,7 @@
 //  3. The buyer's request id is presented with a payment for another plan, for another resource, and by another wallet, all
 //     correctly offered and signed. Each time: REQUEST_CONFLICT, and the other payment stays unspent.
 //  4. In a shop whose offers last a second, an offer that has expired is paid: CHALLENGE_EXPIRED.
-//  5. An offer sealed by a shop with another secret is paid: CHALLENGE_NOT_FOUND.
+//  5. An offer sealed by a shop with another secret, or by this one for another network, is paid: CHALLENGE_NOT_FOUND.
 
 import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
@@ -99,6 +99,14 @@ describe('an offer', () => {
     await expire(offer);
     const again = await access(short.url, request, { payment });
     assert.equal(again.text, first.text);
+  });
+  test('that the same shop sealed while it sold on another network: CHALLENGE_NOT_FOUND', async () => {
+    const { privateKey } = await short.newBuyer();
+    const { required } = await access(short.url, { planId: 'red' });
+    const payment = await signPayment(privateKey, required);
+    await short.restartWorker({ KEY0_NETWORK: 'mainnet', CHALLENGE_TTL_SECONDS: '900' });
+    await assertRefused(short, () => access(short.url, { planId: 'red' }, { payment }), { status: 404, code: 'CHALLENGE_NOT_FOUND' });
+    await short.restartWorker();
   });
   test('that another shop sealed: CHALLENGE_NOT_FOUND', async () => {
     const { required } = await access(short.url, { planId: 'red' });

@@ -18,6 +18,7 @@ const COMMANDS = {
   agent: 'examples/agent/agent.mjs',
   build: 'tools/build.mjs',
   bench: 'tools/bench.mjs',
+  simulate: 'tools/simulate.mjs',
   deploy: 'tools/deploy.mjs',
   reconcile: 'tools/reconcile.mjs',
 };

@@ -2,7 +2,7 @@
 // first failure with a non-zero exit code.
 
 import { spawn } from 'node:child_process';
-import { randomBytes } from 'node:crypto';
+import { randomBytes, randomInt } from 'node:crypto';
 import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { readFlags } from './lib/args.mjs';
@@ -12,17 +12,20 @@ import { ensureLinters } from './lib/linters.mjs';
 import { root } from './lib/paths.mjs';
 import { Stop, bold, duration, fail, green, red, say } from './lib/say.mjs';
 import { onShutdown } from './lib/shutdown.mjs';
+import { simulate } from './lib/simulation.mjs';
 import { checkPrerequisites } from './lib/toolchain.mjs';
 import { testAccount } from './lib/world.mjs';
 import { devAnswers, dryRun, sameShape } from './lib/wrangler-smoke.mjs';
 
+const FIXED_SEEDS = 100;
+const RANDOM_SEEDS = 50;
 const HELP = `
 npm test -- [options]
 
 Runs every check, the cheapest first, and stops at the first that fails. That takes about five minutes on two cores,
 and some minutes more the first time, when everything is built.
 
-  --only <part>    lint | native | build | e2e | wrangler; may be repeated
+  --only <part>    lint | native | simulation | build | e2e | wrangler; may be repeated
   --file <file>    for e2e: only this test file; may be repeated
   --name <text>    for e2e: only tests whose name matches this regular expression
 `;
@@ -50,6 +53,21 @@ async function lint() {
 }
 
 const native = () => show('cargo', ['test', '--workspace', '--locked']);
+
+/** The same seeds every time, and some that nobody has tried yet. */
+async function simulation() {
+  const first = randomInt(1_000_000, 2 ** 40);
+  const blocks = [
+    ['--seeds', String(FIXED_SEEDS)],
+    ['--first', String(first), '--seeds', String(RANDOM_SEEDS)],
+  ];
+  for (const options of blocks) {
+    if ((await simulate(options)) !== 0) {
+      throw new Stop(`The simulation found a broken money rule. Again: npm run simulate -- ${options.join(' ')}`);
+    }
+  }
+  say(`  ${RANDOM_SEEDS} of these seeds were random, from ${first} on`);
+}
 
 async function build() {
   await buildWorker();
@@ -87,6 +105,7 @@ async function wrangler() {
 const PARTS = {
   lint: ['Format and lints', lint],
   native: ['Native tests', native],
+  simulation: ['Simulated purchases', simulation],
   build: ['Worker and its size', build],
   e2e: ['Black-box tests on the real runtime', e2e],
   wrangler: ['wrangler dev and deploy --dry-run', wrangler],

@@ -8,32 +8,38 @@ import { createServer } from 'node:http';
  * - `delay`: forward after `ms`
  * - `hang`: never forward, never answer, until `release()`; then forward
  * - `lose`: forward, then cut the connection instead of answering
+ * - `mute`: forward, but hold the answer back until `release()`
  * - `refuse`: cut the connection, forward nothing
  * - `error`: answer a JSON-RPC error with `code` and `message`, forward nothing
  * - `status`: answer with that HTTP `status` and no JSON, forward nothing
  * - `answer`: answer `result`, forward nothing
  * - `alter`: forward, then answer what `change(result, params)` makes of the result
- * @typedef {{kind: 'delay', ms: number} | {kind: 'hang'} | {kind: 'lose'} | {kind: 'refuse'}
+ * With `match`, a rule is only for calls whose parameters it accepts.
+ * @typedef {{match?: (params: any[]) => boolean} & ({kind: 'delay', ms: number} | {kind: 'hang'} | {kind: 'lose'} | {kind: 'mute'} | {kind: 'refuse'}
  *   | {kind: 'error', code?: number, message: string} | {kind: 'status', status: number}
- *   | {kind: 'answer', result: unknown} | {kind: 'alter', change: (result: any, params: any[]) => unknown}} Rule
+ *   | {kind: 'answer', result: unknown} | {kind: 'alter', change: (result: any, params: any[]) => unknown})} Rule
  * @typedef {{method: string, params: any[], at: number, result?: any, error?: any}} Call
  * @typedef {Awaited<ReturnType<typeof startRpcProxy>>} RpcProxy
  */
 
 /** @param {string} target URL of the chain */
 export async function startRpcProxy(target) {
-  /** @type {{method: string | RegExp, rule: Rule, left: number}[]} */
+  /** @type {{method: string | RegExp, rule: Rule, left: number, calls: Call[], over: AbortController}[]} */
   let rules = [];
   /** @type {Call[]} */
   const calls = [];
   let released = new AbortController();
 
-  /** Takes the rule for this request, counting it down. */
-  const takeRule = (requests) => {
-    const fits = ({ method }) => requests.some((request) => (method instanceof RegExp ? method.test(request.method) : method === request.method));
+  /** Takes the rule for these calls, counting it down. */
+  const takeRule = (records) => {
+    const named = (name, method) => (name instanceof RegExp ? name.test(method) : name === method);
+    const fits = ({ method: name, rule }) => records.some(({ method, params }) => named(name, method) && (rule.match?.(params) ?? true));
     const entry = rules.find((candidate) => candidate.left > 0 && fits(candidate));
-    if (entry) entry.left -= 1;
-    return entry?.rule;
+    if (entry) {
+      entry.left -= 1;
+      entry.calls.push(...records);
+    }
+    return entry;
   };
 
   const forward = async (body, records) => {
@@ -53,7 +59,7 @@ export async function startRpcProxy(target) {
       const requests = [parsed].flat();
       const records = requests.map(({ method, params }) => ({ method, params: params ?? [], at: Date.now() }));
       calls.push(...records);
-      await follow(takeRule(requests), { body, parsed, requests, records, request, response });
+      await follow(takeRule(records), { body, parsed, requests, records, request, response });
     } catch {
       request.socket.destroy();
     }
@@ -64,14 +70,22 @@ export async function startRpcProxy(target) {
     const replies = context.requests.map((request) => ({ jsonrpc: '2.0', id: request.id, ...make(request) }));
     reply(context.response, JSON.stringify(Array.isArray(context.parsed) ? replies : replies[0]));
   };
-  const follow = async (rule, context) => {
+  const follow = async (entry, context) => {
     const { body, records, request, response } = context;
+    const rule = entry?.rule;
+    const letGo = () =>
+      new Promise((resolve) => AbortSignal.any([released.signal, entry.over.signal]).addEventListener('abort', resolve, { once: true }));
     switch (rule?.kind) {
       case 'refuse':
         return request.socket.destroy();
       case 'lose':
         await forward(body, records);
         return request.socket.destroy();
+      case 'mute': {
+        const { text } = await forward(body, records);
+        await letGo();
+        return reply(response, text);
+      }
       case 'error':
         return replyEach(context, () => ({ error: { code: rule.code ?? -32000, message: rule.message } }));
       case 'answer':
@@ -90,7 +104,7 @@ export async function startRpcProxy(target) {
         await new Promise((resolve) => setTimeout(resolve, rule.ms));
         break;
       case 'hang':
-        await new Promise((resolve) => released.signal.addEventListener('abort', resolve, { once: true }));
+        await letGo();
         break;
       default:
     }
@@ -104,9 +118,19 @@ export async function startRpcProxy(target) {
     url: `http://127.0.0.1:${port}`,
     /** Every call so far, oldest first. */
     calls,
-    /** @param {string | RegExp} method @param {Rule} rule @param {number} [times] how often it applies */
+    /**
+     * The newest rule that fits a call wins.
+     * @param {string | RegExp} method @param {Rule} rule @param {number} [times] how often it applies
+     * @returns {{calls: Call[], end: () => void}} the calls that it met, and how to end it and let what it holds go on
+     */
     on(method, rule, times = Infinity) {
-      rules.unshift({ method, rule, left: times });
+      const entry = { method, rule, left: times, calls: [], over: new AbortController() };
+      rules.unshift(entry);
+      const end = () => {
+        rules = rules.filter((other) => other !== entry);
+        entry.over.abort();
+      };
+      return { calls: entry.calls, end };
     },
     /** Forwards everything again; what hangs stays hanging. */
     clear() {

@@ -3,6 +3,7 @@
 mod blocks;
 mod ledger;
 mod pool;
+mod refusal;
 mod transaction;
 mod view;
 

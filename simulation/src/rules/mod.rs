@@ -1,13 +1,15 @@
 //! The money rules of `design.md`, section 6: watched at every step, and compared with the model chain at the end.
 
+mod calls;
 mod end;
 mod refunds;
 mod replies;
 mod steps;
 
+pub use calls::{on_broadcast, on_issue};
 pub use end::{Tally, at_end, presented_first, tally};
 pub use replies::{Asker, on_reply};
-pub use steps::{on_broadcast, on_change, on_issue, on_job};
+pub use steps::{on_change, on_job};
 
 use key0_core::challenge::Record;
 use key0_core::types::RequestId;

@@ -1,14 +1,11 @@
 //! What must hold whenever a record, a job of the wallet, or the network changes.
 
-use alloy_primitives::B256;
 use key0_core::challenge::{Attempt, Record, Stage, State, Target};
-use key0_core::credential::remote::IssueCall;
 use key0_core::payment::payer::TargetKey;
 use key0_core::wallet::{Job, Sent};
 
+use super::purchase_of;
 use super::refunds::{self, payment_of};
-use super::{is_executed, purchase_of};
-use crate::chain::WalletTransaction;
 use crate::objects::{ChallengeObject, Ended, WalletObject};
 use crate::world::World;
 
@@ -254,51 +251,4 @@ fn is_in_flight(object: &ChallengeObject, record: &Record) -> bool {
         State::Paid { .. } | State::RefundPending { .. } => !object.had_failed.get(),
         _ => false,
     }
-}
-
-/// The backend is about to be asked for a credential.
-pub fn on_issue(world: &World, object: &ChallengeObject, call: &IssueCall) {
-    let first = object
-        .call
-        .borrow_mut()
-        .get_or_insert_with(|| call.clone())
-        .clone();
-    if first != *call {
-        let detail = format!("{first:?} became {call:?}");
-        world.violation("issue_call_changed", &object.id, detail);
-    }
-    let record = object.record();
-    let paid = record.as_ref().is_some_and(|record| {
-        matches!(record.state, State::Paid { .. }) && is_executed(world, object, record)
-    });
-    if !paid {
-        let detail = format!("while {:?}", record.as_ref().map(describe));
-        world.violation("issued_without_money", &object.id, detail);
-    }
-}
-
-/// The gas wallet hands a transaction to the network.
-pub fn on_broadcast(world: &World, transaction: &WalletTransaction) {
-    if transaction.to != world.chain.borrow().usdc()
-        || transaction.chain_id != world.config.network.chain_id()
-    {
-        world.violation(
-            "foreign_contract",
-            transaction.hash,
-            format!("a call to {}", transaction.to),
-        );
-    }
-    if !is_stored(world, transaction.hash) {
-        world.violation(
-            "sent_before_stored",
-            transaction.hash,
-            "the wallet does not know it",
-        );
-    }
-}
-
-fn is_stored(world: &World, hash: B256) -> bool {
-    let jobs = world.objects.wallet.jobs.borrow();
-    jobs.values()
-        .any(|job| job.versions.iter().any(|version| version.hash == hash))
 }

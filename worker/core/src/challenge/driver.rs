@@ -144,10 +144,11 @@ impl Driver {
     pub async fn ask<E: ChallengeEnv>(&self, env: &E, ask: &Ask) -> Result<PayReply, StoreFault> {
         let began = env.now();
         let mut pause = FIRST_PAUSE_MILLIS;
-        if let Some(stored) = env.store().load()?
-            && ask.is_public(&stored.record)
+        if let (Some(stored), Ask::Pay(pay)) = (env.store().load()?, ask)
+            && Ask::needs_fresh_signature(&stored.record)
+            && let Some(reply) = prove_fresh(env, &pay.authorization).await
         {
-            return Ok(PayReply::NeedsFreshSignature);
+            return Ok(reply);
         }
         loop {
             let stored = env.store().load()?;
@@ -243,7 +244,13 @@ impl Driver {
         match book {
             Ok(PayerReply::Taken) => return Ok(Begun::Refused(PayReply::Taken)),
             Ok(PayerReply::Superseded { by }) => {
-                return Ok(Begun::Refused(PayReply::Elsewhere { request_id: by }));
+                // Only who made the second authorization may learn what became of the first.
+                let reply = match prove_fresh(env, signed).await {
+                    None => PayReply::Elsewhere { request_id: by },
+                    Some(PayReply::NeedsFreshSignature) => PayReply::Taken,
+                    Some(reply) => reply,
+                };
+                return Ok(Begun::Refused(reply));
             }
             Ok(PayerReply::Reserved | PayerReply::Released) => {}
             Err(fault) => return Ok(unavailable(env, &fault.0)),
@@ -286,6 +293,20 @@ impl Driver {
         text: &str,
         stored: Option<Versioned>,
     ) -> Result<Begun, StoreFault> {
+        // A failed attempt may have been paid after all. Never ask for a second payment before that is known.
+        if let Some(before) = &stored
+            && let State::Pending { attempt } = &before.record.state
+        {
+            match effects::elsewhere(env, &before.record, attempt).await {
+                Ok(Some(event @ Event::Settled { .. })) => {
+                    record_fact(env, before, &event)?;
+                    return Ok(Begun::LookAgain);
+                }
+                Ok(_) => {}
+                Err(Stuck::Waiting) => return Ok(unavailable(env, "a receipt is not visible yet")),
+                Err(Stuck::Fault(fault)) => return Ok(unavailable(env, &fault)),
+            }
+        }
         let reason = diagnose(env, signed, text).await;
         let version = |stored: &Versioned| stored.version;
         if env.store().load()?.as_ref().map(version) != stored.as_ref().map(version) {
@@ -328,6 +349,23 @@ async fn report<E: ChallengeEnv>(env: &E) -> Result<(), StoreFault> {
         Err(fault) => {
             env.log("report_failed", &fault.0);
             Ok(())
+        }
+    }
+}
+
+/// An authorization that the chain has not seen comes from the payer itself. `Some` is the refusal of any other.
+async fn prove_fresh<E: ChallengeEnv>(env: &E, signed: &SignedAuthorization) -> Option<PayReply> {
+    let authorization = signed.authorization();
+    match env
+        .chain()
+        .authorization_used(authorization.from, authorization.nonce)
+        .await
+    {
+        Ok(false) => None,
+        Ok(true) => Some(PayReply::NeedsFreshSignature),
+        Err(error) => {
+            env.log("check_failed", &error.0);
+            Some(PayReply::Unavailable)
         }
     }
 }

@@ -265,7 +265,7 @@ async fn given_up<E: ChallengeEnv>(
 }
 
 /// Looks for a use of the authorization by anybody. `None` when it is unused.
-async fn elsewhere<E: ChallengeEnv>(
+pub(super) async fn elsewhere<E: ChallengeEnv>(
     env: &E,
     record: &Record,
     attempt: &Attempt,

@@ -281,6 +281,13 @@ const fn paid(payment: Payment, now: UnixMillis) -> State {
 fn advance(attempt: &mut Attempt, event: Event, now: UnixMillis) -> Result<Option<State>, Refused> {
     match (&mut attempt.stage, event) {
         (Stage::Reserving, Event::Reserved) => attempt.stage = Stage::Settling,
+        // An earlier attempt has made the authorization public, so it must be watched like any that failed.
+        (Stage::Reserving, Event::Superseded { .. }) if attempt.number > 1 => {
+            attempt.stage = Stage::Failed {
+                reason: Refusal::InvalidExactEvmTransactionFailed,
+                transaction: None,
+            };
+        }
         (Stage::Reserving, Event::Superseded { by }) => {
             return Ok(Some(State::Cancelled {
                 superseded_by: Some(by),

@@ -11,7 +11,6 @@ use super::record::{IssueFault, Record, Stage, State};
 use super::schedule::{Effect, Policy, next_effect};
 use super::seal::Challenge;
 use crate::payment::payer::TargetKey;
-use crate::payment::usdc::payment_fingerprint;
 use crate::payment::{Refusal, SignedAuthorization};
 use crate::types::{Address, RequestId, UnixMillis};
 
@@ -147,21 +146,11 @@ impl Ask {
         }
     }
 
-    /// Whether a stranger could ask this. A transfer shows its authorization and signature to everybody, and a request id
-    /// that was derived from them is no secret either. So both together open a delivered purchase only for those who
-    /// asked before it was delivered.
-    pub(super) fn is_public(&self, record: &Record) -> bool {
-        let Self::Pay(pay) = self else {
-            return false;
-        };
-        let authorization = pay.authorization.authorization();
-        matches!(record.state, State::Delivered { .. })
-            && record.terms.request_id
-                == RequestId::derived(&payment_fingerprint(
-                    record.terms.network,
-                    authorization.from,
-                    authorization.nonce,
-                ))
+    /// Whether only an authorization that nobody else can have seen opens this purchase. A transfer shows its authorization
+    /// and signature to everybody, and a request id that was derived from them is no secret either. So such a purchase is
+    /// open, once it is delivered, to those who asked before, and to a fresh signature.
+    pub(super) fn needs_fresh_signature(record: &Record) -> bool {
+        matches!(record.state, State::Delivered { .. }) && record.terms.request_id.is_derived()
     }
 
     /// What the record answers at `now`.

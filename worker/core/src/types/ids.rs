@@ -97,6 +97,11 @@ impl RequestId {
         Self(text)
     }
 
+    /// Whether the id follows from a payment, and so from what the chain shows.
+    pub(crate) fn is_derived(&self) -> bool {
+        self.0.starts_with(DERIVED_PREFIX)
+    }
+
     /// The id of a purchase whose client named none: made from what makes the payment unique.
     pub(crate) fn derived(digest: &[u8; 16]) -> Self {
         Self(format!(

@@ -328,6 +328,18 @@ fn a_failed_attempt_is_repeated_only_with_the_very_same_authorization() {
 }
 
 #[test]
+fn a_second_attempt_that_counts_elsewhere_is_watched_like_a_failed_one() {
+    let first = record_after([attempted(1), superseded()]);
+    assert!(matches!(first.state, State::Cancelled { .. }));
+    let second = record_after([attempted(1), failed(), attempted(1), superseded()]);
+    assert!(matches!(
+        &second.state,
+        State::Pending { attempt } if matches!(attempt.stage, Stage::Failed { .. })
+    ));
+    assert!(!second.holds_target);
+}
+
+#[test]
 fn an_authorization_that_belongs_to_another_purchase_never_counts_for_this_one() {
     let taken = record_after([attempted(1), Event::Taken]);
     assert_eq!(taken.state.name(), "CANCELLED");

@@ -1,0 +1,58 @@
+//! What must hold of what is sent to the backend and to the network.
+
+use alloy_primitives::B256;
+use key0_core::challenge::State;
+use key0_core::credential::remote::IssueCall;
+
+use super::is_executed;
+use super::steps::describe;
+use crate::chain::WalletTransaction;
+use crate::objects::ChallengeObject;
+use crate::world::World;
+
+/// The backend is about to be asked for a credential.
+pub fn on_issue(world: &World, object: &ChallengeObject, call: &IssueCall) {
+    let first = object
+        .call
+        .borrow_mut()
+        .get_or_insert_with(|| call.clone())
+        .clone();
+    if first != *call {
+        let detail = format!("{first:?} became {call:?}");
+        world.violation("issue_call_changed", &object.id, detail);
+    }
+    let record = object.record();
+    let paid = record.as_ref().is_some_and(|record| {
+        matches!(record.state, State::Paid { .. }) && is_executed(world, object, record)
+    });
+    if !paid {
+        let detail = format!("while {:?}", record.as_ref().map(describe));
+        world.violation("issued_without_money", &object.id, detail);
+    }
+}
+
+/// The gas wallet hands a transaction to the network.
+pub fn on_broadcast(world: &World, transaction: &WalletTransaction) {
+    if transaction.to != world.chain.borrow().usdc()
+        || transaction.chain_id != world.config.network.chain_id()
+    {
+        world.violation(
+            "foreign_contract",
+            transaction.hash,
+            format!("a call to {}", transaction.to),
+        );
+    }
+    if !is_stored(world, transaction.hash) {
+        world.violation(
+            "sent_before_stored",
+            transaction.hash,
+            "the wallet does not know it",
+        );
+    }
+}
+
+fn is_stored(world: &World, hash: B256) -> bool {
+    let jobs = world.objects.wallet.jobs.borrow();
+    jobs.values()
+        .any(|job| job.versions.iter().any(|version| version.hash == hash))
+}

@@ -1,0 +1,113 @@
+//! The settings' defaults, and what is said of each bad one.
+
+use super::*;
+
+pub(super) fn valid(name: &str) -> Option<&'static str> {
+    Some(match name {
+        "KEY0_WALLET_ADDRESS" => "0x209693Bc6afc0C5328bA36FaF03C514EF312287C",
+        "KEY0_ACCESS_TOKEN_SECRET" => "0123456789abcdef0123456789abcdef",
+        "USE_GAS_WALLET" => "true",
+        "GAS_WALLET_PRIVATE_KEY" => {
+            "0x0000000000000000000000000000000000000000000000000000000000000001"
+        }
+        "BACKEND_API_URL" => "https://backend.example",
+        _ => return None,
+    })
+}
+
+fn problems(change: &[(&str, &str)]) -> Vec<Problem> {
+    let lookup = |name: &str| {
+        change
+            .iter()
+            .find(|(changed, _)| *changed == name)
+            .map(|(_, value)| *value)
+            .or_else(|| valid(name))
+            .map(str::to_owned)
+    };
+    Config::from_vars(lookup).err().unwrap_or_default()
+}
+
+#[test]
+fn the_defaults_are_the_documented_ones() {
+    let config = test_config();
+    assert_eq!(config.network, Network::BaseSepolia);
+    assert_eq!(config.challenge_ttl_seconds, 900);
+    assert_eq!(config.token_ttl_seconds, 3600);
+    assert_eq!(config.confirmations, 1);
+    assert_eq!(config.catalog.plans().len(), 4);
+    assert_eq!(
+        config.resource_endpoint.as_deref(),
+        Some("https://backend.example/{resourceId}")
+    );
+}
+
+#[test]
+fn an_empty_environment_names_everything_that_is_required() {
+    let problems = Config::from_vars(|_| None).unwrap_err();
+    let names: Vec<_> = problems.iter().map(|problem| problem.name).collect();
+    assert_eq!(
+        names,
+        [
+            "KEY0_WALLET_ADDRESS",
+            "KEY0_ACCESS_TOKEN_SECRET",
+            "USE_GAS_WALLET",
+            "GAS_WALLET_PRIVATE_KEY"
+        ]
+    );
+}
+
+#[test]
+fn each_bad_value_is_named_and_not_repeated() {
+    for (name, value) in [
+        ("KEY0_NETWORK", "sepolia"),
+        ("KEY0_WALLET_ADDRESS", "0x123"),
+        (
+            "KEY0_WALLET_ADDRESS",
+            "0x0000000000000000000000000000000000000000",
+        ),
+        (
+            "KEY0_WALLET_ADDRESS",
+            "0x209693bc6afc0C5328bA36FaF03C514EF312287C",
+        ),
+        ("KEY0_ACCESS_TOKEN_SECRET", "tooshort"),
+        (
+            "KEY0_ACCESS_TOKEN_SECRET",
+            "-----BEGIN PRIVATE KEY-----abcdefghijklmnop",
+        ),
+        ("KEY0_ACCESS_TOKEN_SECRETS_OLD", "tooshort"),
+        ("KEY0_TOKEN_ALGORITHM", "none"),
+        ("KEY0_TOKEN_TTL_SECONDS", "0.25"),
+        ("KEY0_PUBLIC_URL", "example.com"),
+        ("KEY0_RPC_URL", "https://a.example,nonsense"),
+        ("KEY0_CONFIRMATIONS", "-7777"),
+        ("CHALLENGE_TTL_SECONDS", "9.5e3"),
+        ("USE_GAS_WALLET", "maybe"),
+        ("GAS_WALLET_PRIVATE_KEY", "0xdeadbeef"),
+        ("KEY0_RESOURCE_ENDPOINT", "nowhere"),
+        ("PLANS", "[{]"),
+        ("TOKEN_MODE", "magic"),
+        ("KEY0_WALLET_PRIVATE_KEY", "0xdeadbeef"),
+        (
+            "KEY0_WALLET_PRIVATE_KEY",
+            "0x0000000000000000000000000000000000000000000000000000000000000007",
+        ),
+        ("KEY0_ADMIN_SECRET", "0123456789abcdef0123456789abcde"),
+        ("KEY0_ADMIN_SECRET", "0123456789abcdef0123456789abcdef"),
+        ("REFUND_MIN_AGE_MS", "soon"),
+        ("REFUND_INTERVAL_MS", "99"),
+        ("TOKEN_ISSUE_TIMEOUT_MS", "99.5"),
+        ("PROVIDER_NAME", "Acme-without-url"),
+    ] {
+        let problems = problems(&[(name, value)]);
+        assert_eq!(problems.len(), 1, "{name}={value}: {problems:?}");
+        assert_eq!(problems[0].name, name);
+        assert!(!problems[0].reason.contains(value), "{problems:?}");
+    }
+}
+
+#[test]
+fn secrets_do_not_appear_in_debug_output() {
+    let shown = format!("{:?}", test_config());
+    assert!(!shown.contains("0123456789abcdef"));
+    assert!(!shown.contains("0000000000000001"));
+}
