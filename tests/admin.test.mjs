@@ -43,7 +43,7 @@ async function purchase(planId, { works, blacklisted = false, resourceId = 'defa
   const bought = await buy(world.url, buyer.privateKey, request);
   assert.equal(bought.status, works ? 200 : 502, bought.text);
   if (blacklisted) await world.chain.blacklist(buyer.address, true);
-  return { ...buyer, requestId: request.requestId, amount: bought.required.accepts[0].amount, planId, payment: bought.payment, request };
+  return { ...buyer, requestId: request.requestId, amount: bought.payment.accepted.amount, planId, payment: bought.payment, request };
 }
 
 describe('the door', () => {
