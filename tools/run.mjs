@@ -20,6 +20,7 @@ const COMMANDS = {
   bench: 'tools/bench.mjs',
   simulate: 'tools/simulate.mjs',
   deploy: 'tools/deploy.mjs',
+  reconcile: 'tools/reconcile.mjs',
 };
 
 async function main() {

@@ -98,7 +98,7 @@ function isAlive(pid) {
 }
 
 function describe(world, dir) {
-  const { chain, worker, backend, seller, gasWallet, buyers, tokenSecret } = world;
+  const { chain, worker, backend, seller, gasWallet, buyers, tokenSecret, adminSecret } = world;
   return {
     url: worker.url,
     rpcUrl: chain.url,
@@ -110,6 +110,7 @@ function describe(world, dir) {
     gasWallet,
     buyers,
     tokenSecret,
+    adminSecret,
     state: worker.state,
     logs: dir,
     pids: { start: process.pid, worker: worker.pid, chain: chain.pid, backend: backend.pid },

@@ -46,6 +46,13 @@ export function stored(world) {
   return found;
 }
 
+/** What each purchase stores of itself, by request id. @returns {Record<string, any>} */
+export function records(world) {
+  const rows = stored(world).ChallengeObject?.record ?? [];
+  const bodies = rows.map(({ body }) => JSON.parse(/** @type {string} */ (body)));
+  return Object.fromEntries(bodies.map((record) => [record.terms.requestId, record]));
+}
+
 /** How far each purchase is, by request id. @returns {Record<string, string>} */
 export function statuses(world) {
   const rows = stored(world).ChallengeObject?.record ?? [];

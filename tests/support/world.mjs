@@ -65,6 +65,9 @@ export class TestWorld {
   get tokenSecret() {
     return this.#world.tokenSecret;
   }
+  get adminSecret() {
+    return this.#world.adminSecret;
+  }
   /** Everything the worker was told, secrets included. */
   get settings() {
     return this.#world.settings;

@@ -31,6 +31,7 @@ export function testAccount() {
  */
 export async function startWorld({ state, vars = {}, ports = {}, buyers: count = 5, blockTime, backend: wantBackend = true, onLine, rpcUrl }) {
   const tokenSecret = vars.KEY0_ACCESS_TOKEN_SECRET ?? randomBytes(32).toString('hex');
+  const adminSecret = vars.KEY0_ADMIN_SECRET ?? randomBytes(32).toString('hex');
   const listen = (part) => onLine && ((line) => onLine(part, line));
   const parts = [];
   const stop = async () => {
@@ -53,6 +54,7 @@ export async function startWorld({ state, vars = {}, ports = {}, buyers: count =
     const settings = {
       KEY0_NETWORK: 'testnet',
       KEY0_ACCESS_TOKEN_SECRET: tokenSecret,
+      KEY0_ADMIN_SECRET: adminSecret,
       KEY0_WALLET_ADDRESS: seller.address,
       KEY0_RPC_URL: rpcUrl ? await rpcUrl(chain.url) : chain.url,
       USE_GAS_WALLET: 'true',
@@ -63,7 +65,7 @@ export async function startWorld({ state, vars = {}, ports = {}, buyers: count =
     };
     const worker = await startWorker({ port: ports.worker, state, env: settings, onLine: listen('worker') });
     parts.push(worker);
-    return { chain, worker, backend, seller, gasWallet, buyers, tokenSecret, settings, parts, stop };
+    return { chain, worker, backend, seller, gasWallet, buyers, tokenSecret, adminSecret, settings, parts, stop };
   } catch (error) {
     await stop();
     throw error;

@@ -11,12 +11,13 @@ use key0_core::challenge::{
 };
 use key0_core::config::Config;
 use key0_core::credential::remote::{IssueAnswer, IssueCall};
+use key0_core::ledger::{LedgerCommand, LedgerEntry};
 use key0_core::payment::SignedAuthorization;
 use key0_core::payment::payer::{PayerCommand, PayerReply};
 use key0_core::types::{RequestId, UnixMillis};
 use key0_core::wallet::{WalletCommand, WalletReply};
 
-use super::{Alarm, Instance, ask_payer, ask_wallet, instance};
+use super::{Alarm, Instance, ask_ledger, ask_payer, ask_wallet, instance};
 use crate::actors;
 use crate::backend;
 use crate::executor::TaskId;
@@ -30,6 +31,7 @@ use crate::world::{Owner, World};
 /// When an alarm that failed is handled again.
 const RETRY_MILLIS: u64 = 10_000;
 const PAYER_DEADLINE_MILLIS: u64 = 5_000;
+const LEDGER_DEADLINE_MILLIS: u64 = 5_000;
 const WALLET_DEADLINE_MILLIS: u64 = 20_000;
 
 /// A purchase's object.
@@ -276,6 +278,21 @@ impl ChallengeEnv for Outside {
     async fn issue(&self, call: IssueCall) -> Result<IssueAnswer, IssueFault> {
         rules::on_issue(&self.world, &self.object, &call);
         backend::issue(&self.world, &self.instance.life, call).await
+    }
+
+    async fn ledger(&self, entry: LedgerEntry) -> Result<(), CallFault> {
+        let command = LedgerCommand::Put(entry);
+        let callee = move |world: &Rc<World>, sender| ask_ledger(world, command.clone(), sender);
+        call(
+            &self.world,
+            &self.instance.life,
+            "ledger",
+            LEDGER_DEADLINE_MILLIS,
+            callee,
+        )
+        .await
+        .map(drop)
+        .map_err(CallFault)
     }
 
     fn log(&self, event: &str, detail: &str) {

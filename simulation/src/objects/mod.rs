@@ -2,11 +2,13 @@
 
 mod alarm;
 mod challenge;
+mod ledger;
 mod payer;
 mod wallet;
 
 pub use alarm::Alarm;
 pub use challenge::{ChallengeObject, Ended, ask, retry_refund};
+pub use ledger::{LedgerObject, ask as ask_ledger};
 pub use payer::{Book, PayerObject, ask as ask_payer};
 pub use wallet::{WalletObject, ask as ask_wallet};
 
@@ -52,6 +54,8 @@ pub struct Objects {
     payers: RefCell<BTreeMap<Address, Rc<PayerObject>>>,
     /// The gas wallet.
     pub wallet: Rc<WalletObject>,
+    /// The ledger.
+    pub ledger: LedgerObject,
 }
 
 impl Objects {

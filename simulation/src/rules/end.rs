@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use alloy_primitives::B256;
 use key0_core::challenge::{Record, State};
+use key0_core::ledger::LedgerEntry;
 use key0_core::types::RequestId;
 
 use super::purchase_of;
@@ -103,6 +104,7 @@ fn purchase(
             format!("{} alarm {alarm:?}", describe(record)),
         );
     }
+    ledger(world, object, record);
     let chain = world.chain.borrow();
     let attempts = object.attempts.borrow();
     let charges = attempts
@@ -123,6 +125,24 @@ fn purchase(
             world.violation("credited_without_transfer", &object.id, detail);
         }
         credited.entry(payment.transaction).or_default().push(key);
+    }
+}
+
+/// The ledger has learnt how it ended. (The reason of a failure may be one try old.)
+fn ledger(world: &World, object: &ChallengeObject, record: &Record) {
+    let entries = world.objects.ledger.entries.borrow();
+    let kept = entries.get(&object.id);
+    let wanted = LedgerEntry::of(record, 0);
+    let facts = |entry: &LedgerEntry| {
+        let hashes = (entry.transaction, entry.refund);
+        (entry.status.clone(), entry.amount, hashes)
+    };
+    if kept.map(facts) != Some(facts(&wanted)) {
+        world.violation(
+            "ledger_differs",
+            &object.id,
+            format!("{} is kept as {kept:?}", describe(record)),
+        );
     }
 }
 

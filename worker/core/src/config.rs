@@ -6,6 +6,7 @@ use core::str::FromStr;
 
 use serde::Serialize;
 
+use crate::admin::AdminSecret;
 use crate::catalog::{Catalog, default_catalog};
 use crate::challenge::{Policy, SealKeys};
 use crate::credential::TokenSigner;
@@ -56,6 +57,8 @@ pub struct Config {
     pub catalog: Catalog,
     /// Who sells.
     pub seller: Seller,
+    /// What opens the operator's door; without it there is none.
+    pub admin_secret: Option<AdminSecret>,
 }
 
 /// How the seller appears in the discovery documents.
@@ -148,6 +151,7 @@ impl Config {
         let refund_wallet = vars.optional("KEY0_WALLET_PRIVATE_KEY", private_key);
         let refund_min_age_millis = vars.number("REFUND_MIN_AGE_MS", 30_000, 0, 30 * 86_400_000);
         let refund_interval_millis = vars.number("REFUND_INTERVAL_MS", 15_000, 100, 86_400_000);
+        let admin_secret = vars.optional("KEY0_ADMIN_SECRET", self::secret);
         let token_ttl_seconds = vars.number("KEY0_TOKEN_TTL_SECONDS", 3600, 1, 10 * 366 * 86_400);
         let public_url = vars.optional("KEY0_PUBLIC_URL", parsed);
         let rpc_urls = vars.list("KEY0_RPC_URL", MAX_RPC_URLS, parsed);
@@ -191,6 +195,14 @@ impl Config {
             }
         };
 
+        let admin_secret = admin_secret.into_option();
+        if admin_secret.is_some() && admin_secret == secret {
+            // Backends know that one.
+            vars.problem(
+                "KEY0_ADMIN_SECRET",
+                "must not be the value of KEY0_ACCESS_TOKEN_SECRET",
+            );
+        }
         let backend_url = backend_url.into_option();
         if issues_remotely == Some(true) && backend_url.is_none() {
             vars.problem("BACKEND_API_URL", "is required when TOKEN_MODE is remote");
@@ -242,6 +254,7 @@ impl Config {
                 agent_description: agent_description?,
                 provider,
             },
+            admin_secret: admin_secret.as_ref().map(AdminSecret::new),
         })
     }
 }

@@ -34,6 +34,8 @@ pub enum Code {
     RequestConflict,
     /// The body is larger than allowed.
     PayloadTooLarge,
+    /// The operator's secret is missing or wrong.
+    Unauthorized,
     /// Nothing is served at this path.
     NotFound,
     /// The path is served, but not with this method.
@@ -46,7 +48,7 @@ pub enum Code {
 
 impl Code {
     /// Every code, for tests and documentation.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 17] = [
         Self::TierNotFound,
         Self::ChallengeNotFound,
         Self::ChallengeExpired,
@@ -59,6 +61,7 @@ impl Code {
         Self::AdapterError,
         Self::RequestConflict,
         Self::PayloadTooLarge,
+        Self::Unauthorized,
         Self::NotFound,
         Self::MethodNotAllowed,
         Self::ConfigInvalid,
@@ -80,6 +83,7 @@ impl Code {
             Self::AdapterError => "ADAPTER_ERROR",
             Self::RequestConflict => "REQUEST_CONFLICT",
             Self::PayloadTooLarge => "PAYLOAD_TOO_LARGE",
+            Self::Unauthorized => "UNAUTHORIZED",
             Self::NotFound => "NOT_FOUND",
             Self::MethodNotAllowed => "METHOD_NOT_ALLOWED",
             Self::ConfigInvalid => "CONFIG_INVALID",
@@ -99,6 +103,7 @@ impl Code {
             Self::TokenIssueFailed | Self::AdapterError => StatusCode::BAD_GATEWAY,
             Self::TokenIssueTimeout => StatusCode::GATEWAY_TIMEOUT,
             Self::PayloadTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::Unauthorized => StatusCode::UNAUTHORIZED,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             Self::ConfigInvalid | Self::InternalError => StatusCode::INTERNAL_SERVER_ERROR,
         }

@@ -108,14 +108,21 @@ pub fn document(
     response
 }
 
-/// What is added to each answer before it leaves: CORS, and no body for `HEAD`.
-pub fn finish(mut response: Response, method: &Method) -> Response {
+/// Lets scripts of any web page read the answer: everything is for them but the operator's door.
+#[must_use]
+pub fn allow_browsers(mut response: Response) -> Response {
     set(&mut response, header::ACCESS_CONTROL_ALLOW_ORIGIN, "*");
     set(
         &mut response,
         header::ACCESS_CONTROL_EXPOSE_HEADERS,
         EXPOSED_HEADERS,
     );
+    response
+}
+
+/// What is done to each answer before it leaves: no guessing of types, and no body for `HEAD`.
+#[must_use]
+pub fn finish(mut response: Response, method: &Method) -> Response {
     set(&mut response, header::X_CONTENT_TYPE_OPTIONS, "nosniff");
     if method == Method::HEAD {
         response.body_mut().clear();
@@ -160,7 +167,18 @@ mod tests {
     fn head_is_answered_without_a_body() {
         let response = finish(json(StatusCode::OK, &json!({})), &Method::HEAD);
         assert!(response.body().is_empty());
-        assert_eq!(response.headers()[header::ACCESS_CONTROL_ALLOW_ORIGIN], "*");
+    }
+
+    #[test]
+    fn browsers_may_read_only_what_is_opened_to_them() {
+        let answer = || json(StatusCode::OK, &json!({}));
+        let origin = header::ACCESS_CONTROL_ALLOW_ORIGIN;
+        assert_eq!(allow_browsers(answer()).headers()[&origin], "*");
+        assert!(
+            !finish(answer(), &Method::GET)
+                .headers()
+                .contains_key(origin)
+        );
     }
 
     #[test]

@@ -33,6 +33,12 @@ impl Inbound {
         })
     }
 
+    /// What stands behind the question mark.
+    pub(crate) fn query(&self) -> &str {
+        let url = self.url.split('#').next().unwrap_or_default();
+        url.split_once('?').map_or("", |(_, query)| query)
+    }
+
     /// Reads the body. The announced length is checked before, the real one while it arrives.
     pub(crate) async fn read(mut self) -> Result<(HeaderMap, Vec<u8>), Error> {
         let too_large = || {

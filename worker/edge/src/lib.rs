@@ -10,8 +10,9 @@ mod settings;
 mod storage;
 
 use http::Method;
+use key0_core::admin;
 use key0_core::catalog::{AgentCardVersion, agent_card, discover};
-use key0_core::config::Config;
+use key0_core::config::{Config, Problem};
 use key0_core::credential::token_info;
 use key0_core::error::{Code, Error};
 use key0_core::response::{self, Response};
@@ -33,7 +34,11 @@ async fn fetch(
 ) -> worker::Result<worker::Response> {
     let inbound = Inbound::new(request)?;
     let method = inbound.method.clone();
-    let response = route(inbound, &env).await;
+    let response = if admin::serves(&inbound.path) {
+        operator(inbound, &env).await
+    } else {
+        response::allow_browsers(route(inbound, &env).await)
+    };
     inbound::send(response::finish(response, &method))
 }
 
@@ -77,15 +82,7 @@ async fn answer(allowed: &'static str, inbound: Inbound, env: &Env, page: Page) 
     }
     let config = match &settings {
         Ok(config) => config,
-        Err(problems) => {
-            return response::error(
-                &Error::new(
-                    Code::ConfigInvalid,
-                    "This deployment is not configured correctly; details name what its operator must set.",
-                )
-                .with_details(serde_json::json!({"problems": **problems})),
-            );
-        }
+        Err(problems) => return misconfigured(problems),
     };
     let Some(origin) = config.origin(&inbound.url) else {
         return response::error(&Error::internal());
@@ -122,6 +119,32 @@ async fn serve(
         Page::X402Access => x402_access(inbound, env, config, origin).await,
         Page::Health => response::not_found(),
     }
+}
+
+/// The operator's door: no browser may read its answers.
+async fn operator(inbound: Inbound, env: &Env) -> Response {
+    match settings::settings(env) {
+        Ok(config) => {
+            let arrival = admin::Arrival {
+                method: &inbound.method,
+                path: &inbound.path,
+                query: inbound.query(),
+                headers: &inbound.headers,
+            };
+            admin::answer(&config, &objects::Objects::new(env), &arrival).await
+        }
+        Err(problems) => misconfigured(&problems),
+    }
+}
+
+fn misconfigured(problems: &[Problem]) -> Response {
+    response::error(
+        &Error::new(
+            Code::ConfigInvalid,
+            "This deployment is not configured correctly; details name what its operator must set.",
+        )
+        .with_details(serde_json::json!({"problems": problems})),
+    )
 }
 
 async fn x402_access(inbound: Inbound, env: &Env, config: &Config, origin: HttpUrl) -> Response {

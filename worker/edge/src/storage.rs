@@ -4,6 +4,7 @@
 use std::panic::AssertUnwindSafe;
 
 use key0_core::types::UnixMillis;
+use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use wasm_bindgen::prelude::*;
 use worker::{Error, Result, SqlStorage, SqlStorageValue, Storage};
@@ -49,6 +50,22 @@ pub(crate) fn rows<T: DeserializeOwned>(
         .map_err(Error::from)?;
     rows.iter()
         .map(|row| serde_wasm_bindgen::from_value(row).map_err(Error::from))
+        .collect()
+}
+
+/// Runs one statement whose rows are JSON texts in a column named `body`, and reads what they say.
+pub(crate) fn bodies<T: DeserializeOwned>(
+    sql: &SqlStorage,
+    query: &str,
+    bindings: Vec<SqlStorageValue>,
+) -> Result<Vec<T>> {
+    #[derive(Deserialize)]
+    struct Row {
+        body: String,
+    }
+    let rows: Vec<Row> = rows(sql, query, bindings)?;
+    rows.iter()
+        .map(|row| Ok(serde_json::from_slice(row.body.as_bytes())?))
         .collect()
 }
 

@@ -17,6 +17,7 @@ use super::record::{AuditRow, IssueFault, Record, State};
 use super::schedule::{Effect, next_effect, wake_at};
 use crate::config::Config;
 use crate::credential::remote::{IssueAnswer, IssueCall};
+use crate::ledger::LedgerEntry;
 use crate::payment::chain::{Chain, ChainError, Simulation};
 use crate::payment::payer::{PayerCommand, PayerReply, Reservation, TargetKey};
 use crate::payment::usdc::payment_fingerprint;
@@ -92,6 +93,8 @@ pub trait ChallengeEnv {
     ) -> impl Future<Output = Result<WalletReply, CallFault>>;
     /// Asks the backend for a credential. Repeating it is safe: the call carries an idempotency key.
     fn issue(&self, call: IssueCall) -> impl Future<Output = Result<IssueAnswer, IssueFault>>;
+    /// Tells the ledger what the record says. Repeating it changes nothing.
+    fn ledger(&self, entry: LedgerEntry) -> impl Future<Output = Result<(), CallFault>>;
     /// Writes a line for the operator.
     fn log(&self, event: &str, detail: &str);
 }
@@ -182,12 +185,17 @@ impl Driver {
         let Some(stored) = env.store().load()? else {
             return Ok(());
         };
-        if next_effect(&stored.record, env.now(), &env.config().policy()) == Effect::Rest {
-            return Ok(());
-        }
-        commit(env, Some(&stored), Event::Tried)?;
+        let effect = next_effect(&stored.record, env.now(), &env.config().policy());
+        let event = match (effect, stored.record.unreported) {
+            (Effect::Rest, None) => return Ok(()),
+            // Too early for anything else: the alarm is for the ledger.
+            (Effect::Rest | Effect::WaitUntil(_), Some(_)) => Event::ReportTried,
+            _ => Event::Tried,
+        };
+        commit(env, Some(&stored), event)?;
         while self.drive(env).await? {}
-        Ok(())
+        // Last, and without a say in what happens: no purchase waits for the ledger.
+        report(env).await
     }
 
     /// Carries out the next effect. Whether that changed the record.
@@ -350,6 +358,24 @@ async fn prove_unseen<E: ChallengeEnv>(env: &E, pay: &Pay) -> Option<PayReply> {
         Err(fault) => {
             env.log("check_failed", &fault.0);
             Some(PayReply::Unavailable)
+        }
+    }
+}
+
+/// Tells the ledger what the record says, if it does not know.
+async fn report<E: ChallengeEnv>(env: &E) -> Result<(), StoreFault> {
+    let Some(stored) = env.store().load()? else {
+        return Ok(());
+    };
+    if stored.record.unreported.is_none() {
+        return Ok(());
+    }
+    let entry = LedgerEntry::of(&stored.record, stored.version);
+    match env.ledger(entry).await {
+        Ok(()) => record_fact(env, &stored, &Event::Reported).map(drop),
+        Err(fault) => {
+            env.log("report_failed", &fault.0);
+            Ok(())
         }
     }
 }

@@ -11,6 +11,7 @@ use super::record::{
 };
 use super::schedule::{Policy, is_resolved, refund_pause};
 use super::seal::Challenge;
+use crate::ledger::LedgerEntry;
 use crate::payment::{Refusal, SignedAuthorization};
 use crate::types::{RequestId, UnixMillis};
 
@@ -94,6 +95,12 @@ pub enum Event {
     Cancelled,
     /// The payer's book no longer counts the purchase as unresolved.
     TargetReleased,
+    /// The ledger knows what the record says.
+    Reported,
+    /// The ledger is about to be told.
+    ReportTried,
+    /// An operator wants the ledger to be told again.
+    ReportAsked,
     /// The alarm tried and got no further.
     Tried,
 }
@@ -116,6 +123,15 @@ pub fn apply(
     next.tries = 0;
     match (&mut next.state, event) {
         (_, Event::Tried) => next.tries = record.tries.saturating_add(1),
+        // The schedule of everything else does not depend on the ledger.
+        (_, event @ (Event::Reported | Event::ReportTried | Event::ReportAsked)) => {
+            next.tries = record.tries;
+            next.unreported = match event {
+                Event::Reported => None,
+                Event::ReportTried => record.unreported.map(|tries| tries.saturating_add(1)),
+                _ => Some(0),
+            };
+        }
         (_, Event::TargetReleased) if record.holds_target && is_resolved(&record.state) => {
             next.holds_target = false;
         }
@@ -214,6 +230,10 @@ pub fn apply(
     if next.state.name() != record.state.name() {
         next.changed_at = now;
     }
+    let says = |record| LedgerEntry::of(record, 0);
+    if next.unreported.is_none() && says(&next) != says(record) {
+        next.unreported = Some(0);
+    }
     Ok(next)
 }
 
@@ -244,6 +264,7 @@ fn begin(event: Event, now: UnixMillis) -> Result<Record, Refused> {
         },
         changed_at: now,
         holds_target: true,
+        unreported: Some(0),
         tries: 0,
     })
 }
@@ -406,9 +427,12 @@ impl Event {
         }
     }
 
-    /// Whether the event belongs into the history; mere retries do not.
+    /// Whether the event belongs into the history; mere retries and reports do not.
     pub const fn is_history(&self) -> bool {
-        !matches!(self, Self::Tried)
+        !matches!(
+            self,
+            Self::Tried | Self::Reported | Self::ReportTried | Self::ReportAsked
+        )
     }
 
     const fn name(&self) -> &'static str {
@@ -428,6 +452,9 @@ impl Event {
             Self::RefundRetried => "refund_retried",
             Self::Cancelled => "cancelled",
             Self::TargetReleased => "target_released",
+            Self::Reported => "reported",
+            Self::ReportTried => "report_tried",
+            Self::ReportAsked => "report_asked",
             Self::Tried => "tried",
         }
     }

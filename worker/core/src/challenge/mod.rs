@@ -3,6 +3,7 @@
 mod driver;
 mod effects;
 mod lifecycle;
+mod operator;
 mod purchase;
 mod record;
 mod schedule;
@@ -12,6 +13,7 @@ mod terms;
 pub use driver::{CallFault, ChallengeEnv, ChallengeStore, Driver, StoreFault, Versioned};
 pub use effects::refund_nonce;
 pub use lifecycle::{Event, MAX_REFUND_FAILURES, Refused, apply};
+pub use operator::{AuditLine, Call, History, OperatorCommand, OperatorReply, Operators, operate};
 pub use purchase::{Ask, Join, Pay, PayReply, Purchases, purchase};
 pub use record::{
     Attempt, AuditRow, DeliveryFailure, IssueFault, Payment, Record, Refund, Stage, State,

@@ -27,6 +27,8 @@ pub struct Record {
     pub changed_at: UnixMillis,
     /// Whether the payer's book still counts this purchase as unresolved.
     pub holds_target: bool,
+    /// How often the ledger was told in vain what this record says; nothing when it knows.
+    pub unreported: Option<u32>,
     /// How often the alarm has tried since the last progress; spaces the tries out.
     pub tries: u32,
 }

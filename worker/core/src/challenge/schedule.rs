@@ -115,11 +115,18 @@ fn after_payment(
 
 /// When the alarm must look at a record again, if nobody else does before.
 pub fn wake_at(record: &Record, now: UnixMillis, policy: &Policy) -> Option<UnixMillis> {
-    let retry = now.plus(doubled(FIRST_RETRY_MILLIS, record.tries).min(MAX_RETRY_MILLIS));
+    let retry = retry_at(now, record.tries);
+    // The ledger is told where a purchase comes to rest, and in passing when the alarm looks after it anyway.
+    let report_at = match record.unreported {
+        None => None,
+        Some(0) => Some(now),
+        Some(tries) => Some(retry_at(now, tries)),
+    };
+    let or_report = |at: UnixMillis| Some(report_at.map_or(at, |report_at| report_at.min(at)));
     match next_effect(record, now, policy) {
-        Effect::Rest => None,
-        Effect::WaitUntil(at) => Some(at),
-        Effect::Watch => Some(watch_at(record, record.tries).max(retry)),
+        Effect::Rest => report_at,
+        Effect::WaitUntil(at) => or_report(at),
+        Effect::Watch => or_report(watch_at(record, record.tries).max(retry)),
         // The buyer's answer does not wait for this, so the alarm does it at once.
         Effect::ReleaseTarget if record.tries == 0 => Some(now),
         _ => Some(retry),
@@ -169,6 +176,10 @@ fn watch_at(record: &Record, number: u32) -> UnixMillis {
         .changed_at
         .plus(doubled(FIRST_WATCH_MILLIS, number))
         .min(last)
+}
+
+fn retry_at(now: UnixMillis, tries: u32) -> UnixMillis {
+    now.plus(doubled(FIRST_RETRY_MILLIS, tries).min(MAX_RETRY_MILLIS))
 }
 
 fn at(moment: UnixMillis, now: UnixMillis, effect: Effect) -> Effect {

@@ -91,6 +91,8 @@ fn each_bad_value_is_named_and_not_repeated() {
             "KEY0_WALLET_PRIVATE_KEY",
             "0x0000000000000000000000000000000000000000000000000000000000000007",
         ),
+        ("KEY0_ADMIN_SECRET", "0123456789abcdef0123456789abcde"),
+        ("KEY0_ADMIN_SECRET", "0123456789abcdef0123456789abcdef"),
         ("REFUND_MIN_AGE_MS", "soon"),
         ("REFUND_INTERVAL_MS", "99"),
         ("TOKEN_ISSUE_TIMEOUT_MS", "99.5"),

@@ -27,11 +27,7 @@ impl UnixSeconds {
 
     /// ISO 8601 in UTC with milliseconds, as A2A wants it: `2026-01-02T03:04:05.000Z`.
     pub fn to_iso(self) -> String {
-        i64::try_from(self.0)
-            .ok()
-            .and_then(|seconds| DateTime::from_timestamp(seconds, 0))
-            .unwrap_or(DateTime::<chrono::Utc>::MAX_UTC)
-            .to_rfc3339_opts(SecondsFormat::Millis, true)
+        self.to_millis().to_iso()
     }
 }
 
@@ -45,6 +41,15 @@ impl UnixMillis {
     /// How many milliseconds have passed since `earlier`; zero when it lies ahead.
     pub const fn since(self, earlier: Self) -> u64 {
         self.0.saturating_sub(earlier.0)
+    }
+
+    /// ISO 8601 in UTC: `2026-01-02T03:04:05.678Z`.
+    pub fn to_iso(self) -> String {
+        i64::try_from(self.0)
+            .ok()
+            .and_then(DateTime::from_timestamp_millis)
+            .unwrap_or(DateTime::<chrono::Utc>::MAX_UTC)
+            .to_rfc3339_opts(SecondsFormat::Millis, true)
     }
 
     /// The same moment in seconds, rounded down.

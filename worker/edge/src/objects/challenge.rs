@@ -3,26 +3,29 @@
 //! Stored: `record` (one row: version, status, the record as JSON) and `audit` (one row for each change, written in the
 //! same transaction). Nothing is stored, not even the tables, before the first payment has passed all checks.
 //!
-//! Calls: `Ask` → `PayReply`; the alarm carries on what was interrupted.
+//! Calls: `Call::Buyer(Ask)` → `PayReply`, `Call::Operator(OperatorCommand)` → `OperatorReply`; the alarm carries on what
+//! was interrupted.
 //!
 //! Why no interleaving breaks it: while a call waits for the chain, a payer's book or the gas wallet, other calls get in.
 //! Each change is therefore one `UPDATE … WHERE version = ?` on the version that was read; of several callers exactly one
 //! wins, and the others read again.
 
+mod tables;
+
 use std::cell::Cell;
 use std::panic::AssertUnwindSafe;
 
 use key0_core::challenge::{
-    Ask, AuditRow, CallFault, ChallengeEnv, ChallengeStore, Driver, IssueFault, Record, StoreFault,
-    Versioned,
+    AuditLine, AuditRow, Call, CallFault, ChallengeEnv, ChallengeStore, Driver, History,
+    IssueFault, Record, StoreFault, Versioned, operate,
 };
 use key0_core::config::Config;
 use key0_core::credential::remote::{IssueAnswer, IssueCall};
+use key0_core::ledger::LedgerEntry;
 use key0_core::payment::payer::{PayerCommand, PayerReply};
 use key0_core::payment::rpc::RpcChain;
 use key0_core::types::{Address, UnixMillis};
 use key0_core::wallet::{WalletCommand, WalletReply};
-use serde::Deserialize;
 use serde_json::json;
 use worker::{DurableObject, Env, Request, Response, SqlStorage, State, durable_object};
 
@@ -34,8 +37,6 @@ use crate::storage;
 
 /// When an alarm that failed is handled again.
 const RETRY_MILLIS: u64 = 10_000;
-/// The version of the tables; a later release that changes them migrates by it.
-const SCHEMA: i32 = 1;
 
 #[durable_object]
 pub struct ChallengeObject {
@@ -56,14 +57,20 @@ impl DurableObject for ChallengeObject {
     }
 
     async fn fetch(&self, mut request: Request) -> worker::Result<Response> {
-        let ask: Ask = command(&mut request).await?;
+        let call: Call = command(&mut request).await?;
         let Ok(config) = settings(&self.env) else {
             return reply::<(), _>("challenge", Err("misconfigured"));
         };
-        reply(
-            "challenge",
-            self.driver.ask(&self.outside(&config), &ask).await,
-        )
+        match call {
+            Call::Buyer(ask) => reply(
+                "challenge",
+                self.driver.ask(&self.outside(&config), &ask).await,
+            ),
+            Call::Operator(command) => reply(
+                "challenge",
+                operate(self, command, platform::now(), &config.policy()),
+            ),
+        }
     }
 
     async fn alarm(&self) -> worker::Result<Response> {
@@ -108,25 +115,17 @@ impl ChallengeObject {
     }
 
     fn read(&self) -> worker::Result<Option<Versioned>> {
-        #[derive(Deserialize)]
-        struct Row {
-            version: u64,
-            body: String,
-        }
         if !self.has_tables()? {
             return Ok(None);
         }
-        let rows: Vec<Row> =
-            storage::rows(&self.sql(), "SELECT version, body FROM record", vec![])?;
-        rows.into_iter()
-            .next()
-            .map(|row| {
-                Ok(Versioned {
-                    version: row.version,
-                    record: serde_json::from_str(&row.body)?,
-                })
-            })
-            .transpose()
+        tables::record(&self.sql())
+    }
+
+    fn read_history(&self) -> worker::Result<Vec<AuditLine>> {
+        if !self.has_tables()? {
+            return Ok(Vec::new());
+        }
+        tables::history(&self.sql())
     }
 
     fn write(
@@ -141,81 +140,18 @@ impl ChallengeObject {
         let sql = storage.sql();
         storage::transaction(&storage, || {
             if expected.is_none() {
-                create_tables(&sql)?;
+                tables::create(&sql)?;
             }
-            if !put_record(&sql, expected, record.state.name(), body)? {
+            if !tables::put_record(&sql, expected, record.state.name(), body)? {
                 return Ok(false);
             }
             if let Some(row) = audit {
-                put_audit(&sql, row)?;
+                tables::put_audit(&sql, row)?;
             }
             storage::set_alarm(&storage, wake_at)?;
             Ok(true)
         })
     }
-}
-
-fn create_tables(sql: &SqlStorage) -> worker::Result<()> {
-    for statement in [
-        "CREATE TABLE IF NOT EXISTS record (
-            id INTEGER PRIMARY KEY CHECK (id = 1),
-            schema INTEGER NOT NULL,
-            version INTEGER NOT NULL,
-            status TEXT NOT NULL,
-            body TEXT NOT NULL
-        ) STRICT",
-        "CREATE TABLE IF NOT EXISTS audit (
-            seq INTEGER PRIMARY KEY,
-            at INTEGER NOT NULL,
-            event TEXT NOT NULL,
-            status TEXT NOT NULL,
-            tx TEXT
-        ) STRICT",
-    ] {
-        storage::run(sql, statement, vec![])?;
-    }
-    Ok(())
-}
-
-/// Writes the record if the stored version is the expected one.
-fn put_record(
-    sql: &SqlStorage,
-    expected: Option<u64>,
-    status: &str,
-    body: String,
-) -> worker::Result<bool> {
-    let written: Vec<serde::de::IgnoredAny> = match expected {
-        None => storage::rows(
-            sql,
-            "INSERT INTO record (id, schema, version, status, body) VALUES (1, ?, 1, ?, ?)
-             ON CONFLICT DO NOTHING RETURNING version",
-            vec![SCHEMA.into(), status.into(), body.into()],
-        )?,
-        Some(version) => storage::rows(
-            sql,
-            "UPDATE record SET version = version + 1, status = ?, body = ? WHERE version = ? RETURNING version",
-            vec![status.into(), body.into(), integer(version)?],
-        )?,
-    };
-    Ok(!written.is_empty())
-}
-
-fn put_audit(sql: &SqlStorage, row: &AuditRow) -> worker::Result<()> {
-    storage::run(
-        sql,
-        "INSERT INTO audit (at, event, status, tx) VALUES (?, ?, ?, ?)",
-        vec![
-            integer(row.at.0)?,
-            row.event.into(),
-            row.status.into(),
-            row.transaction.map(|hash| hash.to_string()).into(),
-        ],
-    )
-}
-
-fn integer(number: u64) -> worker::Result<worker::SqlStorageValue> {
-    let number = i64::try_from(number).map_err(|_| "a number is too large to be stored")?;
-    worker::SqlStorageValue::try_from_i64(number)
 }
 
 /// The purchase's outside world.
@@ -247,6 +183,13 @@ impl ChallengeStore for ChallengeObject {
             );
         }
         Ok(written)
+    }
+}
+
+impl History for ChallengeObject {
+    fn history(&self) -> Result<Vec<AuditLine>, StoreFault> {
+        self.read_history()
+            .map_err(|error| StoreFault(error.to_string()))
     }
 }
 
@@ -286,6 +229,10 @@ impl<'a> ChallengeEnv for Outside<'a> {
 
     async fn issue(&self, call: IssueCall) -> Result<IssueAnswer, IssueFault> {
         outbound::issue(call).await
+    }
+
+    async fn ledger(&self, entry: LedgerEntry) -> Result<(), CallFault> {
+        Objects::new(&self.object.env).ledger_put(&entry).await
     }
 
     fn log(&self, event: &str, detail: &str) {

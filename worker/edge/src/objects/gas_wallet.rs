@@ -127,11 +127,6 @@ struct Jobs<'a> {
     state: &'a State,
 }
 
-#[derive(Deserialize)]
-struct Body {
-    body: String,
-}
-
 impl Jobs<'_> {
     fn sql(&self) -> SqlStorage {
         self.state.storage().sql()
@@ -141,10 +136,7 @@ impl Jobs<'_> {
         if !storage::has_table(&self.sql(), "jobs")? {
             return Ok(Vec::new());
         }
-        let rows: Vec<Body> = storage::rows(&self.sql(), query, bindings)?;
-        rows.iter()
-            .map(|row| Ok(serde_json::from_str(&row.body)?))
-            .collect()
+        storage::bodies(&self.sql(), query, bindings)
     }
 
     fn read_next_nonce(&self) -> worker::Result<Option<u64>> {

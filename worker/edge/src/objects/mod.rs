@@ -4,13 +4,19 @@
 
 mod challenge;
 mod gas_wallet;
+mod ledger;
 mod payer;
 
 use core::time::Duration;
 
 use futures_util::future::{Either, select};
-use key0_core::challenge::{Ask, CallFault, PayReply, Purchases};
+use key0_core::challenge::{
+    Ask, Call, CallFault, OperatorCommand, OperatorReply, Operators, PayReply, Purchases,
+};
 use key0_core::config::Config;
+use key0_core::ledger::{
+    self as core_ledger, LedgerCommand, LedgerEntry, LedgerReply, Ledgers, Shard,
+};
 use key0_core::payment::payer::{PayerCommand, PayerReply};
 use key0_core::types::{Address, Network, RequestId};
 use key0_core::wallet::{WalletCommand, WalletReply};
@@ -21,6 +27,7 @@ use worker::{Delay, Env, Method, Request, RequestInit, Response};
 /// Longer than a purchase's patience with the chain.
 const CHALLENGE_DEADLINE: Duration = Duration::from_secs(40);
 const PAYER_DEADLINE: Duration = Duration::from_secs(5);
+const LEDGER_DEADLINE: Duration = Duration::from_secs(5);
 /// Longer than the few RPC calls before a transaction is stored and broadcast.
 const GAS_WALLET_DEADLINE: Duration = Duration::from_secs(20);
 
@@ -60,6 +67,11 @@ impl<'a> Objects<'a> {
             .await
     }
 
+    /// Reports a purchase to its shard of the ledger.
+    pub(crate) async fn ledger_put(&self, entry: &LedgerEntry) -> Result<(), CallFault> {
+        core_ledger::put(self, entry.clone()).await
+    }
+
     async fn call<T: DeserializeOwned>(
         &self,
         binding: &str,
@@ -67,6 +79,20 @@ impl<'a> Objects<'a> {
         command: &impl Serialize,
         deadline: Duration,
     ) -> Result<T, CallFault> {
+        let fault = |error: serde_json::Error| CallFault(format!("{binding}: {error}"));
+        let command = serde_json::to_string(command).map_err(fault)?;
+        let answer = self.exchange(binding, name, command, deadline).await?;
+        serde_json::from_slice(&answer).map_err(fault)
+    }
+
+    /// Sends one text and takes one back. Not generic, so that it is compiled once.
+    async fn exchange(
+        &self,
+        binding: &str,
+        name: &str,
+        command: String,
+        deadline: Duration,
+    ) -> Result<Vec<u8>, CallFault> {
         let fault = |what: &str| CallFault(format!("{binding}: {what}"));
         let request = request(command).map_err(|error| fault(&error.to_string()))?;
         let stub = self
@@ -78,31 +104,57 @@ impl<'a> Objects<'a> {
             let mut response = stub.fetch_with_request(request).await?;
             Ok::<_, worker::Error>((response.status_code(), response.bytes().await?))
         });
-        let (status, body) = match select(answer, Box::pin(Delay::from(deadline))).await {
-            Either::Left((answer, _)) => answer.map_err(|error| fault(&error.to_string()))?,
-            Either::Right(_) => return Err(fault("no answer in time")),
-        };
-        if status != 200 {
-            return Err(fault(&format!("status {status}")));
+        match select(answer, Box::pin(Delay::from(deadline))).await {
+            Either::Left((Ok((200, body)), _)) => Ok(body),
+            Either::Left((Ok((status, _)), _)) => Err(fault(&format!("status {status}"))),
+            Either::Left((Err(error), _)) => Err(fault(&error.to_string())),
+            Either::Right(_) => Err(fault("no answer in time")),
         }
-        serde_json::from_slice(&body).map_err(|error| fault(&error.to_string()))
     }
 }
 
 impl Purchases for Objects<'_> {
     async fn ask(&self, request_id: &RequestId, ask: &Ask) -> Result<PayReply, CallFault> {
+        let call = Call::Buyer(ask.clone());
         let reply = self
-            .call("CHALLENGES", request_id.as_str(), ask, CHALLENGE_DEADLINE)
+            .call("CHALLENGES", request_id.as_str(), &call, CHALLENGE_DEADLINE)
             .await;
-        if let Err(fault) = &reply {
-            crate::platform::log("object_call_failed", serde_json::json!({"detail": fault.0}));
-        }
-        reply
+        logged(reply)
     }
 }
 
-fn request(command: &impl Serialize) -> worker::Result<Request> {
-    let body = serde_json::to_string(command)?;
+impl Operators for Objects<'_> {
+    async fn ask(
+        &self,
+        request_id: &RequestId,
+        command: OperatorCommand,
+    ) -> Result<OperatorReply, CallFault> {
+        let call = Call::Operator(command);
+        let reply = self
+            .call("CHALLENGES", request_id.as_str(), &call, CHALLENGE_DEADLINE)
+            .await;
+        logged(reply)
+    }
+}
+
+impl Ledgers for Objects<'_> {
+    async fn ask(&self, shard: Shard, command: &LedgerCommand) -> Result<LedgerReply, CallFault> {
+        let reply = self
+            .call("LEDGERS", &shard.name(), command, LEDGER_DEADLINE)
+            .await;
+        logged(reply)
+    }
+}
+
+/// What went wrong between objects goes to the log: the caller is told only that it did.
+fn logged<T>(reply: Result<T, CallFault>) -> Result<T, CallFault> {
+    if let Err(fault) = &reply {
+        crate::platform::log("object_call_failed", serde_json::json!({"detail": fault.0}));
+    }
+    reply
+}
+
+fn request(body: String) -> worker::Result<Request> {
     let mut init = RequestInit::new();
     init.with_method(Method::Post).with_body(Some(body.into()));
     Request::new_with_init("http://object/", &init)
@@ -110,7 +162,11 @@ fn request(command: &impl Serialize) -> worker::Result<Request> {
 
 /// Reads the command of a call.
 async fn command<T: DeserializeOwned>(request: &mut Request) -> worker::Result<T> {
-    Ok(serde_json::from_slice(&request.bytes().await?)?)
+    Ok(serde_json::from_slice(&body(request).await?)?)
+}
+
+async fn body(request: &mut Request) -> worker::Result<Vec<u8>> {
+    request.bytes().await
 }
 
 /// Answers a call. What went wrong inside goes to the log.
@@ -118,12 +174,20 @@ fn reply<T: Serialize, E: core::fmt::Debug>(
     object: &str,
     outcome: Result<T, E>,
 ) -> worker::Result<Response> {
-    match outcome {
-        Ok(reply) => Ok(worker::ResponseBuilder::new().fixed(serde_json::to_vec(&reply)?)),
+    let answer = match &outcome {
+        Ok(reply) => serde_json::to_vec(reply).map_err(|error| error.to_string()),
+        Err(fault) => Err(format!("{fault:?}")),
+    };
+    send(object, answer)
+}
+
+fn send(object: &str, answer: Result<Vec<u8>, String>) -> worker::Result<Response> {
+    match answer {
+        Ok(body) => Ok(worker::ResponseBuilder::new().fixed(body)),
         Err(fault) => {
             crate::platform::log(
                 "object_fault",
-                serde_json::json!({"object": object, "detail": format!("{fault:?}")}),
+                serde_json::json!({"object": object, "detail": fault}),
             );
             Ok(worker::ResponseBuilder::new().with_status(500).empty())
         }

@@ -113,6 +113,11 @@ fn states() -> Vec<(&'static str, Record)> {
     ]
 }
 
+/// The record once the ledger knows what it says.
+fn reported(record: &Record) -> Record {
+    apply(Some(record), Event::Reported, NOW, &POLICY).unwrap()
+}
+
 fn events() -> Vec<(&'static str, Event)> {
     vec![
         ("attempted", attempted(1)),
@@ -350,7 +355,7 @@ fn an_authorization_that_belongs_to_another_purchase_never_counts_for_this_one()
     let taken = record_after([attempted(1), Event::Taken]);
     assert_eq!(taken.state.name(), "CANCELLED");
     assert!(!taken.holds_target);
-    assert_eq!(wake_at(&taken, NOW, &POLICY), None);
+    assert_eq!(wake_at(&reported(&taken), NOW, &POLICY), None);
     // The other purchase's transfer is on chain; whoever finds it must not credit it here.
     assert_eq!(apply(Some(&taken), settled(), NOW, &POLICY), Err(Refused));
     assert_eq!(
@@ -421,7 +426,7 @@ fn after_the_release_only_a_failed_attempt_still_waits_for_something() {
 fn a_purchase_that_is_not_at_rest_always_has_an_alarm() {
     for (state, record) in states() {
         for tries in [0, 1, 5, u32::MAX] {
-            let mut record = record.clone();
+            let mut record = reported(&record);
             record.tries = tries;
             let wake = wake_at(&record, NOW, &POLICY);
             let rests = next_effect(&record, NOW, &POLICY) == Effect::Rest;
@@ -438,6 +443,7 @@ fn an_authorization_that_was_given_up_is_watched_until_the_chain_cannot_accept_i
         Event::Reserved,
         GIVEN_UP,
         Event::TargetReleased,
+        Event::Reported,
     ]);
     let mut now = NOW;
     let mut looks = 0;
@@ -516,6 +522,7 @@ fn the_stored_form_is_unchanged() {
             "changedAt": 1_800_000_010_000u64,
             "holdsTarget": true,
             "tries": 0,
+            "unreported": 0,
         })
     );
     assert_eq!(serde_json::from_value::<Record>(stored).unwrap(), record);
@@ -532,3 +539,5 @@ fn every_state_is_read_back_as_it_was_stored() {
         );
     }
 }
+
+mod reports;

@@ -1,0 +1,264 @@
+// The operator's view.
+//
+//  1. Without the secret, with a wrong one, and where none is set, nothing is shown, and every path gives the same answer.
+//  2. Some purchases are made: delivered, refunded, waiting for a backend, and one whose refund fails for good.
+//  3. List, totals and export say of each what its own record says, those that need somebody first.
+//  4. One purchase is shown with its whole history, and without any signature.
+//  5. Commands do what the state allows and nothing else. The refund that failed is tried again: one transfer.
+//  6. The ledger is lost; each purchase reports again when asked.
+
+import assert from 'node:assert/strict';
+import { randomUUID } from 'node:crypto';
+import { rmSync } from 'node:fs';
+import { join } from 'node:path';
+import { after, before, describe, test } from 'node:test';
+import { NETWORK } from '../tools/lib/chain.mjs';
+import { dollars, parseCsv } from '../tools/lib/ledger.mjs';
+import { command, operator, reported } from './support/admin.mjs';
+import { receiptOf, records } from './support/facts.mjs';
+import { startIssuer } from './support/issuer.mjs';
+import { poll } from './support/poll.mjs';
+import { useWorld } from './support/world.mjs';
+import { access, buy } from './support/x402.mjs';
+
+const issuer = await startIssuer();
+after(() => issuer.stop());
+const VARS = {
+  TOKEN_MODE: 'remote',
+  BACKEND_API_URL: issuer.url,
+  REFUND_MIN_AGE_MS: '1500',
+  REFUND_INTERVAL_MS: '100',
+  PLANS: JSON.stringify([{ planId: 'basic', unitAmount: '$0.015' }, { planId: 'dear', unitAmount: '$1234.567891', description: 'a "dear" one, really' }]),
+};
+const world = useWorld({ backend: false, vars: VARS });
+const today = () => new Date().toISOString().slice(0, 10);
+const list = async (query = '') => (await operator(world, `/challenges${query}`)).body;
+const inspect = async (requestId) => (await operator(world, `/challenges/${requestId}`)).body;
+
+/** Buys, and says what the ledger must say in the end. */
+async function purchase(planId, { works, blacklisted = false, resourceId = 'default' }) {
+  const buyer = await world.newBuyer(10_000_000_000n);
+  issuer.behave(works ? 'works' : 'fails');
+  const request = { planId, requestId: randomUUID(), resourceId };
+  const bought = await buy(world.url, buyer.privateKey, request);
+  assert.equal(bought.status, works ? 200 : 502, bought.text);
+  if (blacklisted) await world.chain.blacklist(buyer.address, true);
+  return { ...buyer, requestId: request.requestId, amount: bought.payment.accepted.amount, planId, payment: bought.payment, request };
+}
+
+describe('the door', () => {
+  const paths = ['', '/', '/challenges', `/challenges/${randomUUID()}`, `/challenges/${randomUUID()}/cancel`, '/totals', '/export.csv', '/nothing'];
+
+  test('gives the same answer to everybody who does not know the secret, whatever is asked', async () => {
+    const wrong = [{}, { authorization: 'Bearer wrong' }, { authorization: `Bearer ${world.tokenSecret}` }, { authorization: `Basic ${world.adminSecret}` }, { authorization: world.adminSecret }];
+    const seen = new Set();
+    for (const path of paths) {
+      for (const headers of wrong) {
+        for (const method of ['GET', 'POST', 'OPTIONS']) {
+          const answer = await fetch(`${world.url}/admin${path}`, { method, headers: { origin: 'https://somewhere.example', ...headers } });
+          assert.equal(answer.status, 401);
+          assert.match(answer.headers.get('www-authenticate'), /^Bearer/);
+          assert.equal(answer.headers.get('cache-control'), 'no-store');
+          assert.equal(answer.headers.get('access-control-allow-origin'), null);
+          seen.add(await answer.text());
+        }
+      }
+    }
+    assert.equal(seen.size, 1);
+    assert.equal(JSON.parse([...seen][0]).code, 'UNAUTHORIZED');
+  });
+
+  test('tells who knows the secret what is wrong with a question', async () => {
+    for (const [path, init, status] of [
+      ['/nothing', {}, 404],
+      ['/challenges/none', {}, 404],
+      [`/challenges/${randomUUID()}`, {}, 404],
+      [`/challenges/${randomUUID()}/cancel`, { method: 'POST' }, 404],
+      ['/totals', { method: 'POST' }, 405],
+      ['/challenges?state=PAID', {}, 400],
+      ['/challenges?status=NEW', {}, 400],
+      ['/challenges?limit=501', {}, 400],
+      ['/export.csv?from=tomorrow', {}, 400],
+    ]) {
+      const answer = await operator(world, path, init);
+      assert.equal(answer.status, status, `${path} ${answer.text}`);
+      assert.equal(answer.headers.get('cache-control'), 'no-store');
+      assert.equal(answer.headers.get('access-control-allow-origin'), null);
+    }
+    assert.deepEqual(await list(), { challenges: [], next: null });
+  });
+
+  test('does not exist where no secret is set', async () => {
+    await world.restartWorker({ KEY0_ADMIN_SECRET: '' });
+    for (const path of paths) {
+      const answer = await operator(world, path);
+      assert.equal(answer.status, 404);
+      assert.equal(answer.text, await (await fetch(`${world.url}/no/such/path`)).text());
+    }
+    await world.restartWorker();
+  });
+
+  test('does not open with a secret that is too short or known to backends', async () => {
+    for (const secret of ['x'.repeat(31), world.tokenSecret]) {
+      await world.restartWorker({ KEY0_ADMIN_SECRET: secret });
+      const { problems } = await (await fetch(`${world.url}/health`)).json();
+      assert.deepEqual(problems.map(({ name }) => name), ['KEY0_ADMIN_SECRET']);
+    }
+    await world.restartWorker();
+  });
+});
+
+describe('the ledger', () => {
+  const made = {};
+  before(async () => {
+    made.first = await purchase('basic', { works: true });
+    made.dear = await purchase('dear', { works: true, resourceId: 'photos/eu' });
+    made.refunded = await purchase('basic', { works: false });
+    made.failing = await purchase('basic', { works: false, blacklisted: true });
+    await poll(async () => (await inspect(made.refunded.requestId)).record.state.REFUNDED, 'the refund', 30_000);
+    await poll(async () => (await inspect(made.failing.requestId)).record.state.REFUND_FAILED, 'the refund to fail for good', 60_000);
+    await reported(world);
+  });
+
+  /** What each purchase's own record says, in the ledger's words. */
+  const truth = () =>
+    Object.fromEntries(
+      Object.entries(records(world)).map(([requestId, { state, payer, challengeId, terms, changedAt }]) => {
+        const [[status, { payment, transaction, refund }]] = Object.entries(state);
+        return [
+          requestId,
+          {
+            requestId,
+            challengeId,
+            status,
+            target: `plan:${terms.target.plan}`,
+            resource: terms.resource,
+            amount: terms.amount,
+            payer,
+            network: NETWORK,
+            transaction: payment.transaction,
+            refund: transaction ?? null,
+            reason: refund?.reason ?? null,
+            createdAt: terms.issuedAt * 1000,
+            changedAt,
+          },
+        ];
+      }),
+    );
+
+  test('lists what needs somebody first, and says of each purchase what its record says', async () => {
+    const { challenges, next } = await list();
+    assert.equal(next, null);
+    assert.deepEqual(challenges.map(({ status }) => status), ['REFUND_FAILED', 'REFUNDED', 'DELIVERED', 'DELIVERED']);
+    assert.deepEqual(Object.fromEntries(challenges.map(({ version, ...entry }) => [entry.requestId, entry])), truth());
+    assert.ok(challenges[0].reason);
+    const ids = (entries) => entries.map(({ requestId }) => requestId);
+    assert.deepEqual(ids((await list('?status=DELIVERED')).challenges), [made.dear.requestId, made.first.requestId]);
+    const paged = [];
+    let cursor = '';
+    do {
+      const page = await list(`?limit=1${cursor}`);
+      paged.push(...page.challenges);
+      cursor = page.next && `&cursor=${page.next}`;
+    } while (cursor);
+    assert.deepEqual(ids(paged), ids(challenges));
+  });
+
+  test('adds up by state and day', async () => {
+    const { totals, days } = (await operator(world, `/totals?from=${today()}`)).body;
+    const delivered = dollars(BigInt(made.first.amount) + BigInt(made.dear.amount));
+    assert.equal(delivered, '$1234.582891');
+    assert.deepEqual(totals, [
+      { status: 'DELIVERED', count: 2, amount: delivered },
+      { status: 'REFUNDED', count: 1, amount: '$0.015' },
+      { status: 'REFUND_FAILED', count: 1, amount: '$0.015' },
+    ]);
+    assert.deepEqual(days.map(({ day, ...total }) => total), totals);
+    assert.deepEqual((await operator(world, '/totals?to=2020-01-01')).body, { totals: [], days: [] });
+  });
+
+  test('is exported as CSV, in pages that make one file', async () => {
+    const whole = await operator(world, '/export.csv');
+    assert.match(whole.headers.get('content-type'), /^text\/csv/);
+    const [names, ...rows] = parseCsv(whole.text);
+    const expected = truth();
+    assert.equal(rows.length, 4);
+    for (const row of rows) {
+      const field = Object.fromEntries(names.map((name, i) => [name, row[i]]));
+      const entry = expected[field.requestId];
+      for (const name of ['challengeId', 'status', 'target', 'resource', 'network', 'transaction']) assert.equal(field[name], entry[name], name);
+      for (const name of ['refund', 'reason']) assert.equal(field[name], entry[name] ?? '', name);
+      for (const name of ['createdAt', 'changedAt']) assert.equal(Date.parse(field[name]), entry[name], name);
+      assert.equal(`$${field.amount}`, entry.amount);
+      assert.equal(field.payer.toLowerCase(), entry.payer);
+    }
+    let text = '';
+    for (let path = '/export.csv?limit=1'; path; ) {
+      const page = await operator(world, path);
+      text += page.text;
+      path = /<\/admin([^>]+)>; rel="next"/.exec(page.headers.get('link') ?? '')?.[1];
+    }
+    assert.equal(text, whole.text);
+  });
+
+  test('one purchase is shown with its history, and without signatures, credentials and secrets', async () => {
+    const answer = await operator(world, `/challenges/${made.refunded.requestId}`);
+    const { record, audit, version } = answer.body;
+    assert.ok(version > 5);
+    assert.equal(record.payer, made.refunded.address.toLowerCase());
+    assert.deepEqual(
+      audit.map(({ event, status }) => `${event} ${status}`).filter((line) => !/issue_failed|target_released/.test(line)),
+      ['attempted PENDING', 'reserved PENDING', 'submitted PENDING', 'settled PAID', 'refund_begun REFUND_PENDING', 'refund_prepared REFUND_PENDING', 'submitted REFUND_PENDING', 'settled REFUNDED'],
+    );
+    assert.ok(audit.every(({ at }, i) => i === 0 || at >= audit[i - 1].at));
+    assert.equal((await receiptOf(world, audit.findLast(({ status }) => status === 'REFUNDED').transaction)).status, 'success');
+    const shown = [answer.text, JSON.stringify(await inspect(made.first.requestId)), JSON.stringify(await inspect(made.failing.requestId))].join('\n').toLowerCase();
+    const { signature } = made.refunded.payment.payload;
+    for (const hidden of ['signature', 'yparity', signature.slice(2, 66), signature.slice(66, 130), 'opaque-', world.tokenSecret, world.adminSecret, world.seller.privateKey.slice(2)]) {
+      assert.ok(!shown.includes(hidden.toLowerCase()), hidden);
+    }
+  });
+
+  test('commands that a state does not allow change nothing', async () => {
+    const before = truth();
+    for (const [who, verbs] of [['first', ['cancel', 'retry-refund']], ['refunded', ['cancel', 'retry-refund']], ['failing', ['cancel']]]) {
+      for (const verb of verbs) {
+        const answer = await command(world, `/challenges/${made[who].requestId}/${verb}`);
+        assert.equal(answer.status, 409, answer.text);
+        assert.equal(answer.body.details.status, before[made[who].requestId].status);
+      }
+    }
+    assert.deepEqual(truth(), before);
+  });
+
+  test('a refund that failed for good is tried again by the operator, and pays once', async () => {
+    const { requestId, address, request, payment } = made.failing;
+    await world.chain.blacklist(address, false);
+    const answer = await command(world, `/challenges/${requestId}/retry-refund`);
+    assert.deepEqual([answer.status, answer.body.status], [200, 'REFUND_PENDING']);
+    await poll(async () => (await inspect(requestId)).record.state.REFUNDED, 'the refund', 30_000);
+    assert.equal((await command(world, `/challenges/${requestId}/retry-refund`)).status, 409);
+    const refunds = await world.chain.transfers({ from: world.seller.address, to: address });
+    assert.deepEqual(refunds.map(({ args }) => args.value), [15_000n]);
+    assert.equal((await access(world.url, request, { payment })).body.details.refundTransaction, refunds[0].transactionHash);
+    await reported(world);
+    const { challenges } = await list('?status=REFUNDED');
+    assert.equal(challenges[0].refund, refunds[0].transactionHash);
+    assert.deepEqual((await list('?status=REFUND_FAILED')).challenges, []);
+  });
+
+  test('a ledger that was lost is filled again by the purchases themselves', async () => {
+    const before = await list();
+    await world.killWorker();
+    rmSync(join(world.state, 'objects', 'key0-LedgerObject'), { recursive: true });
+    await world.restartWorker();
+    assert.deepEqual((await list()).challenges, []);
+    for (const { requestId } of before.challenges) {
+      const answer = await command(world, `/challenges/${requestId}/report`);
+      assert.equal(answer.status, 200, answer.text);
+    }
+    await reported(world);
+    const facts = ({ challenges }) => challenges.map(({ version, ...entry }) => entry);
+    assert.deepEqual(facts(await list()), facts(before));
+  });
+});

@@ -1,0 +1,97 @@
+// Promises: the operator's view of a worker, read as a program needs it: every purchase in the ledger, once, with exact
+// amounts. Needs the operator's secret and shows it to nobody but the worker.
+
+import { Stop } from './say.mjs';
+
+/**
+ * @typedef {object} Entry
+ * @property {string} requestId
+ * @property {string} challengeId
+ * @property {string} status
+ * @property {string} payer         in lower case
+ * @property {bigint} amount        micro-units
+ * @property {string} transaction   '' when there is none
+ * @property {string} refund        '' when there is none
+ * @property {string} reason
+ * @property {number} createdAt     milliseconds
+ * @property {number} changedAt     milliseconds
+ *
+ * @typedef {Record<string, {count: number, amount: bigint}>} Totals  by state
+ */
+
+/** One question to the operator's door. @param {string} url the worker's @param {string} secret @param {string} path */
+export async function askAdmin(url, secret, path) {
+  const answer = await fetch(new URL(path, url), { headers: { authorization: `Bearer ${secret}` }, redirect: 'error' }).catch((error) => {
+    throw new Stop(`${url} gives no answer (${error.cause?.code ?? error.message}).`);
+  });
+  if (answer.status === 401) throw new Stop('The worker refuses the secret: is KEY0_ADMIN_SECRET the one that is set there?');
+  if (answer.status === 404) throw new Stop('The worker has no /admin: set KEY0_ADMIN_SECRET there first.');
+  if (!answer.ok) throw new Stop(`${path} answers ${answer.status}: ${(await answer.text()).slice(0, 300)}`);
+  return answer;
+}
+
+/** Every purchase, the oldest offer first. @param {string} url @param {string} secret @returns {Promise<Entry[]>} */
+export async function readLedger(url, secret) {
+  let text = '';
+  for (let path = '/admin/export.csv'; path; ) {
+    const answer = await askAdmin(url, secret, path);
+    text += await answer.text();
+    path = /<([^>]+)>; rel="next"/.exec(answer.headers.get('link') ?? '')?.[1];
+  }
+  const [names, ...rows] = parseCsv(text);
+  return rows.map((row) => {
+    const field = Object.fromEntries(names.map((name, i) => [name, row[i]]));
+    return {
+      ...field,
+      payer: field.payer.toLowerCase(),
+      amount: microUsdc(field.amount),
+      createdAt: Date.parse(field.createdAt),
+      changedAt: Date.parse(field.changedAt),
+    };
+  });
+}
+
+/** The worker's own sums. @param {string} url @param {string} secret @returns {Promise<Totals>} */
+export async function readTotals(url, secret) {
+  const { totals } = await (await askAdmin(url, secret, '/admin/totals')).json();
+  return Object.fromEntries(totals.map(({ status, count, amount }) => [status, { count, amount: microUsdc(amount) }]));
+}
+
+/** The same sums, made from the entries. @param {Entry[]} entries @returns {Totals} */
+export function sumUp(entries) {
+  /** @type {Totals} */
+  const totals = {};
+  for (const { status, amount } of entries) {
+    const sum = (totals[status] ??= { count: 0, amount: 0n });
+    sum.count += 1;
+    sum.amount += amount;
+  }
+  return totals;
+}
+
+/** `$1.5` or `1.5` in micro-units, exactly. @param {string} text */
+export function microUsdc(text) {
+  const [, whole, fraction = ''] = /^\$?(\d+)(?:\.(\d{1,6}))?$/.exec(text) ?? [];
+  if (whole === undefined) throw new Stop(`"${text}" is no amount of USDC.`);
+  return BigInt(whole) * 1_000_000n + BigInt(fraction.padEnd(6, '0'));
+}
+
+/** @param {bigint} micro */
+export function dollars(micro) {
+  const fraction = String(micro % 1_000_000n).padStart(6, '0').replace(/0{1,4}$/, '');
+  return `$${micro / 1_000_000n}.${fraction}`;
+}
+
+/** RFC 4180. @param {string} text @returns {string[][]} */
+export function parseCsv(text) {
+  const rows = [];
+  let row = [];
+  for (const [, quoted, plain, end] of text.matchAll(/(?:"((?:[^"]|"")*)"|([^",\r\n]*))(,|\r\n|$)/g)) {
+    if (end === '' && row.length === 0 && !quoted && !plain) break;
+    row.push(quoted === undefined ? plain : quoted.replaceAll('""', '"'));
+    if (end === ',') continue;
+    rows.push(row);
+    row = [];
+  }
+  return rows;
+}

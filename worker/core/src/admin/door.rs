@@ -1,0 +1,165 @@
+//! Which question the operator asks, and what is answered.
+
+use http::{HeaderMap, Method, StatusCode, header};
+use serde::Serialize;
+use serde_json::{Value, json};
+
+use super::query::Query;
+use super::view::View;
+use crate::challenge::{AuditLine, OperatorCommand, OperatorReply, Operators};
+use crate::config::Config;
+use crate::error::{Code, Error};
+use crate::ledger::{self, Ledgers};
+use crate::response::{self, Response};
+use crate::types::RequestId;
+
+const READ: &str = "GET, HEAD";
+const WRITE: &str = "POST";
+pub(super) const PREFIX: &str = "/admin";
+
+/// A request to the operator's door. Bodies are not read.
+#[derive(Clone, Copy, Debug)]
+pub struct Arrival<'a> {
+    /// The method.
+    pub method: &'a Method,
+    /// The path.
+    pub path: &'a str,
+    /// What stands behind the question mark, if anything does.
+    pub query: &'a str,
+    /// The headers.
+    pub headers: &'a HeaderMap,
+}
+
+/// What is asked.
+enum Question<'a> {
+    Ledger(View),
+    Purchase(&'a str, OperatorCommand),
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Inspected {
+    request_id: RequestId,
+    version: u64,
+    record: Value,
+    audit: Vec<AuditLine>,
+}
+
+/// Whether a path belongs to this door.
+pub fn serves(path: &str) -> bool {
+    path.strip_prefix(PREFIX)
+        .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+}
+
+/// The answer. Browsers are not allowed to read it, and nobody may keep it.
+pub async fn answer<O: Operators + Ledgers>(
+    config: &Config,
+    objects: &O,
+    arrival: &Arrival<'_>,
+) -> Response {
+    let Some(secret) = &config.admin_secret else {
+        return response::not_found();
+    };
+    if !secret.admits(arrival.headers) {
+        let mut refusal = response::error(&Error::new(
+            Code::Unauthorized,
+            "Send the operator's secret as Authorization: Bearer <secret>.",
+        ));
+        response::set(
+            &mut refusal,
+            header::WWW_AUTHENTICATE,
+            "Bearer realm=\"key0 admin\"",
+        );
+        return refusal;
+    }
+    let mut answer = route(objects, arrival)
+        .await
+        .unwrap_or_else(|error| response::error(&error));
+    response::set(&mut answer, header::CACHE_CONTROL, "no-store");
+    answer
+}
+
+async fn route<O: Operators + Ledgers>(
+    objects: &O,
+    arrival: &Arrival<'_>,
+) -> Result<Response, Error> {
+    let path = arrival.path.strip_prefix(PREFIX).unwrap_or_default();
+    let segments: Vec<&str> = path.trim_matches('/').split('/').collect();
+    let (methods, question) = match *segments.as_slice() {
+        ["challenges"] => (READ, Question::Ledger(View::List)),
+        ["totals"] => (READ, Question::Ledger(View::Totals)),
+        ["export.csv"] => (READ, Question::Ledger(View::Export)),
+        ["challenges", id] => (READ, Question::Purchase(id, OperatorCommand::Inspect)),
+        ["challenges", id, "retry-refund"] => {
+            (WRITE, Question::Purchase(id, OperatorCommand::RetryRefund))
+        }
+        ["challenges", id, "cancel"] => (WRITE, Question::Purchase(id, OperatorCommand::Cancel)),
+        ["challenges", id, "report"] => (WRITE, Question::Purchase(id, OperatorCommand::Report)),
+        _ => return Ok(response::not_found()),
+    };
+    if !methods
+        .split(", ")
+        .any(|method| method == arrival.method.as_str())
+    {
+        return Ok(response::method_not_allowed(methods));
+    }
+    match question {
+        Question::Ledger(view) => {
+            let query = view.query(arrival.query)?;
+            let replies = ledger::ask_all(objects, &view.command(&query))
+                .await
+                .map_err(|_| Error::internal())?;
+            view.answer(&query, replies)
+        }
+        Question::Purchase(id, command) => {
+            Query::parse(arrival.query, &[])?;
+            purchase(objects, id, command).await
+        }
+    }
+}
+
+async fn purchase<O: Operators>(
+    objects: &O,
+    id: &str,
+    command: OperatorCommand,
+) -> Result<Response, Error> {
+    let unknown = || {
+        Error::new(
+            Code::NotFound,
+            "Nothing was ever paid or begun under this request id.",
+        )
+    };
+    let request_id: RequestId = id.parse().map_err(|_| unknown())?;
+    let reply = objects
+        .ask(&request_id, command)
+        .await
+        .map_err(|_| Error::internal())?;
+    match reply {
+        OperatorReply::Found {
+            version,
+            record,
+            audit,
+        } => Ok(response::json(
+            StatusCode::OK,
+            &Inspected {
+                request_id,
+                version,
+                record,
+                audit,
+            },
+        )),
+        OperatorReply::Done { status } => Ok(response::json(
+            StatusCode::OK,
+            &json!({"requestId": request_id.as_str(), "status": status}),
+        )),
+        OperatorReply::NotFound => Err(unknown()),
+        OperatorReply::NotPossible { status } => Err(Error::new(
+            Code::RequestConflict,
+            format!("This purchase is {status}, which does not allow that. Nothing was changed."),
+        )
+        .with_details(json!({"status": status}))),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,317 @@
+use core::cell::RefCell;
+
+use futures_util::FutureExt as _;
+use serde_json::Value;
+
+use super::*;
+use crate::challenge::CallFault;
+use crate::config::test_config;
+use crate::ledger::test_support::{Shards, entry};
+use crate::ledger::{LedgerCommand, LedgerReply, Shard};
+use crate::types::Secret;
+
+const SECRET: &str = "operator-operator-operator-operator";
+const ID: &str = "550e8400-e29b-41d4-a716-446655440000";
+
+/// A deployment with some purchases in its ledger and one answer for every question to a purchase.
+struct Deployment {
+    shards: Shards,
+    asked: RefCell<Vec<(String, OperatorCommand)>>,
+    reply: Result<OperatorReply, CallFault>,
+}
+
+impl Ledgers for Deployment {
+    async fn ask(&self, shard: Shard, command: &LedgerCommand) -> Result<LedgerReply, CallFault> {
+        self.shards.ask(shard, command).await
+    }
+}
+
+impl Operators for Deployment {
+    async fn ask(
+        &self,
+        request_id: &RequestId,
+        command: OperatorCommand,
+    ) -> Result<OperatorReply, CallFault> {
+        self.asked
+            .borrow_mut()
+            .push((request_id.to_string(), command));
+        self.reply.clone()
+    }
+}
+
+fn deployment() -> Deployment {
+    let day = 86_400_000;
+    Deployment {
+        shards: Shards::with([
+            entry(1, "DELIVERED", 3 * day),
+            entry(2, "DELIVERED", day),
+            entry(3, "PAID", day + 1),
+            entry(4, "REFUNDED", 2 * day),
+        ]),
+        asked: RefCell::default(),
+        reply: Ok(OperatorReply::NotFound),
+    }
+}
+
+struct Request<'a> {
+    method: Method,
+    path: &'a str,
+    query: &'a str,
+    authorization: Option<String>,
+}
+
+fn get(path: &str) -> Request<'_> {
+    let (path, query) = path.split_once('?').unwrap_or((path, ""));
+    Request {
+        method: Method::GET,
+        path,
+        query,
+        authorization: Some(format!("Bearer {SECRET}")),
+    }
+}
+
+fn post(path: &str) -> Request<'_> {
+    Request {
+        method: Method::POST,
+        ..get(path)
+    }
+}
+
+fn ask_with(secret: Option<&str>, deployment: &Deployment, request: &Request<'_>) -> Response {
+    let mut config = test_config();
+    config.admin_secret = secret.map(|secret| crate::admin::AdminSecret::new(&Secret::new(secret)));
+    let mut headers = HeaderMap::new();
+    if let Some(value) = &request.authorization {
+        headers.insert(header::AUTHORIZATION, value.parse().unwrap());
+    }
+    let arrival = Arrival {
+        method: &request.method,
+        path: request.path,
+        query: request.query,
+        headers: &headers,
+    };
+    answer(&config, deployment, &arrival)
+        .now_or_never()
+        .unwrap()
+}
+
+fn ask(deployment: &Deployment, request: &Request<'_>) -> Response {
+    let answer = ask_with(Some(SECRET), deployment, request);
+    assert_eq!(answer.headers()[header::CACHE_CONTROL], "no-store");
+    answer
+}
+
+fn body(response: &Response) -> Value {
+    serde_json::from_slice(response.body()).unwrap()
+}
+
+const PATHS: [&str; 8] = [
+    "/admin",
+    "/admin/",
+    "/admin/challenges",
+    "/admin/challenges/550e8400-e29b-41d4-a716-446655440000",
+    "/admin/challenges/550e8400-e29b-41d4-a716-446655440000/cancel",
+    "/admin/totals",
+    "/admin/export.csv",
+    "/admin/nothing",
+];
+
+#[test]
+fn the_door_serves_its_own_paths_only() {
+    assert!(PATHS.into_iter().all(serves));
+    for path in ["/", "/administration", "/x/admin", "/Admin/totals"] {
+        assert!(!serves(path), "{path}");
+    }
+}
+
+#[test]
+fn without_a_secret_in_the_settings_there_is_no_door() {
+    for path in PATHS {
+        let answer = ask_with(None, &deployment(), &get(path));
+        assert_eq!(answer.status(), StatusCode::NOT_FOUND);
+        assert_eq!(answer.body(), response::not_found().body());
+    }
+}
+
+#[test]
+fn without_the_right_secret_every_question_gets_the_same_answer() {
+    let deployment = deployment();
+    for path in PATHS {
+        for method in [Method::GET, Method::POST, Method::OPTIONS, Method::HEAD] {
+            for authorization in [
+                None,
+                Some("Bearer wrong".to_owned()),
+                Some(format!("Basic {SECRET}")),
+            ] {
+                let request = Request {
+                    method: method.clone(),
+                    authorization,
+                    ..get(path)
+                };
+                let answer = ask(&deployment, &request);
+                assert_eq!(answer.status(), StatusCode::UNAUTHORIZED);
+                assert_eq!(
+                    answer.headers()[header::WWW_AUTHENTICATE],
+                    "Bearer realm=\"key0 admin\""
+                );
+                assert_eq!(body(&answer)["code"], "UNAUTHORIZED");
+            }
+        }
+    }
+    assert!(deployment.asked.borrow().is_empty());
+}
+
+#[test]
+fn the_list_pages_by_urgency() {
+    let deployment = deployment();
+    let all = body(&ask(&deployment, &get("/admin/challenges")));
+    let statuses: Vec<_> = all["challenges"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|entry| entry["status"].clone())
+        .collect();
+    assert_eq!(statuses, ["PAID", "DELIVERED", "REFUNDED", "DELIVERED"]);
+    assert_eq!(all["next"], Value::Null);
+    let first = body(&ask(&deployment, &get("/admin/challenges?limit=1")));
+    assert_eq!(
+        first["challenges"],
+        serde_json::json!([all["challenges"][0]])
+    );
+    let next = first["next"].as_str().unwrap();
+    let second = body(&ask(
+        &deployment,
+        &get(&format!("/admin/challenges?limit=1&cursor={next}")),
+    ));
+    assert_eq!(
+        second["challenges"],
+        serde_json::json!([all["challenges"][1]])
+    );
+    let paid = body(&ask(&deployment, &get("/admin/challenges?status=PAID")));
+    assert_eq!(paid["challenges"].as_array().unwrap().len(), 1);
+}
+
+#[test]
+fn totals_are_told_by_state_and_by_day() {
+    let totals = body(&ask(
+        &deployment(),
+        &get("/admin/totals?from=1970-01-01&to=1970-01-03"),
+    ));
+    assert_eq!(
+        totals,
+        serde_json::json!({
+            "totals": [
+                {"status": "DELIVERED", "count": 1, "amount": "$0.015"},
+                {"status": "PAID", "count": 1, "amount": "$0.015"},
+                {"status": "REFUNDED", "count": 1, "amount": "$0.015"},
+            ],
+            "days": [
+                {"day": "1970-01-02", "status": "DELIVERED", "count": 1, "amount": "$0.015"},
+                {"day": "1970-01-02", "status": "PAID", "count": 1, "amount": "$0.015"},
+                {"day": "1970-01-03", "status": "REFUNDED", "count": 1, "amount": "$0.015"},
+            ],
+        })
+    );
+}
+
+#[test]
+fn pages_of_the_export_put_together_are_the_export() {
+    let deployment = deployment();
+    let whole = String::from_utf8(ask(&deployment, &get("/admin/export.csv")).into_body()).unwrap();
+    assert_eq!(whole.lines().count(), 5);
+    let mut path = "/admin/export.csv?limit=1".to_owned();
+    let mut parts = String::new();
+    loop {
+        let page = ask(&deployment, &get(&path));
+        parts.push_str(core::str::from_utf8(page.body()).unwrap());
+        let Some(link) = page.headers().get(header::LINK) else {
+            break;
+        };
+        let link = link.to_str().unwrap().strip_prefix('<').unwrap();
+        path = link.strip_suffix(">; rel=\"next\"").unwrap().to_owned();
+    }
+    assert_eq!(parts, whole);
+}
+
+#[test]
+fn each_command_reaches_its_purchase() {
+    for (request, command) in [
+        (
+            get(&format!("/admin/challenges/{ID}")),
+            OperatorCommand::Inspect,
+        ),
+        (
+            post(&format!("/admin/challenges/{ID}/retry-refund")),
+            OperatorCommand::RetryRefund,
+        ),
+        (
+            post(&format!("/admin/challenges/{ID}/cancel/")),
+            OperatorCommand::Cancel,
+        ),
+        (
+            post(&format!("/admin/challenges/{ID}/report")),
+            OperatorCommand::Report,
+        ),
+    ] {
+        let mut deployment = deployment();
+        assert_eq!(ask(&deployment, &request).status(), StatusCode::NOT_FOUND);
+        assert_eq!(*deployment.asked.borrow(), [(ID.to_owned(), command)]);
+        deployment.reply = Ok(OperatorReply::Done {
+            status: "CANCELLED".to_owned(),
+        });
+        assert_eq!(
+            body(&ask(&deployment, &request)),
+            serde_json::json!({"requestId": ID, "status": "CANCELLED"})
+        );
+        deployment.reply = Ok(OperatorReply::NotPossible {
+            status: "DELIVERED".to_owned(),
+        });
+        let refused = ask(&deployment, &request);
+        assert_eq!(refused.status(), StatusCode::CONFLICT);
+        assert_eq!(body(&refused)["details"]["status"], "DELIVERED");
+        deployment.reply = Err(CallFault("inside detail".to_owned()));
+        let fault = ask(&deployment, &request);
+        assert_eq!(fault.status(), StatusCode::INTERNAL_SERVER_ERROR);
+        assert!(!String::from_utf8_lossy(fault.body()).contains("inside detail"));
+    }
+}
+
+#[test]
+fn wrong_paths_methods_and_parameters_are_told() {
+    let deployment = deployment();
+    for (request, status) in [
+        (get("/admin"), StatusCode::NOT_FOUND),
+        (get("/admin/admin/totals"), StatusCode::NOT_FOUND),
+        (get("/admin/challenges/none"), StatusCode::NOT_FOUND),
+        (post("/admin/totals"), StatusCode::METHOD_NOT_ALLOWED),
+        (
+            get(&format!("/admin/challenges/{ID}/cancel")),
+            StatusCode::METHOD_NOT_ALLOWED,
+        ),
+        (get("/admin/challenges?state=PAID"), StatusCode::BAD_REQUEST),
+        (
+            post(&format!("/admin/challenges/{ID}/cancel?sure=yes")),
+            StatusCode::BAD_REQUEST,
+        ),
+    ] {
+        assert_eq!(
+            ask(&deployment, &request).status(),
+            status,
+            "{}",
+            request.path
+        );
+    }
+    assert!(deployment.asked.borrow().is_empty());
+}
+
+#[test]
+fn without_a_part_of_the_ledger_there_is_no_answer_instead_of_a_wrong_one() {
+    let mut deployment = deployment();
+    deployment.shards.silent = Shard::all().last();
+    for path in ["/admin/challenges", "/admin/totals", "/admin/export.csv"] {
+        assert_eq!(
+            ask(&deployment, &get(path)).status(),
+            StatusCode::INTERNAL_SERVER_ERROR
+        );
+    }
+}

@@ -1,0 +1,83 @@
+//! The ledger learns every state, and nothing waits for it.
+
+use super::*;
+use crate::ledger::LedgerEntry;
+
+/// What the driver's alarm does about the ledger alone, with a ledger that answers or does not.
+fn wake(record: &Record, now: UnixMillis, answers: bool) -> Record {
+    let tried = apply(Some(record), Event::ReportTried, now, &POLICY).unwrap();
+    if answers { reported(&tried) } else { tried }
+}
+
+#[test]
+fn whatever_changes_for_the_ledger_is_reported_at_once_when_the_purchase_rests_or_waits() {
+    for (state, record) in states() {
+        let record = reported(&record);
+        for (event, change) in events() {
+            let Ok(next) = apply(Some(&record), change, NOW, &POLICY) else {
+                continue;
+            };
+            let is_news = LedgerEntry::of(&next, 0) != LedgerEntry::of(&record, 0);
+            assert_eq!(next.unreported.is_some(), is_news, "{state} {event}");
+            let effect = next_effect(&next, NOW, &POLICY);
+            if next.unreported.is_some() && matches!(effect, Effect::Rest | Effect::WaitUntil(_)) {
+                assert_eq!(wake_at(&next, NOW, &POLICY), Some(NOW), "{state} {event}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_report_moves_nothing_else() {
+    for (state, mut record) in states() {
+        record.tries = 3;
+        let after = wake(&record, NOW.plus(1), true);
+        let expected = Record {
+            unreported: None,
+            ..record.clone()
+        };
+        assert_eq!(after, expected, "{state}");
+        assert_eq!(
+            next_effect(&after, NOW, &POLICY),
+            next_effect(&record, NOW, &POLICY)
+        );
+    }
+}
+
+#[test]
+fn a_ledger_that_gives_no_answer_is_told_again_in_growing_distances() {
+    let mut record = record_after([attempted(1), superseded()]);
+    let mut now = NOW;
+    for _ in 0..20 {
+        record = wake(&record, now, false);
+        let next = wake_at(&record, now, &POLICY).unwrap();
+        assert!(next > now && next <= now.plus(60_000));
+        now = next;
+    }
+    let record = wake(&record, now, true);
+    assert_eq!(wake_at(&record, now, &POLICY), None);
+}
+
+#[test]
+fn a_ledger_that_gives_no_answer_delays_no_look_at_what_was_given_up() {
+    let mut record = record_after([
+        attempted(1),
+        Event::Reserved,
+        GIVEN_UP,
+        Event::TargetReleased,
+    ]);
+    let look = wake_at(&reported(&record), NOW, &POLICY).unwrap();
+    for seconds in 0..30 {
+        record = wake(&record, NOW.plus(seconds * 1_000), false);
+    }
+    assert!(wake_at(&record, NOW.plus(30_000), &POLICY).unwrap() <= look);
+    let tried = apply(Some(&record), Event::Tried, look, &POLICY).unwrap();
+    assert_eq!(next_effect(&tried, look, &POLICY), Effect::Watch);
+}
+
+#[test]
+fn reports_are_no_history() {
+    for event in [Event::Reported, Event::ReportTried, Event::ReportAsked] {
+        assert!(!event.is_history());
+    }
+}

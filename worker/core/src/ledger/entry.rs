@@ -1,0 +1,151 @@
+//! What the ledger knows of one purchase.
+
+use serde::{Deserialize, Serialize};
+
+use crate::challenge::{IssueFault, Record, Stage, State, Target};
+use crate::types::{Address, B256, Network, RequestId, ResourceId, UnixMillis, UsdcAmount};
+
+/// One purchase as the ledger knows it. Small, and kept for ever: a sale is a book entry.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct LedgerEntry {
+    /// The purchase.
+    pub request_id: RequestId,
+    /// The challenge that was paid.
+    pub challenge_id: String,
+    /// The state's name.
+    pub status: String,
+    /// What was bought, as `plan:<planId>`.
+    pub target: String,
+    /// What it opens.
+    pub resource: ResourceId,
+    /// What was received; the price as long as nothing was.
+    pub amount: UsdcAmount,
+    /// Who pays.
+    pub payer: Address,
+    /// On which chain.
+    pub network: Network,
+    /// The payment's transaction, or the newest one that may become it.
+    pub transaction: Option<B256>,
+    /// The transaction that returned the money, or the newest one that may.
+    pub refund: Option<B256>,
+    /// Why it got no further.
+    pub reason: Option<String>,
+    /// When the offer was made: the beginning of its window. Never changes, so a purchase belongs to one day for ever.
+    pub created_at: UnixMillis,
+    /// When the state last changed.
+    pub changed_at: UnixMillis,
+    /// The version of the record that this tells of. A higher one is newer.
+    pub version: u64,
+}
+
+impl LedgerEntry {
+    /// What a purchase reports of itself.
+    pub fn of(record: &Record, version: u64) -> Self {
+        let Target::Plan(plan) = &record.terms.target;
+        let state = &record.state;
+        Self {
+            request_id: record.terms.request_id.clone(),
+            challenge_id: record.challenge_id.to_string(),
+            status: state.name().to_owned(),
+            target: format!("plan:{plan}"),
+            resource: record.terms.resource.clone(),
+            amount: received(state).unwrap_or(record.terms.amount),
+            payer: record.payer,
+            network: record.terms.network,
+            transaction: state.transaction(),
+            refund: refund(state),
+            reason: reason(state),
+            created_at: record.terms.issued_at.to_millis(),
+            changed_at: record.changed_at,
+            version,
+        }
+    }
+}
+
+const fn received(state: &State) -> Option<UsdcAmount> {
+    match state {
+        State::Paid { payment, .. }
+        | State::Delivered { payment, .. }
+        | State::RefundPending { payment, .. }
+        | State::Refunded { payment, .. }
+        | State::RefundFailed { payment, .. } => Some(payment.amount),
+        State::Pending { .. } | State::Expired { .. } | State::Cancelled { .. } => None,
+    }
+}
+
+fn refund(state: &State) -> Option<B256> {
+    match state {
+        State::RefundPending { refund, .. } | State::RefundFailed { refund, .. } => {
+            refund.transaction()
+        }
+        State::Refunded { transaction, .. } => Some(*transaction),
+        _ => None,
+    }
+}
+
+fn reason(state: &State) -> Option<String> {
+    match state {
+        State::Pending { attempt } => match &attempt.stage {
+            Stage::Failed { reason, .. } => Some(reason.code().to_owned()),
+            _ => None,
+        },
+        State::Paid { failure, .. } => failure.map(|failure| {
+            match failure.fault {
+                IssueFault::Failed => "backend_failed",
+                IssueFault::Timeout => "backend_timeout",
+            }
+            .to_owned()
+        }),
+        State::RefundPending { refund, .. } | State::RefundFailed { refund, .. } => {
+            refund.reason.map(|reason| reason.code().to_owned())
+        }
+        State::Cancelled {
+            superseded_by: Some(by),
+        } => Some(format!("superseded_by {by}")),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::challenge::Event;
+    use crate::challenge::test_support::{NOW, attempted, payment, record_after};
+
+    #[test]
+    fn an_entry_has_the_documented_members() {
+        let record = record_after([
+            attempted(1),
+            Event::Reserved,
+            Event::Settled { payment: payment() },
+            Event::IssueFailed {
+                fault: IssueFault::Timeout,
+            },
+        ]);
+        let entry = LedgerEntry::of(&record, 4);
+        let shown = serde_json::to_value(&entry).unwrap();
+        assert_eq!(
+            shown,
+            json!({
+                "requestId": "07070707-0707-4707-8707-070707070707",
+                "challengeId": record.challenge_id.as_str(),
+                "status": "PAID",
+                "target": "plan:basic",
+                "resource": "default",
+                "amount": "$0.015",
+                "payer": record.payer,
+                "network": "eip155:84532",
+                "transaction": payment().transaction,
+                "refund": null,
+                "reason": "backend_timeout",
+                "createdAt": 1_800_000_000_000_u64,
+                "changedAt": NOW.0,
+                "version": 4,
+            })
+        );
+        assert_eq!(serde_json::from_value::<LedgerEntry>(shown).unwrap(), entry);
+    }
+}

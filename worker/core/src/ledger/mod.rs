@@ -1,0 +1,28 @@
+//! The index of all purchases, made for the operator's questions.
+//!
+//! A purchase's own object stays the truth. It reports here after its changes, so the index is a little behind, and an
+//! operator can have a purchase report again. The index is cut into [`SHARDS`] by request id: no purchase waits for an
+//! object that all purchases must pass, and a question goes to all shards at once. Durable Objects and not D1, the
+//! platform's SQL database: these can be tested on the raw runtime, they cost a purchase no further service, and what
+//! operators would query by SQL they get as CSV.
+//!
+//! A shard is found by hash, so [`SHARDS`] can never change without moving the entries.
+
+mod cursor;
+mod day;
+mod entry;
+mod export;
+mod query;
+mod shard;
+mod totals;
+
+pub use cursor::{Cursor, Order, STATUSES};
+pub use day::{Days, UtcDay};
+pub use entry::LedgerEntry;
+pub use export::{CSV_HEADER, csv};
+pub use query::{Ledgers, Page, ask_all, page, put, share, totals};
+pub use shard::{LedgerCommand, LedgerReply, LedgerStore, SHARDS, Shard, execute};
+pub use totals::{StatusTotal, Total, by_status, merge as merge_totals};
+
+#[cfg(test)]
+pub(crate) mod test_support;

@@ -1,0 +1,174 @@
+//! One shard of the ledger: what it is asked, and how it answers from its store.
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use super::cursor::{Cursor, Order, STATUSES, rank};
+use super::day::Days;
+use super::entry::LedgerEntry;
+use super::totals::Total;
+use crate::types::RequestId;
+
+/// How many shards there are.
+pub const SHARDS: u8 = 16;
+
+/// One of the shards.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Shard(u8);
+
+impl Shard {
+    /// The shard that keeps a purchase's entry.
+    pub fn of(request_id: &RequestId) -> Self {
+        let digest = Sha256::digest(request_id.as_str());
+        Self(digest.first().copied().unwrap_or_default() % SHARDS)
+    }
+
+    /// Every shard.
+    pub fn all() -> impl Iterator<Item = Self> {
+        (0..SHARDS).map(Self)
+    }
+
+    /// The name of its object.
+    pub fn name(self) -> String {
+        format!("shard-{:02}", self.0)
+    }
+}
+
+/// What a shard is asked.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub enum LedgerCommand {
+    /// Keep this entry, unless a newer one of the same purchase is kept already. Repeating it changes nothing.
+    Put(LedgerEntry),
+    /// Entries by urgency.
+    List {
+        /// Only those in this state.
+        status: Option<String>,
+        /// Only those behind this place.
+        after: Option<Cursor>,
+        /// At most so many.
+        limit: usize,
+    },
+    /// Entries by age.
+    Book {
+        /// Only those of these days.
+        days: Days,
+        /// Only those behind this place.
+        after: Option<Cursor>,
+        /// At most so many.
+        limit: usize,
+    },
+    /// Sums by day and state.
+    Totals {
+        /// Only of these days.
+        days: Days,
+    },
+}
+
+/// What a shard answers.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub enum LedgerReply {
+    /// It is kept.
+    Kept,
+    /// Entries in the order asked for.
+    Entries {
+        /// At most as many as asked for.
+        entries: Vec<LedgerEntry>,
+        /// Whether there are more behind them.
+        more: bool,
+    },
+    /// Sums by day and state.
+    Totals(Vec<Total>),
+}
+
+/// Where a shard keeps its entries. One command runs inside one transaction.
+pub trait LedgerStore {
+    /// The store's own error.
+    type Error;
+
+    /// The version of the entry that is kept of a purchase.
+    fn version(&self, request_id: &RequestId) -> Result<Option<u64>, Self::Error>;
+    /// Writes an entry in place of the purchase's former one.
+    fn put(&self, entry: &LedgerEntry) -> Result<(), Self::Error>;
+    /// Entries in one state, the latest change first, then by request id.
+    fn of_status(
+        &self,
+        status: &str,
+        after: Option<&Cursor>,
+        limit: usize,
+    ) -> Result<Vec<LedgerEntry>, Self::Error>;
+    /// Entries of these days, the oldest offer first, then by request id.
+    fn of_days(
+        &self,
+        days: Days,
+        after: Option<&Cursor>,
+        limit: usize,
+    ) -> Result<Vec<LedgerEntry>, Self::Error>;
+    /// Sums of these days.
+    fn totals(&self, days: Days) -> Result<Vec<Total>, Self::Error>;
+}
+
+/// Carries out one command. The caller wraps it in a transaction.
+pub fn execute<S: LedgerStore>(
+    store: &S,
+    command: &LedgerCommand,
+) -> Result<LedgerReply, S::Error> {
+    match command {
+        LedgerCommand::Put(entry) => {
+            let newest = store.version(&entry.request_id)?;
+            // The same version is written again, so that reporting mends whatever is wrong with an entry.
+            if newest.is_none_or(|newest| newest <= entry.version) {
+                store.put(entry)?;
+            }
+            Ok(LedgerReply::Kept)
+        }
+        LedgerCommand::List {
+            status,
+            after,
+            limit,
+        } => by_urgency(store, status.as_deref(), after.as_ref(), *limit),
+        LedgerCommand::Book { days, after, limit } => {
+            let entries = store.of_days(*days, after.as_ref(), limit.saturating_add(1))?;
+            Ok(page(entries, *limit))
+        }
+        LedgerCommand::Totals { days } => Ok(LedgerReply::Totals(store.totals(*days)?)),
+    }
+}
+
+/// States of the same rank are read one by one and put into order here, so that the store needs one index only.
+fn by_urgency<S: LedgerStore>(
+    store: &S,
+    wanted: Option<&str>,
+    after: Option<&Cursor>,
+    limit: usize,
+) -> Result<LedgerReply, S::Error> {
+    let enough = limit.saturating_add(1);
+    let reached = after.map_or(0, |place| place.rank);
+    let mut entries = Vec::new();
+    let mut of_rank = None;
+    for status in STATUSES {
+        let rank = rank(status);
+        if wanted.is_some_and(|wanted| wanted != status) || rank < reached {
+            continue;
+        }
+        if of_rank.is_some_and(|before| before < rank) && entries.len() >= enough {
+            break;
+        }
+        of_rank = Some(rank);
+        let after = after.filter(|place| place.rank == rank);
+        entries.extend(store.of_status(status, after, enough)?);
+    }
+    entries
+        .sort_by(|a, b| Order::Urgency.compare(&Order::Urgency.place(a), &Order::Urgency.place(b)));
+    Ok(page(entries, limit))
+}
+
+fn page(mut entries: Vec<LedgerEntry>, limit: usize) -> LedgerReply {
+    let more = entries.len() > limit;
+    entries.truncate(limit);
+    LedgerReply::Entries { entries, more }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,92 @@
+use std::collections::BTreeMap;
+
+use super::super::test_support::{Entries, entry};
+use super::*;
+
+fn run(store: &Entries, command: &LedgerCommand) -> LedgerReply {
+    let Ok(reply) = execute(store, command);
+    reply
+}
+
+fn listed(store: &Entries, status: Option<&str>, limit: usize) -> (Vec<u64>, bool) {
+    let command = LedgerCommand::List {
+        status: status.map(str::to_owned),
+        after: None,
+        limit,
+    };
+    let LedgerReply::Entries { entries, more } = run(store, &command) else {
+        panic!("no entries");
+    };
+    (
+        entries.iter().map(|entry| entry.changed_at.0).collect(),
+        more,
+    )
+}
+
+#[test]
+fn reporting_the_same_entry_again_changes_nothing() {
+    let store = Entries::default();
+    let put = LedgerCommand::Put(entry(1, "PAID", 5));
+    assert_eq!(run(&store, &put), LedgerReply::Kept);
+    assert_eq!(run(&store, &put), LedgerReply::Kept);
+    assert_eq!(store.all(), [entry(1, "PAID", 5)]);
+}
+
+#[test]
+fn a_report_that_comes_late_does_not_undo_a_newer_one() {
+    let store = Entries::default();
+    let mut newer = entry(1, "DELIVERED", 6);
+    newer.version = 3;
+    run(&store, &LedgerCommand::Put(newer.clone()));
+    run(&store, &LedgerCommand::Put(entry(1, "PAID", 5)));
+    assert_eq!(store.all(), [newer.clone()]);
+    let mut newest = entry(1, "REFUNDED", 7);
+    newest.version = 4;
+    run(&store, &LedgerCommand::Put(newest.clone()));
+    assert_eq!(store.all(), [newest]);
+}
+
+#[test]
+fn what_needs_somebody_comes_first_and_then_the_latest_change() {
+    let store = Entries::default();
+    for (number, status, at) in [
+        (1, "DELIVERED", 90),
+        (2, "REFUND_FAILED", 10),
+        (3, "PAID", 20),
+        (4, "PENDING", 95),
+        (5, "PAID", 21),
+        (6, "REFUND_PENDING", 5),
+        (7, "CANCELLED", 92),
+    ] {
+        run(&store, &LedgerCommand::Put(entry(number, status, at)));
+    }
+    assert_eq!(
+        listed(&store, None, 9),
+        (vec![21, 20, 5, 10, 95, 92, 90], false)
+    );
+    assert_eq!(listed(&store, None, 4), (vec![21, 20, 5, 10], true));
+    assert_eq!(listed(&store, None, 5), (vec![21, 20, 5, 10, 95], true));
+    assert_eq!(listed(&store, Some("PAID"), 1), (vec![21], true));
+    assert_eq!(listed(&store, Some("EXPIRED"), 1), (vec![], false));
+}
+
+#[test]
+fn every_shard_gets_its_share() {
+    let mut counts: BTreeMap<String, u32> = BTreeMap::new();
+    for number in 0..1600 {
+        *counts
+            .entry(Shard::of(&entry(number, "PAID", 1).request_id).name())
+            .or_default() += 1;
+    }
+    assert_eq!(counts.len(), usize::from(SHARDS));
+    assert!(
+        counts.values().all(|count| (60..150).contains(count)),
+        "{counts:?}"
+    );
+}
+
+#[test]
+fn a_purchase_stays_in_its_shard_for_ever() {
+    let request_id: RequestId = "550e8400-e29b-41d4-a716-446655440000".parse().unwrap();
+    assert_eq!(Shard::of(&request_id).name(), "shard-03");
+}

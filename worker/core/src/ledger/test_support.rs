@@ -1,0 +1,145 @@
+//! A ledger in memory for tests of this crate.
+
+use core::cell::RefCell;
+use core::convert::Infallible;
+use std::collections::BTreeMap;
+
+use super::{
+    Cursor, Days, LedgerCommand, LedgerEntry, LedgerReply, LedgerStore, Ledgers, Order, Shard,
+    Total, UtcDay, execute, merge_totals,
+};
+use crate::challenge::CallFault;
+use crate::types::{Address, Network, RequestId, ResourceId, UnixMillis, UsdcAmount};
+
+/// An entry whose offer and last change are of the same moment.
+pub(crate) fn entry(number: u16, status: &str, at: u64) -> LedgerEntry {
+    let mut id = [0; 16];
+    id[..2].copy_from_slice(&number.to_be_bytes());
+    LedgerEntry {
+        request_id: RequestId::from_random(id),
+        challenge_id: format!("challenge-{number}"),
+        status: status.to_owned(),
+        target: "plan:basic".to_owned(),
+        resource: ResourceId::default(),
+        amount: UsdcAmount::from_units(15_000),
+        payer: Address::repeat_byte(1),
+        network: Network::BaseSepolia,
+        transaction: None,
+        refund: None,
+        reason: None,
+        created_at: UnixMillis(at),
+        changed_at: UnixMillis(at),
+        version: 1,
+    }
+}
+
+/// One shard's entries.
+#[derive(Debug, Default)]
+pub(crate) struct Entries(RefCell<BTreeMap<RequestId, LedgerEntry>>);
+
+impl Entries {
+    fn select(
+        &self,
+        order: Order,
+        after: Option<&Cursor>,
+        limit: usize,
+        fits: impl Fn(&LedgerEntry) -> bool,
+    ) -> Vec<LedgerEntry> {
+        let mut found: Vec<LedgerEntry> =
+            self.all().into_iter().filter(|entry| fits(entry)).collect();
+        found.sort_by(|a, b| order.compare(&order.place(a), &order.place(b)));
+        found.retain(|entry| {
+            after.is_none_or(|after| order.compare(&order.place(entry), after).is_gt())
+        });
+        found.truncate(limit);
+        found
+    }
+
+    /// Everything that is kept.
+    pub(crate) fn all(&self) -> Vec<LedgerEntry> {
+        self.0.borrow().values().cloned().collect()
+    }
+}
+
+fn within(days: Days, entry: &LedgerEntry) -> bool {
+    let (from, end) = days.millis();
+    (from..end).contains(&entry.created_at)
+}
+
+impl LedgerStore for Entries {
+    type Error = Infallible;
+
+    fn version(&self, request_id: &RequestId) -> Result<Option<u64>, Infallible> {
+        Ok(self.0.borrow().get(request_id).map(|entry| entry.version))
+    }
+    fn put(&self, entry: &LedgerEntry) -> Result<(), Infallible> {
+        self.0
+            .borrow_mut()
+            .insert(entry.request_id.clone(), entry.clone());
+        Ok(())
+    }
+    fn of_status(
+        &self,
+        status: &str,
+        after: Option<&Cursor>,
+        limit: usize,
+    ) -> Result<Vec<LedgerEntry>, Infallible> {
+        Ok(self.select(Order::Urgency, after, limit, |entry| entry.status == status))
+    }
+    fn of_days(
+        &self,
+        days: Days,
+        after: Option<&Cursor>,
+        limit: usize,
+    ) -> Result<Vec<LedgerEntry>, Infallible> {
+        Ok(self.select(Order::Age, after, limit, |entry| within(days, entry)))
+    }
+    fn totals(&self, days: Days) -> Result<Vec<Total>, Infallible> {
+        Ok(merge_totals(
+            self.all()
+                .into_iter()
+                .filter(|entry| within(days, entry))
+                .map(|entry| Total {
+                    day: UtcDay::of(entry.created_at),
+                    status: entry.status,
+                    count: 1,
+                    amount: entry.amount,
+                }),
+        ))
+    }
+}
+
+/// All shards.
+#[derive(Debug, Default)]
+pub(crate) struct Shards {
+    /// Each shard's entries by its name.
+    pub(crate) shards: BTreeMap<String, Entries>,
+    /// A shard that gives no answer.
+    pub(crate) silent: Option<Shard>,
+}
+
+impl Shards {
+    /// Shards that keep these entries.
+    pub(crate) fn with(entries: impl IntoIterator<Item = LedgerEntry>) -> Self {
+        let shards = Self {
+            shards: Shard::all()
+                .map(|shard| (shard.name(), Entries::default()))
+                .collect(),
+            silent: None,
+        };
+        for entry in entries {
+            let Ok(()) = shards.shards[&Shard::of(&entry.request_id).name()].put(&entry);
+        }
+        shards
+    }
+}
+
+impl Ledgers for Shards {
+    async fn ask(&self, shard: Shard, command: &LedgerCommand) -> Result<LedgerReply, CallFault> {
+        if self.silent == Some(shard) {
+            return Err(CallFault("no answer".to_owned()));
+        }
+        let Ok(reply) = execute(&self.shards[&shard.name()], command);
+        Ok(reply)
+    }
+}

@@ -1,0 +1,103 @@
+//! The tables of one purchase.
+
+use key0_core::challenge::{AuditLine, AuditRow, Versioned};
+use serde::Deserialize;
+use worker::{SqlStorage, SqlStorageValue};
+
+use crate::storage;
+
+/// The version of the tables; a later release that changes them migrates by it.
+const SCHEMA: i32 = 1;
+
+/// Creates the tables.
+pub(super) fn create(sql: &SqlStorage) -> worker::Result<()> {
+    for statement in [
+        "CREATE TABLE IF NOT EXISTS record (
+            id INTEGER PRIMARY KEY CHECK (id = 1),
+            schema INTEGER NOT NULL,
+            version INTEGER NOT NULL,
+            status TEXT NOT NULL,
+            body TEXT NOT NULL
+        ) STRICT",
+        "CREATE TABLE IF NOT EXISTS audit (
+            seq INTEGER PRIMARY KEY,
+            at INTEGER NOT NULL,
+            event TEXT NOT NULL,
+            status TEXT NOT NULL,
+            tx TEXT
+        ) STRICT",
+    ] {
+        storage::run(sql, statement, vec![])?;
+    }
+    Ok(())
+}
+
+/// The stored record.
+pub(super) fn record(sql: &SqlStorage) -> worker::Result<Option<Versioned>> {
+    #[derive(Deserialize)]
+    struct Row {
+        version: u64,
+        body: String,
+    }
+    let rows: Vec<Row> = storage::rows(sql, "SELECT version, body FROM record", vec![])?;
+    rows.into_iter()
+        .next()
+        .map(|row| {
+            Ok(Versioned {
+                version: row.version,
+                record: serde_json::from_slice(row.body.as_bytes())?,
+            })
+        })
+        .transpose()
+}
+
+/// The history, oldest first.
+pub(super) fn history(sql: &SqlStorage) -> worker::Result<Vec<AuditLine>> {
+    storage::bodies(
+        sql,
+        "SELECT json_object('at', at, 'event', event, 'status', status, 'transaction', tx) AS body FROM audit ORDER BY seq",
+        vec![],
+    )
+}
+
+/// Writes the record if the stored version is the expected one.
+pub(super) fn put_record(
+    sql: &SqlStorage,
+    expected: Option<u64>,
+    status: &str,
+    body: String,
+) -> worker::Result<bool> {
+    let written: Vec<serde::de::IgnoredAny> = match expected {
+        None => storage::rows(
+            sql,
+            "INSERT INTO record (id, schema, version, status, body) VALUES (1, ?, 1, ?, ?)
+             ON CONFLICT DO NOTHING RETURNING version",
+            vec![SCHEMA.into(), status.into(), body.into()],
+        )?,
+        Some(version) => storage::rows(
+            sql,
+            "UPDATE record SET version = version + 1, status = ?, body = ? WHERE version = ? RETURNING version",
+            vec![status.into(), body.into(), integer(version)?],
+        )?,
+    };
+    Ok(!written.is_empty())
+}
+
+/// Writes a line of history.
+pub(super) fn put_audit(sql: &SqlStorage, row: &AuditRow) -> worker::Result<()> {
+    storage::run(
+        sql,
+        "INSERT INTO audit (at, event, status, tx) VALUES (?, ?, ?, ?)",
+        vec![
+            integer(row.at.0)?,
+            row.event.into(),
+            row.status.into(),
+            row.transaction.map(|hash| hash.to_string()).into(),
+        ],
+    )
+}
+
+fn integer(number: u64) -> worker::Result<SqlStorageValue> {
+    let number = i64::try_from(number).map_err(|_| "a number is too large to be stored")?;
+    SqlStorageValue::try_from_i64(number)
+}

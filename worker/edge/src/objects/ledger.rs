@@ -1,0 +1,201 @@
+//! `LedgerObject`, one per shard of the ledger: the index of that shard's purchases.
+//!
+//! Stored: `entries` (what each purchase last reported of itself, for ever). Nothing is stored before the first report.
+//!
+//! Calls: `LedgerCommand` → `LedgerReply`.
+//!
+//! Why no interleaving breaks it: a command runs in one synchronous transaction and waits for nothing. Reports may come
+//! twice or out of order: the higher version stays.
+
+use key0_core::ledger::{
+    Cursor, Days, LedgerCommand, LedgerEntry, LedgerStore, Total, UtcDay, execute,
+};
+use key0_core::types::{RequestId, UnixMillis, UsdcAmount};
+use serde::Deserialize;
+use worker::{
+    DurableObject, Env, Request, Response, SqlStorage, SqlStorageValue, State, durable_object,
+};
+
+use super::{command, reply};
+use crate::storage;
+
+#[durable_object]
+pub struct LedgerObject {
+    state: State,
+}
+
+impl DurableObject for LedgerObject {
+    fn new(state: State, _env: Env) -> Self {
+        Self { state }
+    }
+
+    async fn fetch(&self, mut request: Request) -> worker::Result<Response> {
+        let command: LedgerCommand = command(&mut request).await?;
+        let storage = self.state.storage();
+        let outcome = storage::transaction(&storage, || {
+            let entries = Entries {
+                sql: storage.sql(),
+                has_tables: storage::has_table(&storage.sql(), "entries")?,
+            };
+            execute(&entries, &command)
+        });
+        reply("ledger", outcome)
+    }
+}
+
+struct Entries {
+    sql: SqlStorage,
+    has_tables: bool,
+}
+
+impl Entries {
+    fn create_tables(&self) -> worker::Result<()> {
+        if self.has_tables {
+            return Ok(());
+        }
+        for statement in [
+            "CREATE TABLE IF NOT EXISTS entries (
+                request_id TEXT PRIMARY KEY,
+                version INTEGER NOT NULL,
+                status TEXT NOT NULL,
+                created_at INTEGER NOT NULL,
+                changed_at INTEGER NOT NULL,
+                amount TEXT NOT NULL,
+                body TEXT NOT NULL
+            ) STRICT, WITHOUT ROWID",
+            "CREATE INDEX IF NOT EXISTS entries_by_status ON entries (status, changed_at DESC)",
+            "CREATE INDEX IF NOT EXISTS entries_by_age ON entries (created_at)",
+        ] {
+            storage::run(&self.sql, statement, vec![])?;
+        }
+        Ok(())
+    }
+
+    fn select(
+        &self,
+        query: &str,
+        bindings: Vec<SqlStorageValue>,
+    ) -> worker::Result<Vec<LedgerEntry>> {
+        if !self.has_tables {
+            return Ok(Vec::new());
+        }
+        storage::bodies(&self.sql, query, bindings)
+    }
+}
+
+impl LedgerStore for Entries {
+    type Error = worker::Error;
+
+    fn version(&self, request_id: &RequestId) -> worker::Result<Option<u64>> {
+        #[derive(Deserialize)]
+        struct Row {
+            version: u64,
+        }
+        if !self.has_tables {
+            return Ok(None);
+        }
+        let query = "SELECT version FROM entries WHERE request_id = ?";
+        let rows: Vec<Row> = storage::rows(&self.sql, query, vec![request_id.as_str().into()])?;
+        Ok(rows.into_iter().next().map(|row| row.version))
+    }
+
+    fn put(&self, entry: &LedgerEntry) -> worker::Result<()> {
+        self.create_tables()?;
+        storage::run(
+            &self.sql,
+            "INSERT OR REPLACE INTO entries (request_id, version, status, created_at, changed_at, amount, body)
+             VALUES (?, ?, ?, ?, ?, ?, ?)",
+            vec![
+                entry.request_id.as_str().into(),
+                integer(entry.version)?,
+                entry.status.as_str().into(),
+                integer(entry.created_at.0)?,
+                integer(entry.changed_at.0)?,
+                entry.amount.units().to_string().into(),
+                serde_json::to_string(entry)?.into(),
+            ],
+        )
+    }
+
+    fn of_status(
+        &self,
+        status: &str,
+        after: Option<&Cursor>,
+        limit: usize,
+    ) -> worker::Result<Vec<LedgerEntry>> {
+        let (at, request_id) = match after {
+            Some(after) => (after.at.0.min(MAX_INTEGER), after.request_id.as_str()),
+            None => (MAX_INTEGER, ""),
+        };
+        self.select(
+            "SELECT body FROM entries WHERE status = ?1 AND changed_at <= ?2 AND (changed_at < ?2 OR request_id > ?3)
+             ORDER BY changed_at DESC, request_id LIMIT ?4",
+            vec![status.into(), integer(at)?, request_id.into(), count(limit)],
+        )
+    }
+
+    fn of_days(
+        &self,
+        days: Days,
+        after: Option<&Cursor>,
+        limit: usize,
+    ) -> worker::Result<Vec<LedgerEntry>> {
+        let (first, end) = days.millis();
+        let (at, request_id) = match after {
+            Some(after) if after.at >= first => {
+                (after.at.0.min(MAX_INTEGER), after.request_id.as_str())
+            }
+            _ => (first.0, ""),
+        };
+        self.select(
+            "SELECT body FROM entries WHERE created_at >= ?1 AND created_at < ?2 AND (created_at > ?1 OR request_id > ?3)
+             ORDER BY created_at, request_id LIMIT ?4",
+            vec![integer(at)?, integer(end.0)?, request_id.into(), count(limit)],
+        )
+    }
+
+    fn totals(&self, days: Days) -> worker::Result<Vec<Total>> {
+        #[derive(Deserialize)]
+        struct Row {
+            day: u64,
+            status: String,
+            count: u64,
+            units: String,
+        }
+        if !self.has_tables {
+            return Ok(Vec::new());
+        }
+        let (first, end) = days.millis();
+        // Sums cross as text: as numbers they would lose digits above 2^53. The length of a day (86,400,000 ms) stands in
+        // the text because a bound number is a float, and a float would not be divided into whole days.
+        let rows: Vec<Row> = storage::rows(
+            &self.sql,
+            "SELECT created_at / 86400000 * 86400000 AS day, status, COUNT(*) AS count,
+                CAST(SUM(CAST(amount AS INTEGER)) AS TEXT) AS units
+             FROM entries WHERE created_at >= ? AND created_at < ? GROUP BY 1, 2",
+            vec![integer(first.0)?, integer(end.0)?],
+        )?;
+        rows.into_iter()
+            .map(|row| {
+                Ok(Total {
+                    day: UtcDay::of(UnixMillis(row.day)),
+                    status: row.status,
+                    count: row.count,
+                    amount: UsdcAmount::from_units(row.units.parse().map_err(|_| "no sum")?),
+                })
+            })
+            .collect()
+    }
+}
+
+/// The largest whole number that crosses unchanged; later than any moment.
+const MAX_INTEGER: u64 = (1 << 53) - 1;
+
+fn integer(number: u64) -> worker::Result<SqlStorageValue> {
+    let number = i64::try_from(number).map_err(|_| "a number is too large to be stored")?;
+    SqlStorageValue::try_from_i64(number)
+}
+
+fn count(limit: usize) -> SqlStorageValue {
+    i32::try_from(limit).unwrap_or(i32::MAX).into()
+}
