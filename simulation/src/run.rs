@@ -5,7 +5,9 @@ use std::rc::Rc;
 use alloy_primitives::Address;
 use key0_core::challenge::{Pay, PayReply};
 
-use crate::actors::{Buyer, LONGEST_MILLIS, operate, request, retry_refunds, run_chain, shop};
+use crate::actors::{
+    Buyer, LONGEST_MILLIS, give_back, operate, request, retry_refunds, run_chain, shop,
+};
 use crate::faults::Fault;
 use crate::journal::Violation;
 use crate::rules::{self, Asker, Tally};
@@ -66,6 +68,9 @@ pub fn run(seed: u64, purchases: u64, without: &[Fault], traces: bool) -> Result
         }
     }
     if world.setting.operator {
+        give_back(&world);
+        let included = world.now().0 + ANSWER_MILLIS;
+        world.executor.run_until(included, &world.random);
         retry_refunds(&world);
         let rest = world.now().0 + REST_MILLIS;
         world.executor.run_until(rest, &world.random);
