@@ -368,7 +368,10 @@ fn advance_refund(
             let pause = refund_pause(policy, refund.failures);
             again(refund, now.plus(pause));
         }
-        (_, Event::Settled { payment: returned }) => {
+        // The payment's own transaction returns nothing; a late word of it must not pass for the refund.
+        (_, Event::Settled { payment: returned })
+            if returned.transaction != payment.transaction =>
+        {
             return Ok(Some(State::Refunded {
                 payment: payment.clone(),
                 transaction: returned.transaction,

@@ -45,6 +45,12 @@ fn settled() -> Event {
     Event::Settled { payment: payment() }
 }
 
+fn returned() -> Event {
+    let mut payment = payment();
+    payment.transaction = B256::repeat_byte(0xbb);
+    Event::Settled { payment }
+}
+
 fn issued() -> Event {
     Event::Issued {
         claims: claims(),
@@ -102,7 +108,7 @@ fn states() -> Vec<(&'static str, Record)> {
         ("refund preparing", refund(vec![])),
         ("refund settling", refund(vec![PREPARED])),
         ("refund submitted", refund(vec![PREPARED, submitted(3)])),
-        ("refunded", refund(vec![PREPARED, submitted(3), settled()])),
+        ("refunded", refund(vec![PREPARED, submitted(3), returned()])),
         ("refund failed", refund(hopeless())),
     ]
 }
@@ -125,6 +131,7 @@ fn events() -> Vec<(&'static str, Event)> {
         ("lapsed", LAPSED),
         ("given up", GIVEN_UP),
         ("settled", settled()),
+        ("returned", returned()),
         ("issued", issued()),
         ("issue failed", ISSUE_FAILED),
         ("refund begun", refund_begun()),
@@ -150,15 +157,18 @@ fn each_state_takes_exactly_the_events_that_the_design_allows() {
         ("settling", "lapsed", "EXPIRED"),
         ("settling", "given up", "EXPIRED"),
         ("settling", "settled", "PAID"),
+        ("settling", "returned", "PAID"),
         ("submitted", "submitted anew", "PENDING"),
         ("submitted", "failed", "PENDING"),
         ("submitted", "lapsed", "EXPIRED"),
         ("submitted", "given up", "EXPIRED"),
         ("submitted", "settled", "PAID"),
+        ("submitted", "returned", "PAID"),
         ("failed", "attempted", "PENDING"),
         ("failed", "lapsed", "EXPIRED"),
         ("failed", "given up", "EXPIRED"),
         ("failed", "settled", "PAID"),
+        ("failed", "returned", "PAID"),
         ("paid", "issued", "DELIVERED"),
         ("paid", "issue failed", "PAID"),
         ("paid", "refund begun", "REFUND_PENDING"),
@@ -167,17 +177,18 @@ fn each_state_takes_exactly_the_events_that_the_design_allows() {
         ("undelivered", "refund begun", "REFUND_PENDING"),
         ("given up", "lapsed", "EXPIRED"),
         ("given up", "settled", "PAID"),
+        ("given up", "returned", "PAID"),
         ("refund preparing", "failed", "REFUND_PENDING"),
-        ("refund preparing", "settled", "REFUNDED"),
+        ("refund preparing", "returned", "REFUNDED"),
         ("refund preparing", "refund prepared", "REFUND_PENDING"),
         ("refund settling", "submitted", "REFUND_PENDING"),
         ("refund settling", "submitted anew", "REFUND_PENDING"),
         ("refund settling", "failed", "REFUND_PENDING"),
-        ("refund settling", "settled", "REFUNDED"),
+        ("refund settling", "returned", "REFUNDED"),
         ("refund submitted", "submitted", "REFUND_PENDING"),
         ("refund submitted", "submitted anew", "REFUND_PENDING"),
         ("refund submitted", "failed", "REFUND_PENDING"),
-        ("refund submitted", "settled", "REFUNDED"),
+        ("refund submitted", "returned", "REFUNDED"),
         ("refund failed", "refund retried", "REFUND_PENDING"),
     ];
     let mut seen = Vec::new();
