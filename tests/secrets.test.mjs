@@ -91,6 +91,7 @@ test('answers and logs of a whole life hold no secret', async () => {
   for (const path of ['/discover', '/health', '/.well-known/token-info', '/.well-known/agent-card.json']) answers.push(await (await fetch(world.url + path)).text());
 
   secrets.set('token secret', world.tokenSecret);
+  secrets.set('operator secret', world.adminSecret);
   secrets.set('gas wallet key', world.gasWallet.privateKey.slice(2));
   secrets.set('node access key', NODE_KEY);
   for (const { params } of world.rpc.callsOf('eth_sendRawTransaction')) secrets.set(`raw transaction ${secrets.size}`, params[0].slice(2));
