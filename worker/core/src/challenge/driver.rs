@@ -20,8 +20,9 @@ use crate::credential::remote::{IssueAnswer, IssueCall};
 use crate::ledger::LedgerEntry;
 use crate::payment::chain::{Chain, ChainError, Simulation};
 use crate::payment::payer::{PayerCommand, PayerReply, Reservation, TargetKey};
+use crate::payment::usdc::payment_fingerprint;
 use crate::payment::{Refusal, SignedAuthorization};
-use crate::types::{Address, UnixMillis};
+use crate::types::{Address, RequestId, UnixMillis};
 use crate::wallet::{WalletCommand, WalletReply};
 
 /// How long a buyer's request is kept waiting for the chain before it is told to come back.
@@ -146,7 +147,7 @@ impl Driver {
         let mut pause = FIRST_PAUSE_MILLIS;
         if let (Some(stored), Ask::Pay(pay)) = (env.store().load()?, ask)
             && Ask::needs_fresh_signature(&stored.record)
-            && let Some(reply) = prove_fresh(env, &pay.authorization).await
+            && let Some(reply) = prove_unseen(env, pay).await
         {
             return Ok(reply);
         }
@@ -349,6 +350,32 @@ async fn report<E: ChallengeEnv>(env: &E) -> Result<(), StoreFault> {
         Err(fault) => {
             env.log("report_failed", &fault.0);
             Ok(())
+        }
+    }
+}
+
+/// The same for an authorization that opens what was delivered. A transaction shows it to everybody also when it reverts,
+/// and then the chain does not remember: but the payer's book knows every authorization that was ever attempted.
+async fn prove_unseen<E: ChallengeEnv>(env: &E, pay: &Pay) -> Option<PayReply> {
+    let signed = &pay.authorization;
+    let terms = &pay.challenge.terms;
+    let nonce = signed.authorization().nonce;
+    let fingerprint = payment_fingerprint(terms.network, signed.payer(), nonce);
+    if terms.request_id == RequestId::derived(&fingerprint) {
+        return Some(PayReply::NeedsFreshSignature);
+    }
+    let check = PayerCommand::Check(Reservation {
+        nonce,
+        request_id: terms.request_id.clone(),
+        attempt: 1,
+        target: TargetKey::new(&terms.target, &terms.resource),
+    });
+    match env.payer(signed.payer(), check).await {
+        Ok(PayerReply::Taken) => Some(PayReply::NeedsFreshSignature),
+        Ok(_) => prove_fresh(env, signed).await,
+        Err(fault) => {
+            env.log("check_failed", &fault.0);
+            Some(PayReply::Unavailable)
         }
     }
 }
