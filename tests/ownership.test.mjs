@@ -11,33 +11,13 @@
 import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
 import { describe, test } from 'node:test';
-import { decodeFunctionData, serializeSignature } from 'viem';
 import { NETWORK, USDC_ADDRESS } from '../tools/lib/chain.mjs';
-import { broadcasts, income, isUsed } from './support/facts.mjs';
+import { broadcasts, isUsed } from './support/facts.mjs';
+import { assertNoGrant, seenOnChain } from './support/stranger.mjs';
 import { useWorld } from './support/world.mjs';
 import { access, buy, signPayment } from './support/x402.mjs';
 
 const world = useWorld({ backend: false });
-
-/** What anybody sees on chain: the authorization and its signature, from the transaction's calldata. */
-async function seenOnChain(hash) {
-  const { input } = await world.chain.client.getTransaction({ hash });
-  const { functionName, args } = decodeFunctionData({ abi: world.chain.usdc.abi, data: input });
-  assert.equal(functionName, 'transferWithAuthorization');
-  const [from, to, value, validAfter, validBefore, nonce, v, r, s] = args;
-  const signature = serializeSignature({ v: BigInt(v), r, s });
-  return { signature, authorization: { from, to, value: String(value), validAfter: String(validAfter), validBefore: String(validBefore), nonce } };
-}
-
-async function assertNoGrant(request, payment, statuses) {
-  const before = { received: await income(world), sent: await broadcasts(world) };
-  const answer = await access(world.url, request, { payment });
-  assert.ok(statuses.includes(answer.status), `${answer.status} ${answer.text}`);
-  assert.doesNotMatch(answer.text, /accessToken|eyJ/);
-  assert.equal(answer.settled?.success ?? false, false);
-  assert.deepEqual({ received: await income(world), sent: await broadcasts(world) }, before);
-  return answer;
-}
 
 describe('a request id alone', () => {
   test('opens nothing', async () => {
@@ -45,7 +25,7 @@ describe('a request id alone', () => {
     const request = { planId: 'basic', requestId: randomUUID() };
     const bought = await buy(world.url, privateKey, request);
     assert.equal(bought.status, 200, bought.text);
-    const answer = await assertNoGrant(request, undefined, [402]);
+    const answer = await assertNoGrant(world, request, undefined, [402]);
     assert.doesNotMatch(answer.text, new RegExp(bought.body.txHash), 'the transaction is told to a stranger');
   });
 
@@ -56,7 +36,7 @@ describe('a request id alone', () => {
     const stranger = await world.newBuyer();
     const { required } = await access(world.url, request);
     const payment = await signPayment(stranger.privateKey, required);
-    const answer = await assertNoGrant(request, payment, [409]);
+    const answer = await assertNoGrant(world, request, payment, [409]);
     assert.equal(answer.body.code, 'REQUEST_CONFLICT');
     assert.equal(await isUsed(world, payment.payload.authorization), false);
     assert.equal(await world.chain.usdcBalance(stranger.address), 1_000_000_000n);
@@ -69,7 +49,7 @@ describe('a request id alone', () => {
     await buy(world.url, privateKey, request);
     const { required } = await access(world.url, request);
     const payment = await signPayment(stranger.privateKey, required, { after: { from: address } });
-    await assertNoGrant(request, payment, [402]);
+    await assertNoGrant(world, request, payment, [402]);
   });
 });
 
@@ -79,7 +59,7 @@ describe('an authorization seen on chain', () => {
     const { privateKey } = await world.newBuyer();
     const bought = await buy(world.url, privateKey, { planId: 'basic', requestId: randomUUID() });
     assert.equal(bought.status, 200, bought.text);
-    return seenOnChain(bought.body.txHash);
+    return seenOnChain(world, bought.body.txHash);
   };
   const bareOffer = () => ({ scheme: 'exact', network: NETWORK, amount: '15000', asset: USDC_ADDRESS, payTo: world.seller.address });
   const present = (payload, accepted) => ({ x402Version: 2, accepted, payload });
@@ -88,14 +68,14 @@ describe('an authorization seen on chain', () => {
     const payload = await stolen();
     for (const request of [{ planId: 'basic' }, { planId: 'basic', requestId: randomUUID() }]) {
       const { required } = await access(world.url, request);
-      await assertNoGrant(request, present(payload, required.accepts[0]), [409]);
+      await assertNoGrant(world, request, present(payload, required.accepts[0]), [409]);
     }
   });
 
   test('presented without any offer: no grant', async () => {
     const payload = await stolen();
-    await assertNoGrant({ planId: 'basic' }, present(payload, bareOffer()), [409]);
-    await assertNoGrant({ planId: 'basic', requestId: randomUUID() }, present(payload, bareOffer()), [409]);
+    await assertNoGrant(world, { planId: 'basic' }, present(payload, bareOffer()), [409]);
+    await assertNoGrant(world, { planId: 'basic', requestId: randomUUID() }, present(payload, bareOffer()), [409]);
   });
 });
 
@@ -114,8 +94,8 @@ test('a client that keeps no secret at all is served once, and again only for a 
   assert.match(bought.body.requestId, /^x402-[0-9a-f]{32}$/);
 
   // Everything in this payment can be read from the chain by now.
-  const seen = { x402Version: 2, accepted: payment.accepted, payload: await seenOnChain(bought.body.txHash) };
-  const refused = await assertNoGrant(request, seen, [409]);
+  const seen = { x402Version: 2, accepted: payment.accepted, payload: await seenOnChain(world, bought.body.txHash) };
+  const refused = await assertNoGrant(world, request, seen, [409]);
   assert.equal(refused.body.code, 'TX_ALREADY_REDEEMED');
   assert.equal(refused.body.details.requestId, bought.body.requestId);
 

@@ -9,33 +9,13 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { decodeFunctionData, encodeFunctionData, serializeSignature } from 'viem';
+import { encodeFunctionData } from 'viem';
 import { NETWORK, USDC_ADDRESS } from '../tools/lib/chain.mjs';
-import { broadcasts, income } from './support/facts.mjs';
+import { assertNoGrant, seenOnChain } from './support/stranger.mjs';
 import { useWorld } from './support/world.mjs';
 import { access, buy, signPayment } from './support/x402.mjs';
 
 const world = useWorld({ backend: false });
-
-/** What anybody sees on chain: the authorization and its signature, from the transaction's calldata. */
-async function seenOnChain(hash) {
-  const { input } = await world.chain.client.getTransaction({ hash });
-  const { functionName, args } = decodeFunctionData({ abi: world.chain.usdc.abi, data: input });
-  assert.equal(functionName, 'transferWithAuthorization');
-  const [from, to, value, validAfter, validBefore, nonce, v, r, s] = args;
-  const signature = serializeSignature({ v: BigInt(v), r, s });
-  return { signature, authorization: { from, to, value: String(value), validAfter: String(validAfter), validBefore: String(validBefore), nonce } };
-}
-
-async function assertNoGrant(request, payment, statuses) {
-  const before = { received: await income(world), sent: await broadcasts(world) };
-  const answer = await access(world.url, request, { payment });
-  assert.ok(statuses.includes(answer.status), `${answer.status} ${answer.text}`);
-  assert.doesNotMatch(answer.text, /accessToken|eyJ/);
-  assert.equal(answer.settled?.success ?? false, false);
-  assert.deepEqual({ received: await income(world), sent: await broadcasts(world) }, before);
-  return answer;
-}
 
 const BODY = { planId: 'basic' };
 const bareOffer = () => ({ scheme: 'exact', network: NETWORK, amount: '15000', asset: USDC_ADDRESS, payTo: world.seller.address });
@@ -44,14 +24,14 @@ const present = (payload) => ({ x402Version: 2, accepted: bareOffer(), payload }
 async function bought(privateKey) {
   const answer = await buy(world.url, privateKey, BODY, { accepted: { extra: undefined } });
   assert.equal(answer.status, 200, answer.text);
-  return seenOnChain(answer.body.txHash);
+  return seenOnChain(world, answer.body.txHash);
 }
-const derivedId = async (payload) => (await assertNoGrant(BODY, present(payload), [409])).body.details.requestId;
+const derivedId = async (payload) => (await assertNoGrant(world, BODY, present(payload), [409])).body.details.requestId;
 
 test('the payment of one bare purchase does not open another bare purchase of the same wallet', async () => {
   const { privateKey } = await world.newBuyer();
   const [first, second] = [await bought(privateKey), await bought(privateKey)];
-  await assertNoGrant({ ...BODY, requestId: await derivedId(first) }, present(second), [402, 409]);
+  await assertNoGrant(world, { ...BODY, requestId: await derivedId(first) }, present(second), [402, 409]);
 });
 
 test('a payment made outside the gateway does not open a bare purchase of the same wallet', async () => {
@@ -62,5 +42,5 @@ test('a payment made outside the gateway does not open a bare purchase of the sa
   const { from, to, value, validAfter, validBefore, nonce } = payload.authorization;
   const args = [from, to, BigInt(value), BigInt(validAfter), BigInt(validBefore), nonce, payload.signature];
   await world.chain.transact({ to: USDC_ADDRESS, data: encodeFunctionData({ abi: world.chain.usdc.abi, functionName: 'transferWithAuthorization', args }) });
-  await assertNoGrant({ ...BODY, requestId }, present(payload), [402, 409]);
+  await assertNoGrant(world, { ...BODY, requestId }, present(payload), [402, 409]);
 });

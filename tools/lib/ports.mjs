@@ -1,5 +1,6 @@
 // Promises: a port that was free a moment ago, on loopback only.
 
+import { randomInt } from 'node:crypto';
 import { createServer } from 'node:net';
 import { Stop, say } from './say.mjs';
 
@@ -15,8 +16,19 @@ function tryPort(port, host) {
   });
 }
 
+// Below the ports that systems hand out by themselves (from 32768 on Linux): nobody's outgoing connection takes one
+// between our look and the start of the program that wants it, nor while that program is restarted.
+const LOWEST = 15_000;
+const HIGHEST = 32_000;
+
 /** Any free port. */
-export const freePort = (host = '127.0.0.1') => tryPort(0, host);
+export async function freePort(host = '127.0.0.1') {
+  for (let attempt = 0; attempt < 100; attempt += 1) {
+    const found = await tryPort(randomInt(LOWEST, HIGHEST), host);
+    if (found) return found;
+  }
+  return tryPort(0, host);
+}
 
 /**
  * The port a person asked for, or else the usual one, or else any free one; then it says so.

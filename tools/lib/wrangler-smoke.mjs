@@ -10,10 +10,13 @@ import { root, wranglerFile } from './paths.mjs';
 import { freePort } from './ports.mjs';
 import { startProcess } from './process.mjs';
 import { readWorkerShape } from './runtime-config.mjs';
-import { Stop } from './say.mjs';
+import { Stop, say } from './say.mjs';
 import { wranglerCommand, wranglerEnv } from './wrangler.mjs';
 
 const READY_WITHIN_MS = 60_000;
+// wrangler asks for free ports first and opens them later (one of them we cannot name): another program may be quicker.
+const STARTS = 4;
+const PORT_TAKEN = /Address already in use|EADDRINUSE/;
 // No look-ups on the network: they would only be waited for.
 const OFFLINE = { CLOUDFLARE_CF_FETCH_ENABLED: 'false', WRANGLER_HIDE_BANNER: 'true', CI: 'true' };
 
@@ -54,6 +57,15 @@ export function dryRun() {
 
 /** Starts `wrangler dev` and reads /health. @param {Record<string, string>} settings @returns {Promise<any>} */
 export async function devAnswers(settings) {
+  for (let start = 1; ; start += 1) {
+    const health = await devAnswersOnce(settings, { mayFindPortTaken: start < STARTS });
+    if (health) return health;
+    say('  a port was taken meanwhile: starting wrangler dev again');
+  }
+}
+
+/** @returns {Promise<any>} what /health says; `undefined` when a port was taken and that may be so */
+async function devAnswersOnce(settings, { mayFindPortTaken }) {
   const folder = mkdtempSync(join(tmpdir(), 'key0-wrangler-'));
   const envFile = join(folder, 'settings.env');
   writeFileSync(envFile, Object.entries(settings).map(([name, value]) => `${name}='${value}'\n`).join(''), { mode: 0o600 });
@@ -62,17 +74,23 @@ export async function devAnswers(settings) {
   const args = [...first, 'dev', '--ip', '127.0.0.1', '--port', String(port), '--inspector-port', String(await freePort())];
   args.push('--persist-to', join(folder, 'state'), '--env-file', envFile, '--show-interactive-dev-session=false');
   const wrangler = await startProcess(program, args, { name: 'wrangler dev', cwd: root, env: wranglerEnv(OFFLINE) });
+  const portTaken = () => mayFindPortTaken && wrangler.logs.some((line) => PORT_TAKEN.test(line));
   try {
     const deadline = Date.now() + READY_WITHIN_MS;
     for (;;) {
+      if (portTaken()) return undefined;
       const answer = await fetch(`http://127.0.0.1:${port}/health`).catch(() => undefined);
       if (answer) {
         const text = await answer.text();
         if (!answer.ok) throw new Stop(`GET /health under wrangler dev: ${answer.status} ${text}`);
         return JSON.parse(text);
       }
-      if (!wrangler.alive() || Date.now() > deadline) {
-        throw new Stop(`wrangler dev ${wrangler.alive() ? 'does not answer' : 'ended'}:\n${wrangler.logs.slice(-40).join('\n')}`);
+      const ended = !wrangler.alive();
+      if (ended || Date.now() > deadline) {
+        // Its last lines are read only once it is gone.
+        await wrangler.stop();
+        if (portTaken()) return undefined;
+        throw new Stop(`wrangler dev ${ended ? 'ended' : 'does not answer'}:\n${wrangler.logs.slice(-40).join('\n')}`);
       }
       await new Promise((resolve) => setTimeout(resolve, 100));
     }

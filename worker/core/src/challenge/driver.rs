@@ -336,6 +336,24 @@ fn unavailable<E: ChallengeEnv>(env: &E, fault: &str) -> Begun {
     Begun::Refused(PayReply::Unavailable)
 }
 
+/// Tells the ledger what the record says, if it does not know.
+async fn report<E: ChallengeEnv>(env: &E) -> Result<(), StoreFault> {
+    let Some(stored) = env.store().load()? else {
+        return Ok(());
+    };
+    if stored.record.unreported.is_none() {
+        return Ok(());
+    }
+    let entry = LedgerEntry::of(&stored.record, stored.version);
+    match env.ledger(entry).await {
+        Ok(()) => record_fact(env, &stored, &Event::Reported).map(drop),
+        Err(fault) => {
+            env.log("report_failed", &fault.0);
+            Ok(())
+        }
+    }
+}
+
 /// The same for an authorization that opens what was delivered. A transaction shows it to everybody also when it reverts,
 /// and then the chain does not remember: but the payer's book knows every authorization that was ever attempted.
 async fn prove_unseen<E: ChallengeEnv>(env: &E, pay: &Pay) -> Option<PayReply> {
@@ -358,24 +376,6 @@ async fn prove_unseen<E: ChallengeEnv>(env: &E, pay: &Pay) -> Option<PayReply> {
         Err(fault) => {
             env.log("check_failed", &fault.0);
             Some(PayReply::Unavailable)
-        }
-    }
-}
-
-/// Tells the ledger what the record says, if it does not know.
-async fn report<E: ChallengeEnv>(env: &E) -> Result<(), StoreFault> {
-    let Some(stored) = env.store().load()? else {
-        return Ok(());
-    };
-    if stored.record.unreported.is_none() {
-        return Ok(());
-    }
-    let entry = LedgerEntry::of(&stored.record, stored.version);
-    match env.ledger(entry).await {
-        Ok(()) => record_fact(env, &stored, &Event::Reported).map(drop),
-        Err(fault) => {
-            env.log("report_failed", &fault.0);
-            Ok(())
         }
     }
 }
