@@ -107,6 +107,15 @@ pub fn ask(
     let outside = Outside::new(world, &world.objects.challenge(id));
     world.executor.spawn(outside.object.owner(), async move {
         let reply = outside.instance.memory.ask(&outside, &ask).await;
+        if let Ok(reply) = &reply {
+            rules::on_refusal(
+                &outside.world,
+                &outside.object,
+                outside.rpc.told(),
+                &ask,
+                reply,
+            );
+        }
         sender.send(reply.map_err(|fault| fault.0));
     })
 }
@@ -210,6 +219,8 @@ impl ChallengeStore for Outside {
             .set(&self.world, &self.object.owner(), wake_at);
         let before = before.map(|stored| stored.record);
         rules::on_change(&self.world, &self.object, before.as_ref(), record);
+        let told = self.rpc.told();
+        rules::on_end_without_money(&self.world, &self.object, told, before.as_ref(), record);
         if let State::Expired {
             watch: Some(attempt),
         } = &record.state
