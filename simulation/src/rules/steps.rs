@@ -82,7 +82,7 @@ pub(super) fn describe(record: &Record) -> String {
         ),
         State::Refunded { transaction, .. } => format!(" by {transaction}"),
         State::Expired { watch } => format!(" watch={}", watch.is_some()),
-        State::Cancelled { superseded_by } => format!(" for {superseded_by:?}"),
+        State::Cancelled { superseded_by, .. } => format!(" for {superseded_by:?}"),
     };
     format!(
         "{}{detail} holds={} tries={}",
@@ -103,6 +103,15 @@ fn note_attempt(world: &World, object: &ChallengeObject, attempt: &Attempt) {
         world.violation("second_authorization", &object.id, detail);
     }
     attempts.push(nonce);
+}
+
+/// The authorization that may still be charged, or that somebody else may still use.
+pub(super) const fn attempt_of(state: &State) -> Option<&Attempt> {
+    match state {
+        State::Pending { attempt } => Some(attempt),
+        State::Expired { watch } => watch.as_ref(),
+        _ => None,
+    }
 }
 
 /// Whether the money counts for the purchase.
