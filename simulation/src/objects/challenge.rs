@@ -3,7 +3,7 @@
 mod outside;
 
 use core::cell::{Cell, RefCell};
-use std::rc::Rc;
+use std::rc::{Rc, Weak};
 
 use alloy_primitives::B256;
 use key0_core::challenge::{
@@ -48,6 +48,8 @@ pub struct ChallengeObject {
     pub refund: RefCell<Option<SignedAuthorization>>,
     /// For the rules: the first call to the backend.
     pub call: RefCell<Option<IssueCall>>,
+    /// For the rules: alive while an effect is carried out.
+    pub effect: RefCell<Weak<()>>,
 }
 
 /// When a purchase came to an end without money.
@@ -71,6 +73,7 @@ impl ChallengeObject {
             was_late: Cell::new(false),
             refund: RefCell::default(),
             call: RefCell::default(),
+            effect: RefCell::default(),
         }
     }
 

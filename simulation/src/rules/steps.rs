@@ -4,8 +4,8 @@ use key0_core::challenge::{Attempt, Record, Stage, State, Target};
 use key0_core::payment::payer::TargetKey;
 use key0_core::wallet::{Job, Sent};
 
-use super::purchase_of;
 use super::refunds::{self, payment_of};
+use super::{hashes, purchase_of};
 use crate::objects::{ChallengeObject, Ended, WalletObject};
 use crate::world::World;
 
@@ -59,6 +59,7 @@ pub fn on_change(world: &World, object: &ChallengeObject, before: Option<&Record
     if matches!(after.state, State::RefundFailed { .. }) {
         object.had_failed.set(true);
     }
+    hashes::on_change(world, object, before, after);
     refunds::on_change(world, object, after);
     if matches!(after.state, State::Expired { .. } | State::Cancelled { .. })
         && object.ended.get().is_none()
@@ -139,7 +140,14 @@ fn may_follow(before: &State, after: &State) -> bool {
                 | State::Expired { .. }
                 | State::Cancelled { .. },
             )
-            | (State::Paid { .. }, State::Delivered { .. } | State::RefundPending { .. })
+            | (State::Paid { .. }, State::Delivered { .. })
+            // Not before delivery was tried.
+            | (
+                State::Paid {
+                    failure: Some(_), ..
+                },
+                State::RefundPending { .. },
+            )
             | (
                 State::RefundPending { .. },
                 State::RefundPending { .. } | State::Refunded { .. } | State::RefundFailed { .. },

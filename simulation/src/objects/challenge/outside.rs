@@ -155,6 +155,7 @@ impl ChallengeEnv for Outside {
     }
 
     async fn wallet(&self, command: WalletCommand) -> Result<WalletReply, CallFault> {
+        let _alone = rules::on_effect(&self.world, &self.object, "wallet");
         let callee = move |world: &Rc<World>, sender| ask_wallet(world, command.clone(), sender);
         call(
             &self.world,
@@ -168,6 +169,7 @@ impl ChallengeEnv for Outside {
     }
 
     async fn issue(&self, call: IssueCall) -> Result<IssueAnswer, IssueFault> {
+        let _alone = rules::on_effect(&self.world, &self.object, "issue");
         rules::on_issue(&self.world, &self.object, &call);
         backend::issue(&self.world, &self.instance.life, call).await
     }
