@@ -1,7 +1,8 @@
 //! The command: many seeds on all cores, or one seed with its trace.
 //!
 //! `--seeds N [--first S] [--purchases M]` or `--seed X [--purchases M] --trace`. To narrow a violation down, `--rule R`
-//! shows only seeds that break this rule, and `--without F` switches a fault off without changing anything else.
+//! shows only seeds that break this rule, and `--without F` switches a fault off without changing anything else. `--faults`
+//! tells how often each fault struck.
 
 #![forbid(unsafe_code)]
 #![expect(clippy::print_stdout, reason = "printing is what this program is for")]
@@ -15,7 +16,7 @@ use key0_simulation::faults::Fault;
 use key0_simulation::journal::Violation;
 use key0_simulation::run::{Outcome, run};
 
-const USAGE: &str = "usage: key0-simulation --seeds N [--first S] [--purchases M] | --seed X [--purchases M] [--trace]";
+const USAGE: &str = "usage: key0-simulation --seeds N [--first S] [--purchases M] | --seed X [--purchases M] [--trace]; [--faults]";
 /// More failing seeds than this are counted, not shown.
 const MAX_SHOWN: usize = 8;
 const MAX_TRACE_LINES: usize = 120;
@@ -25,6 +26,7 @@ struct Options {
     seeds: u64,
     purchases: u64,
     trace: bool,
+    faults: bool,
     rule: Option<String>,
     without: Vec<Fault>,
 }
@@ -53,6 +55,7 @@ fn read(arguments: impl Iterator<Item = String>) -> Result<Options, String> {
         seeds: 100,
         purchases: 100,
         trace: false,
+        faults: false,
         rule: None,
         without: Vec::new(),
     };
@@ -70,6 +73,7 @@ fn read(arguments: impl Iterator<Item = String>) -> Result<Options, String> {
             "--seed" => (options.first, options.seeds) = (number(text()?)?, 1),
             "--rule" => options.rule = Some(text()?),
             "--without" => options.without.push(fault(&text()?)?),
+            "--faults" => options.faults = true,
             "--trace" => options.trace = true,
             _ => return Err(format!("{name} is unknown")),
         }
@@ -130,6 +134,7 @@ fn simulate(options: &Options) -> Result<usize, String> {
         .iter()
         .map(|outcome| outcome.violations.len())
         .sum();
+    let (faults, struck) = faults(&outcomes, options.faults);
     println!(
         "delivered={} refunded={} refund_failed={} kept_without_refunds={} late={}",
         total(|outcome| outcome.tally.delivered),
@@ -139,12 +144,31 @@ fn simulate(options: &Options) -> Result<usize, String> {
         total(|outcome| outcome.tally.late)
     );
     println!(
-        "seeds={} purchases={} faults={} violations={violations}",
+        "seeds={} purchases={} faults={faults} kinds={struck} violations={violations}",
         outcomes.len(),
         total(|outcome| outcome.purchases),
-        total(|outcome| outcome.faults),
     );
     Ok(violations)
+}
+
+/// How many faults struck, and of how many kinds.
+fn faults(outcomes: &[Outcome], shows: bool) -> (u64, String) {
+    let (mut total, mut kinds) = (0, 0);
+    for fault in Fault::all() {
+        let struck = outcomes
+            .iter()
+            .filter_map(|outcome| outcome.faults.get(&fault));
+        let (seeds, count) = struck.fold((0, 0), |(seeds, count), more| (seeds + 1, count + more));
+        total += count;
+        kinds += u32::from(count > 0);
+        if shows {
+            println!(
+                "{:<20}{count:>10} times in {seeds:>5} seeds",
+                format!("{fault:?}")
+            );
+        }
+    }
+    (total, format!("{kinds}/{}", Fault::all().count()))
 }
 
 /// Each core takes the next seed until none is left.

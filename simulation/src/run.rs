@@ -1,5 +1,6 @@
 //! One run: faults and buyers, then quiet, then the questions that must be answered, then the reckoning.
 
+use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use alloy_primitives::Address;
@@ -29,8 +30,8 @@ pub struct Outcome {
     pub seed: u64,
     /// How many purchases were begun by buyers.
     pub purchases: u64,
-    /// How many faults struck.
-    pub faults: u64,
+    /// Which faults struck, and how often.
+    pub faults: BTreeMap<Fault, u64>,
     /// How the purchases ended.
     pub tally: Tally,
     /// Which rules were broken.
@@ -80,7 +81,7 @@ pub fn run(seed: u64, purchases: u64, without: &[Fault], traces: bool) -> Result
     let outcome = Outcome {
         seed,
         purchases,
-        faults: world.faults.counts().values().sum(),
+        faults: world.faults.counts(),
         tally: rules::tally(&world),
         violations: world.journal.violations(),
         trace: world.journal.lines(),

@@ -17,7 +17,7 @@ fn faults_strike_and_purchases_are_delivered_all_the_same() {
     let outcomes = (1..=2).map(|seed| run(seed, PURCHASES, &[], false).unwrap());
     for outcome in outcomes {
         assert!(
-            outcome.faults > 0 && outcome.tally.delivered > 0,
+            !outcome.faults.is_empty() && outcome.tally.delivered > 0,
             "{outcome:?}"
         );
     }
