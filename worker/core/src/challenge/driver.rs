@@ -437,7 +437,7 @@ fn commit<E: ChallengeEnv>(
     ) else {
         return Ok(false);
     };
-    let audit = event.is_history().then(|| event.audit(&record, now));
+    let audit = event.audit(&record, now);
     env.store().commit(
         stored.map(|stored| stored.version),
         &record,

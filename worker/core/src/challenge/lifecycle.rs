@@ -412,27 +412,27 @@ fn collect(attempt: &mut Attempt, hashes: Vec<B256>, now: UnixMillis) -> Result<
 }
 
 impl Event {
-    /// The line of history for this event.
-    pub fn audit(&self, after: &Record, at: UnixMillis) -> AuditRow {
+    /// The line of history for this event, if it belongs there. Mere retries and reports do not, and of deliveries that
+    /// keep failing only the first, second, fourth, eighth and so on: without refunds they may fail for ever.
+    pub fn audit(&self, after: &Record, at: UnixMillis) -> Option<AuditRow> {
+        let tells_something = match (self, &after.state) {
+            (Self::Tried | Self::Reported | Self::ReportTried | Self::ReportAsked, _) => false,
+            (Self::IssueFailed { .. }, State::Paid { failure, .. }) => {
+                failure.is_some_and(|failure| failure.tries.is_power_of_two())
+            }
+            _ => true,
+        };
         let transaction = match &after.state {
             State::Refunded { transaction, .. } => Some(*transaction),
             State::RefundPending { refund, .. } => refund.transaction(),
             state => state.transaction(),
         };
-        AuditRow {
+        tells_something.then(|| AuditRow {
             at,
             event: self.name(),
             status: after.state.name(),
             transaction,
-        }
-    }
-
-    /// Whether the event belongs into the history; mere retries and reports do not.
-    pub const fn is_history(&self) -> bool {
-        !matches!(
-            self,
-            Self::Tried | Self::Reported | Self::ReportTried | Self::ReportAsked
-        )
+        })
     }
 
     const fn name(&self) -> &'static str {

@@ -123,7 +123,7 @@ pub fn operate<S: ChallengeStore + History>(
                 status: stored.record.state.name().to_owned(),
             });
         };
-        let audit = event.is_history().then(|| event.audit(&after, now));
+        let audit = event.audit(&after, now);
         let wake_at = wake_at(&after, now, policy);
         if store.commit(Some(stored.version), &after, audit.as_ref(), wake_at)? {
             return Ok(OperatorReply::Done {

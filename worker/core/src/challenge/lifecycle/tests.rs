@@ -540,4 +540,5 @@ fn every_state_is_read_back_as_it_was_stored() {
     }
 }
 
+mod history;
 mod reports;

@@ -74,10 +74,3 @@ fn a_ledger_that_gives_no_answer_delays_no_look_at_what_was_given_up() {
     let tried = apply(Some(&record), Event::Tried, look, &POLICY).unwrap();
     assert_eq!(next_effect(&tried, look, &POLICY), Effect::Watch);
 }
-
-#[test]
-fn reports_are_no_history() {
-    for event in [Event::Reported, Event::ReportTried, Event::ReportAsked] {
-        assert!(!event.is_history());
-    }
-}
