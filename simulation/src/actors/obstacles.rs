@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use key0_core::challenge::State;
+use key0_core::challenge::{OperatorCommand, Stage, State};
 use key0_core::types::Address;
 
 use crate::chain::Action;
@@ -48,11 +48,21 @@ pub(super) fn put_up(world: &Rc<World>) {
     }
 }
 
-/// An operator who tries failed refunds again, now and then.
+/// An operator who tries failed refunds again, now and then, and calls off purchases whose attempt has failed.
 pub async fn operate(world: Rc<World>) {
     while world.faults.are_active() {
         world.sleep_between(20_000, 200_000).await;
         retry_refunds(&world);
+        for object in world.objects.challenges() {
+            let has_failed = object.record().is_some_and(|record| match &record.state {
+                State::Pending { attempt } => matches!(attempt.stage, Stage::Failed { .. }),
+                _ => false,
+            });
+            if has_failed && world.random.chance(300) {
+                let reply = objects::command(&world, &object, OperatorCommand::Cancel);
+                world.trace(|| format!("{} the operator calls it off: {reply:?}", object.id));
+            }
+        }
     }
 }
 
@@ -65,7 +75,7 @@ pub fn retry_refunds(world: &Rc<World>) {
         let is_blocked = |payer| world.chain.borrow().ledger().is_blocked(payer);
         if failed.is_some_and(|record| world.faults.are_active() || !is_blocked(record.payer)) {
             world.trace(|| format!("{} the operator retries the refund", object.id));
-            objects::retry_refund(world, &object);
+            objects::command(world, &object, OperatorCommand::RetryRefund);
         }
     }
 }

@@ -6,8 +6,8 @@ use std::rc::Rc;
 
 use alloy_primitives::{Address, B256};
 use key0_core::challenge::{
-    Ask, AuditRow, CallFault, ChallengeEnv, ChallengeStore, Driver, Event, IssueFault, PayReply,
-    Record, State, StoreFault, Versioned, apply, wake_at,
+    Ask, AuditLine, AuditRow, CallFault, ChallengeEnv, ChallengeStore, Driver, History, IssueFault,
+    OperatorCommand, OperatorReply, PayReply, Record, StoreFault, Versioned, operate,
 };
 use key0_core::config::Config;
 use key0_core::credential::remote::{IssueAnswer, IssueCall};
@@ -41,6 +41,8 @@ pub struct ChallengeObject {
     pub id: RequestId,
     /// What is stored.
     pub stored: RefCell<Option<Versioned>>,
+    /// The history that is stored with it.
+    pub history: RefCell<Vec<AuditLine>>,
     /// Its alarm.
     pub alarm: Alarm,
     pub(super) instance: RefCell<Option<Rc<Instance<Driver>>>>,
@@ -70,6 +72,7 @@ impl ChallengeObject {
         Self {
             id,
             stored: RefCell::default(),
+            history: RefCell::default(),
             alarm: Alarm::default(),
             instance: RefCell::default(),
             attempts: RefCell::default(),
@@ -129,22 +132,14 @@ pub(super) fn wake(world: &Rc<World>, object: &Rc<ChallengeObject>) {
     });
 }
 
-/// The operator retries a failed refund, as the worker's own endpoint does it.
-pub fn retry_refund(world: &Rc<World>, object: &Rc<ChallengeObject>) {
+/// The operator's command. `None`: storage failed, and the operator comes back later.
+pub fn command(
+    world: &Rc<World>,
+    object: &Rc<ChallengeObject>,
+    command: OperatorCommand,
+) -> Option<OperatorReply> {
     let outside = Outside::new(world, object);
-    let Ok(Some(stored)) = outside.load() else {
-        return;
-    };
-    let (now, policy) = (world.now(), world.config.policy());
-    if let Ok(record) = apply(Some(&stored.record), Event::RefundRetried, now, &policy) {
-        // When storage fails the operator comes back later.
-        let _ = outside.commit(
-            Some(stored.version),
-            &record,
-            None,
-            wake_at(&record, now, &policy),
-        );
-    }
+    operate(&outside, command, world.now(), &world.config.policy()).ok()
 }
 
 /// The purchase's outside world.
@@ -190,7 +185,7 @@ impl ChallengeStore for Outside {
         &self,
         expected: Option<u64>,
         record: &Record,
-        _audit: Option<&AuditRow>,
+        audit: Option<&AuditRow>,
         wake_at: Option<UnixMillis>,
     ) -> Result<bool, StoreFault> {
         self.storage("before commit")?;
@@ -203,14 +198,21 @@ impl ChallengeStore for Outside {
             record: record.clone(),
         }));
         self.object
+            .history
+            .borrow_mut()
+            .extend(audit.map(|row| AuditLine {
+                at: row.at,
+                event: row.event.to_owned(),
+                status: row.status.to_owned(),
+                transaction: row.transaction,
+            }));
+        self.object
             .alarm
             .set(&self.world, &self.object.owner(), wake_at);
         let before = before.map(|stored| stored.record);
         rules::on_change(&self.world, &self.object, before.as_ref(), record);
-        if let State::Expired {
-            watch: Some(attempt),
-        } = &record.state
-            && before.is_some_and(|before| !matches!(before.state, State::Expired { .. }))
+        if let Some(attempt) = record.state.watch()
+            && before.is_some_and(|before| before.state.watch().is_none())
         {
             actors::on_given_up(&self.world, &attempt.authorization);
         }
@@ -218,6 +220,13 @@ impl ChallengeStore for Outside {
             return Err(StoreFault("the object is gone".to_owned()));
         }
         Ok(true)
+    }
+}
+
+impl History for Outside {
+    fn history(&self) -> Result<Vec<AuditLine>, StoreFault> {
+        self.storage("history")?;
+        Ok(self.object.history.borrow().clone())
     }
 }
 

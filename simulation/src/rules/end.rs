@@ -51,14 +51,15 @@ fn is_stuck(world: &World, record: &Record) -> bool {
         State::Delivered { .. }
         | State::Refunded { .. }
         | State::Expired { watch: None }
-        | State::Cancelled { .. } => false,
+        | State::Cancelled { watch: None, .. } => false,
         State::Paid { .. } => world.setting.refunds || !world.backend.is_gone.get(),
         State::RefundFailed { .. } => {
             world.setting.operator && !world.chain.borrow().ledger().is_blocked(record.payer)
         }
-        State::Expired { watch: Some(_) } | State::Pending { .. } | State::RefundPending { .. } => {
-            true
-        }
+        State::Expired { watch: Some(_) }
+        | State::Cancelled { watch: Some(_), .. }
+        | State::Pending { .. }
+        | State::RefundPending { .. } => true,
     }
 }
 

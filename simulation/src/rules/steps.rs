@@ -79,7 +79,10 @@ pub(super) fn describe(record: &Record) -> String {
         ),
         State::Refunded { transaction, .. } => format!(" by {transaction}"),
         State::Expired { watch } => format!(" watch={}", watch.is_some()),
-        State::Cancelled { superseded_by } => format!(" for {superseded_by:?}"),
+        State::Cancelled {
+            superseded_by,
+            watch,
+        } => format!(" for {superseded_by:?} watch={}", watch.is_some()),
     };
     format!(
         "{}{detail} holds={} tries={}",
@@ -111,7 +114,7 @@ pub(super) const fn is_credited(state: &State) -> bool {
 fn has_failed(record: &Record) -> bool {
     match &record.state {
         State::Pending { attempt } => matches!(attempt.stage, Stage::Failed { .. }),
-        State::Expired { .. } => true,
+        State::Expired { .. } | State::Cancelled { .. } => true,
         _ => false,
     }
 }
@@ -136,6 +139,10 @@ fn may_follow(before: &State, after: &State) -> bool {
             | (
                 State::Expired { watch: Some(_) },
                 State::Expired { watch: None } | State::Paid { .. },
+            )
+            | (
+                State::Cancelled { watch: Some(_), .. },
+                State::Cancelled { watch: None, .. } | State::Paid { .. },
             ) => true,
             (State::Paid { since, .. }, State::Paid { since: later, .. }) => since == later,
             (before, after) => before == after,

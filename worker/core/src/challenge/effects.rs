@@ -50,6 +50,10 @@ pub(super) async fn run<E: ChallengeEnv>(
             Effect::Watch,
             State::Expired {
                 watch: Some(attempt),
+            }
+            | State::Cancelled {
+                watch: Some(attempt),
+                ..
             },
         ) => watch(env, record, attempt).await,
         (Effect::Issue, State::Paid { payment, .. }) => issue(env, record, payment).await,

@@ -215,12 +215,15 @@ pub fn apply(
                 refund,
             };
         }
-        // Given up too early: the charge was broadcast by somebody else.
-        (State::Expired { watch: Some(_) }, Event::Settled { payment }) => {
+        // Given up too early, or called off: the charge was broadcast by somebody else.
+        (
+            State::Expired { watch: Some(_) } | State::Cancelled { watch: Some(_), .. },
+            Event::Settled { payment },
+        ) => {
             next.state = paid(payment, now);
         }
         (
-            State::Expired { watch },
+            State::Expired { watch } | State::Cancelled { watch, .. },
             Event::Lapsed {
                 may_still_land: false,
             },
@@ -291,12 +294,14 @@ fn advance(attempt: &mut Attempt, event: Event, now: UnixMillis) -> Result<Optio
         (Stage::Reserving, Event::Superseded { by }) => {
             return Ok(Some(State::Cancelled {
                 superseded_by: Some(by),
+                watch: None,
             }));
         }
         // The end at once: whatever becomes of that authorization counts for the other purchase, never for this one.
         (Stage::Reserving, Event::Taken) => {
             return Ok(Some(State::Cancelled {
                 superseded_by: None,
+                watch: None,
             }));
         }
         (_, Event::Submitted { hashes }) => collect(attempt, hashes, now)?,
@@ -324,10 +329,13 @@ fn advance(attempt: &mut Attempt, event: Event, now: UnixMillis) -> Result<Optio
         ) => {
             return Ok(Some(paid(payment, now)));
         }
-        // Once something may have been broadcast, calling off is too late.
-        (Stage::Reserving, Event::Cancelled) => {
+        // As long as our own transaction may be included, calling off is too late. One that has failed is not repeated any
+        // more, but everybody may have seen its authorization.
+        (Stage::Reserving | Stage::Failed { .. }, Event::Cancelled) => {
+            let was_tried = matches!(attempt.stage, Stage::Failed { .. }) || attempt.number > 1;
             return Ok(Some(State::Cancelled {
                 superseded_by: None,
+                watch: was_tried.then(|| attempt.clone()),
             }));
         }
         _ => return Err(Refused),

@@ -36,7 +36,7 @@ pub enum OperatorCommand {
     Inspect,
     /// Try a refund again that has failed for good.
     RetryRefund,
-    /// Call the purchase off, if no money can move yet.
+    /// Call the purchase off, if no money can move yet or its attempt has failed.
     Cancel,
     /// Tell the ledger again.
     Report,

@@ -68,11 +68,14 @@ pub enum State {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         watch: Option<Attempt>,
     },
-    /// The end: it was called off before any money could move.
+    /// The end: it was called off before any money could move, or after its attempt had failed.
     Cancelled {
         /// The purchase of the same payer and target that this one's payment counts for.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         superseded_by: Option<RequestId>,
+        /// The authorization that failed: like one of an expired purchase, it is watched until nobody can broadcast it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        watch: Option<Attempt>,
     },
     /// The money is to go back.
     RefundPending {
@@ -227,6 +230,14 @@ impl State {
             Self::RefundPending { .. } => "REFUND_PENDING",
             Self::Refunded { .. } => "REFUNDED",
             Self::RefundFailed { .. } => "REFUND_FAILED",
+        }
+    }
+
+    /// The authorization that we do not pursue any more and somebody else may still broadcast.
+    pub const fn watch(&self) -> Option<&Attempt> {
+        match self {
+            Self::Expired { watch } | Self::Cancelled { watch, .. } => watch.as_ref(),
+            _ => None,
         }
     }
 

@@ -74,15 +74,13 @@ pub fn next_effect(record: &Record, now: UnixMillis, policy: &Policy) -> Effect 
             };
             at(refund.not_before, now, effect)
         }
-        State::Expired { watch: Some(_) } => {
-            // The alarm counts its try before it looks.
-            at(
-                watch_at(record, record.tries.saturating_sub(1)),
-                now,
-                Effect::Watch,
-            )
-        }
-        State::Expired { watch: None }
+        // The alarm counts its try before it looks.
+        state if state.watch().is_some() => at(
+            watch_at(record, record.tries.saturating_sub(1)),
+            now,
+            Effect::Watch,
+        ),
+        State::Expired { .. }
         | State::Delivered { .. }
         | State::Cancelled { .. }
         | State::Refunded { .. }
@@ -158,10 +156,7 @@ pub(super) fn watched_enough(record: &Record, now: UnixMillis) -> bool {
 
 /// The look with this number: in growing distances, and for the last time when the chain cannot accept it any more.
 fn watch_at(record: &Record, number: u32) -> UnixMillis {
-    let State::Expired {
-        watch: Some(attempt),
-    } = &record.state
-    else {
+    let Some(attempt) = record.state.watch() else {
         return record.changed_at;
     };
     let expiry = attempt

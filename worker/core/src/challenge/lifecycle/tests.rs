@@ -5,7 +5,8 @@ use serde_json::json;
 
 use super::super::schedule::{Effect, next_effect, wake_at};
 use super::super::test_support::{
-    EXPIRES_AT, NOW, POLICY, attempted, buyer, claims, payment, record_after, refund, signed_by,
+    EXPIRES_AT, NOW, POLICY, attempted, buyer, claims, payment, record_after, refund, signed,
+    signed_by,
 };
 use super::*;
 use crate::wallet::WalletKey;
@@ -104,6 +105,15 @@ fn states() -> Vec<(&'static str, Record)> {
             path(vec![attempted(1), Event::Reserved, GIVEN_UP]),
         ),
         ("cancelled", path(vec![attempted(1), Event::Cancelled])),
+        (
+            "called off",
+            path(vec![
+                attempted(1),
+                Event::Reserved,
+                failed(),
+                Event::Cancelled,
+            ]),
+        ),
         ("superseded", path(vec![attempted(1), superseded()])),
         ("refund preparing", refund(vec![])),
         ("refund settling", refund(vec![PREPARED])),
@@ -169,6 +179,7 @@ fn each_state_takes_exactly_the_events_that_the_design_allows() {
         ("failed", "given up", "EXPIRED"),
         ("failed", "settled", "PAID"),
         ("failed", "returned", "PAID"),
+        ("failed", "cancelled", "CANCELLED"),
         ("paid", "issued", "DELIVERED"),
         ("paid", "issue failed", "PAID"),
         ("paid", "refund begun", "REFUND_PENDING"),
@@ -178,6 +189,9 @@ fn each_state_takes_exactly_the_events_that_the_design_allows() {
         ("given up", "lapsed", "EXPIRED"),
         ("given up", "settled", "PAID"),
         ("given up", "returned", "PAID"),
+        ("called off", "lapsed", "CANCELLED"),
+        ("called off", "settled", "PAID"),
+        ("called off", "returned", "PAID"),
         ("refund preparing", "failed", "REFUND_PENDING"),
         ("refund preparing", "returned", "REFUNDED"),
         ("refund preparing", "refund prepared", "REFUND_PENDING"),
@@ -365,6 +379,32 @@ fn an_authorization_that_belongs_to_another_purchase_never_counts_for_this_one()
 }
 
 #[test]
+fn a_purchase_that_is_called_off_after_its_authorization_became_public_is_watched() {
+    let of = |events: Vec<Event>| record_after(events);
+    let never_sent = of(vec![attempted(1), Event::Cancelled]);
+    assert_eq!(never_sent.state.watch(), None);
+    for events in [
+        vec![attempted(1), Event::Reserved, failed(), Event::Cancelled],
+        vec![attempted(1), failed(), attempted(1), Event::Cancelled],
+    ] {
+        let record = of(events);
+        assert_eq!(record.state.name(), "CANCELLED");
+        let watched = record.state.watch().unwrap();
+        assert_eq!(watched.authorization, signed(1));
+        assert_eq!(
+            apply(Some(&record), attempted(1), NOW, &POLICY),
+            Err(Refused),
+            "it is not charged any more"
+        );
+        let landed = apply(Some(&record), settled(), NOW, &POLICY).unwrap();
+        assert_eq!(landed.state.name(), "PAID");
+        let over = apply(Some(&record), LAPSED, NOW, &POLICY).unwrap();
+        assert_eq!(over.state.watch(), None);
+        assert_eq!(over.state.name(), "CANCELLED");
+    }
+}
+
+#[test]
 fn hashes_are_collected_and_never_forgotten() {
     let record = record_after([attempted(1), Event::Reserved, submitted(1), submitted(2)]);
     let State::Pending { attempt } = &record.state else {
@@ -415,7 +455,7 @@ fn after_the_release_only_a_failed_attempt_still_waits_for_something() {
         };
         let expected = match state {
             "failed" => Effect::WaitUntil(EXPIRES_AT.to_millis()),
-            "given up" => Effect::WaitUntil(NOW.plus(60_000)),
+            "given up" | "called off" => Effect::WaitUntil(NOW.plus(60_000)),
             _ => Effect::Rest,
         };
         assert_eq!(next_effect(&released, NOW, &POLICY), expected, "{state}");

@@ -182,6 +182,24 @@ fn a_purchase_is_called_off_only_before_anything_can_be_broadcast() {
 }
 
 #[test]
+fn a_purchase_whose_attempt_has_failed_can_be_called_off() {
+    let failed = Event::AttemptFailed {
+        reason: Refusal::InvalidExactEvmTransactionFailed,
+        transaction: None,
+    };
+    let store = Store::after([attempted(1), Event::Reserved, failed]);
+    assert_eq!(store.ask(OperatorCommand::Cancel), done("CANCELLED"));
+    assert!(
+        store.wake_at.get().is_some(),
+        "its authorization is watched"
+    );
+    assert_eq!(
+        store.ask(OperatorCommand::Cancel),
+        not_possible("CANCELLED")
+    );
+}
+
+#[test]
 fn only_a_refund_that_failed_for_good_is_tried_again() {
     let store = Store::after(refund_failed());
     assert_eq!(
