@@ -7,7 +7,7 @@ use std::rc::Rc;
 use alloy_primitives::{Address, B256};
 use key0_core::challenge::{
     Ask, AuditLine, AuditRow, CallFault, ChallengeEnv, ChallengeStore, Driver, History, IssueFault,
-    OperatorCommand, OperatorReply, PayReply, Record, StoreFault, Versioned, operate,
+    OperatorCommand, OperatorReply, PayReply, Record, Rest, StoreFault, Versioned, operate,
 };
 use key0_core::config::Config;
 use key0_core::credential::remote::{IssueAnswer, IssueCall};
@@ -206,6 +206,9 @@ impl ChallengeStore for Outside {
                 status: row.status.to_owned(),
                 transaction: row.transaction,
             }));
+        if record.rest == Rest::WithoutHistory {
+            self.object.history.borrow_mut().clear();
+        }
         self.object
             .alarm
             .set(&self.world, &self.object.owner(), wake_at);

@@ -73,6 +73,7 @@ pub(super) fn describe(record: &Record) -> String {
             payment, failure, ..
         } => format!(" by {} {failure:?}", payment.transaction),
         State::Delivered { payment, .. } => format!(" by {}", payment.transaction),
+        State::Closed { payment } => format!(" and closed, by {}", payment.transaction),
         State::RefundPending { refund, .. } | State::RefundFailed { refund, .. } => format!(
             " try {} after {} failures {:?} {:?}",
             refund.attempt.number, refund.failures, refund.reason, refund.attempt.stage
@@ -144,6 +145,7 @@ fn may_follow(before: &State, after: &State) -> bool {
                 State::Cancelled { watch: Some(_), .. },
                 State::Cancelled { watch: None, .. } | State::Paid { .. },
             ) => true,
+            (State::Delivered { .. }, State::Closed { .. }) => true,
             (State::Paid { since, .. }, State::Paid { since: later, .. }) => since == later,
             (before, after) => before == after,
         }

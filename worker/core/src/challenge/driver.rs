@@ -53,7 +53,8 @@ pub trait ChallengeStore {
     fn load(&self) -> Result<Option<Versioned>, StoreFault>;
 
     /// Writes record, history line and alarm in one transaction, if the stored version is still `expected` (`None`: if
-    /// nothing is stored). Answers whether it was.
+    /// nothing is stored). Answers whether it was. With a record that is without history ([`Rest`](super::Rest)) the lines
+    /// that were written before are removed in the same transaction.
     fn commit(
         &self,
         expected: Option<u64>,

@@ -68,6 +68,8 @@ pub(super) async fn run<E: ChallengeEnv>(
             confirm(env, record, &refund.attempt, wallet_asked, true).await
         }
         (Effect::ReleaseTarget, _) => release(env, record).await,
+        (Effect::RemoveHistory, _) => Ok(Event::HistoryRemoved),
+        (Effect::RemoveGrant, _) => Ok(Event::GrantRemoved),
         _ => Err(Stuck::Waiting),
     }
 }

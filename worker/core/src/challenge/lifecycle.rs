@@ -7,9 +7,10 @@ use alloy_primitives::B256;
 use key0_validator::Claims;
 
 use super::record::{
-    Attempt, AuditRow, DeliveryFailure, IssueFault, Payment, Record, Refund, Stage, State,
+    Attempt, AuditRow, DeliveryFailure, IssueFault, Payment, Record, Refund, Rest, Stage, State,
 };
-use super::schedule::{Policy, is_resolved, refund_pause};
+use super::retention::is_over;
+use super::schedule::{Effect, Policy, is_resolved, next_effect, refund_pause};
 use super::seal::Challenge;
 use crate::ledger::LedgerEntry;
 use crate::payment::{Refusal, SignedAuthorization};
@@ -95,6 +96,10 @@ pub enum Event {
     Cancelled,
     /// The payer's book no longer counts the purchase as unresolved.
     TargetReleased,
+    /// The history has been kept for long enough.
+    HistoryRemoved,
+    /// The grant has been kept for long enough.
+    GrantRemoved,
     /// The ledger knows what the record says.
     Reported,
     /// The ledger is about to be told.
@@ -228,10 +233,23 @@ pub fn apply(
                 may_still_land: false,
             },
         ) if watch.is_some() => *watch = None,
+        (_, Event::HistoryRemoved) if next_effect(record, now, policy) == Effect::RemoveHistory => {
+            next.rest = Rest::WithoutHistory;
+        }
+        (State::Delivered { payment, .. }, Event::GrantRemoved)
+            if next_effect(record, now, policy) == Effect::RemoveGrant =>
+        {
+            next.state = State::Closed {
+                payment: payment.clone(),
+            };
+        }
         _ => return Err(Refused),
     }
     if next.state.name() != record.state.name() {
         next.changed_at = now;
+    }
+    if next.rest == Rest::NotYet && is_over(&next) {
+        next.rest = Rest::Since(now);
     }
     let says = |record| LedgerEntry::of(record, 0);
     if next.unreported.is_none() && says(&next) != says(record) {
@@ -266,6 +284,7 @@ fn begin(event: Event, now: UnixMillis) -> Result<Record, Refused> {
             },
         },
         changed_at: now,
+        rest: Rest::NotYet,
         holds_target: true,
         unreported: Some(0),
         tries: 0,
@@ -420,11 +439,19 @@ fn collect(attempt: &mut Attempt, hashes: Vec<B256>, now: UnixMillis) -> Result<
 }
 
 impl Event {
-    /// The line of history for this event, if it belongs there. Mere retries and reports do not, and of deliveries that
-    /// keep failing only the first, second, fourth, eighth and so on: without refunds they may fail for ever.
+    /// The line of history for this event, if it belongs there. Retries, reports and removals do not, and of deliveries
+    /// that keep failing only the first, second, fourth, eighth and so on: without refunds they may fail for ever.
     pub fn audit(&self, after: &Record, at: UnixMillis) -> Option<AuditRow> {
         let tells_something = match (self, &after.state) {
-            (Self::Tried | Self::Reported | Self::ReportTried | Self::ReportAsked, _) => false,
+            (
+                Self::Tried
+                | Self::HistoryRemoved
+                | Self::GrantRemoved
+                | Self::Reported
+                | Self::ReportTried
+                | Self::ReportAsked,
+                _,
+            ) => false,
             (Self::IssueFailed { .. }, State::Paid { failure, .. }) => {
                 failure.is_some_and(|failure| failure.tries.is_power_of_two())
             }
@@ -460,6 +487,8 @@ impl Event {
             Self::RefundRetried => "refund_retried",
             Self::Cancelled => "cancelled",
             Self::TargetReleased => "target_released",
+            Self::HistoryRemoved => "history_removed",
+            Self::GrantRemoved => "grant_removed",
             Self::Reported => "reported",
             Self::ReportTried => "report_tried",
             Self::ReportAsked => "report_asked",

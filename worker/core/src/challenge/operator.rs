@@ -9,7 +9,7 @@ use serde_json::Value;
 use super::driver::{CallFault, ChallengeStore, StoreFault, Versioned};
 use super::lifecycle::{Event, apply};
 use super::purchase::Ask;
-use super::record::Record;
+use super::record::{Record, Rest};
 use super::schedule::{Policy, wake_at};
 use crate::types::{RequestId, UnixMillis};
 
@@ -50,10 +50,14 @@ pub enum OperatorReply {
     Found {
         /// Counts its changes.
         version: u64,
+        /// The state's name.
+        status: String,
         /// The record.
         record: Value,
         /// Its history, oldest first.
         audit: Vec<AuditLine>,
+        /// Whether the history was removed, because the purchase has been over for long.
+        history_removed: bool,
     },
     /// Nothing was ever begun under this request id.
     NotFound,
@@ -140,6 +144,8 @@ fn inspect<S: ChallengeStore + History>(store: &S) -> Result<OperatorReply, Stor
     };
     Ok(OperatorReply::Found {
         version,
+        status: record.state.name().to_owned(),
+        history_removed: record.rest == Rest::WithoutHistory,
         record: shown(&record)?,
         audit: store.history()?,
     })

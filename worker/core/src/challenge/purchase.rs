@@ -98,6 +98,11 @@ pub enum PayReply {
         /// That purchase.
         request_id: RequestId,
     },
+    /// Delivered long ago; the access has ended and the grant is not kept any more.
+    AccessEnded {
+        /// The payment.
+        transaction: B256,
+    },
     /// Delivered already, and what was presented is public on chain by now: it no longer proves who asks.
     NeedsFreshSignature,
     /// The payment belongs to another purchase.
@@ -238,6 +243,9 @@ impl Ask {
                 payer: record.payer,
                 transaction: payment.transaction,
                 remote: remote.clone(),
+            },
+            State::Closed { payment } => PayReply::AccessEnded {
+                transaction: payment.transaction,
             },
             State::Expired { .. } => PayReply::Expired,
             State::Cancelled {

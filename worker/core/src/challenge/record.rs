@@ -25,6 +25,9 @@ pub struct Record {
     pub state: State,
     /// When the state last changed.
     pub changed_at: UnixMillis,
+    /// Whether the purchase is over, and what was removed of it since.
+    #[serde(default, skip_serializing_if = "Rest::is_not_yet")]
+    pub rest: Rest,
     /// Whether the payer's book still counts this purchase as unresolved.
     pub holds_target: bool,
     /// How often the ledger was told in vain what this record says; nothing when it knows.
@@ -62,6 +65,11 @@ pub enum State {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         remote: Option<String>,
     },
+    /// Delivered, and long over: the access that it gave has ended, and the grant is not kept any more.
+    Closed {
+        /// The money.
+        payment: Payment,
+    },
     /// The end: nothing was charged.
     Expired {
         /// An authorization that somebody else may still broadcast; watched until it no longer can be.
@@ -98,6 +106,19 @@ pub enum State {
         /// Its way back, for when an operator has removed the reason.
         refund: Refund,
     },
+}
+
+/// Whether a purchase is over.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Rest {
+    /// Something can still happen to it.
+    #[default]
+    NotYet,
+    /// Nothing can happen to it any more, since this moment.
+    Since(UnixMillis),
+    /// It has been over for so long that its history was removed.
+    WithoutHistory,
 }
 
 /// One authorization on its way to becoming a payment.
@@ -208,6 +229,12 @@ pub struct AuditRow {
     pub transaction: Option<B256>,
 }
 
+impl Rest {
+    const fn is_not_yet(&self) -> bool {
+        matches!(self, Self::NotYet)
+    }
+}
+
 impl Refund {
     /// The transaction that is to return the money, once there is one.
     pub fn transaction(&self) -> Option<B256> {
@@ -219,12 +246,12 @@ impl Refund {
 }
 
 impl State {
-    /// The state's name.
+    /// The state's name. What was removed since does not change it.
     pub const fn name(&self) -> &'static str {
         match self {
             Self::Pending { .. } => "PENDING",
             Self::Paid { .. } => "PAID",
-            Self::Delivered { .. } => "DELIVERED",
+            Self::Delivered { .. } | Self::Closed { .. } => "DELIVERED",
             Self::Expired { .. } => "EXPIRED",
             Self::Cancelled { .. } => "CANCELLED",
             Self::RefundPending { .. } => "REFUND_PENDING",
@@ -251,6 +278,7 @@ impl State {
             },
             Self::Paid { payment, .. }
             | Self::Delivered { payment, .. }
+            | Self::Closed { payment }
             | Self::RefundPending { payment, .. }
             | Self::RefundFailed { payment, .. }
             | Self::Refunded { payment, .. } => Some(payment.transaction),

@@ -1,6 +1,7 @@
 //! What a record asks for next, and when the alarm must look at it again.
 
 use super::record::{DeliveryFailure, Record, Stage, State};
+use super::retention;
 use crate::types::UnixMillis;
 
 /// The alarm's first distance to an effect that is being carried out, doubled with each try.
@@ -12,6 +13,8 @@ const FIRST_DELIVERY_PAUSE_MILLIS: u64 = 2_000;
 const FIRST_WATCH_MILLIS: u64 = 60_000;
 /// Longer than any client lets its authorization be valid; after this nobody looks any more.
 const MAX_WATCH_MILLIS: u64 = 30 * 24 * 3_600_000;
+/// An alarm is set at most this far ahead: a credential may last until the year 9999, and for an alarm there is none.
+const MAX_SLEEP_MILLIS: u64 = 366 * 24 * 3_600_000;
 /// A chain's clock may be behind ours.
 const CHAIN_LAG_MILLIS: u64 = 60_000;
 
@@ -45,6 +48,10 @@ pub enum Effect {
     PrepareRefund,
     /// Tell the payer's book that the purchase is resolved.
     ReleaseTarget,
+    /// Forget the history.
+    RemoveHistory,
+    /// Forget the grant.
+    RemoveGrant,
     /// Nothing before this moment.
     WaitUntil(UnixMillis),
     /// Nothing, ever.
@@ -82,9 +89,10 @@ pub fn next_effect(record: &Record, now: UnixMillis, policy: &Policy) -> Effect 
         ),
         State::Expired { .. }
         | State::Delivered { .. }
+        | State::Closed { .. }
         | State::Cancelled { .. }
-        | State::Refunded { .. }
-        | State::RefundFailed { .. } => Effect::Rest,
+        | State::Refunded { .. } => retention::removal(record, now),
+        State::RefundFailed { .. } => Effect::Rest,
     }
 }
 
@@ -120,15 +128,15 @@ pub fn wake_at(record: &Record, now: UnixMillis, policy: &Policy) -> Option<Unix
         Some(0) => Some(now),
         Some(tries) => Some(retry_at(now, tries)),
     };
-    let or_report = |at: UnixMillis| Some(report_at.map_or(at, |report_at| report_at.min(at)));
-    match next_effect(record, now, policy) {
-        Effect::Rest => report_at,
-        Effect::WaitUntil(at) => or_report(at),
-        Effect::Watch => or_report(watch_at(record, record.tries).max(retry)),
+    let at = match next_effect(record, now, policy) {
+        Effect::Rest => return report_at,
+        Effect::WaitUntil(at) => at.min(now.plus(MAX_SLEEP_MILLIS)),
+        Effect::Watch => watch_at(record, record.tries).max(retry),
         // The buyer's answer does not wait for this, so the alarm does it at once.
-        Effect::ReleaseTarget if record.tries == 0 => Some(now),
-        _ => Some(retry),
-    }
+        Effect::ReleaseTarget if record.tries == 0 => return Some(now),
+        _ => return Some(retry),
+    };
+    Some(report_at.map_or(at, |report_at| report_at.min(at)))
 }
 
 /// Whether the payer may begin another purchase of the same target.
@@ -137,6 +145,7 @@ pub(super) const fn is_resolved(state: &State) -> bool {
         State::Pending { attempt } => matches!(attempt.stage, Stage::Failed { .. }),
         State::Paid { .. } | State::RefundPending { .. } => false,
         State::Delivered { .. }
+        | State::Closed { .. }
         | State::Expired { .. }
         | State::Cancelled { .. }
         | State::Refunded { .. }
@@ -177,7 +186,7 @@ fn retry_at(now: UnixMillis, tries: u32) -> UnixMillis {
     now.plus(doubled(FIRST_RETRY_MILLIS, tries).min(MAX_RETRY_MILLIS))
 }
 
-fn at(moment: UnixMillis, now: UnixMillis, effect: Effect) -> Effect {
+pub(super) fn at(moment: UnixMillis, now: UnixMillis, effect: Effect) -> Effect {
     if moment <= now {
         effect
     } else {

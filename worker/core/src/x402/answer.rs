@@ -154,6 +154,15 @@ impl Context<'_> {
                 let fresh = Context { offer: &offer, ..*self };
                 fresh.refused(reason, transaction, json!({}))
             }
+            PayReply::AccessEnded { transaction } => self.failed(
+                Error::new(
+                    Code::AccessEnded,
+                    "This purchase was paid and delivered, and the access that it gave has ended. Nothing was charged again. \
+                     Choose a new requestId to buy again.",
+                )
+                .with_details(json!({"requestId": request_id, "state": "DELIVERED", "transaction": transaction})),
+                "access_ended",
+            ),
             PayReply::NeedsFreshSignature => self.failed(
                 Error::new(
                     Code::TxAlreadyRedeemed,

@@ -1,10 +1,11 @@
 //! `ChallengeObject`, one per request id: the life of one purchase.
 //!
 //! Stored: `record` (one row: version, status, the record as JSON) and `audit` (one row for each change, written in the
-//! same transaction). Nothing is stored, not even the tables, before the first payment has passed all checks.
+//! same transaction; the whole table goes a week after the purchase is over). Nothing is stored, not even the tables,
+//! before the first payment has passed all checks. The record stays for ever: a request id is never sold twice.
 //!
 //! Calls: `Call::Buyer(Ask)` → `PayReply`, `Call::Operator(OperatorCommand)` → `OperatorReply`; the alarm carries on what
-//! was interrupted.
+//! was interrupted, and removes what is not needed any more.
 //!
 //! Why no interleaving breaks it: while a call waits for the chain, a payer's book or the gas wallet, other calls get in.
 //! Each change is therefore one `UPDATE … WHERE version = ?` on the version that was read; of several callers exactly one
@@ -17,7 +18,7 @@ use std::panic::AssertUnwindSafe;
 
 use key0_core::challenge::{
     AuditLine, AuditRow, Call, CallFault, ChallengeEnv, ChallengeStore, Driver, History,
-    IssueFault, Record, StoreFault, Versioned, operate,
+    IssueFault, Record, Rest, StoreFault, Versioned, operate,
 };
 use key0_core::config::Config;
 use key0_core::credential::remote::{IssueAnswer, IssueCall};
@@ -147,6 +148,9 @@ impl ChallengeObject {
             }
             if let Some(row) = audit {
                 tables::put_audit(&sql, row)?;
+            }
+            if record.rest == Rest::WithoutHistory {
+                tables::remove_history(&sql)?;
             }
             storage::set_alarm(&storage, wake_at)?;
             Ok(true)

@@ -3,12 +3,14 @@
 use alloy_primitives::B256;
 use serde_json::json;
 
+use super::super::retention::HISTORY_MILLIS;
 use super::super::schedule::{Effect, next_effect, wake_at};
 use super::super::test_support::{
     EXPIRES_AT, NOW, POLICY, attempted, buyer, claims, payment, record_after, refund, signed,
     signed_by,
 };
 use super::*;
+use crate::types::UnixSeconds;
 use crate::wallet::WalletKey;
 
 const LAPSED: Event = Event::Lapsed {
@@ -369,7 +371,7 @@ fn an_authorization_that_belongs_to_another_purchase_never_counts_for_this_one()
     let taken = record_after([attempted(1), Event::Taken]);
     assert_eq!(taken.state.name(), "CANCELLED");
     assert!(!taken.holds_target);
-    assert_eq!(wake_at(&reported(&taken), NOW, &POLICY), None);
+    assert!(matches!(taken.rest, Rest::Since(_)));
     // The other purchase's transfer is on chain; whoever finds it must not credit it here.
     assert_eq!(apply(Some(&taken), settled(), NOW, &POLICY), Err(Refused));
     assert_eq!(
@@ -463,7 +465,7 @@ fn after_the_release_only_a_failed_attempt_still_waits_for_something() {
 }
 
 #[test]
-fn a_purchase_that_is_not_at_rest_always_has_an_alarm() {
+fn a_purchase_that_asks_for_anything_always_has_an_alarm() {
     for (state, record) in states() {
         for tries in [0, 1, 5, u32::MAX] {
             let mut record = reported(&record);
@@ -471,7 +473,11 @@ fn a_purchase_that_is_not_at_rest_always_has_an_alarm() {
             let wake = wake_at(&record, NOW, &POLICY);
             let rests = next_effect(&record, NOW, &POLICY) == Effect::Rest;
             assert_eq!(wake.is_none(), rests, "{state}");
-            assert!(wake.is_none_or(|at| at <= NOW.plus(60_000).max(EXPIRES_AT.to_millis())));
+            let latest = match record.rest {
+                Rest::NotYet => NOW.plus(60_000).max(EXPIRES_AT.to_millis()),
+                _ => NOW.plus(HISTORY_MILLIS),
+            };
+            assert!(wake.is_none_or(|at| at <= latest), "{state}");
         }
     }
 }
@@ -487,8 +493,8 @@ fn an_authorization_that_was_given_up_is_watched_until_the_chain_cannot_accept_i
     ]);
     let mut now = NOW;
     let mut looks = 0;
-    while let Some(at) = wake_at(&record, now, &POLICY) {
-        now = now.max(at);
+    while record.rest == Rest::NotYet {
+        now = now.max(wake_at(&record, now, &POLICY).unwrap());
         record = apply(Some(&record), Event::Tried, now, &POLICY).unwrap();
         if next_effect(&record, now, &POLICY) == Effect::Watch {
             looks += 1;
@@ -582,3 +588,4 @@ fn every_state_is_read_back_as_it_was_stored() {
 
 mod history;
 mod reports;
+mod retention;

@@ -97,6 +97,26 @@ fn the_payer_gets_the_grant_with_the_same_or_a_fresh_authorization_also_after_th
 }
 
 #[test]
+fn a_purchase_whose_access_has_ended_says_so_to_its_payer_and_is_never_begun_again() {
+    let Record { state, .. } = delivered();
+    let mut closed = delivered();
+    let State::Delivered { payment, .. } = state else {
+        panic!("{state:?}");
+    };
+    let transaction = payment.transaction;
+    closed.state = State::Closed { payment };
+    let ended = Next::Answer(PayReply::AccessEnded { transaction });
+    let mut new_offer = pay(2);
+    new_offer.challenge.terms.issued_at = EXPIRES_AT;
+    new_offer.challenge.terms.expires_at = EXPIRES_AT.plus(900);
+    for question in [ask(pay(1)), ask(pay(2)), ask(new_offer), join()] {
+        for now in [NOW, NOW.plus(u64::MAX / 2)] {
+            assert_eq!(question.answer(Some(&closed), now, &POLICY), ended);
+        }
+    }
+}
+
+#[test]
 fn another_payer_gets_a_conflict_in_every_state() {
     let thief = WalletKey::from_hex(&format!("{:064x}", 0xbad)).unwrap();
     let mut stranger = pay(1);
