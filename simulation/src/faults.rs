@@ -164,6 +164,11 @@ impl Faults {
         self.active.set(false);
     }
 
+    /// Things go wrong again.
+    pub fn resume(&self) {
+        self.active.set(true);
+    }
+
     /// Whether things may still go wrong.
     pub fn are_active(&self) -> bool {
         self.active.get()

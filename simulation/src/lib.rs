@@ -12,6 +12,7 @@
 )]
 
 pub mod actors;
+pub mod aftermath;
 pub mod backend;
 pub mod chain;
 pub mod executor;

@@ -1,4 +1,5 @@
-//! One run: faults and buyers, then quiet, then the questions that must be answered, then the reckoning.
+//! One run: faults and buyers, then quiet, then the questions that must be answered, then the reckoning; and what is left
+//! of it all long afterwards.
 
 use std::rc::Rc;
 
@@ -6,6 +7,7 @@ use alloy_primitives::Address;
 use key0_core::challenge::{Pay, PayReply};
 
 use crate::actors::{Buyer, LONGEST_MILLIS, operate, request, retry_refunds, run_chain, shop};
+use crate::aftermath;
 use crate::faults::Fault;
 use crate::journal::Violation;
 use crate::rules::{self, Asker, Tally};
@@ -31,6 +33,8 @@ pub struct Outcome {
     pub faults: u64,
     /// How the purchases ended.
     pub tally: Tally,
+    /// The most bytes that a purchase has left behind in its own object.
+    pub left: usize,
     /// Which rules were broken.
     pub violations: Vec<Violation>,
     /// What happened, when it was asked for.
@@ -72,11 +76,14 @@ pub fn run(seed: u64, purchases: u64, without: &[Fault], traces: bool) -> Result
     }
     last_questions(&world);
     rules::at_end(&world);
+    aftermath::run(&world);
+    rules::at_end(&world);
     let outcome = Outcome {
         seed,
         purchases,
         faults: world.faults.counts().values().sum(),
         tally: rules::tally(&world),
+        left: world.left.get(),
         violations: world.journal.violations(),
         trace: world.journal.lines(),
     };

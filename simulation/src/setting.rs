@@ -16,6 +16,9 @@ pub const PLANS: [(&str, u64); 4] = [
     ("gold", 2_000_000),
 ];
 
+/// How long the token of a plan lasts, in seconds, where it does not last the usual hour.
+const LASTING: [(&str, u64); 2] = [("steel", 7 * 86_400), ("gold", 30 * 86_400)];
+
 /// The key of the wallet that is paid.
 const SELLER_KEY: &str = "0x5e11e70000000000000000000000000000000000000000000000000000000001";
 
@@ -100,7 +103,9 @@ impl Setting {
             .iter()
             .map(|(id, units)| {
                 let price = format!("${}.{:06}", units / 1_000_000, units % 1_000_000);
-                format!(r#"{{"planId":"{id}","unitAmount":"{price}","description":"{id}"}}"#)
+                let lasting = LASTING.iter().find(|(plan, _)| plan == id);
+                let seconds = lasting.map_or(3_600, |(_, seconds)| *seconds);
+                format!(r#"{{"planId":"{id}","unitAmount":"{price}","expiresIn":{seconds}}}"#)
             })
             .collect();
         let seller = WalletKey::from_hex(SELLER_KEY).ok_or("the seller has no key")?;

@@ -76,6 +76,8 @@ pub struct World {
     pub door: RefCell<Rc<Life>>,
     /// Buyers and what they were told.
     pub market: Market,
+    /// The most bytes that a purchase has left behind in its own object.
+    pub left: Cell<usize>,
     /// Trace and violations.
     pub journal: Journal,
 }
@@ -104,6 +106,7 @@ impl World {
             objects: Objects::default(),
             door: RefCell::new(Life::new(Owner::Door)),
             market: Market::default(),
+            left: Cell::new(0),
             journal: Journal::new(traces),
         };
         world.trace(|| {

@@ -45,7 +45,7 @@ impl Buyer {
     }
 
     /// Signs a payment for a challenge.
-    fn pay(&self, world: &World, challenge: Challenge) -> Option<Pay> {
+    pub(crate) fn pay(&self, world: &World, challenge: Challenge) -> Option<Pay> {
         let terms = &challenge.terms;
         let authorization = Authorization {
             from: self.key.address(),

@@ -52,6 +52,8 @@ pub struct ChallengeObject {
     pub had_failed: Cell<bool>,
     /// For the rules: when it came to an end without money.
     pub ended: Cell<Option<Ended>>,
+    /// For the rules: when it was delivered.
+    pub delivered: Cell<u64>,
     /// For the rules: whether the money was found after the end.
     pub was_late: Cell<bool>,
     /// For the rules: the first refund that was signed.
@@ -78,6 +80,7 @@ impl ChallengeObject {
             attempts: RefCell::default(),
             had_failed: Cell::new(false),
             ended: Cell::new(None),
+            delivered: Cell::new(0),
             was_late: Cell::new(false),
             refund: RefCell::default(),
             call: RefCell::default(),
@@ -206,14 +209,14 @@ impl ChallengeStore for Outside {
                 status: row.status.to_owned(),
                 transaction: row.transaction,
             }));
-        if record.rest == Rest::WithoutHistory {
-            self.object.history.borrow_mut().clear();
-        }
         self.object
             .alarm
             .set(&self.world, &self.object.owner(), wake_at);
         let before = before.map(|stored| stored.record);
         rules::on_change(&self.world, &self.object, before.as_ref(), record);
+        if record.rest == Rest::WithoutHistory {
+            self.object.history.borrow_mut().clear();
+        }
         if let Some(attempt) = record.state.watch()
             && before.is_some_and(|before| before.state.watch().is_none())
         {

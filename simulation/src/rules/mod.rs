@@ -4,11 +4,13 @@ mod calls;
 mod end;
 mod refunds;
 mod replies;
+mod retention;
 mod steps;
 
 pub use calls::{on_broadcast, on_issue};
 pub use end::{Tally, at_end, presented_first, tally};
 pub use replies::{Asker, on_reply};
+pub use retention::{answers_as_left, closed, without_history};
 pub use steps::{on_change, on_job};
 
 use key0_core::challenge::Record;

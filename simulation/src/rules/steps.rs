@@ -6,6 +6,7 @@ use key0_core::wallet::{Job, Sent};
 
 use super::purchase_of;
 use super::refunds::{self, payment_of};
+use super::retention;
 use crate::objects::{ChallengeObject, Ended, WalletObject};
 use crate::world::World;
 
@@ -57,6 +58,7 @@ pub fn on_change(world: &World, object: &ChallengeObject, before: Option<&Record
         object.had_failed.set(true);
     }
     refunds::on_change(world, object, after);
+    retention::on_change(world, object, before, after);
     if matches!(after.state, State::Expired { .. } | State::Cancelled { .. })
         && object.ended.get().is_none()
     {
