@@ -6,12 +6,27 @@ use std::rc::Rc;
 use key0_core::challenge::{Challenge, HISTORY_MILLIS, Pay, Rest, State, Terms, lifetime};
 use key0_core::types::RequestId;
 
-use crate::actors::{Buyer, request};
+use crate::actors::request;
+use crate::faults::Fault;
 use crate::objects::ChallengeObject;
 use crate::rules::{self, Asker, answers_as_left};
 use crate::world::{Owner, World};
 
-/// How long before and after the last removal something may go wrong.
+/// What may go wrong then: the platform and the network. The chain and the people are at rest.
+const TROUBLE: [Fault; 11] = [
+    Fault::CrashObject,
+    Fault::CrashRuntime,
+    Fault::StoreError,
+    Fault::RequestLost,
+    Fault::AnswerLost,
+    Fault::CallTwice,
+    Fault::CallSlow,
+    Fault::CallCancelled,
+    Fault::AlarmTwice,
+    Fault::AlarmLate,
+    Fault::BuyerOffline,
+];
+/// How long before and after the last removal it does.
 const TROUBLE_MILLIS: u64 = 600_000;
 /// How long everything may take afterwards.
 const REST_MILLIS: u64 = 600_000;
@@ -66,7 +81,7 @@ fn pass(world: &Rc<World>, moment: u64) {
         .executor
         .skip_to(moment.saturating_sub(TROUBLE_MILLIS));
     world.trace(|| "a long time has passed".to_owned());
-    world.faults.resume();
+    world.faults.resume(&TROUBLE);
     ask_all(world, Trust::Nothing);
     let end = world.now().0.max(moment) + TROUBLE_MILLIS;
     world.executor.run_until(end, &world.random);
@@ -104,7 +119,7 @@ fn over(world: &World) -> Vec<Rc<ChallengeObject>> {
 
 /// Everything that the payers of purchases that are over can present.
 fn ask_all(world: &Rc<World>, trust: Trust) {
-    let buyers: Vec<Buyer> = (0..world.setting.buyers).filter_map(Buyer::new).collect();
+    let buyers = world.market.buyers.borrow().clone();
     for object in over(world) {
         let old: Vec<Pay> = {
             let presented = world.market.presented.borrow();

@@ -75,10 +75,12 @@ pub enum Fault {
     SellerDrained,
     /// USDC blocks a payer, for a while or for ever.
     PayerBlocked,
+    /// The operator calls a purchase off.
+    OperatorCancels,
 }
 
 /// How often, per thousand, each fault may happen when its seed switches it on.
-const INTENSITIES: [(Fault, [u64; 3]); 33] = [
+const INTENSITIES: [(Fault, [u64; 3]); 34] = [
     (Fault::CrashObject, [1, 5, 20]),
     (Fault::CrashRuntime, [1, 2, 4]),
     (Fault::StoreError, [1, 5, 20]),
@@ -112,6 +114,7 @@ const INTENSITIES: [(Fault, [u64; 3]); 33] = [
     (Fault::BackendSlow, [20, 100, 400]),
     (Fault::SellerDrained, [2, 10, 50]),
     (Fault::PayerBlocked, [10, 50, 200]),
+    (Fault::OperatorCancels, [5, 20, 100]),
 ];
 
 impl Fault {
@@ -126,6 +129,7 @@ impl Fault {
 pub struct Faults {
     rates: BTreeMap<Fault, u64>,
     active: Cell<bool>,
+    only: Cell<&'static [Fault]>,
     counts: RefCell<BTreeMap<Fault, u64>>,
 }
 
@@ -145,6 +149,7 @@ impl Faults {
         Self {
             rates,
             active: Cell::new(true),
+            only: Cell::default(),
             counts: RefCell::default(),
         }
     }
@@ -152,7 +157,8 @@ impl Faults {
     /// Whether this fault happens now.
     pub fn strikes(&self, fault: Fault, random: &Random) -> bool {
         let rate = self.rates.get(&fault).copied().unwrap_or_default();
-        let strikes = self.active.get() && random.chance(rate);
+        let may_strike = self.active.get() || self.only.get().contains(&fault);
+        let strikes = may_strike && random.chance(rate);
         if strikes {
             *self.counts.borrow_mut().entry(fault).or_default() += 1;
         }
@@ -162,11 +168,12 @@ impl Faults {
     /// From now on nothing goes wrong any more.
     pub fn stop(&self) {
         self.active.set(false);
+        self.only.take();
     }
 
-    /// Things go wrong again.
-    pub fn resume(&self) {
-        self.active.set(true);
+    /// From now on only these happen, until everything stops again.
+    pub fn resume(&self, only: &'static [Fault]) {
+        self.only.set(only);
     }
 
     /// Whether things may still go wrong.

@@ -2,8 +2,8 @@
 
 use std::rc::Rc;
 
-use key0_core::challenge::{OperatorCommand, Stage, State};
-use key0_core::types::Address;
+use key0_core::challenge::{OperatorCommand, State};
+use key0_core::types::{Address, RequestId};
 
 use crate::chain::Action;
 use crate::faults::Fault;
@@ -48,21 +48,22 @@ pub(super) fn put_up(world: &Rc<World>) {
     }
 }
 
-/// An operator who tries failed refunds again, now and then, and calls off purchases whose attempt has failed.
+/// An operator who tries failed refunds again, now and then.
 pub async fn operate(world: Rc<World>) {
     while world.faults.are_active() {
         world.sleep_between(20_000, 200_000).await;
         retry_refunds(&world);
-        for object in world.objects.challenges() {
-            let has_failed = object.record().is_some_and(|record| match &record.state {
-                State::Pending { attempt } => matches!(attempt.stage, Stage::Failed { .. }),
-                _ => false,
-            });
-            if has_failed && world.random.chance(300) {
-                let reply = objects::command(&world, &object, OperatorCommand::Cancel);
-                world.trace(|| format!("{} the operator calls it off: {reply:?}", object.id));
-            }
-        }
+    }
+}
+
+/// An attempt has begun or has failed: the operator may call the purchase off, if it is not too late.
+pub fn on_attempt(world: &Rc<World>, id: &RequestId) {
+    if world.strikes(Fault::OperatorCancels) {
+        let (delay, id) = (world.random.pick(&[0, 0, 10, 30, 1_000]), id.clone());
+        after(world, delay, move |world| {
+            let object = world.objects.challenge(&id);
+            objects::operate(world, &object, OperatorCommand::Cancel);
+        });
     }
 }
 
@@ -74,10 +75,15 @@ pub fn retry_refunds(world: &Rc<World>) {
             .filter(|record| matches!(record.state, State::RefundFailed { .. }));
         let is_blocked = |payer| world.chain.borrow().ledger().is_blocked(payer);
         if failed.is_some_and(|record| world.faults.are_active() || !is_blocked(record.payer)) {
-            world.trace(|| format!("{} the operator retries the refund", object.id));
-            objects::command(world, &object, OperatorCommand::RetryRefund);
+            objects::operate(world, &object, OperatorCommand::RetryRefund);
         }
     }
+}
+
+/// Whatever the seller still holds elsewhere comes back: a block may have included the way back before the way there.
+pub fn give_back(world: &Rc<World>) {
+    let units = world.chain.borrow().ledger().balance(PROFIT);
+    move_money(world, PROFIT, world.config.pay_to, units);
 }
 
 fn move_money(world: &World, from: Address, to: Address, units: u64) {

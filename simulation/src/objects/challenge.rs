@@ -1,38 +1,28 @@
 //! One purchase: the real `Driver` over the model's storage, chain and network.
 
+mod outside;
+
 use core::cell::{Cell, RefCell};
-use core::future::Future;
-use std::rc::Rc;
+use std::rc::{Rc, Weak};
 
-use alloy_primitives::{Address, B256};
+use alloy_primitives::B256;
 use key0_core::challenge::{
-    Ask, AuditLine, AuditRow, CallFault, ChallengeEnv, ChallengeStore, Driver, History, IssueFault,
-    OperatorCommand, OperatorReply, PayReply, Record, Rest, StoreFault, Versioned, operate,
+    Ask, AuditLine, ChallengeEnv, Driver, OperatorCommand, PayReply, Record, Versioned,
 };
-use key0_core::config::Config;
-use key0_core::credential::remote::{IssueAnswer, IssueCall};
-use key0_core::ledger::{LedgerCommand, LedgerEntry};
+use key0_core::credential::remote::IssueCall;
 use key0_core::payment::SignedAuthorization;
-use key0_core::payment::payer::{PayerCommand, PayerReply};
-use key0_core::types::{RequestId, UnixMillis};
-use key0_core::wallet::{WalletCommand, WalletReply};
+use key0_core::types::RequestId;
 
-use super::{Alarm, Instance, ask_ledger, ask_payer, ask_wallet, instance};
-use crate::actors;
-use crate::backend;
+use self::outside::Outside;
+use super::{Alarm, Instance};
 use crate::executor::TaskId;
-use crate::faults::Fault;
-use crate::network::{Answer, call};
+use crate::network::Answer;
 use crate::oneshot::Sender;
-use crate::rpc::Rpc;
 use crate::rules;
 use crate::world::{Owner, World};
 
 /// When an alarm that failed is handled again.
 const RETRY_MILLIS: u64 = 10_000;
-const PAYER_DEADLINE_MILLIS: u64 = 5_000;
-const LEDGER_DEADLINE_MILLIS: u64 = 5_000;
-const WALLET_DEADLINE_MILLIS: u64 = 20_000;
 
 /// A purchase's object.
 #[derive(Debug)]
@@ -50,16 +40,18 @@ pub struct ChallengeObject {
     pub attempts: RefCell<Vec<B256>>,
     /// For the rules: whether the last attempt had failed before the money was found.
     pub had_failed: Cell<bool>,
+    /// For the rules: when it was delivered, in milliseconds.
+    pub delivered: Cell<Option<u64>>,
     /// For the rules: when it came to an end without money.
     pub ended: Cell<Option<Ended>>,
-    /// For the rules: when it was delivered.
-    pub delivered: Cell<u64>,
     /// For the rules: whether the money was found after the end.
     pub was_late: Cell<bool>,
     /// For the rules: the first refund that was signed.
     pub refund: RefCell<Option<SignedAuthorization>>,
     /// For the rules: the first call to the backend.
     pub call: RefCell<Option<IssueCall>>,
+    /// For the rules: alive while an effect is carried out.
+    pub effect: RefCell<Weak<()>>,
 }
 
 /// When a purchase came to an end without money.
@@ -79,11 +71,12 @@ impl ChallengeObject {
             instance: RefCell::default(),
             attempts: RefCell::default(),
             had_failed: Cell::new(false),
+            delivered: Cell::new(None),
             ended: Cell::new(None),
-            delivered: Cell::new(0),
             was_late: Cell::new(false),
             refund: RefCell::default(),
             call: RefCell::default(),
+            effect: RefCell::default(),
         }
     }
 
@@ -110,6 +103,15 @@ pub fn ask(
     let outside = Outside::new(world, &world.objects.challenge(id));
     world.executor.spawn(outside.object.owner(), async move {
         let reply = outside.instance.memory.ask(&outside, &ask).await;
+        if let Ok(reply) = &reply {
+            rules::on_refusal(
+                &outside.world,
+                &outside.object,
+                outside.rpc.told(),
+                &ask,
+                reply,
+            );
+        }
         sender.send(reply.map_err(|fault| fault.0));
     })
 }
@@ -135,180 +137,11 @@ pub(super) fn wake(world: &Rc<World>, object: &Rc<ChallengeObject>) {
     });
 }
 
-/// The operator's command. `None`: storage failed, and the operator comes back later.
-pub fn command(
-    world: &Rc<World>,
-    object: &Rc<ChallengeObject>,
-    command: OperatorCommand,
-) -> Option<OperatorReply> {
+/// The operator gives a purchase a command.
+pub fn operate(world: &Rc<World>, object: &Rc<ChallengeObject>, command: OperatorCommand) {
     let outside = Outside::new(world, object);
-    operate(&outside, command, world.now(), &world.config.policy()).ok()
-}
-
-/// The purchase's outside world.
-struct Outside {
-    world: Rc<World>,
-    object: Rc<ChallengeObject>,
-    instance: Rc<Instance<Driver>>,
-    rpc: Rpc,
-}
-
-impl Outside {
-    fn new(world: &Rc<World>, object: &Rc<ChallengeObject>) -> Self {
-        let instance = instance(&object.instance, object.owner());
-        Self {
-            world: Rc::clone(world),
-            object: Rc::clone(object),
-            rpc: Rpc::new(world, &instance.life),
-            instance,
-        }
-    }
-
-    /// Whether storage works now; a crash may happen here.
-    fn storage(&self, place: &str) -> Result<(), StoreFault> {
-        if self.world.is_over(&self.instance.life, place) {
-            return Err(StoreFault("the object is gone".to_owned()));
-        }
-        if self.world.strikes(Fault::StoreError) {
-            self.world
-                .trace(|| format!("{} storage fails at {place}", self.object.id));
-            return Err(StoreFault("storage fails".to_owned()));
-        }
-        Ok(())
-    }
-}
-
-impl ChallengeStore for Outside {
-    fn load(&self) -> Result<Option<Versioned>, StoreFault> {
-        self.storage("load")?;
-        Ok(self.object.stored.borrow().clone())
-    }
-
-    fn commit(
-        &self,
-        expected: Option<u64>,
-        record: &Record,
-        audit: Option<&AuditRow>,
-        wake_at: Option<UnixMillis>,
-    ) -> Result<bool, StoreFault> {
-        self.storage("before commit")?;
-        let before = self.object.stored.borrow().clone();
-        if before.as_ref().map(|stored| stored.version) != expected {
-            return Ok(false);
-        }
-        self.object.stored.replace(Some(Versioned {
-            version: expected.unwrap_or_default() + 1,
-            record: record.clone(),
-        }));
-        self.object
-            .history
-            .borrow_mut()
-            .extend(audit.map(|row| AuditLine {
-                at: row.at,
-                event: row.event.to_owned(),
-                status: row.status.to_owned(),
-                transaction: row.transaction,
-            }));
-        self.object
-            .alarm
-            .set(&self.world, &self.object.owner(), wake_at);
-        let before = before.map(|stored| stored.record);
-        rules::on_change(&self.world, &self.object, before.as_ref(), record);
-        if record.rest == Rest::WithoutHistory {
-            self.object.history.borrow_mut().clear();
-        }
-        if let Some(attempt) = record.state.watch()
-            && before.is_some_and(|before| before.state.watch().is_none())
-        {
-            actors::on_given_up(&self.world, &attempt.authorization);
-        }
-        if self.world.is_over(&self.instance.life, "after commit") {
-            return Err(StoreFault("the object is gone".to_owned()));
-        }
-        Ok(true)
-    }
-}
-
-impl History for Outside {
-    fn history(&self) -> Result<Vec<AuditLine>, StoreFault> {
-        self.storage("history")?;
-        Ok(self.object.history.borrow().clone())
-    }
-}
-
-impl ChallengeEnv for Outside {
-    type Store = Self;
-    type Chain = Rpc;
-
-    fn config(&self) -> &Config {
-        &self.world.config
-    }
-
-    fn store(&self) -> &Self {
-        self
-    }
-
-    fn chain(&self) -> &Rpc {
-        &self.rpc
-    }
-
-    fn now(&self) -> UnixMillis {
-        self.world.now()
-    }
-
-    fn sleep(&self, millis: u64) -> impl Future<Output = ()> {
-        self.world.sleep(millis)
-    }
-
-    async fn payer(&self, payer: Address, command: PayerCommand) -> Result<PayerReply, CallFault> {
-        let callee =
-            move |world: &Rc<World>, sender| ask_payer(world, payer, command.clone(), sender);
-        call(
-            &self.world,
-            &self.instance.life,
-            "payer",
-            PAYER_DEADLINE_MILLIS,
-            callee,
-        )
-        .await
-        .map_err(CallFault)
-    }
-
-    async fn wallet(&self, command: WalletCommand) -> Result<WalletReply, CallFault> {
-        let callee = move |world: &Rc<World>, sender| ask_wallet(world, command.clone(), sender);
-        call(
-            &self.world,
-            &self.instance.life,
-            "wallet",
-            WALLET_DEADLINE_MILLIS,
-            callee,
-        )
-        .await
-        .map_err(CallFault)
-    }
-
-    async fn issue(&self, call: IssueCall) -> Result<IssueAnswer, IssueFault> {
-        rules::on_issue(&self.world, &self.object, &call);
-        backend::issue(&self.world, &self.instance.life, call).await
-    }
-
-    async fn ledger(&self, entry: LedgerEntry) -> Result<(), CallFault> {
-        let command = LedgerCommand::Put(entry);
-        let callee = move |world: &Rc<World>, sender| ask_ledger(world, command.clone(), sender);
-        call(
-            &self.world,
-            &self.instance.life,
-            "ledger",
-            LEDGER_DEADLINE_MILLIS,
-            callee,
-        )
-        .await
-        .map(drop)
-        .map_err(CallFault)
-    }
-
-    fn log(&self, event: &str, detail: &str) {
-        self.world
-            .trace(|| format!("{} {event}: {detail}", self.object.id));
-    }
+    let policy = world.config.policy();
+    // When storage fails the operator comes back later.
+    let reply = key0_core::challenge::operate(&outside, command, world.now(), &policy);
+    world.trace(|| format!("{} the operator: {command:?} -> {reply:?}", object.id));
 }

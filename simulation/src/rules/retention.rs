@@ -1,6 +1,5 @@
 //! What must hold of what is kept, and for how long.
 
-use alloy_primitives::B256;
 use key0_core::challenge::{Pay, PayReply, Record, Rest, State};
 use key0_core::types::RequestId;
 
@@ -26,9 +25,6 @@ pub(super) fn on_change(
         return;
     };
     let now = world.now().0;
-    if let (State::Delivered { .. }, false) = (&after.state, has_grant(before)) {
-        object.delivered.set(now);
-    }
     let loses_history = before.rest != Rest::WithoutHistory && after.rest == Rest::WithoutHistory;
     let loses_grant = has_grant(before) && !has_grant(after);
     if loses_history {
@@ -39,7 +35,8 @@ pub(super) fn on_change(
         }
     }
     if let (true, State::Delivered { claims, .. }) = (loses_grant, &before.state)
-        && (now < object.delivered.get() + 12 * HOUR_MILLIS || now < claims.exp * 1_000)
+        && (now < object.delivered.get().unwrap_or(now) + 12 * HOUR_MILLIS
+            || now < claims.exp * 1_000)
     {
         let detail = format!("at {now}, the token ends at {}", claims.exp);
         world.violation("grant_removed_early", &object.id, detail);
@@ -110,20 +107,6 @@ pub fn closed(world: &World) {
         }
         world.left.set(world.left.get().max(left));
     }
-    for payer in world.objects.payers() {
-        let book = payer.book.borrow();
-        let presented = world.market.presented.borrow();
-        let shown = |nonce: &B256| {
-            let mut all = presented
-                .iter()
-                .map(|pay| pay.authorization.authorization());
-            all.any(|shown| shown.from == payer.payer && shown.nonce == *nonce)
-        };
-        if let Some(nonce) = book.bookings.borrow().keys().find(|nonce| !shown(nonce)) {
-            let detail = format!("of {}", payer.payer);
-            world.violation("booked_without_payment", nonce, detail);
-        }
-    }
 }
 
 fn size(stored: &impl serde::Serialize) -> usize {
@@ -141,6 +124,10 @@ pub fn answers_as_left(world: &World, pay: &Pay, reply: Option<&PayReply>) {
         ),
         Some(record) => match (&record.state, reply) {
             (State::Delivered { .. }, Some(PayReply::Granted { .. })) => true,
+            // What was presented is public.
+            (State::Delivered { .. }, Some(PayReply::NeedsFreshSignature)) => {
+                record.terms.request_id.as_str().starts_with("x402-")
+            }
             (State::Closed { payment }, Some(PayReply::AccessEnded { transaction })) => {
                 payment.transaction == *transaction
             }

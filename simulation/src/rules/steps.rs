@@ -4,9 +4,9 @@ use key0_core::challenge::{Attempt, Record, Stage, State, Target};
 use key0_core::payment::payer::TargetKey;
 use key0_core::wallet::{Job, Sent};
 
-use super::purchase_of;
 use super::refunds::{self, payment_of};
 use super::retention;
+use super::{hashes, purchase_of};
 use crate::objects::{ChallengeObject, Ended, WalletObject};
 use crate::world::World;
 
@@ -53,10 +53,14 @@ pub fn on_change(world: &World, object: &ChallengeObject, before: Option<&Record
             world.violation("paid_without_money", &object.id, detail);
         }
     }
+    if matches!(after.state, State::Delivered { .. }) && object.delivered.get().is_none() {
+        object.delivered.set(Some(world.now().0));
+    }
     // A failed refund lets go of its target, also when an operator tries it again.
     if matches!(after.state, State::RefundFailed { .. }) {
         object.had_failed.set(true);
     }
+    hashes::on_change(world, object, before, after);
     refunds::on_change(world, object, after);
     retention::on_change(world, object, before, after);
     if matches!(after.state, State::Expired { .. } | State::Cancelled { .. })
@@ -85,6 +89,7 @@ pub(super) fn describe(record: &Record) -> String {
         State::Cancelled {
             superseded_by,
             watch,
+            ..
         } => format!(" for {superseded_by:?} watch={}", watch.is_some()),
     };
     format!(
@@ -106,6 +111,14 @@ fn note_attempt(world: &World, object: &ChallengeObject, attempt: &Attempt) {
         world.violation("second_authorization", &object.id, detail);
     }
     attempts.push(nonce);
+}
+
+/// The authorization that may still be charged, or that somebody else may still use.
+pub(super) const fn attempt_of(state: &State) -> Option<&Attempt> {
+    match state {
+        State::Pending { attempt } => Some(attempt),
+        _ => state.watch(),
+    }
 }
 
 /// Whether the money counts for the purchase.
@@ -133,7 +146,14 @@ fn may_follow(before: &State, after: &State) -> bool {
                 | State::Expired { .. }
                 | State::Cancelled { .. },
             )
-            | (State::Paid { .. }, State::Delivered { .. } | State::RefundPending { .. })
+            | (State::Paid { .. }, State::Delivered { .. })
+            // Not before delivery was tried.
+            | (
+                State::Paid {
+                    failure: Some(_), ..
+                },
+                State::RefundPending { .. },
+            )
             | (
                 State::RefundPending { .. },
                 State::RefundPending { .. } | State::Refunded { .. } | State::RefundFailed { .. },

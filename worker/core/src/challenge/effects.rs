@@ -5,7 +5,7 @@ use core::cell::Cell;
 use alloy_primitives::{B256, U256};
 use sha2::{Digest, Sha256};
 
-use super::driver::{ChallengeEnv, Stuck, diagnose};
+use super::driver::{CallFault, ChallengeEnv, Stuck, diagnose};
 use super::lifecycle::Event;
 use super::record::{Attempt, Payment, Record, Refund, Stage, State};
 use super::schedule::{Effect, next_effect, watched_enough};
@@ -79,13 +79,8 @@ async fn reserve<E: ChallengeEnv>(
     record: &Record,
     attempt: &Attempt,
 ) -> Result<Event, Stuck> {
-    let reserve = PayerCommand::Reserve(Reservation {
-        nonce: attempt.authorization.authorization().nonce,
-        request_id: record.terms.request_id.clone(),
-        attempt: attempt.number,
-        target: TargetKey::new(&record.terms.target, &record.terms.resource),
-    });
-    Ok(match env.payer(record.payer, reserve).await? {
+    let nonce = attempt.authorization.authorization().nonce;
+    Ok(match book(env, record, nonce, attempt.number).await? {
         PayerReply::Reserved => Event::Reserved,
         PayerReply::Superseded { by } => Event::Superseded { by },
         PayerReply::Taken => Event::Taken,
@@ -97,7 +92,31 @@ async fn reserve<E: ChallengeEnv>(
     })
 }
 
+async fn book<E: ChallengeEnv>(
+    env: &E,
+    record: &Record,
+    nonce: B256,
+    attempt: u32,
+) -> Result<PayerReply, CallFault> {
+    let reserve = PayerCommand::Reserve(Reservation {
+        nonce,
+        request_id: record.terms.request_id.clone(),
+        attempt,
+        target: TargetKey::new(&record.terms.target, &record.terms.resource),
+    });
+    env.payer(record.payer, reserve).await
+}
+
 async fn release<E: ChallengeEnv>(env: &E, record: &Record) -> Result<Event, Stuck> {
+    if let State::Cancelled {
+        reserving: Some(nonce),
+        ..
+    } = record.state
+    {
+        // That message may still be on its way, and would lock the target again after its release. Of what is booked, a
+        // late copy changes nothing.
+        book(env, record, nonce, 1).await?;
+    }
     let release = PayerCommand::Release {
         target: TargetKey::new(&record.terms.target, &record.terms.resource),
         request_id: record.terms.request_id.clone(),
@@ -185,7 +204,7 @@ async fn confirm<E: ChallengeEnv>(
                 reason: Refusal::InvalidExactEvmTransferEventMismatch,
                 transaction: Some(*hash),
             }),
-            Verdict::Reverted => reverted(env, record, attempt, *hash).await,
+            Verdict::Reverted => reverted(env, record, attempt, &receipt).await,
         };
     }
     let last = wallet_asked
@@ -208,7 +227,8 @@ async fn confirm<E: ChallengeEnv>(
             Ok(Event::Submitted { hashes: current })
         }
         Event::Submitted { .. } if is_refund => {
-            match elsewhere(env, record, attempt).await? {
+            let at = env.chain().head().await?.number;
+            match elsewhere(env, record, attempt, at).await? {
                 Some(event) => Ok(event),
                 // Replaced after the gas wallet had seen it included, for instance: nobody sends it any more, and unlike
                 // a payment it does not expire soon. The contract executes the next try or this one, never both.
@@ -224,17 +244,19 @@ async fn confirm<E: ChallengeEnv>(
     }
 }
 
-/// Our transaction reverted. Somebody else may have used the authorization before it.
+/// Our transaction reverted. Somebody else may have used the authorization before it, so a node that does not know that
+/// block must not be asked.
 async fn reverted<E: ChallengeEnv>(
     env: &E,
     record: &Record,
     attempt: &Attempt,
-    transaction: B256,
+    receipt: &Receipt,
 ) -> Result<Event, Stuck> {
-    let elsewhere = elsewhere(env, record, attempt).await?;
+    let at = confirmed(env, receipt).await?;
+    let elsewhere = elsewhere(env, record, attempt, at).await?;
     Ok(elsewhere.unwrap_or(Event::AttemptFailed {
         reason: Refusal::InvalidExactEvmTransactionFailed,
-        transaction: Some(transaction),
+        transaction: Some(receipt.transaction),
     }))
 }
 
@@ -261,7 +283,7 @@ async fn given_up<E: ChallengeEnv>(
 ) -> Result<Event, Stuck> {
     // The head first: what is included while we ask must not be overlooked.
     let head = env.chain().head().await?;
-    if let Some(event) = elsewhere(env, record, attempt).await? {
+    if let Some(event) = elsewhere(env, record, attempt, head.number).await? {
         return Ok(event);
     }
     let expiry = attempt.authorization.authorization().expires_at();
@@ -270,16 +292,39 @@ async fn given_up<E: ChallengeEnv>(
     })
 }
 
-/// Looks for a use of the authorization by anybody. `None` when it is unused.
-pub(super) async fn elsewhere<E: ChallengeEnv>(
+/// The chain would refuse an authorization that others may have seen: was it used, or why else?
+pub(super) async fn refused<E: ChallengeEnv>(
     env: &E,
     record: &Record,
     attempt: &Attempt,
+    text: &str,
+    at: u64,
+) -> Result<Event, Stuck> {
+    if let Some(event) = elsewhere(env, record, attempt, at).await? {
+        return Ok(event);
+    }
+    match diagnose(env, &attempt.authorization, text).await? {
+        // Used after that block.
+        Refusal::InvalidExactEvmNonceAlreadyUsed => Err(Stuck::Waiting),
+        reason => Ok(Event::AttemptFailed {
+            reason,
+            transaction: None,
+        }),
+    }
+}
+
+/// Looks for a use of the authorization by anybody. `None` when it is unused up to and including the block `at`: the nodes
+/// behind one address may be blocks apart, and what one of them does not know yet must not pass for "no money moved".
+async fn elsewhere<E: ChallengeEnv>(
+    env: &E,
+    record: &Record,
+    attempt: &Attempt,
+    at: u64,
 ) -> Result<Option<Event>, Stuck> {
     let authorization = attempt.authorization.authorization();
     let chain = env.chain();
     if !chain
-        .authorization_used(authorization.from, authorization.nonce)
+        .authorization_used(authorization.from, authorization.nonce, Some(at))
         .await?
     {
         return Ok(None);
@@ -348,16 +393,8 @@ async fn settled<E: ChallengeEnv>(
     record: &Record,
     receipt: &Receipt,
 ) -> Result<Event, Stuck> {
-    let wanted = env.config().confirmations;
-    if wanted > 1 {
-        let head = env.chain().head().await?;
-        if head.number.saturating_sub(receipt.block).saturating_add(1) < wanted {
-            return Err(Stuck::Waiting);
-        }
-        // Its block may have been replaced before the head was read. Still there now means deep enough.
-        if env.chain().receipt(receipt.transaction).await?.as_ref() != Some(receipt) {
-            return Err(Stuck::Waiting);
-        }
+    if env.config().confirmations > 1 {
+        confirmed(env, receipt).await?;
     }
     Ok(Event::Settled {
         payment: Payment {
@@ -367,6 +404,20 @@ async fn settled<E: ChallengeEnv>(
             amount: record.terms.amount,
         },
     })
+}
+
+/// The newest block, once the receipt's is as deep below it as the seller wants.
+async fn confirmed<E: ChallengeEnv>(env: &E, receipt: &Receipt) -> Result<u64, Stuck> {
+    let wanted = env.config().confirmations;
+    let head = env.chain().head().await?.number;
+    if head.saturating_add(1) < receipt.block.saturating_add(wanted) {
+        return Err(Stuck::Waiting);
+    }
+    // Its block may have been replaced before the head was read. Still there now means deep enough.
+    if wanted > 1 && env.chain().receipt(receipt.transaction).await?.as_ref() != Some(receipt) {
+        return Err(Stuck::Waiting);
+    }
+    Ok(head)
 }
 
 /// Fixes the credential: our own token's claims, and the backend's credential where it issues one.
@@ -470,26 +521,23 @@ async fn prepare_refund<E: ChallengeEnv>(
     refund: &Refund,
 ) -> Result<Event, Stuck> {
     let signed = &refund.attempt.authorization;
-    match env
+    let simulation = env
         .chain()
         .simulate(signed, env.config().gas_wallet.address())
-        .await?
-    {
+        .await?;
+    let head = env.chain().head().await?.number;
+    match simulation {
         Simulation::Succeeds { gas } => Ok(Event::RefundPrepared {
             gas_limit: gas_limit(gas),
-            from_block: env.chain().head().await?.number,
+            from_block: head,
         }),
+        // An earlier try may have succeeded after we had given it up.
         Simulation::Reverts(text) => {
-            // An earlier try may have succeeded after we had given it up.
-            if let Some(event) = elsewhere(env, record, &refund.attempt).await? {
-                return Ok(event);
+            let event = refused(env, record, &refund.attempt, &text, head).await?;
+            if let Event::AttemptFailed { reason, .. } = &event {
+                env.log("refund_not_possible", reason.code());
             }
-            let reason = diagnose(env, signed, &text).await?;
-            env.log("refund_not_possible", reason.code());
-            Ok(Event::AttemptFailed {
-                reason,
-                transaction: None,
-            })
+            Ok(event)
         }
     }
 }
@@ -498,3 +546,6 @@ async fn prepare_refund<E: ChallengeEnv>(
 pub(super) const fn gas_limit(estimate: u64) -> u64 {
     estimate.saturating_add(estimate / 4).saturating_add(10_000)
 }
+
+#[cfg(test)]
+mod tests;

@@ -313,6 +313,7 @@ fn advance(attempt: &mut Attempt, event: Event, now: UnixMillis) -> Result<Optio
         (Stage::Reserving, Event::Superseded { by }) => {
             return Ok(Some(State::Cancelled {
                 superseded_by: Some(by),
+                reserving: None,
                 watch: None,
             }));
         }
@@ -320,6 +321,7 @@ fn advance(attempt: &mut Attempt, event: Event, now: UnixMillis) -> Result<Optio
         (Stage::Reserving, Event::Taken) => {
             return Ok(Some(State::Cancelled {
                 superseded_by: None,
+                reserving: None,
                 watch: None,
             }));
         }
@@ -348,13 +350,20 @@ fn advance(attempt: &mut Attempt, event: Event, now: UnixMillis) -> Result<Optio
         ) => {
             return Ok(Some(paid(payment, now)));
         }
-        // As long as our own transaction may be included, calling off is too late. One that has failed is not repeated any
-        // more, but everybody may have seen its authorization.
-        (Stage::Reserving | Stage::Failed { .. }, Event::Cancelled) => {
-            let was_tried = matches!(attempt.stage, Stage::Failed { .. }) || attempt.number > 1;
+        // As long as our own transaction may be included, calling off is too late.
+        (Stage::Reserving, Event::Cancelled) if attempt.number == 1 => {
             return Ok(Some(State::Cancelled {
                 superseded_by: None,
-                watch: was_tried.then(|| attempt.clone()),
+                reserving: Some(attempt.authorization.authorization().nonce),
+                watch: None,
+            }));
+        }
+        // What has failed is not tried again any more; but everybody may have seen its authorization.
+        (Stage::Failed { .. }, Event::Cancelled) => {
+            return Ok(Some(State::Cancelled {
+                superseded_by: None,
+                reserving: None,
+                watch: Some(attempt.clone()),
             }));
         }
         _ => return Err(Refused),

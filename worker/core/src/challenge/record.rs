@@ -81,6 +81,9 @@ pub enum State {
         /// The purchase of the same payer and target that this one's payment counts for.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         superseded_by: Option<RequestId>,
+        /// The authorization that was about to be booked, when an operator called it off.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        reserving: Option<B256>,
         /// The authorization that failed: like one of an expired purchase, it is watched until nobody can broadcast it.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         watch: Option<Attempt>,

@@ -98,6 +98,10 @@ fn states() -> Vec<(&'static str, Record)> {
             "failed",
             path(vec![attempted(1), Event::Reserved, submitted(1), failed()]),
         ),
+        (
+            "reserving again",
+            path(vec![attempted(1), Event::Reserved, failed(), attempted(1)]),
+        ),
         ("paid", paid(vec![])),
         ("undelivered", paid(vec![ISSUE_FAILED])),
         ("delivered", paid(vec![issued()])),
@@ -182,6 +186,13 @@ fn each_state_takes_exactly_the_events_that_the_design_allows() {
         ("failed", "settled", "PAID"),
         ("failed", "returned", "PAID"),
         ("failed", "cancelled", "CANCELLED"),
+        // Its authorization has been public: it is not called off any more, and what counts elsewhere is still watched.
+        ("reserving again", "reserved", "PENDING"),
+        ("reserving again", "superseded", "PENDING"),
+        ("reserving again", "taken", "CANCELLED"),
+        ("reserving again", "failed", "PENDING"),
+        ("reserving again", "lapsed", "EXPIRED"),
+        ("reserving again", "given up", "EXPIRED"),
         ("paid", "issued", "DELIVERED"),
         ("paid", "issue failed", "PAID"),
         ("paid", "refund begun", "REFUND_PENDING"),
@@ -387,7 +398,13 @@ fn a_purchase_that_is_called_off_after_its_authorization_became_public_is_watche
     assert_eq!(never_sent.state.watch(), None);
     for events in [
         vec![attempted(1), Event::Reserved, failed(), Event::Cancelled],
-        vec![attempted(1), failed(), attempted(1), Event::Cancelled],
+        vec![
+            attempted(1),
+            failed(),
+            attempted(1),
+            failed(),
+            Event::Cancelled,
+        ],
     ] {
         let record = of(events);
         assert_eq!(record.state.name(), "CANCELLED");
@@ -422,7 +439,7 @@ fn hashes_are_collected_and_never_forgotten() {
 fn each_state_asks_for_its_effect() {
     for (state, record) in states() {
         let expected = match state {
-            "reserving" => Effect::Reserve,
+            "reserving" | "reserving again" => Effect::Reserve,
             "settling" => Effect::Submit,
             "submitted" => Effect::Confirm,
             "paid" => Effect::Issue,
@@ -443,6 +460,7 @@ fn after_the_release_only_a_failed_attempt_still_waits_for_something() {
         let Ok(released) = apply(Some(&record), Event::TargetReleased, NOW, &POLICY) else {
             let holds = [
                 "reserving",
+                "reserving again",
                 "settling",
                 "submitted",
                 "paid",
