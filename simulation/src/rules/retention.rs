@@ -122,6 +122,10 @@ pub fn answers_as_left(world: &World, pay: &Pay, reply: Option<&PayReply>) {
             reply,
             Some(PayReply::Taken | PayReply::Elsewhere { .. } | PayReply::Refused { .. })
         ),
+        // Somebody else has begun this purchase, under a request id that had leaked.
+        Some(record) if record.payer != pay.authorization.payer() => {
+            matches!(reply, Some(PayReply::Conflict))
+        }
         Some(record) => match (&record.state, reply) {
             (State::Delivered { .. }, Some(PayReply::Granted { .. })) => true,
             // What was presented is public.

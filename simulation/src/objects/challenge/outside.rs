@@ -108,10 +108,12 @@ impl ChallengeStore for Outside {
         {
             actors::on_given_up(&self.world, &attempt.authorization);
         }
-        if let State::Pending { attempt } = &record.state
-            && matches!(attempt.stage, Stage::Reserving | Stage::Failed { .. })
-        {
-            actors::on_attempt(&self.world, &self.object.id);
+        if let State::Pending { attempt } = &record.state {
+            match attempt.stage {
+                Stage::Reserving => actors::on_attempt(&self.world, &self.object.id),
+                Stage::Failed { .. } => actors::on_failure(&self.world, &self.object.id),
+                _ => {}
+            }
         }
         if self.world.is_over(&self.instance.life, "after commit") {
             return Err(StoreFault("the object is gone".to_owned()));
