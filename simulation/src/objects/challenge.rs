@@ -13,6 +13,7 @@ use key0_core::config::Config;
 use key0_core::credential::remote::{IssueAnswer, IssueCall};
 use key0_core::ledger::{LedgerCommand, LedgerEntry};
 use key0_core::payment::SignedAuthorization;
+use key0_core::payment::facilitator::FacilitatorCall;
 use key0_core::payment::payer::{PayerCommand, PayerReply};
 use key0_core::types::{RequestId, UnixMillis};
 use key0_core::wallet::{WalletCommand, WalletReply};
@@ -259,7 +260,11 @@ impl ChallengeEnv for Outside {
         .map_err(CallFault)
     }
 
-    async fn wallet(&self, command: WalletCommand) -> Result<WalletReply, CallFault> {
+    async fn wallet(
+        &self,
+        _sender: Address,
+        command: WalletCommand,
+    ) -> Result<WalletReply, CallFault> {
         let callee = move |world: &Rc<World>, sender| ask_wallet(world, command.clone(), sender);
         call(
             &self.world,
@@ -270,6 +275,10 @@ impl ChallengeEnv for Outside {
         )
         .await
         .map_err(CallFault)
+    }
+
+    async fn facilitator(&self, _call: FacilitatorCall<'_>) -> Result<Vec<u8>, CallFault> {
+        Err(CallFault("this world has no facilitator".to_owned()))
     }
 
     async fn issue(&self, call: IssueCall) -> Result<IssueAnswer, IssueFault> {

@@ -11,7 +11,7 @@
 use core::cell::Cell;
 use core::future::Future;
 
-use alloy_primitives::{B256, Bytes, U256};
+use alloy_primitives::{Address, B256, Bytes, U256};
 use futures_util::future;
 use serde::{Deserialize, Serialize};
 
@@ -53,6 +53,9 @@ pub struct Job {
     pub gas_limit: u64,
     /// From this second on it is not begun any more.
     pub not_after: UnixSeconds,
+    /// The wallet that sends it. Nothing in jobs of the first version: those are the gas wallet's.
+    #[serde(default)]
+    pub sender: Option<Address>,
 }
 
 /// A job with its transactions.
