@@ -1,5 +1,6 @@
 //! The chain as the product reaches it: over an RPC that delays, fails before or after the fact, lags behind and lies.
 
+use core::cell::Cell;
 use std::rc::Rc;
 
 use alloy_primitives::{Address, B256, Bytes, U256};
@@ -11,7 +12,7 @@ use key0_core::payment::chain::{
 use crate::actors;
 use crate::chain::{View, WalletTransaction};
 use crate::faults::Fault;
-use crate::rules;
+use crate::rules::{self, Told};
 use crate::world::{Life, World};
 
 /// How far behind a stale node may be, in blocks.
@@ -24,6 +25,7 @@ const DEADLINE_MILLIS: u64 = 5_000;
 pub struct Rpc {
     world: Rc<World>,
     life: Rc<Life>,
+    told: Cell<Told>,
 }
 
 impl Rpc {
@@ -32,7 +34,13 @@ impl Rpc {
         Self {
             world: Rc::clone(world),
             life: Rc::clone(life),
+            told: Cell::default(),
         }
+    }
+
+    /// For the rules: what was last told of the chain.
+    pub fn told(&self) -> Told {
+        self.told.get()
     }
 
     /// One call: what `work` sees or does happens somewhere between question and answer.
@@ -100,9 +108,15 @@ impl Chain for Rpc {
             .await
     }
 
-    async fn authorization_used(&self, payer: Address, nonce: B256) -> Result<bool, ChainError> {
-        self.read("authorizationState", |view| view.used(payer, nonce))
-            .await
+    async fn authorization_used(
+        &self,
+        payer: Address,
+        nonce: B256,
+        at: Option<u64>,
+    ) -> Result<bool, ChainError> {
+        self.read("authorizationState", |view| view.used_at(payer, nonce, at))
+            .await?
+            .map_err(|why| ChainError(why.to_owned()))
     }
 
     async fn authorization_events(
@@ -125,7 +139,16 @@ impl Chain for Rpc {
     }
 
     async fn head(&self) -> Result<Head, ChainError> {
-        self.read("eth_getBlockByNumber", |view| view.head()).await
+        let (head, replacements) = self
+            .read("eth_getBlockByNumber", |view| {
+                (view.head(), view.replacements())
+            })
+            .await?;
+        self.told.set(Told {
+            block: head.number,
+            replacements,
+        });
+        Ok(head)
     }
 
     async fn priority_fee(&self) -> Result<u128, ChainError> {
@@ -133,12 +156,19 @@ impl Chain for Rpc {
     }
 
     async fn receipt(&self, transaction: B256) -> Result<Option<Receipt>, ChainError> {
-        let receipt = self
+        let (receipt, replacements) = self
             .read("eth_getTransactionReceipt", |view| {
-                view.receipt(transaction)
+                (view.receipt(transaction), view.replacements())
             })
             .await?;
-        Ok(receipt.filter(|_| !self.world.strikes(Fault::ReceiptHidden)))
+        let receipt = receipt.filter(|_| !self.world.strikes(Fault::ReceiptHidden));
+        if let Some(Receipt { block, .. }) = receipt {
+            self.told.set(Told {
+                block,
+                replacements,
+            });
+        }
+        Ok(receipt)
     }
 
     async fn included_count(&self, _: Address) -> Result<u64, ChainError> {

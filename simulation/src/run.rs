@@ -5,7 +5,9 @@ use std::rc::Rc;
 use alloy_primitives::Address;
 use key0_core::challenge::{Pay, PayReply};
 
-use crate::actors::{Buyer, LONGEST_MILLIS, operate, request, retry_refunds, run_chain, shop};
+use crate::actors::{
+    Buyer, LONGEST_MILLIS, give_back, operate, request, retry_refunds, run_chain, shop,
+};
 use crate::faults::Fault;
 use crate::journal::Violation;
 use crate::rules::{self, Asker, Tally};
@@ -66,6 +68,9 @@ pub fn run(seed: u64, purchases: u64, without: &[Fault], traces: bool) -> Result
         }
     }
     if world.setting.operator {
+        give_back(&world);
+        let included = world.now().0 + ANSWER_MILLIS;
+        world.executor.run_until(included, &world.random);
         retry_refunds(&world);
         let rest = world.now().0 + REST_MILLIS;
         world.executor.run_until(rest, &world.random);
@@ -93,6 +98,7 @@ fn open_shop(world: &Rc<World>) {
         let units = random.pick(&[10_000, 15_000, 60_000, 10_000_000, 10_000_000]);
         world.chain.borrow_mut().mint(buyer.address(), units);
     }
+    world.market.buyers.replace(buyers.clone());
     // Something for payers to get back what they moved away.
     world.chain.borrow_mut().mint(Address::repeat_byte(0xe1), 0);
     for _ in 0..world.setting.purchases {
@@ -138,7 +144,17 @@ fn last_questions(world: &Rc<World>) {
     for pay in charged {
         let then = Rc::clone(world);
         world.executor.spawn(Owner::World, async move {
-            let reply = request(&then, &pay).await;
+            let mut reply = request(&then, &pay).await;
+            // What was presented is public by now: the payer signs anew to prove who asks.
+            if reply == Some(PayReply::NeedsFreshSignature) {
+                let buyers = then.market.buyers.borrow().clone();
+                let payer = pay.authorization.payer();
+                let buyer = buyers.iter().find(|buyer| buyer.address() == payer);
+                if let Some(fresh) = buyer.and_then(|buyer| buyer.pay(&then, pay.challenge.clone()))
+                {
+                    reply = request(&then, &fresh).await;
+                }
+            }
             let id = &pay.challenge.terms.request_id;
             let is_kept = !then.setting.refunds && then.backend.is_gone.get();
             match &reply {

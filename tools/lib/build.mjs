@@ -1,12 +1,13 @@
 // Promises: build/index.js and build/index_bg.wasm are what the sources of now give, built only when they changed.
 
-import { existsSync, readFileSync, readdirSync } from 'node:fs';
+import { existsSync, readFileSync, readdirSync, writeFileSync } from 'node:fs';
 import { join, relative } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import { hashOf, readStamp, withLock, writeStamp } from './once.mjs';
 import { buildFolder, root } from './paths.mjs';
 import { step } from './say.mjs';
 import { capture, wasmToolchain } from './toolchain.mjs';
+import { withoutNames } from './wasm-names.mjs';
 
 /** Bytes after gzip. */
 export const SIZE_BUDGET = 600_000;
@@ -43,6 +44,8 @@ export async function buildWorker() {
     await step('Building the worker', (note) =>
       capture('worker-build', ARGS, { env: { ...process.env, ...toolchain, RUST_BACKTRACE: '0' } }, note),
     );
+    const module = join(buildFolder, 'index_bg.wasm');
+    writeFileSync(module, withoutNames(readFileSync(module)));
     writeStamp(stampFile, wanted);
     return true;
   });

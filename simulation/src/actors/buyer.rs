@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use alloy_primitives::{B256, U256};
+use alloy_primitives::{B256, U256, hex};
 use key0_core::challenge::{Challenge, Pay, PayReply, Target, Terms, lifetime};
 use key0_core::payment::{Authorization, SignedAuthorization, usdc};
 use key0_core::types::{RequestId, ResourceId, UsdcAmount};
@@ -45,7 +45,7 @@ impl Buyer {
     }
 
     /// Signs a payment for a challenge.
-    fn pay(&self, world: &World, challenge: Challenge) -> Option<Pay> {
+    pub fn pay(&self, world: &World, challenge: Challenge) -> Option<Pay> {
         let terms = &challenge.terms;
         let authorization = Authorization {
             from: self.key.address(),
@@ -78,10 +78,15 @@ impl Buyer {
 
 /// An offer for a plan, under a new request id.
 pub(super) fn offer(world: &World, plan: usize) -> Option<Challenge> {
+    offer_as(world, plan, RequestId::from_random(world.random.bytes()))
+}
+
+/// An offer for a plan, made now.
+pub(super) fn offer_as(world: &World, plan: usize, request_id: RequestId) -> Option<Challenge> {
     let (id, units) = PLANS[plan % PLANS.len()];
     let (issued_at, expires_at) = lifetime(world.seconds(), world.setting.ttl);
     Some(world.config.seal_keys.seal(Terms {
-        request_id: RequestId::from_random(world.random.bytes()),
+        request_id,
         target: Target::Plan(id.parse().ok()?),
         resource: ResourceId::default(),
         amount: UsdcAmount::from_units(units),
@@ -92,9 +97,25 @@ pub(super) fn offer(world: &World, plan: usize) -> Option<Challenge> {
     }))
 }
 
+/// The request id that the door derives from a payment whose client named none.
+pub(super) fn derived(world: &World, payment: &SignedAuthorization) -> Option<RequestId> {
+    let nonce = payment.authorization().nonce;
+    let digest = usdc::payment_fingerprint(world.config.network, payment.payer(), nonce);
+    format!("x402-{}", hex::encode(digest)).parse().ok()
+}
+
+/// A payment for a new purchase; some clients name no request id and send back no challenge.
+fn fresh(world: &World, buyer: &Buyer, plan: usize) -> Option<Pay> {
+    let mut pay = buyer.pay(world, offer(world, plan)?)?;
+    if world.random.chance(150) {
+        pay.challenge = offer_as(world, plan, derived(world, &pay.authorization)?)?;
+    }
+    Some(pay)
+}
+
 /// Buys one plan, or tries to.
 pub async fn shop(world: Rc<World>, buyer: Buyer, plan: usize) {
-    let Some(mut pay) = offer(&world, plan).and_then(|offer| buyer.pay(&world, offer)) else {
+    let Some(mut pay) = fresh(&world, &buyer, plan) else {
         return;
     };
     world.sleep_between(0, 3_000).await;
@@ -113,12 +134,12 @@ pub async fn shop(world: Rc<World>, buyer: Buyer, plan: usize) {
             Move::Later => world.sleep_between(60_000, 1_200_000).await,
             Move::FreshSignature | Move::FreshPurchase => world.sleep_between(0, 8_000).await,
         }
-        let fresh = match next {
+        let next_pay = match next {
             Move::FreshSignature => buyer.pay(&world, pay.challenge.clone()),
-            Move::FreshPurchase => offer(&world, plan).and_then(|offer| buyer.pay(&world, offer)),
+            Move::FreshPurchase => fresh(&world, &buyer, plan),
             _ => None,
         };
-        pay = fresh.unwrap_or(pay);
+        pay = next_pay.unwrap_or(pay);
     }
 }
 
@@ -201,6 +222,7 @@ fn decide(world: &World, reply: Option<&PayReply>) -> Move {
                 GiveUp,
             ])
         }
+        Some(PayReply::NeedsFreshSignature) => random.pick(&[FreshSignature, Same, GiveUp]),
         Some(_) => random.pick(&[
             Same,
             Same,

@@ -112,19 +112,60 @@ async fn attack(world: &Rc<World>, stolen: SignedAuthorization) {
     let delay = world.random.pick(&[0, 1_000, 20_000, 200_000]);
     world.sleep(delay).await;
     for _ in 0..world.random.range(1, 3) {
-        let Some(challenge) = buyer::offer(world, world.random.range(0, 2) as usize) else {
+        let Some((asker, pay)) = forge(world, &stolen) else {
             return;
         };
-        let pay = Pay {
-            challenge,
-            issuer: "https://shop.example".to_owned(),
-            authorization: stolen.clone(),
-        };
         if let Some(reply) = request(world, &pay).await {
-            rules::on_reply(world, Asker::Stranger, &pay, &reply);
+            rules::on_reply(world, asker, &pay, &reply);
         }
         world.sleep_between(500, 60_000).await;
     }
+}
+
+/// What a stranger makes of a payment that he saw.
+fn forge(world: &World, stolen: &SignedAuthorization) -> Option<(Asker, Pay)> {
+    let random = &world.random;
+    let plan = random.range(0, 2) as usize;
+    let challenge = match random.range(0, 3) {
+        // A purchase of his own.
+        0 => buyer::offer(world, plan)?,
+        // The same as a client would send that names no request id.
+        1 => buyer::offer_as(world, plan, buyer::derived(world, stolen)?)?,
+        // The same payer's other purchase, if its request id can be guessed.
+        2 => {
+            let presented = world.market.presented.borrow();
+            let public = world.market.public.borrow();
+            let other = presented.iter().find(|pay| {
+                let key = (stolen.payer(), pay.authorization.authorization().nonce);
+                pay.authorization.payer() == stolen.payer()
+                    && pay.authorization != *stolen
+                    && public.contains(&key)
+                    && buyer::derived(world, &pay.authorization).as_ref()
+                        == Some(&pay.challenge.terms.request_id)
+            });
+            other?.challenge.clone()
+        }
+        // His own signature for the stranger's purchase, whose request id has leaked.
+        _ => {
+            let presented = world.market.presented.borrow();
+            let pay = presented.iter().find(|pay| pay.authorization == *stolen)?;
+            let buyers = world.market.buyers.borrow();
+            let thief = &buyers[random.range(0, buyers.len() as u64 - 1) as usize];
+            let is_thief = thief.address() != stolen.payer();
+            let pay = is_thief.then(|| thief.pay(world, pay.challenge.clone()))??;
+            // If nobody has begun that purchase, it is his, and he pays for it.
+            return Some((Asker::Payer, pay));
+        }
+    };
+    let asker = Asker::Stranger {
+        since: world.now().0,
+    };
+    let pay = Pay {
+        challenge,
+        issuer: "https://shop.example".to_owned(),
+        authorization: stolen.clone(),
+    };
+    Some((asker, pay))
 }
 
 fn later(world: &Rc<World>, delay: u64, action: impl FnOnce(&Rc<World>) + 'static) {

@@ -9,7 +9,7 @@ mod weather;
 pub use buyer::{Buyer, shop};
 pub use door::request;
 pub use interference::{on_given_up, on_payment, on_public};
-pub use obstacles::{LONGEST_MILLIS, operate, retry_refunds};
+pub use obstacles::{LONGEST_MILLIS, give_back, operate, retry_refunds};
 pub use weather::run_chain;
 
 use core::cell::RefCell;
@@ -23,6 +23,8 @@ use crate::chain::AuthorizationKey;
 /// What buyers have presented and what they were given.
 #[derive(Debug, Default)]
 pub struct Market {
+    /// Who buys.
+    pub buyers: RefCell<Vec<Buyer>>,
     /// Every payment that its own payer has presented.
     pub presented: RefCell<Vec<Pay>>,
     /// The first grant of each purchase.

@@ -61,6 +61,11 @@ impl ModelChain {
         &self.blocks
     }
 
+    /// How often the newest blocks were replaced.
+    pub fn replacements(&self) -> u64 {
+        self.replacements
+    }
+
     /// The newest block.
     pub fn head(&self) -> &Block {
         &self.blocks[self.blocks.len() - 1]
@@ -195,6 +200,7 @@ impl ModelChain {
 
     /// Replaces the newest `depth` blocks. What they included waits again, or is forgotten.
     pub fn reorganise(&mut self, depth: usize, mood: Mood, random: &Random) {
+        self.replacements += 1;
         let depth = depth.min(self.blocks.len() - 1);
         let mut times = Vec::new();
         for _ in 0..depth {

@@ -33,6 +33,7 @@ pub struct ModelChain {
     /// Every authorization that was ever signed, by its call: the model's stand-in for signature recovery.
     signed: BTreeMap<Bytes, SignedAuthorization>,
     hashes: u64,
+    replacements: u64,
 }
 
 impl ModelChain {
@@ -46,6 +47,7 @@ impl ModelChain {
             pool: pool::Pool::default(),
             signed: BTreeMap::new(),
             hashes: 0,
+            replacements: 0,
         }
     }
 

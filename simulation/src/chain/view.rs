@@ -8,6 +8,9 @@ use key0_core::payment::usdc;
 use super::ModelChain;
 use super::ledger::Undo;
 
+/// How many blocks' states a node keeps.
+const STATES_KEPT: u64 = 128;
+
 /// A node's view.
 #[derive(Debug)]
 pub struct View<'a> {
@@ -35,16 +38,40 @@ impl<'a> View<'a> {
         }
     }
 
+    /// How often the newest blocks were replaced.
+    pub fn replacements(&self) -> u64 {
+        self.chain.replacements
+    }
+
     /// A receipt, if the block is known here.
     pub fn receipt(&self, hash: B256) -> Option<Receipt> {
         let receipt = self.chain.ledger.receipt(hash)?;
         (receipt.block <= self.head().number).then(|| receipt.clone())
     }
 
-    /// Whether an authorization is used up.
-    pub fn used(&self, payer: Address, nonce: B256) -> bool {
+    /// Whether an authorization is used up, as far as this node knows.
+    fn used(&self, payer: Address, nonce: B256) -> bool {
+        self.used_up_to(payer, nonce, self.head().number)
+    }
+
+    /// Whether an authorization is used up in a block's state, or why this node cannot tell.
+    pub fn used_at(
+        &self,
+        payer: Address,
+        nonce: B256,
+        at: Option<u64>,
+    ) -> Result<bool, &'static str> {
+        let head = self.head().number;
+        match at.unwrap_or(head) {
+            at if at > head => Err("header not found"),
+            at if at + STATES_KEPT < head => Err("missing trie node"),
+            at => Ok(self.used_up_to(payer, nonce, at)),
+        }
+    }
+
+    fn used_up_to(&self, payer: Address, nonce: B256, block: u64) -> bool {
         let used = self.chain.ledger.used(&(payer, nonce));
-        used.is_some_and(|used| used.block <= self.head().number)
+        used.is_some_and(|used| used.block <= block)
     }
 
     /// What happened to an authorization since a block.

@@ -49,6 +49,8 @@ pub struct ChallengeObject {
     pub attempts: RefCell<Vec<B256>>,
     /// For the rules: whether the last attempt had failed before the money was found.
     pub had_failed: Cell<bool>,
+    /// For the rules: when it was delivered, in milliseconds.
+    pub delivered: Cell<Option<u64>>,
     /// For the rules: when it came to an end without money.
     pub ended: Cell<Option<Ended>>,
     /// For the rules: whether the money was found after the end.
@@ -75,6 +77,7 @@ impl ChallengeObject {
             instance: RefCell::default(),
             attempts: RefCell::default(),
             had_failed: Cell::new(false),
+            delivered: Cell::new(None),
             ended: Cell::new(None),
             was_late: Cell::new(false),
             refund: RefCell::default(),
@@ -105,6 +108,15 @@ pub fn ask(
     let outside = Outside::new(world, &world.objects.challenge(id));
     world.executor.spawn(outside.object.owner(), async move {
         let reply = outside.instance.memory.ask(&outside, &ask).await;
+        if let Ok(reply) = &reply {
+            rules::on_refusal(
+                &outside.world,
+                &outside.object,
+                outside.rpc.told(),
+                &ask,
+                reply,
+            );
+        }
         sender.send(reply.map_err(|fault| fault.0));
     })
 }
@@ -208,6 +220,8 @@ impl ChallengeStore for Outside {
             .set(&self.world, &self.object.owner(), wake_at);
         let before = before.map(|stored| stored.record);
         rules::on_change(&self.world, &self.object, before.as_ref(), record);
+        let told = self.rpc.told();
+        rules::on_end_without_money(&self.world, &self.object, told, before.as_ref(), record);
         if let State::Expired {
             watch: Some(attempt),
         } = &record.state

@@ -1,12 +1,14 @@
 //! The money rules of `design.md`, section 6: watched at every step, and compared with the model chain at the end.
 
 mod calls;
+mod denials;
 mod end;
 mod refunds;
 mod replies;
 mod steps;
 
 pub use calls::{on_broadcast, on_issue};
+pub use denials::{Told, on_end_without_money, on_refusal};
 pub use end::{Tally, at_end, presented_first, tally};
 pub use replies::{Asker, on_reply};
 pub use steps::{on_change, on_job};

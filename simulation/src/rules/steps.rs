@@ -52,6 +52,9 @@ pub fn on_change(world: &World, object: &ChallengeObject, before: Option<&Record
             world.violation("paid_without_money", &object.id, detail);
         }
     }
+    if matches!(after.state, State::Delivered { .. }) && object.delivered.get().is_none() {
+        object.delivered.set(Some(world.now().0));
+    }
     // A failed refund lets go of its target, also when an operator tries it again.
     if matches!(after.state, State::RefundFailed { .. }) {
         object.had_failed.set(true);

@@ -307,8 +307,8 @@ impl Driver {
         }
         let (gas, head) = match (simulation, head) {
             (Ok(Simulation::Succeeds { gas }), Ok(head)) => (gas, head),
-            (Ok(Simulation::Reverts(text)), _) => {
-                return self.refuse(env, signed, &text, stored).await;
+            (Ok(Simulation::Reverts(text)), Ok(head)) => {
+                return self.refuse(env, signed, &text, head.number, stored).await;
             }
             (Err(error), _) | (_, Err(error)) => return Ok(unavailable(env, &error.0)),
         };
@@ -341,34 +341,42 @@ impl Driver {
         env: &E,
         signed: &SignedAuthorization,
         text: &str,
+        head: u64,
         stored: Option<Versioned>,
     ) -> Result<Begun, StoreFault> {
-        // A failed attempt may have been paid after all. Never ask for a second payment before that is known.
-        if let Some(before) = &stored
+        let reason = if let Some(before) = &stored
             && let State::Pending { attempt } = &before.record.state
         {
-            match effects::elsewhere(env, &before.record, attempt).await {
-                Ok(Some(event @ Event::Settled { .. })) => {
+            // A failed attempt may have been paid after all. Never ask for a second payment before that is known.
+            match effects::refused(env, &before.record, attempt, text, head).await {
+                Ok(Event::AttemptFailed { reason, .. }) => Ok(reason),
+                Ok(event) => {
                     record_fact(env, before, &event)?;
                     return Ok(Begun::LookAgain);
                 }
-                Ok(_) => {}
-                Err(Stuck::Waiting) => return Ok(unavailable(env, "a receipt is not visible yet")),
-                Err(Stuck::Fault(fault)) => return Ok(unavailable(env, &fault)),
+                Err(stuck) => Err(stuck),
             }
-        }
-        let reason = diagnose(env, signed, text).await;
+        } else {
+            diagnose(env, signed, text).await.map_err(Stuck::from)
+        };
         let version = |stored: &Versioned| stored.version;
         if env.store().load()?.as_ref().map(version) != stored.as_ref().map(version) {
             return Ok(Begun::LookAgain);
         }
         Ok(match reason {
+            // An authorization that was attempted is public: the node that refuses may know a use that no other node shows yet.
+            Ok(Refusal::InvalidExactEvmTransactionSimulationFailed) if stored.is_some() => {
+                unavailable(env, text)
+            }
             Ok(reason) => Begun::Refused(PayReply::Refused {
                 reason,
                 transaction: None,
                 begun: stored.is_some(),
             }),
-            Err(error) => unavailable(env, &error.0),
+            Err(Stuck::Waiting) => {
+                unavailable(env, "a use of the authorization is not visible yet")
+            }
+            Err(Stuck::Fault(fault)) => unavailable(env, &fault),
         })
     }
 }
@@ -435,7 +443,7 @@ async fn prove_fresh<E: ChallengeEnv>(env: &E, signed: &SignedAuthorization) -> 
     let authorization = signed.authorization();
     match env
         .chain()
-        .authorization_used(authorization.from, authorization.nonce)
+        .authorization_used(authorization.from, authorization.nonce, None)
         .await
     {
         Ok(false) => None,
@@ -456,7 +464,7 @@ pub(super) async fn diagnose<E: ChallengeEnv>(
     let authorization = signed.authorization();
     let (used, balance) = future::join(
         env.chain()
-            .authorization_used(authorization.from, authorization.nonce),
+            .authorization_used(authorization.from, authorization.nonce, None),
         env.chain().usdc_balance(authorization.from),
     )
     .await;

@@ -208,7 +208,7 @@ async fn confirm<E: ChallengeEnv>(
                     transaction: Some(*hash),
                 });
             }
-            Verdict::Reverted => return reverted(env, record, attempt, *hash).await,
+            Verdict::Reverted => return reverted(env, record, attempt, &receipt).await,
         }
     }
     let last = memory
@@ -236,7 +236,8 @@ async fn confirm<E: ChallengeEnv>(
             Ok(Event::Submitted { hashes: current })
         }
         Event::Submitted { .. } if is_refund => {
-            match elsewhere(env, record, attempt).await? {
+            let at = env.chain().head().await?.number;
+            match elsewhere(env, record, attempt, at).await? {
                 Some(event) => Ok(event),
                 // Replaced after the gas wallet had seen it included, for instance: nobody sends it any more, and unlike
                 // a payment it does not expire soon. The contract executes the next try or this one, never both.
@@ -258,14 +259,16 @@ fn is_claimed<E: ChallengeEnv>(env: &E, record: &Record, attempt: &Attempt) -> b
     matches!(record.state, State::Pending { .. }) && matches!(route, Route::Facilitator(_))
 }
 
-/// The attempt's transaction reverted. Somebody else may have used the authorization before it, or may still.
+/// The attempt's transaction reverted. Somebody else may have used the authorization before it, so a node that does not know
+/// that block must not be asked; or may still use it.
 async fn reverted<E: ChallengeEnv>(
     env: &E,
     record: &Record,
     attempt: &Attempt,
-    transaction: B256,
+    receipt: &Receipt,
 ) -> Result<Event, Stuck> {
-    if let Some(event) = elsewhere(env, record, attempt).await? {
+    let at = confirmed(env, receipt).await?;
+    if let Some(event) = elsewhere(env, record, attempt, at).await? {
         return Ok(event);
     }
     if is_claimed(env, record, attempt) && !env.config().settlement.is_last(attempt.via) {
@@ -276,7 +279,7 @@ async fn reverted<E: ChallengeEnv>(
     }
     Ok(Event::AttemptFailed {
         reason: Refusal::InvalidExactEvmTransactionFailed,
-        transaction: Some(transaction),
+        transaction: Some(receipt.transaction),
     })
 }
 
@@ -314,7 +317,7 @@ async fn given_up<E: ChallengeEnv>(
 ) -> Result<Event, Stuck> {
     // The head first: what is included while we ask must not be overlooked.
     let head = env.chain().head().await?;
-    if let Some(event) = elsewhere(env, record, attempt).await? {
+    if let Some(event) = elsewhere(env, record, attempt, head.number).await? {
         return Ok(event);
     }
     let expiry = attempt.authorization.authorization().expires_at();
@@ -323,16 +326,49 @@ async fn given_up<E: ChallengeEnv>(
     })
 }
 
-/// Looks for a use of the authorization by anybody. `None` when it is unused.
-pub(super) async fn elsewhere<E: ChallengeEnv>(
+/// Looks for a use of the authorization by anybody, up to the newest block that is known. `None` when it is unused.
+pub(super) async fn used_by_anybody<E: ChallengeEnv>(
     env: &E,
     record: &Record,
     attempt: &Attempt,
 ) -> Result<Option<Event>, Stuck> {
+    let head = env.chain().head().await?;
+    elsewhere(env, record, attempt, head.number).await
+}
+
+/// The chain would refuse an authorization that others may have seen: was it used, or why else?
+pub(super) async fn refused<E: ChallengeEnv>(
+    env: &E,
+    record: &Record,
+    attempt: &Attempt,
+    text: &str,
+    at: u64,
+) -> Result<Event, Stuck> {
+    if let Some(event) = elsewhere(env, record, attempt, at).await? {
+        return Ok(event);
+    }
+    match diagnose(env, &attempt.authorization, text).await? {
+        // Used after that block.
+        Refusal::InvalidExactEvmNonceAlreadyUsed => Err(Stuck::Waiting),
+        reason => Ok(Event::AttemptFailed {
+            reason,
+            transaction: None,
+        }),
+    }
+}
+
+/// Looks for a use of the authorization by anybody. `None` when it is unused up to and including the block `at`: the nodes
+/// behind one address may be blocks apart, and what one of them does not know yet must not pass for "no money moved".
+async fn elsewhere<E: ChallengeEnv>(
+    env: &E,
+    record: &Record,
+    attempt: &Attempt,
+    at: u64,
+) -> Result<Option<Event>, Stuck> {
     let authorization = attempt.authorization.authorization();
     let chain = env.chain();
     if !chain
-        .authorization_used(authorization.from, authorization.nonce)
+        .authorization_used(authorization.from, authorization.nonce, Some(at))
         .await?
     {
         return Ok(None);
@@ -401,16 +437,8 @@ async fn settled<E: ChallengeEnv>(
     record: &Record,
     receipt: &Receipt,
 ) -> Result<Event, Stuck> {
-    let wanted = env.config().confirmations;
-    if wanted > 1 {
-        let head = env.chain().head().await?;
-        if head.number.saturating_sub(receipt.block).saturating_add(1) < wanted {
-            return Err(Stuck::Waiting);
-        }
-        // Its block may have been replaced before the head was read. Still there now means deep enough.
-        if env.chain().receipt(receipt.transaction).await?.as_ref() != Some(receipt) {
-            return Err(Stuck::Waiting);
-        }
+    if env.config().confirmations > 1 {
+        confirmed(env, receipt).await?;
     }
     Ok(Event::Settled {
         payment: Payment {
@@ -420,6 +448,20 @@ async fn settled<E: ChallengeEnv>(
             amount: record.terms.amount,
         },
     })
+}
+
+/// The newest block, once the receipt's is as deep below it as the seller wants.
+async fn confirmed<E: ChallengeEnv>(env: &E, receipt: &Receipt) -> Result<u64, Stuck> {
+    let wanted = env.config().confirmations;
+    let head = env.chain().head().await?.number;
+    if head.saturating_add(1) < receipt.block.saturating_add(wanted) {
+        return Err(Stuck::Waiting);
+    }
+    // Its block may have been replaced before the head was read. Still there now means deep enough.
+    if wanted > 1 && env.chain().receipt(receipt.transaction).await?.as_ref() != Some(receipt) {
+        return Err(Stuck::Waiting);
+    }
+    Ok(head)
 }
 
 /// Fixes the credential: our own token's claims, and the backend's credential where it issues one.
@@ -523,22 +565,20 @@ async fn prepare_refund<E: ChallengeEnv>(
     refund: &Refund,
 ) -> Result<Event, Stuck> {
     let signed = &refund.attempt.authorization;
-    match env.chain().simulate(signed, refund_sender(env)?).await? {
+    let simulation = env.chain().simulate(signed, refund_sender(env)?).await?;
+    let head = env.chain().head().await?.number;
+    match simulation {
         Simulation::Succeeds { gas } => Ok(Event::RefundPrepared {
             gas_limit: gas_limit(gas),
-            from_block: env.chain().head().await?.number,
+            from_block: head,
         }),
+        // An earlier try may have succeeded after we had given it up.
         Simulation::Reverts(text) => {
-            // An earlier try may have succeeded after we had given it up.
-            if let Some(event) = elsewhere(env, record, &refund.attempt).await? {
-                return Ok(event);
+            let event = refused(env, record, &refund.attempt, &text, head).await?;
+            if let Event::AttemptFailed { reason, .. } = &event {
+                env.log("refund_not_possible", reason.code());
             }
-            let reason = diagnose(env, signed, &text).await?;
-            env.log("refund_not_possible", reason.code());
-            Ok(Event::AttemptFailed {
-                reason,
-                transaction: None,
-            })
+            Ok(event)
         }
     }
 }
@@ -547,3 +587,6 @@ async fn prepare_refund<E: ChallengeEnv>(
 pub(super) const fn gas_limit(estimate: u64) -> u64 {
     estimate.saturating_add(estimate / 4).saturating_add(10_000)
 }
+
+#[cfg(test)]
+mod tests;

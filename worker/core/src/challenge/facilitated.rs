@@ -4,7 +4,7 @@
 //! asked next is given the same authorization, which the USDC contract executes at most once.
 
 use super::driver::{ChallengeEnv, Memory, Stuck};
-use super::effects::{elsewhere, last_moment, not_included};
+use super::effects::{last_moment, not_included, used_by_anybody};
 use super::lifecycle::Event;
 use super::record::{Attempt, Record, Stage};
 use super::schedule::ANSWER_MILLIS;
@@ -25,7 +25,7 @@ pub(super) async fn verify<E: ChallengeEnv>(
     memory: &Memory,
 ) -> Result<Event, Stuck> {
     if attempt.exposed
-        && let Some(event) = elsewhere(env, record, attempt).await?
+        && let Some(event) = used_by_anybody(env, record, attempt).await?
     {
         return Ok(event);
     }
@@ -92,7 +92,7 @@ pub(super) async fn reconcile<E: ChallengeEnv>(
     record: &Record,
     attempt: &Attempt,
 ) -> Result<Event, Stuck> {
-    if let Some(event) = elsewhere(env, record, attempt).await? {
+    if let Some(event) = used_by_anybody(env, record, attempt).await? {
         return Ok(event);
     }
     let (Stage::Asked { since } | Stage::Submitted { since, .. }) = &attempt.stage else {
@@ -115,7 +115,7 @@ pub(super) async fn declined<E: ChallengeEnv>(
     reason: Refusal,
     memory: &Memory,
 ) -> Result<Event, Stuck> {
-    if let Some(event) = elsewhere(env, record, attempt).await? {
+    if let Some(event) = used_by_anybody(env, record, attempt).await? {
         return Ok(event);
     }
     if !env.config().settlement.is_last(attempt.via) {

@@ -93,11 +93,13 @@ pub trait Chain {
         sender: Address,
     ) -> impl Future<Output = Result<Simulation, ChainError>>;
 
-    /// Whether an authorization was used or cancelled. Not a proof of payment.
+    /// Whether an authorization was used or cancelled up to and including the block `at`; without one, as far as the asked
+    /// node knows, which may be some blocks behind. Not a proof of payment.
     fn authorization_used(
         &self,
         payer: Address,
         nonce: B256,
+        at: Option<u64>,
     ) -> impl Future<Output = Result<bool, ChainError>>;
 
     /// What happened to an authorization since `from_block`, whoever did it.

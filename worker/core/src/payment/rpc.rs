@@ -80,9 +80,11 @@ impl<'a, H: Http> RpcChain<'a, H> {
             })
     }
 
-    async fn usdc_call(&self, data: Bytes) -> Result<U256, ChainError> {
+    async fn usdc_call(&self, data: Bytes, at: Option<u64>) -> Result<U256, ChainError> {
         let call = json!({"to": self.network.usdc(), "data": data});
-        let result = self.read("eth_call", json!([call, "latest"])).await?;
+        // A node that does not have the block refuses.
+        let block = at.map_or_else(|| "latest".to_owned(), |at| format!("{at:#x}"));
+        let result = self.read("eth_call", json!([call, block])).await?;
         let bytes = bytes(&result).filter(|bytes| bytes.len() == 32);
         bytes
             .map(|bytes| U256::from_be_slice(&bytes))
@@ -113,9 +115,14 @@ impl<H: Http> Chain for RpcChain<'_, H> {
         }
     }
 
-    async fn authorization_used(&self, payer: Address, nonce: B256) -> Result<bool, ChainError> {
+    async fn authorization_used(
+        &self,
+        payer: Address,
+        nonce: B256,
+        at: Option<u64>,
+    ) -> Result<bool, ChainError> {
         let state = self
-            .usdc_call(usdc::authorization_state_call(payer, nonce))
+            .usdc_call(usdc::authorization_state_call(payer, nonce), at)
             .await?;
         Ok(!state.is_zero())
     }
@@ -141,7 +148,7 @@ impl<H: Http> Chain for RpcChain<'_, H> {
     }
 
     async fn usdc_balance(&self, account: Address) -> Result<U256, ChainError> {
-        self.usdc_call(usdc::balance_call(account)).await
+        self.usdc_call(usdc::balance_call(account), None).await
     }
 
     async fn ether_balance(&self, account: Address) -> Result<U256, ChainError> {
@@ -317,10 +324,15 @@ mod tests {
     use super::*;
 
     /// Endpoints that answer what they are told, in order.
-    struct Script(RefCell<VecDeque<Result<&'static str, &'static str>>>);
+    struct Script(
+        RefCell<VecDeque<Result<&'static str, &'static str>>>,
+        RefCell<Vec<Value>>,
+    );
 
     impl Http for Script {
-        async fn post(&self, _url: &str, _body: Vec<u8>) -> Result<Vec<u8>, String> {
+        async fn post(&self, _url: &str, body: Vec<u8>) -> Result<Vec<u8>, String> {
+            let question = serde_json::from_slice(&body).unwrap();
+            self.1.borrow_mut().push(question);
             let next = self
                 .0
                 .borrow_mut()
@@ -340,7 +352,8 @@ mod tests {
             .enumerate()
             .map(|(at, _)| format!("http://rpc{at}.example").parse().unwrap())
             .collect();
-        let script = Script(RefCell::new(answers.iter().copied().collect()));
+        let answers = answers.iter().copied().collect();
+        let script = Script(RefCell::new(answers), RefCell::default());
         let chain = RpcChain::new(script, &endpoints, Network::BaseSepolia);
         question(&chain).now_or_never().unwrap()
     }
@@ -392,6 +405,27 @@ mod tests {
             chain.receipt(B256::ZERO).await
         });
         assert_eq!(pending, Ok(None));
+    }
+
+    #[test]
+    fn the_state_of_a_block_is_asked_for_by_its_number() {
+        let answer = Ok(
+            r#"{"result":"0x0000000000000000000000000000000000000000000000000000000000000001"}"#,
+        );
+        for (at, block) in [(Some(50), "0x32"), (None, "latest")] {
+            ask(&[answer], async |chain| {
+                let used = chain.authorization_used(Address::ZERO, B256::ZERO, at);
+                assert_eq!(used.await, Ok(true));
+                assert_eq!(chain.http.1.borrow()[0]["params"][1], block);
+            });
+        }
+        let unknown = Ok(r#"{"error":{"code":-32000,"message":"header not found"}}"#);
+        let used = ask(&[unknown], async |chain| {
+            chain
+                .authorization_used(Address::ZERO, B256::ZERO, Some(50))
+                .await
+        });
+        assert!(used.is_err(), "a node without the block cannot tell");
     }
 
     #[test]

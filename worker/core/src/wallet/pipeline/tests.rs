@@ -138,7 +138,12 @@ impl Chain for Bench {
     ) -> Result<Simulation, ChainError> {
         panic!("the wallet does not simulate")
     }
-    async fn authorization_used(&self, _: Address, _: B256) -> Result<bool, ChainError> {
+    async fn authorization_used(
+        &self,
+        _: Address,
+        _: B256,
+        _: Option<u64>,
+    ) -> Result<bool, ChainError> {
         panic!("the wallet does not ask")
     }
     async fn authorization_events(

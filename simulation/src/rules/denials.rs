@@ -1,0 +1,86 @@
+//! What must hold when a purchase says that no money moved: it must be true as of the newest block that it was told of.
+//! (What a later block includes nobody can know.)
+
+use alloy_primitives::{Address, B256};
+use key0_core::challenge::{Ask, Attempt, PayReply, Record, Stage, State};
+
+use crate::objects::ChallengeObject;
+use crate::world::World;
+
+/// What a purchase was last told of the chain.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Told {
+    /// The newest block, or the block of a receipt.
+    pub block: u64,
+    /// How often blocks had been replaced by then.
+    pub replacements: u64,
+}
+
+/// A record was stored.
+pub fn on_end_without_money(
+    world: &World,
+    object: &ChallengeObject,
+    told: Told,
+    before: Option<&Record>,
+    after: &Record,
+) {
+    if before.is_some_and(|before| before.state == after.state) {
+        return;
+    }
+    let attempt = match (&after.state, before.map(|before| &before.state)) {
+        (State::Pending { attempt }, _) => Some(attempt).filter(|attempt| has_failed(attempt)),
+        (State::Expired { .. }, Some(before)) => attempt_of(before),
+        _ => None,
+    };
+    if let Some(attempt) = attempt {
+        let nonce = attempt.authorization.authorization().nonce;
+        check(
+            world,
+            object,
+            told,
+            (after.payer, nonce),
+            after.state.name(),
+        );
+    }
+}
+
+/// A buyer was answered.
+pub fn on_refusal(
+    world: &World,
+    object: &ChallengeObject,
+    told: Told,
+    ask: &Ask,
+    reply: &PayReply,
+) {
+    if let (Ask::Pay(pay), PayReply::Refused { reason, .. }) = (ask, reply) {
+        let nonce = pay.authorization.authorization().nonce;
+        if object.attempts.borrow().contains(&nonce) {
+            let key = (pay.authorization.payer(), nonce);
+            check(world, object, told, key, reason.code());
+        }
+    }
+}
+
+const fn has_failed(attempt: &Attempt) -> bool {
+    matches!(attempt.stage, Stage::Failed { .. })
+}
+
+const fn attempt_of(state: &State) -> Option<&Attempt> {
+    match state {
+        State::Pending { attempt } => Some(attempt),
+        State::Expired { watch } => watch.as_ref(),
+        _ => None,
+    }
+}
+
+fn check(world: &World, object: &ChallengeObject, told: Told, key: (Address, B256), says: &str) {
+    let chain = world.chain.borrow();
+    let transfer = chain.ledger().transfer(&key);
+    // A block that was replaced meanwhile may have said something else.
+    if chain.replacements() == told.replacements
+        && transfer.is_some_and(|transfer| transfer.block <= told.block)
+    {
+        let detail = format!("{says} after block {}, but {transfer:?}", told.block);
+        world.violation("payment_denied", &object.id, detail);
+    }
+}

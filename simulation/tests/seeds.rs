@@ -1,0 +1,32 @@
+//! A few fixed seeds, so that `cargo test` notices a broken rule at once; `npm run simulate` runs many.
+
+use key0_simulation::run::run;
+
+const PURCHASES: u64 = 40;
+
+#[test]
+fn no_money_rule_is_broken_in_any_of_these_seeds() {
+    for seed in 1..=8 {
+        let outcome = run(seed, PURCHASES, &[], false).unwrap();
+        assert_eq!(outcome.violations, [], "seed {seed}");
+    }
+}
+
+#[test]
+fn faults_strike_and_purchases_are_delivered_all_the_same() {
+    let outcomes = (1..=2).map(|seed| run(seed, PURCHASES, &[], false).unwrap());
+    for outcome in outcomes {
+        assert!(
+            outcome.faults > 0 && outcome.tally.delivered > 0,
+            "{outcome:?}"
+        );
+    }
+}
+
+#[test]
+fn a_seed_replays_step_by_step() {
+    let trace = || run(7, PURCHASES, &[], true).unwrap().trace;
+    let first = trace();
+    assert!(first.len() > 100);
+    assert!(first == trace());
+}

@@ -1,0 +1,323 @@
+//! What a purchase concludes when the nodes behind one RPC address are not equally far.
+
+use core::cell::RefCell;
+
+use alloy_primitives::{Address, Bytes};
+use futures_util::FutureExt as _;
+
+use super::super::driver::{CallFault, ChallengeStore, Driver, StoreFault, Versioned};
+use super::super::purchase::{Ask, PayReply};
+use super::super::record::{AuditRow, IssueFault};
+use super::super::test_support::{NOW, attempted, pay, payment, record_after, refund, signed};
+use super::*;
+use crate::config::{Config, test_config};
+use crate::credential::remote::{IssueAnswer, IssueCall};
+use crate::ledger::LedgerEntry;
+use crate::payment::chain::{AuthorizationEvents, ChainError, Head, Log, SendOutcome};
+use crate::payment::facilitator::FacilitatorCall;
+use crate::payment::usdc::{AUTHORIZATION_USED_TOPIC, TRANSFER_TOPIC};
+use crate::types::{Network, UnixMillis};
+
+const OURS: B256 = B256::repeat_byte(1);
+const STRANGERS: B256 = B256::repeat_byte(2);
+/// The block that includes the stranger's transaction and then ours.
+const BLOCK: u64 = 50;
+/// When the payer's authorization has expired.
+const LATE: u64 = 1_800_000_400;
+
+/// Everything outside a purchase. The stranger's transaction has used the authorization; ours reverts, if it is included.
+struct Outside {
+    config: Config,
+    stored: RefCell<Option<Versioned>>,
+    /// Whether the stranger exists.
+    is_used: bool,
+    /// Whether ours is included.
+    is_included: bool,
+    /// The block of the node that tells the newest block.
+    head: u64,
+    /// Its time.
+    time: u64,
+    /// The block of the node that tells the state.
+    state: u64,
+    authorization: SignedAuthorization,
+}
+
+impl Outside {
+    fn new(record: Record) -> Self {
+        let authorization = match &record.state {
+            State::RefundPending { refund, .. } => refund.attempt.authorization.clone(),
+            _ => signed(1),
+        };
+        Self {
+            config: test_config(),
+            stored: RefCell::new(Some(Versioned { version: 1, record })),
+            is_used: true,
+            is_included: true,
+            head: BLOCK,
+            time: NOW.to_seconds().0,
+            state: BLOCK,
+            authorization,
+        }
+    }
+
+    /// What the next effect finds out; nothing while it cannot tell.
+    fn run(&self) -> Option<Event> {
+        let record = self.load().unwrap().unwrap().record;
+        let memory = Memory::default();
+        memory.last_asked.set(Some(NOW));
+        run(self, &record, &memory).now_or_never().unwrap().ok()
+    }
+
+    fn ask(&self) -> PayReply {
+        let ask = Ask::Pay(Box::new(pay(1)));
+        Driver::default()
+            .ask(self, &ask)
+            .now_or_never()
+            .unwrap()
+            .unwrap()
+    }
+}
+
+impl ChallengeStore for Outside {
+    fn load(&self) -> Result<Option<Versioned>, StoreFault> {
+        Ok(self.stored.borrow().clone())
+    }
+    fn commit(
+        &self,
+        expected: Option<u64>,
+        record: &Record,
+        _: Option<&AuditRow>,
+        _: Option<UnixMillis>,
+    ) -> Result<bool, StoreFault> {
+        self.stored.replace(Some(Versioned {
+            version: expected.unwrap_or_default() + 1,
+            record: record.clone(),
+        }));
+        Ok(true)
+    }
+}
+
+impl Chain for Outside {
+    async fn simulate(
+        &self,
+        _: &SignedAuthorization,
+        _: Address,
+    ) -> Result<Simulation, ChainError> {
+        Ok(Simulation::Reverts("execution reverted".to_owned()))
+    }
+    async fn authorization_used(
+        &self,
+        _: Address,
+        _: B256,
+        at: Option<u64>,
+    ) -> Result<bool, ChainError> {
+        match at.unwrap_or(self.state) {
+            at if at > self.state => Err(ChainError("header not found".to_owned())),
+            at => Ok(self.is_used && at >= BLOCK),
+        }
+    }
+    async fn authorization_events(
+        &self,
+        _: Address,
+        _: B256,
+        _: u64,
+    ) -> Result<AuthorizationEvents, ChainError> {
+        Ok(AuthorizationEvents {
+            used_in: vec![STRANGERS],
+            cancelled: false,
+        })
+    }
+    async fn usdc_balance(&self, _: Address) -> Result<U256, ChainError> {
+        Ok(U256::MAX)
+    }
+    async fn ether_balance(&self, _: Address) -> Result<U256, ChainError> {
+        Ok(U256::MAX)
+    }
+    async fn head(&self) -> Result<Head, ChainError> {
+        Ok(Head {
+            number: self.head,
+            timestamp: self.time,
+            base_fee: 1,
+        })
+    }
+    async fn priority_fee(&self) -> Result<u128, ChainError> {
+        Ok(1)
+    }
+    async fn receipt(&self, transaction: B256) -> Result<Option<Receipt>, ChainError> {
+        let is_ours = transaction == OURS;
+        let a = self.authorization.authorization();
+        let log = |topics, data: Vec<u8>| Log {
+            address: Network::BaseSepolia.usdc(),
+            topics,
+            data: data.into(),
+        };
+        let logs = || {
+            let [from, to] = [a.from.into_word(), a.to.into_word()];
+            let used = log(vec![AUTHORIZATION_USED_TOPIC, from, a.nonce], Vec::new());
+            let value = a.value.to_be_bytes_vec();
+            vec![used, log(vec![TRANSFER_TOPIC, from, to], value)]
+        };
+        let receipt = Receipt {
+            transaction,
+            block: BLOCK,
+            success: !is_ours,
+            logs: if is_ours { Vec::new() } else { logs() },
+        };
+        Ok(Some(receipt).filter(|_| !is_ours || self.is_included))
+    }
+    async fn included_count(&self, _: Address) -> Result<u64, ChainError> {
+        panic!("a purchase does not ask")
+    }
+    async fn pending_count(&self, _: Address) -> Result<u64, ChainError> {
+        panic!("a purchase does not ask")
+    }
+    async fn send_raw(&self, _: &Bytes) -> Result<SendOutcome, ChainError> {
+        panic!("a purchase sends nothing itself")
+    }
+}
+
+impl ChallengeEnv for Outside {
+    type Store = Self;
+    type Chain = Self;
+
+    fn config(&self) -> &Config {
+        &self.config
+    }
+    fn store(&self) -> &Self {
+        self
+    }
+    fn chain(&self) -> &Self {
+        self
+    }
+    fn now(&self) -> UnixMillis {
+        UnixMillis(NOW.0.max(self.time * 1_000))
+    }
+    async fn sleep(&self, _: u64) {}
+    async fn payer(&self, _: Address, _: PayerCommand) -> Result<PayerReply, CallFault> {
+        Ok(PayerReply::Reserved)
+    }
+    async fn wallet(&self, _: Address, _: WalletCommand) -> Result<WalletReply, CallFault> {
+        Ok(WalletReply::Sent { hashes: vec![OURS] })
+    }
+    async fn facilitator(&self, _: FacilitatorCall<'_>) -> Result<Vec<u8>, CallFault> {
+        panic!("the gas wallet settles here")
+    }
+    async fn issue(&self, _: IssueCall) -> Result<IssueAnswer, IssueFault> {
+        Err(IssueFault::Failed)
+    }
+    async fn ledger(&self, _: LedgerEntry) -> Result<(), CallFault> {
+        Ok(())
+    }
+    fn log(&self, _: &str, _: &str) {}
+}
+
+fn submitted() -> Record {
+    record_after([
+        attempted(1),
+        Event::Reserved,
+        Event::Submitted { hashes: vec![OURS] },
+    ])
+}
+
+fn failed() -> Record {
+    let reason = Refusal::InvalidExactEvmTransactionFailed;
+    let transaction = Some(OURS);
+    record_after([
+        attempted(1),
+        Event::Reserved,
+        Event::Submitted { hashes: vec![OURS] },
+        Event::AttemptFailed {
+            reason,
+            transaction,
+        },
+        Event::TargetReleased,
+    ])
+}
+
+fn is_settled_by_the_stranger(event: Option<Event>) -> bool {
+    matches!(event, Some(Event::Settled { payment }) if payment.transaction == STRANGERS)
+}
+
+#[test]
+fn a_transaction_that_reverted_because_a_stranger_was_faster_is_a_payment() {
+    assert!(is_settled_by_the_stranger(Outside::new(submitted()).run()));
+    let mut outside = Outside::new(submitted());
+    outside.is_used = false;
+    let reason = Refusal::InvalidExactEvmTransactionFailed;
+    let transaction = Some(OURS);
+    assert_eq!(
+        outside.run(),
+        Some(Event::AttemptFailed {
+            reason,
+            transaction
+        }),
+        "and without the stranger it is none"
+    );
+}
+
+#[test]
+fn a_node_that_does_not_know_the_block_of_a_revert_does_not_say_that_no_money_moved() {
+    for (head, state) in [
+        (BLOCK, BLOCK - 1),
+        (BLOCK - 1, BLOCK - 1),
+        (BLOCK - 1, BLOCK),
+    ] {
+        let mut outside = Outside::new(submitted());
+        (outside.head, outside.state) = (head, state);
+        assert_eq!(outside.run(), None, "head {head}, state {state}");
+    }
+}
+
+#[test]
+fn a_node_that_is_behind_the_newest_block_does_not_say_that_an_authorization_has_lapsed() {
+    for behind in [0, 1] {
+        let mut outside = Outside::new(submitted());
+        outside.is_included = false;
+        outside.time = LATE;
+        outside.state = BLOCK - behind;
+        let event = outside.run();
+        match behind {
+            0 => assert!(is_settled_by_the_stranger(event)),
+            _ => assert_eq!(event, None),
+        }
+    }
+}
+
+#[test]
+fn a_purchase_is_not_refused_again_while_nodes_disagree_why_the_chain_refuses() {
+    for (head, state) in [
+        (BLOCK - 1, BLOCK),
+        (BLOCK, BLOCK - 1),
+        (BLOCK - 1, BLOCK - 1),
+    ] {
+        let mut outside = Outside::new(failed());
+        (outside.head, outside.state) = (head, state);
+        let reply = outside.ask();
+        assert_eq!(reply, PayReply::Unavailable, "head {head}, state {state}");
+    }
+    let outside = Outside::new(failed());
+    outside.ask();
+    let state = outside.load().unwrap().unwrap().record.state;
+    assert_eq!(state.transaction(), Some(STRANGERS));
+}
+
+#[test]
+fn a_refund_has_not_failed_while_nodes_disagree_why_the_chain_refuses() {
+    let record = record_after([
+        attempted(1),
+        Event::Reserved,
+        Event::Submitted { hashes: vec![OURS] },
+        Event::Settled { payment: payment() },
+        Event::IssueFailed {
+            fault: IssueFault::Failed,
+        },
+        Event::RefundBegun {
+            authorization: refund(),
+        },
+    ]);
+    let mut outside = Outside::new(record);
+    outside.head = BLOCK - 1;
+    assert_eq!(outside.run(), None);
+    outside.head = BLOCK;
+    assert!(is_settled_by_the_stranger(outside.run()));
+}
