@@ -12,7 +12,7 @@ import { useWorld } from './support/world.mjs';
 import { buy } from './support/x402.mjs';
 
 const PATHS = ['/discover', '/.well-known/agent-card.json', '/.well-known/agent.json', '/.well-known/token-info', '/x402/access'];
-const REQUIRED = ['KEY0_WALLET_ADDRESS', 'KEY0_ACCESS_TOKEN_SECRET', 'USE_GAS_WALLET', 'GAS_WALLET_PRIVATE_KEY'];
+const REQUIRED = ['KEY0_WALLET_ADDRESS', 'KEY0_ACCESS_TOKEN_SECRET'];
 const nothing = Object.fromEntries(REQUIRED.map((name) => [name, '']));
 const world = useWorld({ backend: false, vars: nothing });
 

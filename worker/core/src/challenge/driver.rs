@@ -185,13 +185,19 @@ impl Driver {
             if involved && let Some(reply) = record.and_then(Ask::failure) {
                 return Ok(reply);
             }
-            involved = true;
             let moved = match (next, ask) {
                 (Next::Begin, Ask::Pay(pay)) => match self.begin(env, pay, stored).await? {
                     Begun::Refused(reply) => return Ok(reply),
                     Begun::LookAgain => true,
+                    Begun::Now => {
+                        involved = true;
+                        true
+                    }
                 },
-                _ => self.drive(env).await?,
+                _ => {
+                    involved = true;
+                    self.drive(env).await?
+                }
             };
             if moved {
                 pause = FIRST_PAUSE_MILLIS;
@@ -331,8 +337,10 @@ impl Driver {
             from_block: head.number,
         };
         // Losing against an identical request is no failure: the caller reads the winner's record.
-        commit(env, stored.as_ref(), event)?;
-        Ok(Begun::LookAgain)
+        Ok(match commit(env, stored.as_ref(), event)? {
+            true => Begun::Now,
+            false => Begun::LookAgain,
+        })
     }
 
     /// The chain would refuse the transfer. Says why, unless an identical request was faster and that is the reason.
@@ -385,6 +393,8 @@ impl Driver {
 enum Begun {
     /// The outcome is known.
     Refused(PayReply),
+    /// An attempt has begun.
+    Now,
     /// The record has changed.
     LookAgain,
 }
