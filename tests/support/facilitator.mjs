@@ -98,7 +98,14 @@ export async function startFacilitator() {
         transport: http(chain.url),
         pollingInterval: 50,
       }).extend(publicActions);
-      const signer = toFacilitatorEvmSigner({ ...client, address: account.address });
+      // One send at a time: two at once would get the same nonce.
+      let sending = Promise.resolve();
+      const writeContract = (request) => {
+        const sent = sending.then(() => client.writeContract(request));
+        sending = sent.catch(() => {});
+        return sent;
+      };
+      const signer = toFacilitatorEvmSigner({ ...client, writeContract, address: account.address });
       real = new x402Facilitator().register(NETWORK, new ExactEvmScheme(signer));
     },
     /** How many transactions it has sent. @param {import('../../tools/lib/chain.mjs').Chain} chain */
