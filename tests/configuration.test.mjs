@@ -11,7 +11,7 @@ import { test } from 'node:test';
 import { useWorld } from './support/world.mjs';
 import { buy } from './support/x402.mjs';
 
-const PATHS = ['/discover', '/.well-known/agent-card.json', '/.well-known/agent.json', '/.well-known/token-info', '/x402/access'];
+const PATHS = ['/discover', '/.well-known/agent-card.json', '/.well-known/agent.json', '/.well-known/token-info', '/.well-known/jwks.json', '/x402/access'];
 const REQUIRED = ['KEY0_WALLET_ADDRESS', 'KEY0_ACCESS_TOKEN_SECRET'];
 const nothing = Object.fromEntries(REQUIRED.map((name) => [name, '']));
 const world = useWorld({ backend: false, vars: nothing });
@@ -51,6 +51,8 @@ test('with every setting wrong each is named once, and no value is shown anywher
     KEY0_ACCESS_TOKEN_SECRET: canary,
     KEY0_ACCESS_TOKEN_SECRETS_OLD: canary,
     KEY0_TOKEN_ALGORITHM: canary,
+    KEY0_ACCESS_TOKEN_PRIVATE_KEY: canary,
+    KEY0_ACCESS_TOKEN_PUBLIC_KEYS_OLD: canary,
     KEY0_TOKEN_TTL_SECONDS: canary,
     KEY0_PUBLIC_URL: canary,
     KEY0_RPC_URL: `ftp://${canary}`,

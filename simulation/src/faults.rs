@@ -75,10 +75,12 @@ pub enum Fault {
     SellerDrained,
     /// USDC blocks a payer, for a while or for ever.
     PayerBlocked,
+    /// The operator calls a purchase off.
+    OperatorCancels,
 }
 
 /// How often, per thousand, each fault may happen when its seed switches it on.
-const INTENSITIES: [(Fault, [u64; 3]); 33] = [
+const INTENSITIES: [(Fault, [u64; 3]); 34] = [
     (Fault::CrashObject, [1, 5, 20]),
     (Fault::CrashRuntime, [1, 2, 4]),
     (Fault::StoreError, [1, 5, 20]),
@@ -112,6 +114,7 @@ const INTENSITIES: [(Fault, [u64; 3]); 33] = [
     (Fault::BackendSlow, [20, 100, 400]),
     (Fault::SellerDrained, [2, 10, 50]),
     (Fault::PayerBlocked, [10, 50, 200]),
+    (Fault::OperatorCancels, [5, 20, 100]),
 ];
 
 impl Fault {

@@ -2,8 +2,8 @@
 
 use std::rc::Rc;
 
-use key0_core::challenge::State;
-use key0_core::types::Address;
+use key0_core::challenge::{OperatorCommand, State};
+use key0_core::types::{Address, RequestId};
 
 use crate::chain::Action;
 use crate::faults::Fault;
@@ -56,6 +56,17 @@ pub async fn operate(world: Rc<World>) {
     }
 }
 
+/// An attempt has begun: the operator may call the purchase off, if it is not too late.
+pub fn on_attempt(world: &Rc<World>, id: &RequestId) {
+    if world.strikes(Fault::OperatorCancels) {
+        let (delay, id) = (world.random.pick(&[0, 0, 10, 30, 1_000]), id.clone());
+        after(world, delay, move |world| {
+            let object = world.objects.challenge(&id);
+            objects::operate(world, &object, OperatorCommand::Cancel);
+        });
+    }
+}
+
 /// Tries again every failed refund that may succeed by now.
 pub fn retry_refunds(world: &Rc<World>) {
     for object in world.objects.challenges() {
@@ -64,8 +75,7 @@ pub fn retry_refunds(world: &Rc<World>) {
             .filter(|record| matches!(record.state, State::RefundFailed { .. }));
         let is_blocked = |payer| world.chain.borrow().ledger().is_blocked(payer);
         if failed.is_some_and(|record| world.faults.are_active() || !is_blocked(record.payer)) {
-            world.trace(|| format!("{} the operator retries the refund", object.id));
-            objects::retry_refund(world, &object);
+            objects::operate(world, &object, OperatorCommand::RetryRefund);
         }
     }
 }

@@ -1,39 +1,28 @@
 //! One purchase: the real `Driver` over the model's storage, chain and network.
 
+mod outside;
+
 use core::cell::{Cell, RefCell};
-use core::future::Future;
-use std::rc::Rc;
+use std::rc::{Rc, Weak};
 
-use alloy_primitives::{Address, B256};
+use alloy_primitives::B256;
 use key0_core::challenge::{
-    Ask, AuditRow, CallFault, ChallengeEnv, ChallengeStore, Driver, Event, IssueFault, PayReply,
-    Record, State, StoreFault, Versioned, apply, wake_at,
+    Ask, ChallengeEnv, Driver, OperatorCommand, PayReply, Record, Versioned,
 };
-use key0_core::config::Config;
-use key0_core::credential::remote::{IssueAnswer, IssueCall};
-use key0_core::ledger::{LedgerCommand, LedgerEntry};
+use key0_core::credential::remote::IssueCall;
 use key0_core::payment::SignedAuthorization;
-use key0_core::payment::facilitator::FacilitatorCall;
-use key0_core::payment::payer::{PayerCommand, PayerReply};
-use key0_core::types::{RequestId, UnixMillis};
-use key0_core::wallet::{WalletCommand, WalletReply};
+use key0_core::types::RequestId;
 
-use super::{Alarm, Instance, ask_ledger, ask_payer, ask_wallet, instance};
-use crate::actors;
-use crate::backend;
+use self::outside::Outside;
+use super::{Alarm, Instance};
 use crate::executor::TaskId;
-use crate::faults::Fault;
-use crate::network::{Answer, call};
+use crate::network::Answer;
 use crate::oneshot::Sender;
-use crate::rpc::Rpc;
 use crate::rules;
 use crate::world::{Owner, World};
 
 /// When an alarm that failed is handled again.
 const RETRY_MILLIS: u64 = 10_000;
-const PAYER_DEADLINE_MILLIS: u64 = 5_000;
-const LEDGER_DEADLINE_MILLIS: u64 = 5_000;
-const WALLET_DEADLINE_MILLIS: u64 = 20_000;
 
 /// A purchase's object.
 #[derive(Debug)]
@@ -59,6 +48,8 @@ pub struct ChallengeObject {
     pub refund: RefCell<Option<SignedAuthorization>>,
     /// For the rules: the first call to the backend.
     pub call: RefCell<Option<IssueCall>>,
+    /// For the rules: alive while an effect is carried out.
+    pub effect: RefCell<Weak<()>>,
 }
 
 /// When a purchase came to an end without money.
@@ -82,6 +73,7 @@ impl ChallengeObject {
             was_late: Cell::new(false),
             refund: RefCell::default(),
             call: RefCell::default(),
+            effect: RefCell::default(),
         }
     }
 
@@ -142,181 +134,11 @@ pub(super) fn wake(world: &Rc<World>, object: &Rc<ChallengeObject>) {
     });
 }
 
-/// The operator retries a failed refund, as the worker's own endpoint does it.
-pub fn retry_refund(world: &Rc<World>, object: &Rc<ChallengeObject>) {
+/// The operator gives a purchase a command.
+pub fn operate(world: &Rc<World>, object: &Rc<ChallengeObject>, command: OperatorCommand) {
     let outside = Outside::new(world, object);
-    let Ok(Some(stored)) = outside.load() else {
-        return;
-    };
-    let (now, policy) = (world.now(), world.config.policy());
-    if let Ok(record) = apply(Some(&stored.record), Event::RefundRetried, now, &policy) {
-        // When storage fails the operator comes back later.
-        let _ = outside.commit(
-            Some(stored.version),
-            &record,
-            None,
-            wake_at(&record, now, &policy),
-        );
-    }
-}
-
-/// The purchase's outside world.
-struct Outside {
-    world: Rc<World>,
-    object: Rc<ChallengeObject>,
-    instance: Rc<Instance<Driver>>,
-    rpc: Rpc,
-}
-
-impl Outside {
-    fn new(world: &Rc<World>, object: &Rc<ChallengeObject>) -> Self {
-        let instance = instance(&object.instance, object.owner());
-        Self {
-            world: Rc::clone(world),
-            object: Rc::clone(object),
-            rpc: Rpc::new(world, &instance.life),
-            instance,
-        }
-    }
-
-    /// Whether storage works now; a crash may happen here.
-    fn storage(&self, place: &str) -> Result<(), StoreFault> {
-        if self.world.is_over(&self.instance.life, place) {
-            return Err(StoreFault("the object is gone".to_owned()));
-        }
-        if self.world.strikes(Fault::StoreError) {
-            self.world
-                .trace(|| format!("{} storage fails at {place}", self.object.id));
-            return Err(StoreFault("storage fails".to_owned()));
-        }
-        Ok(())
-    }
-}
-
-impl ChallengeStore for Outside {
-    fn load(&self) -> Result<Option<Versioned>, StoreFault> {
-        self.storage("load")?;
-        Ok(self.object.stored.borrow().clone())
-    }
-
-    fn commit(
-        &self,
-        expected: Option<u64>,
-        record: &Record,
-        _audit: Option<&AuditRow>,
-        wake_at: Option<UnixMillis>,
-    ) -> Result<bool, StoreFault> {
-        self.storage("before commit")?;
-        let before = self.object.stored.borrow().clone();
-        if before.as_ref().map(|stored| stored.version) != expected {
-            return Ok(false);
-        }
-        self.object.stored.replace(Some(Versioned {
-            version: expected.unwrap_or_default() + 1,
-            record: record.clone(),
-        }));
-        self.object
-            .alarm
-            .set(&self.world, &self.object.owner(), wake_at);
-        let before = before.map(|stored| stored.record);
-        rules::on_change(&self.world, &self.object, before.as_ref(), record);
-        let told = self.rpc.told();
-        rules::on_end_without_money(&self.world, &self.object, told, before.as_ref(), record);
-        if let State::Expired {
-            watch: Some(attempt),
-        } = &record.state
-            && before.is_some_and(|before| !matches!(before.state, State::Expired { .. }))
-        {
-            actors::on_given_up(&self.world, &attempt.authorization);
-        }
-        if self.world.is_over(&self.instance.life, "after commit") {
-            return Err(StoreFault("the object is gone".to_owned()));
-        }
-        Ok(true)
-    }
-}
-
-impl ChallengeEnv for Outside {
-    type Store = Self;
-    type Chain = Rpc;
-
-    fn config(&self) -> &Config {
-        &self.world.config
-    }
-
-    fn store(&self) -> &Self {
-        self
-    }
-
-    fn chain(&self) -> &Rpc {
-        &self.rpc
-    }
-
-    fn now(&self) -> UnixMillis {
-        self.world.now()
-    }
-
-    fn sleep(&self, millis: u64) -> impl Future<Output = ()> {
-        self.world.sleep(millis)
-    }
-
-    async fn payer(&self, payer: Address, command: PayerCommand) -> Result<PayerReply, CallFault> {
-        let callee =
-            move |world: &Rc<World>, sender| ask_payer(world, payer, command.clone(), sender);
-        call(
-            &self.world,
-            &self.instance.life,
-            "payer",
-            PAYER_DEADLINE_MILLIS,
-            callee,
-        )
-        .await
-        .map_err(CallFault)
-    }
-
-    async fn wallet(
-        &self,
-        _sender: Address,
-        command: WalletCommand,
-    ) -> Result<WalletReply, CallFault> {
-        let callee = move |world: &Rc<World>, sender| ask_wallet(world, command.clone(), sender);
-        call(
-            &self.world,
-            &self.instance.life,
-            "wallet",
-            WALLET_DEADLINE_MILLIS,
-            callee,
-        )
-        .await
-        .map_err(CallFault)
-    }
-
-    async fn facilitator(&self, _call: FacilitatorCall<'_>) -> Result<Vec<u8>, CallFault> {
-        Err(CallFault("this world has no facilitator".to_owned()))
-    }
-
-    async fn issue(&self, call: IssueCall) -> Result<IssueAnswer, IssueFault> {
-        rules::on_issue(&self.world, &self.object, &call);
-        backend::issue(&self.world, &self.instance.life, call).await
-    }
-
-    async fn ledger(&self, entry: LedgerEntry) -> Result<(), CallFault> {
-        let command = LedgerCommand::Put(entry);
-        let callee = move |world: &Rc<World>, sender| ask_ledger(world, command.clone(), sender);
-        call(
-            &self.world,
-            &self.instance.life,
-            "ledger",
-            LEDGER_DEADLINE_MILLIS,
-            callee,
-        )
-        .await
-        .map(drop)
-        .map_err(CallFault)
-    }
-
-    fn log(&self, event: &str, detail: &str) {
-        self.world
-            .trace(|| format!("{} {event}: {detail}", self.object.id));
-    }
+    let policy = world.config.policy();
+    // When storage fails the operator comes back later.
+    let reply = key0_core::challenge::operate(&outside, command, world.now(), &policy);
+    world.trace(|| format!("{} the operator: {command:?} -> {reply:?}", object.id));
 }

@@ -1,5 +1,7 @@
 //! What must hold of what is sent to the backend and to the network.
 
+use std::rc::Rc;
+
 use alloy_primitives::B256;
 use key0_core::challenge::State;
 use key0_core::credential::remote::IssueCall;
@@ -9,6 +11,17 @@ use super::steps::describe;
 use crate::chain::WalletTransaction;
 use crate::objects::ChallengeObject;
 use crate::world::World;
+
+/// An effect begins, and ends when the answer is dropped. However many ask, a purchase carries out one at a time.
+pub fn on_effect(world: &World, object: &ChallengeObject, effect: &str) -> Rc<()> {
+    if object.effect.borrow().upgrade().is_some() {
+        let detail = format!("{effect} begins beside another");
+        world.violation("effects_at_once", &object.id, detail);
+    }
+    let running = Rc::new(());
+    object.effect.replace(Rc::downgrade(&running));
+    running
+}
 
 /// The backend is about to be asked for a credential.
 pub fn on_issue(world: &World, object: &ChallengeObject, call: &IssueCall) {

@@ -4,6 +4,7 @@
 use alloy_primitives::{Address, B256};
 use key0_core::challenge::{Ask, Attempt, PayReply, Record, Stage, State};
 
+use super::steps::attempt_of;
 use crate::objects::ChallengeObject;
 use crate::world::World;
 
@@ -63,14 +64,6 @@ pub fn on_refusal(
 
 const fn has_failed(attempt: &Attempt) -> bool {
     matches!(attempt.stage, Stage::Failed { .. })
-}
-
-const fn attempt_of(state: &State) -> Option<&Attempt> {
-    match state {
-        State::Pending { attempt } => Some(attempt),
-        State::Expired { watch } => watch.as_ref(),
-        _ => None,
-    }
 }
 
 fn check(world: &World, object: &ChallengeObject, told: Told, key: (Address, B256), says: &str) {

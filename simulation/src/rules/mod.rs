@@ -3,11 +3,12 @@
 mod calls;
 mod denials;
 mod end;
+mod hashes;
 mod refunds;
 mod replies;
 mod steps;
 
-pub use calls::{on_broadcast, on_issue};
+pub use calls::{on_broadcast, on_effect, on_issue};
 pub use denials::{Told, on_end_without_money, on_refusal};
 pub use end::{Tally, at_end, presented_first, tally};
 pub use replies::{Asker, on_reply};

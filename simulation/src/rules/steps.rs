@@ -4,8 +4,8 @@ use key0_core::challenge::{Attempt, Record, Stage, State, Target};
 use key0_core::payment::payer::TargetKey;
 use key0_core::wallet::{Job, Sent};
 
-use super::purchase_of;
 use super::refunds::{self, payment_of};
+use super::{hashes, purchase_of};
 use crate::objects::{ChallengeObject, Ended, WalletObject};
 use crate::world::World;
 
@@ -59,6 +59,7 @@ pub fn on_change(world: &World, object: &ChallengeObject, before: Option<&Record
     if matches!(after.state, State::RefundFailed { .. }) {
         object.had_failed.set(true);
     }
+    hashes::on_change(world, object, before, after);
     refunds::on_change(world, object, after);
     if matches!(after.state, State::Expired { .. } | State::Cancelled { .. })
         && object.ended.get().is_none()
@@ -82,7 +83,7 @@ pub(super) fn describe(record: &Record) -> String {
         ),
         State::Refunded { transaction, .. } => format!(" by {transaction}"),
         State::Expired { watch } => format!(" watch={}", watch.is_some()),
-        State::Cancelled { superseded_by } => format!(" for {superseded_by:?}"),
+        State::Cancelled { superseded_by, .. } => format!(" for {superseded_by:?}"),
     };
     format!(
         "{}{detail} holds={} tries={}",
@@ -103,6 +104,15 @@ fn note_attempt(world: &World, object: &ChallengeObject, attempt: &Attempt) {
         world.violation("second_authorization", &object.id, detail);
     }
     attempts.push(nonce);
+}
+
+/// The authorization that may still be charged, or that somebody else may still use.
+pub(super) const fn attempt_of(state: &State) -> Option<&Attempt> {
+    match state {
+        State::Pending { attempt } => Some(attempt),
+        State::Expired { watch } => watch.as_ref(),
+        _ => None,
+    }
 }
 
 /// Whether the money counts for the purchase.
@@ -130,7 +140,14 @@ fn may_follow(before: &State, after: &State) -> bool {
                 | State::Expired { .. }
                 | State::Cancelled { .. },
             )
-            | (State::Paid { .. }, State::Delivered { .. } | State::RefundPending { .. })
+            | (State::Paid { .. }, State::Delivered { .. })
+            // Not before delivery was tried.
+            | (
+                State::Paid {
+                    failure: Some(_), ..
+                },
+                State::RefundPending { .. },
+            )
             | (
                 State::RefundPending { .. },
                 State::RefundPending { .. } | State::Refunded { .. } | State::RefundFailed { .. },

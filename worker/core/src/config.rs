@@ -9,8 +9,8 @@ use serde::Serialize;
 use crate::admin::AdminSecret;
 use crate::catalog::{Catalog, default_catalog};
 use crate::challenge::{Policy, SealKeys};
-use crate::credential::TokenSigner;
 use crate::credential::remote::{CredentialKey, IssuingBackend};
+use crate::credential::{RsaPrivateKey, RsaPublicKey, TokenSigner};
 use crate::payment::Settlement;
 use crate::types::{Address, HttpUrl, Network, Secret};
 use crate::wallet::WalletKey;
@@ -42,6 +42,8 @@ pub struct Config {
     pub seal_keys: SealKeys,
     /// What tokens are signed with.
     pub token_signer: TokenSigner,
+    /// The public keys whose tokens may be good, the current one first.
+    pub public_keys: Vec<RsaPublicKey>,
     /// Who broadcasts payments.
     pub settlement: Settlement,
     /// The seller's own wallet, when its key is given: what it received can be sent back.
@@ -154,10 +156,16 @@ impl Config {
             MAX_OLD_SECRETS,
             secret_in_list,
         );
-        let algorithm = vars.parse("KEY0_TOKEN_ALGORITHM", "HS256", |text| match text {
-            "HS256" => Ok(()),
-            _ => Err("must be HS256; this version signs with no other algorithm".to_owned()),
+        let signs_with_rsa = vars.parse("KEY0_TOKEN_ALGORITHM", "HS256", |text| match text {
+            "HS256" => Ok(false),
+            "RS256" => Ok(true),
+            _ => Err("must be HS256 or RS256".to_owned()),
         });
+        let rsa_key = vars.optional("KEY0_ACCESS_TOKEN_PRIVATE_KEY", RsaPrivateKey::from_pem);
+        let old_rsa_keys = vars.optional(
+            "KEY0_ACCESS_TOKEN_PUBLIC_KEYS_OLD",
+            RsaPublicKey::list_from_pem,
+        );
         let issues_remotely = vars.parse("TOKEN_MODE", "native", |text| match text {
             "native" => Ok(false),
             "remote" => Ok(true),
@@ -211,6 +219,20 @@ impl Config {
                 "must not be the value of KEY0_ACCESS_TOKEN_SECRET",
             );
         }
+        if let (Some(true), Read::Absent) = (signs_with_rsa, &rsa_key) {
+            vars.problem(
+                "KEY0_ACCESS_TOKEN_PRIVATE_KEY",
+                "is required when KEY0_TOKEN_ALGORITHM is RS256",
+            );
+        }
+        let rsa_key = rsa_key.into_option();
+        let mut public_keys: Vec<RsaPublicKey> =
+            rsa_key.iter().map(|key| key.public().clone()).collect();
+        for old in old_rsa_keys.into_option().unwrap_or_default() {
+            if !public_keys.contains(&old) {
+                public_keys.push(old);
+            }
+        }
         let backend_url = backend_url.into_option();
         if issues_remotely == Some(true) && backend_url.is_none() {
             vars.problem("BACKEND_API_URL", "is required when TOKEN_MODE is remote");
@@ -226,7 +248,6 @@ impl Config {
         }
 
         let (network, secret) = (network?, secret?);
-        algorithm?;
         let timeout_millis = u32::try_from(issue_timeout?).ok()?;
         Some(Self {
             network,
@@ -240,7 +261,11 @@ impl Config {
             challenge_ttl_seconds: challenge_ttl_seconds?,
             token_ttl_seconds: token_ttl_seconds?,
             seal_keys: SealKeys::new(&secret, &old_secrets),
-            token_signer: TokenSigner::hs256(&secret),
+            token_signer: match rsa_key {
+                Some(key) if signs_with_rsa? => TokenSigner::Rs256(Box::new(key)),
+                _ => TokenSigner::hs256(&secret),
+            },
+            public_keys,
             settlement: settlement?,
             refund_wallet,
             refund_min_age_millis: refund_min_age_millis?,

@@ -3,7 +3,7 @@
 use alloy_primitives::{B256, U256};
 use sha2::{Digest, Sha256};
 
-use super::driver::{ChallengeEnv, Memory, Stuck, diagnose};
+use super::driver::{CallFault, ChallengeEnv, Memory, Stuck, diagnose};
 use super::facilitated;
 use super::lifecycle::Event;
 use super::record::{Attempt, Payment, Record, Refund, Stage, State};
@@ -83,13 +83,8 @@ async fn reserve<E: ChallengeEnv>(
     record: &Record,
     attempt: &Attempt,
 ) -> Result<Event, Stuck> {
-    let reserve = PayerCommand::Reserve(Reservation {
-        nonce: attempt.authorization.authorization().nonce,
-        request_id: record.terms.request_id.clone(),
-        attempt: attempt.number,
-        target: TargetKey::new(&record.terms.target, &record.terms.resource),
-    });
-    Ok(match env.payer(record.payer, reserve).await? {
+    let nonce = attempt.authorization.authorization().nonce;
+    Ok(match book(env, record, nonce, attempt.number).await? {
         PayerReply::Reserved => Event::Reserved,
         PayerReply::Superseded { by } => Event::Superseded { by },
         PayerReply::Taken => Event::Taken,
@@ -101,7 +96,31 @@ async fn reserve<E: ChallengeEnv>(
     })
 }
 
+async fn book<E: ChallengeEnv>(
+    env: &E,
+    record: &Record,
+    nonce: B256,
+    attempt: u32,
+) -> Result<PayerReply, CallFault> {
+    let reserve = PayerCommand::Reserve(Reservation {
+        nonce,
+        request_id: record.terms.request_id.clone(),
+        attempt,
+        target: TargetKey::new(&record.terms.target, &record.terms.resource),
+    });
+    env.payer(record.payer, reserve).await
+}
+
 async fn release<E: ChallengeEnv>(env: &E, record: &Record) -> Result<Event, Stuck> {
+    if let State::Cancelled {
+        reserving: Some(nonce),
+        ..
+    } = record.state
+    {
+        // That message may still be on its way, and would lock the target again after its release. Of what is booked, a
+        // late copy changes nothing.
+        book(env, record, nonce, 1).await?;
+    }
     let release = PayerCommand::Release {
         target: TargetKey::new(&record.terms.target, &record.terms.resource),
         request_id: record.terms.request_id.clone(),

@@ -308,12 +308,14 @@ fn advance(attempt: &mut Attempt, event: Event, now: UnixMillis) -> Result<Optio
         (Stage::Reserving, Event::Superseded { by }) => {
             return Ok(Some(State::Cancelled {
                 superseded_by: Some(by),
+                reserving: None,
             }));
         }
         // The end at once: whatever becomes of that authorization counts for the other purchase, never for this one.
         (Stage::Reserving, Event::Taken) => {
             return Ok(Some(State::Cancelled {
                 superseded_by: None,
+                reserving: None,
             }));
         }
         // From here on a facilitator may broadcast.
@@ -351,10 +353,11 @@ fn advance(attempt: &mut Attempt, event: Event, now: UnixMillis) -> Result<Optio
         ) => {
             return Ok(Some(paid(payment, now)));
         }
-        // Once something may have been broadcast, calling off is too late.
-        (Stage::Reserving, Event::Cancelled) => {
+        // Once something may have been broadcast, by this attempt or an earlier one, calling off is too late.
+        (Stage::Reserving, Event::Cancelled) if attempt.number == 1 => {
             return Ok(Some(State::Cancelled {
                 superseded_by: None,
+                reserving: Some(attempt.authorization.authorization().nonce),
             }));
         }
         _ => return Err(Refused),

@@ -268,9 +268,11 @@ impl Ask {
             State::Expired { .. } => PayReply::Expired,
             State::Cancelled {
                 superseded_by: None,
+                ..
             } => PayReply::Cancelled,
             State::Cancelled {
                 superseded_by: Some(by),
+                ..
             } => PayReply::Elsewhere {
                 request_id: by.clone(),
             },

@@ -73,6 +73,9 @@ pub enum State {
         /// The purchase of the same payer and target that this one's payment counts for.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         superseded_by: Option<RequestId>,
+        /// The authorization that was about to be booked, when an operator called it off.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        reserving: Option<B256>,
     },
     /// The money is to go back.
     RefundPending {

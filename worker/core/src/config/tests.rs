@@ -69,6 +69,11 @@ fn each_bad_value_is_named_and_not_repeated() {
         ),
         ("KEY0_ACCESS_TOKEN_SECRETS_OLD", "tooshort"),
         ("KEY0_TOKEN_ALGORITHM", "none"),
+        (
+            "KEY0_ACCESS_TOKEN_PRIVATE_KEY",
+            "-----BEGIN PRIVATE KEY-----MTIzNDU2-----END PRIVATE KEY-----",
+        ),
+        ("KEY0_ACCESS_TOKEN_PUBLIC_KEYS_OLD", "nonsense-keys"),
         ("KEY0_TOKEN_TTL_SECONDS", "0.25"),
         ("KEY0_PUBLIC_URL", "example.com"),
         ("KEY0_RPC_URL", "https://a.example,nonsense"),
@@ -99,6 +104,13 @@ fn each_bad_value_is_named_and_not_repeated() {
         assert_eq!(problems[0].name, name);
         assert!(!problems[0].reason.contains(value), "{problems:?}");
     }
+}
+
+#[test]
+fn rs256_needs_a_private_key() {
+    let problems = problems(&[("KEY0_TOKEN_ALGORITHM", "RS256")]);
+    assert_eq!(problems.len(), 1);
+    assert_eq!(problems[0].name, "KEY0_ACCESS_TOKEN_PRIVATE_KEY");
 }
 
 #[test]

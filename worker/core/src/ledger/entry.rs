@@ -102,6 +102,7 @@ fn reason(state: &State) -> Option<String> {
         }
         State::Cancelled {
             superseded_by: Some(by),
+            ..
         } => Some(format!("superseded_by {by}")),
         _ => None,
     }

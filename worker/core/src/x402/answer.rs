@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use crate::catalog::Plan;
 use crate::challenge::{Challenge, ChallengeId, IssueFault, PayReply};
 use crate::config::Config;
-use crate::credential::AccessGrant;
+use crate::credential::{AccessGrant, RsaSigner};
 use crate::error::{Code, Error};
 use crate::payment::header::{PAYMENT_REQUIRED, PAYMENT_RESPONSE, encode};
 use crate::payment::{PaymentRequired, Refusal, SettleResponse};
@@ -110,8 +110,9 @@ pub(super) struct Context<'a> {
 
 impl Context<'_> {
     /// The answer for the outcome of a purchase.
-    pub(super) fn outcome(
+    pub(super) async fn outcome(
         &self,
+        rsa: &dyn RsaSigner,
         reply: PayReply,
         request_id: &RequestId,
         random: [u8; 16],
@@ -123,7 +124,8 @@ impl Context<'_> {
                 transaction,
                 remote,
             } => {
-                let Ok(grant) = AccessGrant::new(self.config, &claims, remote.as_deref()) else {
+                let grant = AccessGrant::new(self.config, rsa, &claims, remote.as_deref()).await;
+                let Ok(grant) = grant else {
                     return response::error(&Error::internal());
                 };
                 let mut response = response::json(StatusCode::OK, &grant);

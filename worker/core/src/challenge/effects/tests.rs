@@ -40,6 +40,8 @@ struct Outside {
     /// The block of the node that tells the state.
     state: u64,
     authorization: SignedAuthorization,
+    /// What the payer's book was asked.
+    asked: RefCell<Vec<PayerCommand>>,
 }
 
 impl Outside {
@@ -57,6 +59,7 @@ impl Outside {
             time: NOW.to_seconds().0,
             state: BLOCK,
             authorization,
+            asked: RefCell::default(),
         }
     }
 
@@ -193,7 +196,8 @@ impl ChallengeEnv for Outside {
         UnixMillis(NOW.0.max(self.time * 1_000))
     }
     async fn sleep(&self, _: u64) {}
-    async fn payer(&self, _: Address, _: PayerCommand) -> Result<PayerReply, CallFault> {
+    async fn payer(&self, _: Address, command: PayerCommand) -> Result<PayerReply, CallFault> {
+        self.asked.borrow_mut().push(command);
         Ok(PayerReply::Reserved)
     }
     async fn wallet(&self, _: Address, _: WalletCommand) -> Result<WalletReply, CallFault> {
@@ -320,4 +324,19 @@ fn a_refund_has_not_failed_while_nodes_disagree_why_the_chain_refuses() {
     assert_eq!(outside.run(), None);
     outside.head = BLOCK;
     assert!(is_settled_by_the_stranger(outside.run()));
+}
+
+#[test]
+fn a_reservation_that_is_still_on_its_way_cannot_lock_the_target_of_a_cancelled_purchase() {
+    let outside = Outside::new(record_after([attempted(1), Event::Cancelled]));
+    assert_eq!(outside.run(), Some(Event::TargetReleased));
+    let asked = outside.asked.borrow();
+    assert!(
+        matches!(
+            asked.as_slice(),
+            [PayerCommand::Reserve(known), PayerCommand::Release { attempt: u32::MAX, .. }]
+                if known.nonce == signed(1).authorization().nonce && known.attempt == 1
+        ),
+        "{asked:?}"
+    );
 }

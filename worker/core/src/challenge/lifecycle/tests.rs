@@ -102,6 +102,10 @@ fn states() -> Vec<(&'static str, Record)> {
             "failed",
             path(vec![attempted(1), Event::Reserved, submitted(1), failed()]),
         ),
+        (
+            "reserving again",
+            path(vec![attempted(1), Event::Reserved, failed(), attempted(1)]),
+        ),
         ("paid", paid(vec![])),
         ("undelivered", paid(vec![ISSUE_FAILED])),
         ("delivered", paid(vec![issued()])),
@@ -189,6 +193,13 @@ fn each_state_takes_exactly_the_events_that_the_design_allows() {
         ("failed", "given up", "EXPIRED"),
         ("failed", "settled", "PAID"),
         ("failed", "returned", "PAID"),
+        // Its authorization has been public: it is not called off any more, and what counts elsewhere is still watched.
+        ("reserving again", "reserved", "PENDING"),
+        ("reserving again", "superseded", "PENDING"),
+        ("reserving again", "taken", "CANCELLED"),
+        ("reserving again", "failed", "PENDING"),
+        ("reserving again", "lapsed", "EXPIRED"),
+        ("reserving again", "given up", "EXPIRED"),
         ("paid", "issued", "DELIVERED"),
         ("paid", "issue failed", "PAID"),
         ("paid", "refund begun", "REFUND_PENDING"),
@@ -463,7 +474,7 @@ fn hashes_are_collected_and_never_forgotten() {
 fn each_state_asks_for_its_effect() {
     for (state, record) in states() {
         let expected = match state {
-            "reserving" => Effect::Reserve,
+            "reserving" | "reserving again" => Effect::Reserve,
             "settling" => Effect::Submit,
             "asked" => Effect::Reconcile,
             "submitted" => Effect::Confirm,
@@ -485,6 +496,7 @@ fn after_the_release_only_a_failed_attempt_still_waits_for_something() {
         let Ok(released) = apply(Some(&record), Event::TargetReleased, NOW, &POLICY) else {
             let holds = [
                 "reserving",
+                "reserving again",
                 "settling",
                 "asked",
                 "submitted",

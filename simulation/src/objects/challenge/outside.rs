@@ -1,0 +1,205 @@
+//! What the real `Driver` meets outside: the model's storage, chain and network.
+
+use core::future::Future;
+use std::rc::Rc;
+
+use alloy_primitives::Address;
+use key0_core::challenge::{
+    AuditLine, AuditRow, CallFault, ChallengeEnv, ChallengeStore, Driver, History, IssueFault,
+    Record, Stage, State, StoreFault, Versioned,
+};
+use key0_core::config::Config;
+use key0_core::credential::remote::{IssueAnswer, IssueCall};
+use key0_core::ledger::{LedgerCommand, LedgerEntry};
+use key0_core::payment::facilitator::FacilitatorCall;
+use key0_core::payment::payer::{PayerCommand, PayerReply};
+use key0_core::types::UnixMillis;
+use key0_core::wallet::{WalletCommand, WalletReply};
+
+use super::ChallengeObject;
+use crate::actors;
+use crate::backend;
+use crate::faults::Fault;
+use crate::network::call;
+use crate::objects::{Instance, ask_ledger, ask_payer, ask_wallet, instance};
+use crate::rpc::Rpc;
+use crate::rules;
+use crate::world::World;
+
+const PAYER_DEADLINE_MILLIS: u64 = 5_000;
+const LEDGER_DEADLINE_MILLIS: u64 = 5_000;
+const WALLET_DEADLINE_MILLIS: u64 = 20_000;
+
+/// The purchase's outside world.
+pub(super) struct Outside {
+    pub(super) world: Rc<World>,
+    pub(super) object: Rc<ChallengeObject>,
+    pub(super) instance: Rc<Instance<Driver>>,
+    pub(super) rpc: Rpc,
+}
+
+impl Outside {
+    pub(super) fn new(world: &Rc<World>, object: &Rc<ChallengeObject>) -> Self {
+        let instance = instance(&object.instance, object.owner());
+        Self {
+            world: Rc::clone(world),
+            object: Rc::clone(object),
+            rpc: Rpc::new(world, &instance.life),
+            instance,
+        }
+    }
+
+    /// Whether storage works now; a crash may happen here.
+    fn storage(&self, place: &str) -> Result<(), StoreFault> {
+        if self.world.is_over(&self.instance.life, place) {
+            return Err(StoreFault("the object is gone".to_owned()));
+        }
+        if self.world.strikes(Fault::StoreError) {
+            self.world
+                .trace(|| format!("{} storage fails at {place}", self.object.id));
+            return Err(StoreFault("storage fails".to_owned()));
+        }
+        Ok(())
+    }
+}
+
+impl ChallengeStore for Outside {
+    fn load(&self) -> Result<Option<Versioned>, StoreFault> {
+        self.storage("load")?;
+        Ok(self.object.stored.borrow().clone())
+    }
+
+    fn commit(
+        &self,
+        expected: Option<u64>,
+        record: &Record,
+        _audit: Option<&AuditRow>,
+        wake_at: Option<UnixMillis>,
+    ) -> Result<bool, StoreFault> {
+        self.storage("before commit")?;
+        let before = self.object.stored.borrow().clone();
+        if before.as_ref().map(|stored| stored.version) != expected {
+            return Ok(false);
+        }
+        self.object.stored.replace(Some(Versioned {
+            version: expected.unwrap_or_default() + 1,
+            record: record.clone(),
+        }));
+        self.object
+            .alarm
+            .set(&self.world, &self.object.owner(), wake_at);
+        let before = before.map(|stored| stored.record);
+        rules::on_change(&self.world, &self.object, before.as_ref(), record);
+        let told = self.rpc.told();
+        rules::on_end_without_money(&self.world, &self.object, told, before.as_ref(), record);
+        match &record.state {
+            State::Expired {
+                watch: Some(attempt),
+            } if before.is_some_and(|before| !matches!(before.state, State::Expired { .. })) => {
+                actors::on_given_up(&self.world, &attempt.authorization);
+            }
+            State::Pending { attempt } if attempt.stage == Stage::Reserving => {
+                actors::on_attempt(&self.world, &self.object.id);
+            }
+            _ => {}
+        }
+        if self.world.is_over(&self.instance.life, "after commit") {
+            return Err(StoreFault("the object is gone".to_owned()));
+        }
+        Ok(true)
+    }
+}
+
+/// Nobody reads the history here.
+impl History for Outside {
+    fn history(&self) -> Result<Vec<AuditLine>, StoreFault> {
+        Ok(Vec::new())
+    }
+}
+
+impl ChallengeEnv for Outside {
+    type Store = Self;
+    type Chain = Rpc;
+
+    fn config(&self) -> &Config {
+        &self.world.config
+    }
+
+    fn store(&self) -> &Self {
+        self
+    }
+
+    fn chain(&self) -> &Rpc {
+        &self.rpc
+    }
+
+    fn now(&self) -> UnixMillis {
+        self.world.now()
+    }
+
+    fn sleep(&self, millis: u64) -> impl Future<Output = ()> {
+        self.world.sleep(millis)
+    }
+
+    async fn payer(&self, payer: Address, command: PayerCommand) -> Result<PayerReply, CallFault> {
+        let callee =
+            move |world: &Rc<World>, sender| ask_payer(world, payer, command.clone(), sender);
+        call(
+            &self.world,
+            &self.instance.life,
+            "payer",
+            PAYER_DEADLINE_MILLIS,
+            callee,
+        )
+        .await
+        .map_err(CallFault)
+    }
+
+    async fn wallet(
+        &self,
+        _sender: Address,
+        command: WalletCommand,
+    ) -> Result<WalletReply, CallFault> {
+        let _alone = rules::on_effect(&self.world, &self.object, "wallet");
+        let callee = move |world: &Rc<World>, sender| ask_wallet(world, command.clone(), sender);
+        call(
+            &self.world,
+            &self.instance.life,
+            "wallet",
+            WALLET_DEADLINE_MILLIS,
+            callee,
+        )
+        .await
+        .map_err(CallFault)
+    }
+
+    async fn facilitator(&self, _call: FacilitatorCall<'_>) -> Result<Vec<u8>, CallFault> {
+        Err(CallFault("this world has no facilitator".to_owned()))
+    }
+
+    async fn issue(&self, call: IssueCall) -> Result<IssueAnswer, IssueFault> {
+        let _alone = rules::on_effect(&self.world, &self.object, "issue");
+        rules::on_issue(&self.world, &self.object, &call);
+        backend::issue(&self.world, &self.instance.life, call).await
+    }
+
+    async fn ledger(&self, entry: LedgerEntry) -> Result<(), CallFault> {
+        let command = LedgerCommand::Put(entry);
+        let callee = move |world: &Rc<World>, sender| ask_ledger(world, command.clone(), sender);
+        call(
+            &self.world,
+            &self.instance.life,
+            "ledger",
+            LEDGER_DEADLINE_MILLIS,
+            callee,
+        )
+        .await
+        .map(drop)
+        .map_err(CallFault)
+    }
+
+    fn log(&self, event: &str, detail: &str) {
+        self.world
+            .trace(|| format!("{} {event}: {detail}", self.object.id));
+    }
+}

@@ -1,0 +1,51 @@
+//! What must hold of the transaction hashes under which a purchase looks for its money.
+
+use alloy_primitives::B256;
+use key0_core::challenge::{Record, Stage};
+use key0_core::wallet::JobKey;
+
+use super::refunds::refund_of;
+use super::steps::attempt_of;
+use crate::objects::ChallengeObject;
+use crate::world::World;
+
+/// A record was stored.
+pub(super) fn on_change(
+    world: &World,
+    object: &ChallengeObject,
+    before: Option<&Record>,
+    after: &Record,
+) {
+    let Some((job, hashes)) = submitted(object, after) else {
+        return;
+    };
+    let jobs = world.objects.wallet.jobs.borrow();
+    let sent = jobs.get(&job).map(|sent| sent.hashes()).unwrap_or_default();
+    if hashes.is_empty() || hashes.iter().any(|hash| !sent.contains(hash)) {
+        let detail = format!("{hashes:?}, but the wallet has sent {sent:?}");
+        world.violation("unknown_hash", &object.id, detail);
+    }
+    if let Some((_, known)) = before
+        .and_then(|before| submitted(object, before))
+        .filter(|(same, _)| *same == job)
+        && known.iter().any(|hash| !hashes.contains(hash))
+    {
+        let detail = format!("{known:?} became {hashes:?}");
+        world.violation("hash_forgotten", &object.id, detail);
+    }
+}
+
+/// The job of the gas wallet that a purchase waits for, and its hashes as far as they are known.
+fn submitted<'a>(object: &ChallengeObject, record: &'a Record) -> Option<(JobKey, &'a [B256])> {
+    let (attempt, kind) = match refund_of(&record.state) {
+        Some(refund) => (&refund.attempt, " refund "),
+        None => (attempt_of(&record.state)?, ""),
+    };
+    match &attempt.stage {
+        Stage::Submitted { hashes, .. } => {
+            let job = JobKey(format!("{}{kind}#{}", object.id, attempt.number));
+            Some((job, hashes))
+        }
+        _ => None,
+    }
+}
