@@ -15,6 +15,7 @@ pub mod actors;
 pub mod backend;
 pub mod chain;
 pub mod executor;
+pub mod facilitator;
 pub mod faults;
 pub mod journal;
 pub mod network;

@@ -87,8 +87,8 @@ export async function startFacilitator() {
     address: account.address,
     /** Every call so far, oldest first. */
     calls,
-    /** @param {string} action @param {string} [payer] only calls about a payment of this wallet @returns {Call[]} */
-    callsOf: (action, payer) => calls.filter((call) => call.action === action && (!payer || payer === payerOf(call))),
+    /** @param {string | RegExp} action @param {string} [payer] only calls about a payment of this wallet @returns {Call[]} */
+    callsOf: (action, payer) => calls.filter((call) => (action instanceof RegExp ? action.test(call.action) : call.action === action) && (!payer || payer === payerOf(call))),
     /** Gives it ether and a chain to work on. @param {import('../../tools/lib/chain.mjs').Chain} chain */
     async connect(chain) {
       await chain.fund(account.address, '10');

@@ -6,12 +6,14 @@ mod end;
 mod hashes;
 mod refunds;
 mod replies;
+mod settling;
 mod steps;
 
 pub use calls::{on_broadcast, on_effect, on_issue};
 pub use denials::{Told, on_end_without_money, on_refusal};
 pub use end::{Tally, at_end, presented_first, tally};
 pub use replies::{Asker, on_reply};
+pub use settling::{on_facilitator, on_facilitator_answer};
 pub use steps::{on_change, on_job};
 
 use key0_core::challenge::Record;

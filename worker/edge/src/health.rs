@@ -2,7 +2,6 @@
 
 use std::cell::RefCell;
 
-use futures_util::future::join_all;
 use http::StatusCode;
 use key0_core::config::{Config, Problem};
 use key0_core::payment::facilitator::{Action, Facilitator, FacilitatorCall, supports};
@@ -76,16 +75,16 @@ async fn look(config: &Config) -> Look {
     {
         return look;
     }
-    let routes = join_all(config.settlement.routes().map(|route| async move {
-        match route {
+    let mut routes = Vec::new();
+    for route in config.settlement.routes() {
+        routes.push(match route {
             Route::Facilitator(facilitator) => offers(config, facilitator).await,
             Route::GasWallet(key) => {
                 let (wallet, is_good) = balance(config, key).await;
                 (json!({"gasWallet": wallet}), is_good)
             }
-        }
-    }))
-    .await;
+        });
+    }
     let refund_wallet = match (&config.refund_wallet, config.settlement.gas_wallet()) {
         (Some(key), None) => Some(balance(config, key).await),
         _ => None,

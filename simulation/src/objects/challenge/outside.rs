@@ -19,6 +19,7 @@ use key0_core::wallet::{WalletCommand, WalletReply};
 use super::ChallengeObject;
 use crate::actors;
 use crate::backend;
+use crate::facilitator;
 use crate::faults::Fault;
 use crate::network::call;
 use crate::objects::{Instance, ask_ledger, ask_payer, ask_wallet, instance};
@@ -173,8 +174,14 @@ impl ChallengeEnv for Outside {
         .map_err(CallFault)
     }
 
-    async fn facilitator(&self, _call: FacilitatorCall<'_>) -> Result<Vec<u8>, CallFault> {
-        Err(CallFault("this world has no facilitator".to_owned()))
+    async fn facilitator(&self, call: FacilitatorCall<'_>) -> Result<Vec<u8>, CallFault> {
+        let _alone = rules::on_effect(&self.world, &self.object, "facilitator");
+        let Some(signed) = rules::on_facilitator(&self.world, &self.object, &call) else {
+            return Err(CallFault("the facilitator is asked for nothing".to_owned()));
+        };
+        let answer = facilitator::ask(&self.world, &self.instance.life, call.action, signed).await;
+        rules::on_facilitator_answer(&self.object, call.action, answer.as_deref().ok());
+        answer.map_err(CallFault)
     }
 
     async fn issue(&self, call: IssueCall) -> Result<IssueAnswer, IssueFault> {

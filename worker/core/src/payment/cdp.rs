@@ -8,7 +8,7 @@ use base64::Engine as _;
 use base64::alphabet::STANDARD;
 use base64::engine::DecodePaddingMode;
 use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig, URL_SAFE_NO_PAD};
-use serde_json::json;
+use serde_json::Value;
 
 use crate::types::UnixSeconds;
 
@@ -88,24 +88,18 @@ impl CdpKey {
         now: UnixSeconds,
         nonce: [u8; 16],
     ) -> String {
-        let header = json!({
-            "alg": match self.algorithm {
-                CdpAlgorithm::Es256 => "ES256",
-                CdpAlgorithm::EdDsa => "EdDSA",
-            },
-            "kid": self.id,
-            "typ": "JWT",
-            "nonce": hex::encode(nonce),
-        });
-        let claims = json!({
-            "sub": self.id,
-            "iss": "cdp",
-            "iat": now.0,
-            "nbf": now.0,
-            "exp": now.plus(TOKEN_SECONDS).0,
-            "uris": [format!("{method} {CDP_HOST}{path}")],
-        });
-        let part = |value: serde_json::Value| URL_SAFE_NO_PAD.encode(value.to_string());
+        let alg = match self.algorithm {
+            CdpAlgorithm::Es256 => "ES256",
+            CdpAlgorithm::EdDsa => "EdDSA",
+        };
+        let (id, nonce) = (Value::from(self.id.as_str()), hex::encode(nonce));
+        let header = format!(r#"{{"alg":"{alg}","kid":{id},"typ":"JWT","nonce":"{nonce}"}}"#);
+        let (now, end) = (now.0, now.plus(TOKEN_SECONDS).0);
+        let uri = Value::from(format!("{method} {CDP_HOST}{path}"));
+        let claims = format!(
+            r#"{{"sub":{id},"iss":"cdp","iat":{now},"nbf":{now},"exp":{end},"uris":[{uri}]}}"#
+        );
+        let part = |json: String| URL_SAFE_NO_PAD.encode(json);
         format!("{}.{}", part(header), part(claims))
     }
 

@@ -5,9 +5,9 @@
 //! checked on the chain before it counts.
 
 use alloy_primitives::B256;
-use serde_json::{Value, json};
+use serde_json::Value;
 
-use super::authorization::SignedAuthorization;
+use super::authorization::{Authorization, SignedAuthorization};
 use super::cdp::{CDP_HOST, CdpKey};
 use super::offer::{MAX_TIMEOUT_SECONDS, X402_VERSION};
 use super::refusal::Refusal;
@@ -98,44 +98,51 @@ pub struct FacilitatorCall<'a> {
     pub body: Vec<u8>,
 }
 
-/// The body of `verify` and `settle`.
+/// The body of `verify` and `settle`. Every value is hex, digits or a word of ours and needs no escaping, except the URL.
 pub fn request(terms: &Terms, issuer: &str, signed: &SignedAuthorization) -> Vec<u8> {
-    let authorization = signed.authorization();
-    let requirements = json!({
-        "scheme": "exact",
-        "network": terms.network.caip2(),
-        "amount": terms.amount.units().to_string(),
-        "asset": terms.network.usdc().to_checksum(None),
-        "payTo": terms.pay_to.to_checksum(None),
-        "maxTimeoutSeconds": MAX_TIMEOUT_SECONDS,
-        "extra": {
-            "name": terms.network.usdc_domain_name(),
-            "version": terms.network.usdc_domain_version(),
-            "paymentFlow": "upfront",
-        },
-    });
-    let payload = json!({
-        "x402Version": X402_VERSION,
-        "resource": {"url": format!("{issuer}/x402/access")},
-        "accepted": requirements,
-        "payload": {
-            "signature": signed.signature_hex(),
-            "authorization": {
-                "from": authorization.from.to_checksum(None),
-                "to": authorization.to.to_checksum(None),
-                "value": authorization.value.to_string(),
-                "validAfter": authorization.valid_after.to_string(),
-                "validBefore": authorization.valid_before.to_string(),
-                "nonce": authorization.nonce,
-            },
-        },
-    });
-    let body = json!({
-        "x402Version": X402_VERSION,
-        "paymentPayload": payload,
-        "paymentRequirements": requirements,
-    });
-    body.to_string().into_bytes()
+    let Authorization {
+        from,
+        to,
+        value,
+        valid_after,
+        valid_before,
+        nonce,
+    } = signed.authorization();
+    let requirements = format!(
+        concat!(
+            r#"{{"scheme":"exact","network":"{}","amount":"{}","asset":"{}","payTo":"{}","maxTimeoutSeconds":{},"#,
+            r#""extra":{{"name":"{}","version":"{}","paymentFlow":"upfront"}}}}"#,
+        ),
+        terms.network.caip2(),
+        terms.amount.units(),
+        terms.network.usdc(),
+        terms.pay_to,
+        MAX_TIMEOUT_SECONDS,
+        terms.network.usdc_domain_name(),
+        terms.network.usdc_domain_version(),
+    );
+    let payload = format!(
+        concat!(
+            r#"{{"signature":"{}","authorization":{{"from":"{}","to":"{}","value":"{}","#,
+            r#""validAfter":"{}","validBefore":"{}","nonce":"{}"}}}}"#,
+        ),
+        signed.signature_hex(),
+        from,
+        to,
+        value,
+        valid_after,
+        valid_before,
+        nonce,
+    );
+    let url = Value::from(format!("{issuer}/x402/access"));
+    format!(
+        concat!(
+            r#"{{"x402Version":2,"paymentPayload":{{"x402Version":2,"resource":{{"url":{}}},"#,
+            r#""accepted":{},"payload":{}}},"paymentRequirements":{}}}"#,
+        ),
+        url, requirements, payload, requirements,
+    )
+    .into_bytes()
 }
 
 /// What a facilitator says to `verify`.

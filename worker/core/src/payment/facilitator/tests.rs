@@ -1,6 +1,7 @@
 //! What is sent, and every answer that a facilitator may give.
 
 use proptest::prelude::*;
+use serde_json::json;
 
 use super::*;
 use crate::challenge::test_challenge;
