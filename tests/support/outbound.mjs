@@ -12,9 +12,9 @@ export async function startOutbound(hosts) {
     try {
       const chunks = [];
       for await (const chunk of request) chunks.push(chunk);
-      const url = new URL(request.url);
+      const url = new URL(request.url, `${request.headers['x-forwarded-proto']}://${request.headers.host}`);
       const headers = new Headers();
-      for (const [name, value] of Object.entries(request.headers)) if (name !== 'host' && name !== 'content-length') headers.set(name, String(value));
+      for (const [name, value] of Object.entries(request.headers)) if (!['host', 'content-length', 'transfer-encoding', 'connection'].includes(name)) headers.set(name, String(value));
       const call = { method: request.method, url, headers, body: Buffer.concat(chunks) };
       if (!hosts[url.hostname] && url.hostname !== '127.0.0.1') throw new Error(`nobody plays ${url.hostname}`);
       const answer = await (hosts[url.hostname]?.(call) ?? forward(call));

@@ -106,7 +106,7 @@ export class TestWorld {
   /**
    * Starts the runtime again on the same storage and port.
    * @param {Record<string, string>} [vars] changed settings
-   * @param {string} [outbound] host and port of a proxy that all of the worker's calls go through
+   * @param {string} [outbound] host and port of a server that gets all of the worker's calls
    */
   async restartWorker(vars = {}, outbound) {
     if (this.worker.alive()) await this.worker.stop();

@@ -45,7 +45,7 @@ export function readWorkerShape(file = wranglerFile) {
 /**
  * @param {WorkerShape} shape
  * @param {Record<string, string>} settings  override the variables of wrangler.toml
- * @param {string} [outbound]  host and port of an HTTP proxy that all of the worker's calls go through
+ * @param {string} [outbound]  host and port of a server that gets all of the worker's calls, whatever their host; in plain HTTP, with `Host` and `X-Forwarded-Proto`
  * @returns {{config: string, env: Record<string, string>}} configuration text, and the environment it refers to
  */
 export function runtimeConfig(shape, settings, outbound) {
@@ -67,7 +67,7 @@ export function runtimeConfig(shape, settings, outbound) {
     ({ className }) => `(className = ${text(className)}, uniqueKey = ${text(`key0-${className}`)}, enableSql = true)`,
   );
   const internet = outbound
-    ? `external = (address = ${text(outbound)}, http = (style = proxy))`
+    ? `external = (address = ${text(outbound)}, http = (style = host, forwardedProtoHeader = "X-Forwarded-Proto"))`
     : 'network = (allow = ["public", "private"], tlsOptions = (trustBrowserCas = true))';
   const list = (items) => `[\n    ${items.join(',\n    ')}\n  ]`;
   const config = `# Written by tools/lib/runtime-config.mjs from wrangler.toml at every start.

@@ -21,7 +21,7 @@ const READY_WITHIN_MS = 20_000;
  * @param {{port?: number, host?: string, state: string, env?: Record<string, string>,
  *          onLine?: (line: string) => void, build?: string, outbound?: string}} options
  *        `port` 0 or absent: any free one · `env`: settings and secrets by their names in design §8 · `outbound`: host and
- *        port of an HTTP proxy that all of the worker's calls go through
+ *        port of a server that gets all of the worker's calls, whatever their host
  * @returns {Promise<WorkerProcess>}
  */
 export async function startWorker({ port: asked = 0, host = '127.0.0.1', state, env = {}, onLine, build = buildFolder, outbound }) {
