@@ -220,11 +220,12 @@ impl GasWallet {
         let quote = self.quote(env).await?;
         let cost = U256::from(quote.fees.max_fee).saturating_mul(U256::from(job.gas_limit));
         if quote.balance < cost {
+            let wallet = env.key().address();
             env.log(
                 "gas_wallet_empty",
-                "the gas wallet cannot pay for a transaction: send ether to it",
+                &format!("{wallet} cannot pay for a transaction: send ether to it"),
             );
-            return Err(WalletFault("gas wallet has too little ether".to_owned()));
+            return Err(WalletFault("the wallet has too little ether".to_owned()));
         }
         let counted = match env.store().next_nonce()? {
             Some(_) => 0,

@@ -1,6 +1,9 @@
-//! What a purchase concludes when the nodes behind one RPC address are not equally far.
+//! What a purchase concludes when the nodes behind one RPC address are not equally far, and from what facilitators say.
+
+mod facilitators;
 
 use core::cell::RefCell;
+use std::collections::VecDeque;
 
 use alloy_primitives::{Address, Bytes};
 use futures_util::FutureExt as _;
@@ -14,7 +17,7 @@ use crate::config::{Config, test_config};
 use crate::credential::remote::{IssueAnswer, IssueCall};
 use crate::ledger::LedgerEntry;
 use crate::payment::chain::{AuthorizationEvents, ChainError, Head, Log, SendOutcome};
-use crate::payment::facilitator::FacilitatorCall;
+use crate::payment::facilitator::{Action, FacilitatorCall};
 use crate::payment::usdc::{AUTHORIZATION_USED_TOPIC, TRANSFER_TOPIC};
 use crate::types::{Network, UnixMillis};
 
@@ -42,6 +45,10 @@ struct Outside {
     authorization: SignedAuthorization,
     /// What the payer's book was asked.
     asked: RefCell<Vec<PayerCommand>>,
+    /// What the facilitators will say, one after the other; then nothing.
+    answers: RefCell<VecDeque<&'static str>>,
+    /// What they were asked, and how far the purchase was.
+    told: RefCell<Vec<(Action, Stage)>>,
 }
 
 impl Outside {
@@ -60,6 +67,8 @@ impl Outside {
             state: BLOCK,
             authorization,
             asked: RefCell::default(),
+            answers: RefCell::default(),
+            told: RefCell::default(),
         }
     }
 
@@ -203,8 +212,16 @@ impl ChallengeEnv for Outside {
     async fn wallet(&self, _: Address, _: WalletCommand) -> Result<WalletReply, CallFault> {
         Ok(WalletReply::Sent { hashes: vec![OURS] })
     }
-    async fn facilitator(&self, _: FacilitatorCall<'_>) -> Result<Vec<u8>, CallFault> {
-        panic!("the gas wallet settles here")
+    async fn facilitator(&self, call: FacilitatorCall<'_>) -> Result<Vec<u8>, CallFault> {
+        let stored = self.load().unwrap().unwrap();
+        let State::Pending { attempt } = stored.record.state else {
+            panic!("asked about nothing");
+        };
+        self.told.borrow_mut().push((call.action, attempt.stage));
+        let answer = self.answers.borrow_mut().pop_front();
+        answer
+            .map(|answer| answer.as_bytes().to_vec())
+            .ok_or_else(|| CallFault("no answer in time".to_owned()))
     }
     async fn issue(&self, _: IssueCall) -> Result<IssueAnswer, IssueFault> {
         Err(IssueFault::Failed)
