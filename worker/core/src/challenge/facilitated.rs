@@ -108,7 +108,7 @@ pub(super) async fn reconcile<E: ChallengeEnv>(
 }
 
 /// The facilitator will not settle, for this reason. Unless the chain says that it has, the next one is tried.
-pub(super) async fn declined<E: ChallengeEnv>(
+async fn declined<E: ChallengeEnv>(
     env: &E,
     record: &Record,
     attempt: &Attempt,
@@ -118,11 +118,20 @@ pub(super) async fn declined<E: ChallengeEnv>(
     if let Some(event) = used_by_anybody(env, record, attempt).await? {
         return Ok(event);
     }
-    if !env.config().settlement.is_last(attempt.via) {
-        return Ok(Event::PassedOn { exposed: false });
+    let is_last = env.config().settlement.is_last(attempt.via);
+    // It knows a newer chain than our node does.
+    let is_used = reason == Refusal::InvalidExactEvmNonceAlreadyUsed;
+    // Who was told to settle may have done so before it declined; our node may not know that yet.
+    let was_told = matches!(attempt.stage, Stage::Asked { .. });
+    if !is_last || (is_used && !attempt.exposed) {
+        if is_last {
+            memory.routes_failed.set(Some(env.now()));
+        }
+        let exposed = is_used || was_told;
+        return Ok(Event::PassedOn { exposed });
     }
-    // It knows a newer chain than our node does; or another route may still settle.
-    if reason == Refusal::InvalidExactEvmNonceAlreadyUsed || attempt.exposed {
+    // Another route may still settle.
+    if attempt.exposed {
         memory.routes_failed.set(Some(env.now()));
         return match is_too_late(env, record, attempt) {
             true => not_included(env, record, attempt).await,

@@ -95,7 +95,9 @@ fn a_clear_no_is_the_end_only_when_nobody_else_is_left_and_nobody_may_still_sett
     let [ours, theirs] = [Refusal::InsufficientFunds, Refusal::UnexpectedSettleError];
     assert_eq!(failed(&[INVALID], 1), Some(theirs));
     assert_eq!(failed(&[VALID, DECLINED], 1), Some(ours));
-    assert_eq!(failed(&[VALID, DECLINED, INVALID], 2), Some(theirs));
+    assert_eq!(failed(&[INVALID, INVALID], 2), Some(theirs));
+    // The first was told to settle: it may have done so before it said no.
+    assert_eq!(failed(&[VALID, DECLINED, INVALID], 2), None);
     assert_eq!(failed(&[VALID, DECLINED, VALID], 2), None);
     // It knows a use that our node does not know yet.
     assert_eq!(failed(&[VALID, SPENT], 1), None);
