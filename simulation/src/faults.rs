@@ -77,10 +77,20 @@ pub enum Fault {
     PayerBlocked,
     /// The operator calls a purchase off.
     OperatorCancels,
+    /// A facilitator does not work.
+    FacilitatorGone,
+    /// A facilitator takes long before it settles.
+    FacilitatorSlow,
+    /// A facilitator does not want a payment.
+    FacilitatorDeclines,
+    /// A facilitator claims what it has not done.
+    FacilitatorLies,
+    /// A facilitator broadcasts, and answers nothing, an error, no, or a lie.
+    FacilitatorErrorAfter,
 }
 
 /// How often, per thousand, each fault may happen when its seed switches it on.
-const INTENSITIES: [(Fault, [u64; 3]); 34] = [
+const INTENSITIES: [(Fault, [u64; 3]); 39] = [
     (Fault::CrashObject, [1, 5, 20]),
     (Fault::CrashRuntime, [1, 2, 4]),
     (Fault::StoreError, [1, 5, 20]),
@@ -115,6 +125,11 @@ const INTENSITIES: [(Fault, [u64; 3]); 34] = [
     (Fault::SellerDrained, [2, 10, 50]),
     (Fault::PayerBlocked, [10, 50, 200]),
     (Fault::OperatorCancels, [5, 20, 100]),
+    (Fault::FacilitatorGone, [20, 150, 500]),
+    (Fault::FacilitatorSlow, [20, 150, 500]),
+    (Fault::FacilitatorDeclines, [5, 50, 300]),
+    (Fault::FacilitatorLies, [20, 100, 400]),
+    (Fault::FacilitatorErrorAfter, [20, 150, 500]),
 ];
 
 impl Fault {

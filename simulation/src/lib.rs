@@ -16,6 +16,7 @@ pub mod aftermath;
 pub mod backend;
 pub mod chain;
 pub mod executor;
+pub mod facilitator;
 pub mod faults;
 pub mod journal;
 pub mod network;

@@ -63,6 +63,10 @@ pub struct Setting {
     pub refund_interval: u64,
     /// Whether an operator retries refunds that have failed.
     pub operator: bool,
+    /// How many facilitators settle.
+    pub facilitators: u64,
+    /// Whether the gas wallet settles, as the last or the only one.
+    pub gas_wallet: bool,
 }
 
 impl Setting {
@@ -94,6 +98,8 @@ impl Setting {
             refund_after: random.pick(&[0, 1_000, 10_000, 30_000, 120_000]),
             refund_interval: random.pick(&[100, 1_000, 5_000, 15_000]),
             operator: random.chance(500),
+            facilitators: random.pick(&[0, 0, 0, 1, 1, 2]),
+            gas_wallet: random.chance(500),
         }
     }
 
@@ -109,6 +115,9 @@ impl Setting {
             })
             .collect();
         let seller = WalletKey::from_hex(SELLER_KEY).ok_or("the seller has no key")?;
+        let facilitators: Vec<String> = (0..self.facilitators)
+            .map(|number| format!("https://facilitator-{number}.example"))
+            .collect();
         let is_remote = self.issuer != Issuer::Gateway;
         let lookup = |name: &str| {
             Some(match name {
@@ -122,7 +131,8 @@ impl Setting {
                 "KEY0_ACCESS_TOKEN_SECRET" => {
                     "a secret of the simulation, and of nothing else".to_owned()
                 }
-                "USE_GAS_WALLET" => "true".to_owned(),
+                "USE_GAS_WALLET" => (self.gas_wallet || self.facilitators == 0).to_string(),
+                "FACILITATOR_URL" => facilitators.join(","),
                 "GAS_WALLET_PRIVATE_KEY" => format!("0x{:064x}", 0x6a5),
                 "KEY0_CONFIRMATIONS" => self.confirmations.to_string(),
                 "CHALLENGE_TTL_SECONDS" => self.ttl.to_string(),

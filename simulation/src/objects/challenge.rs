@@ -50,6 +50,10 @@ pub struct ChallengeObject {
     pub refund: RefCell<Option<SignedAuthorization>>,
     /// For the rules: the first call to the backend.
     pub call: RefCell<Option<IssueCall>>,
+    /// For the rules: when a facilitator was last told to settle, in milliseconds, unless it has declined.
+    pub told_to_settle: Cell<Option<u64>>,
+    /// For the rules: what the facilitator then named.
+    pub claimed: RefCell<Vec<B256>>,
     /// For the rules: alive while an effect is carried out.
     pub effect: RefCell<Weak<()>>,
 }
@@ -76,6 +80,8 @@ impl ChallengeObject {
             was_late: Cell::new(false),
             refund: RefCell::default(),
             call: RefCell::default(),
+            told_to_settle: Cell::new(None),
+            claimed: RefCell::default(),
             effect: RefCell::default(),
         }
     }

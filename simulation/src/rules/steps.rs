@@ -1,6 +1,7 @@
 //! What must hold whenever a record, a job of the wallet, or the network changes.
 
 use key0_core::challenge::{Attempt, Record, Stage, State, Target};
+use key0_core::payment::Authorization;
 use key0_core::payment::payer::TargetKey;
 use key0_core::wallet::{Job, Sent};
 
@@ -232,6 +233,17 @@ fn may_broadcast(world: &World, object: &ChallengeObject, sent: &Sent, job: &Job
             format!("{:?} while {}", sent.key, describe(&record)),
         );
     }
+    may_charge(world, object, &record, authorization);
+}
+
+/// A transfer is about to be handed to somebody who broadcasts it.
+pub(super) fn may_charge(
+    world: &World,
+    object: &ChallengeObject,
+    record: &Record,
+    authorization: &Authorization,
+) {
+    let id = &object.id;
     if world.seconds() >= record.terms.expires_at {
         world.violation("charged_expired", id, "the offer has expired");
     }
@@ -249,7 +261,7 @@ fn may_broadcast(world: &World, object: &ChallengeObject, sent: &Sent, job: &Job
             format!("{} is booked to {owner:?}", authorization.nonce),
         );
     }
-    let target = target(&record);
+    let target = target(record);
     for other in world.objects.challenges() {
         let Some(rival) = other.record().filter(|_| other.id != *id) else {
             continue;
@@ -277,7 +289,10 @@ fn target(record: &Record) -> TargetKey {
 fn is_in_flight(object: &ChallengeObject, record: &Record) -> bool {
     match &record.state {
         State::Pending { attempt } => {
-            matches!(attempt.stage, Stage::Settling | Stage::Submitted { .. })
+            matches!(
+                attempt.stage,
+                Stage::Settling | Stage::Asked { .. } | Stage::Submitted { .. }
+            )
         }
         State::Paid { .. } | State::RefundPending { .. } => !object.had_failed.get(),
         _ => false,

@@ -11,8 +11,11 @@ use crate::catalog::{Catalog, default_catalog};
 use crate::challenge::{Policy, SealKeys};
 use crate::credential::remote::{CredentialKey, IssuingBackend};
 use crate::credential::{RsaPrivateKey, RsaPublicKey, TokenSigner};
+use crate::payment::Settlement;
 use crate::types::{Address, HttpUrl, Network, Secret};
 use crate::wallet::WalletKey;
+
+mod settlement;
 
 const MIN_SECRET_BYTES: usize = 32;
 const MAX_RPC_URLS: usize = 8;
@@ -41,8 +44,8 @@ pub struct Config {
     pub token_signer: TokenSigner,
     /// The public keys whose tokens may be good, the current one first.
     pub public_keys: Vec<RsaPublicKey>,
-    /// The wallet that broadcasts payments and pays their gas.
-    pub gas_wallet: WalletKey,
+    /// Who broadcasts payments.
+    pub settlement: Settlement,
     /// The seller's own wallet, when its key is given: what it received can be sent back.
     pub refund_wallet: Option<WalletKey>,
     /// After how many milliseconds a paid purchase that cannot be delivered is refunded.
@@ -125,6 +128,19 @@ impl Config {
         }
     }
 
+    /// The wallet that sends refunds and pays their gas: the gas wallet, or else the seller's own.
+    pub fn refund_sender(&self) -> Option<&WalletKey> {
+        self.settlement.gas_wallet().or(self.refund_wallet.as_ref())
+    }
+
+    /// The key of a wallet of ours that sends transactions.
+    pub fn sender(&self, address: Address) -> Option<&WalletKey> {
+        [self.settlement.gas_wallet(), self.refund_wallet.as_ref()]
+            .into_iter()
+            .flatten()
+            .find(|key| key.address() == address)
+    }
+
     // `None` only together with at least one recorded problem. Everything is read before anything is given up, so that
     // all problems are reported together.
     fn read<F: Fn(&str) -> Option<String>>(vars: &mut Vars<F>) -> Option<Config> {
@@ -165,15 +181,7 @@ impl Config {
         let rpc_urls = vars.list("KEY0_RPC_URL", MAX_RPC_URLS, parsed);
         let confirmations = vars.number("KEY0_CONFIRMATIONS", 1, 1, 64);
         let challenge_ttl_seconds = vars.number("CHALLENGE_TTL_SECONDS", 900, 1, 86_400);
-        let use_gas_wallet = vars.parse("USE_GAS_WALLET", "false", |text| match text {
-            "true" => Ok(()),
-            "false" => Err(
-                "must be true: in this version payments are broadcast by the gas wallet; facilitators are not supported yet"
-                    .to_owned(),
-            ),
-            _ => Err("must be true or false".to_owned()),
-        });
-        let gas_wallet = vars.required("GAS_WALLET_PRIVATE_KEY", private_key);
+        let settlement = settlement::read(vars, network);
         let backend_url = vars.optional("BACKEND_API_URL", parsed::<HttpUrl>);
         let resource_endpoint = vars.optional("KEY0_RESOURCE_ENDPOINT", resource_template);
         let catalog = match vars.optional("PLANS", |text| {
@@ -240,7 +248,6 @@ impl Config {
         }
 
         let (network, secret) = (network?, secret?);
-        () = use_gas_wallet?;
         let timeout_millis = u32::try_from(issue_timeout?).ok()?;
         Some(Self {
             network,
@@ -259,7 +266,7 @@ impl Config {
                 _ => TokenSigner::hs256(&secret),
             },
             public_keys,
-            gas_wallet: gas_wallet?,
+            settlement: settlement?,
             refund_wallet,
             refund_min_age_millis: refund_min_age_millis?,
             refund_interval_millis: refund_interval_millis?,

@@ -1,6 +1,7 @@
 //! The Cloudflare Worker around `key0-core`: which path goes where. Everything that is a rule lives in the core.
 
 #![forbid(unsafe_code)]
+mod cdp;
 mod health;
 mod inbound;
 mod objects;
@@ -9,6 +10,7 @@ mod platform;
 mod rsa;
 mod settings;
 mod storage;
+mod webcrypto;
 
 use http::Method;
 use key0_core::admin;

@@ -2,24 +2,11 @@
 
 use std::cell::RefCell;
 
-use js_sys::{Array, Object, Promise, Reflect, Uint8Array};
+use js_sys::Object;
 use key0_core::credential::{RsaPrivateKey, RsaSigner, Signature, SigningError};
 use wasm_bindgen::prelude::*;
-use wasm_bindgen_futures::JsFuture;
 
-#[wasm_bindgen]
-extern "C" {
-    #[wasm_bindgen(js_namespace = ["crypto", "subtle"], catch, js_name = importKey)]
-    fn import_key(
-        format: &str,
-        key: &Uint8Array,
-        algorithm: &Object,
-        extractable: bool,
-        usages: &Array,
-    ) -> Result<Promise, JsValue>;
-    #[wasm_bindgen(js_namespace = ["crypto", "subtle"], catch)]
-    fn sign(algorithm: &str, key: &JsValue, message: &Uint8Array) -> Result<Promise, JsValue>;
-}
+use crate::webcrypto;
 
 thread_local! {
     /// The imported key with its name. Settings do not change while an isolate lives, so there is only one.
@@ -44,12 +31,12 @@ impl RsaSigner for WebCrypto {
 }
 
 async fn rs256(key: &RsaPrivateKey, message: &[u8]) -> Result<Vec<u8>, JsValue> {
-    let key = imported(key).await?;
-    let signature = sign("RSASSA-PKCS1-v1_5", &key, &Uint8Array::from(message))?;
-    Ok(Uint8Array::new(&JsFuture::from(signature).await?).to_vec())
+    let algorithm = webcrypto::algorithm(&[("name", "RSASSA-PKCS1-v1_5"), ("hash", "SHA-256")])?;
+    let key = imported(key, &algorithm).await?;
+    webcrypto::sign(&algorithm, &key, message).await
 }
 
-async fn imported(key: &RsaPrivateKey) -> Result<JsValue, JsValue> {
+async fn imported(key: &RsaPrivateKey, algorithm: &Object) -> Result<JsValue, JsValue> {
     let name = key.public().key_id();
     let known = KEY.with_borrow(|known| {
         known
@@ -60,12 +47,7 @@ async fn imported(key: &RsaPrivateKey) -> Result<JsValue, JsValue> {
     if let Some(key) = known {
         return Ok(key);
     }
-    let algorithm = Object::new();
-    Reflect::set(&algorithm, &"name".into(), &"RSASSA-PKCS1-v1_5".into())?;
-    Reflect::set(&algorithm, &"hash".into(), &"SHA-256".into())?;
-    let usages = Array::of1(&"sign".into());
-    let bytes = Uint8Array::from(key.pkcs8());
-    let imported = JsFuture::from(import_key("pkcs8", &bytes, &algorithm, false, &usages)?).await?;
+    let imported = webcrypto::signing_key(key.pkcs8(), algorithm).await?;
     KEY.set(Some((name.to_owned(), imported.clone())));
     Ok(imported)
 }

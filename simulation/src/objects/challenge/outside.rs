@@ -11,6 +11,7 @@ use key0_core::challenge::{
 use key0_core::config::Config;
 use key0_core::credential::remote::{IssueAnswer, IssueCall};
 use key0_core::ledger::{LedgerCommand, LedgerEntry};
+use key0_core::payment::facilitator::FacilitatorCall;
 use key0_core::payment::payer::{PayerCommand, PayerReply};
 use key0_core::types::UnixMillis;
 use key0_core::wallet::{WalletCommand, WalletReply};
@@ -18,6 +19,7 @@ use key0_core::wallet::{WalletCommand, WalletReply};
 use super::ChallengeObject;
 use crate::actors;
 use crate::backend;
+use crate::facilitator;
 use crate::faults::Fault;
 use crate::network::call;
 use crate::objects::{Instance, ask_ledger, ask_payer, ask_wallet, instance};
@@ -167,7 +169,11 @@ impl ChallengeEnv for Outside {
         .map_err(CallFault)
     }
 
-    async fn wallet(&self, command: WalletCommand) -> Result<WalletReply, CallFault> {
+    async fn wallet(
+        &self,
+        _sender: Address,
+        command: WalletCommand,
+    ) -> Result<WalletReply, CallFault> {
         let _alone = rules::on_effect(&self.world, &self.object, "wallet");
         let callee = move |world: &Rc<World>, sender| ask_wallet(world, command.clone(), sender);
         call(
@@ -179,6 +185,16 @@ impl ChallengeEnv for Outside {
         )
         .await
         .map_err(CallFault)
+    }
+
+    async fn facilitator(&self, call: FacilitatorCall<'_>) -> Result<Vec<u8>, CallFault> {
+        let _alone = rules::on_effect(&self.world, &self.object, "facilitator");
+        let Some(signed) = rules::on_facilitator(&self.world, &self.object, &call) else {
+            return Err(CallFault("the facilitator is asked for nothing".to_owned()));
+        };
+        let answer = facilitator::ask(&self.world, &self.instance.life, call.action, signed).await;
+        rules::on_facilitator_answer(&self.object, call.action, answer.as_deref().ok());
+        answer.map_err(CallFault)
     }
 
     async fn issue(&self, call: IssueCall) -> Result<IssueAnswer, IssueFault> {

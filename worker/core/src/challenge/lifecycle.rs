@@ -44,7 +44,14 @@ pub enum Event {
     },
     /// The authorization belongs to another purchase, which presented it first.
     Taken,
-    /// The gas wallet broadcasts the transfer under these hashes.
+    /// A facilitator is about to be asked to settle.
+    Asked,
+    /// The route did not settle. The next one is tried.
+    PassedOn {
+        /// Whether the route may still settle.
+        exposed: bool,
+    },
+    /// The transfer is broadcast under these hashes.
     Submitted {
         /// Transaction hashes.
         hashes: Vec<B256>,
@@ -158,12 +165,18 @@ pub fn apply(
                 authorization,
                 gas_limit,
                 from_block: from_block.min(attempt.from_block),
+                via: 0,
+                exposed: attempt.exposed,
                 stage: Stage::Reserving,
             };
             next.holds_target = true;
         }
         (State::Pending { attempt }, event) => {
             let is_without_target = matches!(event, Event::Superseded { .. } | Event::Taken);
+            // A route that cannot be reached is no progress.
+            if matches!(event, Event::PassedOn { exposed: false }) {
+                next.tries = record.tries;
+            }
             let state = advance(attempt, event, now)?;
             // A superseded purchase never got hold of its target, nor did one whose payment is another's.
             if is_without_target {
@@ -197,6 +210,8 @@ pub fn apply(
                         authorization,
                         gas_limit: 0,
                         from_block: payment.block,
+                        via: 0,
+                        exposed: false,
                         stage: Stage::Preparing,
                     },
                     failures: 0,
@@ -280,6 +295,8 @@ fn begin(event: Event, now: UnixMillis) -> Result<Record, Refused> {
                 authorization,
                 gas_limit,
                 from_block,
+                via: 0,
+                exposed: false,
                 stage: Stage::Reserving,
             },
         },
@@ -325,9 +342,19 @@ fn advance(attempt: &mut Attempt, event: Event, now: UnixMillis) -> Result<Optio
                 watch: None,
             }));
         }
+        // From here on a facilitator may broadcast.
+        (Stage::Settling, Event::Asked) => attempt.stage = Stage::Asked { since: now },
+        (
+            Stage::Settling | Stage::Asked { .. } | Stage::Submitted { .. },
+            Event::PassedOn { exposed },
+        ) => {
+            attempt.via = attempt.via.wrapping_add(1);
+            attempt.exposed |= exposed;
+            attempt.stage = Stage::Settling;
+        }
         (_, Event::Submitted { hashes }) => collect(attempt, hashes, now)?,
         (
-            Stage::Reserving | Stage::Settling | Stage::Submitted { .. },
+            Stage::Reserving | Stage::Settling | Stage::Asked { .. } | Stage::Submitted { .. },
             Event::AttemptFailed {
                 reason,
                 transaction,
@@ -345,7 +372,7 @@ fn advance(attempt: &mut Attempt, event: Event, now: UnixMillis) -> Result<Optio
         }
         // Also after a failure: somebody else may have broadcast the authorization.
         (
-            Stage::Settling | Stage::Submitted { .. } | Stage::Failed { .. },
+            Stage::Settling | Stage::Asked { .. } | Stage::Submitted { .. } | Stage::Failed { .. },
             Event::Settled { payment },
         ) => {
             return Ok(Some(paid(payment, now)));
@@ -428,7 +455,7 @@ fn again(refund: &mut Refund, not_before: UnixMillis) {
 /// Adds the hashes under which an attempt may be included.
 fn collect(attempt: &mut Attempt, hashes: Vec<B256>, now: UnixMillis) -> Result<(), Refused> {
     match &mut attempt.stage {
-        Stage::Settling if !hashes.is_empty() => {
+        Stage::Settling | Stage::Asked { .. } if !hashes.is_empty() => {
             attempt.stage = Stage::Submitted { hashes, since: now };
             Ok(())
         }
@@ -458,7 +485,8 @@ impl Event {
                 | Self::GrantRemoved
                 | Self::Reported
                 | Self::ReportTried
-                | Self::ReportAsked,
+                | Self::ReportAsked
+                | Self::PassedOn { exposed: false },
                 _,
             ) => false,
             (Self::IssueFailed { .. }, State::Paid { failure, .. }) => {
@@ -485,6 +513,8 @@ impl Event {
             Self::Reserved => "reserved",
             Self::Superseded { .. } => "superseded",
             Self::Taken => "taken",
+            Self::Asked => "asked",
+            Self::PassedOn { .. } => "passed_on",
             Self::Submitted { .. } => "submitted",
             Self::AttemptFailed { .. } => "attempt_failed",
             Self::Lapsed { .. } => "lapsed",

@@ -2,6 +2,7 @@
 
 mod driver;
 mod effects;
+mod facilitated;
 mod lifecycle;
 mod operator;
 mod purchase;

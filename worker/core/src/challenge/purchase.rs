@@ -92,6 +92,9 @@ pub enum PayReply {
         reason: Refusal,
         /// The transaction that failed.
         transaction: Option<B256>,
+        /// Whether the purchase was begun: then it takes no other payment any more.
+        #[serde(default)]
+        begun: bool,
     },
     /// The payment counts for another purchase of the same payer and target.
     Elsewhere {
@@ -158,6 +161,24 @@ impl Ask {
         matches!(record.state, State::Delivered { .. }) && record.terms.request_id.is_derived()
     }
 
+    /// What is said of a purchase whose attempt has failed.
+    pub(super) fn failure(record: &Record) -> Option<PayReply> {
+        match &record.state {
+            State::Pending { attempt } => match attempt.stage {
+                Stage::Failed {
+                    reason,
+                    transaction,
+                } => Some(PayReply::Refused {
+                    reason,
+                    transaction,
+                    begun: true,
+                }),
+                _ => None,
+            },
+            _ => None,
+        }
+    }
+
     /// What the record answers at `now`.
     pub(super) fn answer(&self, record: Option<&Record>, now: UnixMillis, policy: &Policy) -> Next {
         match record {
@@ -179,6 +200,7 @@ impl Ask {
             Err(reason) => Next::Answer(PayReply::Refused {
                 reason,
                 transaction: None,
+                begun: false,
             }),
         }
     }
@@ -191,9 +213,11 @@ impl Ask {
         }
         Next::Answer(match &record.state {
             State::Pending { attempt } => match &attempt.stage {
-                Stage::Preparing | Stage::Reserving | Stage::Settling | Stage::Submitted { .. } => {
-                    return Next::Drive;
-                }
+                Stage::Preparing
+                | Stage::Reserving
+                | Stage::Settling
+                | Stage::Asked { .. }
+                | Stage::Submitted { .. } => return Next::Drive,
                 Stage::Failed {
                     reason,
                     transaction,
@@ -202,6 +226,7 @@ impl Ask {
                         return Next::Answer(PayReply::Refused {
                             reason: *reason,
                             transaction: *transaction,
+                            begun: true,
                         });
                     };
                     if pay.authorization.authorization() != attempt.authorization.authorization() {
@@ -218,6 +243,7 @@ impl Ask {
                         PayReply::Refused {
                             reason: *reason,
                             transaction: *transaction,
+                            begun: true,
                         }
                     }
                 }

@@ -136,8 +136,19 @@ pub struct Attempt {
     pub gas_limit: u64,
     /// No transaction before this block can have used the authorization.
     pub from_block: u64,
+    /// How many routes were tried before: the number of the one that is tried now. (A refund has its one sender.)
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub via: u32,
+    /// Whether a facilitator that was asked to settle, and was given up, may still do so.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub exposed: bool,
     /// How far it has come. Each stage is the recorded intent of the next outside effect.
     pub stage: Stage,
+}
+
+/// What most attempts say need not be stored.
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
 }
 
 /// How far an attempt has come.
@@ -148,8 +159,13 @@ pub enum Stage {
     Preparing,
     /// About to be booked with the payer. Nothing can have been broadcast.
     Reserving,
-    /// About to be handed to the gas wallet, or handed over with the answer lost.
+    /// About to be handed to the route's facilitator; or to the gas wallet, or handed over with the answer lost.
     Settling,
+    /// A facilitator is being asked to settle, or was asked with the answer lost.
+    Asked {
+        /// Since when.
+        since: UnixMillis,
+    },
     /// On its way, under one of these hashes.
     Submitted {
         /// Transaction hashes.
@@ -277,7 +293,7 @@ impl State {
             Self::Pending { attempt } => match &attempt.stage {
                 Stage::Submitted { hashes, .. } => hashes.last().copied(),
                 Stage::Failed { transaction, .. } => *transaction,
-                Stage::Preparing | Stage::Reserving | Stage::Settling => None,
+                Stage::Preparing | Stage::Reserving | Stage::Settling | Stage::Asked { .. } => None,
             },
             Self::Paid { payment, .. }
             | Self::Delivered { payment, .. }

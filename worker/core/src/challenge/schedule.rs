@@ -7,6 +7,9 @@ use crate::types::UnixMillis;
 /// The alarm's first distance to an effect that is being carried out, doubled with each try.
 const FIRST_RETRY_MILLIS: u64 = 3_000;
 const MAX_RETRY_MILLIS: u64 = 60_000;
+/// How long a facilitator that was asked to settle is waited for, before the next route is tried. Longer than its answer
+/// may take and a few blocks.
+pub(super) const ANSWER_MILLIS: u64 = 30_000;
 /// The first pause after a failed delivery, doubled with each failure.
 const FIRST_DELIVERY_PAUSE_MILLIS: u64 = 2_000;
 /// The first look at an authorization that we gave up and somebody else may broadcast; doubled with each look.
@@ -32,8 +35,10 @@ pub struct Policy {
 pub enum Effect {
     /// Book the authorization with the payer.
     Reserve,
-    /// Hand the transfer to the gas wallet.
+    /// Hand the transfer to a facilitator or to a wallet of ours.
     Submit,
+    /// Look what a facilitator has done whose answer was lost.
+    Reconcile,
     /// Look whether the money has arrived.
     Confirm,
     /// End a purchase whose attempt has failed.
@@ -67,6 +72,7 @@ pub fn next_effect(record: &Record, now: UnixMillis, policy: &Policy) -> Effect 
         State::Pending { attempt } => match attempt.stage {
             Stage::Reserving => Effect::Reserve,
             Stage::Settling => Effect::Submit,
+            Stage::Asked { .. } => Effect::Reconcile,
             Stage::Submitted { .. } => Effect::Confirm,
             Stage::Failed { .. } => at(record.terms.expires_at.to_millis(), now, Effect::Lapse),
             Stage::Preparing => Effect::Rest,
@@ -77,7 +83,7 @@ pub fn next_effect(record: &Record, now: UnixMillis, policy: &Policy) -> Effect 
                 Stage::Preparing => Effect::PrepareRefund,
                 Stage::Settling => Effect::Submit,
                 Stage::Submitted { .. } => Effect::Confirm,
-                Stage::Reserving | Stage::Failed { .. } => Effect::Rest,
+                Stage::Reserving | Stage::Asked { .. } | Stage::Failed { .. } => Effect::Rest,
             };
             at(refund.not_before, now, effect)
         }
@@ -132,6 +138,9 @@ pub fn wake_at(record: &Record, now: UnixMillis, policy: &Policy) -> Option<Unix
         Effect::Rest => return report_at,
         Effect::WaitUntil(at) => at.min(now.plus(MAX_SLEEP_MILLIS)),
         Effect::Watch => watch_at(record, record.tries).max(retry),
+        Effect::Reconcile => {
+            return Some(answer_due(record, now).map_or(retry, |due| due.min(retry)));
+        }
         // The buyer's answer does not wait for this, so the alarm does it at once.
         Effect::ReleaseTarget if record.tries == 0 => return Some(now),
         _ => return Some(retry),
@@ -180,6 +189,17 @@ fn watch_at(record: &Record, number: u32) -> UnixMillis {
         .changed_at
         .plus(doubled(FIRST_WATCH_MILLIS, number))
         .min(last)
+}
+
+/// When a facilitator's answer is given up, if that lies ahead.
+fn answer_due(record: &Record, now: UnixMillis) -> Option<UnixMillis> {
+    match &record.state {
+        State::Pending { attempt } => match attempt.stage {
+            Stage::Asked { since } => Some(since.plus(ANSWER_MILLIS)).filter(|due| *due > now),
+            _ => None,
+        },
+        _ => None,
+    }
 }
 
 fn retry_at(now: UnixMillis, tries: u32) -> UnixMillis {

@@ -147,8 +147,13 @@ impl Context<'_> {
             PayReply::Refused {
                 reason,
                 transaction: None,
+                begun: false,
             } => self.refused(reason, None, json!({})),
-            PayReply::Refused { reason, transaction } => {
+            PayReply::Refused {
+                reason,
+                transaction,
+                begun: _,
+            } => {
                 // This request id takes no other payment any more, so the new offer has a new one.
                 let mut terms = self.offer.terms.clone();
                 terms.request_id = RequestId::from_random(random);

@@ -7,8 +7,8 @@
 //! Calls: `Call::Buyer(Ask)` → `PayReply`, `Call::Operator(OperatorCommand)` → `OperatorReply`; the alarm carries on what
 //! was interrupted, and removes what is not needed any more.
 //!
-//! Why no interleaving breaks it: while a call waits for the chain, a payer's book or the gas wallet, other calls get in.
-//! Each change is therefore one `UPDATE … WHERE version = ?` on the version that was read; of several callers exactly one
+//! Why no interleaving breaks it: while a call waits for the chain, a payer's book, a facilitator or a wallet, other calls
+//! get in. Each change is therefore one `UPDATE … WHERE version = ?` on the version that was read; of several callers exactly one
 //! wins, and the others read again.
 
 mod tables;
@@ -23,6 +23,7 @@ use key0_core::challenge::{
 use key0_core::config::Config;
 use key0_core::credential::remote::{IssueAnswer, IssueCall};
 use key0_core::ledger::LedgerEntry;
+use key0_core::payment::facilitator::FacilitatorCall;
 use key0_core::payment::payer::{PayerCommand, PayerReply};
 use key0_core::payment::rpc::RpcChain;
 use key0_core::types::{Address, UnixMillis};
@@ -226,9 +227,17 @@ impl<'a> ChallengeEnv for Outside<'a> {
         objects.payer(self.config.network, payer, &command).await
     }
 
-    async fn wallet(&self, command: WalletCommand) -> Result<WalletReply, CallFault> {
+    async fn wallet(
+        &self,
+        sender: Address,
+        command: WalletCommand,
+    ) -> Result<WalletReply, CallFault> {
         let objects = Objects::new(&self.object.env);
-        objects.gas_wallet(self.config, &command).await
+        objects.wallet(self.config.network, sender, &command).await
+    }
+
+    async fn facilitator(&self, call: FacilitatorCall<'_>) -> Result<Vec<u8>, CallFault> {
+        outbound::facilitator(call).await
     }
 
     async fn issue(&self, call: IssueCall) -> Result<IssueAnswer, IssueFault> {

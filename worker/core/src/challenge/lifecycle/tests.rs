@@ -33,6 +33,9 @@ fn submitted(byte: u8) -> Event {
     }
 }
 
+const PASSED_ON: Event = Event::PassedOn { exposed: true };
+const SKIPPED: Event = Event::PassedOn { exposed: false };
+
 fn failed() -> Event {
     Event::AttemptFailed {
         reason: Refusal::InvalidExactEvmTransactionFailed,
@@ -91,6 +94,10 @@ fn states() -> Vec<(&'static str, Record)> {
         ("reserving", path(vec![attempted(1)])),
         ("settling", path(vec![attempted(1), Event::Reserved])),
         (
+            "asked",
+            path(vec![attempted(1), Event::Reserved, Event::Asked]),
+        ),
+        (
             "submitted",
             path(vec![attempted(1), Event::Reserved, submitted(1)]),
         ),
@@ -141,6 +148,8 @@ fn events() -> Vec<(&'static str, Event)> {
         ("reserved", Event::Reserved),
         ("superseded", superseded()),
         ("taken", Event::Taken),
+        ("asked", Event::Asked),
+        ("passed on", PASSED_ON),
         ("submitted", submitted(1)),
         ("submitted anew", submitted(2)),
         ("failed", failed()),
@@ -167,6 +176,8 @@ fn each_state_takes_exactly_the_events_that_the_design_allows() {
         ("reserving", "lapsed", "EXPIRED"),
         ("reserving", "given up", "EXPIRED"),
         ("reserving", "cancelled", "CANCELLED"),
+        ("settling", "asked", "PENDING"),
+        ("settling", "passed on", "PENDING"),
         ("settling", "submitted", "PENDING"),
         ("settling", "submitted anew", "PENDING"),
         ("settling", "failed", "PENDING"),
@@ -174,6 +185,15 @@ fn each_state_takes_exactly_the_events_that_the_design_allows() {
         ("settling", "given up", "EXPIRED"),
         ("settling", "settled", "PAID"),
         ("settling", "returned", "PAID"),
+        ("asked", "passed on", "PENDING"),
+        ("asked", "submitted", "PENDING"),
+        ("asked", "submitted anew", "PENDING"),
+        ("asked", "failed", "PENDING"),
+        ("asked", "lapsed", "EXPIRED"),
+        ("asked", "given up", "EXPIRED"),
+        ("asked", "settled", "PAID"),
+        ("asked", "returned", "PAID"),
+        ("submitted", "passed on", "PENDING"),
         ("submitted", "submitted anew", "PENDING"),
         ("submitted", "failed", "PENDING"),
         ("submitted", "lapsed", "EXPIRED"),
@@ -227,6 +247,69 @@ fn each_state_takes_exactly_the_events_that_the_design_allows() {
         }
     }
     assert_eq!(seen, allowed);
+}
+
+#[test]
+fn a_facilitator_that_was_asked_is_remembered_until_the_payment_is_resolved() {
+    let after = |events: &[Event]| {
+        let begin = [attempted(1), Event::Reserved];
+        let record = record_after(begin.into_iter().chain(events.iter().cloned()));
+        let State::Pending { attempt } = record.state else {
+            panic!("{record:?}");
+        };
+        (attempt.via, attempt.exposed, attempt.stage)
+    };
+    assert_eq!(after(&[]), (0, false, Stage::Settling));
+    assert_eq!(after(&[SKIPPED]), (1, false, Stage::Settling));
+    assert_eq!(
+        after(&[Event::Asked]),
+        (0, false, Stage::Asked { since: NOW })
+    );
+    assert_eq!(after(&[Event::Asked, SKIPPED]), (1, false, Stage::Settling));
+    assert_eq!(
+        after(&[Event::Asked, PASSED_ON]),
+        (1, true, Stage::Settling)
+    );
+    assert_eq!(
+        after(&[Event::Asked, PASSED_ON, SKIPPED]),
+        (2, true, Stage::Settling)
+    );
+    assert_eq!(
+        after(&[
+            Event::Asked,
+            PASSED_ON,
+            failed(),
+            attempted(1),
+            Event::Reserved
+        ]),
+        (0, true, Stage::Settling),
+        "tried again from the first route"
+    );
+}
+
+#[test]
+fn an_answer_that_is_lost_is_given_up_after_its_time_and_not_later() {
+    let asked = record_after([attempted(1), Event::Reserved, Event::Asked]);
+    let wake = |record: &Record, later: u64| {
+        wake_at(record, NOW.plus(later), &POLICY).map(|at| at.since(NOW))
+    };
+    let asked = reported(&asked);
+    assert_eq!(next_effect(&asked, NOW, &POLICY), Effect::Reconcile);
+    assert_eq!(wake(&asked, 0), Some(3_000));
+    let mut tried = asked;
+    tried.tries = 4;
+    assert_eq!(wake(&tried, 1_000), Some(30_000));
+    assert_eq!(wake(&tried, 31_000), Some(31_000 + 48_000));
+}
+
+#[test]
+fn routes_that_cannot_be_reached_do_not_make_the_alarm_hurry() {
+    let settling = record_after([attempted(1), Event::Reserved]);
+    let tried = apply(Some(&settling), Event::Tried, NOW, &POLICY).unwrap();
+    let skipped = apply(Some(&tried), SKIPPED, NOW, &POLICY).unwrap();
+    assert_eq!((tried.tries, skipped.tries), (1, 1));
+    let asked = apply(Some(&skipped), Event::Asked, NOW, &POLICY).unwrap();
+    assert_eq!(asked.tries, 0);
 }
 
 #[test]
@@ -441,6 +524,7 @@ fn each_state_asks_for_its_effect() {
         let expected = match state {
             "reserving" | "reserving again" => Effect::Reserve,
             "settling" => Effect::Submit,
+            "asked" => Effect::Reconcile,
             "submitted" => Effect::Confirm,
             "paid" => Effect::Issue,
             "undelivered" => Effect::WaitUntil(NOW.plus(2_000)),
@@ -462,6 +546,7 @@ fn after_the_release_only_a_failed_attempt_still_waits_for_something() {
                 "reserving",
                 "reserving again",
                 "settling",
+                "asked",
                 "submitted",
                 "paid",
                 "undelivered",

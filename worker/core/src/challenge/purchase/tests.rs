@@ -74,6 +74,7 @@ fn a_first_payment_begins_a_purchase_while_offer_and_authorization_are_good() {
         Next::Answer(PayReply::Refused {
             reason: Refusal::InvalidExactEvmPayloadAuthorizationValidBefore,
             transaction: None,
+            begun: false,
         })
     );
 }
@@ -180,6 +181,7 @@ fn a_failed_purchase_takes_only_its_own_authorization_again() {
     let refused = Next::Answer(PayReply::Refused {
         reason,
         transaction: None,
+        begun: true,
     });
     assert_eq!(
         ask(pay(1)).answer(Some(&record), EXPIRES_AT.to_millis(), &POLICY),
