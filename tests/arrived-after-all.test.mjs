@@ -5,25 +5,49 @@
 //  2. The node tells the truth again. The buyer, who knows no better, sends the same signed request once more.
 //  3. The authorization is used, and it was used to pay for this very purchase: the buyer must get the grant, or be told to
 //     come back, but never a new offer, which would invite a second payment.
+//  4. Another purchase fails in the same way, and the operator calls it off. Minutes later the node tells the truth: nobody
+//     asks, and the purchase is delivered.
 
 import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
 import { test } from 'node:test';
-import { income } from './support/facts.mjs';
+import { command } from './support/admin.mjs';
+import { income, statuses } from './support/facts.mjs';
+import { poll } from './support/poll.mjs';
+import { letTimePass } from './support/time-passes.mjs';
 import { useWorld } from './support/world.mjs';
 import { access, buy } from './support/x402.mjs';
 
 const world = useWorld({ backend: false });
 
-test('the same payment again, once the node shows that it arrived, gets the grant and no new offer', async () => {
-  const { privateKey } = await world.newBuyer();
+/** Somebody pays and is told that the payment failed. */
+async function payInVain() {
+  const { privateKey, address } = await world.newBuyer();
   const body = { planId: 'basic', requestId: randomUUID() };
   world.rpc.on('eth_getTransactionReceipt', { kind: 'alter', change: (receipt) => receipt && { ...receipt, logs: [] } });
   const { payment, ...first } = await buy(world.url, privateKey, body);
   assert.equal(first.status, 402, first.text);
-  assert.equal((await income(world)).length, 1);
+  assert.equal((await income(world)).filter(({ from }) => from === address).length, 1);
+  return { body, payment };
+}
+
+test('the same payment again, once the node shows that it arrived, gets the grant and no new offer', async () => {
+  const { body, payment } = await payInVain();
   world.rpc.clear();
   const again = await access(world.url, body, { payment });
   assert.ok([200, 503].includes(again.status), again.text);
   assert.equal(again.required, undefined, 'a new offer for what was paid already');
+});
+
+test('a payment that had failed and was called off is credited when it turns out to have arrived', async () => {
+  const { body, payment } = await payInVain();
+  const calledOff = await command(world, `/challenges/${body.requestId}/cancel`);
+  assert.deepEqual([calledOff.status, calledOff.body.status], [200, 'CANCELLED']);
+  assert.equal((await access(world.url, body, { payment })).status, 410);
+  world.rpc.clear();
+  await letTimePass(world, 120_000);
+  await poll(() => statuses(world)[body.requestId] === 'DELIVERED', 'the delivery, with nobody asking', 30_000);
+  const answer = await access(world.url, body, { payment });
+  assert.equal(answer.status, 200, answer.text);
+  assert.equal(answer.body.type, 'AccessGrant');
 });

@@ -11,8 +11,8 @@ import { test } from 'node:test';
 import { useWorld } from './support/world.mjs';
 import { buy } from './support/x402.mjs';
 
-const PATHS = ['/discover', '/.well-known/agent-card.json', '/.well-known/agent.json', '/.well-known/token-info', '/x402/access'];
-const REQUIRED = ['KEY0_WALLET_ADDRESS', 'KEY0_ACCESS_TOKEN_SECRET', 'USE_GAS_WALLET', 'GAS_WALLET_PRIVATE_KEY'];
+const PATHS = ['/discover', '/.well-known/agent-card.json', '/.well-known/agent.json', '/.well-known/token-info', '/.well-known/jwks.json', '/x402/access'];
+const REQUIRED = ['KEY0_WALLET_ADDRESS', 'KEY0_ACCESS_TOKEN_SECRET'];
 const nothing = Object.fromEntries(REQUIRED.map((name) => [name, '']));
 const world = useWorld({ backend: false, vars: nothing });
 
@@ -51,6 +51,8 @@ test('with every setting wrong each is named once, and no value is shown anywher
     KEY0_ACCESS_TOKEN_SECRET: canary,
     KEY0_ACCESS_TOKEN_SECRETS_OLD: canary,
     KEY0_TOKEN_ALGORITHM: canary,
+    KEY0_ACCESS_TOKEN_PRIVATE_KEY: canary,
+    KEY0_ACCESS_TOKEN_PUBLIC_KEYS_OLD: canary,
     KEY0_TOKEN_TTL_SECONDS: canary,
     KEY0_PUBLIC_URL: canary,
     KEY0_RPC_URL: `ftp://${canary}`,
@@ -59,6 +61,8 @@ test('with every setting wrong each is named once, and no value is shown anywher
     TOKEN_MODE: canary,
     USE_GAS_WALLET: canary,
     GAS_WALLET_PRIVATE_KEY: `0x${canary}`,
+    FACILITATOR_URL: `https://good.example,ftp://${canary}`,
+    CDP_API_KEY_SECRET: canary,
     BACKEND_API_URL: canary,
     KEY0_RESOURCE_ENDPOINT: canary,
     PROVIDER_URL: canary,
@@ -80,7 +84,8 @@ test('with one setting wrong that one is named', async () => {
     KEY0_ACCESS_TOKEN_SECRET: 'x'.repeat(31),
     KEY0_WALLET_ADDRESS: `${world.seller.address}0`,
     GAS_WALLET_PRIVATE_KEY: `0x${'0'.repeat(64)}`,
-    USE_GAS_WALLET: 'false',
+    USE_GAS_WALLET: 'maybe',
+    FACILITATOR_URL: 'x402.org/facilitator',
     KEY0_NETWORK: 'base',
     PLANS: '[{"planId":"a","unitAmount":"$1"},{"planId":"a","unitAmount":"$2"}]',
     CHALLENGE_TTL_SECONDS: '0',
@@ -89,6 +94,13 @@ test('with one setting wrong that one is named', async () => {
     await world.restartWorker({ ...good, [name]: value });
     assert.deepEqual(names(await problems()), [name], name);
   }
+
+  // Without a gas wallet a facilitator settles: on testnet a public one, on mainnet one that wants a key.
+  const alone = { ...good, USE_GAS_WALLET: '', GAS_WALLET_PRIVATE_KEY: '' };
+  await world.restartWorker({ ...alone, KEY0_NETWORK: 'mainnet' });
+  assert.deepEqual(names(await problems()), ['CDP_API_KEY_ID']);
+  await world.restartWorker({ ...alone, USE_GAS_WALLET: 'true' });
+  assert.deepEqual(names(await problems()), ['GAS_WALLET_PRIVATE_KEY']);
 
   await world.restartWorker(good);
   assert.equal((await fetch(`${world.url}/health`)).status, 200);

@@ -11,7 +11,7 @@ import { describe, test } from 'node:test';
 import { NETWORK, USDC_ADDRESS } from '../tools/lib/chain.mjs';
 import { useWorld } from './support/world.mjs';
 
-const DOCUMENTS = ['/discover', '/.well-known/agent-card.json', '/.well-known/agent.json', '/.well-known/token-info'];
+const DOCUMENTS = ['/discover', '/.well-known/agent-card.json', '/.well-known/agent.json', '/.well-known/token-info', '/.well-known/jwks.json'];
 const PAGES = [...DOCUMENTS, '/health'];
 const world = useWorld({ backend: false, vars: { AGENT_NAME: 'Weather', PROVIDER_NAME: 'Clouds Ltd', PROVIDER_URL: 'https://clouds.example' } });
 const get = (path, init) => fetch(world.url + path, init);

@@ -161,6 +161,11 @@ impl<O: PartialEq + Default> Executor<O> {
         }
     }
 
+    /// Lets time pass in which nothing runs. What was due meanwhile is late.
+    pub fn skip_to(&self, at: u64) {
+        self.now.set(self.now.get().max(at));
+    }
+
     /// Runs everything until the clock reaches `end`.
     pub fn run_until(&self, end: u64, random: &Random) {
         loop {

@@ -77,10 +77,20 @@ pub enum Fault {
     PayerBlocked,
     /// The operator calls a purchase off.
     OperatorCancels,
+    /// A facilitator does not work.
+    FacilitatorGone,
+    /// A facilitator takes long before it settles.
+    FacilitatorSlow,
+    /// A facilitator does not want a payment.
+    FacilitatorDeclines,
+    /// A facilitator claims what it has not done.
+    FacilitatorLies,
+    /// A facilitator broadcasts, and answers nothing, an error, no, or a lie.
+    FacilitatorErrorAfter,
 }
 
 /// How often, per thousand, each fault may happen when its seed switches it on.
-const INTENSITIES: [(Fault, [u64; 3]); 34] = [
+const INTENSITIES: [(Fault, [u64; 3]); 39] = [
     (Fault::CrashObject, [1, 5, 20]),
     (Fault::CrashRuntime, [1, 2, 4]),
     (Fault::StoreError, [1, 5, 20]),
@@ -115,6 +125,11 @@ const INTENSITIES: [(Fault, [u64; 3]); 34] = [
     (Fault::SellerDrained, [2, 10, 50]),
     (Fault::PayerBlocked, [10, 50, 200]),
     (Fault::OperatorCancels, [5, 20, 100]),
+    (Fault::FacilitatorGone, [20, 150, 500]),
+    (Fault::FacilitatorSlow, [20, 150, 500]),
+    (Fault::FacilitatorDeclines, [5, 50, 300]),
+    (Fault::FacilitatorLies, [20, 100, 400]),
+    (Fault::FacilitatorErrorAfter, [20, 150, 500]),
 ];
 
 impl Fault {
@@ -129,6 +144,7 @@ impl Fault {
 pub struct Faults {
     rates: BTreeMap<Fault, u64>,
     active: Cell<bool>,
+    only: Cell<&'static [Fault]>,
     counts: RefCell<BTreeMap<Fault, u64>>,
 }
 
@@ -148,6 +164,7 @@ impl Faults {
         Self {
             rates,
             active: Cell::new(true),
+            only: Cell::default(),
             counts: RefCell::default(),
         }
     }
@@ -155,7 +172,8 @@ impl Faults {
     /// Whether this fault happens now.
     pub fn strikes(&self, fault: Fault, random: &Random) -> bool {
         let rate = self.rates.get(&fault).copied().unwrap_or_default();
-        let strikes = self.active.get() && random.chance(rate);
+        let may_strike = self.active.get() || self.only.get().contains(&fault);
+        let strikes = may_strike && random.chance(rate);
         if strikes {
             *self.counts.borrow_mut().entry(fault).or_default() += 1;
         }
@@ -165,6 +183,12 @@ impl Faults {
     /// From now on nothing goes wrong any more.
     pub fn stop(&self) {
         self.active.set(false);
+        self.only.take();
+    }
+
+    /// From now on only these happen, until everything stops again.
+    pub fn resume(&self, only: &'static [Fault]) {
+        self.only.set(only);
     }
 
     /// Whether things may still go wrong.

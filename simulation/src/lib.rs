@@ -12,9 +12,11 @@
 )]
 
 pub mod actors;
+pub mod aftermath;
 pub mod backend;
 pub mod chain;
 pub mod executor;
+pub mod facilitator;
 pub mod faults;
 pub mod journal;
 pub mod network;

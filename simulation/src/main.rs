@@ -143,6 +143,11 @@ fn simulate(options: &Options) -> Result<usize, String> {
         total(|outcome| outcome.tally.kept),
         total(|outcome| outcome.tally.late)
     );
+    let left = outcomes.iter().map(|outcome| outcome.left).max();
+    println!(
+        "left_for_ever={} bytes of a purchase at most",
+        left.unwrap_or_default()
+    );
     println!(
         "seeds={} purchases={} faults={faults} kinds={struck} violations={violations}",
         outcomes.len(),

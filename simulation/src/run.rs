@@ -1,4 +1,5 @@
-//! One run: faults and buyers, then quiet, then the questions that must be answered, then the reckoning.
+//! One run: faults and buyers, then quiet, then the questions that must be answered, then the reckoning; and what is left
+//! of it all long afterwards.
 
 use std::collections::BTreeMap;
 use std::rc::Rc;
@@ -9,6 +10,7 @@ use key0_core::challenge::{Pay, PayReply};
 use crate::actors::{
     Buyer, LONGEST_MILLIS, give_back, operate, request, retry_refunds, run_chain, shop,
 };
+use crate::aftermath;
 use crate::faults::Fault;
 use crate::journal::Violation;
 use crate::rules::{self, Asker, Tally};
@@ -34,6 +36,8 @@ pub struct Outcome {
     pub faults: BTreeMap<Fault, u64>,
     /// How the purchases ended.
     pub tally: Tally,
+    /// The most bytes that a purchase has left behind in its own object.
+    pub left: usize,
     /// Which rules were broken.
     pub violations: Vec<Violation>,
     /// What happened, when it was asked for.
@@ -78,11 +82,14 @@ pub fn run(seed: u64, purchases: u64, without: &[Fault], traces: bool) -> Result
     }
     last_questions(&world);
     rules::at_end(&world);
+    aftermath::run(&world);
+    rules::at_end(&world);
     let outcome = Outcome {
         seed,
         purchases,
         faults: world.faults.counts(),
         tally: rules::tally(&world),
+        left: world.left.get(),
         violations: world.journal.violations(),
         trace: world.journal.lines(),
     };

@@ -16,6 +16,9 @@ pub const PLANS: [(&str, u64); 4] = [
     ("gold", 2_000_000),
 ];
 
+/// How long the token of a plan lasts, in seconds, where it does not last the usual hour.
+const LASTING: [(&str, u64); 2] = [("steel", 7 * 86_400), ("gold", 30 * 86_400)];
+
 /// The key of the wallet that is paid.
 const SELLER_KEY: &str = "0x5e11e70000000000000000000000000000000000000000000000000000000001";
 
@@ -60,6 +63,10 @@ pub struct Setting {
     pub refund_interval: u64,
     /// Whether an operator retries refunds that have failed.
     pub operator: bool,
+    /// How many facilitators settle.
+    pub facilitators: u64,
+    /// Whether the gas wallet settles, as the last or the only one.
+    pub gas_wallet: bool,
 }
 
 impl Setting {
@@ -91,6 +98,8 @@ impl Setting {
             refund_after: random.pick(&[0, 1_000, 10_000, 30_000, 120_000]),
             refund_interval: random.pick(&[100, 1_000, 5_000, 15_000]),
             operator: random.chance(500),
+            facilitators: random.pick(&[0, 0, 0, 1, 1, 2]),
+            gas_wallet: random.chance(500),
         }
     }
 
@@ -100,10 +109,15 @@ impl Setting {
             .iter()
             .map(|(id, units)| {
                 let price = format!("${}.{:06}", units / 1_000_000, units % 1_000_000);
-                format!(r#"{{"planId":"{id}","unitAmount":"{price}","description":"{id}"}}"#)
+                let lasting = LASTING.iter().find(|(plan, _)| plan == id);
+                let seconds = lasting.map_or(3_600, |(_, seconds)| *seconds);
+                format!(r#"{{"planId":"{id}","unitAmount":"{price}","expiresIn":{seconds}}}"#)
             })
             .collect();
         let seller = WalletKey::from_hex(SELLER_KEY).ok_or("the seller has no key")?;
+        let facilitators: Vec<String> = (0..self.facilitators)
+            .map(|number| format!("https://facilitator-{number}.example"))
+            .collect();
         let is_remote = self.issuer != Issuer::Gateway;
         let lookup = |name: &str| {
             Some(match name {
@@ -117,7 +131,8 @@ impl Setting {
                 "KEY0_ACCESS_TOKEN_SECRET" => {
                     "a secret of the simulation, and of nothing else".to_owned()
                 }
-                "USE_GAS_WALLET" => "true".to_owned(),
+                "USE_GAS_WALLET" => (self.gas_wallet || self.facilitators == 0).to_string(),
+                "FACILITATOR_URL" => facilitators.join(","),
                 "GAS_WALLET_PRIVATE_KEY" => format!("0x{:064x}", 0x6a5),
                 "KEY0_CONFIRMATIONS" => self.confirmations.to_string(),
                 "CHALLENGE_TTL_SECONDS" => self.ttl.to_string(),

@@ -7,6 +7,7 @@ use std::rc::Rc;
 use alloy_primitives::Address;
 use key0_core::config::Config;
 use key0_core::types::{RequestId, UnixMillis, UnixSeconds};
+use key0_core::wallet::WalletKey;
 
 use crate::actors::Market;
 use crate::backend::Backend;
@@ -66,6 +67,8 @@ pub struct World {
     pub setting: Setting,
     /// The deployment's settings.
     pub config: Config,
+    /// The wallet of ours that sends transactions.
+    pub wallet: WalletKey,
     /// The chain.
     pub chain: RefCell<ModelChain>,
     /// The seller's backend.
@@ -76,6 +79,8 @@ pub struct World {
     pub door: RefCell<Rc<Life>>,
     /// Buyers and what they were told.
     pub market: Market,
+    /// The most bytes that a purchase has left behind in its own object.
+    pub left: Cell<usize>,
     /// Trace and violations.
     pub journal: Journal,
 }
@@ -92,18 +97,23 @@ impl World {
         let setting = Setting::choose(&random, purchases);
         let faults = Faults::choose(&random, without);
         let config = setting.config()?;
-        let chain = ModelChain::new(config.network, config.gas_wallet.address(), BEGIN_MILLIS);
+        // Without either there is nothing to send, and this one stays idle.
+        let idle = WalletKey::from_hex(&format!("{:064x}", 0x1d1e)).ok_or("no key")?;
+        let wallet = config.refund_sender().cloned().unwrap_or(idle);
+        let chain = ModelChain::new(config.network, wallet.address(), BEGIN_MILLIS);
         let world = Self {
             executor: Rc::new(Executor::new(BEGIN_MILLIS)),
             random,
             faults,
             setting,
             config,
+            wallet,
             chain: RefCell::new(chain),
             backend: Backend::default(),
             objects: Objects::default(),
             door: RefCell::new(Life::new(Owner::Door)),
             market: Market::default(),
+            left: Cell::new(0),
             journal: Journal::new(traces),
         };
         world.trace(|| {

@@ -103,11 +103,15 @@ export class TestWorld {
     await this.worker.kill();
   }
 
-  /** Starts the runtime again on the same storage and port. @param {Record<string, string>} [vars] changed settings */
-  async restartWorker(vars = {}) {
+  /**
+   * Starts the runtime again on the same storage and port.
+   * @param {Record<string, string>} [vars] changed settings
+   * @param {string} [outbound] host and port of a server that gets all of the worker's calls
+   */
+  async restartWorker(vars = {}, outbound) {
     if (this.worker.alive()) await this.worker.stop();
     const env = { ...this.#world.settings, ...vars };
-    this.#workers.push(await startWorker({ port: this.#world.worker.port, state: this.#state, env }));
+    this.#workers.push(await startWorker({ port: this.#world.worker.port, state: this.#state, env, outbound }));
   }
 
   async end() {

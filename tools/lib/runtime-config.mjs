@@ -45,9 +45,10 @@ export function readWorkerShape(file = wranglerFile) {
 /**
  * @param {WorkerShape} shape
  * @param {Record<string, string>} settings  override the variables of wrangler.toml
+ * @param {string} [outbound]  host and port of a server that gets all of the worker's calls, whatever their host; in plain HTTP, with `Host` and `X-Forwarded-Proto`
  * @returns {{config: string, env: Record<string, string>}} configuration text, and the environment it refers to
  */
-export function runtimeConfig(shape, settings) {
+export function runtimeConfig(shape, settings, outbound) {
   /** @type {Record<string, string>} */
   const env = {};
   const bindings = [];
@@ -65,6 +66,9 @@ export function runtimeConfig(shape, settings) {
   const classes = shape.objects.map(
     ({ className }) => `(className = ${text(className)}, uniqueKey = ${text(`key0-${className}`)}, enableSql = true)`,
   );
+  const internet = outbound
+    ? `external = (address = ${text(outbound)}, http = (style = host, forwardedProtoHeader = "X-Forwarded-Proto"))`
+    : 'network = (allow = ["public", "private"], tlsOptions = (trustBrowserCas = true))';
   const list = (items) => `[\n    ${items.join(',\n    ')}\n  ]`;
   const config = `# Written by tools/lib/runtime-config.mjs from wrangler.toml at every start.
 using Workerd = import "/workerd/workerd.capnp";
@@ -72,7 +76,7 @@ using Workerd = import "/workerd/workerd.capnp";
 const config :Workerd.Config = (
   services = [
     (name = "main", worker = .worker),
-    (name = "internet", network = (allow = ["public", "private"], tlsOptions = (trustBrowserCas = true))),
+    (name = "internet", ${internet}),
     (name = "${STATE_DISK}", disk = (writable = true))
   ],
   sockets = [(name = "${HTTP_SOCKET}", http = (), service = "main")]

@@ -12,7 +12,7 @@ use crate::objects;
 use crate::oneshot::Sender;
 use crate::world::{Life, Owner, World};
 
-const CHALLENGE_DEADLINE_MILLIS: u64 = 40_000;
+const CHALLENGE_DEADLINE_MILLIS: u64 = 60_000;
 const BUYER_DEADLINE_MILLIS: u64 = 60_000;
 
 /// Presents a payment. `None`: no answer arrived.

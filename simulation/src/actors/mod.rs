@@ -9,7 +9,7 @@ mod weather;
 pub use buyer::{Buyer, shop};
 pub use door::request;
 pub use interference::{on_given_up, on_payment, on_public};
-pub use obstacles::{LONGEST_MILLIS, give_back, on_attempt, operate, retry_refunds};
+pub use obstacles::{LONGEST_MILLIS, give_back, on_attempt, on_failure, operate, retry_refunds};
 pub use weather::run_chain;
 
 use core::cell::RefCell;

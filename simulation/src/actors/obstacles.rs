@@ -56,6 +56,17 @@ pub async fn operate(world: Rc<World>) {
     }
 }
 
+/// An attempt has failed: the operator may call the purchase off.
+pub fn on_failure(world: &Rc<World>, id: &RequestId) {
+    if world.setting.operator && world.faults.are_active() && world.random.chance(300) {
+        let (delay, id) = (world.random.range(0, 100_000), id.clone());
+        after(world, delay, move |world| {
+            let object = world.objects.challenge(&id);
+            objects::operate(world, &object, OperatorCommand::Cancel);
+        });
+    }
+}
+
 /// An attempt has begun: the operator may call the purchase off, if it is not too late.
 pub fn on_attempt(world: &Rc<World>, id: &RequestId) {
     if world.strikes(Fault::OperatorCancels) {

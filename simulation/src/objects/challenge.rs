@@ -7,7 +7,7 @@ use std::rc::{Rc, Weak};
 
 use alloy_primitives::B256;
 use key0_core::challenge::{
-    Ask, ChallengeEnv, Driver, OperatorCommand, PayReply, Record, Versioned,
+    Ask, AuditLine, ChallengeEnv, Driver, OperatorCommand, PayReply, Record, Versioned,
 };
 use key0_core::credential::remote::IssueCall;
 use key0_core::payment::SignedAuthorization;
@@ -31,6 +31,8 @@ pub struct ChallengeObject {
     pub id: RequestId,
     /// What is stored.
     pub stored: RefCell<Option<Versioned>>,
+    /// The history that is stored with it.
+    pub history: RefCell<Vec<AuditLine>>,
     /// Its alarm.
     pub alarm: Alarm,
     pub(super) instance: RefCell<Option<Rc<Instance<Driver>>>>,
@@ -48,6 +50,10 @@ pub struct ChallengeObject {
     pub refund: RefCell<Option<SignedAuthorization>>,
     /// For the rules: the first call to the backend.
     pub call: RefCell<Option<IssueCall>>,
+    /// For the rules: when a facilitator was last told to settle, in milliseconds, unless it has declined.
+    pub told_to_settle: Cell<Option<u64>>,
+    /// For the rules: what the facilitator then named.
+    pub claimed: RefCell<Vec<B256>>,
     /// For the rules: alive while an effect is carried out.
     pub effect: RefCell<Weak<()>>,
 }
@@ -64,6 +70,7 @@ impl ChallengeObject {
         Self {
             id,
             stored: RefCell::default(),
+            history: RefCell::default(),
             alarm: Alarm::default(),
             instance: RefCell::default(),
             attempts: RefCell::default(),
@@ -73,6 +80,8 @@ impl ChallengeObject {
             was_late: Cell::new(false),
             refund: RefCell::default(),
             call: RefCell::default(),
+            told_to_settle: Cell::new(None),
+            claimed: RefCell::default(),
             effect: RefCell::default(),
         }
     }

@@ -169,7 +169,7 @@ impl WalletEnv for Outside {
     }
 
     fn key(&self) -> &WalletKey {
-        &self.world.config.gas_wallet
+        &self.world.wallet
     }
 
     fn network(&self) -> Network {

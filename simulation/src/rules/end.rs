@@ -34,7 +34,7 @@ pub fn tally(world: &World) -> Tally {
     let mut tally = Tally::default();
     for object in world.objects.challenges() {
         match object.record().map(|record| record.state) {
-            Some(State::Delivered { .. }) => tally.delivered += 1,
+            Some(State::Delivered { .. } | State::Closed { .. }) => tally.delivered += 1,
             Some(State::Refunded { .. }) => tally.refunded += 1,
             Some(State::RefundFailed { .. }) => tally.refund_failed += 1,
             Some(State::Paid { .. }) => tally.kept += 1,
@@ -49,16 +49,18 @@ pub fn tally(world: &World) -> Tally {
 fn is_stuck(world: &World, record: &Record) -> bool {
     match &record.state {
         State::Delivered { .. }
+        | State::Closed { .. }
         | State::Refunded { .. }
         | State::Expired { watch: None }
-        | State::Cancelled { .. } => false,
+        | State::Cancelled { watch: None, .. } => false,
         State::Paid { .. } => world.setting.refunds || !world.backend.is_gone.get(),
         State::RefundFailed { .. } => {
             world.setting.operator && !world.chain.borrow().ledger().is_blocked(record.payer)
         }
-        State::Expired { watch: Some(_) } | State::Pending { .. } | State::RefundPending { .. } => {
-            true
-        }
+        State::Expired { watch: Some(_) }
+        | State::Cancelled { watch: Some(_), .. }
+        | State::Pending { .. }
+        | State::RefundPending { .. } => true,
     }
 }
 

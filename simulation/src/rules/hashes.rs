@@ -1,7 +1,8 @@
 //! What must hold of the transaction hashes under which a purchase looks for its money.
 
 use alloy_primitives::B256;
-use key0_core::challenge::{Record, Stage};
+use key0_core::challenge::{Attempt, Record, Stage};
+use key0_core::payment::Route;
 use key0_core::wallet::JobKey;
 
 use super::refunds::refund_of;
@@ -16,7 +17,7 @@ pub(super) fn on_change(
     before: Option<&Record>,
     after: &Record,
 ) {
-    let Some((job, hashes)) = submitted(object, after) else {
+    let Some((job, hashes)) = submitted(world, object, after) else {
         return;
     };
     let jobs = world.objects.wallet.jobs.borrow();
@@ -26,7 +27,7 @@ pub(super) fn on_change(
         world.violation("unknown_hash", &object.id, detail);
     }
     if let Some((_, known)) = before
-        .and_then(|before| submitted(object, before))
+        .and_then(|before| submitted(world, object, before))
         .filter(|(same, _)| *same == job)
         && known.iter().any(|hash| !hashes.contains(hash))
     {
@@ -35,11 +36,19 @@ pub(super) fn on_change(
     }
 }
 
-/// The job of the gas wallet that a purchase waits for, and its hashes as far as they are known.
-fn submitted<'a>(object: &ChallengeObject, record: &'a Record) -> Option<(JobKey, &'a [B256])> {
+/// The job of the gas wallet that a purchase waits for, and its hashes as far as they are known. (What a facilitator names
+/// may be anything.)
+fn submitted<'a>(
+    world: &World,
+    object: &ChallengeObject,
+    record: &'a Record,
+) -> Option<(JobKey, &'a [B256])> {
     let (attempt, kind) = match refund_of(&record.state) {
         Some(refund) => (&refund.attempt, " refund "),
-        None => (attempt_of(&record.state)?, ""),
+        None => (
+            attempt_of(&record.state).filter(|attempt| is_sent_by_us(world, attempt))?,
+            "",
+        ),
     };
     match &attempt.stage {
         Stage::Submitted { hashes, .. } => {
@@ -48,4 +57,11 @@ fn submitted<'a>(object: &ChallengeObject, record: &'a Record) -> Option<(JobKey
         }
         _ => None,
     }
+}
+
+fn is_sent_by_us(world: &World, attempt: &Attempt) -> bool {
+    matches!(
+        world.config.settlement.route(attempt.via),
+        Route::GasWallet(_)
+    )
 }

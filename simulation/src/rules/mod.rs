@@ -6,12 +6,16 @@ mod end;
 mod hashes;
 mod refunds;
 mod replies;
+mod retention;
+mod settling;
 mod steps;
 
 pub use calls::{on_broadcast, on_effect, on_issue};
 pub use denials::{Told, on_end_without_money, on_refusal};
 pub use end::{Tally, at_end, presented_first, tally};
 pub use replies::{Asker, on_reply};
+pub use retention::{answers_as_left, closed, without_history};
+pub use settling::{on_facilitator, on_facilitator_answer};
 pub use steps::{on_change, on_job};
 
 use key0_core::challenge::Record;

@@ -19,6 +19,7 @@ pub(super) const fn payment_of(state: &State) -> Option<&Payment> {
     match state {
         State::Paid { payment, .. }
         | State::Delivered { payment, .. }
+        | State::Closed { payment }
         | State::RefundPending { payment, .. }
         | State::Refunded { payment, .. }
         | State::RefundFailed { payment, .. } => Some(payment),

@@ -76,7 +76,8 @@ pub fn on_reply(world: &Rc<World>, asker: Asker, pay: &Pay, reply: &PayReply) {
         .borrow()
         .ledger()
         .transfer(&(record.payer, nonce));
-    let delivered = matches!(record.state, State::Delivered { .. });
+    // The answer may have been under way while the grant was removed.
+    let delivered = matches!(record.state, State::Delivered { .. } | State::Closed { .. });
     if !delivered || transfer.is_none_or(|transfer| transfer.transaction != *transaction) {
         world.violation(
             "grant_without_money",

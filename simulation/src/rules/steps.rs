@@ -1,10 +1,12 @@
 //! What must hold whenever a record, a job of the wallet, or the network changes.
 
 use key0_core::challenge::{Attempt, Record, Stage, State, Target};
+use key0_core::payment::Authorization;
 use key0_core::payment::payer::TargetKey;
 use key0_core::wallet::{Job, Sent};
 
 use super::refunds::{self, payment_of};
+use super::retention;
 use super::{hashes, purchase_of};
 use crate::objects::{ChallengeObject, Ended, WalletObject};
 use crate::world::World;
@@ -61,6 +63,7 @@ pub fn on_change(world: &World, object: &ChallengeObject, before: Option<&Record
     }
     hashes::on_change(world, object, before, after);
     refunds::on_change(world, object, after);
+    retention::on_change(world, object, before, after);
     if matches!(after.state, State::Expired { .. } | State::Cancelled { .. })
         && object.ended.get().is_none()
     {
@@ -77,13 +80,18 @@ pub(super) fn describe(record: &Record) -> String {
             payment, failure, ..
         } => format!(" by {} {failure:?}", payment.transaction),
         State::Delivered { payment, .. } => format!(" by {}", payment.transaction),
+        State::Closed { payment } => format!(" and closed, by {}", payment.transaction),
         State::RefundPending { refund, .. } | State::RefundFailed { refund, .. } => format!(
             " try {} after {} failures {:?} {:?}",
             refund.attempt.number, refund.failures, refund.reason, refund.attempt.stage
         ),
         State::Refunded { transaction, .. } => format!(" by {transaction}"),
         State::Expired { watch } => format!(" watch={}", watch.is_some()),
-        State::Cancelled { superseded_by, .. } => format!(" for {superseded_by:?}"),
+        State::Cancelled {
+            superseded_by,
+            watch,
+            ..
+        } => format!(" for {superseded_by:?} watch={}", watch.is_some()),
     };
     format!(
         "{}{detail} holds={} tries={}",
@@ -110,8 +118,7 @@ fn note_attempt(world: &World, object: &ChallengeObject, attempt: &Attempt) {
 pub(super) const fn attempt_of(state: &State) -> Option<&Attempt> {
     match state {
         State::Pending { attempt } => Some(attempt),
-        State::Expired { watch } => watch.as_ref(),
-        _ => None,
+        _ => state.watch(),
     }
 }
 
@@ -124,7 +131,7 @@ pub(super) const fn is_credited(state: &State) -> bool {
 fn has_failed(record: &Record) -> bool {
     match &record.state {
         State::Pending { attempt } => matches!(attempt.stage, Stage::Failed { .. }),
-        State::Expired { .. } => true,
+        State::Expired { .. } | State::Cancelled { .. } => true,
         _ => false,
     }
 }
@@ -156,7 +163,12 @@ fn may_follow(before: &State, after: &State) -> bool {
             | (
                 State::Expired { watch: Some(_) },
                 State::Expired { watch: None } | State::Paid { .. },
+            )
+            | (
+                State::Cancelled { watch: Some(_), .. },
+                State::Cancelled { watch: None, .. } | State::Paid { .. },
             ) => true,
+            (State::Delivered { .. }, State::Closed { .. }) => true,
             (State::Paid { since, .. }, State::Paid { since: later, .. }) => since == later,
             (before, after) => before == after,
         }
@@ -221,6 +233,17 @@ fn may_broadcast(world: &World, object: &ChallengeObject, sent: &Sent, job: &Job
             format!("{:?} while {}", sent.key, describe(&record)),
         );
     }
+    may_charge(world, object, &record, authorization);
+}
+
+/// A transfer is about to be handed to somebody who broadcasts it.
+pub(super) fn may_charge(
+    world: &World,
+    object: &ChallengeObject,
+    record: &Record,
+    authorization: &Authorization,
+) {
+    let id = &object.id;
     if world.seconds() >= record.terms.expires_at {
         world.violation("charged_expired", id, "the offer has expired");
     }
@@ -238,7 +261,7 @@ fn may_broadcast(world: &World, object: &ChallengeObject, sent: &Sent, job: &Job
             format!("{} is booked to {owner:?}", authorization.nonce),
         );
     }
-    let target = target(&record);
+    let target = target(record);
     for other in world.objects.challenges() {
         let Some(rival) = other.record().filter(|_| other.id != *id) else {
             continue;
@@ -266,7 +289,10 @@ fn target(record: &Record) -> TargetKey {
 fn is_in_flight(object: &ChallengeObject, record: &Record) -> bool {
     match &record.state {
         State::Pending { attempt } => {
-            matches!(attempt.stage, Stage::Settling | Stage::Submitted { .. })
+            matches!(
+                attempt.stage,
+                Stage::Settling | Stage::Asked { .. } | Stage::Submitted { .. }
+            )
         }
         State::Paid { .. } | State::RefundPending { .. } => !object.had_failed.get(),
         _ => false,

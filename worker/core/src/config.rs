@@ -9,10 +9,13 @@ use serde::Serialize;
 use crate::admin::AdminSecret;
 use crate::catalog::{Catalog, default_catalog};
 use crate::challenge::{Policy, SealKeys};
-use crate::credential::TokenSigner;
 use crate::credential::remote::{CredentialKey, IssuingBackend};
+use crate::credential::{RsaPrivateKey, RsaPublicKey, TokenSigner};
+use crate::payment::Settlement;
 use crate::types::{Address, HttpUrl, Network, Secret};
 use crate::wallet::WalletKey;
+
+mod settlement;
 
 const MIN_SECRET_BYTES: usize = 32;
 const MAX_RPC_URLS: usize = 8;
@@ -39,8 +42,10 @@ pub struct Config {
     pub seal_keys: SealKeys,
     /// What tokens are signed with.
     pub token_signer: TokenSigner,
-    /// The wallet that broadcasts payments and pays their gas.
-    pub gas_wallet: WalletKey,
+    /// The public keys whose tokens may be good, the current one first.
+    pub public_keys: Vec<RsaPublicKey>,
+    /// Who broadcasts payments.
+    pub settlement: Settlement,
     /// The seller's own wallet, when its key is given: what it received can be sent back.
     pub refund_wallet: Option<WalletKey>,
     /// After how many milliseconds a paid purchase that cannot be delivered is refunded.
@@ -123,6 +128,19 @@ impl Config {
         }
     }
 
+    /// The wallet that sends refunds and pays their gas: the gas wallet, or else the seller's own.
+    pub fn refund_sender(&self) -> Option<&WalletKey> {
+        self.settlement.gas_wallet().or(self.refund_wallet.as_ref())
+    }
+
+    /// The key of a wallet of ours that sends transactions.
+    pub fn sender(&self, address: Address) -> Option<&WalletKey> {
+        [self.settlement.gas_wallet(), self.refund_wallet.as_ref()]
+            .into_iter()
+            .flatten()
+            .find(|key| key.address() == address)
+    }
+
     // `None` only together with at least one recorded problem. Everything is read before anything is given up, so that
     // all problems are reported together.
     fn read<F: Fn(&str) -> Option<String>>(vars: &mut Vars<F>) -> Option<Config> {
@@ -138,10 +156,16 @@ impl Config {
             MAX_OLD_SECRETS,
             secret_in_list,
         );
-        let algorithm = vars.parse("KEY0_TOKEN_ALGORITHM", "HS256", |text| match text {
-            "HS256" => Ok(()),
-            _ => Err("must be HS256; this version signs with no other algorithm".to_owned()),
+        let signs_with_rsa = vars.parse("KEY0_TOKEN_ALGORITHM", "HS256", |text| match text {
+            "HS256" => Ok(false),
+            "RS256" => Ok(true),
+            _ => Err("must be HS256 or RS256".to_owned()),
         });
+        let rsa_key = vars.optional("KEY0_ACCESS_TOKEN_PRIVATE_KEY", RsaPrivateKey::from_pem);
+        let old_rsa_keys = vars.optional(
+            "KEY0_ACCESS_TOKEN_PUBLIC_KEYS_OLD",
+            RsaPublicKey::list_from_pem,
+        );
         let issues_remotely = vars.parse("TOKEN_MODE", "native", |text| match text {
             "native" => Ok(false),
             "remote" => Ok(true),
@@ -157,15 +181,7 @@ impl Config {
         let rpc_urls = vars.list("KEY0_RPC_URL", MAX_RPC_URLS, parsed);
         let confirmations = vars.number("KEY0_CONFIRMATIONS", 1, 1, 64);
         let challenge_ttl_seconds = vars.number("CHALLENGE_TTL_SECONDS", 900, 1, 86_400);
-        let use_gas_wallet = vars.parse("USE_GAS_WALLET", "false", |text| match text {
-            "true" => Ok(()),
-            "false" => Err(
-                "must be true: in this version payments are broadcast by the gas wallet; facilitators are not supported yet"
-                    .to_owned(),
-            ),
-            _ => Err("must be true or false".to_owned()),
-        });
-        let gas_wallet = vars.required("GAS_WALLET_PRIVATE_KEY", private_key);
+        let settlement = settlement::read(vars, network);
         let backend_url = vars.optional("BACKEND_API_URL", parsed::<HttpUrl>);
         let resource_endpoint = vars.optional("KEY0_RESOURCE_ENDPOINT", resource_template);
         let catalog = match vars.optional("PLANS", |text| {
@@ -203,6 +219,20 @@ impl Config {
                 "must not be the value of KEY0_ACCESS_TOKEN_SECRET",
             );
         }
+        if let (Some(true), Read::Absent) = (signs_with_rsa, &rsa_key) {
+            vars.problem(
+                "KEY0_ACCESS_TOKEN_PRIVATE_KEY",
+                "is required when KEY0_TOKEN_ALGORITHM is RS256",
+            );
+        }
+        let rsa_key = rsa_key.into_option();
+        let mut public_keys: Vec<RsaPublicKey> =
+            rsa_key.iter().map(|key| key.public().clone()).collect();
+        for old in old_rsa_keys.into_option().unwrap_or_default() {
+            if !public_keys.contains(&old) {
+                public_keys.push(old);
+            }
+        }
         let backend_url = backend_url.into_option();
         if issues_remotely == Some(true) && backend_url.is_none() {
             vars.problem("BACKEND_API_URL", "is required when TOKEN_MODE is remote");
@@ -218,7 +248,6 @@ impl Config {
         }
 
         let (network, secret) = (network?, secret?);
-        ((), ()) = (algorithm?, use_gas_wallet?);
         let timeout_millis = u32::try_from(issue_timeout?).ok()?;
         Some(Self {
             network,
@@ -232,8 +261,12 @@ impl Config {
             challenge_ttl_seconds: challenge_ttl_seconds?,
             token_ttl_seconds: token_ttl_seconds?,
             seal_keys: SealKeys::new(&secret, &old_secrets),
-            token_signer: TokenSigner::hs256(&secret),
-            gas_wallet: gas_wallet?,
+            token_signer: match rsa_key {
+                Some(key) if signs_with_rsa? => TokenSigner::Rs256(Box::new(key)),
+                _ => TokenSigner::hs256(&secret),
+            },
+            public_keys,
+            settlement: settlement?,
             refund_wallet,
             refund_min_age_millis: refund_min_age_millis?,
             refund_interval_millis: refund_interval_millis?,

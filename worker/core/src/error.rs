@@ -16,6 +16,8 @@ pub enum Code {
     ChallengeNotFound,
     /// The challenge is too old to be paid.
     ChallengeExpired,
+    /// The purchase was delivered, and the access that it gave has ended.
+    AccessEnded,
     /// The payment was already used for another purchase.
     TxAlreadyRedeemed,
     /// The request cannot be understood.
@@ -48,10 +50,11 @@ pub enum Code {
 
 impl Code {
     /// Every code, for tests and documentation.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 18] = [
         Self::TierNotFound,
         Self::ChallengeNotFound,
         Self::ChallengeExpired,
+        Self::AccessEnded,
         Self::TxAlreadyRedeemed,
         Self::InvalidRequest,
         Self::PaymentFailed,
@@ -74,6 +77,7 @@ impl Code {
             Self::TierNotFound => "TIER_NOT_FOUND",
             Self::ChallengeNotFound => "CHALLENGE_NOT_FOUND",
             Self::ChallengeExpired => "CHALLENGE_EXPIRED",
+            Self::AccessEnded => "ACCESS_ENDED",
             Self::TxAlreadyRedeemed => "TX_ALREADY_REDEEMED",
             Self::InvalidRequest => "INVALID_REQUEST",
             Self::PaymentFailed => "PAYMENT_FAILED",
@@ -96,7 +100,7 @@ impl Code {
         match self {
             Self::TierNotFound | Self::InvalidRequest => StatusCode::BAD_REQUEST,
             Self::ChallengeNotFound | Self::NotFound => StatusCode::NOT_FOUND,
-            Self::ChallengeExpired => StatusCode::GONE,
+            Self::ChallengeExpired | Self::AccessEnded => StatusCode::GONE,
             Self::TxAlreadyRedeemed | Self::RequestConflict => StatusCode::CONFLICT,
             Self::PaymentFailed => StatusCode::PAYMENT_REQUIRED,
             Self::SettlementPending => StatusCode::SERVICE_UNAVAILABLE,

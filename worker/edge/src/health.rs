@@ -1,25 +1,37 @@
 //! `GET /health`: is this deployment able to sell?
 
-use std::cell::Cell;
+use std::cell::RefCell;
 
 use http::StatusCode;
 use key0_core::config::{Config, Problem};
-use key0_core::payment::Chain as _;
+use key0_core::payment::facilitator::{Action, Facilitator, FacilitatorCall, supports};
 use key0_core::payment::rpc::RpcChain;
+use key0_core::payment::{Chain as _, Route};
 use key0_core::response::{self, Response};
 use key0_core::types::{U256, UnixMillis};
-use serde_json::json;
+use key0_core::wallet::WalletKey;
+use serde_json::{Value, json};
 
-use crate::outbound::FetchHttp;
+use crate::outbound::{self, FetchHttp};
 use crate::platform;
 
-/// Below this many wei the gas wallet counts as low: some hundreds of payments at Base's usual fees.
+/// Below this many wei a wallet that pays gas counts as low: some hundreds of payments at Base's usual fees.
 const LOW_WEI: u64 = 200_000_000_000_000;
-/// Anybody may ask for the health, so the chain is asked for it this seldom.
-const BALANCE_MILLIS: u64 = 15_000;
+/// Anybody may ask for the health, so others are asked for it this seldom.
+const LOOK_MILLIS: u64 = 15_000;
 
 thread_local! {
-    static BALANCE: Cell<Option<(UnixMillis, Option<U256>)>> = const { Cell::new(None) };
+    static LAST: RefCell<Option<(UnixMillis, Look)>> = const { RefCell::new(None) };
+}
+
+/// What others say of this deployment.
+#[derive(Clone)]
+struct Look {
+    /// How each route is, in their order.
+    routes: Vec<Value>,
+    /// The wallet that pays for refunds, where it is not one of the routes.
+    refund_wallet: Option<Value>,
+    is_good: bool,
 }
 
 /// The answer: 200 `ok`, 200 `degraded` (sells, but somebody should look), or 503 `misconfigured`.
@@ -32,14 +44,10 @@ pub(crate) async fn health(settings: Result<&Config, &std::rc::Rc<Vec<Problem>>>
             return no_store(response::json(StatusCode::SERVICE_UNAVAILABLE, &body));
         }
     };
-    let balance = gas_balance(config).await;
-    let gas = match balance {
-        None => "unknown",
-        Some(wei) if wei < U256::from(LOW_WEI) => "low",
-        Some(_) => "ok",
-    };
-    let body = json!({
-        "status": if gas == "ok" { "ok" } else { "degraded" },
+    let look = look(config).await;
+    let gas_wallet = look.routes.iter().find_map(|route| route.get("gasWallet"));
+    let mut body = json!({
+        "status": if look.is_good { "ok" } else { "degraded" },
         "service": "key0",
         "version": env!("CARGO_PKG_VERSION"),
         "storage": "durable-objects",
@@ -47,25 +55,82 @@ pub(crate) async fn health(settings: Result<&Config, &std::rc::Rc<Vec<Problem>>>
         "refunds": if config.refund_wallet.is_some() { "on" } else { "off" },
         "network": config.network.name(),
         "chainId": config.network.chain_id(),
-        "gasWallet": {
-            "address": config.gas_wallet.address().to_checksum(None),
-            "balanceWei": balance.map(|wei| wei.to_string()),
-            "balance": gas,
-        },
+        "settlement": look.routes,
     });
+    if let Some(members) = body.as_object_mut() {
+        if let Some(wallet) = gas_wallet {
+            members.insert("gasWallet".to_owned(), wallet.clone());
+        }
+        if let Some(wallet) = look.refund_wallet {
+            members.insert("refundWallet".to_owned(), wallet);
+        }
+    }
     no_store(response::json(StatusCode::OK, &body))
 }
 
-async fn gas_balance(config: &Config) -> Option<U256> {
-    if let Some((at, balance)) = BALANCE.get()
-        && platform::now().since(at) < BALANCE_MILLIS
+async fn look(config: &Config) -> Look {
+    let last = LAST.with_borrow(Clone::clone);
+    if let Some((at, look)) = last
+        && platform::now().since(at) < LOOK_MILLIS
     {
-        return balance;
+        return look;
     }
+    let mut routes = Vec::new();
+    for route in config.settlement.routes() {
+        routes.push(match route {
+            Route::Facilitator(facilitator) => offers(config, facilitator).await,
+            Route::GasWallet(key) => {
+                let (wallet, is_good) = balance(config, key).await;
+                (json!({"gasWallet": wallet}), is_good)
+            }
+        });
+    }
+    let refund_wallet = match (&config.refund_wallet, config.settlement.gas_wallet()) {
+        (Some(key), None) => Some(balance(config, key).await),
+        _ => None,
+    };
+    let is_good = routes.iter().chain(&refund_wallet).all(|(_, good)| *good);
+    let look = Look {
+        routes: routes.into_iter().map(|(route, _)| route).collect(),
+        refund_wallet: refund_wallet.map(|(wallet, _)| wallet),
+        is_good,
+    };
+    LAST.set(Some((platform::now(), look.clone())));
+    look
+}
+
+/// Whether a facilitator says that it settles on our network.
+async fn offers(config: &Config, facilitator: &Facilitator) -> (Value, bool) {
+    let call = FacilitatorCall {
+        facilitator,
+        action: Action::Supported,
+        body: Vec::new(),
+    };
+    let answer = outbound::facilitator(call).await.ok();
+    let (word, is_good) = match answer.and_then(|body| supports(&body, config.network)) {
+        Some(true) => ("ok", true),
+        Some(false) => ("does not support this network", false),
+        None => ("unknown", false),
+    };
+    let host = facilitator.url().host();
+    (json!({"facilitator": host, "status": word}), is_good)
+}
+
+/// A wallet that pays gas, and whether it has enough for it.
+async fn balance(config: &Config, key: &WalletKey) -> (Value, bool) {
     let chain = RpcChain::new(FetchHttp, &config.rpc_urls, config.network);
-    let balance = chain.ether_balance(config.gas_wallet.address()).await.ok();
-    BALANCE.set(Some((platform::now(), balance)));
-    balance
+    let balance = chain.ether_balance(key.address()).await.ok();
+    let word = match balance {
+        None => "unknown",
+        Some(wei) if wei < U256::from(LOW_WEI) => "low",
+        Some(_) => "ok",
+    };
+    let wallet = json!({
+        "address": key.address().to_checksum(None),
+        "balanceWei": balance.map(|wei| wei.to_string()),
+        "balance": word,
+    });
+    (wallet, word == "ok")
 }
 
 fn no_store(mut answer: Response) -> Response {

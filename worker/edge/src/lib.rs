@@ -1,19 +1,22 @@
 //! The Cloudflare Worker around `key0-core`: which path goes where. Everything that is a rule lives in the core.
 
 #![forbid(unsafe_code)]
+mod cdp;
 mod health;
 mod inbound;
 mod objects;
 mod outbound;
 mod platform;
+mod rsa;
 mod settings;
 mod storage;
+mod webcrypto;
 
 use http::Method;
 use key0_core::admin;
 use key0_core::catalog::{AgentCardVersion, agent_card, discover};
 use key0_core::config::{Config, Problem};
-use key0_core::credential::token_info;
+use key0_core::credential::{json_web_key_set, token_info};
 use key0_core::error::{Code, Error};
 use key0_core::response::{self, Response};
 use key0_core::types::HttpUrl;
@@ -51,6 +54,7 @@ async fn route(inbound: Inbound, env: &Env) -> Response {
             answer(READ, inbound, env, Page::AgentCard).await
         }
         "/.well-known/token-info" => answer(READ, inbound, env, Page::TokenInfo).await,
+        "/.well-known/jwks.json" => answer(READ, inbound, env, Page::Keys).await,
         "/x402/access" => answer(WRITE, inbound, env, Page::X402Access).await,
         _ => response::not_found(),
     }
@@ -62,6 +66,7 @@ enum Page {
     Discover,
     AgentCard,
     TokenInfo,
+    Keys,
     X402Access,
 }
 
@@ -107,6 +112,9 @@ async fn serve(
             headers,
             CATALOG_MAX_AGE_SECONDS,
         ),
+        Page::Keys => {
+            response::document(&json_web_key_set(config), headers, CATALOG_MAX_AGE_SECONDS)
+        }
         Page::AgentCard => {
             let version = headers
                 .get("a2a-version")
@@ -161,6 +169,7 @@ async fn x402_access(inbound: Inbound, env: &Env, config: &Config, origin: HttpU
         origin,
         now: platform::now().to_seconds(),
         random,
+        rsa: &rsa::WebCrypto,
     };
     x402::access(config, &objects::Objects::new(env), &arrival).await
 }

@@ -1,10 +1,13 @@
-//! Calls to the outside: one deadline for headers and body, no redirects, a limit on the answer's size.
+//! Calls to the outside (chain, backend, facilitators): one deadline for headers and body, no redirects, a limit on the answer's size.
 
 use futures_util::StreamExt as _;
-use key0_core::challenge::IssueFault;
+use key0_core::challenge::{CallFault, IssueFault};
 use key0_core::credential::remote::{IssueAnswer, IssueCall};
+use key0_core::payment::facilitator::{FacilitatorCall, MAX_ANSWER_BYTES};
 use key0_core::payment::rpc::Http;
 use worker::{AbortSignal, Fetch, Headers, Method, Request, RequestInit, RequestRedirect};
+
+use crate::cdp;
 
 const RPC_DEADLINE_MILLIS: u32 = 5_000;
 const MAX_RPC_ANSWER_BYTES: usize = 1024 * 1024;
@@ -21,8 +24,7 @@ impl Http for FetchHttp {
             .await
             .map_err(|error| fault(&error))?;
         // JSON-RPC endpoints put errors of a call into the body, some with a status of 4xx or 5xx.
-        let is_json = answer.body.trim_ascii_start().first() == Some(&b'{');
-        if !answer.is_success() && !is_json {
+        if !answer.is_success() && !answer.is_object() {
             return Err(format!("status {}", answer.status));
         }
         Ok(answer.body)
@@ -53,6 +55,32 @@ pub(crate) async fn issue(call: IssueCall) -> Result<IssueAnswer, IssueFault> {
     }
 }
 
+/// Asks a facilitator. The body says what it has decided, whatever the status.
+pub(crate) async fn facilitator(call: FacilitatorCall<'_>) -> Result<Vec<u8>, CallFault> {
+    let mut headers = Vec::new();
+    let token;
+    if let Some(key) = call.facilitator.key() {
+        let path = call.facilitator.url().path_of(call.action.path());
+        token = cdp::bearer(key, call.action.method(), &path)
+            .await
+            .map_err(|_| CallFault("the API key cannot be used".to_owned()))?;
+        headers.push(("authorization", token.as_str()));
+    }
+    let url = call.facilitator.url().join(call.action.path());
+    let (method, body) = match call.body.is_empty() {
+        true => (Method::Get, None),
+        false => (Method::Post, Some(call.body.as_slice())),
+    };
+    let deadline = call.action.deadline_millis();
+    let answer = send(method, &url, &headers, body, deadline, MAX_ANSWER_BYTES)
+        .await
+        .map_err(|error| CallFault(fault(&error)))?;
+    if !answer.is_success() && !answer.is_object() {
+        return Err(CallFault(format!("status {}", answer.status)));
+    }
+    Ok(answer.body)
+}
+
 struct Answer {
     status: u16,
     body: Vec<u8>,
@@ -61,6 +89,10 @@ struct Answer {
 impl Answer {
     const fn is_success(&self) -> bool {
         self.status >= 200 && self.status < 300
+    }
+
+    fn is_object(&self) -> bool {
+        self.body.trim_ascii_start().first() == Some(&b'{')
     }
 }
 
@@ -71,16 +103,35 @@ async fn post(
     deadline_millis: u32,
     max_answer_bytes: usize,
 ) -> worker::Result<Answer> {
+    send(
+        Method::Post,
+        url,
+        more_headers,
+        Some(body),
+        deadline_millis,
+        max_answer_bytes,
+    )
+    .await
+}
+
+async fn send(
+    method: Method,
+    url: &str,
+    more_headers: &[(&str, &str)],
+    body: Option<&[u8]>,
+    deadline_millis: u32,
+    max_answer_bytes: usize,
+) -> worker::Result<Answer> {
     let headers = Headers::new();
     headers.set("content-type", "application/json")?;
     for (name, value) in more_headers {
         headers.set(name, value)?;
     }
     let mut init = RequestInit::new();
-    init.with_method(Method::Post)
+    init.with_method(method)
         .with_headers(headers)
         .with_redirect(RequestRedirect::Manual)
-        .with_body(Some(js_sys::Uint8Array::from(body).into()));
+        .with_body(body.map(|body| js_sys::Uint8Array::from(body).into()));
     let signal: AbortSignal = web_sys::AbortSignal::timeout_with_u32(deadline_millis).into();
     let mut response = Fetch::Request(Request::new_with_init(url, &init)?)
         .send_with_signal(&signal)

@@ -6,11 +6,12 @@ use std::rc::Rc;
 use alloy_primitives::Address;
 use key0_core::challenge::{
     AuditLine, AuditRow, CallFault, ChallengeEnv, ChallengeStore, Driver, History, IssueFault,
-    Record, Stage, State, StoreFault, Versioned,
+    Record, Rest, Stage, State, StoreFault, Versioned,
 };
 use key0_core::config::Config;
 use key0_core::credential::remote::{IssueAnswer, IssueCall};
 use key0_core::ledger::{LedgerCommand, LedgerEntry};
+use key0_core::payment::facilitator::FacilitatorCall;
 use key0_core::payment::payer::{PayerCommand, PayerReply};
 use key0_core::types::UnixMillis;
 use key0_core::wallet::{WalletCommand, WalletReply};
@@ -18,6 +19,7 @@ use key0_core::wallet::{WalletCommand, WalletReply};
 use super::ChallengeObject;
 use crate::actors;
 use crate::backend;
+use crate::facilitator;
 use crate::faults::Fault;
 use crate::network::call;
 use crate::objects::{Instance, ask_ledger, ask_payer, ask_wallet, instance};
@@ -72,7 +74,7 @@ impl ChallengeStore for Outside {
         &self,
         expected: Option<u64>,
         record: &Record,
-        _audit: Option<&AuditRow>,
+        audit: Option<&AuditRow>,
         wake_at: Option<UnixMillis>,
     ) -> Result<bool, StoreFault> {
         self.storage("before commit")?;
@@ -85,22 +87,35 @@ impl ChallengeStore for Outside {
             record: record.clone(),
         }));
         self.object
+            .history
+            .borrow_mut()
+            .extend(audit.map(|row| AuditLine {
+                at: row.at,
+                event: row.event.to_owned(),
+                status: row.status.to_owned(),
+                transaction: row.transaction,
+            }));
+        self.object
             .alarm
             .set(&self.world, &self.object.owner(), wake_at);
         let before = before.map(|stored| stored.record);
         rules::on_change(&self.world, &self.object, before.as_ref(), record);
         let told = self.rpc.told();
         rules::on_end_without_money(&self.world, &self.object, told, before.as_ref(), record);
-        match &record.state {
-            State::Expired {
-                watch: Some(attempt),
-            } if before.is_some_and(|before| !matches!(before.state, State::Expired { .. })) => {
-                actors::on_given_up(&self.world, &attempt.authorization);
+        if record.rest == Rest::WithoutHistory {
+            self.object.history.borrow_mut().clear();
+        }
+        if let Some(attempt) = record.state.watch()
+            && before.is_some_and(|before| before.state.watch().is_none())
+        {
+            actors::on_given_up(&self.world, &attempt.authorization);
+        }
+        if let State::Pending { attempt } = &record.state {
+            match attempt.stage {
+                Stage::Reserving => actors::on_attempt(&self.world, &self.object.id),
+                Stage::Failed { .. } => actors::on_failure(&self.world, &self.object.id),
+                _ => {}
             }
-            State::Pending { attempt } if attempt.stage == Stage::Reserving => {
-                actors::on_attempt(&self.world, &self.object.id);
-            }
-            _ => {}
         }
         if self.world.is_over(&self.instance.life, "after commit") {
             return Err(StoreFault("the object is gone".to_owned()));
@@ -109,10 +124,10 @@ impl ChallengeStore for Outside {
     }
 }
 
-/// Nobody reads the history here.
 impl History for Outside {
     fn history(&self) -> Result<Vec<AuditLine>, StoreFault> {
-        Ok(Vec::new())
+        self.storage("history")?;
+        Ok(self.object.history.borrow().clone())
     }
 }
 
@@ -154,7 +169,11 @@ impl ChallengeEnv for Outside {
         .map_err(CallFault)
     }
 
-    async fn wallet(&self, command: WalletCommand) -> Result<WalletReply, CallFault> {
+    async fn wallet(
+        &self,
+        _sender: Address,
+        command: WalletCommand,
+    ) -> Result<WalletReply, CallFault> {
         let _alone = rules::on_effect(&self.world, &self.object, "wallet");
         let callee = move |world: &Rc<World>, sender| ask_wallet(world, command.clone(), sender);
         call(
@@ -166,6 +185,16 @@ impl ChallengeEnv for Outside {
         )
         .await
         .map_err(CallFault)
+    }
+
+    async fn facilitator(&self, call: FacilitatorCall<'_>) -> Result<Vec<u8>, CallFault> {
+        let _alone = rules::on_effect(&self.world, &self.object, "facilitator");
+        let Some(signed) = rules::on_facilitator(&self.world, &self.object, &call) else {
+            return Err(CallFault("the facilitator is asked for nothing".to_owned()));
+        };
+        let answer = facilitator::ask(&self.world, &self.instance.life, call.action, signed).await;
+        rules::on_facilitator_answer(&self.object, call.action, answer.as_deref().ok());
+        answer.map_err(CallFault)
     }
 
     async fn issue(&self, call: IssueCall) -> Result<IssueAnswer, IssueFault> {

@@ -41,8 +41,10 @@ enum Question<'a> {
 struct Inspected {
     request_id: RequestId,
     version: u64,
+    status: String,
     record: Value,
     audit: Vec<AuditLine>,
+    history_removed: bool,
 }
 
 /// Whether a path belongs to this door.
@@ -137,15 +139,19 @@ async fn purchase<O: Operators>(
     match reply {
         OperatorReply::Found {
             version,
+            status,
             record,
             audit,
+            history_removed,
         } => Ok(response::json(
             StatusCode::OK,
             &Inspected {
                 request_id,
                 version,
+                status,
                 record,
                 audit,
+                history_removed,
             },
         )),
         OperatorReply::Done { status } => Ok(response::json(

@@ -11,19 +11,21 @@ use alloy_primitives::U256;
 use futures_util::future;
 
 use super::effects;
+use super::facilitated;
 use super::lifecycle::{Event, apply};
 use super::purchase::{Ask, Next, Pay, PayReply};
-use super::record::{AuditRow, IssueFault, Record, State};
+use super::record::{AuditRow, IssueFault, Record, Stage, State};
 use super::schedule::{Effect, next_effect, wake_at};
 use crate::config::Config;
 use crate::credential::remote::{IssueAnswer, IssueCall};
 use crate::ledger::LedgerEntry;
 use crate::payment::chain::{Chain, ChainError, Simulation};
+use crate::payment::facilitator::FacilitatorCall;
 use crate::payment::payer::{PayerCommand, PayerReply, Reservation, TargetKey};
 use crate::payment::usdc::payment_fingerprint;
-use crate::payment::{Refusal, SignedAuthorization};
+use crate::payment::{Refusal, Route, SignedAuthorization};
 use crate::types::{Address, RequestId, UnixMillis};
-use crate::wallet::{WalletCommand, WalletReply};
+use crate::wallet::{WalletCommand, WalletKey, WalletReply};
 
 /// How long a buyer's request is kept waiting for the chain before it is told to come back.
 const PATIENCE_MILLIS: u64 = 20_000;
@@ -53,7 +55,8 @@ pub trait ChallengeStore {
     fn load(&self) -> Result<Option<Versioned>, StoreFault>;
 
     /// Writes record, history line and alarm in one transaction, if the stored version is still `expected` (`None`: if
-    /// nothing is stored). Answers whether it was.
+    /// nothing is stored). Answers whether it was. With a record that is without history ([`Rest`](super::Rest)) the lines
+    /// that were written before are removed in the same transaction.
     fn commit(
         &self,
         expected: Option<u64>,
@@ -86,11 +89,17 @@ pub trait ChallengeEnv {
         payer: Address,
         command: PayerCommand,
     ) -> impl Future<Output = Result<PayerReply, CallFault>>;
-    /// Asks the gas wallet.
+    /// Asks a wallet of ours.
     fn wallet(
         &self,
+        sender: Address,
         command: WalletCommand,
     ) -> impl Future<Output = Result<WalletReply, CallFault>>;
+    /// Asks a facilitator, and returns the answer's body, whatever its status. Follows no redirect.
+    fn facilitator(
+        &self,
+        call: FacilitatorCall<'_>,
+    ) -> impl Future<Output = Result<Vec<u8>, CallFault>>;
     /// Asks the backend for a credential. Repeating it is safe: the call carries an idempotency key.
     fn issue(&self, call: IssueCall) -> impl Future<Output = Result<IssueAnswer, IssueFault>>;
     /// Tells the ledger what the record says. Repeating it changes nothing.
@@ -123,7 +132,16 @@ impl From<CallFault> for Stuck {
 #[derive(Debug, Default)]
 pub struct Driver {
     busy: Cell<bool>,
-    wallet_asked: Cell<Option<UnixMillis>>,
+    memory: Memory,
+}
+
+/// What spaces out questions to others.
+#[derive(Debug, Default)]
+pub(super) struct Memory {
+    /// When it was last asked what became of a transaction without a receipt.
+    pub(super) last_asked: Cell<Option<UnixMillis>>,
+    /// When the last one of the routes was found to be of no use.
+    pub(super) routes_failed: Cell<Option<UnixMillis>>,
 }
 
 /// The right to carry effects out; given back when dropped, also when the request is cancelled.
@@ -145,6 +163,7 @@ impl Driver {
     pub async fn ask<E: ChallengeEnv>(&self, env: &E, ask: &Ask) -> Result<PayReply, StoreFault> {
         let began = env.now();
         let mut pause = FIRST_PAUSE_MILLIS;
+        let mut involved = false;
         if let (Some(stored), Ask::Pay(pay)) = (env.store().load()?, ask)
             && Ask::needs_fresh_signature(&stored.record)
             && let Some(reply) = prove_unseen(env, pay).await
@@ -163,12 +182,23 @@ impl Driver {
                     transaction: record.and_then(|record| record.state.transaction()),
                 });
             }
+            // What failed while this question was asked is its answer. Asked again, it is tried again.
+            if involved && let Some(reply) = record.and_then(Ask::failure) {
+                return Ok(reply);
+            }
             let moved = match (next, ask) {
                 (Next::Begin, Ask::Pay(pay)) => match self.begin(env, pay, stored).await? {
                     Begun::Refused(reply) => return Ok(reply),
                     Begun::LookAgain => true,
+                    Begun::Now => {
+                        involved = true;
+                        true
+                    }
                 },
-                _ => self.drive(env).await?,
+                _ => {
+                    involved = true;
+                    self.drive(env).await?
+                }
             };
             if moved {
                 pause = FIRST_PAUSE_MILLIS;
@@ -206,14 +236,30 @@ impl Driver {
         let Some(stored) = env.store().load()? else {
             return Ok(false);
         };
-        match effects::run(env, &stored.record, &self.wallet_asked).await {
-            Ok(event) => record_fact(env, &stored, &event),
-            Err(Stuck::Waiting) => Ok(false),
-            Err(Stuck::Fault(fault)) => {
-                env.log("effect_failed", &fault);
-                Ok(false)
-            }
+        let outcome = effects::run(env, &stored.record, &self.memory).await;
+        let moved = record_outcome(env, &stored, &outcome)?;
+        if moved && let Ok(Event::Asked) = outcome {
+            // The intent is stored, by us. Nobody else may do this, and we may do it only now.
+            self.settle(env).await?;
         }
+        Ok(moved)
+    }
+
+    /// Tells the facilitator to settle, directly after the intent was stored.
+    async fn settle<E: ChallengeEnv>(&self, env: &E) -> Result<(), StoreFault> {
+        let Some(stored) = env.store().load()? else {
+            return Ok(());
+        };
+        if let State::Pending { attempt } = &stored.record.state
+            && let Stage::Asked { .. } = attempt.stage
+            && let Route::Facilitator(facilitator) = env.config().settlement.route(attempt.via)
+        {
+            let record = &stored.record;
+            let outcome =
+                facilitated::settle(env, record, attempt, facilitator, &self.memory).await;
+            record_outcome(env, &stored, &outcome)?;
+        }
+        Ok(())
     }
 
     /// Everything that must hold before the first write: the payer's book and the chain.
@@ -233,12 +279,22 @@ impl Driver {
             },
             target: TargetKey::new(&pay.challenge.terms.target, &pay.challenge.terms.resource),
         });
-        let gas_wallet = env.config().gas_wallet.address();
+        let settlement = &env.config().settlement;
+        // Anybody may send the transfer; a facilitator's own address is not known.
+        let sender = settlement
+            .gas_wallet()
+            .map_or(env.config().pay_to, WalletKey::address);
+        let gas_money = async {
+            match settlement.only_gas_wallet() {
+                Some(wallet) => env.chain().ether_balance(wallet).await,
+                None => Ok(U256::MAX),
+            }
+        };
         let (book, simulation, head, gas_money) = future::join4(
             env.payer(signed.payer(), check),
-            env.chain().simulate(signed, gas_wallet),
+            env.chain().simulate(signed, sender),
             env.chain().head(),
-            env.chain().ether_balance(gas_wallet),
+            gas_money,
         )
         .await;
         // The book comes first: a payment that counts elsewhere must not be judged by the chain's state of today.
@@ -282,8 +338,10 @@ impl Driver {
             from_block: head.number,
         };
         // Losing against an identical request is no failure: the caller reads the winner's record.
-        commit(env, stored.as_ref(), event)?;
-        Ok(Begun::LookAgain)
+        Ok(match commit(env, stored.as_ref(), event)? {
+            true => Begun::Now,
+            false => Begun::LookAgain,
+        })
     }
 
     /// The chain would refuse the transfer. Says why, unless an identical request was faster and that is the reason.
@@ -322,6 +380,7 @@ impl Driver {
             Ok(reason) => Begun::Refused(PayReply::Refused {
                 reason,
                 transaction: None,
+                begun: stored.is_some(),
             }),
             Err(Stuck::Waiting) => {
                 unavailable(env, "a use of the authorization is not visible yet")
@@ -335,6 +394,8 @@ impl Driver {
 enum Begun {
     /// The outcome is known.
     Refused(PayReply),
+    /// An attempt has begun.
+    Now,
     /// The record has changed.
     LookAgain,
 }
@@ -445,13 +506,29 @@ fn commit<E: ChallengeEnv>(
     ) else {
         return Ok(false);
     };
-    let audit = event.is_history().then(|| event.audit(&record, now));
+    let audit = event.audit(&record, now);
     env.store().commit(
         stored.map(|stored| stored.version),
         &record,
         audit.as_ref(),
         wake_at(&record, now, &policy),
     )
+}
+
+/// Stores what an effect has found out, if it has. Whether that changed the record.
+fn record_outcome<E: ChallengeEnv>(
+    env: &E,
+    before: &Versioned,
+    outcome: &Result<Event, Stuck>,
+) -> Result<bool, StoreFault> {
+    match outcome {
+        Ok(event) => record_fact(env, before, event),
+        Err(Stuck::Waiting) => Ok(false),
+        Err(Stuck::Fault(fault)) => {
+            env.log("effect_failed", fault);
+            Ok(false)
+        }
+    }
 }
 
 /// Stores what an effect has found out. The alarm may have counted a try meanwhile; a fact stays true as long as the

@@ -1,14 +1,13 @@
 //! The outside effects of a purchase, each returning what it found out. Any of them may run twice.
 
-use core::cell::Cell;
-
 use alloy_primitives::{B256, U256};
 use sha2::{Digest, Sha256};
 
-use super::driver::{CallFault, ChallengeEnv, Stuck, diagnose};
+use super::driver::{CallFault, ChallengeEnv, Memory, Stuck, diagnose};
+use super::facilitated;
 use super::lifecycle::Event;
 use super::record::{Attempt, Payment, Record, Refund, Stage, State};
-use super::schedule::{Effect, next_effect, watched_enough};
+use super::schedule::{ANSWER_MILLIS, Effect, next_effect, watched_enough};
 use super::seal::ChallengeId;
 use super::terms::Target;
 use crate::credential::remote;
@@ -16,12 +15,13 @@ use crate::payment::authorization::MIN_REMAINING_SECONDS;
 use crate::payment::chain::{Chain, Receipt, Simulation};
 use crate::payment::confirm::{Verdict, verdict};
 use crate::payment::payer::{PayerCommand, PayerReply, Reservation, TargetKey};
-use crate::payment::{Authorization, Refusal, SignedAuthorization};
-use crate::types::{UnixMillis, UnixSeconds};
-use crate::wallet::{Job, JobKey, WalletCommand, WalletReply};
+use crate::payment::{Authorization, Refusal, Route, SignedAuthorization};
+use crate::types::{Address, UnixSeconds};
+use crate::wallet::{Job, JobKey, WalletCommand, WalletKey, WalletReply};
 
-/// Without a receipt for this long the gas wallet is asked whether it sends under other hashes by now.
-const ASK_WALLET_MILLIS: u64 = 5_000;
+/// Without a receipt for this long the gas wallet is asked whether it sends under other hashes by now; or the chain, whether
+/// a facilitator does.
+const ASK_AGAIN_MILLIS: u64 = 5_000;
 /// How far before an attempt began its events are looked for: nodes behind one address may be blocks apart.
 const LOG_MARGIN_BLOCKS: u64 = 150;
 /// How long after an authorization's expiry it is given up: a node that is asked may be this far behind, and the newest
@@ -32,24 +32,38 @@ const REFUND_LOST_MILLIS: u64 = 600_000;
 /// A refund's authorization stays good this long, so that retrying it never needs another one.
 const REFUND_VALID_SECONDS: u64 = 10 * 366 * 86_400;
 
-/// Carries out what the record asks for now. `wallet_asked` spaces out questions to the gas wallet.
+/// Carries out what the record asks for now.
 pub(super) async fn run<E: ChallengeEnv>(
     env: &E,
     record: &Record,
-    wallet_asked: &Cell<Option<UnixMillis>>,
+    memory: &Memory,
 ) -> Result<Event, Stuck> {
     let effect = next_effect(record, env.now(), &env.config().policy());
     match (effect, &record.state) {
         (Effect::Reserve, State::Pending { attempt }) => reserve(env, record, attempt).await,
-        (Effect::Submit, State::Pending { attempt }) => charge(env, record, attempt).await,
+        (Effect::Submit, State::Pending { attempt }) => {
+            match env.config().settlement.route(attempt.via) {
+                Route::Facilitator(facilitator) => {
+                    facilitated::verify(env, record, attempt, facilitator, memory).await
+                }
+                Route::GasWallet(key) => charge(env, record, attempt, key.address()).await,
+            }
+        }
+        (Effect::Reconcile, State::Pending { attempt }) => {
+            facilitated::reconcile(env, record, attempt).await
+        }
         (Effect::Confirm, State::Pending { attempt }) => {
-            confirm(env, record, attempt, wallet_asked, false).await
+            confirm(env, record, attempt, memory).await
         }
         (Effect::Lapse, State::Pending { attempt }) => lapse(env, record, attempt).await,
         (
             Effect::Watch,
             State::Expired {
                 watch: Some(attempt),
+            }
+            | State::Cancelled {
+                watch: Some(attempt),
+                ..
             },
         ) => watch(env, record, attempt).await,
         (Effect::Issue, State::Paid { payment, .. }) => issue(env, record, payment).await,
@@ -61,9 +75,11 @@ pub(super) async fn run<E: ChallengeEnv>(
             pay_back(env, record, refund).await
         }
         (Effect::Confirm, State::RefundPending { refund, .. }) => {
-            confirm(env, record, &refund.attempt, wallet_asked, true).await
+            confirm(env, record, &refund.attempt, memory).await
         }
         (Effect::ReleaseTarget, _) => release(env, record).await,
+        (Effect::RemoveHistory, _) => Ok(Event::HistoryRemoved),
+        (Effect::RemoveGrant, _) => Ok(Event::GrantRemoved),
         _ => Err(Stuck::Waiting),
     }
 }
@@ -123,25 +139,28 @@ async fn release<E: ChallengeEnv>(env: &E, record: &Record) -> Result<Event, Stu
     Ok(Event::TargetReleased)
 }
 
+/// From this second on the payment is not begun any more: nothing expired is charged.
+pub(super) fn last_moment(record: &Record, attempt: &Attempt) -> UnixSeconds {
+    let expiry = attempt.authorization.authorization().expires_at().0;
+    UnixSeconds(expiry.saturating_sub(MIN_REMAINING_SECONDS)).min(record.terms.expires_at)
+}
+
 /// Hands the buyer's transfer to the gas wallet.
 async fn charge<E: ChallengeEnv>(
     env: &E,
     record: &Record,
     attempt: &Attempt,
+    sender: Address,
 ) -> Result<Event, Stuck> {
-    let expiry = attempt.authorization.authorization().expires_at().0;
     let job = JobKey(format!("{}#{}", record.terms.request_id, attempt.number));
-    // Nothing expired is charged.
-    let not_after =
-        UnixSeconds(expiry.saturating_sub(MIN_REMAINING_SECONDS)).min(record.terms.expires_at);
-    match submit(env, attempt, job, not_after).await? {
+    match submit(env, attempt, job, sender, last_moment(record, attempt)).await? {
         WalletReply::Sent { hashes } => Ok(Event::Submitted { hashes }),
         // We broadcast nothing, but anybody who saw the authorization may have.
         WalletReply::TooLate => not_included(env, record, attempt).await,
     }
 }
 
-/// Hands the refund to the gas wallet.
+/// Hands the refund to the wallet that sends refunds.
 async fn pay_back<E: ChallengeEnv>(
     env: &E,
     record: &Record,
@@ -153,7 +172,8 @@ async fn pay_back<E: ChallengeEnv>(
         record.terms.request_id, attempt.number
     ));
     let not_after = attempt.authorization.authorization().expires_at();
-    match submit(env, attempt, job, not_after).await? {
+    let sender = refund_sender(env)?;
+    match submit(env, attempt, job, sender, not_after).await? {
         WalletReply::Sent { hashes } => Ok(Event::Submitted { hashes }),
         WalletReply::TooLate => Ok(Event::AttemptFailed {
             reason: Refusal::InvalidExactEvmPayloadAuthorizationValidBefore,
@@ -166,14 +186,25 @@ async fn submit<E: ChallengeEnv>(
     env: &E,
     attempt: &Attempt,
     key: JobKey,
+    sender: Address,
     not_after: UnixSeconds,
 ) -> Result<WalletReply, Stuck> {
     let job = Box::new(Job {
         authorization: attempt.authorization.clone(),
         gas_limit: attempt.gas_limit,
         not_after,
+        sender: Some(sender),
     });
-    Ok(env.wallet(WalletCommand::Submit { key, job }).await?)
+    let command = WalletCommand::Submit { key, job };
+    Ok(env.wallet(sender, command).await?)
+}
+
+/// Who sends a refund now. Any wallet may: its authorization is signed already.
+fn refund_sender<E: ChallengeEnv>(env: &E) -> Result<Address, Stuck> {
+    env.config()
+        .refund_sender()
+        .map(WalletKey::address)
+        .ok_or_else(|| Stuck::Fault("there is no wallet left that could send a refund".to_owned()))
 }
 
 /// Looks for the receipt of a transfer that is on its way.
@@ -181,38 +212,47 @@ async fn confirm<E: ChallengeEnv>(
     env: &E,
     record: &Record,
     attempt: &Attempt,
-    wallet_asked: &Cell<Option<UnixMillis>>,
-    is_refund: bool,
+    memory: &Memory,
 ) -> Result<Event, Stuck> {
     let Stage::Submitted { hashes, since } = &attempt.stage else {
         return Err(Stuck::Waiting);
     };
+    let claimed = is_claimed(env, record, attempt);
     let usdc = record.terms.network.usdc();
     for hash in hashes.iter().rev() {
         let Some(receipt) = env.chain().receipt(*hash).await? else {
             continue;
         };
-        return match verdict(&receipt, attempt.authorization.authorization(), usdc) {
-            Verdict::Transferred => settled(env, record, &receipt).await,
-            Verdict::NoTransfer => Ok(Event::AttemptFailed {
-                reason: Refusal::InvalidExactEvmTransferEventMismatch,
-                transaction: Some(*hash),
-            }),
-            Verdict::Reverted => reverted(env, record, attempt, &receipt).await,
-        };
+        match verdict(&receipt, attempt.authorization.authorization(), usdc) {
+            Verdict::Transferred => return settled(env, record, &receipt).await,
+            // Any hash can be claimed. That it is not our transfer says nothing of the authorization.
+            Verdict::NoTransfer if claimed => {}
+            Verdict::NoTransfer => {
+                return Ok(Event::AttemptFailed {
+                    reason: Refusal::InvalidExactEvmTransferEventMismatch,
+                    transaction: Some(*hash),
+                });
+            }
+            Verdict::Reverted => return reverted(env, record, attempt, &receipt).await,
+        }
     }
-    let last = wallet_asked
+    let last = memory
+        .last_asked
         .get()
         .filter(|at| at >= since)
         .unwrap_or(*since);
-    if env.now().since(last) < ASK_WALLET_MILLIS {
+    if env.now().since(last) < ASK_AGAIN_MILLIS {
         return Err(Stuck::Waiting);
     }
+    memory.last_asked.set(Some(env.now()));
+    if claimed {
+        return facilitated::reconcile(env, record, attempt).await;
+    }
     // Not included for a while. The wallet may send under another hash by now; to submit again is to ask that.
-    wallet_asked.set(Some(env.now()));
-    let answer = match &record.state {
-        State::RefundPending { refund, .. } => pay_back(env, record, refund).await?,
-        _ => charge(env, record, attempt).await?,
+    let (answer, is_refund) = match (&record.state, env.config().settlement.route(attempt.via)) {
+        (State::RefundPending { refund, .. }, _) => (pay_back(env, record, refund).await?, true),
+        (_, Route::GasWallet(key)) => (charge(env, record, attempt, key.address()).await?, false),
+        (_, Route::Facilitator(_)) => return Err(Stuck::Waiting),
     };
     match answer {
         Event::Submitted { hashes: current }
@@ -238,8 +278,14 @@ async fn confirm<E: ChallengeEnv>(
     }
 }
 
-/// Our transaction reverted. Somebody else may have used the authorization before it, so a node that does not know that
-/// block must not be asked.
+/// Whether an attempt's transactions are a facilitator's claim. (A refund is always sent by a wallet of ours.)
+fn is_claimed<E: ChallengeEnv>(env: &E, record: &Record, attempt: &Attempt) -> bool {
+    let route = env.config().settlement.route(attempt.via);
+    matches!(record.state, State::Pending { .. }) && matches!(route, Route::Facilitator(_))
+}
+
+/// The attempt's transaction reverted. Somebody else may have used the authorization before it, so a node that does not know
+/// that block must not be asked; or may still use it.
 async fn reverted<E: ChallengeEnv>(
     env: &E,
     record: &Record,
@@ -247,15 +293,23 @@ async fn reverted<E: ChallengeEnv>(
     receipt: &Receipt,
 ) -> Result<Event, Stuck> {
     let at = confirmed(env, receipt).await?;
-    let elsewhere = elsewhere(env, record, attempt, at).await?;
-    Ok(elsewhere.unwrap_or(Event::AttemptFailed {
+    if let Some(event) = elsewhere(env, record, attempt, at).await? {
+        return Ok(event);
+    }
+    if is_claimed(env, record, attempt) && !env.config().settlement.is_last(attempt.via) {
+        return Ok(Event::PassedOn { exposed: false });
+    }
+    if attempt.exposed {
+        return not_included(env, record, attempt).await;
+    }
+    Ok(Event::AttemptFailed {
         reason: Refusal::InvalidExactEvmTransactionFailed,
         transaction: Some(receipt.transaction),
-    }))
+    })
 }
 
 /// None of our transactions is included: is the money here all the same, may it still come, or can it not come any more?
-async fn not_included<E: ChallengeEnv>(
+pub(super) async fn not_included<E: ChallengeEnv>(
     env: &E,
     record: &Record,
     attempt: &Attempt,
@@ -264,9 +318,20 @@ async fn not_included<E: ChallengeEnv>(
         // Never begun by us, and too late to begin; or simply not included yet.
         Event::Lapsed {
             may_still_land: true,
-        } if !matches!(attempt.stage, Stage::Settling) => Err(Stuck::Waiting),
+        } if is_under_way(env, record, attempt) => Err(Stuck::Waiting),
         event => Ok(event),
     }
+}
+
+/// Whether somebody whom we asked may be about to get the transfer included.
+fn is_under_way<E: ChallengeEnv>(env: &E, record: &Record, attempt: &Attempt) -> bool {
+    let begun = !matches!(attempt.stage, Stage::Settling);
+    if begun && !is_claimed(env, record, attempt) {
+        return true;
+    }
+    // Facilitators give up sooner or later, and authorizations may be good for years.
+    let end = record.terms.expires_at.to_millis().plus(ANSWER_MILLIS);
+    (begun || attempt.exposed) && env.now() < end
 }
 
 /// What is known of an authorization that we do not pursue (any more).
@@ -284,6 +349,16 @@ async fn given_up<E: ChallengeEnv>(
     Ok(Event::Lapsed {
         may_still_land: head.timestamp < expiry.plus(LAPSE_MARGIN_SECONDS).0,
     })
+}
+
+/// Looks for a use of the authorization by anybody, up to the newest block that is known. `None` when it is unused.
+pub(super) async fn used_by_anybody<E: ChallengeEnv>(
+    env: &E,
+    record: &Record,
+    attempt: &Attempt,
+) -> Result<Option<Event>, Stuck> {
+    let head = env.chain().head().await?;
+    elsewhere(env, record, attempt, head.number).await
 }
 
 /// The chain would refuse an authorization that others may have seen: was it used, or why else?
@@ -515,10 +590,7 @@ async fn prepare_refund<E: ChallengeEnv>(
     refund: &Refund,
 ) -> Result<Event, Stuck> {
     let signed = &refund.attempt.authorization;
-    let simulation = env
-        .chain()
-        .simulate(signed, env.config().gas_wallet.address())
-        .await?;
+    let simulation = env.chain().simulate(signed, refund_sender(env)?).await?;
     let head = env.chain().head().await?.number;
     match simulation {
         Simulation::Succeeds { gas } => Ok(Event::RefundPrepared {

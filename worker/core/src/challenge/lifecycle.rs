@@ -7,9 +7,10 @@ use alloy_primitives::B256;
 use key0_validator::Claims;
 
 use super::record::{
-    Attempt, AuditRow, DeliveryFailure, IssueFault, Payment, Record, Refund, Stage, State,
+    Attempt, AuditRow, DeliveryFailure, IssueFault, Payment, Record, Refund, Rest, Stage, State,
 };
-use super::schedule::{Policy, is_resolved, refund_pause};
+use super::retention::is_over;
+use super::schedule::{Effect, Policy, is_resolved, next_effect, refund_pause};
 use super::seal::Challenge;
 use crate::ledger::LedgerEntry;
 use crate::payment::{Refusal, SignedAuthorization};
@@ -43,7 +44,14 @@ pub enum Event {
     },
     /// The authorization belongs to another purchase, which presented it first.
     Taken,
-    /// The gas wallet broadcasts the transfer under these hashes.
+    /// A facilitator is about to be asked to settle.
+    Asked,
+    /// The route did not settle. The next one is tried.
+    PassedOn {
+        /// Whether the route may still settle.
+        exposed: bool,
+    },
+    /// The transfer is broadcast under these hashes.
     Submitted {
         /// Transaction hashes.
         hashes: Vec<B256>,
@@ -95,6 +103,10 @@ pub enum Event {
     Cancelled,
     /// The payer's book no longer counts the purchase as unresolved.
     TargetReleased,
+    /// The history has been kept for long enough.
+    HistoryRemoved,
+    /// The grant has been kept for long enough.
+    GrantRemoved,
     /// The ledger knows what the record says.
     Reported,
     /// The ledger is about to be told.
@@ -153,12 +165,18 @@ pub fn apply(
                 authorization,
                 gas_limit,
                 from_block: from_block.min(attempt.from_block),
+                via: 0,
+                exposed: attempt.exposed,
                 stage: Stage::Reserving,
             };
             next.holds_target = true;
         }
         (State::Pending { attempt }, event) => {
             let is_without_target = matches!(event, Event::Superseded { .. } | Event::Taken);
+            // A route that cannot be reached is no progress.
+            if matches!(event, Event::PassedOn { exposed: false }) {
+                next.tries = record.tries;
+            }
             let state = advance(attempt, event, now)?;
             // A superseded purchase never got hold of its target, nor did one whose payment is another's.
             if is_without_target {
@@ -192,6 +210,8 @@ pub fn apply(
                         authorization,
                         gas_limit: 0,
                         from_block: payment.block,
+                        via: 0,
+                        exposed: false,
                         stage: Stage::Preparing,
                     },
                     failures: 0,
@@ -215,20 +235,36 @@ pub fn apply(
                 refund,
             };
         }
-        // Given up too early: the charge was broadcast by somebody else.
-        (State::Expired { watch: Some(_) }, Event::Settled { payment }) => {
+        // Given up too early, or called off: the charge was broadcast by somebody else.
+        (
+            State::Expired { watch: Some(_) } | State::Cancelled { watch: Some(_), .. },
+            Event::Settled { payment },
+        ) => {
             next.state = paid(payment, now);
         }
         (
-            State::Expired { watch },
+            State::Expired { watch } | State::Cancelled { watch, .. },
             Event::Lapsed {
                 may_still_land: false,
             },
         ) if watch.is_some() => *watch = None,
+        (_, Event::HistoryRemoved) if next_effect(record, now, policy) == Effect::RemoveHistory => {
+            next.rest = Rest::WithoutHistory;
+        }
+        (State::Delivered { payment, .. }, Event::GrantRemoved)
+            if next_effect(record, now, policy) == Effect::RemoveGrant =>
+        {
+            next.state = State::Closed {
+                payment: payment.clone(),
+            };
+        }
         _ => return Err(Refused),
     }
     if next.state.name() != record.state.name() {
         next.changed_at = now;
+    }
+    if next.rest == Rest::NotYet && is_over(&next) {
+        next.rest = Rest::Since(now);
     }
     let says = |record| LedgerEntry::of(record, 0);
     if next.unreported.is_none() && says(&next) != says(record) {
@@ -259,10 +295,13 @@ fn begin(event: Event, now: UnixMillis) -> Result<Record, Refused> {
                 authorization,
                 gas_limit,
                 from_block,
+                via: 0,
+                exposed: false,
                 stage: Stage::Reserving,
             },
         },
         changed_at: now,
+        rest: Rest::NotYet,
         holds_target: true,
         unreported: Some(0),
         tries: 0,
@@ -292,6 +331,7 @@ fn advance(attempt: &mut Attempt, event: Event, now: UnixMillis) -> Result<Optio
             return Ok(Some(State::Cancelled {
                 superseded_by: Some(by),
                 reserving: None,
+                watch: None,
             }));
         }
         // The end at once: whatever becomes of that authorization counts for the other purchase, never for this one.
@@ -299,11 +339,22 @@ fn advance(attempt: &mut Attempt, event: Event, now: UnixMillis) -> Result<Optio
             return Ok(Some(State::Cancelled {
                 superseded_by: None,
                 reserving: None,
+                watch: None,
             }));
+        }
+        // From here on a facilitator may broadcast.
+        (Stage::Settling, Event::Asked) => attempt.stage = Stage::Asked { since: now },
+        (
+            Stage::Settling | Stage::Asked { .. } | Stage::Submitted { .. },
+            Event::PassedOn { exposed },
+        ) => {
+            attempt.via = attempt.via.wrapping_add(1);
+            attempt.exposed |= exposed;
+            attempt.stage = Stage::Settling;
         }
         (_, Event::Submitted { hashes }) => collect(attempt, hashes, now)?,
         (
-            Stage::Reserving | Stage::Settling | Stage::Submitted { .. },
+            Stage::Reserving | Stage::Settling | Stage::Asked { .. } | Stage::Submitted { .. },
             Event::AttemptFailed {
                 reason,
                 transaction,
@@ -321,16 +372,25 @@ fn advance(attempt: &mut Attempt, event: Event, now: UnixMillis) -> Result<Optio
         }
         // Also after a failure: somebody else may have broadcast the authorization.
         (
-            Stage::Settling | Stage::Submitted { .. } | Stage::Failed { .. },
+            Stage::Settling | Stage::Asked { .. } | Stage::Submitted { .. } | Stage::Failed { .. },
             Event::Settled { payment },
         ) => {
             return Ok(Some(paid(payment, now)));
         }
-        // Once something may have been broadcast, by this attempt or an earlier one, calling off is too late.
+        // As long as our own transaction may be included, calling off is too late.
         (Stage::Reserving, Event::Cancelled) if attempt.number == 1 => {
             return Ok(Some(State::Cancelled {
                 superseded_by: None,
                 reserving: Some(attempt.authorization.authorization().nonce),
+                watch: None,
+            }));
+        }
+        // What has failed is not tried again any more; but everybody may have seen its authorization.
+        (Stage::Failed { .. }, Event::Cancelled) => {
+            return Ok(Some(State::Cancelled {
+                superseded_by: None,
+                reserving: None,
+                watch: Some(attempt.clone()),
             }));
         }
         _ => return Err(Refused),
@@ -395,7 +455,7 @@ fn again(refund: &mut Refund, not_before: UnixMillis) {
 /// Adds the hashes under which an attempt may be included.
 fn collect(attempt: &mut Attempt, hashes: Vec<B256>, now: UnixMillis) -> Result<(), Refused> {
     match &mut attempt.stage {
-        Stage::Settling if !hashes.is_empty() => {
+        Stage::Settling | Stage::Asked { .. } if !hashes.is_empty() => {
             attempt.stage = Stage::Submitted { hashes, since: now };
             Ok(())
         }
@@ -415,27 +475,36 @@ fn collect(attempt: &mut Attempt, hashes: Vec<B256>, now: UnixMillis) -> Result<
 }
 
 impl Event {
-    /// The line of history for this event.
-    pub fn audit(&self, after: &Record, at: UnixMillis) -> AuditRow {
+    /// The line of history for this event, if it belongs there. Retries, reports and removals do not, and of deliveries
+    /// that keep failing only the first, second, fourth, eighth and so on: without refunds they may fail for ever.
+    pub fn audit(&self, after: &Record, at: UnixMillis) -> Option<AuditRow> {
+        let tells_something = match (self, &after.state) {
+            (
+                Self::Tried
+                | Self::HistoryRemoved
+                | Self::GrantRemoved
+                | Self::Reported
+                | Self::ReportTried
+                | Self::ReportAsked
+                | Self::PassedOn { exposed: false },
+                _,
+            ) => false,
+            (Self::IssueFailed { .. }, State::Paid { failure, .. }) => {
+                failure.is_some_and(|failure| failure.tries.is_power_of_two())
+            }
+            _ => true,
+        };
         let transaction = match &after.state {
             State::Refunded { transaction, .. } => Some(*transaction),
             State::RefundPending { refund, .. } => refund.transaction(),
             state => state.transaction(),
         };
-        AuditRow {
+        tells_something.then(|| AuditRow {
             at,
             event: self.name(),
             status: after.state.name(),
             transaction,
-        }
-    }
-
-    /// Whether the event belongs into the history; mere retries and reports do not.
-    pub const fn is_history(&self) -> bool {
-        !matches!(
-            self,
-            Self::Tried | Self::Reported | Self::ReportTried | Self::ReportAsked
-        )
+        })
     }
 
     const fn name(&self) -> &'static str {
@@ -444,6 +513,8 @@ impl Event {
             Self::Reserved => "reserved",
             Self::Superseded { .. } => "superseded",
             Self::Taken => "taken",
+            Self::Asked => "asked",
+            Self::PassedOn { .. } => "passed_on",
             Self::Submitted { .. } => "submitted",
             Self::AttemptFailed { .. } => "attempt_failed",
             Self::Lapsed { .. } => "lapsed",
@@ -455,6 +526,8 @@ impl Event {
             Self::RefundRetried => "refund_retried",
             Self::Cancelled => "cancelled",
             Self::TargetReleased => "target_released",
+            Self::HistoryRemoved => "history_removed",
+            Self::GrantRemoved => "grant_removed",
             Self::Reported => "reported",
             Self::ReportTried => "report_tried",
             Self::ReportAsked => "report_asked",

@@ -2,10 +2,12 @@
 
 mod driver;
 mod effects;
+mod facilitated;
 mod lifecycle;
 mod operator;
 mod purchase;
 mod record;
+mod retention;
 mod schedule;
 mod seal;
 mod terms;
@@ -16,8 +18,9 @@ pub use lifecycle::{Event, MAX_REFUND_FAILURES, Refused, apply};
 pub use operator::{AuditLine, Call, History, OperatorCommand, OperatorReply, Operators, operate};
 pub use purchase::{Ask, Join, Pay, PayReply, Purchases, purchase};
 pub use record::{
-    Attempt, AuditRow, DeliveryFailure, IssueFault, Payment, Record, Refund, Stage, State,
+    Attempt, AuditRow, DeliveryFailure, IssueFault, Payment, Record, Refund, Rest, Stage, State,
 };
+pub use retention::HISTORY_MILLIS;
 pub use schedule::{Effect, Policy, next_effect, wake_at};
 pub use seal::{Challenge, ChallengeId, SealKeys};
 pub use terms::{Target, Terms, lifetime};

@@ -9,7 +9,7 @@ use serde_json::Value;
 use super::driver::{CallFault, ChallengeStore, StoreFault, Versioned};
 use super::lifecycle::{Event, apply};
 use super::purchase::Ask;
-use super::record::Record;
+use super::record::{Record, Rest};
 use super::schedule::{Policy, wake_at};
 use crate::types::{RequestId, UnixMillis};
 
@@ -36,7 +36,7 @@ pub enum OperatorCommand {
     Inspect,
     /// Try a refund again that has failed for good.
     RetryRefund,
-    /// Call the purchase off, if no money can move yet.
+    /// Call the purchase off, if no money can move yet or its attempt has failed.
     Cancel,
     /// Tell the ledger again.
     Report,
@@ -50,10 +50,14 @@ pub enum OperatorReply {
     Found {
         /// Counts its changes.
         version: u64,
+        /// The state's name.
+        status: String,
         /// The record.
         record: Value,
         /// Its history, oldest first.
         audit: Vec<AuditLine>,
+        /// Whether the history was removed, because the purchase has been over for long.
+        history_removed: bool,
     },
     /// Nothing was ever begun under this request id.
     NotFound,
@@ -123,7 +127,7 @@ pub fn operate<S: ChallengeStore + History>(
                 status: stored.record.state.name().to_owned(),
             });
         };
-        let audit = event.is_history().then(|| event.audit(&after, now));
+        let audit = event.audit(&after, now);
         let wake_at = wake_at(&after, now, policy);
         if store.commit(Some(stored.version), &after, audit.as_ref(), wake_at)? {
             return Ok(OperatorReply::Done {
@@ -140,6 +144,8 @@ fn inspect<S: ChallengeStore + History>(store: &S) -> Result<OperatorReply, Stor
     };
     Ok(OperatorReply::Found {
         version,
+        status: record.state.name().to_owned(),
+        history_removed: record.rest == Rest::WithoutHistory,
         record: shown(&record)?,
         audit: store.history()?,
     })

@@ -92,11 +92,19 @@ pub enum PayReply {
         reason: Refusal,
         /// The transaction that failed.
         transaction: Option<B256>,
+        /// Whether the purchase was begun: then it takes no other payment any more.
+        #[serde(default)]
+        begun: bool,
     },
     /// The payment counts for another purchase of the same payer and target.
     Elsewhere {
         /// That purchase.
         request_id: RequestId,
+    },
+    /// Delivered long ago; the access has ended and the grant is not kept any more.
+    AccessEnded {
+        /// The payment.
+        transaction: B256,
     },
     /// Delivered already, and what was presented is public on chain by now: it no longer proves who asks.
     NeedsFreshSignature,
@@ -153,6 +161,24 @@ impl Ask {
         matches!(record.state, State::Delivered { .. }) && record.terms.request_id.is_derived()
     }
 
+    /// What is said of a purchase whose attempt has failed.
+    pub(super) fn failure(record: &Record) -> Option<PayReply> {
+        match &record.state {
+            State::Pending { attempt } => match attempt.stage {
+                Stage::Failed {
+                    reason,
+                    transaction,
+                } => Some(PayReply::Refused {
+                    reason,
+                    transaction,
+                    begun: true,
+                }),
+                _ => None,
+            },
+            _ => None,
+        }
+    }
+
     /// What the record answers at `now`.
     pub(super) fn answer(&self, record: Option<&Record>, now: UnixMillis, policy: &Policy) -> Next {
         match record {
@@ -174,6 +200,7 @@ impl Ask {
             Err(reason) => Next::Answer(PayReply::Refused {
                 reason,
                 transaction: None,
+                begun: false,
             }),
         }
     }
@@ -186,9 +213,11 @@ impl Ask {
         }
         Next::Answer(match &record.state {
             State::Pending { attempt } => match &attempt.stage {
-                Stage::Preparing | Stage::Reserving | Stage::Settling | Stage::Submitted { .. } => {
-                    return Next::Drive;
-                }
+                Stage::Preparing
+                | Stage::Reserving
+                | Stage::Settling
+                | Stage::Asked { .. }
+                | Stage::Submitted { .. } => return Next::Drive,
                 Stage::Failed {
                     reason,
                     transaction,
@@ -197,6 +226,7 @@ impl Ask {
                         return Next::Answer(PayReply::Refused {
                             reason: *reason,
                             transaction: *transaction,
+                            begun: true,
                         });
                     };
                     if pay.authorization.authorization() != attempt.authorization.authorization() {
@@ -213,6 +243,7 @@ impl Ask {
                         PayReply::Refused {
                             reason: *reason,
                             transaction: *transaction,
+                            begun: true,
                         }
                     }
                 }
@@ -238,6 +269,9 @@ impl Ask {
                 payer: record.payer,
                 transaction: payment.transaction,
                 remote: remote.clone(),
+            },
+            State::Closed { payment } => PayReply::AccessEnded {
+                transaction: payment.transaction,
             },
             State::Expired { .. } => PayReply::Expired,
             State::Cancelled {

@@ -25,6 +25,9 @@ pub struct Record {
     pub state: State,
     /// When the state last changed.
     pub changed_at: UnixMillis,
+    /// Whether the purchase is over, and what was removed of it since.
+    #[serde(default, skip_serializing_if = "Rest::is_not_yet")]
+    pub rest: Rest,
     /// Whether the payer's book still counts this purchase as unresolved.
     pub holds_target: bool,
     /// How often the ledger was told in vain what this record says; nothing when it knows.
@@ -62,13 +65,18 @@ pub enum State {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         remote: Option<String>,
     },
+    /// Delivered, and long over: the access that it gave has ended, and the grant is not kept any more.
+    Closed {
+        /// The money.
+        payment: Payment,
+    },
     /// The end: nothing was charged.
     Expired {
         /// An authorization that somebody else may still broadcast; watched until it no longer can be.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         watch: Option<Attempt>,
     },
-    /// The end: it was called off before any money could move.
+    /// The end: it was called off before any money could move, or after its attempt had failed.
     Cancelled {
         /// The purchase of the same payer and target that this one's payment counts for.
         #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -76,6 +84,9 @@ pub enum State {
         /// The authorization that was about to be booked, when an operator called it off.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         reserving: Option<B256>,
+        /// The authorization that failed: like one of an expired purchase, it is watched until nobody can broadcast it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        watch: Option<Attempt>,
     },
     /// The money is to go back.
     RefundPending {
@@ -100,6 +111,19 @@ pub enum State {
     },
 }
 
+/// Whether a purchase is over.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Rest {
+    /// Something can still happen to it.
+    #[default]
+    NotYet,
+    /// Nothing can happen to it any more, since this moment.
+    Since(UnixMillis),
+    /// It has been over for so long that its history was removed.
+    WithoutHistory,
+}
+
 /// One authorization on its way to becoming a payment.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -112,8 +136,19 @@ pub struct Attempt {
     pub gas_limit: u64,
     /// No transaction before this block can have used the authorization.
     pub from_block: u64,
+    /// How many routes were tried before: the number of the one that is tried now. (A refund has its one sender.)
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub via: u32,
+    /// Whether a facilitator that was asked to settle, and was given up, may still do so.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub exposed: bool,
     /// How far it has come. Each stage is the recorded intent of the next outside effect.
     pub stage: Stage,
+}
+
+/// What most attempts say need not be stored.
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
 }
 
 /// How far an attempt has come.
@@ -124,8 +159,13 @@ pub enum Stage {
     Preparing,
     /// About to be booked with the payer. Nothing can have been broadcast.
     Reserving,
-    /// About to be handed to the gas wallet, or handed over with the answer lost.
+    /// About to be handed to the route's facilitator; or to the gas wallet, or handed over with the answer lost.
     Settling,
+    /// A facilitator is being asked to settle, or was asked with the answer lost.
+    Asked {
+        /// Since when.
+        since: UnixMillis,
+    },
     /// On its way, under one of these hashes.
     Submitted {
         /// Transaction hashes.
@@ -208,6 +248,12 @@ pub struct AuditRow {
     pub transaction: Option<B256>,
 }
 
+impl Rest {
+    const fn is_not_yet(&self) -> bool {
+        matches!(self, Self::NotYet)
+    }
+}
+
 impl Refund {
     /// The transaction that is to return the money, once there is one.
     pub fn transaction(&self) -> Option<B256> {
@@ -219,17 +265,25 @@ impl Refund {
 }
 
 impl State {
-    /// The state's name.
+    /// The state's name. What was removed since does not change it.
     pub const fn name(&self) -> &'static str {
         match self {
             Self::Pending { .. } => "PENDING",
             Self::Paid { .. } => "PAID",
-            Self::Delivered { .. } => "DELIVERED",
+            Self::Delivered { .. } | Self::Closed { .. } => "DELIVERED",
             Self::Expired { .. } => "EXPIRED",
             Self::Cancelled { .. } => "CANCELLED",
             Self::RefundPending { .. } => "REFUND_PENDING",
             Self::Refunded { .. } => "REFUNDED",
             Self::RefundFailed { .. } => "REFUND_FAILED",
+        }
+    }
+
+    /// The authorization that we do not pursue any more and somebody else may still broadcast.
+    pub const fn watch(&self) -> Option<&Attempt> {
+        match self {
+            Self::Expired { watch } | Self::Cancelled { watch, .. } => watch.as_ref(),
+            _ => None,
         }
     }
 
@@ -239,10 +293,11 @@ impl State {
             Self::Pending { attempt } => match &attempt.stage {
                 Stage::Submitted { hashes, .. } => hashes.last().copied(),
                 Stage::Failed { transaction, .. } => *transaction,
-                Stage::Preparing | Stage::Reserving | Stage::Settling => None,
+                Stage::Preparing | Stage::Reserving | Stage::Settling | Stage::Asked { .. } => None,
             },
             Self::Paid { payment, .. }
             | Self::Delivered { payment, .. }
+            | Self::Closed { payment }
             | Self::RefundPending { payment, .. }
             | Self::RefundFailed { payment, .. }
             | Self::Refunded { payment, .. } => Some(payment.transaction),

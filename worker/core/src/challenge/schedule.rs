@@ -1,17 +1,23 @@
 //! What a record asks for next, and when the alarm must look at it again.
 
 use super::record::{DeliveryFailure, Record, Stage, State};
+use super::retention;
 use crate::types::UnixMillis;
 
 /// The alarm's first distance to an effect that is being carried out, doubled with each try.
 const FIRST_RETRY_MILLIS: u64 = 3_000;
 const MAX_RETRY_MILLIS: u64 = 60_000;
+/// How long a facilitator that was asked to settle is waited for, before the next route is tried. Longer than its answer
+/// may take and a few blocks.
+pub(super) const ANSWER_MILLIS: u64 = 30_000;
 /// The first pause after a failed delivery, doubled with each failure.
 const FIRST_DELIVERY_PAUSE_MILLIS: u64 = 2_000;
 /// The first look at an authorization that we gave up and somebody else may broadcast; doubled with each look.
 const FIRST_WATCH_MILLIS: u64 = 60_000;
 /// Longer than any client lets its authorization be valid; after this nobody looks any more.
 const MAX_WATCH_MILLIS: u64 = 30 * 24 * 3_600_000;
+/// An alarm is set at most this far ahead: a credential may last until the year 9999, and for an alarm there is none.
+const MAX_SLEEP_MILLIS: u64 = 366 * 24 * 3_600_000;
 /// A chain's clock may be behind ours.
 const CHAIN_LAG_MILLIS: u64 = 60_000;
 
@@ -29,8 +35,10 @@ pub struct Policy {
 pub enum Effect {
     /// Book the authorization with the payer.
     Reserve,
-    /// Hand the transfer to the gas wallet.
+    /// Hand the transfer to a facilitator or to a wallet of ours.
     Submit,
+    /// Look what a facilitator has done whose answer was lost.
+    Reconcile,
     /// Look whether the money has arrived.
     Confirm,
     /// End a purchase whose attempt has failed.
@@ -45,6 +53,10 @@ pub enum Effect {
     PrepareRefund,
     /// Tell the payer's book that the purchase is resolved.
     ReleaseTarget,
+    /// Forget the history.
+    RemoveHistory,
+    /// Forget the grant.
+    RemoveGrant,
     /// Nothing before this moment.
     WaitUntil(UnixMillis),
     /// Nothing, ever.
@@ -60,6 +72,7 @@ pub fn next_effect(record: &Record, now: UnixMillis, policy: &Policy) -> Effect 
         State::Pending { attempt } => match attempt.stage {
             Stage::Reserving => Effect::Reserve,
             Stage::Settling => Effect::Submit,
+            Stage::Asked { .. } => Effect::Reconcile,
             Stage::Submitted { .. } => Effect::Confirm,
             Stage::Failed { .. } => at(record.terms.expires_at.to_millis(), now, Effect::Lapse),
             Stage::Preparing => Effect::Rest,
@@ -70,23 +83,22 @@ pub fn next_effect(record: &Record, now: UnixMillis, policy: &Policy) -> Effect 
                 Stage::Preparing => Effect::PrepareRefund,
                 Stage::Settling => Effect::Submit,
                 Stage::Submitted { .. } => Effect::Confirm,
-                Stage::Reserving | Stage::Failed { .. } => Effect::Rest,
+                Stage::Reserving | Stage::Asked { .. } | Stage::Failed { .. } => Effect::Rest,
             };
             at(refund.not_before, now, effect)
         }
-        State::Expired { watch: Some(_) } => {
-            // The alarm counts its try before it looks.
-            at(
-                watch_at(record, record.tries.saturating_sub(1)),
-                now,
-                Effect::Watch,
-            )
-        }
-        State::Expired { watch: None }
+        // The alarm counts its try before it looks.
+        state if state.watch().is_some() => at(
+            watch_at(record, record.tries.saturating_sub(1)),
+            now,
+            Effect::Watch,
+        ),
+        State::Expired { .. }
         | State::Delivered { .. }
+        | State::Closed { .. }
         | State::Cancelled { .. }
-        | State::Refunded { .. }
-        | State::RefundFailed { .. } => Effect::Rest,
+        | State::Refunded { .. } => retention::removal(record, now),
+        State::RefundFailed { .. } => Effect::Rest,
     }
 }
 
@@ -122,15 +134,18 @@ pub fn wake_at(record: &Record, now: UnixMillis, policy: &Policy) -> Option<Unix
         Some(0) => Some(now),
         Some(tries) => Some(retry_at(now, tries)),
     };
-    let or_report = |at: UnixMillis| Some(report_at.map_or(at, |report_at| report_at.min(at)));
-    match next_effect(record, now, policy) {
-        Effect::Rest => report_at,
-        Effect::WaitUntil(at) => or_report(at),
-        Effect::Watch => or_report(watch_at(record, record.tries).max(retry)),
+    let at = match next_effect(record, now, policy) {
+        Effect::Rest => return report_at,
+        Effect::WaitUntil(at) => at.min(now.plus(MAX_SLEEP_MILLIS)),
+        Effect::Watch => watch_at(record, record.tries).max(retry),
+        Effect::Reconcile => {
+            return Some(answer_due(record, now).map_or(retry, |due| due.min(retry)));
+        }
         // The buyer's answer does not wait for this, so the alarm does it at once.
-        Effect::ReleaseTarget if record.tries == 0 => Some(now),
-        _ => Some(retry),
-    }
+        Effect::ReleaseTarget if record.tries == 0 => return Some(now),
+        _ => return Some(retry),
+    };
+    Some(report_at.map_or(at, |report_at| report_at.min(at)))
 }
 
 /// Whether the payer may begin another purchase of the same target.
@@ -139,6 +154,7 @@ pub(super) const fn is_resolved(state: &State) -> bool {
         State::Pending { attempt } => matches!(attempt.stage, Stage::Failed { .. }),
         State::Paid { .. } | State::RefundPending { .. } => false,
         State::Delivered { .. }
+        | State::Closed { .. }
         | State::Expired { .. }
         | State::Cancelled { .. }
         | State::Refunded { .. }
@@ -158,10 +174,7 @@ pub(super) fn watched_enough(record: &Record, now: UnixMillis) -> bool {
 
 /// The look with this number: in growing distances, and for the last time when the chain cannot accept it any more.
 fn watch_at(record: &Record, number: u32) -> UnixMillis {
-    let State::Expired {
-        watch: Some(attempt),
-    } = &record.state
-    else {
+    let Some(attempt) = record.state.watch() else {
         return record.changed_at;
     };
     let expiry = attempt
@@ -178,11 +191,22 @@ fn watch_at(record: &Record, number: u32) -> UnixMillis {
         .min(last)
 }
 
+/// When a facilitator's answer is given up, if that lies ahead.
+fn answer_due(record: &Record, now: UnixMillis) -> Option<UnixMillis> {
+    match &record.state {
+        State::Pending { attempt } => match attempt.stage {
+            Stage::Asked { since } => Some(since.plus(ANSWER_MILLIS)).filter(|due| *due > now),
+            _ => None,
+        },
+        _ => None,
+    }
+}
+
 fn retry_at(now: UnixMillis, tries: u32) -> UnixMillis {
     now.plus(doubled(FIRST_RETRY_MILLIS, tries).min(MAX_RETRY_MILLIS))
 }
 
-fn at(moment: UnixMillis, now: UnixMillis, effect: Effect) -> Effect {
+pub(super) fn at(moment: UnixMillis, now: UnixMillis, effect: Effect) -> Effect {
     if moment <= now {
         effect
     } else {

@@ -1,6 +1,7 @@
 //! The settings' defaults, and what is said of each bad one.
 
 use super::*;
+use crate::payment::Route;
 
 pub(super) fn valid(name: &str) -> Option<&'static str> {
     Some(match name {
@@ -45,15 +46,7 @@ fn the_defaults_are_the_documented_ones() {
 fn an_empty_environment_names_everything_that_is_required() {
     let problems = Config::from_vars(|_| None).unwrap_err();
     let names: Vec<_> = problems.iter().map(|problem| problem.name).collect();
-    assert_eq!(
-        names,
-        [
-            "KEY0_WALLET_ADDRESS",
-            "KEY0_ACCESS_TOKEN_SECRET",
-            "USE_GAS_WALLET",
-            "GAS_WALLET_PRIVATE_KEY"
-        ]
-    );
+    assert_eq!(names, ["KEY0_WALLET_ADDRESS", "KEY0_ACCESS_TOKEN_SECRET"]);
 }
 
 #[test]
@@ -76,6 +69,11 @@ fn each_bad_value_is_named_and_not_repeated() {
         ),
         ("KEY0_ACCESS_TOKEN_SECRETS_OLD", "tooshort"),
         ("KEY0_TOKEN_ALGORITHM", "none"),
+        (
+            "KEY0_ACCESS_TOKEN_PRIVATE_KEY",
+            "-----BEGIN PRIVATE KEY-----MTIzNDU2-----END PRIVATE KEY-----",
+        ),
+        ("KEY0_ACCESS_TOKEN_PUBLIC_KEYS_OLD", "nonsense-keys"),
         ("KEY0_TOKEN_TTL_SECONDS", "0.25"),
         ("KEY0_PUBLIC_URL", "example.com"),
         ("KEY0_RPC_URL", "https://a.example,nonsense"),
@@ -83,6 +81,9 @@ fn each_bad_value_is_named_and_not_repeated() {
         ("CHALLENGE_TTL_SECONDS", "9.5e3"),
         ("USE_GAS_WALLET", "maybe"),
         ("GAS_WALLET_PRIVATE_KEY", "0xdeadbeef"),
+        ("FACILITATOR_URL", "https://a.example,nonsense"),
+        ("CDP_API_KEY_ID", "two words"),
+        ("CDP_API_KEY_SECRET", "c2VjcmV0"),
         ("KEY0_RESOURCE_ENDPOINT", "nowhere"),
         ("PLANS", "[{]"),
         ("TOKEN_MODE", "magic"),
@@ -106,8 +107,113 @@ fn each_bad_value_is_named_and_not_repeated() {
 }
 
 #[test]
+fn rs256_needs_a_private_key() {
+    let problems = problems(&[("KEY0_TOKEN_ALGORITHM", "RS256")]);
+    assert_eq!(problems.len(), 1);
+    assert_eq!(problems[0].name, "KEY0_ACCESS_TOKEN_PRIVATE_KEY");
+}
+
+#[test]
 fn secrets_do_not_appear_in_debug_output() {
     let shown = format!("{:?}", test_config());
     assert!(!shown.contains("0123456789abcdef"));
     assert!(!shown.contains("0000000000000001"));
+}
+
+/// Who settles, in order, with the settings changed like this.
+fn settles_by(change: &[(&str, &str)]) -> Vec<String> {
+    let lookup = |name: &str| {
+        let changed = change.iter().find(|(changed, _)| *changed == name);
+        let value = changed.map(|(_, value)| *value).or_else(|| valid(name));
+        value.map(str::to_owned)
+    };
+    let config = Config::from_vars(lookup).unwrap();
+    let name = |route: &Route| match route {
+        Route::Facilitator(facilitator) => {
+            let key = if facilitator.key().is_some() {
+                " with key"
+            } else {
+                ""
+            };
+            format!("{}{key}", facilitator.url().as_str())
+        }
+        Route::GasWallet(key) => key.address().to_string(),
+    };
+    config.settlement.routes().map(name).collect()
+}
+
+#[test]
+fn facilitators_settle_unless_the_gas_wallet_is_asked_for() {
+    let gas_wallet = "0x7E5F4552091A69125d5DfCb7b8C2659029395Bdf";
+    let secret = "Bw".repeat(43) + "==";
+    let secret = secret.get(..88).unwrap();
+    let off = ("USE_GAS_WALLET", "false");
+    let two = ("FACILITATOR_URL", "https://a.example/x , http://b.example/");
+    let cdp = [("CDP_API_KEY_ID", "id"), ("CDP_API_KEY_SECRET", secret)];
+    assert_eq!(settles_by(&[]), [gas_wallet]);
+    assert_eq!(settles_by(&[off]), ["https://x402.org/facilitator"]);
+    assert_eq!(
+        settles_by(&[off, ("KEY0_NETWORK", "mainnet"), cdp[0], cdp[1]]),
+        ["https://api.cdp.coinbase.com/platform/v2/x402 with key"]
+    );
+    assert_eq!(
+        settles_by(&[off, two, cdp[0], cdp[1]]),
+        ["https://a.example/x", "http://b.example"]
+    );
+    assert_eq!(
+        settles_by(&[two]),
+        ["https://a.example/x", "http://b.example", gas_wallet]
+    );
+}
+
+#[test]
+fn what_a_settlement_lacks_is_named() {
+    let named = |change: &[(&str, &str)]| {
+        let problems = problems(change);
+        problems
+            .iter()
+            .map(|problem| problem.name)
+            .collect::<Vec<_>>()
+    };
+    let off = ("USE_GAS_WALLET", "false");
+    assert_eq!(
+        named(&[("GAS_WALLET_PRIVATE_KEY", "")]),
+        ["GAS_WALLET_PRIVATE_KEY"]
+    );
+    assert_eq!(named(&[off, ("GAS_WALLET_PRIVATE_KEY", "")]), [""; 0]);
+    assert_eq!(
+        named(&[off, ("KEY0_NETWORK", "mainnet")]),
+        ["CDP_API_KEY_ID"]
+    );
+    assert_eq!(named(&[("CDP_API_KEY_ID", "id")]), ["CDP_API_KEY_SECRET"]);
+    assert_eq!(
+        named(&[
+            off,
+            (
+                "FACILITATOR_URL",
+                "https://api.cdp.coinbase.com/platform/v2/x402"
+            )
+        ]),
+        ["CDP_API_KEY_ID"]
+    );
+}
+
+#[test]
+fn refunds_are_sent_by_the_gas_wallet_or_else_by_the_sellers_own() {
+    let seller = format!("0x{:064x}", 7);
+    let address = WalletKey::from_hex(&seller).unwrap().address();
+    let sender = |use_gas_wallet: &str| {
+        let lookup = |name: &str| match name {
+            "KEY0_WALLET_PRIVATE_KEY" => Some(seller.clone()),
+            "KEY0_WALLET_ADDRESS" => Some(address.to_string()),
+            "USE_GAS_WALLET" => Some(use_gas_wallet.to_owned()),
+            _ => valid(name).map(str::to_owned),
+        };
+        let config = Config::from_vars(lookup).unwrap();
+        let sender = config.refund_sender().unwrap().address();
+        assert_eq!(config.sender(sender).unwrap().address(), sender);
+        sender
+    };
+    assert_eq!(sender("false"), address);
+    assert_ne!(sender("true"), address);
 }

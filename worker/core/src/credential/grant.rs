@@ -4,6 +4,7 @@ use key0_validator::Claims;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
+use super::token::RsaSigner;
 use crate::config::Config;
 use crate::types::{ResourceId, UnixSeconds};
 
@@ -50,14 +51,16 @@ const OWN_MEMBERS: [&str; 9] = [
 impl<'a> AccessGrant<'a> {
     /// The grant for what was fixed at delivery: our own token made from the claims, or the backend's credential.
     /// The same delivery always gives the same grant.
-    pub fn new(
+    pub async fn new(
         config: &Config,
+        rsa: &dyn RsaSigner,
         claims: &'a Claims,
         remote: Option<&str>,
     ) -> Result<Self, GrantError> {
         let (access_token, token_type, expires_at, passed_on) = match remote {
             None => {
-                let token = config.token_signer.sign(claims).map_err(|_| GrantError)?;
+                let token = config.token_signer.sign(claims, rsa).await;
+                let token = token.map_err(|_| GrantError)?;
                 let expires_at = UnixSeconds(claims.exp).to_iso();
                 (
                     token.into(),
@@ -118,6 +121,9 @@ pub fn resource_endpoint(template: &str, resource: &ResourceId) -> String {
 
 #[cfg(test)]
 mod tests {
+    use futures_util::FutureExt as _;
+
+    use super::super::token::NoRsa;
     use super::*;
     use crate::challenge::test_challenge;
     use crate::challenge::test_support::claims;
@@ -132,7 +138,10 @@ mod tests {
         let answer =
             br#"{"token":"opaque","tokenType":"Key","region":"eu","txHash":"0xforged","type":"x"}"#;
         let sealed = config.credential_key.seal(&id, answer);
-        let grant = AccessGrant::new(&config, &claims, Some(&sealed)).unwrap();
+        let grant = AccessGrant::new(&config, &NoRsa, &claims, Some(&sealed))
+            .now_or_never()
+            .unwrap()
+            .unwrap();
         let grant = serde_json::to_value(grant).unwrap();
         assert_eq!(grant["accessToken"], "opaque");
         assert_eq!(grant["tokenType"], "Key");
@@ -140,7 +149,8 @@ mod tests {
         assert_eq!(grant["type"], "AccessGrant");
         assert_eq!(grant["txHash"], claims.tx_hash);
         assert!(grant.get("expiresAt").is_none());
-        assert!(AccessGrant::new(&config, &claims, Some("nonsense")).is_err());
+        let nonsense = AccessGrant::new(&config, &NoRsa, &claims, Some("nonsense"));
+        assert!(nonsense.now_or_never().unwrap().is_err());
     }
 
     #[test]

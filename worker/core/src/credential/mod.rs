@@ -2,7 +2,12 @@
 
 mod grant;
 pub mod remote;
+mod rsa_key;
 mod token;
 
 pub use grant::{AccessGrant, resource_endpoint};
-pub use token::{TokenInfo, TokenSigner, token_info};
+pub use rsa_key::{JsonWebKey, RsaPrivateKey, RsaPublicKey};
+pub use token::{
+    JsonWebKeySet, RsaSigner, Signature, SigningError, TokenInfo, TokenSigner, json_web_key_set,
+    token_info,
+};

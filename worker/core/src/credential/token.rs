@@ -1,29 +1,51 @@
 //! Access tokens: JWTs signed by this gateway (`design.md`, section 10). The claims are `key0_validator::Claims`.
 
 use core::fmt;
+use core::future::Future;
+use core::pin::Pin;
 
 use alloy_primitives::hex;
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jwt_compact::alg::{Hs256, Hs256Key};
 use jwt_compact::{AlgorithmExt, Claims as JwtClaims, Header};
 use key0_validator::Claims;
 use serde::Serialize;
+use serde_json::json;
 use sha2::{Digest, Sha256};
 
+use super::rsa_key::{JsonWebKey, RsaPrivateKey, RsaPublicKey};
 use crate::config::Config;
 use crate::types::{HttpUrl, Secret};
 
 /// What tokens are signed with. The same claims always give the same token, so none needs to be stored.
-pub struct TokenSigner {
-    key: Hs256Key,
-    key_id: String,
+pub enum TokenSigner {
+    /// A secret that the backend shares (HMAC-SHA-256).
+    Hs256 {
+        /// The key.
+        key: Hs256Key,
+        /// Its name in token headers.
+        key_id: String,
+    },
+    /// A key whose public half everybody may have (RSASSA-PKCS1-v1_5 with SHA-256).
+    Rs256(Box<RsaPrivateKey>),
 }
 
-/// A token could not be made; the claims could not be written as JSON.
-#[derive(Debug)]
+/// A token could not be made.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct SigningError;
 
+/// A signature on its way.
+pub type Signature<'a> = Pin<Box<dyn Future<Output = Result<Vec<u8>, SigningError>> + 'a>>;
+
+/// The platform's RSA.
+pub trait RsaSigner {
+    /// Signs with RSASSA-PKCS1-v1_5 and SHA-256 (RFC 8017).
+    fn rs256<'a>(&'a self, key: &'a RsaPrivateKey, message: &'a [u8]) -> Signature<'a>;
+}
+
 impl TokenSigner {
-    /// Signs with a secret that the backend shares (HMAC-SHA-256).
+    /// Signs with a secret that the backend shares.
     pub fn hs256(secret: &Secret) -> Self {
         let digest = Sha256::new()
             .chain_update(b"key0 kid v1\0")
@@ -31,28 +53,63 @@ impl TokenSigner {
             .finalize();
         let mut key_id = hex::encode(digest);
         key_id.truncate(16);
-        Self {
+        Self::Hs256 {
             key: Hs256Key::new(secret.expose()),
             key_id,
         }
     }
 
-    /// The token for these claims.
-    pub fn sign(&self, claims: &Claims) -> Result<String, SigningError> {
-        let header = Header::empty()
-            .with_token_type("JWT")
-            .with_key_id(self.key_id.as_str());
-        // `exp` and `iat` are members of our claims type, so jwt-compact must not write its own.
-        let claims = JwtClaims::new(claims);
-        Hs256
-            .token(&header, &claims, &self.key)
-            .map_err(|_| SigningError)
+    /// The name of the algorithm (RFC 7518).
+    pub const fn algorithm(&self) -> &'static str {
+        match self {
+            Self::Hs256 { .. } => "HS256",
+            Self::Rs256(_) => "RS256",
+        }
     }
+
+    /// The key's name in token headers.
+    pub fn key_id(&self) -> &str {
+        match self {
+            Self::Hs256 { key_id, .. } => key_id,
+            Self::Rs256(key) => key.public().key_id(),
+        }
+    }
+
+    /// The token for these claims.
+    pub async fn sign(&self, claims: &Claims, rsa: &dyn RsaSigner) -> Result<String, SigningError> {
+        match self {
+            Self::Hs256 { key, key_id } => hs256(claims, key, key_id),
+            Self::Rs256(key) => {
+                let header = json!({"alg": "RS256", "kid": key.public().key_id(), "typ": "JWT"});
+                let claims = serde_json::to_vec(claims).map_err(|_| SigningError)?;
+                let mut token = URL_SAFE_NO_PAD.encode(header.to_string());
+                token.push('.');
+                URL_SAFE_NO_PAD.encode_string(claims, &mut token);
+                let signature = rsa.rs256(key, token.as_bytes()).await?;
+                token.push('.');
+                URL_SAFE_NO_PAD.encode_string(signature, &mut token);
+                Ok(token)
+            }
+        }
+    }
+}
+
+fn hs256(claims: &Claims, key: &Hs256Key, key_id: &str) -> Result<String, SigningError> {
+    let header = Header::empty().with_token_type("JWT").with_key_id(key_id);
+    // `exp` and `iat` are members of our claims type, so jwt-compact must not write its own.
+    Hs256
+        .token(&header, &JwtClaims::new(claims), key)
+        .map_err(|_| SigningError)
 }
 
 impl fmt::Debug for TokenSigner {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "TokenSigner(HS256, kid {})", self.key_id)
+        write!(
+            f,
+            "TokenSigner({}, kid {})",
+            self.algorithm(),
+            self.key_id()
+        )
     }
 }
 
@@ -66,6 +123,9 @@ pub struct TokenInfo<'a> {
     algorithm: &'static str,
     key_id: &'a str,
     issuer: &'a str,
+    jwks_url: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    public_key: Option<String>,
     expires_in: u64,
     claims: [ClaimInfo; 9],
 }
@@ -82,9 +142,14 @@ pub fn token_info<'a>(config: &'a Config, origin: &'a HttpUrl) -> TokenInfo<'a> 
     TokenInfo {
         kind: "JWT",
         token_type: "Bearer",
-        algorithm: "HS256",
-        key_id: &config.token_signer.key_id,
+        algorithm: config.token_signer.algorithm(),
+        key_id: config.token_signer.key_id(),
         issuer: origin.as_str(),
+        jwks_url: origin.join("/.well-known/jwks.json"),
+        public_key: match &config.token_signer {
+            TokenSigner::Hs256 { .. } => None,
+            TokenSigner::Rs256(key) => Some(key.public().to_pem()),
+        },
         expires_in: config.token_ttl_seconds,
         claims: [
             claim("sub", "request id of the purchase"),
@@ -103,9 +168,39 @@ pub fn token_info<'a>(config: &'a Config, origin: &'a HttpUrl) -> TokenInfo<'a> 
     }
 }
 
+/// `GET /.well-known/jwks.json`: the public keys whose tokens may be good (RFC 7517, section 5).
+#[derive(Debug, Serialize)]
+pub struct JsonWebKeySet<'a> {
+    keys: Vec<JsonWebKey<'a>>,
+}
+
+/// The public keys of this deployment, the signing one first. A shared secret is not among them.
+pub fn json_web_key_set(config: &Config) -> JsonWebKeySet<'_> {
+    JsonWebKeySet {
+        keys: config.public_keys.iter().map(RsaPublicKey::jwk).collect(),
+    }
+}
+
+/// Stands in tests for a platform that is never asked.
+#[cfg(test)]
+pub(crate) struct NoRsa;
+
+#[cfg(test)]
+impl RsaSigner for NoRsa {
+    fn rs256<'a>(&'a self, _: &'a RsaPrivateKey, _: &'a [u8]) -> Signature<'a> {
+        Box::pin(async { Err(SigningError) })
+    }
+}
+
 #[cfg(test)]
 mod tests {
+    use futures_util::FutureExt as _;
+
     use super::*;
+
+    fn sign(signer: &TokenSigner) -> Result<String, SigningError> {
+        signer.sign(&claims(), &NoRsa).now_or_never().unwrap()
+    }
 
     fn claims() -> Claims {
         Claims {
@@ -124,21 +219,15 @@ mod tests {
     #[test]
     fn the_same_claims_give_the_same_token() {
         let signer = TokenSigner::hs256(&Secret::new("0123456789abcdef0123456789abcdef"));
-        assert_eq!(
-            signer.sign(&claims()).unwrap(),
-            signer.sign(&claims()).unwrap()
-        );
+        assert_eq!(sign(&signer).unwrap(), sign(&signer).unwrap());
     }
 
     #[test]
     fn each_claim_stands_in_the_token_once() {
-        use base64::Engine as _;
         let signer = TokenSigner::hs256(&Secret::new("0123456789abcdef0123456789abcdef"));
-        let token = signer.sign(&claims()).unwrap();
+        let token = sign(&signer).unwrap();
         let payload = token.split('.').nth(1).unwrap();
-        let payload = base64::engine::general_purpose::URL_SAFE_NO_PAD
-            .decode(payload)
-            .unwrap();
+        let payload = URL_SAFE_NO_PAD.decode(payload).unwrap();
         let text = String::from_utf8(payload).unwrap();
         for name in [
             "sub",

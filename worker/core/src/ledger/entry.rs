@@ -67,6 +67,7 @@ const fn received(state: &State) -> Option<UsdcAmount> {
     match state {
         State::Paid { payment, .. }
         | State::Delivered { payment, .. }
+        | State::Closed { payment }
         | State::RefundPending { payment, .. }
         | State::Refunded { payment, .. }
         | State::RefundFailed { payment, .. } => Some(payment.amount),

@@ -1,6 +1,6 @@
 //! A signed EIP-3009 authorization and the checks that need neither storage nor network (x402 sheet, section 4.4).
 
-use alloy_primitives::{Address, B256, Signature, U256};
+use alloy_primitives::{Address, B256, Signature, U256, hex};
 use serde::{Deserialize, Serialize};
 
 use super::refusal::Refusal;
@@ -106,6 +106,11 @@ impl SignedAuthorization {
     /// What was signed.
     pub fn authorization(&self) -> &Authorization {
         &self.authorization
+    }
+
+    /// The signature as x402 writes it.
+    pub fn signature_hex(&self) -> String {
+        hex::encode_prefixed(self.signature.as_bytes())
     }
 
     /// The payer.

@@ -1,16 +1,20 @@
 //! Payments: x402 objects, the checks of a signed authorization, the USDC contract, and what the chain says about it.
 
 pub mod authorization;
+pub mod cdp;
 pub mod chain;
 pub mod confirm;
+pub mod facilitator;
 pub mod header;
 pub mod offer;
 pub mod payer;
 pub mod refusal;
 pub mod rpc;
+pub mod settlement;
 pub mod usdc;
 
 pub use authorization::{Authorization, SignedAuthorization};
 pub use chain::{Chain, ChainError};
 pub use offer::{PaymentPayload, PaymentRequired, PaymentRequirements, SettleResponse};
 pub use refusal::Refusal;
+pub use settlement::{Route, Settlement};

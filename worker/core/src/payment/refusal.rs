@@ -34,6 +34,8 @@ pub enum Refusal {
     InvalidExactEvmTransactionFailed,
     /// The transaction succeeded, but the money did not arrive.
     InvalidExactEvmTransferEventMismatch,
+    /// A facilitator does not settle the payment, for a reason of its own.
+    UnexpectedSettleError,
 }
 
 impl Refusal {
@@ -66,6 +68,7 @@ impl Refusal {
             Self::InvalidExactEvmTransferEventMismatch => {
                 "invalid_exact_evm_transfer_event_mismatch"
             }
+            Self::UnexpectedSettleError => "unexpected_settle_error",
         }
     }
 
@@ -114,7 +117,63 @@ impl Refusal {
             Self::InvalidExactEvmTransferEventMismatch => {
                 "The transaction succeeded but did not transfer the price to the seller."
             }
+            Self::UnexpectedSettleError => {
+                "The seller's facilitator does not settle this payment. Nothing was charged."
+            }
         }
+    }
+
+    /// What a facilitator's code means, if it means for certain that no money was moved. Each facilitator has a vocabulary
+    /// of its own (x402 sheet, section 5).
+    pub fn of_facilitator(code: &str) -> Option<Self> {
+        Some(match code {
+            "insufficient_funds" | "invalid_exact_evm_insufficient_balance" => {
+                Self::InsufficientFunds
+            }
+            "invalid_exact_evm_payload_signature"
+            | "invalid_exact_evm_signature"
+            | "invalid_exact_evm_payload_signature_address"
+            | "invalid_exact_evm_payload_typed_data_message"
+            | "invalid_signature" => Self::InvalidExactEvmPayloadSignature,
+            "invalid_exact_evm_payload_recipient_mismatch"
+            | "invalid_exact_evm_recipient_mismatch"
+            | "recipient_mismatch" => Self::InvalidExactEvmPayloadRecipientMismatch,
+            "invalid_exact_evm_payload_authorization_valid_before" | "invalid_payment_expired" => {
+                Self::InvalidExactEvmPayloadAuthorizationValidBefore
+            }
+            "invalid_exact_evm_payload_authorization_valid_after" | "invalid_payment_early" => {
+                Self::InvalidExactEvmPayloadAuthorizationValidAfter
+            }
+            "invalid_exact_evm_payload_authorization_value_mismatch"
+            | "invalid_exact_evm_payload_authorization_value_too_low"
+            | "invalid_exact_evm_payload_authorization_value"
+            | "invalid_exact_evm_authorization_value"
+            | "invalid_payment_amount" => Self::InvalidExactEvmPayloadAuthorizationValueMismatch,
+            "invalid_exact_evm_nonce_already_used" => Self::InvalidExactEvmNonceAlreadyUsed,
+            "invalid_exact_evm_transaction_simulation_failed"
+            | "invalid_transaction_state"
+            | "transaction_simulation" => Self::InvalidExactEvmTransactionSimulationFailed,
+            "accepted_requirements_mismatch"
+            | "asset_mismatch"
+            | "chain_id_mismatch"
+            | "invalid_exact_evm_network_mismatch"
+            | "invalid_exact_evm_scheme"
+            | "invalid_format"
+            | "invalid_network"
+            | "invalid_payload"
+            | "invalid_payment_requirements"
+            | "invalid_scheme"
+            | "invalid_x402_version"
+            | "network_mismatch"
+            | "unsupported_chain"
+            | "unsupported_payload_type"
+            | "unsupported_scheme"
+            | "invalid_exact_evm_payload_authorization_from_address_kyt"
+            | "invalid_exact_evm_payload_authorization_to_address_kyt" => {
+                Self::UnexpectedSettleError
+            }
+            _ => return None,
+        })
     }
 }
 
@@ -129,8 +188,43 @@ mod tests {
             Refusal::InsufficientFunds,
             Refusal::InvalidExactEvmPayloadAuthorizationValidBefore,
             Refusal::InvalidExactEvmNonceAlreadyUsed,
+            Refusal::UnexpectedSettleError,
         ] {
             assert_eq!(serde_json::to_value(refusal).unwrap(), refusal.code());
+        }
+    }
+    #[test]
+    fn a_facilitators_own_words_for_our_codes_are_understood() {
+        for refusal in [
+            Refusal::InsufficientFunds,
+            Refusal::InvalidExactEvmPayloadSignature,
+            Refusal::InvalidExactEvmPayloadAuthorizationValidBefore,
+            Refusal::InvalidExactEvmPayloadAuthorizationValueMismatch,
+            Refusal::InvalidExactEvmNonceAlreadyUsed,
+        ] {
+            assert_eq!(Refusal::of_facilitator(refusal.code()), Some(refusal));
+        }
+        assert_eq!(
+            Refusal::of_facilitator("invalid_payment_expired"),
+            Some(Refusal::InvalidExactEvmPayloadAuthorizationValidBefore)
+        );
+    }
+
+    #[test]
+    fn codes_that_leave_open_whether_money_moved_are_no_refusal() {
+        for code in [
+            "",
+            "settlement_pending",
+            "settle_exact_evm_transaction_confirmation_timed_out",
+            "settle_exact_node_failure",
+            // Sending may have failed with the transaction in the node.
+            "invalid_exact_evm_transaction_failed",
+            "settle_exact_failed_onchain",
+            "unexpected_settle_error",
+            "unexpected_error",
+            "whatever",
+        ] {
+            assert_eq!(Refusal::of_facilitator(code), None, "{code}");
         }
     }
 }

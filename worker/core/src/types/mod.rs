@@ -3,6 +3,7 @@
 mod amount;
 mod ids;
 mod network;
+mod pem;
 mod secret;
 mod time;
 mod url;
@@ -10,6 +11,7 @@ mod url;
 pub use amount::{PriceError, UsdcAmount};
 pub use ids::{IdError, PlanId, RequestId, ResourceId};
 pub use network::Network;
+pub use pem::{PemBlock, pem_blocks};
 pub use secret::Secret;
 pub use time::{UnixMillis, UnixSeconds};
 pub use url::HttpUrl;

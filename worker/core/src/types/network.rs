@@ -77,6 +77,14 @@ impl Network {
         }
     }
 
+    /// The facilitator that settles when the seller names none.
+    pub const fn default_facilitator_url(self) -> &'static str {
+        match self {
+            Self::Base => "https://api.cdp.coinbase.com/platform/v2/x402",
+            Self::BaseSepolia => "https://x402.org/facilitator",
+        }
+    }
+
     /// A public RPC endpoint, used when the seller names none.
     pub const fn default_rpc_url(self) -> &'static str {
         match self {

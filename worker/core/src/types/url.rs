@@ -24,6 +24,21 @@ impl HttpUrl {
         format!("{}{path}", self.as_str())
     }
 
+    /// The host, without a port. The only part that may be shown.
+    pub fn host(&self) -> &str {
+        self.0.host_str().unwrap_or_default()
+    }
+
+    /// Whether this is `https` at its usual port on this host.
+    pub fn is_https_at(&self, host: &str) -> bool {
+        self.0.scheme() == "https" && self.0.port().is_none() && self.host() == host
+    }
+
+    /// The path of `join(path)`.
+    pub fn path_of(&self, path: &str) -> String {
+        format!("{}{path}", self.0.path().trim_end_matches('/'))
+    }
+
     /// Scheme, host and port of a request's URL: where the request reached us.
     pub fn origin_of(request_url: &str) -> Option<Self> {
         let url = Url::parse(request_url).ok()?;
@@ -33,7 +48,7 @@ impl HttpUrl {
 
 impl fmt::Debug for HttpUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "HttpUrl({})", self.0.host_str().unwrap_or_default())
+        write!(f, "HttpUrl({})", self.host())
     }
 }
 

@@ -11,7 +11,7 @@
 use core::cell::Cell;
 use core::future::Future;
 
-use alloy_primitives::{B256, Bytes, U256};
+use alloy_primitives::{Address, B256, Bytes, U256};
 use futures_util::future;
 use serde::{Deserialize, Serialize};
 
@@ -53,6 +53,9 @@ pub struct Job {
     pub gas_limit: u64,
     /// From this second on it is not begun any more.
     pub not_after: UnixSeconds,
+    /// The wallet that sends it. Nothing in jobs of the first version: those are the gas wallet's.
+    #[serde(default)]
+    pub sender: Option<Address>,
 }
 
 /// A job with its transactions.
@@ -217,11 +220,12 @@ impl GasWallet {
         let quote = self.quote(env).await?;
         let cost = U256::from(quote.fees.max_fee).saturating_mul(U256::from(job.gas_limit));
         if quote.balance < cost {
+            let wallet = env.key().address();
             env.log(
                 "gas_wallet_empty",
-                "the gas wallet cannot pay for a transaction: send ether to it",
+                &format!("{wallet} cannot pay for a transaction: send ether to it"),
             );
-            return Err(WalletFault("gas wallet has too little ether".to_owned()));
+            return Err(WalletFault("the wallet has too little ether".to_owned()));
         }
         let counted = match env.store().next_nonce()? {
             Some(_) => 0,

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use crate::catalog::Plan;
 use crate::challenge::{Challenge, ChallengeId, IssueFault, PayReply};
 use crate::config::Config;
-use crate::credential::AccessGrant;
+use crate::credential::{AccessGrant, RsaSigner};
 use crate::error::{Code, Error};
 use crate::payment::header::{PAYMENT_REQUIRED, PAYMENT_RESPONSE, encode};
 use crate::payment::{PaymentRequired, Refusal, SettleResponse};
@@ -110,8 +110,9 @@ pub(super) struct Context<'a> {
 
 impl Context<'_> {
     /// The answer for the outcome of a purchase.
-    pub(super) fn outcome(
+    pub(super) async fn outcome(
         &self,
+        rsa: &dyn RsaSigner,
         reply: PayReply,
         request_id: &RequestId,
         random: [u8; 16],
@@ -123,7 +124,8 @@ impl Context<'_> {
                 transaction,
                 remote,
             } => {
-                let Ok(grant) = AccessGrant::new(self.config, &claims, remote.as_deref()) else {
+                let grant = AccessGrant::new(self.config, rsa, &claims, remote.as_deref()).await;
+                let Ok(grant) = grant else {
                     return response::error(&Error::internal());
                 };
                 let mut response = response::json(StatusCode::OK, &grant);
@@ -145,8 +147,13 @@ impl Context<'_> {
             PayReply::Refused {
                 reason,
                 transaction: None,
+                begun: false,
             } => self.refused(reason, None, json!({})),
-            PayReply::Refused { reason, transaction } => {
+            PayReply::Refused {
+                reason,
+                transaction,
+                begun: _,
+            } => {
                 // This request id takes no other payment any more, so the new offer has a new one.
                 let mut terms = self.offer.terms.clone();
                 terms.request_id = RequestId::from_random(random);
@@ -154,6 +161,15 @@ impl Context<'_> {
                 let fresh = Context { offer: &offer, ..*self };
                 fresh.refused(reason, transaction, json!({}))
             }
+            PayReply::AccessEnded { transaction } => self.failed(
+                Error::new(
+                    Code::AccessEnded,
+                    "This purchase was paid and delivered, and the access that it gave has ended. Nothing was charged again. \
+                     Choose a new requestId to buy again.",
+                )
+                .with_details(json!({"requestId": request_id, "state": "DELIVERED", "transaction": transaction})),
+                "access_ended",
+            ),
             PayReply::NeedsFreshSignature => self.failed(
                 Error::new(
                     Code::TxAlreadyRedeemed,

@@ -8,6 +8,7 @@ use super::request::{self, AccessRequest};
 use crate::catalog::Plan;
 use crate::challenge::{Challenge, Pay, Purchases, Target, Terms, lifetime, purchase};
 use crate::config::Config;
+use crate::credential::RsaSigner;
 use crate::error::{Code, Error};
 use crate::payment::usdc::payment_fingerprint;
 use crate::payment::{PaymentPayload, PaymentRequirements, Refusal, SignedAuthorization};
@@ -15,7 +16,10 @@ use crate::response::Response;
 use crate::types::{HttpUrl, RequestId, ResourceId, UnixSeconds};
 
 /// A request as it arrived.
-#[derive(Debug)]
+#[expect(
+    missing_debug_implementations,
+    reason = "the platform has nothing to show"
+)]
 pub struct Arrival<'a> {
     /// Its headers.
     pub headers: &'a HeaderMap,
@@ -27,6 +31,8 @@ pub struct Arrival<'a> {
     pub now: UnixSeconds,
     /// Sixteen random bytes for a request id.
     pub random: [u8; 16],
+    /// The platform's RSA.
+    pub rsa: &'a dyn RsaSigner,
 }
 
 /// Sells a plan: states the price, or takes the payment and answers with the grant.
@@ -217,7 +223,11 @@ impl<'a> Wish<'a> {
         };
         let request_id = pay.challenge.terms.request_id.clone();
         match purchase(purchases, pay).await {
-            Ok(reply) => context.outcome(reply, &request_id, arrival.random),
+            Ok(reply) => {
+                context
+                    .outcome(arrival.rsa, reply, &request_id, arrival.random)
+                    .await
+            }
             Err(_) => context.pending(None, &request_id),
         }
     }

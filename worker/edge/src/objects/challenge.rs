@@ -1,13 +1,14 @@
 //! `ChallengeObject`, one per request id: the life of one purchase.
 //!
 //! Stored: `record` (one row: version, status, the record as JSON) and `audit` (one row for each change, written in the
-//! same transaction). Nothing is stored, not even the tables, before the first payment has passed all checks.
+//! same transaction; the whole table goes a week after the purchase is over). Nothing is stored, not even the tables,
+//! before the first payment has passed all checks. The record stays for ever: a request id is never sold twice.
 //!
 //! Calls: `Call::Buyer(Ask)` → `PayReply`, `Call::Operator(OperatorCommand)` → `OperatorReply`; the alarm carries on what
-//! was interrupted.
+//! was interrupted, and removes what is not needed any more.
 //!
-//! Why no interleaving breaks it: while a call waits for the chain, a payer's book or the gas wallet, other calls get in.
-//! Each change is therefore one `UPDATE … WHERE version = ?` on the version that was read; of several callers exactly one
+//! Why no interleaving breaks it: while a call waits for the chain, a payer's book, a facilitator or a wallet, other calls
+//! get in. Each change is therefore one `UPDATE … WHERE version = ?` on the version that was read; of several callers exactly one
 //! wins, and the others read again.
 
 mod tables;
@@ -17,11 +18,12 @@ use std::panic::AssertUnwindSafe;
 
 use key0_core::challenge::{
     AuditLine, AuditRow, Call, CallFault, ChallengeEnv, ChallengeStore, Driver, History,
-    IssueFault, Record, StoreFault, Versioned, operate,
+    IssueFault, Record, Rest, StoreFault, Versioned, operate,
 };
 use key0_core::config::Config;
 use key0_core::credential::remote::{IssueAnswer, IssueCall};
 use key0_core::ledger::LedgerEntry;
+use key0_core::payment::facilitator::FacilitatorCall;
 use key0_core::payment::payer::{PayerCommand, PayerReply};
 use key0_core::payment::rpc::RpcChain;
 use key0_core::types::{Address, UnixMillis};
@@ -148,6 +150,9 @@ impl ChallengeObject {
             if let Some(row) = audit {
                 tables::put_audit(&sql, row)?;
             }
+            if record.rest == Rest::WithoutHistory {
+                tables::remove_history(&sql)?;
+            }
             storage::set_alarm(&storage, wake_at)?;
             Ok(true)
         })
@@ -222,9 +227,17 @@ impl<'a> ChallengeEnv for Outside<'a> {
         objects.payer(self.config.network, payer, &command).await
     }
 
-    async fn wallet(&self, command: WalletCommand) -> Result<WalletReply, CallFault> {
+    async fn wallet(
+        &self,
+        sender: Address,
+        command: WalletCommand,
+    ) -> Result<WalletReply, CallFault> {
         let objects = Objects::new(&self.object.env);
-        objects.gas_wallet(self.config, &command).await
+        objects.wallet(self.config.network, sender, &command).await
+    }
+
+    async fn facilitator(&self, call: FacilitatorCall<'_>) -> Result<Vec<u8>, CallFault> {
+        outbound::facilitator(call).await
     }
 
     async fn issue(&self, call: IssueCall) -> Result<IssueAnswer, IssueFault> {

@@ -1,4 +1,5 @@
-//! `GasWalletObject`, one per chain and wallet: the pipeline of that wallet's transactions.
+//! `GasWalletObject`, one per chain and wallet of ours: the pipeline of that wallet's transactions. (Without a gas wallet the
+//! seller's own wallet sends the refunds.)
 //!
 //! Stored: `jobs` (each payment to be included, with everything that was signed for it) and `wallet` (the next nonce).
 //! Jobs that are done are forgotten after a week; by then the authorization's own nonce protects against a repeat.
@@ -12,7 +13,7 @@ use std::panic::AssertUnwindSafe;
 
 use key0_core::config::Config;
 use key0_core::payment::rpc::RpcChain;
-use key0_core::types::{Network, UnixMillis};
+use key0_core::types::{Address, Network, UnixMillis};
 use key0_core::wallet::{
     GasWallet, JobKey, Sent, WalletCommand, WalletEnv, WalletFault, WalletKey, WalletStore,
 };
@@ -53,9 +54,15 @@ impl DurableObject for GasWalletObject {
         let Ok(config) = settings(&self.env) else {
             return reply::<(), _>("gas_wallet", Err("misconfigured"));
         };
+        let WalletCommand::Submit { job, .. } = &command;
+        let Some(key) = key_of(&config, job.sender) else {
+            return reply::<(), _>("gas_wallet", Err("no such wallet"));
+        };
         reply(
             "gas_wallet",
-            self.wallet.execute(&self.outside(&config), command).await,
+            self.wallet
+                .execute(&self.outside(&config, key), command)
+                .await,
         )
     }
 
@@ -65,9 +72,18 @@ impl DurableObject for GasWalletObject {
             storage::set_alarm(&self.state.storage(), Some(platform::now().plus(60_000)))?;
             return Response::empty();
         };
-        let outside = self.outside(config);
-        if let Err(fault) = self.wallet.wake(&outside).await {
-            outside.log("alarm_failed", &fault.0);
+        let woken = match self.jobs().open_jobs(1) {
+            Ok(open) => match open.first() {
+                None => return Response::empty(),
+                Some(sent) => match key_of(config, sent.job.sender) {
+                    Some(key) => self.wallet.wake(&self.outside(config, key)).await,
+                    None => Err(WalletFault("the sender's key is not set".to_owned())),
+                },
+            },
+            Err(fault) => Err(fault),
+        };
+        if let Err(fault) = woken {
+            log("alarm_failed", &fault.0);
             // It may have failed before the next alarm was set. Without one nobody would ever look again.
             storage::set_alarm(
                 &self.state.storage(),
@@ -78,11 +94,28 @@ impl DurableObject for GasWalletObject {
     }
 }
 
+/// The key of a job's sender. Jobs of the first version name none: they are the gas wallet's.
+fn key_of(config: &Config, sender: Option<Address>) -> Option<&WalletKey> {
+    match sender {
+        Some(sender) => config.sender(sender),
+        None => config.settlement.gas_wallet(),
+    }
+}
+
+fn log(event: &str, detail: &str) {
+    platform::log(event, json!({"object": "gas_wallet", "detail": detail}));
+}
+
 impl GasWalletObject {
-    fn outside<'a>(&'a self, config: &'a Config) -> Outside<'a> {
+    fn jobs(&self) -> Jobs<'_> {
+        Jobs { state: &self.state }
+    }
+
+    fn outside<'a>(&'a self, config: &'a Config, key: &'a WalletKey) -> Outside<'a> {
         Outside {
-            jobs: Jobs { state: &self.state },
-            config,
+            jobs: self.jobs(),
+            key,
+            network: config.network,
             chain: RpcChain::new(FetchHttp, &config.rpc_urls, config.network),
         }
     }
@@ -90,7 +123,8 @@ impl GasWalletObject {
 
 struct Outside<'a> {
     jobs: Jobs<'a>,
-    config: &'a Config,
+    key: &'a WalletKey,
+    network: Network,
     chain: RpcChain<'a, FetchHttp>,
 }
 
@@ -111,15 +145,15 @@ impl<'a> WalletEnv for Outside<'a> {
     }
 
     fn key(&self) -> &WalletKey {
-        &self.config.gas_wallet
+        self.key
     }
 
     fn network(&self) -> Network {
-        self.config.network
+        self.network
     }
 
     fn log(&self, event: &str, detail: &str) {
-        platform::log(event, json!({"object": "gas_wallet", "detail": detail}));
+        log(event, detail);
     }
 }
 

@@ -13,7 +13,6 @@ use futures_util::future::{Either, select};
 use key0_core::challenge::{
     Ask, Call, CallFault, OperatorCommand, OperatorReply, Operators, PayReply, Purchases,
 };
-use key0_core::config::Config;
 use key0_core::ledger::{
     self as core_ledger, LedgerCommand, LedgerEntry, LedgerReply, Ledgers, Shard,
 };
@@ -24,8 +23,8 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use worker::{Delay, Env, Method, Request, RequestInit, Response};
 
-/// Longer than a purchase's patience with the chain.
-const CHALLENGE_DEADLINE: Duration = Duration::from_secs(40);
+/// Longer than a purchase's patience, together with one facilitator's answers to `verify` and `settle`.
+const CHALLENGE_DEADLINE: Duration = Duration::from_secs(60);
 const PAYER_DEADLINE: Duration = Duration::from_secs(5);
 const LEDGER_DEADLINE: Duration = Duration::from_secs(5);
 /// Longer than the few RPC calls before a transaction is stored and broadcast.
@@ -52,17 +51,14 @@ impl<'a> Objects<'a> {
         self.call("PAYERS", &name, command, PAYER_DEADLINE).await
     }
 
-    /// Asks the gas wallet.
-    pub(crate) async fn gas_wallet(
+    /// Asks a wallet of ours.
+    pub(crate) async fn wallet(
         &self,
-        config: &Config,
+        network: Network,
+        sender: Address,
         command: &WalletCommand,
     ) -> Result<WalletReply, CallFault> {
-        let name = format!(
-            "{}:{:#x}",
-            config.network.caip2(),
-            config.gas_wallet.address()
-        );
+        let name = format!("{}:{sender:#x}", network.caip2());
         self.call("GAS_WALLETS", &name, command, GAS_WALLET_DEADLINE)
             .await
     }

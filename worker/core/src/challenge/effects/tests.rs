@@ -1,6 +1,9 @@
-//! What a purchase concludes when the nodes behind one RPC address are not equally far.
+//! What a purchase concludes when the nodes behind one RPC address are not equally far, and from what facilitators say.
+
+mod facilitators;
 
 use core::cell::RefCell;
+use std::collections::VecDeque;
 
 use alloy_primitives::{Address, Bytes};
 use futures_util::FutureExt as _;
@@ -14,8 +17,9 @@ use crate::config::{Config, test_config};
 use crate::credential::remote::{IssueAnswer, IssueCall};
 use crate::ledger::LedgerEntry;
 use crate::payment::chain::{AuthorizationEvents, ChainError, Head, Log, SendOutcome};
+use crate::payment::facilitator::{Action, FacilitatorCall};
 use crate::payment::usdc::{AUTHORIZATION_USED_TOPIC, TRANSFER_TOPIC};
-use crate::types::Network;
+use crate::types::{Network, UnixMillis};
 
 const OURS: B256 = B256::repeat_byte(1);
 const STRANGERS: B256 = B256::repeat_byte(2);
@@ -41,6 +45,10 @@ struct Outside {
     authorization: SignedAuthorization,
     /// What the payer's book was asked.
     asked: RefCell<Vec<PayerCommand>>,
+    /// What the facilitators will say, one after the other; then nothing.
+    answers: RefCell<VecDeque<&'static str>>,
+    /// What they were asked, and how far the purchase was.
+    told: RefCell<Vec<(Action, Stage)>>,
 }
 
 impl Outside {
@@ -59,16 +67,17 @@ impl Outside {
             state: BLOCK,
             authorization,
             asked: RefCell::default(),
+            answers: RefCell::default(),
+            told: RefCell::default(),
         }
     }
 
     /// What the next effect finds out; nothing while it cannot tell.
     fn run(&self) -> Option<Event> {
         let record = self.load().unwrap().unwrap().record;
-        run(self, &record, &Cell::new(Some(NOW)))
-            .now_or_never()
-            .unwrap()
-            .ok()
+        let memory = Memory::default();
+        memory.last_asked.set(Some(NOW));
+        run(self, &record, &memory).now_or_never().unwrap().ok()
     }
 
     fn ask(&self) -> PayReply {
@@ -200,8 +209,19 @@ impl ChallengeEnv for Outside {
         self.asked.borrow_mut().push(command);
         Ok(PayerReply::Reserved)
     }
-    async fn wallet(&self, _: WalletCommand) -> Result<WalletReply, CallFault> {
+    async fn wallet(&self, _: Address, _: WalletCommand) -> Result<WalletReply, CallFault> {
         Ok(WalletReply::Sent { hashes: vec![OURS] })
+    }
+    async fn facilitator(&self, call: FacilitatorCall<'_>) -> Result<Vec<u8>, CallFault> {
+        let stored = self.load().unwrap().unwrap();
+        let State::Pending { attempt } = stored.record.state else {
+            panic!("asked about nothing");
+        };
+        self.told.borrow_mut().push((call.action, attempt.stage));
+        let answer = self.answers.borrow_mut().pop_front();
+        answer
+            .map(|answer| answer.as_bytes().to_vec())
+            .ok_or_else(|| CallFault("no answer in time".to_owned()))
     }
     async fn issue(&self, _: IssueCall) -> Result<IssueAnswer, IssueFault> {
         Err(IssueFault::Failed)

@@ -3,11 +3,14 @@
 use alloy_primitives::B256;
 use serde_json::json;
 
+use super::super::retention::HISTORY_MILLIS;
 use super::super::schedule::{Effect, next_effect, wake_at};
 use super::super::test_support::{
-    EXPIRES_AT, NOW, POLICY, attempted, buyer, claims, payment, record_after, refund, signed_by,
+    EXPIRES_AT, NOW, POLICY, attempted, buyer, claims, payment, record_after, refund, signed,
+    signed_by,
 };
 use super::*;
+use crate::types::UnixSeconds;
 use crate::wallet::WalletKey;
 
 const LAPSED: Event = Event::Lapsed {
@@ -29,6 +32,9 @@ fn submitted(byte: u8) -> Event {
         hashes: vec![B256::repeat_byte(byte)],
     }
 }
+
+const PASSED_ON: Event = Event::PassedOn { exposed: true };
+const SKIPPED: Event = Event::PassedOn { exposed: false };
 
 fn failed() -> Event {
     Event::AttemptFailed {
@@ -88,6 +94,10 @@ fn states() -> Vec<(&'static str, Record)> {
         ("reserving", path(vec![attempted(1)])),
         ("settling", path(vec![attempted(1), Event::Reserved])),
         (
+            "asked",
+            path(vec![attempted(1), Event::Reserved, Event::Asked]),
+        ),
+        (
             "submitted",
             path(vec![attempted(1), Event::Reserved, submitted(1)]),
         ),
@@ -108,6 +118,15 @@ fn states() -> Vec<(&'static str, Record)> {
             path(vec![attempted(1), Event::Reserved, GIVEN_UP]),
         ),
         ("cancelled", path(vec![attempted(1), Event::Cancelled])),
+        (
+            "called off",
+            path(vec![
+                attempted(1),
+                Event::Reserved,
+                failed(),
+                Event::Cancelled,
+            ]),
+        ),
         ("superseded", path(vec![attempted(1), superseded()])),
         ("refund preparing", refund(vec![])),
         ("refund settling", refund(vec![PREPARED])),
@@ -129,6 +148,8 @@ fn events() -> Vec<(&'static str, Event)> {
         ("reserved", Event::Reserved),
         ("superseded", superseded()),
         ("taken", Event::Taken),
+        ("asked", Event::Asked),
+        ("passed on", PASSED_ON),
         ("submitted", submitted(1)),
         ("submitted anew", submitted(2)),
         ("failed", failed()),
@@ -155,6 +176,8 @@ fn each_state_takes_exactly_the_events_that_the_design_allows() {
         ("reserving", "lapsed", "EXPIRED"),
         ("reserving", "given up", "EXPIRED"),
         ("reserving", "cancelled", "CANCELLED"),
+        ("settling", "asked", "PENDING"),
+        ("settling", "passed on", "PENDING"),
         ("settling", "submitted", "PENDING"),
         ("settling", "submitted anew", "PENDING"),
         ("settling", "failed", "PENDING"),
@@ -162,6 +185,15 @@ fn each_state_takes_exactly_the_events_that_the_design_allows() {
         ("settling", "given up", "EXPIRED"),
         ("settling", "settled", "PAID"),
         ("settling", "returned", "PAID"),
+        ("asked", "passed on", "PENDING"),
+        ("asked", "submitted", "PENDING"),
+        ("asked", "submitted anew", "PENDING"),
+        ("asked", "failed", "PENDING"),
+        ("asked", "lapsed", "EXPIRED"),
+        ("asked", "given up", "EXPIRED"),
+        ("asked", "settled", "PAID"),
+        ("asked", "returned", "PAID"),
+        ("submitted", "passed on", "PENDING"),
         ("submitted", "submitted anew", "PENDING"),
         ("submitted", "failed", "PENDING"),
         ("submitted", "lapsed", "EXPIRED"),
@@ -173,6 +205,7 @@ fn each_state_takes_exactly_the_events_that_the_design_allows() {
         ("failed", "given up", "EXPIRED"),
         ("failed", "settled", "PAID"),
         ("failed", "returned", "PAID"),
+        ("failed", "cancelled", "CANCELLED"),
         // Its authorization has been public: it is not called off any more, and what counts elsewhere is still watched.
         ("reserving again", "reserved", "PENDING"),
         ("reserving again", "superseded", "PENDING"),
@@ -189,6 +222,9 @@ fn each_state_takes_exactly_the_events_that_the_design_allows() {
         ("given up", "lapsed", "EXPIRED"),
         ("given up", "settled", "PAID"),
         ("given up", "returned", "PAID"),
+        ("called off", "lapsed", "CANCELLED"),
+        ("called off", "settled", "PAID"),
+        ("called off", "returned", "PAID"),
         ("refund preparing", "failed", "REFUND_PENDING"),
         ("refund preparing", "returned", "REFUNDED"),
         ("refund preparing", "refund prepared", "REFUND_PENDING"),
@@ -211,6 +247,69 @@ fn each_state_takes_exactly_the_events_that_the_design_allows() {
         }
     }
     assert_eq!(seen, allowed);
+}
+
+#[test]
+fn a_facilitator_that_was_asked_is_remembered_until_the_payment_is_resolved() {
+    let after = |events: &[Event]| {
+        let begin = [attempted(1), Event::Reserved];
+        let record = record_after(begin.into_iter().chain(events.iter().cloned()));
+        let State::Pending { attempt } = record.state else {
+            panic!("{record:?}");
+        };
+        (attempt.via, attempt.exposed, attempt.stage)
+    };
+    assert_eq!(after(&[]), (0, false, Stage::Settling));
+    assert_eq!(after(&[SKIPPED]), (1, false, Stage::Settling));
+    assert_eq!(
+        after(&[Event::Asked]),
+        (0, false, Stage::Asked { since: NOW })
+    );
+    assert_eq!(after(&[Event::Asked, SKIPPED]), (1, false, Stage::Settling));
+    assert_eq!(
+        after(&[Event::Asked, PASSED_ON]),
+        (1, true, Stage::Settling)
+    );
+    assert_eq!(
+        after(&[Event::Asked, PASSED_ON, SKIPPED]),
+        (2, true, Stage::Settling)
+    );
+    assert_eq!(
+        after(&[
+            Event::Asked,
+            PASSED_ON,
+            failed(),
+            attempted(1),
+            Event::Reserved
+        ]),
+        (0, true, Stage::Settling),
+        "tried again from the first route"
+    );
+}
+
+#[test]
+fn an_answer_that_is_lost_is_given_up_after_its_time_and_not_later() {
+    let asked = record_after([attempted(1), Event::Reserved, Event::Asked]);
+    let wake = |record: &Record, later: u64| {
+        wake_at(record, NOW.plus(later), &POLICY).map(|at| at.since(NOW))
+    };
+    let asked = reported(&asked);
+    assert_eq!(next_effect(&asked, NOW, &POLICY), Effect::Reconcile);
+    assert_eq!(wake(&asked, 0), Some(3_000));
+    let mut tried = asked;
+    tried.tries = 4;
+    assert_eq!(wake(&tried, 1_000), Some(30_000));
+    assert_eq!(wake(&tried, 31_000), Some(31_000 + 48_000));
+}
+
+#[test]
+fn routes_that_cannot_be_reached_do_not_make_the_alarm_hurry() {
+    let settling = record_after([attempted(1), Event::Reserved]);
+    let tried = apply(Some(&settling), Event::Tried, NOW, &POLICY).unwrap();
+    let skipped = apply(Some(&tried), SKIPPED, NOW, &POLICY).unwrap();
+    assert_eq!((tried.tries, skipped.tries), (1, 1));
+    let asked = apply(Some(&skipped), Event::Asked, NOW, &POLICY).unwrap();
+    assert_eq!(asked.tries, 0);
 }
 
 #[test]
@@ -366,13 +465,45 @@ fn an_authorization_that_belongs_to_another_purchase_never_counts_for_this_one()
     let taken = record_after([attempted(1), Event::Taken]);
     assert_eq!(taken.state.name(), "CANCELLED");
     assert!(!taken.holds_target);
-    assert_eq!(wake_at(&reported(&taken), NOW, &POLICY), None);
+    assert!(matches!(taken.rest, Rest::Since(_)));
     // The other purchase's transfer is on chain; whoever finds it must not credit it here.
     assert_eq!(apply(Some(&taken), settled(), NOW, &POLICY), Err(Refused));
     assert_eq!(
         apply(Some(&taken), attempted(1), NOW, &POLICY),
         Err(Refused)
     );
+}
+
+#[test]
+fn a_purchase_that_is_called_off_after_its_authorization_became_public_is_watched() {
+    let of = |events: Vec<Event>| record_after(events);
+    let never_sent = of(vec![attempted(1), Event::Cancelled]);
+    assert_eq!(never_sent.state.watch(), None);
+    for events in [
+        vec![attempted(1), Event::Reserved, failed(), Event::Cancelled],
+        vec![
+            attempted(1),
+            failed(),
+            attempted(1),
+            failed(),
+            Event::Cancelled,
+        ],
+    ] {
+        let record = of(events);
+        assert_eq!(record.state.name(), "CANCELLED");
+        let watched = record.state.watch().unwrap();
+        assert_eq!(watched.authorization, signed(1));
+        assert_eq!(
+            apply(Some(&record), attempted(1), NOW, &POLICY),
+            Err(Refused),
+            "it is not charged any more"
+        );
+        let landed = apply(Some(&record), settled(), NOW, &POLICY).unwrap();
+        assert_eq!(landed.state.name(), "PAID");
+        let over = apply(Some(&record), LAPSED, NOW, &POLICY).unwrap();
+        assert_eq!(over.state.watch(), None);
+        assert_eq!(over.state.name(), "CANCELLED");
+    }
 }
 
 #[test]
@@ -393,6 +524,7 @@ fn each_state_asks_for_its_effect() {
         let expected = match state {
             "reserving" | "reserving again" => Effect::Reserve,
             "settling" => Effect::Submit,
+            "asked" => Effect::Reconcile,
             "submitted" => Effect::Confirm,
             "paid" => Effect::Issue,
             "undelivered" => Effect::WaitUntil(NOW.plus(2_000)),
@@ -414,6 +546,7 @@ fn after_the_release_only_a_failed_attempt_still_waits_for_something() {
                 "reserving",
                 "reserving again",
                 "settling",
+                "asked",
                 "submitted",
                 "paid",
                 "undelivered",
@@ -427,7 +560,7 @@ fn after_the_release_only_a_failed_attempt_still_waits_for_something() {
         };
         let expected = match state {
             "failed" => Effect::WaitUntil(EXPIRES_AT.to_millis()),
-            "given up" => Effect::WaitUntil(NOW.plus(60_000)),
+            "given up" | "called off" => Effect::WaitUntil(NOW.plus(60_000)),
             _ => Effect::Rest,
         };
         assert_eq!(next_effect(&released, NOW, &POLICY), expected, "{state}");
@@ -435,7 +568,7 @@ fn after_the_release_only_a_failed_attempt_still_waits_for_something() {
 }
 
 #[test]
-fn a_purchase_that_is_not_at_rest_always_has_an_alarm() {
+fn a_purchase_that_asks_for_anything_always_has_an_alarm() {
     for (state, record) in states() {
         for tries in [0, 1, 5, u32::MAX] {
             let mut record = reported(&record);
@@ -443,7 +576,11 @@ fn a_purchase_that_is_not_at_rest_always_has_an_alarm() {
             let wake = wake_at(&record, NOW, &POLICY);
             let rests = next_effect(&record, NOW, &POLICY) == Effect::Rest;
             assert_eq!(wake.is_none(), rests, "{state}");
-            assert!(wake.is_none_or(|at| at <= NOW.plus(60_000).max(EXPIRES_AT.to_millis())));
+            let latest = match record.rest {
+                Rest::NotYet => NOW.plus(60_000).max(EXPIRES_AT.to_millis()),
+                _ => NOW.plus(HISTORY_MILLIS),
+            };
+            assert!(wake.is_none_or(|at| at <= latest), "{state}");
         }
     }
 }
@@ -459,8 +596,8 @@ fn an_authorization_that_was_given_up_is_watched_until_the_chain_cannot_accept_i
     ]);
     let mut now = NOW;
     let mut looks = 0;
-    while let Some(at) = wake_at(&record, now, &POLICY) {
-        now = now.max(at);
+    while record.rest == Rest::NotYet {
+        now = now.max(wake_at(&record, now, &POLICY).unwrap());
         record = apply(Some(&record), Event::Tried, now, &POLICY).unwrap();
         if next_effect(&record, now, &POLICY) == Effect::Watch {
             looks += 1;
@@ -552,4 +689,6 @@ fn every_state_is_read_back_as_it_was_stored() {
     }
 }
 
+mod history;
 mod reports;
+mod retention;

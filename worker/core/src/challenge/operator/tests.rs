@@ -1,7 +1,7 @@
 use core::cell::{Cell, RefCell};
 
 use super::super::test_support::{NOW, POLICY, attempted, claims, payment, record_after, refund};
-use super::super::{AuditRow, MAX_REFUND_FAILURES, State};
+use super::super::{AuditRow, MAX_REFUND_FAILURES, Rest, State};
 use super::*;
 use crate::payment::Refusal;
 
@@ -158,6 +158,37 @@ fn an_inspected_purchase_shows_everything_but_signatures_and_credentials() {
 }
 
 #[test]
+fn a_purchase_that_is_long_over_still_tells_how_it_ended() {
+    let store = Store::after([
+        attempted(1),
+        Event::Reserved,
+        Event::Settled { payment: payment() },
+    ]);
+    let mut closed = store.load().unwrap().unwrap();
+    closed.record.state = State::Closed { payment: payment() };
+    closed.record.rest = Rest::WithoutHistory;
+    store.stored.replace(Some(closed));
+    let OperatorReply::Found {
+        status,
+        record,
+        audit,
+        history_removed,
+        ..
+    } = store.ask(OperatorCommand::Inspect)
+    else {
+        panic!("not found");
+    };
+    assert_eq!((status.as_str(), history_removed), ("DELIVERED", true));
+    assert!(audit.is_empty());
+    let payment = serde_json::to_value(payment()).unwrap();
+    assert_eq!(record["state"]["CLOSED"]["payment"], payment);
+    for command in [OperatorCommand::Cancel, OperatorCommand::RetryRefund] {
+        assert_eq!(store.ask(command), not_possible("DELIVERED"));
+    }
+    assert_eq!(store.ask(OperatorCommand::Report), done("DELIVERED"));
+}
+
+#[test]
 fn a_purchase_is_called_off_only_before_anything_can_be_broadcast() {
     let store = Store::after([attempted(1)]);
     assert_eq!(store.ask(OperatorCommand::Cancel), done("CANCELLED"));
@@ -179,6 +210,24 @@ fn a_purchase_is_called_off_only_before_anything_can_be_broadcast() {
     let store = Store::after([attempted(1), Event::Reserved]);
     assert_eq!(store.ask(OperatorCommand::Cancel), not_possible("PENDING"));
     assert!(store.history().unwrap().is_empty());
+}
+
+#[test]
+fn a_purchase_whose_attempt_has_failed_can_be_called_off() {
+    let failed = Event::AttemptFailed {
+        reason: Refusal::InvalidExactEvmTransactionFailed,
+        transaction: None,
+    };
+    let store = Store::after([attempted(1), Event::Reserved, failed]);
+    assert_eq!(store.ask(OperatorCommand::Cancel), done("CANCELLED"));
+    assert!(
+        store.wake_at.get().is_some(),
+        "its authorization is watched"
+    );
+    assert_eq!(
+        store.ask(OperatorCommand::Cancel),
+        not_possible("CANCELLED")
+    );
 }
 
 #[test]

@@ -74,6 +74,7 @@ fn a_first_payment_begins_a_purchase_while_offer_and_authorization_are_good() {
         Next::Answer(PayReply::Refused {
             reason: Refusal::InvalidExactEvmPayloadAuthorizationValidBefore,
             transaction: None,
+            begun: false,
         })
     );
 }
@@ -93,6 +94,26 @@ fn the_payer_gets_the_grant_with_the_same_or_a_fresh_authorization_also_after_th
         assert_eq!(ask(pay(1)).answer(Some(&record), now, &POLICY), granted());
         assert_eq!(ask(pay(2)).answer(Some(&record), now, &POLICY), granted());
         assert_eq!(join().answer(Some(&record), now, &POLICY), granted());
+    }
+}
+
+#[test]
+fn a_purchase_whose_access_has_ended_says_so_to_its_payer_and_is_never_begun_again() {
+    let Record { state, .. } = delivered();
+    let mut closed = delivered();
+    let State::Delivered { payment, .. } = state else {
+        panic!("{state:?}");
+    };
+    let transaction = payment.transaction;
+    closed.state = State::Closed { payment };
+    let ended = Next::Answer(PayReply::AccessEnded { transaction });
+    let mut new_offer = pay(2);
+    new_offer.challenge.terms.issued_at = EXPIRES_AT;
+    new_offer.challenge.terms.expires_at = EXPIRES_AT.plus(900);
+    for question in [ask(pay(1)), ask(pay(2)), ask(new_offer), join()] {
+        for now in [NOW, NOW.plus(u64::MAX / 2)] {
+            assert_eq!(question.answer(Some(&closed), now, &POLICY), ended);
+        }
     }
 }
 
@@ -160,6 +181,7 @@ fn a_failed_purchase_takes_only_its_own_authorization_again() {
     let refused = Next::Answer(PayReply::Refused {
         reason,
         transaction: None,
+        begun: true,
     });
     assert_eq!(
         ask(pay(1)).answer(Some(&record), EXPIRES_AT.to_millis(), &POLICY),

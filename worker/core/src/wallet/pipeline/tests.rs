@@ -60,6 +60,7 @@ impl Bench {
                 authorization: signed(1),
                 gas_limit: 100_000,
                 not_after: UnixSeconds(1_800_000_290),
+                sender: None,
             }),
         };
         wallet.execute(self, command).now_or_never().unwrap()

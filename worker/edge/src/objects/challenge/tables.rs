@@ -51,8 +51,11 @@ pub(super) fn record(sql: &SqlStorage) -> worker::Result<Option<Versioned>> {
         .transpose()
 }
 
-/// The history, oldest first.
+/// The history, oldest first; nothing once it was removed.
 pub(super) fn history(sql: &SqlStorage) -> worker::Result<Vec<AuditLine>> {
+    if !storage::has_table(sql, "audit")? {
+        return Ok(Vec::new());
+    }
     storage::bodies(
         sql,
         "SELECT json_object('at', at, 'event', event, 'status', status, 'transaction', tx) AS body FROM audit ORDER BY seq",
@@ -95,6 +98,11 @@ pub(super) fn put_audit(sql: &SqlStorage, row: &AuditRow) -> worker::Result<()> 
             row.transaction.map(|hash| hash.to_string()).into(),
         ],
     )
+}
+
+/// Removes the history, table and all: an empty table would still take a page for ever.
+pub(super) fn remove_history(sql: &SqlStorage) -> worker::Result<()> {
+    storage::run(sql, "DROP TABLE IF EXISTS audit", vec![])
 }
 
 fn integer(number: u64) -> worker::Result<SqlStorageValue> {

@@ -1,0 +1,186 @@
+//! What comes long after a run: the histories go, then the grants; and everybody who ever paid asks once more, with what
+//! was signed then, with a new signature, and with a new offer under the old request id. Nothing may be charged.
+
+use std::rc::Rc;
+
+use key0_core::challenge::{Challenge, HISTORY_MILLIS, Pay, Rest, State, Terms, lifetime};
+use key0_core::types::RequestId;
+
+use crate::actors::request;
+use crate::faults::Fault;
+use crate::objects::ChallengeObject;
+use crate::rules::{self, Asker, answers_as_left};
+use crate::world::{Owner, World};
+
+/// What may go wrong then: the platform and the network. The chain and the people are at rest.
+const TROUBLE: [Fault; 11] = [
+    Fault::CrashObject,
+    Fault::CrashRuntime,
+    Fault::StoreError,
+    Fault::RequestLost,
+    Fault::AnswerLost,
+    Fault::CallTwice,
+    Fault::CallSlow,
+    Fault::CallCancelled,
+    Fault::AlarmTwice,
+    Fault::AlarmLate,
+    Fault::BuyerOffline,
+];
+/// How long before and after the last removal it does.
+const TROUBLE_MILLIS: u64 = 600_000;
+/// How long everything may take afterwards.
+const REST_MILLIS: u64 = 600_000;
+/// More payments than this of one purchase are not presented again.
+const MAX_REPLAYS: usize = 3;
+
+/// Lets the promised times pass and asks after each.
+pub fn run(world: &Rc<World>) {
+    let moved = Moved::now(world);
+    pass(world, last_rest(world) + HISTORY_MILLIS);
+    rules::without_history(world);
+    ask_all(world, Trust::Answers);
+    pass(world, last_token(world));
+    ask_all(world, Trust::Answers);
+    rules::closed(world);
+    let after = Moved::now(world);
+    if after != moved {
+        world.violation(
+            "moved_after_the_end",
+            "",
+            format!("{moved:?} became {after:?}"),
+        );
+    }
+}
+
+/// Whether the network gives an answer to everybody.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Trust {
+    Answers,
+    Nothing,
+}
+
+/// What moves money.
+#[derive(Debug, Eq, PartialEq)]
+struct Moved {
+    jobs: usize,
+    transfers: usize,
+}
+
+impl Moved {
+    fn now(world: &World) -> Self {
+        Self {
+            jobs: world.objects.wallet.jobs.borrow().len(),
+            transfers: world.chain.borrow().ledger().executed().count(),
+        }
+    }
+}
+
+/// Skips the time until shortly before a moment. Around it things go wrong and everybody asks; then there is quiet.
+fn pass(world: &Rc<World>, moment: u64) {
+    world
+        .executor
+        .skip_to(moment.saturating_sub(TROUBLE_MILLIS));
+    world.trace(|| "a long time has passed".to_owned());
+    world.faults.resume(&TROUBLE);
+    ask_all(world, Trust::Nothing);
+    let end = world.now().0.max(moment) + TROUBLE_MILLIS;
+    world.executor.run_until(end, &world.random);
+    world.faults.stop();
+    world.executor.run_until(end + REST_MILLIS, &world.random);
+}
+
+fn last_rest(world: &World) -> u64 {
+    let records = over(world).into_iter().filter_map(|object| object.record());
+    let moments = records.map(|record| match record.rest {
+        Rest::Since(since) => since.0,
+        Rest::NotYet | Rest::WithoutHistory => 0,
+    });
+    moments.max().unwrap_or_default().max(world.now().0)
+}
+
+fn last_token(world: &World) -> u64 {
+    let records = over(world).into_iter().filter_map(|object| object.record());
+    let ends = records.map(|record| match record.state {
+        State::Delivered { claims, .. } => claims.exp * 1_000,
+        _ => 0,
+    });
+    ends.max().unwrap_or_default().max(world.now().0)
+}
+
+/// The purchases to which nothing can happen any more.
+fn over(world: &World) -> Vec<Rc<ChallengeObject>> {
+    let mut objects = world.objects.challenges();
+    objects.retain(|object| {
+        let record = object.record();
+        record.is_some_and(|record| record.rest != Rest::NotYet)
+    });
+    objects
+}
+
+/// Everything that the payers of purchases that are over can present.
+fn ask_all(world: &Rc<World>, trust: Trust) {
+    let buyers = world.market.buyers.borrow().clone();
+    for object in over(world) {
+        let old: Vec<Pay> = {
+            let presented = world.market.presented.borrow();
+            let its = presented.iter().filter(|pay| id(pay) == &object.id);
+            its.take(MAX_REPLAYS).cloned().collect()
+        };
+        let Some(first) = old.first().cloned() else {
+            continue;
+        };
+        let payer = first.authorization.payer();
+        let Some(buyer) = buyers.iter().find(|buyer| buyer.address() == payer) else {
+            continue;
+        };
+        let again = sealed_now(world, &first.challenge.terms, object.id.clone());
+        let elsewhere = RequestId::from_random(world.random.bytes());
+        let elsewhere = sealed_now(world, &first.challenge.terms, elsewhere);
+        let fresh = [first.challenge.clone(), again.clone()];
+        let fresh = fresh
+            .into_iter()
+            .filter_map(|offer| buyer.pay(world, offer));
+        let same = [again, elsewhere].into_iter().map(|challenge| Pay {
+            challenge,
+            ..first.clone()
+        });
+        for pay in old.into_iter().chain(fresh).chain(same) {
+            ask(world, pay, trust);
+        }
+    }
+    if trust == Trust::Answers {
+        let end = world.now().0 + REST_MILLIS;
+        world.executor.run_until(end, &world.random);
+    }
+}
+
+fn id(pay: &Pay) -> &RequestId {
+    &pay.challenge.terms.request_id
+}
+
+/// The same offer, made now.
+fn sealed_now(world: &World, terms: &Terms, request_id: RequestId) -> Challenge {
+    let (issued_at, expires_at) = lifetime(world.seconds(), world.setting.ttl);
+    world.config.seal_keys.seal(Terms {
+        request_id,
+        issued_at,
+        expires_at,
+        ..terms.clone()
+    })
+}
+
+fn ask(world: &Rc<World>, pay: Pay, trust: Trust) {
+    let then = Rc::clone(world);
+    world.executor.spawn(Owner::World, async move {
+        if trust == Trust::Nothing {
+            then.sleep_between(0, 2 * TROUBLE_MILLIS).await;
+        }
+        let reply = request(&then, &pay).await;
+        if let Some(reply) = &reply {
+            rules::on_reply(&then, Asker::Payer, &pay, reply);
+        }
+        if trust == Trust::Answers {
+            answers_as_left(&then, &pay, reply.as_ref());
+        }
+    });
+}

@@ -1,0 +1,175 @@
+//! What must hold of what is kept, and for how long.
+
+use key0_core::challenge::{Pay, PayReply, Record, Rest, State};
+use key0_core::types::RequestId;
+
+use super::steps::describe;
+use crate::objects::ChallengeObject;
+use crate::world::World;
+
+const HOUR_MILLIS: u64 = 3_600_000;
+const WEEK_MILLIS: u64 = 168 * HOUR_MILLIS;
+/// The most that a purchase may leave in its own object for ever, with the names that are used here.
+const MAX_RECORD_BYTES: usize = 1_000;
+/// The same in the ledger.
+const MAX_ENTRY_BYTES: usize = 1_000;
+
+/// A record was stored; its history was not touched yet.
+pub(super) fn on_change(
+    world: &World,
+    object: &ChallengeObject,
+    before: Option<&Record>,
+    after: &Record,
+) {
+    let Some(before) = before else {
+        return;
+    };
+    let now = world.now().0;
+    let loses_history = before.rest != Rest::WithoutHistory && after.rest == Rest::WithoutHistory;
+    let loses_grant = has_grant(before) && !has_grant(after);
+    if loses_history {
+        let last = object.history.borrow().last().map(|line| line.at.0);
+        if last.is_none_or(|last| now < last + WEEK_MILLIS) {
+            let detail = format!("at {now}, its last line is of {last:?}");
+            world.violation("history_removed_early", &object.id, detail);
+        }
+    }
+    if let (true, State::Delivered { claims, .. }) = (loses_grant, &before.state)
+        && (now < object.delivered.get().unwrap_or(now) + 12 * HOUR_MILLIS
+            || now < claims.exp * 1_000)
+    {
+        let detail = format!("at {now}, the token ends at {}", claims.exp);
+        world.violation("grant_removed_early", &object.id, detail);
+    }
+    if (loses_history || loses_grant) && !(is_end(before) && before.unreported.is_none()) {
+        let detail = format!("{} unreported={:?}", describe(before), before.unreported);
+        world.violation("removed_while_open", &object.id, detail);
+    }
+}
+
+fn has_grant(record: &Record) -> bool {
+    matches!(record.state, State::Delivered { .. })
+}
+
+fn is_end(record: &Record) -> bool {
+    let is_end = match &record.state {
+        State::Delivered { .. } | State::Closed { .. } | State::Refunded { .. } => true,
+        State::Expired { watch } | State::Cancelled { watch, .. } => watch.is_none(),
+        _ => false,
+    };
+    is_end && !record.holds_target
+}
+
+/// A week after everything has ended.
+pub fn without_history(world: &World) {
+    for object in world.objects.challenges() {
+        let Some(record) = object.record() else {
+            continue;
+        };
+        let lines = object.history.borrow().len();
+        if is_end(&record) != (record.rest == Rest::WithoutHistory)
+            || is_end(&record) == (lines > 0)
+        {
+            let detail = format!("{} {:?} {lines} lines", describe(&record), record.rest);
+            world.violation("history_kept", &object.id, detail);
+        }
+        if let State::Delivered { claims, .. } = &record.state
+            && claims.exp * 1_000 + HOUR_MILLIS < world.now().0
+        {
+            world.violation("grant_kept", &object.id, format!("until {}", claims.exp));
+        }
+    }
+}
+
+/// After the last token has ended: nothing is left but what replay protection and the books need.
+pub fn closed(world: &World) {
+    without_history(world);
+    let entries = world.objects.ledger.entries.borrow();
+    for object in world.objects.challenges() {
+        let Some(record) = object.record().filter(is_end) else {
+            continue;
+        };
+        let left = size(&record);
+        if has_grant(&record) || left > MAX_RECORD_BYTES {
+            let detail = format!("{} in {left} bytes", describe(&record));
+            world.violation("too_much_kept", &object.id, detail);
+        }
+        if let Some(at) = object.alarm.at() {
+            world.violation("never_at_rest", &object.id, format!("an alarm at {at}"));
+        }
+        let entry = entries.get(&object.id).map_or(0, size);
+        if entry > MAX_ENTRY_BYTES {
+            world.violation(
+                "too_much_kept",
+                &object.id,
+                format!("{entry} bytes in the ledger"),
+            );
+        }
+        world.left.set(world.left.get().max(left));
+    }
+}
+
+fn size(stored: &impl serde::Serialize) -> usize {
+    serde_json::to_vec(stored).map_or(usize::MAX, |text| text.len())
+}
+
+/// Long after the end, an answer says what the record says.
+pub fn answers_as_left(world: &World, pay: &Pay, reply: Option<&PayReply>) {
+    let id = &pay.challenge.terms.request_id;
+    let fits = match expected(world, id) {
+        // A request id that is new: but the authorization is old.
+        None => matches!(
+            reply,
+            Some(PayReply::Taken | PayReply::Elsewhere { .. } | PayReply::Refused { .. })
+        ),
+        // Somebody else has begun this purchase, under a request id that had leaked.
+        Some(record) if record.payer != pay.authorization.payer() => {
+            matches!(reply, Some(PayReply::Conflict))
+        }
+        Some(record) => match (&record.state, reply) {
+            (State::Delivered { .. }, Some(PayReply::Granted { .. })) => true,
+            // What was presented is public.
+            (State::Delivered { .. }, Some(PayReply::NeedsFreshSignature)) => {
+                record.terms.request_id.as_str().starts_with("x402-")
+            }
+            (State::Closed { payment }, Some(PayReply::AccessEnded { transaction })) => {
+                payment.transaction == *transaction
+            }
+            (State::Expired { .. }, Some(PayReply::Expired))
+            | (State::Cancelled { .. }, Some(PayReply::Cancelled)) => true,
+            (State::Refunded { .. }, Some(PayReply::Refund { status, .. })) => status == "REFUNDED",
+            (_, reply) => {
+                // The purchase that this one counted for is still open: refunds are off, or failed for good.
+                !is_end(&record)
+                    && matches!(
+                        reply,
+                        Some(
+                            PayReply::Undelivered { .. }
+                                | PayReply::Pending { .. }
+                                | PayReply::Refund { .. }
+                        )
+                    )
+            }
+        },
+    };
+    if !fits {
+        let state = expected(world, id).map(|record| describe(&record));
+        world.violation(
+            "false_answer_later",
+            id,
+            format!("{reply:?}, but {state:?}"),
+        );
+    }
+}
+
+/// The record that answers for a request id, followed to the purchase that it counts for.
+fn expected(world: &World, id: &RequestId) -> Option<Record> {
+    let record = world.objects.challenge(id).record()?;
+    match &record.state {
+        State::Cancelled {
+            superseded_by: Some(by),
+            ..
+        } => world.objects.challenge(by).record(),
+        _ => Some(record),
+    }
+}

@@ -1,0 +1,23 @@
+//! Signs requests to Coinbase's facilitator.
+
+use key0_core::payment::cdp::{CdpAlgorithm, CdpKey};
+use wasm_bindgen::prelude::*;
+
+use crate::{platform, webcrypto};
+
+/// The value of `Authorization` for one request; nobody can use it for another.
+pub(crate) async fn bearer(key: &CdpKey, method: &str, path: &str) -> Result<String, JsValue> {
+    let nonce = platform::random().map_err(|_| JsValue::UNDEFINED)?;
+    let input = key.token_input(method, path, platform::now().to_seconds(), nonce);
+    let algorithm = webcrypto::algorithm(match key.algorithm() {
+        CdpAlgorithm::Es256 => &[
+            ("name", "ECDSA"),
+            ("namedCurve", "P-256"),
+            ("hash", "SHA-256"),
+        ],
+        CdpAlgorithm::EdDsa => &[("name", "Ed25519")],
+    })?;
+    let imported = webcrypto::signing_key(key.pkcs8(), &algorithm).await?;
+    let signature = webcrypto::sign(&algorithm, &imported, input.as_bytes()).await?;
+    Ok(format!("Bearer {}", CdpKey::token(&input, &signature)))
+}

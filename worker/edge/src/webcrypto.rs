@@ -1,0 +1,49 @@
+//! The platform's WebCrypto, as far as keys are imported and used to sign.
+
+use js_sys::{Array, Object, Promise, Reflect, Uint8Array};
+use wasm_bindgen::prelude::*;
+use wasm_bindgen_futures::JsFuture;
+
+#[wasm_bindgen]
+extern "C" {
+    #[wasm_bindgen(js_namespace = ["crypto", "subtle"], catch, js_name = importKey)]
+    fn import_key(
+        format: &str,
+        key: &Uint8Array,
+        algorithm: &Object,
+        extractable: bool,
+        usages: &Array,
+    ) -> Result<Promise, JsValue>;
+    #[wasm_bindgen(js_namespace = ["crypto", "subtle"], catch, js_name = sign)]
+    fn begin_sign(
+        algorithm: &Object,
+        key: &JsValue,
+        message: &Uint8Array,
+    ) -> Result<Promise, JsValue>;
+}
+
+/// An algorithm with its parameters.
+pub(crate) fn algorithm(members: &[(&str, &str)]) -> Result<Object, JsValue> {
+    let object = Object::new();
+    for (name, value) in members {
+        Reflect::set(&object, &(*name).into(), &(*value).into())?;
+    }
+    Ok(object)
+}
+
+/// Imports a private key for signing.
+pub(crate) async fn signing_key(pkcs8: &[u8], algorithm: &Object) -> Result<JsValue, JsValue> {
+    let usages = Array::of1(&"sign".into());
+    let bytes = Uint8Array::from(pkcs8);
+    JsFuture::from(import_key("pkcs8", &bytes, algorithm, false, &usages)?).await
+}
+
+/// Signs.
+pub(crate) async fn sign(
+    algorithm: &Object,
+    key: &JsValue,
+    message: &[u8],
+) -> Result<Vec<u8>, JsValue> {
+    let signing = begin_sign(algorithm, key, &Uint8Array::from(message))?;
+    Ok(Uint8Array::new(&JsFuture::from(signing).await?).to_vec())
+}
