@@ -15,6 +15,9 @@ use crate::payment::facilitator::{
 
 /// The pause before all routes are tried again.
 const PAUSE_MILLIS: u64 = 5_000;
+/// How long the last "no" of who was told to settle is doubted: what it may have broadcast is in a block by then (Base has
+/// one every two seconds).
+const DOUBT_MILLIS: u64 = 5_000;
 
 /// Before anything is broadcast. Ends with the intent to have the facilitator settle, or with the next route.
 pub(super) async fn verify<E: ChallengeEnv>(
@@ -137,6 +140,13 @@ async fn declined<E: ChallengeEnv>(
             true => not_included(env, record, attempt).await,
             false => Err(Stuck::Waiting),
         };
+    }
+    if was_told {
+        // Whoever hears "not charged" buys again. When we die here, the stored intent is reconciled like any other.
+        env.sleep(DOUBT_MILLIS).await;
+        if let Some(event) = used_by_anybody(env, record, attempt).await? {
+            return Ok(event);
+        }
     }
     Ok(Event::AttemptFailed {
         reason,

@@ -2,7 +2,7 @@
 
 mod facilitators;
 
-use core::cell::RefCell;
+use core::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 
 use alloy_primitives::{Address, Bytes};
@@ -34,6 +34,10 @@ struct Outside {
     stored: RefCell<Option<Versioned>>,
     /// Whether the stranger exists.
     is_used: bool,
+    /// Whether it comes while the purchase waits.
+    comes_later: bool,
+    /// Whether the purchase has waited.
+    has_waited: Cell<bool>,
     /// Whether ours is included.
     is_included: bool,
     /// The block of the node that tells the newest block.
@@ -61,6 +65,8 @@ impl Outside {
             config: test_config(),
             stored: RefCell::new(Some(Versioned { version: 1, record })),
             is_used: true,
+            comes_later: false,
+            has_waited: Cell::default(),
             is_included: true,
             head: BLOCK,
             time: NOW.to_seconds().0,
@@ -125,7 +131,10 @@ impl Chain for Outside {
     ) -> Result<bool, ChainError> {
         match at.unwrap_or(self.state) {
             at if at > self.state => Err(ChainError("header not found".to_owned())),
-            at => Ok(self.is_used && at >= BLOCK),
+            at => {
+                let is_used = self.is_used || (self.comes_later && self.has_waited.get());
+                Ok(is_used && at >= BLOCK)
+            }
         }
     }
     async fn authorization_events(
@@ -204,7 +213,9 @@ impl ChallengeEnv for Outside {
     fn now(&self) -> UnixMillis {
         UnixMillis(NOW.0.max(self.time * 1_000))
     }
-    async fn sleep(&self, _: u64) {}
+    async fn sleep(&self, _: u64) {
+        self.has_waited.set(true);
+    }
     async fn payer(&self, _: Address, command: PayerCommand) -> Result<PayerReply, CallFault> {
         self.asked.borrow_mut().push(command);
         Ok(PayerReply::Reserved)

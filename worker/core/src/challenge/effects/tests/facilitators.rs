@@ -82,6 +82,13 @@ fn a_transfer_that_is_on_chain_counts_whatever_the_facilitator_says() {
 }
 
 #[test]
+fn a_transfer_that_lands_just_after_a_no_is_not_denied() {
+    let mut outside = settling(1, &[VALID, DECLINED]);
+    outside.comes_later = true;
+    assert_eq!(wake(&outside).transaction(), Some(STRANGERS));
+}
+
+#[test]
 fn a_clear_no_is_the_end_only_when_nobody_else_is_left_and_nobody_may_still_settle() {
     let failed = |answers: &[&'static str], facilitators| match attempt(wake(&settling(
         facilitators,
