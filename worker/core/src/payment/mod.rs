@@ -12,9 +12,10 @@ pub mod refusal;
 pub mod rpc;
 pub mod settlement;
 pub mod usdc;
+pub mod v1;
 
 pub use authorization::{Authorization, SignedAuthorization};
 pub use chain::{Chain, ChainError};
-pub use offer::{PaymentPayload, PaymentRequired, PaymentRequirements, SettleResponse};
+pub use offer::{PaymentPayload, PaymentRequired, PaymentRequirements, SettleResponse, Version};
 pub use refusal::Refusal;
 pub use settlement::{Route, Settlement};

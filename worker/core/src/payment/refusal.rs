@@ -76,13 +76,13 @@ impl Refusal {
     pub const fn message(self) -> &'static str {
         match self {
             Self::InvalidPayload => {
-                "The PAYMENT-SIGNATURE header is not a payment: send base64 of one JSON PaymentPayload (x402 version 2), at most 16 KiB."
+                "The payment header is not a payment: send base64 of one JSON PaymentPayload, at most 16 KiB; x402 version 2 in PAYMENT-SIGNATURE, version 1 in X-PAYMENT."
             }
             Self::InvalidX402Version => {
-                "Only x402Version 2 is accepted, in the PAYMENT-SIGNATURE header."
+                "Send x402Version 2 in the PAYMENT-SIGNATURE header, or x402Version 1 in X-PAYMENT."
             }
             Self::InvalidPaymentRequirements => {
-                "No matching payment requirements: copy one entry of `accepts` unchanged into `accepted`."
+                "No matching payment requirements: copy one entry of `accepts` unchanged into `accepted` (x402 version 1: its scheme and network)."
             }
             Self::InvalidExactEvmPayloadSignature => {
                 "The signature does not belong to `from`. Sign with the EIP-712 domain given in `extra.name` and `extra.version`."

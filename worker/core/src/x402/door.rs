@@ -11,7 +11,7 @@ use crate::config::Config;
 use crate::credential::RsaSigner;
 use crate::error::{Code, Error};
 use crate::payment::usdc::payment_fingerprint;
-use crate::payment::{PaymentPayload, PaymentRequirements, Refusal, SignedAuthorization};
+use crate::payment::{PaymentPayload, Refusal, SignedAuthorization};
 use crate::response::Response;
 use crate::types::{HttpUrl, RequestId, ResourceId, UnixSeconds};
 
@@ -193,11 +193,12 @@ impl<'a> Wish<'a> {
             config,
             plan: self.plan,
             origin: &arrival.origin,
+            version: payment.version,
             payer: payment.authorization.from,
             offer: &fresh,
         };
         let mut mismatches = self.contradictions(&challenge);
-        mismatches.extend(PaymentRequirements::new(&challenge).mismatches(&payment.accepted));
+        mismatches.extend(payment.mismatches(&challenge));
         if !mismatches.is_empty() {
             mismatches.dedup();
             return context.refused(
