@@ -8,14 +8,18 @@ pub mod facilitator;
 pub mod header;
 pub mod offer;
 pub mod payer;
+pub mod presented;
 pub mod refusal;
 pub mod rpc;
 pub mod settlement;
+pub mod signature;
 pub mod usdc;
 pub mod v1;
+pub mod wallet_call;
 
 pub use authorization::{Authorization, SignedAuthorization};
 pub use chain::{Chain, ChainError};
 pub use offer::{PaymentPayload, PaymentRequired, PaymentRequirements, SettleResponse, Version};
+pub use presented::Presented;
 pub use refusal::Refusal;
 pub use settlement::{Route, Settlement};

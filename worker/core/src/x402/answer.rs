@@ -252,18 +252,21 @@ impl Context<'_> {
             ),
             // `purchase` has followed it already.
             PayReply::Elsewhere { .. } => self.pending(None, request_id),
-            PayReply::Unavailable => {
-                let mut response = self.failed(
-                    Error::new(
-                        Code::AdapterError,
-                        "The payment could not be checked right now; nothing was charged. Repeat the same request.",
-                    ),
-                    "unexpected_verify_error",
-                );
-                response::set(&mut response, RETRY_AFTER, RETRY_AFTER_SECONDS);
-                response
-            }
+            PayReply::Unavailable => self.unavailable(),
         }
+    }
+
+    /// 502: the payment could not be checked.
+    pub(super) fn unavailable(&self) -> Response {
+        let mut response = self.failed(
+            Error::new(
+                Code::AdapterError,
+                "The payment could not be checked right now; nothing was charged. Repeat the same request.",
+            ),
+            "unexpected_verify_error",
+        );
+        response::set(&mut response, RETRY_AFTER, RETRY_AFTER_SECONDS);
+        response
     }
 
     /// 503: the outcome is not known yet. Never a new offer, which would invite a second payment.

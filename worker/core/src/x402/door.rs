@@ -11,7 +11,7 @@ use crate::config::Config;
 use crate::credential::RsaSigner;
 use crate::error::{Code, Error};
 use crate::payment::usdc::payment_fingerprint;
-use crate::payment::{PaymentPayload, Refusal, SignedAuthorization};
+use crate::payment::{Chain, PaymentPayload, Presented, Refusal};
 use crate::response::Response;
 use crate::types::{HttpUrl, RequestId, ResourceId, UnixSeconds};
 
@@ -37,10 +37,12 @@ pub struct Arrival<'a> {
 
 /// Sells a plan: states the price, or takes the payment and answers with the grant.
 ///
-/// Until the payment's signature has proven to be the payer's, nothing is asked of any object or network.
-pub async fn access<P: Purchases>(
+/// Until the payment's signature has proven to be the payer's, nothing is asked of any object; and of the chain only what a
+/// contract wallet says to its signature.
+pub async fn access<P: Purchases, C: Chain>(
     config: &Config,
     purchases: &P,
+    chain: &C,
     arrival: &Arrival<'_>,
 ) -> Response {
     let wish = match Wish::read(config, arrival) {
@@ -49,7 +51,7 @@ pub async fn access<P: Purchases>(
     };
     match request::payment(arrival.headers) {
         Ok(None) => answer::challenge(&wish.offer(config, arrival), wish.plan, &arrival.origin),
-        Ok(Some(payment)) => wish.buy(config, purchases, arrival, &payment).await,
+        Ok(Some(payment)) => wish.buy(config, purchases, chain, arrival, &payment).await,
         Err(refusal) => {
             let offer = wish.offer(config, arrival);
             answer::malformed(refusal, &offer, wish.plan, &arrival.origin)
@@ -177,10 +179,11 @@ impl<'a> Wish<'a> {
         names
     }
 
-    async fn buy<P: Purchases>(
+    async fn buy<P: Purchases, C: Chain>(
         &self,
         config: &Config,
         purchases: &P,
+        chain: &C,
         arrival: &Arrival<'_>,
         payment: &PaymentPayload,
     ) -> Response {
@@ -207,15 +210,20 @@ impl<'a> Wish<'a> {
                 json!({"mismatch": mismatches}),
             );
         }
-        let authorization = match SignedAuthorization::verify(
+        let presented = match Presented::new(
             payment.authorization.clone(),
             &payment.signature,
             challenge.terms.network,
             challenge.terms.pay_to,
             challenge.terms.amount,
         ) {
-            Ok(authorization) => authorization,
+            Ok(presented) => presented,
             Err(refusal) => return context.refused(refusal, None, json!({})),
+        };
+        let authorization = match presented.prove(chain, &config.wallet_factories).await {
+            Ok(Ok(authorization)) => authorization,
+            Ok(Err(refusal)) => return context.refused(refusal, None, json!({})),
+            Err(_) => return context.unavailable(),
         };
         let pay = Pay {
             issuer: arrival.origin.as_str().to_owned(),
