@@ -13,6 +13,7 @@ pub mod refusal;
 pub mod rpc;
 pub mod settlement;
 pub mod signature;
+pub mod transfer;
 pub mod usdc;
 pub mod v1;
 pub mod wallet_call;
