@@ -1,5 +1,6 @@
 //! Payments: x402 objects, the checks of a signed authorization, the USDC contract, and what the chain says about it.
 
+mod abi;
 pub mod authorization;
 pub mod cdp;
 pub mod chain;
