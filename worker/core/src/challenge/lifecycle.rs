@@ -65,6 +65,7 @@ pub fn apply(
             *attempt = Attempt {
                 number: attempt.number.saturating_add(1),
                 authorization,
+                identifier: attempt.identifier,
                 gas_limit,
                 from_block: from_block.min(attempt.from_block),
                 via: 0,
@@ -110,6 +111,7 @@ pub fn apply(
                     attempt: Attempt {
                         number: 1,
                         authorization,
+                        identifier: None,
                         gas_limit: 0,
                         from_block: payment.block,
                         via: 0,
@@ -180,6 +182,7 @@ fn begin(event: Event, now: UnixMillis) -> Result<Record, Refused> {
         challenge,
         issuer,
         authorization,
+        identifier,
         gas_limit,
         from_block,
     } = event
@@ -195,6 +198,7 @@ fn begin(event: Event, now: UnixMillis) -> Result<Record, Refused> {
             attempt: Attempt {
                 number: 1,
                 authorization,
+                identifier,
                 gas_limit,
                 from_block,
                 via: 0,

@@ -37,6 +37,9 @@ pub struct Pay {
     pub issuer: String,
     /// What the payer signed; fits the challenge.
     pub authorization: SignedAuthorization,
+    /// The digest of the client's own name for the payment.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub identifier: Option<B256>,
 }
 
 /// Who asks for another purchase's outcome.
@@ -108,6 +111,8 @@ pub enum PayReply {
     },
     /// Delivered already, and what was presented is public on chain by now: it no longer proves who asks.
     NeedsFreshSignature,
+    /// The client's name for the payment is another payment's.
+    NamedOtherwise,
     /// The payment belongs to another purchase.
     Taken,
     /// The request id belongs to a purchase of something else, or of somebody else.
