@@ -103,6 +103,7 @@ pub fn apply(
             *attempt = Attempt {
                 number: attempt.number.saturating_add(1),
                 authorization,
+                identifier: attempt.identifier,
                 gas_limit,
                 from_block: from_block.min(attempt.from_block),
                 via: 0,
@@ -148,6 +149,7 @@ pub fn apply(
                     attempt: Attempt {
                         number: 1,
                         authorization,
+                        identifier: None,
                         gas_limit: 0,
                         from_block: payment.block,
                         via: 0,
@@ -222,6 +224,7 @@ fn begin(event: Event, now: UnixMillis) -> Result<Record, Refused> {
             challenge,
             issuer,
             authorization,
+            identifier,
             gas_limit,
             from_block,
         } => {
@@ -229,6 +232,7 @@ fn begin(event: Event, now: UnixMillis) -> Result<Record, Refused> {
             let attempt = Attempt {
                 number: 1,
                 authorization,
+                identifier,
                 gas_limit,
                 from_block,
                 via: 0,

@@ -75,6 +75,7 @@ pub(crate) fn pay(nonce: u8) -> Pay {
         challenge: test_challenge(),
         issuer: "https://shop.example".to_owned(),
         authorization: signed(nonce),
+        identifier: None,
     }
 }
 
@@ -84,6 +85,7 @@ pub(crate) fn attempted(nonce: u8) -> Event {
         challenge: test_challenge(),
         issuer: "https://shop.example".to_owned(),
         authorization: signed(nonce),
+        identifier: None,
         gas_limit: 100_000,
         from_block: 7,
     }
