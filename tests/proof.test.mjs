@@ -199,7 +199,7 @@ describe('a buyer without an x402 client', () => {
     assert.equal(foreign.body.details.reason, 'invalid_signature');
     const answer = await present(world, { ...proof, payer: wallet.address });
     assert.equal(answer.status, 200, answer.text);
-    assert.equal(answer.settled.payer, wallet.address);
+    assert.equal(answer.settled.payer.toLowerCase(), wallet.address.toLowerCase());
   });
 
   test('and the books agree with the chain', async () => {
