@@ -4,6 +4,7 @@ pub mod authorization;
 pub mod cdp;
 pub mod chain;
 pub mod confirm;
+pub mod endpoints;
 pub mod facilitator;
 pub mod header;
 pub mod offer;
