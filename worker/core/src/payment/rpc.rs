@@ -217,6 +217,21 @@ impl<H: Http> Chain for RpcChain<'_, H> {
         head(&block).ok_or_else(|| malformed(method))
     }
 
+    async fn block_time(&self, number: u64) -> Result<Option<u64>, ChainError> {
+        let method = "eth_getBlockByNumber";
+        let parse = |block: &Value| {
+            let is_it = self::number(block.get("number")) == Some(number);
+            self::number(block.get("timestamp")).filter(|_| is_it)
+        };
+        let is_good = |block: &Value| block.is_null() || parse(block).is_some();
+        let params = json!([format!("{number:#x}"), false]);
+        let block = self.read(method, params, &is_good).await?;
+        match block.is_null() {
+            true => Ok(None),
+            false => parse(&block).map(Some).ok_or_else(|| malformed(method)),
+        }
+    }
+
     async fn priority_fee(&self) -> Result<u128, ChainError> {
         let method = "eth_maxPriorityFeePerGas";
         let tip = self.read_quantity(method, json!([])).await?;
