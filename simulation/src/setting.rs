@@ -1,5 +1,6 @@
 //! The circumstances of one run, chosen by its seed.
 
+use alloy_primitives::Address;
 use key0_core::config::Config;
 use key0_core::wallet::WalletKey;
 
@@ -18,6 +19,9 @@ pub const PLANS: [(&str, u64); 4] = [
 
 /// How long the token of a plan lasts, in seconds, where it does not last the usual hour.
 const LASTING: [(&str, u64); 2] = [("steel", 7 * 86_400), ("gold", 30 * 86_400)];
+
+/// Who creates buyers' contract wallets.
+pub const FACTORY: Address = Address::repeat_byte(0xfa);
 
 /// The key of the wallet that is paid.
 const SELLER_KEY: &str = "0x5e11e70000000000000000000000000000000000000000000000000000000001";
@@ -109,6 +113,11 @@ impl Setting {
         }
     }
 
+    /// Whether the gas wallet settles. Only then are there contract wallets that do not exist yet.
+    pub fn sends_itself(&self) -> bool {
+        self.gas_wallet || self.facilitators == 0
+    }
+
     /// The deployment's configuration.
     pub fn config(&self) -> Result<Config, String> {
         let plans: Vec<String> = PLANS
@@ -137,8 +146,9 @@ impl Setting {
                 "KEY0_ACCESS_TOKEN_SECRET" => {
                     "a secret of the simulation, and of nothing else".to_owned()
                 }
-                "USE_GAS_WALLET" => (self.gas_wallet || self.facilitators == 0).to_string(),
+                "USE_GAS_WALLET" => self.sends_itself().to_string(),
                 "FACILITATOR_URL" => facilitators.join(","),
+                "KEY0_WALLET_FACTORIES" if self.sends_itself() => FACTORY.to_string(),
                 "GAS_WALLET_PRIVATE_KEY" => format!("0x{:064x}", 0x6a5),
                 "PROOF_BINDING" if self.unsigned => "txhash".to_owned(),
                 "KEY0_CONFIRMATIONS" => self.confirmations.to_string(),

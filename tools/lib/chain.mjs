@@ -1,5 +1,5 @@
 // Promises: a real EVM chain of our own on loopback that looks like Base Sepolia to the worker, or like Base: its chain id,
-// and the USDC stand-in at the address of the real token. Accounts hold what `mint` and `fund` give them.
+// and stand-ins for USDC and Multicall3 at the addresses of the real ones. Accounts hold what `mint` and `fund` give them.
 
 import { createRequire } from 'node:module';
 import { createTestClient, encodeDeployData, encodeFunctionData, http, parseEther, publicActions, walletActions } from 'viem';
@@ -27,6 +27,7 @@ export const NETWORKS = /** @type {const} */ ({
   },
 });
 export const { chainId: CHAIN_ID, caip2: NETWORK, usdc: USDC_ADDRESS, domainSeparator: USDC_DOMAIN_SEPARATOR } = NETWORKS.testnet;
+export const MULTICALL3_ADDRESS = '0xcA11bde05977b3631167028862bE2a173976CA11';
 const READY_WITHIN_MS = 20_000;
 
 /** @typedef {Awaited<ReturnType<typeof startChain>>} Chain */
@@ -76,8 +77,14 @@ export async function startChain({ port: asked = 0, network = 'testnet', blockTi
     await client.request({ method: 'evm_setAutomine', params: [seconds === 0] });
   };
 
-  const { data: code } = await client.call({ data: encodeDeployData({ abi, bytecode, args: [usdcName] }) });
-  await client.setCode({ address, bytecode: code });
+  const standIns = [
+    [address, encodeDeployData({ abi, bytecode, args: [usdcName] })],
+    [MULTICALL3_ADDRESS, contracts.LocalMulticall3.bytecode],
+  ];
+  for (const [at, data] of standIns) {
+    const { data: code } = await client.call({ data });
+    await client.setCode({ address: at, bytecode: code });
+  }
   const separator = await client.readContract({ ...usdc, functionName: 'DOMAIN_SEPARATOR' });
   if (separator !== domainSeparator) throw new Stop(`The USDC stand-in has the wrong domain separator ${separator}.`);
   if (blockTime) await setBlockTime(blockTime);

@@ -15,6 +15,7 @@ use crate::payment::Settlement;
 use crate::types::{Address, HttpUrl, Network, Secret};
 use crate::wallet::WalletKey;
 
+mod factories;
 mod proof;
 mod settlement;
 
@@ -49,6 +50,8 @@ pub struct Config {
     pub public_keys: Vec<RsaPublicKey>,
     /// Who broadcasts payments.
     pub settlement: Settlement,
+    /// Factories whose smart wallets are created when they pay for the first time.
+    pub wallet_factories: Vec<Address>,
     /// What binds a plain transfer to who presents it.
     pub proof_binding: ProofBinding,
     /// The seller's own wallet, when its key is given: what it received can be sent back.
@@ -187,6 +190,7 @@ impl Config {
         let confirmations = vars.number("KEY0_CONFIRMATIONS", 1, 1, 64);
         let challenge_ttl_seconds = vars.number("CHALLENGE_TTL_SECONDS", 900, 1, 86_400);
         let settlement = settlement::read(vars, network);
+        let wallet_factories = factories::read(vars, settlement.as_ref());
         let proof_binding = proof::read(vars);
         let backend_url = vars.optional("BACKEND_API_URL", parsed::<HttpUrl>);
         let resource_endpoint = vars.optional("KEY0_RESOURCE_ENDPOINT", resource_template);
@@ -273,6 +277,7 @@ impl Config {
             },
             public_keys,
             settlement: settlement?,
+            wallet_factories,
             proof_binding: proof_binding?,
             refund_wallet,
             refund_min_age_millis: refund_min_age_millis?,

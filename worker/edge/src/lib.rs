@@ -171,5 +171,6 @@ async fn x402_access(inbound: Inbound, env: &Env, config: &Config, origin: HttpU
         random,
         rsa: &rsa::WebCrypto,
     };
-    x402::access(config, &objects::Objects::new(env), &arrival).await
+    let chain = outbound::chain(config);
+    x402::access(config, &objects::Objects::new(env), &chain, &arrival).await
 }

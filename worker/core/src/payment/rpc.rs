@@ -11,7 +11,9 @@ use super::chain::{
     AuthorizationEvents, Chain, ChainError, Head, Log, Receipt, SendOutcome, Simulation,
 };
 use super::endpoints::{CallError, Condition, EndpointMemory, Endpoints, Http, Worth};
+use super::signature::Deployment;
 use super::usdc;
+use super::wallet_call::{self, WalletAnswer};
 use crate::types::{HttpUrl, Network};
 
 /// A newest block older than this many seconds may be that of a node that is stuck: the chain makes one every two seconds.
@@ -79,6 +81,20 @@ impl<'a, H: Http> RpcChain<'a, H> {
         self.0.network.usdc()
     }
 
+    /// A question to which a refusal is an answer, too.
+    async fn ask(
+        &self,
+        method: &str,
+        params: Value,
+        is_good: &dyn Fn(&Value) -> bool,
+    ) -> Result<Value, CallError> {
+        let worth = |answer: &Value| match is_good(answer) {
+            true => Worth::Good,
+            false => Worth::Malformed,
+        };
+        self.0.call(method, params, |_| true, &worth).await
+    }
+
     /// A read whose answer `is_good`. A refusal by a node is as useless as no answer.
     async fn read(
         &self,
@@ -141,18 +157,51 @@ impl<H: Http> Chain for RpcChain<'_, H> {
         transfer: &SignedAuthorization,
         sender: Address,
     ) -> Result<Simulation, ChainError> {
-        let call =
-            json!({"from": sender, "to": self.usdc(), "data": usdc::transfer_call(transfer)});
+        let usdc::SettlementCall { to, input, max_gas } =
+            usdc::settlement_call(transfer, self.0.network);
+        // A wallet that wants more than this is not paid for.
+        let call = json!({"from": sender, "to": to, "data": input, "gas": format!("{max_gas:#x}")});
         let method = "eth_estimateGas";
-        let worth = |answer: &Value| match number(Some(answer)) {
-            Some(_) => Worth::Good,
-            None => Worth::Malformed,
-        };
-        match self.0.call(method, json!([call]), |_| true, &worth).await {
+        let is_good = |answer: &Value| number(Some(answer)).is_some();
+        match self.ask(method, json!([call]), &is_good).await {
             Ok(gas) => number(Some(&gas))
                 .map(|gas| Simulation::Succeeds { gas })
                 .ok_or_else(|| malformed(method)),
             Err(CallError::Refused(text)) => Ok(Simulation::Reverts(text)),
+            Err(CallError::Unavailable(text)) => Err(ChainError(text)),
+        }
+    }
+
+    async fn wallet_accepts(
+        &self,
+        wallet: Address,
+        digest: B256,
+        signature: &Bytes,
+        deployment: Option<&Deployment>,
+    ) -> Result<WalletAnswer, ChainError> {
+        let question = wallet_call::question(digest, signature);
+        let (to, data, gas) = match deployment {
+            None => (wallet, question, wallet_call::MAX_WALLET_GAS),
+            Some(deployment) => (
+                wallet_call::MULTICALL,
+                wallet_call::after_deployment(deployment, wallet, question, true),
+                wallet_call::MAX_DEPLOYMENT_GAS,
+            ),
+        };
+        let call = json!({"to": to, "data": data, "gas": format!("{gas:#x}")});
+        let parse = |returned: &Value| {
+            let returned = bytes(returned)?;
+            match deployment {
+                None => Some(wallet_call::answer(&returned)),
+                Some(_) => wallet_call::answer_after_deployment(&returned),
+            }
+        };
+        let method = "eth_call";
+        let params = json!([call, "latest"]);
+        let is_good = |returned: &Value| parse(returned).is_some();
+        match self.ask(method, params, &is_good).await {
+            Ok(returned) => parse(&returned).ok_or_else(|| malformed(method)),
+            Err(CallError::Refused(_)) => Ok(WalletAnswer::Refuses),
             Err(CallError::Unavailable(text)) => Err(ChainError(text)),
         }
     }

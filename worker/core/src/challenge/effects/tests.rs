@@ -22,7 +22,9 @@ use crate::payment::chain::{
 };
 use crate::payment::facilitator::{Action, FacilitatorCall};
 use crate::payment::payer::{PayerCommand, PayerReply};
+use crate::payment::signature::Deployment;
 use crate::payment::usdc::{AUTHORIZATION_USED_TOPIC, TRANSFER_TOPIC};
+use crate::payment::wallet_call::WalletAnswer;
 use crate::payment::{Refusal, SignedAuthorization};
 use crate::types::{Network, UnixMillis};
 use crate::wallet::{WalletCommand, WalletReply};
@@ -128,6 +130,15 @@ impl Chain for Outside {
         _: Address,
     ) -> Result<Simulation, ChainError> {
         Ok(Simulation::Reverts("execution reverted".to_owned()))
+    }
+    async fn wallet_accepts(
+        &self,
+        _: Address,
+        _: B256,
+        _: &Bytes,
+        _: Option<&Deployment>,
+    ) -> Result<WalletAnswer, ChainError> {
+        panic!("a purchase does not ask")
     }
     async fn authorization_used(
         &self,

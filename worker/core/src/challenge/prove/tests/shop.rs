@@ -20,7 +20,9 @@ use crate::payment::SignedAuthorization;
 use crate::payment::chain::{AuthorizationEvents, ChainError, Head, Log, SendOutcome, Simulation};
 use crate::payment::facilitator::FacilitatorCall;
 use crate::payment::payer::{Booking, PayerStore, execute};
+use crate::payment::signature::Deployment;
 use crate::payment::usdc::TRANSFER_TOPIC;
+use crate::payment::wallet_call::WalletAnswer;
 use crate::types::{Network, RequestId, UnixMillis};
 use crate::wallet::{WalletCommand, WalletReply};
 
@@ -201,6 +203,15 @@ impl Chain for Shop {
         _: Address,
     ) -> Result<Simulation, ChainError> {
         panic!("a proof charges nothing")
+    }
+    async fn wallet_accepts(
+        &self,
+        _: Address,
+        _: B256,
+        _: &Bytes,
+        _: Option<&Deployment>,
+    ) -> Result<WalletAnswer, ChainError> {
+        panic!("a proof does not ask")
     }
     async fn authorization_used(
         &self,
