@@ -59,6 +59,8 @@ pub struct Setting {
     pub issuer: Issuer,
     /// How long the backend may take, in milliseconds.
     pub issue_timeout: u64,
+    /// How often a call that failed is repeated at once.
+    pub issue_retries: u64,
     /// Whether refunds are on.
     pub refunds: bool,
     /// After how many milliseconds a refund begins.
@@ -102,6 +104,7 @@ impl Setting {
                 Issuer::Gateway
             },
             issue_timeout: random.pick(&[500, 5_000, 15_000]),
+            issue_retries: random.pick(&[0, 2, 5]),
             refunds: random.chance(850),
             refund_after: random.pick(&[0, 1_000, 10_000, 30_000, 120_000]),
             refund_interval: random.pick(&[100, 1_000, 5_000, 15_000]),
@@ -143,6 +146,7 @@ impl Setting {
                 "TOKEN_MODE" if is_remote => "remote".to_owned(),
                 "BACKEND_API_URL" if is_remote => "https://backend.example".to_owned(),
                 "TOKEN_ISSUE_TIMEOUT_MS" => self.issue_timeout.to_string(),
+                "TOKEN_ISSUE_RETRIES" => self.issue_retries.to_string(),
                 "KEY0_ACCESS_TOKEN_SECRET" => {
                     "a secret of the simulation, and of nothing else".to_owned()
                 }

@@ -4,7 +4,7 @@ use std::rc::Rc;
 
 use alloy_primitives::B256;
 use key0_core::challenge::State;
-use key0_core::credential::remote::IssueCall;
+use key0_core::credential::backend::BackendCall;
 use key0_core::payment::wallet_call::MULTICALL;
 
 use super::is_executed;
@@ -25,7 +25,7 @@ pub fn on_effect(world: &World, object: &ChallengeObject, effect: &str) -> Rc<()
 }
 
 /// The backend is about to be asked for a credential.
-pub fn on_issue(world: &World, object: &ChallengeObject, call: &IssueCall) {
+pub fn on_issue(world: &World, object: &ChallengeObject, call: &BackendCall) {
     let first = object
         .call
         .borrow_mut()

@@ -9,12 +9,14 @@ use serde::Serialize;
 use crate::admin::AdminSecret;
 use crate::catalog::{Catalog, default_catalog};
 use crate::challenge::{Policy, SealKeys};
+use crate::credential::backend::BackendAuth;
 use crate::credential::remote::{CredentialKey, IssuingBackend};
 use crate::credential::{RsaPrivateKey, RsaPublicKey, TokenSigner};
 use crate::payment::Settlement;
 use crate::types::{Address, HttpUrl, Network, Secret};
 use crate::wallet::WalletKey;
 
+mod backend;
 mod factories;
 mod proof;
 mod settlement;
@@ -62,6 +64,8 @@ pub struct Config {
     pub refund_interval_millis: u64,
     /// The backend that issues the credentials; `None` when the gateway issues them itself.
     pub issuing_backend: Option<IssuingBackend>,
+    /// How the gateway authenticates towards the backend.
+    pub backend_auth: BackendAuth,
     /// What the backend's credentials are stored under.
     pub credential_key: CredentialKey,
     /// Where a buyer uses the token: a URL, with `{resourceId}` standing for the resource.
@@ -180,6 +184,7 @@ impl Config {
             _ => Err("must be native or remote".to_owned()),
         });
         let issue_timeout = vars.number("TOKEN_ISSUE_TIMEOUT_MS", 15_000, 100, 60_000);
+        let issue_retries = vars.number("TOKEN_ISSUE_RETRIES", 2, 0, 5);
         let refund_wallet = vars.optional("KEY0_WALLET_PRIVATE_KEY", private_key);
         let refund_min_age_millis = vars.number("REFUND_MIN_AGE_MS", 30_000, 0, 30 * 86_400_000);
         let refund_interval_millis = vars.number("REFUND_INTERVAL_MS", 15_000, 100, 86_400_000);
@@ -244,6 +249,11 @@ impl Config {
             }
         }
         let backend_url = backend_url.into_option();
+        let backend_auth = backend::read(
+            vars,
+            backend_url.as_ref(),
+            &[secret.as_ref(), admin_secret.as_ref()],
+        );
         if issues_remotely == Some(true) && backend_url.is_none() {
             vars.problem("BACKEND_API_URL", "is required when TOKEN_MODE is remote");
         }
@@ -259,6 +269,7 @@ impl Config {
 
         let (network, secret) = (network?, secret?);
         let timeout_millis = u32::try_from(issue_timeout?).ok()?;
+        let retries = u32::try_from(issue_retries?).ok()?;
         Some(Self {
             network,
             pay_to: pay_to?,
@@ -288,7 +299,9 @@ impl Config {
                 .map(|url| IssuingBackend {
                     url,
                     timeout_millis,
+                    retries,
                 }),
+            backend_auth: backend_auth?,
             credential_key: CredentialKey::new(&secret, &old_secrets),
             resource_endpoint: resource_endpoint
                 .into_option()

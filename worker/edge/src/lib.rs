@@ -1,6 +1,7 @@
 //! The Cloudflare Worker around `key0-core`: which path goes where. Everything that is a rule lives in the core.
 
 #![forbid(unsafe_code)]
+mod backend;
 mod cdp;
 mod health;
 mod inbound;

@@ -431,7 +431,7 @@ mod tests {
         let signature = alloy_primitives::Signature::from_raw_array(&[27; 65]).unwrap();
         let transfer = SignedAuthorization {
             authorization,
-            signature,
+            signature: crate::payment::signature::PayerSignature::Key(signature),
         };
         let simulate =
             |bench: Bench| bench.ask(async |chain| chain.simulate(&transfer, Address::ZERO).await);

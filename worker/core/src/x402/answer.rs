@@ -298,7 +298,7 @@ impl Context<'_> {
         response
     }
 
-    /// 502 or 504: paid, and the backend does not deliver. No new offer: nothing may be paid again.
+    /// 502, 504 or 500: paid, and the backend does not deliver. No new offer: nothing may be paid again.
     fn undelivered(
         &self,
         fault: IssueFault,
@@ -308,6 +308,7 @@ impl Context<'_> {
         let (code, happened) = match fault {
             IssueFault::Failed => (Code::TokenIssueFailed, "could not issue the access token"),
             IssueFault::Timeout => (Code::TokenIssueTimeout, "gave no answer in time"),
+            IssueFault::Unauthenticated => (Code::InternalError, "could not be asked"),
         };
         let promise = match refund_at {
             Some(_) => {

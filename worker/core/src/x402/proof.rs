@@ -238,6 +238,7 @@ async fn answer(
                 description: String::new(),
                 expires_in: None,
                 resources: Vec::new(),
+                extra: serde_json::Map::new(),
             });
             let context = answer::Context {
                 config,

@@ -15,7 +15,7 @@ use super::super::record::{Attempt, AuditRow, IssueFault, Record, Stage, State};
 use super::super::test_support::{NOW, attempted, pay, payment, record_after, refund, signed};
 use super::*;
 use crate::config::{Config, test_config};
-use crate::credential::remote::{IssueAnswer, IssueCall};
+use crate::credential::backend::{BackendAnswer, BackendCall};
 use crate::ledger::LedgerEntry;
 use crate::payment::chain::{
     AuthorizationEvents, Chain, ChainError, Head, Log, Receipt, SendOutcome, Simulation,
@@ -254,7 +254,7 @@ impl ChallengeEnv for Outside {
             .map(|answer| answer.as_bytes().to_vec())
             .ok_or_else(|| CallFault("no answer in time".to_owned()))
     }
-    async fn issue(&self, _: IssueCall) -> Result<IssueAnswer, IssueFault> {
+    async fn backend(&self, _: BackendCall) -> Result<BackendAnswer, IssueFault> {
         Err(IssueFault::Failed)
     }
     async fn ledger(&self, _: LedgerEntry) -> Result<(), CallFault> {

@@ -14,7 +14,7 @@ use super::super::super::test_support::{NOW, buyer, test_challenge};
 use super::super::*;
 use crate::challenge::Ask;
 use crate::config::{Config, test_config};
-use crate::credential::remote::{IssueAnswer, IssueCall};
+use crate::credential::backend::{BackendAnswer, BackendCall};
 use crate::ledger::LedgerEntry;
 use crate::payment::SignedAuthorization;
 use crate::payment::chain::{AuthorizationEvents, ChainError, Head, Log, SendOutcome, Simulation};
@@ -300,7 +300,7 @@ impl ChallengeEnv for Shop {
     async fn facilitator(&self, _: FacilitatorCall<'_>) -> Result<Vec<u8>, CallFault> {
         panic!("a proof charges nothing")
     }
-    async fn issue(&self, _: IssueCall) -> Result<IssueAnswer, IssueFault> {
+    async fn backend(&self, _: BackendCall) -> Result<BackendAnswer, IssueFault> {
         panic!("the worker issues itself")
     }
     async fn ledger(&self, _: LedgerEntry) -> Result<(), CallFault> {
