@@ -10,8 +10,10 @@ use super::*;
 use crate::challenge::{CallFault, IssueFault};
 use crate::config::test_config;
 use crate::credential::NoRsa;
-use crate::payment::rpc::{Http, RpcChain};
-use crate::types::{Network, PlanId, RequestId, ResourceId, UnixSeconds, UsdcAmount};
+use crate::payment::endpoints::{EndpointMemory, Http, HttpFault};
+use crate::payment::rpc::RpcChain;
+use crate::payment::usdc;
+use crate::types::{Network, PlanId, RequestId, ResourceId, UnixMillis, UnixSeconds, UsdcAmount};
 use crate::wallet::WalletKey;
 use crate::x402::access;
 
@@ -27,12 +29,27 @@ struct Shop {
 struct Node(Option<Result<&'static str, &'static str>>);
 
 impl Http for Node {
-    async fn post(&self, _: &str, body: Vec<u8>) -> Result<Vec<u8>, String> {
-        let question = String::from_utf8_lossy(&body).into_owned();
-        assert!(question.contains(WALLET), "{question}");
-        let answer = self.0.unwrap_or_else(|| panic!("{question}"));
-        let answer = answer.map(|word| json!({"result": word}).to_string().into_bytes());
-        answer.map_err(str::to_owned)
+    async fn post(&self, _: &str, body: Vec<u8>, _: u32) -> Result<Vec<u8>, HttpFault> {
+        let text = String::from_utf8_lossy(&body).into_owned();
+        assert!(text.contains(WALLET), "{text}");
+        let answer = self.0.unwrap_or_else(|| panic!("{text}"));
+        let word = answer.map_err(|fault| HttpFault::NoAnswer(fault.to_owned()))?;
+        // The question comes third, after those for the chain's identity.
+        let separator = hex::encode_prefixed(usdc::domain(Network::BaseSepolia).separator());
+        let told = json!([
+            {"id": 1, "result": "0x14a34"},
+            {"id": 2, "result": separator},
+            {"id": 3, "result": word},
+        ]);
+        Ok(told.to_string().into_bytes())
+    }
+
+    fn now(&self) -> UnixMillis {
+        UnixMillis(1_900_000_000_000)
+    }
+
+    fn skipped(&self, _: usize, fault: &str) {
+        assert!(matches!(self.0, Some(Err(_))), "{fault}");
     }
 }
 
@@ -117,7 +134,8 @@ fn send_to(
         random: [1; 16],
         rsa: &NoRsa,
     };
-    let chain = RpcChain::new(node, &config.rpc_urls, config.network);
+    let memory = EndpointMemory::default();
+    let chain = RpcChain::new(node, &config.rpc_urls, config.network, &memory);
     let response = access(config, &shop, &chain, &arrival)
         .now_or_never()
         .unwrap();
