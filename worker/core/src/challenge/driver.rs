@@ -5,128 +5,24 @@
 //! nothing, because every change is a compare-and-swap on the stored version and every effect may be repeated.
 
 use core::cell::Cell;
-use core::future::Future;
 
-use alloy_primitives::U256;
-use futures_util::future;
-
+use super::begin::{Begun, begin};
+use super::control::prove_unseen;
 use super::effects;
+use super::env::{ChallengeEnv, ChallengeStore, StoreFault, Stuck, Versioned};
 use super::facilitated;
 use super::lifecycle::{Event, apply};
-use super::purchase::{Ask, Next, Pay, PayReply};
-use super::record::{AuditRow, IssueFault, Record, Stage, State};
+use super::purchase::{Ask, Next, PayReply};
+use super::record::{Stage, State};
 use super::schedule::{Effect, next_effect, wake_at};
-use crate::config::Config;
-use crate::credential::remote::{IssueAnswer, IssueCall};
 use crate::ledger::LedgerEntry;
-use crate::payment::chain::{Chain, ChainError, Simulation};
-use crate::payment::facilitator::FacilitatorCall;
-use crate::payment::payer::{PayerCommand, PayerReply, Reservation, TargetKey};
-use crate::payment::usdc::payment_fingerprint;
-use crate::payment::{Refusal, Route, SignedAuthorization};
-use crate::types::{Address, RequestId, UnixMillis};
-use crate::wallet::{WalletCommand, WalletKey, WalletReply};
+use crate::payment::Route;
+use crate::types::UnixMillis;
 
 /// How long a buyer's request is kept waiting for the chain before it is told to come back.
 const PATIENCE_MILLIS: u64 = 20_000;
 const FIRST_PAUSE_MILLIS: u64 = 100;
 const MAX_PAUSE_MILLIS: u64 = 1_000;
-
-/// A record with the number of its version.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub struct Versioned {
-    /// Counts the changes.
-    pub version: u64,
-    /// The record.
-    pub record: Record,
-}
-
-/// The storage failed. The text is for the log only.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub struct StoreFault(pub String);
-
-/// Another object gave no answer. The text is for the log only.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub struct CallFault(pub String);
-
-/// Where one purchase is stored.
-pub trait ChallengeStore {
-    /// The record, if the purchase exists. Creates nothing.
-    fn load(&self) -> Result<Option<Versioned>, StoreFault>;
-
-    /// Writes record, history line and alarm in one transaction, if the stored version is still `expected` (`None`: if
-    /// nothing is stored). Answers whether it was. With a record that is without history ([`Rest`](super::Rest)) the lines
-    /// that were written before are removed in the same transaction.
-    fn commit(
-        &self,
-        expected: Option<u64>,
-        record: &Record,
-        audit: Option<&AuditRow>,
-        wake_at: Option<UnixMillis>,
-    ) -> Result<bool, StoreFault>;
-}
-
-/// What a purchase needs from outside.
-pub trait ChallengeEnv {
-    /// Its storage.
-    type Store: ChallengeStore;
-    /// The chain.
-    type Chain: Chain;
-
-    /// The settings.
-    fn config(&self) -> &Config;
-    /// The storage.
-    fn store(&self) -> &Self::Store;
-    /// The chain.
-    fn chain(&self) -> &Self::Chain;
-    /// The clock.
-    fn now(&self) -> UnixMillis;
-    /// Waits.
-    fn sleep(&self, millis: u64) -> impl Future<Output = ()>;
-    /// Asks a payer's book.
-    fn payer(
-        &self,
-        payer: Address,
-        command: PayerCommand,
-    ) -> impl Future<Output = Result<PayerReply, CallFault>>;
-    /// Asks a wallet of ours.
-    fn wallet(
-        &self,
-        sender: Address,
-        command: WalletCommand,
-    ) -> impl Future<Output = Result<WalletReply, CallFault>>;
-    /// Asks a facilitator, and returns the answer's body, whatever its status. Follows no redirect.
-    fn facilitator(
-        &self,
-        call: FacilitatorCall<'_>,
-    ) -> impl Future<Output = Result<Vec<u8>, CallFault>>;
-    /// Asks the backend for a credential. Repeating it is safe: the call carries an idempotency key.
-    fn issue(&self, call: IssueCall) -> impl Future<Output = Result<IssueAnswer, IssueFault>>;
-    /// Tells the ledger what the record says. Repeating it changes nothing.
-    fn ledger(&self, entry: LedgerEntry) -> impl Future<Output = Result<(), CallFault>>;
-    /// Writes a line for the operator.
-    fn log(&self, event: &str, detail: &str);
-}
-
-/// Why an effect got no further. Trying again is safe.
-pub(super) enum Stuck {
-    /// Nothing is wrong; it takes time.
-    Waiting,
-    /// Something outside failed.
-    Fault(String),
-}
-
-impl From<ChainError> for Stuck {
-    fn from(error: ChainError) -> Self {
-        Self::Fault(error.0)
-    }
-}
-
-impl From<CallFault> for Stuck {
-    fn from(fault: CallFault) -> Self {
-        Self::Fault(fault.0)
-    }
-}
 
 /// Drives one purchase. What it keeps in memory may be lost at any time.
 #[derive(Debug, Default)]
@@ -187,7 +83,7 @@ impl Driver {
                 return Ok(reply);
             }
             let moved = match (next, ask) {
-                (Next::Begin, Ask::Pay(pay)) => match self.begin(env, pay, stored).await? {
+                (Next::Begin, Ask::Pay(pay)) => match begin(env, pay, stored).await? {
                     Begun::Refused(reply) => return Ok(reply),
                     Begun::LookAgain => true,
                     Begun::Now => {
@@ -261,148 +157,6 @@ impl Driver {
         }
         Ok(())
     }
-
-    /// Everything that must hold before the first write: the payer's book and the chain.
-    async fn begin<E: ChallengeEnv>(
-        &self,
-        env: &E,
-        pay: &Pay,
-        stored: Option<Versioned>,
-    ) -> Result<Begun, StoreFault> {
-        let signed = &pay.authorization;
-        let check = PayerCommand::Check(Reservation {
-            nonce: signed.authorization().nonce,
-            request_id: pay.challenge.terms.request_id.clone(),
-            attempt: match stored.as_ref().map(|stored| &stored.record.state) {
-                Some(State::Pending { attempt }) => attempt.number.saturating_add(1),
-                _ => 1,
-            },
-            target: TargetKey::new(&pay.challenge.terms.target, &pay.challenge.terms.resource),
-        });
-        let settlement = &env.config().settlement;
-        // Anybody may send the transfer; a facilitator's own address is not known.
-        let sender = settlement
-            .gas_wallet()
-            .map_or(env.config().pay_to, WalletKey::address);
-        let gas_money = async {
-            match settlement.only_gas_wallet() {
-                Some(wallet) => env.chain().ether_balance(wallet).await,
-                None => Ok(U256::MAX),
-            }
-        };
-        let (book, simulation, head, gas_money) = future::join4(
-            env.payer(signed.payer(), check),
-            env.chain().simulate(signed, sender),
-            env.chain().head(),
-            gas_money,
-        )
-        .await;
-        // The book comes first: a payment that counts elsewhere must not be judged by the chain's state of today.
-        match book {
-            Ok(PayerReply::Taken) => return Ok(Begun::Refused(PayReply::Taken)),
-            Ok(PayerReply::Superseded { by }) => {
-                // Only who made the second authorization may learn what became of the first.
-                let reply = match prove_fresh(env, signed).await {
-                    None => PayReply::Elsewhere { request_id: by },
-                    Some(PayReply::NeedsFreshSignature) => PayReply::Taken,
-                    Some(reply) => reply,
-                };
-                return Ok(Begun::Refused(reply));
-            }
-            Ok(PayerReply::Reserved | PayerReply::Released) => {}
-            Err(fault) => return Ok(unavailable(env, &fault.0)),
-        }
-        let (gas, head) = match (simulation, head) {
-            (Ok(Simulation::Succeeds { gas }), Ok(head)) => (gas, head),
-            (Ok(Simulation::Reverts(text)), Ok(head)) => {
-                return self.refuse(env, signed, &text, head.number, stored).await;
-            }
-            (Err(error), _) | (_, Err(error)) => return Ok(unavailable(env, &error.0)),
-        };
-        let gas_limit = effects::gas_limit(gas);
-        match gas_money {
-            Ok(wei) if wei < U256::from(gas_limit).saturating_mul(U256::from(head.base_fee)) => {
-                return Ok(unavailable(
-                    env,
-                    "the gas wallet is empty: send ether to it",
-                ));
-            }
-            Ok(_) => {}
-            Err(error) => return Ok(unavailable(env, &error.0)),
-        }
-        let event = Event::Attempted {
-            challenge: pay.challenge.clone(),
-            issuer: pay.issuer.clone(),
-            authorization: signed.clone(),
-            gas_limit,
-            from_block: head.number,
-        };
-        // Losing against an identical request is no failure: the caller reads the winner's record.
-        Ok(match commit(env, stored.as_ref(), event)? {
-            true => Begun::Now,
-            false => Begun::LookAgain,
-        })
-    }
-
-    /// The chain would refuse the transfer. Says why, unless an identical request was faster and that is the reason.
-    async fn refuse<E: ChallengeEnv>(
-        &self,
-        env: &E,
-        signed: &SignedAuthorization,
-        text: &str,
-        head: u64,
-        stored: Option<Versioned>,
-    ) -> Result<Begun, StoreFault> {
-        let reason = if let Some(before) = &stored
-            && let State::Pending { attempt } = &before.record.state
-        {
-            // A failed attempt may have been paid after all. Never ask for a second payment before that is known.
-            match effects::refused(env, &before.record, attempt, text, head).await {
-                Ok(Event::AttemptFailed { reason, .. }) => Ok(reason),
-                Ok(event) => {
-                    record_fact(env, before, &event)?;
-                    return Ok(Begun::LookAgain);
-                }
-                Err(stuck) => Err(stuck),
-            }
-        } else {
-            diagnose(env, signed, text).await.map_err(Stuck::from)
-        };
-        let version = |stored: &Versioned| stored.version;
-        if env.store().load()?.as_ref().map(version) != stored.as_ref().map(version) {
-            return Ok(Begun::LookAgain);
-        }
-        Ok(match reason {
-            // An authorization that was attempted is public: the node that refuses may know a use that no other node shows yet.
-            Ok(Refusal::InvalidExactEvmTransactionSimulationFailed) if stored.is_some() => {
-                unavailable(env, text)
-            }
-            Ok(reason) => Begun::Refused(PayReply::Refused {
-                reason,
-                transaction: None,
-                begun: stored.is_some(),
-            }),
-            Err(Stuck::Waiting) => {
-                unavailable(env, "a use of the authorization is not visible yet")
-            }
-            Err(Stuck::Fault(fault)) => unavailable(env, &fault),
-        })
-    }
-}
-
-/// What came of trying to begin.
-enum Begun {
-    /// The outcome is known.
-    Refused(PayReply),
-    /// An attempt has begun.
-    Now,
-    /// The record has changed.
-    LookAgain,
-}
-
-fn unavailable<E: ChallengeEnv>(env: &E, fault: &str) -> Begun {
-    env.log("check_failed", fault);
-    Begun::Refused(PayReply::Unavailable)
 }
 
 /// Tells the ledger what the record says, if it does not know.
@@ -423,75 +177,9 @@ async fn report<E: ChallengeEnv>(env: &E) -> Result<(), StoreFault> {
     }
 }
 
-/// The same for an authorization that opens what was delivered. A transaction shows it to everybody also when it reverts,
-/// and then the chain does not remember: but the payer's book knows every authorization that was ever attempted.
-async fn prove_unseen<E: ChallengeEnv>(env: &E, pay: &Pay) -> Option<PayReply> {
-    let signed = &pay.authorization;
-    let terms = &pay.challenge.terms;
-    let nonce = signed.authorization().nonce;
-    let fingerprint = payment_fingerprint(terms.network, signed.payer(), nonce);
-    if terms.request_id == RequestId::derived(&fingerprint) {
-        return Some(PayReply::NeedsFreshSignature);
-    }
-    let check = PayerCommand::Check(Reservation {
-        nonce,
-        request_id: terms.request_id.clone(),
-        attempt: 1,
-        target: TargetKey::new(&terms.target, &terms.resource),
-    });
-    match env.payer(signed.payer(), check).await {
-        Ok(PayerReply::Taken) => Some(PayReply::NeedsFreshSignature),
-        Ok(_) => prove_fresh(env, signed).await,
-        Err(fault) => {
-            env.log("check_failed", &fault.0);
-            Some(PayReply::Unavailable)
-        }
-    }
-}
-
-/// An authorization that the chain has not seen comes from the payer itself. `Some` is the refusal of any other.
-async fn prove_fresh<E: ChallengeEnv>(env: &E, signed: &SignedAuthorization) -> Option<PayReply> {
-    let authorization = signed.authorization();
-    match env
-        .chain()
-        .authorization_used(authorization.from, authorization.nonce, None)
-        .await
-    {
-        Ok(false) => None,
-        Ok(true) => Some(PayReply::NeedsFreshSignature),
-        Err(error) => {
-            env.log("check_failed", &error.0);
-            Some(PayReply::Unavailable)
-        }
-    }
-}
-
-/// Why the chain would refuse a transfer, in the reference's order (x402 sheet, section 4.4, step 10).
-pub(super) async fn diagnose<E: ChallengeEnv>(
-    env: &E,
-    signed: &SignedAuthorization,
-    text: &str,
-) -> Result<Refusal, ChainError> {
-    let authorization = signed.authorization();
-    let (used, balance) = future::join(
-        env.chain()
-            .authorization_used(authorization.from, authorization.nonce, None),
-        env.chain().usdc_balance(authorization.from),
-    )
-    .await;
-    if used? {
-        return Ok(Refusal::InvalidExactEvmNonceAlreadyUsed);
-    }
-    if balance? < authorization.value {
-        return Ok(Refusal::InsufficientFunds);
-    }
-    env.log("simulation_failed", text);
-    Ok(Refusal::InvalidExactEvmTransactionSimulationFailed)
-}
-
 /// Applies an event to what was read and stores the result. `false` when somebody else was first or the event does not
 /// fit.
-fn commit<E: ChallengeEnv>(
+pub(super) fn commit<E: ChallengeEnv>(
     env: &E,
     stored: Option<&Versioned>,
     event: Event,
@@ -533,7 +221,7 @@ fn record_outcome<E: ChallengeEnv>(
 
 /// Stores what an effect has found out. The alarm may have counted a try meanwhile; a fact stays true as long as the
 /// state that it was found out for is still the same.
-fn record_fact<E: ChallengeEnv>(
+pub(super) fn record_fact<E: ChallengeEnv>(
     env: &E,
     before: &Versioned,
     event: &Event,

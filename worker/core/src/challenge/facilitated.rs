@@ -3,8 +3,9 @@
 //! What it answers is a claim, and what it does not answer may have happened all the same: the chain decides. Whoever is
 //! asked next is given the same authorization, which the USDC contract executes at most once.
 
-use super::driver::{ChallengeEnv, Memory, Stuck};
+use super::driver::Memory;
 use super::effects::{last_moment, not_included, used_by_anybody};
+use super::env::{ChallengeEnv, Stuck};
 use super::lifecycle::Event;
 use super::record::{Attempt, Record, Stage};
 use super::schedule::ANSWER_MILLIS;

@@ -1,7 +1,10 @@
 //! Challenges: sealed offers, and the life of a purchase from the first payment attempt to its end.
 
+mod begin;
+mod control;
 mod driver;
 mod effects;
+mod env;
 mod facilitated;
 mod lifecycle;
 mod operator;
@@ -12,8 +15,9 @@ mod schedule;
 mod seal;
 mod terms;
 
-pub use driver::{CallFault, ChallengeEnv, ChallengeStore, Driver, StoreFault, Versioned};
+pub use driver::Driver;
 pub use effects::refund_nonce;
+pub use env::{CallFault, ChallengeEnv, ChallengeStore, StoreFault, Versioned};
 pub use lifecycle::{Event, MAX_REFUND_FAILURES, Refused, apply};
 pub use operator::{AuditLine, Call, History, OperatorCommand, OperatorReply, Operators, operate};
 pub use purchase::{Ask, Join, Pay, PayReply, Purchases, purchase};

@@ -6,7 +6,7 @@ use alloy_primitives::B256;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::driver::{CallFault, ChallengeStore, StoreFault, Versioned};
+use super::env::{CallFault, ChallengeStore, StoreFault, Versioned};
 use super::lifecycle::{Event, apply};
 use super::purchase::Ask;
 use super::record::{Record, Rest};

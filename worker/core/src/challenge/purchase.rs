@@ -6,7 +6,7 @@ use alloy_primitives::B256;
 use key0_validator::Claims;
 use serde::{Deserialize, Serialize};
 
-use super::driver::CallFault;
+use super::env::CallFault;
 use super::record::{IssueFault, Record, Stage, State};
 use super::schedule::{Effect, Policy, next_effect};
 use super::seal::Challenge;

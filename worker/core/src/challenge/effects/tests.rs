@@ -5,21 +5,27 @@ mod facilitators;
 use core::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 
-use alloy_primitives::{Address, Bytes};
+use alloy_primitives::{Address, B256, Bytes, U256};
 use futures_util::FutureExt as _;
 
-use super::super::driver::{CallFault, ChallengeStore, Driver, StoreFault, Versioned};
+use super::super::driver::Driver;
+use super::super::env::{CallFault, ChallengeEnv, ChallengeStore, StoreFault, Versioned};
 use super::super::purchase::{Ask, PayReply};
-use super::super::record::{AuditRow, IssueFault};
+use super::super::record::{Attempt, AuditRow, IssueFault, Record, Stage, State};
 use super::super::test_support::{NOW, attempted, pay, payment, record_after, refund, signed};
 use super::*;
 use crate::config::{Config, test_config};
 use crate::credential::remote::{IssueAnswer, IssueCall};
 use crate::ledger::LedgerEntry;
-use crate::payment::chain::{AuthorizationEvents, ChainError, Head, Log, SendOutcome};
+use crate::payment::chain::{
+    AuthorizationEvents, Chain, ChainError, Head, Log, Receipt, SendOutcome, Simulation,
+};
 use crate::payment::facilitator::{Action, FacilitatorCall};
+use crate::payment::payer::{PayerCommand, PayerReply};
 use crate::payment::usdc::{AUTHORIZATION_USED_TOPIC, TRANSFER_TOPIC};
+use crate::payment::{Refusal, SignedAuthorization};
 use crate::types::{Network, UnixMillis};
+use crate::wallet::{WalletCommand, WalletReply};
 
 const OURS: B256 = B256::repeat_byte(1);
 const STRANGERS: B256 = B256::repeat_byte(2);

@@ -3,6 +3,7 @@
 use alloy_primitives::B256;
 use serde_json::json;
 
+use super::super::record::IssueFault;
 use super::super::retention::HISTORY_MILLIS;
 use super::super::schedule::{Effect, next_effect, wake_at};
 use super::super::test_support::{
@@ -10,7 +11,8 @@ use super::super::test_support::{
     signed_by,
 };
 use super::*;
-use crate::types::UnixSeconds;
+use crate::payment::Refusal;
+use crate::types::{RequestId, UnixSeconds};
 use crate::wallet::WalletKey;
 
 const LAPSED: Event = Event::Lapsed {

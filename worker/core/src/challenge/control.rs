@@ -1,0 +1,55 @@
+//! Who presents a payment that everybody may have seen on chain must show control of the paying wallet.
+
+use super::env::ChallengeEnv;
+use super::purchase::{Pay, PayReply};
+use crate::payment::SignedAuthorization;
+use crate::payment::chain::Chain;
+use crate::payment::payer::{PayerCommand, PayerReply, Reservation, TargetKey};
+use crate::payment::usdc::payment_fingerprint;
+use crate::types::RequestId;
+
+/// As [`prove_fresh`], for an authorization that opens what was delivered. A transaction shows it to everybody also when it reverts,
+/// and then the chain does not remember: but the payer's book knows every authorization that was ever attempted.
+pub(super) async fn prove_unseen<E: ChallengeEnv>(env: &E, pay: &Pay) -> Option<PayReply> {
+    let signed = &pay.authorization;
+    let terms = &pay.challenge.terms;
+    let nonce = signed.authorization().nonce;
+    let fingerprint = payment_fingerprint(terms.network, signed.payer(), nonce);
+    if terms.request_id == RequestId::derived(&fingerprint) {
+        return Some(PayReply::NeedsFreshSignature);
+    }
+    let check = PayerCommand::Check(Reservation {
+        nonce,
+        request_id: terms.request_id.clone(),
+        attempt: 1,
+        target: TargetKey::new(&terms.target, &terms.resource),
+    });
+    match env.payer(signed.payer(), check).await {
+        Ok(PayerReply::Taken) => Some(PayReply::NeedsFreshSignature),
+        Ok(_) => prove_fresh(env, signed).await,
+        Err(fault) => {
+            env.log("check_failed", &fault.0);
+            Some(PayReply::Unavailable)
+        }
+    }
+}
+
+/// An authorization that the chain has not seen comes from the payer itself. `Some` is the refusal of any other.
+pub(super) async fn prove_fresh<E: ChallengeEnv>(
+    env: &E,
+    signed: &SignedAuthorization,
+) -> Option<PayReply> {
+    let authorization = signed.authorization();
+    match env
+        .chain()
+        .authorization_used(authorization.from, authorization.nonce, None)
+        .await
+    {
+        Ok(false) => None,
+        Ok(true) => Some(PayReply::NeedsFreshSignature),
+        Err(error) => {
+            env.log("check_failed", &error.0);
+            Some(PayReply::Unavailable)
+        }
+    }
+}

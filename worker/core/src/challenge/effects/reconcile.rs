@@ -1,0 +1,166 @@
+//! Looking for the use of an authorization by anybody: is the money here, may it still come, or can it not come any more?
+
+use super::confirm::{is_claimed, settled};
+use crate::challenge::begin::diagnose;
+use crate::challenge::env::{ChallengeEnv, Stuck};
+use crate::challenge::lifecycle::Event;
+use crate::challenge::record::{Attempt, Record, Stage};
+use crate::challenge::schedule::{ANSWER_MILLIS, watched_enough};
+use crate::payment::Refusal;
+use crate::payment::chain::Chain;
+use crate::payment::confirm::{Verdict, verdict};
+
+/// How far before an attempt began its events are looked for: nodes behind one address may be blocks apart.
+const LOG_MARGIN_BLOCKS: u64 = 150;
+/// How long after an authorization's expiry it is given up: a node that is asked may be this far behind, and the newest
+/// blocks may be replaced.
+const LAPSE_MARGIN_SECONDS: u64 = 30;
+
+/// None of our transactions is included: is the money here all the same, may it still come, or can it not come any more?
+pub(in crate::challenge) async fn not_included<E: ChallengeEnv>(
+    env: &E,
+    record: &Record,
+    attempt: &Attempt,
+) -> Result<Event, Stuck> {
+    match given_up(env, record, attempt).await? {
+        // Never begun by us, and too late to begin; or simply not included yet.
+        Event::Lapsed {
+            may_still_land: true,
+        } if is_under_way(env, record, attempt) => Err(Stuck::Waiting),
+        event => Ok(event),
+    }
+}
+
+/// Whether somebody whom we asked may be about to get the transfer included.
+fn is_under_way<E: ChallengeEnv>(env: &E, record: &Record, attempt: &Attempt) -> bool {
+    let begun = !matches!(attempt.stage, Stage::Settling);
+    if begun && !is_claimed(env, record, attempt) {
+        return true;
+    }
+    // Facilitators give up sooner or later, and authorizations may be good for years.
+    let end = record.terms.expires_at.to_millis().plus(ANSWER_MILLIS);
+    (begun || attempt.exposed) && env.now() < end
+}
+
+/// What is known of an authorization that we do not pursue (any more).
+async fn given_up<E: ChallengeEnv>(
+    env: &E,
+    record: &Record,
+    attempt: &Attempt,
+) -> Result<Event, Stuck> {
+    // The head first: what is included while we ask must not be overlooked.
+    let head = env.chain().head().await?;
+    if let Some(event) = elsewhere(env, record, attempt, head.number).await? {
+        return Ok(event);
+    }
+    let expiry = attempt.authorization.authorization().expires_at();
+    Ok(Event::Lapsed {
+        may_still_land: head.timestamp < expiry.plus(LAPSE_MARGIN_SECONDS).0,
+    })
+}
+
+/// Looks for a use of the authorization by anybody, up to the newest block that is known. `None` when it is unused.
+pub(in crate::challenge) async fn used_by_anybody<E: ChallengeEnv>(
+    env: &E,
+    record: &Record,
+    attempt: &Attempt,
+) -> Result<Option<Event>, Stuck> {
+    let head = env.chain().head().await?;
+    elsewhere(env, record, attempt, head.number).await
+}
+
+/// The chain would refuse an authorization that others may have seen: was it used, or why else?
+pub(in crate::challenge) async fn refused<E: ChallengeEnv>(
+    env: &E,
+    record: &Record,
+    attempt: &Attempt,
+    text: &str,
+    at: u64,
+) -> Result<Event, Stuck> {
+    if let Some(event) = elsewhere(env, record, attempt, at).await? {
+        return Ok(event);
+    }
+    match diagnose(env, &attempt.authorization, text).await? {
+        // Used after that block.
+        Refusal::InvalidExactEvmNonceAlreadyUsed => Err(Stuck::Waiting),
+        reason => Ok(Event::AttemptFailed {
+            reason,
+            transaction: None,
+        }),
+    }
+}
+
+/// Looks for a use of the authorization by anybody. `None` when it is unused up to and including the block `at`: the nodes
+/// behind one address may be blocks apart, and what one of them does not know yet must not pass for "no money moved".
+pub(super) async fn elsewhere<E: ChallengeEnv>(
+    env: &E,
+    record: &Record,
+    attempt: &Attempt,
+    at: u64,
+) -> Result<Option<Event>, Stuck> {
+    let authorization = attempt.authorization.authorization();
+    let chain = env.chain();
+    if !chain
+        .authorization_used(authorization.from, authorization.nonce, Some(at))
+        .await?
+    {
+        return Ok(None);
+    }
+    let from_block = attempt.from_block.saturating_sub(LOG_MARGIN_BLOCKS);
+    let events = chain
+        .authorization_events(authorization.from, authorization.nonce, from_block)
+        .await?;
+    let mut paid_somebody_else = false;
+    for transaction in events.used_in {
+        let Some(receipt) = chain.receipt(transaction).await? else {
+            return Err(Stuck::Waiting);
+        };
+        match verdict(&receipt, authorization, record.terms.network.usdc()) {
+            Verdict::Transferred => return settled(env, record, &receipt).await.map(Some),
+            Verdict::NoTransfer => paid_somebody_else = true,
+            Verdict::Reverted => {}
+        }
+    }
+    if events.cancelled || paid_somebody_else {
+        return Ok(Some(Event::AttemptFailed {
+            reason: Refusal::InvalidExactEvmNonceAlreadyUsed,
+            transaction: None,
+        }));
+    }
+    // One node says it is used and another does not show how. A guess could lose a payment.
+    Err(Stuck::Fault(
+        "an authorization is used, but its event is not visible yet".to_owned(),
+    ))
+}
+
+/// The end of a failed attempt, unless somebody else broadcast it.
+pub(super) async fn lapse<E: ChallengeEnv>(
+    env: &E,
+    record: &Record,
+    attempt: &Attempt,
+) -> Result<Event, Stuck> {
+    Ok(match given_up(env, record, attempt).await? {
+        // Used up without paying us.
+        Event::AttemptFailed { .. } => Event::Lapsed {
+            may_still_land: false,
+        },
+        event => event,
+    })
+}
+
+/// Looks at an authorization that was given up.
+pub(super) async fn watch<E: ChallengeEnv>(
+    env: &E,
+    record: &Record,
+    attempt: &Attempt,
+) -> Result<Event, Stuck> {
+    match lapse(env, record, attempt).await? {
+        Event::Lapsed {
+            may_still_land: true,
+        } if !watched_enough(record, env.now()) => Err(Stuck::Waiting),
+        Event::Lapsed { .. } => Ok(Event::Lapsed {
+            may_still_land: false,
+        }),
+        event => Ok(event),
+    }
+}

@@ -1,0 +1,63 @@
+//! The payer's book: whose the authorization is, and which purchase of a target is open.
+
+use alloy_primitives::B256;
+
+use crate::challenge::env::{CallFault, ChallengeEnv, Stuck};
+use crate::challenge::lifecycle::Event;
+use crate::challenge::record::{Attempt, Record, State};
+use crate::payment::payer::{PayerCommand, PayerReply, Reservation, TargetKey};
+
+pub(super) async fn reserve<E: ChallengeEnv>(
+    env: &E,
+    record: &Record,
+    attempt: &Attempt,
+) -> Result<Event, Stuck> {
+    let nonce = attempt.authorization.authorization().nonce;
+    Ok(match book(env, record, nonce, attempt.number).await? {
+        PayerReply::Reserved => Event::Reserved,
+        PayerReply::Superseded { by } => Event::Superseded { by },
+        PayerReply::Taken => Event::Taken,
+        PayerReply::Released => {
+            return Err(Stuck::Fault(
+                "the payer's book gave a wrong answer".to_owned(),
+            ));
+        }
+    })
+}
+
+async fn book<E: ChallengeEnv>(
+    env: &E,
+    record: &Record,
+    nonce: B256,
+    attempt: u32,
+) -> Result<PayerReply, CallFault> {
+    let reserve = PayerCommand::Reserve(Reservation {
+        nonce,
+        request_id: record.terms.request_id.clone(),
+        attempt,
+        target: TargetKey::new(&record.terms.target, &record.terms.resource),
+    });
+    env.payer(record.payer, reserve).await
+}
+
+pub(super) async fn release<E: ChallengeEnv>(env: &E, record: &Record) -> Result<Event, Stuck> {
+    if let State::Cancelled {
+        reserving: Some(nonce),
+        ..
+    } = record.state
+    {
+        // That message may still be on its way, and would lock the target again after its release. Of what is booked, a
+        // late copy changes nothing.
+        book(env, record, nonce, 1).await?;
+    }
+    let release = PayerCommand::Release {
+        target: TargetKey::new(&record.terms.target, &record.terms.resource),
+        request_id: record.terms.request_id.clone(),
+        attempt: match &record.state {
+            State::Pending { attempt } => attempt.number,
+            _ => u32::MAX,
+        },
+    };
+    env.payer(record.payer, release).await?;
+    Ok(Event::TargetReleased)
+}
