@@ -72,7 +72,7 @@ impl HmacKey {
         Ok(key)
     }
 
-    fn mac(&self, message: &[u8]) -> [u8; 32] {
+    pub(crate) fn mac(&self, message: &[u8]) -> [u8; 32] {
         finish(self.outer, &finish(self.inner, message))
     }
 }

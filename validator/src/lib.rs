@@ -9,8 +9,12 @@
 
 #[cfg(feature = "_verify")]
 mod access;
+#[cfg(all(feature = "_verify", feature = "actix-web"))]
+pub mod actix;
 #[cfg(feature = "_verify")]
 mod admission;
+#[cfg(all(feature = "_verify", feature = "axum"))]
+pub mod axum;
 #[cfg(feature = "_verify")]
 mod cache;
 mod claims;
@@ -21,14 +25,22 @@ mod der;
 mod error;
 #[cfg(feature = "_verify")]
 mod fields;
+#[cfg(all(feature = "_verify", any(feature = "actix-web", feature = "tower")))]
+mod guard;
 #[cfg(feature = "_verify")]
 mod header;
 #[cfg(feature = "hs256")]
 mod hmac;
+#[cfg(all(feature = "_verify", feature = "http"))]
+pub mod http;
 #[cfg(feature = "_verify")]
 mod json;
 #[cfg(feature = "rs256")]
 mod jwks;
+#[cfg(feature = "jwks-http")]
+mod jwks_http;
+#[cfg(all(feature = "_verify", feature = "jwt-compact"))]
+pub mod jwt_compact;
 #[cfg(feature = "_verify")]
 mod keys;
 #[cfg(feature = "rs256")]
@@ -64,6 +76,8 @@ pub use error::{ConfigError, Flaw, ValidationError};
 pub use hmac::key_id;
 #[cfg(feature = "rs256")]
 pub use jwks::{JwksError, MAX_JWKS_LEN};
+#[cfg(feature = "jwks-http")]
+pub use jwks_http::HttpKeys;
 #[cfg(feature = "rs256")]
 pub use schedule::Refresh;
 #[cfg(feature = "_verify")]

@@ -1,14 +1,21 @@
-//! The validator from outside: good tokens, hostile tokens, properties, the tower layer.
-#![cfg(all(feature = "hs256", feature = "rs256"))]
+//! The validator from outside: good tokens, hostile tokens, properties, keys, frameworks. With every feature but aws-lc-rs.
 
 #[cfg(test)]
 mod accepted;
 #[cfg(test)]
+mod actix;
+#[cfg(test)]
 mod admission;
+#[cfg(test)]
+mod axum;
 #[cfg(test)]
 mod hostile;
 #[cfg(test)]
 mod jwks;
+#[cfg(test)]
+mod jwks_http;
+#[cfg(test)]
+mod jwt_compact;
 #[cfg(test)]
 mod mint;
 #[cfg(test)]
@@ -19,6 +26,5 @@ mod rotation;
 mod rs256;
 #[cfg(test)]
 mod service;
-#[cfg(feature = "tower")]
 #[cfg(test)]
 mod tower;
