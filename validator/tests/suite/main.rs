@@ -27,4 +27,6 @@ mod rs256;
 #[cfg(test)]
 mod service;
 #[cfg(test)]
+mod table;
+#[cfg(test)]
 mod tower;
