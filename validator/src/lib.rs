@@ -1,7 +1,7 @@
 //! Checks the access tokens that a key0 gateway sells.
 // The README's examples need these.
 #![cfg_attr(
-    all(feature = "hs256", feature = "rs256", feature = "tower"),
+    all(feature = "hs256", feature = "jwks-http", feature = "tower"),
     doc = "",
     doc = include_str!("../README.md")
 )]

@@ -5,7 +5,7 @@ use core::time::Duration;
 /// How fresh keys are kept.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Refresh {
-    /// No two fetches begin in less than this, whatever anybody sends: 30 seconds.
+    /// No two fetches begin in less than this, whatever anybody sends: 10 seconds.
     pub floor: Duration,
     /// Keys older than this are fetched again: 10 minutes. The server's `Cache-Control: max-age` counts instead, up to a
     /// day.
@@ -17,7 +17,7 @@ pub struct Refresh {
 impl Default for Refresh {
     fn default() -> Self {
         Self {
-            floor: Duration::from_secs(30),
+            floor: Duration::from_secs(10),
             max_age: Duration::from_secs(600),
             max_stale: LONGEST_AGE,
         }
@@ -98,7 +98,10 @@ mod tests {
     }
 
     fn started() -> Schedule {
-        let mut schedule = Schedule::new(Refresh::default());
+        let mut schedule = Schedule::new(Refresh {
+            floor: s(30),
+            ..Refresh::default()
+        });
         assert_eq!(schedule.next(), s(0), "the first fetch is at once");
         schedule.begin(s(0));
         schedule
