@@ -1,5 +1,5 @@
 // Promises: `npm run simulate -- --seeds N` runs the purchase logic against a model world that fails in every way, and
-// ends with one line `seeds=… purchases=… faults=… kinds=… violations=…`; the exit code says whether a money rule was broken.
+// ends with one line `seeds=… purchases=… faults=… violations=…`; the exit code says whether a money rule was broken.
 
 import { fail, Stop } from './lib/say.mjs';
 import { simulate } from './lib/simulation.mjs';
@@ -15,6 +15,7 @@ npm run simulate -- [options]
   --trace               print what happened
   --rule <name>         show only runs that break this rule
   --faults              tell how often each fault struck
+  --stop                begin no other run once a rule is broken
   --without <fault>     switch a fault off; may be repeated (names: simulation/src/faults.rs)
 `;
 

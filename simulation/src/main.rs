@@ -2,7 +2,7 @@
 //!
 //! `--seeds N [--first S] [--purchases M]` or `--seed X [--purchases M] --trace`. To narrow a violation down, `--rule R`
 //! shows only seeds that break this rule, and `--without F` switches a fault off without changing anything else. `--faults`
-//! tells how often each fault struck.
+//! tells how often each fault struck; `--stop` begins no other seed once a rule is broken.
 
 #![forbid(unsafe_code)]
 #![expect(clippy::print_stdout, reason = "printing is what this program is for")]
@@ -16,7 +16,7 @@ use key0_simulation::faults::Fault;
 use key0_simulation::journal::Violation;
 use key0_simulation::run::{Outcome, run};
 
-const USAGE: &str = "usage: key0-simulation --seeds N [--first S] [--purchases M] | --seed X [--purchases M] [--trace]; [--faults]";
+const USAGE: &str = "usage: key0-simulation --seeds N [--first S] [--purchases M] | --seed X [--purchases M] [--trace]; [--faults] [--stop]";
 /// More failing seeds than this are counted, not shown.
 const MAX_SHOWN: usize = 8;
 const MAX_TRACE_LINES: usize = 120;
@@ -27,6 +27,7 @@ struct Options {
     purchases: u64,
     trace: bool,
     faults: bool,
+    stop: bool,
     rule: Option<String>,
     without: Vec<Fault>,
 }
@@ -56,6 +57,7 @@ fn read(arguments: impl Iterator<Item = String>) -> Result<Options, String> {
         purchases: 100,
         trace: false,
         faults: false,
+        stop: false,
         rule: None,
         without: Vec::new(),
     };
@@ -74,6 +76,7 @@ fn read(arguments: impl Iterator<Item = String>) -> Result<Options, String> {
             "--rule" => options.rule = Some(text()?),
             "--without" => options.without.push(fault(&text()?)?),
             "--faults" => options.faults = true,
+            "--stop" => options.stop = true,
             "--trace" => options.trace = true,
             _ => return Err(format!("{name} is unknown")),
         }
@@ -145,11 +148,11 @@ fn simulate(options: &Options) -> Result<usize, String> {
     );
     let left = outcomes.iter().map(|outcome| outcome.left).max();
     println!(
-        "left_for_ever={} bytes of a purchase at most",
+        "left_for_ever={} bytes of a purchase at most, kinds_of_faults={struck}",
         left.unwrap_or_default()
     );
     println!(
-        "seeds={} purchases={} faults={faults} kinds={struck} violations={violations}",
+        "seeds={} purchases={} faults={faults} violations={violations}",
         outcomes.len(),
         total(|outcome| outcome.purchases),
     );
@@ -179,18 +182,23 @@ fn faults(outcomes: &[Outcome], shows: bool) -> (u64, String) {
 /// Each core takes the next seed until none is left.
 fn run_all(options: &Options) -> Result<Vec<Outcome>, String> {
     let next = AtomicU64::new(0);
+    let seeds = AtomicU64::new(options.seeds);
     let (sender, receiver) = mpsc::channel();
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     std::thread::scope(|scope| {
         for _ in 0..cores {
-            let (sender, next) = (sender.clone(), &next);
+            let (sender, next, seeds) = (sender.clone(), &next, &seeds);
             scope.spawn(move || {
                 loop {
                     let at = next.fetch_add(1, Ordering::Relaxed);
-                    if at >= options.seeds {
+                    if at >= seeds.load(Ordering::Relaxed) {
                         break;
                     }
                     let outcome = options.run(options.first + at, options.trace);
+                    let is_broken = |outcome: &Outcome| !outcome.violations.is_empty();
+                    if options.stop && outcome.as_ref().is_ok_and(is_broken) {
+                        seeds.store(0, Ordering::Relaxed);
+                    }
                     if sender.send(outcome).is_err() {
                         break;
                     }

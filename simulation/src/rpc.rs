@@ -151,6 +151,11 @@ impl Chain for Rpc {
         Ok(head)
     }
 
+    async fn block_time(&self, number: u64) -> Result<Option<u64>, ChainError> {
+        self.read("eth_getBlockByNumber", |view| view.time(number))
+            .await
+    }
+
     async fn priority_fee(&self) -> Result<u128, ChainError> {
         self.read("eth_maxPriorityFeePerGas", |_| 1_000_000).await
     }

@@ -67,6 +67,10 @@ pub struct Setting {
     pub facilitators: u64,
     /// Whether the gas wallet settles, as the last or the only one.
     pub gas_wallet: bool,
+    /// How many of a thousand purchases are paid by an ordinary transfer.
+    pub transfers: u64,
+    /// Whether a transfer counts for whoever shows it first.
+    pub unsigned: bool,
 }
 
 impl Setting {
@@ -100,6 +104,8 @@ impl Setting {
             operator: random.chance(500),
             facilitators: random.pick(&[0, 0, 0, 1, 1, 2]),
             gas_wallet: random.chance(500),
+            transfers: random.pick(&[0, 0, 200, 500, 1_000]),
+            unsigned: random.chance(150),
         }
     }
 
@@ -134,6 +140,7 @@ impl Setting {
                 "USE_GAS_WALLET" => (self.gas_wallet || self.facilitators == 0).to_string(),
                 "FACILITATOR_URL" => facilitators.join(","),
                 "GAS_WALLET_PRIVATE_KEY" => format!("0x{:064x}", 0x6a5),
+                "PROOF_BINDING" if self.unsigned => "txhash".to_owned(),
                 "KEY0_CONFIRMATIONS" => self.confirmations.to_string(),
                 "CHALLENGE_TTL_SECONDS" => self.ttl.to_string(),
                 "PLANS" => format!("[{}]", plans.join(",")),

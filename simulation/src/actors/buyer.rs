@@ -144,7 +144,7 @@ pub async fn shop(world: Rc<World>, buyer: Buyer, plan: usize) {
 }
 
 /// Presents a payment, perhaps several times at once; the last answer that arrives counts.
-async fn present(world: &Rc<World>, pay: &Pay) -> Option<PayReply> {
+pub(super) async fn present(world: &Rc<World>, pay: &Pay) -> Option<PayReply> {
     world.market.presented.borrow_mut().push(pay.clone());
     world.trace(|| {
         format!(

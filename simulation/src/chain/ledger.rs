@@ -246,7 +246,7 @@ impl Ledger {
         self.uses.insert(key, used);
     }
 
-    fn log(&self, topics: Vec<B256>, data: Vec<u8>) -> Log {
+    pub(super) fn log(&self, topics: Vec<B256>, data: Vec<u8>) -> Log {
         Log {
             address: self.usdc,
             topics,

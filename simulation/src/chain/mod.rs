@@ -5,12 +5,14 @@ mod ledger;
 mod pool;
 mod refusal;
 mod transaction;
+mod transfers;
 mod view;
 
 pub use blocks::{BLOCK_MILLIS, Block, Mood};
 pub use ledger::{Ledger, Transfer, Use};
 pub use pool::{Entry, Refused};
 pub use transaction::{Action, Transaction, WalletTransaction};
+pub use transfers::PlainTransfer;
 pub use view::View;
 
 use std::collections::BTreeMap;

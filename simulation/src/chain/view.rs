@@ -38,6 +38,15 @@ impl<'a> View<'a> {
         }
     }
 
+    /// A block's time, if it is known here.
+    pub fn time(&self, number: u64) -> Option<u64> {
+        let known = self.chain.blocks.len() - self.lag;
+        let mut blocks = self.chain.blocks[..known].iter();
+        blocks
+            .find(|block| block.number == number)
+            .map(|block| block.timestamp)
+    }
+
     /// How often the newest blocks were replaced.
     pub fn replacements(&self) -> u64 {
         self.chain.replacements

@@ -15,7 +15,10 @@ use crate::payment::Settlement;
 use crate::types::{Address, HttpUrl, Network, Secret};
 use crate::wallet::WalletKey;
 
+mod proof;
 mod settlement;
+
+pub use proof::ProofBinding;
 
 const MIN_SECRET_BYTES: usize = 32;
 const MAX_RPC_URLS: usize = 8;
@@ -46,6 +49,8 @@ pub struct Config {
     pub public_keys: Vec<RsaPublicKey>,
     /// Who broadcasts payments.
     pub settlement: Settlement,
+    /// What binds a plain transfer to who presents it.
+    pub proof_binding: ProofBinding,
     /// The seller's own wallet, when its key is given: what it received can be sent back.
     pub refund_wallet: Option<WalletKey>,
     /// After how many milliseconds a paid purchase that cannot be delivered is refunded.
@@ -182,6 +187,7 @@ impl Config {
         let confirmations = vars.number("KEY0_CONFIRMATIONS", 1, 1, 64);
         let challenge_ttl_seconds = vars.number("CHALLENGE_TTL_SECONDS", 900, 1, 86_400);
         let settlement = settlement::read(vars, network);
+        let proof_binding = proof::read(vars);
         let backend_url = vars.optional("BACKEND_API_URL", parsed::<HttpUrl>);
         let resource_endpoint = vars.optional("KEY0_RESOURCE_ENDPOINT", resource_template);
         let catalog = match vars.optional("PLANS", |text| {
@@ -267,6 +273,7 @@ impl Config {
             },
             public_keys,
             settlement: settlement?,
+            proof_binding: proof_binding?,
             refund_wallet,
             refund_min_age_millis: refund_min_age_millis?,
             refund_interval_millis: refund_interval_millis?,

@@ -213,6 +213,31 @@ mod tests {
     }
 
     #[test]
+    fn a_catalog_of_insane_size_is_refused() {
+        let plan =
+            |at: usize, more: &str| format!(r#"{{"planId":"p{at}","unitAmount":"1"{more}}}"#);
+        let plans = |count| {
+            let plans: Vec<_> = (0..count).map(|at| plan(at, "")).collect();
+            Catalog::from_json(&format!("[{}]", plans.join(",")))
+        };
+        assert!(plans(64).is_ok());
+        assert!(plans(65).unwrap_err().to_string().contains("1 to 64 plans"));
+        let resources = |count| {
+            let ids: Vec<_> = (0..count).map(|at| format!(r#""r{at}""#)).collect();
+            let more = format!(r#","resourceIds":[{}]"#, ids.join(","));
+            Catalog::from_json(&format!("[{}]", plan(0, &more)))
+        };
+        assert!(resources(64).is_ok());
+        assert!(resources(65).unwrap_err().to_string().contains("over 64"));
+        let lasting = |seconds: u64| {
+            let more = format!(r#","expiresIn":{seconds}"#);
+            Catalog::from_json(&format!("[{}]", plan(0, &more)))
+        };
+        assert!(lasting(3_652 * 86_400).is_ok());
+        assert!(lasting(4_000 * 86_400).is_err());
+    }
+
+    #[test]
     fn a_plan_opens_only_its_resources() {
         let catalog = Catalog::from_json(
             r#"[{"planId":"any","unitAmount":"1"},{"planId":"eu","unitAmount":"1","resourceIds":["photos/eu","maps/eu"]}]"#,

@@ -6,6 +6,7 @@ use serde_json::{Map, Value};
 
 use super::token::RsaSigner;
 use crate::config::Config;
+use crate::error::Code;
 use crate::types::{ResourceId, UnixSeconds};
 
 /// The answer to a paid purchase.
@@ -103,6 +104,16 @@ impl<'a> AccessGrant<'a> {
             explorer_url: format!("{}/tx/{}", config.network.explorer(), claims.tx_hash),
             passed_on,
         })
+    }
+}
+
+impl AccessGrant<'_> {
+    /// Says that it was handed out before, to who presents a proof again.
+    #[must_use]
+    pub fn redeemed_before(mut self) -> Self {
+        let code = Code::ProofAlreadyRedeemed.as_str();
+        self.passed_on.insert("code".to_owned(), code.into());
+        self
     }
 }
 

@@ -11,3 +11,6 @@ pub use token::{
     JsonWebKeySet, RsaSigner, Signature, SigningError, TokenInfo, TokenSigner, json_web_key_set,
     token_info,
 };
+
+#[cfg(test)]
+pub(crate) use token::NoRsa;

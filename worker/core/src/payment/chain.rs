@@ -119,6 +119,9 @@ pub trait Chain {
     /// The newest block.
     fn head(&self) -> impl Future<Output = Result<Head, ChainError>>;
 
+    /// The time of a block in seconds; `None` when the asked node does not have it.
+    fn block_time(&self, number: u64) -> impl Future<Output = Result<Option<u64>, ChainError>>;
+
     /// The tip per unit of gas that gets a transaction included, in wei.
     fn priority_fee(&self) -> impl Future<Output = Result<u128, ChainError>>;
 

@@ -11,6 +11,7 @@ pub mod payer;
 pub mod refusal;
 pub mod rpc;
 pub mod settlement;
+pub mod transfer;
 pub mod usdc;
 
 pub use authorization::{Authorization, SignedAuthorization};

@@ -172,6 +172,21 @@ impl<H: Http> Chain for RpcChain<'_, H> {
         read().ok_or_else(|| malformed("eth_getBlockByNumber"))
     }
 
+    async fn block_time(&self, number: u64) -> Result<Option<u64>, ChainError> {
+        const METHOD: &str = "eth_getBlockByNumber";
+        let block = self
+            .read(METHOD, json!([format!("{number:#x}"), false]))
+            .await?;
+        if block.is_null() {
+            return Ok(None);
+        }
+        let is_it = self::number(block.get("number")) == Some(number);
+        self::number(block.get("timestamp"))
+            .filter(|_| is_it)
+            .map(Some)
+            .ok_or_else(|| malformed(METHOD))
+    }
+
     async fn priority_fee(&self) -> Result<u128, ChainError> {
         let result = self.read("eth_maxPriorityFeePerGas", json!([])).await?;
         wei(Some(&result)).ok_or_else(|| malformed("eth_maxPriorityFeePerGas"))

@@ -6,9 +6,10 @@ use http::header::{CACHE_CONTROL, HeaderName, RETRY_AFTER};
 use serde::Serialize;
 use serde_json::{Value, json};
 
+use super::proof::Instructions;
 use crate::catalog::Plan;
 use crate::challenge::{Challenge, ChallengeId, IssueFault, PayReply};
-use crate::config::Config;
+use crate::config::{Config, ProofBinding};
 use crate::credential::{AccessGrant, RsaSigner};
 use crate::error::{Code, Error};
 use crate::payment::header::{PAYMENT_REQUIRED, PAYMENT_RESPONSE, encode};
@@ -16,7 +17,7 @@ use crate::payment::{PaymentRequired, Refusal, SettleResponse};
 use crate::response::{self, Response};
 use crate::types::{Address, HttpUrl, PlanId, RequestId, ResourceId, UnixMillis, UsdcAmount};
 
-const RETRY_AFTER_SECONDS: &str = "2";
+pub(super) const RETRY_AFTER_SECONDS: &str = "2";
 
 /// The body of a 402: the price, and what to do now.
 #[derive(Debug, Serialize)]
@@ -37,6 +38,7 @@ struct X402Challenge<'a> {
     expires_at: String,
     description: &'a str,
     next_step: NextStep<'a>,
+    transfer_instead: Instructions<'a>,
 }
 
 #[derive(Debug, Serialize)]
@@ -50,7 +52,12 @@ struct NextStep<'a> {
 }
 
 /// 402: the offer.
-pub(super) fn challenge(offer: &Challenge, plan: &Plan, origin: &HttpUrl) -> Response {
+pub(super) fn challenge(
+    offer: &Challenge,
+    plan: &Plan,
+    origin: &HttpUrl,
+    binding: ProofBinding,
+) -> Response {
     let terms = &offer.terms;
     let body = X402Challenge {
         kind: "X402Challenge",
@@ -77,6 +84,7 @@ pub(super) fn challenge(offer: &Challenge, plan: &Plan, origin: &HttpUrl) -> Res
             body: json!({"planId": plan.id, "resourceId": terms.resource, "requestId": terms.request_id}),
             client: "any x402 version 2 client, for example @x402/fetch",
         },
+        transfer_instead: Instructions::new(offer, binding),
     };
     let mut response = response::json(StatusCode::PAYMENT_REQUIRED, &body);
     response::set(&mut response, CACHE_CONTROL, "no-store");
@@ -123,11 +131,13 @@ impl Context<'_> {
                 payer,
                 transaction,
                 remote,
+                again,
             } => {
                 let grant = AccessGrant::new(self.config, rsa, &claims, remote.as_deref()).await;
                 let Ok(grant) = grant else {
                     return response::error(&Error::internal());
                 };
+                let grant = if again { grant.redeemed_before() } else { grant };
                 let mut response = response::json(StatusCode::OK, &grant);
                 response::set(&mut response, CACHE_CONTROL, "private, no-store");
                 let settled = SettleResponse::success(transaction, self.config.network, payer);
@@ -218,8 +228,8 @@ impl Context<'_> {
                 ),
                 "challenge_cancelled",
             ),
-            // `purchase` has followed it already.
-            PayReply::Elsewhere { .. } => self.pending(None, request_id),
+            // `purchase` has followed it already; a proof is answered by its own words.
+            PayReply::Elsewhere { .. } | PayReply::Unproven(_) => self.pending(None, request_id),
             PayReply::Unavailable => {
                 let mut response = self.failed(
                     Error::new(

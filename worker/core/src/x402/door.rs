@@ -4,6 +4,7 @@ use http::HeaderMap;
 use serde_json::json;
 
 use super::answer;
+use super::proof;
 use super::request::{self, AccessRequest};
 use crate::catalog::Plan;
 use crate::challenge::{Challenge, Pay, Purchases, Target, Terms, lifetime, purchase};
@@ -43,12 +44,30 @@ pub async fn access<P: Purchases>(
     purchases: &P,
     arrival: &Arrival<'_>,
 ) -> Response {
-    let wish = match Wish::read(config, arrival) {
+    let request = match AccessRequest::parse(arrival.body) {
+        Ok(request) => request,
+        Err(error) => return crate::response::error(&error),
+    };
+    let payment = request::payment(arrival.headers);
+    if let Some(proof) = &request.proof {
+        return match payment {
+            Ok(None) => proof::redeem(config, purchases, arrival, &request, proof).await,
+            _ => crate::response::error(&Error::invalid_request(
+                "A purchase is paid once: send either proof or a payment header.",
+            )),
+        };
+    }
+    let wish = match Wish::read(config, arrival, request) {
         Ok(wish) => wish,
         Err(error) => return crate::response::error(&error),
     };
-    match request::payment(arrival.headers) {
-        Ok(None) => answer::challenge(&wish.offer(config, arrival), wish.plan, &arrival.origin),
+    match payment {
+        Ok(None) => answer::challenge(
+            &wish.offer(config, arrival),
+            wish.plan,
+            &arrival.origin,
+            config.proof_binding,
+        ),
         Ok(Some(payment)) => wish.buy(config, purchases, arrival, &payment).await,
         Err(refusal) => {
             let offer = wish.offer(config, arrival);
@@ -67,8 +86,11 @@ struct Wish<'a> {
 }
 
 impl<'a> Wish<'a> {
-    fn read(config: &'a Config, arrival: &Arrival<'_>) -> Result<Self, Error> {
-        let request = AccessRequest::parse(arrival.body)?;
+    fn read(
+        config: &'a Config,
+        arrival: &Arrival<'_>,
+        request: AccessRequest,
+    ) -> Result<Self, Error> {
         let catalog = || arrival.origin.join("/discover");
         let Some(plan_id) = request.plan else {
             return Err(Error::invalid_request(format!(

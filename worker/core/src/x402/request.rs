@@ -5,6 +5,7 @@ use core::str::FromStr;
 use http::HeaderMap;
 use serde_json::Value;
 
+use super::proof::Proof;
 use crate::error::Error;
 use crate::payment::header::{self, PAYMENT_SIGNATURE, X_PAYMENT};
 use crate::payment::{PaymentPayload, Refusal};
@@ -19,6 +20,8 @@ pub(super) struct AccessRequest {
     pub(super) request_id: Option<RequestId>,
     /// The resource, when the client named one.
     pub(super) resource: Option<ResourceId>,
+    /// The transfer by which it has paid, when it presents one.
+    pub(super) proof: Option<Proof>,
 }
 
 impl AccessRequest {
@@ -40,6 +43,10 @@ impl AccessRequest {
             plan: member(&value, "planId")?,
             request_id: member(&value, "requestId")?,
             resource: member(&value, "resourceId")?,
+            proof: match value.get("proof") {
+                None | Some(Value::Null) => None,
+                Some(proof) => Some(Proof::parse(proof)?),
+            },
         })
     }
 }
@@ -85,6 +92,7 @@ mod tests {
             plan: None,
             request_id: None,
             resource: None,
+            proof: None,
         };
         for body in ["", " \n", "{}", r#"{"planId":null,"other":1}"#] {
             assert_eq!(

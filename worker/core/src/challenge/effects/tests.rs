@@ -167,6 +167,9 @@ impl Chain for Outside {
             base_fee: 1,
         })
     }
+    async fn block_time(&self, _: u64) -> Result<Option<u64>, ChainError> {
+        panic!("only a proof asks")
+    }
     async fn priority_fee(&self) -> Result<u128, ChainError> {
         Ok(1)
     }

@@ -168,6 +168,9 @@ impl Chain for Bench {
             base_fee: self.node.borrow().base_fee,
         })
     }
+    async fn block_time(&self, _: u64) -> Result<Option<u64>, ChainError> {
+        panic!("a wallet does not ask")
+    }
     async fn priority_fee(&self) -> Result<u128, ChainError> {
         Err(ChainError("not offered".to_owned()))
     }
