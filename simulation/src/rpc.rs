@@ -8,6 +8,8 @@ use key0_core::payment::SignedAuthorization;
 use key0_core::payment::chain::{
     AuthorizationEvents, Chain, ChainError, Head, Receipt, SendOutcome, Simulation,
 };
+use key0_core::payment::signature::Deployment;
+use key0_core::payment::wallet_call::WalletAnswer;
 
 use crate::actors;
 use crate::chain::{View, WalletTransaction};
@@ -106,6 +108,23 @@ impl Chain for Rpc {
     ) -> Result<Simulation, ChainError> {
         self.read("eth_estimateGas", |view| view.simulate(transfer))
             .await
+    }
+
+    /// Whom the model's doors ask, they know: every signature here is its payer's. What differs is who exists.
+    async fn wallet_accepts(
+        &self,
+        wallet: Address,
+        _: B256,
+        _: &Bytes,
+        deployment: Option<&Deployment>,
+    ) -> Result<WalletAnswer, ChainError> {
+        self.read("isValidSignature", |view| {
+            match deployment.is_some() || view.can_answer(wallet) {
+                true => WalletAnswer::Accepts,
+                false => WalletAnswer::NoCode,
+            }
+        })
+        .await
     }
 
     async fn authorization_used(

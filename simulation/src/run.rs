@@ -103,7 +103,9 @@ pub fn run(seed: u64, purchases: u64, without: &[Fault], traces: bool) -> Result
 /// Lets the buyers come.
 fn open_shop(world: &Rc<World>) {
     let random = &world.random;
-    let buyers: Vec<Buyer> = (0..world.setting.buyers).filter_map(Buyer::new).collect();
+    let buyers: Vec<Buyer> = (0..world.setting.buyers)
+        .filter_map(|number| Buyer::new(world, number))
+        .collect();
     for buyer in &buyers {
         let units = random.pick(&[10_000, 15_000, 60_000, 10_000_000, 10_000_000]);
         world.chain.borrow_mut().mint(buyer.address(), units);

@@ -1,5 +1,6 @@
 //! The circumstances of one run, chosen by its seed.
 
+use alloy_primitives::Address;
 use key0_core::config::Config;
 use key0_core::wallet::WalletKey;
 
@@ -18,6 +19,9 @@ pub const PLANS: [(&str, u64); 4] = [
 
 /// How long the token of a plan lasts, in seconds, where it does not last the usual hour.
 const LASTING: [(&str, u64); 2] = [("steel", 7 * 86_400), ("gold", 30 * 86_400)];
+
+/// Who creates buyers' contract wallets.
+pub const FACTORY: Address = Address::repeat_byte(0xfa);
 
 /// The key of the wallet that is paid.
 const SELLER_KEY: &str = "0x5e11e70000000000000000000000000000000000000000000000000000000001";
@@ -55,6 +59,8 @@ pub struct Setting {
     pub issuer: Issuer,
     /// How long the backend may take, in milliseconds.
     pub issue_timeout: u64,
+    /// How often a call that failed is repeated at once.
+    pub issue_retries: u64,
     /// Whether refunds are on.
     pub refunds: bool,
     /// After how many milliseconds a refund begins.
@@ -98,6 +104,7 @@ impl Setting {
                 Issuer::Gateway
             },
             issue_timeout: random.pick(&[500, 5_000, 15_000]),
+            issue_retries: random.pick(&[0, 2, 5]),
             refunds: random.chance(850),
             refund_after: random.pick(&[0, 1_000, 10_000, 30_000, 120_000]),
             refund_interval: random.pick(&[100, 1_000, 5_000, 15_000]),
@@ -107,6 +114,11 @@ impl Setting {
             transfers: random.pick(&[0, 0, 200, 500, 1_000]),
             unsigned: random.chance(150),
         }
+    }
+
+    /// Whether the gas wallet settles. Only then are there contract wallets that do not exist yet.
+    pub fn sends_itself(&self) -> bool {
+        self.gas_wallet || self.facilitators == 0
     }
 
     /// The deployment's configuration.
@@ -134,11 +146,13 @@ impl Setting {
                 "TOKEN_MODE" if is_remote => "remote".to_owned(),
                 "BACKEND_API_URL" if is_remote => "https://backend.example".to_owned(),
                 "TOKEN_ISSUE_TIMEOUT_MS" => self.issue_timeout.to_string(),
+                "TOKEN_ISSUE_RETRIES" => self.issue_retries.to_string(),
                 "KEY0_ACCESS_TOKEN_SECRET" => {
                     "a secret of the simulation, and of nothing else".to_owned()
                 }
-                "USE_GAS_WALLET" => (self.gas_wallet || self.facilitators == 0).to_string(),
+                "USE_GAS_WALLET" => self.sends_itself().to_string(),
                 "FACILITATOR_URL" => facilitators.join(","),
+                "KEY0_WALLET_FACTORIES" if self.sends_itself() => FACTORY.to_string(),
                 "GAS_WALLET_PRIVATE_KEY" => format!("0x{:064x}", 0x6a5),
                 "PROOF_BINDING" if self.unsigned => "txhash".to_owned(),
                 "KEY0_CONFIRMATIONS" => self.confirmations.to_string(),

@@ -6,9 +6,9 @@ import { cargoTarget, root } from './paths.mjs';
 import { Stop, step } from './say.mjs';
 import { capture } from './toolchain.mjs';
 
-/** Built as `cargo test --workspace` builds it, so that nothing is built twice. */
+/** Built as `cargo test` builds it, so that nothing is built twice. */
 export async function buildInspector() {
-  await step("Building the validator's inspector", (note) => capture('cargo', ['build', '--locked', '--workspace', '--example', 'inspect'], {}, note));
+  await step("Building the validator's inspector", (note) => capture('cargo', ['build', '--locked', '--example', 'inspect'], {}, note));
 }
 
 /**

@@ -173,5 +173,9 @@ pub(super) async fn diagnose<E: ChallengeEnv>(
         return Ok(Refusal::InsufficientFunds);
     }
     env.log("simulation_failed", text);
+    // The token's own word. An account with code is asked by it, also when its key has signed.
+    if text.contains("invalid signature") {
+        return Ok(Refusal::InvalidExactEvmPayloadSignature);
+    }
     Ok(Refusal::InvalidExactEvmTransactionSimulationFailed)
 }

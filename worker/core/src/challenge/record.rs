@@ -217,6 +217,8 @@ pub enum IssueFault {
     Failed,
     /// It gave no answer in time; it may have issued one all the same.
     Timeout,
+    /// It was not asked: we have nothing to authenticate with.
+    Unauthenticated,
 }
 
 /// The way back of the money. Wallet, recipient and amount stand in the signed authorization and never change.

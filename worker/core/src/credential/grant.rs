@@ -148,7 +148,7 @@ mod tests {
         claims.jti = id.to_string();
         let answer =
             br#"{"token":"opaque","tokenType":"Key","region":"eu","txHash":"0xforged","type":"x"}"#;
-        let sealed = config.credential_key.seal(&id, answer);
+        let sealed = config.credential_key.seal(id.as_str(), answer);
         let grant = AccessGrant::new(&config, &NoRsa, &claims, Some(&sealed))
             .now_or_never()
             .unwrap()

@@ -1,6 +1,8 @@
 //! What the buyer receives: the access token and the grant around it.
 
+pub mod backend;
 mod grant;
+pub mod oauth;
 pub mod remote;
 mod rsa_key;
 mod token;

@@ -85,6 +85,7 @@ fn reason(state: &State) -> Option<String> {
             match failure.fault {
                 IssueFault::Failed => "backend_failed",
                 IssueFault::Timeout => "backend_timeout",
+                IssueFault::Unauthenticated => "backend_auth_failed",
             }
             .to_owned()
         }),

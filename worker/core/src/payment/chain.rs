@@ -6,6 +6,8 @@ use core::future::Future;
 use alloy_primitives::{Address, B256, Bytes, U256};
 
 use super::authorization::SignedAuthorization;
+use super::signature::Deployment;
+use super::wallet_call::WalletAnswer;
 
 /// The chain could not be asked; asking again later may help. The text is for the log only.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -92,6 +94,16 @@ pub trait Chain {
         transfer: &SignedAuthorization,
         sender: Address,
     ) -> impl Future<Output = Result<Simulation, ChainError>>;
+
+    /// What a contract wallet says to a signature now, or would say once it was created by `deployment`. Uses a bounded amount of
+    /// gas and changes nothing.
+    fn wallet_accepts(
+        &self,
+        wallet: Address,
+        digest: B256,
+        signature: &Bytes,
+        deployment: Option<&Deployment>,
+    ) -> impl Future<Output = Result<WalletAnswer, ChainError>>;
 
     /// Whether an authorization was used or cancelled up to and including the block `at`; without one, as far as the asked
     /// node knows, which may be some blocks behind. Not a proof of payment.

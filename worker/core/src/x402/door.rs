@@ -12,7 +12,7 @@ use crate::config::Config;
 use crate::credential::RsaSigner;
 use crate::error::{Code, Error};
 use crate::payment::usdc::payment_fingerprint;
-use crate::payment::{PaymentPayload, PaymentRequirements, Refusal, SignedAuthorization};
+use crate::payment::{Chain, PaymentPayload, Presented, Refusal};
 use crate::response::Response;
 use crate::types::{HttpUrl, RequestId, ResourceId, UnixSeconds};
 
@@ -38,10 +38,12 @@ pub struct Arrival<'a> {
 
 /// Sells a plan: states the price, or takes the payment and answers with the grant.
 ///
-/// Until the payment's signature has proven to be the payer's, nothing is asked of any object or network.
-pub async fn access<P: Purchases>(
+/// Until the payment's signature has proven to be the payer's, nothing is asked of any object; and of the chain only what a
+/// contract wallet says to its signature.
+pub async fn access<P: Purchases, C: Chain>(
     config: &Config,
     purchases: &P,
+    chain: &C,
     arrival: &Arrival<'_>,
 ) -> Response {
     let request = match AccessRequest::parse(arrival.body) {
@@ -68,7 +70,7 @@ pub async fn access<P: Purchases>(
             &arrival.origin,
             config.proof_binding,
         ),
-        Ok(Some(payment)) => wish.buy(config, purchases, arrival, &payment).await,
+        Ok(Some(payment)) => wish.buy(config, purchases, chain, arrival, &payment).await,
         Err(refusal) => {
             let offer = wish.offer(config, arrival);
             answer::malformed(refusal, &offer, wish.plan, &arrival.origin)
@@ -199,10 +201,11 @@ impl<'a> Wish<'a> {
         names
     }
 
-    async fn buy<P: Purchases>(
+    async fn buy<P: Purchases, C: Chain>(
         &self,
         config: &Config,
         purchases: &P,
+        chain: &C,
         arrival: &Arrival<'_>,
         payment: &PaymentPayload,
     ) -> Response {
@@ -215,11 +218,12 @@ impl<'a> Wish<'a> {
             config,
             plan: self.plan,
             origin: &arrival.origin,
+            version: payment.version,
             payer: payment.authorization.from,
             offer: &fresh,
         };
         let mut mismatches = self.contradictions(&challenge);
-        mismatches.extend(PaymentRequirements::new(&challenge).mismatches(&payment.accepted));
+        mismatches.extend(payment.mismatches(&challenge));
         if !mismatches.is_empty() {
             mismatches.dedup();
             return context.refused(
@@ -228,15 +232,20 @@ impl<'a> Wish<'a> {
                 json!({"mismatch": mismatches}),
             );
         }
-        let authorization = match SignedAuthorization::verify(
+        let presented = match Presented::new(
             payment.authorization.clone(),
             &payment.signature,
             challenge.terms.network,
             challenge.terms.pay_to,
             challenge.terms.amount,
         ) {
-            Ok(authorization) => authorization,
+            Ok(presented) => presented,
             Err(refusal) => return context.refused(refusal, None, json!({})),
+        };
+        let authorization = match presented.prove(chain, &config.wallet_factories).await {
+            Ok(Ok(authorization)) => authorization,
+            Ok(Err(refusal)) => return context.refused(refusal, None, json!({})),
+            Err(_) => return context.unavailable(),
         };
         let pay = Pay {
             issuer: arrival.origin.as_str().to_owned(),

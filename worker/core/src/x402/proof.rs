@@ -12,6 +12,7 @@ use crate::catalog::Plan;
 use crate::challenge::{Ask, Challenge, PayReply, Prove, Purchases, Target, Terms};
 use crate::config::{Config, ProofBinding};
 use crate::error::{Code, Error};
+use crate::payment::Version;
 use crate::payment::transfer::{ProofFault, signer};
 use crate::response::{self, Response};
 use crate::types::{Address, B256};
@@ -237,11 +238,13 @@ async fn answer(
                 description: String::new(),
                 expires_in: None,
                 resources: Vec::new(),
+                extra: serde_json::Map::new(),
             });
             let context = answer::Context {
                 config,
                 plan: &plan,
                 origin: &arrival.origin,
+                version: Version::V2,
                 payer: payer.unwrap_or_default(),
                 offer: challenge,
             };

@@ -17,7 +17,7 @@ use super::{command, reply};
 use crate::platform;
 use crate::storage;
 
-#[durable_object]
+#[durable_object(fetch)]
 pub struct PayerObject {
     state: State,
 }

@@ -9,6 +9,8 @@ use futures_util::FutureExt as _;
 use super::*;
 use crate::challenge::test_support::{NOW, signed};
 use crate::payment::chain::{AuthorizationEvents, Head, Receipt, Simulation};
+use crate::payment::signature::Deployment;
+use crate::payment::wallet_call::WalletAnswer;
 
 /// Everything outside the wallet, in one place. Nothing here ever waits.
 struct Bench {
@@ -137,6 +139,15 @@ impl Chain for Bench {
         _: Address,
     ) -> Result<Simulation, ChainError> {
         panic!("the wallet does not simulate")
+    }
+    async fn wallet_accepts(
+        &self,
+        _: Address,
+        _: B256,
+        _: &Bytes,
+        _: Option<&Deployment>,
+    ) -> Result<WalletAnswer, ChainError> {
+        panic!("a wallet does not ask")
     }
     async fn authorization_used(
         &self,

@@ -10,6 +10,7 @@ use super::*;
 use crate::challenge::{CallFault, IssueFault};
 use crate::config::test_config;
 use crate::credential::NoRsa;
+use crate::payment::rpc::{Http, RpcChain};
 use crate::types::{Network, PlanId, RequestId, ResourceId, UnixSeconds, UsdcAmount};
 use crate::wallet::WalletKey;
 use crate::x402::access;
@@ -20,6 +21,15 @@ const HASH: &str = "0x7777777777777777777777777777777777777777777777777777777777
 struct Shop {
     reply: PayReply,
     asked: RefCell<Vec<Prove>>,
+}
+
+/// No door asks the chain about a proof.
+struct NoNode;
+
+impl Http for NoNode {
+    async fn post(&self, _: &str, body: Vec<u8>) -> Result<Vec<u8>, String> {
+        panic!("{}", String::from_utf8_lossy(&body))
+    }
 }
 
 impl Purchases for Shop {
@@ -89,7 +99,10 @@ fn send_with(
         random: [1; 16],
         rsa: &NoRsa,
     };
-    let response = access(config, &shop, &arrival).now_or_never().unwrap();
+    let chain = RpcChain::new(NoNode, &config.rpc_urls, config.network);
+    let response = access(config, &shop, &chain, &arrival)
+        .now_or_never()
+        .unwrap();
     let told = serde_json::from_slice(response.body()).unwrap();
     (response.status(), told, shop.asked.into_inner())
 }

@@ -14,13 +14,15 @@ use super::super::super::test_support::{NOW, buyer, test_challenge};
 use super::super::*;
 use crate::challenge::Ask;
 use crate::config::{Config, test_config};
-use crate::credential::remote::{IssueAnswer, IssueCall};
+use crate::credential::backend::{BackendAnswer, BackendCall};
 use crate::ledger::LedgerEntry;
 use crate::payment::SignedAuthorization;
 use crate::payment::chain::{AuthorizationEvents, ChainError, Head, Log, SendOutcome, Simulation};
 use crate::payment::facilitator::FacilitatorCall;
 use crate::payment::payer::{Booking, PayerStore, execute};
+use crate::payment::signature::Deployment;
 use crate::payment::usdc::TRANSFER_TOPIC;
+use crate::payment::wallet_call::WalletAnswer;
 use crate::types::{Network, RequestId, UnixMillis};
 use crate::wallet::{WalletCommand, WalletReply};
 
@@ -202,6 +204,15 @@ impl Chain for Shop {
     ) -> Result<Simulation, ChainError> {
         panic!("a proof charges nothing")
     }
+    async fn wallet_accepts(
+        &self,
+        _: Address,
+        _: B256,
+        _: &Bytes,
+        _: Option<&Deployment>,
+    ) -> Result<WalletAnswer, ChainError> {
+        panic!("a proof does not ask")
+    }
     async fn authorization_used(
         &self,
         _: Address,
@@ -289,7 +300,7 @@ impl ChallengeEnv for Shop {
     async fn facilitator(&self, _: FacilitatorCall<'_>) -> Result<Vec<u8>, CallFault> {
         panic!("a proof charges nothing")
     }
-    async fn issue(&self, _: IssueCall) -> Result<IssueAnswer, IssueFault> {
+    async fn backend(&self, _: BackendCall) -> Result<BackendAnswer, IssueFault> {
         panic!("the worker issues itself")
     }
     async fn ledger(&self, _: LedgerEntry) -> Result<(), CallFault> {
