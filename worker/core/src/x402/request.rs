@@ -76,6 +76,7 @@ pub(super) fn payment(headers: &HeaderMap) -> Result<Option<PaymentPayload>, Ref
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
+    use serde_json::json;
 
     use super::*;
 
@@ -122,14 +123,34 @@ mod tests {
     }
 
     #[test]
-    fn two_payments_are_refused() {
-        let mut headers = HeaderMap::new();
-        headers.append(PAYMENT_SIGNATURE, "e30=".parse().unwrap());
-        headers.append(PAYMENT_SIGNATURE, "e30=".parse().unwrap());
-        assert_eq!(payment(&headers).err(), Some(Refusal::InvalidPayload));
-        let mut joined = HeaderMap::new();
-        joined.insert(PAYMENT_SIGNATURE, "e30=, e30=".parse().unwrap());
-        assert_eq!(payment(&joined).err(), Some(Refusal::InvalidPayload));
+    fn two_payments_are_refused_though_each_is_good() {
+        let good = header::encode(&json!({
+            "x402Version": 2,
+            "accepted": {},
+            "payload": {
+                "signature": "0x00",
+                "authorization": {
+                    "from": format!("0x{}", "11".repeat(20)),
+                    "to": format!("0x{}", "22".repeat(20)),
+                    "value": "15000",
+                    "validAfter": "0",
+                    "validBefore": "1900000000",
+                    "nonce": format!("0x{}", "33".repeat(32)),
+                },
+            },
+        }))
+        .unwrap();
+        let with = |lines: &[&str]| {
+            let mut headers = HeaderMap::new();
+            for line in lines {
+                headers.append(PAYMENT_SIGNATURE, line.parse().unwrap());
+            }
+            payment(&headers).map(|payment| payment.is_some())
+        };
+        assert_eq!(with(&[&good]), Ok(true));
+        assert_eq!(with(&[&good, &good]), Err(Refusal::InvalidPayload));
+        let joined = format!("{good}, {good}");
+        assert_eq!(with(&[&joined]), Err(Refusal::InvalidPayload));
     }
 
     proptest! {
