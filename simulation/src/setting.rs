@@ -19,8 +19,11 @@ pub const PLANS: [(&str, u64); 4] = [
 /// How long the token of a plan lasts, in seconds, where it does not last the usual hour.
 const LASTING: [(&str, u64); 2] = [("steel", 7 * 86_400), ("gold", 30 * 86_400)];
 
-/// The key of the wallet that is paid.
-const SELLER_KEY: &str = "0x5e11e70000000000000000000000000000000000000000000000000000000001";
+/// The keys of the wallets that are paid: the first, and the one that the seller may take after it.
+const SELLER_KEYS: [&str; 2] = [
+    "0x5e11e70000000000000000000000000000000000000000000000000000000001",
+    "0x5e11e70000000000000000000000000000000000000000000000000000000002",
+];
 
 /// Who issues the credentials.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -67,13 +70,15 @@ pub struct Setting {
     pub facilitators: u64,
     /// Whether the gas wallet settles, as the last or the only one.
     pub gas_wallet: bool,
+    /// When the seller takes another wallet, with its key, in milliseconds since 1970.
+    pub moves_at: Option<u64>,
 }
 
 impl Setting {
     /// The circumstances of a seed.
     pub fn choose(random: &Random, purchases: u64) -> Self {
         let ttl = random.pick(&[30, 60, 180, 900]);
-        Self {
+        let mut setting = Self {
             confirmations: random.pick(&[1, 1, 2, 3, 5]),
             ttl,
             arrivals: random.pick(&[20_000, 60_000, 300_000, 1_200_000]),
@@ -100,11 +105,22 @@ impl Setting {
             operator: random.chance(500),
             facilitators: random.pick(&[0, 0, 0, 1, 1, 2]),
             gas_wallet: random.chance(500),
+            moves_at: None,
+        };
+        // Where the seller's wallet sends its refunds itself, it would have to send those of the old one, too: the model
+        // has one wallet that sends.
+        if setting.has_gas_wallet() && random.chance(300) {
+            setting.moves_at = Some(BEGIN_MILLIS + random.range(0, 2 * setting.arrivals));
         }
+        setting
     }
 
-    /// The deployment's configuration.
-    pub fn config(&self) -> Result<Config, String> {
+    const fn has_gas_wallet(&self) -> bool {
+        self.gas_wallet || self.facilitators == 0
+    }
+
+    /// The deployment's configuration, with the seller's first wallet or the one after it.
+    pub fn config(&self, wallet: usize) -> Result<Config, String> {
         let plans: Vec<String> = PLANS
             .iter()
             .map(|(id, units)| {
@@ -114,7 +130,8 @@ impl Setting {
                 format!(r#"{{"planId":"{id}","unitAmount":"{price}","expiresIn":{seconds}}}"#)
             })
             .collect();
-        let seller = WalletKey::from_hex(SELLER_KEY).ok_or("the seller has no key")?;
+        let key = SELLER_KEYS[wallet % SELLER_KEYS.len()];
+        let seller = WalletKey::from_hex(key).ok_or("the seller has no key")?;
         let facilitators: Vec<String> = (0..self.facilitators)
             .map(|number| format!("https://facilitator-{number}.example"))
             .collect();
@@ -122,7 +139,7 @@ impl Setting {
         let lookup = |name: &str| {
             Some(match name {
                 "KEY0_WALLET_ADDRESS" => seller.address().to_string(),
-                "KEY0_WALLET_PRIVATE_KEY" if self.refunds => SELLER_KEY.to_owned(),
+                "KEY0_WALLET_PRIVATE_KEY" if self.refunds => key.to_owned(),
                 "REFUND_MIN_AGE_MS" => self.refund_after.to_string(),
                 "REFUND_INTERVAL_MS" => self.refund_interval.to_string(),
                 "TOKEN_MODE" if is_remote => "remote".to_owned(),
@@ -131,7 +148,7 @@ impl Setting {
                 "KEY0_ACCESS_TOKEN_SECRET" => {
                     "a secret of the simulation, and of nothing else".to_owned()
                 }
-                "USE_GAS_WALLET" => (self.gas_wallet || self.facilitators == 0).to_string(),
+                "USE_GAS_WALLET" => self.has_gas_wallet().to_string(),
                 "FACILITATOR_URL" => facilitators.join(","),
                 "GAS_WALLET_PRIVATE_KEY" => format!("0x{:064x}", 0x6a5),
                 "KEY0_CONFIRMATIONS" => self.confirmations.to_string(),
