@@ -9,10 +9,11 @@ import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
 import { request as httpRequest } from 'node:http';
 import { describe, test } from 'node:test';
+import { NETWORK } from '../tools/lib/chain.mjs';
 import { income } from './support/facts.mjs';
 import { assertRefused } from './support/refusal.mjs';
 import { useWorld } from './support/world.mjs';
-import { access, decodeAnswer, encodeHeader, signPayment } from './support/x402.mjs';
+import { access, asVersion1, decodeAnswer, encodeHeader, signPayment } from './support/x402.mjs';
 
 const INVALID = { status: 400, code: 'INVALID_REQUEST' };
 const UNREADABLE = { ...INVALID, reason: 'invalid_payload' };
@@ -120,10 +121,32 @@ describe('a PAYMENT-SIGNATURE header that is no payment', () => {
     });
   }
 
-  test('a version 1 payment as a version 1 client sends it: invalid_x402_version', async () => {
-    const { payload } = await goodPayment();
-    const payment = { x402Version: 1, scheme: 'exact', network: 'base-sepolia', payload };
+  test('a version 1 payment in the header of version 2: invalid_x402_version', async () => {
+    const payment = asVersion1(await goodPayment());
     await assertRefused(world, () => access(world.url, { planId: 'basic' }, { payment }), OTHER_VERSION);
+  });
+});
+
+describe('an X-PAYMENT header that is no payment', () => {
+  const send = (payment) => access(world.url, { planId: 'basic' }, { headers: { 'x-payment': typeof payment === 'string' ? payment : encodeHeader(payment) } });
+  test('no base64: invalid_payload', () => assertRefused(world, () => send('!!!'), UNREADABLE));
+  test('a version 2 payment: invalid_x402_version', async () => {
+    const payment = await goodPayment();
+    await assertRefused(world, () => send(payment), OTHER_VERSION);
+  });
+  for (const [name, change, mismatch] of [
+    ['another network', { network: 'base' }, ['network']],
+    ['the network’s version 2 name', { network: NETWORK }, ['network']],
+    ['another scheme and no network', { scheme: 'upto', network: undefined }, ['scheme', 'network']],
+  ]) {
+    test(`${name}: invalid_payment_requirements`, async () => {
+      const payment = { ...asVersion1(await goodPayment()), ...change };
+      await assertRefused(world, () => send(payment), { status: 402, code: 'PAYMENT_FAILED', reason: 'invalid_payment_requirements', mismatch, version: 1 });
+    });
+  }
+  test('two of them: refused', async () => {
+    const payment = encodeHeader(asVersion1(await goodPayment()));
+    await assertRefused(world, () => send(`${payment}, ${payment}`), UNREADABLE);
   });
 });
 

@@ -7,7 +7,7 @@ use std::rc::Rc;
 
 use futures_util::future::{Either, select};
 use key0_core::challenge::IssueFault;
-use key0_core::credential::remote::{IssueAnswer, IssueCall};
+use key0_core::credential::backend::{BackendAnswer, BackendCall};
 
 use crate::faults::Fault;
 use crate::setting::Issuer;
@@ -92,11 +92,11 @@ pub fn change_mood(world: &World) {
 }
 
 /// One call, with the worker's own deadline.
-pub async fn issue(
+pub async fn ask(
     world: &Rc<World>,
     life: &Life,
-    call: IssueCall,
-) -> Result<IssueAnswer, IssueFault> {
+    call: BackendCall,
+) -> Result<BackendAnswer, IssueFault> {
     world.survive(life, "before issue").await;
     let deadline = world.sleep(u64::from(call.timeout_millis));
     let answer = match select(Box::pin(handle(world, &call)), deadline).await {
@@ -108,10 +108,10 @@ pub async fn issue(
     answer
 }
 
-async fn handle(world: &World, call: &IssueCall) -> Result<IssueAnswer, IssueFault> {
+async fn handle(world: &World, call: &BackendCall) -> Result<BackendAnswer, IssueFault> {
     world.sleep_between(5, 200).await;
     let Issuer::Backend { remembers, .. } = world.setting.issuer else {
-        return Err(IssueFault::Failed);
+        return answer(404, "");
     };
     let backend = &world.backend;
     let mood = match backend.is_gone.get() {
@@ -119,7 +119,7 @@ async fn handle(world: &World, call: &IssueCall) -> Result<IssueAnswer, IssueFau
         false => backend.mood.get(),
     };
     match mood {
-        Mood::Refuses => return Err(IssueFault::Failed),
+        Mood::Refuses => return answer(world.random.pick(&[500, 404, 302]), ""),
         Mood::Hangs => pending::<()>().await,
         Mood::Swallows => {
             backend.issue(&call.idempotency_key, remembers);
@@ -138,7 +138,14 @@ async fn handle(world: &World, call: &IssueCall) -> Result<IssueAnswer, IssueFau
     let body = backend.issue(&call.idempotency_key, remembers);
     world.sleep(after).await;
     if world.strikes(Fault::BackendErrorAfter) {
-        return Err(IssueFault::Failed);
+        return answer(500, "");
     }
-    IssueAnswer::parse(body.into_bytes()).ok_or(IssueFault::Failed)
+    answer(200, &body)
+}
+
+fn answer(status: u16, body: &str) -> Result<BackendAnswer, IssueFault> {
+    Ok(BackendAnswer {
+        status,
+        body: body.as_bytes().to_vec(),
+    })
 }

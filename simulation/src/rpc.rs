@@ -8,6 +8,8 @@ use key0_core::payment::SignedAuthorization;
 use key0_core::payment::chain::{
     AuthorizationEvents, Chain, ChainError, Head, Receipt, SendOutcome, Simulation,
 };
+use key0_core::payment::signature::Deployment;
+use key0_core::payment::wallet_call::WalletAnswer;
 
 use crate::actors;
 use crate::chain::{View, WalletTransaction};
@@ -108,6 +110,23 @@ impl Chain for Rpc {
             .await
     }
 
+    /// Whom the model's doors ask, they know: every signature here is its payer's. What differs is who exists.
+    async fn wallet_accepts(
+        &self,
+        wallet: Address,
+        _: B256,
+        _: &Bytes,
+        deployment: Option<&Deployment>,
+    ) -> Result<WalletAnswer, ChainError> {
+        self.read("isValidSignature", |view| {
+            match deployment.is_some() || view.can_answer(wallet) {
+                true => WalletAnswer::Accepts,
+                false => WalletAnswer::NoCode,
+            }
+        })
+        .await
+    }
+
     async fn authorization_used(
         &self,
         payer: Address,
@@ -149,6 +168,11 @@ impl Chain for Rpc {
             replacements,
         });
         Ok(head)
+    }
+
+    async fn block_time(&self, number: u64) -> Result<Option<u64>, ChainError> {
+        self.read("eth_getBlockByNumber", |view| view.time(number))
+            .await
     }
 
     async fn priority_fee(&self) -> Result<u128, ChainError> {

@@ -8,7 +8,8 @@ use alloy_primitives::Address;
 use key0_core::challenge::{Pay, PayReply};
 
 use crate::actors::{
-    Buyer, LONGEST_MILLIS, give_back, operate, request, retry_refunds, run_chain, shop,
+    Buyer, LONGEST_MILLIS, ask_proof, give_back, last_proofs, operate, request, retry_refunds,
+    run_chain, shop, shop_by_transfer,
 };
 use crate::aftermath;
 use crate::faults::Fault;
@@ -62,6 +63,7 @@ pub fn run(seed: u64, purchases: u64, without: &[Fault], traces: bool) -> Result
         .run_until(world.now().0 + trouble, &world.random);
     world.faults.stop();
     world.trace(|| "nothing goes wrong any more".to_owned());
+    last_proofs(&world);
     let refunds =
         LONGEST_MILLIS + world.setting.refund_after + REFUND_PAUSES * world.setting.refund_interval;
     loop {
@@ -101,7 +103,9 @@ pub fn run(seed: u64, purchases: u64, without: &[Fault], traces: bool) -> Result
 /// Lets the buyers come.
 fn open_shop(world: &Rc<World>) {
     let random = &world.random;
-    let buyers: Vec<Buyer> = (0..world.setting.buyers).filter_map(Buyer::new).collect();
+    let buyers: Vec<Buyer> = (0..world.setting.buyers)
+        .filter_map(|number| Buyer::new(world, number))
+        .collect();
     for buyer in &buyers {
         let units = random.pick(&[10_000, 15_000, 60_000, 10_000_000, 10_000_000]);
         world.chain.borrow_mut().mint(buyer.address(), units);
@@ -113,10 +117,15 @@ fn open_shop(world: &Rc<World>) {
         let buyer = buyers[random.range(0, buyers.len() as u64 - 1) as usize].clone();
         let plan = random.pick(&[0, 0, 0, 1, 1, 2, 3]) % PLANS.len();
         let delay = random.range(0, world.setting.arrivals);
+        let by_transfer = random.chance(world.setting.transfers);
         let then = Rc::clone(world);
         world.executor.spawn(Owner::World, async move {
             then.sleep(delay).await;
-            shop(then, buyer, plan).await;
+            if by_transfer {
+                shop_by_transfer(then, buyer, plan).await;
+            } else {
+                shop(then, buyer, plan).await;
+            }
         });
     }
 }
@@ -178,7 +187,32 @@ fn last_questions(world: &Rc<World>) {
             }
         });
     }
+    last_proof_questions(world);
     world
         .executor
         .run_until(world.now().0 + ANSWER_MILLIS, &world.random);
+}
+
+/// Every buyer whose transfer has paid in time asks once more, and must get the grant, or learn of the refund.
+fn last_proof_questions(world: &Rc<World>) {
+    let proofs = world.market.proofs.borrow().clone();
+    for (prove, is_owners) in proofs {
+        if !is_owners || !rules::must_be_honoured(world, &prove) {
+            continue;
+        }
+        let then = Rc::clone(world);
+        world.executor.spawn(Owner::World, async move {
+            let reply = ask_proof(&then, &prove).await;
+            let is_kept = !then.setting.refunds && then.backend.is_gone.get();
+            match &reply {
+                Some(PayReply::Granted { .. } | PayReply::Refund { .. }) => {}
+                Some(PayReply::Undelivered { .. } | PayReply::Pending { .. }) if is_kept => {}
+                _ => then.violation(
+                    "proof_denied",
+                    &prove.challenge.terms.request_id,
+                    format!("the answer is {reply:?}"),
+                ),
+            }
+        });
+    }
 }

@@ -1,5 +1,6 @@
 //! The circumstances of one run, chosen by its seed.
 
+use alloy_primitives::Address;
 use key0_core::config::Config;
 use key0_core::wallet::WalletKey;
 
@@ -18,6 +19,9 @@ pub const PLANS: [(&str, u64); 4] = [
 
 /// How long the token of a plan lasts, in seconds, where it does not last the usual hour.
 const LASTING: [(&str, u64); 2] = [("steel", 7 * 86_400), ("gold", 30 * 86_400)];
+
+/// Who creates buyers' contract wallets.
+pub const FACTORY: Address = Address::repeat_byte(0xfa);
 
 /// The keys of the wallets that are paid: the first, and the one that the seller may take after it.
 const SELLER_KEYS: [&str; 2] = [
@@ -58,6 +62,8 @@ pub struct Setting {
     pub issuer: Issuer,
     /// How long the backend may take, in milliseconds.
     pub issue_timeout: u64,
+    /// How often a call that failed is repeated at once.
+    pub issue_retries: u64,
     /// Whether refunds are on.
     pub refunds: bool,
     /// After how many milliseconds a refund begins.
@@ -70,6 +76,10 @@ pub struct Setting {
     pub facilitators: u64,
     /// Whether the gas wallet settles, as the last or the only one.
     pub gas_wallet: bool,
+    /// How many of a thousand purchases are paid by an ordinary transfer.
+    pub transfers: u64,
+    /// Whether a transfer counts for whoever shows it first.
+    pub unsigned: bool,
     /// When the seller takes another wallet, with its key, in milliseconds since 1970.
     pub moves_at: Option<u64>,
 }
@@ -99,23 +109,27 @@ impl Setting {
                 Issuer::Gateway
             },
             issue_timeout: random.pick(&[500, 5_000, 15_000]),
+            issue_retries: random.pick(&[0, 2, 5]),
             refunds: random.chance(850),
             refund_after: random.pick(&[0, 1_000, 10_000, 30_000, 120_000]),
             refund_interval: random.pick(&[100, 1_000, 5_000, 15_000]),
             operator: random.chance(500),
             facilitators: random.pick(&[0, 0, 0, 1, 1, 2]),
             gas_wallet: random.chance(500),
+            transfers: random.pick(&[0, 0, 200, 500, 1_000]),
+            unsigned: random.chance(150),
             moves_at: None,
         };
         // Where the seller's wallet sends its refunds itself, it would have to send those of the old one, too: the model
         // has one wallet that sends.
-        if setting.has_gas_wallet() && random.chance(300) {
+        if setting.sends_itself() && random.chance(300) {
             setting.moves_at = Some(BEGIN_MILLIS + random.range(0, 2 * setting.arrivals));
         }
         setting
     }
 
-    const fn has_gas_wallet(&self) -> bool {
+    /// Whether the gas wallet settles. Only then are there contract wallets that do not exist yet.
+    pub const fn sends_itself(&self) -> bool {
         self.gas_wallet || self.facilitators == 0
     }
 
@@ -145,12 +159,15 @@ impl Setting {
                 "TOKEN_MODE" if is_remote => "remote".to_owned(),
                 "BACKEND_API_URL" if is_remote => "https://backend.example".to_owned(),
                 "TOKEN_ISSUE_TIMEOUT_MS" => self.issue_timeout.to_string(),
+                "TOKEN_ISSUE_RETRIES" => self.issue_retries.to_string(),
                 "KEY0_ACCESS_TOKEN_SECRET" => {
                     "a secret of the simulation, and of nothing else".to_owned()
                 }
-                "USE_GAS_WALLET" => self.has_gas_wallet().to_string(),
+                "USE_GAS_WALLET" => self.sends_itself().to_string(),
                 "FACILITATOR_URL" => facilitators.join(","),
+                "KEY0_WALLET_FACTORIES" if self.sends_itself() => FACTORY.to_string(),
                 "GAS_WALLET_PRIVATE_KEY" => format!("0x{:064x}", 0x6a5),
+                "PROOF_BINDING" if self.unsigned => "txhash".to_owned(),
                 "KEY0_CONFIRMATIONS" => self.confirmations.to_string(),
                 "CHALLENGE_TTL_SECONDS" => self.ttl.to_string(),
                 "PLANS" => format!("[{}]", plans.join(",")),

@@ -12,6 +12,7 @@ import { broadcasts, traces } from './facts.mjs';
  * @property {string} [reason]      `details.reason`, and what the headers say
  * @property {string[]} [mismatch]  `details.mismatch`
  * @property {RegExp} [message]
+ * @property {1 | 2} [version]      of the payment that was sent
  */
 
 /**
@@ -19,7 +20,7 @@ import { broadcasts, traces } from './facts.mjs';
  * @param {() => Promise<Awaited<ReturnType<import('./x402.mjs').decodeAnswer>>>} send  the request that must be refused
  * @param {Expected} expected
  */
-export async function assertRefused(world, send, { status, code, reason, mismatch, message }) {
+export async function assertRefused(world, send, { status, code, reason, mismatch, message, version = 2 }) {
   const before = { sent: await broadcasts(world), traces: traces(world) };
   const answer = await send();
   assert.equal(answer.status, status, answer.text);
@@ -31,14 +32,20 @@ export async function assertRefused(world, send, { status, code, reason, mismatc
   assert.equal(answer.headers.get('cache-control'), 'no-store');
   assert.doesNotMatch(answer.text, /accessToken|eyJ/);
   if (status === 402) {
-    assert.deepEqual({ ...answer.settled, payer: undefined }, { success: false, errorReason: reason, transaction: '', network: NETWORK, payer: undefined });
+    const network = version === 1 ? 'base-sepolia' : NETWORK;
+    const [told, other] = version === 1 ? [answer.settledV1, answer.settled] : [answer.settled, answer.settledV1];
+    assert.deepEqual({ ...told, payer: undefined }, { success: false, errorReason: reason, transaction: '', network, payer: undefined });
+    assert.equal(other, undefined, 'an answer in kind');
   }
   if (status === 402 || (status === 400 && reason)) {
     assert.equal(answer.required?.error, reason, 'the new offer must say what was wrong');
     assert.equal(answer.required.accepts[0].payTo, world.seller.address);
     assert.ok(answer.required.accepts[0].extra.challengeId);
+    assert.equal(answer.body.x402Version, 1, 'clients of version 1 read the offer in the body');
+    assert.deepEqual([answer.body.error, answer.body.accepts[0].payTo], [reason, world.seller.address]);
   } else {
     assert.equal(answer.required, undefined, 'no offer belongs here');
+    assert.equal(answer.body.accepts, undefined, 'no offer belongs here');
   }
   assert.equal(await broadcasts(world), before.sent, 'something was broadcast');
   assert.deepEqual(traces(world), before.traces, 'something was stored');

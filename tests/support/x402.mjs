@@ -4,6 +4,9 @@
 import { randomBytes } from 'node:crypto';
 import { ExactEvmScheme } from '@x402/evm';
 import { wrapFetchWithPaymentFromConfig } from '@x402/fetch';
+import { wrapFetchWithPayment } from 'x402-fetch';
+import { createWalletClient, http } from 'viem';
+import { baseSepolia } from 'viem/chains';
 import { privateKeyToAccount } from 'viem/accounts';
 import { CHAIN_ID, NETWORK, USDC_ADDRESS } from '../../tools/lib/chain.mjs';
 
@@ -60,6 +63,7 @@ export async function decodeAnswer(response) {
     body,
     required: decodeHeader(response.headers.get('payment-required')),
     settled: decodeHeader(response.headers.get('payment-response')),
+    settledV1: decodeHeader(response.headers.get('x-payment-response')),
   };
 }
 
@@ -103,6 +107,9 @@ export async function signPayment(privateKey, required, { authorization, domain,
   };
 }
 
+/** What a client of version 1 makes of the same: no offer, no extensions. @param {any} payment as `signPayment` made it */
+export const asVersion1 = ({ payload }) => ({ x402Version: 1, scheme: 'exact', network: 'base-sepolia', payload });
+
 /** Takes back an authorization that was not used yet. @param {`0x${string}`} privateKey @param {`0x${string}`} nonce */
 export function signCancellation(privateKey, nonce) {
   const account = privateKeyToAccount(privateKey);
@@ -132,4 +139,15 @@ export async function buy(url, privateKey, body, change) {
 export function payingFetch(privateKey, send = fetch) {
   const account = privateKeyToAccount(privateKey);
   return wrapFetchWithPaymentFromConfig(send, { schemes: [{ network: NETWORK, client: new ExactEvmScheme(account) }] });
+}
+
+/**
+ * The published client of version 1.
+ * @param {`0x${string}`} privateKey
+ * @param {typeof fetch} [send]  what it sends with
+ */
+export function legacyFetch(privateKey, send = fetch) {
+  // It signs without asking a node.
+  const wallet = createWalletClient({ account: privateKeyToAccount(privateKey), chain: baseSepolia, transport: http('http://127.0.0.1:9') });
+  return wrapFetchWithPayment(send, wallet);
 }

@@ -1,5 +1,5 @@
 // Promises: a real EVM chain of our own on loopback that looks like Base Sepolia to the worker: its chain id, and
-// the USDC stand-in at the address of the real token. Accounts hold what `mint` and `fund` give them.
+// stand-ins for USDC and Multicall3 at the addresses of the real ones. Accounts hold what `mint` and `fund` give them.
 
 import { createRequire } from 'node:module';
 import { createTestClient, encodeDeployData, encodeFunctionData, http, parseEther, publicActions, walletActions } from 'viem';
@@ -12,6 +12,7 @@ import { Stop } from './say.mjs';
 export const CHAIN_ID = 84532;
 export const NETWORK = 'eip155:84532';
 export const USDC_ADDRESS = '0x036CbD53842c5426634e7929541eC2318f3dCF7e';
+export const MULTICALL3_ADDRESS = '0xcA11bde05977b3631167028862bE2a173976CA11';
 export const USDC_DOMAIN_SEPARATOR = '0x71f17a3b2ff373b803d70a5a07c046c1a2bc8e89c09ef722fcb047abe94c9818';
 const READY_WITHIN_MS = 20_000;
 
@@ -59,8 +60,10 @@ export async function startChain({ port: asked = 0, blockTime, onLine } = {}) {
     await client.request({ method: 'evm_setAutomine', params: [seconds === 0] });
   };
 
-  const { data: code } = await client.call({ data: contracts.LocalUsdc.bytecode });
-  await client.setCode({ address: USDC_ADDRESS, bytecode: code });
+  for (const [address, { bytecode }] of [[USDC_ADDRESS, contracts.LocalUsdc], [MULTICALL3_ADDRESS, contracts.LocalMulticall3]]) {
+    const { data: code } = await client.call({ data: bytecode });
+    await client.setCode({ address, bytecode: code });
+  }
   const separator = await client.readContract({ ...usdc, functionName: 'DOMAIN_SEPARATOR' });
   if (separator !== USDC_DOMAIN_SEPARATOR) throw new Stop(`The USDC stand-in has the wrong domain separator ${separator}.`);
   if (blockTime) await setBlockTime(blockTime);
@@ -69,6 +72,7 @@ export async function startChain({ port: asked = 0, blockTime, onLine } = {}) {
     ...anvil,
     url,
     port,
+    contracts,
     chainId: CHAIN_ID,
     network: NETWORK,
     usdc,

@@ -2,16 +2,17 @@
 
 use std::rc::Rc;
 
-use alloy_primitives::{B256, U256, hex};
+use alloy_primitives::{Address, B256, U256, hex, keccak256};
 use key0_core::challenge::{Challenge, Pay, PayReply, Target, Terms, lifetime};
 use key0_core::payment::{Authorization, SignedAuthorization, usdc};
 use key0_core::types::{RequestId, ResourceId, UsdcAmount};
 use key0_core::wallet::WalletKey;
+use serde_json::json;
 
 use super::{on_payment, request};
 use crate::faults::Fault;
 use crate::rules::{self, Asker};
-use crate::setting::PLANS;
+use crate::setting::{FACTORY, PLANS};
 use crate::world::{Owner, World};
 
 const MAX_ROUNDS: u64 = 10;
@@ -20,6 +21,8 @@ const MAX_ROUNDS: u64 = 10;
 #[derive(Clone, Debug)]
 pub struct Buyer {
     key: WalletKey,
+    /// Whether its money is in a contract wallet, which its first payment creates.
+    has_wallet: bool,
 }
 
 /// What a buyer does next.
@@ -33,22 +36,46 @@ enum Move {
 }
 
 impl Buyer {
-    /// The buyer of this number.
-    pub fn new(number: u64) -> Option<Self> {
+    /// The buyer of this number. Every third one has a contract wallet, where the gas wallet would create it.
+    pub fn new(world: &World, number: u64) -> Option<Self> {
         let key = WalletKey::from_hex(&format!("{:064x}", 0xb0_0000 + number))?;
-        Some(Self { key })
+        let has_wallet = number % 3 == 1 && world.setting.sends_itself();
+        let buyer = Self { key, has_wallet };
+        if has_wallet {
+            world.chain.borrow_mut().add_wallet(buyer.address());
+        }
+        Some(buyer)
     }
 
     /// Where the money is.
-    pub fn address(&self) -> alloy_primitives::Address {
-        self.key.address()
+    pub fn address(&self) -> Address {
+        match self.has_wallet {
+            true => Address::from_word(keccak256(self.key.address())),
+            false => self.key.address(),
+        }
+    }
+
+    /// The wallet's signature: longer than a key's, and with its creation while it does not exist. In the form in which it is
+    /// stored: to prove it, the door would have to ask the chain, which here knows every signature.
+    fn wallet_signature(
+        &self,
+        world: &World,
+        authorization: &Authorization,
+    ) -> Option<SignedAuthorization> {
+        let nonce = authorization.nonce;
+        let mut signature = json!({"bytes": hex::encode_prefixed(nonce.repeat(3))});
+        if !world.chain.borrow().ledger().is_deployed(self.address()) {
+            signature["deployment"] = json!({"factory": FACTORY, "call": self.key.address()});
+        }
+        let signed = json!({"authorization": authorization, "signature": signature});
+        serde_json::from_value(signed).ok()
     }
 
     /// Signs a payment for a challenge.
     pub fn pay(&self, world: &World, challenge: Challenge) -> Option<Pay> {
         let terms = &challenge.terms;
         let authorization = Authorization {
-            from: self.key.address(),
+            from: self.address(),
             to: terms.pay_to,
             value: terms.amount.to_u256(),
             valid_after: U256::ZERO,
@@ -57,16 +84,15 @@ impl Buyer {
             ),
             nonce: B256::from(world.random.bytes()),
         };
-        let digest = usdc::authorization_digest(&authorization, terms.network);
-        let signature = self.key.sign(&digest).ok()?.as_bytes();
-        let authorization = SignedAuthorization::verify(
-            authorization,
-            &signature,
-            terms.network,
-            terms.pay_to,
-            terms.amount,
-        )
-        .ok()?;
+        let authorization = if self.has_wallet {
+            self.wallet_signature(world, &authorization)?
+        } else {
+            let digest = usdc::authorization_digest(&authorization, terms.network);
+            let signature = self.key.sign(&digest).ok()?.as_bytes();
+            let (pay_to, amount) = (terms.pay_to, terms.amount);
+            let network = terms.network;
+            SignedAuthorization::verify(authorization, &signature, network, pay_to, amount).ok()?
+        };
         world.chain.borrow_mut().learn(&authorization);
         Some(Pay {
             challenge,
@@ -144,7 +170,7 @@ pub async fn shop(world: Rc<World>, buyer: Buyer, plan: usize) {
 }
 
 /// Presents a payment, perhaps several times at once; the last answer that arrives counts.
-async fn present(world: &Rc<World>, pay: &Pay) -> Option<PayReply> {
+pub(super) async fn present(world: &Rc<World>, pay: &Pay) -> Option<PayReply> {
     world.market.presented.borrow_mut().push(pay.clone());
     world.trace(|| {
         format!(

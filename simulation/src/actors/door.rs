@@ -1,5 +1,6 @@
 //! A request to the worker and its way through the door to the purchases.
 
+use core::future::Future;
 use std::rc::Rc;
 
 use key0_core::challenge::{Ask, CallFault, Pay, PayReply, Purchases, purchase};
@@ -17,30 +18,54 @@ const BUYER_DEADLINE_MILLIS: u64 = 60_000;
 
 /// Presents a payment. `None`: no answer arrived.
 pub async fn request(world: &Rc<World>, pay: &Pay) -> Option<PayReply> {
+    let payment = pay.clone();
+    ask_door(world, &pay.challenge.terms.request_id, move |door| {
+        let payment = payment.clone();
+        async move { purchase(&door, payment).await }
+    })
+    .await
+}
+
+/// Has the door do something. `None`: no answer arrived.
+pub(super) async fn ask_door<F>(
+    world: &Rc<World>,
+    id: &RequestId,
+    work: impl Fn(Door) -> F + Clone + 'static,
+) -> Option<PayReply>
+where
+    F: Future<Output = Result<PayReply, CallFault>> + 'static,
+{
     if world.strikes(Fault::BuyerOffline) {
         world.sleep_between(100, 5_000).await;
         return None;
     }
     let nobody = Life::new(Owner::World);
-    let payment = pay.clone();
-    let callee = move |world: &Rc<World>, sender| door(world, payment.clone(), sender);
+    let callee = move |world: &Rc<World>, sender| door(world, work.clone(), sender);
     let reply = call(world, &nobody, "door", BUYER_DEADLINE_MILLIS, callee).await;
-    world.trace(|| format!("{} answers {reply:?}", pay.challenge.terms.request_id));
+    world.trace(|| format!("{id} answers {reply:?}"));
     reply.ok().filter(|_| !world.strikes(Fault::BuyerOffline))
 }
 
-fn door(world: &Rc<World>, pay: Pay, sender: Sender<Answer<PayReply>>) -> TaskId {
+fn door<F>(
+    world: &Rc<World>,
+    work: impl Fn(Door) -> F + 'static,
+    sender: Sender<Answer<PayReply>>,
+) -> TaskId
+where
+    F: Future<Output = Result<PayReply, CallFault>> + 'static,
+{
     let door = Door {
         world: Rc::clone(world),
         life: Rc::clone(&world.door.borrow()),
     };
     world.executor.spawn(Owner::Door, async move {
-        let reply = purchase(&door, pay).await;
+        let reply = work(door).await;
         sender.send(reply.map_err(|fault| fault.0));
     })
 }
 
-struct Door {
+/// The worker that takes a request.
+pub(super) struct Door {
     world: Rc<World>,
     life: Rc<Life>,
 }

@@ -4,18 +4,20 @@ mod buyer;
 mod door;
 mod interference;
 mod obstacles;
+mod transfer;
 mod weather;
 
 pub use buyer::{Buyer, shop};
 pub use door::request;
 pub use interference::{on_given_up, on_payment, on_public};
 pub use obstacles::{LONGEST_MILLIS, give_back, on_attempt, on_failure, operate, retry_refunds};
+pub use transfer::{ask_proof, last_proofs, on_settlement, shop_by_transfer};
 pub use weather::run_chain;
 
 use core::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 
-use key0_core::challenge::{Pay, PayReply};
+use key0_core::challenge::{Pay, PayReply, Prove};
 use key0_core::types::RequestId;
 
 use crate::chain::AuthorizationKey;
@@ -27,6 +29,8 @@ pub struct Market {
     pub buyers: RefCell<Vec<Buyer>>,
     /// Every payment that its own payer has presented.
     pub presented: RefCell<Vec<Pay>>,
+    /// Every proof of a transfer that was shown, and whether by who had sent the money for it.
+    pub proofs: RefCell<Vec<(Prove, bool)>>,
     /// The first grant of each purchase.
     pub grants: RefCell<BTreeMap<RequestId, PayReply>>,
     /// Authorizations that everybody has seen.

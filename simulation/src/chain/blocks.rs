@@ -179,6 +179,10 @@ impl ModelChain {
                     ledger.move_units(*from, *to, *units, &mut undo);
                     true
                 }
+                Action::Pay(all) => {
+                    logs.extend(ledger.pay(all, &mut undo).into_iter().flatten());
+                    !logs.is_empty()
+                }
                 Action::StealNonce => {
                     ledger.use_nonce(number, &mut undo);
                     true

@@ -47,6 +47,8 @@ pub(super) enum Undo {
     Receipt(B256),
     /// The gas wallet's nonce was one less before.
     Nonce,
+    /// A contract wallet that did not exist before.
+    Deployment(Address),
 }
 
 /// The accounts.
@@ -58,6 +60,10 @@ pub struct Ledger {
     receipts: BTreeMap<B256, Receipt>,
     /// The block of each of the gas wallet's included nonces.
     nonces: Vec<u64>,
+    /// Contract wallets, whether they exist already or not.
+    wallets: BTreeSet<Address>,
+    /// Those that exist.
+    deployed: BTreeSet<Address>,
     /// With whom USDC moves no money.
     blocked: BTreeSet<Address>,
     /// How often an authorization was refused for lack of money or for a blocked account.
@@ -72,6 +78,8 @@ impl Ledger {
             uses: BTreeMap::new(),
             receipts: BTreeMap::new(),
             nonces: Vec::new(),
+            wallets: BTreeSet::new(),
+            deployed: BTreeSet::new(),
             blocked: BTreeSet::new(),
             refusals: RefCell::default(),
         }
@@ -93,6 +101,21 @@ impl Ledger {
     /// Whether USDC moves no money from or to this account.
     pub fn is_blocked(&self, account: Address) -> bool {
         self.blocked.contains(&account)
+    }
+
+    /// From now on this address is a contract wallet's.
+    pub(super) fn add_wallet(&mut self, wallet: Address) {
+        self.wallets.insert(wallet);
+    }
+
+    /// Whether there is code at the address.
+    pub fn is_deployed(&self, account: Address) -> bool {
+        self.deployed.contains(&account)
+    }
+
+    /// Whether the token would find somebody to ask about a signature of this account.
+    pub(super) fn can_answer(&self, account: Address) -> bool {
+        !self.wallets.contains(&account) || self.is_deployed(account)
     }
 
     /// How often an authorization was refused for lack of money or for a blocked account.
@@ -185,6 +208,12 @@ impl Ledger {
         {
             return None;
         }
+        if !self.can_answer(from) {
+            // Created and paid from in one transaction, or neither.
+            signed.deployment()?;
+            self.deployed.insert(from);
+            undo.push(Undo::Deployment(from));
+        }
         self.move_units(from, to, authorization.value.saturating_to(), undo);
         self.mark(
             key,
@@ -246,7 +275,7 @@ impl Ledger {
         self.uses.insert(key, used);
     }
 
-    fn log(&self, topics: Vec<B256>, data: Vec<u8>) -> Log {
+    pub(super) fn log(&self, topics: Vec<B256>, data: Vec<u8>) -> Log {
         Log {
             address: self.usdc,
             topics,
@@ -268,6 +297,9 @@ impl Ledger {
                 }
                 Undo::Nonce => {
                     self.nonces.pop();
+                }
+                Undo::Deployment(wallet) => {
+                    self.deployed.remove(&wallet);
                 }
             }
         }

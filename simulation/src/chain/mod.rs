@@ -5,12 +5,14 @@ mod ledger;
 mod pool;
 mod refusal;
 mod transaction;
+mod transfers;
 mod view;
 
 pub use blocks::{BLOCK_MILLIS, Block, Mood};
 pub use ledger::{Ledger, Transfer, Use};
 pub use pool::{Entry, Refused};
 pub use transaction::{Action, Transaction, WalletTransaction};
+pub use transfers::PlainTransfer;
 pub use view::View;
 
 use std::collections::BTreeMap;
@@ -68,8 +70,17 @@ impl ModelChain {
 
     /// Remembers that this signature is genuine.
     pub fn learn(&mut self, signed: &SignedAuthorization) {
-        self.signed
-            .insert(usdc::transfer_call(signed), signed.clone());
+        self.signed.insert(self.call_of(signed), signed.clone());
+    }
+
+    /// The call that settles a payment.
+    pub(crate) fn call_of(&self, signed: &SignedAuthorization) -> Bytes {
+        usdc::settlement_call(signed, self.network).input
+    }
+
+    /// From now on this address is a contract wallet's, which does not exist yet.
+    pub fn add_wallet(&mut self, wallet: Address) {
+        self.ledger.add_wallet(wallet);
     }
 
     /// The genuine authorization behind a call.

@@ -3,7 +3,7 @@
 use alloy_primitives::{Address, B256, Bytes, U256, keccak256};
 use alloy_rlp::{Decodable, Header};
 
-use super::AuthorizationKey;
+use super::{AuthorizationKey, PlainTransfer};
 use key0_core::payment::SignedAuthorization;
 
 /// A transaction.
@@ -57,6 +57,8 @@ pub enum Action {
         /// How much at most.
         units: u64,
     },
+    /// Ordinary transfers, all or none.
+    Pay(Vec<PlainTransfer>),
     /// Uses the gas wallet's next nonce.
     StealNonce,
 }

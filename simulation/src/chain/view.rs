@@ -3,7 +3,6 @@
 use alloy_primitives::{Address, B256};
 use key0_core::payment::SignedAuthorization;
 use key0_core::payment::chain::{AuthorizationEvents, Head, Receipt, Simulation};
-use key0_core::payment::usdc;
 
 use super::ModelChain;
 use super::ledger::Undo;
@@ -36,6 +35,15 @@ impl<'a> View<'a> {
             timestamp: block.timestamp,
             base_fee: block.base_fee,
         }
+    }
+
+    /// A block's time, if it is known here.
+    pub fn time(&self, number: u64) -> Option<u64> {
+        let known = self.chain.blocks.len() - self.lag;
+        let mut blocks = self.chain.blocks[..known].iter();
+        blocks
+            .find(|block| block.number == number)
+            .map(|block| block.timestamp)
     }
 
     /// How often the newest blocks were replaced.
@@ -103,6 +111,16 @@ impl<'a> View<'a> {
             .unwrap_or_else(|| self.chain.ledger.balance(account))
     }
 
+    /// Whether the token would find somebody to ask about a signature of this account.
+    pub fn can_answer(&self, account: Address) -> bool {
+        let first_unknown = self.chain.blocks.len() - self.lag;
+        let came_later = self.chain.blocks[first_unknown..]
+            .iter()
+            .flat_map(|block| &block.undo)
+            .any(|undo| matches!(undo, Undo::Deployment(wallet) if *wallet == account));
+        self.chain.ledger.can_answer(account) && !came_later
+    }
+
     /// How many of the gas wallet's transactions are included.
     pub fn included_count(&self) -> u64 {
         self.chain.ledger.count(self.head().number)
@@ -110,7 +128,9 @@ impl<'a> View<'a> {
 
     /// What a transfer would do now.
     pub fn simulate(&self, signed: &SignedAuthorization) -> Simulation {
-        if self.chain.genuine(&usdc::transfer_call(signed)).is_none() {
+        let is_genuine = self.chain.genuine(&self.chain.call_of(signed)).is_some();
+        let can_answer = signed.deployment().is_some() || self.can_answer(signed.payer());
+        if !is_genuine || !can_answer {
             return Simulation::Reverts(
                 "execution reverted: FiatTokenV2: invalid signature".to_owned(),
             );

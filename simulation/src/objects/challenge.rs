@@ -9,7 +9,7 @@ use alloy_primitives::B256;
 use key0_core::challenge::{
     Ask, AuditLine, ChallengeEnv, Driver, OperatorCommand, PayReply, Record, Versioned,
 };
-use key0_core::credential::remote::IssueCall;
+use key0_core::credential::backend::BackendCall;
 use key0_core::payment::SignedAuthorization;
 use key0_core::types::RequestId;
 
@@ -49,7 +49,7 @@ pub struct ChallengeObject {
     /// For the rules: the first refund that was signed.
     pub refund: RefCell<Option<SignedAuthorization>>,
     /// For the rules: the first call to the backend.
-    pub call: RefCell<Option<IssueCall>>,
+    pub call: RefCell<Option<BackendCall>>,
     /// For the rules: when a facilitator was last told to settle, in milliseconds, unless it has declined.
     pub told_to_settle: Cell<Option<u64>>,
     /// For the rules: what the facilitator then named.

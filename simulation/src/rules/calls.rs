@@ -4,7 +4,8 @@ use std::rc::Rc;
 
 use alloy_primitives::B256;
 use key0_core::challenge::State;
-use key0_core::credential::remote::IssueCall;
+use key0_core::credential::backend::BackendCall;
+use key0_core::payment::wallet_call::MULTICALL;
 
 use super::is_executed;
 use super::steps::describe;
@@ -24,7 +25,7 @@ pub fn on_effect(world: &World, object: &ChallengeObject, effect: &str) -> Rc<()
 }
 
 /// The backend is about to be asked for a credential.
-pub fn on_issue(world: &World, object: &ChallengeObject, call: &IssueCall) {
+pub fn on_issue(world: &World, object: &ChallengeObject, call: &BackendCall) {
     let first = object
         .call
         .borrow_mut()
@@ -46,9 +47,7 @@ pub fn on_issue(world: &World, object: &ChallengeObject, call: &IssueCall) {
 
 /// The gas wallet hands a transaction to the network.
 pub fn on_broadcast(world: &World, transaction: &WalletTransaction) {
-    if transaction.to != world.chain.borrow().usdc()
-        || transaction.chain_id != world.config.network.chain_id()
-    {
+    if !may_call(world, transaction) || transaction.chain_id != world.config.network.chain_id() {
         world.violation(
             "foreign_contract",
             transaction.hash,
@@ -61,6 +60,18 @@ pub fn on_broadcast(world: &World, transaction: &WalletTransaction) {
             transaction.hash,
             "the wallet does not know it",
         );
+    }
+}
+
+/// USDC; or Multicall3, for a payment whose wallet a listed factory creates first.
+fn may_call(world: &World, transaction: &WalletTransaction) -> bool {
+    let chain = world.chain.borrow();
+    let creates = chain
+        .genuine(&transaction.input)
+        .is_some_and(|signed| signed.deployment().is_some());
+    match creates {
+        true => transaction.to == MULTICALL && !world.config.wallet_factories.is_empty(),
+        false => transaction.to == chain.usdc(),
     }
 }
 

@@ -7,8 +7,9 @@ use key0_core::challenge::{Record, State};
 use key0_core::ledger::LedgerEntry;
 use key0_core::types::RequestId;
 
+use super::money::{self, money};
 use super::purchase_of;
-use super::refunds::{self, payment_of};
+use super::refunds;
 use super::steps::{describe, is_credited};
 use crate::chain::{AuthorizationKey, Use};
 use crate::objects::ChallengeObject;
@@ -60,6 +61,7 @@ fn is_stuck(world: &World, record: &Record) -> bool {
         State::Expired { watch: Some(_) }
         | State::Cancelled { watch: Some(_), .. }
         | State::Pending { .. }
+        | State::Proving { .. }
         | State::RefundPending { .. } => true,
     }
 }
@@ -87,6 +89,7 @@ pub fn at_end(world: &World) {
     }
     drop(chain);
     refunds::at_end(world);
+    money::at_end(world);
     books(world);
     wallet(world);
 }
@@ -115,17 +118,16 @@ fn purchase(
     if charges > 1 {
         world.violation("charged_twice", &object.id, format!("{attempts:?}"));
     }
-    if let Some(payment) = payment_of(&record.state) {
-        let key = (record.payer, attempts.last().copied().unwrap_or_default());
-        let transfer = chain.ledger().transfer(&key);
-        if transfer.is_none_or(|transfer| transfer.transaction != payment.transaction) {
-            let detail = format!(
-                "{} is credited, the chain has {transfer:?}",
-                payment.transaction
-            );
+    if let Some(payment) = record.state.payment() {
+        let units = money(world, object, record, payment);
+        if units != Some(payment.amount.units()) {
+            let detail = format!("{payment:?} is credited, the chain has {units:?}");
             world.violation("credited_without_transfer", &object.id, detail);
         }
-        credited.entry(payment.transaction).or_default().push(key);
+        if let (None, Some(nonce)) = (payment.log, attempts.last()) {
+            let key = (record.payer, *nonce);
+            credited.entry(payment.transaction).or_default().push(key);
+        }
     }
 }
 

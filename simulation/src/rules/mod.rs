@@ -4,6 +4,7 @@ mod calls;
 mod denials;
 mod end;
 mod hashes;
+mod money;
 mod refunds;
 mod replies;
 mod retention;
@@ -13,7 +14,8 @@ mod steps;
 pub use calls::{on_broadcast, on_effect, on_issue};
 pub use denials::{Told, on_end_without_money, on_refusal};
 pub use end::{Tally, at_end, presented_first, tally};
-pub use replies::{Asker, on_reply};
+pub use money::must_be_honoured;
+pub use replies::{Asker, on_proof_reply, on_reply};
 pub use retention::{answers_as_left, closed, without_history};
 pub use settling::{on_facilitator, on_facilitator_answer};
 pub use steps::{on_change, on_job};
@@ -32,9 +34,5 @@ fn purchase_of(key: &JobKey) -> Option<RequestId> {
 
 /// Whether the chain has moved a purchase's money.
 fn is_executed(world: &World, object: &ChallengeObject, record: &Record) -> bool {
-    let chain = world.chain.borrow();
-    let attempts = object.attempts.borrow();
-    attempts
-        .iter()
-        .any(|nonce| chain.ledger().transfer(&(record.payer, *nonce)).is_some())
+    money::received(world, object, record).is_some()
 }

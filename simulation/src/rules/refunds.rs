@@ -4,28 +4,14 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use alloy_primitives::{B256, U256};
-use key0_core::challenge::{
-    MAX_REFUND_FAILURES, Payment, Record, Refund, Stage, State, refund_nonce,
-};
+use key0_core::challenge::{MAX_REFUND_FAILURES, Record, Refund, Stage, State, refund_nonce};
 use key0_core::wallet::Sent;
 
+use super::money::received;
 use super::steps::describe;
 use crate::chain::{AuthorizationKey, Use};
 use crate::objects::ChallengeObject;
 use crate::world::World;
-
-/// The money of a purchase, if it has arrived.
-pub(super) const fn payment_of(state: &State) -> Option<&Payment> {
-    match state {
-        State::Paid { payment, .. }
-        | State::Delivered { payment, .. }
-        | State::Closed { payment }
-        | State::RefundPending { payment, .. }
-        | State::Refunded { payment, .. }
-        | State::RefundFailed { payment, .. } => Some(payment),
-        State::Pending { .. } | State::Expired { .. } | State::Cancelled { .. } => None,
-    }
-}
 
 /// The way back of a purchase's money, while it is on it.
 pub(super) const fn refund_of(state: &State) -> Option<&Refund> {
@@ -63,7 +49,7 @@ pub(super) fn on_change(world: &World, object: &ChallengeObject, after: &Record)
         let detail = format!("{first:?} became {authorization:?}");
         world.violation("refund_changed", &object.id, detail);
     }
-    let received = received(world, object, after).map(|used| U256::from(used.units));
+    let received = received(world, object, after).map(U256::from);
     if !world.is_seller(authorization.from)
         || authorization.to != after.payer
         || Some(authorization.value) != received
@@ -107,12 +93,6 @@ pub(super) fn may_broadcast(world: &World, object: &ChallengeObject, sent: &Sent
     }
 }
 
-/// What a purchase's payer has paid on chain.
-fn received(world: &World, object: &ChallengeObject, record: &Record) -> Option<Use> {
-    let nonce = object.attempts.borrow().last().copied()?;
-    executed(world, (record.payer, nonce))
-}
-
 /// What a purchase's refund has returned on chain.
 fn returned(world: &World, record: &Record) -> Option<Use> {
     let nonce = refund_nonce(&record.challenge_id);
@@ -143,7 +123,7 @@ pub(super) fn at_end(world: &World) {
             world.violation("unknown_refund", nonce, format!("{used:?}"));
             continue;
         };
-        let paid = received(world, object, record).map(|paid| paid.units);
+        let paid = received(world, object, record);
         if used.to != record.payer || Some(used.units) != paid {
             let detail = format!("{used:?} for {paid:?} of {}", record.payer);
             world.violation("wrong_refund", &object.id, detail);

@@ -2,8 +2,10 @@
 
 use std::rc::Rc;
 
-use key0_core::challenge::{Pay, PayReply, State};
+use key0_core::challenge::{Pay, PayReply, Prove, State, Terms};
+use key0_core::types::Address;
 
+use super::money::received;
 use crate::objects::ChallengeObject;
 use crate::setting::Issuer;
 use crate::world::World;
@@ -20,23 +22,58 @@ pub enum Asker {
     },
 }
 
-/// An answer arrived.
+/// An answer to a payment arrived.
 pub fn on_reply(world: &Rc<World>, asker: Asker, pay: &Pay, reply: &PayReply) {
+    match reply {
+        PayReply::Granted { .. } => {
+            let payer = Some(pay.authorization.payer());
+            on_grant(world, asker, &pay.challenge.terms, payer, reply);
+        }
+        reply => on_other_reply(world, pay, reply),
+    }
+}
+
+/// An answer to a proof arrived.
+pub fn on_proof_reply(world: &Rc<World>, prove: &Prove, reply: &PayReply) {
+    if let PayReply::Granted { transaction, .. } = reply {
+        let terms = &prove.challenge.terms;
+        on_grant(world, Asker::Payer, terms, prove.payer, reply);
+        if prove.payer.is_none() && *transaction != prove.transaction {
+            let detail = format!("{} opens {transaction}", prove.transaction);
+            world.violation("grant_without_signature", &terms.request_id, detail);
+        }
+    }
+}
+
+/// A grant arrived. `payer` is who has proven to ask, if anybody had to.
+fn on_grant(
+    world: &Rc<World>,
+    asker: Asker,
+    terms: &Terms,
+    asks: Option<Address>,
+    reply: &PayReply,
+) {
+    // The grant is the same whether or not it says that it was handed out before.
+    let mut told = reply.clone();
+    if let PayReply::Granted { again, .. } = &mut told {
+        *again = false;
+    }
     let PayReply::Granted {
         claims,
         payer,
         transaction,
         remote,
+        ..
     } = reply
     else {
-        return on_other_reply(world, pay, reply);
+        return;
     };
-    let asked = &pay.challenge.terms.request_id;
+    let asked = &terms.request_id;
     let Ok(id) = claims.sub.parse() else {
         return world.violation("grant_changed", asked, "the grant names no purchase");
     };
     let object = world.objects.challenge(&id);
-    if *payer != pay.authorization.payer() || is_stranger(asker, &object) {
+    if asks.is_some_and(|asks| asks != *payer) || is_stranger(asker, &object) {
         world.violation(
             "grant_to_stranger",
             asked,
@@ -48,13 +85,13 @@ pub fn on_reply(world: &Rc<World>, asker: Asker, pay: &Pay, reply: &PayReply) {
         .grants
         .borrow_mut()
         .entry(id)
-        .or_insert_with(|| reply.clone())
+        .or_insert_with(|| told.clone())
         .clone();
-    if first != *reply {
+    if first != told {
         world.violation(
             "grant_changed",
             &object.id,
-            format!("{first:?} became {reply:?}"),
+            format!("{first:?} became {told:?}"),
         );
     }
     if !is_issued(world, &claims.jti, remote.as_deref()) {
@@ -63,27 +100,24 @@ pub fn on_reply(world: &Rc<World>, asker: Asker, pay: &Pay, reply: &PayReply) {
     let Some(record) = object.record() else {
         return world.violation("grant_without_money", &object.id, "there is no record");
     };
-    if record.terms.target != pay.challenge.terms.target {
+    if record.terms.target != terms.target {
         world.violation(
             "grant_of_another_plan",
             asked,
             format!("for {:?}", record.terms.target),
         );
     }
-    let nonce = object.attempts.borrow().last().copied().unwrap_or_default();
-    let transfer = world
-        .chain
-        .borrow()
-        .ledger()
-        .transfer(&(record.payer, nonce));
+    let payment = record.state.payment();
+    if asks.is_none() && payment.is_some_and(|payment| !payment.unsigned) {
+        let detail = format!("{payment:?}");
+        world.violation("grant_without_signature", &object.id, detail);
+    }
+    let is_its = payment.is_some_and(|payment| payment.transaction == *transaction);
     // The answer may have been under way while the grant was removed.
     let delivered = matches!(record.state, State::Delivered { .. } | State::Closed { .. });
-    if !delivered || transfer.is_none_or(|transfer| transfer.transaction != *transaction) {
-        world.violation(
-            "grant_without_money",
-            &object.id,
-            format!("{transaction}, the chain has {transfer:?}"),
-        );
+    if !delivered || !is_its || received(world, &object, &record).is_none() {
+        let detail = format!("{transaction}, but {payment:?}");
+        world.violation("grant_without_money", &object.id, detail);
     }
 }
 

@@ -1,18 +1,27 @@
 //! What must hold whenever a record, a job of the wallet, or the network changes.
 
+use std::rc::Rc;
+
 use key0_core::challenge::{Attempt, Record, Stage, State, Target};
 use key0_core::payment::Authorization;
 use key0_core::payment::payer::TargetKey;
 use key0_core::wallet::{Job, Sent};
 
-use super::refunds::{self, payment_of};
+use super::money::money;
+use super::refunds;
 use super::retention;
 use super::{hashes, purchase_of};
+use crate::actors;
 use crate::objects::{ChallengeObject, Ended, WalletObject};
 use crate::world::World;
 
 /// A record was stored.
-pub fn on_change(world: &World, object: &ChallengeObject, before: Option<&Record>, after: &Record) {
+pub fn on_change(
+    world: &Rc<World>,
+    object: &ChallengeObject,
+    before: Option<&Record>,
+    after: &Record,
+) {
     world.trace(|| format!("{} is {}", object.id, describe(after)));
     if let Some(before) = before {
         if (
@@ -47,18 +56,13 @@ pub fn on_change(world: &World, object: &ChallengeObject, before: Option<&Record
     if let (State::Paid { payment, .. }, false) = (&after.state, was_paid) {
         object.had_failed.set(before.is_some_and(has_failed));
         object.was_late.set(object.ended.get().is_some());
-        let nonce = object.attempts.borrow().last().copied().unwrap_or_default();
-        let transfer = world
-            .chain
-            .borrow()
-            .ledger()
-            .transfer(&(after.payer, nonce));
-        if transfer.is_none_or(|transfer| transfer.transaction != payment.transaction) {
-            let detail = format!(
-                "{} was credited, the chain has {transfer:?}",
-                payment.transaction
-            );
+        let units = money(world, object, after, payment);
+        if units != Some(payment.amount.units()) {
+            let detail = format!("{payment:?} was credited, the chain has {units:?}");
             world.violation("paid_without_money", &object.id, detail);
+        }
+        if payment.log.is_none() {
+            actors::on_settlement(world, after.payer, payment.transaction);
         }
     }
     if matches!(after.state, State::Delivered { .. }) && object.delivered.get().is_none() {
@@ -83,6 +87,7 @@ pub fn on_change(world: &World, object: &ChallengeObject, before: Option<&Record
 pub(super) fn describe(record: &Record) -> String {
     let detail = match &record.state {
         State::Pending { attempt } => format!(" attempt {} {:?}", attempt.number, attempt.stage),
+        State::Proving { transaction, .. } => format!(" {transaction}"),
         State::Paid {
             payment, failure, ..
         } => format!(" by {} {failure:?}", payment.transaction),
@@ -131,7 +136,7 @@ pub(super) const fn attempt_of(state: &State) -> Option<&Attempt> {
 
 /// Whether the money counts for the purchase.
 pub(super) const fn is_credited(state: &State) -> bool {
-    payment_of(state).is_some()
+    state.payment().is_some()
 }
 
 /// Whether the purchase had let go of its target.
@@ -144,7 +149,9 @@ fn has_failed(record: &Record) -> bool {
 }
 
 fn may_follow(before: &State, after: &State) -> bool {
-    let is_frozen = payment_of(before).is_none_or(|payment| payment_of(after) == Some(payment));
+    let is_frozen = before
+        .payment()
+        .is_none_or(|payment| after.payment() == Some(payment));
     is_frozen
         && match (before, after) {
             (
@@ -153,6 +160,14 @@ fn may_follow(before: &State, after: &State) -> bool {
                 | State::Paid { .. }
                 | State::Expired { .. }
                 | State::Cancelled { .. },
+            )
+            | (
+                State::Pending { .. } | State::Expired { .. } | State::Cancelled { .. },
+                State::Proving { .. },
+            )
+            | (
+                State::Proving { .. },
+                State::Paid { .. } | State::Cancelled { .. },
             )
             | (State::Paid { .. }, State::Delivered { .. })
             // Not before delivery was tried.
@@ -275,7 +290,7 @@ pub(super) fn may_charge(
         };
         if rival.payer == record.payer
             && self::target(&rival) == target
-            && is_in_flight(&other, &rival)
+            && is_in_flight(world, &other, &rival)
         {
             world.violation(
                 "charged_anew",
@@ -291,9 +306,19 @@ fn target(record: &Record) -> TargetKey {
     TargetKey::new(&record.terms.target, &record.terms.resource)
 }
 
+/// Whether the payer's book has the target locked for this purchase.
+fn holds_target(world: &World, object: &ChallengeObject, record: &Record) -> bool {
+    let payer = world.objects.payer(record.payer);
+    let book = payer.book.borrow();
+    let unresolved = book.unresolved.borrow();
+    unresolved
+        .get(&target(record))
+        .is_some_and(|(holder, _)| *holder == object.id)
+}
+
 /// Whether a purchase may be charged or is paid without an answer. One that had failed and is paid after all by a
 /// stranger's broadcast does not count: it had to let go of its target.
-fn is_in_flight(object: &ChallengeObject, record: &Record) -> bool {
+fn is_in_flight(world: &World, object: &ChallengeObject, record: &Record) -> bool {
     match &record.state {
         State::Pending { attempt } => {
             matches!(
@@ -301,7 +326,11 @@ fn is_in_flight(object: &ChallengeObject, record: &Record) -> bool {
                 Stage::Settling | Stage::Asked { .. } | Stage::Submitted { .. }
             )
         }
-        State::Paid { .. } | State::RefundPending { .. } => !object.had_failed.get(),
+        State::Paid { payment, .. } | State::RefundPending { payment, .. } => {
+            // What was paid by a transfer while another purchase was open did not get hold of its target.
+            let holds = payment.log.is_none() || holds_target(world, object, record);
+            holds && !object.had_failed.get()
+        }
         _ => false,
     }
 }

@@ -9,13 +9,19 @@ use serde::Serialize;
 use crate::admin::AdminSecret;
 use crate::catalog::{Catalog, default_catalog};
 use crate::challenge::{Policy, SealKeys};
+use crate::credential::backend::BackendAuth;
 use crate::credential::remote::{CredentialKey, IssuingBackend};
 use crate::credential::{RsaPrivateKey, RsaPublicKey, TokenSigner};
 use crate::payment::Settlement;
 use crate::types::{Address, HttpUrl, Network, Secret};
 use crate::wallet::WalletKey;
 
+mod backend;
+mod factories;
+mod proof;
 mod settlement;
+
+pub use proof::ProofBinding;
 
 const MIN_SECRET_BYTES: usize = 32;
 const MAX_RPC_URLS: usize = 8;
@@ -46,6 +52,10 @@ pub struct Config {
     pub public_keys: Vec<RsaPublicKey>,
     /// Who broadcasts payments.
     pub settlement: Settlement,
+    /// Factories whose smart wallets are created when they pay for the first time.
+    pub wallet_factories: Vec<Address>,
+    /// What binds a plain transfer to who presents it.
+    pub proof_binding: ProofBinding,
     /// The seller's own wallet, when its key is given: what it received can be sent back.
     pub refund_wallet: Option<WalletKey>,
     /// After how many milliseconds a paid purchase that cannot be delivered is refunded.
@@ -54,6 +64,8 @@ pub struct Config {
     pub refund_interval_millis: u64,
     /// The backend that issues the credentials; `None` when the gateway issues them itself.
     pub issuing_backend: Option<IssuingBackend>,
+    /// How the gateway authenticates towards the backend.
+    pub backend_auth: BackendAuth,
     /// What the backend's credentials are stored under.
     pub credential_key: CredentialKey,
     /// Where a buyer uses the token: a URL, with `{resourceId}` standing for the resource.
@@ -172,6 +184,7 @@ impl Config {
             _ => Err("must be native or remote".to_owned()),
         });
         let issue_timeout = vars.number("TOKEN_ISSUE_TIMEOUT_MS", 15_000, 100, 60_000);
+        let issue_retries = vars.number("TOKEN_ISSUE_RETRIES", 2, 0, 5);
         let refund_wallet = vars.optional("KEY0_WALLET_PRIVATE_KEY", private_key);
         let refund_min_age_millis = vars.number("REFUND_MIN_AGE_MS", 30_000, 0, 30 * 86_400_000);
         let refund_interval_millis = vars.number("REFUND_INTERVAL_MS", 15_000, 100, 86_400_000);
@@ -182,6 +195,8 @@ impl Config {
         let confirmations = vars.number("KEY0_CONFIRMATIONS", 1, 1, 64);
         let challenge_ttl_seconds = vars.number("CHALLENGE_TTL_SECONDS", 900, 1, 86_400);
         let settlement = settlement::read(vars, network);
+        let wallet_factories = factories::read(vars, settlement.as_ref());
+        let proof_binding = proof::read(vars);
         let backend_url = vars.optional("BACKEND_API_URL", parsed::<HttpUrl>);
         let resource_endpoint = vars.optional("KEY0_RESOURCE_ENDPOINT", resource_template);
         let catalog = match vars.optional("PLANS", |text| {
@@ -234,6 +249,11 @@ impl Config {
             }
         }
         let backend_url = backend_url.into_option();
+        let backend_auth = backend::read(
+            vars,
+            backend_url.as_ref(),
+            &[secret.as_ref(), admin_secret.as_ref()],
+        );
         if issues_remotely == Some(true) && backend_url.is_none() {
             vars.problem("BACKEND_API_URL", "is required when TOKEN_MODE is remote");
         }
@@ -249,6 +269,7 @@ impl Config {
 
         let (network, secret) = (network?, secret?);
         let timeout_millis = u32::try_from(issue_timeout?).ok()?;
+        let retries = u32::try_from(issue_retries?).ok()?;
         Some(Self {
             network,
             pay_to: pay_to?,
@@ -267,6 +288,8 @@ impl Config {
             },
             public_keys,
             settlement: settlement?,
+            wallet_factories,
+            proof_binding: proof_binding?,
             refund_wallet,
             refund_min_age_millis: refund_min_age_millis?,
             refund_interval_millis: refund_interval_millis?,
@@ -276,7 +299,9 @@ impl Config {
                 .map(|url| IssuingBackend {
                     url,
                     timeout_millis,
+                    retries,
                 }),
+            backend_auth: backend_auth?,
             credential_key: CredentialKey::new(&secret, &old_secrets),
             resource_endpoint: resource_endpoint
                 .into_option()

@@ -20,6 +20,16 @@ pub enum Code {
     AccessEnded,
     /// The payment was already used for another purchase.
     TxAlreadyRedeemed,
+    /// The proof was redeemed before, for this purchase: here is its grant.
+    ProofAlreadyRedeemed,
+    /// The transaction does not prove the payment.
+    InvalidProof,
+    /// The transfer or the offer belongs to another chain.
+    ChainMismatch,
+    /// The transfer is below the price.
+    AmountMismatch,
+    /// The transaction is not on chain, or not deep enough.
+    TxUnconfirmed,
     /// The request cannot be understood.
     InvalidRequest,
     /// The payment was refused or failed; nothing was charged for this request.
@@ -50,12 +60,17 @@ pub enum Code {
 
 impl Code {
     /// Every code, for tests and documentation.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 23] = [
         Self::TierNotFound,
         Self::ChallengeNotFound,
         Self::ChallengeExpired,
         Self::AccessEnded,
         Self::TxAlreadyRedeemed,
+        Self::ProofAlreadyRedeemed,
+        Self::InvalidProof,
+        Self::ChainMismatch,
+        Self::AmountMismatch,
+        Self::TxUnconfirmed,
         Self::InvalidRequest,
         Self::PaymentFailed,
         Self::SettlementPending,
@@ -79,6 +94,11 @@ impl Code {
             Self::ChallengeExpired => "CHALLENGE_EXPIRED",
             Self::AccessEnded => "ACCESS_ENDED",
             Self::TxAlreadyRedeemed => "TX_ALREADY_REDEEMED",
+            Self::ProofAlreadyRedeemed => "PROOF_ALREADY_REDEEMED",
+            Self::InvalidProof => "INVALID_PROOF",
+            Self::ChainMismatch => "CHAIN_MISMATCH",
+            Self::AmountMismatch => "AMOUNT_MISMATCH",
+            Self::TxUnconfirmed => "TX_UNCONFIRMED",
             Self::InvalidRequest => "INVALID_REQUEST",
             Self::PaymentFailed => "PAYMENT_FAILED",
             Self::SettlementPending => "SETTLEMENT_PENDING",
@@ -98,7 +118,13 @@ impl Code {
     /// The HTTP status that goes with it.
     pub const fn status(self) -> StatusCode {
         match self {
-            Self::TierNotFound | Self::InvalidRequest => StatusCode::BAD_REQUEST,
+            Self::ProofAlreadyRedeemed => StatusCode::OK,
+            Self::TxUnconfirmed => StatusCode::ACCEPTED,
+            Self::TierNotFound
+            | Self::InvalidRequest
+            | Self::InvalidProof
+            | Self::ChainMismatch
+            | Self::AmountMismatch => StatusCode::BAD_REQUEST,
             Self::ChallengeNotFound | Self::NotFound => StatusCode::NOT_FOUND,
             Self::ChallengeExpired | Self::AccessEnded => StatusCode::GONE,
             Self::TxAlreadyRedeemed | Self::RequestConflict => StatusCode::CONFLICT,

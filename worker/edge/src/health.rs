@@ -53,6 +53,7 @@ pub(crate) async fn health(settings: Result<&Config, &std::rc::Rc<Vec<Problem>>>
         "storage": "durable-objects",
         "tokenMode": if config.issuing_backend.is_some() { "remote" } else { "native" },
         "refunds": if config.refund_wallet.is_some() { "on" } else { "off" },
+        "proofBinding": config.proof_binding.name(),
         "network": config.network.name(),
         "chainId": config.network.chain_id(),
         "settlement": look.routes,

@@ -2,12 +2,14 @@
 
 use futures_util::StreamExt as _;
 use key0_core::challenge::{CallFault, IssueFault};
-use key0_core::credential::remote::{IssueAnswer, IssueCall};
+use key0_core::credential::backend::{BackendAnswer, BackendCall};
+use key0_core::credential::oauth::{MAX_TOKEN_ANSWER_BYTES, OAuthClient, TOKEN_DEADLINE_MILLIS};
 use key0_core::payment::facilitator::{FacilitatorCall, MAX_ANSWER_BYTES};
 use key0_core::payment::rpc::Http;
+use serde_json::json;
 use worker::{AbortSignal, Fetch, Headers, Method, Request, RequestInit, RequestRedirect};
 
-use crate::cdp;
+use crate::{cdp, platform};
 
 const RPC_DEADLINE_MILLIS: u32 = 5_000;
 const MAX_RPC_ANSWER_BYTES: usize = 1024 * 1024;
@@ -31,27 +33,53 @@ impl Http for FetchHttp {
     }
 }
 
-/// Asks the backend for a credential.
-pub(crate) async fn issue(call: IssueCall) -> Result<IssueAnswer, IssueFault> {
-    let headers = [("idempotency-key", call.idempotency_key.as_str())];
-    let answer = post(
+/// Calls the backend.
+pub(crate) async fn backend(
+    call: &BackendCall,
+    authentication: Option<(&str, &str)>,
+) -> Result<BackendAnswer, IssueFault> {
+    let mut headers = vec![("idempotency-key", call.idempotency_key.as_str())];
+    headers.extend(
+        call.headers
+            .iter()
+            .map(|(name, value)| (*name, value.as_str())),
+    );
+    headers.extend(authentication);
+    let deadline = call.timeout_millis;
+    match post(
         &call.url,
         &headers,
         &call.body,
-        call.timeout_millis,
+        deadline,
         MAX_CREDENTIAL_BYTES,
     )
-    .await;
-    match answer {
-        Ok(answer) if answer.is_success() => {
-            IssueAnswer::parse(answer.body).ok_or(IssueFault::Failed)
+    .await
+    {
+        Ok(Answer { status, body }) => Ok(BackendAnswer { status, body }),
+        Err(error) => {
+            platform::log("backend_call_failed", json!({"detail": fault(&error)}));
+            Err(match is_timeout(&error) {
+                true => IssueFault::Timeout,
+                false => IssueFault::Failed,
+            })
         }
-        Ok(_) => Err(IssueFault::Failed),
-        Err(error) => Err(if is_timeout(&error) {
-            IssueFault::Timeout
-        } else {
-            IssueFault::Failed
-        }),
+    }
+}
+
+/// Asks an authorization server for a token. Its answer may name the secret, so only the status is told.
+pub(crate) async fn access_token(client: &OAuthClient) -> Result<Vec<u8>, String> {
+    let answer = post(
+        client.token_url.as_str(),
+        &[("content-type", "application/x-www-form-urlencoded")],
+        client.form().as_bytes(),
+        TOKEN_DEADLINE_MILLIS,
+        MAX_TOKEN_ANSWER_BYTES,
+    )
+    .await
+    .map_err(|error| fault(&error))?;
+    match answer.is_success() {
+        true => Ok(answer.body),
+        false => Err(format!("status {}", answer.status)),
     }
 }
 

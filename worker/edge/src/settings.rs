@@ -3,9 +3,12 @@
 use std::cell::OnceCell;
 use std::rc::Rc;
 
-use key0_core::config::{Config, Problem};
+use key0_core::config::{Config, Problem, ProofBinding};
+use serde_json::json;
 use wasm_bindgen::JsValue;
 use worker::Env;
+
+use crate::platform;
 
 thread_local! {
     static SETTINGS: OnceCell<Settings> = const { OnceCell::new() };
@@ -19,14 +22,25 @@ pub(crate) fn settings(env: &Env) -> Settings {
     SETTINGS.with(|cell| {
         cell.get_or_init(|| {
             let bindings: &JsValue = env.as_ref();
-            Config::from_vars(|name| {
+            let config = Config::from_vars(|name| {
                 js_sys::Reflect::get(bindings, &name.into())
                     .ok()?
                     .as_string()
-            })
-            .map(Rc::new)
-            .map_err(Rc::new)
+            });
+            if let Ok(config) = &config {
+                warn(config);
+            }
+            config.map(Rc::new).map_err(Rc::new)
         })
         .clone()
     })
+}
+
+/// What the operator must know of settings that are correct and dangerous.
+fn warn(config: &Config) {
+    if config.proof_binding == ProofBinding::TxHash {
+        let detail = "PROOF_BINDING=txhash: a plain transfer counts for whoever presents its hash first, and everybody can \
+                      read hashes on chain. Set it back to signature as soon as the clients can sign.";
+        platform::log("unsafe_setting", json!({"detail": detail}));
+    }
 }

@@ -9,7 +9,7 @@ use key0_core::challenge::{
     Record, Rest, Stage, State, StoreFault, Versioned,
 };
 use key0_core::config::Config;
-use key0_core::credential::remote::{IssueAnswer, IssueCall};
+use key0_core::credential::backend::{BackendAnswer, BackendCall};
 use key0_core::ledger::{LedgerCommand, LedgerEntry};
 use key0_core::payment::facilitator::FacilitatorCall;
 use key0_core::payment::payer::{PayerCommand, PayerReply};
@@ -197,10 +197,10 @@ impl ChallengeEnv for Outside {
         answer.map_err(CallFault)
     }
 
-    async fn issue(&self, call: IssueCall) -> Result<IssueAnswer, IssueFault> {
+    async fn backend(&self, call: BackendCall) -> Result<BackendAnswer, IssueFault> {
         let _alone = rules::on_effect(&self.world, &self.object, "issue");
         rules::on_issue(&self.world, &self.object, &call);
-        backend::issue(&self.world, &self.instance.life, call).await
+        backend::ask(&self.world, &self.instance.life, call).await
     }
 
     async fn ledger(&self, entry: LedgerEntry) -> Result<(), CallFault> {

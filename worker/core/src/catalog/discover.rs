@@ -72,7 +72,8 @@ pub fn discover<'a>(config: &'a Config, origin: &HttpUrl) -> Discover<'a> {
         next_step: NextStep {
             description: "Choose a plan and POST it with an x402 (version 2) client. Without a payment the answer is \
                           402 with the exact price; with one it is the access token. Choose a requestId (a UUID) and \
-                          keep it: repeating the same request is then always safe."
+                          keep it: repeating the same request is then always safe. The 402 also says how to pay by an \
+                          ordinary USDC transfer, for agents without an x402 client."
                 .to_owned(),
             method: "POST",
             url: origin.join("/x402/access"),

@@ -3,7 +3,9 @@
 use core::fmt;
 
 use serde::Deserialize;
+use serde_json::{Map, Value};
 
+use crate::credential::backend::SERVICE_PLAN;
 use crate::types::{PlanId, ResourceId, UsdcAmount};
 
 const MAX_PLANS: usize = 64;
@@ -11,6 +13,8 @@ const MAX_RESOURCES: usize = 64;
 /// Facilitators refuse longer ones, and the payment offer must fit into a header (x402 sheet, section 2.1).
 const MAX_DESCRIPTION_CHARS: usize = 500;
 const MAX_EXPIRES_IN_SECONDS: u64 = 10 * 366 * 24 * 3600;
+const MAX_EXTRA_MEMBERS: usize = 16;
+const MAX_EXTRA_BYTES: usize = 2048;
 
 /// One thing that can be bought.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -25,6 +29,8 @@ pub struct Plan {
     pub expires_in: Option<u64>,
     /// The resources it may open; empty means any.
     pub resources: Vec<ResourceId>,
+    /// What the backend that issues credentials is told of the plan besides; no buyer sees it.
+    pub extra: Map<String, Value>,
 }
 
 impl Plan {
@@ -76,12 +82,14 @@ struct PlanText {
     expires_in: Option<u64>,
     #[serde(default)]
     resource_ids: Vec<ResourceId>,
+    #[serde(default)]
+    extra: Map<String, Value>,
 }
 
 impl Catalog {
-    /// Reads `PLANS`: a JSON array of `{planId, unitAmount, description?, expiresIn?, resourceIds?}`.
+    /// Reads `PLANS`: a JSON array of `{planId, unitAmount, description?, expiresIn?, resourceIds?, extra?}`.
     pub fn from_json(text: &str) -> Result<Self, CatalogError> {
-        let texts: Vec<PlanText> = serde_json::from_str(text)
+        let texts: Vec<PlanText> = serde_json::from_slice(text.as_bytes())
             .map_err(|error| CatalogError(format!("is not a valid list of plans: {error}")))?;
         Self::new(
             texts
@@ -92,6 +100,7 @@ impl Catalog {
                     description: text.description,
                     expires_in: text.expires_in,
                     resources: text.resource_ids,
+                    extra: text.extra,
                 })
                 .collect(),
         )
@@ -105,6 +114,9 @@ impl Catalog {
             let fault = |reason: &str| Err(CatalogError(format!("plan \"{}\" {reason}", plan.id)));
             if plans.iter().take(at).any(|earlier| earlier.id == plan.id) {
                 return fault("is listed twice");
+            }
+            if plan.id.as_str() == SERVICE_PLAN {
+                return fault("has an id that is reserved");
             }
             if plan.price.is_zero() {
                 return fault("needs a price above zero");
@@ -122,6 +134,12 @@ impl Catalog {
             }
             if plan.resources.len() > MAX_RESOURCES {
                 return fault(&format!("lists over {MAX_RESOURCES} resourceIds"));
+            }
+            let bytes = Value::Object(plan.extra.clone()).to_string().len();
+            if plan.extra.len() > MAX_EXTRA_MEMBERS || bytes > MAX_EXTRA_BYTES {
+                return fault(&format!(
+                    "has an extra of over {MAX_EXTRA_MEMBERS} members or {MAX_EXTRA_BYTES} bytes"
+                ));
             }
         }
         Ok(Self { plans })
@@ -196,6 +214,11 @@ mod tests {
                 r#"[{"planId":"a","unitAmount":"1","price":"2"}]"#,
                 "unknown field",
             ),
+            (r#"[{"planId":"system","unitAmount":"1"}]"#, "reserved"),
+            (
+                r#"[{"planId":"a","unitAmount":"1","extra":[1]}]"#,
+                "not a valid list",
+            ),
         ] {
             let fault = Catalog::from_json(text).unwrap_err().to_string();
             assert!(fault.contains(part), "{text}: {fault}");
@@ -210,6 +233,19 @@ mod tests {
                 .to_string()
                 .contains("500")
         );
+    }
+
+    #[test]
+    fn a_plans_extra_is_bounded() {
+        let plan = |extra: &Value| {
+            let text = format!(r#"[{{"planId":"a","unitAmount":"1","extra":{extra}}}]"#);
+            Catalog::from_json(&text)
+        };
+        let members = |count: usize| (0..count).map(|at| (at.to_string(), at.into())).collect();
+        let most = Value::Object(members(MAX_EXTRA_MEMBERS));
+        assert_eq!(plan(&most).unwrap().plans()[0].extra, members(16));
+        assert!(plan(&Value::Object(members(MAX_EXTRA_MEMBERS + 1))).is_err());
+        assert!(plan(&serde_json::json!({"a": "x".repeat(MAX_EXTRA_BYTES)})).is_err());
     }
 
     #[test]

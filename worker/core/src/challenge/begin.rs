@@ -71,7 +71,7 @@ pub(super) async fn begin<E: ChallengeEnv>(
             };
             return Ok(Begun::Refused(reply));
         }
-        Ok(PayerReply::Reserved | PayerReply::Released) => {}
+        Ok(PayerReply::Reserved | PayerReply::Claimed(_) | PayerReply::Released) => {}
         Err(fault) => return Ok(unavailable(env, &fault.0)),
     }
     let (gas, head) = match (simulation, head) {
@@ -148,7 +148,7 @@ async fn refuse<E: ChallengeEnv>(
     })
 }
 
-fn unavailable<E: ChallengeEnv>(env: &E, fault: &str) -> Begun {
+pub(super) fn unavailable<E: ChallengeEnv>(env: &E, fault: &str) -> Begun {
     env.log("check_failed", fault);
     Begun::Refused(PayReply::Unavailable)
 }
@@ -173,5 +173,9 @@ pub(super) async fn diagnose<E: ChallengeEnv>(
         return Ok(Refusal::InsufficientFunds);
     }
     env.log("simulation_failed", text);
+    // The token's own word. An account with code is asked by it, also when its key has signed.
+    if text.contains("invalid signature") {
+        return Ok(Refusal::InvalidExactEvmPayloadSignature);
+    }
     Ok(Refusal::InvalidExactEvmTransactionSimulationFailed)
 }

@@ -12,6 +12,7 @@ use super::effects;
 use super::env::{ChallengeEnv, ChallengeStore, StoreFault, Stuck, Versioned};
 use super::facilitated;
 use super::lifecycle::{Event, apply};
+use super::prove;
 use super::purchase::{Ask, Next, PayReply};
 use super::record::{Stage, State};
 use super::schedule::{Effect, next_effect, wake_at};
@@ -70,7 +71,10 @@ impl Driver {
             let stored = env.store().load()?;
             let record = stored.as_ref().map(|stored| &stored.record);
             let next = ask.answer(record, env.now(), &env.config().policy());
-            if let Next::Answer(reply) = next {
+            if let Next::Answer(mut reply) = next {
+                if let (PayReply::Granted { again, .. }, Ask::Prove(_)) = (&mut reply, ask) {
+                    *again = !involved;
+                }
                 return Ok(reply);
             }
             if env.now().since(began) >= PATIENCE_MILLIS {
@@ -79,19 +83,25 @@ impl Driver {
                 });
             }
             // What failed while this question was asked is its answer. Asked again, it is tried again.
-            if involved && let Some(reply) = record.and_then(Ask::failure) {
+            if involved
+                && !matches!(ask, Ask::Prove(_))
+                && let Some(reply) = record.and_then(Ask::failure)
+            {
                 return Ok(reply);
             }
-            let moved = match (next, ask) {
-                (Next::Begin, Ask::Pay(pay)) => match begin(env, pay, stored).await? {
-                    Begun::Refused(reply) => return Ok(reply),
-                    Begun::LookAgain => true,
-                    Begun::Now => {
-                        involved = true;
-                        true
-                    }
-                },
-                _ => {
+            let begun = match (next, ask) {
+                (Next::Begin, Ask::Pay(pay)) => Some(begin(env, pay, stored).await?),
+                (Next::Begin, Ask::Prove(proof)) => Some(prove::begin(env, proof, stored).await?),
+                _ => None,
+            };
+            let moved = match begun {
+                Some(Begun::Refused(reply)) => return Ok(reply),
+                Some(Begun::LookAgain) => true,
+                Some(Begun::Now) => {
+                    involved = true;
+                    true
+                }
+                None => {
                     involved = true;
                     self.drive(env).await?
                 }

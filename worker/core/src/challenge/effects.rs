@@ -11,11 +11,13 @@ use super::driver::Memory;
 use super::env::{ChallengeEnv, Stuck};
 use super::facilitated;
 use super::lifecycle::Event;
+use super::prove;
 use super::record::{Record, State};
 use super::schedule::{Effect, next_effect};
 use crate::payment::Route;
 
 pub(super) use charge::{gas_limit, last_moment};
+pub(super) use confirm::confirmed;
 pub(super) use reconcile::{not_included, refused, used_by_anybody};
 pub use refund::refund_nonce;
 
@@ -30,6 +32,14 @@ pub(super) async fn run<E: ChallengeEnv>(
         (Effect::Reserve, State::Pending { attempt }) => {
             reserve::reserve(env, record, attempt).await
         }
+        (
+            Effect::Reserve,
+            State::Proving {
+                transaction,
+                transfers,
+                ..
+            },
+        ) => prove::book(env, record, *transaction, transfers).await,
         (Effect::Submit, State::Pending { attempt }) => {
             match env.config().settlement.route(attempt.via) {
                 Route::Facilitator(facilitator) => {

@@ -4,7 +4,7 @@ use core::future::Future;
 
 use super::record::{AuditRow, IssueFault, Record};
 use crate::config::Config;
-use crate::credential::remote::{IssueAnswer, IssueCall};
+use crate::credential::backend::{BackendAnswer, BackendCall};
 use crate::ledger::LedgerEntry;
 use crate::payment::chain::{Chain, ChainError};
 use crate::payment::facilitator::FacilitatorCall;
@@ -80,8 +80,9 @@ pub trait ChallengeEnv {
         &self,
         call: FacilitatorCall<'_>,
     ) -> impl Future<Output = Result<Vec<u8>, CallFault>>;
-    /// Asks the backend for a credential. Repeating it is safe: the call carries an idempotency key.
-    fn issue(&self, call: IssueCall) -> impl Future<Output = Result<IssueAnswer, IssueFault>>;
+    /// Calls the backend, authenticated. Repeating it is safe: the call carries an idempotency key. Follows no redirect.
+    fn backend(&self, call: BackendCall)
+    -> impl Future<Output = Result<BackendAnswer, IssueFault>>;
     /// Tells the ledger what the record says. Repeating it changes nothing.
     fn ledger(&self, entry: LedgerEntry) -> impl Future<Output = Result<(), CallFault>>;
     /// Writes a line for the operator.

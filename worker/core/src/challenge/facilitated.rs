@@ -42,6 +42,11 @@ pub(super) async fn verify<E: ChallengeEnv>(
         return Err(Stuck::Waiting);
     }
     let host = facilitator.url().host();
+    if attempt.authorization.deployment().is_some() {
+        // It would have to make a call that somebody else has written, and is not asked to.
+        let fault = format!("{host}: the payer's wallet is deployed by the gas wallet only");
+        return unreachable(env, attempt, memory, &fault);
+    }
     let answer = ask(env, record, attempt, facilitator, Action::Verify).await;
     match answer.map(|body| Verification::parse(&body)) {
         // Nothing expired is charged, and the answer may have taken its time.

@@ -5,9 +5,11 @@
 
 mod attempt;
 mod event;
+mod prove;
 mod refund;
 
 use attempt::advance;
+use prove::{advance_proof, earlier_attempt, may_prove};
 use refund::{advance_refund, again};
 
 use super::record::{Attempt, DeliveryFailure, Payment, Record, Refund, Rest, Stage, State};
@@ -48,6 +50,31 @@ pub fn apply(
         }
         (_, Event::TargetReleased) if record.holds_target && is_resolved(&record.state) => {
             next.holds_target = false;
+        }
+        (
+            _,
+            Event::Proven {
+                payer,
+                transaction,
+                block,
+                transfers,
+                signed,
+                ..
+            },
+        ) if may_prove(record, payer) => {
+            next.state = State::Proving {
+                transaction,
+                block,
+                transfers,
+                signed,
+                watch: earlier_attempt(&record.state),
+            };
+            next.holds_target = true;
+            next.rest = Rest::NotYet;
+        }
+        (State::Proving { .. }, event) => {
+            next.holds_target = !matches!(event, Event::Taken);
+            next.state = advance_proof(&record.state, &event, now).ok_or(Refused)?;
         }
         (
             State::Pending { attempt },
@@ -176,23 +203,16 @@ pub fn apply(
 }
 
 fn begin(event: Event, now: UnixMillis) -> Result<Record, Refused> {
-    let Event::Attempted {
-        challenge,
-        issuer,
-        authorization,
-        gas_limit,
-        from_block,
-    } = event
-    else {
-        return Err(Refused);
-    };
-    Ok(Record {
-        challenge_id: challenge.id,
-        terms: challenge.terms,
-        issuer,
-        payer: authorization.payer(),
-        state: State::Pending {
-            attempt: Attempt {
+    let (challenge, issuer, payer, state) = match event {
+        Event::Attempted {
+            challenge,
+            issuer,
+            authorization,
+            gas_limit,
+            from_block,
+        } => {
+            let payer = authorization.payer();
+            let attempt = Attempt {
                 number: 1,
                 authorization,
                 gas_limit,
@@ -200,8 +220,35 @@ fn begin(event: Event, now: UnixMillis) -> Result<Record, Refused> {
                 via: 0,
                 exposed: false,
                 stage: Stage::Reserving,
-            },
-        },
+            };
+            (challenge, issuer, payer, State::Pending { attempt })
+        }
+        Event::Proven {
+            challenge,
+            issuer,
+            payer,
+            transaction,
+            block,
+            transfers,
+            signed,
+        } => {
+            let state = State::Proving {
+                transaction,
+                block,
+                transfers,
+                signed,
+                watch: None,
+            };
+            (challenge, issuer, payer, state)
+        }
+        _ => return Err(Refused),
+    };
+    Ok(Record {
+        challenge_id: challenge.id,
+        terms: challenge.terms,
+        issuer,
+        payer,
+        state,
         changed_at: now,
         rest: Rest::NotYet,
         holds_target: true,

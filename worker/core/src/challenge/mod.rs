@@ -8,6 +8,7 @@ mod env;
 mod facilitated;
 mod lifecycle;
 mod operator;
+mod prove;
 mod purchase;
 mod record;
 mod retention;
@@ -20,6 +21,7 @@ pub use effects::refund_nonce;
 pub use env::{CallFault, ChallengeEnv, ChallengeStore, StoreFault, Versioned};
 pub use lifecycle::{Event, MAX_REFUND_FAILURES, Refused, apply};
 pub use operator::{AuditLine, Call, History, OperatorCommand, OperatorReply, Operators, operate};
+pub use prove::Prove;
 pub use purchase::{Ask, Join, Pay, PayReply, Purchases, purchase};
 pub use record::{
     Attempt, AuditRow, DeliveryFailure, IssueFault, Payment, Record, Refund, Rest, Stage, State,

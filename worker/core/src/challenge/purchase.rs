@@ -7,17 +7,20 @@ use key0_validator::Claims;
 use serde::{Deserialize, Serialize};
 
 use super::env::CallFault;
+use super::prove::Prove;
 use super::record::{IssueFault, Record, Stage, State};
 use super::schedule::{Effect, Policy, next_effect};
 use super::seal::Challenge;
 use crate::payment::payer::TargetKey;
+use crate::payment::transfer::ProofFault;
 use crate::payment::{Refusal, SignedAuthorization};
 use crate::types::{Address, RequestId, UnixMillis};
 
 /// How often a payment is passed on to the purchase that it counts for.
 const MAX_HOPS: usize = 3;
 
-/// A question to a purchase. Both prove that the asker controls the payer's wallet.
+/// A question to a purchase. Each proves that the asker controls the payer's wallet. (But for [`Prove`], where the seller
+/// wants no signature.)
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Ask {
@@ -25,6 +28,8 @@ pub enum Ask {
     Pay(Box<Pay>),
     /// The payer presented a payment elsewhere that counts for this purchase.
     Join(Join),
+    /// A transfer is presented that was made already.
+    Prove(Box<Prove>),
 }
 
 /// A payment for a challenge.
@@ -64,6 +69,9 @@ pub enum PayReply {
         /// The backend's own credential, sealed, when the backend issues it.
         #[serde(default)]
         remote: Option<String>,
+        /// Whether a proof was presented after the delivery.
+        #[serde(default)]
+        again: bool,
     },
     /// Paid, but the credential could not be had. It is tried again; after the grace period the money goes back.
     Undelivered {
@@ -108,6 +116,8 @@ pub enum PayReply {
     },
     /// Delivered already, and what was presented is public on chain by now: it no longer proves who asks.
     NeedsFreshSignature,
+    /// The transaction does not pay the challenge, or not yet. Nothing was begun.
+    Unproven(ProofFault),
     /// The payment belongs to another purchase.
     Taken,
     /// The request id belongs to a purchase of something else, or of somebody else.
@@ -136,21 +146,20 @@ pub(super) enum Next {
     Drive,
 }
 
-impl Ask {
-    /// Who asks.
-    pub fn payer(&self) -> Address {
-        match self {
-            Self::Pay(pay) => pay.authorization.payer(),
-            Self::Join(join) => join.payer,
-        }
-    }
-
+impl Pay {
     fn target(&self) -> TargetKey {
+        TargetKey::new(&self.challenge.terms.target, &self.challenge.terms.resource)
+    }
+}
+
+impl Ask {
+    /// Whether this is the purchase that is asked about, and who asks its payer.
+    fn fits(&self, record: &Record) -> bool {
+        let target = || TargetKey::new(&record.terms.target, &record.terms.resource);
         match self {
-            Self::Pay(pay) => {
-                TargetKey::new(&pay.challenge.terms.target, &pay.challenge.terms.resource)
-            }
-            Self::Join(join) => join.target.clone(),
+            Self::Pay(pay) => record.payer == pay.authorization.payer() && target() == pay.target(),
+            Self::Join(join) => record.payer == join.payer && target() == join.target,
+            Self::Prove(prove) => prove.fits(record),
         }
     }
 
@@ -188,8 +197,10 @@ impl Ask {
     }
 
     fn answer_without_record(&self, now: UnixMillis) -> Next {
-        let Self::Pay(pay) = self else {
-            return Next::Answer(PayReply::Expired);
+        let pay = match self {
+            Self::Pay(pay) => pay,
+            Self::Prove(_) => return Next::Begin,
+            Self::Join(_) => return Next::Answer(PayReply::Expired),
         };
         let now = now.to_seconds();
         if now >= pay.challenge.terms.expires_at {
@@ -206,10 +217,14 @@ impl Ask {
     }
 
     fn answer_from(&self, record: &Record, now: UnixMillis, policy: &Policy) -> Next {
-        let target = TargetKey::new(&record.terms.target, &record.terms.resource);
-        // The same words for both, so that nobody learns whose purchase it is.
-        if target != self.target() || record.payer != self.payer() {
+        // The same words whatever does not fit, so that nobody learns whose purchase it is.
+        if !self.fits(record) {
             return Next::Answer(PayReply::Conflict);
+        }
+        if let Self::Prove(_) = self
+            && let Some(next) = Prove::next(record)
+        {
+            return next;
         }
         Next::Answer(match &record.state {
             State::Pending { attempt } => match &attempt.stage {
@@ -248,6 +263,7 @@ impl Ask {
                     }
                 }
             },
+            State::Proving { .. } => return Next::Drive,
             State::Paid {
                 payment,
                 since,
@@ -269,6 +285,7 @@ impl Ask {
                 payer: record.payer,
                 transaction: payment.transaction,
                 remote: remote.clone(),
+                again: false,
             },
             State::Closed { payment } => PayReply::AccessEnded {
                 transaction: payment.transaction,
@@ -313,11 +330,11 @@ pub trait Purchases {
 /// Presents a payment, and follows it to the purchase that it counts for.
 pub async fn purchase<P: Purchases>(purchases: &P, pay: Pay) -> Result<PayReply, CallFault> {
     let mut request_id = pay.challenge.terms.request_id.clone();
-    let mut ask = Ask::Pay(Box::new(pay));
     let join = Ask::Join(Join {
-        payer: ask.payer(),
-        target: ask.target(),
+        payer: pay.authorization.payer(),
+        target: pay.target(),
     });
+    let mut ask = Ask::Pay(Box::new(pay));
     for _ in 0..MAX_HOPS {
         match purchases.ask(&request_id, &ask).await? {
             PayReply::Elsewhere { request_id: other } => {

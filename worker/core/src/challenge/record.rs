@@ -45,6 +45,20 @@ pub enum State {
         /// The payment attempt.
         attempt: Attempt,
     },
+    /// The payer has shown that the money is here already; it is about to be booked with the payer.
+    Proving {
+        /// The transaction.
+        transaction: B256,
+        /// Its block.
+        block: u64,
+        /// Ordinary transfers of it, each enough for the price: the place of each among its events, and the amount.
+        transfers: Vec<(u32, UsdcAmount)>,
+        /// Whether the payer has signed the challenge id.
+        signed: bool,
+        /// The authorization that failed before, which somebody else may still broadcast.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        watch: Option<Attempt>,
+    },
     /// The money is here; the goods are not delivered.
     Paid {
         /// The money.
@@ -203,6 +217,8 @@ pub enum IssueFault {
     Failed,
     /// It gave no answer in time; it may have issued one all the same.
     Timeout,
+    /// It was not asked: we have nothing to authenticate with.
+    Unauthenticated,
 }
 
 /// The way back of the money. Wallet, recipient and amount stand in the signed authorization and never change.
@@ -231,6 +247,12 @@ pub struct Payment {
     pub block: u64,
     /// What was received.
     pub amount: UsdcAmount,
+    /// When it was an ordinary transfer: its place among the events of its transaction.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub log: Option<u32>,
+    /// Whether it was an ordinary transfer that was presented without the payer's signature.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub unsigned: bool,
 }
 
 /// One line of a purchase's history, written in the same transaction as the change it tells of.
@@ -268,7 +290,7 @@ impl State {
     /// The state's name. What was removed since does not change it.
     pub const fn name(&self) -> &'static str {
         match self {
-            Self::Pending { .. } => "PENDING",
+            Self::Pending { .. } | Self::Proving { .. } => "PENDING",
             Self::Paid { .. } => "PAID",
             Self::Delivered { .. } | Self::Closed { .. } => "DELIVERED",
             Self::Expired { .. } => "EXPIRED",
@@ -287,6 +309,22 @@ impl State {
         }
     }
 
+    /// The money, once it counts.
+    pub const fn payment(&self) -> Option<&Payment> {
+        match self {
+            Self::Paid { payment, .. }
+            | Self::Delivered { payment, .. }
+            | Self::Closed { payment }
+            | Self::RefundPending { payment, .. }
+            | Self::RefundFailed { payment, .. }
+            | Self::Refunded { payment, .. } => Some(payment),
+            Self::Pending { .. }
+            | Self::Proving { .. }
+            | Self::Expired { .. }
+            | Self::Cancelled { .. } => None,
+        }
+    }
+
     /// The transaction that a person would look up.
     pub fn transaction(&self) -> Option<B256> {
         match self {
@@ -295,13 +333,8 @@ impl State {
                 Stage::Failed { transaction, .. } => *transaction,
                 Stage::Preparing | Stage::Reserving | Stage::Settling | Stage::Asked { .. } => None,
             },
-            Self::Paid { payment, .. }
-            | Self::Delivered { payment, .. }
-            | Self::Closed { payment }
-            | Self::RefundPending { payment, .. }
-            | Self::RefundFailed { payment, .. }
-            | Self::Refunded { payment, .. } => Some(payment.transaction),
-            Self::Expired { .. } | Self::Cancelled { .. } => None,
+            Self::Proving { transaction, .. } => Some(*transaction),
+            _ => self.payment().map(|payment| payment.transaction),
         }
     }
 }

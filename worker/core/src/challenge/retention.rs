@@ -25,6 +25,7 @@ pub(super) const fn is_over(record: &Record) -> bool {
             State::Delivered { .. } | State::Closed { .. } | State::Refunded { .. } => true,
             State::Expired { .. } | State::Cancelled { .. } => record.state.watch().is_none(),
             State::Pending { .. }
+            | State::Proving { .. }
             | State::Paid { .. }
             | State::RefundPending { .. }
             | State::RefundFailed { .. } => false,

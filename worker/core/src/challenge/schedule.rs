@@ -77,6 +77,7 @@ pub fn next_effect(record: &Record, now: UnixMillis, policy: &Policy) -> Effect 
             Stage::Failed { .. } => at(record.terms.expires_at.to_millis(), now, Effect::Lapse),
             Stage::Preparing => Effect::Rest,
         },
+        State::Proving { .. } => Effect::Reserve,
         State::Paid { since, failure, .. } => after_payment(*since, *failure, now, policy),
         State::RefundPending { refund, .. } => {
             let effect = match refund.attempt.stage {
@@ -152,7 +153,7 @@ pub fn wake_at(record: &Record, now: UnixMillis, policy: &Policy) -> Option<Unix
 pub(super) const fn is_resolved(state: &State) -> bool {
     match state {
         State::Pending { attempt } => matches!(attempt.stage, Stage::Failed { .. }),
-        State::Paid { .. } | State::RefundPending { .. } => false,
+        State::Proving { .. } | State::Paid { .. } | State::RefundPending { .. } => false,
         State::Delivered { .. }
         | State::Closed { .. }
         | State::Expired { .. }
@@ -214,6 +215,6 @@ pub(super) fn at(moment: UnixMillis, now: UnixMillis, effect: Effect) -> Effect 
     }
 }
 
-fn doubled(first: u64, times: u32) -> u64 {
+pub(super) fn doubled(first: u64, times: u32) -> u64 {
     first.saturating_mul(1_u64.checked_shl(times.min(32)).unwrap_or(u64::MAX))
 }

@@ -94,6 +94,8 @@ pub(crate) fn payment() -> Payment {
         transaction: B256::repeat_byte(0xaa),
         block: 9,
         amount: UsdcAmount::from_units(15_000),
+        log: None,
+        unsigned: false,
     }
 }
 

@@ -6,6 +6,7 @@ use serde_json::{Map, Value};
 
 use super::token::RsaSigner;
 use crate::config::Config;
+use crate::error::Code;
 use crate::types::{ResourceId, UnixSeconds};
 
 /// The answer to a paid purchase.
@@ -106,6 +107,16 @@ impl<'a> AccessGrant<'a> {
     }
 }
 
+impl AccessGrant<'_> {
+    /// Says that it was handed out before, to who presents a proof again.
+    #[must_use]
+    pub fn redeemed_before(mut self) -> Self {
+        let code = Code::ProofAlreadyRedeemed.as_str();
+        self.passed_on.insert("code".to_owned(), code.into());
+        self
+    }
+}
+
 /// Fills a resource into the seller's URL template, percent-encoded as one path segment.
 pub fn resource_endpoint(template: &str, resource: &ResourceId) -> String {
     let mut encoded = String::with_capacity(resource.as_str().len());
@@ -137,7 +148,7 @@ mod tests {
         claims.jti = id.to_string();
         let answer =
             br#"{"token":"opaque","tokenType":"Key","region":"eu","txHash":"0xforged","type":"x"}"#;
-        let sealed = config.credential_key.seal(&id, answer);
+        let sealed = config.credential_key.seal(id.as_str(), answer);
         let grant = AccessGrant::new(&config, &NoRsa, &claims, Some(&sealed))
             .now_or_never()
             .unwrap()

@@ -1,6 +1,8 @@
 //! What the buyer receives: the access token and the grant around it.
 
+pub mod backend;
 mod grant;
+pub mod oauth;
 pub mod remote;
 mod rsa_key;
 mod token;
@@ -11,3 +13,6 @@ pub use token::{
     JsonWebKeySet, RsaSigner, Signature, SigningError, TokenInfo, TokenSigner, json_web_key_set,
     token_info,
 };
+
+#[cfg(test)]
+pub(crate) use token::NoRsa;

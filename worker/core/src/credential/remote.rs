@@ -9,7 +9,8 @@ use hkdf::Hkdf;
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 
-use crate::challenge::{ChallengeId, Payment, Record, Target};
+use super::backend::{BackendAnswer, BackendCall};
+use crate::challenge::{Payment, Record, Target};
 use crate::types::{HttpUrl, Secret, UnixSeconds};
 
 const KEY_PURPOSE: &[u8] = b"key0 credential seal v1";
@@ -22,19 +23,8 @@ pub struct IssuingBackend {
     pub url: HttpUrl,
     /// How long it may take, in milliseconds.
     pub timeout_millis: u32,
-}
-
-/// One call to the backend.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub struct IssueCall {
-    /// Where to post.
-    pub url: String,
-    /// The JSON body.
-    pub body: Vec<u8>,
-    /// Equal for every repeat of this call, so that a backend can answer it once (header `Idempotency-Key`).
-    pub idempotency_key: String,
-    /// How long it may take, in milliseconds.
-    pub timeout_millis: u32,
+    /// How often a call that failed is repeated before the buyer is told.
+    pub retries: u32,
 }
 
 /// What the backend issued.
@@ -46,10 +36,15 @@ pub struct IssueAnswer {
     pub expires_at: Option<UnixSeconds>,
 }
 
-/// The call for a purchase.
-pub fn call(backend: &IssuingBackend, record: &Record, payment: &Payment) -> IssueCall {
+/// The call for a purchase. `extra` is what the seller wants to be told of the plan.
+pub fn call(
+    backend: &IssuingBackend,
+    extra: Option<&Map<String, Value>>,
+    record: &Record,
+    payment: &Payment,
+) -> BackendCall {
     let Target::Plan(plan) = &record.terms.target;
-    let body = json!({
+    let mut body = json!({
         "requestId": record.terms.request_id,
         "challengeId": record.challenge_id,
         "resourceId": record.terms.resource,
@@ -57,17 +52,28 @@ pub fn call(backend: &IssuingBackend, record: &Record, payment: &Payment) -> Iss
         "txHash": payment.transaction,
         "unitAmount": record.terms.amount,
     });
-    IssueCall {
+    if let (Some(members), Some(extra)) = (body.as_object_mut(), extra) {
+        for (name, value) in extra {
+            members.entry(name).or_insert_with(|| value.clone());
+        }
+    }
+    BackendCall {
         url: backend.url.join("/internal/issue-token"),
         body: body.to_string().into_bytes(),
         idempotency_key: record.challenge_id.to_string(),
+        headers: Vec::new(),
+        issuer: record.issuer.clone(),
         timeout_millis: backend.timeout_millis,
     }
 }
 
 impl IssueAnswer {
-    /// Reads a backend's answer: an object with a `token`. `None` for anything else.
-    pub fn parse(body: Vec<u8>) -> Option<Self> {
+    /// Reads a backend's answer: a success, and an object with a `token`. `None` for anything else.
+    pub fn read(answer: BackendAnswer) -> Option<Self> {
+        answer.is_success().then(|| Self::parse(answer.body))?
+    }
+
+    fn parse(body: Vec<u8>) -> Option<Self> {
         let members: Map<String, Value> = serde_json::from_slice(&body).ok()?;
         let token = members.get("token").filter(|token| !token.is_null())?;
         if token.as_str().is_some_and(str::is_empty) {
@@ -114,11 +120,11 @@ impl CredentialKey {
         }
     }
 
-    /// Encrypts a credential for one challenge (RFC 8439). The nonce follows from challenge and text, so that no two
-    /// texts share one.
-    pub fn seal(&self, challenge: &ChallengeId, credential: &[u8]) -> String {
+    /// Encrypts a credential for one challenge, or for one other purpose (RFC 8439). The nonce follows from purpose and
+    /// text, so that no two texts share one.
+    pub fn seal(&self, purpose: &str, credential: &[u8]) -> String {
         let digest = Sha256::new()
-            .chain_update(challenge.as_str())
+            .chain_update(purpose)
             .chain_update([0])
             .chain_update(credential)
             .finalize();
@@ -126,7 +132,7 @@ impl CredentialKey {
             core::array::from_fn(|at| digest.get(at).copied().unwrap_or_default());
         let payload = Payload {
             msg: credential,
-            aad: challenge.as_str().as_bytes(),
+            aad: purpose.as_bytes(),
         };
         let sealed = self
             .keys
@@ -136,14 +142,14 @@ impl CredentialKey {
         URL_SAFE_NO_PAD.encode([nonce.as_slice(), &sealed].concat())
     }
 
-    /// Decrypts what was sealed for this challenge.
-    pub fn open(&self, challenge: &str, sealed: &str) -> Option<Vec<u8>> {
+    /// Decrypts what was sealed for this challenge or purpose.
+    pub fn open(&self, purpose: &str, sealed: &str) -> Option<Vec<u8>> {
         let bytes = URL_SAFE_NO_PAD.decode(sealed).ok()?;
         let (nonce, msg) = bytes.split_first_chunk::<NONCE_BYTES>()?;
         self.keys.iter().find_map(|key| {
             let payload = Payload {
                 msg,
-                aad: challenge.as_bytes(),
+                aad: purpose.as_bytes(),
             };
             key.decrypt(&Nonce::from(*nonce), payload).ok()
         })
@@ -184,7 +190,7 @@ mod tests {
     #[test]
     fn a_sealed_credential_opens_for_its_challenge_and_with_an_older_key_only() {
         let id = test_challenge().id;
-        let sealed = key("before", &[]).seal(&id, b"secret");
+        let sealed = key("before", &[]).seal(id.as_str(), b"secret");
         assert!(!sealed.contains("secret"));
         assert_eq!(
             key("after", &["before"]).open(id.as_str(), &sealed),
@@ -198,7 +204,7 @@ mod tests {
         #[test]
         fn what_is_sealed_opens_and_what_is_not_does_not(credential: Vec<u8>, hostile in ".{0,80}") {
             let id = test_challenge().id;
-            let sealed = key("k", &[]).seal(&id, &credential);
+            let sealed = key("k", &[]).seal(id.as_str(), &credential);
             prop_assert_eq!(key("k", &[]).open(id.as_str(), &sealed), Some(credential));
             prop_assert_eq!(key("k", &[]).open(id.as_str(), &hostile), None);
         }

@@ -50,7 +50,9 @@ impl LedgerEntry {
             status: state.name().to_owned(),
             target: format!("plan:{plan}"),
             resource: record.terms.resource.clone(),
-            amount: received(state).unwrap_or(record.terms.amount),
+            amount: state
+                .payment()
+                .map_or(record.terms.amount, |payment| payment.amount),
             payer: record.payer,
             network: record.terms.network,
             transaction: state.transaction(),
@@ -60,18 +62,6 @@ impl LedgerEntry {
             changed_at: record.changed_at,
             version,
         }
-    }
-}
-
-const fn received(state: &State) -> Option<UsdcAmount> {
-    match state {
-        State::Paid { payment, .. }
-        | State::Delivered { payment, .. }
-        | State::Closed { payment }
-        | State::RefundPending { payment, .. }
-        | State::Refunded { payment, .. }
-        | State::RefundFailed { payment, .. } => Some(payment.amount),
-        State::Pending { .. } | State::Expired { .. } | State::Cancelled { .. } => None,
     }
 }
 
@@ -95,6 +85,7 @@ fn reason(state: &State) -> Option<String> {
             match failure.fault {
                 IssueFault::Failed => "backend_failed",
                 IssueFault::Timeout => "backend_timeout",
+                IssueFault::Unauthenticated => "backend_auth_failed",
             }
             .to_owned()
         }),

@@ -1,9 +1,11 @@
 //! A signed EIP-3009 authorization and the checks that need neither storage nor network (x402 sheet, section 4.4).
 
-use alloy_primitives::{Address, B256, Signature, U256, hex};
+use alloy_primitives::{Address, B256, U256, hex};
 use serde::{Deserialize, Serialize};
 
+use super::presented::Presented;
 use super::refusal::Refusal;
+use super::signature::{Deployment, PayerSignature};
 use super::usdc;
 use crate::types::{Network, UnixSeconds, UsdcAmount};
 use crate::wallet::{SigningFailed, WalletKey};
@@ -35,6 +37,20 @@ impl Authorization {
         UnixSeconds(u64::try_from(self.valid_before).unwrap_or(u64::MAX))
     }
 
+    /// Whether it pays this amount to this recipient, and somebody else does.
+    pub(super) fn check_terms(&self, pay_to: Address, amount: UsdcAmount) -> Result<(), Refusal> {
+        if self.to != pay_to {
+            return Err(Refusal::InvalidExactEvmPayloadRecipientMismatch);
+        }
+        if self.value != amount.to_u256() || amount.is_zero() {
+            return Err(Refusal::InvalidExactEvmPayloadAuthorizationValueMismatch);
+        }
+        if self.from.is_zero() || self.from == pay_to {
+            return Err(Refusal::InvalidExactEvmPayloadPayer);
+        }
+        Ok(())
+    }
+
     /// Whether it can be broadcast at `now`.
     pub fn check_time(&self, now: UnixSeconds) -> Result<(), Refusal> {
         if self.expires_at().0 < now.0.saturating_add(MIN_REMAINING_SECONDS) {
@@ -47,18 +63,18 @@ impl Authorization {
     }
 }
 
-/// An authorization whose signature is the payer's. Holding one proves that somebody controlled the payer's key.
+/// An authorization whose signature is the payer's. Holding one proves that somebody controlled the payer's key, or its
+/// contract wallet.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub struct SignedAuthorization {
     /// What was signed.
     pub(crate) authorization: Authorization,
     /// The payer's signature.
-    pub(crate) signature: Signature,
+    pub(crate) signature: PayerSignature,
 }
 
 impl SignedAuthorization {
-    /// Checks recipient, value, payer and signature. Time is checked later, because a payment that was already made is
-    /// answered also after its authorization expired.
+    /// Checks recipient, value, payer and the signature of a key, without asking anybody.
     pub fn verify(
         authorization: Authorization,
         signature: &[u8],
@@ -66,27 +82,10 @@ impl SignedAuthorization {
         pay_to: Address,
         amount: UsdcAmount,
     ) -> Result<Self, Refusal> {
-        if authorization.to != pay_to {
-            return Err(Refusal::InvalidExactEvmPayloadRecipientMismatch);
+        match Presented::new(authorization, signature, network, pay_to, amount)? {
+            Presented::Proven(signed) => Ok(signed),
+            Presented::Claimed(_) => Err(Refusal::InvalidExactEvmPayloadSignature),
         }
-        if authorization.value != amount.to_u256() || amount.is_zero() {
-            return Err(Refusal::InvalidExactEvmPayloadAuthorizationValueMismatch);
-        }
-        if authorization.from.is_zero() || authorization.from == pay_to {
-            return Err(Refusal::InvalidExactEvmPayloadPayer);
-        }
-        let digest = usdc::authorization_digest(&authorization, network);
-        usdc::signature(signature)
-            .filter(|signature| {
-                signature
-                    .recover_address_from_prehash(&digest)
-                    .is_ok_and(|signer| signer == authorization.from)
-            })
-            .map(|signature| Self {
-                authorization,
-                signature,
-            })
-            .ok_or(Refusal::InvalidExactEvmPayloadSignature)
     }
 
     /// Signs an authorization with a wallet of ours, which must be its `from`.
@@ -99,7 +98,7 @@ impl SignedAuthorization {
         let signature = key.sign(&digest).map_err(|_| SigningFailed)?;
         Ok(Self {
             authorization,
-            signature,
+            signature: PayerSignature::Key(signature),
         })
     }
 
@@ -108,9 +107,20 @@ impl SignedAuthorization {
         &self.authorization
     }
 
-    /// The signature as x402 writes it.
+    /// The signature as x402 writes it. (Of a wallet that does not exist yet, the one that it will accept.)
     pub fn signature_hex(&self) -> String {
-        hex::encode_prefixed(self.signature.as_bytes())
+        match &self.signature {
+            PayerSignature::Key(signature) => hex::encode_prefixed(signature.as_bytes()),
+            PayerSignature::Wallet(signature) => hex::encode_prefixed(&signature.bytes),
+        }
+    }
+
+    /// What must be done before the transfer, if the payer's wallet does not exist yet.
+    pub fn deployment(&self) -> Option<&Deployment> {
+        match &self.signature {
+            PayerSignature::Key(_) => None,
+            PayerSignature::Wallet(signature) => signature.deployment.as_ref(),
+        }
     }
 
     /// The payer.

@@ -6,6 +6,8 @@ use core::future::Future;
 use alloy_primitives::{Address, B256, Bytes, U256};
 
 use super::authorization::SignedAuthorization;
+use super::signature::Deployment;
+use super::wallet_call::WalletAnswer;
 
 /// The chain could not be asked; asking again later may help. The text is for the log only.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -93,6 +95,16 @@ pub trait Chain {
         sender: Address,
     ) -> impl Future<Output = Result<Simulation, ChainError>>;
 
+    /// What a contract wallet says to a signature now, or would say once it was created by `deployment`. Uses a bounded amount of
+    /// gas and changes nothing.
+    fn wallet_accepts(
+        &self,
+        wallet: Address,
+        digest: B256,
+        signature: &Bytes,
+        deployment: Option<&Deployment>,
+    ) -> impl Future<Output = Result<WalletAnswer, ChainError>>;
+
     /// Whether an authorization was used or cancelled up to and including the block `at`; without one, as far as the asked
     /// node knows, which may be some blocks behind. Not a proof of payment.
     fn authorization_used(
@@ -118,6 +130,9 @@ pub trait Chain {
 
     /// The newest block.
     fn head(&self) -> impl Future<Output = Result<Head, ChainError>>;
+
+    /// The time of a block in seconds; `None` when the asked node does not have it.
+    fn block_time(&self, number: u64) -> impl Future<Output = Result<Option<u64>, ChainError>>;
 
     /// The tip per unit of gas that gets a transaction included, in wei.
     fn priority_fee(&self) -> impl Future<Output = Result<u128, ChainError>>;

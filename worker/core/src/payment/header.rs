@@ -13,10 +13,12 @@ use crate::response::MAX_PAYMENT_HEADER_CHARS;
 pub const PAYMENT_REQUIRED: &str = "payment-required";
 /// The client's payment.
 pub const PAYMENT_SIGNATURE: &str = "payment-signature";
-/// The payment header of x402 version 1, which is not spoken here.
+/// The client's payment in x402 version 1.
 pub const X_PAYMENT: &str = "x-payment";
 /// What became of it.
 pub const PAYMENT_RESPONSE: &str = "payment-response";
+/// The same in version 1.
+pub const X_PAYMENT_RESPONSE: &str = "x-payment-response";
 
 const LENIENT: GeneralPurpose = GeneralPurpose::new(
     &alphabet::STANDARD,

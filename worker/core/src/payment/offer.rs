@@ -4,14 +4,15 @@
 
 use alloy_primitives::{Address, B256, U256};
 use serde::Serialize;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::authorization::Authorization;
 use super::refusal::Refusal;
+use super::v1;
 use crate::challenge::{Challenge, Target};
-use crate::types::HttpUrl;
+use crate::types::{HttpUrl, Network};
 
-/// The x402 version that is spoken.
+/// The x402 version of our own words.
 pub const X402_VERSION: u32 = 2;
 /// How long a client should let its authorization be valid.
 pub const MAX_TIMEOUT_SECONDS: u32 = 300;
@@ -139,7 +140,7 @@ impl PaymentRequired {
 
 /// Some clients encode what they echo with a function that knows only Latin-1 (MCP sheet, section 9), so the offer is
 /// plain ASCII; the catalog keeps the seller's text.
-fn ascii(text: &str) -> String {
+pub(super) fn ascii(text: &str) -> String {
     text.chars()
         .map(|c| match c {
             '\u{2010}'..='\u{2015}' => '-',
@@ -165,10 +166,30 @@ fn agree(ours: Option<&Value>, theirs: Option<&Value>) -> bool {
     }
 }
 
+/// What a client speaks, and is answered in.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Version {
+    /// Version 1: `X-PAYMENT`.
+    V1,
+    /// Version 2: `PAYMENT-SIGNATURE`.
+    V2,
+}
+
+impl Version {
+    const fn number(self) -> u32 {
+        match self {
+            Self::V1 => 1,
+            Self::V2 => X402_VERSION,
+        }
+    }
+}
+
 /// A client's payment, read but not yet believed.
 #[derive(Clone, Debug)]
 pub struct PaymentPayload {
-    /// What the client says it accepted.
+    /// What it is written in.
+    pub version: Version,
+    /// What the client says it accepted; in version 1, the payment's own scheme and network.
     pub accepted: Value,
     /// What the client says the payer signed.
     pub authorization: Authorization,
@@ -178,17 +199,21 @@ pub struct PaymentPayload {
 
 impl PaymentPayload {
     /// Reads the object. `null` counts as absent and `2.0` as `2`, as some clients write them.
-    pub fn parse(value: &Value) -> Result<Self, Refusal> {
-        if value.get("x402Version").and_then(Value::as_f64) != Some(f64::from(X402_VERSION)) {
+    pub fn parse(version: Version, value: &Value) -> Result<Self, Refusal> {
+        if value.get("x402Version").and_then(Value::as_f64) != Some(f64::from(version.number())) {
             return Err(match value.get("x402Version") {
                 Some(Value::Number(_)) => Refusal::InvalidX402Version,
                 _ => Refusal::InvalidPayload,
             });
         }
-        let accepted = value
-            .get("accepted")
-            .filter(|accepted| accepted.is_object())
-            .ok_or(Refusal::InvalidPayload)?;
+        let accepted = match version {
+            Version::V1 => json!({"scheme": value.get("scheme"), "network": value.get("network")}),
+            Version::V2 => value
+                .get("accepted")
+                .filter(|accepted| accepted.is_object())
+                .cloned()
+                .ok_or(Refusal::InvalidPayload)?,
+        };
         let payload = value.get("payload").ok_or(Refusal::InvalidPayload)?;
         let authorization = payload
             .get("authorization")
@@ -210,10 +235,19 @@ impl PaymentPayload {
             .and_then(|text| text.strip_prefix("0x"))
             .and_then(|digits| alloy_primitives::hex::decode(digits).ok());
         Ok(Self {
-            accepted: accepted.clone(),
+            version,
+            accepted,
             authorization: read().ok_or(Refusal::InvalidPayload)?,
             signature: signature.ok_or(Refusal::InvalidPayload)?,
         })
+    }
+
+    /// The members that contradict this challenge; empty when it is paid as it was offered.
+    pub fn mismatches(&self, challenge: &Challenge) -> Vec<&'static str> {
+        match self.version {
+            Version::V1 => v1::mismatches(&challenge.terms, &self.accepted),
+            Version::V2 => PaymentRequirements::new(challenge).mismatches(&self.accepted),
+        }
     }
 
     /// The challenge id that came back with the offer, if the client kept it.
@@ -242,7 +276,7 @@ fn decimal(text: &str) -> Option<U256> {
         .flatten()
 }
 
-/// What became of a payment: `PAYMENT-RESPONSE`.
+/// What became of a payment: `PAYMENT-RESPONSE`, or `X-PAYMENT-RESPONSE`.
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct SettleResponse {
@@ -257,40 +291,46 @@ pub struct SettleResponse {
 
 impl SettleResponse {
     /// The money arrived.
-    pub fn success(transaction: B256, network: crate::types::Network, payer: Address) -> Self {
+    pub fn success(version: Version, transaction: B256, network: Network, payer: Address) -> Self {
         Self {
             success: true,
             error_reason: None,
             transaction: transaction.to_string(),
-            network: network.caip2(),
+            network: name_of(network, version),
             payer: payer.to_checksum(None),
         }
     }
 
     /// It did not, or not yet; `transaction` is known once something was broadcast.
     pub fn failure(
+        version: Version,
         reason: &'static str,
         transaction: Option<B256>,
-        network: crate::types::Network,
+        network: Network,
         payer: Address,
     ) -> Self {
         Self {
             success: false,
             error_reason: Some(reason),
             transaction: transaction.map(|hash| hash.to_string()).unwrap_or_default(),
-            network: network.caip2(),
+            network: name_of(network, version),
             payer: payer.to_checksum(None),
         }
     }
 }
 
+const fn name_of(network: Network, version: Version) -> &'static str {
+    match version {
+        Version::V1 => network.v1_name(),
+        Version::V2 => network.caip2(),
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use proptest::prelude::*;
-    use serde_json::json;
-
     use super::*;
     use crate::challenge::test_challenge;
+    use proptest::prelude::*;
 
     fn ours() -> (PaymentRequirements, Value) {
         let requirements = PaymentRequirements::new(&test_challenge());
@@ -409,7 +449,7 @@ mod tests {
         let mut value = payload();
         value["x402Version"] = json!(2.0);
         value["extensions"] = Value::Null;
-        let payment = PaymentPayload::parse(&value).unwrap();
+        let payment = PaymentPayload::parse(Version::V2, &value).unwrap();
         assert_eq!(payment.authorization.value, U256::from(15_000));
         assert_eq!(payment.signature.len(), 65);
         assert!(payment.challenge_id().is_some());
@@ -432,7 +472,7 @@ mod tests {
             let mut changed = payload();
             *changed.pointer_mut(path).unwrap() = value;
             assert_eq!(
-                PaymentPayload::parse(&changed).err(),
+                PaymentPayload::parse(Version::V2, &changed).err(),
                 Some(Refusal::InvalidPayload),
                 "{path}"
             );
@@ -440,7 +480,7 @@ mod tests {
         let mut version = payload();
         version["x402Version"] = json!(1);
         assert_eq!(
-            PaymentPayload::parse(&version).err(),
+            PaymentPayload::parse(Version::V2, &version).err(),
             Some(Refusal::InvalidX402Version)
         );
     }

@@ -10,6 +10,9 @@ use serde::{Deserialize, Serialize};
 use crate::challenge::Target;
 use crate::types::{RequestId, ResourceId};
 
+/// The number of a purchase's last attempt: what was paid by a transfer is not attempted any more.
+const PROOF_ATTEMPT: u32 = u32::MAX;
+
 /// What a purchase asks of its payer's book.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -18,6 +21,8 @@ pub enum PayerCommand {
     Check(Reservation),
     /// Book this payment to this purchase, for ever. Repeating it gives the same answer.
     Reserve(Reservation),
+    /// Book a transfer that was already made to this purchase, for ever. Repeating it gives the same answer.
+    Claim(Claim),
     /// The purchase is resolved: delivered, or not charged by its attempts so far.
     Release {
         /// What it was for.
@@ -42,6 +47,45 @@ pub struct Reservation {
     pub attempt: u32,
     /// What is bought.
     pub target: TargetKey,
+}
+
+/// Transfers of one transaction, of which one is to pay a purchase.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(from = "ClaimWire", into = "ClaimWire")]
+pub struct Claim {
+    /// The keys of the transfers ([`booking_key`](super::transfer::booking_key)); the first one that is free is taken.
+    pub transfers: Vec<B256>,
+    /// The purchase.
+    pub request_id: RequestId,
+    /// What is bought.
+    pub target: TargetKey,
+    /// Whether it is only asked what would be booked.
+    pub only_look: bool,
+}
+
+/// On its way to the book: a list needs less code than names would.
+type ClaimWire = (Vec<B256>, RequestId, TargetKey, bool);
+
+impl From<ClaimWire> for Claim {
+    fn from((transfers, request_id, target, only_look): ClaimWire) -> Self {
+        Self {
+            transfers,
+            request_id,
+            target,
+            only_look,
+        }
+    }
+}
+
+impl From<Claim> for ClaimWire {
+    fn from(claim: Claim) -> Self {
+        (
+            claim.transfers,
+            claim.request_id,
+            claim.target,
+            claim.only_look,
+        )
+    }
 }
 
 /// A target together with its resource, as one text.
@@ -73,6 +117,11 @@ pub enum PayerReply {
         /// The other purchase.
         by: RequestId,
     },
+    /// The transfer with this key belongs to this purchase (or would, if it was only asked).
+    Claimed(
+        /// Its key.
+        B256,
+    ),
     /// The payment belongs to another purchase.
     Taken,
     /// Released.
@@ -142,10 +191,11 @@ pub fn execute<S: PayerStore>(store: &S, command: &PayerCommand) -> Result<Payer
                     )?;
                 }
                 PayerReply::Superseded { by } => book(store, reservation, by)?,
-                PayerReply::Taken | PayerReply::Released => {}
+                PayerReply::Claimed(_) | PayerReply::Taken | PayerReply::Released => {}
             }
             Ok(reply)
         }
+        PayerCommand::Claim(claim) => self::claim(store, claim),
         PayerCommand::Release {
             target,
             request_id,
@@ -155,6 +205,37 @@ pub fn execute<S: PayerStore>(store: &S, command: &PayerCommand) -> Result<Payer
             Ok(PayerReply::Released)
         }
     }
+}
+
+/// The money has moved already, so it counts for the purchase that it was sent for, also when another one of the same target
+/// is unresolved. What was booked before is answered by its booking alone: a late copy must not lock the target again.
+fn claim<S: PayerStore>(store: &S, claim: &Claim) -> Result<PayerReply, S::Error> {
+    let mut free = None;
+    for transfer in claim.transfers.iter().copied() {
+        match store.booking(transfer)? {
+            Some(booking) if booking.claimant == claim.request_id => {
+                return Ok(PayerReply::Claimed(transfer));
+            }
+            Some(_) => {}
+            None => free = free.or(Some(transfer)),
+        }
+    }
+    let Some(transfer) = free else {
+        return Ok(PayerReply::Taken);
+    };
+    if !claim.only_look {
+        let request_id = &claim.request_id;
+        let booking = Booking {
+            claimant: request_id.clone(),
+            owner: request_id.clone(),
+            attempt: PROOF_ATTEMPT,
+        };
+        store.book(transfer, &booking)?;
+        if store.unresolved(&claim.target)?.is_none() {
+            store.open(&claim.target, request_id, PROOF_ATTEMPT)?;
+        }
+    }
+    Ok(PayerReply::Claimed(transfer))
 }
 
 /// Whether this very attempt has reserved the payment before. A late copy of that message must change nothing: the purchase
@@ -369,6 +450,79 @@ mod tests {
             reserve(&book, 2, 2, "a"),
             PayerReply::Superseded { by: purchase(1) }
         );
+    }
+
+    fn claim(book: &Book, transfers: &[u8], request: u8, only_look: bool) -> PayerReply {
+        let command = PayerCommand::Claim(Claim {
+            transfers: transfers.iter().map(|n| B256::repeat_byte(*n)).collect(),
+            request_id: purchase(request),
+            target: target("a"),
+            only_look,
+        });
+        let Ok(reply) = execute(book, &command);
+        reply
+    }
+
+    fn claimed(transfer: u8) -> PayerReply {
+        PayerReply::Claimed(B256::repeat_byte(transfer))
+    }
+
+    fn release_for_good(book: &Book, request: u8) {
+        let command = PayerCommand::Release {
+            target: target("a"),
+            request_id: purchase(request),
+            attempt: u32::MAX,
+        };
+        assert_eq!(execute(book, &command), Ok(PayerReply::Released));
+    }
+
+    #[test]
+    fn each_transfer_of_a_transaction_pays_one_purchase_for_ever() {
+        let book = Book::default();
+        assert_eq!(claim(&book, &[1, 2], 1, false), claimed(1));
+        assert_eq!(claim(&book, &[1, 2], 2, false), claimed(2));
+        assert_eq!(claim(&book, &[1, 2], 3, false), PayerReply::Taken);
+        release_for_good(&book, 1);
+        release_for_good(&book, 2);
+        assert_eq!(claim(&book, &[1, 2], 3, false), PayerReply::Taken);
+        assert_eq!(claim(&book, &[1, 2], 2, false), claimed(2), "repeated");
+    }
+
+    #[test]
+    fn looking_at_a_transfer_books_nothing() {
+        let book = Book::default();
+        assert_eq!(claim(&book, &[1], 1, true), claimed(1));
+        assert!(book.bookings.borrow().is_empty() && book.open.borrow().is_empty());
+        claim(&book, &[1], 1, false);
+        assert_eq!(claim(&book, &[1], 2, true), PayerReply::Taken);
+    }
+
+    #[test]
+    fn a_transfer_counts_for_its_own_purchase_also_while_another_is_unresolved() {
+        let book = Book::default();
+        reserve(&book, 1, 1, "a");
+        assert_eq!(claim(&book, &[9], 2, false), claimed(9));
+        release_for_good(&book, 2);
+        let superseded = PayerReply::Superseded { by: purchase(1) };
+        assert_eq!(
+            reserve(&book, 3, 3, "a"),
+            superseded,
+            "the first still holds it"
+        );
+    }
+
+    #[test]
+    fn who_paid_by_transfer_and_waits_is_not_charged_anew() {
+        let book = Book::default();
+        claim(&book, &[9], 1, false);
+        let superseded = PayerReply::Superseded { by: purchase(1) };
+        assert_eq!(reserve(&book, 2, 2, "a"), superseded);
+        // A release of an attempt before it comes late.
+        release(&book, 1, "a");
+        assert_eq!(reserve(&book, 3, 3, "a"), superseded);
+        release_for_good(&book, 1);
+        assert_eq!(claim(&book, &[9], 1, false), claimed(9), "a late copy");
+        assert_eq!(reserve(&book, 4, 4, "a"), PayerReply::Reserved);
     }
 
     #[test]

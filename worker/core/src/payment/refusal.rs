@@ -26,6 +26,10 @@ pub enum Refusal {
     InvalidExactEvmPayloadPayer,
     /// The authorization was used or cancelled on chain.
     InvalidExactEvmNonceAlreadyUsed,
+    /// The payer's wallet does not exist, and the seller does not list the factory that would create it.
+    Eip6492FactoryNotAllowed,
+    /// The factory does not create the payer's wallet.
+    SmartWalletDeploymentFailed,
     /// The payer has not enough USDC.
     InsufficientFunds,
     /// The chain would refuse the transfer for another reason.
@@ -60,6 +64,8 @@ impl Refusal {
             }
             Self::InvalidExactEvmPayloadPayer => "invalid_exact_evm_payload_payer",
             Self::InvalidExactEvmNonceAlreadyUsed => "invalid_exact_evm_nonce_already_used",
+            Self::Eip6492FactoryNotAllowed => "eip6492_factory_not_allowed",
+            Self::SmartWalletDeploymentFailed => "smart_wallet_deployment_failed",
             Self::InsufficientFunds => "insufficient_funds",
             Self::InvalidExactEvmTransactionSimulationFailed => {
                 "invalid_exact_evm_transaction_simulation_failed"
@@ -76,16 +82,16 @@ impl Refusal {
     pub const fn message(self) -> &'static str {
         match self {
             Self::InvalidPayload => {
-                "The PAYMENT-SIGNATURE header is not a payment: send base64 of one JSON PaymentPayload (x402 version 2), at most 16 KiB."
+                "The payment header is not a payment: send base64 of one JSON PaymentPayload, at most 16 KiB; x402 version 2 in PAYMENT-SIGNATURE, version 1 in X-PAYMENT."
             }
             Self::InvalidX402Version => {
-                "Only x402Version 2 is accepted, in the PAYMENT-SIGNATURE header."
+                "Send x402Version 2 in the PAYMENT-SIGNATURE header, or x402Version 1 in X-PAYMENT."
             }
             Self::InvalidPaymentRequirements => {
-                "No matching payment requirements: copy one entry of `accepts` unchanged into `accepted`."
+                "No matching payment requirements: copy one entry of `accepts` unchanged into `accepted` (x402 version 1: its scheme and network)."
             }
             Self::InvalidExactEvmPayloadSignature => {
-                "The signature does not belong to `from`. Sign with the EIP-712 domain given in `extra.name` and `extra.version`."
+                "The signature does not belong to `from`. Sign with the EIP-712 domain given in `extra.name` and `extra.version`. An account with code (a smart wallet) must accept it by EIP-1271."
             }
             Self::InvalidExactEvmPayloadRecipientMismatch => {
                 "The authorization must pay the address in `payTo`."
@@ -104,6 +110,12 @@ impl Refusal {
             }
             Self::InvalidExactEvmNonceAlreadyUsed => {
                 "The authorization was already used or cancelled on chain. Sign a new one with a fresh nonce."
+            }
+            Self::Eip6492FactoryNotAllowed => {
+                "The payer's smart wallet is not deployed, and this seller does not deploy wallets of that factory. Deploy it first, then sign anew."
+            }
+            Self::SmartWalletDeploymentFailed => {
+                "The factory call in the signature does not deploy the wallet `from`. Nothing was charged."
             }
             Self::InsufficientFunds => {
                 "The payer's USDC balance is below the price. Nothing was charged."
@@ -153,6 +165,8 @@ impl Refusal {
             "invalid_exact_evm_transaction_simulation_failed"
             | "invalid_transaction_state"
             | "transaction_simulation" => Self::InvalidExactEvmTransactionSimulationFailed,
+            "eip6492_factory_not_allowed" => Self::Eip6492FactoryNotAllowed,
+            "smart_wallet_deployment_failed" => Self::SmartWalletDeploymentFailed,
             "accepted_requirements_mismatch"
             | "asset_mismatch"
             | "chain_id_mismatch"
@@ -188,6 +202,8 @@ mod tests {
             Refusal::InsufficientFunds,
             Refusal::InvalidExactEvmPayloadAuthorizationValidBefore,
             Refusal::InvalidExactEvmNonceAlreadyUsed,
+            Refusal::Eip6492FactoryNotAllowed,
+            Refusal::SmartWalletDeploymentFailed,
             Refusal::UnexpectedSettleError,
         ] {
             assert_eq!(serde_json::to_value(refusal).unwrap(), refusal.code());

@@ -12,7 +12,9 @@ use super::authorization::SignedAuthorization;
 use super::chain::{
     AuthorizationEvents, Chain, ChainError, Head, Log, Receipt, SendOutcome, Simulation,
 };
+use super::signature::Deployment;
 use super::usdc;
+use super::wallet_call::{self, WalletAnswer};
 use crate::types::{HttpUrl, Network};
 
 /// How an answer body gets here. The implementation sets a deadline, follows no redirect and bounds the size.
@@ -105,13 +107,46 @@ impl<H: Http> Chain for RpcChain<'_, H> {
         transfer: &SignedAuthorization,
         sender: Address,
     ) -> Result<Simulation, ChainError> {
-        let call = json!({"from": sender, "to": self.network.usdc(), "data": usdc::transfer_call(transfer)});
+        let usdc::SettlementCall { to, input, max_gas } =
+            usdc::settlement_call(transfer, self.network);
+        // A wallet that wants more than this is not paid for.
+        let call = json!({"from": sender, "to": to, "data": input, "gas": format!("{max_gas:#x}")});
         match self.call("eth_estimateGas", json!([call])).await {
             Ok(result) => number(Some(&result))
                 .map(|gas| Simulation::Succeeds { gas })
                 .ok_or_else(|| malformed("eth_estimateGas")),
             Err(CallError::Refused(text)) => Ok(Simulation::Reverts(text)),
             Err(CallError::Unavailable(error)) => Err(error),
+        }
+    }
+
+    async fn wallet_accepts(
+        &self,
+        wallet: Address,
+        digest: B256,
+        signature: &Bytes,
+        deployment: Option<&Deployment>,
+    ) -> Result<WalletAnswer, ChainError> {
+        let question = wallet_call::question(digest, signature);
+        let (to, data, gas) = match deployment {
+            None => (wallet, question, wallet_call::MAX_WALLET_GAS),
+            Some(deployment) => (
+                wallet_call::MULTICALL,
+                wallet_call::after_deployment(deployment, wallet, question, true),
+                wallet_call::MAX_DEPLOYMENT_GAS,
+            ),
+        };
+        let call = json!({"to": to, "data": data, "gas": format!("{gas:#x}")});
+        let returned = match self.call("eth_call", json!([call, "latest"])).await {
+            Ok(result) => bytes(&result).ok_or_else(|| malformed("eth_call"))?,
+            Err(CallError::Refused(_)) => return Ok(WalletAnswer::Refuses),
+            Err(CallError::Unavailable(error)) => return Err(error),
+        };
+        match deployment {
+            None => Ok(wallet_call::answer(&returned)),
+            Some(_) => {
+                wallet_call::answer_after_deployment(&returned).ok_or_else(|| malformed("eth_call"))
+            }
         }
     }
 
@@ -170,6 +205,21 @@ impl<H: Http> Chain for RpcChain<'_, H> {
             })
         };
         read().ok_or_else(|| malformed("eth_getBlockByNumber"))
+    }
+
+    async fn block_time(&self, number: u64) -> Result<Option<u64>, ChainError> {
+        const METHOD: &str = "eth_getBlockByNumber";
+        let block = self
+            .read(METHOD, json!([format!("{number:#x}"), false]))
+            .await?;
+        if block.is_null() {
+            return Ok(None);
+        }
+        let is_it = self::number(block.get("number")) == Some(number);
+        self::number(block.get("timestamp"))
+            .filter(|_| is_it)
+            .map(Some)
+            .ok_or_else(|| malformed(METHOD))
     }
 
     async fn priority_fee(&self) -> Result<u128, ChainError> {

@@ -5,6 +5,8 @@ use alloy_sol_types::{Eip712Domain, SolCall, SolEvent, SolStruct, eip712_domain,
 use sha2::{Digest, Sha256};
 
 use super::authorization::{Authorization, SignedAuthorization};
+use super::signature::PayerSignature;
+use super::wallet_call::{MAX_DEPLOYMENT_GAS, MAX_WALLET_GAS, MULTICALL, after_deployment};
 use crate::types::Network;
 
 sol! {
@@ -20,6 +22,9 @@ sol! {
     function transferWithAuthorization(
         address from, address to, uint256 value, uint256 validAfter, uint256 validBefore, bytes32 nonce,
         uint8 v, bytes32 r, bytes32 s
+    ) external;
+    function transferWithAuthorization(
+        address from, address to, uint256 value, uint256 validAfter, uint256 validBefore, bytes32 nonce, bytes signature
     ) external;
     function authorizationState(address authorizer, bytes32 nonce) external view returns (bool);
     function balanceOf(address account) external view returns (uint256);
@@ -60,22 +65,77 @@ pub fn authorization_digest(authorization: &Authorization, network: Network) -> 
     .eip712_signing_hash(&domain(network))
 }
 
-/// The call that moves the money.
+/// The call that moves the money. 65 bytes of signature go into the form that has always been there, any others into the one
+/// for contract wallets.
 pub fn transfer_call(signed: &SignedAuthorization) -> Bytes {
     let authorization = &signed.authorization;
-    transferWithAuthorizationCall {
+    let (v, r, s) = match &signed.signature {
+        PayerSignature::Key(key) => (
+            27 + u8::from(key.v()),
+            B256::from(key.r()),
+            B256::from(key.s()),
+        ),
+        PayerSignature::Wallet(wallet) => match <&[u8; 65]>::try_from(wallet.bytes.as_ref()) {
+            Ok([rs @ .., v]) => {
+                let (r, s) = rs.split_at(32);
+                (*v, B256::from_slice(r), B256::from_slice(s))
+            }
+            Err(_) => {
+                return transferWithAuthorization_1Call {
+                    from: authorization.from,
+                    to: authorization.to,
+                    value: authorization.value,
+                    validAfter: authorization.valid_after,
+                    validBefore: authorization.valid_before,
+                    nonce: authorization.nonce,
+                    signature: wallet.bytes.clone(),
+                }
+                .abi_encode()
+                .into();
+            }
+        },
+    };
+    transferWithAuthorization_0Call {
         from: authorization.from,
         to: authorization.to,
         value: authorization.value,
         validAfter: authorization.valid_after,
         validBefore: authorization.valid_before,
         nonce: authorization.nonce,
-        v: 27 + u8::from(signed.signature.v()),
-        r: B256::from(signed.signature.r()),
-        s: B256::from(signed.signature.s()),
+        v,
+        r,
+        s,
     }
     .abi_encode()
     .into()
+}
+
+/// A transaction that settles a payment: the contract, the call, and the most gas that it may use.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct SettlementCall {
+    /// The contract: USDC, or Multicall3 around it.
+    pub to: Address,
+    /// The call.
+    pub input: Bytes,
+    /// The most gas that it may use.
+    pub max_gas: u64,
+}
+
+/// What a wallet of ours sends for a payment. When the payer's wallet does not exist yet, it is created in the same transaction.
+pub fn settlement_call(signed: &SignedAuthorization, network: Network) -> SettlementCall {
+    let transfer = transfer_call(signed);
+    match signed.deployment() {
+        None => SettlementCall {
+            to: network.usdc(),
+            input: transfer,
+            max_gas: MAX_WALLET_GAS,
+        },
+        Some(deployment) => SettlementCall {
+            to: MULTICALL,
+            input: after_deployment(deployment, network.usdc(), transfer, false),
+            max_gas: MAX_DEPLOYMENT_GAS,
+        },
+    }
 }
 
 /// The question whether an authorization was used or cancelled.
@@ -117,6 +177,7 @@ pub fn signature(bytes: &[u8]) -> Option<Signature> {
 mod tests {
     use alloy_primitives::{U256, address, b256, hex, keccak256};
 
+    use super::super::signature::WalletSignature;
     use super::*;
 
     fn golden() -> Authorization {
@@ -159,11 +220,46 @@ mod tests {
         );
     }
 
+    fn wallet_signed(bytes: &[u8]) -> SignedAuthorization {
+        SignedAuthorization {
+            authorization: golden(),
+            signature: PayerSignature::Wallet(WalletSignature::read(bytes).unwrap()),
+        }
+    }
+
+    #[test]
+    fn the_length_of_a_wallets_signature_chooses_the_call() {
+        let form_of = |bytes: &[u8]| transfer_call(&wallet_signed(bytes)).len();
+        assert_eq!(form_of(&GOLDEN_SIGNATURE), 292);
+        assert_eq!(form_of(&GOLDEN_SIGNATURE[..64]), 4 + 9 * 32 + 64 - 32);
+        let call = transferWithAuthorization_1Call {
+            from: golden().from,
+            to: golden().to,
+            value: golden().value,
+            validAfter: golden().valid_after,
+            validBefore: golden().valid_before,
+            nonce: golden().nonce,
+            signature: GOLDEN_SIGNATURE.into(),
+        };
+        // The sheet's vector is of 65 bytes in the form for any length.
+        assert_eq!(
+            keccak256(call.abi_encode()),
+            b256!("0x3602ebb477b3414ad086e03300871a07efcc48a11d51e3a6549950b890d280fa")
+        );
+        // A wallet's 65 bytes are its own affair: what would be v is not corrected.
+        let odd = transfer_call(&wallet_signed(&[7; 65]));
+        let call = transferWithAuthorization_0Call::abi_decode(&odd).unwrap();
+        assert_eq!(
+            (call.v, call.r, call.s),
+            (7, B256::repeat_byte(7), B256::repeat_byte(7))
+        );
+    }
+
     #[test]
     fn the_call_is_the_golden_one() {
         let signed = SignedAuthorization {
             authorization: golden(),
-            signature: signature(&GOLDEN_SIGNATURE).unwrap(),
+            signature: PayerSignature::Key(signature(&GOLDEN_SIGNATURE).unwrap()),
         };
         let call = transfer_call(&signed);
         assert_eq!(call.len(), 292);
@@ -175,7 +271,8 @@ mod tests {
 
     #[test]
     fn selectors_and_topics_are_the_golden_ones() {
-        assert_eq!(transferWithAuthorizationCall::SELECTOR, hex!("e3ee160e"));
+        assert_eq!(transferWithAuthorization_0Call::SELECTOR, hex!("e3ee160e"));
+        assert_eq!(transferWithAuthorization_1Call::SELECTOR, hex!("cf092995"));
         assert_eq!(authorizationStateCall::SELECTOR, hex!("e94a0102"));
         assert_eq!(balanceOfCall::SELECTOR, hex!("70a08231"));
         assert_eq!(

@@ -40,6 +40,14 @@ impl Network {
         }
     }
 
+    /// The name that x402 version 1 has for it.
+    pub const fn v1_name(self) -> &'static str {
+        match self {
+            Self::Base => "base",
+            Self::BaseSepolia => "base-sepolia",
+        }
+    }
+
     /// The seller's word for it (`KEY0_NETWORK`).
     pub const fn name(self) -> &'static str {
         match self {

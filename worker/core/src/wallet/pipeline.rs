@@ -5,7 +5,8 @@
 //! - Between reading the next nonce and storing the job nothing is awaited, so no two jobs get the same nonce.
 //! - Whatever is not included yet is looked after by the alarm: broadcast again, given a higher fee when it is stuck,
 //!   given another nonce when a foreign transaction took its own.
-//! - Every transaction calls the USDC contract and nothing else. Executing one authorization twice is impossible there,
+//! - Every transaction calls the USDC contract and nothing else; or Multicall3 with that call, after one of a factory that the
+//!   seller has listed, when the payer's wallet does not exist yet. Executing one authorization twice is impossible there,
 //!   so two transactions for the same job can cost gas but never the buyer's money.
 
 use core::cell::Cell;
@@ -417,13 +418,14 @@ fn age<E: WalletEnv>(env: &E, sent: &Sent) -> u64 {
 }
 
 fn sign<E: WalletEnv>(env: &E, job: &Job, nonce: u64, fees: Fees) -> Result<Signed, WalletFault> {
+    let call = usdc::settlement_call(&job.authorization, env.network());
     let transaction = Transaction {
         chain_id: env.network().chain_id(),
         nonce,
         fees,
         gas_limit: job.gas_limit,
-        to: env.network().usdc(),
-        input: usdc::transfer_call(&job.authorization),
+        to: call.to,
+        input: call.input,
     };
     let (hash, raw) = transaction
         .sign(env.key())

@@ -6,19 +6,22 @@ use http::header::{CACHE_CONTROL, HeaderName, RETRY_AFTER};
 use serde::Serialize;
 use serde_json::{Value, json};
 
+use super::proof::Instructions;
 use crate::catalog::Plan;
 use crate::challenge::{Challenge, ChallengeId, IssueFault, PayReply};
-use crate::config::Config;
+use crate::config::{Config, ProofBinding};
 use crate::credential::{AccessGrant, RsaSigner};
 use crate::error::{Code, Error};
-use crate::payment::header::{PAYMENT_REQUIRED, PAYMENT_RESPONSE, encode};
-use crate::payment::{PaymentRequired, Refusal, SettleResponse};
+use crate::payment::header::{PAYMENT_REQUIRED, PAYMENT_RESPONSE, X_PAYMENT_RESPONSE, encode};
+use crate::payment::{PaymentRequired, Refusal, SettleResponse, Version, v1};
 use crate::response::{self, Response};
 use crate::types::{Address, HttpUrl, PlanId, RequestId, ResourceId, UnixMillis, UsdcAmount};
 
-const RETRY_AFTER_SECONDS: &str = "2";
+pub(super) const RETRY_AFTER_SECONDS: &str = "2";
+/// The `error` of an offer that nobody has tried to pay yet.
+const ASKING: &str = "Payment required";
 
-/// The body of a 402: the price, and what to do now.
+/// The body of a 402: the price, and what to do now. Beside our own members it has those that clients of x402 version 1 read.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 struct X402Challenge<'a> {
@@ -37,6 +40,10 @@ struct X402Challenge<'a> {
     expires_at: String,
     description: &'a str,
     next_step: NextStep<'a>,
+    x402_version: u32,
+    error: &'static str,
+    accepts: Value,
+    transfer_instead: Instructions<'a>,
 }
 
 #[derive(Debug, Serialize)]
@@ -50,13 +57,19 @@ struct NextStep<'a> {
 }
 
 /// 402: the offer.
-pub(super) fn challenge(offer: &Challenge, plan: &Plan, origin: &HttpUrl) -> Response {
+pub(super) fn challenge(
+    offer: &Challenge,
+    plan: &Plan,
+    origin: &HttpUrl,
+    binding: ProofBinding,
+) -> Response {
     let terms = &offer.terms;
     let body = X402Challenge {
         kind: "X402Challenge",
         message: format!(
             "Plan \"{}\" costs {} USDC. Sign the offer in the PAYMENT-REQUIRED header with an x402 client and repeat this \
-             request with the PAYMENT-SIGNATURE header. Keep the requestId: repeating the same paid request is safe.",
+             request with the PAYMENT-SIGNATURE header; or, with a client of x402 version 1, the offer in `accepts`, and \
+             repeat it with X-PAYMENT. Keep the requestId: repeating the same paid request is safe.",
             plan.id, terms.amount
         ),
         challenge_id: &offer.id,
@@ -75,12 +88,16 @@ pub(super) fn challenge(offer: &Challenge, plan: &Plan, origin: &HttpUrl) -> Res
             url: origin.join("/x402/access"),
             header: "PAYMENT-SIGNATURE",
             body: json!({"planId": plan.id, "resourceId": terms.resource, "requestId": terms.request_id}),
-            client: "any x402 version 2 client, for example @x402/fetch",
+            client: "any x402 client of version 2 or 1, for example @x402/fetch",
         },
+        x402_version: 1,
+        error: ASKING,
+        accepts: v1::accepts(terms, &plan.description, origin),
+        transfer_instead: Instructions::new(offer, binding),
     };
     let mut response = response::json(StatusCode::PAYMENT_REQUIRED, &body);
     response::set(&mut response, CACHE_CONTROL, "no-store");
-    offer_header(&mut response, offer, plan, origin, "Payment required");
+    offer_header(&mut response, offer, plan, origin, ASKING);
     response
 }
 
@@ -93,8 +110,30 @@ pub(super) fn malformed(
 ) -> Response {
     let error =
         Error::invalid_request(refusal.message()).with_details(json!({"reason": refusal.code()}));
-    let mut response = response::error(&error);
+    let mut response = offered(&error, refusal, offer, plan, origin);
     offer_header(&mut response, offer, plan, origin, refusal.code());
+    response
+}
+
+/// An error's body that carries an offer for clients of version 1. The offer for the others is in a header.
+fn offered(
+    error: &Error,
+    refusal: Refusal,
+    offer: &Challenge,
+    plan: &Plan,
+    origin: &HttpUrl,
+) -> Response {
+    let Ok(mut body) = serde_json::to_value(error.body()) else {
+        return response::error(&Error::internal());
+    };
+    if let Some(members) = body.as_object_mut() {
+        members.insert("x402Version".to_owned(), json!(1));
+        members.insert("error".to_owned(), json!(refusal.code()));
+        let accepts = v1::accepts(&offer.terms, &plan.description, origin);
+        members.insert("accepts".to_owned(), accepts);
+    }
+    let mut response = response::json(error.code.status(), &body);
+    response::set(&mut response, CACHE_CONTROL, "no-store");
     response
 }
 
@@ -103,6 +142,8 @@ pub(super) struct Context<'a> {
     pub(super) config: &'a Config,
     pub(super) plan: &'a Plan,
     pub(super) origin: &'a HttpUrl,
+    /// What the client speaks.
+    pub(super) version: Version,
     pub(super) payer: Address,
     /// What to pay instead, if this payment is refused.
     pub(super) offer: &'a Challenge,
@@ -123,15 +164,16 @@ impl Context<'_> {
                 payer,
                 transaction,
                 remote,
+                again,
             } => {
                 let grant = AccessGrant::new(self.config, rsa, &claims, remote.as_deref()).await;
                 let Ok(grant) = grant else {
                     return response::error(&Error::internal());
                 };
+                let grant = if again { grant.redeemed_before() } else { grant };
                 let mut response = response::json(StatusCode::OK, &grant);
                 response::set(&mut response, CACHE_CONTROL, "private, no-store");
-                let settled = SettleResponse::success(transaction, self.config.network, payer);
-                settle_header(&mut response, &settled);
+                self.success(&mut response, transaction, payer);
                 response
             }
             PayReply::Undelivered {
@@ -218,20 +260,23 @@ impl Context<'_> {
                 ),
                 "challenge_cancelled",
             ),
-            // `purchase` has followed it already.
-            PayReply::Elsewhere { .. } => self.pending(None, request_id),
-            PayReply::Unavailable => {
-                let mut response = self.failed(
-                    Error::new(
-                        Code::AdapterError,
-                        "The payment could not be checked right now; nothing was charged. Repeat the same request.",
-                    ),
-                    "unexpected_verify_error",
-                );
-                response::set(&mut response, RETRY_AFTER, RETRY_AFTER_SECONDS);
-                response
-            }
+            // `purchase` has followed it already; a proof is answered by its own words.
+            PayReply::Elsewhere { .. } | PayReply::Unproven(_) => self.pending(None, request_id),
+            PayReply::Unavailable => self.unavailable(),
         }
+    }
+
+    /// 502: the payment could not be checked.
+    pub(super) fn unavailable(&self) -> Response {
+        let mut response = self.failed(
+            Error::new(
+                Code::AdapterError,
+                "The payment could not be checked right now; nothing was charged. Repeat the same request.",
+            ),
+            "unexpected_verify_error",
+        );
+        response::set(&mut response, RETRY_AFTER, RETRY_AFTER_SECONDS);
+        response
     }
 
     /// 503: the outcome is not known yet. Never a new offer, which would invite a second payment.
@@ -253,7 +298,7 @@ impl Context<'_> {
         response
     }
 
-    /// 502 or 504: paid, and the backend does not deliver. No new offer: nothing may be paid again.
+    /// 502, 504 or 500: paid, and the backend does not deliver. No new offer: nothing may be paid again.
     fn undelivered(
         &self,
         fault: IssueFault,
@@ -263,6 +308,7 @@ impl Context<'_> {
         let (code, happened) = match fault {
             IssueFault::Failed => (Code::TokenIssueFailed, "could not issue the access token"),
             IssueFault::Timeout => (Code::TokenIssueTimeout, "gave no answer in time"),
+            IssueFault::Unauthenticated => (Code::InternalError, "could not be asked"),
         };
         let promise = match refund_at {
             Some(_) => {
@@ -281,8 +327,7 @@ impl Context<'_> {
         }));
         let mut response = response::error(&error);
         response::set(&mut response, RETRY_AFTER, RETRY_AFTER_SECONDS);
-        let settled = SettleResponse::success(transaction, self.config.network, self.payer);
-        settle_header(&mut response, &settled);
+        self.success(&mut response, transaction, self.payer);
         response
     }
 
@@ -321,14 +366,10 @@ impl Context<'_> {
             }
         }
         let error = Error::new(Code::PaymentFailed, refusal.message()).with_details(details);
-        let mut response = self.failed_after(error, refusal.code(), transaction);
-        offer_header(
-            &mut response,
-            self.offer,
-            self.plan,
-            self.origin,
-            refusal.code(),
-        );
+        let (offer, plan, origin) = (self.offer, self.plan, self.origin);
+        let mut response = offered(&error, refusal, offer, plan, origin);
+        self.failure(&mut response, refusal.code(), transaction);
+        offer_header(&mut response, offer, plan, origin, refusal.code());
         response
     }
 
@@ -343,9 +384,31 @@ impl Context<'_> {
         transaction: Option<B256>,
     ) -> Response {
         let mut response = response::error(&error);
-        let failure = SettleResponse::failure(reason, transaction, self.config.network, self.payer);
-        settle_header(&mut response, &failure);
+        self.failure(&mut response, reason, transaction);
         response
+    }
+
+    fn success(&self, response: &mut Response, transaction: B256, payer: Address) {
+        let network = self.config.network;
+        let settled = SettleResponse::success(self.version, transaction, network, payer);
+        self.settle_header(response, &settled);
+    }
+
+    fn failure(&self, response: &mut Response, reason: &'static str, transaction: Option<B256>) {
+        let network = self.config.network;
+        let failed =
+            SettleResponse::failure(self.version, reason, transaction, network, self.payer);
+        self.settle_header(response, &failed);
+    }
+
+    fn settle_header(&self, response: &mut Response, settled: &SettleResponse) {
+        let name = match self.version {
+            Version::V1 => X_PAYMENT_RESPONSE,
+            Version::V2 => PAYMENT_RESPONSE,
+        };
+        if let Some(text) = encode(settled) {
+            response::set(response, HeaderName::from_static(name), &text);
+        }
     }
 }
 
@@ -359,11 +422,5 @@ fn offer_header(
     let offer = PaymentRequired::new(offer, &plan.description, origin, error);
     if let Some(text) = encode(&offer) {
         response::set(response, HeaderName::from_static(PAYMENT_REQUIRED), &text);
-    }
-}
-
-fn settle_header(response: &mut Response, settled: &SettleResponse) {
-    if let Some(text) = encode(settled) {
-        response::set(response, HeaderName::from_static(PAYMENT_RESPONSE), &text);
     }
 }

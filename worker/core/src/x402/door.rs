@@ -4,6 +4,7 @@ use http::HeaderMap;
 use serde_json::json;
 
 use super::answer;
+use super::proof;
 use super::request::{self, AccessRequest};
 use crate::catalog::Plan;
 use crate::challenge::{Challenge, Pay, Purchases, Target, Terms, lifetime, purchase};
@@ -11,7 +12,7 @@ use crate::config::Config;
 use crate::credential::RsaSigner;
 use crate::error::{Code, Error};
 use crate::payment::usdc::payment_fingerprint;
-use crate::payment::{PaymentPayload, PaymentRequirements, Refusal, SignedAuthorization};
+use crate::payment::{Chain, PaymentPayload, Presented, Refusal};
 use crate::response::Response;
 use crate::types::{HttpUrl, RequestId, ResourceId, UnixSeconds};
 
@@ -37,19 +38,39 @@ pub struct Arrival<'a> {
 
 /// Sells a plan: states the price, or takes the payment and answers with the grant.
 ///
-/// Until the payment's signature has proven to be the payer's, nothing is asked of any object or network.
-pub async fn access<P: Purchases>(
+/// Until the payment's signature has proven to be the payer's, nothing is asked of any object; and of the chain only what a
+/// contract wallet says to its signature.
+pub async fn access<P: Purchases, C: Chain>(
     config: &Config,
     purchases: &P,
+    chain: &C,
     arrival: &Arrival<'_>,
 ) -> Response {
-    let wish = match Wish::read(config, arrival) {
+    let request = match AccessRequest::parse(arrival.body) {
+        Ok(request) => request,
+        Err(error) => return crate::response::error(&error),
+    };
+    let payment = request::payment(arrival.headers);
+    if let Some(proof) = &request.proof {
+        return match payment {
+            Ok(None) => proof::redeem(config, purchases, arrival, &request, proof).await,
+            _ => crate::response::error(&Error::invalid_request(
+                "A purchase is paid once: send either proof or a payment header.",
+            )),
+        };
+    }
+    let wish = match Wish::read(config, arrival, request) {
         Ok(wish) => wish,
         Err(error) => return crate::response::error(&error),
     };
-    match request::payment(arrival.headers) {
-        Ok(None) => answer::challenge(&wish.offer(config, arrival), wish.plan, &arrival.origin),
-        Ok(Some(payment)) => wish.buy(config, purchases, arrival, &payment).await,
+    match payment {
+        Ok(None) => answer::challenge(
+            &wish.offer(config, arrival),
+            wish.plan,
+            &arrival.origin,
+            config.proof_binding,
+        ),
+        Ok(Some(payment)) => wish.buy(config, purchases, chain, arrival, &payment).await,
         Err(refusal) => {
             let offer = wish.offer(config, arrival);
             answer::malformed(refusal, &offer, wish.plan, &arrival.origin)
@@ -67,8 +88,11 @@ struct Wish<'a> {
 }
 
 impl<'a> Wish<'a> {
-    fn read(config: &'a Config, arrival: &Arrival<'_>) -> Result<Self, Error> {
-        let request = AccessRequest::parse(arrival.body)?;
+    fn read(
+        config: &'a Config,
+        arrival: &Arrival<'_>,
+        request: AccessRequest,
+    ) -> Result<Self, Error> {
         let catalog = || arrival.origin.join("/discover");
         let Some(plan_id) = request.plan else {
             return Err(Error::invalid_request(format!(
@@ -177,10 +201,11 @@ impl<'a> Wish<'a> {
         names
     }
 
-    async fn buy<P: Purchases>(
+    async fn buy<P: Purchases, C: Chain>(
         &self,
         config: &Config,
         purchases: &P,
+        chain: &C,
         arrival: &Arrival<'_>,
         payment: &PaymentPayload,
     ) -> Response {
@@ -193,11 +218,12 @@ impl<'a> Wish<'a> {
             config,
             plan: self.plan,
             origin: &arrival.origin,
+            version: payment.version,
             payer: payment.authorization.from,
             offer: &fresh,
         };
         let mut mismatches = self.contradictions(&challenge);
-        mismatches.extend(PaymentRequirements::new(&challenge).mismatches(&payment.accepted));
+        mismatches.extend(payment.mismatches(&challenge));
         if !mismatches.is_empty() {
             mismatches.dedup();
             return context.refused(
@@ -206,15 +232,20 @@ impl<'a> Wish<'a> {
                 json!({"mismatch": mismatches}),
             );
         }
-        let authorization = match SignedAuthorization::verify(
+        let presented = match Presented::new(
             payment.authorization.clone(),
             &payment.signature,
             challenge.terms.network,
             challenge.terms.pay_to,
             challenge.terms.amount,
         ) {
-            Ok(authorization) => authorization,
+            Ok(presented) => presented,
             Err(refusal) => return context.refused(refusal, None, json!({})),
+        };
+        let authorization = match presented.prove(chain, &config.wallet_factories).await {
+            Ok(Ok(authorization)) => authorization,
+            Ok(Err(refusal)) => return context.refused(refusal, None, json!({})),
+            Err(_) => return context.unavailable(),
         };
         let pay = Pay {
             issuer: arrival.origin.as_str().to_owned(),

@@ -2,6 +2,7 @@
 
 mod answer;
 mod door;
+mod proof;
 mod request;
 
 pub use door::{Arrival, access};

@@ -5,9 +5,10 @@ use core::str::FromStr;
 use http::HeaderMap;
 use serde_json::Value;
 
+use super::proof::Proof;
 use crate::error::Error;
 use crate::payment::header::{self, PAYMENT_SIGNATURE, X_PAYMENT};
-use crate::payment::{PaymentPayload, Refusal};
+use crate::payment::{PaymentPayload, Refusal, Version};
 use crate::types::{IdError, PlanId, RequestId, ResourceId};
 
 /// What the client wants.
@@ -19,6 +20,8 @@ pub(super) struct AccessRequest {
     pub(super) request_id: Option<RequestId>,
     /// The resource, when the client named one.
     pub(super) resource: Option<ResourceId>,
+    /// The transfer by which it has paid, when it presents one.
+    pub(super) proof: Option<Proof>,
 }
 
 impl AccessRequest {
@@ -40,6 +43,10 @@ impl AccessRequest {
             plan: member(&value, "planId")?,
             request_id: member(&value, "requestId")?,
             resource: member(&value, "resourceId")?,
+            proof: match value.get("proof") {
+                None | Some(Value::Null) => None,
+                Some(proof) => Some(Proof::parse(proof)?),
+            },
         })
     }
 }
@@ -55,26 +62,35 @@ fn member<T: FromStr<Err = IdError>>(value: &Value, name: &str) -> Result<Option
     }
 }
 
-/// The payment, if there is one. Proxies join repeated headers with a comma, which base64 does not contain.
+/// The payment, if there is one; where both versions' headers are sent, that of version 2. Proxies join repeated headers
+/// with a comma, which base64 does not contain.
 pub(super) fn payment(headers: &HeaderMap) -> Result<Option<PaymentPayload>, Refusal> {
-    let mut values = headers.get_all(PAYMENT_SIGNATURE).iter();
+    let version = match headers.contains_key(PAYMENT_SIGNATURE) {
+        true => Version::V2,
+        false => Version::V1,
+    };
+    let mut values = headers.get_all(header_of(version)).iter();
     let Some(value) = values.next() else {
-        // The header of version 1. Ignoring it would tell a client that paid to pay.
-        return match headers.contains_key(X_PAYMENT) {
-            true => Err(Refusal::InvalidX402Version),
-            false => Ok(None),
-        };
+        return Ok(None);
     };
     let text = value.to_str().map_err(|_| Refusal::InvalidPayload)?;
     if values.next().is_some() || text.contains(',') {
         return Err(Refusal::InvalidPayload);
     }
     let value = header::decode(text).ok_or(Refusal::InvalidPayload)?;
-    PaymentPayload::parse(&value).map(Some)
+    PaymentPayload::parse(version, &value).map(Some)
+}
+
+const fn header_of(version: Version) -> &'static str {
+    match version {
+        Version::V1 => X_PAYMENT,
+        Version::V2 => PAYMENT_SIGNATURE,
+    }
 }
 
 #[cfg(test)]
 mod tests {
+    use http::HeaderValue;
     use proptest::prelude::*;
     use serde_json::json;
 
@@ -86,6 +102,7 @@ mod tests {
             plan: None,
             request_id: None,
             resource: None,
+            proof: None,
         };
         for body in ["", " \n", "{}", r#"{"planId":null,"other":1}"#] {
             assert_eq!(
@@ -115,42 +132,67 @@ mod tests {
         }
     }
 
-    #[test]
-    fn a_payment_of_version_1_is_told_so() {
-        let mut headers = HeaderMap::new();
-        headers.insert(X_PAYMENT, "e30=".parse().unwrap());
-        assert_eq!(payment(&headers).err(), Some(Refusal::InvalidX402Version));
-    }
-
-    #[test]
-    fn two_payments_are_refused_though_each_is_good() {
-        let good = header::encode(&json!({
-            "x402Version": 2,
+    fn text(version: u32) -> HeaderValue {
+        let payment = json!({
+            "x402Version": version,
+            "scheme": "exact",
+            "network": "base-sepolia",
             "accepted": {},
             "payload": {
-                "signature": "0x00",
+                "signature": "0x",
                 "authorization": {
-                    "from": format!("0x{}", "11".repeat(20)),
-                    "to": format!("0x{}", "22".repeat(20)),
+                    "from": "0x7E5F4552091A69125d5DfCb7b8C2659029395Bdf",
+                    "to": "0x209693bc6afc0c5328ba36faf03c514ef312287c",
                     "value": "15000",
                     "validAfter": "0",
                     "validBefore": "1900000000",
-                    "nonce": format!("0x{}", "33".repeat(32)),
+                    "nonce": format!("0x{}", "11".repeat(32)),
                 },
             },
-        }))
-        .unwrap();
-        let with = |lines: &[&str]| {
-            let mut headers = HeaderMap::new();
-            for line in lines {
-                headers.append(PAYMENT_SIGNATURE, line.parse().unwrap());
-            }
-            payment(&headers).map(|payment| payment.is_some())
-        };
-        assert_eq!(with(&[&good]), Ok(true));
-        assert_eq!(with(&[&good, &good]), Err(Refusal::InvalidPayload));
-        let joined = format!("{good}, {good}");
-        assert_eq!(with(&[&joined]), Err(Refusal::InvalidPayload));
+        });
+        header::encode(&payment).unwrap().parse().unwrap()
+    }
+
+    fn read(lines: &[(&'static str, HeaderValue)]) -> Result<Option<Version>, Refusal> {
+        let mut headers = HeaderMap::new();
+        for (name, value) in lines {
+            headers.append(*name, value.clone());
+        }
+        payment(&headers).map(|payment| payment.map(|payment| payment.version))
+    }
+
+    #[test]
+    fn each_version_has_its_header_and_version_2_goes_first() {
+        let garbage = HeaderValue::from_static("!");
+        assert_eq!(read(&[]), Ok(None));
+        assert_eq!(read(&[(X_PAYMENT, text(1))]), Ok(Some(Version::V1)));
+        assert_eq!(read(&[(PAYMENT_SIGNATURE, text(2))]), Ok(Some(Version::V2)));
+        for ignored in [text(1), text(2), garbage.clone()] {
+            let both = [(X_PAYMENT, ignored), (PAYMENT_SIGNATURE, text(2))];
+            assert_eq!(read(&both), Ok(Some(Version::V2)));
+        }
+        for (name, number) in [(X_PAYMENT, 2), (PAYMENT_SIGNATURE, 1), (X_PAYMENT, 3)] {
+            assert_eq!(
+                read(&[(name, text(number))]),
+                Err(Refusal::InvalidX402Version)
+            );
+        }
+        let hidden = [(X_PAYMENT, text(1)), (PAYMENT_SIGNATURE, garbage)];
+        assert_eq!(read(&hidden), Err(Refusal::InvalidPayload));
+    }
+
+    #[test]
+    fn two_payments_are_refused() {
+        for (name, number) in [(X_PAYMENT, 1), (PAYMENT_SIGNATURE, 2)] {
+            let twice = [(name, text(number)), (name, text(number))];
+            assert_eq!(read(&twice), Err(Refusal::InvalidPayload));
+            let one = text(number);
+            let joined = format!("{0}, {0}", one.to_str().unwrap());
+            assert_eq!(
+                read(&[(name, joined.parse().unwrap())]),
+                Err(Refusal::InvalidPayload)
+            );
+        }
     }
 
     proptest! {

@@ -21,7 +21,7 @@ use key0_core::challenge::{
     IssueFault, Record, Rest, StoreFault, Versioned, operate,
 };
 use key0_core::config::Config;
-use key0_core::credential::remote::{IssueAnswer, IssueCall};
+use key0_core::credential::backend::{BackendAnswer, BackendCall};
 use key0_core::ledger::LedgerEntry;
 use key0_core::payment::facilitator::FacilitatorCall;
 use key0_core::payment::payer::{PayerCommand, PayerReply};
@@ -32,6 +32,7 @@ use serde_json::json;
 use worker::{DurableObject, Env, Request, Response, SqlStorage, State, durable_object};
 
 use super::{Objects, command, reply};
+use crate::backend;
 use crate::outbound::{self, FetchHttp};
 use crate::platform;
 use crate::settings::settings;
@@ -40,7 +41,7 @@ use crate::storage;
 /// When an alarm that failed is handled again.
 const RETRY_MILLIS: u64 = 10_000;
 
-#[durable_object]
+#[durable_object(alarm)]
 pub struct ChallengeObject {
     state: State,
     env: Env,
@@ -141,7 +142,8 @@ impl ChallengeObject {
         let storage = self.state.storage();
         let sql = storage.sql();
         storage::transaction(&storage, || {
-            if expected.is_none() {
+            // What was paid by a transfer goes on also after its history was removed.
+            if expected.is_none() || audit.is_some_and(|row| row.event == "proven") {
                 tables::create(&sql)?;
             }
             if !tables::put_record(&sql, expected, record.state.name(), body)? {
@@ -240,8 +242,8 @@ impl<'a> ChallengeEnv for Outside<'a> {
         outbound::facilitator(call).await
     }
 
-    async fn issue(&self, call: IssueCall) -> Result<IssueAnswer, IssueFault> {
-        outbound::issue(call).await
+    async fn backend(&self, call: BackendCall) -> Result<BackendAnswer, IssueFault> {
+        backend::call(&self.object.env, self.config, &call).await
     }
 
     async fn ledger(&self, entry: LedgerEntry) -> Result<(), CallFault> {

@@ -33,7 +33,7 @@ use crate::storage;
 const RETRY_MILLIS: u64 = 10_000;
 const KEEP_DONE_MILLIS: u64 = 7 * 24 * 3_600_000;
 
-#[durable_object]
+#[durable_object(alarm)]
 pub struct GasWalletObject {
     state: State,
     env: Env,

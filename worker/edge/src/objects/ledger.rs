@@ -19,7 +19,7 @@ use worker::{
 use super::{command, reply};
 use crate::storage;
 
-#[durable_object]
+#[durable_object(fetch)]
 pub struct LedgerObject {
     state: State,
 }

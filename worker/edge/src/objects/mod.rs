@@ -2,6 +2,7 @@
 //!
 //! A call is JSON over the object's `fetch`. A refusal is an ordinary reply; a status other than 200 is a fault.
 
+mod backend_token;
 mod challenge;
 mod gas_wallet;
 mod ledger;
@@ -13,6 +14,7 @@ use futures_util::future::{Either, select};
 use key0_core::challenge::{
     Ask, Call, CallFault, OperatorCommand, OperatorReply, Operators, PayReply, Purchases,
 };
+use key0_core::credential::oauth::HeldToken;
 use key0_core::ledger::{
     self as core_ledger, LedgerCommand, LedgerEntry, LedgerReply, Ledgers, Shard,
 };
@@ -26,6 +28,8 @@ use worker::{Delay, Env, Method, Request, RequestInit, Response};
 /// Longer than a purchase's patience, together with one facilitator's answers to `verify` and `settle`.
 const CHALLENGE_DEADLINE: Duration = Duration::from_secs(60);
 const PAYER_DEADLINE: Duration = Duration::from_secs(5);
+/// Longer than the authorization server may take.
+const BACKEND_TOKEN_DEADLINE: Duration = Duration::from_secs(15);
 const LEDGER_DEADLINE: Duration = Duration::from_secs(5);
 /// Longer than the few RPC calls before a transaction is stored and broadcast.
 const GAS_WALLET_DEADLINE: Duration = Duration::from_secs(20);
@@ -66,6 +70,18 @@ impl<'a> Objects<'a> {
     /// Reports a purchase to its shard of the ledger.
     pub(crate) async fn ledger_put(&self, entry: &LedgerEntry) -> Result<(), CallFault> {
         core_ledger::put(self, entry.clone()).await
+    }
+
+    /// The token for the backend that the authorization server gave, if it gives any.
+    /// `refused` is the number of one that the backend has refused.
+    pub(crate) async fn backend_token(&self, refused: Option<u64>) -> Option<HeldToken> {
+        let command = refused.map(|number| number.to_string()).unwrap_or_default();
+        let deadline = BACKEND_TOKEN_DEADLINE;
+        let reply = self
+            .exchange("BACKEND_TOKENS", "oauth", command, deadline)
+            .await;
+        let text = String::from_utf8(logged(reply).ok()?).ok()?;
+        HeldToken::from_text(&text)
     }
 
     async fn call<T: DeserializeOwned>(

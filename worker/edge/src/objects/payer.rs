@@ -1,6 +1,7 @@
 //! `PayerObject`, one per chain and payer: the book of that payer's payments.
 //!
-//! Stored: `payments` (each authorization nonce: which purchase presented it and which it counts for, for ever) and
+//! Stored: `payments` (each authorization nonce, and the key of each plain transfer: which purchase presented it and which it
+//! counts for, for ever) and
 //! `unresolved` (each target's purchase that may still be charged).
 //!
 //! Calls: `PayerCommand` → `PayerReply`.
@@ -16,7 +17,7 @@ use super::{command, reply};
 use crate::platform;
 use crate::storage;
 
-#[durable_object]
+#[durable_object(fetch)]
 pub struct PayerObject {
     state: State,
 }

@@ -133,12 +133,17 @@ pub(super) async fn settled<E: ChallengeEnv>(
             block: receipt.block,
             // The verdict has proven that exactly this arrived.
             amount: record.terms.amount,
+            log: None,
+            unsigned: false,
         },
     })
 }
 
 /// The newest block, once the receipt's is as deep below it as the seller wants.
-pub(super) async fn confirmed<E: ChallengeEnv>(env: &E, receipt: &Receipt) -> Result<u64, Stuck> {
+pub(in crate::challenge) async fn confirmed<E: ChallengeEnv>(
+    env: &E,
+    receipt: &Receipt,
+) -> Result<u64, Stuck> {
     let wanted = env.config().confirmations;
     let head = env.chain().head().await?.number;
     if head.saturating_add(1) < receipt.block.saturating_add(wanted) {

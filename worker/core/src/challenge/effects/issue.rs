@@ -2,9 +2,16 @@
 
 use crate::challenge::env::{ChallengeEnv, Stuck};
 use crate::challenge::lifecycle::Event;
-use crate::challenge::record::{Payment, Record};
+use crate::challenge::record::{IssueFault, Payment, Record, State};
+use crate::challenge::schedule::doubled;
 use crate::challenge::terms::Target;
-use crate::credential::remote;
+use crate::credential::remote::{self, IssueAnswer};
+use crate::types::UnixMillis;
+
+/// The pause before a call to the backend is repeated for the first time; doubled with each further time.
+const FIRST_PAUSE_MILLIS: u64 = 500;
+/// Repeats begin for this long; afterwards the buyer is told, and the alarm tries again.
+const REPEAT_MILLIS: u64 = 20_000;
 
 /// Fixes the credential: our own token's claims, and the backend's credential where it issues one.
 pub(super) async fn issue<E: ChallengeEnv>(
@@ -12,23 +19,22 @@ pub(super) async fn issue<E: ChallengeEnv>(
     record: &Record,
     payment: &Payment,
 ) -> Result<Event, Stuck> {
-    let mut claims = claims(env, record, payment);
-    let Some(backend) = &env.config().issuing_backend else {
+    if env.config().issuing_backend.is_none() {
         return Ok(Event::Issued {
-            claims,
+            claims: claims(env, record, payment),
             remote: None,
         });
-    };
-    let call = remote::call(backend, record, payment);
-    match env.issue(call).await {
+    }
+    match ask_backend(env, record, payment).await {
         Ok(answer) => {
+            let mut claims = claims(env, record, payment);
             if let Some(expires_at) = answer.expires_at {
                 claims.exp = expires_at.0;
             }
             let sealed = env
                 .config()
                 .credential_key
-                .seal(&record.challenge_id, &answer.body);
+                .seal(record.challenge_id.as_str(), &answer.body);
             Ok(Event::Issued {
                 claims,
                 remote: Some(sealed),
@@ -44,6 +50,49 @@ pub(super) async fn issue<E: ChallengeEnv>(
             }
             Ok(Event::IssueFailed { fault })
         }
+    }
+}
+
+/// Asks the backend, and again when it fails. Never after a timeout: what it was asked for may have happened, and whoever
+/// waits has waited long enough.
+async fn ask_backend<E: ChallengeEnv>(
+    env: &E,
+    record: &Record,
+    payment: &Payment,
+) -> Result<IssueAnswer, IssueFault> {
+    let config = env.config();
+    let Some(backend) = &config.issuing_backend else {
+        return Err(IssueFault::Failed);
+    };
+    let Target::Plan(plan) = &record.terms.target;
+    let extra = config.catalog.plan(plan).map(|plan| &plan.extra);
+    let call = remote::call(backend, extra, record, payment);
+    let end = repeats_until(env, record);
+    let mut repeats = 0;
+    loop {
+        let fault = match env.backend(call.clone()).await {
+            Ok(answer) => match IssueAnswer::read(answer) {
+                Some(answer) => return Ok(answer),
+                None => IssueFault::Failed,
+            },
+            Err(fault) => fault,
+        };
+        let pause = doubled(FIRST_PAUSE_MILLIS, repeats);
+        let may_repeat = fault == IssueFault::Failed && repeats < backend.retries;
+        if !may_repeat || env.now().plus(pause) >= end {
+            return Err(fault);
+        }
+        env.sleep(pause).await;
+        repeats += 1;
+    }
+}
+
+/// Until when repeats may begin: not when the money is to go back.
+fn repeats_until<E: ChallengeEnv>(env: &E, record: &Record) -> UnixMillis {
+    let end = env.now().plus(REPEAT_MILLIS);
+    match (&record.state, env.config().policy().refund_after_millis) {
+        (State::Paid { since, .. }, Some(age)) => end.min(since.plus(age)),
+        _ => end,
     }
 }
 

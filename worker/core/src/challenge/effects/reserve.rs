@@ -17,7 +17,7 @@ pub(super) async fn reserve<E: ChallengeEnv>(
         PayerReply::Reserved => Event::Reserved,
         PayerReply::Superseded { by } => Event::Superseded { by },
         PayerReply::Taken => Event::Taken,
-        PayerReply::Released => {
+        PayerReply::Claimed(_) | PayerReply::Released => {
             return Err(Stuck::Fault(
                 "the payer's book gave a wrong answer".to_owned(),
             ));

@@ -15,14 +15,16 @@ use super::super::record::{Attempt, AuditRow, IssueFault, Record, Stage, State};
 use super::super::test_support::{NOW, attempted, pay, payment, record_after, refund, signed};
 use super::*;
 use crate::config::{Config, test_config};
-use crate::credential::remote::{IssueAnswer, IssueCall};
+use crate::credential::backend::{BackendAnswer, BackendCall};
 use crate::ledger::LedgerEntry;
 use crate::payment::chain::{
     AuthorizationEvents, Chain, ChainError, Head, Log, Receipt, SendOutcome, Simulation,
 };
 use crate::payment::facilitator::{Action, FacilitatorCall};
 use crate::payment::payer::{PayerCommand, PayerReply};
+use crate::payment::signature::Deployment;
 use crate::payment::usdc::{AUTHORIZATION_USED_TOPIC, TRANSFER_TOPIC};
+use crate::payment::wallet_call::WalletAnswer;
 use crate::payment::{Refusal, SignedAuthorization};
 use crate::types::{Network, UnixMillis};
 use crate::wallet::{WalletCommand, WalletReply};
@@ -129,6 +131,15 @@ impl Chain for Outside {
     ) -> Result<Simulation, ChainError> {
         Ok(Simulation::Reverts("execution reverted".to_owned()))
     }
+    async fn wallet_accepts(
+        &self,
+        _: Address,
+        _: B256,
+        _: &Bytes,
+        _: Option<&Deployment>,
+    ) -> Result<WalletAnswer, ChainError> {
+        panic!("a purchase does not ask")
+    }
     async fn authorization_used(
         &self,
         _: Address,
@@ -166,6 +177,9 @@ impl Chain for Outside {
             timestamp: self.time,
             base_fee: 1,
         })
+    }
+    async fn block_time(&self, _: u64) -> Result<Option<u64>, ChainError> {
+        panic!("only a proof asks")
     }
     async fn priority_fee(&self) -> Result<u128, ChainError> {
         Ok(1)
@@ -240,7 +254,7 @@ impl ChallengeEnv for Outside {
             .map(|answer| answer.as_bytes().to_vec())
             .ok_or_else(|| CallFault("no answer in time".to_owned()))
     }
-    async fn issue(&self, _: IssueCall) -> Result<IssueAnswer, IssueFault> {
+    async fn backend(&self, _: BackendCall) -> Result<BackendAnswer, IssueFault> {
         Err(IssueFault::Failed)
     }
     async fn ledger(&self, _: LedgerEntry) -> Result<(), CallFault> {

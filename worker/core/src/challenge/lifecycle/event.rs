@@ -1,12 +1,12 @@
 //! What can happen to a purchase, and which of it belongs into its history.
 
-use alloy_primitives::B256;
+use alloy_primitives::{Address, B256};
 use key0_validator::Claims;
 
 use crate::challenge::record::{AuditRow, IssueFault, Payment, Record, State};
 use crate::challenge::seal::Challenge;
 use crate::payment::{Refusal, SignedAuthorization};
-use crate::types::{RequestId, UnixMillis};
+use crate::types::{RequestId, UnixMillis, UsdcAmount};
 
 /// Something that happened to a purchase.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -24,6 +24,28 @@ pub enum Event {
         /// The newest block before anything is broadcast.
         from_block: u64,
     },
+    /// A transfer was shown that has paid already: the purchase begins, or goes on after it had ended without money.
+    Proven {
+        /// What is paid.
+        challenge: Challenge,
+        /// The public URL through which it is bought.
+        issuer: String,
+        /// Who has paid.
+        payer: Address,
+        /// The transaction.
+        transaction: B256,
+        /// Its block.
+        block: u64,
+        /// Its transfers that pay enough, all of that payer: place and amount.
+        transfers: Vec<(u32, UsdcAmount)>,
+        /// Whether the payer has signed the challenge id.
+        signed: bool,
+    },
+    /// The payer's book gave a transfer to this purchase.
+    Claimed {
+        /// The transfer's place among the events of its transaction.
+        log: u32,
+    },
     /// The payer's book gave the authorization to this purchase.
     Reserved,
     /// The payer's book counts the authorization for another purchase.
@@ -31,7 +53,7 @@ pub enum Event {
         /// The other purchase.
         by: RequestId,
     },
-    /// The authorization belongs to another purchase, which presented it first.
+    /// The authorization or the transfer belongs to another purchase, which presented it first.
     Taken,
     /// A facilitator is about to be asked to settle.
     Asked,
@@ -142,6 +164,8 @@ impl Event {
     const fn name(&self) -> &'static str {
         match self {
             Self::Attempted { .. } => "attempted",
+            Self::Proven { .. } => "proven",
+            Self::Claimed { .. } => "claimed",
             Self::Reserved => "reserved",
             Self::Superseded { .. } => "superseded",
             Self::Taken => "taken",

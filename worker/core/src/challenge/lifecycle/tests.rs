@@ -692,5 +692,6 @@ fn every_state_is_read_back_as_it_was_stored() {
 }
 
 mod history;
+mod prove;
 mod reports;
 mod retention;

@@ -47,7 +47,7 @@ fn ask(pay: Pay) -> Ask {
 fn join() -> Ask {
     Ask::Join(Join {
         payer: buyer().address(),
-        target: ask(pay(1)).target(),
+        target: pay(1).target(),
     })
 }
 
@@ -57,6 +57,7 @@ fn granted() -> Next {
         payer: buyer().address(),
         transaction: payment().transaction,
         remote: None,
+        again: false,
     })
 }
 

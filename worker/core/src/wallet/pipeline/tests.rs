@@ -9,6 +9,8 @@ use futures_util::FutureExt as _;
 use super::*;
 use crate::challenge::test_support::{NOW, signed};
 use crate::payment::chain::{AuthorizationEvents, Head, Receipt, Simulation};
+use crate::payment::signature::Deployment;
+use crate::payment::wallet_call::WalletAnswer;
 
 /// Everything outside the wallet, in one place. Nothing here ever waits.
 struct Bench {
@@ -138,6 +140,15 @@ impl Chain for Bench {
     ) -> Result<Simulation, ChainError> {
         panic!("the wallet does not simulate")
     }
+    async fn wallet_accepts(
+        &self,
+        _: Address,
+        _: B256,
+        _: &Bytes,
+        _: Option<&Deployment>,
+    ) -> Result<WalletAnswer, ChainError> {
+        panic!("a wallet does not ask")
+    }
     async fn authorization_used(
         &self,
         _: Address,
@@ -167,6 +178,9 @@ impl Chain for Bench {
             timestamp: 1,
             base_fee: self.node.borrow().base_fee,
         })
+    }
+    async fn block_time(&self, _: u64) -> Result<Option<u64>, ChainError> {
+        panic!("a wallet does not ask")
     }
     async fn priority_fee(&self) -> Result<u128, ChainError> {
         Err(ChainError("not offered".to_owned()))

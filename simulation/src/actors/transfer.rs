@@ -1,0 +1,258 @@
+//! Buyers who pay by an ordinary transfer and show it, in every way that agents may; and strangers who show what is not
+//! theirs.
+
+use std::rc::Rc;
+
+use alloy_primitives::{Address, B256};
+use key0_core::challenge::{Ask, Challenge, PayReply, Prove, Purchases as _};
+use key0_core::payment::transfer::ProofFault;
+
+use super::buyer::{Buyer, offer, present};
+use super::door::ask_door;
+use crate::chain::{Action, PlainTransfer};
+use crate::faults::Fault;
+use crate::rules;
+use crate::world::{Owner, World};
+
+const MAX_ROUNDS: u64 = 10;
+/// How often a proof is shown again in the end, until it is answered.
+const LAST_ROUNDS: u64 = 60;
+
+/// Buys one plan by a transfer, or tries to.
+pub async fn shop_by_transfer(world: Rc<World>, buyer: Buyer, plan: usize) {
+    world.sleep_between(0, 3_000).await;
+    // Some transfer before they ask, or long after.
+    let early = world.random.chance(30);
+    let Some(mut challenge) = offer(&world, plan) else {
+        return;
+    };
+    if early {
+        world.sleep_between(1_000, 120_000).await;
+    } else if world.random.chance(100) {
+        let end = challenge.terms.expires_at.to_millis();
+        let left = end.since(world.now());
+        world
+            .sleep_between(left.saturating_sub(5_000), left + 5_000)
+            .await;
+    }
+    let transaction = send(&world, &buyer, &challenge);
+    if early && let Some(later) = offer(&world, plan) {
+        challenge = later;
+    }
+    world.sleep_between(0, 6_000).await;
+    for _ in 0..MAX_ROUNDS {
+        let prove = proof(&world, &challenge, &buyer, transaction);
+        let reply = show(&world, prove, true).await;
+        world.trace(|| format!("{} the buyer is told {reply:?}", challenge.terms.request_id));
+        match reply {
+            None
+            | Some(
+                PayReply::Unproven(ProofFault::TxUnconfirmed)
+                | PayReply::Pending { .. }
+                | PayReply::Unavailable
+                | PayReply::Undelivered { .. },
+            ) => {
+                let impatient = world.random.range(0, 19);
+                match impatient {
+                    // Pays the same request in the other way besides.
+                    0 => {
+                        if let Some(pay) = buyer.pay(&world, challenge.clone()) {
+                            present(&world, &pay).await;
+                        }
+                    }
+                    // Buys the same plan anew in the other way.
+                    1 => {
+                        if let Some(pay) =
+                            offer(&world, plan).and_then(|other| buyer.pay(&world, other))
+                        {
+                            present(&world, &pay).await;
+                        }
+                    }
+                    2 => world.sleep_between(60_000, 1_200_000).await,
+                    3 => return,
+                    _ => {}
+                }
+                world.sleep_between(0, 8_000).await;
+            }
+            Some(PayReply::Granted { .. }) => match world.random.range(0, 5) {
+                // Shows it for another purchase.
+                0 => {
+                    let Some(other) = offer(&world, plan) else {
+                        return;
+                    };
+                    challenge = other;
+                    world.sleep_between(0, 60_000).await;
+                }
+                1 => world.sleep_between(0, 60_000).await,
+                _ => return,
+            },
+            Some(_) => return,
+        }
+    }
+}
+
+/// Sends the money: mostly the price, alone; sometimes too little, more, or together with others' and more of its own.
+fn send(world: &Rc<World>, buyer: &Buyer, challenge: &Challenge) -> B256 {
+    let random = &world.random;
+    let price = challenge.terms.amount.units();
+    let own = |units| PlainTransfer {
+        from: buyer.address(),
+        to: challenge.terms.pay_to,
+        units,
+    };
+    let units = match random.range(0, 19) {
+        0 => price - 1,
+        1 | 2 => price + random.range(1, 5_000),
+        _ => price,
+    };
+    let mut all = vec![own(units)];
+    if random.chance(150) {
+        all.push(own(price));
+    }
+    if random.chance(100) {
+        let buyers = world.market.buyers.borrow();
+        let other = &buyers[random.range(0, buyers.len() as u64 - 1) as usize];
+        all.insert(
+            0,
+            PlainTransfer {
+                from: other.address(),
+                ..own(price)
+            },
+        );
+    }
+    if random.chance(50) {
+        all.insert(
+            0,
+            PlainTransfer {
+                to: Address::repeat_byte(0xe3),
+                ..own(1)
+            },
+        );
+    }
+    let hash = world
+        .chain
+        .borrow_mut()
+        .submit_foreign(Action::Pay(all.clone()));
+    world.trace(|| format!("{} transfers {all:?} in {hash}", challenge.terms.request_id));
+    if world.strikes(Fault::Attack) {
+        let then = Rc::clone(world);
+        let victims = challenge.clone();
+        world.executor.spawn(Owner::World, async move {
+            steal(&then, victims, hash).await;
+        });
+    }
+    hash
+}
+
+fn proof(world: &World, challenge: &Challenge, signer: &Buyer, transaction: B256) -> Prove {
+    // Where no signature is wanted, some clients sign all the same.
+    let signs = !world.setting.unsigned || world.random.chance(200);
+    Prove {
+        challenge: challenge.clone(),
+        issuer: "https://shop.example".to_owned(),
+        payer: signs.then(|| signer.address()),
+        transaction,
+    }
+}
+
+/// A stranger sees the transfer and shows it: for a purchase of his own, or for the victim's, whose request id has leaked.
+async fn steal(world: &Rc<World>, victims: Challenge, transaction: B256) {
+    let delay = world.random.pick(&[0, 2_000, 20_000, 300_000]);
+    let before = offer(world, world.random.range(0, 2) as usize);
+    world.sleep(delay).await;
+    let thief = {
+        let buyers = world.market.buyers.borrow();
+        buyers[world.random.range(0, buyers.len() as u64 - 1) as usize].clone()
+    };
+    for _ in 0..world.random.range(1, 3) {
+        let own = match world.random.range(0, 2) {
+            0 => before.clone(),
+            1 => offer(world, world.random.range(0, 2) as usize),
+            _ => Some(victims.clone()),
+        };
+        if let Some(challenge) = own {
+            let prove = proof(world, &challenge, &thief, transaction);
+            // Without a signature it takes the victim's challenge id to open the victim's purchase. That is not his.
+            if prove.payer.is_some() || challenge != victims {
+                show(world, prove, false).await;
+            }
+        }
+        world.sleep_between(500, 60_000).await;
+    }
+}
+
+/// An authorization was executed: its payer, or anybody, shows the transaction as if it were an ordinary transfer.
+pub fn on_settlement(world: &Rc<World>, payer: Address, transaction: B256) {
+    if !world.strikes(Fault::Attack) {
+        return;
+    }
+    let Some(challenge) = offer(world, world.random.range(0, 2) as usize) else {
+        return;
+    };
+    let prove = Prove {
+        challenge,
+        issuer: "https://shop.example".to_owned(),
+        payer: (!world.setting.unsigned).then_some(payer),
+        transaction,
+    };
+    let then = Rc::clone(world);
+    world.executor.spawn(Owner::World, async move {
+        for _ in 0..3 {
+            show(&then, prove.clone(), false).await;
+            then.sleep_between(500, 30_000).await;
+        }
+    });
+}
+
+/// Shows a proof, perhaps several times at once.
+async fn show(world: &Rc<World>, prove: Prove, is_owners: bool) -> Option<PayReply> {
+    {
+        let mut proofs = world.market.proofs.borrow_mut();
+        if !proofs.iter().any(|(known, _)| *known == prove) {
+            proofs.push((prove.clone(), is_owners));
+        }
+    }
+    if world.random.chance(150) {
+        let (then, again) = (Rc::clone(world), prove.clone());
+        world.executor.spawn(Owner::World, async move {
+            then.sleep_between(0, 300).await;
+            ask_proof(&then, &again).await;
+        });
+    }
+    ask_proof(world, &prove).await
+}
+
+/// One request with a proof. `None`: no answer arrived.
+pub async fn ask_proof(world: &Rc<World>, prove: &Prove) -> Option<PayReply> {
+    let id = prove.challenge.terms.request_id.clone();
+    let ask = Ask::Prove(Box::new(prove.clone()));
+    let name = id.clone();
+    let reply = ask_door(world, &name, move |door| {
+        let (id, ask) = (id.clone(), ask.clone());
+        async move { door.ask(&id, &ask).await }
+    })
+    .await?;
+    rules::on_proof_reply(world, prove, &reply);
+    Some(reply)
+}
+
+/// Nothing goes wrong any more: everybody who has paid shows it until he is answered.
+pub fn last_proofs(world: &Rc<World>) {
+    let proofs = world.market.proofs.borrow().clone();
+    for (prove, _) in proofs.into_iter().filter(|(_, is_owners)| *is_owners) {
+        let then = Rc::clone(world);
+        world.executor.spawn(Owner::World, async move {
+            for _ in 0..LAST_ROUNDS {
+                match ask_proof(&then, &prove).await {
+                    None
+                    | Some(
+                        PayReply::Unproven(ProofFault::TxUnconfirmed)
+                        | PayReply::Pending { .. }
+                        | PayReply::Unavailable,
+                    ) => then.sleep(5_000).await,
+                    Some(_) => return,
+                }
+            }
+        });
+    }
+}

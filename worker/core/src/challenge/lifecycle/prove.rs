@@ -1,0 +1,54 @@
+//! A purchase that was paid by an ordinary transfer, from what the chain shows to what the payer's book says.
+
+use alloy_primitives::Address;
+
+use super::{Event, paid};
+use crate::challenge::prove::is_open;
+use crate::challenge::record::{Attempt, Payment, Record, State};
+use crate::types::UnixMillis;
+
+/// Whether a transfer of this payer may still pay the purchase.
+pub(super) fn may_prove(record: &Record, payer: Address) -> bool {
+    is_open(record) && !record.holds_target && record.payer == payer
+}
+
+/// The authorization of a purchase that failed before: if the transfer turns out to be another's, it is watched again.
+pub(super) fn earlier_attempt(state: &State) -> Option<Attempt> {
+    match state {
+        State::Pending { attempt } => Some(attempt.clone()),
+        state => state.watch().cloned(),
+    }
+}
+
+/// What the payer's book makes of the proof.
+pub(super) fn advance_proof(state: &State, event: &Event, now: UnixMillis) -> Option<State> {
+    let State::Proving {
+        transaction,
+        block,
+        transfers,
+        signed,
+        watch,
+    } = state
+    else {
+        return None;
+    };
+    match event {
+        Event::Claimed { log } => {
+            let (log, amount) = transfers.iter().find(|(place, _)| place == log)?;
+            let payment = Payment {
+                transaction: *transaction,
+                block: *block,
+                amount: *amount,
+                log: Some(*log),
+                unsigned: !signed,
+            };
+            Some(paid(payment, now))
+        }
+        Event::Taken => Some(State::Cancelled {
+            superseded_by: None,
+            reserving: None,
+            watch: watch.clone(),
+        }),
+        _ => None,
+    }
+}

@@ -1,0 +1,315 @@
+//! A chain with one transaction, a real payer's book, and storage that counts its writes.
+
+use core::cell::{Cell, RefCell};
+use core::convert::Infallible;
+use std::collections::BTreeMap;
+
+use alloy_primitives::{Bytes, U256};
+use futures_util::FutureExt as _;
+
+use super::super::super::driver::Driver;
+use super::super::super::env::{CallFault, ChallengeStore};
+use super::super::super::record::{AuditRow, IssueFault};
+use super::super::super::test_support::{NOW, buyer, test_challenge};
+use super::super::*;
+use crate::challenge::Ask;
+use crate::config::{Config, test_config};
+use crate::credential::backend::{BackendAnswer, BackendCall};
+use crate::ledger::LedgerEntry;
+use crate::payment::SignedAuthorization;
+use crate::payment::chain::{AuthorizationEvents, ChainError, Head, Log, SendOutcome, Simulation};
+use crate::payment::facilitator::FacilitatorCall;
+use crate::payment::payer::{Booking, PayerStore, execute};
+use crate::payment::signature::Deployment;
+use crate::payment::usdc::TRANSFER_TOPIC;
+use crate::payment::wallet_call::WalletAnswer;
+use crate::types::{Network, RequestId, UnixMillis};
+use crate::wallet::{WalletCommand, WalletReply};
+
+/// The one transaction.
+pub(super) const TX: B256 = B256::repeat_byte(0x77);
+/// A payer.
+pub(super) const ANN: Address = Address::repeat_byte(0xa1);
+/// Another one.
+pub(super) const BOB: Address = Address::repeat_byte(0xb2);
+/// Its block.
+pub(super) const BLOCK: u64 = 50;
+
+/// A transfer to the seller.
+pub(super) fn paid(from: Address, units: u64) -> Log {
+    let to = test_challenge().terms.pay_to;
+    Log {
+        address: Network::BaseSepolia.usdc(),
+        topics: vec![TRANSFER_TOPIC, from.into_word(), to.into_word()],
+        data: U256::from(units).to_be_bytes_vec().into(),
+    }
+}
+
+/// The proof of the one transaction, signed by `payer`.
+pub(super) fn proof(payer: Address) -> Prove {
+    Prove {
+        challenge: test_challenge(),
+        issuer: "https://shop.example".to_owned(),
+        payer: Some(payer),
+        transaction: TX,
+    }
+}
+
+/// The same without a signature.
+pub(super) fn unsigned() -> Prove {
+    Prove {
+        payer: None,
+        ..proof(ANN)
+    }
+}
+
+/// Everything outside one purchase.
+pub(super) struct Shop {
+    pub(super) config: Config,
+    pub(super) stored: RefCell<Option<Versioned>>,
+    /// How often something was written.
+    pub(super) writes: Cell<u32>,
+    /// How often the chain was asked.
+    pub(super) reads: Cell<u32>,
+    pub(super) receipt: Option<Receipt>,
+    pub(super) head: u64,
+    pub(super) time: Option<u64>,
+    pub(super) books: RefCell<BTreeMap<Address, Book>>,
+    /// Whether the payer's book answers.
+    pub(super) book_is_gone: Cell<bool>,
+}
+
+#[derive(Default)]
+pub(super) struct Book {
+    pub(super) bookings: RefCell<BTreeMap<B256, Booking>>,
+    pub(super) open: RefCell<BTreeMap<TargetKey, RequestId>>,
+}
+
+impl PayerStore for Book {
+    type Error = Infallible;
+
+    fn booking(&self, nonce: B256) -> Result<Option<Booking>, Infallible> {
+        Ok(self.bookings.borrow().get(&nonce).cloned())
+    }
+    fn book(&self, nonce: B256, booking: &Booking) -> Result<(), Infallible> {
+        self.bookings.borrow_mut().insert(nonce, booking.clone());
+        Ok(())
+    }
+    fn unresolved(&self, target: &TargetKey) -> Result<Option<RequestId>, Infallible> {
+        Ok(self.open.borrow().get(target).cloned())
+    }
+    fn open(&self, target: &TargetKey, id: &RequestId, _: u32) -> Result<(), Infallible> {
+        self.open.borrow_mut().insert(target.clone(), id.clone());
+        Ok(())
+    }
+    fn close(&self, target: &TargetKey, id: &RequestId, _: u32) -> Result<(), Infallible> {
+        self.open
+            .borrow_mut()
+            .retain(|open, holder| open != target || holder != id);
+        Ok(())
+    }
+}
+
+impl Shop {
+    /// The transaction holds these transfers and is deep enough.
+    pub(super) fn new(logs: Vec<Log>) -> Self {
+        Self {
+            config: test_config(),
+            stored: RefCell::default(),
+            writes: Cell::default(),
+            reads: Cell::default(),
+            receipt: Some(Receipt {
+                transaction: TX,
+                block: BLOCK,
+                success: true,
+                logs,
+            }),
+            head: BLOCK,
+            time: Some(NOW.to_seconds().0),
+            books: RefCell::default(),
+            book_is_gone: Cell::default(),
+        }
+    }
+
+    /// As [`Shop::new`], with a purchase that has come so far.
+    pub(super) fn after(record: Record, logs: Vec<Log>) -> Self {
+        let shop = Self::new(logs);
+        shop.stored.replace(Some(Versioned { version: 1, record }));
+        shop
+    }
+
+    pub(super) fn ask(&self, prove: Prove) -> PayReply {
+        let ask = Ask::Prove(Box::new(prove));
+        let reply = Driver::default().ask(self, &ask).now_or_never();
+        reply.unwrap().unwrap()
+    }
+
+    /// The alarm.
+    pub(super) fn wake(&self) {
+        Driver::default()
+            .wake(self)
+            .now_or_never()
+            .unwrap()
+            .unwrap();
+    }
+
+    pub(super) fn record(&self) -> Option<Record> {
+        self.stored
+            .borrow()
+            .as_ref()
+            .map(|stored| stored.record.clone())
+    }
+
+    /// Somebody else's purchase has claimed a transfer of the transaction.
+    pub(super) fn claimed(&self, payer: Address, log: u32) {
+        let other = RequestId::from_random([9; 16]);
+        let booking = Booking {
+            claimant: other.clone(),
+            owner: other,
+            attempt: 1,
+        };
+        let mut books = self.books.borrow_mut();
+        let book = books.entry(payer).or_default();
+        book.bookings
+            .borrow_mut()
+            .insert(booking_key(TX, log), booking);
+    }
+}
+
+impl ChallengeStore for Shop {
+    fn load(&self) -> Result<Option<Versioned>, StoreFault> {
+        Ok(self.stored.borrow().clone())
+    }
+    fn commit(
+        &self,
+        expected: Option<u64>,
+        record: &Record,
+        _: Option<&AuditRow>,
+        _: Option<UnixMillis>,
+    ) -> Result<bool, StoreFault> {
+        self.writes.set(self.writes.get() + 1);
+        self.stored.replace(Some(Versioned {
+            version: expected.unwrap_or_default() + 1,
+            record: record.clone(),
+        }));
+        Ok(true)
+    }
+}
+
+impl Chain for Shop {
+    async fn simulate(
+        &self,
+        _: &SignedAuthorization,
+        _: Address,
+    ) -> Result<Simulation, ChainError> {
+        panic!("a proof charges nothing")
+    }
+    async fn wallet_accepts(
+        &self,
+        _: Address,
+        _: B256,
+        _: &Bytes,
+        _: Option<&Deployment>,
+    ) -> Result<WalletAnswer, ChainError> {
+        panic!("a proof does not ask")
+    }
+    async fn authorization_used(
+        &self,
+        _: Address,
+        _: B256,
+        _: Option<u64>,
+    ) -> Result<bool, ChainError> {
+        panic!("a proof has no authorization")
+    }
+    async fn authorization_events(
+        &self,
+        _: Address,
+        _: B256,
+        _: u64,
+    ) -> Result<AuthorizationEvents, ChainError> {
+        panic!("a proof has no authorization")
+    }
+    async fn usdc_balance(&self, _: Address) -> Result<U256, ChainError> {
+        panic!("a proof charges nothing")
+    }
+    async fn ether_balance(&self, _: Address) -> Result<U256, ChainError> {
+        panic!("a proof charges nothing")
+    }
+    async fn head(&self) -> Result<Head, ChainError> {
+        self.reads.set(self.reads.get() + 1);
+        Ok(Head {
+            number: self.head,
+            timestamp: NOW.to_seconds().0,
+            base_fee: 1,
+        })
+    }
+    async fn block_time(&self, number: u64) -> Result<Option<u64>, ChainError> {
+        assert_eq!(number, BLOCK);
+        self.reads.set(self.reads.get() + 1);
+        Ok(self.time)
+    }
+    async fn priority_fee(&self) -> Result<u128, ChainError> {
+        panic!("a proof charges nothing")
+    }
+    async fn receipt(&self, transaction: B256) -> Result<Option<Receipt>, ChainError> {
+        self.reads.set(self.reads.get() + 1);
+        let receipt = self.receipt.clone();
+        Ok(receipt.filter(|receipt| receipt.transaction == transaction))
+    }
+    async fn included_count(&self, _: Address) -> Result<u64, ChainError> {
+        panic!("a proof charges nothing")
+    }
+    async fn pending_count(&self, _: Address) -> Result<u64, ChainError> {
+        panic!("a proof charges nothing")
+    }
+    async fn send_raw(&self, _: &Bytes) -> Result<SendOutcome, ChainError> {
+        panic!("a proof charges nothing")
+    }
+}
+
+impl ChallengeEnv for Shop {
+    type Store = Self;
+    type Chain = Self;
+
+    fn config(&self) -> &Config {
+        &self.config
+    }
+    fn store(&self) -> &Self {
+        self
+    }
+    fn chain(&self) -> &Self {
+        self
+    }
+    fn now(&self) -> UnixMillis {
+        NOW
+    }
+    async fn sleep(&self, _: u64) {
+        panic!("nobody waits for a proof")
+    }
+    async fn payer(&self, payer: Address, command: PayerCommand) -> Result<PayerReply, CallFault> {
+        if self.book_is_gone.get() {
+            return Err(CallFault("gone".to_owned()));
+        }
+        let mut books = self.books.borrow_mut();
+        let Ok(reply) = execute(books.entry(payer).or_default(), &command);
+        Ok(reply)
+    }
+    async fn wallet(&self, _: Address, _: WalletCommand) -> Result<WalletReply, CallFault> {
+        panic!("a proof charges nothing")
+    }
+    async fn facilitator(&self, _: FacilitatorCall<'_>) -> Result<Vec<u8>, CallFault> {
+        panic!("a proof charges nothing")
+    }
+    async fn backend(&self, _: BackendCall) -> Result<BackendAnswer, IssueFault> {
+        panic!("the worker issues itself")
+    }
+    async fn ledger(&self, _: LedgerEntry) -> Result<(), CallFault> {
+        Ok(())
+    }
+    fn log(&self, _: &str, _: &str) {}
+}
+
+/// The buyer of these tests' authorizations, who pays by transfer this time.
+pub(super) fn buyers_address() -> Address {
+    buyer().address()
+}

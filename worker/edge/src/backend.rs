@@ -1,0 +1,64 @@
+//! Calls to the seller's backend, authenticated as the settings say.
+
+use key0_core::challenge::IssueFault;
+use key0_core::config::Config;
+use key0_core::credential::backend::{BackendAnswer, BackendAuth, BackendCall, service_token};
+use worker::Env;
+
+use crate::objects::Objects;
+use crate::rsa::WebCrypto;
+use crate::{outbound, platform};
+
+const UNAUTHORIZED: u16 = 401;
+
+/// One call. With OAuth it is made again, once, when the backend does not accept the token.
+pub(crate) async fn call(
+    env: &Env,
+    config: &Config,
+    call: &BackendCall,
+) -> Result<BackendAnswer, IssueFault> {
+    match &config.backend_auth {
+        BackendAuth::None => outbound::backend(call, None).await,
+        BackendAuth::SharedSecret { header, secret } => {
+            outbound::backend(call, Some((header, secret.expose()))).await
+        }
+        BackendAuth::ServiceToken { audience } => {
+            let token = sign(config, audience, &call.issuer).await;
+            outbound::backend(call, Some(("authorization", &bearer(token)?))).await
+        }
+        BackendAuth::OAuth(_) => {
+            let mut refused = None;
+            loop {
+                let token = Objects::new(env).backend_token(refused).await;
+                let token = token.ok_or(IssueFault::Unauthenticated)?;
+                let header = bearer(Some(token.text))?;
+                let answer = outbound::backend(call, Some(("authorization", &header))).await?;
+                if answer.status != UNAUTHORIZED || refused.is_some() {
+                    return Ok(answer);
+                }
+                refused = Some(token.number);
+            }
+        }
+    }
+}
+
+async fn sign(config: &Config, audience: &str, issuer: &str) -> Option<String> {
+    let nonce = platform::random().ok()?;
+    let now = platform::now().to_seconds();
+    service_token(
+        &config.token_signer,
+        &WebCrypto,
+        audience,
+        issuer,
+        now,
+        nonce,
+    )
+    .await
+    .ok()
+}
+
+fn bearer(token: Option<String>) -> Result<String, IssueFault> {
+    token
+        .map(|token| format!("Bearer {token}"))
+        .ok_or(IssueFault::Unauthenticated)
+}

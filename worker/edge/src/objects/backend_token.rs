@@ -1,0 +1,131 @@
+//! `BackendTokenObject`, one per deployment: the OAuth token that the gateway shows to the seller's backend.
+//!
+//! Stored: `token` (one row: the last token that was given, encrypted). Nothing is stored with another strategy.
+//!
+//! Calls: the number of a token that was refused, or nothing → the token as text, or nothing.
+//!
+//! Why no interleaving breaks it: who renews is told in memory, before the first wait. Whoever comes meanwhile waits and
+//! takes what was given. When memory is lost during a renewal, the worst is another renewal.
+
+use std::panic::AssertUnwindSafe;
+
+use key0_core::config::Config;
+use key0_core::credential::backend::BackendAuth;
+use key0_core::credential::oauth::{HeldToken, OAuthClient, TokenEnv, TokenKeeper};
+use key0_core::types::UnixMillis;
+use serde_json::json;
+use worker::{DurableObject, Env, Request, Response, State, durable_object};
+
+use super::{body, send};
+use crate::settings::settings;
+use crate::{outbound, platform, storage};
+
+#[durable_object(fetch)]
+pub struct BackendTokenObject {
+    state: State,
+    env: Env,
+    keeper: AssertUnwindSafe<TokenKeeper>,
+}
+
+impl DurableObject for BackendTokenObject {
+    fn new(state: State, env: Env) -> Self {
+        Self {
+            state,
+            env,
+            keeper: AssertUnwindSafe(TokenKeeper::default()),
+        }
+    }
+
+    async fn fetch(&self, mut request: Request) -> worker::Result<Response> {
+        let refused = String::from_utf8(body(&mut request).await?)
+            .ok()
+            .and_then(|number| number.parse().ok());
+        let Ok(config) = settings(&self.env) else {
+            return send("backend_token", Err("misconfigured".to_owned()));
+        };
+        let BackendAuth::OAuth(client) = &config.backend_auth else {
+            return send("backend_token", Err("the strategy is not oauth".to_owned()));
+        };
+        let outside = Outside {
+            state: &self.state,
+            config: &config,
+            client,
+        };
+        let token = self.keeper.token(&outside, refused).await;
+        let text = token.map(|token| token.to_text()).unwrap_or_default();
+        send("backend_token", Ok(text.into_bytes()))
+    }
+}
+
+struct Outside<'a> {
+    state: &'a State,
+    config: &'a Config,
+    client: &'a OAuthClient,
+}
+
+impl Outside<'_> {
+    fn read(&self) -> worker::Result<Option<HeldToken>> {
+        let sql = self.state.storage().sql();
+        if !storage::has_table(&sql, "token")? {
+            return Ok(None);
+        }
+        let rows: Vec<String> = storage::bodies(&sql, "SELECT body FROM token", vec![])?;
+        let key = &self.config.credential_key;
+        // What was sealed for another purpose, or with a secret that is gone, does not open.
+        Ok(rows
+            .first()
+            .and_then(|sealed| key.open(&self.client.fingerprint(), sealed))
+            .and_then(|text| HeldToken::from_text(core::str::from_utf8(&text).ok()?)))
+    }
+
+    fn write(&self, token: &HeldToken) -> worker::Result<()> {
+        let key = &self.config.credential_key;
+        let sealed = key.seal(&self.client.fingerprint(), token.to_text().as_bytes());
+        let body = serde_json::to_string(&sealed)?;
+        let storage = self.state.storage();
+        let sql = storage.sql();
+        storage::transaction(&storage, || {
+            storage::run(
+                &sql,
+                "CREATE TABLE IF NOT EXISTS token (id INTEGER PRIMARY KEY CHECK (id = 1), body TEXT NOT NULL) STRICT",
+                vec![],
+            )?;
+            storage::run(
+                &sql,
+                "INSERT OR REPLACE INTO token (id, body) VALUES (1, ?)",
+                vec![body.into()],
+            )
+        })
+    }
+}
+
+impl TokenEnv for Outside<'_> {
+    fn now(&self) -> UnixMillis {
+        platform::now()
+    }
+
+    async fn sleep(&self, millis: u64) {
+        platform::sleep(millis).await;
+    }
+
+    fn load(&self) -> Option<HeldToken> {
+        self.read().unwrap_or_else(|error| {
+            self.log("storage_failed", &error.to_string());
+            None
+        })
+    }
+
+    fn store(&self, token: &HeldToken) {
+        if let Err(error) = self.write(token) {
+            self.log("storage_failed", &error.to_string());
+        }
+    }
+
+    async fn fetch(&self) -> Result<Vec<u8>, String> {
+        outbound::access_token(self.client).await
+    }
+
+    fn log(&self, event: &str, detail: &str) {
+        platform::log(event, json!({"object": "backend_token", "detail": detail}));
+    }
+}
