@@ -469,18 +469,16 @@ mod tests {
 
     #[test]
     fn the_time_of_a_block_is_that_of_the_block_that_was_asked_for() {
-        let time = |answer| {
-            ask(&[Ok(answer)], async |chain| {
-                let time = chain.block_time(50).await;
-                assert_eq!(chain.http.1.borrow()[0]["params"][0], "0x32");
-                time
-            })
+        let time = |answer: Value| {
+            let bench = Bench::new([Node::telling(answer)]);
+            let time = bench.ask(async |chain| chain.block_time(50).await);
+            assert_eq!(bench.posts.borrow()[0].body[2]["params"][0], "0x32");
+            time
         };
-        let block = r#"{"result":{"number":"0x32","timestamp":"0x6b49d200"}}"#;
-        assert_eq!(time(block), Ok(Some(1_800_000_000)));
-        assert_eq!(time(r#"{"result":null}"#), Ok(None));
-        let other = r#"{"result":{"number":"0x33","timestamp":"0x6b49d200"}}"#;
-        assert!(time(other).is_err());
+        let block = |number: &str| json!({"number": number, "timestamp": "0x6b49d200"});
+        assert_eq!(time(block("0x32")), Ok(Some(1_800_000_000)));
+        assert_eq!(time(Value::Null), Ok(None));
+        assert!(time(block("0x33")).is_err());
     }
 
     #[test]
