@@ -23,9 +23,10 @@ const CHECK_AGAIN_MILLIS: u64 = 600_000;
 const FIRST_PAUSE_MILLIS: u64 = 10_000;
 const MAX_PAUSE_DOUBLINGS: u32 = 5;
 const MAX_TEXT_CHARS: usize = 300;
-/// The JSON-RPC codes of "the call fails" (execution reverted, transaction refused). Any other code says that this endpoint
-/// does not answer this call: rate limits, unknown methods, its own trouble.
-const REFUSALS: [i64; 5] = [3, -32000, -32003, -32010, -32015];
+/// The JSON-RPC codes of "the call fails": execution reverted or came to a halt (out of gas, for instance; anvil calls that
+/// invalid parameters), transaction refused. Any other code says that this endpoint does not answer this call: rate limits,
+/// unknown methods, its own trouble.
+const REFUSALS: [i64; 6] = [3, -32000, -32003, -32010, -32015, -32602];
 /// `DOMAIN_SEPARATOR()`.
 const DOMAIN_SEPARATOR: &str = "0x3644e515";
 

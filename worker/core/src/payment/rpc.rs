@@ -437,7 +437,7 @@ mod tests {
             |bench: Bench| bench.ask(async |chain| chain.simulate(&transfer, Address::ZERO).await);
         let other = || Node::telling(json!("0x5208"));
         let text = "execution reverted: FiatTokenV2: invalid signature";
-        for code in [3, -32000, -32015] {
+        for code in [3, -32000, -32015, -32602] {
             assert_eq!(
                 simulate(Bench::new([Node::failing(code, text), other()])),
                 Ok(Simulation::Reverts(text.to_owned()))
