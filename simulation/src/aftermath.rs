@@ -26,6 +26,8 @@ const TROUBLE: [Fault; 11] = [
     Fault::AlarmLate,
     Fault::BuyerOffline,
 ];
+/// After so long a notice that nobody takes is given up.
+const GIVE_UP_MILLIS: u64 = 49 * 3_600_000;
 /// How long before and after the last removal it does.
 const TROUBLE_MILLIS: u64 = 600_000;
 /// How long everything may take afterwards.
@@ -36,6 +38,10 @@ const MAX_REPLAYS: usize = 3;
 /// Lets the promised times pass and asks after each.
 pub fn run(world: &Rc<World>) {
     let moved = Moved::now(world);
+    // A backend that is gone for good is told for two days.
+    if world.setting.notifies && world.backend.is_gone.get() {
+        pass(world, world.now().0 + GIVE_UP_MILLIS);
+    }
     pass(world, last_rest(world) + HISTORY_MILLIS);
     rules::without_history(world);
     ask_all(world, Trust::Answers);

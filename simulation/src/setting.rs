@@ -62,6 +62,8 @@ pub struct Setting {
     pub issuer: Issuer,
     /// How long the backend may take, in milliseconds.
     pub issue_timeout: u64,
+    /// Whether the backend is told how purchases end.
+    pub notifies: bool,
     /// How often a call that failed is repeated at once.
     pub issue_retries: u64,
     /// Whether refunds are on.
@@ -109,6 +111,7 @@ impl Setting {
                 Issuer::Gateway
             },
             issue_timeout: random.pick(&[500, 5_000, 15_000]),
+            notifies: random.chance(700),
             issue_retries: random.pick(&[0, 2, 5]),
             refunds: random.chance(850),
             refund_after: random.pick(&[0, 1_000, 10_000, 30_000, 120_000]),
@@ -157,7 +160,10 @@ impl Setting {
                 "REFUND_MIN_AGE_MS" => self.refund_after.to_string(),
                 "REFUND_INTERVAL_MS" => self.refund_interval.to_string(),
                 "TOKEN_MODE" if is_remote => "remote".to_owned(),
-                "BACKEND_API_URL" if is_remote => "https://backend.example".to_owned(),
+                "BACKEND_NOTIFICATIONS" => self.notifies.to_string(),
+                "BACKEND_API_URL" if is_remote || self.notifies => {
+                    "https://backend.example".to_owned()
+                }
                 "TOKEN_ISSUE_TIMEOUT_MS" => self.issue_timeout.to_string(),
                 "TOKEN_ISSUE_RETRIES" => self.issue_retries.to_string(),
                 "KEY0_ACCESS_TOKEN_SECRET" => {

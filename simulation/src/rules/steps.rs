@@ -10,7 +10,7 @@ use key0_core::wallet::{Job, Sent};
 use super::money::money;
 use super::refunds;
 use super::retention;
-use super::{hashes, purchase_of};
+use super::{hashes, notices, purchase_of};
 use crate::actors;
 use crate::objects::{ChallengeObject, Ended, WalletObject};
 use crate::world::World;
@@ -73,6 +73,7 @@ pub fn on_change(
         object.had_failed.set(true);
     }
     hashes::on_change(world, object, before, after);
+    notices::on_change(world, object, before, after);
     refunds::on_change(world, object, after);
     retention::on_change(world, object, before, after);
     if matches!(after.state, State::Expired { .. } | State::Cancelled { .. })
