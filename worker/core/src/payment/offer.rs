@@ -7,6 +7,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::authorization::Authorization;
+use super::extensions;
 use super::refusal::Refusal;
 use super::v1;
 use crate::challenge::{Challenge, Target};
@@ -26,6 +27,7 @@ pub struct PaymentRequired {
     error: String,
     resource: ResourceInfo,
     accepts: [PaymentRequirements; 1],
+    extensions: Value,
 }
 
 #[derive(Clone, Debug, Serialize)]
@@ -134,6 +136,7 @@ impl PaymentRequired {
                 mime_type: "application/json",
             },
             accepts: [PaymentRequirements::new(challenge)],
+            extensions: extensions::advertised(&challenge.terms.target),
         }
     }
 }
@@ -195,6 +198,8 @@ pub struct PaymentPayload {
     pub authorization: Authorization,
     /// The claimed signature.
     pub signature: Vec<u8>,
+    /// The digest of the client's own name for it, if it gave one.
+    pub identifier: Option<B256>,
 }
 
 impl PaymentPayload {
@@ -239,6 +244,7 @@ impl PaymentPayload {
             accepted,
             authorization: read().ok_or(Refusal::InvalidPayload)?,
             signature: signature.ok_or(Refusal::InvalidPayload)?,
+            identifier: extensions::identifier(value)?,
         })
     }
 

@@ -132,7 +132,7 @@ impl<H: Http> Chain for RpcChain<'_, H> {
             None => (wallet, question, wallet_call::MAX_WALLET_GAS),
             Some(deployment) => (
                 wallet_call::MULTICALL,
-                wallet_call::after_deployment(deployment, wallet, question, true),
+                wallet_call::after_deployment(deployment, wallet, &question, true),
                 wallet_call::MAX_DEPLOYMENT_GAS,
             ),
         };

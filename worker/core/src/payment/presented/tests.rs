@@ -111,8 +111,8 @@ fn counterfactual(factory: Address, call: &[u8], inner: &[u8]) -> Vec<u8> {
 
 /// What Multicall3 returns when the factory's call succeeds (or not) and the wallet then returns `returned`.
 fn multicall(deployed: bool, returned: &str) -> String {
-    use super::super::wallet_call::results_for_tests;
-    results_for_tests(deployed, &hex::decode(returned).unwrap())
+    use super::super::wallet_call::tests::results;
+    hex::encode_prefixed(results(deployed, true, &hex::decode(returned).unwrap()))
 }
 
 const BAD: Refusal = Refusal::InvalidExactEvmPayloadSignature;
