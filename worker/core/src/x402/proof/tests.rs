@@ -10,8 +10,10 @@ use super::*;
 use crate::challenge::{CallFault, IssueFault};
 use crate::config::test_config;
 use crate::credential::NoRsa;
-use crate::payment::rpc::{Http, RpcChain};
-use crate::types::{Network, PlanId, RequestId, ResourceId, UnixSeconds, UsdcAmount};
+use crate::payment::endpoints::{EndpointMemory, Http, HttpFault};
+use crate::payment::rpc::RpcChain;
+use crate::payment::usdc::domain;
+use crate::types::{Network, PlanId, RequestId, ResourceId, UnixMillis, UnixSeconds, UsdcAmount};
 use crate::wallet::WalletKey;
 use crate::x402::access;
 
@@ -27,13 +29,33 @@ struct Shop {
 struct Node(Option<Result<&'static str, &'static str>>);
 
 impl Http for Node {
-    async fn post(&self, _: &str, body: Vec<u8>) -> Result<Vec<u8>, String> {
+    async fn post(&self, _: &str, body: Vec<u8>, _: u32) -> Result<Vec<u8>, HttpFault> {
         let question = String::from_utf8_lossy(&body).into_owned();
-        assert!(question.contains(WALLET), "{question}");
         let answer = self.0.unwrap_or_else(|| panic!("{question}"));
-        let answer = answer.map(|word| json!({"result": word}).to_string().into_bytes());
-        answer.map_err(str::to_owned)
+        let word = match question.as_str() {
+            batch if batch.starts_with('[') => return Err(HttpFault::Status(400)),
+            which if which.contains("eth_chainId") => "0x14a34".to_owned(),
+            which if which.contains("0x3644e515") => {
+                let separator = domain(Network::BaseSepolia).separator();
+                hex::encode_prefixed(separator)
+            }
+            wallets => {
+                assert!(wallets.contains(WALLET), "{wallets}");
+                answer
+                    .map_err(|fault| HttpFault::NoAnswer(fault.to_owned()))?
+                    .to_owned()
+            }
+        };
+        Ok(json!({"jsonrpc": "2.0", "id": 1, "result": word})
+            .to_string()
+            .into_bytes())
     }
+
+    fn now(&self) -> UnixMillis {
+        UnixMillis(1_900_000_000_000)
+    }
+
+    fn skipped(&self, _: usize, _: &str) {}
 }
 
 const WALLET: &str = "0xabababababababababababababababababababab";
@@ -117,7 +139,8 @@ fn send_to(
         random: [1; 16],
         rsa: &NoRsa,
     };
-    let chain = RpcChain::new(node, &config.rpc_urls, config.network);
+    let memory = EndpointMemory::default();
+    let chain = RpcChain::new(node, &config.rpc_urls, config.network, &memory);
     let response = access(config, &shop, &chain, &arrival)
         .now_or_never()
         .unwrap();
