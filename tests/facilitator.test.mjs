@@ -70,7 +70,7 @@ test('what the facilitator is asked is ours in every member, and names no purcha
     const resource = { url: `${world.url}/x402/access` };
     assert.deepEqual(body, {
       x402Version: 2,
-      paymentPayload: { x402Version: 2, accepted: requirements, payload: payment.payload, resource },
+      paymentPayload: { x402Version: 2, accepted: requirements, payload: payment.payload, resource, extensions: { bazaar: required.extensions.bazaar } },
       paymentRequirements: requirements,
     });
     assert.equal(headers.authorization, undefined);

@@ -98,6 +98,10 @@ impl Buyer {
             challenge,
             issuer: "https://shop.example".to_owned(),
             authorization,
+            identifier: world
+                .random
+                .chance(200)
+                .then(|| world.random.bytes().into()),
         })
     }
 }
@@ -161,7 +165,16 @@ pub async fn shop(world: Rc<World>, buyer: Buyer, plan: usize) {
             Move::FreshSignature | Move::FreshPurchase => world.sleep_between(0, 8_000).await,
         }
         let next_pay = match next {
-            Move::FreshSignature => buyer.pay(&world, pay.challenge.clone()),
+            Move::FreshSignature => {
+                let mut again = buyer.pay(&world, pay.challenge.clone());
+                // Some give the name of the payment before to the next one.
+                if let Some(again) = &mut again
+                    && world.random.chance(300)
+                {
+                    again.identifier = pay.identifier;
+                }
+                again
+            }
             Move::FreshPurchase => fresh(&world, &buyer, plan),
             _ => None,
         };

@@ -164,6 +164,7 @@ fn forge(world: &World, stolen: &SignedAuthorization) -> Option<(Asker, Pay)> {
         challenge,
         issuer: "https://shop.example".to_owned(),
         authorization: stolen.clone(),
+        identifier: None,
     };
     Some((asker, pay))
 }

@@ -45,6 +45,8 @@ pub struct Book {
     pub bookings: RefCell<BTreeMap<B256, Booking>>,
     /// Each target's purchase that may still be charged.
     pub unresolved: RefCell<BTreeMap<TargetKey, (RequestId, u32)>>,
+    /// The payment that each client's name was given to.
+    pub names: RefCell<BTreeMap<B256, B256>>,
 }
 
 impl PayerStore for Book {
@@ -64,6 +66,15 @@ impl PayerStore for Book {
                 known.attempt = booking.attempt;
             })
             .or_insert_with(|| booking.clone());
+        Ok(())
+    }
+
+    fn identified(&self, identifier: B256) -> Result<Option<B256>, Infallible> {
+        Ok(self.names.borrow().get(&identifier).copied())
+    }
+
+    fn identify(&self, identifier: B256, nonce: B256) -> Result<(), Infallible> {
+        self.names.borrow_mut().entry(identifier).or_insert(nonce);
         Ok(())
     }
 

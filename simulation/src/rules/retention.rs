@@ -117,6 +117,8 @@ fn size(stored: &impl serde::Serialize) -> usize {
 pub fn answers_as_left(world: &World, pay: &Pay, reply: Option<&PayReply>) {
     let id = &pay.challenge.terms.request_id;
     let fits = match expected(world, id) {
+        // Before all else: its client has given its name to another payment.
+        _ if is_named_otherwise(world, pay) => matches!(reply, Some(PayReply::NamedOtherwise)),
         // A request id that is new: but the authorization is old.
         None => matches!(
             reply,
@@ -160,6 +162,15 @@ pub fn answers_as_left(world: &World, pay: &Pay, reply: Option<&PayReply>) {
             format!("{reply:?}, but {state:?}"),
         );
     }
+}
+
+/// Whether the payer's book gives the client's name for this payment to another one.
+fn is_named_otherwise(world: &World, pay: &Pay) -> bool {
+    let book = world.objects.payer(pay.authorization.payer());
+    let book = book.book.borrow();
+    let names = book.names.borrow();
+    let named = pay.identifier.and_then(|name| names.get(&name).copied());
+    named.is_some_and(|nonce| nonce != pay.authorization.authorization().nonce)
 }
 
 /// The record that answers for a request id, followed to the purchase that it counts for.

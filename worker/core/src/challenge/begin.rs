@@ -40,6 +40,7 @@ pub(super) async fn begin<E: ChallengeEnv>(
             _ => 1,
         },
         target: TargetKey::new(&pay.challenge.terms.target, &pay.challenge.terms.resource),
+        identifier: pay.identifier,
     });
     let settlement = &env.config().settlement;
     // Anybody may send the transfer; a facilitator's own address is not known.
@@ -96,6 +97,7 @@ pub(super) async fn begin<E: ChallengeEnv>(
         challenge: pay.challenge.clone(),
         issuer: pay.issuer.clone(),
         authorization: signed.clone(),
+        identifier: pay.identifier,
         gas_limit,
         from_block: head.number,
     };

@@ -23,10 +23,27 @@ pub(super) async fn prove_unseen<E: ChallengeEnv>(env: &E, pay: &Pay) -> Option<
         request_id: terms.request_id.clone(),
         attempt: 1,
         target: TargetKey::new(&terms.target, &terms.resource),
+        identifier: None,
     });
     match env.payer(signed.payer(), check).await {
         Ok(PayerReply::Taken) => Some(PayReply::NeedsFreshSignature),
         Ok(_) => prove_fresh(env, signed).await,
+        Err(fault) => {
+            env.log("check_failed", &fault.0);
+            Some(PayReply::Unavailable)
+        }
+    }
+}
+
+/// Whether the client has given its name for this payment to another one before. `Some` is the refusal.
+pub(super) async fn check_name<E: ChallengeEnv>(env: &E, pay: &Pay) -> Option<PayReply> {
+    let identify = PayerCommand::Identify {
+        identifier: pay.identifier?,
+        nonce: pay.authorization.authorization().nonce,
+    };
+    match env.payer(pay.authorization.payer(), identify).await {
+        Ok(PayerReply::Taken) => Some(PayReply::NamedOtherwise),
+        Ok(_) => None,
         Err(fault) => {
             env.log("check_failed", &fault.0);
             Some(PayReply::Unavailable)

@@ -7,7 +7,7 @@
 use core::cell::Cell;
 
 use super::begin::{Begun, begin};
-use super::control::prove_unseen;
+use super::control::{check_name, prove_unseen};
 use super::effects;
 use super::env::{ChallengeEnv, ChallengeStore, StoreFault, Stuck, Versioned};
 use super::facilitated;
@@ -61,6 +61,11 @@ impl Driver {
         let began = env.now();
         let mut pause = FIRST_PAUSE_MILLIS;
         let mut involved = false;
+        if let Ask::Pay(pay) = ask
+            && let Some(reply) = check_name(env, pay).await
+        {
+            return Ok(reply);
+        }
         if let (Some(stored), Ask::Pay(pay)) = (env.store().load()?, ask)
             && Ask::needs_fresh_signature(&stored.record)
             && let Some(reply) = prove_unseen(env, pay).await

@@ -92,6 +92,7 @@ pub fn apply(
             *attempt = Attempt {
                 number: attempt.number.saturating_add(1),
                 authorization,
+                identifier: attempt.identifier,
                 gas_limit,
                 from_block: from_block.min(attempt.from_block),
                 via: 0,
@@ -137,6 +138,7 @@ pub fn apply(
                     attempt: Attempt {
                         number: 1,
                         authorization,
+                        identifier: None,
                         gas_limit: 0,
                         from_block: payment.block,
                         via: 0,
@@ -208,6 +210,7 @@ fn begin(event: Event, now: UnixMillis) -> Result<Record, Refused> {
             challenge,
             issuer,
             authorization,
+            identifier,
             gas_limit,
             from_block,
         } => {
@@ -215,6 +218,7 @@ fn begin(event: Event, now: UnixMillis) -> Result<Record, Refused> {
             let attempt = Attempt {
                 number: 1,
                 authorization,
+                identifier,
                 gas_limit,
                 from_block,
                 via: 0,

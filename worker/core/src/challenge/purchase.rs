@@ -42,6 +42,9 @@ pub struct Pay {
     pub issuer: String,
     /// What the payer signed; fits the challenge.
     pub authorization: SignedAuthorization,
+    /// The digest of the client's own name for the payment.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub identifier: Option<B256>,
 }
 
 /// Who asks for another purchase's outcome.
@@ -118,6 +121,8 @@ pub enum PayReply {
     NeedsFreshSignature,
     /// The transaction does not pay the challenge, or not yet. Nothing was begun.
     Unproven(ProofFault),
+    /// The client's name for the payment is another payment's.
+    NamedOtherwise,
     /// The payment belongs to another purchase.
     Taken,
     /// The request id belongs to a purchase of something else, or of somebody else.

@@ -146,6 +146,9 @@ pub struct Attempt {
     pub number: u32,
     /// What the payer signed.
     pub authorization: SignedAuthorization,
+    /// The digest of the client's own name for the payment.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub identifier: Option<B256>,
     /// The most gas that the transfer may use.
     pub gas_limit: u64,
     /// No transaction before this block can have used the authorization.

@@ -74,6 +74,7 @@ pub(crate) fn pay(nonce: u8) -> Pay {
         challenge: test_challenge(),
         issuer: "https://shop.example".to_owned(),
         authorization: signed(nonce),
+        identifier: None,
     }
 }
 
@@ -83,6 +84,7 @@ pub(crate) fn attempted(nonce: u8) -> Event {
         challenge: test_challenge(),
         issuer: "https://shop.example".to_owned(),
         authorization: signed(nonce),
+        identifier: None,
         gas_limit: 100_000,
         from_block: 7,
     }

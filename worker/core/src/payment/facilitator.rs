@@ -9,6 +9,7 @@ use serde_json::Value;
 
 use super::authorization::{Authorization, SignedAuthorization};
 use super::cdp::{CDP_HOST, CdpKey};
+use super::extensions;
 use super::offer::{MAX_TIMEOUT_SECONDS, X402_VERSION};
 use super::refusal::Refusal;
 use crate::challenge::Terms;
@@ -135,12 +136,13 @@ pub fn request(terms: &Terms, issuer: &str, signed: &SignedAuthorization) -> Vec
         nonce,
     );
     let url = Value::from(format!("{issuer}/x402/access"));
+    let bazaar = extensions::bazaar(&terms.target);
     format!(
         concat!(
             r#"{{"x402Version":2,"paymentPayload":{{"x402Version":2,"resource":{{"url":{}}},"#,
-            r#""accepted":{},"payload":{}}},"paymentRequirements":{}}}"#,
+            r#""accepted":{},"payload":{},"extensions":{{"bazaar":{}}}}},"paymentRequirements":{}}}"#,
         ),
-        url, requirements, payload, requirements,
+        url, requirements, payload, bazaar, requirements,
     )
     .into_bytes()
 }

@@ -1,9 +1,12 @@
 //! Payments: x402 objects, the checks of a signed authorization, the USDC contract, and what the chain says about it.
 
+mod abi;
 pub mod authorization;
 pub mod cdp;
 pub mod chain;
 pub mod confirm;
+pub mod endpoints;
+pub mod extensions;
 pub mod facilitator;
 pub mod header;
 pub mod offer;

@@ -7,6 +7,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::authorization::Authorization;
+use super::extensions;
 use super::refusal::Refusal;
 use super::v1;
 use crate::challenge::{Challenge, Target};
@@ -26,6 +27,7 @@ pub struct PaymentRequired {
     error: String,
     resource: ResourceInfo,
     accepts: [PaymentRequirements; 1],
+    extensions: Value,
 }
 
 #[derive(Clone, Debug, Serialize)]
@@ -134,6 +136,7 @@ impl PaymentRequired {
                 mime_type: "application/json",
             },
             accepts: [PaymentRequirements::new(challenge)],
+            extensions: extensions::advertised(&challenge.terms.target),
         }
     }
 }
@@ -195,6 +198,8 @@ pub struct PaymentPayload {
     pub authorization: Authorization,
     /// The claimed signature.
     pub signature: Vec<u8>,
+    /// The digest of the client's own name for it, if it gave one.
+    pub identifier: Option<B256>,
 }
 
 impl PaymentPayload {
@@ -239,6 +244,7 @@ impl PaymentPayload {
             accepted,
             authorization: read().ok_or(Refusal::InvalidPayload)?,
             signature: signature.ok_or(Refusal::InvalidPayload)?,
+            identifier: extensions::identifier(value)?,
         })
     }
 
@@ -364,6 +370,45 @@ mod tests {
         assert_eq!(value["extra"]["paymentFlow"], "upfront");
         assert_eq!(value["asset"], "0x036CbD53842c5426634e7929541eC2318f3dCF7e");
         assert!(value["maxTimeoutSeconds"].is_u64());
+    }
+
+    /// What a client would sign with, from nothing but the offer, against the contracts' own separators.
+    #[test]
+    fn the_offer_names_the_token_as_it_calls_itself_on_each_network() {
+        use alloy_primitives::b256;
+        use alloy_sol_types::Eip712Domain;
+
+        use crate::types::Network;
+
+        for (network, separator) in [
+            (
+                Network::Base,
+                b256!("0x02fa7265e7c5d81118673727957699e4d68f74cd74b7db77da710fe8a2c7834f"),
+            ),
+            (
+                Network::BaseSepolia,
+                b256!("0x71f17a3b2ff373b803d70a5a07c046c1a2bc8e89c09ef722fcb047abe94c9818"),
+            ),
+        ] {
+            let mut challenge = test_challenge();
+            challenge.terms.network = network;
+            let offer = serde_json::to_value(PaymentRequirements::new(&challenge)).unwrap();
+            let text = |value: &Value| value.as_str().unwrap().to_owned();
+            let chain_id = text(&offer["network"])
+                .split_once(':')
+                .unwrap()
+                .1
+                .parse()
+                .unwrap();
+            let domain = Eip712Domain {
+                name: Some(text(&offer["extra"]["name"]).into()),
+                version: Some(text(&offer["extra"]["version"]).into()),
+                chain_id: Some(U256::from::<u64>(chain_id)),
+                verifying_contract: Some(text(&offer["asset"]).parse().unwrap()),
+                salt: None,
+            };
+            assert_eq!(domain.separator(), separator, "{network:?}");
+        }
     }
 
     #[test]

@@ -23,6 +23,13 @@ pub enum PayerCommand {
     Reserve(Reservation),
     /// Book a transfer that was already made to this purchase, for ever. Repeating it gives the same answer.
     Claim(Claim),
+    /// Is the client's name for this payment free, or this payment's already? Books nothing.
+    Identify {
+        /// The name's digest.
+        identifier: B256,
+        /// The authorization's nonce.
+        nonce: B256,
+    },
     /// The purchase is resolved: delivered, or not charged by its attempts so far.
     Release {
         /// What it was for.
@@ -47,6 +54,9 @@ pub struct Reservation {
     pub attempt: u32,
     /// What is bought.
     pub target: TargetKey,
+    /// The digest of the client's own name for the payment.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub identifier: Option<B256>,
 }
 
 /// Transfers of one transaction, of which one is to pay a purchase.
@@ -124,7 +134,7 @@ pub enum PayerReply {
     ),
     /// The payment belongs to another purchase.
     Taken,
-    /// Released.
+    /// Released; or, asked about a name for a payment: it is good.
     Released,
 }
 
@@ -148,6 +158,10 @@ pub trait PayerStore {
     fn booking(&self, nonce: B256) -> Result<Option<Booking>, Self::Error>;
     /// Writes who a payment belongs to.
     fn book(&self, nonce: B256, booking: &Booking) -> Result<(), Self::Error>;
+    /// Which payment has this name.
+    fn identified(&self, identifier: B256) -> Result<Option<B256>, Self::Error>;
+    /// Writes which payment has this name, for ever.
+    fn identify(&self, identifier: B256, nonce: B256) -> Result<(), Self::Error>;
     /// The unresolved purchase of a target.
     fn unresolved(&self, target: &TargetKey) -> Result<Option<RequestId>, Self::Error>;
     /// Marks a purchase of a target as unresolved, by this attempt.
@@ -196,6 +210,12 @@ pub fn execute<S: PayerStore>(store: &S, command: &PayerCommand) -> Result<Payer
             Ok(reply)
         }
         PayerCommand::Claim(claim) => self::claim(store, claim),
+        PayerCommand::Identify { identifier, nonce } => Ok(
+            match is_named_otherwise(store, Some(*identifier), *nonce)? {
+                true => PayerReply::Taken,
+                false => PayerReply::Released,
+            },
+        ),
         PayerCommand::Release {
             target,
             request_id,
@@ -238,6 +258,20 @@ fn claim<S: PayerStore>(store: &S, claim: &Claim) -> Result<PayerReply, S::Error
     Ok(PayerReply::Claimed(transfer))
 }
 
+/// Whether this name is another payment's.
+fn is_named_otherwise<S: PayerStore>(
+    store: &S,
+    identifier: Option<B256>,
+    nonce: B256,
+) -> Result<bool, S::Error> {
+    let Some(identifier) = identifier else {
+        return Ok(false);
+    };
+    Ok(store
+        .identified(identifier)?
+        .is_some_and(|named| named != nonce))
+}
+
 /// Whether this very attempt has reserved the payment before. A late copy of that message must change nothing: the purchase
 /// may be resolved by now, and its target must not be locked again.
 fn is_known<S: PayerStore>(store: &S, reservation: &Reservation) -> Result<bool, S::Error> {
@@ -254,6 +288,9 @@ fn book<S: PayerStore>(
     reservation: &Reservation,
     owner: &RequestId,
 ) -> Result<(), S::Error> {
+    if let Some(identifier) = reservation.identifier {
+        store.identify(identifier, reservation.nonce)?;
+    }
     store.book(
         reservation.nonce,
         &Booking {
@@ -265,6 +302,9 @@ fn book<S: PayerStore>(
 }
 
 fn decide<S: PayerStore>(store: &S, reservation: &Reservation) -> Result<PayerReply, S::Error> {
+    if is_named_otherwise(store, reservation.identifier, reservation.nonce)? {
+        return Ok(PayerReply::Taken);
+    }
     if let Some(booking) = store.booking(reservation.nonce)? {
         if booking.claimant != reservation.request_id {
             return Ok(PayerReply::Taken);
@@ -291,6 +331,7 @@ mod tests {
     struct Book {
         bookings: RefCell<BTreeMap<B256, Booking>>,
         open: RefCell<BTreeMap<TargetKey, (RequestId, u32)>>,
+        names: RefCell<BTreeMap<B256, B256>>,
     }
 
     impl PayerStore for Book {
@@ -301,6 +342,13 @@ mod tests {
         }
         fn book(&self, nonce: B256, booking: &Booking) -> Result<(), Infallible> {
             self.bookings.borrow_mut().insert(nonce, booking.clone());
+            Ok(())
+        }
+        fn identified(&self, identifier: B256) -> Result<Option<B256>, Infallible> {
+            Ok(self.names.borrow().get(&identifier).copied())
+        }
+        fn identify(&self, identifier: B256, nonce: B256) -> Result<(), Infallible> {
+            self.names.borrow_mut().insert(identifier, nonce);
             Ok(())
         }
         fn unresolved(&self, target: &TargetKey) -> Result<Option<RequestId>, Infallible> {
@@ -348,7 +396,37 @@ mod tests {
             request_id: purchase(request),
             attempt: 1,
             target: target(plan),
+            identifier: None,
         }
+    }
+
+    #[test]
+    fn a_name_is_one_payments_from_its_reservation_on_and_for_ever() {
+        let book = Book::default();
+        let name = B256::repeat_byte(0x1d);
+        let named = |nonce, request| {
+            let mut reservation = reservation(nonce, request, "basic");
+            reservation.identifier = Some(name);
+            reservation
+        };
+        let ask = |nonce| {
+            let nonce = B256::repeat_byte(nonce);
+            let identifier = name;
+            let Ok(reply) = execute(&book, &PayerCommand::Identify { identifier, nonce });
+            reply
+        };
+        let Ok(checked) = execute(&book, &PayerCommand::Check(named(1, 1)));
+        assert_eq!(checked, PayerReply::Reserved);
+        assert_eq!(ask(2), PayerReply::Released, "a check names nothing");
+        let Ok(reserved) = execute(&book, &PayerCommand::Reserve(named(1, 1)));
+        assert_eq!(reserved, PayerReply::Reserved);
+        release(&book, 1, "basic");
+        assert_eq!((ask(1), ask(2)), (PayerReply::Released, PayerReply::Taken));
+        for command in [PayerCommand::Check, PayerCommand::Reserve] {
+            let Ok(other) = execute(&book, &command(named(2, 2)));
+            assert_eq!(other, PayerReply::Taken);
+        }
+        assert_eq!(reserve(&book, 2, 2, "basic"), PayerReply::Reserved);
     }
 
     fn reserve(book: &Book, nonce: u8, request: u8, plan: &str) -> PayerReply {

@@ -1,8 +1,9 @@
 //! What stands under an authorization: the signature of a key, or of a contract wallet (x402 sheet, section 4.5).
 
 use alloy_primitives::{Address, Bytes, Signature};
-use alloy_sol_types::{SolType, sol_data};
 use serde::{Deserialize, Serialize};
+
+use super::abi::Reader;
 
 /// The longest signature that is looked at. A passkey's, with its wallet's deployment, has about 1,500 bytes; who pays the gas
 /// pays for each.
@@ -50,11 +51,13 @@ impl WalletSignature {
         }
         let signature = match bytes.strip_suffix(&COUNTERFACTUAL_SUFFIX) {
             Some(wrapped) => {
-                type Wrapped = (sol_data::Address, sol_data::Bytes, sol_data::Bytes);
-                let (factory, call, bytes) = Wrapped::abi_decode_params(wrapped).ok()?;
+                let wrapped = Reader(wrapped);
                 Self {
-                    bytes,
-                    deployment: Some(Deployment { factory, call }),
+                    bytes: Bytes::copy_from_slice(wrapped.behind(2)?.blob()?),
+                    deployment: Some(Deployment {
+                        factory: wrapped.address(0)?,
+                        call: Bytes::copy_from_slice(wrapped.behind(1)?.blob()?),
+                    }),
                 }
             }
             None => Self {

@@ -1,9 +1,10 @@
 //! The part of the USDC contract that key0 uses (EIP-3009; x402 sheet, section 4.3).
 
-use alloy_primitives::{Address, B256, Bytes, Signature};
+use alloy_primitives::{Address, B256, Bytes, Signature, hex};
 use alloy_sol_types::{Eip712Domain, SolCall, SolEvent, SolStruct, eip712_domain, sol};
 use sha2::{Digest, Sha256};
 
+use super::abi::Writer;
 use super::authorization::{Authorization, SignedAuthorization};
 use super::signature::PayerSignature;
 use super::wallet_call::{MAX_DEPLOYMENT_GAS, MAX_WALLET_GAS, MULTICALL, after_deployment};
@@ -19,13 +20,6 @@ sol! {
         bytes32 nonce;
     }
 
-    function transferWithAuthorization(
-        address from, address to, uint256 value, uint256 validAfter, uint256 validBefore, bytes32 nonce,
-        uint8 v, bytes32 r, bytes32 s
-    ) external;
-    function transferWithAuthorization(
-        address from, address to, uint256 value, uint256 validAfter, uint256 validBefore, bytes32 nonce, bytes signature
-    ) external;
     function authorizationState(address authorizer, bytes32 nonce) external view returns (bool);
     function balanceOf(address account) external view returns (uint256);
 
@@ -33,6 +27,11 @@ sol! {
     event AuthorizationUsed(address indexed authorizer, bytes32 indexed nonce);
     event AuthorizationCanceled(address indexed authorizer, bytes32 indexed nonce);
 }
+
+/// `transferWithAuthorization(address,address,uint256,uint256,uint256,bytes32,uint8,bytes32,bytes32)`.
+const TRANSFER_WITH_PARTS: [u8; 4] = hex!("e3ee160e");
+/// `transferWithAuthorization(address,address,uint256,uint256,uint256,bytes32,bytes)`.
+const TRANSFER_WITH_BYTES: [u8; 4] = hex!("cf092995");
 
 /// `Transfer(address,address,uint256)`.
 pub const TRANSFER_TOPIC: B256 = Transfer::SIGNATURE_HASH;
@@ -68,46 +67,34 @@ pub fn authorization_digest(authorization: &Authorization, network: Network) -> 
 /// The call that moves the money. 65 bytes of signature go into the form that has always been there, any others into the one
 /// for contract wallets.
 pub fn transfer_call(signed: &SignedAuthorization) -> Bytes {
-    let authorization = &signed.authorization;
-    let (v, r, s) = match &signed.signature {
-        PayerSignature::Key(key) => (
-            27 + u8::from(key.v()),
-            B256::from(key.r()),
-            B256::from(key.s()),
-        ),
-        PayerSignature::Wallet(wallet) => match <&[u8; 65]>::try_from(wallet.bytes.as_ref()) {
-            Ok([rs @ .., v]) => {
-                let (r, s) = rs.split_at(32);
-                (*v, B256::from_slice(r), B256::from_slice(s))
-            }
-            Err(_) => {
-                return transferWithAuthorization_1Call {
-                    from: authorization.from,
-                    to: authorization.to,
-                    value: authorization.value,
-                    validAfter: authorization.valid_after,
-                    validBefore: authorization.valid_before,
-                    nonce: authorization.nonce,
-                    signature: wallet.bytes.clone(),
-                }
-                .abi_encode()
-                .into();
-            }
-        },
+    let key;
+    let signature: &[u8] = match &signed.signature {
+        PayerSignature::Key(signature) => {
+            key = signature.as_bytes();
+            &key
+        }
+        PayerSignature::Wallet(signature) => &signature.bytes,
     };
-    transferWithAuthorization_0Call {
-        from: authorization.from,
-        to: authorization.to,
-        value: authorization.value,
-        validAfter: authorization.valid_after,
-        validBefore: authorization.valid_before,
-        nonce: authorization.nonce,
-        v,
-        r,
-        s,
-    }
-    .abi_encode()
-    .into()
+    let parts = signature
+        .split_first_chunk::<32>()
+        .and_then(|(r, rest)| Some((r, rest.split_first_chunk::<32>()?)));
+    let selector = match parts {
+        Some((_, (_, [_]))) => TRANSFER_WITH_PARTS,
+        _ => TRANSFER_WITH_BYTES,
+    };
+    let authorization = &signed.authorization;
+    let mut call = Writer::new(&selector);
+    call.word(authorization.from.into_word())
+        .word(authorization.to.into_word())
+        .word(authorization.value.into())
+        .word(authorization.valid_after.into())
+        .word(authorization.valid_before.into())
+        .word(authorization.nonce);
+    match parts {
+        Some((r, (s, [v]))) => call.number(usize::from(*v)).word(r.into()).word(s.into()),
+        _ => call.number(7 * 32).blob(signature),
+    };
+    call.finish()
 }
 
 /// A transaction that settles a payment: the contract, the call, and the most gas that it may use.
@@ -132,7 +119,7 @@ pub fn settlement_call(signed: &SignedAuthorization, network: Network) -> Settle
         },
         Some(deployment) => SettlementCall {
             to: MULTICALL,
-            input: after_deployment(deployment, network.usdc(), transfer, false),
+            input: after_deployment(deployment, network.usdc(), &transfer, false),
             max_gas: MAX_DEPLOYMENT_GAS,
         },
     }
@@ -218,6 +205,16 @@ mod tests {
             authorization_digest(&golden(), Network::Base),
             b256!("0xe70033906b5fc78aac0cf5287c9e1a2b04860a6efcfcbdd2d86b30829ffa7a4f")
         );
+    }
+
+    sol! {
+    function transferWithAuthorization(
+        address from, address to, uint256 value, uint256 validAfter, uint256 validBefore, bytes32 nonce,
+        uint8 v, bytes32 r, bytes32 s
+    ) external;
+    function transferWithAuthorization(
+        address from, address to, uint256 value, uint256 validAfter, uint256 validBefore, bytes32 nonce, bytes signature
+    ) external;
     }
 
     fn wallet_signed(bytes: &[u8]) -> SignedAuthorization {

@@ -1,27 +1,15 @@
 //! The calls around contract wallets: "is this your signature?" (EIP-1271), and a wallet's creation together with what it is
 //! created for, in one call of Multicall3. So either both happen or nothing, and a factory never sees our wallet as its caller.
 
-use alloy_primitives::{Address, B256, Bytes, address, fixed_bytes};
-use alloy_sol_types::{SolCall, sol};
+use alloy_primitives::{Address, B256, Bytes, address, hex};
 
+use super::abi::{Reader, Writer, padded};
 use super::signature::Deployment;
 
-sol! {
-    function isValidSignature(bytes32 hash, bytes signature) external view returns (bytes4);
-
-    struct Call3 {
-        address target;
-        bool allowFailure;
-        bytes callData;
-    }
-
-    struct Result {
-        bool success;
-        bytes returnData;
-    }
-
-    function aggregate3(Call3[] calls) external payable returns (Result[] returnData);
-}
+/// `isValidSignature(bytes32,bytes)`: also the answer that means yes.
+const IS_VALID_SIGNATURE: [u8; 4] = hex!("1626ba7e");
+/// `aggregate3((address,bool,bytes)[])`.
+const AGGREGATE3: [u8; 4] = hex!("82ad56cb");
 
 /// The contract that makes several calls in one, at the same address on every chain.
 pub const MULTICALL: Address = address!("0xcA11bde05977b3631167028862bE2a173976CA11");
@@ -44,20 +32,25 @@ pub enum WalletAnswer {
 
 /// The question to a wallet that exists.
 pub fn question(digest: B256, signature: &Bytes) -> Bytes {
-    isValidSignatureCall {
-        hash: digest,
-        signature: signature.clone(),
-    }
-    .abi_encode()
-    .into()
+    Writer::new(&IS_VALID_SIGNATURE)
+        .word(digest)
+        .number(0x40)
+        .blob(signature)
+        .finish()
 }
 
 /// Its answer.
 pub fn answer(returned: &[u8]) -> WalletAnswer {
-    let magic = fixed_bytes!("1626ba7e00000000000000000000000000000000000000000000000000000000");
     match returned {
         [] => WalletAnswer::NoCode,
-        word if word == magic.as_slice() => WalletAnswer::Accepts,
+        // The four bytes, filled up to a word with zeros.
+        word if word.len() == 32
+            && word
+                .strip_prefix(&IS_VALID_SIGNATURE)
+                .is_some_and(|rest| rest.iter().all(|byte| *byte == 0)) =>
+        {
+            WalletAnswer::Accepts
+        }
         _ => WalletAnswer::Refuses,
     }
 }
@@ -67,48 +60,145 @@ pub fn answer(returned: &[u8]) -> WalletAnswer {
 pub fn after_deployment(
     deployment: &Deployment,
     target: Address,
-    call: Bytes,
+    call: &Bytes,
     may_fail: bool,
 ) -> Bytes {
-    let calls = vec![
-        Call3 {
-            target: deployment.factory,
-            allowFailure: true,
-            callData: deployment.call.clone(),
-        },
-        Call3 {
-            target,
-            allowFailure: may_fail,
-            callData: call,
-        },
-    ];
-    aggregate3Call { calls }.abi_encode().into()
+    // Of each: target, whether it may fail, where its bytes begin, their length, and they themselves.
+    let first = 4_usize
+        .saturating_mul(32)
+        .saturating_add(padded(deployment.call.len()));
+    let mut writer = Writer::new(&AGGREGATE3);
+    // One argument: a list of two, which begin behind these four words and their two.
+    writer
+        .number(0x20)
+        .number(2)
+        .number(0x40)
+        .number(first.saturating_add(0x40));
+    for (target, may_fail, call) in [
+        (deployment.factory, true, &deployment.call),
+        (target, may_fail, call),
+    ] {
+        writer
+            .word(target.into_word())
+            .number(usize::from(may_fail))
+            .number(0x60)
+            .blob(call);
+    }
+    writer.finish()
 }
 
 /// The answer of the wallet that was created. `None` for what is no such answer.
 pub fn answer_after_deployment(returned: &[u8]) -> Option<WalletAnswer> {
-    let results = aggregate3Call::abi_decode_returns(returned).ok()?;
-    let [_, asked] = results.as_slice() else {
+    let list = Reader(returned).behind(0)?;
+    if list.number(0)? != 2 {
         return None;
-    };
-    Some(match asked.success {
-        true => answer(&asked.returnData),
-        false => WalletAnswer::Refuses,
+    }
+    let items = list.at(32)?;
+    let asked = items.behind(1)?;
+    let returned = asked.behind(1)?.blob()?;
+    Some(match asked.number(0)? {
+        0 => WalletAnswer::Refuses,
+        _ => answer(returned),
     })
 }
 
-/// What [`MULTICALL`] returns for a creation and a question that succeeds.
 #[cfg(test)]
-pub(super) fn results_for_tests(deployed: bool, returned: &[u8]) -> String {
-    let results = vec![
-        Result {
-            success: deployed,
-            returnData: Bytes::new(),
-        },
-        Result {
-            success: true,
-            returnData: Bytes::copy_from_slice(returned),
-        },
-    ];
-    alloy_primitives::hex::encode_prefixed(aggregate3Call::abi_encode_returns(&results))
+pub(super) mod tests {
+    //! Against the general coder.
+
+    use alloy_sol_types::{SolCall, SolType, sol, sol_data};
+    use proptest::prelude::*;
+
+    use super::super::signature::WalletSignature;
+    use super::*;
+
+    sol! {
+        function isValidSignature(bytes32 hash, bytes signature) external view returns (bytes4);
+
+        struct Call3 {
+            address target;
+            bool allowFailure;
+            bytes callData;
+        }
+
+        struct Result {
+            bool success;
+            bytes returnData;
+        }
+
+        function aggregate3(Call3[] calls) external payable returns (Result[] returnData);
+    }
+
+    /// What [`MULTICALL`] returns for a creation and a question that succeeds.
+    pub(in super::super) fn results(deployed: bool, asked: bool, returned: &[u8]) -> Vec<u8> {
+        let results = vec![
+            Result {
+                success: deployed,
+                returnData: Bytes::from_static(&[1; 40]),
+            },
+            Result {
+                success: asked,
+                returnData: Bytes::copy_from_slice(returned),
+            },
+        ];
+        aggregate3Call::abi_encode_returns(&results)
+    }
+
+    proptest! {
+        #[test]
+        fn questions_are_written_as_by_the_general_coder(digest: [u8; 32], signature: Vec<u8>) {
+            let call = isValidSignatureCall {
+                hash: digest.into(),
+                signature: signature.clone().into(),
+            };
+            prop_assert_eq!(question(digest.into(), &signature.into()), call.abi_encode());
+        }
+
+        #[test]
+        fn two_calls_are_written_as_by_the_general_coder(
+            factory: [u8; 20], target: [u8; 20], first: Vec<u8>, second: Vec<u8>, may_fail: bool,
+        ) {
+            let deployment = Deployment {
+                factory: factory.into(),
+                call: first.clone().into(),
+            };
+            let calls = vec![
+                Call3 { target: factory.into(), allowFailure: true, callData: first.into() },
+                Call3 { target: target.into(), allowFailure: may_fail, callData: second.clone().into() },
+            ];
+            let ours = after_deployment(&deployment, target.into(), &second.into(), may_fail);
+            prop_assert_eq!(ours, aggregate3Call { calls }.abi_encode());
+        }
+
+        #[test]
+        fn answers_are_read_as_they_are_written(deployed: bool, asked: bool, returned: Vec<u8>) {
+            let expected = if asked { answer(&returned) } else { WalletAnswer::Refuses };
+            let written = results(deployed, asked, &returned);
+            prop_assert_eq!(answer_after_deployment(&written), Some(expected));
+        }
+
+        #[test]
+        fn hostile_answers_never_panic(bytes: Vec<u8>, at in 0_usize..300, byte: u8) {
+            let _ = answer_after_deployment(&bytes);
+            let mut changed = results(true, true, &bytes);
+            if let Some(place) = changed.get_mut(at) {
+                *place = byte;
+            }
+            let _ = answer_after_deployment(&changed);
+        }
+
+        #[test]
+        fn wrapped_signatures_are_read_as_they_are_written(factory: [u8; 20], call: Vec<u8>, inner: Vec<u8>) {
+            type Wrapped = (sol_data::Address, sol_data::Bytes, sol_data::Bytes);
+            let parts = (Address::from(factory), Bytes::from(call.clone()), Bytes::from(inner.clone()));
+            let mut bytes = Wrapped::abi_encode_params(&parts);
+            bytes.extend([0x64, 0x92].repeat(16));
+            let read = WalletSignature::read(&bytes);
+            let expected = WalletSignature {
+                bytes: inner.clone().into(),
+                deployment: Some(Deployment { factory: factory.into(), call: call.into() }),
+            };
+            prop_assert_eq!(read, (!inner.is_empty()).then_some(expected));
+        }
+    }
 }

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 pub struct UnixSeconds(pub u64);
 
 /// Milliseconds since 1970-01-01T00:00Z: what clocks and alarms use.
-#[derive(Clone, Copy, Debug, Deserialize, Eq, Ord, PartialEq, PartialOrd, Serialize)]
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, Ord, PartialEq, PartialOrd, Serialize)]
 #[serde(transparent)]
 pub struct UnixMillis(pub u64);
 

@@ -229,6 +229,14 @@ impl Context<'_> {
                 ),
                 "invalid_exact_evm_nonce_already_used",
             ),
+            PayReply::NamedOtherwise => self.failed(
+                Error::new(
+                    Code::RequestConflict,
+                    "This payment-identifier was given to another payment before. Send that payment again, or sign a new one \
+                     with a new identifier; nothing was charged for this request.",
+                ),
+                "payment_identifier_conflict",
+            ),
             PayReply::Conflict => self.failed(
                 Error::new(
                     Code::RequestConflict,

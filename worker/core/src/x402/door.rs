@@ -250,6 +250,7 @@ impl<'a> Wish<'a> {
         let pay = Pay {
             issuer: arrival.origin.as_str().to_owned(),
             authorization,
+            identifier: payment.identifier,
             challenge,
         };
         let request_id = pay.challenge.terms.request_id.clone();

@@ -109,6 +109,35 @@ impl PayerStore for Book {
         )
     }
 
+    fn identified(&self, identifier: B256) -> worker::Result<Option<B256>> {
+        #[derive(Deserialize)]
+        struct Row {
+            nonce: B256,
+        }
+        if !storage::has_table(&self.sql, "identifiers")? {
+            return Ok(None);
+        }
+        let query = "SELECT nonce FROM identifiers WHERE identifier = ?";
+        let rows: Vec<Row> = storage::rows(&self.sql, query, vec![identifier.to_string().into()])?;
+        Ok(rows.into_iter().next().map(|row| row.nonce))
+    }
+
+    fn identify(&self, identifier: B256, nonce: B256) -> worker::Result<()> {
+        storage::run(
+            &self.sql,
+            "CREATE TABLE IF NOT EXISTS identifiers (
+                identifier TEXT PRIMARY KEY,
+                nonce TEXT NOT NULL
+            ) STRICT, WITHOUT ROWID",
+            vec![],
+        )?;
+        storage::run(
+            &self.sql,
+            "INSERT OR IGNORE INTO identifiers (identifier, nonce) VALUES (?, ?)",
+            vec![identifier.to_string().into(), nonce.to_string().into()],
+        )
+    }
+
     fn unresolved(&self, target: &TargetKey) -> worker::Result<Option<RequestId>> {
         #[derive(Deserialize)]
         struct Row {

@@ -13,16 +13,19 @@ pub(super) async fn reserve<E: ChallengeEnv>(
     attempt: &Attempt,
 ) -> Result<Event, Stuck> {
     let nonce = attempt.authorization.authorization().nonce;
-    Ok(match book(env, record, nonce, attempt.number).await? {
-        PayerReply::Reserved => Event::Reserved,
-        PayerReply::Superseded { by } => Event::Superseded { by },
-        PayerReply::Taken => Event::Taken,
-        PayerReply::Claimed(_) | PayerReply::Released => {
-            return Err(Stuck::Fault(
-                "the payer's book gave a wrong answer".to_owned(),
-            ));
-        }
-    })
+    let name = attempt.identifier;
+    Ok(
+        match book(env, record, nonce, attempt.number, name).await? {
+            PayerReply::Reserved => Event::Reserved,
+            PayerReply::Superseded { by } => Event::Superseded { by },
+            PayerReply::Taken => Event::Taken,
+            PayerReply::Claimed(_) | PayerReply::Released => {
+                return Err(Stuck::Fault(
+                    "the payer's book gave a wrong answer".to_owned(),
+                ));
+            }
+        },
+    )
 }
 
 async fn book<E: ChallengeEnv>(
@@ -30,12 +33,14 @@ async fn book<E: ChallengeEnv>(
     record: &Record,
     nonce: B256,
     attempt: u32,
+    identifier: Option<B256>,
 ) -> Result<PayerReply, CallFault> {
     let reserve = PayerCommand::Reserve(Reservation {
         nonce,
         request_id: record.terms.request_id.clone(),
         attempt,
         target: TargetKey::new(&record.terms.target, &record.terms.resource),
+        identifier,
     });
     env.payer(record.payer, reserve).await
 }
@@ -48,7 +53,7 @@ pub(super) async fn release<E: ChallengeEnv>(env: &E, record: &Record) -> Result
     {
         // That message may still be on its way, and would lock the target again after its release. Of what is booked, a
         // late copy changes nothing.
-        book(env, record, nonce, 1).await?;
+        book(env, record, nonce, 1, None).await?;
     }
     let release = PayerCommand::Release {
         target: TargetKey::new(&record.terms.target, &record.terms.resource),

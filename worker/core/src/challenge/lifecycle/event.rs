@@ -19,6 +19,8 @@ pub enum Event {
         issuer: String,
         /// What the payer signed.
         authorization: SignedAuthorization,
+        /// The digest of the client's own name for the payment.
+        identifier: Option<B256>,
         /// The most gas that the transfer may use.
         gas_limit: u64,
         /// The newest block before anything is broadcast.

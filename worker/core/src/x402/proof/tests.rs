@@ -10,8 +10,9 @@ use super::*;
 use crate::challenge::{CallFault, IssueFault};
 use crate::config::test_config;
 use crate::credential::NoRsa;
-use crate::payment::rpc::{Http, RpcChain};
-use crate::types::{Network, PlanId, RequestId, ResourceId, UnixSeconds, UsdcAmount};
+use crate::payment::endpoints::{EndpointMemory, Http, HttpFault};
+use crate::payment::rpc::RpcChain;
+use crate::types::{Network, PlanId, RequestId, ResourceId, UnixMillis, UnixSeconds, UsdcAmount};
 use crate::wallet::WalletKey;
 use crate::x402::access;
 
@@ -27,8 +28,16 @@ struct Shop {
 struct NoNode;
 
 impl Http for NoNode {
-    async fn post(&self, _: &str, body: Vec<u8>) -> Result<Vec<u8>, String> {
+    async fn post(&self, _: &str, body: Vec<u8>, _: u32) -> Result<Vec<u8>, HttpFault> {
         panic!("{}", String::from_utf8_lossy(&body))
+    }
+
+    fn now(&self) -> UnixMillis {
+        panic!("no chain, no clock")
+    }
+
+    fn skipped(&self, _: usize, fault: &str) {
+        panic!("{fault}")
     }
 }
 
@@ -99,7 +108,8 @@ fn send_with(
         random: [1; 16],
         rsa: &NoRsa,
     };
-    let chain = RpcChain::new(NoNode, &config.rpc_urls, config.network);
+    let memory = EndpointMemory::default();
+    let chain = RpcChain::new(NoNode, &config.rpc_urls, config.network, &memory);
     let response = access(config, &shop, &chain, &arrival)
         .now_or_never()
         .unwrap();

@@ -95,6 +95,12 @@ impl PayerStore for Book {
         self.bookings.borrow_mut().insert(nonce, booking.clone());
         Ok(())
     }
+    fn identified(&self, _: B256) -> Result<Option<B256>, Infallible> {
+        panic!("a proof has no name")
+    }
+    fn identify(&self, _: B256, _: B256) -> Result<(), Infallible> {
+        panic!("a proof has no name")
+    }
     fn unresolved(&self, target: &TargetKey) -> Result<Option<RequestId>, Infallible> {
         Ok(self.open.borrow().get(target).cloned())
     }
