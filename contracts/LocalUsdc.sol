@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity ^0.8.24;
 
-// Promises: to a payer, a seller and a settling wallet it behaves like USDC on Base Sepolia: six decimals, EIP-3009
-// with both signature forms, contract signers, the same EIP-712 domain, events in the same order, the same revert
-// texts. It is for local chains only: anybody may mint, and anybody may block an account.
+// Promises: to a payer, a seller and a settling wallet it behaves like USDC on Base or Base Sepolia: six decimals,
+// EIP-3009 with both signature forms, contract signers, the same EIP-712 domain, events in the same order, the same
+// revert texts. It is for local chains only: anybody may mint, and anybody may block an account.
 // All state begins as zero and all names are code, so the runtime code may be copied to the real token's address.
 
 import {ERC20} from "@openzeppelin/contracts/token/ERC20/ERC20.sol";
@@ -11,7 +11,8 @@ import {ECDSA} from "@openzeppelin/contracts/utils/cryptography/ECDSA.sol";
 import {EIP712} from "@openzeppelin/contracts/utils/cryptography/EIP712.sol";
 import {SignatureChecker} from "@openzeppelin/contracts/utils/cryptography/SignatureChecker.sol";
 
-contract LocalUsdc is ERC20("", ""), EIP712("USDC", "2") {
+/// `name_` is "USD Coin" on Base and "USDC" on Base Sepolia, as is the real token's.
+contract LocalUsdc is ERC20("", ""), EIP712 {
     bytes32 public constant TRANSFER_WITH_AUTHORIZATION_TYPEHASH =
         keccak256("TransferWithAuthorization(address from,address to,uint256 value,uint256 validAfter,uint256 validBefore,bytes32 nonce)");
     bytes32 public constant RECEIVE_WITH_AUTHORIZATION_TYPEHASH =
@@ -24,8 +25,10 @@ contract LocalUsdc is ERC20("", ""), EIP712("USDC", "2") {
     event AuthorizationUsed(address indexed authorizer, bytes32 indexed nonce);
     event AuthorizationCanceled(address indexed authorizer, bytes32 indexed nonce);
 
-    function name() public pure override returns (string memory) {
-        return "USDC";
+    constructor(string memory name_) EIP712(name_, "2") {}
+
+    function name() public view override returns (string memory) {
+        return _EIP712Name();
     }
 
     function symbol() public pure override returns (string memory) {

@@ -3,7 +3,7 @@
 
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
-import { USDC_DOMAIN_SEPARATOR, startChain } from '../tools/lib/chain.mjs';
+import { NETWORKS, startChain } from '../tools/lib/chain.mjs';
 import { testAccount } from '../tools/lib/world.mjs';
 import { freshNonce, signCancellation, signPayment } from './support/x402.mjs';
 
@@ -27,7 +27,7 @@ before(async () => {
 after(() => chain?.stop());
 
 const offer = () => ({
-  accepts: [{ payTo: seller, amount: String(PRICE), asset: chain.usdc.address, maxTimeoutSeconds: 300, extra: { name: 'USDC', version: '2' } }],
+  accepts: [{ network: chain.network, payTo: seller, amount: String(PRICE), asset: chain.usdc.address, maxTimeoutSeconds: 300, extra: { name: 'USDC', version: '2' } }],
 });
 
 /** A funded payer's authorization. */
@@ -60,10 +60,21 @@ async function settle(payload, form) {
   return chain.client.waitForTransactionReceipt({ hash });
 }
 
-test('it introduces itself as USDC on Base Sepolia does', async () => {
-  const read = (functionName) => chain.client.readContract({ ...chain.usdc, functionName });
-  assert.equal(await read('DOMAIN_SEPARATOR'), USDC_DOMAIN_SEPARATOR);
-  assert.deepEqual([await read('name'), await read('symbol'), await read('version'), await read('decimals')], ['USDC', 'USDC', '2', 6]);
+async function introduces(itself, { domainSeparator, usdcName }) {
+  const read = (functionName) => itself.client.readContract({ ...itself.usdc, functionName });
+  assert.equal(await read('DOMAIN_SEPARATOR'), domainSeparator);
+  assert.deepEqual([await read('name'), await read('symbol'), await read('version'), await read('decimals')], [usdcName, 'USDC', '2', 6]);
+}
+
+test('it introduces itself as USDC on Base Sepolia does', () => introduces(chain, NETWORKS.testnet));
+
+test('on a chain that looks like Base, as USDC on Base does', async () => {
+  const base = await startChain({ network: 'mainnet' });
+  try {
+    await introduces(base, NETWORKS.mainnet);
+  } finally {
+    await base.stop();
+  }
 });
 
 test('the golden signature moves the money', async () => {

@@ -79,7 +79,7 @@ describe('a proof is refused', () => {
   test('when it is in another token, for somebody else, too little, reverted or unknown', async () => {
     const sender = await newSender(world);
     const offered = await offer(world, order());
-    const token = await world.chain.deploy('LocalUsdc');
+    const token = await world.chain.deploy('LocalUsdc', ['USDC']);
     const mint = encodeFunctionData({ abi: world.chain.usdc.abi, functionName: 'mint', args: [sender.address, PRICE] });
     await send(world, sender, { to: token, data: mint });
     const wrongToken = await transfer(world, sender, PRICE, world.seller.address, { to: token });

@@ -21,6 +21,7 @@ const COMMANDS = {
   simulate: 'tools/simulate.mjs',
   deploy: 'tools/deploy.mjs',
   reconcile: 'tools/reconcile.mjs',
+  doctor: 'tools/doctor.mjs',
   mutants: 'tools/mutants.mjs',
 };
 

@@ -93,7 +93,7 @@ export async function signPayment(privateKey, required, { authorization, domain,
     ...authorization,
   };
   const signature = await account.signTypedData({
-    domain: { name: chosen.extra.name, version: chosen.extra.version, chainId: CHAIN_ID, verifyingContract: chosen.asset, ...domain },
+    domain: { name: chosen.extra.name, version: chosen.extra.version, chainId: Number(chosen.network.split(':')[1]), verifyingContract: chosen.asset, ...domain },
     types: { TransferWithAuthorization: TYPES.TransferWithAuthorization },
     primaryType: 'TransferWithAuthorization',
     message: { ...signed, value: BigInt(signed.value), validAfter: BigInt(signed.validAfter), validBefore: BigInt(signed.validBefore) },
@@ -135,10 +135,11 @@ export async function buy(url, privateKey, body, change) {
  * The published client's fetch: pays whatever it is asked for.
  * @param {`0x${string}`} privateKey
  * @param {typeof fetch} [send]  what it sends with
+ * @param {`eip155:${number}`} [network]
  */
-export function payingFetch(privateKey, send = fetch) {
+export function payingFetch(privateKey, send = fetch, network = NETWORK) {
   const account = privateKeyToAccount(privateKey);
-  return wrapFetchWithPaymentFromConfig(send, { schemes: [{ network: NETWORK, client: new ExactEvmScheme(account) }] });
+  return wrapFetchWithPaymentFromConfig(send, { schemes: [{ network, client: new ExactEvmScheme(account) }] });
 }
 
 /**

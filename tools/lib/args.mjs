@@ -7,10 +7,14 @@ import { Stop } from './say.mjs';
  * @param {string} help
  * @param {NonNullable<Parameters<typeof parseArgs>[0]>['options']} options
  * @param {string[]} [argv]
+ * @param {string} [positional]  the name of one value that stands alone, without a flag
  */
-export function readFlags(help, options, argv = process.argv.slice(2)) {
+export function readFlags(help, options, argv = process.argv.slice(2), positional) {
   try {
-    const { values } = parseArgs({ args: argv, options: { ...options, help: { type: 'boolean', short: 'h' } } });
+    const config = { args: argv, options: { ...options, help: { type: 'boolean', short: 'h' } }, allowPositionals: positional !== undefined };
+    const { values, positionals } = parseArgs(config);
+    if (positionals.length > 1) throw new Stop(`Only one ${positional} is taken, not ${positionals.length}. --help tells the options.`);
+    if (positionals.length) values[positional] = positionals[0];
     if (values.help) {
       process.stdout.write(`${help.trim()}\n`);
       process.exit(0);

@@ -1,37 +1,53 @@
-// Promises: a real EVM chain of our own on loopback that looks like Base Sepolia to the worker: its chain id, and
-// stand-ins for USDC and Multicall3 at the addresses of the real ones. Accounts hold what `mint` and `fund` give them.
+// Promises: a real EVM chain of our own on loopback that looks like Base Sepolia to the worker, or like Base: its chain id,
+// and stand-ins for USDC and Multicall3 at the addresses of the real ones. Accounts hold what `mint` and `fund` give them.
 
 import { createRequire } from 'node:module';
 import { createTestClient, encodeDeployData, encodeFunctionData, http, parseEther, publicActions, walletActions } from 'viem';
-import { baseSepolia } from 'viem/chains';
+import { base, baseSepolia } from 'viem/chains';
 import { compileContracts } from './contracts.mjs';
 import { choosePort } from './ports.mjs';
 import { startProcess } from './process.mjs';
 import { Stop } from './say.mjs';
 
-export const CHAIN_ID = 84532;
-export const NETWORK = 'eip155:84532';
-export const USDC_ADDRESS = '0x036CbD53842c5426634e7929541eC2318f3dCF7e';
+/** The chains that key0 sells on, by the words of KEY0_NETWORK, and what is fixed about USDC there. */
+export const NETWORKS = /** @type {const} */ ({
+  testnet: {
+    chainId: 84532,
+    caip2: 'eip155:84532',
+    usdc: '0x036CbD53842c5426634e7929541eC2318f3dCF7e',
+    usdcName: 'USDC',
+    domainSeparator: '0x71f17a3b2ff373b803d70a5a07c046c1a2bc8e89c09ef722fcb047abe94c9818',
+  },
+  mainnet: {
+    chainId: 8453,
+    caip2: 'eip155:8453',
+    usdc: '0x833589fCD6eDb6E08f4c7C32D4f71b54bdA02913',
+    usdcName: 'USD Coin',
+    domainSeparator: '0x02fa7265e7c5d81118673727957699e4d68f74cd74b7db77da710fe8a2c7834f',
+  },
+});
+export const { chainId: CHAIN_ID, caip2: NETWORK, usdc: USDC_ADDRESS, domainSeparator: USDC_DOMAIN_SEPARATOR } = NETWORKS.testnet;
 export const MULTICALL3_ADDRESS = '0xcA11bde05977b3631167028862bE2a173976CA11';
-export const USDC_DOMAIN_SEPARATOR = '0x71f17a3b2ff373b803d70a5a07c046c1a2bc8e89c09ef722fcb047abe94c9818';
 const READY_WITHIN_MS = 20_000;
 
 /** @typedef {Awaited<ReturnType<typeof startChain>>} Chain */
 
 /**
  * Starts anvil with the token in place. Every transaction gets its own block at once, until `setBlockTime`.
- * @param {{port?: number, blockTime?: number, onLine?: (line: string) => void}} [options]
- *        `port` 0 or absent: any free one · `blockTime`: seconds between blocks, absent: a block per transaction
+ * @param {{port?: number, network?: keyof typeof NETWORKS, blockTime?: number, onLine?: (line: string) => void}} [options]
+ *        `port` 0 or absent: any free one · `network`: which chain it looks like, absent: testnet · `blockTime`: seconds
+ *        between blocks, absent: a block per transaction
  */
-export async function startChain({ port: asked = 0, blockTime, onLine } = {}) {
+export async function startChain({ port: asked = 0, network = 'testnet', blockTime, onLine } = {}) {
+  const { chainId, caip2, usdc: address, usdcName, domainSeparator } = NETWORKS[network];
   const contracts = await compileContracts();
   const port = await choosePort({ asked, what: 'chain', flag: '--rpc-port' });
   const url = `http://127.0.0.1:${port}`;
-  const args = ['--host', '127.0.0.1', '--port', String(port), '--chain-id', String(CHAIN_ID), '--color', 'never'];
+  const args = ['--host', '127.0.0.1', '--port', String(port), '--chain-id', String(chainId), '--color', 'never'];
   const anvil = await startProcess(anvilBinary(), args, { name: 'chain', onLine });
 
   const transport = http(url, { retryCount: 0, timeout: 10_000 });
-  const client = createTestClient({ chain: baseSepolia, mode: 'anvil', transport, pollingInterval: 50, cacheTime: 0 })
+  const client = createTestClient({ chain: network === 'mainnet' ? base : baseSepolia, mode: 'anvil', transport, pollingInterval: 50, cacheTime: 0 })
     .extend(publicActions)
     .extend(walletActions);
   await answering(anvil, client);
@@ -51,30 +67,34 @@ export async function startChain({ port: asked = 0, blockTime, onLine } = {}) {
     if (receipt.status !== 'success') throw new Error(`transaction ${hash} reverted`);
     return receipt;
   };
-  const usdc = { address: USDC_ADDRESS, abi: contracts.LocalUsdc.abi };
+  const { abi, bytecode } = contracts.LocalUsdc;
+  const usdc = { address, abi };
   const writeUsdc = (functionName, args) =>
-    transact({ to: USDC_ADDRESS, data: encodeFunctionData({ abi: usdc.abi, functionName, args }) });
+    transact({ to: address, data: encodeFunctionData({ abi, functionName, args }) });
   const setBlockTime = async (seconds) => {
     // An interval of 0 means no blocks at all, so a block per transaction is asked for after it.
     await client.setIntervalMining({ interval: seconds });
     await client.request({ method: 'evm_setAutomine', params: [seconds === 0] });
   };
 
-  for (const [address, { bytecode }] of [[USDC_ADDRESS, contracts.LocalUsdc], [MULTICALL3_ADDRESS, contracts.LocalMulticall3]]) {
-    const { data: code } = await client.call({ data: bytecode });
-    await client.setCode({ address, bytecode: code });
+  const standIns = [
+    [address, encodeDeployData({ abi, bytecode, args: [usdcName] })],
+    [MULTICALL3_ADDRESS, contracts.LocalMulticall3.bytecode],
+  ];
+  for (const [at, data] of standIns) {
+    const { data: code } = await client.call({ data });
+    await client.setCode({ address: at, bytecode: code });
   }
   const separator = await client.readContract({ ...usdc, functionName: 'DOMAIN_SEPARATOR' });
-  if (separator !== USDC_DOMAIN_SEPARATOR) throw new Stop(`The USDC stand-in has the wrong domain separator ${separator}.`);
+  if (separator !== domainSeparator) throw new Stop(`The USDC stand-in has the wrong domain separator ${separator}.`);
   if (blockTime) await setBlockTime(blockTime);
 
   return {
     ...anvil,
     url,
     port,
-    contracts,
-    chainId: CHAIN_ID,
-    network: NETWORK,
+    chainId,
+    network: caip2,
     usdc,
     contracts,
     /** viem client with public, wallet and test actions; also sends for anvil's own accounts. */

@@ -24,12 +24,13 @@ export function testAccount() {
  * @param {Record<string, string>} [options.vars]   settings and secrets that win over the usual ones below
  * @param {{worker?: number, chain?: number, backend?: number}} [options.ports]  0 or absent: any free one
  * @param {number} [options.buyers]                 how many funded wallets
+ * @param {'testnet' | 'mainnet'} [options.network] which of the two chains the local one looks like; absent: testnet
  * @param {number} [options.blockTime]              seconds; absent: a block per transaction
  * @param {boolean} [options.backend]               false: no backend
  * @param {(part: 'chain' | 'worker' | 'backend', line: string) => void} [options.onLine]
  * @param {(chainUrl: string) => Promise<string>} [options.rpcUrl]  puts something between worker and chain
  */
-export async function startWorld({ state, vars = {}, ports = {}, buyers: count = 5, blockTime, backend: wantBackend = true, onLine, rpcUrl }) {
+export async function startWorld({ state, vars = {}, ports = {}, buyers: count = 5, network = 'testnet', blockTime, backend: wantBackend = true, onLine, rpcUrl }) {
   const tokenSecret = vars.KEY0_ACCESS_TOKEN_SECRET ?? randomBytes(32).toString('hex');
   const adminSecret = vars.KEY0_ADMIN_SECRET ?? randomBytes(32).toString('hex');
   const listen = (part) => onLine && ((line) => onLine(part, line));
@@ -38,7 +39,7 @@ export async function startWorld({ state, vars = {}, ports = {}, buyers: count =
     for (const part of parts.toReversed()) await part.stop();
   };
   try {
-    const chain = await startChain({ port: ports.chain, onLine: listen('chain') });
+    const chain = await startChain({ port: ports.chain, network, onLine: listen('chain') });
     parts.push(chain);
     const seller = testAccount();
     const gasWallet = testAccount();
@@ -52,7 +53,7 @@ export async function startWorld({ state, vars = {}, ports = {}, buyers: count =
     const backend = wantBackend ? await startBackend({ port: ports.backend, secret: tokenSecret, onLine: listen('backend') }) : undefined;
     if (backend) parts.push(backend);
     const settings = {
-      KEY0_NETWORK: 'testnet',
+      KEY0_NETWORK: network,
       KEY0_ACCESS_TOKEN_SECRET: tokenSecret,
       KEY0_ADMIN_SECRET: adminSecret,
       KEY0_WALLET_ADDRESS: seller.address,

@@ -1,26 +1,31 @@
 //! A seller's API, protected by key0-validator: what a backend developer adds is the config and one layer.
 
 use std::env;
+use std::fmt::Display;
 use std::io::{self, Write};
 use std::process::ExitCode;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use axum::extract::Path;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Extension, Json, Router};
+use key0_validator::http::refusal;
 use key0_validator::tower::TokenLayer;
-use key0_validator::{AccessToken, Config, Validator};
+use key0_validator::{AccessToken, Config, KeySource, Refresh, Validator};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 
+const KEYS_WITHIN: Duration = Duration::from_secs(10);
+
 const HELP: &str = "\
 A small API that only buyers of access may call. It reads its settings from the environment:
 
-  KEY0_ACCESS_TOKEN_SECRET       the gateway's secret, 32 bytes or more (required)
+  KEY0_ACCESS_TOKEN_SECRET       the gateway's secret, 32 bytes or more (required without KEY0_JWKS_URL)
   KEY0_ACCESS_TOKEN_SECRETS_OLD  older secrets that are still good, separated by commas
+  KEY0_JWKS_URL                  the gateway's /.well-known/jwks.json, when it signs with RS256; no secret is needed then
   HOST                           address to listen on (127.0.0.1)
   PORT                           port to listen on, 0 for any free one (8080)
 
@@ -52,8 +57,15 @@ fn run() -> Result<(), String> {
         .map_err(|error| error.to_string())
 }
 
-/// All there is to configure. A weak or mistaken secret stops the service here, not at the first buyer.
+/// All there is to configure. A weak or mistaken secret, or keys that cannot be fetched, stop the service
+/// here, not at the first buyer.
 fn token_config() -> Result<Config, String> {
+    if let Ok(url) = env::var("KEY0_JWKS_URL") {
+        let failed = |why: &dyn Display| format!("KEY0_JWKS_URL: {why}");
+        let keys = KeySource::from_url(url, Refresh::default()).map_err(|e| failed(&e))?;
+        keys.wait(KEYS_WITHIN).map_err(|e| failed(&e))?;
+        return Ok(Config::keys(keys).verified_cache(1000));
+    }
     let current = env::var("KEY0_ACCESS_TOKEN_SECRET")
         .map_err(|_| "KEY0_ACCESS_TOKEN_SECRET is not set; give it the gateway's secret")?;
     let old = env::var("KEY0_ACCESS_TOKEN_SECRETS_OLD").unwrap_or_default();
@@ -81,11 +93,8 @@ async fn resource(
     Path(resource): Path<String>,
     Extension(token): Extension<AccessToken>,
 ) -> Response {
-    if token.resource_id() != resource {
-        let message = format!("This token opens {}, not {resource}", token.resource_id());
-        let body = json!({ "type": "Error", "code": "INVALID_REQUEST", "message": message });
-        let challenge = [("www-authenticate", "Bearer error=\"insufficient_scope\"")];
-        return (StatusCode::FORBIDDEN, challenge, Json(body)).into_response();
+    if let Err(error) = token.require_resource(&resource) {
+        return refusal(&error);
     }
     let now = SystemTime::now()
         .duration_since(UNIX_EPOCH)

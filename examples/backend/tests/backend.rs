@@ -137,7 +137,10 @@ mod tests {
         );
         assert!(head.starts_with("http/1.1 403"), "{head}");
         assert!(head.contains("insufficient_scope"));
-        assert_eq!(body["message"], "This token opens default, not weather");
+        assert_eq!(
+            body["message"],
+            "The token is good, but for another resource"
+        );
 
         let (head, body) = backend.get("/api/default", None);
         assert!(head.starts_with("http/1.1 401"), "{head}");

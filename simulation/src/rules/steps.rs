@@ -45,6 +45,13 @@ pub fn on_change(
     if let State::Pending { attempt } = &after.state {
         note_attempt(world, object, attempt);
     }
+    if let (Some(State::Paid { since, .. }), State::RefundPending { .. }) =
+        (before.map(|before| &before.state), &after.state)
+        && world.now() < since.plus(world.setting.refund_after)
+    {
+        let detail = format!("paid at {}", since.0);
+        world.violation("refund_too_early", &object.id, detail);
+    }
     let was_paid = before.is_some_and(|before| is_credited(&before.state));
     if let (State::Paid { payment, .. }, false) = (&after.state, was_paid) {
         object.had_failed.set(before.is_some_and(has_failed));
@@ -220,7 +227,7 @@ pub fn on_job(world: &World, wallet: &WalletObject, sent: &Sent) {
         world.violation("nonce_reused", &id, detail);
     }
     let object = world.objects.challenge(&id);
-    if sent.job.authorization.payer() == world.config.pay_to {
+    if world.is_seller(sent.job.authorization.payer()) {
         refunds::may_broadcast(world, &object, sent);
     } else {
         may_broadcast(world, &object, sent, &sent.job);

@@ -5,14 +5,14 @@ use std::cell::RefCell;
 use http::StatusCode;
 use key0_core::config::{Config, Problem};
 use key0_core::payment::facilitator::{Action, Facilitator, FacilitatorCall, supports};
-use key0_core::payment::rpc::RpcChain;
+use key0_core::payment::rpc::EndpointState;
 use key0_core::payment::{Chain as _, Route};
 use key0_core::response::{self, Response};
 use key0_core::types::{U256, UnixMillis};
 use key0_core::wallet::WalletKey;
 use serde_json::{Value, json};
 
-use crate::outbound::{self, FetchHttp};
+use crate::outbound;
 use crate::platform;
 
 /// Below this many wei a wallet that pays gas counts as low: some hundreds of payments at Base's usual fees.
@@ -31,6 +31,8 @@ struct Look {
     routes: Vec<Value>,
     /// The wallet that pays for refunds, where it is not one of the routes.
     refund_wallet: Option<Value>,
+    /// How each RPC endpoint is, in their order.
+    endpoints: Vec<Value>,
     is_good: bool,
 }
 
@@ -57,6 +59,7 @@ pub(crate) async fn health(settings: Result<&Config, &std::rc::Rc<Vec<Problem>>>
         "network": config.network.name(),
         "chainId": config.network.chain_id(),
         "settlement": look.routes,
+        "rpc": look.endpoints,
     });
     if let Some(members) = body.as_object_mut() {
         if let Some(wallet) = gas_wallet {
@@ -90,9 +93,15 @@ async fn look(config: &Config) -> Look {
         (Some(key), None) => Some(balance(config, key).await),
         _ => None,
     };
-    let is_good = routes.iter().chain(&refund_wallet).all(|(_, good)| *good);
+    let endpoints = endpoints(config).await;
+    let is_good = routes
+        .iter()
+        .chain(&refund_wallet)
+        .chain(&endpoints)
+        .all(|(_, good)| *good);
     let look = Look {
         routes: routes.into_iter().map(|(route, _)| route).collect(),
+        endpoints: endpoints.into_iter().map(|(state, _)| state).collect(),
         refund_wallet: refund_wallet.map(|(wallet, _)| wallet),
         is_good,
     };
@@ -117,9 +126,29 @@ async fn offers(config: &Config, facilitator: &Facilitator) -> (Value, bool) {
     (json!({"facilitator": host, "status": word}), is_good)
 }
 
+/// Whether each RPC endpoint serves our chain, and up to which block.
+async fn endpoints(config: &Config) -> Vec<(Value, bool)> {
+    let states = outbound::chain(config).endpoints().await;
+    let shown = config.rpc_urls.iter().zip(states).map(|(url, state)| {
+        let (word, head) = match state {
+            EndpointState::Good(head) => ("ok", Some(head)),
+            EndpointState::Behind(head) => ("behind", Some(head)),
+            EndpointState::OtherChain => ("other chain", None),
+            EndpointState::NoAnswer => ("no answer", None),
+        };
+        let mut shown = json!({"host": url.host(), "status": word});
+        if let (Some(head), Some(members)) = (head, shown.as_object_mut()) {
+            members.insert("block".to_owned(), head.number.into());
+            members.insert("blockTime".to_owned(), head.timestamp.into());
+        }
+        (shown, word == "ok")
+    });
+    shown.collect()
+}
+
 /// A wallet that pays gas, and whether it has enough for it.
 async fn balance(config: &Config, key: &WalletKey) -> (Value, bool) {
-    let chain = RpcChain::new(FetchHttp, &config.rpc_urls, config.network);
+    let chain = outbound::chain(config);
     let balance = chain.ether_balance(key.address()).await.ok();
     let word = match balance {
         None => "unknown",

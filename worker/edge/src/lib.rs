@@ -19,14 +19,12 @@ use key0_core::catalog::{AgentCardVersion, agent_card, discover};
 use key0_core::config::{Config, Problem};
 use key0_core::credential::{json_web_key_set, token_info};
 use key0_core::error::{Code, Error};
-use key0_core::payment::rpc::RpcChain;
 use key0_core::response::{self, Response};
 use key0_core::types::HttpUrl;
 use key0_core::x402;
 use worker::{Context, Env, event};
 
 use inbound::Inbound;
-use outbound::FetchHttp;
 
 const READ: &str = "GET, HEAD, OPTIONS";
 const WRITE: &str = "POST, OPTIONS";
@@ -174,6 +172,6 @@ async fn x402_access(inbound: Inbound, env: &Env, config: &Config, origin: HttpU
         random,
         rsa: &rsa::WebCrypto,
     };
-    let chain = RpcChain::new(FetchHttp, &config.rpc_urls, config.network);
+    let chain = outbound::chain(config);
     x402::access(config, &objects::Objects::new(env), &chain, &arrival).await
 }

@@ -2,34 +2,67 @@
 
 use futures_util::StreamExt as _;
 use key0_core::challenge::{CallFault, IssueFault};
+use key0_core::config::Config;
 use key0_core::credential::backend::{BackendAnswer, BackendCall};
 use key0_core::credential::oauth::{MAX_TOKEN_ANSWER_BYTES, OAuthClient, TOKEN_DEADLINE_MILLIS};
+use key0_core::payment::endpoints::{EndpointMemory, Http, HttpFault};
 use key0_core::payment::facilitator::{FacilitatorCall, MAX_ANSWER_BYTES};
-use key0_core::payment::rpc::Http;
+use key0_core::payment::rpc::RpcChain;
+use key0_core::types::UnixMillis;
 use serde_json::json;
 use worker::{AbortSignal, Fetch, Headers, Method, Request, RequestInit, RequestRedirect};
 
 use crate::{cdp, platform};
 
-const RPC_DEADLINE_MILLIS: u32 = 5_000;
 const MAX_RPC_ANSWER_BYTES: usize = 1024 * 1024;
+const TOO_LARGE: &str = "the answer is too large";
 /// A credential is small; it has to fit into a purchase's record.
 const MAX_CREDENTIAL_BYTES: usize = 64 * 1024;
+
+thread_local! {
+    // One for the isolate's life: the endpoints are the same for all that it serves.
+    static ENDPOINTS: &'static EndpointMemory = Box::leak(Box::default());
+}
+
+/// The configured chain.
+pub(crate) fn chain(config: &Config) -> RpcChain<'_, FetchHttp> {
+    let memory = ENDPOINTS.with(|memory| *memory);
+    RpcChain::new(FetchHttp, &config.rpc_urls, config.network, memory)
+}
 
 /// HTTP over the platform's `fetch`.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct FetchHttp;
 
 impl Http for FetchHttp {
-    async fn post(&self, url: &str, body: Vec<u8>) -> Result<Vec<u8>, String> {
-        let answer = post(url, &[], &body, RPC_DEADLINE_MILLIS, MAX_RPC_ANSWER_BYTES)
+    async fn post(
+        &self,
+        url: &str,
+        body: Vec<u8>,
+        deadline_millis: u32,
+    ) -> Result<Vec<u8>, HttpFault> {
+        let answer = post(url, &[], &body, deadline_millis, MAX_RPC_ANSWER_BYTES)
             .await
-            .map_err(|error| fault(&error))?;
+            .map_err(|error| match fault(&error) {
+                text if text.contains(TOO_LARGE) => HttpFault::TooLarge,
+                text => HttpFault::NoAnswer(text),
+            })?;
         // JSON-RPC endpoints put errors of a call into the body, some with a status of 4xx or 5xx.
-        if !answer.is_success() && !answer.is_object() {
-            return Err(format!("status {}", answer.status));
+        if !answer.is_success() && !answer.begins_with(b"{[") {
+            return Err(HttpFault::Status(answer.status));
         }
         Ok(answer.body)
+    }
+
+    fn now(&self) -> UnixMillis {
+        platform::now()
+    }
+
+    fn skipped(&self, endpoint: usize, fault: &str) {
+        platform::log(
+            "rpc_endpoint_skipped",
+            json!({"endpoint": endpoint, "detail": fault}),
+        );
     }
 }
 
@@ -103,7 +136,7 @@ pub(crate) async fn facilitator(call: FacilitatorCall<'_>) -> Result<Vec<u8>, Ca
     let answer = send(method, &url, &headers, body, deadline, MAX_ANSWER_BYTES)
         .await
         .map_err(|error| CallFault(fault(&error)))?;
-    if !answer.is_success() && !answer.is_object() {
+    if !answer.is_success() && !answer.begins_with(b"{") {
         return Err(CallFault(format!("status {}", answer.status)));
     }
     Ok(answer.body)
@@ -119,8 +152,9 @@ impl Answer {
         self.status >= 200 && self.status < 300
     }
 
-    fn is_object(&self) -> bool {
-        self.body.trim_ascii_start().first() == Some(&b'{')
+    fn begins_with(&self, any_of: &[u8]) -> bool {
+        let first = self.body.trim_ascii_start().first();
+        first.is_some_and(|first| any_of.contains(first))
     }
 }
 
@@ -170,7 +204,7 @@ async fn send(
     while let Some(chunk) = stream.next().await {
         let chunk = chunk?;
         if body.len().saturating_add(chunk.len()) > max_answer_bytes {
-            return Err("the answer is too large".into());
+            return Err(TOO_LARGE.into());
         }
         body.extend(chunk);
     }

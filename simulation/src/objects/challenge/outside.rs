@@ -136,7 +136,7 @@ impl ChallengeEnv for Outside {
     type Chain = Rpc;
 
     fn config(&self) -> &Config {
-        &self.world.config
+        self.world.config_now()
     }
 
     fn store(&self) -> &Self {

@@ -86,6 +86,18 @@ pub enum SendOutcome {
     Refused(String),
 }
 
+impl SendOutcome {
+    /// What a node's refusal means. Most say so when they have a transaction already.
+    pub fn of_refusal(text: &str) -> Self {
+        let lower = text.to_ascii_lowercase();
+        let known = ["already known", "already imported", "known transaction"];
+        match known.iter().any(|known| lower.contains(known)) {
+            true => Self::Accepted,
+            false => Self::Refused(text.to_owned()),
+        }
+    }
+}
+
 /// The chain.
 pub trait Chain {
     /// What a transfer sent by `sender` would do now.

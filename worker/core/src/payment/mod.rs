@@ -5,6 +5,7 @@ pub mod authorization;
 pub mod cdp;
 pub mod chain;
 pub mod confirm;
+pub mod endpoints;
 pub mod extensions;
 pub mod facilitator;
 pub mod header;

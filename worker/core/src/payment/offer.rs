@@ -372,6 +372,45 @@ mod tests {
         assert!(value["maxTimeoutSeconds"].is_u64());
     }
 
+    /// What a client would sign with, from nothing but the offer, against the contracts' own separators.
+    #[test]
+    fn the_offer_names_the_token_as_it_calls_itself_on_each_network() {
+        use alloy_primitives::b256;
+        use alloy_sol_types::Eip712Domain;
+
+        use crate::types::Network;
+
+        for (network, separator) in [
+            (
+                Network::Base,
+                b256!("0x02fa7265e7c5d81118673727957699e4d68f74cd74b7db77da710fe8a2c7834f"),
+            ),
+            (
+                Network::BaseSepolia,
+                b256!("0x71f17a3b2ff373b803d70a5a07c046c1a2bc8e89c09ef722fcb047abe94c9818"),
+            ),
+        ] {
+            let mut challenge = test_challenge();
+            challenge.terms.network = network;
+            let offer = serde_json::to_value(PaymentRequirements::new(&challenge)).unwrap();
+            let text = |value: &Value| value.as_str().unwrap().to_owned();
+            let chain_id = text(&offer["network"])
+                .split_once(':')
+                .unwrap()
+                .1
+                .parse()
+                .unwrap();
+            let domain = Eip712Domain {
+                name: Some(text(&offer["extra"]["name"]).into()),
+                version: Some(text(&offer["extra"]["version"]).into()),
+                chain_id: Some(U256::from::<u64>(chain_id)),
+                verifying_contract: Some(text(&offer["asset"]).parse().unwrap()),
+                salt: None,
+            };
+            assert_eq!(domain.separator(), separator, "{network:?}");
+        }
+    }
+
     #[test]
     fn the_offer_fits_the_header_budget_and_is_ascii() {
         let origin = "https://shop.example".parse().unwrap();

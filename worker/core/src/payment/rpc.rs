@@ -1,9 +1,7 @@
-//! The chain over Ethereum JSON-RPC: a list of endpoints, tried in order.
+//! The chain over Ethereum JSON-RPC.
 //!
-//! Reads may be asked of any endpoint. A send hands over the identical signed transaction, so repeating it elsewhere is
-//! harmless. Answers are untrusted: sizes are bounded by the caller's `Http`, and every member is parsed.
-
-use core::future::Future;
+//! Reads may be asked of any endpoint, and go on to the next one when one gives no usable answer. A send hands over the
+//! identical signed transaction, so repeating it elsewhere is harmless. Answers are untrusted: every member is parsed.
 
 use alloy_primitives::{Address, B256, Bytes, U256, hex};
 use serde_json::{Value, json};
@@ -12,92 +10,144 @@ use super::authorization::SignedAuthorization;
 use super::chain::{
     AuthorizationEvents, Chain, ChainError, Head, Log, Receipt, SendOutcome, Simulation,
 };
+use super::endpoints::{CallError, Condition, EndpointMemory, Endpoints, Http, Worth};
 use super::signature::Deployment;
 use super::usdc;
 use super::wallet_call::{self, WalletAnswer};
 use crate::types::{HttpUrl, Network};
 
-/// How an answer body gets here. The implementation sets a deadline, follows no redirect and bounds the size.
-pub trait Http {
-    /// Posts JSON and returns the answer's body if its status is 2xx, or else a text for the log.
-    fn post(&self, url: &str, body: Vec<u8>) -> impl Future<Output = Result<Vec<u8>, String>>;
-}
+/// A newest block older than this many seconds may be that of a node that is stuck: the chain makes one every two seconds.
+const FRESH_SECONDS: u64 = 60;
 
 /// The chain behind a list of RPC endpoints.
 #[derive(Debug)]
-pub struct RpcChain<'a, H> {
-    http: H,
-    endpoints: &'a [HttpUrl],
-    network: Network,
-}
+pub struct RpcChain<'a, H>(Endpoints<'a, H>);
 
-enum CallError {
-    /// The node answered: the call is refused, with this text.
-    Refused(String),
-    /// No endpoint gave an answer.
-    Unavailable(ChainError),
+/// What an endpoint says of the chain.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum EndpointState {
+    /// Its newest block.
+    Good(Head),
+    /// Its newest block is older than another endpoint's by more than a minute.
+    Behind(Head),
+    /// It serves another chain.
+    OtherChain,
+    /// It does not answer, or not what was asked.
+    NoAnswer,
 }
 
 impl<'a, H: Http> RpcChain<'a, H> {
-    /// Asks the endpoints in this order.
-    pub fn new(http: H, endpoints: &'a [HttpUrl], network: Network) -> Self {
-        Self {
+    /// Asks the endpoints in this order, except those that `memory` says had better be asked last.
+    pub fn new(http: H, urls: &'a [HttpUrl], network: Network, memory: &'a EndpointMemory) -> Self {
+        Self(Endpoints {
             http,
-            endpoints,
+            urls,
             network,
-        }
+            memory,
+        })
     }
 
-    async fn call(&self, method: &str, params: Value) -> Result<Value, CallError> {
-        let request = json!({"jsonrpc": "2.0", "id": 1, "method": method, "params": params});
-        let body = request.to_string().into_bytes();
-        let mut faults = Vec::new();
-        for (at, endpoint) in self.endpoints.iter().enumerate() {
-            let answer = match self.http.post(endpoint.as_str(), body.clone()).await {
-                Ok(answer) => answer,
-                Err(fault) => {
-                    faults.push(format!("endpoint {at}: {fault}"));
-                    continue;
+    /// How each endpoint is, in their order.
+    pub async fn endpoints(&self) -> Vec<EndpointState> {
+        let mut states: Vec<_> = self
+            .0
+            .examine()
+            .await
+            .into_iter()
+            .map(|condition| match condition {
+                Condition::Good(block) => {
+                    head(&block).map_or(EndpointState::NoAnswer, EndpointState::Good)
                 }
-            };
-            match read_answer(&answer) {
-                Ok(result) => return Ok(result),
-                Err(Fault::Refused(text)) => return Err(CallError::Refused(text)),
-                Err(Fault::Broken(text)) => faults.push(format!("endpoint {at}: {text}")),
+                Condition::OtherChain => EndpointState::OtherChain,
+                Condition::NoAnswer => EndpointState::NoAnswer,
+            })
+            .collect();
+        let newest = states.iter().filter_map(|state| match state {
+            EndpointState::Good(head) => Some(head.timestamp),
+            _ => None,
+        });
+        let newest = newest.max().unwrap_or_default();
+        for state in &mut states {
+            if let EndpointState::Good(head) = *state
+                && head.timestamp.saturating_add(FRESH_SECONDS) < newest
+            {
+                *state = EndpointState::Behind(head);
             }
         }
-        Err(CallError::Unavailable(ChainError(format!(
-            "{method}: {}",
-            faults.join("; ")
-        ))))
+        states
     }
 
-    /// A read. A refusal by the node is as useless as no answer.
-    async fn read(&self, method: &str, params: Value) -> Result<Value, ChainError> {
-        self.call(method, params)
+    fn usdc(&self) -> Address {
+        self.0.network.usdc()
+    }
+
+    /// A question to which a refusal is an answer, too.
+    async fn ask(
+        &self,
+        method: &str,
+        params: Value,
+        is_good: &dyn Fn(&Value) -> bool,
+    ) -> Result<Value, CallError> {
+        let worth = |answer: &Value| match is_good(answer) {
+            true => Worth::Good,
+            false => Worth::Malformed,
+        };
+        self.0.call(method, params, |_| true, &worth).await
+    }
+
+    /// A read whose answer `is_good`. A refusal by a node is as useless as no answer.
+    async fn read(
+        &self,
+        method: &str,
+        params: Value,
+        is_good: &dyn Fn(&Value) -> bool,
+    ) -> Result<Value, ChainError> {
+        self.judged(method, params, &|answer| match is_good(answer) {
+            true => Worth::Good,
+            false => Worth::Malformed,
+        })
+        .await
+    }
+
+    async fn judged(
+        &self,
+        method: &str,
+        params: Value,
+        worth: &dyn Fn(&Value) -> Worth,
+    ) -> Result<Value, ChainError> {
+        self.0
+            .call(method, params, |_| false, worth)
             .await
             .map_err(|error| match error {
                 CallError::Refused(text) => ChainError(format!("{method}: refused: {text}")),
-                CallError::Unavailable(error) => error,
+                CallError::Unavailable(text) => ChainError(text),
             })
     }
 
+    /// A read of one quantity.
+    async fn read_quantity(&self, method: &str, params: Value) -> Result<U256, ChainError> {
+        let is_good = |answer: &Value| quantity(Some(answer)).is_some();
+        let answer = self.read(method, params, &is_good).await?;
+        quantity(Some(&answer)).ok_or_else(|| malformed(method))
+    }
+
     async fn usdc_call(&self, data: Bytes, at: Option<u64>) -> Result<U256, ChainError> {
-        let call = json!({"to": self.network.usdc(), "data": data});
+        let call = json!({"to": self.usdc(), "data": data});
         // A node that does not have the block refuses.
         let block = at.map_or_else(|| "latest".to_owned(), |at| format!("{at:#x}"));
-        let result = self.read("eth_call", json!([call, block])).await?;
-        let bytes = bytes(&result).filter(|bytes| bytes.len() == 32);
-        bytes
-            .map(|bytes| U256::from_be_slice(&bytes))
-            .ok_or_else(|| malformed("eth_call"))
+        let method = "eth_call";
+        let answer = self
+            .read(method, json!([call, block]), &|answer| {
+                word(answer).is_some()
+            })
+            .await?;
+        word(&answer).ok_or_else(|| malformed(method))
     }
 
     async fn count(&self, account: Address, block: &str) -> Result<u64, ChainError> {
-        let result = self
-            .read("eth_getTransactionCount", json!([account, block]))
-            .await?;
-        number(Some(&result)).ok_or_else(|| malformed("eth_getTransactionCount"))
+        let method = "eth_getTransactionCount";
+        let count = self.read_quantity(method, json!([account, block])).await?;
+        count.try_into().map_err(|_| malformed(method))
     }
 }
 
@@ -108,15 +158,17 @@ impl<H: Http> Chain for RpcChain<'_, H> {
         sender: Address,
     ) -> Result<Simulation, ChainError> {
         let usdc::SettlementCall { to, input, max_gas } =
-            usdc::settlement_call(transfer, self.network);
+            usdc::settlement_call(transfer, self.0.network);
         // A wallet that wants more than this is not paid for.
         let call = json!({"from": sender, "to": to, "data": input, "gas": format!("{max_gas:#x}")});
-        match self.call("eth_estimateGas", json!([call])).await {
-            Ok(result) => number(Some(&result))
+        let method = "eth_estimateGas";
+        let is_good = |answer: &Value| number(Some(answer)).is_some();
+        match self.ask(method, json!([call]), &is_good).await {
+            Ok(gas) => number(Some(&gas))
                 .map(|gas| Simulation::Succeeds { gas })
-                .ok_or_else(|| malformed("eth_estimateGas")),
+                .ok_or_else(|| malformed(method)),
             Err(CallError::Refused(text)) => Ok(Simulation::Reverts(text)),
-            Err(CallError::Unavailable(error)) => Err(error),
+            Err(CallError::Unavailable(text)) => Err(ChainError(text)),
         }
     }
 
@@ -137,16 +189,20 @@ impl<H: Http> Chain for RpcChain<'_, H> {
             ),
         };
         let call = json!({"to": to, "data": data, "gas": format!("{gas:#x}")});
-        let returned = match self.call("eth_call", json!([call, "latest"])).await {
-            Ok(result) => bytes(&result).ok_or_else(|| malformed("eth_call"))?,
-            Err(CallError::Refused(_)) => return Ok(WalletAnswer::Refuses),
-            Err(CallError::Unavailable(error)) => return Err(error),
-        };
-        match deployment {
-            None => Ok(wallet_call::answer(&returned)),
-            Some(_) => {
-                wallet_call::answer_after_deployment(&returned).ok_or_else(|| malformed("eth_call"))
+        let parse = |returned: &Value| {
+            let returned = bytes(returned)?;
+            match deployment {
+                None => Some(wallet_call::answer(&returned)),
+                Some(_) => wallet_call::answer_after_deployment(&returned),
             }
+        };
+        let method = "eth_call";
+        let params = json!([call, "latest"]);
+        let is_good = |returned: &Value| parse(returned).is_some();
+        match self.ask(method, params, &is_good).await {
+            Ok(returned) => parse(&returned).ok_or_else(|| malformed(method)),
+            Err(CallError::Refused(_)) => Ok(WalletAnswer::Refuses),
+            Err(CallError::Unavailable(text)) => Err(ChainError(text)),
         }
     }
 
@@ -169,7 +225,7 @@ impl<H: Http> Chain for RpcChain<'_, H> {
         from_block: u64,
     ) -> Result<AuthorizationEvents, ChainError> {
         let filter = json!({
-            "address": self.network.usdc(),
+            "address": self.usdc(),
             "topics": [
                 [usdc::AUTHORIZATION_USED_TOPIC, usdc::AUTHORIZATION_CANCELED_TOPIC],
                 payer.into_word(),
@@ -178,8 +234,10 @@ impl<H: Http> Chain for RpcChain<'_, H> {
             "fromBlock": format!("{from_block:#x}"),
             "toBlock": "latest",
         });
-        let result = self.read("eth_getLogs", json!([filter])).await?;
-        authorization_events(&result).ok_or_else(|| malformed("eth_getLogs"))
+        let method = "eth_getLogs";
+        let is_good = |logs: &Value| authorization_events(logs).is_some();
+        let logs = self.read(method, json!([filter]), &is_good).await?;
+        authorization_events(&logs).ok_or_else(|| malformed(method))
     }
 
     async fn usdc_balance(&self, account: Address) -> Result<U256, ChainError> {
@@ -187,57 +245,58 @@ impl<H: Http> Chain for RpcChain<'_, H> {
     }
 
     async fn ether_balance(&self, account: Address) -> Result<U256, ChainError> {
-        let result = self
-            .read("eth_getBalance", json!([account, "latest"]))
-            .await?;
-        quantity(Some(&result)).ok_or_else(|| malformed("eth_getBalance"))
+        self.read_quantity("eth_getBalance", json!([account, "latest"]))
+            .await
     }
 
+    /// The first one that is fresh, or else the newest.
     async fn head(&self) -> Result<Head, ChainError> {
-        let block = self
-            .read("eth_getBlockByNumber", json!(["latest", false]))
-            .await?;
-        let read = || {
-            Some(Head {
-                number: number(block.get("number"))?,
-                timestamp: number(block.get("timestamp"))?,
-                base_fee: wei(block.get("baseFeePerGas"))?,
-            })
+        let now = self.0.http.now().to_seconds();
+        let worth = |answer: &Value| match head(answer) {
+            None => Worth::Malformed,
+            Some(head) if head.timestamp.saturating_add(FRESH_SECONDS) < now.0 => {
+                Worth::Stale(head.number)
+            }
+            Some(_) => Worth::Good,
         };
-        read().ok_or_else(|| malformed("eth_getBlockByNumber"))
+        let method = "eth_getBlockByNumber";
+        let block = self
+            .judged(method, json!(["latest", false]), &worth)
+            .await?;
+        head(&block).ok_or_else(|| malformed(method))
     }
 
     async fn block_time(&self, number: u64) -> Result<Option<u64>, ChainError> {
-        const METHOD: &str = "eth_getBlockByNumber";
-        let block = self
-            .read(METHOD, json!([format!("{number:#x}"), false]))
-            .await?;
-        if block.is_null() {
-            return Ok(None);
+        let method = "eth_getBlockByNumber";
+        let parse = |block: &Value| {
+            let is_it = self::number(block.get("number")) == Some(number);
+            self::number(block.get("timestamp")).filter(|_| is_it)
+        };
+        let is_good = |block: &Value| block.is_null() || parse(block).is_some();
+        let params = json!([format!("{number:#x}"), false]);
+        let block = self.read(method, params, &is_good).await?;
+        match block.is_null() {
+            true => Ok(None),
+            false => parse(&block).map(Some).ok_or_else(|| malformed(method)),
         }
-        let is_it = self::number(block.get("number")) == Some(number);
-        self::number(block.get("timestamp"))
-            .filter(|_| is_it)
-            .map(Some)
-            .ok_or_else(|| malformed(METHOD))
     }
 
     async fn priority_fee(&self) -> Result<u128, ChainError> {
-        let result = self.read("eth_maxPriorityFeePerGas", json!([])).await?;
-        wei(Some(&result)).ok_or_else(|| malformed("eth_maxPriorityFeePerGas"))
+        let method = "eth_maxPriorityFeePerGas";
+        let tip = self.read_quantity(method, json!([])).await?;
+        tip.try_into().map_err(|_| malformed(method))
     }
 
     async fn receipt(&self, transaction: B256) -> Result<Option<Receipt>, ChainError> {
-        let result = self
-            .read("eth_getTransactionReceipt", json!([transaction]))
-            .await?;
-        if result.is_null() {
-            return Ok(None);
+        let method = "eth_getTransactionReceipt";
+        let parse =
+            |answer: &Value| receipt(answer).filter(|receipt| receipt.transaction == transaction);
+        let is_good = |answer: &Value| answer.is_null() || parse(answer).is_some();
+        let answer = self.read(method, json!([transaction]), &is_good).await?;
+        match answer.is_null() {
+            true => Ok(None),
+            false => parse(&answer).map(Some).ok_or_else(|| malformed(method)),
         }
-        receipt(&result)
-            .filter(|receipt| receipt.transaction == transaction)
-            .map(Some)
-            .ok_or_else(|| malformed("eth_getTransactionReceipt"))
     }
 
     async fn included_count(&self, account: Address) -> Result<u64, ChainError> {
@@ -249,45 +308,20 @@ impl<H: Http> Chain for RpcChain<'_, H> {
     }
 
     async fn send_raw(&self, transaction: &Bytes) -> Result<SendOutcome, ChainError> {
+        // What one node refuses, another may take, unless it refuses because it has it.
+        let is_final = |text: &str| SendOutcome::of_refusal(text) == SendOutcome::Accepted;
+        let params = json!([transaction]);
+        let method = "eth_sendRawTransaction";
         match self
-            .call("eth_sendRawTransaction", json!([transaction]))
+            .0
+            .call(method, params, is_final, &|_| Worth::Good)
             .await
         {
             Ok(_) => Ok(SendOutcome::Accepted),
-            Err(CallError::Refused(text)) => Ok(SendOutcome::Refused(text)),
-            Err(CallError::Unavailable(error)) => Err(error),
+            Err(CallError::Refused(text)) => Ok(SendOutcome::of_refusal(&text)),
+            Err(CallError::Unavailable(text)) => Err(ChainError(text)),
         }
     }
-}
-
-enum Fault {
-    Refused(String),
-    Broken(String),
-}
-
-/// JSON-RPC codes by which an endpoint says "not me, not now" instead of answering.
-const ENDPOINT_FAULTS: [i64; 5] = [-32700, -32601, -32603, -32005, -32001];
-const MAX_FAULT_CHARS: usize = 300;
-
-fn read_answer(answer: &[u8]) -> Result<Value, Fault> {
-    let mut answer: Value =
-        serde_json::from_slice(answer).map_err(|_| Fault::Broken("not JSON".to_owned()))?;
-    if let Some(error) = answer.get("error").filter(|error| !error.is_null()) {
-        let code = error.get("code").and_then(Value::as_i64);
-        let message = error
-            .get("message")
-            .and_then(Value::as_str)
-            .unwrap_or_default();
-        let text: String = message.chars().take(MAX_FAULT_CHARS).collect();
-        return Err(match code {
-            Some(code) if !ENDPOINT_FAULTS.contains(&code) => Fault::Refused(text),
-            _ => Fault::Broken(text),
-        });
-    }
-    answer
-        .get_mut("result")
-        .map(Value::take)
-        .ok_or_else(|| Fault::Broken("neither result nor error".to_owned()))
 }
 
 fn malformed(method: &str) -> ChainError {
@@ -314,9 +348,23 @@ fn bytes(value: &Value) -> Option<Bytes> {
         .map(Bytes::from)
 }
 
+/// Exactly 32 bytes.
+fn word(value: &Value) -> Option<U256> {
+    let bytes = bytes(value).filter(|bytes| bytes.len() == 32)?;
+    Some(U256::from_be_slice(&bytes))
+}
+
 fn hash(value: Option<&Value>) -> Option<B256> {
     let text = value?.as_str()?;
     (text.len() == 66).then(|| text.parse().ok()).flatten()
+}
+
+fn head(block: &Value) -> Option<Head> {
+    Some(Head {
+        number: number(block.get("number"))?,
+        timestamp: number(block.get("timestamp"))?,
+        base_fee: wei(block.get("baseFeePerGas"))?,
+    })
 }
 
 fn authorization_events(logs: &Value) -> Option<AuthorizationEvents> {
@@ -365,117 +413,104 @@ fn log(value: &Value) -> Option<Log> {
 
 #[cfg(test)]
 mod tests {
-    use core::cell::RefCell;
-    use std::collections::VecDeque;
-
-    use futures_util::FutureExt as _;
     use proptest::prelude::*;
 
+    use super::super::endpoints::bench::{Bench, Node};
     use super::*;
-
-    /// Endpoints that answer what they are told, in order.
-    struct Script(
-        RefCell<VecDeque<Result<&'static str, &'static str>>>,
-        RefCell<Vec<Value>>,
-    );
-
-    impl Http for Script {
-        async fn post(&self, _url: &str, body: Vec<u8>) -> Result<Vec<u8>, String> {
-            let question = serde_json::from_slice(&body).unwrap();
-            self.1.borrow_mut().push(question);
-            let next = self
-                .0
-                .borrow_mut()
-                .pop_front()
-                .unwrap_or(Err("no more answers"));
-            next.map(|body| body.as_bytes().to_vec())
-                .map_err(str::to_owned)
-        }
-    }
-
-    fn ask<T>(
-        answers: &[Result<&'static str, &'static str>],
-        question: impl AsyncFnOnce(&RpcChain<'_, Script>) -> T,
-    ) -> T {
-        let endpoints: Vec<HttpUrl> = answers
-            .iter()
-            .enumerate()
-            .map(|(at, _)| format!("http://rpc{at}.example").parse().unwrap())
-            .collect();
-        let answers = answers.iter().copied().collect();
-        let script = Script(RefCell::new(answers), RefCell::default());
-        let chain = RpcChain::new(script, &endpoints, Network::BaseSepolia);
-        question(&chain).now_or_never().unwrap()
-    }
-
-    #[test]
-    fn the_next_endpoint_is_asked_when_one_fails() {
-        for broken in [
-            Err("connection refused"),
-            Ok("<html>"),
-            Ok("{}"),
-            Ok(r#"{"error":{"code":-32603,"message":"internal"}}"#),
-            Ok(r#"{"error":{"message":"no code"}}"#),
-        ] {
-            let good = Ok(r#"{"jsonrpc":"2.0","id":1,"result":"0x2a"}"#);
-            let count = ask(&[broken, good], async |chain| {
-                chain.included_count(Address::ZERO).await
-            });
-            assert_eq!(count, Ok(42), "{broken:?}");
-        }
-    }
 
     #[test]
     fn a_revert_is_an_answer_and_not_a_fault() {
-        let reverts = Ok(
-            r#"{"error":{"code":3,"message":"execution reverted: FiatTokenV2: invalid signature"}}"#,
+        let authorization = crate::payment::Authorization {
+            from: Address::ZERO,
+            to: Address::ZERO,
+            value: U256::ZERO,
+            valid_after: U256::ZERO,
+            valid_before: U256::ZERO,
+            nonce: B256::ZERO,
+        };
+        let signature = alloy_primitives::Signature::from_raw_array(&[27; 65]).unwrap();
+        let transfer = SignedAuthorization {
+            authorization,
+            signature: crate::payment::signature::PayerSignature::Key(signature),
+        };
+        let simulate =
+            |bench: Bench| bench.ask(async |chain| chain.simulate(&transfer, Address::ZERO).await);
+        let other = || Node::telling(json!("0x5208"));
+        let text = "execution reverted: FiatTokenV2: invalid signature";
+        for code in [3, -32000, -32015, -32602] {
+            assert_eq!(
+                simulate(Bench::new([Node::failing(code, text), other()])),
+                Ok(Simulation::Reverts(text.to_owned()))
+            );
+        }
+        assert_eq!(
+            simulate(Bench::new([
+                Node::failing(-32016, "over rate limit"),
+                other()
+            ])),
+            Ok(Simulation::Succeeds { gas: 21_000 })
         );
-        let outcome = ask(&[reverts, Err("must not be asked")], async |chain| {
-            chain.send_raw(&Bytes::new()).await
-        });
-        assert!(
-            matches!(outcome, Ok(SendOutcome::Refused(text)) if text.contains("invalid signature"))
-        );
+        assert!(simulate(Bench::new([Node::failing(-32016, "over rate limit")])).is_err());
     }
 
     #[test]
     fn a_receipt_for_another_transaction_is_refused() {
-        let answer = Ok(
-            r#"{"result":{"transactionHash":"0x1111111111111111111111111111111111111111111111111111111111111111","blockNumber":"0x1","status":"0x1","logs":[]}}"#,
-        );
-        let own = ask(&[answer], async |chain| {
-            chain.receipt(B256::repeat_byte(0x11)).await
-        });
-        assert!(own.unwrap().unwrap().success);
-        let other = ask(&[answer], async |chain| {
-            chain.receipt(B256::repeat_byte(0x22)).await
-        });
-        assert!(other.is_err());
-        let pending = ask(&[Ok(r#"{"result":null}"#)], async |chain| {
-            chain.receipt(B256::ZERO).await
-        });
-        assert_eq!(pending, Ok(None));
+        let (own, other) = (B256::repeat_byte(0x11), B256::repeat_byte(0x22));
+        let ask = |answer: Value, transaction| {
+            let bench = Bench::new([Node::telling(answer)]);
+            bench.ask(async |chain| chain.receipt(transaction).await)
+        };
+        let answer =
+            json!({"transactionHash": own, "blockNumber": "0x1", "status": "0x1", "logs": []});
+        assert!(ask(answer.clone(), own).unwrap().unwrap().success);
+        assert!(ask(answer, other).is_err());
+        assert_eq!(ask(Value::Null, own), Ok(None));
+    }
+
+    #[test]
+    fn the_time_of_a_block_is_that_of_the_block_that_was_asked_for() {
+        let time = |answer: Value| {
+            let bench = Bench::new([Node::telling(answer)]);
+            let time = bench.ask(async |chain| chain.block_time(50).await);
+            assert_eq!(bench.posts.borrow()[0].body[2]["params"][0], "0x32");
+            time
+        };
+        let block = |number: &str| json!({"number": number, "timestamp": "0x6b49d200"});
+        assert_eq!(time(block("0x32")), Ok(Some(1_800_000_000)));
+        assert_eq!(time(Value::Null), Ok(None));
+        assert!(time(block("0x33")).is_err());
     }
 
     #[test]
     fn the_state_of_a_block_is_asked_for_by_its_number() {
-        let answer = Ok(
-            r#"{"result":"0x0000000000000000000000000000000000000000000000000000000000000001"}"#,
-        );
+        let answer = format!("0x{:064x}", 1);
         for (at, block) in [(Some(50), "0x32"), (None, "latest")] {
-            ask(&[answer], async |chain| {
-                let used = chain.authorization_used(Address::ZERO, B256::ZERO, at);
-                assert_eq!(used.await, Ok(true));
-                assert_eq!(chain.http.1.borrow()[0]["params"][1], block);
+            let bench = Bench::new([Node::telling(json!(answer))]);
+            let used = bench.ask(async |chain| {
+                chain
+                    .authorization_used(Address::ZERO, B256::ZERO, at)
+                    .await
             });
+            assert_eq!(used, Ok(true));
+            assert_eq!(bench.posts.borrow()[0].body[2]["params"][1], block);
         }
-        let unknown = Ok(r#"{"error":{"code":-32000,"message":"header not found"}}"#);
-        let used = ask(&[unknown], async |chain| {
-            chain
-                .authorization_used(Address::ZERO, B256::ZERO, Some(50))
-                .await
-        });
-        assert!(used.is_err(), "a node without the block cannot tell");
+        let behind = || Node::failing(-32000, "header not found");
+        let used = |nodes: Vec<Node>| {
+            Bench::new(nodes).ask(async |chain| {
+                chain
+                    .authorization_used(Address::ZERO, B256::ZERO, Some(50))
+                    .await
+            })
+        };
+        assert!(
+            used(vec![behind()]).is_err(),
+            "a node without the block cannot tell"
+        );
+        assert_eq!(
+            used(vec![behind(), Node::telling(json!(answer))]),
+            Ok(true),
+            "another one can"
+        );
     }
 
     #[test]

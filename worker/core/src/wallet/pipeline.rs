@@ -443,17 +443,9 @@ fn sign<E: WalletEnv>(env: &E, job: &Job, nonce: u64, fees: Fees) -> Result<Sign
 async fn broadcast<E: WalletEnv>(env: &E, raw: &Bytes) {
     match env.chain().send_raw(raw).await {
         Ok(SendOutcome::Accepted) => {}
-        Ok(SendOutcome::Refused(text)) if is_known(&text) => {}
         Ok(SendOutcome::Refused(text)) => env.log("gas_wallet_send_refused", &text),
         Err(error) => env.log("gas_wallet_send_failed", &error.0),
     }
-}
-
-fn is_known(text: &str) -> bool {
-    let text = text.to_ascii_lowercase();
-    text.contains("already known")
-        || text.contains("already imported")
-        || text.contains("known transaction")
 }
 
 #[cfg(test)]

@@ -101,7 +101,7 @@ impl ChallengeObject {
         Outside {
             object: self,
             config,
-            chain: RpcChain::new(FetchHttp, &config.rpc_urls, config.network),
+            chain: outbound::chain(config),
         }
     }
 

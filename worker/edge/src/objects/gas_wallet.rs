@@ -24,7 +24,7 @@ use worker::{
 };
 
 use super::{command, reply};
-use crate::outbound::FetchHttp;
+use crate::outbound::{self, FetchHttp};
 use crate::platform;
 use crate::settings::settings;
 use crate::storage;
@@ -116,7 +116,7 @@ impl GasWalletObject {
             jobs: self.jobs(),
             key,
             network: config.network,
-            chain: RpcChain::new(FetchHttp, &config.rpc_urls, config.network),
+            chain: outbound::chain(config),
         }
     }
 }

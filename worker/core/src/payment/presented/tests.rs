@@ -1,19 +1,16 @@
 //! Signatures of every kind, honest and not, against a node that answers as it is told and remembers what it was asked.
 
-use core::cell::RefCell;
 use std::collections::BTreeMap;
 
 use alloy_primitives::{B256, Bytes, U256, hex};
 use alloy_sol_types::{SolType, sol_data};
-use futures_util::FutureExt as _;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
-use super::super::rpc::{Http, RpcChain};
+use super::super::endpoints::bench::{Bench, Node};
 use super::super::signature::{Deployment, MAX_SIGNATURE_BYTES};
 use super::super::wallet_call::{MAX_DEPLOYMENT_GAS, MAX_WALLET_GAS, MULTICALL};
 use super::*;
-use crate::types::HttpUrl;
 use crate::wallet::WalletKey;
 
 const NETWORK: Network = Network::BaseSepolia;
@@ -25,28 +22,6 @@ const WALLET: Address = Address::repeat_byte(0x3a);
 const YES: &str = "0x1626ba7e00000000000000000000000000000000000000000000000000000000";
 const NO: &str = "0xffffffff00000000000000000000000000000000000000000000000000000000";
 const NO_CODE: &str = "0x";
-
-/// What each address returns; the others revert.
-struct Node {
-    returns: BTreeMap<Address, String>,
-    asked: RefCell<Vec<Value>>,
-}
-
-impl Http for &Node {
-    async fn post(&self, _: &str, body: Vec<u8>) -> Result<Vec<u8>, String> {
-        let request: Value = serde_json::from_slice(&body).unwrap();
-        assert_eq!(request["method"], "eth_call");
-        let call = request["params"][0].clone();
-        let to: Address = call["to"].as_str().unwrap().parse().unwrap();
-        self.asked.borrow_mut().push(call);
-        let answer = match self.returns.get(&to) {
-            Some(text) if text == "down" => return Err("status 503".to_owned()),
-            Some(result) => json!({"result": result}),
-            None => json!({"error": {"code": 3, "message": "execution reverted"}}),
-        };
-        Ok(answer.to_string().into_bytes())
-    }
-}
 
 fn key() -> WalletKey {
     WalletKey::from_hex(&format!("{:064x}", 5)).unwrap()
@@ -79,20 +54,30 @@ type Outcome = (
 
 /// What comes of a signature where these addresses return this.
 fn prove(signature: &[u8], returns: &[(Address, &str)], factories: &[Address]) -> Outcome {
-    let node = Node {
-        returns: returns
-            .iter()
-            .map(|(at, what)| (*at, (*what).to_owned()))
-            .collect(),
-        asked: RefCell::default(),
-    };
-    let endpoints: [HttpUrl; 1] = ["http://rpc.example".parse().unwrap()];
-    let chain = RpcChain::new(&node, &endpoints, NETWORK);
-    let outcome = match presented(WALLET, signature) {
-        Ok(presented) => presented.prove(&chain, factories).now_or_never().unwrap(),
+    // What each address returns; the others revert.
+    let returns: BTreeMap<Address, String> = returns
+        .iter()
+        .map(|(at, what)| (*at, (*what).to_owned()))
+        .collect();
+    let node = Node::new(move |question| {
+        assert_eq!(question["method"], "eth_call");
+        let to = question["params"][0]["to"].as_str().unwrap();
+        match returns.get(&to.parse::<Address>().unwrap()) {
+            Some(text) if text == "down" => json!({"error": {"code": -32603}}),
+            Some(result) => json!({"result": result}),
+            None => json!({"error": {"code": 3, "message": "execution reverted"}}),
+        }
+    });
+    let bench = Bench::new([node]);
+    let outcome = bench.ask(async |chain| match presented(WALLET, signature) {
+        Ok(presented) => presented.prove(chain, factories).await,
         Err(refusal) => Ok(Err(refusal)),
-    };
-    (outcome, node.asked.into_inner())
+    });
+    // The first question comes behind those for the chain's identity.
+    let question = |body: Value| body.get(2).cloned().unwrap_or(body);
+    let posts = bench.posts.take().into_iter();
+    let asked = posts.map(|post| question(post.body)["params"][0].clone());
+    (outcome, asked.collect())
 }
 
 fn counterfactual(factory: Address, call: &[u8], inner: &[u8]) -> Vec<u8> {

@@ -1,0 +1,216 @@
+// `npm run doctor` as a user runs it.
+//
+//  1. A world in order: no fault, no warning, exit code 0; as text and as JSON. Nothing was bought and no secret is shown.
+//  2. Deployments broken on purpose, each a real worker with that fault: the fault is named, nothing else is, exit code 2.
+//     Settings wrong · no RPC endpoint · RPC of another chain · a spare endpoint that is dead · an empty gas wallet · a
+//     facilitator without our network, and one that is down · a refund wallet without ether · a wrong public address.
+//  3. A proxy in front that changes answers: the mainnet name on the test network, another recipient, another price, an
+//     unpadded header, null, too large a header, no CORS, a cacheable offer, a redirect.
+//  4. What works and deserves a word is a warning: plans above $1, little ether, no refunds. Exit code 0.
+//  5. Endpoints given with --rpc: another chain, a liar, a dead one. A settings file that is not the deployment's.
+//  6. Nothing to look at, or not a key0: exit code 1 and one sentence.
+
+import assert from 'node:assert/strict';
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { after, before, describe, test } from 'node:test';
+import { NETWORKS, startChain } from '../tools/lib/chain.mjs';
+import { testAccount } from '../tools/lib/world.mjs';
+import { changeOffer, runDoctor, startMeddler } from './support/doctor.mjs';
+import { settledBy, startFacilitator } from './support/facilitator.mjs';
+import { income } from './support/facts.mjs';
+import { startRpcProxy } from './support/rpc-proxy.mjs';
+import { useWorld } from './support/world.mjs';
+
+const DEAD = 'http://127.0.0.1:9';
+const plans = (...prices) => JSON.stringify(prices.map((unitAmount, at) => ({ planId: `plan-${at}`, unitAmount, description: 'Some access.' })));
+const world = useWorld({ backend: false, vars: { PLANS: plans('$0.015', '$0.10') } });
+/** A chain that looks like Base, a facilitator, and a proxy in front of the worker. */
+let base, facilitator, meddler;
+before(async () => {
+  base = await startChain({ network: 'mainnet' });
+  facilitator = await startFacilitator();
+  meddler = await startMeddler(() => world.url);
+});
+after(async () => {
+  await meddler?.close();
+  await facilitator?.stop();
+  await base?.stop();
+});
+
+/** The doctor's findings that are not good, as `check: result`, each once. */
+async function examine(url = world.url, ...more) {
+  const run = await runDoctor(url, '--json', ...more);
+  assert.ok(run.report, run.stderr);
+  const bad = run.report.findings.filter(({ result }) => result !== 'ok');
+  for (const { todo, message } of bad) assert.ok(todo && message, 'what is not good says what to do');
+  assert.equal(run.report.faults, bad.filter(({ result }) => result === 'fault').length);
+  return { ...run, bad, names: [...new Set(bad.map(({ check, result }) => `${check}: ${result}`))] };
+}
+
+async function assertNames(found, names, words) {
+  assert.deepEqual(found.names, names, JSON.stringify(found.bad, null, 2));
+  assert.equal(found.code, names.some((name) => name.endsWith('fault')) ? 2 : 0);
+  if (words) assert.match(found.bad.map(({ message }) => message).join('\n'), words);
+}
+
+describe('a world in order', () => {
+  test('has no fault and no warning, and nothing was bought', async () => {
+    await world.restartWorker();
+    await assertNames(await examine(world.url, '--rpc', world.chain.url), []);
+    const { code, stdout, stderr } = await runDoctor(world.url, '--rpc', world.chain.url);
+    assert.equal(code, 0, stdout + stderr);
+    for (const words of ['✓ All settings are valid.', 'signs as "USDC"', 'The gas wallet', 'no faults, no warnings', 'The agent card is good']) assert.ok(stdout.includes(words), `${words}\n${stdout}`);
+    assert.doesNotMatch(stdout, /✗|undefined|NaN|\[object/);
+    assert.deepEqual(await income(world), []);
+  });
+
+  test('on Base as well', async () => {
+    await base.fund(world.gasWallet.address, '1');
+    await world.restartWorker({ KEY0_NETWORK: 'mainnet', KEY0_RPC_URL: `${base.url},${base.url}` });
+    await assertNames(await examine(world.url, '--rpc', base.url), []);
+  });
+
+  test('with its settings file, of which no secret is shown', async () => {
+    await world.restartWorker();
+    const file = join(world.state, 'settings.env');
+    writeFileSync(file, Object.entries(world.settings).map(([name, value]) => `${name}='${value}'\n`).join(''));
+    const found = await examine(world.url, '--env', file);
+    await assertNames(found, []);
+    const text = await runDoctor(world.url, '--env', file);
+    for (const [name, value] of Object.entries(world.settings)) {
+      if (/SECRET|PRIVATE/.test(name)) for (const told of [found.stdout, text.stdout, text.stderr]) assert.ok(!told.includes(value.replace(/^0x/, '')), name);
+    }
+    assert.ok(text.stdout.includes('The file fits the deployment.'));
+  });
+});
+
+describe('a deployment broken by its settings', () => {
+  const rows = {
+    'wrong settings': [{ KEY0_WALLET_ADDRESS: '0x12', KEY0_TOKEN_TTL_SECONDS: 'long' }, ['settings: fault'], /KEY0_WALLET_ADDRESS .*\n?[^]*KEY0_TOKEN_TTL_SECONDS/],
+    'no RPC endpoint that answers': [() => ({ KEY0_RPC_URL: DEAD }), ['rpc: fault', 'gas-wallet: warning'], /127\.0\.0\.1 does not answer/],
+    'an RPC endpoint of another chain': [() => ({ KEY0_RPC_URL: base.url }), ['rpc: fault', 'gas-wallet: warning'], /does not serve chain 84532/],
+    'a first endpoint of another chain': [() => ({ KEY0_RPC_URL: `${base.url},${world.chain.url}` }), ['rpc: fault'], /Endpoint 1, 127\.0\.0\.1, does not serve chain 84532/],
+    'a spare endpoint that is dead': [() => ({ KEY0_RPC_URL: `${world.chain.url},${DEAD}` }), ['rpc: warning'], /Endpoint 2, .* does not answer/],
+    'an empty gas wallet': [() => ({ GAS_WALLET_PRIVATE_KEY: testAccount().privateKey }), ['gas-wallet: fault'], /holds 0 ETH: not enough/],
+    'a facilitator that is down': [{ FACILITATOR_URL: `${DEAD}/facilitator`, USE_GAS_WALLET: 'false', KEY0_WALLET_PRIVATE_KEY: '' }, ['facilitator: fault', 'refunds: warning'], /127\.0\.0\.1 does not answer/],
+    'a first facilitator that is down': [() => ({ FACILITATOR_URL: `${DEAD}/facilitator` }), ['facilitator: warning']],
+    'a refund wallet without ether': [() => settledBy(facilitator), ['refund-wallet: fault'], /sends the refunds, .* holds 0 ETH/],
+    'a wrong public address': [{ KEY0_PUBLIC_URL: 'https://api.example.com' }, ['public-url: fault'], /is for https:\/\/api\.example\.com\/x402\/access/],
+    'refunds that are off': [{ KEY0_WALLET_PRIVATE_KEY: '' }, ['refunds: warning']],
+    'hashes that anybody may present': [{ PROOF_BINDING: 'txhash' }, ['proof-binding: warning']],
+    'plans above $1': [{ PLANS: plans('$0.05', '$1.00', '$1.01', '$15') }, ['price-cap: warning'], /plan-2 \(\$1\.01\), plan-3 \(\$15/],
+    'plans above $0.10 only': [{ PLANS: plans('$0.11', '$1') }, ['price-cap-legacy: warning']],
+  };
+  for (const [name, [vars, names, words]] of Object.entries(rows)) {
+    test(`${name}: ${names.join(', ') || 'nothing to say'}`, async () => {
+      await facilitator.connect(world.chain);
+      facilitator.clear();
+      await world.restartWorker(typeof vars === 'function' ? vars() : vars);
+      await assertNames(await examine(), names, words);
+    });
+  }
+
+  test('a facilitator without our network: facilitator: fault', async () => {
+    facilitator.on('supported', { kind: 'answer', body: { kinds: [{ x402Version: 2, scheme: 'exact', network: 'eip155:8453' }], extensions: [], signers: {} } });
+    await world.restartWorker({ ...settledBy(facilitator), KEY0_WALLET_PRIVATE_KEY: '' });
+    await assertNames(await examine(), ['facilitator: fault', 'refunds: warning'], /does not settle x402 "exact" on testnet \(chain 84532\)/);
+  });
+
+  test('little ether: gas-wallet: warning', async () => {
+    await world.chain.fund(world.gasWallet.address, '0.0001');
+    await world.restartWorker();
+    await assertNames(await examine(), ['gas-wallet: warning'], /holds 0\.0001 ETH, which is low/);
+    await world.chain.fund(world.gasWallet.address, '10');
+  });
+});
+
+describe('a proxy that changes answers', () => {
+  before(() => world.restartWorker({ KEY0_PUBLIC_URL: meddler.url, PLANS: plans('$0.015') }));
+  const offer = (change) => (answer) => changeOffer(answer, change);
+  const each = (change) => offer(({ accepts }) => accepts.forEach(change));
+  const onOffer = (change) => (answer) => void (answer.headers['payment-required'] && change(answer));
+  const rows = {
+    'nothing at all': [() => {}, []],
+    'the name of the token, to that on mainnet': [each(({ extra }) => (extra.name = 'USD Coin')), ['domain-name: fault'], /calls the token "USD Coin"\. On testnet USDC signs as "USDC"/],
+    'the recipient': [each((entry) => (entry.payTo = testAccount().address)), ['offer-wallet: fault']],
+    'the case of the recipient': [each((entry) => (entry.payTo = entry.payTo.toLowerCase())), ['offer-wallet: fault']],
+    'the price': [each((entry) => (entry.amount = '150000')), ['offer-price: fault'], /costs 150000 .* \/discover says \$0\.015/],
+    'the network': [each((entry) => (entry.network = NETWORKS.mainnet.caip2)), ['offer-network: fault']],
+    'the time to pay, to a fraction': [each((entry) => (entry.maxTimeoutSeconds = 299.5)), ['offer-timeout: fault']],
+    'an absent member, to null': [offer((value) => (value.extensions = null)), ['offer-nulls: fault']],
+    'the padding': [onOffer(({ headers }) => (headers['payment-required'] = `${headers['payment-required'].replace(/=+$/, '')}!`)), ['offer-header: fault']],
+    'the alphabet': [onOffer(({ headers }) => (headers['payment-required'] = `-_${headers['payment-required']}`)), ['offer-header: fault']],
+    'the offer, away': [onOffer(({ headers }) => delete headers['payment-required']), ['offer-header: fault']],
+    'the size of the offer': [offer((value) => (value.resource.mimeType = 'x'.repeat(7000))), ['offer-size: fault']],
+    'the size of all headers, to what Node refuses': [onOffer(({ headers }) => (headers['x-trace'] = 'x'.repeat(17_000))), ['offer-headers: fault']],
+    'who may read it': [({ headers }) => Object.keys(headers).filter((name) => name.startsWith('access-control')).forEach((name) => delete headers[name]), ['cors: fault']],
+    'how long it may be kept': [onOffer(({ headers }) => (headers['cache-control'] = 'public, max-age=60')), ['offer-cache: fault']],
+    'the door, to a redirect': [onOffer((answer) => Object.assign(answer, { status: 301, headers: { location: 'https://www.example.com/x402/access' } })), ['offer-redirect: fault']],
+    'the agent card': [(answer, path) => void (path.endsWith('agent.json') && (answer.body = '<html>')), ['agent-card: fault']],
+    'the keys': [(answer, path) => void (path.endsWith('jwks.json') && Object.assign(answer, { status: 404, body: '{}' })), ['jwks: fault']],
+    'the issuer': [(answer, path) => void (path.endsWith('token-info') && (answer.body = answer.body.replace(meddler.url, 'https://old.example'))), ['public-url: fault']],
+  };
+  for (const [name, [change, names, words]] of Object.entries(rows)) {
+    test(`${name}: ${names.join(', ') || 'nothing to say'}`, async () => {
+      meddler.meddle(change);
+      await assertNames(await examine(meddler.url), names, words);
+    });
+  }
+});
+
+describe('from inside', () => {
+  before(() => world.restartWorker());
+
+  test('endpoints given with --rpc: another chain, a liar, a dead one, a good one', async () => {
+    const liar = await startRpcProxy(base.url);
+    try {
+      liar.on('eth_chainId', { kind: 'answer', result: '0x14a34' });
+      const found = await examine(world.url, '--rpc', base.url, '--rpc', liar.url, '--rpc', `${DEAD}/secret-key`, '--rpc', world.chain.url);
+      await assertNames(found, ['chain: fault', 'domain-separator: fault'], /is chain 8453; [^]*calls itself chain 84532, [^]*gives no answer/);
+      assert.ok(!found.stdout.includes('secret-key'));
+    } finally {
+      await liar.close();
+    }
+  });
+
+  test('a chain whose clock is ahead', async () => {
+    const ahead = await startRpcProxy(world.chain.url);
+    try {
+      ahead.on('eth_getBlockByNumber', { kind: 'alter', change: (block) => ({ ...block, timestamp: `0x${(Math.floor(Date.now() / 1000) + 600).toString(16)}` }) });
+      await assertNames(await examine(world.url, '--rpc', ahead.url), ['chain-clock: fault'], /in the future/);
+    } finally {
+      await ahead.close();
+    }
+  });
+
+  test('a settings file of another deployment', async () => {
+    const file = join(world.state, 'other.env');
+    writeFileSync(file, `KEY0_WALLET_ADDRESS=${testAccount().address}\nGAS_WALLET_PRIVATE_KEY=${testAccount().privateKey}\nKEY0_RPC_URL=${world.chain.url}\n`);
+    await assertNames(await examine(world.url, '--env', file), ['settings-wallet: fault', 'settings-gas-wallet: warning']);
+  });
+});
+
+describe('what cannot be looked at', () => {
+  for (const [name, args, words] of [
+    ['nobody there', () => [DEAD.replace(':9', ':59999')], /gives no answer/],
+    ['something else there', () => [world.chain.url], /There is no key0 at/],
+    ['no address', () => ['key0.example'], /begins with https/],
+    ['two addresses', () => ['https://a.example', 'https://b.example'], /Only one/],
+    ['an unknown flag', () => ['--fix'], /--help tells/],
+    ['a settings file that is not there', () => [world.url, '--env', '/nowhere.env'], /cannot be read/],
+  ]) {
+    test(`${name}: exit code 1 and one sentence`, async () => {
+      const { code, stderr } = await runDoctor(...args());
+      assert.equal(code, 1);
+      assert.match(stderr, words);
+      assert.ok(!stderr.includes('    at '), stderr);
+    });
+  }
+
+  test('--help tells the options', async () => {
+    const { code, stdout } = await runDoctor('--help');
+    assert.equal(code, 0);
+    assert.match(stdout, /--rpc[^]*--env[^]*--json[^]*Exit code/);
+  });
+});

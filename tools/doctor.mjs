@@ -1,0 +1,93 @@
+// Promises: `npm run doctor` looks at a deployment as buyers, backends and the seller see it, and says what is wrong and what
+// to do about it. It only reads: it asks for prices and buys nothing.
+
+import { existsSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { readFlags } from './lib/args.mjs';
+import { checkChain } from './lib/doctor/chain.mjs';
+import { checkBrowsers, checkDocuments } from './lib/doctor/documents.mjs';
+import { checkEndpoints, checkHealth, checkSettlement, isLoopback } from './lib/doctor/health.mjs';
+import { checkOffers, checkPriceList } from './lib/doctor/offer.mjs';
+import { newReport, print } from './lib/doctor/report.mjs';
+import { checkSettings, endpointsOf } from './lib/doctor/settings.mjs';
+import { readDotenv } from './lib/dotenv.mjs';
+import { root } from './lib/paths.mjs';
+import { readWorkerShape } from './lib/runtime-config.mjs';
+import { Stop, fail } from './lib/say.mjs';
+
+const HELP = `
+npm run doctor -- [url] [options]
+
+Looks at a deployment from outside (settings, offers, documents, browsers) and, as far as you let it, from inside (chain,
+wallets), and says what is wrong and what to do. It buys nothing and changes nothing. Without an address it looks at the
+local world (npm start).
+
+  --rpc <url>     an RPC endpoint of its chain, to be asked from here; may be repeated. Otherwise those of the file or,
+                  for a worker on the internet, Base's public one
+  --env <file>    its settings (dotenv, like .dev.vars; wrangler.toml has the rest): compared with what is deployed
+  --dir <folder>  where the local world lives, as for npm start (default .local)
+  --json          one JSON document on stdout instead of text
+
+Exit code: 0 no fault (there may be warnings), 2 faults, 1 could not look.
+`;
+const PUBLIC_RPC = { mainnet: 'https://mainnet.base.org', testnet: 'https://sepolia.base.org' };
+
+function readOptions() {
+  const options = { rpc: { type: 'string', multiple: true }, env: { type: 'string' }, dir: { type: 'string', default: '.local' }, json: { type: 'boolean' } };
+  const flags = readFlags(HELP, options, process.argv.slice(2), 'url');
+  const isHttp = (text) => URL.canParse(text) && /^https?:$/.test(new URL(text).protocol);
+  for (const url of flags.rpc ?? []) if (!isHttp(url)) throw new Stop('--rpc wants an address that begins with https:// or http://.');
+  const world = localWorld(flags.dir);
+  if (flags.url === undefined && !world) throw new Stop(`Which deployment? Give its address: npm run doctor -- https://YOUR-WORKER. (No local world runs from ${flags.dir}.)`);
+  const url = flags.url ?? world.url;
+  if (!isHttp(url)) throw new Stop(`"${url}" is not an address that begins with https:// or http://.`);
+  const isLocalWorld = world && new URL(world.url).origin === new URL(url).origin;
+  return { ...flags, url: new URL(url).origin, settings: flags.env && { ...readWorkerShape().vars, ...readDotenv(flags.env) }, localRpc: isLocalWorld ? world.rpcUrl : undefined };
+}
+
+/** What `npm start` wrote down, if it runs. */
+function localWorld(folder) {
+  const file = join(root, folder, 'world.json');
+  return existsSync(file) ? JSON.parse(readFileSync(file, 'utf8')) : undefined;
+}
+
+/** Which endpoints to ask from here. @returns {{url: string, from: string}[]} */
+function endpoints({ url, rpc, settings, localRpc }, network) {
+  const named = [...(rpc ?? []).map((each) => ({ url: each, from: '--rpc' })), ...(settings ? endpointsOf(settings) : []).map((each) => ({ url: each, from: 'KEY0_RPC_URL' }))];
+  if (named.length) return named;
+  if (localRpc) return [{ url: localRpc, from: 'the local world' }];
+  return isLoopback(new URL(url).hostname) ? [] : [{ url: PUBLIC_RPC[network], from: 'public' }];
+}
+
+async function lookAt(options) {
+  const { url, settings } = options;
+  const report = newReport();
+  const health = await checkHealth(report, url);
+  if (health.status === 'misconfigured') return { report, health };
+  checkEndpoints(report, health);
+  const asked = endpoints(options, health.network);
+  const chain = asked.length ? await checkChain(report, asked, health) : undefined;
+  checkSettlement(report, health, await chain?.gasPrice());
+  const list = await checkPriceList(report, url, health, chain);
+  if (list) await checkOffers(report, url, health, list);
+  await checkDocuments(report, url);
+  await checkBrowsers(report, url);
+  if (settings) checkSettings(report, settings, health, list);
+  return { report, health };
+}
+
+async function main() {
+  const options = readOptions();
+  if (!options.json) process.stdout.write(`Looking at ${options.url} …\n`);
+  const { report, health } = await lookAt(options);
+  const [faults, warnings] = [report.count('fault'), report.count('warning')];
+  if (options.json) {
+    const { version, network, chainId } = health;
+    process.stdout.write(`${JSON.stringify({ url: options.url, version, network, chainId, faults, warnings, findings: report.findings }, null, 2)}\n`);
+  } else {
+    print(report, process.stdout);
+  }
+  process.exitCode = faults ? 2 : 0;
+}
+
+main().catch(fail);
