@@ -200,7 +200,10 @@ async fn send(
         .await?;
     let status = response.status_code();
     let mut body = Vec::new();
-    let mut stream = response.stream()?;
+    // An answer without a body, such as 204, has no stream.
+    let Ok(mut stream) = response.stream() else {
+        return Ok(Answer { status, body });
+    };
     while let Some(chunk) = stream.next().await {
         let chunk = chunk?;
         if body.len().saturating_add(chunk.len()) > max_answer_bytes {
