@@ -116,8 +116,8 @@ async fn resource(
 /// act once on each `Idempotency-Key`. And it would not believe just anybody: it would check the signature with a Standard
 /// Webhooks library (`WEBHOOK_SIGNING_SECRET`), or who calls (`BACKEND_AUTH_STRATEGY`). This one only prints a line.
 async fn payment_received(headers: HeaderMap, Json(notice): Json<Value>) -> StatusCode {
-    let member = |name: &str| notice.get(name).and_then(Value::as_str);
-    let (Some(kind), Some(purchase)) = (member("type"), member("requestId")) else {
+    let text = |name: &str| notice.get(name).and_then(Value::as_str);
+    let (Some(kind), Some(purchase)) = (text("type"), text("requestId")) else {
         return StatusCode::BAD_REQUEST;
     };
     if !headers.contains_key("idempotency-key") {
