@@ -4,7 +4,8 @@
 //  2. The secret is changed from A to B: new tokens are B's, A's still open the backend while it knows A, and no more
 //     when it has forgotten A.
 //  3. The same with RS256: a published JWT library checks with nothing but jwks.json; a new key is published before it
-//     signs, and an old one until its last token has expired.
+//     signs, and an old one until its last token has expired. The example backend, which knows only the address of
+//     jwks.json, follows without a restart.
 //  4. token-info and jwks.json say what a backend needs, and nothing secret.
 
 import assert from 'node:assert/strict';
@@ -12,6 +13,7 @@ import { createPublicKey, generateKeyPairSync, randomBytes } from 'node:crypto';
 import { after, describe, test } from 'node:test';
 import { createRemoteJWKSet, decodeProtectedHeader, importSPKI, jwtVerify } from 'jose';
 import { startBackend } from '../tools/lib/backend.mjs';
+import { poll } from './support/poll.mjs';
 import { useWorld } from './support/world.mjs';
 import { access, buy } from './support/x402.mjs';
 
@@ -105,12 +107,20 @@ describe('RS256', () => {
 
   test('the key is changed from A to B: A is good as long as it is published', async () => {
     const signedByA = await token(world);
+    const backend = await startBackend({ secret: '', env: { KEY0_JWKS_URL: `${world.url}/.well-known/jwks.json` } });
+    after(() => backend.stop());
+    const opens = async (bearer) => (await fetch(`${backend.url}/api/default`, { headers: { authorization: `Bearer ${bearer}` } })).status;
+    assert.equal(await opens(signedByA), 200);
     const vars = { KEY0_ACCESS_TOKEN_PRIVATE_KEY: b.secret, KEY0_ACCESS_TOKEN_PUBLIC_KEYS_OLD: a.open };
     await world.restartWorker(vars);
     const signedByB = await token(world);
     assert.notEqual(kid(signedByB), kid(signedByA));
     await check(signedByA);
     await check(signedByB);
+    // It may have fetched the keys less than ten seconds ago; then it does not at once.
+    await poll(async () => (await opens(signedByB)) === 200, 'the backend knows the new key', 40_000);
+    assert.equal(await opens(signedByA), 200);
+    assert.equal(await opens(`${signedByA.slice(0, -2)}AA`), 401);
     assert.deepEqual((await json(world, '/.well-known/jwks.json')).keys.map((key) => key.kid), [kid(signedByB), kid(signedByA)]);
 
     await world.restartWorker({ KEY0_ACCESS_TOKEN_PRIVATE_KEY: b.secret });

@@ -13,7 +13,7 @@ import { withoutNames } from './wasm-names.mjs';
 export const SIZE_BUDGET = 600_000;
 
 /** What the worker is made of. Other folders cannot change it. */
-const SOURCES = ['Cargo.toml', 'Cargo.lock', 'worker', 'validator'];
+const SOURCES = ['Cargo.toml', 'Cargo.lock', 'worker', 'validator/Cargo.toml', 'validator/src'];
 const OUTPUTS = ['index.js', 'index_bg.wasm'];
 const ARGS = ['worker/edge', '--release', '--panic-unwind', '--out-dir', '../../build'];
 const stampFile = join(buildFolder, '.built-from');

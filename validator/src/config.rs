@@ -2,12 +2,18 @@
 
 use core::fmt;
 use core::time::Duration;
+use std::sync::Arc;
 
-use crate::ConfigError;
-use crate::hs256::KeyRing;
+#[cfg(feature = "hs256")]
+use crate::hmac::HmacKey;
+use crate::keys::Keys;
+use crate::ring::Ring;
+use crate::{Admission, ConfigError};
+#[cfg(feature = "rs256")]
+use crate::{JwksError, KeySource, jwks, rsa::RsaKey};
 
-/// Most secrets that one configuration takes: the current one and seven older ones.
-pub const MAX_SECRETS: usize = 8;
+/// Most keys that one configuration takes: the current one and older ones.
+pub const MAX_KEYS: usize = 16;
 
 /// Longest leeway that a configuration takes.
 pub const MAX_LEEWAY: Duration = Duration::from_secs(120);
@@ -17,7 +23,8 @@ pub const MAX_LEEWAY: Duration = Duration::from_secs(120);
 /// A mistake is refused here, so that what exists can be used. The secrets themselves are not kept and `Debug` shows
 /// key ids only.
 ///
-/// ```
+#[cfg_attr(feature = "hs256", doc = "```")]
+#[cfg_attr(not(feature = "hs256"), doc = "```ignore")]
 /// use key0_validator::{Config, ConfigError};
 ///
 /// let config = Config::hs256("the current secret, 32 bytes or more")?
@@ -29,37 +36,104 @@ pub const MAX_LEEWAY: Duration = Duration::from_secs(120);
 /// ```
 #[derive(Clone)]
 pub struct Config {
-    pub(crate) keys: KeyRing,
+    pub(crate) keys: Keys,
     pub(crate) issuer: Option<String>,
     pub(crate) resource: Option<String>,
     pub(crate) plan: Option<String>,
     pub(crate) leeway: u64,
+    pub(crate) admission: Option<Arc<dyn Admission>>,
+    pub(crate) cached_tokens: Option<usize>,
 }
 
 impl Config {
-    /// Accepts tokens signed with HS256 under this secret, the gateway's `ACCESS_TOKEN_SECRET`.
+    /// Accepts tokens signed with HS256 under this secret, the gateway's `KEY0_ACCESS_TOKEN_SECRET`.
     ///
     /// # Errors
     ///
     /// [`ConfigError::ShortSecret`] under 32 bytes, [`ConfigError::PemAsSecret`] for the text of a key file.
+    #[cfg(feature = "hs256")]
     pub fn hs256(secret: impl AsRef<[u8]>) -> Result<Self, ConfigError> {
-        Ok(Self {
-            keys: KeyRing::new(secret.as_ref())?,
-            issuer: None,
-            resource: None,
-            plan: None,
-            leeway: 0,
-        })
+        let key = HmacKey::new(secret.as_ref())?;
+        Ok(Self::new(Keys::Hs256(Ring::new(key))))
     }
 
     /// Accepts tokens under this older secret too, while the last of them run out.
     ///
     /// # Errors
     ///
-    /// As [`hs256`](Self::hs256), and for a secret given twice or more than [`MAX_SECRETS`].
+    /// As [`hs256`](Self::hs256), for a secret given twice or more than [`MAX_KEYS`], and for a configuration of RS256.
+    #[cfg(feature = "hs256")]
     pub fn fallback_secret(mut self, secret: impl AsRef<[u8]>) -> Result<Self, ConfigError> {
-        self.keys.add(secret.as_ref())?;
+        let key = HmacKey::new(secret.as_ref())?;
+        match &mut self.keys {
+            Keys::Hs256(ring) => ring.add(key)?,
+            #[cfg(feature = "rs256")]
+            Keys::Rs256(_) | Keys::Source(_) => return Err(ConfigError::OtherAlgorithm),
+        }
         Ok(self)
+    }
+
+    /// Accepts tokens signed with RS256 under the public key in this PEM text, or under any of those in it
+    /// (`PUBLIC KEY` or `RSA PUBLIC KEY`, 2048 to 8192 bits).
+    ///
+    /// # Errors
+    ///
+    /// For anything else than public RSA keys, private keys above all, and for a key that is weak or stands twice.
+    #[cfg(feature = "rs256")]
+    pub fn rs256(public_key_pem: impl AsRef<str>) -> Result<Self, ConfigError> {
+        let mut keys = RsaKey::from_pem(public_key_pem.as_ref())?.into_iter();
+        let first = keys.next().ok_or(ConfigError::NotPem)?;
+        let mut ring = Ring::new(first);
+        keys.try_for_each(|key| ring.add(key))?;
+        Ok(Self::new(Keys::Rs256(ring)))
+    }
+
+    /// Accepts tokens under this older public key too, while the last of them run out.
+    ///
+    /// # Errors
+    ///
+    /// As [`rs256`](Self::rs256), for more than [`MAX_KEYS`], and for a configuration of HS256 or with
+    /// a [`KeySource`].
+    #[cfg(feature = "rs256")]
+    pub fn fallback_key(mut self, public_key_pem: impl AsRef<str>) -> Result<Self, ConfigError> {
+        let keys = RsaKey::from_pem(public_key_pem.as_ref())?;
+        match &mut self.keys {
+            Keys::Rs256(ring) => keys.into_iter().try_for_each(|key| ring.add(key))?,
+            Keys::Source(_) => return Err(ConfigError::OtherAlgorithm),
+            #[cfg(feature = "hs256")]
+            Keys::Hs256(_) => return Err(ConfigError::OtherAlgorithm),
+        }
+        Ok(self)
+    }
+
+    /// Accepts tokens signed with RS256 under a key of this JWKS document, as the gateway publishes it at
+    /// `/.well-known/jwks.json`. Keys for other purposes are passed over.
+    ///
+    /// # Errors
+    ///
+    /// For a document that cannot be read, holds a secret or private key, or has no key for RS256.
+    #[cfg(feature = "rs256")]
+    pub fn jwks(document: impl AsRef<str>) -> Result<Self, JwksError> {
+        Ok(Self::new(Keys::Rs256(jwks::read(document.as_ref())?)))
+    }
+
+    /// Accepts tokens signed with RS256 under the keys that this source has at the time.
+    #[cfg(feature = "rs256")]
+    #[must_use]
+    pub fn keys(source: KeySource) -> Self {
+        Self::new(Keys::Source(source))
+    }
+
+    fn new(keys: Keys) -> Self {
+        Self {
+            keys,
+            issuer: None,
+            resource: None,
+            plan: None,
+            leeway: 0,
+            admission: None,
+            cached_tokens: None,
+        }
     }
 
     /// Accepts only tokens of this gateway: their `iss` must be exactly this.
@@ -105,20 +179,46 @@ impl Config {
     }
 }
 
+impl Config {
+    /// Asks this about every token that passed all other checks.
+    #[must_use]
+    pub fn admission(self, admission: impl Admission + 'static) -> Self {
+        Self {
+            admission: Some(Arc::new(admission)),
+            ..self
+        }
+    }
+
+    /// Remembers about this many good tokens on each core, at most 16 of them, so that a token seen again costs a
+    /// comparison instead of a signature. For RS256 that is hundreds of times faster.
+    ///
+    /// Each validator that is made from this configuration remembers for itself, its clones with it. Dates, keys and the
+    /// [admission hook](Self::admission) count at each use. A token takes about a kilobyte.
+    #[must_use]
+    pub fn verified_cache(self, tokens: usize) -> Self {
+        Self {
+            cached_tokens: (tokens > 0).then_some(tokens),
+            ..self
+        }
+    }
+}
+
 impl fmt::Debug for Config {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Config")
-            .field("algorithm", &"HS256")
-            .field("key_ids", &self.keys.ids().collect::<Vec<_>>())
+            .field("algorithm", &self.keys.algorithm())
+            .field("key_ids", &self.keys.ids())
             .field("issuer", &self.issuer)
             .field("resource", &self.resource)
             .field("plan", &self.plan)
             .field("leeway", &self.leeway)
+            .field("admission", &self.admission.is_some())
+            .field("cached_tokens", &self.cached_tokens)
             .finish()
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, feature = "hs256"))]
 mod tests {
     use super::*;
 
@@ -146,14 +246,14 @@ mod tests {
         let config = Config::hs256(SECRET).unwrap();
         let refusal = |secret: &str| config.clone().fallback_secret(secret).err();
         assert_eq!(refusal("short"), Some(ConfigError::ShortSecret { len: 5 }));
-        assert_eq!(refusal(SECRET), Some(ConfigError::DuplicateSecret));
-        let full = (1..MAX_SECRETS).try_fold(config.clone(), |config, i| {
+        assert_eq!(refusal(SECRET), Some(ConfigError::DuplicateKey));
+        let full = (1..MAX_KEYS).try_fold(config.clone(), |config, i| {
             config.fallback_secret(format!("{SECRET}{i}"))
         });
         let full = full.unwrap();
         assert_eq!(
             full.fallback_secret(format!("{SECRET}x")).err(),
-            Some(ConfigError::TooManySecrets)
+            Some(ConfigError::TooManyKeys)
         );
     }
 

@@ -35,6 +35,8 @@ pub enum ValidationError {
     ForbiddenHeader(&'static str),
     /// No configured key made this signature.
     WrongSignature,
+    /// The token's header names a key that nobody here knows.
+    UnknownKey,
     /// The signed claims cannot be read.
     MalformedClaims(Flaw),
     /// A required claim is missing.
@@ -43,6 +45,10 @@ pub enum ValidationError {
     InvalidClaim(&'static str),
     /// The token is for calls between services (`planId` is `system`), not a buyer's.
     ServiceToken,
+    /// The token is not the gateway's own: it lacks the marks of tokens for calls between services.
+    NotAServiceToken,
+    /// The service token is for another backend.
+    WrongAudience,
     /// The token was issued by another gateway than the expected one.
     WrongIssuer,
     /// The token is for another resource than the expected one.
@@ -56,6 +62,18 @@ pub enum ValidationError {
     },
     /// The token's `nbf` lies ahead.
     NotYetValid,
+    /// The backend has called this token back.
+    Revoked,
+    /// The token was good for one use.
+    AlreadyUsed,
+    /// The token is good, and for another resource than this door's: 403.
+    OtherResource,
+    /// The token is good, and of a plan that does not open this door: 403.
+    OtherPlan,
+    /// The backend cannot say whether it admits the token.
+    NoVerdict,
+    /// There are no keys to check with: they could not be fetched, or not for too long.
+    NoKeys,
     /// The system clock cannot be read, so no date can be judged.
     NoClock,
 }
@@ -66,16 +84,17 @@ impl ValidationError {
     pub fn code(&self) -> &'static str {
         match self {
             Self::Expired { .. } => "CHALLENGE_EXPIRED",
-            Self::NoClock => "INTERNAL_ERROR",
+            Self::NoClock | Self::NoKeys | Self::NoVerdict => "INTERNAL_ERROR",
             _ => "INVALID_REQUEST",
         }
     }
 
-    /// The HTTP status to answer with: 401, or 500 when the fault is on this side.
+    /// The HTTP status to answer with: 401, 403 for a good token at the wrong door, or 500 when the fault is on this side.
     #[must_use]
     pub fn status(&self) -> u16 {
         match self {
-            Self::NoClock => 500,
+            Self::NoClock | Self::NoKeys | Self::NoVerdict => 500,
+            Self::OtherResource | Self::OtherPlan => 403,
             _ => 401,
         }
     }
@@ -96,8 +115,11 @@ impl ValidationError {
     #[must_use]
     pub fn www_authenticate(&self) -> Option<String> {
         match self {
-            Self::NoClock => None,
+            Self::NoClock | Self::NoKeys | Self::NoVerdict => None,
             Self::MissingHeader | Self::WrongScheme => Some("Bearer".to_owned()),
+            Self::OtherResource | Self::OtherPlan => Some(format!(
+                r#"Bearer error="insufficient_scope", error_description="{self}""#
+            )),
             _ => Some(format!(
                 r#"Bearer error="invalid_token", error_description="{self}""#
             )),
@@ -132,12 +154,15 @@ impl fmt::Display for ValidationError {
                 );
             }
             Self::WrongSignature => "The token's signature does not match",
+            Self::UnknownKey => "The token is signed with a key that is not known here",
             Self::MalformedClaims(flaw) => return write!(f, "The token's claims part {flaw}"),
             Self::MissingClaim(name) => return write!(f, "The token lacks the claim {name}"),
             Self::InvalidClaim(name) => {
                 return write!(f, "The token's claim {name} is empty or of the wrong type");
             }
             Self::ServiceToken => "The token is for calls between services, not for buyers",
+            Self::NotAServiceToken => "The token is not one for calls between services",
+            Self::WrongAudience => "The token is for another service",
             Self::WrongIssuer => "The token was issued by another gateway",
             Self::WrongResource => "The token is for another resource",
             Self::WrongPlan => "The token is for another plan",
@@ -148,7 +173,11 @@ impl fmt::Display for ValidationError {
                 );
             }
             Self::NotYetValid => "The token is not valid yet",
-            Self::NoClock => "The token cannot be checked now",
+            Self::OtherResource => "The token is good, but for another resource",
+            Self::OtherPlan => "The token is good, but its plan does not include this",
+            Self::Revoked => "The token has been revoked",
+            Self::AlreadyUsed => "The token has been used already",
+            Self::NoVerdict | Self::NoKeys | Self::NoClock => "The token cannot be checked now",
         })
     }
 }
@@ -200,10 +229,27 @@ pub enum ConfigError {
     },
     /// A PEM file's text was given as a secret. A public key is no secret: everybody could sign with it.
     PemAsSecret,
-    /// The same secret was given twice.
-    DuplicateSecret,
-    /// More secrets than [`MAX_SECRETS`](crate::MAX_SECRETS). Each costs a hash for every forged token.
-    TooManySecrets,
+    /// The same secret or key was given twice, or two keys have the same name.
+    DuplicateKey,
+    /// More keys than [`MAX_KEYS`](crate::MAX_KEYS). Each costs time for every forged token.
+    TooManyKeys,
+    /// A secret was added to RS256, or a key to HS256 or to a key source: a configuration has one kind of keys.
+    OtherAlgorithm,
+    /// Not the text of a PEM file, where a public key is expected.
+    NotPem,
+    /// A private key, where a public key is expected. Whoever only checks tokens must not be able to sign them.
+    PrivateKey,
+    /// A certificate, where a public key is expected.
+    Certificate,
+    /// Not a public RSA key.
+    NotRsa,
+    /// An RSA key of under 2048 or over 8192 bits.
+    RsaKeySize {
+        /// Its length in bits.
+        bits: usize,
+    },
+    /// No RSA library of this build runs on this processor. Feature `ring` adds one that does.
+    NoRsaBackend,
     /// A leeway over [`MAX_LEEWAY`](crate::MAX_LEEWAY).
     LongLeeway,
 }
@@ -218,8 +264,19 @@ impl fmt::Display for ConfigError {
                 );
             }
             Self::PemAsSecret => "the access token secret is the text of a PEM file, not a secret",
-            Self::DuplicateSecret => "the same access token secret is given twice",
-            Self::TooManySecrets => "there are more than 8 access token secrets",
+            Self::DuplicateKey => "the same secret, key or key name is given twice",
+            Self::TooManyKeys => "there are more than 16 secrets or keys",
+            Self::OtherAlgorithm => "this configuration has another kind of keys",
+            Self::NotPem => "this is not a public key in PEM; a shared secret is for HS256",
+            Self::PrivateKey => "this is a private key; give the public one, which cannot sign",
+            Self::Certificate => "this is a certificate; give the public key in it",
+            Self::NotRsa => "this is not a public RSA key",
+            Self::RsaKeySize { bits } => {
+                return write!(f, "the RSA key has {bits} bits, it needs 2048 to 8192");
+            }
+            Self::NoRsaBackend => {
+                "no RSA library of this build runs on this processor; turn on the feature ring"
+            }
             Self::LongLeeway => "the leeway is longer than two minutes",
         })
     }
@@ -255,6 +312,15 @@ mod tests {
             WrongType,
             ForbiddenHeader("crit"),
             WrongSignature,
+            UnknownKey,
+            NotAServiceToken,
+            WrongAudience,
+            OtherResource,
+            OtherPlan,
+            Revoked,
+            AlreadyUsed,
+            NoVerdict,
+            NoKeys,
             MissingClaim("planId"),
             InvalidClaim("exp"),
             ServiceToken,
@@ -303,11 +369,16 @@ mod tests {
         for error in every_error() {
             let expected = match error {
                 ValidationError::Expired { .. } => ("CHALLENGE_EXPIRED", 401),
-                ValidationError::NoClock => ("INTERNAL_ERROR", 500),
+                ValidationError::NoClock | ValidationError::NoKeys | ValidationError::NoVerdict => {
+                    ("INTERNAL_ERROR", 500)
+                }
+                ValidationError::OtherResource | ValidationError::OtherPlan => {
+                    ("INVALID_REQUEST", 403)
+                }
                 _ => ("INVALID_REQUEST", 401),
             };
             assert_eq!((error.code(), error.status()), expected);
-            assert_eq!(error.www_authenticate().is_some(), error.status() == 401);
+            assert_eq!(error.www_authenticate().is_some(), error.status() != 500);
         }
     }
 

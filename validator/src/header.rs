@@ -15,6 +15,27 @@ pub(crate) const MAX_LEN: usize = 1024;
 /// Space for a decoded header.
 pub(crate) type Buffer = [u8; MAX_LEN / 4 * 3];
 
+/// The same, empty.
+pub(crate) const NOTHING: Buffer = [0; MAX_LEN / 4 * 3];
+
+/// The headers that name a key, as gateway, `jwt-compact` and most libraries write them, in base64url.
+pub(crate) fn usual(algorithm: &str, kid: &str) -> Vec<Vec<u8>> {
+    // A name that JSON writes with escapes is left to the reader.
+    if !kid
+        .bytes()
+        .all(|b| matches!(b, b' '..=b'~') && b != b'"' && b != b'\\')
+    {
+        return Vec::new();
+    }
+    [
+        format!(r#"{{"alg":"{algorithm}","typ":"JWT","kid":"{kid}"}}"#),
+        format!(r#"{{"alg":"{algorithm}","kid":"{kid}","typ":"JWT"}}"#),
+        format!(r#"{{"alg":"{algorithm}","kid":"{kid}"}}"#),
+    ]
+    .map(|json| URL_SAFE_NO_PAD.encode_type(json))
+    .into()
+}
+
 /// Checks a header against the rules and returns its key id, if it has one.
 ///
 /// `algorithm` comes from the configuration: the token has no say in how it is checked.

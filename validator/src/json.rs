@@ -10,9 +10,26 @@ use crate::Flaw;
 
 /// Finds the members of the one object that `text` is.
 pub(crate) fn read_object(text: &str, mut member: impl FnMut(Text, Value)) -> Result<(), Flaw> {
+    whole(text, |reader| reader.object(0, &mut member))
+}
+
+/// Finds the members of the one array that `text` is. What it finds at all is what [`read_object`] found to be a value.
+#[cfg(feature = "rs256")]
+pub(crate) fn read_array(text: &str, mut item: impl FnMut(Value)) -> Result<(), Flaw> {
+    whole(text, |reader| reader.array(0, &mut item))
+}
+
+fn whole<'t>(
+    text: &'t str,
+    read: impl FnOnce(&mut Reader<'t>) -> Result<(), Flaw>,
+) -> Result<(), Flaw> {
+    // What spans can hold.
+    if text.len() > MAX_TEXT {
+        return Err(Flaw::TooBig);
+    }
     let mut reader = Reader { text, at: 0 };
     reader.space();
-    reader.object(0, &mut member)?;
+    read(&mut reader)?;
     reader.space();
     if reader.at == text.len() {
         Ok(())
@@ -21,21 +38,30 @@ pub(crate) fn read_object(text: &str, mut member: impl FnMut(Text, Value)) -> Re
     }
 }
 
+/// Longest text that is read, in bytes.
+pub(crate) const MAX_TEXT: usize = u16::MAX as usize;
+
 /// A piece of the text that was read.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub(crate) struct Span {
-    start: usize,
-    end: usize,
+    start: u16,
+    end: u16,
 }
 
 impl Span {
+    /// A piece of a text of at most [`MAX_TEXT`] bytes.
     pub(crate) fn new(start: usize, end: usize) -> Self {
-        Self { start, end }
+        debug_assert!(start <= end && end <= MAX_TEXT, "texts are bounded");
+        Self {
+            start: start as u16,
+            end: end as u16,
+        }
     }
 
     /// The piece itself; `text` must be what the span was found in.
     pub(crate) fn of(self, text: &str) -> &str {
-        text.get(self.start..self.end).unwrap_or_default()
+        text.get(self.start.into()..self.end.into())
+            .unwrap_or_default()
     }
 }
 
@@ -75,7 +101,22 @@ impl Text {
 pub(crate) enum Value {
     Text(Text),
     Number(Span),
-    Other,
+    Array(Span),
+    Other(Span),
+}
+
+impl Value {
+    /// The value as it is written.
+    pub(crate) fn written(self, text: &str) -> &str {
+        match self {
+            Self::Text(Text { span, .. }) => Span {
+                start: span.start.saturating_sub(1),
+                end: span.end.saturating_add(1),
+            },
+            Self::Number(span) | Self::Array(span) | Self::Other(span) => span,
+        }
+        .of(text)
+    }
 }
 
 /// A JSON number as whole seconds, rounded both ways. Exact, and saturating at both ends.
@@ -170,12 +211,19 @@ impl Reader<'_> {
 
     fn value(&mut self, depth: u8) -> Result<Value, Flaw> {
         let deeper = depth.saturating_add(1);
+        let start = self.at;
         match self.peek() {
             Some(b'"') => self.string().map(Value::Text),
             Some(b'-' | b'0'..=b'9') => self.number().map(Value::Number),
             Some(b'{' | b'[') if deeper >= MAX_DEPTH => Err(Flaw::TooBig),
-            Some(b'{') => self.object(deeper, &mut |_, _| ()).map(|()| Value::Other),
-            Some(b'[') => self.array(deeper).map(|()| Value::Other),
+            Some(b'{') => {
+                self.object(deeper, &mut |_, _| ())?;
+                Ok(Value::Other(Span::new(start, self.at)))
+            }
+            Some(b'[') => {
+                self.array(deeper, &mut |_| ())?;
+                Ok(Value::Array(Span::new(start, self.at)))
+            }
             Some(b't') => self.word("true"),
             Some(b'f') => self.word("false"),
             Some(b'n') => self.word("null"),
@@ -183,14 +231,14 @@ impl Reader<'_> {
         }
     }
 
-    fn array(&mut self, depth: u8) -> Result<(), Flaw> {
+    fn array(&mut self, depth: u8, item: &mut dyn FnMut(Value)) -> Result<(), Flaw> {
         self.need(b'[')?;
         self.space();
         if self.take(b']') {
             return Ok(());
         }
         loop {
-            self.value(depth)?;
+            item(self.value(depth)?);
             self.space();
             if self.take(b']') {
                 return Ok(());
@@ -255,8 +303,9 @@ impl Reader<'_> {
         if !rest.starts_with(word.as_bytes()) {
             return Err(Flaw::NotAnObject);
         }
+        let start = self.at;
         self.at += word.len();
-        Ok(Value::Other)
+        Ok(Value::Other(Span::new(start, self.at)))
     }
 
     fn space(&mut self) {
@@ -266,7 +315,10 @@ impl Reader<'_> {
     }
 
     fn same(&self, a: Text, b: Text) -> bool {
-        a.read(self.text) == b.read(self.text)
+        if a.escaped || b.escaped {
+            return a.read(self.text) == b.read(self.text);
+        }
+        a.span.of(self.text) == b.span.of(self.text)
     }
 
     fn need(&mut self, byte: u8) -> Result<(), Flaw> {

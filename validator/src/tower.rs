@@ -20,11 +20,14 @@ use core::future::Future;
 use core::pin::Pin;
 use core::task::{Context, Poll};
 
-use http::header::{AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, WWW_AUTHENTICATE};
-use http::{HeaderMap, HeaderValue, Request, Response, StatusCode};
+use http::{HeaderMap, Request, Response};
 use tower_layer::Layer;
 use tower_service::Service;
 
+use crate::guard::Guard;
+use crate::http::{authorization, refusal};
+#[cfg(feature = "rs256")]
+use crate::source::Refreshed;
 use crate::{AccessToken, ValidationError, Validator};
 
 /// Lets only requests with a good token through to the inner service.
@@ -34,6 +37,7 @@ use crate::{AccessToken, ValidationError, Validator};
 #[derive(Clone, Debug)]
 pub struct TokenLayer {
     validator: Validator,
+    guard: Guard,
     clock: Option<fn() -> u64>,
 }
 
@@ -43,7 +47,28 @@ impl TokenLayer {
     pub fn new(validator: impl Into<Validator>) -> Self {
         Self {
             validator: validator.into(),
+            guard: Guard::default(),
             clock: None,
+        }
+    }
+
+    /// Refuses tokens for other resources, with 403.
+    #[must_use]
+    pub fn resource(self, resource_id: impl Into<String>) -> Self {
+        Self {
+            guard: self.guard.resource(resource_id.into()),
+            ..self
+        }
+    }
+
+    /// Refuses tokens of other plans, with 403.
+    #[must_use]
+    pub fn plans<P: Into<String>>(self, plans: impl IntoIterator<Item = P>) -> Self {
+        Self {
+            guard: self
+                .guard
+                .plans(plans.into_iter().map(Into::into).collect()),
+            ..self
         }
     }
 
@@ -54,6 +79,15 @@ impl TokenLayer {
             clock: Some(clock),
             ..self
         }
+    }
+
+    fn judge(&self, headers: &HeaderMap) -> Result<AccessToken, ValidationError> {
+        let header = authorization(headers)?;
+        let token = match self.clock {
+            Some(clock) => self.validator.validate_at(header, clock()),
+            None => self.validator.validate(header),
+        };
+        self.guard.admit(token?)
     }
 }
 
@@ -75,63 +109,109 @@ pub struct RequireToken<S> {
     layer: TokenLayer,
 }
 
-impl<S> RequireToken<S> {
-    fn judge(&self, headers: &HeaderMap) -> Result<AccessToken, ValidationError> {
-        let mut values = headers.get_all(AUTHORIZATION).iter();
-        let header = values.next().ok_or(ValidationError::MissingHeader)?;
-        if values.next().is_some() {
-            return Err(ValidationError::RepeatedHeader);
-        }
-        let header = header.to_str().map_err(|_| ValidationError::NotOneToken)?;
-        match self.layer.clock {
-            Some(clock) => self.layer.validator.validate_at(header, clock()),
-            None => self.layer.validator.validate(header),
-        }
-    }
-}
-
 impl<S, ReqBody, ResBody> Service<Request<ReqBody>> for RequireToken<S>
 where
-    S: Service<Request<ReqBody>, Response = Response<ResBody>>,
+    S: Service<Request<ReqBody>, Response = Response<ResBody>> + Clone,
     ResBody: From<String>,
 {
     type Response = S::Response;
     type Error = S::Error;
-    type Future = TokenFuture<S::Future, ResBody>;
+    type Future = TokenFuture<S, ReqBody, ResBody>;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
         self.inner.poll_ready(cx)
     }
 
-    fn call(&mut self, mut request: Request<ReqBody>) -> Self::Future {
-        TokenFuture(match self.judge(request.headers()) {
-            Ok(token) => {
-                request.extensions_mut().insert(token);
-                Outcome::Admitted(Box::pin(self.inner.call(request)))
-            }
-            Err(error) => Outcome::Refused(Some(refusal(error))),
-        })
+    fn call(&mut self, request: Request<ReqBody>) -> Self::Future {
+        let outcome = self.layer.judge(request.headers());
+        #[cfg(feature = "rs256")]
+        if let Some(refreshed) = self.layer.validator.refresh_for(&outcome) {
+            // The one that was asked whether it is ready is the one to call.
+            let next = self.inner.clone();
+            return TokenFuture(Outcome::Waiting(Some(Box::new(Waiting {
+                refreshed,
+                request,
+                inner: core::mem::replace(&mut self.inner, next),
+                layer: self.layer.clone(),
+            }))));
+        }
+        TokenFuture(settle(outcome, request, &mut self.inner))
+    }
+}
+
+fn settle<S, ReqBody, ResBody>(
+    outcome: Result<AccessToken, ValidationError>,
+    mut request: Request<ReqBody>,
+    inner: &mut S,
+) -> Outcome<S, ReqBody, ResBody>
+where
+    S: Service<Request<ReqBody>, Response = Response<ResBody>>,
+    ResBody: From<String>,
+{
+    match outcome {
+        Ok(token) => {
+            request.extensions_mut().insert(token);
+            Outcome::Admitted(Box::pin(inner.call(request)))
+        }
+        Err(error) => Outcome::Refused(Some(Box::new(refusal(&error)))),
     }
 }
 
 /// The answer of [`RequireToken`]: the inner service's, or the refusal.
-pub struct TokenFuture<F, B>(Outcome<F, B>);
+pub struct TokenFuture<S, ReqBody, ResBody>(Outcome<S, ReqBody, ResBody>)
+where
+    S: Service<Request<ReqBody>>;
 
-enum Outcome<F, B> {
+enum Outcome<S, ReqBody, ResBody>
+where
+    S: Service<Request<ReqBody>>,
+{
+    /// For keys that are being fetched.
+    #[cfg(feature = "rs256")]
+    Waiting(Option<Box<Waiting<S, ReqBody>>>),
     // Boxed because reaching a future inside a field needs either this or unsafe code.
-    Admitted(Pin<Box<F>>),
+    Admitted(Pin<Box<S::Future>>),
     // Boxed to keep the future small: a response is big and a refusal rare.
-    Refused(Option<Box<Response<B>>>),
+    Refused(Option<Box<Response<ResBody>>>),
 }
 
-impl<F, B, E> Future for TokenFuture<F, B>
+#[cfg(feature = "rs256")]
+struct Waiting<S, ReqBody> {
+    refreshed: Refreshed,
+    request: Request<ReqBody>,
+    inner: S,
+    layer: TokenLayer,
+}
+
+impl<S, ReqBody, ResBody> Future for TokenFuture<S, ReqBody, ResBody>
 where
-    F: Future<Output = Result<Response<B>, E>>,
+    S: Service<Request<ReqBody>, Response = Response<ResBody>>,
+    ResBody: From<String>,
 {
-    type Output = F::Output;
+    type Output = Result<Response<ResBody>, S::Error>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        #[cfg(feature = "rs256")]
+        if let Outcome::Waiting(waiting) = &mut self.0 {
+            let refreshed = waiting
+                .as_mut()
+                .map(|w| Pin::new(&mut w.refreshed).poll(cx));
+            if refreshed.is_none_or(|poll| poll.is_pending()) {
+                return Poll::Pending;
+            }
+            if let Some(waited) = waiting.take() {
+                let Waiting {
+                    request,
+                    mut inner,
+                    layer,
+                    ..
+                } = *waited;
+                self.0 = settle(layer.judge(request.headers()), request, &mut inner);
+            }
+        }
         match &mut self.0 {
+            #[cfg(feature = "rs256")]
+            Outcome::Waiting(_) => Poll::Pending,
             Outcome::Admitted(inner) => inner.as_mut().poll(cx),
             // As with other futures, nothing comes of polling after the answer was taken.
             Outcome::Refused(response) => response
@@ -141,22 +221,17 @@ where
     }
 }
 
-impl<F, B> fmt::Debug for TokenFuture<F, B> {
+/// Everything that is not `Unpin` is in a box.
+impl<S, ReqBody, ResBody> Unpin for TokenFuture<S, ReqBody, ResBody> where
+    S: Service<Request<ReqBody>>
+{
+}
+
+impl<S, ReqBody, ResBody> fmt::Debug for TokenFuture<S, ReqBody, ResBody>
+where
+    S: Service<Request<ReqBody>>,
+{
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("TokenFuture").finish_non_exhaustive()
     }
-}
-
-fn refusal<B: From<String>>(error: ValidationError) -> Box<Response<B>> {
-    let mut response = Response::new(B::from(error.body()));
-    *response.status_mut() =
-        StatusCode::from_u16(error.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    let headers = response.headers_mut();
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    let challenge = error
-        .www_authenticate()
-        .and_then(|text| HeaderValue::try_from(text).ok());
-    headers.extend(challenge.map(|challenge| (WWW_AUTHENTICATE, challenge)));
-    Box::new(response)
 }

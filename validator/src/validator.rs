@@ -3,7 +3,10 @@
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use crate::{AccessToken, Config, ValidationError, header, hs256};
+use crate::cache::Cache;
+#[cfg(feature = "rs256")]
+use crate::keys::Keys;
+use crate::{AccessToken, ClaimsRef, Config, TokenBuffer, ValidationError, service};
 
 /// Longest Authorization header that is looked at, in bytes.
 pub const MAX_HEADER_LEN: usize = 8192;
@@ -23,6 +26,7 @@ pub const MAX_HEADER_LEN: usize = 8192;
 #[derive(Clone, Debug)]
 pub struct Validator {
     config: Arc<Config>,
+    cache: Option<Arc<Cache>>,
 }
 
 impl Validator {
@@ -30,6 +34,9 @@ impl Validator {
     #[must_use]
     pub fn new(config: Config) -> Self {
         Self {
+            cache: config
+                .cached_tokens
+                .map(|tokens| Arc::new(Cache::new(tokens))),
             config: Arc::new(config),
         }
     }
@@ -43,7 +50,7 @@ impl Validator {
         &self,
         authorization: impl Into<Option<&'h str>>,
     ) -> Result<AccessToken, ValidationError> {
-        validate_token(authorization, &self.config)
+        self.check(authorization.into(), Clock::System)
     }
 
     /// Like [`validate`](Self::validate), at the second `now` of Unix time.
@@ -56,7 +63,111 @@ impl Validator {
         authorization: impl Into<Option<&'h str>>,
         now: u64,
     ) -> Result<AccessToken, ValidationError> {
-        check(&self.config, authorization.into(), Some(now))
+        self.check(authorization.into(), Clock::At(now))
+    }
+
+    /// Like [`validate`](Self::validate), with the claims in a buffer of the caller's: nothing is allocated when it was
+    /// used before. Nothing is remembered either.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong with the header or the token.
+    pub fn validate_in<'b, 'h>(
+        &self,
+        authorization: impl Into<Option<&'h str>>,
+        buffer: &'b mut TokenBuffer,
+    ) -> Result<ClaimsRef<'b>, ValidationError> {
+        self.check_in(authorization.into(), Clock::System, buffer)
+    }
+
+    /// Like [`validate_in`](Self::validate_in), at the second `now` of Unix time.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong with the header or the token.
+    pub fn validate_in_at<'b, 'h>(
+        &self,
+        authorization: impl Into<Option<&'h str>>,
+        now: u64,
+        buffer: &'b mut TokenBuffer,
+    ) -> Result<ClaimsRef<'b>, ValidationError> {
+        self.check_in(authorization.into(), Clock::At(now), buffer)
+    }
+
+    /// Like [`validate`](Self::validate); but when the token names a key that is not there, and the keys are from a
+    /// [`KeySource`](crate::KeySource) that may fetch now, waits for that and tries once more. Needs no runtime.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong with the header or the token.
+    #[cfg(feature = "rs256")]
+    pub async fn validate_fresh(
+        &self,
+        authorization: Option<&str>,
+    ) -> Result<AccessToken, ValidationError> {
+        let first = self.validate(authorization);
+        match self.refresh_for(&first) {
+            None => first,
+            Some(refreshed) => {
+                refreshed.await;
+                self.validate(authorization)
+            }
+        }
+    }
+
+    /// What to wait for when another try may end better than this one.
+    #[cfg(feature = "rs256")]
+    pub(crate) fn refresh_for<T>(
+        &self,
+        outcome: &Result<T, ValidationError>,
+    ) -> Option<crate::source::Refreshed> {
+        let Err(ValidationError::UnknownKey | ValidationError::NoKeys) = outcome else {
+            return None;
+        };
+        match &self.config.keys {
+            Keys::Source(source) => source.refresh(),
+            _ => None,
+        }
+    }
+
+    fn check(&self, header: Option<&str>, clock: Clock) -> Result<AccessToken, ValidationError> {
+        let fresh = || {
+            check(
+                &self.config,
+                header,
+                clock,
+                Purpose::Buyer,
+                AccessToken::read,
+                AccessToken::claims,
+            )
+        };
+        let Some(cache) = &self.cache else {
+            return fresh();
+        };
+        let token = token(header)?;
+        let generation = self.config.keys.generation();
+        if let Some(access) = cache.get(token, generation) {
+            judge_dates(&self.config, access.claims(), clock.now()?)?;
+            admit(&self.config, access.claims())?;
+            return Ok(access);
+        }
+        fresh().map(|access| cache.put(token, access, generation))
+    }
+
+    fn check_in<'b>(
+        &self,
+        header: Option<&str>,
+        clock: Clock,
+        buffer: &'b mut TokenBuffer,
+    ) -> Result<ClaimsRef<'b>, ValidationError> {
+        check(
+            &self.config,
+            header,
+            clock,
+            Purpose::Buyer,
+            move |payload| ClaimsRef::read(payload, buffer),
+            |claims| *claims,
+        )
     }
 }
 
@@ -78,127 +189,170 @@ pub fn validate_token<'h>(
     authorization_header: impl Into<Option<&'h str>>,
     config: &Config,
 ) -> Result<AccessToken, ValidationError> {
-    check(config, authorization_header.into(), system_seconds())
+    check(
+        config,
+        authorization_header.into(),
+        Clock::System,
+        Purpose::Buyer,
+        AccessToken::read,
+        AccessToken::claims,
+    )
 }
 
-fn check(
+/// By what dates are judged. The system's clock is read only for a token that got so far.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Clock {
+    System,
+    At(u64),
+}
+
+impl Clock {
+    fn now(self) -> Result<u64, ValidationError> {
+        match self {
+            Self::At(now) => Ok(now),
+            // Reading the clock of this target panics.
+            Self::System if cfg!(all(target_family = "wasm", target_os = "unknown")) => {
+                Err(ValidationError::NoClock)
+            }
+            Self::System => SystemTime::now()
+                .duration_since(SystemTime::UNIX_EPOCH)
+                .as_ref()
+                .map(Duration::as_secs)
+                .map_err(|_| ValidationError::NoClock),
+        }
+    }
+}
+
+/// Whose tokens are wanted.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Purpose<'p> {
+    Buyer,
+    Service { audience: &'p str },
+}
+
+/// The whole check. `read` takes the payload once the signature is proven; `claims` looks at what it made.
+pub(crate) fn check<T, R, C>(
     config: &Config,
     authorization: Option<&str>,
-    now: Option<u64>,
-) -> Result<AccessToken, ValidationError> {
-    let authorization = authorization.ok_or(ValidationError::MissingHeader)?;
+    clock: Clock,
+    purpose: Purpose<'_>,
+    read: R,
+    claims: C,
+) -> Result<T, ValidationError>
+where
+    R: FnOnce(&[u8]) -> Result<T, ValidationError>,
+    C: for<'t> Fn(&'t T) -> ClaimsRef<'t>,
+{
+    let payload = prove(config, token(authorization)?)?;
+    let access = read(payload)?;
+    judge(config, claims(&access), clock, purpose)?;
+    Ok(access)
+}
+
+/// The signed payload, once its signature is proven.
+fn prove<'t>(config: &Config, token: &'t [u8]) -> Result<&'t [u8], ValidationError> {
+    // What no JWT contains, such as a second token behind a comma, failed above for one reason or another. Only then is it
+    // worth the time to look for it, so that the caller learns the true reason.
+    config.keys.prove(token).map_err(|error| {
+        if is_one_token(token) {
+            error
+        } else {
+            ValidationError::NotOneToken
+        }
+    })
+}
+
+/// What follows the scheme. The scheme compares without case (RFC 9110 §11.1), one or more spaces separate.
+fn token(authorization: Option<&str>) -> Result<&[u8], ValidationError> {
+    let authorization = authorization
+        .ok_or(ValidationError::MissingHeader)?
+        .as_bytes();
     if authorization.len() > MAX_HEADER_LEN {
         return Err(ValidationError::TooLong);
     }
-    let token = Token::parse(bearer(authorization)?)?;
-    config
-        .keys
-        .verify(token.header, token.signed, token.signature)?;
-
-    let access = AccessToken::read(token.payload)?;
-    if access.plan_id() == SERVICE_PLAN {
-        return Err(ValidationError::ServiceToken);
+    let Some((scheme, rest)) = authorization.split_first_chunk::<6>() else {
+        return Err(ValidationError::WrongScheme);
+    };
+    if !scheme.eq_ignore_ascii_case(b"Bearer") {
+        return Err(ValidationError::WrongScheme);
     }
-    if config.issuer.is_some() && config.issuer.as_deref() != access.iss() {
+    match rest {
+        [b' ', b' ', ..] => {
+            let spaces = rest.iter().take_while(|byte| **byte == b' ').count();
+            rest.get(spaces..)
+        }
+        [b' ', token @ ..] => Some(token),
+        [] => None,
+        _ => return Err(ValidationError::WrongScheme),
+    }
+    .filter(|token| !token.is_empty())
+    .ok_or(ValidationError::NotOneToken)
+}
+
+/// Whether there is nothing in it that separates or quotes.
+fn is_one_token(token: &[u8]) -> bool {
+    // No early end: this way it takes a few bytes at a time.
+    !token.iter().fold(false, |bad, byte| {
+        bad | matches!(byte, 0..=b' ' | b',' | b';' | b'"' | 0x7f..)
+    })
+}
+
+/// Judges claims whose signature is proven.
+fn judge(
+    config: &Config,
+    claims: ClaimsRef<'_>,
+    clock: Clock,
+    purpose: Purpose<'_>,
+) -> Result<(), ValidationError> {
+    if config.issuer.is_some() && config.issuer.as_deref() != claims.iss() {
         return Err(ValidationError::WrongIssuer);
     }
-    // A token bought elsewhere is as wrong as one signed elsewhere: 401. Telling a good buyer that this door needs
-    // another plan (403) is the handler's business.
-    if config
-        .resource
-        .as_ref()
-        .is_some_and(|expected| expected != access.resource_id())
-    {
-        return Err(ValidationError::WrongResource);
+    let differs = |expected: &Option<String>, is: &str| {
+        expected.as_deref().is_some_and(|expected| expected != is)
+    };
+    let now = match purpose {
+        Purpose::Buyer => {
+            if !service::is_for_buyers(claims) {
+                return Err(ValidationError::ServiceToken);
+            }
+            // A token bought elsewhere is as wrong as one signed elsewhere: 401. Telling a good buyer that this door
+            // needs another plan (403) is what `AccessToken::require_plan` is for.
+            if differs(&config.resource, claims.resource_id()) {
+                return Err(ValidationError::WrongResource);
+            }
+            if differs(&config.plan, claims.plan_id()) {
+                return Err(ValidationError::WrongPlan);
+            }
+            clock.now()?
+        }
+        Purpose::Service { audience } => {
+            let now = clock.now()?;
+            service::judge(claims, audience, now, config.leeway)?;
+            now
+        }
+    };
+    judge_dates(config, claims, now)?;
+    admit(config, claims)
+}
+
+/// The backend's own word, after all others.
+fn admit(config: &Config, claims: ClaimsRef<'_>) -> Result<(), ValidationError> {
+    match &config.admission {
+        Some(admission) => Ok(admission.admit(claims)?),
+        None => Ok(()),
     }
-    if config
-        .plan
-        .as_ref()
-        .is_some_and(|expected| expected != access.plan_id())
-    {
-        return Err(ValidationError::WrongPlan);
-    }
+}
+
+fn judge_dates(config: &Config, claims: ClaimsRef<'_>, now: u64) -> Result<(), ValidationError> {
     // RFC 7519 §4.1.4: good before `exp`, not on it.
-    let now = now.ok_or(ValidationError::NoClock)?;
-    if now >= access.exp().saturating_add(config.leeway) {
-        return Err(ValidationError::Expired { exp: access.exp() });
+    if now >= claims.exp().saturating_add(config.leeway) {
+        return Err(ValidationError::Expired { exp: claims.exp() });
     }
-    if access
+    if claims
         .nbf()
         .is_some_and(|nbf| now.saturating_add(config.leeway) < nbf)
     {
         return Err(ValidationError::NotYetValid);
     }
-    Ok(access)
-}
-
-/// The `planId` of tokens that services use among themselves.
-const SERVICE_PLAN: &str = "system";
-
-/// What follows the scheme. The scheme compares without case (RFC 9110 §11.1), one or more spaces separate.
-fn bearer(authorization: &str) -> Result<&str, ValidationError> {
-    let (scheme, rest) = authorization.split_once(' ').unwrap_or((authorization, ""));
-    if !scheme.eq_ignore_ascii_case("Bearer") {
-        return Err(ValidationError::WrongScheme);
-    }
-    let token = rest.trim_start_matches(' ');
-    // What a JWT never contains: the list of a second token, white space, quotes.
-    if token.is_empty()
-        || token
-            .bytes()
-            .any(|b| matches!(b, 0..=b' ' | b',' | b';' | b'"' | 0x7f..))
-    {
-        return Err(ValidationError::NotOneToken);
-    }
-    Ok(token)
-}
-
-/// The places of a signed JWT's parts. Whether they mean anything is not known yet.
-struct Token<'t> {
-    header: &'t [u8],
-    payload: &'t [u8],
-    /// Header, dot and payload.
-    signed: &'t [u8],
-    signature: &'t [u8],
-}
-
-impl<'t> Token<'t> {
-    /// The algorithm fixes the signature's length, so the last dot has one possible place.
-    fn parse(token: &'t str) -> Result<Self, ValidationError> {
-        let token = token.as_bytes();
-        let split = |bytes: &'t [u8], at| {
-            let (left, right) = bytes.split_at_checked(at)?;
-            Some((left, right.strip_prefix(b".")?))
-        };
-        let last_dot = token.len().checked_sub(hs256::SIGNATURE_LEN + 1);
-        let Some((signed, signature)) = last_dot.and_then(|at| split(token, at)) else {
-            let dots = token.iter().filter(|byte| **byte == b'.').count();
-            return Err(match dots {
-                2 => ValidationError::WrongSignatureLength,
-                _ => ValidationError::NotAJwt,
-            });
-        };
-        let first_dot = signed
-            .iter()
-            .take(header::MAX_LEN + 1)
-            .position(|byte| *byte == b'.');
-        let (header, payload) = first_dot
-            .and_then(|at| split(signed, at))
-            .ok_or(ValidationError::NotAJwt)?;
-        Ok(Self {
-            header,
-            payload,
-            signed,
-            signature,
-        })
-    }
-}
-
-/// Seconds of Unix time, where there is a clock and it was ever set.
-fn system_seconds() -> Option<u64> {
-    if cfg!(all(target_family = "wasm", target_os = "unknown")) {
-        return None;
-    }
-    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
-    now.ok().as_ref().map(Duration::as_secs)
+    Ok(())
 }

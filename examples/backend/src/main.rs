@@ -1,30 +1,36 @@
 //! A seller's API, protected by key0-validator: what a backend developer adds is the config and one layer.
 
 use std::env;
+use std::fmt::Display;
 use std::io::{self, Write};
 use std::process::ExitCode;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use axum::extract::Path;
-use axum::http::StatusCode;
+use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
+use axum::routing::{get, post};
 use axum::{Extension, Json, Router};
+use key0_validator::http::refusal;
 use key0_validator::tower::TokenLayer;
-use key0_validator::{AccessToken, Config, Validator};
-use serde_json::json;
+use key0_validator::{AccessToken, Config, KeySource, Refresh, Validator};
+use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
+
+const KEYS_WITHIN: Duration = Duration::from_secs(10);
 
 const HELP: &str = "\
 A small API that only buyers of access may call. It reads its settings from the environment:
 
-  KEY0_ACCESS_TOKEN_SECRET       the gateway's secret, 32 bytes or more (required)
+  KEY0_ACCESS_TOKEN_SECRET       the gateway's secret, 32 bytes or more (required without KEY0_JWKS_URL)
   KEY0_ACCESS_TOKEN_SECRETS_OLD  older secrets that are still good, separated by commas
+  KEY0_JWKS_URL                  the gateway's /.well-known/jwks.json, when it signs with RS256; no secret is needed then
   HOST                           address to listen on (127.0.0.1)
   PORT                           port to listen on, 0 for any free one (8080)
 
-Routes: GET /health for everybody, GET /api/{resource} for whoever bought that resource.
+Routes: GET /health for everybody, GET /api/{resource} for whoever bought that resource, and
+POST /internal/payment-received for the gateway, which tells there of purchases.
 ";
 
 fn main() -> ExitCode {
@@ -51,8 +57,15 @@ fn run() -> Result<(), String> {
         .map_err(|error| error.to_string())
 }
 
-/// All there is to configure. A weak or mistaken secret stops the service here, not at the first buyer.
+/// All there is to configure. A weak or mistaken secret, or keys that cannot be fetched, stop the service
+/// here, not at the first buyer.
 fn token_config() -> Result<Config, String> {
+    if let Ok(url) = env::var("KEY0_JWKS_URL") {
+        let failed = |why: &dyn Display| format!("KEY0_JWKS_URL: {why}");
+        let keys = KeySource::from_url(url, Refresh::default()).map_err(|e| failed(&e))?;
+        keys.wait(KEYS_WITHIN).map_err(|e| failed(&e))?;
+        return Ok(Config::keys(keys).verified_cache(1000));
+    }
     let current = env::var("KEY0_ACCESS_TOKEN_SECRET")
         .map_err(|_| "KEY0_ACCESS_TOKEN_SECRET is not set; give it the gateway's secret")?;
     let old = env::var("KEY0_ACCESS_TOKEN_SECRETS_OLD").unwrap_or_default();
@@ -71,6 +84,7 @@ fn app(config: Config) -> Router {
     Router::new()
         .route("/api/{resource}", get(resource))
         .layer(TokenLayer::new(Validator::new(config)))
+        .route("/internal/payment-received", post(payment_received))
         .route("/health", get(async || Json(json!({ "status": "ok" }))))
 }
 
@@ -79,11 +93,8 @@ async fn resource(
     Path(resource): Path<String>,
     Extension(token): Extension<AccessToken>,
 ) -> Response {
-    if token.resource_id() != resource {
-        let message = format!("This token opens {}, not {resource}", token.resource_id());
-        let body = json!({ "type": "Error", "code": "INVALID_REQUEST", "message": message });
-        let challenge = [("www-authenticate", "Bearer error=\"insufficient_scope\"")];
-        return (StatusCode::FORBIDDEN, challenge, Json(body)).into_response();
+    if let Err(error) = token.require_resource(&resource) {
+        return refusal(&error);
     }
     let now = SystemTime::now()
         .duration_since(UNIX_EPOCH)
@@ -99,6 +110,22 @@ async fn resource(
         "data": { "place": "Base", "forecast": "clear, with a light breeze of USDC", "celsius": 21 },
     }))
     .into_response()
+}
+
+/// The gateway tells of a purchase. It does so until it gets a 2xx, so the same notice may come twice: a real service would
+/// act once on each `Idempotency-Key`. And it would not believe just anybody: it would check the signature with a Standard
+/// Webhooks library (`WEBHOOK_SIGNING_SECRET`), or who calls (`BACKEND_AUTH_STRATEGY`). This one only prints a line.
+async fn payment_received(headers: HeaderMap, Json(notice): Json<Value>) -> StatusCode {
+    let text = |name: &str| notice.get(name).and_then(Value::as_str);
+    let (Some(kind), Some(purchase)) = (text("type"), text("requestId")) else {
+        return StatusCode::BAD_REQUEST;
+    };
+    if !headers.contains_key("idempotency-key") {
+        return StatusCode::BAD_REQUEST;
+    }
+    // Nobody is there to be told if this fails.
+    let _ = writeln!(io::stdout(), "{kind:?} of {purchase:?}");
+    StatusCode::NO_CONTENT
 }
 
 async fn serve(app: Router) -> io::Result<()> {

@@ -41,6 +41,21 @@ mod tests {
             }
         }
 
+        /// The status line and headers of the answer to a notice.
+        fn tell(&self, notice: &str, key: &str) -> String {
+            let mut stream = TcpStream::connect(&self.address).unwrap();
+            let head =
+                "POST /internal/payment-received HTTP/1.1\r\nhost: test\r\nconnection: close";
+            let length = notice.len();
+            let request = format!(
+                "{head}\r\ncontent-type: application/json\r\ncontent-length: {length}\r\n{key}\r\n{notice}"
+            );
+            stream.write_all(request.as_bytes()).unwrap();
+            let mut response = String::new();
+            stream.read_to_string(&mut response).unwrap();
+            response
+        }
+
         /// Status line and headers, and the body.
         fn get(&self, path: &str, authorization: Option<&str>) -> (String, Value) {
             let mut stream = TcpStream::connect(&self.address).unwrap();
@@ -84,6 +99,16 @@ mod tests {
     }
 
     #[test]
+    fn the_gateway_tells_of_a_purchase() {
+        let backend = Backend::start();
+        let notice = r#"{"type":"payment.delivered","requestId":"41fca0bb"}"#;
+        let key = "idempotency-key: challenge:1\r\n";
+        assert!(backend.tell(notice, key).starts_with("HTTP/1.1 204"));
+        assert!(backend.tell(notice, "").starts_with("HTTP/1.1 400"));
+        assert!(backend.tell("{}", key).starts_with("HTTP/1.1 400"));
+    }
+
+    #[test]
     fn a_buyer_gets_in_where_the_token_opens_and_nobody_else_does() {
         let backend = Backend::start();
         let (head, body) = backend.get("/health", None);
@@ -112,7 +137,10 @@ mod tests {
         );
         assert!(head.starts_with("http/1.1 403"), "{head}");
         assert!(head.contains("insufficient_scope"));
-        assert_eq!(body["message"], "This token opens default, not weather");
+        assert_eq!(
+            body["message"],
+            "The token is good, but for another resource"
+        );
 
         let (head, body) = backend.get("/api/default", None);
         assert!(head.starts_with("http/1.1 401"), "{head}");

@@ -216,7 +216,6 @@ fn the_system_clock_is_used_when_no_time_is_given() {
 }
 
 /// What the gateway does, as near as this crate can come: the shared type, minted by `jwt-compact`.
-#[cfg(feature = "serde")]
 mod minted {
     use jwt_compact::alg::{Hs256, Hs256Key};
     use jwt_compact::{AlgorithmExt, Claims as Minted, Header, UntrustedToken};

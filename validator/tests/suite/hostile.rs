@@ -103,7 +103,7 @@ fn headers_that_are_not_bearer_and_one_token_are_refused() {
         ),
         (
             format!("Bearer {long_header}.{payload}.{signature}"),
-            NotAJwt,
+            MalformedHeader(TooBig),
         ),
         (
             format!("Bearer {}.{payload}.{signature}", &long[..1021]),

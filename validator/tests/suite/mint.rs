@@ -1,6 +1,7 @@
 //! Signs anything at all, with a foreign library's MAC, so that the tests do not lean on what they test.
 
 use base64_simd::URL_SAFE_NO_PAD;
+use graviola::signing::rsa::SigningKey;
 use jwt_compact::alg::{Hs256, Hs256Key};
 use jwt_compact::{Algorithm, AlgorithmSignature};
 use key0_validator::{Config, Validator};
@@ -53,4 +54,34 @@ pub(crate) fn claims_with(name: &str, json: Option<&str>) -> String {
         None => text,
         Some(json) => format!("{{\"{name}\":{json},{}", &text[1..]),
     }
+}
+
+/// Test keys of RSA: `a` and `b` of 2048 bits, `c` of 4096.
+pub(crate) const A: &str = include_str!("../keys/a.pem");
+pub(crate) const A_PUBLIC: &str = include_str!("../keys/a.pub.pem");
+pub(crate) const B: &str = include_str!("../keys/b.pem");
+pub(crate) const B_PUBLIC: &str = include_str!("../keys/b.pub.pem");
+pub(crate) const C: &str = include_str!("../keys/c.pem");
+pub(crate) const C_PUBLIC: &str = include_str!("../keys/c.pub.pem");
+
+pub(crate) const RS_HEADER: &str = r#"{"alg":"RS256","typ":"JWT"}"#;
+
+/// `Bearer`, and a token of exactly these bytes, signed with RS256.
+pub(crate) fn rs_bearer(header: &str, payload: &str, private_pem: &str) -> String {
+    let encode = |bytes: &str| URL_SAFE_NO_PAD.encode_to_string(bytes);
+    let signed = format!("{}.{}", encode(header), encode(payload));
+    let symbols: String = private_pem
+        .lines()
+        .filter(|line| !line.starts_with('-'))
+        .collect();
+    let der = base64_simd::STANDARD.decode_to_vec(symbols).unwrap();
+    let mut room = [0; 512];
+    let signature = SigningKey::from_pkcs8_der(&der)
+        .unwrap()
+        .sign_pkcs1_sha256(&mut room, signed.as_bytes())
+        .unwrap();
+    format!(
+        "Bearer {signed}.{}",
+        URL_SAFE_NO_PAD.encode_to_string(signature)
+    )
 }

@@ -114,3 +114,68 @@ fn two_authorization_headers_are_refused_even_if_both_are_good() {
 fn a_header_of_other_than_ascii_is_refused() {
     assert_eq!(answer(&["Bearer \u{e9}"]).status(), 401);
 }
+
+#[test]
+fn a_layer_in_front_of_one_door_refuses_tokens_for_others_with_403() {
+    let door = |layer: TokenLayer| {
+        let mut service = layer.clock(|| NOW).layer(Plan);
+        let good = bearer(HEADER.as_bytes(), CLAIMS.as_bytes(), SECRET);
+        let request = Request::builder().header("authorization", good);
+        let answer = service.call(request.body(&b""[..]).unwrap());
+        let mut context = Context::from_waker(Waker::noop());
+        match pin!(answer).poll(&mut context) {
+            Poll::Ready(answer) => answer.unwrap(),
+            Poll::Pending => panic!("nothing here waits"),
+        }
+    };
+    assert_eq!(
+        door(TokenLayer::new(config()).resource("default")).status(),
+        200
+    );
+    assert_eq!(
+        door(TokenLayer::new(config()).plans(["pro", "basic"])).status(),
+        200
+    );
+    let refused = door(TokenLayer::new(config()).resource("default").plans(["pro"]));
+    assert_eq!(refused.status(), 403);
+    let challenge = refused.headers()["www-authenticate"].to_str().unwrap();
+    assert!(
+        challenge.starts_with("Bearer error=\"insufficient_scope\""),
+        "{challenge}"
+    );
+    assert_eq!(
+        door(TokenLayer::new(config()).resource("other")).status(),
+        403
+    );
+}
+
+/// A rotation behind the layer: the request that brings the new key is held until the keys are there.
+#[test]
+fn a_request_waits_for_keys_that_are_being_fetched() {
+    use crate::jwks::{document, jwk};
+    use crate::rotation::block_on;
+    use key0_validator::{Config, FetchError, Fetched, KeySource, Refresh};
+
+    let (release, released) = std::sync::mpsc::channel();
+    let fetch = move |_: Option<&str>| {
+        released.recv().map_err(|_| FetchError("over".to_owned()))?;
+        Ok(Fetched::Document {
+            text: document(&[jwk(A_PUBLIC, "a")]),
+            etag: None,
+            max_age: None,
+        })
+    };
+    let keys = KeySource::fetching(fetch, Refresh::default()).unwrap();
+    let mut service = TokenLayer::new(Config::keys(keys))
+        .clock(|| NOW)
+        .layer(Plan);
+    let value = rs_bearer(r#"{"alg":"RS256","kid":"a"}"#, CLAIMS, A);
+    let request = Request::builder().header("authorization", value);
+    let mut answer = pin!(service.call(request.body(&b""[..]).unwrap()));
+    let mut context = Context::from_waker(Waker::noop());
+    assert!(answer.as_mut().poll(&mut context).is_pending());
+    release.send(()).unwrap();
+    let response = block_on(answer).unwrap();
+    assert_eq!(response.status(), 200);
+    assert_eq!(response.into_body(), Body("basic".to_owned()));
+}

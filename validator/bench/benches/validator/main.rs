@@ -1,0 +1,123 @@
+//! `cargo bench`: one run that measures this crate, its peers and the bare cryptography over the same two tokens, side by
+//! side, so that ratios hold whatever the machine does meanwhile. Prints the bars of the design beside what was measured.
+
+mod measure;
+mod subjects;
+mod weight;
+
+use std::env;
+use std::process::Command;
+
+use measure::{Line, Outcome};
+
+fn main() {
+    let args: Vec<String> = env::args().skip(1).collect();
+    match args.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+        // For callgrind: this many calls of one subject.
+        ["--count", name, calls] => subjects::count(name, calls.parse().expect("a number")),
+        // jsonwebtoken has one back end for a process: the second one is measured in a process of its own.
+        ["--peer", algorithm] => subjects::peer_alone(algorithm),
+        _ => everything(),
+    }
+}
+
+fn everything() {
+    println!("HS256, {} bytes", subjects::hs256_token().len());
+    let hs = table(subjects::hs256(), "hs256", "MAC bound");
+    println!("\nRS256, {} bytes", subjects::rs256_token().len());
+    let rs = table(subjects::rs256(), "rs256", "RSA bound (graviola)");
+    println!("\nHostile, HS256");
+    let hostile = table(subjects::hostile(), "", "");
+
+    println!("\nBars");
+    let ns = |lines: &[Line], name: &str| {
+        lines.iter().find(|line| line.name == name).expect("it was measured").ns
+    };
+    let allocations = |lines: &[Line], name: &str| {
+        lines.iter().find(|line| line.name == name).expect("it was measured").allocations
+    };
+    let best_peer = |lines: &[Line]| {
+        lines.iter().filter(|line| line.is_peer).map(|line| line.ns).fold(f64::MAX, f64::min)
+    };
+    let mac = ns(&hs, "MAC bound");
+    let owned = ns(&hs, "ours, owned claims");
+    let mut bars = vec![
+        Outcome::at_most("HS256 owned / MAC bound", owned / mac, 1.75),
+        Outcome::at_least("best peer / HS256 owned", best_peer(&hs) / owned, 4.5),
+        Outcome::at_most("HS256 owned, allocations", allocations(&hs, "ours, owned claims"), 1.0),
+        Outcome::at_most("HS256 borrowed, allocations", allocations(&hs, "ours, borrowed claims"), 0.0),
+        Outcome::at_most(
+            "RS256 owned / RSA bound",
+            ns(&rs, "ours, owned claims") / ns(&rs, "RSA bound (graviola)"),
+            1.06,
+        ),
+        Outcome::at_most("RS256 owned, allocations", allocations(&rs, "ours, owned claims"), 1.0),
+        Outcome::at_least("best peer / RS256 owned", best_peer(&rs) / ns(&rs, "ours, owned claims"), 1.0),
+        Outcome::at_most("HS256 cache hit, ns", ns(&hs, "ours, cache hit"), 80.0),
+        Outcome::at_most("RS256 cache hit, ns", ns(&rs, "ours, cache hit"), 80.0),
+        Outcome::at_most("cache hit, allocations", allocations(&hs, "ours, cache hit"), 0.0),
+        Outcome::at_most("alg none, ns", ns(&hostile, "alg none, signed"), 100.0),
+        Outcome::at_most("alg none without a signature, ns", ns(&hostile, "alg none, no signature"), 100.0),
+        Outcome::at_most("too long, ns", ns(&hostile, "8 KiB and more"), 100.0),
+        Outcome::at_most("tampered / MAC bound", ns(&hostile, "tampered signature") / mac, 1.3),
+    ];
+    bars.extend(weight::measure());
+    for bar in &bars {
+        println!("  {bar}");
+    }
+    let missed = bars.iter().filter(|bar| !bar.met()).count();
+    println!("\n{} bars met, {missed} missed", bars.len() - missed);
+}
+
+/// Measures the subjects together and prints them, with those of other processes.
+fn table(subjects: Vec<measure::Subject>, algorithm: &str, bound: &str) -> Vec<Line> {
+    let mut lines = measure::together(subjects);
+    if !algorithm.is_empty() {
+        lines.extend(peer_process(algorithm));
+    }
+    let bound = lines.iter().find(|line| line.name == bound).map(|line| line.ns);
+    println!("  {:36} {:>9} {:>9} {:>13} {:>12}", "", "ns", "x bound", "instructions", "allocations");
+    for line in &lines {
+        let ratio = bound.map_or(String::new(), |bound| format!("{:.2}", line.ns / bound));
+        let instructions = instructions(algorithm, &line.name).map_or("-".to_owned(), |n| n.to_string());
+        println!(
+            "  {:36} {:>9.0} {ratio:>9} {instructions:>13} {:>12}",
+            line.name, line.ns, line.allocations
+        );
+    }
+    lines
+}
+
+fn peer_process(algorithm: &str) -> Option<Line> {
+    let me = env::current_exe().ok()?;
+    let output = Command::new(me).args(["--peer", algorithm]).output().ok()?;
+    let text = String::from_utf8(output.stdout).ok()?;
+    let mut fields = text.split_whitespace();
+    Some(Line {
+        name: "jsonwebtoken, aws_lc_rs".to_owned(),
+        ns: fields.next()?.parse().ok()?,
+        allocations: fields.next()?.parse().ok()?,
+        is_peer: true,
+    })
+}
+
+/// Instructions of one call, counted by callgrind as the difference of two runs. Callgrind knows neither SHA extensions nor
+/// ADX: hashes are counted in portable code, and nothing of graviola can be counted.
+fn instructions(algorithm: &str, name: &str) -> Option<u64> {
+    if algorithm != "hs256" || name.contains("aws_lc") {
+        return None;
+    }
+    let run = |calls: u64| -> Option<u64> {
+        let me = env::current_exe().ok()?;
+        let output = Command::new("valgrind")
+            .args(["--tool=callgrind", "--callgrind-out-file=/dev/null"])
+            .arg(me)
+            .args(["--count", name, &calls.to_string()])
+            .output()
+            .ok()?;
+        let text = String::from_utf8(output.stderr).ok()?;
+        let line = text.lines().find(|line| line.contains("Collected"))?;
+        line.rsplit(' ').next()?.parse().ok()
+    };
+    Some((run(1100)?.checked_sub(run(100)?)?) / 1000)
+}

@@ -1,0 +1,179 @@
+//! Tokens that were checked before. A hit costs a comparison instead of a signature.
+//!
+//! What others' caches got wrong says why each rule is here. The whole token is compared, not a digest of it. Failures are
+//! never kept. A cache belongs to one validator and its keys: when they change, all of it is void. Dates are judged again
+//! at each hit, and the admission hook is asked again; neither is done here.
+
+use core::fmt;
+use core::hint::black_box;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, TryLockError};
+use std::thread::available_parallelism;
+
+use crate::AccessToken;
+
+/// Most parts, so that a machine of many cores does not need all its memory for this.
+const MAX_PARTS: usize = 16;
+
+/// One part for each core: a thread keeps to its own, so cores do not wait for each other and share no memory.
+pub(crate) struct Cache {
+    parts: Vec<Vec<Mutex<Option<Entry>>>>,
+}
+
+struct Entry {
+    token: Box<[u8]>,
+    access: AccessToken,
+    /// Which keys proved it.
+    generation: u64,
+}
+
+impl Cache {
+    /// Room for this many tokens on each core.
+    pub(crate) fn new(tokens: usize) -> Self {
+        let cores = available_parallelism().map_or(1, Into::into);
+        let part = || (0..tokens.max(1)).map(|_| Mutex::default()).collect();
+        Self {
+            parts: (0..cores.min(MAX_PARTS)).map(|_| part()).collect(),
+        }
+    }
+
+    /// The token as it was proven before, by keys of the same generation.
+    pub(crate) fn get(&self, token: &[u8], generation: u64) -> Option<AccessToken> {
+        // Busy or broken: as good as empty.
+        let slot = self.slot(token)?.try_lock().ok()?;
+        let entry = slot.as_ref()?;
+        let hit = entry.generation == generation && equal(&entry.token, token);
+        hit.then(|| entry.access.clone())
+    }
+
+    /// Keeps a token that was proven, in place of whatever was there. Gives it back, made ready for copies.
+    pub(crate) fn put(&self, token: &[u8], access: AccessToken, generation: u64) -> AccessToken {
+        let access = access.into_shared();
+        let slot = self.slot(token).map(Mutex::try_lock);
+        let mut slot = match slot {
+            Some(Ok(slot)) => slot,
+            Some(Err(TryLockError::Poisoned(slot))) => slot.into_inner(),
+            Some(Err(TryLockError::WouldBlock)) | None => return access,
+        };
+        *slot = Some(Entry {
+            token: token.into(),
+            access: access.clone(),
+            generation,
+        });
+        access
+    }
+
+    /// Where a token would be: signatures are as good as random, so a few of their symbols tell.
+    fn slot(&self, token: &[u8]) -> Option<&Mutex<Option<Entry>>> {
+        static NEXT: AtomicUsize = AtomicUsize::new(0);
+        thread_local! {
+            static PART: usize = NEXT.fetch_add(1, Ordering::Relaxed);
+        }
+        let (_, end) = token.split_last_chunk::<16>()?;
+        let symbols = u64::from_le_bytes(*end.first_chunk()?);
+        // Spreads the bits that base64 leaves alike (Knuth's multiplier), the best ones end up high.
+        let spread = symbols.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32;
+        let part = self.parts.get(PART.with(|part| *part) % self.parts.len())?;
+        part.get(usize::try_from(spread).ok()? % part.len())
+    }
+}
+
+/// Compares in a time that depends on the lengths only.
+fn equal(a: &[u8], b: &[u8]) -> bool {
+    let ((a_words, a_tail), (b_words, b_tail)) = (a.as_chunks::<8>(), b.as_chunks::<8>());
+    let words = a_words.iter().zip(b_words).fold(0, |all, (a, b)| {
+        all | (u64::from_ne_bytes(*a) ^ u64::from_ne_bytes(*b))
+    });
+    let tail = a_tail
+        .iter()
+        .zip(b_tail)
+        .fold(0, |all, (a, b)| all | (a ^ b));
+    a.len() == b.len() && black_box(words | u64::from(tail)) == 0
+}
+
+impl fmt::Debug for Cache {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Cache")
+            .field("tokens", &self.parts.first().map_or(0, Vec::len))
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn access(sub: &str) -> AccessToken {
+        let claims = format!(
+            r#"{{"sub":"{sub}","jti":"j","resourceId":"r","planId":"p","txHash":"t","iat":1,"exp":2}}"#
+        );
+        AccessToken::read(&base64_simd::URL_SAFE_NO_PAD.encode_type::<Vec<u8>>(claims)).unwrap()
+    }
+
+    #[test]
+    fn a_token_is_found_again_by_all_of_its_bytes() {
+        let cache = Cache::new(1);
+        let token = "header.payload.signature-of-some-length"
+            .repeat(3)
+            .into_bytes();
+        cache.put(&token, access("a"), 7);
+        assert_eq!(cache.get(&token, 7), Some(access("a")));
+        for at in 0..token.len() {
+            let mut other = token.clone();
+            other[at] ^= 1;
+            assert_eq!(cache.get(&other, 7), None, "{at}");
+        }
+        assert_eq!(cache.get(&token[1..], 7), None);
+        assert_eq!(cache.get(&[b"x", token.as_slice()].concat(), 7), None);
+        assert_eq!(cache.get(b"short", 7), None);
+    }
+
+    #[test]
+    fn other_keys_void_it() {
+        let cache = Cache::new(4);
+        let token = b"header.payload.signature-of-some-length";
+        cache.put(token, access("a"), 7);
+        assert_eq!(cache.get(token, 8), None);
+        cache.put(token, access("b"), 8);
+        assert_eq!(cache.get(token, 8), Some(access("b")));
+    }
+
+    #[test]
+    fn it_never_holds_more_than_it_was_made_for() {
+        let cache = Cache::new(8);
+        for i in 0..1000 {
+            cache.put(
+                format!("header.payload.signature-of-{i:016}").as_bytes(),
+                access("a"),
+                0,
+            );
+        }
+        let held = cache
+            .parts
+            .iter()
+            .flatten()
+            .filter(|slot| slot.lock().unwrap().is_some());
+        assert!(held.count() <= 8, "this thread has one part");
+    }
+
+    #[test]
+    fn threads_find_what_they_put() {
+        let cache = Cache::new(64);
+        std::thread::scope(|scope| {
+            for thread in 0..8 {
+                let cache = &cache;
+                scope.spawn(move || {
+                    for i in 0..2000 {
+                        let token = format!("header.payload.{:016x}-{thread:016}", i % 50);
+                        let sub = token.clone();
+                        if let Some(hit) = cache.get(token.as_bytes(), 0) {
+                            assert_eq!(hit.sub(), sub);
+                        } else {
+                            cache.put(token.as_bytes(), access(&sub), 0);
+                        }
+                    }
+                });
+            }
+        });
+    }
+}

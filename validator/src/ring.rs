@@ -1,0 +1,158 @@
+//! The keys that may have signed a token, and which of them are tried.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use base64_simd::{AsOut, URL_SAFE_NO_PAD};
+
+use crate::token::Token;
+use crate::{ConfigError, MAX_KEYS, ValidationError, header};
+
+/// What the algorithms have in common.
+pub(crate) trait Key {
+    /// The algorithm's name in a token's header.
+    const ALGORITHM: &str;
+    /// The headers without a key id that libraries write, in base64url.
+    const PLAIN_HEADERS: [&[u8]; 3];
+    /// Room for a signature.
+    type Signature: AsMut<[u8]>;
+    /// The same, empty.
+    const NO_SIGNATURE: Self::Signature;
+
+    /// The key's name in token headers.
+    fn kid(&self) -> &str;
+    /// Whether the issuer is known to use that name, and no other.
+    fn is_named(&self) -> bool;
+    /// The headers that name this key in the spellings of gateway, `jwt-compact` and most libraries, in base64url.
+    fn headers(&self) -> &[Vec<u8>];
+    /// The length of its signatures in base64url.
+    fn signature_len(&self) -> usize;
+    /// Whether it made this signature.
+    fn made(&self, signature: &[u8], signed: &[u8]) -> bool;
+}
+
+/// Keys of one algorithm: first the current one, then others. Never empty.
+#[derive(Debug)]
+pub(crate) struct Ring<K> {
+    keys: Vec<K>,
+    /// Where the search begins when a token names no key: at the one that signed last.
+    latest: AtomicUsize,
+}
+
+impl<K: Clone> Clone for Ring<K> {
+    fn clone(&self) -> Self {
+        Self {
+            keys: self.keys.clone(),
+            latest: AtomicUsize::new(0),
+        }
+    }
+}
+
+impl<K: Key> Ring<K> {
+    pub(crate) fn new(first: K) -> Self {
+        Self {
+            keys: vec![first],
+            latest: AtomicUsize::new(0),
+        }
+    }
+
+    pub(crate) fn add(&mut self, key: K) -> Result<(), ConfigError> {
+        if self.keys.iter().any(|other| other.kid() == key.kid()) {
+            return Err(ConfigError::DuplicateKey);
+        }
+        if self.keys.len() >= MAX_KEYS {
+            return Err(ConfigError::TooManyKeys);
+        }
+        self.keys.push(key);
+        Ok(())
+    }
+
+    pub(crate) fn keys(&self) -> &[K] {
+        &self.keys
+    }
+
+    /// The payload of a token, once one of the keys is proven to have signed it.
+    pub(crate) fn prove<'t>(&self, token: &'t [u8]) -> Result<&'t [u8], ValidationError> {
+        let token = self.split(token)?;
+        self.verify(&token)?;
+        Ok(token.payload)
+    }
+
+    /// Splits a token: the length of a signature says where its last dot is.
+    fn split<'t>(&self, token: &'t [u8]) -> Result<Token<'t>, ValidationError> {
+        self.keys
+            .iter()
+            .find_map(|key| Token::split(token, key.signature_len()))
+            .ok_or_else(|| Token::misfit(token))
+    }
+
+    /// Proves that one of the keys signed the token.
+    fn verify(&self, token: &Token<'_>) -> Result<(), ValidationError> {
+        if K::PLAIN_HEADERS.contains(&token.header) {
+            return self.try_all(token, |_| true);
+        }
+        let usual = |key: &&K| key.headers().iter().any(|h| h == token.header);
+        if let Some(key) = self.keys.iter().find(usual) {
+            return self.try_one(key, token);
+        }
+        let mut buffer = header::NOTHING;
+        let kid = header::read(token.header, K::ALGORITHM, &mut buffer)?;
+        let Some(kid) = kid else {
+            return self.try_all(token, |_| true);
+        };
+        if let Some(key) = self.keys.iter().find(|key| key.kid() == kid) {
+            return self.try_one(key, token);
+        }
+        // A name that nobody here gave: only keys whose names the issuer may not know come into question.
+        if self.keys.iter().all(Key::is_named) {
+            return Err(ValidationError::UnknownKey);
+        }
+        self.try_all(token, |key| !key.is_named())
+    }
+
+    fn try_one(&self, key: &K, token: &Token<'_>) -> Result<(), ValidationError> {
+        let mut room = K::NO_SIGNATURE;
+        let signature = decode(token.signature, room.as_mut())?;
+        if signature_fits(key, token) && key.made(signature, token.signed) {
+            Ok(())
+        } else {
+            Err(ValidationError::WrongSignature)
+        }
+    }
+
+    fn try_all(
+        &self,
+        token: &Token<'_>,
+        candidate: impl Fn(&K) -> bool,
+    ) -> Result<(), ValidationError> {
+        let mut room = K::NO_SIGNATURE;
+        let signature = decode(token.signature, room.as_mut())?;
+        let latest = self.latest.load(Ordering::Relaxed);
+        let order = self.keys.iter().enumerate().skip(latest);
+        let order = order.chain(self.keys.iter().enumerate().take(latest));
+        for (at, key) in order {
+            if candidate(key) && signature_fits(key, token) && key.made(signature, token.signed) {
+                if at != latest {
+                    self.latest.store(at, Ordering::Relaxed);
+                }
+                return Ok(());
+            }
+        }
+        Err(ValidationError::WrongSignature)
+    }
+}
+
+fn signature_fits(key: &impl Key, token: &Token<'_>) -> bool {
+    key.signature_len() == token.signature.len()
+}
+
+fn decode<'b>(signature: &[u8], room: &'b mut [u8]) -> Result<&'b [u8], ValidationError> {
+    // The decoder panics when its output does not fit. It fits: the length is that of one of the keys.
+    match URL_SAFE_NO_PAD.decoded_length(signature) {
+        Ok(len) if len > room.len() => return Err(ValidationError::WrongSignatureLength),
+        _ => {}
+    }
+    URL_SAFE_NO_PAD
+        .decode(signature, room.as_out())
+        .map(|decoded| &*decoded)
+        .map_err(|_| ValidationError::MalformedSignature)
+}
