@@ -56,8 +56,9 @@ export async function checkLicences() {
   const theirs = packages.filter(({ id }) => !ours.includes(id));
   const allowed = new Set(licenses.allow);
   const banned = new Set(bans.deny);
+  const allowedFor = (name) => new Set([...allowed, ...(licenses.exceptions ?? []).filter(({ crate }) => crate === name).flatMap(({ allow }) => allow)]);
   const wrong = [
-    ...theirs.filter(({ license }) => !license || !permits(license, allowed)).map(({ name, license }) => `${name} has the licence ${license ?? '(none)'}`),
+    ...theirs.filter(({ name, license }) => !license || !permits(license, allowedFor(name))).map(({ name, license }) => `${name} has the licence ${license ?? '(none)'}`),
     ...theirs.filter(({ name }) => banned.has(name)).map(({ name }) => `${name} is banned`),
     ...theirs.filter(({ source }) => !source?.startsWith('registry+')).map(({ name, source }) => `${name} comes from ${source}`),
   ];
