@@ -98,6 +98,7 @@ describe('a deployment broken by its settings', () => {
     'a refund wallet without ether': [() => settledBy(facilitator), ['refund-wallet: fault'], /sends the refunds, .* holds 0 ETH/],
     'a wrong public address': [{ KEY0_PUBLIC_URL: 'https://api.example.com' }, ['public-url: fault'], /is for https:\/\/api\.example\.com\/x402\/access/],
     'refunds that are off': [{ KEY0_WALLET_PRIVATE_KEY: '' }, ['refunds: warning']],
+    'hashes that anybody may present': [{ PROOF_BINDING: 'txhash' }, ['proof-binding: warning']],
     'plans above $1': [{ PLANS: plans('$0.05', '$1.00', '$1.01', '$15') }, ['price-cap: warning'], /plan-2 \(\$1\.01\), plan-3 \(\$15/],
     'plans above $0.10 only': [{ PLANS: plans('$0.11', '$1') }, ['price-cap-legacy: warning']],
   };

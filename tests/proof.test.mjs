@@ -10,7 +10,8 @@
 //  6. Without enough confirmations the answer is 202 with Retry-After, and nothing is stored.
 //  7. One transaction with several transfers pays one purchase for each; each payer's are its own.
 //  8. A request that was begun with an authorization that failed is paid by a transfer.
-//  9. Afterwards the ledger and the chain agree (`npm run reconcile`).
+//  9. A contract wallet that has made a transfer shows it with a signature that it accepts (EIP-1271).
+//  10. Afterwards the ledger and the chain agree (`npm run reconcile`).
 
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
@@ -26,6 +27,7 @@ import { operator, reported } from './support/admin.mjs';
 import { broadcasts, income, stored } from './support/facts.mjs';
 import { startIssuer } from './support/issuer.mjs';
 import { poll } from './support/poll.mjs';
+import { newWallet } from './support/smart-wallets.mjs';
 import { PRICE, call, clocksAgree, newSender, offer, present, proofOf, send, transfer } from './support/transfer.mjs';
 import { useWorld } from './support/world.mjs';
 import { access, signPayment } from './support/x402.mjs';
@@ -179,6 +181,25 @@ describe('a buyer without an x402 client', () => {
     assert.equal(answer.status, 200, answer.text);
     assert.equal(answer.body.txHash, hash);
     assert.equal((await income(world)).filter(({ from }) => from === sender.address).length, 1);
+  });
+
+  test('may be a contract wallet, which names itself and accepts the signature', async () => {
+    const wallet = await newWallet(world);
+    const offered = await offer(world, order());
+    const { client } = world.chain;
+    await client.impersonateAccount({ address: wallet.address });
+    await world.chain.fund(wallet.address, '1');
+    const data = encodeFunctionData({ abi: world.chain.usdc.abi, functionName: 'transfer', args: [world.seller.address, PRICE] });
+    const { transactionHash } = await world.chain.transact({ account: wallet.address, to: world.chain.usdc.address, data });
+    const proof = await proofOf(offered, wallet.owner, transactionHash);
+    const unnamed = await present(world, proof);
+    assert.equal(unnamed.body.details.reason, 'payer_mismatch');
+    const stranger = await newSender(world);
+    const foreign = await present(world, { ...(await proofOf(offered, stranger, transactionHash)), payer: wallet.address });
+    assert.equal(foreign.body.details.reason, 'invalid_signature');
+    const answer = await present(world, { ...proof, payer: wallet.address });
+    assert.equal(answer.status, 200, answer.text);
+    assert.equal(answer.settled.payer.toLowerCase(), wallet.address.toLowerCase());
   });
 
   test('and the books agree with the chain', async () => {

@@ -7,6 +7,7 @@
 //  4. The runtime is killed while the refund is on its way, and the node's answers are lost: one refund.
 //  5. The seller cannot pay: the refund is tried again, and succeeds when the money is there.
 //  6. A backend that wakes up after the refund began delivers nothing any more.
+//  7. The seller takes another wallet after the refund began: it comes from the wallet that was paid.
 
 import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
@@ -159,5 +160,18 @@ describe('a purchase that cannot be delivered', () => {
     assert.equal(issuer.calls.length, calls);
     await world.chain.blacklist(buyer.address, false);
     await assertOneRefund(buyer, await reach(ask, 'REFUNDED'));
+  });
+
+  test('is refunded by the wallet that was paid, though the seller has another one by now', async () => {
+    issuer.behave('fails');
+    const { buyer, ask } = await payInVain();
+    await world.chain.blacklist(buyer.address, true);
+    await reach(ask, 'REFUND_PENDING');
+    const other = await world.newBuyer();
+    await world.restartWorker({ KEY0_WALLET_ADDRESS: other.address, KEY0_WALLET_PRIVATE_KEY: other.privateKey });
+    await world.chain.blacklist(buyer.address, false);
+    await assertOneRefund(buyer, await reach(ask, 'REFUNDED'));
+    assert.deepEqual(await world.chain.transfers({ from: other.address }), []);
+    await world.restartWorker();
   });
 });

@@ -1,16 +1,18 @@
 // Promises: `npm run bench` measures the numbers of design §13 on the real runtime and prints them. Nothing fails
 // here for being slow: the machine decides about that.
 
-import { randomUUID } from 'node:crypto';
+import { generateKeyPairSync, randomUUID } from 'node:crypto';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { access, signPayment } from '../tests/support/x402.mjs';
+import { startIssuer } from '../tests/support/issuer.mjs';
+import { access, buy, encodeHeader, signPayment } from '../tests/support/x402.mjs';
 import { readFlags } from './lib/args.mjs';
 import { SIZE_BUDGET, buildWorker, compressedSize } from './lib/build.mjs';
 import { load, quantile } from './lib/load.mjs';
 import { Stop, bold, fail, say, step } from './lib/say.mjs';
 import { onShutdown } from './lib/shutdown.mjs';
+import { startWorker } from './lib/worker.mjs';
 import { startWorld, testAccount } from './lib/world.mjs';
 
 const HELP = `
@@ -23,6 +25,7 @@ slow. That takes about a minute, and some more when the worker is built first.
   --purchases <number>    default 200
   --in-flight <number>    purchases at the same time, default 50
   --block-time <seconds>  of the chain, default 1
+  --tokens <number>       for each algorithm, default 1000
 `;
 const TICKS_PER_SECOND = 100;
 
@@ -93,6 +96,41 @@ async function purchases(world, count, inFlight) {
   });
 }
 
+/**
+ * What it takes to make a token. A buyer who asks again gets its token made again; how much that takes more than handing
+ * out a credential that the backend has made is the token's share.
+ */
+async function tokens(world, count) {
+  const rsa = generateKeyPairSync('rsa', { modulusLength: 2048 }).privateKey.export({ type: 'pkcs8', format: 'pem' });
+  const issuer = await startIssuer();
+  const modes = {
+    remote: { TOKEN_MODE: 'remote', BACKEND_API_URL: issuer.url, BACKEND_NOTIFICATIONS: 'false' },
+    HS256: {},
+    RS256: { KEY0_TOKEN_ALGORITHM: 'RS256', KEY0_ACCESS_TOKEN_PRIVATE_KEY: String(rsa) },
+  };
+  const cpu = {};
+  try {
+    for (const [mode, vars] of Object.entries(modes)) {
+      const worker = await startWorker({ state: join(world.state, mode), env: { ...world.settings, ...vars } });
+      try {
+        const buyer = testAccount();
+        await world.chain.mint(buyer.address, 1_000_000n);
+        const body = { planId: 'basic', requestId: randomUUID() };
+        const bought = await buy(worker.url, buyer.privateKey, body);
+        if (bought.status !== 200) throw new Stop(`A purchase was answered ${bought.status}: ${bought.text}`);
+        const again = { path: '/x402/access', method: 'POST', body: () => JSON.stringify(body), headers: { 'payment-signature': encodeHeader(bought.payment) }, expect: 200 };
+        await load(worker.url, again, { requests: 100, inFlight: 8 });
+        cpu[mode] = (await measured({ worker }, count, () => load(worker.url, again, { requests: count, inFlight: 8 }))).cpuMs;
+      } finally {
+        await worker.stop();
+      }
+    }
+  } finally {
+    await issuer.stop();
+  }
+  return { HS256: cpu.HS256 - cpu.remote, RS256: cpu.RS256 - cpu.remote };
+}
+
 function print(name, { perSecond, times, cpuMs, kernelMs }) {
   const ms = (value) => `${value.toFixed(value < 10 ? 2 : 0)} ms`.padStart(9);
   const parts = [`${perSecond.toFixed(perSecond < 100 ? 1 : 0).padStart(6)} /s`, `p50 ${ms(quantile(times, 0.5))}`, `p99 ${ms(quantile(times, 0.99))}`];
@@ -105,12 +143,13 @@ async function main() {
     purchases: { type: 'string', default: '200' },
     'in-flight': { type: 'string', default: '50' },
     'block-time': { type: 'string', default: '1' },
+    tokens: { type: 'string', default: '1000' },
   });
   const number = (name) => {
     if (!/^[1-9]\d{0,5}$/.test(flags[name])) throw new Stop(`--${name} wants a number from 1, not "${flags[name]}".`);
     return Number(flags[name]);
   };
-  const plan = { requests: number('requests'), purchases: number('purchases'), inFlight: number('in-flight') };
+  const plan = { requests: number('requests'), purchases: number('purchases'), inFlight: number('in-flight'), tokens: number('tokens') };
   const blockTime = number('block-time');
   const state = mkdtempSync(join(tmpdir(), 'key0-bench-'));
   /** @type {import('./lib/world.mjs').World | undefined} */
@@ -124,6 +163,7 @@ async function main() {
   try {
     world = await startWorld({ state, backend: false, buyers: 0 });
     const { card, challenge } = await step('Asking for documents and prices', () => documents(world, plan.requests));
+    const made = await step('Making tokens', () => tokens({ ...world, state }, plan.tokens));
     const bought = await purchases({ ...world, blockTime }, plan.purchases, plan.inFlight);
 
     say(bold('\nkey0 in numbers'));
@@ -131,6 +171,9 @@ async function main() {
     print('agent card', card);
     print('challenge (402)', challenge);
     process.stdout.write(`  ${'challenge : card'.padEnd(20)} ${(card.perSecond / challenge.perSecond).toFixed(2)} in time, ${(challenge.cpuMs / card.cpuMs).toFixed(2)} in CPU, budget 2\n`);
+    for (const [algorithm, budget] of [['HS256', 0.3], ['RS256', 2]]) {
+      process.stdout.write(`  ${`${algorithm} token`.padEnd(20)} ${made[algorithm].toFixed(2)} ms CPU, budget ${budget} ms\n`);
+    }
     print(`purchase, ${plan.inFlight} at once`, bought);
     if (bought.repeats) process.stdout.write(`  ${''.padEnd(20)} ${bought.repeats} answers were 502 or 503 and the request was repeated\n`);
     process.stdout.write(`  ${'whole purchase'.padEnd(20)} ${(bought.cpuMs + challenge.cpuMs).toFixed(2)} ms CPU of the runtime without the kernel's disk work, budget 10 ms\n`);

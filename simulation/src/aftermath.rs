@@ -3,13 +3,13 @@
 
 use std::rc::Rc;
 
-use key0_core::challenge::{Challenge, HISTORY_MILLIS, Pay, Rest, State, Terms, lifetime};
+use key0_core::challenge::{Challenge, HISTORY_MILLIS, Pay, Prove, Rest, State, Terms, lifetime};
 use key0_core::types::RequestId;
 
-use crate::actors::request;
+use crate::actors::{request, show_again};
 use crate::faults::Fault;
 use crate::objects::ChallengeObject;
-use crate::rules::{self, Asker, answers_as_left};
+use crate::rules::{self, Asker, answers_as_left, answers_proof_as_left};
 use crate::world::{Owner, World};
 
 /// What may go wrong then: the platform and the network. The chain and the people are at rest.
@@ -26,6 +26,8 @@ const TROUBLE: [Fault; 11] = [
     Fault::AlarmLate,
     Fault::BuyerOffline,
 ];
+/// After so long a notice that nobody takes is given up.
+const GIVE_UP_MILLIS: u64 = 49 * 3_600_000;
 /// How long before and after the last removal it does.
 const TROUBLE_MILLIS: u64 = 600_000;
 /// How long everything may take afterwards.
@@ -36,6 +38,10 @@ const MAX_REPLAYS: usize = 3;
 /// Lets the promised times pass and asks after each.
 pub fn run(world: &Rc<World>) {
     let moved = Moved::now(world);
+    // A backend that is gone for good is told for two days.
+    if world.setting.notifies && world.backend.is_gone.get() {
+        pass(world, world.now().0 + GIVE_UP_MILLIS);
+    }
     pass(world, last_rest(world) + HISTORY_MILLIS);
     rules::without_history(world);
     ask_all(world, Trust::Answers);
@@ -121,6 +127,7 @@ fn over(world: &World) -> Vec<Rc<ChallengeObject>> {
 fn ask_all(world: &Rc<World>, trust: Trust) {
     let buyers = world.market.buyers.borrow().clone();
     for object in over(world) {
+        ask_with_proofs(world, &object, trust);
         let old: Vec<Pay> = {
             let presented = world.market.presented.borrow();
             let its = presented.iter().filter(|pay| id(pay) == &object.id);
@@ -151,6 +158,38 @@ fn ask_all(world: &Rc<World>, trust: Trust) {
     if trust == Trust::Answers {
         let end = world.now().0 + REST_MILLIS;
         world.executor.run_until(end, &world.random);
+    }
+}
+
+/// The same with every transfer that was shown for the purchase, and with the same transfer for a new one.
+fn ask_with_proofs(world: &Rc<World>, object: &ChallengeObject, trust: Trust) {
+    let proofs: Vec<Prove> = {
+        let shown = world.market.proofs.borrow();
+        let its = shown
+            .iter()
+            .filter(|(prove, _)| prove.challenge.terms.request_id == object.id);
+        its.take(MAX_REPLAYS)
+            .map(|(prove, _)| prove.clone())
+            .collect()
+    };
+    for prove in proofs {
+        let elsewhere = RequestId::from_random(world.random.bytes());
+        let other = Prove {
+            challenge: sealed_now(world, &prove.challenge.terms, elsewhere),
+            ..prove.clone()
+        };
+        for prove in [prove, other] {
+            let then = Rc::clone(world);
+            world.executor.spawn(Owner::World, async move {
+                if trust == Trust::Nothing {
+                    then.sleep_between(0, 2 * TROUBLE_MILLIS).await;
+                }
+                let reply = show_again(&then, &prove).await;
+                if trust == Trust::Answers {
+                    answers_proof_as_left(&then, &prove, reply.as_ref());
+                }
+            });
+        }
     }
 }
 

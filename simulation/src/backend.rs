@@ -10,6 +10,7 @@ use key0_core::challenge::IssueFault;
 use key0_core::credential::backend::{BackendAnswer, BackendCall};
 
 use crate::faults::Fault;
+use crate::rules;
 use crate::setting::Issuer;
 use crate::world::{Life, World};
 
@@ -35,6 +36,13 @@ pub struct Backend {
     /// Whether it is gone for good.
     pub is_gone: Cell<bool>,
     issued: RefCell<BTreeMap<String, Vec<String>>>,
+    /// What it was told, by key: each body once.
+    pub told: RefCell<BTreeMap<String, Vec<Vec<u8>>>>,
+}
+
+/// Whether a call tells of something, and asks for nothing.
+pub fn is_notice(call: &BackendCall) -> bool {
+    call.url.ends_with("/internal/payment-received")
 }
 
 impl Backend {
@@ -44,6 +52,15 @@ impl Backend {
         issued
             .get(key)
             .is_some_and(|all| all.iter().any(|known| known == credential))
+    }
+
+    /// Whether a text holds a credential that it has issued.
+    pub fn has_issued_any(&self, text: &str) -> bool {
+        let issued = self.issued.borrow();
+        issued
+            .values()
+            .flatten()
+            .any(|credential| text.contains(credential.as_str()))
     }
 
     /// Issues a credential, or finds the one that it has issued for the same key.
@@ -64,9 +81,10 @@ impl Backend {
 /// The backend's weather: asked at every block.
 pub fn change_mood(world: &World) {
     let (backend, now) = (&world.backend, world.now().0);
-    let Issuer::Backend { ends, .. } = world.setting.issuer else {
+    let ends = matches!(world.setting.issuer, Issuer::Backend { ends: true, .. });
+    if world.setting.issuer == Issuer::Gateway && !world.setting.notifies {
         return;
-    };
+    }
     if !world.faults.are_active() {
         backend.is_gone.set(ends);
         backend.until.set(backend.until.get().min(now));
@@ -110,8 +128,16 @@ pub async fn ask(
 
 async fn handle(world: &World, call: &BackendCall) -> Result<BackendAnswer, IssueFault> {
     world.sleep_between(5, 200).await;
-    let Issuer::Backend { remembers, .. } = world.setting.issuer else {
-        return answer(404, "");
+    let remembers = match world.setting.issuer {
+        Issuer::Backend { remembers, .. } => remembers,
+        Issuer::Gateway => false,
+    };
+    let act = || match is_notice(call) {
+        true => {
+            rules::on_notice(world, call);
+            String::new()
+        }
+        false => world.backend.issue(&call.idempotency_key, remembers),
     };
     let backend = &world.backend;
     let mood = match backend.is_gone.get() {
@@ -122,7 +148,7 @@ async fn handle(world: &World, call: &BackendCall) -> Result<BackendAnswer, Issu
         Mood::Refuses => return answer(world.random.pick(&[500, 404, 302]), ""),
         Mood::Hangs => pending::<()>().await,
         Mood::Swallows => {
-            backend.issue(&call.idempotency_key, remembers);
+            act();
             pending::<()>().await;
         }
         Mood::Works => {}
@@ -135,7 +161,7 @@ async fn handle(world: &World, call: &BackendCall) -> Result<BackendAnswer, Issu
         false => (0, 0),
     };
     world.sleep(before).await;
-    let body = backend.issue(&call.idempotency_key, remembers);
+    let body = act();
     world.sleep(after).await;
     if world.strikes(Fault::BackendErrorAfter) {
         return answer(500, "");

@@ -23,6 +23,8 @@ use crate::world::{Owner, World};
 const REST_MILLIS: u64 = 900_000;
 /// A refund's pauses double seven times.
 const REFUND_PAUSES: u64 = 127;
+/// How long a pause between two tries to tell the backend can have become while things went wrong.
+const NOTICE_MILLIS: u64 = 8_000_000;
 /// How long the last questions may take.
 const ANSWER_MILLIS: u64 = 60_000;
 
@@ -83,6 +85,11 @@ pub fn run(seed: u64, purchases: u64, without: &[Fault], traces: bool) -> Result
         world.executor.run_until(rest, &world.random);
     }
     last_questions(&world);
+    if world.setting.notifies && !world.backend.is_gone.get() {
+        let told = world.now().0 + NOTICE_MILLIS;
+        world.executor.run_until(told, &world.random);
+        rules::all_told(&world);
+    }
     rules::at_end(&world);
     aftermath::run(&world);
     rules::at_end(&world);

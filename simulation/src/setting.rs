@@ -23,8 +23,11 @@ const LASTING: [(&str, u64); 2] = [("steel", 7 * 86_400), ("gold", 30 * 86_400)]
 /// Who creates buyers' contract wallets.
 pub const FACTORY: Address = Address::repeat_byte(0xfa);
 
-/// The key of the wallet that is paid.
-const SELLER_KEY: &str = "0x5e11e70000000000000000000000000000000000000000000000000000000001";
+/// The keys of the wallets that are paid: the first, and the one that the seller may take after it.
+const SELLER_KEYS: [&str; 2] = [
+    "0x5e11e70000000000000000000000000000000000000000000000000000000001",
+    "0x5e11e70000000000000000000000000000000000000000000000000000000002",
+];
 
 /// Who issues the credentials.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -59,6 +62,8 @@ pub struct Setting {
     pub issuer: Issuer,
     /// How long the backend may take, in milliseconds.
     pub issue_timeout: u64,
+    /// Whether the backend is told how purchases end.
+    pub notifies: bool,
     /// How often a call that failed is repeated at once.
     pub issue_retries: u64,
     /// Whether refunds are on.
@@ -77,13 +82,15 @@ pub struct Setting {
     pub transfers: u64,
     /// Whether a transfer counts for whoever shows it first.
     pub unsigned: bool,
+    /// When the seller takes another wallet, with its key, in milliseconds since 1970.
+    pub moves_at: Option<u64>,
 }
 
 impl Setting {
     /// The circumstances of a seed.
     pub fn choose(random: &Random, purchases: u64) -> Self {
         let ttl = random.pick(&[30, 60, 180, 900]);
-        Self {
+        let mut setting = Self {
             confirmations: random.pick(&[1, 1, 2, 3, 5]),
             ttl,
             arrivals: random.pick(&[20_000, 60_000, 300_000, 1_200_000]),
@@ -104,6 +111,7 @@ impl Setting {
                 Issuer::Gateway
             },
             issue_timeout: random.pick(&[500, 5_000, 15_000]),
+            notifies: random.chance(700),
             issue_retries: random.pick(&[0, 2, 5]),
             refunds: random.chance(850),
             refund_after: random.pick(&[0, 1_000, 10_000, 30_000, 120_000]),
@@ -113,16 +121,23 @@ impl Setting {
             gas_wallet: random.chance(500),
             transfers: random.pick(&[0, 0, 200, 500, 1_000]),
             unsigned: random.chance(150),
+            moves_at: None,
+        };
+        // Where the seller's wallet sends its refunds itself, it would have to send those of the old one, too: the model
+        // has one wallet that sends.
+        if setting.sends_itself() && random.chance(300) {
+            setting.moves_at = Some(BEGIN_MILLIS + random.range(0, 2 * setting.arrivals));
         }
+        setting
     }
 
     /// Whether the gas wallet settles. Only then are there contract wallets that do not exist yet.
-    pub fn sends_itself(&self) -> bool {
+    pub const fn sends_itself(&self) -> bool {
         self.gas_wallet || self.facilitators == 0
     }
 
-    /// The deployment's configuration.
-    pub fn config(&self) -> Result<Config, String> {
+    /// The deployment's configuration, with the seller's first wallet or the one after it.
+    pub fn config(&self, wallet: usize) -> Result<Config, String> {
         let plans: Vec<String> = PLANS
             .iter()
             .map(|(id, units)| {
@@ -132,7 +147,8 @@ impl Setting {
                 format!(r#"{{"planId":"{id}","unitAmount":"{price}","expiresIn":{seconds}}}"#)
             })
             .collect();
-        let seller = WalletKey::from_hex(SELLER_KEY).ok_or("the seller has no key")?;
+        let key = SELLER_KEYS[wallet % SELLER_KEYS.len()];
+        let seller = WalletKey::from_hex(key).ok_or("the seller has no key")?;
         let facilitators: Vec<String> = (0..self.facilitators)
             .map(|number| format!("https://facilitator-{number}.example"))
             .collect();
@@ -140,11 +156,14 @@ impl Setting {
         let lookup = |name: &str| {
             Some(match name {
                 "KEY0_WALLET_ADDRESS" => seller.address().to_string(),
-                "KEY0_WALLET_PRIVATE_KEY" if self.refunds => SELLER_KEY.to_owned(),
+                "KEY0_WALLET_PRIVATE_KEY" if self.refunds => key.to_owned(),
                 "REFUND_MIN_AGE_MS" => self.refund_after.to_string(),
                 "REFUND_INTERVAL_MS" => self.refund_interval.to_string(),
                 "TOKEN_MODE" if is_remote => "remote".to_owned(),
-                "BACKEND_API_URL" if is_remote => "https://backend.example".to_owned(),
+                "BACKEND_NOTIFICATIONS" => self.notifies.to_string(),
+                "BACKEND_API_URL" if is_remote || self.notifies => {
+                    "https://backend.example".to_owned()
+                }
                 "TOKEN_ISSUE_TIMEOUT_MS" => self.issue_timeout.to_string(),
                 "TOKEN_ISSUE_RETRIES" => self.issue_retries.to_string(),
                 "KEY0_ACCESS_TOKEN_SECRET" => {

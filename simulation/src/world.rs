@@ -19,6 +19,9 @@ use crate::objects::Objects;
 use crate::random::Random;
 use crate::setting::{BEGIN_MILLIS, Setting};
 
+/// What the seller's other wallet holds from the beginning: it may have to return what the first one has received.
+const OTHER_WALLET_UNITS: u64 = 1_000_000_000_000;
+
 /// Whose work a task is.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub enum Owner {
@@ -65,8 +68,10 @@ pub struct World {
     pub faults: Faults,
     /// The circumstances.
     pub setting: Setting,
-    /// The deployment's settings.
+    /// The deployment's settings, before the seller takes another wallet. Besides that they stay the same.
     pub config: Config,
+    /// And after.
+    moved: Config,
     /// The wallet of ours that sends transactions.
     pub wallet: WalletKey,
     /// The chain.
@@ -96,17 +101,20 @@ impl World {
         let random = Random::new(seed);
         let setting = Setting::choose(&random, purchases);
         let faults = Faults::choose(&random, without);
-        let config = setting.config()?;
+        let config = setting.config(0)?;
+        let moved = setting.config(1)?;
         // Without either there is nothing to send, and this one stays idle.
         let idle = WalletKey::from_hex(&format!("{:064x}", 0x1d1e)).ok_or("no key")?;
         let wallet = config.refund_sender().cloned().unwrap_or(idle);
-        let chain = ModelChain::new(config.network, wallet.address(), BEGIN_MILLIS);
+        let mut chain = ModelChain::new(config.network, wallet.address(), BEGIN_MILLIS);
+        chain.mint(moved.pay_to, OTHER_WALLET_UNITS);
         let world = Self {
             executor: Rc::new(Executor::new(BEGIN_MILLIS)),
             random,
             faults,
             setting,
             config,
+            moved,
             wallet,
             chain: RefCell::new(chain),
             backend: Backend::default(),
@@ -124,6 +132,24 @@ impl World {
             )
         });
         Ok(Rc::new(world))
+    }
+
+    /// The deployment's settings now.
+    pub fn config_now(&self) -> &Config {
+        match self.setting.moves_at {
+            Some(at) if at <= self.now().0 => &self.moved,
+            _ => &self.config,
+        }
+    }
+
+    /// The seller's wallets.
+    pub fn sellers(&self) -> [Address; 2] {
+        [self.config.pay_to, self.moved.pay_to]
+    }
+
+    /// Whether this is a wallet of the seller's.
+    pub fn is_seller(&self, address: Address) -> bool {
+        self.sellers().contains(&address)
     }
 
     /// The time.

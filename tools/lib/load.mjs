@@ -12,16 +12,16 @@ export function quantile(times, q) {
 
 /**
  * @param {string} url
- * @param {{path: string, method: string, body?: () => string, expect: number}} what
+ * @param {{path: string, method: string, body?: () => string, headers?: Record<string, string>, expect: number}} what
  * @param {{requests: number, inFlight: number}} amount
  * @returns {Promise<{perSecond: number, times: number[]}>} times in milliseconds
  */
-export async function load(url, { path, method, body, expect }, { requests, inFlight }) {
+export async function load(url, { path, method, body, headers: more, expect }, { requests, inFlight }) {
   const agent = new Agent({ keepAlive: true, maxSockets: inFlight });
   const { hostname, port } = new URL(url);
   const one = () =>
     new Promise((resolve, reject) => {
-      const headers = body ? { 'content-type': 'application/json' } : {};
+      const headers = { ...(body && { 'content-type': 'application/json' }), ...more };
       const outgoing = request({ hostname, port, path, method, agent, headers }, (answer) => {
         answer.resume();
         answer.on('end', () =>

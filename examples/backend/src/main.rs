@@ -7,13 +7,14 @@ use std::process::ExitCode;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use axum::extract::Path;
+use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
+use axum::routing::{get, post};
 use axum::{Extension, Json, Router};
 use key0_validator::http::refusal;
 use key0_validator::tower::TokenLayer;
 use key0_validator::{AccessToken, Config, KeySource, Refresh, Validator};
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -28,7 +29,8 @@ A small API that only buyers of access may call. It reads its settings from the 
   HOST                           address to listen on (127.0.0.1)
   PORT                           port to listen on, 0 for any free one (8080)
 
-Routes: GET /health for everybody, GET /api/{resource} for whoever bought that resource.
+Routes: GET /health for everybody, GET /api/{resource} for whoever bought that resource, and
+POST /internal/payment-received for the gateway, which tells there of purchases.
 ";
 
 fn main() -> ExitCode {
@@ -82,6 +84,7 @@ fn app(config: Config) -> Router {
     Router::new()
         .route("/api/{resource}", get(resource))
         .layer(TokenLayer::new(Validator::new(config)))
+        .route("/internal/payment-received", post(payment_received))
         .route("/health", get(async || Json(json!({ "status": "ok" }))))
 }
 
@@ -107,6 +110,22 @@ async fn resource(
         "data": { "place": "Base", "forecast": "clear, with a light breeze of USDC", "celsius": 21 },
     }))
     .into_response()
+}
+
+/// The gateway tells of a purchase. It does so until it gets a 2xx, so the same notice may come twice: a real service would
+/// act once on each `Idempotency-Key`. And it would not believe just anybody: it would check the signature with a Standard
+/// Webhooks library (`WEBHOOK_SIGNING_SECRET`), or who calls (`BACKEND_AUTH_STRATEGY`). This one only prints a line.
+async fn payment_received(headers: HeaderMap, Json(notice): Json<Value>) -> StatusCode {
+    let text = |name: &str| notice.get(name).and_then(Value::as_str);
+    let (Some(kind), Some(purchase)) = (text("type"), text("requestId")) else {
+        return StatusCode::BAD_REQUEST;
+    };
+    if !headers.contains_key("idempotency-key") {
+        return StatusCode::BAD_REQUEST;
+    }
+    // Nobody is there to be told if this fails.
+    let _ = writeln!(io::stdout(), "{kind:?} of {purchase:?}");
+    StatusCode::NO_CONTENT
 }
 
 async fn serve(app: Router) -> io::Result<()> {

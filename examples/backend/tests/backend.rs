@@ -41,6 +41,21 @@ mod tests {
             }
         }
 
+        /// The status line and headers of the answer to a notice.
+        fn tell(&self, notice: &str, key: &str) -> String {
+            let mut stream = TcpStream::connect(&self.address).unwrap();
+            let head =
+                "POST /internal/payment-received HTTP/1.1\r\nhost: test\r\nconnection: close";
+            let length = notice.len();
+            let request = format!(
+                "{head}\r\ncontent-type: application/json\r\ncontent-length: {length}\r\n{key}\r\n{notice}"
+            );
+            stream.write_all(request.as_bytes()).unwrap();
+            let mut response = String::new();
+            stream.read_to_string(&mut response).unwrap();
+            response
+        }
+
         /// Status line and headers, and the body.
         fn get(&self, path: &str, authorization: Option<&str>) -> (String, Value) {
             let mut stream = TcpStream::connect(&self.address).unwrap();
@@ -81,6 +96,16 @@ mod tests {
             .token(&Header::empty(), &claims, &Hs256Key::new(secret))
             .unwrap();
         format!("Bearer {token}")
+    }
+
+    #[test]
+    fn the_gateway_tells_of_a_purchase() {
+        let backend = Backend::start();
+        let notice = r#"{"type":"payment.delivered","requestId":"41fca0bb"}"#;
+        let key = "idempotency-key: challenge:1\r\n";
+        assert!(backend.tell(notice, key).starts_with("HTTP/1.1 204"));
+        assert!(backend.tell(notice, "").starts_with("HTTP/1.1 400"));
+        assert!(backend.tell("{}", key).starts_with("HTTP/1.1 400"));
     }
 
     #[test]

@@ -120,7 +120,7 @@ pub(super) fn offer_as(world: &World, plan: usize, request_id: RequestId) -> Opt
         target: Target::Plan(id.parse().ok()?),
         resource: ResourceId::default(),
         amount: UsdcAmount::from_units(units),
-        pay_to: world.config.pay_to,
+        pay_to: world.config_now().pay_to,
         network: world.config.network,
         issued_at,
         expires_at,

@@ -85,7 +85,7 @@ pub fn on_public(world: &Rc<World>, signed: &SignedAuthorization) {
                 .submit_foreign(Action::Execute(all));
         });
     }
-    let is_payment = signed.authorization().to == world.config.pay_to;
+    let is_payment = world.is_seller(signed.authorization().to);
     if is_payment && world.strikes(Fault::Attack) {
         let (world_then, stolen) = (Rc::clone(world), signed.clone());
         world.executor.spawn(Owner::World, async move {

@@ -11,7 +11,7 @@ pub use buyer::{Buyer, shop};
 pub use door::request;
 pub use interference::{on_given_up, on_payment, on_public};
 pub use obstacles::{LONGEST_MILLIS, give_back, on_attempt, on_failure, operate, retry_refunds};
-pub use transfer::{ask_proof, last_proofs, on_settlement, shop_by_transfer};
+pub use transfer::{ask_proof, last_proofs, on_settlement, shop_by_transfer, show_again};
 pub use weather::run_chain;
 
 use core::cell::RefCell;

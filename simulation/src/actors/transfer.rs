@@ -222,6 +222,11 @@ async fn show(world: &Rc<World>, prove: Prove, is_owners: bool) -> Option<PayRep
     ask_proof(world, &prove).await
 }
 
+/// Shows a proof again that has had its answer long ago, perhaps for another purchase.
+pub async fn show_again(world: &Rc<World>, prove: &Prove) -> Option<PayReply> {
+    show(world, prove.clone(), false).await
+}
+
 /// One request with a proof. `None`: no answer arrived.
 pub async fn ask_proof(world: &Rc<World>, prove: &Prove) -> Option<PayReply> {
     let id = prove.challenge.terms.request_id.clone();

@@ -50,6 +50,8 @@ pub struct ChallengeObject {
     pub refund: RefCell<Option<SignedAuthorization>>,
     /// For the rules: the first call to the backend.
     pub call: RefCell<Option<BackendCall>>,
+    /// For the rules: what the backend is to be told, in order.
+    pub news: RefCell<Vec<&'static str>>,
     /// For the rules: when a facilitator was last told to settle, in milliseconds, unless it has declined.
     pub told_to_settle: Cell<Option<u64>>,
     /// For the rules: what the facilitator then named.
@@ -80,6 +82,7 @@ impl ChallengeObject {
             was_late: Cell::new(false),
             refund: RefCell::default(),
             call: RefCell::default(),
+            news: RefCell::default(),
             told_to_settle: Cell::new(None),
             claimed: RefCell::default(),
             effect: RefCell::default(),

@@ -4,7 +4,7 @@
 use alloy_primitives::{Address, B256};
 use key0_core::challenge::{Ask, Attempt, PayReply, Record, Stage, State};
 
-use super::steps::attempt_of;
+use super::steps::{attempt_of, describe};
 use crate::objects::ChallengeObject;
 use crate::world::World;
 
@@ -53,6 +53,13 @@ pub fn on_refusal(
     ask: &Ask,
     reply: &PayReply,
 ) {
+    // Nothing that was begun is called expired before it has ended so.
+    if let (PayReply::Expired, Some(record)) = (reply, object.record())
+        && !matches!(record.state, State::Expired { .. })
+    {
+        let detail = format!("expired, but {}", describe(&record));
+        world.violation("payment_denied", &object.id, detail);
+    }
     if let (Ask::Pay(pay), PayReply::Refused { reason, .. }) = (ask, reply) {
         let nonce = pay.authorization.authorization().nonce;
         if object.attempts.borrow().contains(&nonce) {

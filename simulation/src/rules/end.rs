@@ -81,9 +81,8 @@ pub fn at_end(world: &World) {
         }
     }
     let chain = world.chain.borrow();
-    let seller = world.config.pay_to;
     for (key, used) in chain.ledger().executed() {
-        if key.0 == seller {
+        if world.is_seller(key.0) {
             continue;
         }
         transfer(world, *key, used);

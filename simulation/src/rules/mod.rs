@@ -5,6 +5,7 @@ mod denials;
 mod end;
 mod hashes;
 mod money;
+mod notices;
 mod refunds;
 mod replies;
 mod retention;
@@ -15,8 +16,9 @@ pub use calls::{on_broadcast, on_effect, on_issue};
 pub use denials::{Told, on_end_without_money, on_refusal};
 pub use end::{Tally, at_end, presented_first, tally};
 pub use money::must_be_honoured;
+pub use notices::{all_told, on_notice};
 pub use replies::{Asker, on_proof_reply, on_reply};
-pub use retention::{answers_as_left, closed, without_history};
+pub use retention::{answers_as_left, answers_proof_as_left, closed, without_history};
 pub use settling::{on_facilitator, on_facilitator_answer};
 pub use steps::{on_change, on_job};
 

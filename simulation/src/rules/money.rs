@@ -36,7 +36,7 @@ pub(super) fn money(
             && is_in_time(world, prove)
     });
     let is_its = transfer.from == record.payer
-        && transfer.to == world.config.pay_to
+        && transfer.to == record.terms.pay_to
         && transfer.units == payment.amount.units();
     (is_its && is_proven).then_some(transfer.units)
 }
@@ -77,7 +77,7 @@ pub fn must_be_honoured(world: &World, prove: &Prove) -> bool {
         let key = u32::try_from(*place).map(|place| booking_key(prove.transaction, place));
         let booking = key.ok().and_then(|key| bookings.get(&key));
         transfer.from == payer
-            && transfer.to == world.config.pay_to
+            && transfer.to == terms.pay_to
             && transfer.units >= terms.amount.units()
             && booking.is_none_or(|booking| booking.claimant == terms.request_id)
     })

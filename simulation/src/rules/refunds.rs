@@ -50,7 +50,7 @@ pub(super) fn on_change(world: &World, object: &ChallengeObject, after: &Record)
         world.violation("refund_changed", &object.id, detail);
     }
     let received = received(world, object, after).map(U256::from);
-    if authorization.from != world.config.pay_to
+    if !world.is_seller(authorization.from)
         || authorization.to != after.payer
         || Some(authorization.value) != received
         || authorization.nonce != refund_nonce(&after.challenge_id)
@@ -95,10 +95,9 @@ pub(super) fn may_broadcast(world: &World, object: &ChallengeObject, sent: &Sent
 
 /// What a purchase's refund has returned on chain.
 fn returned(world: &World, record: &Record) -> Option<Use> {
-    executed(
-        world,
-        (world.config.pay_to, refund_nonce(&record.challenge_id)),
-    )
+    let nonce = refund_nonce(&record.challenge_id);
+    let mut sellers = world.sellers().into_iter();
+    sellers.find_map(|seller| executed(world, (seller, nonce)))
 }
 
 fn executed(world: &World, key: AuthorizationKey) -> Option<Use> {
@@ -106,7 +105,7 @@ fn executed(world: &World, key: AuthorizationKey) -> Option<Use> {
     chain.ledger().used(&key).filter(|used| !used.cancelled)
 }
 
-/// Compares all that the seller's wallet has sent by authorization with the purchases.
+/// Compares all that the seller's wallets have sent by authorization with the purchases.
 pub(super) fn at_end(world: &World) {
     let mut returns: BTreeMap<B256, (Rc<ChallengeObject>, Record)> = BTreeMap::new();
     for object in world.objects.challenges() {
@@ -115,11 +114,10 @@ pub(super) fn at_end(world: &World) {
         }
     }
     let chain = world.chain.borrow();
-    let seller = world.config.pay_to;
     for ((_, nonce), used) in chain
         .ledger()
         .executed()
-        .filter(|((from, _), _)| *from == seller)
+        .filter(|((from, _), _)| world.is_seller(*from))
     {
         let Some((object, record)) = returns.get(nonce) else {
             world.violation("unknown_refund", nonce, format!("{used:?}"));
@@ -131,7 +129,7 @@ pub(super) fn at_end(world: &World) {
             world.violation("wrong_refund", &object.id, detail);
         }
         let known = match record.state {
-            State::Refunded { .. } => true,
+            State::Refunded { transaction, .. } => transaction == used.transaction,
             // A stranger has broadcast the refund after we gave it up; an operator's retry finds it.
             State::RefundFailed { .. } => !world.setting.operator,
             _ => false,

@@ -155,7 +155,7 @@ fn on_other_reply(world: &World, pay: &Pay, reply: &PayReply) {
         } if status == "REFUNDED" => {
             let returned = transaction.is_some_and(|transaction| {
                 chain.ledger().executed().any(|((from, _), used)| {
-                    *from == world.config.pay_to
+                    world.is_seller(*from)
                         && used.transaction == transaction
                         && used.to == pay.authorization.payer()
                 })

@@ -1,6 +1,6 @@
 //! What must hold of what is kept, and for how long.
 
-use key0_core::challenge::{Pay, PayReply, Record, Rest, State};
+use key0_core::challenge::{Pay, PayReply, Prove, Record, Rest, State};
 use key0_core::types::RequestId;
 
 use super::steps::describe;
@@ -41,7 +41,9 @@ pub(super) fn on_change(
         let detail = format!("at {now}, the token ends at {}", claims.exp);
         world.violation("grant_removed_early", &object.id, detail);
     }
-    if (loses_history || loses_grant) && !(is_end(before) && before.unreported.is_none()) {
+    if (loses_history || loses_grant)
+        && !(is_end(before) && before.unreported.is_none() && before.outbox.open.is_empty())
+    {
         let detail = format!("{} unreported={:?}", describe(before), before.unreported);
         world.violation("removed_while_open", &object.id, detail);
     }
@@ -171,6 +173,39 @@ fn is_named_otherwise(world: &World, pay: &Pay) -> bool {
     let names = book.names.borrow();
     let named = pay.identifier.and_then(|name| names.get(&name).copied());
     named.is_some_and(|nonce| nonce != pay.authorization.authorization().nonce)
+}
+
+/// The same of an answer to a proof. What has not paid by then never does.
+pub fn answers_proof_as_left(world: &World, prove: &Prove, reply: Option<&PayReply>) {
+    let id = &prove.challenge.terms.request_id;
+    let record = world.objects.challenge(id).record();
+    let state = record.as_ref().map(|record| &record.state);
+    let opens = record.as_ref().is_some_and(|record| match prove.payer {
+        Some(payer) => payer == record.payer,
+        None => record.state.payment().is_some_and(|payment| {
+            payment.unsigned
+                && payment.transaction == prove.transaction
+                && record.challenge_id == prove.challenge.id
+        }),
+    });
+    let fits = match (state, reply) {
+        (Some(State::Delivered { .. }), Some(PayReply::Granted { .. }))
+        | (Some(State::Closed { .. }), Some(PayReply::AccessEnded { .. }))
+        | (Some(State::Refunded { .. }), Some(PayReply::Refund { .. })) => opens,
+        (Some(State::Delivered { .. } | State::Closed { .. } | State::Refunded { .. }), reply) => {
+            !opens && matches!(reply, Some(PayReply::Conflict))
+        }
+        (
+            None | Some(State::Expired { .. } | State::Cancelled { .. }),
+            Some(PayReply::Unproven(_) | PayReply::Taken | PayReply::Conflict),
+        ) => true,
+        _ => false,
+    };
+    if !fits {
+        let state = record.as_ref().map(describe);
+        let detail = format!("{reply:?} to {prove:?}, but {state:?}");
+        world.violation("false_answer_later", id, detail);
+    }
 }
 
 /// The record that answers for a request id, followed to the purchase that it counts for.

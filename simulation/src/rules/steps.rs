@@ -10,7 +10,7 @@ use key0_core::wallet::{Job, Sent};
 use super::money::money;
 use super::refunds;
 use super::retention;
-use super::{hashes, purchase_of};
+use super::{hashes, notices, purchase_of};
 use crate::actors;
 use crate::objects::{ChallengeObject, Ended, WalletObject};
 use crate::world::World;
@@ -45,6 +45,13 @@ pub fn on_change(
     if let State::Pending { attempt } = &after.state {
         note_attempt(world, object, attempt);
     }
+    if let (Some(State::Paid { since, .. }), State::RefundPending { .. }) =
+        (before.map(|before| &before.state), &after.state)
+        && world.now() < since.plus(world.setting.refund_after)
+    {
+        let detail = format!("paid at {}", since.0);
+        world.violation("refund_too_early", &object.id, detail);
+    }
     let was_paid = before.is_some_and(|before| is_credited(&before.state));
     if let (State::Paid { payment, .. }, false) = (&after.state, was_paid) {
         object.had_failed.set(before.is_some_and(has_failed));
@@ -66,6 +73,7 @@ pub fn on_change(
         object.had_failed.set(true);
     }
     hashes::on_change(world, object, before, after);
+    notices::on_change(world, object, before, after);
     refunds::on_change(world, object, after);
     retention::on_change(world, object, before, after);
     if matches!(after.state, State::Expired { .. } | State::Cancelled { .. })
@@ -219,7 +227,7 @@ pub fn on_job(world: &World, wallet: &WalletObject, sent: &Sent) {
         world.violation("nonce_reused", &id, detail);
     }
     let object = world.objects.challenge(&id);
-    if sent.job.authorization.payer() == world.config.pay_to {
+    if world.is_seller(sent.job.authorization.payer()) {
         refunds::may_broadcast(world, &object, sent);
     } else {
         may_broadcast(world, &object, sent, &sent.job);

@@ -28,6 +28,9 @@ export async function checkHealth(report, url) {
     return health;
   }
   report.ok('settings', 'All settings are valid.');
+  if (health.proofBinding === 'txhash') {
+    report.warning('proof-binding', 'PROOF_BINDING is txhash: a plain transfer counts for whoever presents its hash first, and everybody can read hashes on chain.', 'Set it back to signature as soon as your buyers can sign.');
+  }
   checkAddress(report, url);
   checkClock(report, answer);
   return health;

@@ -7,6 +7,8 @@ import { Stop } from '../say.mjs';
 import { tree } from './tree.mjs';
 
 const MINUTE = 60_000;
+/** How long what is told to end may take. */
+const GRACE = 10_000;
 const LIMITS = { build: 20 * MINUTE, simulation: 15 * MINUTE, native: 5 * MINUTE, e2e: 6 * MINUTE };
 
 /**
@@ -85,15 +87,24 @@ function run(command, args, limit) {
   delete env.CARGO_TARGET_DIR;
   delete env.npm_lifecycle_event;
   return new Promise((resolve, reject) => {
-    const child = spawn(command, args, { cwd: tree, env, stdio: ['ignore', 'pipe', 'pipe'] });
-    const stopIt = () => child.kill();
+    // A group of its own: what it has started must end with it.
+    const child = spawn(command, args, { cwd: tree, env, stdio: ['ignore', 'pipe', 'pipe'], detached: true });
+    const signal = (name) => {
+      try {
+        process.kill(-child.pid, name);
+      } catch {
+        // It is gone.
+      }
+    };
+    const stopIt = () => signal('SIGTERM');
     process.on('exit', stopIt);
     let output = '';
     let late = false;
     for (const stream of [child.stdout, child.stderr]) stream.setEncoding('utf8').on('data', (text) => (output += text));
     const timer = setTimeout(() => {
       late = true;
-      child.kill();
+      stopIt();
+      setTimeout(() => signal('SIGKILL'), GRACE).unref();
     }, limit);
     child.on('error', (error) => reject(new Stop(`${command} cannot be started (${error.code}).`)));
     child.on('close', (code) => {

@@ -10,6 +10,7 @@ use crate::admin::AdminSecret;
 use crate::catalog::{Catalog, default_catalog};
 use crate::challenge::{Policy, SealKeys};
 use crate::credential::backend::BackendAuth;
+use crate::credential::notice::Notified;
 use crate::credential::remote::{CredentialKey, IssuingBackend};
 use crate::credential::{RsaPrivateKey, RsaPublicKey, TokenSigner};
 use crate::payment::Settlement;
@@ -66,6 +67,8 @@ pub struct Config {
     pub issuing_backend: Option<IssuingBackend>,
     /// How the gateway authenticates towards the backend.
     pub backend_auth: BackendAuth,
+    /// Who is told how purchases end.
+    pub notified: Option<Notified>,
     /// What the backend's credentials are stored under.
     pub credential_key: CredentialKey,
     /// Where a buyer uses the token: a URL, with `{resourceId}` standing for the resource.
@@ -137,6 +140,7 @@ impl Config {
                 .as_ref()
                 .map(|_| self.refund_min_age_millis),
             refund_interval_millis: self.refund_interval_millis,
+            notifies: self.notified.is_some(),
         }
     }
 
@@ -254,6 +258,7 @@ impl Config {
             backend_url.as_ref(),
             &[secret.as_ref(), admin_secret.as_ref()],
         );
+        let notified = backend::notified(vars, backend_url.as_ref());
         if issues_remotely == Some(true) && backend_url.is_none() {
             vars.problem("BACKEND_API_URL", "is required when TOKEN_MODE is remote");
         }
@@ -302,6 +307,7 @@ impl Config {
                     retries,
                 }),
             backend_auth: backend_auth?,
+            notified: notified?,
             credential_key: CredentialKey::new(&secret, &old_secrets),
             resource_endpoint: resource_endpoint
                 .into_option()

@@ -136,7 +136,7 @@ impl ChallengeEnv for Outside {
     type Chain = Rpc;
 
     fn config(&self) -> &Config {
-        &self.world.config
+        self.world.config_now()
     }
 
     fn store(&self) -> &Self {
@@ -198,6 +198,10 @@ impl ChallengeEnv for Outside {
     }
 
     async fn backend(&self, call: BackendCall) -> Result<BackendAnswer, IssueFault> {
+        // Notices go out beside the effects: nothing waits for them.
+        if backend::is_notice(&call) {
+            return backend::ask(&self.world, &self.instance.life, call).await;
+        }
         let _alone = rules::on_effect(&self.world, &self.object, "issue");
         rules::on_issue(&self.world, &self.object, &call);
         backend::ask(&self.world, &self.instance.life, call).await

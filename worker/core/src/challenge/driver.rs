@@ -12,6 +12,7 @@ use super::effects;
 use super::env::{ChallengeEnv, ChallengeStore, StoreFault, Stuck, Versioned};
 use super::facilitated;
 use super::lifecycle::{Event, apply};
+use super::notify::notify_all;
 use super::prove;
 use super::purchase::{Ask, Next, PayReply};
 use super::record::{Stage, State};
@@ -127,16 +128,23 @@ impl Driver {
             return Ok(());
         };
         let effect = next_effect(&stored.record, env.now(), &env.config().policy());
+        let notice_at = stored.record.outbox.due_at();
         let event = match (effect, stored.record.unreported) {
-            (Effect::Rest, None) => return Ok(()),
-            // Too early for anything else: the alarm is for the ledger.
+            (Effect::Rest, None) if notice_at.is_none() => return Ok(()),
+            // Too early for anything else: the alarm is for the ledger, or for the backend.
             (Effect::Rest | Effect::WaitUntil(_), Some(_)) => Event::ReportTried,
+            (Effect::Rest | Effect::WaitUntil(_), None)
+                if notice_at.is_some_and(|at| at <= env.now()) =>
+            {
+                return notify_all(env).await;
+            }
             _ => Event::Tried,
         };
         commit(env, Some(&stored), event)?;
         while self.drive(env).await? {}
-        // Last, and without a say in what happens: no purchase waits for the ledger.
-        report(env).await
+        // Last, and without a say in what happens: no purchase waits for the ledger, nor for the backend to take note.
+        report(env).await?;
+        notify_all(env).await
     }
 
     /// Carries out the next effect. Whether that changed the record.

@@ -12,6 +12,7 @@ use attempt::advance;
 use prove::{advance_proof, earlier_attempt, may_prove};
 use refund::{advance_refund, again};
 
+use super::outbox::Outbox;
 use super::record::{Attempt, DeliveryFailure, Payment, Record, Refund, Rest, Stage, State};
 use super::retention::is_over;
 use super::schedule::{Effect, Policy, is_resolved, next_effect};
@@ -47,6 +48,16 @@ pub fn apply(
                 Event::ReportTried => record.unreported.map(|tries| tries.saturating_add(1)),
                 _ => Some(0),
             };
+        }
+        (_, Event::Notice { number, event }) => {
+            next.tries = record.tries;
+            if !next.outbox.apply(number, event, now) {
+                return Err(Refused);
+            }
+            // The history is kept for a week from its last line, and this may have been one.
+            if next.outbox.done != record.outbox.done && matches!(next.rest, Rest::Since(_)) {
+                next.rest = Rest::Since(now);
+            }
         }
         (_, Event::TargetReleased) if record.holds_target && is_resolved(&record.state) => {
             next.holds_target = false;
@@ -193,6 +204,9 @@ pub fn apply(
     }
     if next.state.name() != record.state.name() {
         next.changed_at = now;
+        if policy.notifies {
+            next.outbox.note(&next.state, now);
+        }
     }
     if next.rest == Rest::NotYet && is_over(&next) {
         next.rest = Rest::Since(now);
@@ -257,6 +271,7 @@ fn begin(event: Event, now: UnixMillis) -> Result<Record, Refused> {
         rest: Rest::NotYet,
         holds_target: true,
         unreported: Some(0),
+        outbox: Outbox::default(),
         tries: 0,
     })
 }

@@ -7,7 +7,9 @@ mod effects;
 mod env;
 mod facilitated;
 mod lifecycle;
+mod notify;
 mod operator;
+mod outbox;
 mod prove;
 mod purchase;
 mod record;
@@ -21,6 +23,7 @@ pub use effects::refund_nonce;
 pub use env::{CallFault, ChallengeEnv, ChallengeStore, StoreFault, Versioned};
 pub use lifecycle::{Event, MAX_REFUND_FAILURES, Refused, apply};
 pub use operator::{AuditLine, Call, History, OperatorCommand, OperatorReply, Operators, operate};
+pub use outbox::{Notice, NoticeEvent, NoticeKind, Outbox};
 pub use prove::Prove;
 pub use purchase::{Ask, Join, Pay, PayReply, Purchases, purchase};
 pub use record::{

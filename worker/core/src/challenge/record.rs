@@ -4,6 +4,7 @@ use alloy_primitives::{Address, B256};
 use key0_validator::Claims;
 use serde::{Deserialize, Serialize};
 
+use super::outbox::Outbox;
 use super::seal::ChallengeId;
 use super::terms::Terms;
 use crate::payment::{Refusal, SignedAuthorization};
@@ -32,6 +33,9 @@ pub struct Record {
     pub holds_target: bool,
     /// How often the ledger was told in vain what this record says; nothing when it knows.
     pub unreported: Option<u32>,
+    /// What the backend is still to be told.
+    #[serde(default, skip_serializing_if = "Outbox::is_new")]
+    pub outbox: Outbox,
     /// How often the alarm has tried since the last progress; spaces the tries out.
     pub tries: u32,
 }
@@ -164,7 +168,7 @@ pub struct Attempt {
 }
 
 /// What most attempts say need not be stored.
-fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+pub(super) fn is_default<T: Default + PartialEq>(value: &T) -> bool {
     *value == T::default()
 }
 

@@ -3,7 +3,7 @@
 //! The history for a week; the grant until its token has expired; and for ever what keeps the purchase from being charged
 //! again and tells how it ended: its terms, its payer, its state, its transactions.
 //!
-//! Nothing is taken from a purchase that is not over, nor from one that the ledger has not been told of.
+//! Nothing is taken from a purchase that is not over, nor from one that the ledger has not been told of, or the backend.
 
 use super::record::{Record, Rest, State};
 use super::schedule::{Effect, at};
@@ -35,7 +35,7 @@ pub(super) const fn is_over(record: &Record) -> bool {
 /// What is to be removed next of a purchase, if it is over.
 pub(super) fn removal(record: &Record, now: UnixMillis) -> Effect {
     match (record.rest, &record.state) {
-        _ if record.unreported.is_some() => Effect::Rest,
+        _ if record.unreported.is_some() || record.outbox.due_at().is_some() => Effect::Rest,
         (Rest::Since(since), _) => at(since.plus(HISTORY_MILLIS), now, Effect::RemoveHistory),
         (Rest::WithoutHistory, State::Delivered { claims, .. }) => {
             let end = UnixSeconds(claims.exp).plus(LEEWAY_SECONDS);

@@ -28,6 +28,8 @@ pub struct Policy {
     pub refund_after_millis: Option<u64>,
     /// The pause after a refund's first failure; doubled with each further one.
     pub refund_interval_millis: u64,
+    /// Whether the backend is told how purchases end.
+    pub notifies: bool,
 }
 
 /// What a record asks for next.
@@ -134,6 +136,11 @@ pub fn wake_at(record: &Record, now: UnixMillis, policy: &Policy) -> Option<Unix
         None => None,
         Some(0) => Some(now),
         Some(tries) => Some(retry_at(now, tries)),
+    };
+    // So is the backend.
+    let report_at = match (report_at, record.outbox.due_at()) {
+        (Some(report), Some(notice)) => Some(report.min(notice)),
+        (report, notice) => report.or(notice),
     };
     let at = match next_effect(record, now, policy) {
         Effect::Rest => return report_at,

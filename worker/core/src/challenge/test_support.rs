@@ -17,6 +17,7 @@ pub(crate) const EXPIRES_AT: UnixSeconds = UnixSeconds(1_800_000_960);
 pub(crate) const POLICY: Policy = Policy {
     refund_after_millis: Some(30_000),
     refund_interval_millis: 15_000,
+    notifies: false,
 };
 
 /// The buyer.
@@ -127,6 +128,31 @@ pub(crate) fn claims() -> Claims {
         iss: Some("https://shop.example".to_owned()),
         payer: Some(Address::repeat_byte(1).to_checksum(None)),
     }
+}
+
+/// A delivered purchase of a seller whose backend is to be told of it.
+pub(crate) fn delivered_and_noted() -> Record {
+    let policy = Policy {
+        notifies: true,
+        ..POLICY
+    };
+    let events = [
+        attempted(1),
+        Event::Reserved,
+        Event::Submitted {
+            hashes: vec![payment().transaction],
+        },
+        Event::Settled { payment: payment() },
+        Event::Issued {
+            claims: claims(),
+            remote: None,
+        },
+    ];
+    let mut record = None;
+    for event in events {
+        record = Some(apply(record.as_ref(), event, NOW, &policy).unwrap());
+    }
+    record.unwrap()
 }
 
 /// The record after these events.

@@ -2,10 +2,12 @@
 
 use super::{Read, Vars, parsed, secret};
 use crate::credential::backend::BackendAuth;
+use crate::credential::notice::{Notified, SigningSecret};
 use crate::credential::oauth::OAuthClient;
 use crate::types::{HttpUrl, Secret};
 
 const MAX_SCOPES: usize = 32;
+const MAX_SIGNING_SECRETS: usize = 4;
 /// Headers with a meaning of their own in these calls.
 const TAKEN_HEADERS: [&str; 8] = [
     "content-type",
@@ -113,6 +115,27 @@ fn wanted<F: Fn(&str) -> Option<String>, T>(
         );
     }
     value.into_option()
+}
+
+/// Who is told how purchases end: the backend, unless the seller does not want that. `None` only together with a recorded
+/// problem.
+pub(super) fn notified<F: Fn(&str) -> Option<String>>(
+    vars: &mut Vars<F>,
+    backend_url: Option<&HttpUrl>,
+) -> Option<Option<Notified>> {
+    let wanted = vars.parse("BACKEND_NOTIFICATIONS", "true", |text| match text {
+        "true" => Ok(true),
+        "false" => Ok(false),
+        _ => Err("must be true or false".to_owned()),
+    });
+    let secrets = vars.list("WEBHOOK_SIGNING_SECRET", MAX_SIGNING_SECRETS, |text| {
+        SigningSecret::new(text).ok_or_else(|| {
+            "must be whsec_ and base64 of 24 to 64 bytes; several are separated by commas"
+                .to_owned()
+        })
+    });
+    let url = backend_url.filter(|_| wanted == Some(true)).cloned();
+    wanted.map(|_| url.map(|url| Notified { url, secrets }))
 }
 
 /// The name of a header (RFC 9110, section 5.1) that nothing else uses.
@@ -223,6 +246,8 @@ mod tests {
             ("INTERNAL_AUTH_HEADER", "Idempotency-Key"),
             ("OAUTH_TOKEN_URL", "auth.example"),
             ("OAUTH_SCOPES", "a\"b"),
+            ("BACKEND_NOTIFICATIONS", "maybe"),
+            ("WEBHOOK_SIGNING_SECRET", "whsec_c2hvcnQ="),
         ] {
             assert_eq!(problems(&[(name, value)]), [name], "{value}");
         }

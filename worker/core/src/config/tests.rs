@@ -35,6 +35,7 @@ fn the_defaults_are_the_documented_ones() {
     assert_eq!(config.challenge_ttl_seconds, 900);
     assert_eq!(config.token_ttl_seconds, 3600);
     assert_eq!(config.confirmations, 1);
+    assert_eq!(config.proof_binding, ProofBinding::Signature);
     assert_eq!(config.catalog.plans().len(), 4);
     assert_eq!(
         config.resource_endpoint.as_deref(),
@@ -53,6 +54,7 @@ fn an_empty_environment_names_everything_that_is_required() {
 fn each_bad_value_is_named_and_not_repeated() {
     for (name, value) in [
         ("KEY0_NETWORK", "sepolia"),
+        ("PROOF_BINDING", "none"),
         ("KEY0_WALLET_ADDRESS", "0x123"),
         (
             "KEY0_WALLET_ADDRESS",

@@ -2,6 +2,7 @@
 
 pub mod backend;
 mod grant;
+pub mod notice;
 pub mod oauth;
 pub mod remote;
 mod rsa_key;

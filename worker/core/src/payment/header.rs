@@ -82,7 +82,18 @@ mod tests {
         for text in ["", "!!!", "eyJ", "W10=", "MQ==", "a, b"] {
             assert_eq!(decode(text), None, "{text}");
         }
-        assert_eq!(decode(&"A".repeat(MAX_PAYMENT_HEADER_CHARS + 1)), None);
+    }
+
+    #[test]
+    fn a_header_that_is_too_long_is_refused_whatever_it_says() {
+        let of_length = |chars: usize| {
+            let bare = json!({"a": ""}).to_string().len();
+            encode(&json!({"a": "x".repeat(chars / 4 * 3 - bare)})).unwrap()
+        };
+        let longest = of_length(MAX_PAYMENT_HEADER_CHARS);
+        assert_eq!(longest.len(), MAX_PAYMENT_HEADER_CHARS);
+        assert!(decode(&longest).is_some());
+        assert_eq!(decode(&of_length(MAX_PAYMENT_HEADER_CHARS + 4)), None);
     }
 
     proptest! {

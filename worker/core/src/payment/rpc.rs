@@ -468,6 +468,20 @@ mod tests {
     }
 
     #[test]
+    fn the_time_of_a_block_is_that_of_the_block_that_was_asked_for() {
+        let time = |answer: Value| {
+            let bench = Bench::new([Node::telling(answer)]);
+            let time = bench.ask(async |chain| chain.block_time(50).await);
+            assert_eq!(bench.posts.borrow()[0].body[2]["params"][0], "0x32");
+            time
+        };
+        let block = |number: &str| json!({"number": number, "timestamp": "0x6b49d200"});
+        assert_eq!(time(block("0x32")), Ok(Some(1_800_000_000)));
+        assert_eq!(time(Value::Null), Ok(None));
+        assert!(time(block("0x33")).is_err());
+    }
+
+    #[test]
     fn the_state_of_a_block_is_asked_for_by_its_number() {
         let answer = format!("0x{:064x}", 1);
         for (at, block) in [(Some(50), "0x32"), (None, "latest")] {

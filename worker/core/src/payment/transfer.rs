@@ -159,10 +159,15 @@ pub fn booking_key(transaction: B256, log: u32) -> B256 {
     B256::from_slice(&digest)
 }
 
-/// Who has signed a text (EIP-191, `personal_sign`). `None` when the signature is none.
-pub fn signer(text: &str, signature: &[u8]) -> Option<Address> {
+/// What is signed of a text (EIP-191, `personal_sign`).
+pub fn text_digest(text: &str) -> B256 {
+    eip191_hash_message(text)
+}
+
+/// Whose key has signed a digest. `None` when the signature is no key's.
+pub fn signer(digest: &B256, signature: &[u8]) -> Option<Address> {
     usdc::signature(signature)?
-        .recover_address_from_prehash(&eip191_hash_message(text))
+        .recover_address_from_prehash(digest)
         .ok()
 }
 

@@ -53,7 +53,7 @@ pub async fn access<P: Purchases, C: Chain>(
     let payment = request::payment(arrival.headers);
     if let Some(proof) = &request.proof {
         return match payment {
-            Ok(None) => proof::redeem(config, purchases, arrival, &request, proof).await,
+            Ok(None) => proof::redeem(config, purchases, chain, arrival, &request, proof).await,
             _ => crate::response::error(&Error::invalid_request(
                 "A purchase is paid once: send either proof or a payment header.",
             )),

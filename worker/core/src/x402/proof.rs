@@ -12,8 +12,11 @@ use crate::catalog::Plan;
 use crate::challenge::{Ask, Challenge, PayReply, Prove, Purchases, Target, Terms};
 use crate::config::{Config, ProofBinding};
 use crate::error::{Code, Error};
+use crate::payment::Chain;
 use crate::payment::Version;
-use crate::payment::transfer::{ProofFault, signer};
+use crate::payment::signature::MAX_SIGNATURE_BYTES;
+use crate::payment::transfer::{ProofFault, signer, text_digest};
+use crate::payment::wallet_call::WalletAnswer;
 use crate::response::{self, Response};
 use crate::types::{Address, B256};
 
@@ -25,6 +28,8 @@ pub(super) struct Proof {
     signature: Option<Vec<u8>>,
     /// Where the buyer says that it has paid.
     chain_id: Option<u64>,
+    /// The wallet that it says has signed. Needed for contracts only.
+    payer: Option<Address>,
 }
 
 impl Proof {
@@ -55,11 +60,21 @@ impl Proof {
                     .ok_or_else(|| invalid("chainId must be a whole number"))?,
             ),
         };
+        let payer = match value.get("payer") {
+            None | Some(Value::Null) => None,
+            Some(payer) => Some(
+                payer
+                    .as_str()
+                    .and_then(|text| text.parse().ok())
+                    .ok_or_else(|| invalid("payer must be an address"))?,
+            ),
+        };
         Ok(Self {
             challenge_id: challenge_id.to_owned(),
             transaction,
             signature,
             chain_id,
+            payer,
         })
     }
 
@@ -85,20 +100,50 @@ impl Proof {
         Ok(challenge)
     }
 
-    /// Who has signed the challenge id. Nobody, where the seller wants no signature and there is none.
-    fn payer(&self, binding: ProofBinding) -> Result<Option<Address>, Error> {
-        match (&self.signature, binding) {
-            (Some(signature), _) => signer(&self.challenge_id, signature).map(Some).ok_or_else(|| {
-                refused(
-                    "invalid_signature",
-                    "The signature is none. Sign the text of the challengeId with the wallet that paid (EIP-191, personal_sign).",
-                )
-            }),
-            (None, ProofBinding::TxHash) => Ok(None),
-            (None, ProofBinding::Signature) => Err(refused(
-                "signature_missing",
-                "A transfer can be seen by everybody. Sign the text of the challengeId with the wallet that paid (EIP-191, \
-                 personal_sign) and send it as proof.signature.",
+    /// Who has signed the challenge id. Nobody, where the seller wants no signature and there is none. The key tells its
+    /// account; a contract wallet must be named, and asked.
+    async fn payer<C: Chain>(
+        &self,
+        binding: ProofBinding,
+        chain: &C,
+    ) -> Result<Option<Address>, Error> {
+        let Some(signature) = &self.signature else {
+            return match binding {
+                ProofBinding::TxHash => Ok(None),
+                ProofBinding::Signature => Err(refused(
+                    "signature_missing",
+                    "A transfer can be seen by everybody. Sign the text of the challengeId with the wallet that paid (EIP-191, \
+                     personal_sign) and send it as proof.signature.",
+                )),
+            };
+        };
+        let digest = text_digest(&self.challenge_id);
+        let key = signer(&digest, signature);
+        let payer = self.payer.or(key);
+        let is_proven = match payer {
+            None => false,
+            payer if payer == key => true,
+            Some(wallet) => {
+                // A wallet may say yes to nothing at all, for what its owner has approved on chain: that would prove nothing.
+                (1..=MAX_SIGNATURE_BYTES).contains(&signature.len())
+                    && chain
+                        .wallet_accepts(wallet, digest, &signature.clone().into(), None)
+                        .await
+                        .map_err(|_| {
+                            Error::new(
+                                Code::AdapterError,
+                                "The wallet could not be asked about its signature right now. Repeat the same request.",
+                            )
+                        })?
+                        == WalletAnswer::Accepts
+            }
+        };
+        match is_proven {
+            true => Ok(payer),
+            false => Err(refused(
+                "invalid_signature",
+                "The signature is not the payer's. Sign the text of the challengeId with the wallet that paid (EIP-191, \
+                 personal_sign); a contract wallet is named in proof.payer and must accept the signature (EIP-1271).",
             )),
         }
     }
@@ -131,7 +176,8 @@ impl<'a> Instructions<'a> {
                 true => {
                     "Without an x402 client: send one ordinary USDC transfer of at least `amount` (micro-units) of \
                      `assetAddress` to `destination`, to be included before `payBefore`; sign the text in `sign` with the \
-                     same wallet (EIP-191, personal_sign); then POST `body`. On 202 repeat it."
+                     same wallet (EIP-191, personal_sign; a contract wallet also sends its address as `payer`); then POST `body`. \
+                     On 202 repeat it."
                 }
                 false => {
                     "Without an x402 client: send one ordinary USDC transfer of at least `amount` (micro-units) of \
@@ -148,21 +194,26 @@ impl<'a> Instructions<'a> {
     }
 }
 
-/// Takes a proof and answers with the grant. Until it is known whose it is, nothing is asked of any object or network.
-pub(super) async fn redeem<P: Purchases>(
+/// Takes a proof and answers with the grant. Until it is known whose it is, nothing is asked of any object; and of the chain
+/// only what a contract wallet says to its signature.
+pub(super) async fn redeem<P: Purchases, C: Chain>(
     config: &Config,
     purchases: &P,
+    chain: &C,
     arrival: &Arrival<'_>,
     request: &AccessRequest,
     proof: &Proof,
 ) -> Response {
     let checked = proof.challenge(config).and_then(|challenge| {
         contradictions(request, &challenge.terms)?;
-        let payer = proof.payer(config.proof_binding)?;
-        Ok((challenge, payer))
+        Ok(challenge)
     });
-    let (challenge, payer) = match checked {
-        Ok(checked) => checked,
+    let challenge = match checked {
+        Ok(challenge) => challenge,
+        Err(error) => return response::error(&error),
+    };
+    let payer = match proof.payer(config.proof_binding, chain).await {
+        Ok(payer) => payer,
         Err(error) => return response::error(&error),
     };
     let request_id = challenge.terms.request_id.clone();

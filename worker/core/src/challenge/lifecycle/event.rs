@@ -3,6 +3,7 @@
 use alloy_primitives::{Address, B256};
 use key0_validator::Claims;
 
+use crate::challenge::outbox::NoticeEvent;
 use crate::challenge::record::{AuditRow, IssueFault, Payment, Record, State};
 use crate::challenge::seal::Challenge;
 use crate::payment::{Refusal, SignedAuthorization};
@@ -124,6 +125,13 @@ pub enum Event {
     Reported,
     /// The ledger is about to be told.
     ReportTried,
+    /// Something came of a notice to the backend.
+    Notice {
+        /// Which notice of the purchase, from 1.
+        number: u32,
+        /// What.
+        event: NoticeEvent,
+    },
     /// An operator wants the ledger to be told again.
     ReportAsked,
     /// The alarm tried and got no further.
@@ -142,6 +150,10 @@ impl Event {
                 | Self::Reported
                 | Self::ReportTried
                 | Self::ReportAsked
+                | Self::Notice {
+                    event: NoticeEvent::Tried | NoticeEvent::Unwanted,
+                    ..
+                }
                 | Self::PassedOn { exposed: false },
                 _,
             ) => false,
@@ -188,6 +200,12 @@ impl Event {
             Self::GrantRemoved => "grant_removed",
             Self::Reported => "reported",
             Self::ReportTried => "report_tried",
+            Self::Notice { event, .. } => match event {
+                NoticeEvent::Tried => "notice_tried",
+                NoticeEvent::Unwanted => "notice_unwanted",
+                NoticeEvent::Taken => "notified",
+                NoticeEvent::GivenUp => "notice_given_up",
+            },
             Self::ReportAsked => "report_asked",
             Self::Tried => "tried",
         }

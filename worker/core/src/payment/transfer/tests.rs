@@ -227,14 +227,14 @@ fn the_signer_of_a_text_is_recovered() {
         "be98904eb0b885217f3e90023bef02019270ddc15b089759a748d1e1a7f0d98e120c7ab4bd9c1e2584147c689547bdac7f1212458165cf33cb98314e35b852da1c"
     );
     assert_eq!(
-        signer("AQAAAABrSdIA", &signature),
+        signer(&text_digest("AQAAAABrSdIA"), &signature),
         Some(address!("0x7E5F4552091A69125d5DfCb7b8C2659029395Bdf"))
     );
     assert_ne!(
-        signer("AQAAAABrSdIB", &signature),
+        signer(&text_digest("AQAAAABrSdIB"), &signature),
         Some(address!("0x7E5F4552091A69125d5DfCb7b8C2659029395Bdf"))
     );
-    assert_eq!(signer("AQAAAABrSdIA", &signature[..64]), None);
+    assert_eq!(signer(&text_digest("AQAAAABrSdIA"), &signature[..64]), None);
 }
 
 #[test]

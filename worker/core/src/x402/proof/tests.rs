@@ -12,6 +12,7 @@ use crate::config::test_config;
 use crate::credential::NoRsa;
 use crate::payment::endpoints::{EndpointMemory, Http, HttpFault};
 use crate::payment::rpc::RpcChain;
+use crate::payment::usdc;
 use crate::types::{Network, PlanId, RequestId, ResourceId, UnixMillis, UnixSeconds, UsdcAmount};
 use crate::wallet::WalletKey;
 use crate::x402::access;
@@ -24,22 +25,37 @@ struct Shop {
     asked: RefCell<Vec<Prove>>,
 }
 
-/// No door asks the chain about a proof.
-struct NoNode;
+/// A contract wallet's answer, behind a node. Without one the door must not ask the chain.
+struct Node(Option<Result<&'static str, &'static str>>);
 
-impl Http for NoNode {
+impl Http for Node {
     async fn post(&self, _: &str, body: Vec<u8>, _: u32) -> Result<Vec<u8>, HttpFault> {
-        panic!("{}", String::from_utf8_lossy(&body))
+        let text = String::from_utf8_lossy(&body).into_owned();
+        assert!(text.contains(WALLET), "{text}");
+        let answer = self.0.unwrap_or_else(|| panic!("{text}"));
+        let word = answer.map_err(|fault| HttpFault::NoAnswer(fault.to_owned()))?;
+        // The question comes third, after those for the chain's identity.
+        let separator = hex::encode_prefixed(usdc::domain(Network::BaseSepolia).separator());
+        let told = json!([
+            {"id": 1, "result": "0x14a34"},
+            {"id": 2, "result": separator},
+            {"id": 3, "result": word},
+        ]);
+        Ok(told.to_string().into_bytes())
     }
 
     fn now(&self) -> UnixMillis {
-        panic!("no chain, no clock")
+        UnixMillis(1_900_000_000_000)
     }
 
     fn skipped(&self, _: usize, fault: &str) {
-        panic!("{fault}")
+        assert!(matches!(self.0, Some(Err(_))), "{fault}");
     }
 }
+
+const WALLET: &str = "0xabababababababababababababababababababab";
+const YES: &str = "0x1626ba7e00000000000000000000000000000000000000000000000000000000";
+const NO: &str = "0xffffffff00000000000000000000000000000000000000000000000000000000";
 
 impl Purchases for Shop {
     async fn ask(&self, _: &RequestId, ask: &Ask) -> Result<PayReply, CallFault> {
@@ -95,6 +111,16 @@ fn send_with(
     body: &Value,
     headers: &HeaderMap,
 ) -> (StatusCode, Value, Vec<Prove>) {
+    send_to(config, reply, body, headers, Node(None))
+}
+
+fn send_to(
+    config: &Config,
+    reply: PayReply,
+    body: &Value,
+    headers: &HeaderMap,
+    node: Node,
+) -> (StatusCode, Value, Vec<Prove>) {
     let shop = Shop {
         reply,
         asked: RefCell::default(),
@@ -109,7 +135,7 @@ fn send_with(
         rsa: &NoRsa,
     };
     let memory = EndpointMemory::default();
-    let chain = RpcChain::new(NoNode, &config.rpc_urls, config.network, &memory);
+    let chain = RpcChain::new(node, &config.rpc_urls, config.network, &memory);
     let response = access(config, &shop, &chain, &arrival)
         .now_or_never()
         .unwrap();
@@ -223,6 +249,49 @@ fn without_binding_no_signature_is_needed_and_a_given_one_still_binds() {
     assert_eq!(asked[0].payer, None);
     let (_, _, asked) = send(&config, PayReply::Taken, &body(&offer));
     assert_eq!(asked[0].payer, Some(buyer().address()));
+}
+
+#[test]
+fn a_contract_wallet_is_named_and_asked() {
+    let config = config(ProofBinding::Signature);
+    let offer = offer(&config, config.network);
+    let wallet: Address = WALLET.parse().unwrap();
+    let signed = |signature: Value| json!({"proof": {"challengeId": offer.id, "txHash": HASH, "signature": signature, "payer": WALLET}});
+    let ask = |body: &Value, answer| {
+        let (_, told, asked) = send_to(
+            &config,
+            PayReply::Taken,
+            body,
+            &HeaderMap::new(),
+            Node(answer),
+        );
+        (
+            told["code"].as_str().unwrap().to_owned(),
+            asked.first().map(|prove| prove.payer),
+        )
+    };
+    let taken = ("TX_ALREADY_REDEEMED".to_owned(), Some(Some(wallet)));
+    // Its owner's key, and a signature of its own kind.
+    for signature in [json!(sign(&offer)), json!("0x0102")] {
+        assert_eq!(ask(&signed(signature), Some(Ok(YES))), taken);
+    }
+    let invalid = ("INVALID_PROOF".to_owned(), None);
+    for answer in [NO, "0x"] {
+        assert_eq!(ask(&signed(json!(sign(&offer))), Some(Ok(answer))), invalid);
+    }
+    let gone = ask(&signed(json!("0x01")), Some(Err("status 503")));
+    assert_eq!(gone, ("ADAPTER_ERROR".to_owned(), None));
+    // These are not even asked.
+    let long = format!("0x{}", "01".repeat(MAX_SIGNATURE_BYTES + 1));
+    for signature in [json!("0x"), json!(long)] {
+        assert_eq!(ask(&signed(signature), None), invalid);
+    }
+    let named = json!({"proof": {"challengeId": offer.id, "txHash": HASH, "signature": sign(&offer), "payer": buyer().address()}});
+    let known = (
+        "TX_ALREADY_REDEEMED".to_owned(),
+        Some(Some(buyer().address())),
+    );
+    assert_eq!(ask(&named, None), known, "a key needs no asking");
 }
 
 #[test]

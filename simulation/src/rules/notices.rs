@@ -1,0 +1,101 @@
+//! What must hold of what the backend is told: everything, in order, and never anything that is not so.
+
+use key0_core::challenge::{Record, State};
+use key0_core::credential::backend::BackendCall;
+
+use super::steps::describe;
+use crate::objects::ChallengeObject;
+use crate::world::World;
+
+/// A record was stored.
+pub(super) fn on_change(
+    world: &World,
+    object: &ChallengeObject,
+    before: Option<&Record>,
+    after: &Record,
+) {
+    let is_new = before.is_none_or(|before| before.state.name() != after.state.name());
+    if is_new
+        && world.setting.notifies
+        && let Some(kind) = kind_of(&after.state)
+    {
+        object.news.borrow_mut().push(kind);
+    }
+    let kept = after.outbox.done as usize + after.outbox.open.len();
+    if kept != object.news.borrow().len() {
+        let detail = format!("{:?}, but {:?}", after.outbox, object.news.borrow());
+        world.violation("notice_lost", &object.id, detail);
+    }
+}
+
+const fn kind_of(state: &State) -> Option<&'static str> {
+    match state {
+        State::Delivered { .. } => Some("payment.delivered"),
+        State::Refunded { .. } => Some("payment.refunded"),
+        State::RefundFailed { .. } => Some("payment.refund_failed"),
+        _ => None,
+    }
+}
+
+/// A notice has arrived.
+pub fn on_notice(world: &World, call: &BackendCall) {
+    let key = call.idempotency_key.as_str();
+    let found = key.rsplit_once(':').and_then(|(challenge, number)| {
+        let objects = world.objects.challenges();
+        let object = objects.into_iter().find(|object| {
+            let record = object.record();
+            record.is_some_and(|record| record.challenge_id.as_str() == challenge)
+        })?;
+        Some((object, number.parse::<usize>().ok()?))
+    });
+    let Some((object, number)) = found else {
+        return world.violation("false_notice", key, "there is no such purchase".to_owned());
+    };
+    let body = String::from_utf8_lossy(&call.body);
+    let kind = object.news.borrow().get(number.wrapping_sub(1)).copied();
+    if kind.is_none_or(|kind| !body.contains(&format!("\"{kind}\""))) {
+        let state = object.record().map(|record| describe(&record));
+        world.violation("false_notice", &object.id, format!("{body} is {state:?}"));
+    }
+    if world.backend.has_issued_any(&body) {
+        world.violation("token_told", &object.id, body.to_string());
+    }
+    let mut told = world.backend.told.borrow_mut();
+    let earlier = key.trim_end_matches(|last| last != ':').to_owned() + &(number - 1).to_string();
+    if number > 1 && !told.contains_key(&earlier) {
+        let record = object.record();
+        // One that was given up is never told.
+        if record.is_none_or(|record| record.outbox.given_up == 0) {
+            world.violation(
+                "notices_disordered",
+                &object.id,
+                format!("{number} comes first"),
+            );
+        }
+    }
+    let bodies = told.entry(key.to_owned()).or_default();
+    if !bodies.contains(&call.body) {
+        bodies.push(call.body.clone());
+    }
+    if bodies.len() > 1 {
+        world.violation("notice_changed", &object.id, format!("{bodies:?}"));
+    }
+}
+
+/// The backend works and there was time enough.
+pub fn all_told(world: &World) {
+    let told = world.backend.told.borrow();
+    for object in world.objects.challenges() {
+        let Some(record) = object.record() else {
+            continue;
+        };
+        let count = object.news.borrow().len();
+        let is_told =
+            |number: &usize| told.contains_key(&format!("{}:{number}", record.challenge_id));
+        let missing: Vec<usize> = (1..=count).filter(|number| !is_told(number)).collect();
+        if !missing.is_empty() || !record.outbox.open.is_empty() {
+            let detail = format!("{missing:?} of {count}, {:?}", record.outbox);
+            world.violation("not_told", &object.id, detail);
+        }
+    }
+}
