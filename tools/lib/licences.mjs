@@ -55,10 +55,11 @@ export async function checkLicences() {
   const { packages, workspace_members: ours } = JSON.parse(metadata);
   const theirs = packages.filter(({ id }) => !ours.includes(id));
   const allowed = new Set(licenses.allow);
+  const excepted = new Map(licenses.exceptions.map(({ crate, allow }) => [crate, new Set([...allowed, ...allow])]));
+  const isAllowed = ({ name, license }) => license && permits(license, excepted.get(name) ?? allowed);
   const banned = new Set(bans.deny);
-  const allowedFor = (name) => new Set([...allowed, ...(licenses.exceptions ?? []).filter(({ crate }) => crate === name).flatMap(({ allow }) => allow)]);
   const wrong = [
-    ...theirs.filter(({ name, license }) => !license || !permits(license, allowedFor(name))).map(({ name, license }) => `${name} has the licence ${license ?? '(none)'}`),
+    ...theirs.filter((crate) => !isAllowed(crate)).map(({ name, license }) => `${name} has the licence ${license ?? '(none)'}`),
     ...theirs.filter(({ name }) => banned.has(name)).map(({ name }) => `${name} is banned`),
     ...theirs.filter(({ source }) => !source?.startsWith('registry+')).map(({ name, source }) => `${name} comes from ${source}`),
   ];
