@@ -12,6 +12,7 @@ import { SIZE_BUDGET, buildWorker, compressedSize } from './lib/build.mjs';
 import { checkLicences } from './lib/licences.mjs';
 import { ensureLinters } from './lib/linters.mjs';
 import { root } from './lib/paths.mjs';
+import { ensurePython } from './lib/python.mjs';
 import { buildRustClient } from './lib/rust-client.mjs';
 import { Stop, bold, duration, fail, green, red, say } from './lib/say.mjs';
 import { onShutdown } from './lib/shutdown.mjs';
@@ -102,6 +103,8 @@ async function e2e({ file, name }) {
   const all = readdirSync(join(root, 'tests')).filter((entry) => entry.endsWith('.test.mjs'));
   const files = file ?? all.sort().map((entry) => join('tests', entry));
   if (files.some((name) => name.endsWith('clients.test.mjs'))) await buildRustClient();
+  // Here and not in the test, whose time is limited.
+  if (files.some((name) => name.endsWith('interop.test.mjs'))) await ensurePython();
   if (!files.length) return say('  no black-box tests yet');
   const options = ['--test', '--test-concurrency=2', '--test-timeout=180000', '--test-reporter=spec'];
   if (name) options.push(`--test-name-pattern=${name}`);
