@@ -53,7 +53,7 @@ function pyjwt(jobs) {
 const MINTS = {
   jose: (claims, algorithm, header) =>
     new SignJWT(claims).setProtectedHeader({ alg: algorithm, ...header }).sign(algorithm === 'HS256' ? Buffer.from(secret) : createPrivateKey(rsa.privateKey)),
-  jsonwebtoken: (claims, algorithm, header) => jsonwebtoken.sign(claims, KEYS[algorithm], { algorithm, header: header ?? {}, noTimestamp: true }),
+  jsonwebtoken: (claims, algorithm, header) => jsonwebtoken.sign(claims, KEYS[algorithm], { algorithm, header: header ?? {} }),
   PyJWT: (claims, algorithm, headers) => pyjwt([{ do: 'mint', claims, algorithm, key: KEYS[algorithm], headers }])[0].token,
 };
 
