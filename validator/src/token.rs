@@ -16,11 +16,8 @@ impl<'t> Token<'t> {
     /// Splits a token whose signature has this length in base64url.
     pub(crate) fn split(token: &'t [u8], signature_len: usize) -> Option<Self> {
         let (signed, signature) = at_dot(token, token.len().checked_sub(signature_len + 1)?)?;
-        let first_dot = signed
-            .iter()
-            .take(header::MAX_LEN + 1)
-            .position(|byte| *byte == b'.')?;
-        let (header, payload) = at_dot(signed, first_dot)?;
+        let window = signed.get(..=header::MAX_LEN).unwrap_or(signed);
+        let (header, payload) = at_dot(signed, first_dot(window)?)?;
         Some(Self {
             header,
             payload,
@@ -31,10 +28,8 @@ impl<'t> Token<'t> {
 
     /// Why a token cannot be split.
     pub(crate) fn misfit(token: &[u8]) -> ValidationError {
-        let dots: usize = token.iter().map(|byte| usize::from(*byte == b'.')).sum();
-        let header = token.split(|byte| *byte == b'.').next();
-        match dots {
-            2 if header.is_some_and(|header| header.len() > header::MAX_LEN) => {
+        match dots(token) {
+            2 if first_dot(token).is_some_and(|at| at > header::MAX_LEN) => {
                 ValidationError::MalformedHeader(Flaw::TooBig)
             }
             2 => ValidationError::WrongSignatureLength,
@@ -46,4 +41,22 @@ impl<'t> Token<'t> {
 fn at_dot(bytes: &[u8], at: usize) -> Option<(&[u8], &[u8])> {
     let (left, right) = bytes.split_at_checked(at)?;
     Some((left, right.strip_prefix(b".")?))
+}
+
+fn first_dot(bytes: &[u8]) -> Option<usize> {
+    bytes.iter().position(|byte| *byte == b'.')
+}
+
+/// How many dots there are, counted in pieces of a size that the compiler counts at once; from three on it does not matter.
+fn dots(bytes: &[u8]) -> u8 {
+    let count = |piece: &[u8]| piece.iter().map(|byte| u8::from(*byte == b'.')).sum::<u8>();
+    let (pieces, rest) = bytes.as_chunks::<32>();
+    let mut dots = count(rest);
+    for piece in pieces {
+        dots += count(piece);
+        if dots > 2 {
+            break;
+        }
+    }
+    dots
 }

@@ -291,10 +291,19 @@ fn token(authorization: Option<&str>) -> Result<&[u8], ValidationError> {
 
 /// Whether there is nothing in it that separates or quotes.
 fn is_one_token(token: &[u8]) -> bool {
-    // No early end: this way it takes a few bytes at a time.
-    !token.iter().fold(false, |bad, byte| {
-        bad | matches!(byte, 0..=b' ' | b',' | b';' | b'"' | 0x7f..)
-    })
+    // In pieces of a size that the compiler looks at all at once.
+    fn is_clean(piece: &[u8]) -> bool {
+        piece.iter().fold(0, |bad, byte| {
+            let byte = *byte;
+            bad | u8::from(byte <= b' ')
+                | u8::from(byte >= 0x7f)
+                | u8::from(byte == b',')
+                | u8::from(byte == b';')
+                | u8::from(byte == b'"')
+        }) == 0
+    }
+    let (pieces, rest) = token.as_chunks::<32>();
+    pieces.iter().all(|piece| is_clean(piece)) && is_clean(rest)
 }
 
 /// Judges claims whose signature is proven.
