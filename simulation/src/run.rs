@@ -76,6 +76,10 @@ pub fn run(seed: u64, purchases: u64, without: &[Fault], traces: bool) -> Result
             break;
         }
     }
+    // Whose transfer was included late asks again, and what that begins comes to its end.
+    last_proofs(&world);
+    let rest = world.now().0 + REST_MILLIS + refunds;
+    world.executor.run_until(rest, &world.random);
     if world.setting.operator {
         give_back(&world);
         let included = world.now().0 + ANSWER_MILLIS;
