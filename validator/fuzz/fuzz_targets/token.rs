@@ -60,10 +60,12 @@ fuzz_target!(|data: &[u8]| {
         let text = std::str::from_utf8(payload).expect("we found it to be UTF-8");
         assert!(text.contains(['e', 'E']) || text.len() > 300, "{text}");
     }
-    let theirs = UntrustedToken::new(&token).ok();
+    // It reads fewer kinds of dates than JSON has; but about the signature there can be no two opinions.
     let key = Hs256Key::new(SECRET);
-    let theirs = theirs.map(|token| Hs256.validator::<serde_json::Value>(&key).validate(&token).is_ok());
-    assert_ne!(theirs, Some(false), "the signature is good");
+    if let Ok(token) = UntrustedToken::new(&token) {
+        let theirs = Hs256.validator::<serde_json::Value>(&key).validate(&token);
+        assert!(!matches!(theirs, Err(jwt_compact::ValidationError::InvalidSignature)));
+    }
 
     // No neighbour of a good token is good.
     let at = "Bearer ".len() + data.len() % token.len();
