@@ -55,12 +55,17 @@ impl Inbound {
         if announced.is_some_and(|length| length > MAX_BODY_BYTES) {
             return Err(too_large());
         }
+        let unreadable = |_| Error::invalid_request("The body could not be read.");
+        // What has announced its length needs no stream, whose reading costs more.
+        if announced.is_some() {
+            let body = self.request.bytes().await.map_err(unreadable)?;
+            return Ok((self.headers, body));
+        }
         let mut body = Vec::new();
         // A request without a body has no stream.
         if let Ok(mut stream) = self.request.stream() {
             while let Some(chunk) = stream.next().await {
-                let chunk =
-                    chunk.map_err(|_| Error::invalid_request("The body could not be read."))?;
+                let chunk = chunk.map_err(unreadable)?;
                 if body.len().saturating_add(chunk.len()) > MAX_BODY_BYTES {
                     return Err(too_large());
                 }

@@ -9,6 +9,7 @@
 //! Why no interleaving breaks it: between reading the next nonce and storing the job that takes it nothing is awaited;
 //! and only the alarm, which the platform never runs twice at a time, changes a job that exists.
 
+use std::cell::Cell;
 use std::panic::AssertUnwindSafe;
 
 use key0_core::config::Config;
@@ -38,6 +39,7 @@ pub struct GasWalletObject {
     state: State,
     env: Env,
     wallet: AssertUnwindSafe<GasWallet>,
+    has_tables: AssertUnwindSafe<Cell<bool>>,
 }
 
 impl DurableObject for GasWalletObject {
@@ -46,6 +48,7 @@ impl DurableObject for GasWalletObject {
             state,
             env,
             wallet: AssertUnwindSafe(GasWallet::default()),
+            has_tables: AssertUnwindSafe(Cell::new(false)),
         }
     }
 
@@ -108,7 +111,10 @@ fn log(event: &str, detail: &str) {
 
 impl GasWalletObject {
     fn jobs(&self) -> Jobs<'_> {
-        Jobs { state: &self.state }
+        Jobs {
+            state: &self.state,
+            has_tables: &self.has_tables,
+        }
     }
 
     fn outside<'a>(&'a self, config: &'a Config, key: &'a WalletKey) -> Outside<'a> {
@@ -159,6 +165,7 @@ impl<'a> WalletEnv for Outside<'a> {
 
 struct Jobs<'a> {
     state: &'a State,
+    has_tables: &'a Cell<bool>,
 }
 
 impl Jobs<'_> {
@@ -166,8 +173,16 @@ impl Jobs<'_> {
         self.state.storage().sql()
     }
 
+    fn has_tables(&self) -> worker::Result<bool> {
+        if !self.has_tables.get() {
+            self.has_tables
+                .set(storage::has_table(&self.sql(), "jobs")?);
+        }
+        Ok(self.has_tables.get())
+    }
+
     fn sent(&self, query: &str, bindings: Vec<SqlStorageValue>) -> worker::Result<Vec<Sent>> {
-        if !storage::has_table(&self.sql(), "jobs")? {
+        if !self.has_tables()? {
             return Ok(Vec::new());
         }
         storage::bodies(&self.sql(), query, bindings)
@@ -178,7 +193,7 @@ impl Jobs<'_> {
         struct Row {
             next_nonce: u64,
         }
-        if !storage::has_table(&self.sql(), "jobs")? {
+        if !self.has_tables()? {
             return Ok(None);
         }
         let rows: Vec<Row> = storage::rows(&self.sql(), "SELECT next_nonce FROM wallet", vec![])?;
@@ -195,8 +210,11 @@ impl Jobs<'_> {
         let storage = self.state.storage();
         let sql = storage.sql();
         let now = platform::now();
+        let has_tables = self.has_tables()?;
         storage::transaction(&storage, || {
-            create_tables(&sql)?;
+            if !has_tables {
+                create_tables(&sql)?;
+            }
             storage::run(
                 &sql,
                 "INSERT INTO jobs (key, done, first_nonce, changed_at, body) VALUES (?, ?, ?, ?, ?)
