@@ -3,7 +3,7 @@
 //  1. --help, and what is missing or wrong, in one sentence each.
 //  2. Purchases are delivered and refunded: ledger and chain agree, exit code 0, and the totals are the chain's.
 //  3. Things happen that no purchase knows of: a stranger pays the seller by authorization, the seller returns money a second
-//     time by hand, a purchase stays PAID. Each is told, with exit code 2; an ordinary transfer to the seller is not.
+//     time by hand, a purchase stays PAID. Each is told, with exit code 2; an ordinary transfer to the seller is listed, and is no difference.
 //  4. The ledger is falsified: another amount, a payment that the chain does not have. Told as well.
 
 import assert from 'node:assert/strict';
@@ -109,15 +109,18 @@ describe('reconcile', () => {
     made.refunded = await purchase('fails');
     await reach(made.refunded.requestId, 'REFUNDED');
     await reported(world);
-    await transfer(await world.newBuyer(), world.seller.address, 77n);
-    const { ledger, chain, differences } = await reconcile('--from-block', '0');
+    const visitor = await world.newBuyer();
+    const sent = await transfer(visitor, world.seller.address, 77n);
+    const { ledger, chain, unpresented, differences } = await reconcile('--from-block', '0');
     assert.deepEqual(differences, []);
+    assert.deepEqual(unpresented, [{ from: visitor.address.toLowerCase(), amount: '$0.000077', transaction: sent }]);
     assert.deepEqual(ledger, { DELIVERED: { count: 3, amount: '$0.045' }, REFUNDED: { count: 1, amount: '$0.015' } });
     assert.deepEqual(chain, { received: { count: 4, amount: '$0.06' }, refunded: { count: 1, amount: '$0.015' } });
     // The same without the range: every payment is looked up by its transaction.
     const height = String(await world.chain.client.getBlockNumber());
     assert.deepEqual((await reconcile('--from-block', height)).differences, []);
     const { stdout } = await run(there());
+    assert.match(stdout, /that no purchase counts: 1\n {2}\$0\.000077 from 0x/);
     assert.match(stdout, /differences: 0\n$/);
   });
 

@@ -13,7 +13,8 @@ KEY0_ADMIN_SECRET=… npm run reconcile -- --url <worker> --rpc <url> [options]
 
 Compares the worker's ledger with the USDC transfers to and from the seller's wallet. Prints totals and every
 difference: payments without a transfer, transfers by authorization without a purchase, money counted or returned
-twice, other amounts, purchases that are PAID or REFUND_PENDING for too long, refunds that failed.
+twice, other amounts, purchases that are PAID or REFUND_PENDING for too long, refunds that failed. Ordinary transfers that
+no purchase counts are listed too, and are no difference: they may be the seller's own.
 
   --url <address>          the worker
   --rpc <url>              an RPC endpoint of its chain that keeps logs for long enough
@@ -28,6 +29,8 @@ const SECOND_LOOK_MS = 5_000;
 /** A day of Base, for a ledger without purchases. */
 const DAY_BLOCKS = 43_200n;
 const MARGIN_MS = 600_000;
+/** How many transfers without a purchase a person is shown. */
+const MOST_SHOWN = 20;
 
 function readOptions() {
   const flags = readFlags(HELP, {
@@ -82,7 +85,7 @@ function isSame(a, b) {
 }
 
 /** What a document and a person are shown. */
-function report({ ledger, received, refunded, fromBlock, toBlock, differences }, { chainId, walletAddress }) {
+function report({ ledger, received, refunded, unpresented, fromBlock, toBlock, differences }, { chainId, walletAddress }) {
   const sum = ({ count, amount }) => ({ count, amount: dollars(amount) });
   return {
     chainId,
@@ -91,17 +94,21 @@ function report({ ledger, received, refunded, fromBlock, toBlock, differences },
     toBlock: Number(toBlock),
     ledger: Object.fromEntries(Object.entries(ledger).map(([status, total]) => [status, sum(total)])),
     chain: { received: sum(received), refunded: sum(refunded) },
+    unpresented: unpresented.map(({ from, value, hash }) => ({ from, amount: dollars(value), transaction: hash })),
     differences,
   };
 }
 
-function print({ chainId, wallet, fromBlock, toBlock, ledger, chain, differences }) {
+function print({ chainId, wallet, fromBlock, toBlock, ledger, chain, unpresented, differences }) {
   const row = (name, { count, amount }) => process.stdout.write(`  ${name.padEnd(16)} ${String(count).padStart(8)}  ${amount.padStart(18)}\n`);
   process.stdout.write(`Ledger\n`);
   for (const [status, total] of Object.entries(ledger)) row(status, total);
   process.stdout.write(`Chain ${chainId}, wallet ${wallet}, blocks ${fromBlock} to ${toBlock}\n`);
   row('received', chain.received);
   row('refunded', chain.refunded);
+  if (unpresented.length) process.stdout.write(`Ordinary transfers that no purchase counts: ${unpresented.length}\n`);
+  for (const { from, amount, transaction } of unpresented.slice(0, MOST_SHOWN)) process.stdout.write(`  ${amount} from ${from}\n    transaction ${transaction}\n`);
+  if (unpresented.length > MOST_SHOWN) process.stdout.write('  … all of them with --json\n');
   for (const { kind, message, requestId, transaction } of differences) {
     process.stdout.write(`${bold(kind)}: ${message}\n`);
     for (const [name, value] of Object.entries({ requestId, transaction })) if (value) process.stdout.write(`  ${name} ${value}\n`);

@@ -25,7 +25,7 @@ export async function compare(entries, seen, chain, options) {
   const payments = await comparePayments(entries, seen.incoming, chain, options);
   const refunds = await compareRefunds(entries, seen.outgoing, chain);
   const differences = [...payments.differences, ...refunds.differences, ...stuck(entries, options)];
-  return { differences, received: payments.received, refunded: refunds.refunded };
+  return { differences, received: payments.received, refunded: refunds.refunded, unpresented: payments.unpresented };
 }
 
 /** @param {Entry[]} entries @param {Transfer[]} incoming */
@@ -65,6 +65,8 @@ async function comparePayments(entries, incoming, chain, { now, stuckAfterMs }) 
     }
   }
 
+  /** @type {Transfer[]} */
+  const unpresented = [];
   for (const transfer of left) {
     const waiting = entries.find((entry) => !RECEIVED.includes(entry.status) && made(entry)(transfer));
     if (waiting) {
@@ -72,9 +74,12 @@ async function comparePayments(entries, incoming, chain, { now, stuckAfterMs }) 
       differences.push({ kind: 'payment-not-credited', message: `${dollars(transfer.value)} came in, but the purchase is ${waiting.status}.`, requestId: waiting.requestId, transaction: transfer.hash });
     } else if (await chain.nonceOf(transfer)) {
       differences.push({ kind: 'payment-unknown', message: `${dollars(transfer.value)} came in from ${transfer.from} by an authorization that no purchase knows.`, transaction: transfer.hash });
+    } else {
+      // Perhaps a payment whose payer never showed it; or the seller's own money. Nobody but the seller can tell.
+      unpresented.push(transfer);
     }
   }
-  return { differences, received: sum };
+  return { differences, received: sum, unpresented };
 }
 
 /** @param {Entry[]} entries @param {Transfer[]} outgoing */
