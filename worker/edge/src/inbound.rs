@@ -56,7 +56,7 @@ impl Inbound {
             return Err(too_large());
         }
         let unreadable = |_| Error::invalid_request("The body could not be read.");
-        // What has announced its length needs no stream, whose reading costs more.
+        // What has announced its length is not read piece by piece, which costs more.
         if announced.is_some() {
             let body = self.request.bytes().await.map_err(unreadable)?;
             return Ok((self.headers, body));

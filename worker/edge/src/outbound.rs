@@ -199,12 +199,12 @@ async fn send(
         .send_with_signal(&signal)
         .await?;
     let status = response.status_code();
-    // What has announced its length needs no stream, whose reading costs more than the rest of the call.
+    // What has announced its length is not read piece by piece: that would cost more than the rest of the call.
     if let Some(length) = length_of_body(response.headers()) {
         if length > max_answer_bytes {
             return Err(TOO_LARGE.into());
         }
-        let body = response.bytes().await?;
+        let body = platform::whole_body(&response).await?;
         return Ok(Answer { status, body });
     }
     let mut body = Vec::new();

@@ -1,8 +1,10 @@
-//! Clock, randomness, waiting, and lines for the operator.
+//! Clock, randomness, waiting, whole bodies, and lines for the operator.
 
+use js_sys::Uint8Array;
 use key0_core::types::UnixMillis;
 use serde_json::{Value, json};
-use worker::{Date, Delay, console_log};
+use wasm_bindgen_futures::JsFuture;
+use worker::{Date, Delay, Response, ResponseBody, console_log};
 
 /// The clock.
 pub(crate) fn now() -> UnixMillis {
@@ -27,4 +29,14 @@ pub(crate) fn log(event: &str, mut facts: Value) {
         members.insert("event".to_owned(), json!(event));
     }
     console_log!("{facts}");
+}
+
+/// A body whose length is known to be bounded, in one piece. (The platform crate reads every body piece by piece, at several
+/// times the cost.)
+pub(crate) async fn whole_body(response: &Response) -> worker::Result<Vec<u8>> {
+    let ResponseBody::Stream(stream) = response.body() else {
+        return Ok(Vec::new());
+    };
+    let body = web_sys::Response::new_with_opt_readable_stream(Some(stream))?.array_buffer()?;
+    Ok(Uint8Array::new(&JsFuture::from(body).await?).to_vec())
 }

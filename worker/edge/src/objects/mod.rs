@@ -25,6 +25,8 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use worker::{Delay, Env, Method, Request, RequestInit, Response};
 
+use crate::platform;
+
 /// Longer than a purchase's patience, together with one facilitator's answers to `verify` and `settle`.
 const CHALLENGE_DEADLINE: Duration = Duration::from_secs(60);
 const PAYER_DEADLINE: Duration = Duration::from_secs(5);
@@ -113,8 +115,9 @@ impl<'a> Objects<'a> {
             .and_then(|namespace| namespace.get_by_name(name))
             .map_err(|error| fault(&error.to_string()))?;
         let answer = Box::pin(async {
-            let mut response = stub.fetch_with_request(request).await?;
-            Ok::<_, worker::Error>((response.status_code(), response.bytes().await?))
+            let response = stub.fetch_with_request(request).await?;
+            let body = platform::whole_body(&response).await?;
+            Ok::<_, worker::Error>((response.status_code(), body))
         });
         match select(answer, Box::pin(Delay::from(deadline))).await {
             Either::Left((Ok((200, body)), _)) => Ok(body),
@@ -161,7 +164,7 @@ impl Ledgers for Objects<'_> {
 /// What went wrong between objects goes to the log: the caller is told only that it did.
 fn logged<T>(reply: Result<T, CallFault>) -> Result<T, CallFault> {
     if let Err(fault) = &reply {
-        crate::platform::log("object_call_failed", serde_json::json!({"detail": fault.0}));
+        platform::log("object_call_failed", serde_json::json!({"detail": fault.0}));
     }
     reply
 }
@@ -197,7 +200,7 @@ fn send(object: &str, answer: Result<Vec<u8>, String>) -> worker::Result<Respons
     match answer {
         Ok(body) => Ok(worker::ResponseBuilder::new().fixed(body)),
         Err(fault) => {
-            crate::platform::log(
+            platform::log(
                 "object_fault",
                 serde_json::json!({"object": object, "detail": fault}),
             );
