@@ -106,7 +106,7 @@ async function e2e({ file, name }) {
   // Here and not in the test, whose time is limited.
   if (files.some((name) => name.endsWith('interop.test.mjs'))) await ensurePython();
   if (!files.length) return say('  no black-box tests yet');
-  const options = ['--test', '--test-concurrency=2', '--test-timeout=180000', '--test-reporter=spec'];
+  const options = ['--test', '--test-concurrency=2', '--test-timeout=300000', '--test-reporter=spec'];
   if (name) options.push(`--test-name-pattern=${name}`);
   return show(process.execPath, [...options, ...files]);
 }
