@@ -4,7 +4,7 @@ use core::fmt;
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use base64_simd::{AsOut, URL_SAFE_NO_PAD};
+use base64_simd::URL_SAFE_NO_PAD;
 
 use crate::fields::{Fields, member};
 use crate::json::Value;
@@ -64,14 +64,9 @@ impl<'b> ClaimsRef<'b> {
     ) -> Result<Self, ValidationError> {
         let mut bytes = core::mem::take(&mut buffer.text).into_bytes();
         let malformed = |flaw| Err(ValidationError::MalformedClaims(flaw));
-        let Ok(len) = URL_SAFE_NO_PAD.decoded_length(encoded) else {
-            return malformed(Flaw::NotBase64Url);
-        };
-        bytes.resize(len, 0);
-        if URL_SAFE_NO_PAD
-            .decode(encoded, bytes.as_mut_slice().as_out())
-            .is_err()
-        {
+        bytes.clear();
+        // Appending, because that writes to each byte once: there is nothing to fill with zeros first.
+        if URL_SAFE_NO_PAD.decode_append(encoded, &mut bytes).is_err() {
             return malformed(Flaw::NotBase64Url);
         }
         let Ok(text) = String::from_utf8(bytes) else {

@@ -291,19 +291,22 @@ fn token(authorization: Option<&str>) -> Result<&[u8], ValidationError> {
 
 /// Whether there is nothing in it that separates or quotes.
 fn is_one_token(token: &[u8]) -> bool {
-    // In pieces of a size that the compiler looks at all at once.
-    fn is_clean(piece: &[u8]) -> bool {
-        piece.iter().fold(0, |bad, byte| {
-            let byte = *byte;
-            bad | u8::from(byte <= b' ')
-                | u8::from(byte >= 0x7f)
-                | u8::from(byte == b',')
-                | u8::from(byte == b';')
-                | u8::from(byte == b'"')
-        }) == 0
+    // Nothing of what is looked for, and little else, is below a JWT's first symbol, as signed numbers are.
+    let is_odd = |byte: u8| {
+        let below = byte.cast_signed() < b'-'.cast_signed();
+        u8::from(below) | u8::from(byte == b';') | u8::from(byte == 0x7f)
+    };
+    // Piece upon piece, which the compiler does with vectors; the last one may overlap the one before it.
+    let mut odd = [0; 32];
+    let last = token.last_chunk::<32>();
+    for piece in token.as_chunks::<32>().0.iter().chain(last) {
+        odd.iter_mut()
+            .zip(piece)
+            .for_each(|(odd, byte)| *odd |= is_odd(*byte));
     }
-    let (pieces, rest) = token.as_chunks::<32>();
-    pieces.iter().all(|piece| is_clean(piece)) && is_clean(rest)
+    let is_plain = last.is_some() && odd == [0; 32];
+    let separates = |byte: &u8| matches!(byte, 0..=b' ' | b'"' | b',' | b';' | 0x7f..);
+    is_plain || !token.iter().any(separates)
 }
 
 /// Judges claims whose signature is proven.
