@@ -17,9 +17,10 @@ const token = corpus('token');
 for (const line of readFileSync(new URL('hostile/table.jsonl', tests), 'utf8').trim().split('\n')) {
   const [, value] = JSON.parse(line).authorization?.split(' ') ?? [];
   if (!value) continue;
-  token(value);
+  const [header, payload, signature] = value.split('.');
+  // The target has the tests' RSA keys, and asserts that nobody guesses a signature: do not give it good ones.
+  token(signature?.length > 300 ? `${header}.${payload}.${'A'.repeat(signature.length)}` : value);
   // What the target signs itself: header, line break, claims.
-  const [header, payload] = value.split('.');
   if (payload !== undefined) token(Buffer.concat([decoded(header), Buffer.from('\n'), decoded(payload)]));
 }
 

@@ -155,6 +155,16 @@ impl<'b> ClaimsRef<'b> {
         member(self.json(), name).map(|value| value.written(self.json()))
     }
 
+    /// Whether plan, subject and transaction are these words. Asked of every token, so it compares lengths first.
+    pub(crate) fn are(self, plan_id: &str, sub: &str, tx_hash: &str) -> [bool; 3] {
+        let fields = self.fields;
+        [
+            fields.plan_id.is(self.text, plan_id),
+            fields.sub.is(self.text, sub),
+            fields.tx_hash.is(self.text, tx_hash),
+        ]
+    }
+
     pub(crate) fn nbf(self) -> Option<u64> {
         self.fields.nbf
     }

@@ -64,6 +64,12 @@ impl Span {
         let (start, end) = self.ends();
         text.get(start..end).unwrap_or_default()
     }
+
+    /// Whether the piece is this word.
+    pub(crate) fn is(self, text: &str, word: &str) -> bool {
+        let (start, end) = self.ends();
+        end == start + word.len() && self.of(text) == word
+    }
 }
 
 /// A JSON string: what stands between its quotes.
@@ -368,7 +374,7 @@ impl Reader<'_> {
 /// A set high bit in the first byte that ends a plain string: quote, backslash, control character. Bits in bytes behind the
 /// first may be set wrongly.
 #[inline]
-pub(crate) const fn stops(word: u64) -> u64 {
+const fn stops(word: u64) -> u64 {
     let control = word.wrapping_sub(ONES * b' ' as u64) & !word;
     (equal(word, b'"') | equal(word, b'\\') | control) & HIGH_BITS
 }

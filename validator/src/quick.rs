@@ -4,16 +4,13 @@
 //! Accepts a subset of what the whole reader accepts, with the same result; a test holds the two against each other.
 
 use crate::fields::Fields;
-use crate::json::{MAX_TEXT, Span, stops};
-use crate::words::eight_digits;
+use crate::json::{MAX_TEXT, Span};
+use crate::words::{self, eight_digits};
 
 /// `{"sub":…,"jti":…,"resourceId":…,"planId":…,"txHash":…,"iat":…,"exp":…}`, with `iss` and `payer` behind where they are
 /// there, or with the dates in front, as `jwt-compact` writes its own. No white space, no escapes, whole seconds.
 pub(crate) fn read(text: &str) -> Option<Fields> {
-    if text.len() > MAX_TEXT {
-        return None;
-    }
-    let mut cursor = Cursor::new(text);
+    let mut cursor = Cursor::new(text)?;
     cursor.take(b"{")?;
     let front = match cursor.take(b"\"exp\":") {
         None => None,
@@ -76,9 +73,12 @@ pub(crate) struct Cursor<'t> {
 }
 
 impl<'t> Cursor<'t> {
-    pub(crate) fn new(text: &'t str) -> Self {
+    /// The start of a text, if its strings have no escapes and no control characters.
+    pub(crate) fn new(text: &'t str) -> Option<Self> {
         let bytes = text.as_bytes();
-        Self { bytes, at: 0 }
+        let is_odd = |byte| (byte < b' ') | (byte == b'\\');
+        let is_plain = bytes.len() <= MAX_TEXT && !words::any(bytes, is_odd);
+        is_plain.then_some(Self { bytes, at: 0 })
     }
 
     pub(crate) fn is_at_end(&self) -> bool {
@@ -101,30 +101,13 @@ impl<'t> Cursor<'t> {
         (self.at > start + 1).then_some(span)
     }
 
-    /// The rest of a string without escapes, eight bytes at a time, and its closing quote.
+    /// The rest of a string without escapes, and its closing quote.
     #[inline]
     pub(crate) fn string(&mut self) -> Option<Span> {
         let start = self.at;
-        let rest = self.bytes.get(start..)?;
-        let (words, tail) = rest.as_chunks::<8>();
-        let mut len = 0;
-        for word in words {
-            let stops = stops(u64::from_le_bytes(*word));
-            if stops != 0 {
-                len += stops.trailing_zeros() as usize / 8;
-                return self.close(start, start + len);
-            }
-            len += 8;
-        }
-        let stop = |byte: &u8| matches!(byte, ..b' ' | b'"' | b'\\');
-        len += tail.iter().position(stop)?;
-        self.close(start, start + len)
-    }
-
-    #[inline]
-    fn close(&mut self, start: usize, end: usize) -> Option<Span> {
+        let end = start + words::position(self.bytes.get(start..)?, b'"')?;
         self.at = end + 1;
-        (self.bytes.get(end) == Some(&b'"')).then(|| Span::new(start, end))
+        Some(Span::new(start, end))
     }
 
     /// A whole number, as JSON writes it, that surely fits.

@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 use crate::cache::Cache;
 #[cfg(feature = "rs256")]
 use crate::keys::Keys;
-use crate::{AccessToken, ClaimsRef, Config, TokenBuffer, ValidationError, service};
+use crate::{AccessToken, ClaimsRef, Config, TokenBuffer, ValidationError, service, words};
 
 /// Longest Authorization header that is looked at, in bytes.
 pub const MAX_HEADER_LEN: usize = 8192;
@@ -273,7 +273,8 @@ fn token(authorization: Option<&str>) -> Result<&[u8], ValidationError> {
     let Some((scheme, rest)) = authorization.split_first_chunk::<6>() else {
         return Err(ValidationError::WrongScheme);
     };
-    if !scheme.eq_ignore_ascii_case(b"Bearer") {
+    // Nearly everybody writes it like this, and all six bytes compare at once.
+    if scheme != b"Bearer" && !scheme.eq_ignore_ascii_case(b"Bearer") {
         return Err(ValidationError::WrongScheme);
     }
     match rest {
@@ -292,21 +293,10 @@ fn token(authorization: Option<&str>) -> Result<&[u8], ValidationError> {
 /// Whether there is nothing in it that separates or quotes.
 fn is_one_token(token: &[u8]) -> bool {
     // Nothing of what is looked for, and little else, is below a JWT's first symbol, as signed numbers are.
-    let is_odd = |byte: u8| {
-        let below = byte.cast_signed() < b'-'.cast_signed();
-        u8::from(below) | u8::from(byte == b';') | u8::from(byte == 0x7f)
-    };
-    // Piece upon piece, which the compiler does with vectors; the last one may overlap the one before it.
-    let mut odd = [0; 32];
-    let last = token.last_chunk::<32>();
-    for piece in token.as_chunks::<32>().0.iter().chain(last) {
-        odd.iter_mut()
-            .zip(piece)
-            .for_each(|(odd, byte)| *odd |= is_odd(*byte));
-    }
-    let is_plain = last.is_some() && odd == [0; 32];
+    let is_odd =
+        |byte: u8| (byte.cast_signed() < b'-'.cast_signed()) | (byte == b';') | (byte == 0x7f);
     let separates = |byte: &u8| matches!(byte, 0..=b' ' | b'"' | b',' | b';' | 0x7f..);
-    is_plain || !token.iter().any(separates)
+    !words::any(token, is_odd) || !token.iter().any(separates)
 }
 
 /// Judges claims whose signature is proven.

@@ -1,4 +1,4 @@
-//! Eight bytes looked at in one word. What is searched here is short, too short for a library's search to pay.
+//! Many bytes looked at in one step. What is searched here is short, too short for a library's search to pay.
 
 /// A word whose bytes are all 1.
 pub(crate) const ONES: u64 = 0x0101_0101_0101_0101;
@@ -25,6 +25,29 @@ pub(crate) fn position(bytes: &[u8], byte: u8) -> Option<usize> {
     }
     let behind = tail.iter().position(|other| *other == byte)?;
     Some(words.len() * 8 + behind)
+}
+
+/// Whether a byte is of this kind. Without an end at the first one, so that the compiler makes vectors of it.
+#[inline]
+pub(crate) fn any(bytes: &[u8], is: impl Fn(u8) -> bool) -> bool {
+    any_in_pieces::<32>(bytes, &is)
+        .or_else(|| any_in_pieces::<8>(bytes, &is))
+        .unwrap_or_else(|| bytes.iter().any(|byte| is(*byte)))
+}
+
+/// `None` for less than one piece. What is left over is at the end of a last piece, which overlaps the one before it.
+#[inline]
+fn any_in_pieces<const N: usize>(bytes: &[u8], is: impl Fn(u8) -> bool) -> Option<bool> {
+    let mut found = [0; N];
+    let mut note = |piece: &[u8; N]| {
+        for (found, byte) in found.iter_mut().zip(piece) {
+            *found |= u8::from(is(*byte));
+        }
+    };
+    let last = bytes.last_chunk()?;
+    bytes.as_chunks().0.iter().for_each(&mut note);
+    note(last);
+    Some(found != [0; N])
 }
 
 /// The number that eight decimal digits spell.
@@ -58,6 +81,19 @@ mod tests {
                     bytes[at] = b'.';
                     assert_eq!(position(&bytes, b'.'), Some(at), "{len} {filler}");
                 }
+            }
+        }
+    }
+
+    #[test]
+    fn any_byte_is_seen_wherever_it_is() {
+        for len in 0..100 {
+            let mut bytes = vec![b'a'; len];
+            assert!(!any(&bytes, |byte| byte == b'.'));
+            for at in 0..len {
+                bytes[at] = b'.';
+                assert!(any(&bytes, |byte| byte == b'.'), "{at} of {len}");
+                bytes[at] = b'a';
             }
         }
     }
