@@ -157,7 +157,7 @@ fn each_thread_remembers_and_a_change_of_keys_makes_it_forget() {
                 assert!(proven_anew, "remembered from the keys before");
             });
         }
-        source.load(&document(&[a.clone()])).unwrap();
+        source.load(&document(std::slice::from_ref(&a))).unwrap();
         barrier.wait();
         barrier.wait();
         source.load(&document(&[b, a])).unwrap();
