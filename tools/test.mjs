@@ -11,6 +11,7 @@ import { buildInspector } from './lib/inspector.mjs';
 import { SIZE_BUDGET, buildWorker, compressedSize } from './lib/build.mjs';
 import { checkLicences } from './lib/licences.mjs';
 import { ensureLinters } from './lib/linters.mjs';
+import { checkMinimumRust } from './lib/minimum-rust.mjs';
 import { root } from './lib/paths.mjs';
 import { ensurePython } from './lib/python.mjs';
 import { buildRustClient } from './lib/rust-client.mjs';
@@ -59,6 +60,7 @@ async function lint() {
   await ensureLinters();
   await show('cargo', ['fmt', '--all', '--check']);
   await checkLicences();
+  await checkMinimumRust();
   await show(process.execPath, ['validator/tests/hostile/generate.mjs', '--check']);
   // Not --workspace: the Rust client of the black-box tests is built by those alone.
   await show('cargo', ['clippy', '--all-targets', '--locked', '--', '-D', 'warnings']);

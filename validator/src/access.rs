@@ -4,7 +4,7 @@ use core::fmt;
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use base64_simd::{AsOut, URL_SAFE_NO_PAD};
+use base64_simd::URL_SAFE_NO_PAD;
 
 use crate::fields::{Fields, member};
 use crate::json::Value;
@@ -64,14 +64,9 @@ impl<'b> ClaimsRef<'b> {
     ) -> Result<Self, ValidationError> {
         let mut bytes = core::mem::take(&mut buffer.text).into_bytes();
         let malformed = |flaw| Err(ValidationError::MalformedClaims(flaw));
-        let Ok(len) = URL_SAFE_NO_PAD.decoded_length(encoded) else {
-            return malformed(Flaw::NotBase64Url);
-        };
-        bytes.resize(len, 0);
-        if URL_SAFE_NO_PAD
-            .decode(encoded, bytes.as_mut_slice().as_out())
-            .is_err()
-        {
+        bytes.clear();
+        // Appending, because that writes to each byte once: there is nothing to fill with zeros first.
+        if URL_SAFE_NO_PAD.decode_append(encoded, &mut bytes).is_err() {
             return malformed(Flaw::NotBase64Url);
         }
         let Ok(text) = String::from_utf8(bytes) else {
@@ -158,6 +153,16 @@ impl<'b> ClaimsRef<'b> {
     #[must_use]
     pub fn raw(self, name: &str) -> Option<&'b str> {
         member(self.json(), name).map(|value| value.written(self.json()))
+    }
+
+    /// Whether plan, subject and transaction are these words. Asked of every token, so it compares lengths first.
+    pub(crate) fn are(self, plan_id: &str, sub: &str, tx_hash: &str) -> [bool; 3] {
+        let fields = self.fields;
+        [
+            fields.plan_id.is(self.text, plan_id),
+            fields.sub.is(self.text, sub),
+            fields.tx_hash.is(self.text, tx_hash),
+        ]
     }
 
     pub(crate) fn nbf(self) -> Option<u64> {

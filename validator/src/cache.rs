@@ -32,8 +32,10 @@ impl Cache {
     pub(crate) fn new(tokens: usize) -> Self {
         let cores = available_parallelism().map_or(1, Into::into);
         let part = || (0..tokens.max(1)).map(|_| Mutex::default()).collect();
+        // A power of two, so that a thread finds its own without a division.
+        let parts = cores.next_power_of_two().min(MAX_PARTS);
         Self {
-            parts: (0..cores.min(MAX_PARTS)).map(|_| part()).collect(),
+            parts: (0..parts).map(|_| part()).collect(),
         }
     }
 
@@ -73,22 +75,38 @@ impl Cache {
         let symbols = u64::from_le_bytes(*end.first_chunk()?);
         // Spreads the bits that base64 leaves alike (Knuth's multiplier), the best ones end up high.
         let spread = symbols.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32;
-        let part = self.parts.get(PART.with(|part| *part) % self.parts.len())?;
-        part.get(usize::try_from(spread).ok()? % part.len())
+        let part = PART.with(|part| *part) & self.parts.len().checked_sub(1)?;
+        let part = self.parts.get(part)?;
+        // 32 bits of a fraction, times the number of slots.
+        let slots = u64::try_from(part.len()).ok()?;
+        part.get(usize::try_from(spread.wrapping_mul(slots) >> 32).ok()?)
     }
 }
 
 /// Compares in a time that depends on the lengths only.
 fn equal(a: &[u8], b: &[u8]) -> bool {
-    let ((a_words, a_tail), (b_words, b_tail)) = (a.as_chunks::<8>(), b.as_chunks::<8>());
-    let words = a_words.iter().zip(b_words).fold(0, |all, (a, b)| {
-        all | (u64::from_ne_bytes(*a) ^ u64::from_ne_bytes(*b))
-    });
-    let tail = a_tail
+    if a.len() != b.len() {
+        return false;
+    }
+    // Piece upon piece, which the compiler does with vectors. What is left over is at the end of a last piece, which overlaps
+    // the one before it.
+    let mut differs = [0; 64];
+    let mut note = |a: &[u8], b: &[u8]| {
+        for (differs, (a, b)) in differs.iter_mut().zip(a.iter().zip(b)) {
+            *differs |= a ^ b;
+        }
+    };
+    let pieces = a.as_chunks::<64>().0.iter().zip(b.as_chunks::<64>().0);
+    pieces.for_each(|(a, b)| note(a, b));
+    match (a.last_chunk::<64>(), b.last_chunk::<64>()) {
+        (Some(a), Some(b)) => note(a, b),
+        _ => note(a, b),
+    }
+    let (words, _) = differs.as_chunks();
+    let all = words
         .iter()
-        .zip(b_tail)
-        .fold(0, |all, (a, b)| all | (a ^ b));
-    a.len() == b.len() && black_box(words | u64::from(tail)) == 0
+        .fold(0, |all, word| all | u64::from_ne_bytes(*word));
+    black_box(all) == 0
 }
 
 impl fmt::Debug for Cache {

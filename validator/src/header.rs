@@ -7,16 +7,20 @@ use std::borrow::Cow;
 use base64_simd::{AsOut, URL_SAFE_NO_PAD};
 
 use crate::json::{Text, Value, read_object};
+use crate::quick::Cursor;
 use crate::{Flaw, ValidationError};
 
 /// Longest header that is read, in base64url symbols.
 pub(crate) const MAX_LEN: usize = 1024;
 
-/// Space for a decoded header.
-pub(crate) type Buffer = [u8; MAX_LEN / 4 * 3];
+/// Space for a decoded header of any length.
+pub(crate) const ROOM: [u8; MAX_LEN / 4 * 3] = [0; MAX_LEN / 4 * 3];
 
-/// The same, empty.
-pub(crate) const NOTHING: Buffer = [0; MAX_LEN / 4 * 3];
+/// Space for one of at most [`SHORT`] symbols. Filling the other with zeros takes longer than reading what fits into this.
+pub(crate) const SHORT_ROOM: [u8; SHORT / 4 * 3] = [0; SHORT / 4 * 3];
+
+/// Longest header that there is no need to have much space for, in base64url symbols.
+pub(crate) const SHORT: usize = 128;
 
 /// The headers that name a key, as gateway, `jwt-compact` and most libraries write them, in base64url.
 pub(crate) fn usual(algorithm: &str, kid: &str) -> Vec<Vec<u8>> {
@@ -42,14 +46,13 @@ pub(crate) fn usual(algorithm: &str, kid: &str) -> Vec<Vec<u8>> {
 pub(crate) fn read<'b>(
     encoded: &[u8],
     algorithm: &str,
-    buffer: &'b mut Buffer,
+    buffer: &'b mut [u8],
 ) -> Result<Option<Cow<'b, str>>, ValidationError> {
     let text = decode(encoded, buffer).map_err(ValidationError::MalformedHeader)?;
-    let mut found = Found::default();
-    read_object(text, |name, value| {
-        found.note(name.span.of(text), name, value)
-    })
-    .map_err(ValidationError::MalformedHeader)?;
+    let found = match Found::at_a_glance(text) {
+        Some(found) => found,
+        None => Found::anywhere(text).map_err(ValidationError::MalformedHeader)?,
+    };
     if found.escaped_name {
         return Err(ValidationError::MalformedHeader(Flaw::EscapedName));
     }
@@ -70,13 +73,13 @@ pub(crate) fn read<'b>(
     string(found.kid)
 }
 
-fn decode<'b>(encoded: &[u8], buffer: &'b mut Buffer) -> Result<&'b str, Flaw> {
+fn decode<'b>(encoded: &[u8], buffer: &'b mut [u8]) -> Result<&'b str, Flaw> {
     // The decoder panics when its output does not fit, so this stands here too, not only where tokens are split.
-    if encoded.len() > MAX_LEN {
+    if encoded.len() / 4 * 3 + encoded.len() % 4 > buffer.len() {
         return Err(Flaw::TooBig);
     }
     let bytes = URL_SAFE_NO_PAD
-        .decode(encoded, buffer.as_mut_slice().as_out())
+        .decode(encoded, buffer.as_out())
         .map_err(|_| Flaw::NotBase64Url)?;
     std::str::from_utf8(bytes).map_err(|_| Flaw::NotUtf8)
 }
@@ -90,7 +93,7 @@ fn is_access_token(typ: &str) -> bool {
 
 /// The members that have a meaning here. All others are ignored, above all those that point to keys (`jku`, `x5u`,
 /// `jwk`, `x5c`): a token never brings its own key.
-#[derive(Default)]
+#[derive(Debug, Default, Eq, PartialEq)]
 struct Found {
     alg: Option<Value>,
     typ: Option<Value>,
@@ -100,6 +103,41 @@ struct Found {
 }
 
 impl Found {
+    /// Reads a header of nothing but `alg`, `typ` and `kid`, without white space and escapes. What is not of this shape is
+    /// not refused here.
+    fn at_a_glance(text: &str) -> Option<Self> {
+        let mut found = Self::default();
+        let mut cursor = Cursor::new(text)?;
+        cursor.take(b"{")?;
+        loop {
+            let slot = if cursor.take(b"\"alg\":\"").is_some() {
+                &mut found.alg
+            } else if cursor.take(b"\"typ\":\"").is_some() {
+                &mut found.typ
+            } else {
+                cursor.take(b"\"kid\":\"")?;
+                &mut found.kid
+            };
+            let text = Text::plain(cursor.string()?);
+            if slot.replace(Value::Text(text)).is_some() {
+                return None;
+            }
+            if cursor.take(b"}").is_some() {
+                return cursor.is_at_end().then_some(found);
+            }
+            cursor.take(b",")?;
+        }
+    }
+
+    /// Reads whatever JSON allows.
+    fn anywhere(text: &str) -> Result<Self, Flaw> {
+        let mut found = Self::default();
+        read_object(text, |name, value| {
+            found.note(name.span.of(text), name, value);
+        })?;
+        Ok(found)
+    }
+
     fn note(&mut self, raw: &str, name: Text, value: Value) {
         match raw {
             _ if name.escaped => self.escaped_name = true,
@@ -111,6 +149,62 @@ impl Found {
             "enc" => self.forbidden = Some("enc"),
             "zip" => self.forbidden = Some("zip"),
             _ => {}
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn headers_of_libraries_are_read_at_a_glance() {
+        for text in [
+            r#"{"alg":"none"}"#,
+            r#"{"alg":"HS256","typ":"JWT","kid":"a"}"#,
+            r#"{"kid":"","typ":"at+jwt","alg":"RS256"}"#,
+        ] {
+            let found = Found::at_a_glance(text).unwrap();
+            assert_eq!(Ok(found), Found::anywhere(text), "{text}");
+        }
+    }
+
+    #[test]
+    fn all_others_are_left_to_the_whole_reader() {
+        for text in [
+            "",
+            "{",
+            "{}",
+            r#"{"alg":"none"}}"#,
+            r#"{"alg":"none"} "#,
+            r#"{"alg":"none",}"#,
+            r#"{"alg":"none""typ":"JWT"}"#,
+            r#"{"alg":"none","alg":"none"}"#,
+            r#"{"alg":"none","crit":[]}"#,
+            r#"{"alg": "none"}"#,
+            r#"{"alg":"\u006eone"}"#,
+            r#"{"alg":1}"#,
+            r#"{"alg":"no"#,
+        ] {
+            assert_eq!(Found::at_a_glance(text), None, "{text}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_read_at_a_glance_is_read_the_same_by_the_whole_reader(
+            members in prop::collection::vec(
+                "\"(alg|typ|kid|crit|x)\":(\"[a-zA-Z0-9+/é]{0,9}\"|\"\\PC{0,5}\"|1|null)",
+                0..5,
+            ),
+            end in "[},]?[} ]?",
+        ) {
+            let text = format!("{{{}{end}", members.join(","));
+            if let Some(found) = Found::at_a_glance(&text) {
+                prop_assert_eq!(Ok(found), Found::anywhere(&text));
+            }
         }
     }
 }

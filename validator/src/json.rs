@@ -7,6 +7,7 @@
 use std::borrow::Cow;
 
 use crate::Flaw;
+use crate::words::{HIGH_BITS, ONES, equal};
 
 /// Finds the members of the one object that `text` is.
 pub(crate) fn read_object(text: &str, mut member: impl FnMut(Text, Value)) -> Result<(), Flaw> {
@@ -41,38 +42,50 @@ fn whole<'t>(
 /// Longest text that is read, in bytes.
 pub(crate) const MAX_TEXT: usize = u16::MAX as usize;
 
-/// A piece of the text that was read.
+/// A piece of the text that was read: where it starts in the high half, where it ends in the low half. One number, because
+/// two that are written one by one and read together make a processor wait.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
-pub(crate) struct Span {
-    start: u16,
-    end: u16,
-}
+pub(crate) struct Span(u32);
 
 impl Span {
     /// A piece of a text of at most [`MAX_TEXT`] bytes.
     pub(crate) fn new(start: usize, end: usize) -> Self {
         debug_assert!(start <= end && end <= MAX_TEXT, "texts are bounded");
-        Self {
-            start: start as u16,
-            end: end as u16,
-        }
+        Self(u32::from(start as u16) << 16 | u32::from(end as u16))
+    }
+
+    fn ends(self) -> (usize, usize) {
+        let half = |number: u32| usize::from(number as u16);
+        (half(self.0 >> 16), half(self.0))
     }
 
     /// The piece itself; `text` must be what the span was found in.
     pub(crate) fn of(self, text: &str) -> &str {
-        text.get(self.start.into()..self.end.into())
-            .unwrap_or_default()
+        let (start, end) = self.ends();
+        text.get(start..end).unwrap_or_default()
+    }
+
+    /// Whether the piece is this word.
+    pub(crate) fn is(self, text: &str, word: &str) -> bool {
+        let (start, end) = self.ends();
+        end == start + word.len() && self.of(text) == word
     }
 }
 
 /// A JSON string: what stands between its quotes.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub(crate) struct Text {
     pub(crate) span: Span,
     pub(crate) escaped: bool,
 }
 
 impl Text {
+    /// One without escapes.
+    pub(crate) fn plain(span: Span) -> Self {
+        let escaped = false;
+        Self { span, escaped }
+    }
+
     /// The string's meaning; a copy only where there is an escape.
     pub(crate) fn read(self, text: &str) -> Cow<'_, str> {
         let raw = self.span.of(text);
@@ -97,7 +110,7 @@ impl Text {
 }
 
 /// A member's value, as far as a token's reader needs to know it.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Value {
     Text(Text),
     Number(Span),
@@ -109,10 +122,11 @@ impl Value {
     /// The value as it is written.
     pub(crate) fn written(self, text: &str) -> &str {
         match self {
-            Self::Text(Text { span, .. }) => Span {
-                start: span.start.saturating_sub(1),
-                end: span.end.saturating_add(1),
-            },
+            Self::Text(Text { span, .. }) => {
+                let (start, end) = span.ends();
+                // The quotes are in the text too, so this saturates no more than it leaves the text.
+                Span::new(start.saturating_sub(1), (end + 1).min(MAX_TEXT))
+            }
             Self::Number(span) | Self::Array(span) | Self::Other(span) => span,
         }
         .of(text)
@@ -186,14 +200,21 @@ impl Reader<'_> {
         if self.take(b'}') {
             return Ok(());
         }
-        let mut names = [Text::default(); MAX_MEMBERS];
+        // Without the mark of escapes, so that there is less to fill with zeros. Once a name had
+        // escapes, all are looked through for them.
+        let mut names = [Span::default(); MAX_MEMBERS];
+        let mut escaped = false;
         for count in 0.. {
             let name = self.string()?;
+            escaped |= name.escaped;
             let (seen, free) = names.split_at_mut_checked(count).ok_or(Flaw::TooBig)?;
-            if seen.iter().any(|other| self.same(*other, name)) {
+            if seen
+                .iter()
+                .any(|other| self.same(*other, name.span, escaped))
+            {
                 return Err(Flaw::DuplicateName);
             }
-            *free.first_mut().ok_or(Flaw::TooBig)? = name;
+            *free.first_mut().ok_or(Flaw::TooBig)? = name.span;
             self.space();
             self.need(b':')?;
             self.space();
@@ -253,6 +274,15 @@ impl Reader<'_> {
         let start = self.at;
         let mut escaped = false;
         loop {
+            // As long as there are eight bytes, all plain ones of them in one step.
+            let rest = self.text.as_bytes().get(self.at..).unwrap_or_default();
+            if let Some(word) = rest.first_chunk() {
+                let stops = stops(u64::from_le_bytes(*word));
+                self.at += stops.trailing_zeros() as usize / 8;
+                if stops == 0 {
+                    continue;
+                }
+            }
             match self.peek() {
                 Some(b'"') => break,
                 Some(b'\\') => {
@@ -314,11 +344,12 @@ impl Reader<'_> {
         }
     }
 
-    fn same(&self, a: Text, b: Text) -> bool {
-        if a.escaped || b.escaped {
-            return a.read(self.text) == b.read(self.text);
-        }
-        a.span.of(self.text) == b.span.of(self.text)
+    fn same(&self, a: Span, b: Span, escaped: bool) -> bool {
+        let text = |span: Span| {
+            let escaped = escaped && span.of(self.text).contains('\\');
+            Text { span, escaped }.read(self.text)
+        };
+        text(a) == text(b)
     }
 
     fn need(&mut self, byte: u8) -> Result<(), Flaw> {
@@ -338,6 +369,14 @@ impl Reader<'_> {
     fn peek(&self) -> Option<u8> {
         self.text.as_bytes().get(self.at).copied()
     }
+}
+
+/// A set high bit in the first byte that ends a plain string: quote, backslash, control character. Bits in bytes behind the
+/// first may be set wrongly.
+#[inline]
+const fn stops(word: u64) -> u64 {
+    let control = word.wrapping_sub(ONES * b' ' as u64) & !word;
+    (equal(word, b'"') | equal(word, b'\\') | control) & HIGH_BITS
 }
 
 /// The character that the escape at the start of `bytes` spells, and the escape's length.
@@ -384,6 +423,24 @@ mod tests {
 
     fn accepts(text: &str) -> bool {
         read_object(text, |_, _| ()).is_ok()
+    }
+
+    #[test]
+    fn the_first_stop_is_found_at_every_place() {
+        for byte in 0..=u8::MAX {
+            let stop = matches!(byte, ..b' ' | b'"' | b'\\');
+            for at in 0..8 {
+                for filler in [b'a', b'!', b'#', b'[', b']', b' ', 0x7f, 0x80, 0xff] {
+                    let mut word = [filler; 8];
+                    word[at] = byte;
+                    let found = stops(u64::from_le_bytes(word));
+                    assert_eq!(found != 0, stop, "{byte} at {at} in {filler}");
+                    if stop {
+                        assert_eq!(found.trailing_zeros() as usize / 8, at);
+                    }
+                }
+            }
+        }
     }
 
     #[test]

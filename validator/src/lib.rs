@@ -63,6 +63,8 @@ mod token;
 pub mod tower;
 #[cfg(feature = "_verify")]
 mod validator;
+#[cfg(feature = "_verify")]
+mod words;
 
 #[cfg(feature = "_verify")]
 pub use access::{AccessToken, ClaimsRef, TokenBuffer};

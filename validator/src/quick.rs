@@ -5,17 +5,12 @@
 
 use crate::fields::Fields;
 use crate::json::{MAX_TEXT, Span};
+use crate::words::{self, eight_digits};
 
 /// `{"sub":…,"jti":…,"resourceId":…,"planId":…,"txHash":…,"iat":…,"exp":…}`, with `iss` and `payer` behind where they are
 /// there, or with the dates in front, as `jwt-compact` writes its own. No white space, no escapes, whole seconds.
 pub(crate) fn read(text: &str) -> Option<Fields> {
-    if text.len() > MAX_TEXT {
-        return None;
-    }
-    let mut cursor = Cursor {
-        bytes: text.as_bytes(),
-        at: 0,
-    };
+    let mut cursor = Cursor::new(text)?;
     cursor.take(b"{")?;
     let front = match cursor.take(b"\"exp\":") {
         None => None,
@@ -56,7 +51,7 @@ pub(crate) fn read(text: &str) -> Option<Fields> {
         Some(()) => Some(cursor.string()?),
     };
     cursor.take(b"}")?;
-    (cursor.at == text.len()).then_some(Fields {
+    cursor.is_at_end().then_some(Fields {
         json: Span::new(0, text.len()),
         sub,
         jti,
@@ -71,14 +66,27 @@ pub(crate) fn read(text: &str) -> Option<Fields> {
     })
 }
 
-struct Cursor<'t> {
+/// A place in a text of at most [`MAX_TEXT`] bytes.
+pub(crate) struct Cursor<'t> {
     bytes: &'t [u8],
     at: usize,
 }
 
-impl Cursor<'_> {
+impl<'t> Cursor<'t> {
+    /// The start of a text, if its strings have no escapes and no control characters.
+    pub(crate) fn new(text: &'t str) -> Option<Self> {
+        let bytes = text.as_bytes();
+        let is_odd = |byte| (byte < b' ') | (byte == b'\\');
+        let is_plain = bytes.len() <= MAX_TEXT && !words::any(bytes, is_odd);
+        is_plain.then_some(Self { bytes, at: 0 })
+    }
+
+    pub(crate) fn is_at_end(&self) -> bool {
+        self.at == self.bytes.len()
+    }
+
     #[inline]
-    fn take<const N: usize>(&mut self, literal: &[u8; N]) -> Option<()> {
+    pub(crate) fn take<const N: usize>(&mut self, literal: &[u8; N]) -> Option<()> {
         let there = self.bytes.get(self.at..)?.first_chunk::<N>()? == literal;
         there.then(|| self.at += N)
     }
@@ -93,37 +101,24 @@ impl Cursor<'_> {
         (self.at > start + 1).then_some(span)
     }
 
-    /// The rest of a string without escapes, eight bytes at a time, and its closing quote.
+    /// The rest of a string without escapes, and its closing quote.
     #[inline]
-    fn string(&mut self) -> Option<Span> {
+    pub(crate) fn string(&mut self) -> Option<Span> {
         let start = self.at;
-        let rest = self.bytes.get(start..)?;
-        let (words, tail) = rest.as_chunks::<8>();
-        let mut len = 0;
-        for word in words {
-            let stops = stops(u64::from_le_bytes(*word));
-            if stops != 0 {
-                len += stops.trailing_zeros() as usize / 8;
-                return self.close(start, start + len);
-            }
-            len += 8;
-        }
-        let stop = |byte: &u8| matches!(byte, ..b' ' | b'"' | b'\\');
-        len += tail.iter().position(stop)?;
-        self.close(start, start + len)
-    }
-
-    #[inline]
-    fn close(&mut self, start: usize, end: usize) -> Option<Span> {
+        let end = start + words::position(self.bytes.get(start..)?, b'"')?;
         self.at = end + 1;
-        (self.bytes.get(end) == Some(&b'"')).then(|| Span::new(start, end))
+        Some(Span::new(start, end))
     }
 
     /// A whole number, as JSON writes it, that surely fits.
     #[inline]
     fn number(&mut self) -> Option<u64> {
         let start = self.at;
-        let mut number = 0_u64;
+        let rest = self.bytes.get(start..)?;
+        // A date of our time has ten digits.
+        let front = rest.first_chunk().and_then(|front| eight_digits(*front));
+        let mut number = front.unwrap_or(0);
+        self.at += if front.is_some() { 8 } else { 0 };
         while let Some(digit @ b'0'..=b'9') = self.bytes.get(self.at) {
             number = number
                 .wrapping_mul(10)
@@ -136,43 +131,11 @@ impl Cursor<'_> {
     }
 }
 
-/// A set high bit in the first byte that ends a plain string: quote, backslash, control character. Bits in bytes behind the
-/// first may be set wrongly.
-#[inline]
-const fn stops(word: u64) -> u64 {
-    const ONES: u64 = 0x0101_0101_0101_0101;
-    const fn zero(word: u64) -> u64 {
-        word.wrapping_sub(ONES) & !word
-    }
-    let quote = zero(word ^ (ONES * b'"' as u64));
-    let backslash = zero(word ^ (ONES * b'\\' as u64));
-    let control = word.wrapping_sub(ONES * b' ' as u64) & !word;
-    (quote | backslash | control) & (ONES << 7)
-}
-
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
 
     use super::*;
-
-    #[test]
-    fn the_first_stop_is_found_at_every_place() {
-        for byte in 0..=u8::MAX {
-            let stop = matches!(byte, ..b' ' | b'"' | b'\\');
-            for at in 0..8 {
-                for filler in [b'a', b'!', b'#', b'[', b']', b' ', 0x7f, 0x80, 0xff] {
-                    let mut word = [filler; 8];
-                    word[at] = byte;
-                    let found = stops(u64::from_le_bytes(word));
-                    assert_eq!(found != 0, stop, "{byte} at {at} in {filler}");
-                    if stop {
-                        assert_eq!(found.trailing_zeros() as usize / 8, at);
-                    }
-                }
-            }
-        }
-    }
 
     const SHAPES: [&str; 5] = [
         r#"{"sub":"S","jti":"J","resourceId":"R","planId":"P","txHash":"T","iat":11,"exp":22}"#,

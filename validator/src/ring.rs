@@ -94,9 +94,16 @@ impl<K: Key> Ring<K> {
         if let Some(key) = self.keys.iter().find(usual) {
             return self.try_one(key, token);
         }
-        let mut buffer = header::NOTHING;
-        let kid = header::read(token.header, K::ALGORITHM, &mut buffer)?;
-        let Some(kid) = kid else {
+        if token.header.len() <= header::SHORT {
+            self.verify_unusual(token, &mut { header::SHORT_ROOM })
+        } else {
+            self.verify_unusual(token, &mut { header::ROOM })
+        }
+    }
+
+    /// The same for a header that has to be read, into this room.
+    fn verify_unusual(&self, token: &Token<'_>, room: &mut [u8]) -> Result<(), ValidationError> {
+        let Some(kid) = header::read(token.header, K::ALGORITHM, room)? else {
             return self.try_all(token, |_| true);
         };
         if let Some(key) = self.keys.iter().find(|key| key.kid() == kid) {

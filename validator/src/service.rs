@@ -124,11 +124,14 @@ const SERVICE_PLAN: &str = "system";
 const SERVICE_SUBJECT: &str = "key0-service";
 const SERVICE_TX_HASH: &str = "system-auth";
 
+/// Which of a service token's marks are there.
+fn marks(claims: ClaimsRef<'_>) -> [bool; 3] {
+    claims.are(SERVICE_PLAN, SERVICE_SUBJECT, SERVICE_TX_HASH)
+}
+
 /// A buyer's token has none of a service token's marks.
 pub(crate) fn is_for_buyers(claims: ClaimsRef<'_>) -> bool {
-    claims.plan_id() != SERVICE_PLAN
-        && claims.sub() != SERVICE_SUBJECT
-        && claims.tx_hash() != SERVICE_TX_HASH
+    marks(claims) == [false; 3]
 }
 
 /// A service token has all of them, is for us and short-lived.
@@ -138,10 +141,7 @@ pub(crate) fn judge(
     now: u64,
     leeway: u64,
 ) -> Result<(), ValidationError> {
-    if claims.plan_id() != SERVICE_PLAN
-        || claims.sub() != SERVICE_SUBJECT
-        || claims.tx_hash() != SERVICE_TX_HASH
-    {
+    if marks(claims) != [true; 3] {
         return Err(ValidationError::NotAServiceToken);
     }
     if claims.resource_id() != audience {

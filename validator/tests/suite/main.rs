@@ -29,4 +29,6 @@ mod service;
 #[cfg(test)]
 mod table;
 #[cfg(test)]
+mod threads;
+#[cfg(test)]
 mod tower;

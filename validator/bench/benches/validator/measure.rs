@@ -1,5 +1,6 @@
 //! The harness: subjects take turns, so that a slow moment of the machine hits all of them; each is given the time of its
-//! better rounds.
+//! better rounds. Rounds are short against the few milliseconds after which a busy system gives the core to somebody else,
+//! so that most of them are undisturbed there too.
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
@@ -7,8 +8,8 @@ use std::fmt;
 use std::hint::black_box;
 use std::time::{Duration, Instant};
 
-const ROUNDS: usize = 60;
-const ROUND: Duration = Duration::from_millis(4);
+const ROUNDS: usize = 480;
+const ROUND: Duration = Duration::from_micros(500);
 
 /// Something to call over and over.
 pub struct Subject {

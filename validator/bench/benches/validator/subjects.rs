@@ -161,6 +161,18 @@ fn jsonwebtoken(name: &'static str, algorithm: Algorithm) -> Subject {
     peer(name, move || jsonwebtoken::decode::<Claims>(black_box(&token), &key, &validation).is_ok())
 }
 
+fn jsonwebtoken_11(algorithm: jsonwebtoken_11::Algorithm) -> Subject {
+    use jsonwebtoken_11::{Algorithm, DecodingKey, Validation, decode};
+    let (token, key) = match algorithm {
+        Algorithm::HS256 => (hs256_token(), DecodingKey::from_secret(SECRET)),
+        _ => (rs256_token(), DecodingKey::from_rsa_pem(PUBLIC.as_bytes()).expect("a test key")),
+    };
+    let mut validation = Validation::new(algorithm);
+    validation.leeway = 0;
+    // Not a peer by whose speed we are judged: that is the current version.
+    subject("(jsonwebtoken 11, rust_crypto)", move || decode::<Claims>(black_box(&token), &key, &validation).is_ok())
+}
+
 pub fn hs256() -> Vec<Subject> {
     let _first = jsonwebtoken::crypto::rust_crypto::DEFAULT_PROVIDER.install_default();
     let mut subjects = vec![subject("MAC bound", mac_bound())];
@@ -171,7 +183,8 @@ pub fn hs256() -> Vec<Subject> {
         let token = Hs256.validator::<Undated>(&key).validate(&token);
         token.is_ok_and(|token| token.claims().validate_expiration(&TimeOptions::default()).is_ok())
     }));
-    subjects.push(jsonwebtoken("jsonwebtoken, rust_crypto", Algorithm::HS256));
+    subjects.push(jsonwebtoken("jsonwebtoken 12, rust_crypto", Algorithm::HS256));
+    subjects.push(jsonwebtoken_11(jsonwebtoken_11::Algorithm::HS256));
     subjects
 }
 
@@ -194,7 +207,8 @@ pub fn rs256() -> Vec<Subject> {
         let token = Rsa::rs256().validator::<Undated>(&key).validate(&token);
         token.is_ok_and(|token| token.claims().validate_expiration(&TimeOptions::default()).is_ok())
     }));
-    subjects.push(jsonwebtoken("jsonwebtoken, rust_crypto", Algorithm::RS256));
+    subjects.push(jsonwebtoken("jsonwebtoken 12, rust_crypto", Algorithm::RS256));
+    subjects.push(jsonwebtoken_11(jsonwebtoken_11::Algorithm::RS256));
     subjects
 }
 
@@ -222,6 +236,12 @@ pub fn hostile() -> Vec<Subject> {
         refused("no scheme", good.clone()),
         refused("a foreign algorithm's length", format!("Bearer {rest}.{}", "A".repeat(342))),
     ]
+}
+
+/// A validator that has seen a token, and that token: for many threads at once.
+pub fn seen() -> (Validator, String) {
+    let config = Config::rs256(PUBLIC).expect("a test key").verified_cache(1000);
+    (Validator::new(config), format!("Bearer {}", rs256_token()))
 }
 
 pub fn count(name: &str, calls: u32) {
