@@ -40,6 +40,14 @@ pub(crate) fn usual(algorithm: &str, kid: &str) -> Vec<Vec<u8>> {
     .into()
 }
 
+/// `{"alg":"none"}`, alone or with `"typ":"JWT"` on either side, as every library writes it. What is sent to any token check
+/// first of all is refused without being decoded.
+pub(crate) const UNSIGNED: [&[u8]; 3] = [
+    b"eyJhbGciOiJub25lIn0",
+    b"eyJhbGciOiJub25lIiwidHlwIjoiSldUIn0",
+    b"eyJ0eXAiOiJKV1QiLCJhbGciOiJub25lIn0",
+];
+
 /// Checks a header against the rules and returns its key id, if it has one.
 ///
 /// `algorithm` comes from the configuration: the token has no say in how it is checked.
@@ -158,6 +166,16 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    #[test]
+    fn what_is_refused_undecoded_would_be_refused_decoded() {
+        for encoded in UNSIGNED {
+            let text = decode(encoded, &mut { ROOM }).unwrap().to_owned();
+            assert!(text.contains(r#""alg":"none""#), "{text}");
+            let refused = read(encoded, "HS256", &mut { ROOM });
+            assert_eq!(refused, Err(ValidationError::WrongAlgorithm));
+        }
+    }
 
     #[test]
     fn headers_of_libraries_are_read_at_a_glance() {

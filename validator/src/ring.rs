@@ -94,6 +94,9 @@ impl<K: Key> Ring<K> {
         if let Some(key) = self.keys.iter().find(usual) {
             return self.try_one(key, token);
         }
+        if header::UNSIGNED.contains(&token.header) {
+            return Err(ValidationError::WrongAlgorithm);
+        }
         if token.header.len() <= header::SHORT {
             self.verify_unusual(token, &mut { header::SHORT_ROOM })
         } else {
