@@ -17,11 +17,12 @@ import { useWorld } from './support/world.mjs';
 const world = useWorld({ backend: false });
 const order = () => ({ planId: 'basic', requestId: randomUUID() });
 
-/** An offer that is paid and not shown yet. */
+/** An offer that is paid and not shown yet, and another of the same time: a transfer pays no offer that is younger. */
 async function paid(sender) {
   const offered = await offer(world, order());
+  const rival = await offer(world, order());
   const hash = await transfer(world, sender);
-  return { ...offered, hash, proof: await proofOf(offered, sender, hash) };
+  return { ...offered, rival, hash, proof: await proofOf(offered, sender, hash) };
 }
 
 /** A sender whose book exists already, so that it can be locked. */
@@ -42,7 +43,7 @@ async function assertGranted(sender, its) {
   const answer = await present(world, its.proof);
   assert.equal(answer.status, 200, answer.text);
   assert.equal(answer.body.txHash, its.hash);
-  const other = await present(world, await proofOf(await offer(world, order()), sender, its.hash));
+  const other = await present(world, await proofOf(its.rival, sender, its.hash));
   assert.equal(other.body.code, 'TX_ALREADY_REDEEMED');
   assert.equal(await broadcasts(world), 0);
 }
