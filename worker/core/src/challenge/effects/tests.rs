@@ -42,6 +42,8 @@ struct Outside {
     stored: RefCell<Option<Versioned>>,
     /// Whether the stranger exists.
     is_used: bool,
+    /// Whether it pays the seller; or somebody else.
+    pays_the_seller: bool,
     /// Whether it comes while the purchase waits.
     comes_later: bool,
     /// Whether the purchase has waited.
@@ -73,6 +75,7 @@ impl Outside {
             config: test_config(),
             stored: RefCell::new(Some(Versioned { version: 1, record })),
             is_used: true,
+            pays_the_seller: true,
             comes_later: false,
             has_waited: Cell::default(),
             is_included: true,
@@ -193,7 +196,8 @@ impl Chain for Outside {
             data: data.into(),
         };
         let logs = || {
-            let [from, to] = [a.from.into_word(), a.to.into_word()];
+            let to = if self.pays_the_seller { a.to } else { a.from };
+            let [from, to] = [a.from.into_word(), to.into_word()];
             let used = log(vec![AUTHORIZATION_USED_TOPIC, from, a.nonce], Vec::new());
             let value = a.value.to_be_bytes_vec();
             vec![used, log(vec![TRANSFER_TOPIC, from, to], value)]
@@ -304,6 +308,21 @@ fn a_transaction_that_reverted_because_a_stranger_was_faster_is_a_payment() {
             transaction
         }),
         "and without the stranger it is none"
+    );
+}
+
+#[test]
+fn what_used_the_authorization_without_paying_the_seller_is_no_payment() {
+    let mut outside = Outside::new(submitted());
+    outside.pays_the_seller = false;
+    let reason = Refusal::InvalidExactEvmNonceAlreadyUsed;
+    let transaction = None;
+    assert_eq!(
+        outside.run(),
+        Some(Event::AttemptFailed {
+            reason,
+            transaction
+        })
     );
 }
 
