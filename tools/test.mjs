@@ -27,6 +27,8 @@ const VALIDATOR = 'key0-validator';
 const VALIDATOR_FEATURES = ['hs256', 'rs256', 'hs256,tower', 'rs256,axum', 'hs256,actix-web,serde', 'http,serde'];
 /** Every one but aws-lc-rs, whose C code takes minutes. */
 const DOCUMENTED_FEATURES = 'actix-web,axum,jwks-http,jwt-compact,ring,serde,tower';
+/** The native tests take one, besides what is built of the examples in the documentation. More is a test that waits for ever. */
+const NATIVE_MINUTES = 20;
 const FIXED_SEEDS = 100;
 const RANDOM_SEEDS = 50;
 const HELP = `
@@ -40,18 +42,34 @@ and some minutes more the first time, when everything is built.
   --name <text>    for e2e: only tests whose name matches this regular expression
 `;
 
-/** Runs a program with its output shown as it is. @param {string} command @param {string[]} args @returns {Promise<void>} */
-function show(command, args, env = process.env) {
+/**
+ * Runs a program with its output shown as it is.
+ * @param {string} command @param {string[]} args @param {{ env?: NodeJS.ProcessEnv, minutes?: number }} options
+ * `minutes`: after so long it is ended, with all that it started, and counts as failed
+ * @returns {Promise<void>}
+ */
+function show(command, args, { env = process.env, minutes } = {}) {
   say(`$ ${[command, ...args].join(' ')}`);
   return new Promise((resolve, reject) => {
-    const child = spawn(command, args, { cwd: root, env, stdio: ['ignore', 'inherit', 'inherit'] });
-    const stopIt = () => child.kill();
+    const child = spawn(command, args, { cwd: root, env, stdio: ['ignore', 'inherit', 'inherit'], detached: true });
+    // What it started has its output and would keep whoever reads that waiting.
+    const stopIt = () => {
+      if (child.pid && child.exitCode === null && child.signalCode === null) process.kill(-child.pid, 'SIGTERM');
+    };
     process.on('exit', stopIt);
+    let isLate = false;
+    const late = () => {
+      isLate = true;
+      stopIt();
+    };
+    const timer = minutes && setTimeout(late, minutes * 60_000);
     child.on('error', (error) => reject(new Stop(`${command} cannot be started (${error.code}).`)));
     child.on('exit', (code, signal) => {
       process.off('exit', stopIt);
-      if (code === 0) resolve();
-      else reject(new Stop(`${command} ${args[0]} failed (${signal ?? `exit code ${code}`}).`));
+      clearTimeout(timer);
+      if (code === 0) return resolve();
+      const why = isLate ? `was still running after ${minutes} minutes` : `failed (${signal ?? `exit code ${code}`})`;
+      reject(new Stop(`${command} ${args[0]} ${why}.`));
     });
   });
 }
@@ -70,9 +88,10 @@ async function lint() {
 }
 
 async function native() {
-  await show('cargo', ['test', '--locked']);
+  await show('cargo', ['test', '--locked', '--no-run']);
+  await show('cargo', ['test', '--locked'], { minutes: NATIVE_MINUTES });
   const documented = ['doc', '-q', '-p', VALIDATOR, '--no-deps', '--locked', '-F', DOCUMENTED_FEATURES];
-  await show('cargo', documented, { ...process.env, RUSTDOCFLAGS: '-D warnings' });
+  await show('cargo', documented, { env: { ...process.env, RUSTDOCFLAGS: '-D warnings' } });
   await show('cargo', ['package', '-q', '-p', VALIDATOR, '--no-verify', '--locked', '--allow-dirty']);
 }
 
