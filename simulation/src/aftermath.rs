@@ -26,7 +26,7 @@ const TROUBLE: [Fault; 11] = [
     Fault::AlarmLate,
     Fault::BuyerOffline,
 ];
-/// After so long a notice that nobody takes is given up.
+/// After so long a notice that nobody takes is given up, and the next one has its turn.
 const GIVE_UP_MILLIS: u64 = 49 * 3_600_000;
 /// How long before and after the last removal it does.
 const TROUBLE_MILLIS: u64 = 600_000;
@@ -38,8 +38,8 @@ const MAX_REPLAYS: usize = 3;
 /// Lets the promised times pass and asks after each.
 pub fn run(world: &Rc<World>) {
     let moved = Moved::now(world);
-    // A backend that is gone for good is told for two days.
-    if world.setting.notifies && world.backend.is_gone.get() {
+    // A backend that is gone for good is told for two days of each thing.
+    for _ in 0..most_notices(world) {
         pass(world, world.now().0 + GIVE_UP_MILLIS);
     }
     pass(world, last_rest(world) + HISTORY_MILLIS);
@@ -93,6 +93,16 @@ fn pass(world: &Rc<World>, moment: u64) {
     world.executor.run_until(end, &world.random);
     world.faults.stop();
     world.executor.run_until(end + REST_MILLIS, &world.random);
+}
+
+/// How many notices of one purchase wait for the backend.
+fn most_notices(world: &World) -> usize {
+    let objects = world.objects.challenges();
+    let records = objects.iter().filter_map(|object| object.record());
+    records
+        .map(|record| record.outbox.open.len())
+        .max()
+        .unwrap_or_default()
 }
 
 fn last_rest(world: &World) -> u64 {

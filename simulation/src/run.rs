@@ -23,8 +23,6 @@ use crate::world::{Owner, World};
 const REST_MILLIS: u64 = 900_000;
 /// A refund's pauses double seven times.
 const REFUND_PAUSES: u64 = 127;
-/// How long a pause between two tries to tell the backend can have become while things went wrong.
-const NOTICE_MILLIS: u64 = 8_000_000;
 /// How long the last questions may take.
 const ANSWER_MILLIS: u64 = 60_000;
 
@@ -90,7 +88,7 @@ pub fn run(seed: u64, purchases: u64, without: &[Fault], traces: bool) -> Result
     }
     last_questions(&world);
     if world.setting.notifies && !world.backend.is_gone.get() {
-        let told = world.now().0 + NOTICE_MILLIS;
+        let told = last_notice(&world).max(world.now().0) + REST_MILLIS;
         world.executor.run_until(told, &world.random);
         rules::all_told(&world);
     }
@@ -149,6 +147,14 @@ fn last_moment(world: &World) -> u64 {
         expiry.max(pay.challenge.terms.expires_at).to_millis().0
     });
     moments.max().unwrap_or_default()
+}
+
+/// When the last of the notices that the backend has not taken is tried again.
+fn last_notice(world: &World) -> u64 {
+    let objects = world.objects.challenges();
+    let records = objects.iter().filter_map(|object| object.record());
+    let moments = records.filter_map(|record| record.outbox.due_at());
+    moments.max().unwrap_or_default().0
 }
 
 /// Every payer whose authorization was executed asks once more with the same payment, and must get the grant, or learn

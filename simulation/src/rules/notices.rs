@@ -7,6 +7,10 @@ use super::steps::describe;
 use crate::objects::ChallengeObject;
 use crate::world::World;
 
+/// For so long the backend is told of something.
+const LONGEST_MILLIS: u64 = 48 * 3_600_000;
+const LAST_MILLIS: u64 = 60_000;
+
 /// A record was stored.
 pub(super) fn on_change(
     world: &World,
@@ -20,6 +24,12 @@ pub(super) fn on_change(
         && let Some(kind) = kind_of(&after.state)
     {
         object.news.borrow_mut().push(kind);
+    }
+    // However often it was tried, the next time comes in its two days; the very last may be shortly after.
+    let outbox = &after.outbox;
+    let latest = (outbox.since.0 + LONGEST_MILLIS).max(world.now().0 + LAST_MILLIS);
+    if outbox.due_at().is_some_and(|due_at| due_at.0 > latest) {
+        world.violation("told_too_late", &object.id, format!("{outbox:?}"));
     }
     let kept = after.outbox.done as usize + after.outbox.open.len();
     if kept != object.news.borrow().len() {
