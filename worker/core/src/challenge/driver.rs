@@ -23,7 +23,7 @@ use crate::types::UnixMillis;
 
 /// How long a buyer's request is kept waiting for the chain before it is told to come back.
 const PATIENCE_MILLIS: u64 = 20_000;
-const FIRST_PAUSE_MILLIS: u64 = 100;
+const FIRST_PAUSE_MILLIS: u64 = 250;
 const MAX_PAUSE_MILLIS: u64 = 1_000;
 
 /// Drives one purchase. What it keeps in memory may be lost at any time.
