@@ -2,9 +2,9 @@
 //
 //  1. It answers 500 twice and then works: the buyer notices nothing. Three calls with one key and one body.
 //  2. It goes on failing: 502 after the repeats, 500 ms and 1 s apart; the purchase is delivered when it works again.
-//  3. It gives no answer in time, or one without end, drop by drop: 504 after a single call.
-//  4. It answers without end, fast; sends elsewhere; cuts the connection; answers without a token: 502. Answers without end
-//     are cut off, and the other place is never asked.
+//  3. It gives no answer in time, or one without end, drop by drop, or half of one: 504 after a single call.
+//  4. It answers without end, fast; sends elsewhere; cuts the connection, also in the middle of the answer; answers without a
+//     token: 502. Answers without end are cut off, and the other place is never asked.
 //  5. It issues and does not tell: the call is repeated with the same key, and the buyer gets what was issued first.
 //  6. What the seller wrote into the plan's `extra` reaches the backend, and no buyer.
 //  7. In all of them the buyer is charged once, and gets the goods and no refund.
@@ -86,12 +86,14 @@ for (const [how, status, code, repeats] of [
   ['fails', 502, 'TOKEN_ISSUE_FAILED', 2],
   ['cuts', 502, 'TOKEN_ISSUE_FAILED', 2],
   ['loses', 502, 'TOKEN_ISSUE_FAILED', 2],
+  ['tears', 502, 'TOKEN_ISSUE_FAILED', 2],
   ['empty', 502, 'TOKEN_ISSUE_FAILED', 2],
   ['redirects', 502, 'TOKEN_ISSUE_FAILED', 2],
   ['floods', 502, 'TOKEN_ISSUE_FAILED', 2],
   ['hangs', 504, 'TOKEN_ISSUE_TIMEOUT', 0],
   ['mutes', 504, 'TOKEN_ISSUE_TIMEOUT', 0],
   ['drips', 504, 'TOKEN_ISSUE_TIMEOUT', 0],
+  ['stalls', 504, 'TOKEN_ISSUE_TIMEOUT', 0],
 ]) {
   test(`a backend that ${how} is told of with ${status} after ${repeats} repeats, and delivers later`, async () => {
     const before = issuer.cutOff.count;
@@ -105,7 +107,7 @@ for (const [how, status, code, repeats] of [
     // Pauses may only be longer than they are documented.
     const pauses = calls.slice(1).map(({ at }, index) => at - calls[index].at);
     pauses.forEach((pause, index) => assert.ok(pause >= 500 * 2 ** index - 50, `repeated after ${pause} ms`));
-    if (['floods', 'drips'].includes(how)) await poll(() => issuer.cutOff.count >= before + 1 + repeats, 'the connections to be closed');
+    if (['floods', 'drips', 'stalls', 'tears'].includes(how)) await poll(() => issuer.cutOff.count >= before + 1 + repeats, 'the connections to be closed');
     await assertDelivered(purchase);
     assert.equal(elsewhere.asked, 0);
   });

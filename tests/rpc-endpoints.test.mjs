@@ -1,7 +1,8 @@
 // Several RPC endpoints, of which the first is of no use.
 //
-//  1. It is dead, never answers, answers 503, garbage or without end, is on another chain, on another chain and lying about
-//     its id, or without the token: a purchase completes over the second one. The log tells why the first is skipped.
+//  1. It is dead, never answers, stops in the middle of an answer, answers 503, garbage or without end, is on another chain,
+//     on another chain and lying about its id, or without the token: a purchase completes over the second one. The log tells
+//     why the first is skipped.
 //  2. From then on it is left alone: the next purchase does not wait for it. No transaction was handed to another chain.
 //  3. /health tells how each endpoint is, without their paths.
 //  4. It reads well and takes no transactions, or loses its answer to one: the identical transaction goes to the second.
@@ -97,6 +98,7 @@ describe('when the first endpoint', () => {
   const rows = {
     'is dead': [() => nodeAt(() => world.chain.url, (proxy) => proxy.on(/./, { kind: 'refuse' })), /eth_/, 'no answer'],
     'takes questions and never answers': [() => startImpostor(() => {}), /timeout|aborted/i, 'no answer'],
+    'announces an answer and never ends it': [() => startImpostor((response) => response.writeHead(200, { 'content-length': 100 }).write('[')), /timeout|aborted/i, 'no answer'],
     'answers 503': [() => startImpostor((response) => response.writeHead(503).end('busy')), /status 503/, 'no answer'],
     'answers garbage': [() => startImpostor((response) => response.end('<html>welcome</html>')), /not JSON/, 'no answer'],
     'is on another chain': [() => nodeAt(() => other.url), /it is chain 8453, not 84532/, 'other chain'],

@@ -10,8 +10,9 @@ const NOTICE_PATH = '/internal/payment-received';
 /**
  * `hangs`: never issues, never answers · `waits`: issues and answers when it is told to behave otherwise · `mutes`: issues,
  * never answers · `cuts`: cuts the connection, issues nothing · `loses`: issues, then cuts the connection · `empty`: no
- * token · `redirects`: sends elsewhere · `floods`, `drips`: an answer without end, fast or slow
- * @typedef {'works' | 'fails' | 'hangs' | 'waits' | 'mutes' | 'cuts' | 'loses' | 'empty' | 'redirects' | 'floods' | 'drips'} Behaviour
+ * token · `redirects`: sends elsewhere · `floods`, `drips`: an answer without end, fast or slow · `stalls`, `tears`: issues,
+ * announces the answer's length and sends half of it; then nothing more, or cuts the connection
+ * @typedef {'works' | 'fails' | 'hangs' | 'waits' | 'mutes' | 'cuts' | 'loses' | 'empty' | 'redirects' | 'floods' | 'drips' | 'stalls' | 'tears'} Behaviour
  * @typedef {{key: string, body: any, text: string, path: string, headers: import('node:http').IncomingHttpHeaders, at: number}} BackendCall
  * @typedef {Awaited<ReturnType<typeof startIssuer>>} Issuer
  */
@@ -38,14 +39,17 @@ export async function startIssuer(behaviour = 'works') {
     return JSON.stringify(issued.get(key));
   };
   const json = { 'content-type': 'application/json' };
+  const countEnd = (response) => response.on('close', () => (cutOff.count += 1));
   /** An answer without end, until the other side has had enough. */
   const pour = (response, piece, pauseMs) => {
-    response.writeHead(200, json);
+    countEnd(response.writeHead(200, json));
     const timer = setInterval(() => response.write(piece), pauseMs);
-    response.on('close', () => {
-      clearInterval(timer);
-      cutOff.count += 1;
-    });
+    response.on('close', () => clearInterval(timer));
+  };
+  /** Half of an answer that has announced its length. */
+  const begin = (response, text, then = () => {}) => {
+    countEnd(response.writeHead(200, { ...json, 'content-length': text.length }));
+    response.write(text.slice(0, text.length / 2), then);
   };
   const answer = ({ key, body }, response) => {
     const usual = typeof behaviour === 'function' ? behaviour(body.requestId) : behaviour;
@@ -71,6 +75,10 @@ export async function startIssuer(behaviour = 'works') {
         return pour(response, ' '.repeat(64 * 1024), 1);
       case 'drips':
         return pour(response, ' ', 50);
+      case 'stalls':
+        return begin(response, issue(key));
+      case 'tears':
+        return begin(response, issue(key), () => response.destroy());
       default:
         return response.writeHead(200, json).end(issue(key));
     }
@@ -95,7 +103,7 @@ export async function startIssuer(behaviour = 'works') {
     calls,
     /** What it was told of purchases. */
     notices,
-    /** How often somebody had enough of an answer without end. */
+    /** How often an answer that was begun came to no end: somebody had enough of it, or it was cut. */
     cutOff,
     /** What it has issued, by key. */
     issued,
