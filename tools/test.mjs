@@ -77,6 +77,9 @@ function show(command, args, { env = process.env, minutes } = {}) {
 async function lint() {
   await ensureLinters();
   await show('cargo', ['fmt', '--all', '--check']);
+  for (const apart of ['validator/bench', 'validator/fuzz']) {
+    await show('cargo', ['fmt', '--manifest-path', `${apart}/Cargo.toml`, '--check']);
+  }
   await checkLicences();
   await checkMinimumRust();
   await show(process.execPath, ['validator/tests/hostile/generate.mjs', '--check']);

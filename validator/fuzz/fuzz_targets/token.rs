@@ -13,12 +13,20 @@ use libfuzzer_sys::fuzz_target;
 const SECRET: &str = "the secret of the fuzzer, long enough for it";
 const NOW: u64 = 1_800_000_000;
 
-static HS256: LazyLock<Validator> =
-    LazyLock::new(|| Validator::new(Config::hs256(SECRET).expect("long enough").verified_cache(64)));
+static HS256: LazyLock<Validator> = LazyLock::new(|| {
+    Validator::new(
+        Config::hs256(SECRET)
+            .expect("long enough")
+            .verified_cache(64),
+    )
+});
 static SERVICE: LazyLock<ServiceValidator> =
     LazyLock::new(|| ServiceValidator::new(Config::hs256(SECRET).expect("long enough"), "default"));
 static RS256: LazyLock<Validator> = LazyLock::new(|| {
-    let pem = concat!(include_str!("../../tests/keys/a.pub.pem"), include_str!("../../tests/keys/c.pub.pem"));
+    let pem = concat!(
+        include_str!("../../tests/keys/a.pub.pem"),
+        include_str!("../../tests/keys/c.pub.pem")
+    );
     Validator::new(Config::rs256(pem).expect("test keys"))
 });
 
@@ -26,7 +34,10 @@ fuzz_target!(|data: &[u8]| {
     if let Ok(text) = std::str::from_utf8(data) {
         let bearer = format!("Bearer {text}");
         for header in [text, &bearer] {
-            assert!(HS256.validate_at(header, NOW).is_err(), "nobody can guess a MAC");
+            assert!(
+                HS256.validate_at(header, NOW).is_err(),
+                "nobody can guess a MAC"
+            );
             assert!(RS256.validate_at(header, NOW).is_err(), "nor a signature");
         }
     }
@@ -43,9 +54,15 @@ fuzz_target!(|data: &[u8]| {
     let outcome = HS256.validate_at(value.as_str(), NOW);
     let mut buffer = TokenBuffer::new();
     let borrowed = HS256.validate_in_at(value.as_str(), NOW, &mut buffer);
-    assert_eq!(outcome.as_ref().map(|token| token.claims()), borrowed.as_ref().map(|claims| *claims));
+    assert_eq!(
+        outcome.as_ref().map(|token| token.claims()),
+        borrowed.as_ref().map(|claims| *claims)
+    );
     let service = SERVICE.validate_at(value.as_str(), NOW);
-    assert!(outcome.is_err() || service.is_err(), "a token is one thing or the other");
+    assert!(
+        outcome.is_err() || service.is_err(),
+        "a token is one thing or the other"
+    );
     let Ok(access) = outcome else { return };
 
     // What we accept is JSON to others, and says the same to them.
@@ -64,7 +81,10 @@ fuzz_target!(|data: &[u8]| {
     let key = Hs256Key::new(SECRET);
     if let Ok(token) = UntrustedToken::new(&token) {
         let theirs = Hs256.validator::<serde_json::Value>(&key).validate(&token);
-        assert!(!matches!(theirs, Err(jwt_compact::ValidationError::InvalidSignature)));
+        assert!(!matches!(
+            theirs,
+            Err(jwt_compact::ValidationError::InvalidSignature)
+        ));
     }
 
     // No neighbour of a good token is good.

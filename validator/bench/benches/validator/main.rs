@@ -35,13 +35,25 @@ fn everything() {
 
     println!("\nBars");
     let ns = |lines: &[Line], name: &str| {
-        lines.iter().find(|line| line.name == name).expect("it was measured").ns
+        lines
+            .iter()
+            .find(|line| line.name == name)
+            .expect("it was measured")
+            .ns
     };
     let allocations = |lines: &[Line], name: &str| {
-        lines.iter().find(|line| line.name == name).expect("it was measured").allocations
+        lines
+            .iter()
+            .find(|line| line.name == name)
+            .expect("it was measured")
+            .allocations
     };
     let best_peer = |lines: &[Line]| {
-        lines.iter().filter(|line| line.is_peer).map(|line| line.ns).fold(f64::MAX, f64::min)
+        lines
+            .iter()
+            .filter(|line| line.is_peer)
+            .map(|line| line.ns)
+            .fold(f64::MAX, f64::min)
     };
     let mac = ns(&hs, "MAC bound");
     let by_mac = |name: &str| ns(&hs, name) / mac;
@@ -56,23 +68,55 @@ fn everything() {
         Outcome::at_most("HS256 owned / MAC bound", owned / mac, 1.75),
         Outcome::at_least("best peer / HS256 owned", best_peer(&hs) / owned, 4.5),
         // Where the bar comes from: the best peer of its time.
-        Outcome::at_least("jsonwebtoken 11 / HS256 owned", ns(&hs, "(jsonwebtoken 11, rust_crypto)") / owned, 4.5),
-        Outcome::at_most("HS256 owned, allocations", allocations(&hs, "ours, owned claims"), 1.0),
-        Outcome::at_most("HS256 borrowed, allocations", allocations(&hs, "ours, borrowed claims"), 0.0),
+        Outcome::at_least(
+            "jsonwebtoken 11 / HS256 owned",
+            ns(&hs, "(jsonwebtoken 11, rust_crypto)") / owned,
+            4.5,
+        ),
+        Outcome::at_most(
+            "HS256 owned, allocations",
+            allocations(&hs, "ours, owned claims"),
+            1.0,
+        ),
+        Outcome::at_most(
+            "HS256 borrowed, allocations",
+            allocations(&hs, "ours, borrowed claims"),
+            0.0,
+        ),
         Outcome::at_most(
             "RS256 owned / RSA bound",
             ns(&rs, "ours, owned claims") / ns(&rs, "RSA bound (graviola)"),
             1.06,
         ),
-        Outcome::at_most("RS256 owned, allocations", allocations(&rs, "ours, owned claims"), 1.0),
-        Outcome::at_least("best peer / RS256 owned", best_peer(&rs) / ns(&rs, "ours, owned claims"), 1.0),
+        Outcome::at_most(
+            "RS256 owned, allocations",
+            allocations(&rs, "ours, owned claims"),
+            1.0,
+        ),
+        Outcome::at_least(
+            "best peer / RS256 owned",
+            best_peer(&rs) / ns(&rs, "ours, owned claims"),
+            1.0,
+        ),
         Outcome::at_most("HS256 cache hit, ns", ns(&hs, "ours, cache hit"), 80.0),
         Outcome::at_most("RS256 cache hit, ns", ns(&rs, "ours, cache hit"), 80.0),
-        Outcome::at_most("cache hit, allocations", allocations(&hs, "ours, cache hit"), 0.0),
+        Outcome::at_most(
+            "cache hit, allocations",
+            allocations(&hs, "ours, cache hit"),
+            0.0,
+        ),
         Outcome::at_most("alg none, ns", ns(&hostile, "alg none, signed"), 100.0),
-        Outcome::at_most("alg none without a signature, ns", ns(&hostile, "alg none, no signature"), 100.0),
+        Outcome::at_most(
+            "alg none without a signature, ns",
+            ns(&hostile, "alg none, no signature"),
+            100.0,
+        ),
         Outcome::at_most("too long, ns", ns(&hostile, "8 KiB and more"), 100.0),
-        Outcome::at_most("tampered / MAC bound", ns(&hostile, "tampered signature") / mac, 1.3),
+        Outcome::at_most(
+            "tampered / MAC bound",
+            ns(&hostile, "tampered signature") / mac,
+            1.3,
+        ),
     ];
     bars.extend(weight::measure());
     for bar in &bars {
@@ -88,11 +132,18 @@ fn table(subjects: Vec<measure::Subject>, algorithm: &str, bound: &str) -> Vec<L
     if !algorithm.is_empty() {
         lines.extend(peer_process(algorithm));
     }
-    let bound = lines.iter().find(|line| line.name == bound).map(|line| line.ns);
-    println!("  {:36} {:>9} {:>9} {:>13} {:>12}", "", "ns", "x bound", "instructions", "allocations");
+    let bound = lines
+        .iter()
+        .find(|line| line.name == bound)
+        .map(|line| line.ns);
+    println!(
+        "  {:36} {:>9} {:>9} {:>13} {:>12}",
+        "", "ns", "x bound", "instructions", "allocations"
+    );
     for line in &lines {
         let ratio = bound.map_or(String::new(), |bound| format!("{:.2}", line.ns / bound));
-        let instructions = instructions(algorithm, &line.name).map_or("-".to_owned(), |n| n.to_string());
+        let instructions =
+            instructions(algorithm, &line.name).map_or("-".to_owned(), |n| n.to_string());
         println!(
             "  {:36} {:>9.0} {ratio:>9} {instructions:>13} {:>12}",
             line.name, line.ns, line.allocations

@@ -157,6 +157,10 @@ impl fmt::Display for Outcome {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let verdict = if self.met() { "met" } else { "MISSED" };
         let sign = if self.at_most { "<=" } else { ">=" };
-        write!(f, "{:40} {:>8.2} {sign} {:<8} {verdict}", self.what, self.measured, self.bar)
+        write!(
+            f,
+            "{:40} {:>8.2} {sign} {:<8} {verdict}",
+            self.what, self.measured, self.bar
+        )
     }
 }

@@ -13,7 +13,10 @@ const BATCH: u32 = 1000;
 pub fn print() {
     let cores = available_parallelism().map_or(1, Into::into);
     let mut alone = None;
-    for threads in [1, 2, 4, 8, 16].into_iter().filter(|threads| *threads <= cores) {
+    for threads in [1, 2, 4, 8, 16]
+        .into_iter()
+        .filter(|threads| *threads <= cores)
+    {
         let rate = (0..5).map(|_| rate(threads)).fold(0.0, f64::max);
         let alone = *alone.get_or_insert(rate);
         println!(
@@ -44,6 +47,9 @@ fn rate(threads: usize) -> f64 {
             f64::from(hits) / start.elapsed().as_secs_f64()
         };
         let threads: Vec<_> = (0..threads).map(|_| scope.spawn(work)).collect();
-        threads.into_iter().map(|thread| thread.join().expect("every hit is one")).sum()
+        threads
+            .into_iter()
+            .map(|thread| thread.join().expect("every hit is one"))
+            .sum()
     })
 }

@@ -54,15 +54,21 @@ fn signed(header: &str) -> String {
 }
 
 fn mac(signed: &str) -> [u8; 32] {
-    aws_lc_rs::hmac::sign(&aws_lc_rs::hmac::Key::new(aws_lc_rs::hmac::HMAC_SHA256, SECRET), signed.as_bytes())
-        .as_ref()
-        .try_into()
-        .expect("32 bytes")
+    aws_lc_rs::hmac::sign(
+        &aws_lc_rs::hmac::Key::new(aws_lc_rs::hmac::HMAC_SHA256, SECRET),
+        signed.as_bytes(),
+    )
+    .as_ref()
+    .try_into()
+    .expect("32 bytes")
 }
 
 fn hs256_with(header: &str) -> String {
     let signed = signed(header);
-    format!("{signed}.{}", URL_SAFE_NO_PAD.encode_to_string(mac(&signed)))
+    format!(
+        "{signed}.{}",
+        URL_SAFE_NO_PAD.encode_to_string(mac(&signed))
+    )
 }
 
 pub fn hs256_token() -> String {
@@ -78,7 +84,9 @@ pub fn rs256_token() -> String {
     let signed = signed(r#"{"alg":"RS256"}"#);
     let mut room = [0; 256];
     let key = SigningKey::from_pkcs8_der(&der(PRIVATE)).expect("a test key");
-    let signature = key.sign_pkcs1_sha256(&mut room, signed.as_bytes()).expect("it signs");
+    let signature = key
+        .sign_pkcs1_sha256(&mut room, signed.as_bytes())
+        .expect("it signs");
     format!("{signed}.{}", URL_SAFE_NO_PAD.encode_to_string(signature))
 }
 
@@ -87,23 +95,44 @@ fn mac_bound() -> impl FnMut() -> bool {
     let token = hs256_token();
     let (signed, signature) = token.rsplit_once('.').expect("a token");
     let message = signed.as_bytes().to_vec();
-    let expected: [u8; 32] = URL_SAFE_NO_PAD.decode_to_vec(signature).expect("base64").try_into().expect("32 bytes");
+    let expected: [u8; 32] = URL_SAFE_NO_PAD
+        .decode_to_vec(signature)
+        .expect("base64")
+        .try_into()
+        .expect("32 bytes");
     let pad = |pad: u8| {
         let mut block = [pad; 64];
-        block.iter_mut().zip(SECRET).for_each(|(byte, key)| *byte ^= key);
+        block
+            .iter_mut()
+            .zip(SECRET)
+            .for_each(|(byte, key)| *byte ^= key);
         let mut state = INITIAL;
         compress256(&mut state, &[block]);
         state
     };
     let (inner, outer) = (pad(0x36), pad(0x5c));
     move || {
-        let digest = finish(black_box(outer), &finish(black_box(inner), black_box(&message)));
-        digest.iter().zip(&expected).fold(0, |all, (a, b)| all | (a ^ b)) == 0
+        let digest = finish(
+            black_box(outer),
+            &finish(black_box(inner), black_box(&message)),
+        );
+        digest
+            .iter()
+            .zip(&expected)
+            .fold(0, |all, (a, b)| all | (a ^ b))
+            == 0
     }
 }
 
 const INITIAL: [u32; 8] = [
-    0x6a09_e667, 0xbb67_ae85, 0x3c6e_f372, 0xa54f_f53a, 0x510e_527f, 0x9b05_688c, 0x1f83_d9ab, 0x5be0_cd19,
+    0x6a09_e667,
+    0xbb67_ae85,
+    0x3c6e_f372,
+    0xa54f_f53a,
+    0x510e_527f,
+    0x9b05_688c,
+    0x1f83_d9ab,
+    0x5be0_cd19,
 ];
 
 fn finish(mut state: [u32; 8], message: &[u8]) -> [u8; 32] {
@@ -127,7 +156,10 @@ fn finish(mut state: [u32; 8], message: &[u8]) -> [u8; 32] {
 
 fn ours(config: Config, token: &str) -> Vec<Subject> {
     let value = format!("Bearer {token}");
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("a clock").as_secs();
+    let now = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .expect("a clock")
+        .as_secs();
     let own = |config: &Config| (Validator::new(config.clone()), value.clone());
     let (owned, owned_value) = own(&config);
     let (borrowed, borrowed_value) = own(&config);
@@ -135,14 +167,24 @@ fn ours(config: Config, token: &str) -> Vec<Subject> {
     let (remembering, remembered_value) = own(&config.clone().verified_cache(1000));
     let (mut buffer, mut timed_buffer) = (TokenBuffer::new(), TokenBuffer::new());
     vec![
-        subject("ours, owned claims", move || owned.validate(black_box(owned_value.as_str())).is_ok()),
+        subject("ours, owned claims", move || {
+            owned.validate(black_box(owned_value.as_str())).is_ok()
+        }),
         subject("ours, borrowed claims", move || {
-            borrowed.validate_in(black_box(borrowed_value.as_str()), &mut buffer).is_ok()
+            borrowed
+                .validate_in(black_box(borrowed_value.as_str()), &mut buffer)
+                .is_ok()
         }),
         subject("ours, borrowed claims, time given", move || {
-            timed.validate_in_at(black_box(timed_value.as_str()), now, &mut timed_buffer).is_ok()
+            timed
+                .validate_in_at(black_box(timed_value.as_str()), now, &mut timed_buffer)
+                .is_ok()
         }),
-        subject("ours, cache hit", move || remembering.validate(black_box(remembered_value.as_str())).is_ok()),
+        subject("ours, cache hit", move || {
+            remembering
+                .validate(black_box(remembered_value.as_str()))
+                .is_ok()
+        }),
     ]
 }
 
@@ -154,36 +196,60 @@ fn validation(algorithm: Algorithm) -> Validation {
 
 fn jsonwebtoken(name: &'static str, algorithm: Algorithm) -> Subject {
     let (token, key) = match algorithm {
-        Algorithm::HS256 => (hs256_token(), DecodingKey::from_secret(SECRET).expect("long enough")),
-        _ => (rs256_token(), DecodingKey::from_rsa_pem(PUBLIC.as_bytes()).expect("a test key")),
+        Algorithm::HS256 => (
+            hs256_token(),
+            DecodingKey::from_secret(SECRET).expect("long enough"),
+        ),
+        _ => (
+            rs256_token(),
+            DecodingKey::from_rsa_pem(PUBLIC.as_bytes()).expect("a test key"),
+        ),
     };
     let validation = validation(algorithm);
-    peer(name, move || jsonwebtoken::decode::<Claims>(black_box(&token), &key, &validation).is_ok())
+    peer(name, move || {
+        jsonwebtoken::decode::<Claims>(black_box(&token), &key, &validation).is_ok()
+    })
 }
 
 fn jsonwebtoken_11(algorithm: jsonwebtoken_11::Algorithm) -> Subject {
     use jsonwebtoken_11::{Algorithm, DecodingKey, Validation, decode};
     let (token, key) = match algorithm {
         Algorithm::HS256 => (hs256_token(), DecodingKey::from_secret(SECRET)),
-        _ => (rs256_token(), DecodingKey::from_rsa_pem(PUBLIC.as_bytes()).expect("a test key")),
+        _ => (
+            rs256_token(),
+            DecodingKey::from_rsa_pem(PUBLIC.as_bytes()).expect("a test key"),
+        ),
     };
     let mut validation = Validation::new(algorithm);
     validation.leeway = 0;
     // Not a peer by whose speed we are judged: that is the current version.
-    subject("(jsonwebtoken 11, rust_crypto)", move || decode::<Claims>(black_box(&token), &key, &validation).is_ok())
+    subject("(jsonwebtoken 11, rust_crypto)", move || {
+        decode::<Claims>(black_box(&token), &key, &validation).is_ok()
+    })
 }
 
 pub fn hs256() -> Vec<Subject> {
     let _first = jsonwebtoken::crypto::rust_crypto::DEFAULT_PROVIDER.install_default();
     let mut subjects = vec![subject("MAC bound", mac_bound())];
-    subjects.extend(ours(Config::hs256(SECRET).expect("long enough"), &hs256_token()));
+    subjects.extend(ours(
+        Config::hs256(SECRET).expect("long enough"),
+        &hs256_token(),
+    ));
     let (token, key) = (hs256_token(), Hs256Key::new(SECRET));
     subjects.push(peer("jwt-compact", move || {
         let token = UntrustedToken::new(black_box(&token)).expect("a token");
         let token = Hs256.validator::<Undated>(&key).validate(&token);
-        token.is_ok_and(|token| token.claims().validate_expiration(&TimeOptions::default()).is_ok())
+        token.is_ok_and(|token| {
+            token
+                .claims()
+                .validate_expiration(&TimeOptions::default())
+                .is_ok()
+        })
     }));
-    subjects.push(jsonwebtoken("jsonwebtoken 12, rust_crypto", Algorithm::HS256));
+    subjects.push(jsonwebtoken(
+        "jsonwebtoken 12, rust_crypto",
+        Algorithm::HS256,
+    ));
     subjects.push(jsonwebtoken_11(jsonwebtoken_11::Algorithm::HS256));
     subjects
 }
@@ -191,13 +257,23 @@ pub fn hs256() -> Vec<Subject> {
 pub fn rs256() -> Vec<Subject> {
     let token = rs256_token();
     let (signed, signature) = token.rsplit_once('.').expect("a token");
-    let (message, signature) = (signed.as_bytes().to_vec(), URL_SAFE_NO_PAD.decode_to_vec(signature).expect("base64"));
+    let (message, signature) = (
+        signed.as_bytes().to_vec(),
+        URL_SAFE_NO_PAD.decode_to_vec(signature).expect("base64"),
+    );
     let (aws_message, aws_signature) = (message.clone(), signature.clone());
     let graviola = VerifyingKey::from_pkcs1_der(&der(PKCS1)).expect("a test key");
     let aws = ParsedPublicKey::new(&RSA_PKCS1_2048_8192_SHA256, der(PKCS1)).expect("a test key");
     let mut subjects = vec![
-        subject("RSA bound (graviola)", move || graviola.verify_pkcs1_sha256(black_box(&signature), &message).is_ok()),
-        subject("RSA bound (aws-lc-rs)", move || aws.verify_sig(black_box(&aws_message), &aws_signature).is_ok()),
+        subject("RSA bound (graviola)", move || {
+            graviola
+                .verify_pkcs1_sha256(black_box(&signature), &message)
+                .is_ok()
+        }),
+        subject("RSA bound (aws-lc-rs)", move || {
+            aws.verify_sig(black_box(&aws_message), &aws_signature)
+                .is_ok()
+        }),
     ];
     subjects.extend(ours(Config::rs256(PUBLIC).expect("a test key"), &token));
     let key = jwt_compact::jwk::JsonWebKey::from(jwk());
@@ -205,9 +281,17 @@ pub fn rs256() -> Vec<Subject> {
     subjects.push(peer("jwt-compact", move || {
         let token = UntrustedToken::new(black_box(&token)).expect("a token");
         let token = Rsa::rs256().validator::<Undated>(&key).validate(&token);
-        token.is_ok_and(|token| token.claims().validate_expiration(&TimeOptions::default()).is_ok())
+        token.is_ok_and(|token| {
+            token
+                .claims()
+                .validate_expiration(&TimeOptions::default())
+                .is_ok()
+        })
     }));
-    subjects.push(jsonwebtoken("jsonwebtoken 12, rust_crypto", Algorithm::RS256));
+    subjects.push(jsonwebtoken(
+        "jsonwebtoken 12, rust_crypto",
+        Algorithm::RS256,
+    ));
     subjects.push(jsonwebtoken_11(jsonwebtoken_11::Algorithm::RS256));
     subjects
 }
@@ -217,36 +301,64 @@ fn jwk() -> jwt_compact::jwk::JsonWebKey<'static> {
     let (front, exponent) = der.split_at(der.len() - 3);
     let modulus = &front[front.len() - 2 - 256..front.len() - 2];
     let text = |bytes: &[u8]| URL_SAFE_NO_PAD.encode_to_string(bytes);
-    serde_json::from_value(serde_json::json!({"kty": "RSA", "n": text(modulus), "e": text(exponent)})).expect("a key")
+    serde_json::from_value(
+        serde_json::json!({"kty": "RSA", "n": text(modulus), "e": text(exponent)}),
+    )
+    .expect("a key")
 }
 
 pub fn hostile() -> Vec<Subject> {
     let good = hs256_token();
     let refused = |name, value: String| {
         let validator = Validator::new(Config::hs256(SECRET).expect("long enough"));
-        subject(name, move || validator.validate(black_box(value.as_str())).is_err())
+        subject(name, move || {
+            validator.validate(black_box(value.as_str())).is_err()
+        })
     };
     let (rest, _) = good.rsplit_once('.').expect("a token");
     vec![
-        refused("tampered signature", format!("Bearer {rest}.{}", "A".repeat(43))),
-        refused("alg none, signed", format!("Bearer {}", hs256_with(r#"{"alg":"none"}"#))),
-        refused("alg none, no signature", format!("Bearer {}.", hs256_with(r#"{"alg":"none"}"#).rsplit_once('.').expect("a token").0)),
+        refused(
+            "tampered signature",
+            format!("Bearer {rest}.{}", "A".repeat(43)),
+        ),
+        refused(
+            "alg none, signed",
+            format!("Bearer {}", hs256_with(r#"{"alg":"none"}"#)),
+        ),
+        refused(
+            "alg none, no signature",
+            format!(
+                "Bearer {}.",
+                hs256_with(r#"{"alg":"none"}"#)
+                    .rsplit_once('.')
+                    .expect("a token")
+                    .0
+            ),
+        ),
         refused("8 KiB and more", format!("Bearer {}", "A".repeat(8186))),
         refused("8 KiB of letters", format!("Bearer {}", "A".repeat(8185))),
         refused("no scheme", good.clone()),
-        refused("a foreign algorithm's length", format!("Bearer {rest}.{}", "A".repeat(342))),
+        refused(
+            "a foreign algorithm's length",
+            format!("Bearer {rest}.{}", "A".repeat(342)),
+        ),
     ]
 }
 
 /// A validator that has seen a token, and that token: for many threads at once.
 pub fn seen() -> (Validator, String) {
-    let config = Config::rs256(PUBLIC).expect("a test key").verified_cache(1000);
+    let config = Config::rs256(PUBLIC)
+        .expect("a test key")
+        .verified_cache(1000);
     (Validator::new(config), format!("Bearer {}", rs256_token()))
 }
 
 pub fn count(name: &str, calls: u32) {
     let subjects = hs256();
-    let mut subject = subjects.into_iter().find(|subject| subject.name == name).expect("a subject");
+    let mut subject = subjects
+        .into_iter()
+        .find(|subject| subject.name == name)
+        .expect("a subject");
     for _ in 0..calls {
         black_box((subject.call)());
     }

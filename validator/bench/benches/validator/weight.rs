@@ -71,14 +71,25 @@ fn program(name: &str, features: &str, main: &str) -> Option<(usize, u64)> {
     // The versions that were measured above.
     fs::copy(bench.join("Cargo.lock"), folder.join("Cargo.lock")).ok()?;
     let cargo = |args: &[&str]| {
-        let output = Command::new("cargo").args(args).current_dir(&folder).output().ok()?;
+        let output = Command::new("cargo")
+            .args(args)
+            .current_dir(&folder)
+            .output()
+            .ok()?;
         output.status.success().then_some(output.stdout)
     };
     cargo(&["build", "--release", "--quiet", "--target-dir", "target"])?;
-    let tree = cargo(&["tree", "--edges", "normal", "--prefix", "none", "--format", "{p}"])?;
+    let tree = cargo(&[
+        "tree", "--edges", "normal", "--prefix", "none", "--format", "{p}",
+    ])?;
     let tree = String::from_utf8(tree).ok()?;
-    let crates: BTreeSet<_> = tree.lines().map(|line| line.trim_end_matches(" (*)")).collect();
-    let size = fs::metadata(folder.join("target/release").join(name)).ok()?.len();
+    let crates: BTreeSet<_> = tree
+        .lines()
+        .map(|line| line.trim_end_matches(" (*)"))
+        .collect();
+    let size = fs::metadata(folder.join("target/release").join(name))
+        .ok()?
+        .len();
     fs::remove_dir_all(&folder).ok()?;
     Some((crates.len().saturating_sub(2), size))
 }
