@@ -24,6 +24,8 @@ use crate::types::{Network, UnixMillis, UnixSeconds};
 
 /// How often the alarm looks after what is not included.
 const CHECK_MILLIS: u64 = 4_000;
+/// An alarm that has not rung for so long after its time is not counted on any more.
+const ALARM_LATE_MILLIS: u64 = 10_000;
 /// A transaction that is next in line and not included for this long gets a higher fee.
 const STUCK_MILLIS: u64 = 15_000;
 /// A nonce that is used, without a receipt of ours for this long, was used by somebody else.
@@ -185,6 +187,8 @@ pub trait WalletEnv {
 #[derive(Debug, Default)]
 pub struct GasWallet {
     quote: Cell<Option<(UnixMillis, Quote)>>,
+    /// When the alarm rings, as far as it is known.
+    alarm: Cell<Option<UnixMillis>>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -254,8 +258,7 @@ impl GasWallet {
         let next = nonce
             .checked_add(1)
             .ok_or_else(|| WalletFault("nonces are used up".to_owned()))?;
-        env.store()
-            .put(&sent, Some(next), env.now().plus(CHECK_MILLIS))?;
+        self.put(env, &sent, Some(next))?;
         broadcast(env, &raw).await;
         Ok(WalletReply::Sent {
             hashes: sent.hashes(),
@@ -267,7 +270,9 @@ impl GasWallet {
         if env.store().open_jobs(1)?.is_empty() {
             return Ok(());
         }
-        env.store().wake_at(env.now().plus(CHECK_MILLIS))?;
+        let again = env.now().plus(CHECK_MILLIS);
+        env.store().wake_at(again)?;
+        self.alarm.set(Some(again));
         let included = env.chain().included_count(env.key().address()).await?;
         for sent in env.store().open_jobs(MAX_JOBS_PER_ALARM)? {
             self.settle(env, sent, included).await?;
@@ -306,7 +311,7 @@ impl GasWallet {
         for version in &sent.versions {
             if env.chain().receipt(version.hash).await?.is_some() {
                 sent.done = true;
-                return env.store().put(&sent, None, env.now().plus(CHECK_MILLIS));
+                return self.put(env, &sent, None);
             }
         }
         let still_possible = sent
@@ -322,7 +327,7 @@ impl GasWallet {
                 "an authorization expired before its transaction was included",
             );
             sent.done = true;
-            return env.store().put(&sent, None, env.now().plus(CHECK_MILLIS));
+            return self.put(env, &sent, None);
         }
         env.log(
             "gas_wallet_nonce_lost",
@@ -382,8 +387,25 @@ impl GasWallet {
     ) -> Result<(), WalletFault> {
         let signed = sign(env, &sent.job, nonce, fees)?;
         sent.versions.push(signed);
-        env.store()
-            .put(&sent, next_nonce, env.now().plus(CHECK_MILLIS))
+        self.put(env, &sent, next_nonce)
+    }
+
+    /// Stores a job and the alarm, which rings no later than it would have without it: a wallet that always gets new jobs
+    /// would never wake.
+    fn put<E: WalletEnv>(
+        &self,
+        env: &E,
+        sent: &Sent,
+        next_nonce: Option<u64>,
+    ) -> Result<(), WalletFault> {
+        let latest = env.now().plus(CHECK_MILLIS);
+        let armed = self.alarm.get();
+        let wake_at = armed
+            .filter(|at| env.now().since(*at) < ALARM_LATE_MILLIS)
+            .map_or(latest, |at| at.min(latest));
+        env.store().put(sent, next_nonce, wake_at)?;
+        self.alarm.set(Some(wake_at));
+        Ok(())
     }
 
     async fn quote<E: WalletEnv>(&self, env: &E) -> Result<Quote, WalletFault> {

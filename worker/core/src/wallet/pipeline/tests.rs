@@ -275,6 +275,38 @@ fn what_could_not_be_broadcast_is_stored_and_broadcast_by_the_alarm() {
 }
 
 #[test]
+fn a_wallet_that_always_gets_new_jobs_wakes_all_the_same() {
+    let (bench, wallet) = (Bench::new(), GasWallet::default());
+    bench.node.borrow_mut().reachable = false;
+    bench.hashes(&wallet, "lost");
+    bench.node.borrow_mut().reachable = true;
+    let lost = bench.job("lost").versions[0].raw.clone();
+    for number in 0..10 {
+        bench.pass(3_000);
+        // The alarm rings before whatever comes at the same time.
+        if bench.alarm.get().is_some_and(|at| at <= bench.now.get()) {
+            bench.alarm.set(None);
+            bench.wake(&wallet);
+        }
+        bench.hashes(&wallet, &format!("{number}"));
+    }
+    assert!(bench.node.borrow().sent.contains(&lost));
+}
+
+#[test]
+fn an_alarm_that_is_late_is_not_put_off_and_one_that_never_rang_is_set_anew() {
+    let (bench, wallet) = (Bench::new(), GasWallet::default());
+    bench.hashes(&wallet, "a");
+    let first = bench.alarm.get();
+    bench.pass(CHECK_MILLIS + 50);
+    bench.hashes(&wallet, "b");
+    assert_eq!(bench.alarm.get(), first);
+    bench.pass(60_000);
+    bench.hashes(&wallet, "c");
+    assert_eq!(bench.alarm.get(), Some(bench.now.get().plus(CHECK_MILLIS)));
+}
+
+#[test]
 fn nothing_is_begun_when_it_is_too_late_but_what_was_begun_is_still_reported() {
     let (bench, wallet) = (Bench::new(), GasWallet::default());
     let begun = bench.hashes(&wallet, "a");
