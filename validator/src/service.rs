@@ -16,7 +16,8 @@ pub const MAX_SERVICE_TOKEN_SECONDS: u64 = 60;
 /// ```
 /// use key0_validator::{Config, ServiceValidator, ValidationError};
 ///
-/// let config = Config::hs256("the gateway's INTERNAL_AUTH_SECRET")?;
+/// // The key that signs buyers' tokens, too; with RS256, its public half.
+/// let config = Config::hs256("the gateway's KEY0_ACCESS_TOKEN_SECRET")?;
 /// let gateway = ServiceValidator::new(config, "https://api.example.com");
 ///
 /// let refused = gateway.validate("Bearer not-a-token").unwrap_err();
