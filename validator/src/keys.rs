@@ -34,16 +34,15 @@ impl Keys {
         }
     }
 
-    /// Changes whenever the keys do.
-    pub(crate) fn generation(&self) -> u64 {
+    /// Changes whenever the keys do. `None` while there are none: then nothing may be remembered, nor found.
+    pub(crate) fn generation(&self) -> Option<u64> {
         match self {
             #[cfg(feature = "rs256")]
-            // While there are no keys nothing is asked of the cache that would be put there by any.
-            Self::Source(source) => source.current().map_or(u64::MAX, |keys| keys.generation),
+            Self::Source(source) => source.current().ok().map(|keys| keys.generation),
             #[cfg(feature = "hs256")]
-            Self::Hs256(_) => 0,
+            Self::Hs256(_) => Some(0),
             #[cfg(feature = "rs256")]
-            Self::Rs256(_) => 0,
+            Self::Rs256(_) => Some(0),
         }
     }
 

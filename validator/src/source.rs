@@ -5,6 +5,7 @@ use core::fmt;
 use core::future::Future;
 use core::pin::Pin;
 use core::task::{Context, Poll, Waker};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 use std::{io, thread};
@@ -288,7 +289,10 @@ impl Shared {
     fn run(&self, mut fetch: impl FetchKeys) {
         let mut etag: Option<String> = None;
         while self.wait_for_work() {
-            let outcome = match fetch.fetch(etag.as_deref()) {
+            // A panic is a failure like others: whoever waits for this round would wait for ever.
+            let fetched = catch_unwind(AssertUnwindSafe(|| fetch.fetch(etag.as_deref())))
+                .unwrap_or_else(|_| Err(FetchError("the fetch panicked".to_owned())));
+            let outcome = match fetched {
                 Ok(Fetched::Unchanged { max_age }) if etag.is_some() => {
                     self.confirm();
                     Ok(max_age)

@@ -145,7 +145,9 @@ impl Validator {
             return fresh();
         };
         let token = token(header)?;
-        let generation = self.config.keys.generation();
+        let Some(generation) = self.config.keys.generation() else {
+            return fresh();
+        };
         if let Some(access) = cache.get(token, generation) {
             judge_dates(&self.config, access.claims(), clock.now()?)?;
             admit(&self.config, access.claims())?;

@@ -236,3 +236,20 @@ fn whoever_waits_is_answered_when_the_source_ends() {
     // The thread ends, and with it its end of the channel.
     while server.begun.recv_timeout(PATIENCE).is_ok() {}
 }
+
+#[test]
+fn a_fetch_that_panics_has_failed_and_is_repeated() {
+    let mut panics = true;
+    let fetch = move |_: Option<&str>| {
+        assert!(!core::mem::take(&mut panics), "the fetch of this test");
+        Ok(Fetched::Document {
+            text: document(&[a()]),
+            etag: None,
+            max_age: None,
+        })
+    };
+    let source = KeySource::fetching(fetch, quick()).unwrap();
+    source.wait(PATIENCE).unwrap();
+    let validator = Validator::new(Config::keys(source));
+    assert!(validator.validate(token("a", A).as_str()).is_ok());
+}
