@@ -265,6 +265,11 @@ impl GasWallet {
         })
     }
 
+    /// The alarm has rung: none is set now, until [`wake`](Self::wake) or a new job sets one.
+    pub fn rang(&self) {
+        self.alarm.set(None);
+    }
+
     /// Looks after everything that is not included yet. Safe to run at any time, also twice.
     pub async fn wake<E: WalletEnv>(&self, env: &E) -> Result<(), WalletFault> {
         if env.store().open_jobs(1)?.is_empty() {

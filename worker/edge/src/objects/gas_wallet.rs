@@ -70,6 +70,7 @@ impl DurableObject for GasWalletObject {
     }
 
     async fn alarm(&self) -> worker::Result<Response> {
+        self.wallet.rang();
         let config = settings(&self.env);
         let Ok(config) = &config else {
             storage::set_alarm(&self.state.storage(), Some(platform::now().plus(60_000)))?;

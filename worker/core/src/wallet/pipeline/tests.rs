@@ -286,6 +286,7 @@ fn a_wallet_that_always_gets_new_jobs_wakes_all_the_same() {
         // The alarm rings before whatever comes at the same time.
         if bench.alarm.get().is_some_and(|at| at <= bench.now.get()) {
             bench.alarm.set(None);
+            wallet.rang();
             bench.wake(&wallet);
         }
         bench.hashes(&wallet, &format!("{number}"));
@@ -303,6 +304,20 @@ fn an_alarm_that_is_late_is_not_put_off_and_one_that_never_rang_is_set_anew() {
     assert_eq!(bench.alarm.get(), first);
     bench.pass(60_000);
     bench.hashes(&wallet, "c");
+    assert_eq!(bench.alarm.get(), Some(bench.now.get().plus(CHECK_MILLIS)));
+}
+
+#[test]
+fn after_a_rest_the_alarm_is_set_for_later_again() {
+    let (bench, wallet) = (Bench::new(), GasWallet::default());
+    bench.hashes(&wallet, "a");
+    bench.pass(CHECK_MILLIS);
+    // It rings, and there is nothing to do.
+    bench.jobs.borrow_mut().clear();
+    wallet.rang();
+    bench.wake(&wallet);
+    bench.pass(1_000);
+    bench.hashes(&wallet, "b");
     assert_eq!(bench.alarm.get(), Some(bench.now.get().plus(CHECK_MILLIS)));
 }
 
