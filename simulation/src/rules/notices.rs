@@ -9,6 +9,7 @@ use crate::world::World;
 
 /// For so long the backend is told of something.
 const LONGEST_MILLIS: u64 = 48 * 3_600_000;
+/// When it is told for the last time, that may be so long after now.
 const LAST_MILLIS: u64 = 60_000;
 
 /// A record was stored.
