@@ -70,8 +70,9 @@ where
 /// The gateway's public keys, kept fresh. A clone is the same source.
 ///
 /// - A token that names a key which is not there makes it fetch again, but never before [`Refresh::floor`] has passed since
-///   the last time: who sends made-up names costs the gateway nothing. The middleware of this crate waits for that fetch
-///   before it answers, so that a rotation is not noticed by buyers.
+///   the last time: who sends made-up names costs the gateway nothing. That is so for the middleware of this crate and for
+///   [`validate_fresh`](crate::Validator::validate_fresh), which wait for that fetch before they answer, so that a rotation is
+///   not noticed by buyers. What cannot wait gets the new keys with the next fetch that is due.
 /// - One fetch at a time, whoever asks. While one fails, the keys that are there stay good, up to [`Refresh::max_stale`].
 /// - A document that cannot be trusted (see [`JwksError`]) counts as a failed fetch and changes nothing.
 ///
