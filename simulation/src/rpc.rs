@@ -1,6 +1,7 @@
 //! The chain as the product reaches it: over an RPC that delays, fails before or after the fact, lags behind and lies.
 
 use core::cell::Cell;
+use core::ops::RangeInclusive;
 use std::rc::Rc;
 
 use alloy_primitives::{Address, B256, Bytes, U256};
@@ -142,10 +143,11 @@ impl Chain for Rpc {
         &self,
         payer: Address,
         nonce: B256,
-        from_block: u64,
+        blocks: RangeInclusive<u64>,
     ) -> Result<AuthorizationEvents, ChainError> {
-        self.read("eth_getLogs", |view| view.events(payer, nonce, from_block))
-            .await
+        self.read("eth_getLogs", |view| view.events(payer, nonce, &blocks))
+            .await?
+            .map_err(|why| ChainError(why.to_owned()))
     }
 
     async fn usdc_balance(&self, account: Address) -> Result<U256, ChainError> {

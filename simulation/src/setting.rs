@@ -4,6 +4,7 @@ use alloy_primitives::Address;
 use key0_core::config::Config;
 use key0_core::wallet::WalletKey;
 
+use crate::chain::Nodes;
 use crate::random::Random;
 
 /// When every run begins, in milliseconds since 1970.
@@ -82,6 +83,8 @@ pub struct Setting {
     pub transfers: u64,
     /// Whether a transfer counts for whoever shows it first.
     pub unsigned: bool,
+    /// What the nodes are able to.
+    pub nodes: Nodes,
     /// When the seller takes another wallet, with its key, in milliseconds since 1970.
     pub moves_at: Option<u64>,
 }
@@ -121,6 +124,10 @@ impl Setting {
             gas_wallet: random.chance(500),
             transfers: random.pick(&[0, 0, 200, 500, 1_000]),
             unsigned: random.chance(150),
+            nodes: Nodes {
+                states_kept: random.pick(&[128, 128, u64::MAX]),
+                blocks_searched: random.pick(&[10, 100, 2_000, u64::MAX]),
+            },
             moves_at: None,
         };
         // Where the seller's wallet sends its refunds itself, it would have to send those of the old one, too: the model

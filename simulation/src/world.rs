@@ -106,7 +106,12 @@ impl World {
         // Without either there is nothing to send, and this one stays idle.
         let idle = WalletKey::from_hex(&format!("{:064x}", 0x1d1e)).ok_or("no key")?;
         let wallet = config.refund_sender().cloned().unwrap_or(idle);
-        let mut chain = ModelChain::new(config.network, wallet.address(), BEGIN_MILLIS);
+        let mut chain = ModelChain::new(
+            config.network,
+            setting.nodes,
+            wallet.address(),
+            BEGIN_MILLIS,
+        );
         chain.mint(moved.pay_to, OTHER_WALLET_UNITS);
         let world = Self {
             executor: Rc::new(Executor::new(BEGIN_MILLIS)),

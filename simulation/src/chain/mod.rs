@@ -13,7 +13,7 @@ pub use ledger::{Ledger, Transfer, Use};
 pub use pool::{Entry, Refused};
 pub use transaction::{Action, Transaction, WalletTransaction};
 pub use transfers::PlainTransfer;
-pub use view::View;
+pub use view::{Nodes, View};
 
 use std::collections::BTreeMap;
 
@@ -28,6 +28,7 @@ pub type AuthorizationKey = (Address, B256);
 #[derive(Debug)]
 pub struct ModelChain {
     network: Network,
+    nodes: Nodes,
     wallet: Address,
     ledger: Ledger,
     blocks: Vec<Block>,
@@ -40,9 +41,10 @@ pub struct ModelChain {
 
 impl ModelChain {
     /// A chain with one block.
-    pub fn new(network: Network, wallet: Address, now_millis: u64) -> Self {
+    pub fn new(network: Network, nodes: Nodes, wallet: Address, now_millis: u64) -> Self {
         Self {
             network,
+            nodes,
             wallet,
             ledger: Ledger::new(network.usdc()),
             blocks: vec![Block::genesis(now_millis / 1000)],

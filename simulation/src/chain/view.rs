@@ -1,5 +1,7 @@
 //! The chain as a node sees it that may be some blocks behind.
 
+use core::ops::RangeInclusive;
+
 use alloy_primitives::{Address, B256};
 use key0_core::payment::SignedAuthorization;
 use key0_core::payment::chain::{AuthorizationEvents, Head, Receipt, Simulation};
@@ -7,8 +9,14 @@ use key0_core::payment::chain::{AuthorizationEvents, Head, Receipt, Simulation};
 use super::ModelChain;
 use super::ledger::Undo;
 
-/// How many blocks' states a node keeps.
-const STATES_KEPT: u64 = 128;
+/// What the nodes are able to.
+#[derive(Clone, Copy, Debug)]
+pub struct Nodes {
+    /// How many blocks' states a node keeps.
+    pub states_kept: u64,
+    /// How many blocks it looks through for events at once.
+    pub blocks_searched: u64,
+}
 
 /// A node's view.
 #[derive(Debug)]
@@ -72,7 +80,9 @@ impl<'a> View<'a> {
         let head = self.head().number;
         match at.unwrap_or(head) {
             at if at > head => Err("header not found"),
-            at if at + STATES_KEPT < head => Err("missing trie node"),
+            at if at.saturating_add(self.chain.nodes.states_kept) < head => {
+                Err("missing trie node")
+            }
             at => Ok(self.used_up_to(payer, nonce, at)),
         }
     }
@@ -82,19 +92,28 @@ impl<'a> View<'a> {
         used.is_some_and(|used| used.block <= block)
     }
 
-    /// What happened to an authorization since a block.
-    pub fn events(&self, payer: Address, nonce: B256, from_block: u64) -> AuthorizationEvents {
+    /// What happened to an authorization in these blocks, as far as this node knows.
+    pub fn events(
+        &self,
+        payer: Address,
+        nonce: B256,
+        blocks: &RangeInclusive<u64>,
+    ) -> Result<AuthorizationEvents, &'static str> {
+        let span = blocks.end().saturating_sub(*blocks.start());
+        if span >= self.chain.nodes.blocks_searched {
+            return Err("the block range is too large");
+        }
         let mut events = AuthorizationEvents::default();
         let used = self.chain.ledger.used(&(payer, nonce));
-        let visible = from_block..=self.head().number;
-        if let Some(used) = used.filter(|used| visible.contains(&used.block)) {
+        let head = self.head().number;
+        if let Some(used) = used.filter(|used| used.block <= head && blocks.contains(&used.block)) {
             if used.cancelled {
                 events.cancelled = true;
             } else {
                 events.used_in.push(used.transaction);
             }
         }
-        events
+        Ok(events)
     }
 
     /// Somebody's USDC.

@@ -4,7 +4,7 @@
 use alloy_primitives::{Address, B256};
 use key0_core::challenge::{Ask, Attempt, PayReply, Record, Stage, State};
 
-use super::steps::{attempt_of, describe};
+use super::steps::{attempt_of, describe, has_only_searched};
 use crate::objects::ChallengeObject;
 use crate::world::World;
 
@@ -25,7 +25,10 @@ pub fn on_end_without_money(
     before: Option<&Record>,
     after: &Record,
 ) {
-    if before.is_some_and(|before| before.state == after.state) {
+    let is_unchanged = |before: &Record| {
+        before.state == after.state || has_only_searched(&before.state, &after.state)
+    };
+    if before.is_some_and(is_unchanged) {
         return;
     }
     let attempt = match (&after.state, before.map(|before| &before.state)) {

@@ -193,8 +193,21 @@ fn may_follow(before: &State, after: &State) -> bool {
             ) => true,
             (State::Delivered { .. }, State::Closed { .. }) => true,
             (State::Paid { since, .. }, State::Paid { since: later, .. }) => since == later,
-            (before, after) => before == after,
+            (before, after) => before == after || has_only_searched(before, after),
         }
+}
+
+/// Whether nothing has changed but how far the search for the use of an authorization has come.
+pub(super) fn has_only_searched(before: &State, after: &State) -> bool {
+    let (Some(before), Some(after)) = (before.watch(), after.watch()) else {
+        return false;
+    };
+    let from_block = before.from_block.max(after.from_block);
+    let before = Attempt {
+        from_block,
+        ..before.clone()
+    };
+    before == *after
 }
 
 /// The gas wallet stores a job.

@@ -6,6 +6,7 @@ mod issue;
 mod reconcile;
 mod refund;
 mod reserve;
+mod search;
 
 use super::driver::Memory;
 use super::env::{ChallengeEnv, Stuck};

@@ -59,6 +59,14 @@ pub fn apply(
                 next.rest = Rest::Since(now);
             }
         }
+        (state, Event::Searched { from_block }) => {
+            next.tries = record.tries;
+            let attempt = state.attempt_mut().ok_or(Refused)?;
+            if attempt.from_block >= from_block {
+                return Err(Refused);
+            }
+            attempt.from_block = from_block;
+        }
         (_, Event::TargetReleased) if record.holds_target && is_resolved(&record.state) => {
             next.holds_target = false;
         }

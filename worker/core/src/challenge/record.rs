@@ -316,6 +316,22 @@ impl State {
         }
     }
 
+    /// The authorization that may still be used: of the attempt, of the refund, or the one that is watched.
+    pub(super) const fn attempt_mut(&mut self) -> Option<&mut Attempt> {
+        match self {
+            Self::Pending { attempt } => Some(attempt),
+            Self::RefundPending { refund, .. } | Self::RefundFailed { refund, .. } => {
+                Some(&mut refund.attempt)
+            }
+            Self::Expired { watch } | Self::Cancelled { watch, .. } => watch.as_mut(),
+            Self::Proving { .. }
+            | Self::Paid { .. }
+            | Self::Delivered { .. }
+            | Self::Closed { .. }
+            | Self::Refunded { .. } => None,
+        }
+    }
+
     /// The money, once it counts.
     pub const fn payment(&self) -> Option<&Payment> {
         match self {

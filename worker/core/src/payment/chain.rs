@@ -2,6 +2,7 @@
 
 use core::fmt;
 use core::future::Future;
+use core::ops::RangeInclusive;
 
 use alloy_primitives::{Address, B256, Bytes, U256};
 
@@ -126,12 +127,13 @@ pub trait Chain {
         at: Option<u64>,
     ) -> impl Future<Output = Result<bool, ChainError>>;
 
-    /// What happened to an authorization since `from_block`, whoever did it.
+    /// What happened to an authorization in these blocks, whoever did it. A node may refuse to look through so many of them,
+    /// and one that does not have the newest of them shows what it has.
     fn authorization_events(
         &self,
         payer: Address,
         nonce: B256,
-        from_block: u64,
+        blocks: RangeInclusive<u64>,
     ) -> impl Future<Output = Result<AuthorizationEvents, ChainError>>;
 
     /// Somebody's USDC.

@@ -3,6 +3,8 @@
 //! Reads may be asked of any endpoint, and go on to the next one when one gives no usable answer. A send hands over the
 //! identical signed transaction, so repeating it elsewhere is harmless. Answers are untrusted: every member is parsed.
 
+use core::ops::RangeInclusive;
+
 use alloy_primitives::{Address, B256, Bytes, U256, hex};
 use serde_json::{Value, json};
 
@@ -222,7 +224,7 @@ impl<H: Http> Chain for RpcChain<'_, H> {
         &self,
         payer: Address,
         nonce: B256,
-        from_block: u64,
+        blocks: RangeInclusive<u64>,
     ) -> Result<AuthorizationEvents, ChainError> {
         let filter = json!({
             "address": self.usdc(),
@@ -231,8 +233,8 @@ impl<H: Http> Chain for RpcChain<'_, H> {
                 payer.into_word(),
                 nonce,
             ],
-            "fromBlock": format!("{from_block:#x}"),
-            "toBlock": "latest",
+            "fromBlock": format!("{:#x}", blocks.start()),
+            "toBlock": format!("{:#x}", blocks.end()),
         });
         let method = "eth_getLogs";
         let is_good = |logs: &Value| authorization_events(logs).is_some();

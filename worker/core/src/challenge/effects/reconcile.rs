@@ -1,6 +1,7 @@
 //! Looking for the use of an authorization by anybody: is the money here, may it still come, or can it not come any more?
 
 use super::confirm::{is_claimed, settled};
+use super::search::{Search, find_event};
 use crate::challenge::begin::diagnose;
 use crate::challenge::env::{ChallengeEnv, Stuck};
 use crate::challenge::lifecycle::Event;
@@ -106,10 +107,15 @@ pub(super) async fn elsewhere<E: ChallengeEnv>(
     {
         return Ok(None);
     }
-    let from_block = attempt.from_block.saturating_sub(LOG_MARGIN_BLOCKS);
-    let events = chain
-        .authorization_events(authorization.from, authorization.nonce, from_block)
-        .await?;
+    let first = attempt.from_block.saturating_sub(LOG_MARGIN_BLOCKS);
+    let events = match find_event(chain, authorization, first, at).await? {
+        Search::Found(events) => events,
+        Search::NotBefore(block) => {
+            // The newest blocks are looked through again: who was asked may not have had them.
+            let from_block = block.saturating_add(LOG_MARGIN_BLOCKS).min(at);
+            return Ok(Some(Event::Searched { from_block }));
+        }
+    };
     let mut paid_somebody_else = false;
     for transaction in events.used_in {
         let Some(receipt) = chain.receipt(transaction).await? else {
@@ -127,9 +133,9 @@ pub(super) async fn elsewhere<E: ChallengeEnv>(
             transaction: None,
         }));
     }
-    // One node says it is used and another does not show how. A guess could lose a payment.
+    // A node shows the event and another a receipt that reverted. A guess could lose a payment.
     Err(Stuck::Fault(
-        "an authorization is used, but its event is not visible yet".to_owned(),
+        "an authorization is used, but its transaction is not visible yet".to_owned(),
     ))
 }
 

@@ -1,8 +1,10 @@
 //! What a purchase concludes when the nodes behind one RPC address are not equally far, and from what facilitators say.
 
 mod facilitators;
+mod search;
 
 use core::cell::{Cell, RefCell};
+use core::ops::RangeInclusive;
 use std::collections::VecDeque;
 
 use alloy_primitives::{Address, B256, Bytes, U256};
@@ -56,6 +58,14 @@ struct Outside {
     time: u64,
     /// The block of the node that tells the state.
     state: u64,
+    /// The block that includes both transactions.
+    block: u64,
+    /// How many blocks' states a node keeps.
+    states_kept: u64,
+    /// How many blocks it looks through for events at once.
+    blocks_searched: u64,
+    /// How often it was asked for events or a state.
+    searches: Cell<u32>,
     authorization: SignedAuthorization,
     /// What the payer's book was asked.
     asked: RefCell<Vec<PayerCommand>>,
@@ -82,6 +92,10 @@ impl Outside {
             head: BLOCK,
             time: NOW.to_seconds().0,
             state: BLOCK,
+            block: BLOCK,
+            states_kept: 128,
+            blocks_searched: u64::MAX,
+            searches: Cell::default(),
             authorization,
             asked: RefCell::default(),
             answers: RefCell::default(),
@@ -149,11 +163,15 @@ impl Chain for Outside {
         _: B256,
         at: Option<u64>,
     ) -> Result<bool, ChainError> {
+        self.searches.set(self.searches.get() + 1);
         match at.unwrap_or(self.state) {
             at if at > self.state => Err(ChainError("header not found".to_owned())),
+            at if at.saturating_add(self.states_kept) < self.state => {
+                Err(ChainError("missing trie node".to_owned()))
+            }
             at => {
                 let is_used = self.is_used || (self.comes_later && self.has_waited.get());
-                Ok(is_used && at >= BLOCK)
+                Ok(is_used && at >= self.block)
             }
         }
     }
@@ -161,10 +179,15 @@ impl Chain for Outside {
         &self,
         _: Address,
         _: B256,
-        _: u64,
+        blocks: RangeInclusive<u64>,
     ) -> Result<AuthorizationEvents, ChainError> {
+        self.searches.set(self.searches.get() + 1);
+        if blocks.end() - blocks.start() >= self.blocks_searched {
+            return Err(ChainError("the block range is too large".to_owned()));
+        }
+        let is_there = blocks.contains(&self.block);
         Ok(AuthorizationEvents {
-            used_in: vec![STRANGERS],
+            used_in: [STRANGERS].into_iter().filter(|_| is_there).collect(),
             cancelled: false,
         })
     }
@@ -204,7 +227,7 @@ impl Chain for Outside {
         };
         let receipt = Receipt {
             transaction,
-            block: BLOCK,
+            block: self.block,
             success: !is_ours,
             logs: if is_ours { Vec::new() } else { logs() },
         };

@@ -77,6 +77,11 @@ pub enum Event {
         /// The transaction that failed.
         transaction: Option<B256>,
     },
+    /// An authorization is used up, and the search for the transaction that did it has come so far.
+    Searched {
+        /// In no block before this one.
+        from_block: u64,
+    },
     /// Nothing was charged and we will not try any more.
     Lapsed {
         /// Whether somebody else could still broadcast the authorization.
@@ -154,7 +159,8 @@ impl Event {
                     event: NoticeEvent::Tried | NoticeEvent::Unwanted,
                     ..
                 }
-                | Self::PassedOn { exposed: false },
+                | Self::PassedOn { exposed: false }
+                | Self::Searched { .. },
                 _,
             ) => false,
             (Self::IssueFailed { .. }, State::Paid { failure, .. }) => {
@@ -187,6 +193,7 @@ impl Event {
             Self::PassedOn { .. } => "passed_on",
             Self::Submitted { .. } => "submitted",
             Self::AttemptFailed { .. } => "attempt_failed",
+            Self::Searched { .. } => "searched",
             Self::Lapsed { .. } => "lapsed",
             Self::Settled { .. } => "settled",
             Self::Issued { .. } => "issued",

@@ -1,6 +1,7 @@
 //! The pipeline against a small wallet store and a node that does what the test says.
 
 use core::cell::RefCell;
+use core::ops::RangeInclusive;
 use std::collections::BTreeMap;
 
 use alloy_primitives::Address;
@@ -161,7 +162,7 @@ impl Chain for Bench {
         &self,
         _: Address,
         _: B256,
-        _: u64,
+        _: RangeInclusive<u64>,
     ) -> Result<AuthorizationEvents, ChainError> {
         panic!("the wallet does not ask")
     }

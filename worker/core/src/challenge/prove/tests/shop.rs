@@ -2,6 +2,7 @@
 
 use core::cell::{Cell, RefCell};
 use core::convert::Infallible;
+use core::ops::RangeInclusive;
 use std::collections::BTreeMap;
 
 use alloy_primitives::{Bytes, U256};
@@ -231,7 +232,7 @@ impl Chain for Shop {
         &self,
         _: Address,
         _: B256,
-        _: u64,
+        _: RangeInclusive<u64>,
     ) -> Result<AuthorizationEvents, ChainError> {
         panic!("a proof has no authorization")
     }

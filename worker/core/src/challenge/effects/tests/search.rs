@@ -1,0 +1,139 @@
+//! Finding who used an authorization, with nodes that keep few states and look through few blocks at once.
+
+use super::super::super::lifecycle::apply;
+use super::super::super::test_support::POLICY;
+use super::*;
+
+/// Given up, and watched.
+fn expired() -> Record {
+    let given_up = Event::Lapsed {
+        may_still_land: true,
+    };
+    record_after([
+        attempted(1),
+        Event::Reserved,
+        given_up,
+        Event::TargetReleased,
+    ])
+}
+
+/// The stranger's transaction is in the block `block` of `head`, the newest.
+fn outside(record: Record, block: u64, head: u64) -> Outside {
+    let mut outside = Outside::new(record);
+    (outside.block, outside.head, outside.state) = (block, head, head);
+    outside.is_included = false;
+    outside
+}
+
+/// Lets the purchase look until it knows more than how far the search has come.
+fn search(outside: &Outside) -> (Option<Event>, u32) {
+    let mut steps = 1;
+    loop {
+        let stored = outside.load().unwrap().unwrap();
+        let attempt = match &stored.record.state {
+            State::Pending { attempt } => attempt,
+            state => state.watch().unwrap(),
+        };
+        let head = outside.head;
+        let found = reconcile::elsewhere(outside, &stored.record, attempt, head)
+            .now_or_never()
+            .unwrap();
+        let Ok(Some(event @ Event::Searched { .. })) = found else {
+            return (found.ok().flatten(), steps);
+        };
+        let record = apply(Some(&stored.record), event, NOW, &POLICY).unwrap();
+        outside.stored.replace(Some(Versioned {
+            version: stored.version + 1,
+            record,
+        }));
+        steps += 1;
+        assert!(steps < 10_000, "endless");
+    }
+}
+
+#[test]
+fn whoever_used_an_authorization_is_found_whatever_the_nodes_are_able_to() {
+    const HEAD: u64 = 5_000;
+    for states_kept in [0, 128, u64::MAX] {
+        for blocks_searched in [10, 100, 500, u64::MAX] {
+            for block in [8, 499, 500, 501, 3_000, HEAD - 150, HEAD - 1, HEAD] {
+                let mut outside = outside(expired(), block, HEAD);
+                outside.states_kept = states_kept;
+                outside.blocks_searched = blocks_searched;
+                let (event, steps) = search(&outside);
+                let case = format!("{states_kept} {blocks_searched} {block}");
+                assert!(is_settled_by_the_stranger(event), "{case}");
+                if states_kept == u64::MAX {
+                    assert_eq!(steps, 1, "{case}: all states tell the way");
+                    assert!(outside.searches.get() < 24, "{case}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn a_short_search_is_one_question_where_the_node_takes_it() {
+    let outside = outside(submitted(), 50, 60);
+    let (event, _) = search(&outside);
+    assert!(is_settled_by_the_stranger(event));
+    assert_eq!(outside.searches.get(), 2, "the state and the events");
+}
+
+#[test]
+fn what_is_searched_is_remembered_but_for_the_newest_blocks() {
+    const HEAD: u64 = 3_000;
+    let mut outside = outside(expired(), HEAD, HEAD);
+    outside.blocks_searched = 10;
+    outside.states_kept = 0;
+    let mut before = 0;
+    for _ in 0..10_000 {
+        let record = outside.load().unwrap().unwrap().record;
+        let attempt = record.state.watch().unwrap();
+        let found = reconcile::elsewhere(&outside, &record, attempt, HEAD);
+        let Ok(Some(Event::Searched { from_block })) = found.now_or_never().unwrap() else {
+            return;
+        };
+        assert!(from_block > before && from_block <= HEAD, "{from_block}");
+        before = from_block;
+        let searched = Event::Searched { from_block };
+        let record = apply(Some(&record), searched, NOW, &POLICY).unwrap();
+        outside
+            .stored
+            .replace(Some(Versioned { version: 1, record }));
+    }
+    panic!("endless");
+}
+
+#[test]
+fn a_node_that_does_not_show_the_event_yet_does_not_end_the_search() {
+    let mut outside = outside(expired(), 60, 60);
+    // The state of another node.
+    outside.block = 61;
+    outside.is_used = true;
+    let record = expired();
+    let attempt = record.state.watch().unwrap();
+    outside.state = 61;
+    let found = reconcile::elsewhere(&outside, &record, attempt, 60);
+    assert!(matches!(found.now_or_never().unwrap(), Ok(None)));
+    outside.head = 61;
+    outside.blocks_searched = 0;
+    let found = reconcile::elsewhere(&outside, &record, attempt, 61);
+    assert!(found.now_or_never().unwrap().is_err(), "no node answers");
+}
+
+#[test]
+fn a_search_does_not_count_as_progress_of_the_purchase() {
+    let mut record = expired();
+    record.tries = 5;
+    let searched = Event::Searched { from_block: 900 };
+    let next = apply(Some(&record), searched.clone(), NOW, &POLICY).unwrap();
+    assert_eq!(next.tries, 5);
+    assert_eq!(next.state.watch().unwrap().from_block, 900);
+    assert!(
+        apply(Some(&next), searched, NOW, &POLICY).is_err(),
+        "no further"
+    );
+    let lower = Event::Searched { from_block: 899 };
+    assert!(apply(Some(&next), lower, NOW, &POLICY).is_err());
+}
