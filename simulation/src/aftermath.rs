@@ -48,6 +48,7 @@ pub fn run(world: &Rc<World>) {
     pass(world, last_token(world));
     ask_all(world, Trust::Answers);
     rules::closed(world);
+    rules::noticed(world);
     let after = Moved::now(world);
     if after != moved {
         world.violation(

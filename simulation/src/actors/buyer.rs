@@ -9,6 +9,7 @@ use key0_core::types::{RequestId, ResourceId, UsdcAmount};
 use key0_core::wallet::WalletKey;
 use serde_json::json;
 
+use super::transfer::transfer_instead;
 use super::{on_payment, request};
 use crate::faults::Fault;
 use crate::rules::{self, Asker};
@@ -151,6 +152,12 @@ pub async fn shop(world: Rc<World>, buyer: Buyer, plan: usize) {
     world.sleep_between(0, 3_000).await;
     for _ in 0..MAX_ROUNDS {
         let reply = present(&world, &pay).await;
+        if let Some(PayReply::Refused { begun: true, .. }) = reply
+            && world.setting.transfers > 0
+            && world.random.chance(500)
+        {
+            return transfer_instead(&world, &buyer, plan, &pay).await;
+        }
         let next = decide(&world, reply.as_ref());
         world.trace(|| {
             format!(

@@ -15,6 +15,9 @@ use crate::world::{Owner, World};
 /// Where payers hide their money.
 const ELSEWHERE: Address = Address::repeat_byte(0xe1);
 
+/// When who broadcasts late has done so. Refunds are good for years.
+const LATEST_MILLIS: u64 = 3_600_000;
+
 /// A payer has presented a payment: it may cancel it on chain or move its money away.
 pub fn on_payment(world: &Rc<World>, pay: &Pay) {
     let authorization = pay.authorization.authorization();
@@ -47,13 +50,18 @@ pub fn on_payment(world: &Rc<World>, pay: &Pay) {
 
 /// We have given up an authorization that may still be used: the payer, or anybody who saw it, broadcasts it.
 pub fn on_given_up(world: &Rc<World>, signed: &SignedAuthorization) {
+    let key = (signed.payer(), signed.authorization().nonce);
+    // A refund that was never sent is nobody's to broadcast.
+    if world.is_seller(key.0) && !world.market.public.borrow().contains(&key) {
+        return;
+    }
     if world.strikes(Fault::LateBroadcast) {
         let left = signed
             .authorization()
             .expires_at()
             .to_millis()
             .since(world.now());
-        let delay = world.random.range(0, left);
+        let delay = world.random.range(0, left.min(LATEST_MILLIS));
         let signed = signed.clone();
         later(world, delay, move |world| {
             world.trace(|| format!("late broadcast of {}", signed.authorization().nonce));

@@ -4,7 +4,7 @@
 use std::rc::Rc;
 
 use alloy_primitives::{Address, B256};
-use key0_core::challenge::{Ask, Challenge, PayReply, Prove, Purchases as _};
+use key0_core::challenge::{Ask, Challenge, Pay, PayReply, Prove, Purchases as _};
 use key0_core::payment::transfer::ProofFault;
 
 use super::buyer::{Buyer, offer, present};
@@ -39,15 +39,31 @@ pub async fn shop_by_transfer(world: Rc<World>, buyer: Buyer, plan: usize) {
     if early && let Some(later) = offer(&world, plan) {
         challenge = later;
     }
+    show_until_answered(&world, &buyer, plan, challenge, transaction).await;
+}
+
+/// Pays a purchase by a transfer whose authorization has failed.
+pub(super) async fn transfer_instead(world: &Rc<World>, buyer: &Buyer, plan: usize, pay: &Pay) {
+    let transaction = send(world, buyer, &pay.challenge);
+    show_until_answered(world, buyer, plan, pay.challenge.clone(), transaction).await;
+}
+
+async fn show_until_answered(
+    world: &Rc<World>,
+    buyer: &Buyer,
+    plan: usize,
+    mut challenge: Challenge,
+    transaction: B256,
+) {
     world.sleep_between(0, 6_000).await;
     for _ in 0..MAX_ROUNDS {
-        let prove = proof(&world, &challenge, &buyer, transaction);
-        let reply = show(&world, prove, true).await;
+        let prove = proof(world, &challenge, buyer, transaction);
+        let reply = show(world, prove, true).await;
         world.trace(|| format!("{} the buyer is told {reply:?}", challenge.terms.request_id));
         match reply {
             None
             | Some(
-                PayReply::Unproven(ProofFault::TxUnconfirmed)
+                PayReply::Unproven(ProofFault::TxUnconfirmed | ProofFault::AuthorizationOpen(_))
                 | PayReply::Pending { .. }
                 | PayReply::Unavailable
                 | PayReply::Undelivered { .. },
@@ -56,16 +72,16 @@ pub async fn shop_by_transfer(world: Rc<World>, buyer: Buyer, plan: usize) {
                 match impatient {
                     // Pays the same request in the other way besides.
                     0 => {
-                        if let Some(pay) = buyer.pay(&world, challenge.clone()) {
-                            present(&world, &pay).await;
+                        if let Some(pay) = buyer.pay(world, challenge.clone()) {
+                            present(world, &pay).await;
                         }
                     }
                     // Buys the same plan anew in the other way.
                     1 => {
                         if let Some(pay) =
-                            offer(&world, plan).and_then(|other| buyer.pay(&world, other))
+                            offer(world, plan).and_then(|other| buyer.pay(world, other))
                         {
-                            present(&world, &pay).await;
+                            present(world, &pay).await;
                         }
                     }
                     2 => world.sleep_between(60_000, 1_200_000).await,
@@ -77,7 +93,7 @@ pub async fn shop_by_transfer(world: Rc<World>, buyer: Buyer, plan: usize) {
             Some(PayReply::Granted { .. }) => match world.random.range(0, 5) {
                 // Shows it for another purchase.
                 0 => {
-                    let Some(other) = offer(&world, plan) else {
+                    let Some(other) = offer(world, plan) else {
                         return;
                     };
                     challenge = other;
@@ -249,6 +265,10 @@ pub fn last_proofs(world: &Rc<World>) {
         world.executor.spawn(Owner::World, async move {
             for _ in 0..LAST_ROUNDS {
                 match ask_proof(&then, &prove).await {
+                    Some(PayReply::Unproven(ProofFault::AuthorizationOpen(until))) => {
+                        then.sleep(until.to_millis().since(then.now()) + 1_000)
+                            .await;
+                    }
                     None
                     | Some(
                         PayReply::Unproven(ProofFault::TxUnconfirmed)

@@ -25,10 +25,7 @@ pub fn on_end_without_money(
     before: Option<&Record>,
     after: &Record,
 ) {
-    let is_unchanged = |before: &Record| {
-        before.state == after.state || has_only_searched(&before.state, &after.state)
-    };
-    if before.is_some_and(is_unchanged) {
+    if before.is_some_and(|before| has_only_searched(&before.state, &after.state)) {
         return;
     }
     let attempt = match (&after.state, before.map(|before| &before.state)) {

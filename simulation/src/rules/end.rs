@@ -113,9 +113,16 @@ fn purchase(
     let attempts = object.attempts.borrow();
     let charges = attempts
         .iter()
-        .filter_map(|nonce| chain.ledger().transfer(&(record.payer, *nonce)))
+        .map(|nonce| (record.payer, *nonce))
+        .filter(|key| presented_first(world, *key, &object.id))
+        .filter_map(|key| chain.ledger().transfer(&key))
         .count();
-    if charges > 1 {
+    // The transfer that the payer has shown, and the authorization that had failed before.
+    let is_shown = record
+        .state
+        .payment()
+        .is_some_and(|payment| payment.log.is_some());
+    if charges + usize::from(is_shown) > 1 {
         world.violation("charged_twice", &object.id, format!("{attempts:?}"));
     }
     if let Some(payment) = record.state.payment() {

@@ -17,6 +17,7 @@ pub use denials::{Told, on_end_without_money, on_refusal};
 pub use end::{Tally, at_end, presented_first, tally};
 pub use money::must_be_honoured;
 pub use notices::{all_told, on_notice};
+pub use refunds::noticed;
 pub use replies::{Asker, on_proof_reply, on_reply};
 pub use retention::{answers_as_left, answers_proof_as_left, closed, without_history};
 pub use settling::{on_facilitator, on_facilitator_answer};

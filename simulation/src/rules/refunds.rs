@@ -130,13 +130,26 @@ pub(super) fn at_end(world: &World) {
         }
         let known = match record.state {
             State::Refunded { transaction, .. } => transaction == used.transaction,
-            // A stranger has broadcast the refund after we gave it up; an operator's retry finds it.
+            // A stranger has broadcast the refund after we gave it up; the next look finds it, or an operator's retry.
             State::RefundFailed { .. } => !world.setting.operator,
             _ => false,
         };
         if !known || world.market.grants.borrow().contains_key(&object.id) {
             let detail = format!("{used:?} while {}", describe(record));
             world.violation("refunded_beside", &object.id, detail);
+        }
+    }
+}
+
+/// Days have passed: no refund that was given up has arrived without the purchase knowing.
+pub fn noticed(world: &World) {
+    for object in world.objects.challenges() {
+        if let Some(record) = object.record()
+            && matches!(record.state, State::RefundFailed { .. })
+            && let Some(used) = returned(world, &record)
+        {
+            let detail = format!("{used:?} while {}", describe(&record));
+            world.violation("refund_unnoticed", &object.id, detail);
         }
     }
 }

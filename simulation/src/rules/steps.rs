@@ -182,7 +182,10 @@ fn may_follow(before: &State, after: &State) -> bool {
                 State::RefundPending { .. },
                 State::RefundPending { .. } | State::Refunded { .. } | State::RefundFailed { .. },
             )
-            | (State::RefundFailed { .. }, State::RefundPending { .. })
+            | (
+                State::RefundFailed { .. },
+                State::RefundPending { .. } | State::Refunded { .. },
+            )
             | (
                 State::Expired { watch: Some(_) },
                 State::Expired { watch: None } | State::Paid { .. },
@@ -193,21 +196,25 @@ fn may_follow(before: &State, after: &State) -> bool {
             ) => true,
             (State::Delivered { .. }, State::Closed { .. }) => true,
             (State::Paid { since, .. }, State::Paid { since: later, .. }) => since == later,
-            (before, after) => before == after || has_only_searched(before, after),
+            (before, after) => has_only_searched(before, after),
         }
 }
 
 /// Whether nothing has changed but how far the search for the use of an authorization has come.
 pub(super) fn has_only_searched(before: &State, after: &State) -> bool {
-    let (Some(before), Some(after)) = (before.watch(), after.watch()) else {
-        return false;
+    let unsearched = |state: &State| {
+        let mut state = state.clone();
+        match &mut state {
+            State::Expired { watch: Some(its) }
+            | State::Cancelled {
+                watch: Some(its), ..
+            } => its.from_block = 0,
+            State::RefundFailed { refund, .. } => refund.attempt.from_block = 0,
+            _ => {}
+        }
+        state
     };
-    let from_block = before.from_block.max(after.from_block);
-    let before = Attempt {
-        from_block,
-        ..before.clone()
-    };
-    before == *after
+    unsearched(before) == unsearched(after)
 }
 
 /// The gas wallet stores a job.

@@ -105,10 +105,14 @@ impl ChallengeStore for Outside {
         if record.rest == Rest::WithoutHistory {
             self.object.history.borrow_mut().clear();
         }
-        if let Some(attempt) = record.state.watch()
-            && before.is_some_and(|before| before.state.watch().is_none())
+        let given_up = |record: &Record| match &record.state {
+            State::RefundFailed { refund, .. } => Some(refund.attempt.authorization.clone()),
+            state => state.watch().map(|attempt| attempt.authorization.clone()),
+        };
+        if let Some(signed) = given_up(record)
+            && before.is_some_and(|before| given_up(&before).is_none())
         {
-            actors::on_given_up(&self.world, &attempt.authorization);
+            actors::on_given_up(&self.world, &signed);
         }
         if let State::Pending { attempt } = &record.state {
             match attempt.stage {

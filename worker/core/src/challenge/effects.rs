@@ -19,7 +19,7 @@ use crate::payment::Route;
 
 pub(super) use charge::{gas_limit, last_moment};
 pub(super) use confirm::confirmed;
-pub(super) use reconcile::{not_included, refused, used_by_anybody};
+pub(super) use reconcile::{end, given_up, not_included, refused, used_by_anybody};
 pub use refund::refund_nonce;
 
 /// Carries out what the record asks for now.
@@ -66,6 +66,9 @@ pub(super) async fn run<E: ChallengeEnv>(
                 ..
             },
         ) => reconcile::watch(env, record, attempt).await,
+        (Effect::Watch, State::RefundFailed { refund, .. }) => {
+            reconcile::watch_refund(env, record, &refund.attempt).await
+        }
         (Effect::Issue, State::Paid { payment, .. }) => issue::issue(env, record, payment).await,
         (Effect::BeginRefund, State::Paid { payment, .. }) => refund::begin(env, record, payment),
         (Effect::PrepareRefund, State::RefundPending { refund, .. }) => {

@@ -9,8 +9,8 @@ mod prove;
 mod refund;
 
 use attempt::advance;
-use prove::{advance_proof, earlier_attempt, may_prove};
-use refund::{advance_refund, again};
+use prove::{advance_proof, may_prove};
+use refund::{advance_refund, again, arrived};
 
 use super::outbox::Outbox;
 use super::record::{Attempt, DeliveryFailure, Payment, Record, Refund, Rest, Stage, State};
@@ -86,7 +86,6 @@ pub fn apply(
                 block,
                 transfers,
                 signed,
-                watch: earlier_attempt(&record.state),
             };
             next.holds_target = true;
             next.rest = Rest::NotYet;
@@ -185,6 +184,10 @@ pub fn apply(
                 refund,
             };
         }
+        // Given up too early: a transaction of an earlier try, or of anybody who saw one.
+        (State::RefundFailed { payment, .. }, Event::Settled { payment: returned }) => {
+            next.state = arrived(payment, &returned)?;
+        }
         // Given up too early, or called off: the charge was broadcast by somebody else.
         (
             State::Expired { watch: Some(_) } | State::Cancelled { watch: Some(_), .. },
@@ -263,7 +266,6 @@ fn begin(event: Event, now: UnixMillis) -> Result<Record, Refused> {
                 block,
                 transfers,
                 signed,
-                watch: None,
             };
             (challenge, issuer, payer, state)
         }

@@ -8,12 +8,12 @@
 use serde::{Deserialize, Serialize};
 
 use super::begin::{Begun, unavailable};
-use super::driver::commit;
-use super::effects::confirmed;
+use super::driver::{commit, record_fact};
+use super::effects::{self, confirmed};
 use super::env::{ChallengeEnv, StoreFault, Stuck, Versioned};
 use super::lifecycle::Event;
 use super::purchase::{Next, PayReply};
-use super::record::{Record, Stage, State};
+use super::record::{Attempt, Record, Stage, State};
 use super::seal::Challenge;
 use super::terms::Terms;
 use crate::payment::chain::{Chain, Receipt};
@@ -111,16 +111,56 @@ pub(super) const fn is_open(record: &Record) -> bool {
     }
 }
 
-/// Everything that must hold before the first write: the chain, and the payer's book.
+/// The authorization of a purchase that has ended without money, or whose attempt has: everybody may have seen it. While it can
+/// be executed, crediting a transfer besides would let the purchase be paid twice.
+fn open_attempt(record: &Record) -> Option<&Attempt> {
+    match &record.state {
+        State::Pending { attempt } => Some(attempt),
+        state => state.watch(),
+    }
+}
+
+/// Everything that must hold before the first write: the chain, the payer's book, and that nothing else can pay the purchase.
 pub(super) async fn begin<E: ChallengeEnv>(
     env: &E,
     prove: &Prove,
     stored: Option<Versioned>,
 ) -> Result<Begun, StoreFault> {
-    let event = match check(env, prove, stored.as_ref().map(|stored| &stored.record)).await {
+    let record = stored.as_ref().map(|stored| &stored.record);
+    let event = match check(env, prove, record).await {
         Ok(event) => event,
         Err(refusal) => return Ok(refusal),
     };
+    if let Some(stored) = &stored
+        && let Some(attempt) = open_attempt(&stored.record)
+    {
+        match effects::given_up(env, &stored.record, attempt).await {
+            // It can pay nothing any more.
+            Ok(
+                Event::Lapsed {
+                    may_still_land: false,
+                }
+                | Event::AttemptFailed { .. },
+            ) => {}
+            Ok(Event::Lapsed { .. }) => {
+                let until = effects::end(attempt);
+                let fault = ProofFault::AuthorizationOpen(until);
+                return Ok(Begun::Refused(PayReply::Unproven(fault)));
+            }
+            // It has paid already. Or the search for that goes on.
+            Ok(event) => {
+                record_fact(env, stored, &event)?;
+                return Ok(Begun::LookAgain);
+            }
+            Err(Stuck::Waiting) => {
+                return Ok(unavailable(
+                    env,
+                    "a use of the authorization is not visible yet",
+                ));
+            }
+            Err(Stuck::Fault(fault)) => return Ok(unavailable(env, &fault)),
+        }
+    }
     // Losing against an identical request is no failure: the caller reads the winner's record.
     Ok(match commit(env, stored.as_ref(), event)? {
         true => Begun::Now,

@@ -59,9 +59,6 @@ pub enum State {
         transfers: Vec<(u32, UsdcAmount)>,
         /// Whether the payer has signed the challenge id.
         signed: bool,
-        /// The authorization that failed before, which somebody else may still broadcast.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        watch: Option<Attempt>,
     },
     /// The money is here; the goods are not delivered.
     Paid {

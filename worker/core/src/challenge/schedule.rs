@@ -12,12 +12,17 @@ const MAX_RETRY_MILLIS: u64 = 60_000;
 pub(super) const ANSWER_MILLIS: u64 = 30_000;
 /// The first pause after a failed delivery, doubled with each failure.
 const FIRST_DELIVERY_PAUSE_MILLIS: u64 = 2_000;
-/// The first look at an authorization that we gave up and somebody else may broadcast; doubled with each look.
+/// The first look at an authorization that we gave up and somebody else may broadcast; doubled with each look, so often; and
+/// then every day.
 const FIRST_WATCH_MILLIS: u64 = 60_000;
+const WATCH_DOUBLINGS: u32 = 10;
+const DAY_MILLIS: u64 = 24 * 3_600_000;
+/// How long it takes at most until a look that failed, and was the last one due, is made up for.
+const MAX_LATE_WATCH_MILLIS: u64 = 3_600_000;
 /// Longer than any client lets its authorization be valid; after this nobody looks any more.
-const MAX_WATCH_MILLIS: u64 = 30 * 24 * 3_600_000;
+const MAX_WATCH_MILLIS: u64 = 30 * DAY_MILLIS;
 /// An alarm is set at most this far ahead: a credential may last until the year 9999, and for an alarm there is none.
-const MAX_SLEEP_MILLIS: u64 = 366 * 24 * 3_600_000;
+const MAX_SLEEP_MILLIS: u64 = 366 * DAY_MILLIS;
 /// A chain's clock may be behind ours.
 const CHAIN_LAG_MILLIS: u64 = 60_000;
 
@@ -45,7 +50,8 @@ pub enum Effect {
     Confirm,
     /// End a purchase whose attempt has failed.
     Lapse,
-    /// Look whether an authorization that was given up was broadcast by somebody else.
+    /// Look whether an authorization that was given up was broadcast by somebody else; or whether a refund that was given up has
+    /// arrived after all.
     Watch,
     /// Fix the credential.
     Issue,
@@ -91,7 +97,9 @@ pub fn next_effect(record: &Record, now: UnixMillis, policy: &Policy) -> Effect 
             at(refund.not_before, now, effect)
         }
         // The alarm counts its try before it looks.
-        state if state.watch().is_some() => at(
+        State::Expired { watch: Some(_) }
+        | State::Cancelled { watch: Some(_), .. }
+        | State::RefundFailed { .. } => at(
             watch_at(record, record.tries.saturating_sub(1)),
             now,
             Effect::Watch,
@@ -101,7 +109,6 @@ pub fn next_effect(record: &Record, now: UnixMillis, policy: &Policy) -> Effect 
         | State::Closed { .. }
         | State::Cancelled { .. }
         | State::Refunded { .. } => retention::removal(record, now),
-        State::RefundFailed { .. } => Effect::Rest,
     }
 }
 
@@ -145,7 +152,10 @@ pub fn wake_at(record: &Record, now: UnixMillis, policy: &Policy) -> Option<Unix
     let at = match next_effect(record, now, policy) {
         Effect::Rest => return report_at,
         Effect::WaitUntil(at) => at.min(now.plus(MAX_SLEEP_MILLIS)),
-        Effect::Watch => watch_at(record, record.tries).max(retry),
+        Effect::Watch => match watch_at(record, record.tries) {
+            next if next > now => next.max(retry),
+            _ => now.plus(doubled(FIRST_RETRY_MILLIS, record.tries).min(MAX_LATE_WATCH_MILLIS)),
+        },
         Effect::Reconcile => {
             return Some(answer_due(record, now).map_or(retry, |due| due.min(retry)));
         }
@@ -182,8 +192,13 @@ pub(super) fn watched_enough(record: &Record, now: UnixMillis) -> bool {
 
 /// The look with this number: in growing distances, and for the last time when the chain cannot accept it any more.
 fn watch_at(record: &Record, number: u32) -> UnixMillis {
+    let days = number.saturating_sub(WATCH_DOUBLINGS);
+    let look = record
+        .changed_at
+        .plus(doubled(FIRST_WATCH_MILLIS, number.min(WATCH_DOUBLINGS)))
+        .plus(DAY_MILLIS.saturating_mul(days.into()));
     let Some(attempt) = record.state.watch() else {
-        return record.changed_at;
+        return look;
     };
     let expiry = attempt
         .authorization
@@ -193,10 +208,7 @@ fn watch_at(record: &Record, number: u32) -> UnixMillis {
     let last = expiry
         .plus(CHAIN_LAG_MILLIS)
         .min(record.changed_at.plus(MAX_WATCH_MILLIS));
-    record
-        .changed_at
-        .plus(doubled(FIRST_WATCH_MILLIS, number))
-        .min(last)
+    look.min(last)
 }
 
 /// When a facilitator's answer is given up, if that lies ahead.

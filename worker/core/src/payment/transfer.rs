@@ -49,6 +49,11 @@ pub enum ProofFault {
     TransferBeforeOffer,
     /// It came after the offer's end.
     TransferAfterExpiry,
+    /// It may pay, but so may the authorization that was presented for the same purchase before.
+    AuthorizationOpen(
+        /// From then on it cannot.
+        UnixSeconds,
+    ),
 }
 
 impl ProofFault {
@@ -62,6 +67,7 @@ impl ProofFault {
             Self::AmountMismatch(_) => "amount_mismatch",
             Self::TransferBeforeOffer => "transfer_before_offer",
             Self::TransferAfterExpiry => "transfer_after_expiry",
+            Self::AuthorizationOpen(_) => "authorization_open",
         }
     }
 }

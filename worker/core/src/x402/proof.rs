@@ -18,7 +18,10 @@ use crate::payment::signature::MAX_SIGNATURE_BYTES;
 use crate::payment::transfer::{ProofFault, signer, text_digest};
 use crate::payment::wallet_call::WalletAnswer;
 use crate::response::{self, Response};
-use crate::types::{Address, B256};
+use crate::types::{Address, B256, UnixSeconds};
+
+/// An authorization may be good for years.
+const MAX_RETRY_AFTER_SECONDS: u64 = 86_400;
 
 /// What a buyer shows.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -270,7 +273,7 @@ async fn answer(
 ) -> Response {
     let terms = &challenge.terms;
     let error = match reply {
-        PayReply::Unproven(fault) => return unproven(fault, terms),
+        PayReply::Unproven(fault) => return unproven(fault, terms, arrival.now),
         PayReply::Taken => Error::new(
             Code::TxAlreadyRedeemed,
             "Each transfer of this transaction that pays enough belongs to another purchase. One transfer pays one purchase.",
@@ -308,7 +311,7 @@ async fn answer(
 }
 
 /// The transaction does not pay the challenge, or not yet.
-fn unproven(fault: ProofFault, terms: &Terms) -> Response {
+fn unproven(fault: ProofFault, terms: &Terms, now: UnixSeconds) -> Response {
     let error = match fault {
         ProofFault::TxUnconfirmed => {
             let error = Error::new(
@@ -318,6 +321,22 @@ fn unproven(fault: ProofFault, terms: &Terms) -> Response {
             );
             let mut response = response::error(&error);
             response::set(&mut response, RETRY_AFTER, answer::RETRY_AFTER_SECONDS);
+            return response;
+        }
+        ProofFault::AuthorizationOpen(until) => {
+            let error = Error::new(
+                Code::TxUnconfirmed,
+                format!(
+                    "The transfer pays, but so may the authorization that was presented for this requestId before, until {}. \
+                     Repeat the same request after that; or cancel that authorization on chain (cancelAuthorization of the \
+                     USDC contract) and repeat it at once. The transfer stays good.",
+                    until.to_iso()
+                ),
+            )
+            .with_details(json!({"reason": fault.code(), "until": until.to_iso()}));
+            let mut response = response::error(&error);
+            let seconds = until.0.saturating_sub(now.0).clamp(1, MAX_RETRY_AFTER_SECONDS);
+            response::set(&mut response, RETRY_AFTER, &seconds.to_string());
             return response;
         }
         ProofFault::AmountMismatch(received) => Error::new(

@@ -1,7 +1,7 @@
 //! What became of a transfer that is on its way: the receipt, and its depth.
 
 use super::charge::charge;
-use super::reconcile::{elsewhere, not_included};
+use super::reconcile::{elsewhere, not_included, not_included_yet};
 use super::refund::pay_back;
 use crate::challenge::driver::Memory;
 use crate::challenge::env::{ChallengeEnv, Stuck};
@@ -38,12 +38,7 @@ pub(super) async fn confirm<E: ChallengeEnv>(
             Verdict::Transferred => return settled(env, record, &receipt).await,
             // Any hash can be claimed. That it is not our transfer says nothing of the authorization.
             Verdict::NoTransfer if claimed => {}
-            Verdict::NoTransfer => {
-                return Ok(Event::AttemptFailed {
-                    reason: Refusal::InvalidExactEvmTransferEventMismatch,
-                    transaction: Some(*hash),
-                });
-            }
+            Verdict::NoTransfer => return mismatched(env, record, attempt, &receipt).await,
             Verdict::Reverted => return reverted(env, record, attempt, &receipt).await,
         }
     }
@@ -84,7 +79,7 @@ pub(super) async fn confirm<E: ChallengeEnv>(
                 None => Err(Stuck::Waiting),
             }
         }
-        Event::Submitted { .. } => not_included(env, record, attempt).await,
+        Event::Submitted { .. } => not_included_yet(env, record, attempt).await,
         other => Ok(other),
     }
 }
@@ -93,6 +88,23 @@ pub(super) async fn confirm<E: ChallengeEnv>(
 pub(super) fn is_claimed<E: ChallengeEnv>(env: &E, record: &Record, attempt: &Attempt) -> bool {
     let route = env.config().settlement.route(attempt.via);
     matches!(record.state, State::Pending { .. }) && matches!(route, Route::Facilitator(_))
+}
+
+/// A transaction of ours succeeded and moved no money. The routes may have changed since it was named, and then it was never ours:
+/// the authorization may have been used all the same.
+async fn mismatched<E: ChallengeEnv>(
+    env: &E,
+    record: &Record,
+    attempt: &Attempt,
+    receipt: &Receipt,
+) -> Result<Event, Stuck> {
+    let at = confirmed(env, receipt).await?;
+    Ok(elsewhere(env, record, attempt, at)
+        .await?
+        .unwrap_or(Event::AttemptFailed {
+            reason: Refusal::InvalidExactEvmTransferEventMismatch,
+            transaction: Some(receipt.transaction),
+        }))
 }
 
 /// The attempt's transaction reverted. Somebody else may have used the authorization before it, so a node that does not know

@@ -1,6 +1,6 @@
 //! Looking for the use of an authorization by anybody: is the money here, may it still come, or can it not come any more?
 
-use super::confirm::{is_claimed, settled};
+use super::confirm::settled;
 use super::search::{Search, find_event};
 use crate::challenge::begin::diagnose;
 use crate::challenge::env::{ChallengeEnv, Stuck};
@@ -10,6 +10,7 @@ use crate::challenge::schedule::{ANSWER_MILLIS, watched_enough};
 use crate::payment::Refusal;
 use crate::payment::chain::Chain;
 use crate::payment::confirm::{Verdict, verdict};
+use crate::types::UnixSeconds;
 
 /// How far before an attempt began its events are looked for: nodes behind one address may be blocks apart.
 const LOG_MARGIN_BLOCKS: u64 = 150;
@@ -17,14 +18,29 @@ const LOG_MARGIN_BLOCKS: u64 = 150;
 /// blocks may be replaced.
 const LAPSE_MARGIN_SECONDS: u64 = 30;
 
-/// None of our transactions is included: is the money here all the same, may it still come, or can it not come any more?
+/// Our wallet has sent it, and goes on sending it until the authorization ends. Is the money here, may it still come, or can it
+/// not come any more?
+pub(super) async fn not_included_yet<E: ChallengeEnv>(
+    env: &E,
+    record: &Record,
+    attempt: &Attempt,
+) -> Result<Event, Stuck> {
+    match given_up(env, record, attempt).await? {
+        Event::Lapsed {
+            may_still_land: true,
+        } => Err(Stuck::Waiting),
+        event => Ok(event),
+    }
+}
+
+/// No wallet of ours sends it: it was never begun, and now it is too late; or a facilitator was asked; or a wallet that is not
+/// ours any more. Is the money here all the same, may it still come, or can it not come any more?
 pub(in crate::challenge) async fn not_included<E: ChallengeEnv>(
     env: &E,
     record: &Record,
     attempt: &Attempt,
 ) -> Result<Event, Stuck> {
     match given_up(env, record, attempt).await? {
-        // Never begun by us, and too late to begin; or simply not included yet.
         Event::Lapsed {
             may_still_land: true,
         } if is_under_way(env, record, attempt) => Err(Stuck::Waiting),
@@ -32,19 +48,16 @@ pub(in crate::challenge) async fn not_included<E: ChallengeEnv>(
     }
 }
 
-/// Whether somebody whom we asked may be about to get the transfer included.
+/// Whether somebody whom we asked may be about to get the transfer included. Everybody gives up sooner or later, and
+/// authorizations may be good for years.
 fn is_under_way<E: ChallengeEnv>(env: &E, record: &Record, attempt: &Attempt) -> bool {
     let begun = !matches!(attempt.stage, Stage::Settling);
-    if begun && !is_claimed(env, record, attempt) {
-        return true;
-    }
-    // Facilitators give up sooner or later, and authorizations may be good for years.
     let end = record.terms.expires_at.to_millis().plus(ANSWER_MILLIS);
     (begun || attempt.exposed) && env.now() < end
 }
 
 /// What is known of an authorization that we do not pursue (any more).
-async fn given_up<E: ChallengeEnv>(
+pub(in crate::challenge) async fn given_up<E: ChallengeEnv>(
     env: &E,
     record: &Record,
     attempt: &Attempt,
@@ -54,10 +67,15 @@ async fn given_up<E: ChallengeEnv>(
     if let Some(event) = elsewhere(env, record, attempt, head.number).await? {
         return Ok(event);
     }
-    let expiry = attempt.authorization.authorization().expires_at();
     Ok(Event::Lapsed {
-        may_still_land: head.timestamp < expiry.plus(LAPSE_MARGIN_SECONDS).0,
+        may_still_land: head.timestamp < end(attempt).0,
     })
+}
+
+/// When the chain's clock shows this, an authorization that is unused will never be used.
+pub(in crate::challenge) fn end(attempt: &Attempt) -> UnixSeconds {
+    let expiry = attempt.authorization.authorization().expires_at();
+    expiry.plus(LAPSE_MARGIN_SECONDS)
 }
 
 /// Looks for a use of the authorization by anybody, up to the newest block that is known. `None` when it is unused.
@@ -168,5 +186,19 @@ pub(super) async fn watch<E: ChallengeEnv>(
             may_still_land: false,
         }),
         event => Ok(event),
+    }
+}
+
+/// Looks whether a refund that was given up has arrived after all: its authorization is good for years, and its transactions
+/// are public.
+pub(super) async fn watch_refund<E: ChallengeEnv>(
+    env: &E,
+    record: &Record,
+    attempt: &Attempt,
+) -> Result<Event, Stuck> {
+    match used_by_anybody(env, record, attempt).await? {
+        // Cancelled by the seller: the operator knows.
+        None | Some(Event::AttemptFailed { .. }) => Err(Stuck::Waiting),
+        Some(event) => Ok(event),
     }
 }

@@ -12,9 +12,12 @@ use futures_util::FutureExt as _;
 
 use super::super::driver::Driver;
 use super::super::env::{CallFault, ChallengeEnv, ChallengeStore, StoreFault, Versioned};
+use super::super::lifecycle::{MAX_REFUND_FAILURES, apply};
 use super::super::purchase::{Ask, PayReply};
 use super::super::record::{Attempt, AuditRow, IssueFault, Record, Stage, State};
-use super::super::test_support::{NOW, attempted, pay, payment, record_after, refund, signed};
+use super::super::test_support::{
+    EXPIRES_AT, NOW, POLICY, attempted, buyer, pay, payment, record_after, refund, signed,
+};
 use super::*;
 use crate::config::{Config, test_config};
 use crate::credential::backend::{BackendAnswer, BackendCall};
@@ -52,6 +55,10 @@ struct Outside {
     has_waited: Cell<bool>,
     /// Whether ours is included.
     is_included: bool,
+    /// Whether it succeeds then, and moves no money.
+    ours_succeeds: bool,
+    /// Whether the wallet says that it never began and that it is too late now.
+    is_too_late: bool,
     /// The block of the node that tells the newest block.
     head: u64,
     /// Its time.
@@ -89,6 +96,8 @@ impl Outside {
             comes_later: false,
             has_waited: Cell::default(),
             is_included: true,
+            ours_succeeds: false,
+            is_too_late: false,
             head: BLOCK,
             time: NOW.to_seconds().0,
             state: BLOCK,
@@ -228,7 +237,7 @@ impl Chain for Outside {
         let receipt = Receipt {
             transaction,
             block: self.block,
-            success: !is_ours,
+            success: !is_ours || self.ours_succeeds,
             logs: if is_ours { Vec::new() } else { logs() },
         };
         Ok(Some(receipt).filter(|_| !is_ours || self.is_included))
@@ -268,7 +277,10 @@ impl ChallengeEnv for Outside {
         Ok(PayerReply::Reserved)
     }
     async fn wallet(&self, _: Address, _: WalletCommand) -> Result<WalletReply, CallFault> {
-        Ok(WalletReply::Sent { hashes: vec![OURS] })
+        Ok(match self.is_too_late {
+            true => WalletReply::TooLate,
+            false => WalletReply::Sent { hashes: vec![OURS] },
+        })
     }
     async fn facilitator(&self, call: FacilitatorCall<'_>) -> Result<Vec<u8>, CallFault> {
         let stored = self.load().unwrap().unwrap();
@@ -429,4 +441,96 @@ fn a_reservation_that_is_still_on_its_way_cannot_lock_the_target_of_a_cancelled_
         ),
         "{asked:?}"
     );
+}
+
+/// An authorization that is good for years, handed to a wallet of ours.
+fn long_lasting(stage: Event) -> Record {
+    let mut record = record_after([attempted(1), Event::Reserved, stage]);
+    if let State::Pending { attempt } = &mut record.state {
+        let mut authorization = attempt.authorization.authorization().clone();
+        authorization.valid_before = U256::from(9_000_000_000_u64);
+        let signed = SignedAuthorization::sign(&buyer(), authorization, Network::BaseSepolia);
+        attempt.authorization = signed.unwrap();
+    }
+    record
+}
+
+fn sent() -> Event {
+    Event::Submitted { hashes: vec![OURS] }
+}
+
+#[test]
+fn what_a_wallet_has_sent_that_is_not_ours_any_more_is_given_up_after_the_offer() {
+    let end = EXPIRES_AT.0 + 30;
+    let outside = |time, is_too_late| {
+        let mut outside = Outside::new(long_lasting(sent()));
+        (outside.is_used, outside.is_included) = (false, false);
+        (outside.time, outside.is_too_late) = (time, is_too_late);
+        outside.run()
+    };
+    assert_eq!(outside(end - 1, true), None);
+    let given_up = Event::Lapsed {
+        may_still_land: true,
+    };
+    assert_eq!(outside(end, true), Some(given_up), "and watched");
+    assert_eq!(outside(end, false), None, "our wallet goes on sending it");
+}
+
+#[test]
+fn a_transaction_that_moved_no_money_does_not_say_that_none_moved() {
+    for is_used in [true, false] {
+        let mut outside = Outside::new(submitted());
+        (outside.is_used, outside.ours_succeeds) = (is_used, true);
+        let event = outside.run();
+        match is_used {
+            true => assert!(is_settled_by_the_stranger(event)),
+            false => {
+                let reason = Refusal::InvalidExactEvmTransferEventMismatch;
+                let transaction = Some(OURS);
+                let failed = Event::AttemptFailed {
+                    reason,
+                    transaction,
+                };
+                assert_eq!(event, Some(failed));
+            }
+        }
+    }
+}
+
+#[test]
+fn a_refund_that_arrives_after_it_was_given_up_is_noticed() {
+    let fails = (0..MAX_REFUND_FAILURES).map(|_| Event::AttemptFailed {
+        reason: Refusal::InsufficientFunds,
+        transaction: None,
+    });
+    let begun = [
+        attempted(1),
+        Event::Reserved,
+        sent(),
+        Event::Settled { payment: payment() },
+        Event::IssueFailed {
+            fault: IssueFault::Failed,
+        },
+        Event::RefundBegun {
+            authorization: refund(),
+        },
+    ];
+    let end = [Event::TargetReleased, Event::Reported];
+    let record = record_after(begun.into_iter().chain(fails).chain(end));
+    let State::RefundFailed {
+        refund: given_up, ..
+    } = &record.state
+    else {
+        panic!("{record:?}");
+    };
+    let mut outside = Outside::new(record.clone());
+    outside.authorization = given_up.attempt.authorization.clone();
+    outside.time = NOW.to_seconds().0 + 60;
+    let event = outside.run();
+    assert!(is_settled_by_the_stranger(event.clone()));
+    let after = apply(Some(&record), event.unwrap(), outside.now(), &POLICY).unwrap();
+    assert_eq!(after.state.name(), "REFUNDED");
+    outside.is_used = false;
+    assert_eq!(outside.run(), None);
+    assert_eq!(record.state.name(), "REFUND_FAILED");
 }

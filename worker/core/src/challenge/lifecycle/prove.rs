@@ -4,20 +4,12 @@ use alloy_primitives::Address;
 
 use super::{Event, paid};
 use crate::challenge::prove::is_open;
-use crate::challenge::record::{Attempt, Payment, Record, State};
+use crate::challenge::record::{Payment, Record, State};
 use crate::types::UnixMillis;
 
 /// Whether a transfer of this payer may still pay the purchase.
 pub(super) fn may_prove(record: &Record, payer: Address) -> bool {
     is_open(record) && !record.holds_target && record.payer == payer
-}
-
-/// The authorization of a purchase that failed before: if the transfer turns out to be another's, it is watched again.
-pub(super) fn earlier_attempt(state: &State) -> Option<Attempt> {
-    match state {
-        State::Pending { attempt } => Some(attempt.clone()),
-        state => state.watch().cloned(),
-    }
 }
 
 /// What the payer's book makes of the proof.
@@ -27,7 +19,6 @@ pub(super) fn advance_proof(state: &State, event: &Event, now: UnixMillis) -> Op
         block,
         transfers,
         signed,
-        watch,
     } = state
     else {
         return None;
@@ -47,7 +38,7 @@ pub(super) fn advance_proof(state: &State, event: &Event, now: UnixMillis) -> Op
         Event::Taken => Some(State::Cancelled {
             superseded_by: None,
             reserving: None,
-            watch: watch.clone(),
+            watch: None,
         }),
         _ => None,
     }

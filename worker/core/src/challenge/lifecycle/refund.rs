@@ -42,18 +42,24 @@ pub(super) fn advance_refund(
             let pause = refund_pause(policy, refund.failures);
             again(refund, now.plus(pause));
         }
-        // The payment's own transaction returns nothing; a late word of it must not pass for the refund.
-        (_, Event::Settled { payment: returned })
-            if returned.transaction != payment.transaction =>
-        {
-            return Ok(Some(State::Refunded {
-                payment: payment.clone(),
-                transaction: returned.transaction,
-            }));
+        (_, Event::Settled { payment: returned }) => {
+            return arrived(payment, &returned).map(Some);
         }
         _ => return Err(Refused),
     }
     Ok(None)
+}
+
+/// The money is back.
+pub(super) fn arrived(payment: &Payment, returned: &Payment) -> Result<State, Refused> {
+    // The payment's own transaction returns nothing; a late word of it must not pass for the refund.
+    if returned.transaction == payment.transaction {
+        return Err(Refused);
+    }
+    Ok(State::Refunded {
+        payment: payment.clone(),
+        transaction: returned.transaction,
+    })
 }
 
 /// The next try of a refund: the same authorization, another job for the gas wallet.

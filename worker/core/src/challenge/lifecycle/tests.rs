@@ -238,6 +238,7 @@ fn each_state_takes_exactly_the_events_that_the_design_allows() {
         ("refund submitted", "submitted anew", "REFUND_PENDING"),
         ("refund submitted", "failed", "REFUND_PENDING"),
         ("refund submitted", "returned", "REFUNDED"),
+        ("refund failed", "returned", "REFUNDED"),
         ("refund failed", "refund retried", "REFUND_PENDING"),
     ];
     let mut seen = Vec::new();
@@ -563,7 +564,7 @@ fn after_the_release_only_a_failed_attempt_still_waits_for_something() {
         };
         let expected = match state {
             "failed" => Effect::WaitUntil(EXPIRES_AT.to_millis()),
-            "given up" | "called off" => Effect::WaitUntil(NOW.plus(60_000)),
+            "given up" | "called off" | "refund failed" => Effect::WaitUntil(NOW.plus(60_000)),
             _ => Effect::Rest,
         };
         assert_eq!(next_effect(&released, NOW, &POLICY), expected, "{state}");
@@ -613,6 +614,52 @@ fn an_authorization_that_was_given_up_is_watched_until_the_chain_cannot_accept_i
     }
     assert!(looks >= 3, "{looks}");
     assert_eq!(record.state, State::Expired { watch: None });
+}
+
+#[test]
+fn a_refund_that_was_given_up_is_looked_for_every_day_and_not_more_often() {
+    let fails = (0..MAX_REFUND_FAILURES).map(|_| failed());
+    let end = [Event::TargetReleased, Event::Reported];
+    let mut record = record_after(refund_events().into_iter().chain(fails).chain(end));
+    let mut now = NOW;
+    let mut looks = Vec::new();
+    while looks.len() < 40 {
+        now = wake_at(&record, now, &POLICY).unwrap();
+        record = apply(Some(&record), Event::Tried, now, &POLICY).unwrap();
+        if next_effect(&record, now, &POLICY) == Effect::Watch {
+            looks.push(now.since(NOW));
+        }
+    }
+    assert_eq!(looks[0], 60_000);
+    let gaps: Vec<u64> = looks.windows(2).map(|two| two[1] - two[0]).collect();
+    assert!(
+        gaps[..9].iter().all(|gap| *gap <= 9 * 3_600_000),
+        "{gaps:?}"
+    );
+    assert!(gaps[10..].iter().all(|gap| *gap == 86_400_000), "{gaps:?}");
+}
+
+#[test]
+fn a_last_look_that_fails_is_made_up_for_within_the_hour_and_ever_less_often() {
+    let mut record = record_after([
+        attempted(1),
+        Event::Reserved,
+        GIVEN_UP,
+        Event::TargetReleased,
+        Event::Reported,
+    ]);
+    // The authorization ended long ago.
+    let mut now = NOW.plus(3_600_000);
+    let mut gaps = Vec::new();
+    for _ in 0..20 {
+        record = apply(Some(&record), Event::Tried, now, &POLICY).unwrap();
+        assert_eq!(next_effect(&record, now, &POLICY), Effect::Watch);
+        let next = wake_at(&record, now, &POLICY).unwrap();
+        gaps.push(next.since(now));
+        now = next;
+    }
+    assert_eq!((gaps[0], gaps[19]), (6_000, 3_600_000));
+    assert!(gaps.is_sorted(), "{gaps:?}");
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 mod shop;
 
-use shop::{ANN, BLOCK, BOB, Shop, TX, buyers_address, paid, proof, unsigned};
+use shop::{ANN, BLOCK, BOB, EXECUTED, Shop, TX, Use, buyers_address, paid, proof, unsigned};
 
 use super::super::lifecycle::{Event, apply};
 use super::super::record::{Payment, Rest};
@@ -12,6 +12,9 @@ use super::*;
 use crate::payment::Refusal;
 use crate::payment::chain::Log;
 use crate::types::UsdcAmount;
+
+/// When the chain's clock shows this, nobody can execute the buyer's authorization any more.
+const LAPSED: UnixSeconds = UnixSeconds(1_800_000_330);
 
 fn is_granted(reply: &PayReply) -> bool {
     matches!(reply, PayReply::Granted { .. })
@@ -247,9 +250,43 @@ fn a_purchase_that_had_ended_without_money_is_paid_by_a_transfer_made_in_time() 
     for record in [failed(), expired(), cancelled()] {
         let before = record.state.name();
         let shop = Shop::after(record, vec![paid(buyers_address(), 15_000)]);
+        shop.head_time.set(LAPSED.0);
         let reply = shop.ask(proof(buyers_address()));
         assert!(is_granted(&reply), "{before}: {reply:?}");
     }
+}
+
+#[test]
+fn no_transfer_is_credited_while_the_earlier_authorization_could_pay_besides() {
+    for record in [failed(), expired()] {
+        let shop = Shop::after(record, vec![paid(buyers_address(), 15_000)]);
+        for time in [NOW.to_seconds().0, LAPSED.0 - 1] {
+            shop.head_time.set(time);
+            let open = PayReply::Unproven(ProofFault::AuthorizationOpen(LAPSED));
+            assert_eq!(shop.ask(proof(buyers_address())), open);
+        }
+        let books = shop.books.borrow();
+        assert!(books.values().all(|book| book.bookings.borrow().is_empty()));
+        assert_eq!(shop.writes.get(), 0);
+    }
+}
+
+#[test]
+fn who_cancels_the_earlier_authorization_need_not_wait() {
+    let shop = Shop::after(failed(), vec![paid(buyers_address(), 15_000)]);
+    shop.authorization.set(Use::Cancelled);
+    assert!(is_granted(&shop.ask(proof(buyers_address()))));
+    assert_eq!(payment_of(&shop).transaction, TX);
+}
+
+#[test]
+fn an_earlier_authorization_that_has_paid_is_the_payment_and_the_transfer_stays_free() {
+    let shop = Shop::after(failed(), vec![paid(buyers_address(), 15_000)]);
+    shop.authorization.set(Use::Executed);
+    assert!(is_granted(&shop.ask(proof(buyers_address()))));
+    assert_eq!(payment_of(&shop).transaction, EXECUTED);
+    let books = shop.books.borrow();
+    assert!(books.values().all(|book| book.bookings.borrow().is_empty()));
 }
 
 #[test]
@@ -354,6 +391,7 @@ fn without_a_signature_nothing_opens_what_was_paid_with_one_or_by_another_transa
 fn without_a_signature_a_purchase_that_has_begun_still_keeps_its_payer() {
     let logs = vec![paid(ANN, 15_000), paid(buyers_address(), 16_000)];
     let shop = Shop::after(failed(), logs);
+    shop.head_time.set(LAPSED.0);
     assert!(is_granted(&shop.ask(unsigned())));
     assert_eq!(payment_of(&shop).amount, UsdcAmount::from_units(16_000));
 }

@@ -307,6 +307,11 @@ fn each_fault_has_its_code() {
         (ProofFault::AmountMismatch(received), "AMOUNT_MISMATCH", 400),
         (ProofFault::TransferBeforeOffer, "INVALID_PROOF", 400),
         (ProofFault::TransferAfterExpiry, "CHALLENGE_EXPIRED", 410),
+        (
+            ProofFault::AuthorizationOpen(UnixSeconds(1_800_000_330)),
+            "TX_UNCONFIRMED",
+            202,
+        ),
     ] {
         let (got, told, _) = send(&config, PayReply::Unproven(fault), &body);
         assert_eq!((told["code"].as_str(), got.as_u16()), (Some(code), status));

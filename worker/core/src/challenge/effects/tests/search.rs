@@ -1,7 +1,5 @@
 //! Finding who used an authorization, with nodes that keep few states and look through few blocks at once.
 
-use super::super::super::lifecycle::apply;
-use super::super::super::test_support::POLICY;
 use super::*;
 
 /// Given up, and watched.

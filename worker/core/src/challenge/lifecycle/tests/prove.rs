@@ -93,25 +93,6 @@ fn only_what_has_ended_without_money_and_let_go_of_its_target_can_be_proven() {
     assert_eq!(taken, ended);
 }
 
-#[test]
-fn a_failed_authorization_is_watched_again_when_the_transfer_turns_out_to_be_anothers() {
-    let begin = [
-        attempted(1),
-        Event::Reserved,
-        failed(),
-        Event::TargetReleased,
-    ];
-    let record = record_after(begin.into_iter().chain([proven(), Event::Taken]));
-    let State::Cancelled {
-        watch: Some(watch), ..
-    } = &record.state
-    else {
-        panic!("{record:?}");
-    };
-    assert!(matches!(watch.stage, Stage::Failed { .. }));
-    assert!(!record.holds_target);
-}
-
 /// Records that earlier releases have stored must stay readable: a change here needs a migration.
 #[test]
 fn the_stored_form_of_a_proof_is_unchanged() {

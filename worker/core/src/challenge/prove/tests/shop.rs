@@ -22,7 +22,7 @@ use crate::payment::chain::{AuthorizationEvents, ChainError, Head, Log, SendOutc
 use crate::payment::facilitator::FacilitatorCall;
 use crate::payment::payer::{Booking, PayerStore, execute};
 use crate::payment::signature::Deployment;
-use crate::payment::usdc::TRANSFER_TOPIC;
+use crate::payment::usdc::{AUTHORIZATION_USED_TOPIC, TRANSFER_TOPIC};
 use crate::payment::wallet_call::WalletAnswer;
 use crate::types::{Network, RequestId, UnixMillis};
 use crate::wallet::{WalletCommand, WalletReply};
@@ -64,6 +64,19 @@ pub(super) fn unsigned() -> Prove {
     }
 }
 
+/// What has happened to an authorization.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub(super) enum Use {
+    #[default]
+    Unused,
+    Cancelled,
+    /// In the transaction [`EXECUTED`].
+    Executed,
+}
+
+/// The transaction that executes the buyer's authorization.
+pub(super) const EXECUTED: B256 = B256::repeat_byte(0x99);
+
 /// Everything outside one purchase.
 pub(super) struct Shop {
     pub(super) config: Config,
@@ -74,7 +87,11 @@ pub(super) struct Shop {
     pub(super) reads: Cell<u32>,
     pub(super) receipt: Option<Receipt>,
     pub(super) head: u64,
+    /// The newest block's time.
+    pub(super) head_time: Cell<u64>,
     pub(super) time: Option<u64>,
+    /// What has happened to the buyer's authorization.
+    pub(super) authorization: Cell<Use>,
     pub(super) books: RefCell<BTreeMap<Address, Book>>,
     /// Whether the payer's book answers.
     pub(super) book_is_gone: Cell<bool>,
@@ -132,6 +149,8 @@ impl Shop {
                 logs,
             }),
             head: BLOCK,
+            head_time: Cell::new(NOW.to_seconds().0),
+            authorization: Cell::default(),
             time: Some(NOW.to_seconds().0),
             books: RefCell::default(),
             book_is_gone: Cell::default(),
@@ -222,11 +241,12 @@ impl Chain for Shop {
     }
     async fn authorization_used(
         &self,
-        _: Address,
+        payer: Address,
         _: B256,
         _: Option<u64>,
     ) -> Result<bool, ChainError> {
-        panic!("a proof has no authorization")
+        assert_eq!(payer, buyers_address());
+        Ok(self.authorization.get() != Use::Unused)
     }
     async fn authorization_events(
         &self,
@@ -234,7 +254,12 @@ impl Chain for Shop {
         _: B256,
         _: RangeInclusive<u64>,
     ) -> Result<AuthorizationEvents, ChainError> {
-        panic!("a proof has no authorization")
+        let used = self.authorization.get();
+        let executed = [EXECUTED].into_iter();
+        Ok(AuthorizationEvents {
+            used_in: executed.filter(|_| used == Use::Executed).collect(),
+            cancelled: used == Use::Cancelled,
+        })
     }
     async fn usdc_balance(&self, _: Address) -> Result<U256, ChainError> {
         panic!("a proof charges nothing")
@@ -246,7 +271,7 @@ impl Chain for Shop {
         self.reads.set(self.reads.get() + 1);
         Ok(Head {
             number: self.head,
-            timestamp: NOW.to_seconds().0,
+            timestamp: self.head_time.get(),
             base_fee: 1,
         })
     }
@@ -260,6 +285,23 @@ impl Chain for Shop {
     }
     async fn receipt(&self, transaction: B256) -> Result<Option<Receipt>, ChainError> {
         self.reads.set(self.reads.get() + 1);
+        if transaction == EXECUTED {
+            let [from, to] = [buyers_address(), test_challenge().terms.pay_to];
+            let [nonce, value] = [B256::repeat_byte(1), U256::from(15_000).into()];
+            let log = |topics, data: Bytes| Log {
+                address: Network::BaseSepolia.usdc(),
+                topics,
+                data,
+            };
+            let used = vec![AUTHORIZATION_USED_TOPIC, from.into_word(), nonce];
+            let moved = vec![TRANSFER_TOPIC, from.into_word(), to.into_word()];
+            return Ok(Some(Receipt {
+                transaction,
+                block: BLOCK,
+                success: true,
+                logs: vec![log(used, Bytes::new()), log(moved, value.to_vec().into())],
+            }));
+        }
         let receipt = self.receipt.clone();
         Ok(receipt.filter(|receipt| receipt.transaction == transaction))
     }
