@@ -136,6 +136,11 @@ pub enum PayReply {
     Expired,
     /// The purchase was called off and nothing was charged.
     Cancelled,
+    /// Too many of the payer's transfers have reverted. Nothing was begun, and for now nothing is.
+    Paused {
+        /// For how long.
+        seconds: u64,
+    },
     /// The payment could not be checked. Nothing was begun.
     Unavailable,
 }

@@ -18,6 +18,7 @@ use crate::response::{self, Response};
 use crate::types::{Address, HttpUrl, PlanId, RequestId, ResourceId, UnixMillis, UsdcAmount};
 
 pub(super) const RETRY_AFTER_SECONDS: &str = "2";
+const TOO_MANY_REVERTS: &str = "too_many_reverts";
 /// The `error` of an offer that nobody has tried to pay yet.
 const ASKING: &str = "Payment required";
 
@@ -270,8 +271,25 @@ impl Context<'_> {
             ),
             // `purchase` has followed it already; a proof is answered by its own words.
             PayReply::Elsewhere { .. } | PayReply::Unproven(_) => self.pending(None, request_id),
+            PayReply::Paused { seconds } => self.paused(seconds),
             PayReply::Unavailable => self.unavailable(),
         }
+    }
+
+    /// 429: too many of this payer's transfers have reverted. No new offer: the next payment would be refused like this one.
+    fn paused(&self, seconds: u64) -> Response {
+        let mut response = self.failed(
+            Error::new(
+                Code::RateLimited,
+                "The last transfers of this wallet were included and reverted, which cost the seller gas each time. Nothing was \
+                 sent or charged for this request. Make sure that the wallet accepts the transfer also when it is executed, and \
+                 repeat the request after Retry-After seconds; or pay from another wallet.",
+            )
+            .with_details(json!({"reason": TOO_MANY_REVERTS, "retryAfterSeconds": seconds})),
+            TOO_MANY_REVERTS,
+        );
+        response::set(&mut response, RETRY_AFTER, &seconds.to_string());
+        response
     }
 
     /// 502: the payment could not be checked.
