@@ -139,6 +139,17 @@ impl TargetKey {
         Self(format!("plan {plan} {resource}"))
     }
 
+    /// Stands for all keys of a target, to look a purchase up whose resource is not known. Nothing is booked under it.
+    pub fn of_any_resource(target: &Target) -> Self {
+        let Target::Plan(plan) = target;
+        Self(format!("plan {plan} "))
+    }
+
+    /// Whether this is the other key, or stands for it. (A resource id is never empty.)
+    pub(crate) fn covers(&self, other: &Self) -> bool {
+        self == other || (self.0.ends_with(' ') && other.0.starts_with(&self.0))
+    }
+
     /// The key as text.
     pub fn as_str(&self) -> &str {
         &self.0

@@ -141,13 +141,12 @@ fn offered(
 /// What answers to a readable payment have in common.
 pub(super) struct Context<'a> {
     pub(super) config: &'a Config,
-    pub(super) plan: &'a Plan,
     pub(super) origin: &'a HttpUrl,
     /// What the client speaks.
     pub(super) version: Version,
     pub(super) payer: Address,
-    /// What to pay instead, if this payment is refused.
-    pub(super) offer: &'a Challenge,
+    /// What to pay instead, if this payment is refused; `None` when the plan is sold no more.
+    pub(super) offer: Option<(&'a Plan, &'a Challenge)>,
 }
 
 impl Context<'_> {
@@ -198,10 +197,13 @@ impl Context<'_> {
                 begun: _,
             } => {
                 // This request id takes no other payment any more, so the new offer has a new one.
-                let mut terms = self.offer.terms.clone();
-                terms.request_id = RequestId::from_random(random);
-                let offer = self.config.seal_keys.seal(terms);
-                let fresh = Context { offer: &offer, ..*self };
+                let fresh = self.offer.map(|(plan, offer)| {
+                    let mut terms = offer.terms.clone();
+                    terms.request_id = RequestId::from_random(random);
+                    (plan, self.config.seal_keys.seal(terms))
+                });
+                let offer = fresh.as_ref().map(|(plan, offer)| (*plan, offer));
+                let fresh = Context { offer, ..*self };
                 fresh.refused(reason, transaction, json!({}))
             }
             PayReply::AccessEnded { transaction } => self.failed(
@@ -392,7 +394,10 @@ impl Context<'_> {
             }
         }
         let error = Error::new(Code::PaymentFailed, refusal.message()).with_details(details);
-        let (offer, plan, origin) = (self.offer, self.plan, self.origin);
+        let Some((plan, offer)) = self.offer else {
+            return self.failed_after(error, refusal.code(), transaction);
+        };
+        let origin = self.origin;
         let mut response = offered(&error, refusal, offer, plan, origin);
         self.failure(&mut response, refusal.code(), transaction);
         offer_header(&mut response, offer, plan, origin, refusal.code());

@@ -1,6 +1,7 @@
 //! What a purchase concludes when the nodes behind one RPC address are not equally far, and from what facilitators say.
 
 mod facilitators;
+mod repeat;
 mod reverts;
 
 use core::cell::{Cell, RefCell};

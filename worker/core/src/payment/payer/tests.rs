@@ -77,6 +77,19 @@ fn target(plan: &str) -> TargetKey {
     TargetKey::new(&Target::Plan(plan.parse().unwrap()), &ResourceId::default())
 }
 
+#[test]
+fn a_key_without_a_resource_stands_for_all_resources_of_its_plan_and_for_no_other_plans() {
+    let of = |plan: &str, resource: &str| {
+        let target = Target::Plan(plan.parse().unwrap());
+        TargetKey::new(&target, &resource.parse().unwrap())
+    };
+    let any = TargetKey::of_any_resource(&Target::Plan("a".parse().unwrap()));
+    assert!(any.covers(&of("a", "default")) && any.covers(&of("a", "b")));
+    assert!(!any.covers(&of("ab", "default")) && !any.covers(&of("b", "a")));
+    assert!(of("a", "b").covers(&of("a", "b")));
+    assert!(!of("a", "b").covers(&of("a", "bc")) && !of("a", "b").covers(&any));
+}
+
 fn reservation(nonce: u8, request: u8, plan: &str) -> Reservation {
     Reservation {
         nonce: B256::repeat_byte(nonce),
