@@ -4,7 +4,7 @@
 //  2. What the wallet does not accept is refused: nothing stored, nothing sent. For an account with code the key alone is not
 //     enough.
 //  3. Its grant is shown again to who signs for the wallet, and to nobody else.
-//  4. A wallet that burns gas burns a bounded amount.
+//  4. A wallet that burns gas burns a bounded amount, three times; then it must wait.
 //  5. A wallet that does not exist yet is created in the transaction that pays, if the seller lists its factory.
 //  6. The call of a foreign factory is never made, not even to see what it would do.
 
@@ -12,7 +12,7 @@ import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
 import { describe, test } from 'node:test';
 import { MULTICALL3_ADDRESS, USDC_ADDRESS } from '../tools/lib/chain.mjs';
-import { broadcasts, income, isUsed, receiptOf } from './support/facts.mjs';
+import { broadcasts, income, isUsed, receiptOf, stored } from './support/facts.mjs';
 import { poll } from './support/poll.mjs';
 import { assertRefused } from './support/refusal.mjs';
 import { delegated, futureWallet, newWallet, signFrom, wrapped } from './support/smart-wallets.mjs';
@@ -137,6 +137,27 @@ describe('a wallet that wants our gas', () => {
     assert.equal(receipt.status, 'reverted');
     assert.ok(receipt.gasUsed <= MAX_GAS + MAX_GAS / 4n + 10_000n, `${receipt.gasUsed}`);
     assert.deepEqual(await paidBy(wallet), []);
+  });
+  test('must wait after the third such transaction, and nothing is sent for it', async () => {
+    const wallet = await newWallet(world, 'FickleWallet', []);
+    const pay = async () => {
+      const body = order();
+      return access(world.url, body, { payment: await signFrom(world.url, wallet, body) });
+    };
+    const counted = (number) => () => stored(world).PayerObject.reverts?.some(({ count }) => Number(count) === number);
+    for (const number of [1, 2, 3]) {
+      const answer = await pay();
+      assert.equal(answer.status, 402, answer.text);
+      await poll(counted(number), `transaction ${number} in the payer's book`);
+    }
+    const sent = await broadcasts(world);
+    const answer = await pay();
+    assert.equal(answer.status, 429, answer.text);
+    assert.equal(answer.body.code, 'RATE_LIMITED');
+    assert.equal(answer.settled.errorReason, 'too_many_reverts');
+    assert.ok(Number(answer.headers.get('retry-after')) > 3_000);
+    assert.equal(answer.required, undefined);
+    assert.equal(await broadcasts(world), sent);
   });
 });
 

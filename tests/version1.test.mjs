@@ -6,12 +6,14 @@
 //  3. Delivered, its payment is public and opens nothing any more; a fresh signature with the requestId does.
 //  4. Both payment headers: version 2 is taken, and answered.
 //  5. A refusal is told in kind, with an offer that can be paid.
+//  6. The seller changes the price, its wallet or the catalog: a payment that was taken before and is sent again gets its outcome;
+//     one that was not is refused as today's offer refuses it. Neither begins anything.
 
 import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
-import { test } from 'node:test';
+import { describe, test } from 'node:test';
 import { NETWORK, USDC_ADDRESS } from '../tools/lib/chain.mjs';
-import { income, isUsed } from './support/facts.mjs';
+import { income, isUsed, records } from './support/facts.mjs';
 import { useWorld } from './support/world.mjs';
 import { access, asVersion1, encodeHeader, legacyFetch, signPayment } from './support/x402.mjs';
 
@@ -111,4 +113,51 @@ test('a refusal is told in kind, with an offer that can be paid', async () => {
   const bought = await legacyFetch(buyer.privateKey, send)(`${world.url}/x402/access`, init);
   assert.equal(bought.status, 200);
   assert.equal((await paidBy(buyer)).length, 1);
+});
+
+describe('a payment that was taken before the seller changed', () => {
+  const shop = useWorld({ backend: false }, async (ready) => {
+    for (const [name, body] of Object.entries({ named: { planId: 'basic', requestId: randomUUID() }, unnamed: { planId: 'basic' } })) {
+      const payment = await offered(await ready.newBuyer(), body);
+      const answer = await send(body, payment);
+      assert.equal(answer.status, 200, answer.text);
+      taken[name] = { body, payment, answer };
+    }
+    never = await offered(await ready.newBuyer(), { planId: 'basic' });
+  });
+  const taken = {};
+  let never;
+  const offered = async ({ privateKey }, body) => signPayment(privateKey, (await access(shop.url, body)).required);
+  const send = (body, payment) => access(shop.url, body, { headers: { 'x-payment': encodeHeader(asVersion1(payment)) } });
+  const plans = (...all) => ({ PLANS: JSON.stringify(all) });
+  const changes = {
+    'the price': [402, () => plans({ planId: 'basic', unitAmount: '$0.02' })],
+    'its wallet': [
+      402,
+      async () => {
+        const { address, privateKey } = await shop.newBuyer();
+        return { KEY0_WALLET_ADDRESS: address, KEY0_WALLET_PRIVATE_KEY: privateKey };
+      },
+    ],
+    'the catalog': [400, () => plans({ planId: 'other', unitAmount: '$0.015' })],
+  };
+  for (const [what, [refusal, vars]] of Object.entries(changes)) {
+    test(`${what} is answered, and one that was not taken is refused`, async () => {
+      await shop.restartWorker(await vars());
+      const { named, unnamed } = taken;
+      const again = await send(named.body, named.payment);
+      assert.equal(again.status, 200, again.text);
+      assert.deepEqual([again.body.txHash, again.body.accessToken], [named.answer.body.txHash, named.answer.body.accessToken]);
+      const replayed = await send(unnamed.body, unnamed.payment);
+      assert.equal(replayed.status, 409, replayed.text);
+      assert.equal(replayed.body.details.requestId, unnamed.answer.body.requestId);
+      for (const body of [{ planId: 'basic' }, named.body]) {
+        const refused = await send(body, never);
+        assert.equal(refused.status, refusal, refused.text);
+      }
+      assert.equal(await isUsed(shop, never.payload.authorization), false);
+      assert.equal(Object.keys(records(shop)).length, 2);
+      assert.equal((await income(shop)).length, 2);
+    });
+  }
 });

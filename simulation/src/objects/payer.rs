@@ -1,13 +1,13 @@
 //! One payer's book: the real `execute` over a transaction of the model's storage.
 
-use core::cell::RefCell;
+use core::cell::{Cell, RefCell};
 use core::convert::Infallible;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use alloy_primitives::{Address, B256};
 use key0_core::payment::payer::{
-    Booking, PayerCommand, PayerReply, PayerStore, TargetKey, execute,
+    Booking, PayerCommand, PayerReply, PayerStore, Reverts, TargetKey, execute,
 };
 use key0_core::types::RequestId;
 
@@ -47,6 +47,8 @@ pub struct Book {
     pub unresolved: RefCell<BTreeMap<TargetKey, (RequestId, u32)>>,
     /// The payment that each client's name was given to.
     pub names: RefCell<BTreeMap<B256, B256>>,
+    /// Its transfers that reverted since the last one that succeeded.
+    pub reverts: Cell<Reverts>,
 }
 
 impl PayerStore for Book {
@@ -101,12 +103,22 @@ impl PayerStore for Book {
         target: &TargetKey,
         request_id: &RequestId,
         attempt: u32,
-    ) -> Result<(), Infallible> {
+    ) -> Result<bool, Infallible> {
         let mut unresolved = self.unresolved.borrow_mut();
         let holds = |(holder, held): &(RequestId, u32)| holder == request_id && *held <= attempt;
-        if unresolved.get(target).is_some_and(holds) {
+        let held = unresolved.get(target).is_some_and(holds);
+        if held {
             unresolved.remove(target);
         }
+        Ok(held)
+    }
+
+    fn reverts(&self) -> Result<Reverts, Infallible> {
+        Ok(self.reverts.get())
+    }
+
+    fn set_reverts(&self, reverts: Reverts) -> Result<(), Infallible> {
+        self.reverts.set(reverts);
         Ok(())
     }
 }
@@ -128,7 +140,7 @@ pub fn ask(
             return sender.send(Err("storage fails".to_owned()));
         }
         let book = object.book.borrow().clone();
-        let Ok(reply) = execute(&book, &command);
+        let Ok(reply) = execute(&book, &command, world.now());
         world.trace(|| format!("payer {payer}: {command:?} -> {reply:?}"));
         object.book.replace(book);
         world.survive(&instance.life, "payer after").await;

@@ -44,6 +44,8 @@ pub enum Code {
     AdapterError,
     /// The request id belongs to another purchase.
     RequestConflict,
+    /// The payer must wait before it tries again.
+    RateLimited,
     /// The body is larger than allowed.
     PayloadTooLarge,
     /// The operator's secret is missing or wrong.
@@ -60,7 +62,7 @@ pub enum Code {
 
 impl Code {
     /// Every code, for tests and documentation.
-    pub const ALL: [Self; 23] = [
+    pub const ALL: [Self; 24] = [
         Self::TierNotFound,
         Self::ChallengeNotFound,
         Self::ChallengeExpired,
@@ -78,6 +80,7 @@ impl Code {
         Self::TokenIssueTimeout,
         Self::AdapterError,
         Self::RequestConflict,
+        Self::RateLimited,
         Self::PayloadTooLarge,
         Self::Unauthorized,
         Self::NotFound,
@@ -106,6 +109,7 @@ impl Code {
             Self::TokenIssueTimeout => "TOKEN_ISSUE_TIMEOUT",
             Self::AdapterError => "ADAPTER_ERROR",
             Self::RequestConflict => "REQUEST_CONFLICT",
+            Self::RateLimited => "RATE_LIMITED",
             Self::PayloadTooLarge => "PAYLOAD_TOO_LARGE",
             Self::Unauthorized => "UNAUTHORIZED",
             Self::NotFound => "NOT_FOUND",
@@ -132,6 +136,7 @@ impl Code {
             Self::SettlementPending => StatusCode::SERVICE_UNAVAILABLE,
             Self::TokenIssueFailed | Self::AdapterError => StatusCode::BAD_GATEWAY,
             Self::TokenIssueTimeout => StatusCode::GATEWAY_TIMEOUT,
+            Self::RateLimited => StatusCode::TOO_MANY_REQUESTS,
             Self::PayloadTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::Unauthorized => StatusCode::UNAUTHORIZED,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,

@@ -32,6 +32,15 @@ pub(super) async fn begin<E: ChallengeEnv>(
     stored: Option<Versioned>,
 ) -> Result<Begun, StoreFault> {
     let signed = &pay.authorization;
+    // How the attempt before has ended must be in the book before the book is asked.
+    if let Some(before) = stored.as_ref().filter(|stored| stored.record.holds_target)
+        && let Err(stuck) = effects::release(env, &before.record).await
+    {
+        return Ok(match stuck {
+            Stuck::Waiting => unavailable(env, "the attempt before is not resolved yet"),
+            Stuck::Fault(fault) => unavailable(env, &fault),
+        });
+    }
     let check = PayerCommand::Check(Reservation {
         nonce: signed.authorization().nonce,
         request_id: pay.challenge.terms.request_id.clone(),
@@ -61,7 +70,7 @@ pub(super) async fn begin<E: ChallengeEnv>(
     )
     .await;
     // The book comes first: a payment that counts elsewhere must not be judged by the chain's state of today.
-    match book {
+    let paused = match book {
         Ok(PayerReply::Taken) => return Ok(Begun::Refused(PayReply::Taken)),
         Ok(PayerReply::Superseded { by }) => {
             // Only who made the second authorization may learn what became of the first.
@@ -72,9 +81,10 @@ pub(super) async fn begin<E: ChallengeEnv>(
             };
             return Ok(Begun::Refused(reply));
         }
-        Ok(PayerReply::Reserved | PayerReply::Claimed(_) | PayerReply::Released) => {}
+        Ok(PayerReply::Paused { millis }) => Some(millis),
+        Ok(PayerReply::Reserved | PayerReply::Claimed(_) | PayerReply::Released) => None,
         Err(fault) => return Ok(unavailable(env, &fault.0)),
-    }
+    };
     let (gas, head) = match (simulation, head) {
         (Ok(Simulation::Succeeds { gas }), Ok(head)) => (gas, head),
         (Ok(Simulation::Reverts(text)), Ok(head)) => {
@@ -82,6 +92,11 @@ pub(super) async fn begin<E: ChallengeEnv>(
         }
         (Err(error), _) | (_, Err(error)) => return Ok(unavailable(env, &error.0)),
     };
+    // Only now: the authorization is unused, so it is true that no money moved.
+    if let Some(millis) = paused {
+        let seconds = millis.div_ceil(1_000);
+        return Ok(Begun::Refused(PayReply::Paused { seconds }));
+    }
     let gas_limit = effects::gas_limit(gas);
     match gas_money {
         Ok(wei) if wei < U256::from(gas_limit).saturating_mul(U256::from(head.base_fee)) => {

@@ -1,31 +1,36 @@
 //! Who presents a payment that everybody may have seen on chain must show control of the paying wallet.
 
+use alloy_primitives::B256;
+
 use super::env::ChallengeEnv;
-use super::purchase::{Pay, PayReply};
+use super::purchase::PayReply;
+use super::terms::Terms;
 use crate::payment::SignedAuthorization;
 use crate::payment::chain::Chain;
-use crate::payment::payer::{PayerCommand, PayerReply, Reservation, TargetKey};
+use crate::payment::payer::{Claim, PayerCommand, PayerReply, TargetKey};
 use crate::payment::usdc::payment_fingerprint;
 use crate::types::RequestId;
 
 /// As [`prove_fresh`], for an authorization that opens what was delivered. A transaction shows it to everybody also when it reverts,
 /// and then the chain does not remember: but the payer's book knows every authorization that was ever attempted.
-pub(super) async fn prove_unseen<E: ChallengeEnv>(env: &E, pay: &Pay) -> Option<PayReply> {
-    let signed = &pay.authorization;
-    let terms = &pay.challenge.terms;
+pub(super) async fn prove_unseen<E: ChallengeEnv>(
+    env: &E,
+    signed: &SignedAuthorization,
+    terms: &Terms,
+) -> Option<PayReply> {
     let nonce = signed.authorization().nonce;
     let fingerprint = payment_fingerprint(terms.network, signed.payer(), nonce);
     if terms.request_id == RequestId::derived(&fingerprint) {
         return Some(PayReply::NeedsFreshSignature);
     }
-    let check = PayerCommand::Check(Reservation {
-        nonce,
+    // Only a look: an authorization that shows who asks pays nothing.
+    let look = PayerCommand::Claim(Claim {
+        transfers: vec![nonce],
         request_id: terms.request_id.clone(),
-        attempt: 1,
         target: TargetKey::new(&terms.target, &terms.resource),
-        identifier: None,
+        only_look: true,
     });
-    match env.payer(signed.payer(), check).await {
+    match env.payer(signed.payer(), look).await {
         Ok(PayerReply::Taken) => Some(PayReply::NeedsFreshSignature),
         Ok(_) => prove_fresh(env, signed).await,
         Err(fault) => {
@@ -36,12 +41,16 @@ pub(super) async fn prove_unseen<E: ChallengeEnv>(env: &E, pay: &Pay) -> Option<
 }
 
 /// Whether the client has given its name for this payment to another one before. `Some` is the refusal.
-pub(super) async fn check_name<E: ChallengeEnv>(env: &E, pay: &Pay) -> Option<PayReply> {
+pub(super) async fn check_name<E: ChallengeEnv>(
+    env: &E,
+    signed: &SignedAuthorization,
+    identifier: B256,
+) -> Option<PayReply> {
     let identify = PayerCommand::Identify {
-        identifier: pay.identifier?,
-        nonce: pay.authorization.authorization().nonce,
+        identifier,
+        nonce: signed.authorization().nonce,
     };
-    match env.payer(pay.authorization.payer(), identify).await {
+    match env.payer(signed.payer(), identify).await {
         Ok(PayerReply::Taken) => Some(PayReply::NamedOtherwise),
         Ok(_) => None,
         Err(fault) => {

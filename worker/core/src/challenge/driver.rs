@@ -62,14 +62,20 @@ impl Driver {
         let began = env.now();
         let mut pause = FIRST_PAUSE_MILLIS;
         let mut involved = false;
-        if let Ask::Pay(pay) = ask
-            && let Some(reply) = check_name(env, pay).await
+        if let Ask::Repeat(_) = ask
+            && !matches!(env.store().load()?, Some(stored) if ask.fits(&stored.record))
+        {
+            // Whoever has no purchase here hears of no book either.
+            return Ok(PayReply::Conflict);
+        }
+        if let Some((signed, Some(identifier))) = ask.payment()
+            && let Some(reply) = check_name(env, signed, identifier).await
         {
             return Ok(reply);
         }
-        if let (Some(stored), Ask::Pay(pay)) = (env.store().load()?, ask)
+        if let (Some(stored), Some((signed, _))) = (env.store().load()?, ask.payment())
             && Ask::needs_fresh_signature(&stored.record)
-            && let Some(reply) = prove_unseen(env, pay).await
+            && let Some(reply) = prove_unseen(env, signed, &stored.record.terms).await
         {
             return Ok(reply);
         }

@@ -21,6 +21,7 @@ pub(super) use charge::{gas_limit, last_moment};
 pub(super) use confirm::confirmed;
 pub(super) use reconcile::{end, given_up, not_included, refused, used_by_anybody};
 pub use refund::refund_nonce;
+pub(super) use reserve::release;
 
 /// Carries out what the record asks for now.
 pub(super) async fn run<E: ChallengeEnv>(
@@ -80,7 +81,7 @@ pub(super) async fn run<E: ChallengeEnv>(
         (Effect::Confirm, State::RefundPending { refund, .. }) => {
             confirm::confirm(env, record, &refund.attempt, memory).await
         }
-        (Effect::ReleaseTarget, _) => reserve::release(env, record).await,
+        (Effect::ReleaseTarget, _) => release(env, record).await,
         (Effect::RemoveHistory, _) => Ok(Event::HistoryRemoved),
         (Effect::RemoveGrant, _) => Ok(Event::GrantRemoved),
         _ => Err(Stuck::Waiting),

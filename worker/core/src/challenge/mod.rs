@@ -25,7 +25,7 @@ pub use lifecycle::{Event, MAX_REFUND_FAILURES, Refused, apply};
 pub use operator::{AuditLine, Call, History, OperatorCommand, OperatorReply, Operators, operate};
 pub use outbox::{Notice, NoticeEvent, NoticeKind, Outbox};
 pub use prove::Prove;
-pub use purchase::{Ask, Join, Pay, PayReply, Purchases, purchase};
+pub use purchase::{Ask, Join, Pay, PayReply, Purchases, Repeat, purchase, repeated};
 pub use record::{
     Attempt, AuditRow, DeliveryFailure, IssueFault, Payment, Record, Refund, Rest, Stage, State,
 };

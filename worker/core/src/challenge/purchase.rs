@@ -30,6 +30,9 @@ pub enum Ask {
     Join(Join),
     /// A transfer is presented that was made already.
     Prove(Box<Prove>),
+    /// A payment is presented that today's offer does not ask for. Its purchase may have begun when the seller had another
+    /// price, wallet or catalog; if it has not, it never does.
+    Repeat(Box<Repeat>),
 }
 
 /// A payment for a challenge.
@@ -55,6 +58,19 @@ pub struct Join {
     pub payer: Address,
     /// What is bought.
     pub target: TargetKey,
+}
+
+/// A payment that may have been taken before.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Repeat {
+    /// What the payer signed, for whomever and over whatever.
+    pub authorization: SignedAuthorization,
+    /// What is bought; of any resource, when the client named none.
+    pub target: TargetKey,
+    /// The digest of the client's own name for the payment.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub identifier: Option<B256>,
 }
 
 /// What a purchase answers.
@@ -125,7 +141,7 @@ pub enum PayReply {
     NamedOtherwise,
     /// The payment belongs to another purchase.
     Taken,
-    /// The request id belongs to a purchase of something else, or of somebody else.
+    /// The request id belongs to a purchase of something else, or of somebody else; or, for what can only be a repeat, to none.
     Conflict,
     /// An earlier payment attempt of this purchase failed; it takes no other payment.
     Spent {
@@ -136,6 +152,11 @@ pub enum PayReply {
     Expired,
     /// The purchase was called off and nothing was charged.
     Cancelled,
+    /// Too many of the payer's transfers have reverted. Nothing was begun, and for now nothing is.
+    Paused {
+        /// For how long.
+        seconds: u64,
+    },
     /// The payment could not be checked. Nothing was begun.
     Unavailable,
 }
@@ -159,12 +180,24 @@ impl Pay {
 
 impl Ask {
     /// Whether this is the purchase that is asked about, and who asks its payer.
-    fn fits(&self, record: &Record) -> bool {
+    pub(super) fn fits(&self, record: &Record) -> bool {
         let target = || TargetKey::new(&record.terms.target, &record.terms.resource);
         match self {
             Self::Pay(pay) => record.payer == pay.authorization.payer() && target() == pay.target(),
-            Self::Join(join) => record.payer == join.payer && target() == join.target,
+            Self::Join(join) => record.payer == join.payer && join.target.covers(&target()),
             Self::Prove(prove) => prove.fits(record),
+            Self::Repeat(repeat) => {
+                record.payer == repeat.authorization.payer() && repeat.target.covers(&target())
+            }
+        }
+    }
+
+    /// The authorization that is presented, and the client's own name for it.
+    pub(super) fn payment(&self) -> Option<(&SignedAuthorization, Option<B256>)> {
+        match self {
+            Self::Pay(pay) => Some((&pay.authorization, pay.identifier)),
+            Self::Repeat(repeat) => Some((&repeat.authorization, repeat.identifier)),
+            Self::Join(_) | Self::Prove(_) => None,
         }
     }
 
@@ -206,6 +239,7 @@ impl Ask {
             Self::Pay(pay) => pay,
             Self::Prove(_) => return Next::Begin,
             Self::Join(_) => return Next::Answer(PayReply::Expired),
+            Self::Repeat(_) => return Next::Answer(PayReply::Conflict),
         };
         let now = now.to_seconds();
         if now >= pay.challenge.terms.expires_at {
@@ -242,16 +276,17 @@ impl Ask {
                     reason,
                     transaction,
                 } => {
-                    let Self::Pay(pay) = self else {
+                    let Some((signed, _)) = self.payment() else {
                         return Next::Answer(PayReply::Refused {
                             reason: *reason,
                             transaction: *transaction,
                             begun: true,
                         });
                     };
-                    if pay.authorization.authorization() != attempt.authorization.authorization() {
+                    if signed.authorization() != attempt.authorization.authorization() {
                         PayReply::Spent { reason: *reason }
-                    } else if now.to_seconds() < record.terms.expires_at
+                    } else if matches!(self, Self::Pay(_))
+                        && now.to_seconds() < record.terms.expires_at
                         && attempt
                             .authorization
                             .authorization()
@@ -334,17 +369,39 @@ pub trait Purchases {
 
 /// Presents a payment, and follows it to the purchase that it counts for.
 pub async fn purchase<P: Purchases>(purchases: &P, pay: Pay) -> Result<PayReply, CallFault> {
-    let mut request_id = pay.challenge.terms.request_id.clone();
-    let join = Ask::Join(Join {
+    let request_id = pay.challenge.terms.request_id.clone();
+    let join = Join {
         payer: pay.authorization.payer(),
         target: pay.target(),
-    });
-    let mut ask = Ask::Pay(Box::new(pay));
+    };
+    follow(purchases, request_id, Ask::Pay(Box::new(pay)), join).await
+}
+
+/// Asks what became of a payment that may have been taken under this request id, and follows it like [`purchase`]. It
+/// begins nothing: where there is no purchase that fits, the answer is [`PayReply::Conflict`].
+pub async fn repeated<P: Purchases>(
+    purchases: &P,
+    request_id: RequestId,
+    repeat: Repeat,
+) -> Result<PayReply, CallFault> {
+    let join = Join {
+        payer: repeat.authorization.payer(),
+        target: repeat.target.clone(),
+    };
+    follow(purchases, request_id, Ask::Repeat(Box::new(repeat)), join).await
+}
+
+async fn follow<P: Purchases>(
+    purchases: &P,
+    mut request_id: RequestId,
+    mut ask: Ask,
+    join: Join,
+) -> Result<PayReply, CallFault> {
     for _ in 0..MAX_HOPS {
         match purchases.ask(&request_id, &ask).await? {
             PayReply::Elsewhere { request_id: other } => {
                 request_id = other;
-                ask = join.clone();
+                ask = Ask::Join(join.clone());
             }
             reply => return Ok(reply),
         }

@@ -3,15 +3,22 @@
 //! One payment never counts twice, for ever. And an agent that lost an answer and signs anew is not charged anew: while
 //! its purchase of a target is unresolved, a second payment for the same target is booked to that purchase and never
 //! broadcast.
+//!
+//! A wallet that is a contract may take a transfer when it is tried out and refuse it when it is executed, which costs the gas
+//! wallet ether each time. So the book also counts the transfers that reverted, and lets such a payer wait.
 
 use alloy_primitives::B256;
 use serde::{Deserialize, Serialize};
 
 use crate::challenge::Target;
-use crate::types::{RequestId, ResourceId};
+use crate::types::{RequestId, ResourceId, UnixMillis};
 
 /// The number of a purchase's last attempt: what was paid by a transfer is not attempted any more.
 const PROOF_ATTEMPT: u32 = u32::MAX;
+/// How many transfers of a payer may revert, without one that succeeds in between, before it must wait.
+const MAX_REVERTS: u32 = 3;
+/// How long it waits after the last of them.
+const REVERT_PAUSE_MILLIS: u64 = 3_600_000;
 
 /// What a purchase asks of its payer's book.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
@@ -38,7 +45,29 @@ pub enum PayerCommand {
         request_id: RequestId,
         /// Its newest attempt that is resolved; `u32::MAX` when there will be no other.
         attempt: u32,
+        /// What it says of the payer's transfers.
+        #[serde(default, skip_serializing_if = "Outcome::is_other")]
+        outcome: Outcome,
     },
+}
+
+/// What the end of an attempt says of its payer's transfers.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Outcome {
+    /// The money arrived.
+    Paid,
+    /// The gas wallet's transaction was included and reverted.
+    Reverted,
+    /// Nothing.
+    #[default]
+    Other,
+}
+
+impl Outcome {
+    const fn is_other(&self) -> bool {
+        matches!(self, Self::Other)
+    }
 }
 
 /// A payment, the purchase that presents it, and what it is for.
@@ -110,6 +139,17 @@ impl TargetKey {
         Self(format!("plan {plan} {resource}"))
     }
 
+    /// Stands for all keys of a target, to look a purchase up whose resource is not known. Nothing is booked under it.
+    pub fn of_any_resource(target: &Target) -> Self {
+        let Target::Plan(plan) = target;
+        Self(format!("plan {plan} "))
+    }
+
+    /// Whether this is the other key, or stands for it. (A resource id is never empty.)
+    pub(crate) fn covers(&self, other: &Self) -> bool {
+        self == other || (self.0.ends_with(' ') && other.0.starts_with(&self.0))
+    }
+
     /// The key as text.
     pub fn as_str(&self) -> &str {
         &self.0
@@ -134,6 +174,11 @@ pub enum PayerReply {
     ),
     /// The payment belongs to another purchase.
     Taken,
+    /// (Only for `Check`.) The payment is free, but too many of this payer's transfers have reverted: none is sent for now.
+    Paused {
+        /// For how long.
+        millis: u64,
+    },
     /// Released; or, asked about a name for a payment: it is good.
     Released,
 }
@@ -147,6 +192,23 @@ pub struct Booking {
     pub owner: RequestId,
     /// The newest attempt that it was reserved for.
     pub attempt: u32,
+}
+
+/// A payer's transfers that reverted since the last one that succeeded.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct Reverts {
+    /// How many.
+    pub count: u32,
+    /// When the book was told of the last one.
+    pub last: UnixMillis,
+}
+
+impl Reverts {
+    /// How long the payer must wait, if it must.
+    fn pause(self, now: UnixMillis) -> Option<u64> {
+        let end = self.last.plus(REVERT_PAUSE_MILLIS);
+        (self.count >= MAX_REVERTS && now < end).then(|| end.since(now))
+    }
 }
 
 /// Where the book is kept. One command runs inside one transaction, so that no two commands interleave.
@@ -171,22 +233,36 @@ pub trait PayerStore {
         request_id: &RequestId,
         attempt: u32,
     ) -> Result<(), Self::Error>;
-    /// Removes the mark if it is this purchase's, by this attempt or an earlier one.
+    /// Removes the mark if it is this purchase's, by this attempt or an earlier one. Answers whether it was.
     fn close(
         &self,
         target: &TargetKey,
         request_id: &RequestId,
         attempt: u32,
-    ) -> Result<(), Self::Error>;
+    ) -> Result<bool, Self::Error>;
+    /// The transfers that reverted.
+    fn reverts(&self) -> Result<Reverts, Self::Error>;
+    /// Writes them.
+    fn set_reverts(&self, reverts: Reverts) -> Result<(), Self::Error>;
 }
 
 /// Carries out one command. The caller wraps it in a transaction.
-pub fn execute<S: PayerStore>(store: &S, command: &PayerCommand) -> Result<PayerReply, S::Error> {
+pub fn execute<S: PayerStore>(
+    store: &S,
+    command: &PayerCommand,
+    now: UnixMillis,
+) -> Result<PayerReply, S::Error> {
     match command {
         PayerCommand::Check(reservation) => {
             let reply = decide(store, reservation)?;
             if let PayerReply::Superseded { by } = &reply {
                 book(store, reservation, by)?;
+            }
+            // What counts elsewhere costs no gas.
+            if let PayerReply::Reserved = reply
+                && let Some(millis) = store.reverts()?.pause(now)
+            {
+                return Ok(PayerReply::Paused { millis });
             }
             Ok(reply)
         }
@@ -205,7 +281,10 @@ pub fn execute<S: PayerStore>(store: &S, command: &PayerCommand) -> Result<Payer
                     )?;
                 }
                 PayerReply::Superseded { by } => book(store, reservation, by)?,
-                PayerReply::Claimed(_) | PayerReply::Taken | PayerReply::Released => {}
+                PayerReply::Claimed(_)
+                | PayerReply::Taken
+                | PayerReply::Paused { .. }
+                | PayerReply::Released => {}
             }
             Ok(reply)
         }
@@ -220,10 +299,30 @@ pub fn execute<S: PayerStore>(store: &S, command: &PayerCommand) -> Result<Payer
             target,
             request_id,
             attempt,
+            outcome,
         } => {
-            store.close(target, request_id, *attempt)?;
+            // The mark names purchase and attempt, and is removed once: a message that comes again, or late, counts nothing.
+            if store.close(target, request_id, *attempt)? {
+                count(store, *outcome, now)?;
+            }
             Ok(PayerReply::Released)
         }
+    }
+}
+
+fn count<S: PayerStore>(store: &S, outcome: Outcome, now: UnixMillis) -> Result<(), S::Error> {
+    let before = store.reverts()?;
+    let after = match outcome {
+        Outcome::Reverted => Reverts {
+            count: before.count.saturating_add(1),
+            last: now,
+        },
+        Outcome::Paid => Reverts::default(),
+        Outcome::Other => before,
+    };
+    match after == before {
+        true => Ok(()),
+        false => store.set_reverts(after),
     }
 }
 

@@ -18,6 +18,7 @@ use crate::response::{self, Response};
 use crate::types::{Address, HttpUrl, PlanId, RequestId, ResourceId, UnixMillis, UsdcAmount};
 
 pub(super) const RETRY_AFTER_SECONDS: &str = "2";
+const TOO_MANY_REVERTS: &str = "too_many_reverts";
 /// The `error` of an offer that nobody has tried to pay yet.
 const ASKING: &str = "Payment required";
 
@@ -140,13 +141,12 @@ fn offered(
 /// What answers to a readable payment have in common.
 pub(super) struct Context<'a> {
     pub(super) config: &'a Config,
-    pub(super) plan: &'a Plan,
     pub(super) origin: &'a HttpUrl,
     /// What the client speaks.
     pub(super) version: Version,
     pub(super) payer: Address,
-    /// What to pay instead, if this payment is refused.
-    pub(super) offer: &'a Challenge,
+    /// What to pay instead, if this payment is refused; `None` when the plan is sold no more.
+    pub(super) offer: Option<(&'a Plan, &'a Challenge)>,
 }
 
 impl Context<'_> {
@@ -197,10 +197,13 @@ impl Context<'_> {
                 begun: _,
             } => {
                 // This request id takes no other payment any more, so the new offer has a new one.
-                let mut terms = self.offer.terms.clone();
-                terms.request_id = RequestId::from_random(random);
-                let offer = self.config.seal_keys.seal(terms);
-                let fresh = Context { offer: &offer, ..*self };
+                let fresh = self.offer.map(|(plan, offer)| {
+                    let mut terms = offer.terms.clone();
+                    terms.request_id = RequestId::from_random(random);
+                    (plan, self.config.seal_keys.seal(terms))
+                });
+                let offer = fresh.as_ref().map(|(plan, offer)| (*plan, offer));
+                let fresh = Context { offer, ..*self };
                 fresh.refused(reason, transaction, json!({}))
             }
             PayReply::AccessEnded { transaction } => self.failed(
@@ -270,8 +273,25 @@ impl Context<'_> {
             ),
             // `purchase` has followed it already; a proof is answered by its own words.
             PayReply::Elsewhere { .. } | PayReply::Unproven(_) => self.pending(None, request_id),
+            PayReply::Paused { seconds } => self.paused(seconds),
             PayReply::Unavailable => self.unavailable(),
         }
+    }
+
+    /// 429: too many of this payer's transfers have reverted. No new offer: the next payment would be refused like this one.
+    fn paused(&self, seconds: u64) -> Response {
+        let mut response = self.failed(
+            Error::new(
+                Code::RateLimited,
+                "The last transfers of this wallet were included and reverted, which cost the seller gas each time. Nothing was \
+                 sent or charged for this request. Make sure that the wallet accepts the transfer also when it is executed, and \
+                 repeat the request after Retry-After seconds; or pay from another wallet.",
+            )
+            .with_details(json!({"reason": TOO_MANY_REVERTS, "retryAfterSeconds": seconds})),
+            TOO_MANY_REVERTS,
+        );
+        response::set(&mut response, RETRY_AFTER, &seconds.to_string());
+        response
     }
 
     /// 502: the payment could not be checked.
@@ -374,7 +394,10 @@ impl Context<'_> {
             }
         }
         let error = Error::new(Code::PaymentFailed, refusal.message()).with_details(details);
-        let (offer, plan, origin) = (self.offer, self.plan, self.origin);
+        let Some((plan, offer)) = self.offer else {
+            return self.failed_after(error, refusal.code(), transaction);
+        };
+        let origin = self.origin;
         let mut response = offered(&error, refusal, offer, plan, origin);
         self.failure(&mut response, refusal.code(), transaction);
         offer_header(&mut response, offer, plan, origin, refusal.code());

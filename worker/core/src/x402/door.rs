@@ -1,17 +1,19 @@
 //! The way of a request through the door.
 
 use http::HeaderMap;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::answer;
 use super::proof;
+use super::repeat;
 use super::request::{self, AccessRequest};
 use crate::catalog::Plan;
-use crate::challenge::{Challenge, Pay, Purchases, Target, Terms, lifetime, purchase};
+use crate::challenge::{
+    Challenge, Pay, PayReply, Purchases, Repeat, Target, Terms, lifetime, purchase, repeated,
+};
 use crate::config::Config;
 use crate::credential::RsaSigner;
 use crate::error::{Code, Error};
-use crate::payment::usdc::payment_fingerprint;
 use crate::payment::{Chain, PaymentPayload, Presented, Refusal};
 use crate::response::Response;
 use crate::types::{HttpUrl, RequestId, ResourceId, UnixSeconds};
@@ -59,9 +61,17 @@ pub async fn access<P: Purchases, C: Chain>(
             )),
         };
     }
-    let wish = match Wish::read(config, arrival, request) {
+    let wish = match Wish::read(config, arrival, &request) {
         Ok(wish) => wish,
-        Err(error) => return crate::response::error(&error),
+        Err(error) => {
+            let known = match &payment {
+                Ok(Some(payment)) => {
+                    repeat::answer(config, purchases, chain, arrival, &request, payment).await
+                }
+                _ => None,
+            };
+            return known.unwrap_or_else(|| crate::response::error(&error));
+        }
     };
     match payment {
         Ok(None) => answer::challenge(
@@ -82,26 +92,55 @@ pub async fn access<P: Purchases, C: Chain>(
 struct Wish<'a> {
     plan: &'a Plan,
     resource: ResourceId,
-    /// Whether the client named the resource itself.
-    named_resource: bool,
-    request_id: Option<RequestId>,
+    /// What the client itself said.
+    request: &'a AccessRequest,
+}
+
+/// Why a payment is not what it must be.
+struct Unfit {
+    refusal: Refusal,
+    /// What it echoes that is none of the offer.
+    mismatches: Vec<&'static str>,
+}
+
+impl Unfit {
+    /// Whether nothing is wrong but what the seller may have changed since the payment was made: price, wallet, catalog.
+    fn may_be_dated(&self, request: &AccessRequest) -> bool {
+        match self.refusal {
+            Refusal::InvalidPaymentRequirements => self.mismatches.iter().all(|name| match *name {
+                "amount" | "payTo" => true,
+                "resourceId" => request.resource.is_none(),
+                _ => false,
+            }),
+            Refusal::InvalidExactEvmPayloadRecipientMismatch
+            | Refusal::InvalidExactEvmPayloadAuthorizationValueMismatch => true,
+            _ => false,
+        }
+    }
+
+    fn details(&self) -> Value {
+        match self.mismatches.as_slice() {
+            [] => json!({}),
+            mismatches => json!({"mismatch": mismatches}),
+        }
+    }
 }
 
 impl<'a> Wish<'a> {
     fn read(
         config: &'a Config,
         arrival: &Arrival<'_>,
-        request: AccessRequest,
+        request: &'a AccessRequest,
     ) -> Result<Self, Error> {
         let catalog = || arrival.origin.join("/discover");
-        let Some(plan_id) = request.plan else {
+        let Some(plan_id) = &request.plan else {
             return Err(Error::invalid_request(format!(
                 "planId is missing. GET {} lists the plans; send {{\"planId\": \"…\"}}.",
                 catalog()
             ))
             .with_details(json!({"discover": catalog()})));
         };
-        let Some(plan) = config.catalog.plan(&plan_id) else {
+        let Some(plan) = config.catalog.plan(plan_id) else {
             return Err(Error::new(
                 Code::TierNotFound,
                 format!(
@@ -111,8 +150,7 @@ impl<'a> Wish<'a> {
             )
             .with_details(json!({"planId": plan_id, "discover": catalog()})));
         };
-        let named_resource = request.resource.is_some();
-        let Some(resource) = plan.resource(request.resource) else {
+        let Some(resource) = plan.resource(request.resource.clone()) else {
             return Err(Error::invalid_request(format!(
                 "Plan \"{plan_id}\" does not open this resourceId; details list the ones it opens."
             ))
@@ -121,14 +159,14 @@ impl<'a> Wish<'a> {
         Ok(Self {
             plan,
             resource,
-            named_resource,
-            request_id: request.request_id,
+            request,
         })
     }
 
     /// The offer for this wish, under the client's request id or a new one.
     fn offer(&self, config: &Config, arrival: &Arrival<'_>) -> Challenge {
         let request_id = self
+            .request
             .request_id
             .clone()
             .unwrap_or_else(|| RequestId::from_random(arrival.random));
@@ -158,14 +196,8 @@ impl<'a> Wish<'a> {
         payment: &PaymentPayload,
     ) -> Result<Challenge, Error> {
         let Some(id) = payment.challenge_id() else {
-            let request_id = self.request_id.clone().unwrap_or_else(|| {
-                let authorization = &payment.authorization;
-                RequestId::derived(&payment_fingerprint(
-                    config.network,
-                    authorization.from,
-                    authorization.nonce,
-                ))
-            });
+            let request_id = self.request.request_id.clone();
+            let request_id = request_id.unwrap_or_else(|| repeat::derived(config, payment));
             return Ok(self.seal(config, arrival, request_id));
         };
         config
@@ -188,10 +220,11 @@ impl<'a> Wish<'a> {
         if terms.target != Target::Plan(self.plan.id.clone()) {
             names.push("planId");
         }
-        if self.named_resource && terms.resource != self.resource {
+        if self.request.resource.is_some() && terms.resource != self.resource {
             names.push("resourceId");
         }
         if self
+            .request
             .request_id
             .as_ref()
             .is_some_and(|id| *id != terms.request_id)
@@ -199,6 +232,30 @@ impl<'a> Wish<'a> {
             names.push("requestId");
         }
         names
+    }
+
+    /// Holds the payment against the challenge, as far as that can be done without asking anybody.
+    fn judge(&self, challenge: &Challenge, payment: &PaymentPayload) -> Result<Presented, Unfit> {
+        let mut mismatches = self.contradictions(challenge);
+        mismatches.extend(payment.mismatches(challenge));
+        if !mismatches.is_empty() {
+            mismatches.dedup();
+            return Err(Unfit {
+                refusal: Refusal::InvalidPaymentRequirements,
+                mismatches,
+            });
+        }
+        Presented::new(
+            payment.authorization.clone(),
+            &payment.signature,
+            challenge.terms.network,
+            challenge.terms.pay_to,
+            challenge.terms.amount,
+        )
+        .map_err(|refusal| Unfit {
+            refusal,
+            mismatches,
+        })
     }
 
     async fn buy<P: Purchases, C: Chain>(
@@ -216,37 +273,41 @@ impl<'a> Wish<'a> {
         let fresh = self.offer(config, arrival);
         let context = answer::Context {
             config,
-            plan: self.plan,
             origin: &arrival.origin,
             version: payment.version,
             payer: payment.authorization.from,
-            offer: &fresh,
+            offer: Some((self.plan, &fresh)),
         };
-        let mut mismatches = self.contradictions(&challenge);
-        mismatches.extend(payment.mismatches(&challenge));
-        if !mismatches.is_empty() {
-            mismatches.dedup();
-            return context.refused(
-                Refusal::InvalidPaymentRequirements,
-                None,
-                json!({"mismatch": mismatches}),
-            );
-        }
-        let presented = match Presented::new(
-            payment.authorization.clone(),
-            &payment.signature,
-            challenge.terms.network,
-            challenge.terms.pay_to,
-            challenge.terms.amount,
-        ) {
+        let is_judged_by_today = payment.challenge_id().is_none();
+        let presented = match self.judge(&challenge, payment) {
             Ok(presented) => presented,
-            Err(refusal) => return context.refused(refusal, None, json!({})),
+            Err(unfit) => {
+                if is_judged_by_today
+                    && unfit.may_be_dated(self.request)
+                    && let Some((reply, request_id)) =
+                        repeat::outcome(config, purchases, chain, self.request, payment).await
+                {
+                    return context
+                        .outcome(arrival.rsa, reply, &request_id, arrival.random)
+                        .await;
+                }
+                return context.refused(unfit.refusal, None, unfit.details());
+            }
         };
         let authorization = match presented.prove(chain, &config.wallet_factories).await {
             Ok(Ok(authorization)) => authorization,
             Ok(Err(refusal)) => return context.refused(refusal, None, json!({})),
             Err(_) => return context.unavailable(),
         };
+        // Which resource comes first in the plan may have changed too.
+        let again = (is_judged_by_today && self.request.resource.is_none())
+            .then(|| repeat::target(self.request))
+            .flatten()
+            .map(|target| Repeat {
+                authorization: authorization.clone(),
+                target,
+                identifier: payment.identifier,
+            });
         let pay = Pay {
             issuer: arrival.origin.as_str().to_owned(),
             authorization,
@@ -254,7 +315,13 @@ impl<'a> Wish<'a> {
             challenge,
         };
         let request_id = pay.challenge.terms.request_id.clone();
-        match purchase(purchases, pay).await {
+        let reply = match (purchase(purchases, pay).await, again) {
+            (Ok(PayReply::Conflict), Some(again)) => {
+                repeated(purchases, request_id.clone(), again).await
+            }
+            (reply, _) => reply,
+        };
+        match reply {
             Ok(reply) => {
                 context
                     .outcome(arrival.rsa, reply, &request_id, arrival.random)
@@ -264,3 +331,6 @@ impl<'a> Wish<'a> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

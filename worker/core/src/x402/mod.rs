@@ -3,6 +3,7 @@
 mod answer;
 mod door;
 mod proof;
+mod repeat;
 mod request;
 
 pub use door::{Arrival, access};

@@ -8,7 +8,6 @@ use serde_json::{Value, json};
 use super::answer;
 use super::door::Arrival;
 use super::request::AccessRequest;
-use crate::catalog::Plan;
 use crate::challenge::{Ask, Challenge, PayReply, Prove, Purchases, Target, Terms};
 use crate::config::{Config, ProofBinding};
 use crate::error::{Code, Error};
@@ -286,21 +285,13 @@ async fn answer(
         reply => {
             let Target::Plan(id) = &terms.target;
             // A plan may be sold no more; what was paid for it counts all the same.
-            let plan = config.catalog.plan(id).cloned().unwrap_or_else(|| Plan {
-                id: id.clone(),
-                price: terms.amount,
-                description: String::new(),
-                expires_in: None,
-                resources: Vec::new(),
-                extra: serde_json::Map::new(),
-            });
+            let plan = config.catalog.plan(id);
             let context = answer::Context {
                 config,
-                plan: &plan,
                 origin: &arrival.origin,
                 version: Version::V2,
                 payer: payer.unwrap_or_default(),
-                offer: challenge,
+                offer: plan.map(|plan| (plan, challenge)),
             };
             return context
                 .outcome(arrival.rsa, reply, &terms.request_id, arrival.random)

@@ -1,15 +1,15 @@
 //! `PayerObject`, one per chain and payer: the book of that payer's payments.
 //!
 //! Stored: `payments` (each authorization nonce, and the key of each plain transfer: which purchase presented it and which it
-//! counts for, for ever) and
-//! `unresolved` (each target's purchase that may still be charged).
+//! counts for, for ever), `unresolved` (each target's purchase that may still be charged), `identifiers` (the names that clients
+//! gave to payments) and `reverts` (one row: how many transfers reverted since the last one that succeeded).
 //!
 //! Calls: `PayerCommand` → `PayerReply`.
 //!
 //! Why no interleaving breaks it: a command runs in one synchronous transaction and waits for nothing.
 
-use key0_core::payment::payer::{Booking, PayerCommand, PayerStore, TargetKey, execute};
-use key0_core::types::{B256, RequestId};
+use key0_core::payment::payer::{Booking, PayerCommand, PayerStore, Reverts, TargetKey, execute};
+use key0_core::types::{B256, RequestId, UnixMillis};
 use serde::Deserialize;
 use worker::{DurableObject, Env, Request, Response, SqlStorage, State, durable_object};
 
@@ -35,7 +35,7 @@ impl DurableObject for PayerObject {
                 sql: storage.sql(),
                 has_tables: storage::has_table(&storage.sql(), "payments")?,
             };
-            execute(&book, &command)
+            execute(&book, &command, platform::now())
         });
         reply("payer", outcome)
     }
@@ -169,17 +169,58 @@ impl PayerStore for Book {
         target: &TargetKey,
         request_id: &RequestId,
         attempt: u32,
-    ) -> worker::Result<()> {
+    ) -> worker::Result<bool> {
         if !self.has_tables {
-            return Ok(());
+            return Ok(false);
         }
-        storage::run(
+        let removed: Vec<serde::de::IgnoredAny> = storage::rows(
             &self.sql,
-            "DELETE FROM unresolved WHERE target = ? AND request_id = ? AND attempt <= ?",
+            "DELETE FROM unresolved WHERE target = ? AND request_id = ? AND attempt <= ? RETURNING target",
             vec![
                 target.as_str().into(),
                 request_id.as_str().into(),
                 i64::from(attempt).into(),
+            ],
+        )?;
+        Ok(!removed.is_empty())
+    }
+
+    fn reverts(&self) -> worker::Result<Reverts> {
+        #[derive(Deserialize)]
+        struct Row {
+            count: u32,
+            last_at: u64,
+        }
+        if !storage::has_table(&self.sql, "reverts")? {
+            return Ok(Reverts::default());
+        }
+        let query = "SELECT count, last_at FROM reverts";
+        let rows: Vec<Row> = storage::rows(&self.sql, query, vec![])?;
+        Ok(rows
+            .into_iter()
+            .next()
+            .map_or_else(Reverts::default, |row| Reverts {
+                count: row.count,
+                last: UnixMillis(row.last_at),
+            }))
+    }
+
+    fn set_reverts(&self, reverts: Reverts) -> worker::Result<()> {
+        storage::run(
+            &self.sql,
+            "CREATE TABLE IF NOT EXISTS reverts (
+                id INTEGER PRIMARY KEY CHECK (id = 1),
+                count INTEGER NOT NULL,
+                last_at INTEGER NOT NULL
+            ) STRICT",
+            vec![],
+        )?;
+        storage::run(
+            &self.sql,
+            "INSERT OR REPLACE INTO reverts (id, count, last_at) VALUES (1, ?, ?)",
+            vec![
+                i64::from(reverts.count).into(),
+                i64::try_from(reverts.last.0).unwrap_or(i64::MAX).into(),
             ],
         )
     }

@@ -4,8 +4,9 @@ use alloy_primitives::B256;
 
 use crate::challenge::env::{CallFault, ChallengeEnv, Stuck};
 use crate::challenge::lifecycle::Event;
-use crate::challenge::record::{Attempt, Record, State};
-use crate::payment::payer::{PayerCommand, PayerReply, Reservation, TargetKey};
+use crate::challenge::record::{Attempt, Record, Stage, State};
+use crate::payment::payer::{Outcome, PayerCommand, PayerReply, Reservation, TargetKey};
+use crate::payment::{Refusal, Route};
 
 pub(super) async fn reserve<E: ChallengeEnv>(
     env: &E,
@@ -19,7 +20,7 @@ pub(super) async fn reserve<E: ChallengeEnv>(
             PayerReply::Reserved => Event::Reserved,
             PayerReply::Superseded { by } => Event::Superseded { by },
             PayerReply::Taken => Event::Taken,
-            PayerReply::Claimed(_) | PayerReply::Released => {
+            PayerReply::Claimed(_) | PayerReply::Paused { .. } | PayerReply::Released => {
                 return Err(Stuck::Fault(
                     "the payer's book gave a wrong answer".to_owned(),
                 ));
@@ -45,7 +46,30 @@ async fn book<E: ChallengeEnv>(
     env.payer(record.payer, reserve).await
 }
 
-pub(super) async fn release<E: ChallengeEnv>(env: &E, record: &Record) -> Result<Event, Stuck> {
+/// What the payer's book is to know of how the purchase came out.
+fn outcome<E: ChallengeEnv>(env: &E, record: &Record) -> Outcome {
+    match &record.state {
+        State::Pending { attempt } => {
+            match (&attempt.stage, env.config().settlement.route(attempt.via)) {
+                (
+                    Stage::Failed {
+                        reason: Refusal::InvalidExactEvmTransactionFailed,
+                        transaction: Some(_),
+                    },
+                    Route::GasWallet(_),
+                ) => Outcome::Reverted,
+                _ => Outcome::Other,
+            }
+        }
+        state if state.payment().is_some() => Outcome::Paid,
+        _ => Outcome::Other,
+    }
+}
+
+pub(in crate::challenge) async fn release<E: ChallengeEnv>(
+    env: &E,
+    record: &Record,
+) -> Result<Event, Stuck> {
     if let State::Cancelled {
         reserving: Some(nonce),
         ..
@@ -62,6 +86,7 @@ pub(super) async fn release<E: ChallengeEnv>(env: &E, record: &Record) -> Result
             State::Pending { attempt } => attempt.number,
             _ => u32::MAX,
         },
+        outcome: outcome(env, record),
     };
     env.payer(record.payer, release).await?;
     Ok(Event::TargetReleased)

@@ -1,6 +1,8 @@
 //! What a purchase concludes when the nodes behind one RPC address are not equally far, and from what facilitators say.
 
 mod facilitators;
+mod repeat;
+mod reverts;
 mod search;
 
 use core::cell::{Cell, RefCell};
@@ -26,7 +28,7 @@ use crate::payment::chain::{
     AuthorizationEvents, Chain, ChainError, Head, Log, Receipt, SendOutcome, Simulation,
 };
 use crate::payment::facilitator::{Action, FacilitatorCall};
-use crate::payment::payer::{PayerCommand, PayerReply};
+use crate::payment::payer::{Outcome, PayerCommand, PayerReply};
 use crate::payment::signature::Deployment;
 use crate::payment::usdc::{AUTHORIZATION_USED_TOPIC, TRANSFER_TOPIC};
 use crate::payment::wallet_call::WalletAnswer;
@@ -74,6 +76,10 @@ struct Outside {
     /// How often it was asked for events or a state.
     searches: Cell<u32>,
     authorization: SignedAuthorization,
+    /// Whether the chain would take the transfer.
+    is_accepted: bool,
+    /// For how long the payer's book lets the payer wait.
+    pause: Option<u64>,
     /// What the payer's book was asked.
     asked: RefCell<Vec<PayerCommand>>,
     /// What the facilitators will say, one after the other; then nothing.
@@ -106,6 +112,8 @@ impl Outside {
             blocks_searched: u64::MAX,
             searches: Cell::default(),
             authorization,
+            is_accepted: false,
+            pause: None,
             asked: RefCell::default(),
             answers: RefCell::default(),
             told: RefCell::default(),
@@ -155,7 +163,10 @@ impl Chain for Outside {
         _: &SignedAuthorization,
         _: Address,
     ) -> Result<Simulation, ChainError> {
-        Ok(Simulation::Reverts("execution reverted".to_owned()))
+        Ok(match self.is_accepted {
+            true => Simulation::Succeeds { gas: 60_000 },
+            false => Simulation::Reverts("execution reverted".to_owned()),
+        })
     }
     async fn wallet_accepts(
         &self,
@@ -273,8 +284,12 @@ impl ChallengeEnv for Outside {
         self.has_waited.set(true);
     }
     async fn payer(&self, _: Address, command: PayerCommand) -> Result<PayerReply, CallFault> {
+        let is_check = matches!(command, PayerCommand::Check(_));
         self.asked.borrow_mut().push(command);
-        Ok(PayerReply::Reserved)
+        Ok(match self.pause.filter(|_| is_check) {
+            Some(millis) => PayerReply::Paused { millis },
+            None => PayerReply::Reserved,
+        })
     }
     async fn wallet(&self, _: Address, _: WalletCommand) -> Result<WalletReply, CallFault> {
         Ok(match self.is_too_late {

@@ -229,6 +229,69 @@ fn a_delivered_purchase_whose_request_id_is_derived_needs_a_fresh_signature() {
     );
 }
 
+fn repeat_of(authorization: SignedAuthorization) -> Ask {
+    Ask::Repeat(Box::new(Repeat {
+        authorization,
+        target: TargetKey::of_any_resource(&pay(1).challenge.terms.target),
+        identifier: None,
+    }))
+}
+
+#[test]
+fn a_repeat_is_answered_like_the_payment_but_never_begins_anything() {
+    let again = |nonce| repeat_of(pay(nonce).authorization);
+    let at = |ask: &Ask, record: &Record| ask.answer(Some(record), NOW, &POLICY);
+    let conflict = Next::Answer(PayReply::Conflict);
+    assert_eq!(again(1).answer(None, NOW, &POLICY), conflict);
+    for events in [
+        vec![attempted(1)],
+        vec![attempted(1), Event::Reserved, submitted()],
+    ] {
+        assert_eq!(at(&again(1), &record_after(events)), Next::Drive);
+    }
+    assert_eq!(at(&again(1), &delivered()), granted());
+    let by = RequestId::from_random([9; 16]);
+    let superseded = record_after([attempted(1), Event::Superseded { by: by.clone() }]);
+    let elsewhere = Next::Answer(PayReply::Elsewhere { request_id: by });
+    assert_eq!(at(&again(1), &superseded), elsewhere);
+
+    let failed = record_after([attempted(1), failed()]);
+    let reason = Refusal::InvalidExactEvmTransactionFailed;
+    assert_eq!(at(&ask(pay(1)), &failed), Next::Begin);
+    let refused = Next::Answer(PayReply::Refused {
+        reason,
+        transaction: None,
+        begun: true,
+    });
+    assert_eq!(at(&again(1), &failed), refused);
+    let spent = Next::Answer(PayReply::Spent { reason });
+    assert_eq!(at(&again(2), &failed), spent);
+}
+
+#[test]
+fn a_repeat_fits_its_payers_purchase_of_the_plan_and_of_the_resource_that_it_names() {
+    let record = delivered();
+    let thief = WalletKey::from_hex(&format!("{:064x}", 0xbad)).unwrap();
+    assert!(!repeat_of(signed_by(&thief, 1)).fits(&record));
+    let target = |plan: &str| Target::Plan(plan.parse().unwrap());
+    let of = |target| {
+        let authorization = pay(1).authorization;
+        let identifier = None;
+        Ask::Repeat(Box::new(Repeat {
+            authorization,
+            target,
+            identifier,
+        }))
+    };
+    let default = record.terms.resource.clone();
+    let other = "other".parse().unwrap();
+    assert!(of(TargetKey::of_any_resource(&target("basic"))).fits(&record));
+    assert!(of(TargetKey::new(&target("basic"), &default)).fits(&record));
+    assert!(!of(TargetKey::new(&target("basic"), &other)).fits(&record));
+    assert!(!of(TargetKey::of_any_resource(&target("bas"))).fits(&record));
+    assert!(!of(TargetKey::new(&target("pro"), &default)).fits(&record));
+}
+
 /// Purchases that answer what they are told, and remember what they were asked.
 struct Script {
     replies: RefCell<VecDeque<PayReply>>,
@@ -269,6 +332,35 @@ fn a_payment_that_counts_elsewhere_is_followed_there_without_presenting_it_again
     };
     assert_eq!(own, &pay(1).challenge.terms.request_id);
     assert_eq!(other, &first);
+}
+
+#[test]
+fn a_repeat_that_counts_elsewhere_is_followed_there_for_any_resource() {
+    let (own, first) = (
+        RequestId::from_random([8; 16]),
+        RequestId::from_random([9; 16]),
+    );
+    let elsewhere = PayReply::Elsewhere {
+        request_id: first.clone(),
+    };
+    let script = Script {
+        replies: RefCell::new(vec![elsewhere, PayReply::Expired].into()),
+        asked: RefCell::default(),
+    };
+    let Ask::Repeat(repeat) = repeat_of(pay(1).authorization) else {
+        panic!("no repeat");
+    };
+    let reply = repeated(&script, own.clone(), (*repeat).clone())
+        .now_or_never()
+        .unwrap();
+    assert_eq!(reply, Ok(PayReply::Expired));
+    let asked = script.asked.into_inner();
+    let join = Ask::Join(Join {
+        payer: buyer().address(),
+        target: repeat.target.clone(),
+    });
+    assert!(join.fits(&delivered()));
+    assert_eq!(asked, [(own, Ask::Repeat(repeat)), (first, join)]);
 }
 
 #[test]

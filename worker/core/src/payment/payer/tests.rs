@@ -1,4 +1,4 @@
-use core::cell::RefCell;
+use core::cell::{Cell, RefCell};
 use core::convert::Infallible;
 use std::collections::BTreeMap;
 
@@ -9,7 +9,10 @@ struct Book {
     bookings: RefCell<BTreeMap<B256, Booking>>,
     open: RefCell<BTreeMap<TargetKey, (RequestId, u32)>>,
     names: RefCell<BTreeMap<B256, B256>>,
+    reverts: Cell<Reverts>,
 }
+
+const NOW: UnixMillis = UnixMillis(1_800_000_010_000);
 
 impl PayerStore for Book {
     type Error = Infallible;
@@ -47,14 +50,21 @@ impl PayerStore for Book {
         target: &TargetKey,
         request_id: &RequestId,
         attempt: u32,
-    ) -> Result<(), Infallible> {
+    ) -> Result<bool, Infallible> {
         let mut open = self.open.borrow_mut();
-        if open
+        let holds = open
             .get(target)
-            .is_some_and(|(holder, held)| holder == request_id && *held <= attempt)
-        {
+            .is_some_and(|(holder, held)| holder == request_id && *held <= attempt);
+        if holds {
             open.remove(target);
         }
+        Ok(holds)
+    }
+    fn reverts(&self) -> Result<Reverts, Infallible> {
+        Ok(self.reverts.get())
+    }
+    fn set_reverts(&self, reverts: Reverts) -> Result<(), Infallible> {
+        self.reverts.set(reverts);
         Ok(())
     }
 }
@@ -65,6 +75,19 @@ fn purchase(n: u8) -> RequestId {
 
 fn target(plan: &str) -> TargetKey {
     TargetKey::new(&Target::Plan(plan.parse().unwrap()), &ResourceId::default())
+}
+
+#[test]
+fn a_key_without_a_resource_stands_for_all_resources_of_its_plan_and_for_no_other_plans() {
+    let of = |plan: &str, resource: &str| {
+        let target = Target::Plan(plan.parse().unwrap());
+        TargetKey::new(&target, &resource.parse().unwrap())
+    };
+    let any = TargetKey::of_any_resource(&Target::Plan("a".parse().unwrap()));
+    assert!(any.covers(&of("a", "default")) && any.covers(&of("a", "b")));
+    assert!(!any.covers(&of("ab", "default")) && !any.covers(&of("b", "a")));
+    assert!(of("a", "b").covers(&of("a", "b")));
+    assert!(!of("a", "b").covers(&of("a", "bc")) && !of("a", "b").covers(&any));
 }
 
 fn reservation(nonce: u8, request: u8, plan: &str) -> Reservation {
@@ -89,18 +112,18 @@ fn a_name_is_one_payments_from_its_reservation_on_and_for_ever() {
     let ask = |nonce| {
         let nonce = B256::repeat_byte(nonce);
         let identifier = name;
-        let Ok(reply) = execute(&book, &PayerCommand::Identify { identifier, nonce });
+        let Ok(reply) = execute(&book, &PayerCommand::Identify { identifier, nonce }, NOW);
         reply
     };
-    let Ok(checked) = execute(&book, &PayerCommand::Check(named(1, 1)));
+    let Ok(checked) = execute(&book, &PayerCommand::Check(named(1, 1)), NOW);
     assert_eq!(checked, PayerReply::Reserved);
     assert_eq!(ask(2), PayerReply::Released, "a check names nothing");
-    let Ok(reserved) = execute(&book, &PayerCommand::Reserve(named(1, 1)));
+    let Ok(reserved) = execute(&book, &PayerCommand::Reserve(named(1, 1)), NOW);
     assert_eq!(reserved, PayerReply::Reserved);
     release(&book, 1, "basic");
     assert_eq!((ask(1), ask(2)), (PayerReply::Released, PayerReply::Taken));
     for command in [PayerCommand::Check, PayerCommand::Reserve] {
-        let Ok(other) = execute(&book, &command(named(2, 2)));
+        let Ok(other) = execute(&book, &command(named(2, 2)), NOW);
         assert_eq!(other, PayerReply::Taken);
     }
     assert_eq!(reserve(&book, 2, 2, "basic"), PayerReply::Reserved);
@@ -113,7 +136,7 @@ fn reserve(book: &Book, nonce: u8, request: u8, plan: &str) -> PayerReply {
 fn reserve_again(book: &Book, nonce: u8, request: u8, plan: &str, attempt: u32) -> PayerReply {
     let mut reservation = reservation(nonce, request, plan);
     reservation.attempt = attempt;
-    let Ok(reply) = execute(book, &PayerCommand::Reserve(reservation));
+    let Ok(reply) = execute(book, &PayerCommand::Reserve(reservation), NOW);
     reply
 }
 
@@ -122,8 +145,9 @@ fn release(book: &Book, request: u8, plan: &str) {
         target: target(plan),
         request_id: purchase(request),
         attempt: 1,
+        outcome: Outcome::Other,
     };
-    assert_eq!(execute(book, &command), Ok(PayerReply::Released));
+    assert_eq!(execute(book, &command, NOW), Ok(PayerReply::Released));
 }
 
 #[test]
@@ -214,7 +238,7 @@ fn claim(book: &Book, transfers: &[u8], request: u8, only_look: bool) -> PayerRe
         target: target("a"),
         only_look,
     });
-    let Ok(reply) = execute(book, &command);
+    let Ok(reply) = execute(book, &command, NOW);
     reply
 }
 
@@ -227,8 +251,9 @@ fn release_for_good(book: &Book, request: u8) {
         target: target("a"),
         request_id: purchase(request),
         attempt: u32::MAX,
+        outcome: Outcome::Other,
     };
-    assert_eq!(execute(book, &command), Ok(PayerReply::Released));
+    assert_eq!(execute(book, &command, NOW), Ok(PayerReply::Released));
 }
 
 #[test]
@@ -287,6 +312,7 @@ fn checking_books_nothing_but_what_counts_elsewhere() {
         let Ok(reply) = execute(
             &book,
             &PayerCommand::Check(reservation(nonce, request, "a")),
+            NOW,
         );
         reply
     };
@@ -297,4 +323,128 @@ fn checking_books_nothing_but_what_counts_elsewhere() {
     assert_eq!(check(2, 2), superseded);
     release(&book, 1, "a");
     assert_eq!(check(2, 2), superseded);
+}
+
+/// Reserves a payment and tells how that ended. Each has its own number.
+fn end(book: &Book, number: u8, outcome: Outcome, now: UnixMillis) -> PayerCommand {
+    assert_eq!(reserve(book, number, number, "a"), PayerReply::Reserved);
+    let release = PayerCommand::Release {
+        target: target("a"),
+        request_id: purchase(number),
+        attempt: 1,
+        outcome,
+    };
+    assert_eq!(execute(book, &release, now), Ok(PayerReply::Released));
+    release
+}
+
+fn check_at(book: &Book, number: u8, now: UnixMillis) -> PayerReply {
+    let check = PayerCommand::Check(reservation(number, number, "a"));
+    let Ok(reply) = execute(book, &check, now);
+    reply
+}
+
+#[test]
+fn a_payer_whose_transfers_revert_waits_for_an_hour_after_the_third() {
+    let book = Book::default();
+    end(&book, 1, Outcome::Reverted, NOW);
+    end(&book, 2, Outcome::Reverted, NOW);
+    assert_eq!(check_at(&book, 9, NOW), PayerReply::Reserved);
+    let third = NOW.plus(60_000);
+    end(&book, 3, Outcome::Reverted, third);
+    let millis = 3_600_000;
+    assert_eq!(check_at(&book, 9, third), PayerReply::Paused { millis });
+    let last = third.plus(millis - 1);
+    assert_eq!(check_at(&book, 9, last), PayerReply::Paused { millis: 1 });
+    let over = third.plus(millis);
+    assert_eq!(check_at(&book, 9, over), PayerReply::Reserved);
+    end(&book, 4, Outcome::Reverted, over);
+    assert_eq!(check_at(&book, 9, over), PayerReply::Paused { millis });
+}
+
+#[test]
+fn a_transfer_that_succeeds_ends_the_count_of_those_that_reverted() {
+    let book = Book::default();
+    for number in 1..=2 {
+        end(&book, number, Outcome::Reverted, NOW);
+    }
+    end(&book, 3, Outcome::Other, NOW);
+    assert_eq!(book.reverts.get().count, 2, "an end without a transfer");
+    end(&book, 4, Outcome::Paid, NOW);
+    for number in 5..=6 {
+        end(&book, number, Outcome::Reverted, NOW);
+    }
+    assert_eq!(check_at(&book, 9, NOW), PayerReply::Reserved);
+}
+
+#[test]
+fn a_release_that_comes_again_or_late_counts_nothing() {
+    let book = Book::default();
+    let first = end(&book, 1, Outcome::Reverted, NOW);
+    let repeat = |release: &PayerCommand| {
+        for _ in 0..3 {
+            let later = NOW.plus(1_000);
+            assert_eq!(execute(&book, release, later), Ok(PayerReply::Released));
+        }
+    };
+    let once = Reverts {
+        count: 1,
+        last: NOW,
+    };
+    repeat(&first);
+    assert_eq!(book.reverts.get(), once);
+    // The next attempt of the same purchase holds the target.
+    assert_eq!(reserve_again(&book, 1, 1, "a", 2), PayerReply::Reserved);
+    repeat(&first);
+    assert_eq!(book.reverts.get(), once);
+    let PayerCommand::Release {
+        target, request_id, ..
+    } = first
+    else {
+        panic!("no release");
+    };
+    let second = PayerCommand::Release {
+        target,
+        request_id,
+        attempt: 2,
+        outcome: Outcome::Reverted,
+    };
+    repeat(&second);
+    assert_eq!(book.reverts.get().count, 2);
+    let paid = end(&book, 2, Outcome::Paid, NOW);
+    end(&book, 3, Outcome::Reverted, NOW);
+    repeat(&paid);
+    assert_eq!(book.reverts.get(), once, "nor does a success twice");
+}
+
+#[test]
+fn who_must_wait_is_still_told_where_a_payment_counts_and_keeps_what_is_booked() {
+    let book = Book::default();
+    reserve(&book, 8, 8, "b");
+    for number in 1..=3 {
+        end(&book, number, Outcome::Reverted, NOW);
+    }
+    let check = |nonce, request| {
+        let check = PayerCommand::Check(reservation(nonce, request, "b"));
+        let Ok(reply) = execute(&book, &check, NOW);
+        reply
+    };
+    let superseded = PayerReply::Superseded { by: purchase(8) };
+    assert_eq!(check(9, 9), superseded);
+    assert_eq!(check(8, 7), PayerReply::Taken);
+    assert_eq!(reserve(&book, 8, 8, "b"), PayerReply::Reserved, "repeated");
+}
+
+#[test]
+fn a_release_without_an_outcome_is_read_and_written_as_before() {
+    let text = r#"{"release":{"target":"plan a default","request_id":"01010101-0101-4101-8101-010101010101","attempt":1}}"#;
+    let release: PayerCommand = serde_json::from_str(text).unwrap();
+    assert!(matches!(
+        release,
+        PayerCommand::Release {
+            outcome: Outcome::Other,
+            ..
+        }
+    ));
+    assert_eq!(serde_json::to_string(&release).unwrap(), text);
 }

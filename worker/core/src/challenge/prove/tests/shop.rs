@@ -20,7 +20,7 @@ use crate::ledger::LedgerEntry;
 use crate::payment::SignedAuthorization;
 use crate::payment::chain::{AuthorizationEvents, ChainError, Head, Log, SendOutcome, Simulation};
 use crate::payment::facilitator::FacilitatorCall;
-use crate::payment::payer::{Booking, PayerStore, execute};
+use crate::payment::payer::{Booking, PayerStore, Reverts, execute};
 use crate::payment::signature::Deployment;
 use crate::payment::usdc::{AUTHORIZATION_USED_TOPIC, TRANSFER_TOPIC};
 use crate::payment::wallet_call::WalletAnswer;
@@ -126,11 +126,17 @@ impl PayerStore for Book {
         self.open.borrow_mut().insert(target.clone(), id.clone());
         Ok(())
     }
-    fn close(&self, target: &TargetKey, id: &RequestId, _: u32) -> Result<(), Infallible> {
-        self.open
-            .borrow_mut()
-            .retain(|open, holder| open != target || holder != id);
-        Ok(())
+    fn close(&self, target: &TargetKey, id: &RequestId, _: u32) -> Result<bool, Infallible> {
+        let mut open = self.open.borrow_mut();
+        let before = open.len();
+        open.retain(|open, holder| open != target || holder != id);
+        Ok(open.len() < before)
+    }
+    fn reverts(&self) -> Result<Reverts, Infallible> {
+        Ok(Reverts::default())
+    }
+    fn set_reverts(&self, reverts: Reverts) -> Result<(), Infallible> {
+        panic!("a proof's transfer does not revert: {reverts:?}")
     }
 }
 
@@ -340,7 +346,7 @@ impl ChallengeEnv for Shop {
             return Err(CallFault("gone".to_owned()));
         }
         let mut books = self.books.borrow_mut();
-        let Ok(reply) = execute(books.entry(payer).or_default(), &command);
+        let Ok(reply) = execute(books.entry(payer).or_default(), &command, NOW);
         Ok(reply)
     }
     async fn wallet(&self, _: Address, _: WalletCommand) -> Result<WalletReply, CallFault> {

@@ -1,0 +1,100 @@
+//! A payment that today's offer does not ask for: its purchase is asked, and nothing is begun or booked by that.
+
+use super::*;
+use crate::challenge::Repeat;
+use crate::challenge::test_support::{claims, test_challenge};
+use crate::payment::payer::TargetKey;
+use crate::payment::usdc::payment_fingerprint;
+use crate::types::RequestId;
+
+fn ask(outside: &Outside, nonce: u8) -> PayReply {
+    let repeat = Ask::Repeat(Box::new(Repeat {
+        authorization: signed(nonce),
+        target: TargetKey::of_any_resource(&test_challenge().terms.target),
+        identifier: Some(B256::repeat_byte(0x1d)),
+    }));
+    Driver::default()
+        .ask(outside, &repeat)
+        .now_or_never()
+        .unwrap()
+        .unwrap()
+}
+
+/// The purchase as it is delivered, under the id that follows from its first payment.
+fn delivered_under_a_derived_id() -> Outside {
+    let mut record = record_after([
+        attempted(1),
+        Event::Reserved,
+        Event::Submitted { hashes: vec![OURS] },
+        Event::Settled { payment: payment() },
+        Event::Issued {
+            claims: claims(),
+            remote: None,
+        },
+        Event::TargetReleased,
+    ]);
+    let authorization = signed(1);
+    record.terms.request_id = RequestId::derived(&payment_fingerprint(
+        record.terms.network,
+        authorization.payer(),
+        authorization.authorization().nonce,
+    ));
+    Outside::new(record)
+}
+
+#[test]
+fn where_no_purchase_of_the_payer_is_no_book_is_asked_and_nothing_is_stored() {
+    let mut nothing = Outside::new(failed());
+    nothing.stored = RefCell::default();
+    nothing.is_accepted = true;
+    let mut anothers = failed();
+    anothers.payer = Address::repeat_byte(9);
+    let anothers = Outside::new(anothers);
+    for outside in [nothing, anothers] {
+        let before = outside.load();
+        assert_eq!(ask(&outside, 1), PayReply::Conflict);
+        assert_eq!(outside.load(), before);
+        assert!(outside.asked.borrow().is_empty());
+    }
+}
+
+#[test]
+fn an_attempt_that_failed_is_not_tried_again() {
+    let mut outside = Outside::new(failed());
+    outside.is_accepted = true;
+    let before = outside.load();
+    let reply = PayReply::Refused {
+        reason: Refusal::InvalidExactEvmTransactionFailed,
+        transaction: Some(OURS),
+        begun: true,
+    };
+    assert_eq!(ask(&outside, 1), reply);
+    assert_eq!(outside.load(), before);
+}
+
+#[test]
+fn a_purchase_that_is_under_way_is_driven_on() {
+    let outside = Outside::new(submitted());
+    ask(&outside, 1);
+    let state = outside.load().unwrap().unwrap().record.state;
+    assert_eq!(state.transaction(), Some(STRANGERS));
+}
+
+#[test]
+fn under_a_derived_id_what_was_delivered_takes_a_fresh_signature_and_the_book_is_only_looked_at() {
+    let mut outside = delivered_under_a_derived_id();
+    assert_eq!(ask(&outside, 1), PayReply::NeedsFreshSignature);
+    outside.is_used = false;
+    let reply = ask(&outside, 2);
+    assert!(matches!(reply, PayReply::Granted { .. }), "{reply:?}");
+    for command in outside.asked.borrow().iter() {
+        assert!(
+            match command {
+                PayerCommand::Identify { .. } => true,
+                PayerCommand::Claim(claim) => claim.only_look,
+                _ => false,
+            },
+            "{command:?}"
+        );
+    }
+}
