@@ -62,6 +62,12 @@ fn is_end(record: &Record) -> bool {
     is_end && !record.holds_target
 }
 
+/// Whether something came of it less than a week ago: the backend is told for two days, and a refund that was given up may
+/// arrive.
+fn changed_lately(world: &World, record: &Record) -> bool {
+    matches!(record.rest, Rest::Since(at) if world.now().since(at) < HISTORY_MILLIS)
+}
+
 /// A week after everything has ended.
 pub fn without_history(world: &World) {
     for object in world.objects.challenges() {
@@ -69,10 +75,7 @@ pub fn without_history(world: &World) {
             continue;
         };
         let lines = object.history.borrow().len();
-        // The backend is told for two days, and what becomes of that is the last change.
-        let changed_lately =
-            matches!(record.rest, Rest::Since(at) if world.now().since(at) < HISTORY_MILLIS);
-        let is_due = is_end(&record) && !changed_lately;
+        let is_due = is_end(&record) && !changed_lately(world, &record);
         if is_due != (record.rest == Rest::WithoutHistory) || is_due == (lines > 0) {
             let detail = format!("{} {:?} {lines} lines", describe(&record), record.rest);
             world.violation("history_kept", &object.id, detail);
@@ -90,7 +93,8 @@ pub fn closed(world: &World) {
     without_history(world);
     let entries = world.objects.ledger.entries.borrow();
     for object in world.objects.challenges() {
-        let Some(record) = object.record().filter(is_end) else {
+        let is_left = |record: &Record| is_end(record) && !changed_lately(world, record);
+        let Some(record) = object.record().filter(is_left) else {
             continue;
         };
         let left = size(&record);

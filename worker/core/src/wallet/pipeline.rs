@@ -97,6 +97,18 @@ impl Sent {
         self.versions.iter().map(|version| version.hash).collect()
     }
 
+    /// What may still be included when so many transactions of the wallet are: the newest of each nonce.
+    fn possible(&self, included: u64) -> impl Iterator<Item = &Bytes> {
+        self.versions
+            .iter()
+            .enumerate()
+            .filter(move |(at, version)| {
+                let mut later = self.versions.iter().skip(at.saturating_add(1));
+                version.nonce >= included && !later.any(|later| later.nonce == version.nonce)
+            })
+            .map(|(_, version)| &version.raw)
+    }
+
     /// The lowest nonce that is reserved for it.
     pub fn first_nonce(&self) -> u64 {
         self.versions
@@ -284,26 +296,30 @@ impl GasWallet {
         }
         let open = env.store().open_jobs(MAX_JOBS_PER_ALARM)?;
         let with_nonce = |fits: fn(&u64, &u64) -> bool| {
-            open.iter().find(|sent| {
-                sent.versions
-                    .iter()
-                    .any(|version| fits(&version.nonce, &included))
+            open.iter().filter(move |sent| {
+                let mut nonces = sent.versions.iter().map(|version| version.nonce);
+                nonces.any(|nonce| fits(&nonce, &included))
             })
         };
         // Who holds the next nonce, or else waits behind it. A job that was signed for a nonce that is used by now comes
         // first in the list, and need not be either.
-        if let Some(next) = with_nonce(u64::eq).or_else(|| with_nonce(u64::gt)) {
+        let holder = with_nonce(u64::eq).next();
+        let next = holder
+            .or_else(|| with_nonce(u64::gt).find(|waiting| waiting.versions.len() < MAX_VERSIONS));
+        if let Some(next) = next {
             self.unblock(env, next.clone(), included).await?;
         }
-        for sent in &open {
-            if let Some(newest) = sent.versions.last() {
-                broadcast(env, &newest.raw).await;
+        // With what was just signed.
+        for sent in env.store().open_jobs(MAX_JOBS_PER_ALARM)? {
+            for raw in sent.possible(included) {
+                broadcast(env, raw).await;
             }
         }
         Ok(())
     }
 
-    /// Closes a job that is included; gives it another nonce when a foreign transaction used its own.
+    /// Closes a job that is included, once it occupies no other nonce: one that was never used would keep everything behind it
+    /// waiting, for ever. (Its other transaction reverts.) Gives it another nonce when a foreign transaction used its own.
     async fn settle<E: WalletEnv>(
         &self,
         env: &E,
@@ -313,16 +329,16 @@ impl GasWallet {
         if sent.first_nonce() >= included {
             return Ok(());
         }
+        let still_possible = sent.possible(included).next().is_some();
         for version in &sent.versions {
             if env.chain().receipt(version.hash).await?.is_some() {
+                if still_possible && sent.versions.len() < MAX_VERSIONS {
+                    return Ok(());
+                }
                 sent.done = true;
                 return self.put(env, &sent, None);
             }
         }
-        let still_possible = sent
-            .versions
-            .iter()
-            .any(|version| version.nonce >= included);
         if still_possible || age(env, &sent) < LOST_MILLIS {
             return Ok(());
         }

@@ -444,6 +444,56 @@ fn a_nonce_that_nothing_holds_is_filled_so_that_later_ones_can_be_included() {
 }
 
 #[test]
+fn a_nonce_that_a_job_no_longer_needs_is_used_up_so_that_later_jobs_need_not_wait() {
+    let bench = Bench::new();
+    let wallet = GasWallet::default();
+    // Three foreign transactions wait and are forgotten by the network.
+    bench.node.borrow_mut().pending = 8;
+    bench.hashes(&wallet, "a");
+    assert_eq!(bench.nonces(), [8]);
+    let mut rounds = 0;
+    while !bench.job("a").done {
+        bench.pass(STUCK_MILLIS);
+        bench.wake(&wallet);
+        bench.pass(CHECK_MILLIS);
+        let included = bench.node.borrow().included;
+        let job = bench.job("a");
+        let next = job
+            .versions
+            .iter()
+            .find(|version| version.nonce == included);
+        if let Some(next) = next {
+            let mut node = bench.node.borrow_mut();
+            assert!(node.sent.contains(&next.raw), "{included}");
+            node.included += 1;
+            node.receipts.push(next.hash);
+        }
+        rounds += 1;
+        assert!(rounds < 20, "endless");
+    }
+    bench.pass(CHECK_MILLIS);
+    bench.hashes(&wallet, "b");
+    let included = bench.node.borrow().included;
+    assert_eq!(bench.job("b").first_nonce(), included, "next in line");
+}
+
+#[test]
+fn a_job_that_cannot_be_signed_again_does_not_keep_others_from_filling_a_nonce() {
+    let bench = Bench::new();
+    let wallet = GasWallet::default();
+    bench.node.borrow_mut().pending = 8;
+    bench.hashes(&wallet, "a");
+    bench.hashes(&wallet, "b");
+    let mut full = bench.job("a");
+    let version = full.versions[0].clone();
+    full.versions.resize(MAX_VERSIONS, version);
+    bench.jobs.borrow_mut().insert(full.key.clone(), full);
+    bench.pass(STUCK_MILLIS);
+    bench.wake(&wallet);
+    assert_eq!(bench.job("b").first_nonce(), 5);
+}
+
+#[test]
 fn a_nonce_is_filled_also_when_the_first_job_in_line_was_signed_for_a_used_one() {
     let (bench, wallet) = (Bench::new(), GasWallet::default());
     bench.hashes(&wallet, "a");
