@@ -7,6 +7,7 @@
 //     come back, but never a new offer, which would invite a second payment.
 //  4. Another purchase fails in the same way, and the operator calls it off. Minutes later the node tells the truth: nobody
 //     asks, and the purchase is delivered.
+//  5. The same, hundreds of blocks later, with a node that looks through ten blocks at once and keeps few states.
 
 import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
@@ -50,4 +51,20 @@ test('a payment that had failed and was called off is credited when it turns out
   const answer = await access(world.url, body, { payment });
   assert.equal(answer.status, 200, answer.text);
   assert.equal(answer.body.type, 'AccessGrant');
+});
+
+test('it is found although the node looks through ten blocks at once and has forgotten the states between', async () => {
+  const { body, payment } = await payInVain();
+  await command(world, `/challenges/${body.requestId}/cancel`);
+  world.rpc.clear();
+  await world.chain.mine(400);
+  const newest = Number(await world.chain.client.getBlockNumber({ cacheTime: 0 }));
+  const span = ({ fromBlock, toBlock }) => Number(toBlock) - Number(fromBlock);
+  world.rpc.on('eth_getLogs', { kind: 'error', code: -32602, message: 'the block range is too large', match: ([filter]) => span(filter) >= 10 });
+  world.rpc.on('eth_call', { kind: 'error', message: 'missing trie node', match: ([, block]) => Number(block) < newest - 128 });
+  await letTimePass(world, 120_000);
+  await poll(() => statuses(world)[body.requestId] === 'DELIVERED', 'the delivery, with nobody asking', 60_000);
+  assert.equal((await access(world.url, body, { payment })).status, 200);
+  const spans = world.rpc.callsOf('eth_getLogs').filter(({ result }) => result !== undefined).map(({ params }) => span(params[0]));
+  assert.ok(spans.length > 50 && spans.slice(-50).every((blocks) => blocks < 10), spans.join());
 });

@@ -9,7 +9,8 @@
 //  5. A purchase that cannot be delivered returns to the payer what was received, all of it.
 //  6. Without enough confirmations the answer is 202 with Retry-After, and nothing is stored.
 //  7. One transaction with several transfers pays one purchase for each; each payer's are its own.
-//  8. A request that was begun with an authorization that failed is paid by a transfer.
+//  8. A request that was begun with an authorization that failed is paid by a transfer, once that authorization cannot be
+//     executed any more.
 //  9. A contract wallet that has made a transfer shows it with a signature that it accepts (EIP-1271).
 //  10. Afterwards the ledger and the chain agree (`npm run reconcile`).
 
@@ -30,7 +31,7 @@ import { poll } from './support/poll.mjs';
 import { newWallet } from './support/smart-wallets.mjs';
 import { PRICE, call, clocksAgree, newSender, offer, present, proofOf, send, transfer } from './support/transfer.mjs';
 import { useWorld } from './support/world.mjs';
-import { access, signPayment } from './support/x402.mjs';
+import { access, signCancellation, signPayment } from './support/x402.mjs';
 
 /** Not the synchronous one: the worker reaches the chain through a proxy in this process. */
 const run = promisify(execFile);
@@ -177,7 +178,17 @@ describe('a buyer without an x402 client', () => {
     await world.chain.setBlockTime(0);
     const hash = await sent;
     assert.equal((await first).body.code, 'PAYMENT_FAILED');
-    const answer = await present(world, await proofOf(offered, sender, hash));
+    // Whoever saw the authorization could still have it executed, and the purchase would be paid twice.
+    const proof = await proofOf(offered, sender, hash);
+    const early = await present(world, proof);
+    assert.deepEqual([early.status, early.body.code, early.body.details.reason], [202, 'TX_UNCONFIRMED', 'authorization_open'], early.text);
+    const { nonce, validBefore } = payment.payload.authorization;
+    assert.ok(Date.parse(early.body.details.until) >= Number(validBefore) * 1000);
+    const wait = Number(early.headers.get('retry-after'));
+    assert.ok(wait > 0 && wait <= Number(validBefore) + 60 - Date.now() / 1000, String(wait));
+    // Its owner need not wait.
+    await call(world, sender, 'cancelAuthorization', [sender.address, nonce, await signCancellation(sender.privateKey, nonce)]);
+    const answer = await present(world, proof);
     assert.equal(answer.status, 200, answer.text);
     assert.equal(answer.body.txHash, hash);
     assert.equal((await income(world)).filter(({ from }) => from === sender.address).length, 1);

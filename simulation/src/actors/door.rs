@@ -3,7 +3,8 @@
 use core::future::Future;
 use std::rc::Rc;
 
-use key0_core::challenge::{Ask, CallFault, Pay, PayReply, Purchases, purchase};
+use key0_core::challenge::{Ask, CallFault, Pay, PayReply, Purchases, Repeat, purchase, repeated};
+use key0_core::payment::payer::TargetKey;
 use key0_core::types::RequestId;
 
 use crate::executor::TaskId;
@@ -19,11 +20,35 @@ const BUYER_DEADLINE_MILLIS: u64 = 60_000;
 /// Presents a payment. `None`: no answer arrived.
 pub async fn request(world: &Rc<World>, pay: &Pay) -> Option<PayReply> {
     let payment = pay.clone();
+    // The seller has changed the price meanwhile, and the client does not bring its challenge: it can only be a repeat.
+    let id = &pay.challenge.terms.request_id;
+    let is_dated = world.random.chance(100) && world.objects.challenge(id).record().is_some();
     ask_door(world, &pay.challenge.terms.request_id, move |door| {
         let payment = payment.clone();
-        async move { purchase(&door, payment).await }
+        async move {
+            match is_dated {
+                true => {
+                    repeated(
+                        &door,
+                        payment.challenge.terms.request_id.clone(),
+                        dated(payment),
+                    )
+                    .await
+                }
+                false => purchase(&door, payment).await,
+            }
+        }
     })
     .await
+}
+
+fn dated(pay: Pay) -> Repeat {
+    let terms = &pay.challenge.terms;
+    Repeat {
+        target: TargetKey::new(&terms.target, &terms.resource),
+        authorization: pay.authorization,
+        identifier: pay.identifier,
+    }
 }
 
 /// Has the door do something. `None`: no answer arrived.
