@@ -3,7 +3,9 @@
 use core::future::Future;
 use std::rc::Rc;
 
-use key0_core::challenge::{Ask, CallFault, Pay, PayReply, Purchases, Repeat, purchase, repeated};
+use key0_core::challenge::{
+    Ask, CallFault, Pay, PayReply, Purchases, Record, Repeat, purchase, repeated,
+};
 use key0_core::payment::payer::TargetKey;
 use key0_core::types::RequestId;
 
@@ -22,7 +24,9 @@ pub async fn request(world: &Rc<World>, pay: &Pay) -> Option<PayReply> {
     let payment = pay.clone();
     // The seller has changed the price meanwhile, and the client does not bring its challenge: it can only be a repeat.
     let id = &pay.challenge.terms.request_id;
-    let is_dated = world.random.chance(100) && world.objects.challenge(id).record().is_some();
+    let is_its = |record: &Record| record.terms.pay_to == pay.authorization.authorization().to;
+    let record = world.objects.challenge(id).record();
+    let is_dated = world.random.chance(100) && record.as_ref().is_some_and(is_its);
     ask_door(world, &pay.challenge.terms.request_id, move |door| {
         let payment = payment.clone();
         async move {

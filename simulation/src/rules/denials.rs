@@ -4,6 +4,7 @@
 use alloy_primitives::{Address, B256};
 use key0_core::challenge::{Ask, Attempt, PayReply, Record, Stage, State};
 
+use super::end::presented_first;
 use super::steps::{attempt_of, describe, has_only_searched};
 use crate::objects::ChallengeObject;
 use crate::world::World;
@@ -60,12 +61,20 @@ pub fn on_refusal(
         let detail = format!("expired, but {}", describe(&record));
         world.violation("payment_denied", &object.id, detail);
     }
-    if let (Ask::Pay(pay), PayReply::Refused { reason, .. }) = (ask, reply) {
-        let nonce = pay.authorization.authorization().nonce;
-        if object.attempts.borrow().contains(&nonce) {
-            let key = (pay.authorization.payer(), nonce);
-            check(world, object, told, key, reason.code());
-        }
+    let signed = match ask {
+        Ask::Pay(pay) => &pay.authorization,
+        Ask::Repeat(repeat) => &repeat.authorization,
+        Ask::Join(_) | Ask::Prove(_) => return,
+    };
+    let says = match reply {
+        PayReply::Refused { reason, .. } => reason.code(),
+        PayReply::Expired => "expired",
+        PayReply::Cancelled => "cancelled",
+        _ => return,
+    };
+    let key = (signed.payer(), signed.authorization().nonce);
+    if object.attempts.borrow().contains(&key.1) && presented_first(world, key, &object.id) {
+        check(world, object, told, key, says);
     }
 }
 

@@ -1,8 +1,12 @@
-//! Who presents a payment that everybody may have seen on chain must show control of the paying wallet.
+//! What must be known before an answer is given away: who presents a payment that everybody may have seen on chain must show
+//! control of the paying wallet; and who would be told that nothing was charged must not have been charged.
 
 use alloy_primitives::B256;
 
-use super::env::ChallengeEnv;
+use super::driver::record_fact;
+use super::effects;
+use super::env::{ChallengeEnv, StoreFault, Stuck, Versioned};
+use super::lifecycle::Event;
 use super::purchase::PayReply;
 use super::terms::Terms;
 use crate::payment::SignedAuthorization;
@@ -78,4 +82,38 @@ pub(super) async fn prove_fresh<E: ChallengeEnv>(
             Some(PayReply::Unavailable)
         }
     }
+}
+
+/// What came of a look for a payment that we had given up.
+pub(super) enum Found {
+    /// There is none.
+    Nothing,
+    /// The record knows more now.
+    More,
+    /// The chain cannot tell right now.
+    Unknown,
+}
+
+/// Who hears that nothing was charged pays anew. But an authorization that we have given up may have been executed by
+/// somebody else since the last look, so the chain is asked once more.
+pub(super) async fn find_payment<E: ChallengeEnv>(
+    env: &E,
+    stored: &Versioned,
+) -> Result<Found, StoreFault> {
+    let record = &stored.record;
+    let Some(attempt) = record.state.open_attempt() else {
+        return Ok(Found::Nothing);
+    };
+    Ok(match effects::used_by_anybody(env, record, attempt).await {
+        Ok(None | Some(Event::AttemptFailed { .. })) => Found::Nothing,
+        Ok(Some(event)) => match record_fact(env, stored, &event)? {
+            true => Found::More,
+            false => Found::Unknown,
+        },
+        Err(Stuck::Waiting) => Found::Unknown,
+        Err(Stuck::Fault(fault)) => {
+            env.log("check_failed", &fault);
+            Found::Unknown
+        }
+    })
 }

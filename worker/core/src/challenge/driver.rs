@@ -7,7 +7,7 @@
 use core::cell::Cell;
 
 use super::begin::{Begun, begin};
-use super::control::{check_name, prove_unseen};
+use super::control::{Found, check_name, find_payment, prove_unseen};
 use super::effects;
 use super::env::{ChallengeEnv, ChallengeStore, StoreFault, Stuck, Versioned};
 use super::facilitated;
@@ -84,6 +84,15 @@ impl Driver {
             let record = stored.as_ref().map(|stored| &stored.record);
             let next = ask.answer(record, env.now(), &env.config().policy());
             if let Next::Answer(mut reply) = next {
+                if reply.invites_another_payment()
+                    && let Some(stored) = &stored
+                {
+                    match find_payment(env, stored).await? {
+                        Found::Nothing => {}
+                        Found::More => continue,
+                        Found::Unknown => return Ok(PayReply::Pending { transaction: None }),
+                    }
+                }
                 if let (PayReply::Granted { again, .. }, Ask::Prove(_)) = (&mut reply, ask) {
                     *again = !involved;
                 }

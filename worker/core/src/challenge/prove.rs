@@ -13,7 +13,7 @@ use super::effects::{self, confirmed};
 use super::env::{ChallengeEnv, StoreFault, Stuck, Versioned};
 use super::lifecycle::Event;
 use super::purchase::{Next, PayReply};
-use super::record::{Attempt, Record, Stage, State};
+use super::record::{Record, Stage, State};
 use super::seal::Challenge;
 use super::terms::Terms;
 use crate::payment::chain::{Chain, Receipt};
@@ -111,15 +111,6 @@ pub(super) const fn is_open(record: &Record) -> bool {
     }
 }
 
-/// The authorization of a purchase that has ended without money, or whose attempt has: everybody may have seen it. While it can
-/// be executed, crediting a transfer besides would let the purchase be paid twice.
-fn open_attempt(record: &Record) -> Option<&Attempt> {
-    match &record.state {
-        State::Pending { attempt } => Some(attempt),
-        state => state.watch(),
-    }
-}
-
 /// Everything that must hold before the first write: the chain, the payer's book, and that nothing else can pay the purchase.
 pub(super) async fn begin<E: ChallengeEnv>(
     env: &E,
@@ -132,8 +123,9 @@ pub(super) async fn begin<E: ChallengeEnv>(
         Err(refusal) => return Ok(refusal),
     };
     if let Some(stored) = &stored
-        && let Some(attempt) = open_attempt(&stored.record)
+        && let Some(attempt) = stored.record.state.open_attempt()
     {
+        // While it can be executed, crediting the transfer besides would let the purchase be paid twice.
         match effects::given_up(env, &stored.record, attempt).await {
             // It can pay nothing any more.
             Ok(

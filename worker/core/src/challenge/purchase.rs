@@ -64,7 +64,7 @@ pub struct Join {
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Repeat {
-    /// What the payer signed, for whomever and over whatever.
+    /// What the payer signed, for the wallet and over the price of then.
     pub authorization: SignedAuthorization,
     /// What is bought; of any resource, when the client named none.
     pub target: TargetKey,
@@ -161,6 +161,16 @@ pub enum PayReply {
     Unavailable,
 }
 
+impl PayReply {
+    /// Whether who hears this of a purchase that was begun will pay anew.
+    pub(super) const fn invites_another_payment(&self) -> bool {
+        matches!(
+            self,
+            Self::Refused { .. } | Self::Spent { .. } | Self::Expired | Self::Cancelled
+        )
+    }
+}
+
 /// What a question meets.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(super) enum Next {
@@ -187,7 +197,12 @@ impl Ask {
             Self::Join(join) => record.payer == join.payer && join.target.covers(&target()),
             Self::Prove(prove) => prove.fits(record),
             Self::Repeat(repeat) => {
-                record.payer == repeat.authorization.payer() && repeat.target.covers(&target())
+                let authorization = repeat.authorization.authorization();
+                // What the payer has signed for somebody else says nothing here: that somebody may be who asks.
+                authorization.from == record.payer
+                    && authorization.to == record.terms.pay_to
+                    && authorization.value == record.terms.amount.to_u256()
+                    && repeat.target.covers(&target())
             }
         }
     }

@@ -313,6 +313,17 @@ impl State {
         }
     }
 
+    /// The authorization of a purchase that has ended without money, or whose attempt has: everybody may have seen it, and may
+    /// have had it executed.
+    pub(super) const fn open_attempt(&self) -> Option<&Attempt> {
+        match self {
+            Self::Pending { attempt } if matches!(attempt.stage, Stage::Failed { .. }) => {
+                Some(attempt)
+            }
+            state => state.watch(),
+        }
+    }
+
     /// The authorization that may still be used: of the attempt, of the refund, or the one that is watched.
     pub(super) const fn attempt_mut(&mut self) -> Option<&mut Attempt> {
         match self {

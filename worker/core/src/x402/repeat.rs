@@ -4,7 +4,7 @@
 //! offer of the moment, and refused for what only the seller has changed meanwhile. Its client would then pay anew, also if
 //! the first payment was taken and only the answer was lost. So such a payment is first held against itself: its signature must
 //! be the payer's, for whomever and over whatever it was made. Then its purchase is asked, which answers if it has begun
-//! already, and never begins by this.
+//! already, for that wallet and over that amount, and never begins by this.
 
 use super::door::Arrival;
 use super::request::AccessRequest;

@@ -273,6 +273,16 @@ fn a_repeat_fits_its_payers_purchase_of_the_plan_and_of_the_resource_that_it_nam
     let record = delivered();
     let thief = WalletKey::from_hex(&format!("{:064x}", 0xbad)).unwrap();
     assert!(!repeat_of(signed_by(&thief, 1)).fits(&record));
+    // Who was paid by the same wallet elsewhere has its signature, too.
+    let signed_otherwise = |change: fn(&mut crate::payment::Authorization)| {
+        let mut authorization = pay(1).authorization.authorization().clone();
+        change(&mut authorization);
+        let network = record.terms.network;
+        repeat_of(SignedAuthorization::sign(&buyer(), authorization, network).unwrap())
+    };
+    assert!(signed_otherwise(|_| {}).fits(&record));
+    assert!(!signed_otherwise(|its| its.to = crate::types::Address::repeat_byte(9)).fits(&record));
+    assert!(!signed_otherwise(|its| its.value += alloy_primitives::U256::from(1)).fits(&record));
     let target = |plan: &str| Target::Plan(plan.parse().unwrap());
     let of = |target| {
         let authorization = pay(1).authorization;

@@ -61,7 +61,7 @@ fn where_no_purchase_of_the_payer_is_no_book_is_asked_and_nothing_is_stored() {
 #[test]
 fn an_attempt_that_failed_is_not_tried_again() {
     let mut outside = Outside::new(failed());
-    outside.is_accepted = true;
+    (outside.is_accepted, outside.is_used) = (true, false);
     let before = outside.load();
     let reply = PayReply::Refused {
         reason: Refusal::InvalidExactEvmTransactionFailed,
@@ -96,5 +96,45 @@ fn under_a_derived_id_what_was_delivered_takes_a_fresh_signature_and_the_book_is
             },
             "{command:?}"
         );
+    }
+}
+
+/// Given up, and watched.
+fn expired() -> Record {
+    let given_up = Event::Lapsed {
+        may_still_land: true,
+    };
+    record_after([
+        attempted(1),
+        Event::Reserved,
+        given_up,
+        Event::TargetReleased,
+    ])
+}
+
+#[test]
+fn nobody_is_told_that_nothing_was_charged_before_the_chain_is_asked_once_more() {
+    let paid = |record: Record, ask: fn(&Outside) -> PayReply| {
+        let outside = Outside::new(record);
+        assert!(matches!(ask(&outside), PayReply::Granted { .. }));
+    };
+    let repeat = |outside: &Outside| ask(outside, 1);
+    let pay = |outside: &Outside| outside.ask();
+    let cancelled = || apply(Some(&failed()), Event::Cancelled, NOW, &POLICY).unwrap();
+    paid(failed(), repeat);
+    for record in [expired(), cancelled()] {
+        paid(record.clone(), repeat);
+        paid(record, pay);
+    }
+    for (record, reply) in [
+        (expired(), PayReply::Expired),
+        (cancelled(), PayReply::Cancelled),
+    ] {
+        let mut outside = Outside::new(record);
+        outside.is_used = false;
+        assert_eq!(outside.ask(), reply);
+        // Another node does not know the newest block.
+        outside.state = BLOCK - 1;
+        assert_eq!(outside.ask(), PayReply::Pending { transaction: None });
     }
 }
