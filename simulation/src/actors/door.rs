@@ -31,14 +31,7 @@ pub async fn request(world: &Rc<World>, pay: &Pay) -> Option<PayReply> {
         let payment = payment.clone();
         async move {
             match is_dated {
-                true => {
-                    repeated(
-                        &door,
-                        payment.challenge.terms.request_id.clone(),
-                        dated(payment),
-                    )
-                    .await
-                }
+                true => repeated(&door, dated(payment)).await,
                 false => purchase(&door, payment).await,
             }
         }
@@ -49,6 +42,7 @@ pub async fn request(world: &Rc<World>, pay: &Pay) -> Option<PayReply> {
 fn dated(pay: Pay) -> Repeat {
     let terms = &pay.challenge.terms;
     Repeat {
+        request_id: terms.request_id.clone(),
         target: TargetKey::new(&terms.target, &terms.resource),
         authorization: pay.authorization,
         identifier: pay.identifier,

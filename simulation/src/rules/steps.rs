@@ -208,8 +208,8 @@ pub(super) fn has_only_searched(before: &State, after: &State) -> bool {
             State::Expired { watch: Some(its) }
             | State::Cancelled {
                 watch: Some(its), ..
-            } => its.from_block = 0,
-            State::RefundFailed { refund, .. } => refund.attempt.from_block = 0,
+            } => its.searched_to = 0,
+            State::RefundFailed { refund, .. } => refund.attempt.searched_to = 0,
             _ => {}
         }
         state

@@ -3,7 +3,7 @@
 use alloy_primitives::U256;
 use futures_util::future;
 
-use super::control::prove_fresh;
+use super::control::{Found, find_payment, lead_to};
 use super::driver::{commit, record_fact};
 use super::effects;
 use super::env::{ChallengeEnv, ChallengeStore, StoreFault, Stuck, Versioned};
@@ -73,13 +73,7 @@ pub(super) async fn begin<E: ChallengeEnv>(
     let paused = match book {
         Ok(PayerReply::Taken) => return Ok(Begun::Refused(PayReply::Taken)),
         Ok(PayerReply::Superseded { by }) => {
-            // Only who made the second authorization may learn what became of the first.
-            let reply = match prove_fresh(env, signed).await {
-                None => PayReply::Elsewhere { request_id: by },
-                Some(PayReply::NeedsFreshSignature) => PayReply::Taken,
-                Some(reply) => reply,
-            };
-            return Ok(Begun::Refused(reply));
+            return Ok(Begun::Refused(lead_to(env, signed, by).await));
         }
         Ok(PayerReply::Paused { millis }) => Some(millis),
         Ok(PayerReply::Reserved | PayerReply::Claimed(_) | PayerReply::Released) => None,
@@ -92,8 +86,17 @@ pub(super) async fn begin<E: ChallengeEnv>(
         }
         (Err(error), _) | (_, Err(error)) => return Ok(unavailable(env, &error.0)),
     };
-    // Only now: the authorization is unused, so it is true that no money moved.
+    // Only now: the authorization is unused, so it is true that no money moved. What was attempted others have seen.
     if let Some(millis) = paused {
+        if let Some(stored) = &stored {
+            match find_payment(env, stored).await? {
+                Found::Nothing => {}
+                Found::More => return Ok(Begun::LookAgain),
+                Found::Unknown => {
+                    return Ok(Begun::Refused(PayReply::Pending { transaction: None }));
+                }
+            }
+        }
         let seconds = millis.div_ceil(1_000);
         return Ok(Begun::Refused(PayReply::Paused { seconds }));
     }
@@ -153,16 +156,25 @@ async fn refuse<E: ChallengeEnv>(
     Ok(match reason {
         // An authorization that was attempted is public: the node that refuses may know a use that no other node shows yet.
         Ok(Refusal::InvalidExactEvmTransactionSimulationFailed) if stored.is_some() => {
-            unavailable(env, text)
+            unknown(env, &Stuck::Fault(text.to_owned()))
         }
         Ok(reason) => Begun::Refused(PayReply::Refused {
             reason,
             transaction: None,
             begun: stored.is_some(),
         }),
+        Err(stuck) if stored.is_some() => unknown(env, &stuck),
         Err(Stuck::Waiting) => unavailable(env, "a use of the authorization is not visible yet"),
         Err(Stuck::Fault(fault)) => unavailable(env, &fault),
     })
+}
+
+/// An attempt was made, and the chain cannot tell what became of it.
+pub(super) fn unknown<E: ChallengeEnv>(env: &E, stuck: &Stuck) -> Begun {
+    if let Stuck::Fault(fault) = stuck {
+        env.log("check_failed", fault);
+    }
+    Begun::Refused(PayReply::Pending { transaction: None })
 }
 
 pub(super) fn unavailable<E: ChallengeEnv>(env: &E, fault: &str) -> Begun {

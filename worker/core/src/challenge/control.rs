@@ -7,7 +7,7 @@ use super::driver::record_fact;
 use super::effects;
 use super::env::{ChallengeEnv, StoreFault, Stuck, Versioned};
 use super::lifecycle::Event;
-use super::purchase::PayReply;
+use super::purchase::{PayReply, Repeat};
 use super::terms::Terms;
 use crate::payment::SignedAuthorization;
 use crate::payment::chain::Chain;
@@ -80,6 +80,37 @@ pub(super) async fn prove_fresh<E: ChallengeEnv>(
         Err(error) => {
             env.log("check_failed", &error.0);
             Some(PayReply::Unavailable)
+        }
+    }
+}
+
+/// A payment counts for another purchase. Only who made the second authorization may learn what became of the first.
+pub(super) async fn lead_to<E: ChallengeEnv>(
+    env: &E,
+    signed: &SignedAuthorization,
+    other: RequestId,
+) -> PayReply {
+    match prove_fresh(env, signed).await {
+        None => PayReply::Elsewhere { request_id: other },
+        Some(PayReply::NeedsFreshSignature) => PayReply::Taken,
+        Some(reply) => reply,
+    }
+}
+
+/// A payment is presented again where no purchase has begun: it may have been booked to another one of the same payer and target,
+/// for which it was signed anew after a lost answer.
+pub(super) async fn counts_elsewhere<E: ChallengeEnv>(env: &E, repeat: &Repeat) -> PayReply {
+    let signed = &repeat.authorization;
+    let whose = PayerCommand::Whose {
+        nonce: signed.authorization().nonce,
+        request_id: repeat.request_id.clone(),
+    };
+    match env.payer(signed.payer(), whose).await {
+        Ok(PayerReply::Superseded { by }) => lead_to(env, signed, by).await,
+        Ok(_) => PayReply::Conflict,
+        Err(fault) => {
+            env.log("check_failed", &fault.0);
+            PayReply::Pending { transaction: None }
         }
     }
 }

@@ -7,7 +7,7 @@
 use core::cell::Cell;
 
 use super::begin::{Begun, begin};
-use super::control::{Found, check_name, find_payment, prove_unseen};
+use super::control::{Found, check_name, counts_elsewhere, find_payment, prove_unseen};
 use super::effects;
 use super::env::{ChallengeEnv, ChallengeStore, StoreFault, Stuck, Versioned};
 use super::facilitated;
@@ -16,7 +16,7 @@ use super::notify::notify_all;
 use super::prove;
 use super::purchase::{Ask, Next, PayReply};
 use super::record::{Stage, State};
-use super::schedule::{Effect, next_effect, wake_at};
+use super::schedule::{Effect, next_effect, next_look, wake_at};
 use crate::ledger::LedgerEntry;
 use crate::payment::Route;
 use crate::types::UnixMillis;
@@ -62,11 +62,13 @@ impl Driver {
         let began = env.now();
         let mut pause = FIRST_PAUSE_MILLIS;
         let mut involved = false;
-        if let Ask::Repeat(_) = ask
-            && !matches!(env.store().load()?, Some(stored) if ask.fits(&stored.record))
-        {
-            // Whoever has no purchase here hears of no book either.
-            return Ok(PayReply::Conflict);
+        if let Ask::Repeat(repeat) = ask {
+            match env.store().load()? {
+                None => return Ok(counts_elsewhere(env, repeat).await),
+                // Whoever has no purchase here hears of no book either.
+                Some(stored) if !ask.fits(&stored.record) => return Ok(PayReply::Conflict),
+                Some(_) => {}
+            }
         }
         if let Some((signed, Some(identifier))) = ask.payment()
             && let Some(reply) = check_name(env, signed, identifier).await
@@ -89,8 +91,10 @@ impl Driver {
                 {
                     match find_payment(env, stored).await? {
                         Found::Nothing => {}
-                        Found::More => continue,
-                        Found::Unknown => return Ok(PayReply::Pending { transaction: None }),
+                        Found::More if env.now().since(began) < PATIENCE_MILLIS => continue,
+                        Found::More | Found::Unknown => {
+                            return Ok(PayReply::Pending { transaction: None });
+                        }
                     }
                 }
                 if let (PayReply::Granted { again, .. }, Ask::Prove(_)) = (&mut reply, ask) {
@@ -142,7 +146,13 @@ impl Driver {
         let Some(stored) = env.store().load()? else {
             return Ok(());
         };
-        let effect = next_effect(&stored.record, env.now(), &env.config().policy());
+        let effect = match next_effect(&stored.record, env.now(), &env.config().policy()) {
+            // The last look has been; the next one has its time.
+            Effect::Watch if next_look(&stored.record) > env.now() => {
+                Effect::WaitUntil(next_look(&stored.record))
+            }
+            effect => effect,
+        };
         let notice_at = stored.record.outbox.due_at();
         let event = match (effect, stored.record.unreported) {
             (Effect::Rest, None) if notice_at.is_none() => return Ok(()),
@@ -172,6 +182,10 @@ impl Driver {
         };
         let outcome = effects::run(env, &stored.record, &self.memory).await;
         let moved = record_outcome(env, &stored, &outcome)?;
+        if let Ok(Event::SearchedInVain) = outcome {
+            // To begin at once would only ask the same again.
+            return Ok(false);
+        }
         if moved && let Ok(Event::Asked) = outcome {
             // The intent is stored, by us. Nobody else may do this, and we may do it only now.
             self.settle(env).await?;

@@ -59,13 +59,15 @@ pub fn apply(
                 next.rest = Rest::Since(now);
             }
         }
-        (state, Event::Searched { from_block }) => {
+        (state, event @ (Event::Searched { .. } | Event::SearchedInVain)) => {
             next.tries = record.tries;
             let attempt = state.attempt_mut().ok_or(Refused)?;
-            if attempt.from_block >= from_block {
-                return Err(Refused);
-            }
-            attempt.from_block = from_block;
+            let to = match event {
+                Event::Searched { to } if to > attempt.searched_to => to,
+                Event::SearchedInVain if attempt.searched_to > 0 => 0,
+                _ => return Err(Refused),
+            };
+            attempt.searched_to = to;
         }
         (_, Event::TargetReleased) if record.holds_target && is_resolved(&record.state) => {
             next.holds_target = false;
@@ -113,6 +115,7 @@ pub fn apply(
                 identifier: attempt.identifier,
                 gas_limit,
                 from_block: from_block.min(attempt.from_block),
+                searched_to: 0,
                 via: 0,
                 exposed: attempt.exposed,
                 stage: Stage::Reserving,
@@ -159,6 +162,7 @@ pub fn apply(
                         identifier: None,
                         gas_limit: 0,
                         from_block: payment.block,
+                        searched_to: 0,
                         via: 0,
                         exposed: false,
                         stage: Stage::Preparing,
@@ -246,6 +250,7 @@ fn begin(event: Event, now: UnixMillis) -> Result<Record, Refused> {
                 identifier,
                 gas_limit,
                 from_block,
+                searched_to: 0,
                 via: 0,
                 exposed: false,
                 stage: Stage::Reserving,

@@ -7,7 +7,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::begin::{Begun, unavailable};
+use super::begin::{Begun, unavailable, unknown};
 use super::driver::{commit, record_fact};
 use super::effects::{self, confirmed};
 use super::env::{ChallengeEnv, StoreFault, Stuck, Versioned};
@@ -144,13 +144,7 @@ pub(super) async fn begin<E: ChallengeEnv>(
                 record_fact(env, stored, &event)?;
                 return Ok(Begun::LookAgain);
             }
-            Err(Stuck::Waiting) => {
-                return Ok(unavailable(
-                    env,
-                    "a use of the authorization is not visible yet",
-                ));
-            }
-            Err(Stuck::Fault(fault)) => return Ok(unavailable(env, &fault)),
+            Err(stuck) => return Ok(unknown(env, &stuck)),
         }
     }
     // Losing against an identical request is no failure: the caller reads the winner's record.

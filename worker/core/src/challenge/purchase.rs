@@ -64,6 +64,8 @@ pub struct Join {
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Repeat {
+    /// The purchase that it was presented for.
+    pub request_id: RequestId,
     /// What the payer signed, for the wallet and over the price of then.
     pub authorization: SignedAuthorization,
     /// What is bought; of any resource, when the client named none.
@@ -394,15 +396,12 @@ pub async fn purchase<P: Purchases>(purchases: &P, pay: Pay) -> Result<PayReply,
 
 /// Asks what became of a payment that may have been taken under this request id, and follows it like [`purchase`]. It
 /// begins nothing: where there is no purchase that fits, the answer is [`PayReply::Conflict`].
-pub async fn repeated<P: Purchases>(
-    purchases: &P,
-    request_id: RequestId,
-    repeat: Repeat,
-) -> Result<PayReply, CallFault> {
+pub async fn repeated<P: Purchases>(purchases: &P, repeat: Repeat) -> Result<PayReply, CallFault> {
     let join = Join {
         payer: repeat.authorization.payer(),
         target: repeat.target.clone(),
     };
+    let request_id = repeat.request_id.clone();
     follow(purchases, request_id, Ask::Repeat(Box::new(repeat)), join).await
 }
 

@@ -154,6 +154,9 @@ pub struct Attempt {
     pub gas_limit: u64,
     /// No transaction before this block can have used the authorization.
     pub from_block: u64,
+    /// When the authorization is used and the search for its transaction takes long: up to which block nothing was found.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub searched_to: u64,
     /// How many routes were tried before: the number of the one that is tried now. (A refund has its one sender.)
     #[serde(default, skip_serializing_if = "is_default")]
     pub via: u32,

@@ -152,7 +152,7 @@ pub fn wake_at(record: &Record, now: UnixMillis, policy: &Policy) -> Option<Unix
     let at = match next_effect(record, now, policy) {
         Effect::Rest => return report_at,
         Effect::WaitUntil(at) => at.min(now.plus(MAX_SLEEP_MILLIS)),
-        Effect::Watch => match watch_at(record, record.tries) {
+        Effect::Watch => match next_look(record) {
             next if next > now => next.max(retry),
             _ => now.plus(doubled(FIRST_RETRY_MILLIS, record.tries).min(MAX_LATE_WATCH_MILLIS)),
         },
@@ -188,6 +188,11 @@ pub(super) fn refund_pause(policy: &Policy, failures: u32) -> u64 {
 /// Whether an authorization that was given up has been watched for long enough.
 pub(super) fn watched_enough(record: &Record, now: UnixMillis) -> bool {
     now >= record.changed_at.plus(MAX_WATCH_MILLIS)
+}
+
+/// When it is looked next at an authorization that was given up.
+pub(super) fn next_look(record: &Record) -> UnixMillis {
+    watch_at(record, record.tries)
 }
 
 /// The look with this number: in growing distances, and for the last time when the chain cannot accept it any more.

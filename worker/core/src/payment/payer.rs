@@ -37,6 +37,13 @@ pub enum PayerCommand {
         /// The authorization's nonce.
         nonce: B256,
     },
+    /// Which purchase does this payment count for, which this one has presented? Books nothing.
+    Whose {
+        /// The authorization's nonce.
+        nonce: B256,
+        /// The purchase that is asked for.
+        request_id: RequestId,
+    },
     /// The purchase is resolved: delivered, or not charged by its attempts so far.
     Release {
         /// What it was for.
@@ -179,7 +186,7 @@ pub enum PayerReply {
         /// For how long.
         millis: u64,
     },
-    /// Released; or, asked about a name for a payment: it is good.
+    /// Released; or, asked about a name for a payment: it is good; or, asked whose a payment is: nobody's.
     Released,
 }
 
@@ -295,6 +302,14 @@ pub fn execute<S: PayerStore>(
                 false => PayerReply::Released,
             },
         ),
+        PayerCommand::Whose { nonce, request_id } => Ok(match store.booking(*nonce)? {
+            Some(booking) if booking.claimant != *request_id => PayerReply::Taken,
+            Some(booking) if booking.owner != booking.claimant => {
+                PayerReply::Superseded { by: booking.owner }
+            }
+            Some(_) => PayerReply::Reserved,
+            None => PayerReply::Released,
+        }),
         PayerCommand::Release {
             target,
             request_id,

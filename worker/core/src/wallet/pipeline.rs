@@ -318,8 +318,9 @@ impl GasWallet {
         Ok(())
     }
 
-    /// Closes a job that is included, once it occupies no other nonce: one that was never used would keep everything behind it
-    /// waiting, for ever. (Its other transaction reverts.) Gives it another nonce when a foreign transaction used its own.
+    /// Closes a job that is included. One that has succeeded stays open while it occupies another nonce: that would never be used,
+    /// and everything behind it would wait, for ever. (Its other transactions revert. Those of one that reverted might not, and
+    /// the buyer has been told that it failed.) Gives it another nonce when a foreign transaction used its own.
     async fn settle<E: WalletEnv>(
         &self,
         env: &E,
@@ -331,8 +332,8 @@ impl GasWallet {
         }
         let still_possible = sent.possible(included).next().is_some();
         for version in &sent.versions {
-            if env.chain().receipt(version.hash).await?.is_some() {
-                if still_possible && sent.versions.len() < MAX_VERSIONS {
+            if let Some(receipt) = env.chain().receipt(version.hash).await? {
+                if receipt.success && still_possible && sent.versions.len() < MAX_VERSIONS {
                     return Ok(());
                 }
                 sent.done = true;

@@ -304,6 +304,7 @@ impl<'a> Wish<'a> {
             .then(|| repeat::target(self.request))
             .flatten()
             .map(|target| Repeat {
+                request_id: challenge.terms.request_id.clone(),
                 authorization: authorization.clone(),
                 target,
                 identifier: payment.identifier,
@@ -316,9 +317,7 @@ impl<'a> Wish<'a> {
         };
         let request_id = pay.challenge.terms.request_id.clone();
         let reply = match (purchase(purchases, pay).await, again) {
-            (Ok(PayReply::Conflict), Some(again)) => {
-                repeated(purchases, request_id.clone(), again).await
-            }
+            (Ok(PayReply::Conflict), Some(again)) => repeated(purchases, again).await,
             (reply, _) => reply,
         };
         match reply {

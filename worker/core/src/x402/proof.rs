@@ -320,7 +320,7 @@ fn unproven(fault: ProofFault, terms: &Terms, now: UnixSeconds) -> Response {
                 format!(
                     "The transfer pays, but so may the authorization that was presented for this requestId before, until {}. \
                      Repeat the same request after that; or cancel that authorization on chain (cancelAuthorization of the \
-                     USDC contract) and repeat it at once. The transfer stays good.",
+                     USDC contract) and repeat it at once. If it is executed first, it is the payment.",
                     until.to_iso()
                 ),
             )

@@ -60,12 +60,13 @@ pub(super) async fn outcome<P: Purchases, C: Chain>(
     let reply = match presented.ok()?.prove(chain, &config.wallet_factories).await {
         Ok(Ok(authorization)) => {
             let repeat = Repeat {
+                request_id: request_id.clone(),
                 authorization,
                 target,
                 identifier: payment.identifier,
             };
             // An outcome that cannot be had now is not known; a new offer would invite a second payment.
-            repeated(purchases, request_id.clone(), repeat)
+            repeated(purchases, repeat)
                 .await
                 .unwrap_or(PayReply::Pending { transaction: None })
         }

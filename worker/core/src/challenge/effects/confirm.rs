@@ -99,12 +99,16 @@ async fn mismatched<E: ChallengeEnv>(
     receipt: &Receipt,
 ) -> Result<Event, Stuck> {
     let at = confirmed(env, receipt).await?;
-    Ok(elsewhere(env, record, attempt, at)
-        .await?
-        .unwrap_or(Event::AttemptFailed {
-            reason: Refusal::InvalidExactEvmTransferEventMismatch,
-            transaction: Some(receipt.transaction),
-        }))
+    if let Some(event) = elsewhere(env, record, attempt, at).await? {
+        return Ok(event);
+    }
+    if attempt.exposed {
+        return not_included(env, record, attempt).await;
+    }
+    Ok(Event::AttemptFailed {
+        reason: Refusal::InvalidExactEvmTransferEventMismatch,
+        transaction: Some(receipt.transaction),
+    })
 }
 
 /// The attempt's transaction reverted. Somebody else may have used the authorization before it, so a node that does not know

@@ -126,12 +126,24 @@ pub(super) async fn elsewhere<E: ChallengeEnv>(
         return Ok(None);
     }
     let first = attempt.from_block.saturating_sub(LOG_MARGIN_BLOCKS);
+    let first = first.max(attempt.searched_to);
     let events = match find_event(chain, authorization, first, at).await? {
         Search::Found(events) => events,
         Search::NotBefore(block) => {
-            // The newest blocks are looked through again: who was asked may not have had them.
-            let from_block = block.saturating_add(LOG_MARGIN_BLOCKS).min(at);
-            return Ok(Some(Event::Searched { from_block }));
+            // Who was asked may not have had the newest blocks, so they are looked through again.
+            let to = block.min(at.saturating_sub(LOG_MARGIN_BLOCKS));
+            return match to > first {
+                true => Ok(Some(Event::Searched { to })),
+                false => Err(Stuck::Fault("a search gets no further".to_owned())),
+            };
+        }
+        // Who was asked for the older blocks may not have them any more. The next search begins again.
+        Search::Nothing if attempt.searched_to > 0 => return Ok(Some(Event::SearchedInVain)),
+        // A guess could lose a payment.
+        Search::Nothing => {
+            return Err(Stuck::Fault(
+                "an authorization is used, but its event is not visible yet".to_owned(),
+            ));
         }
     };
     let mut paid_somebody_else = false;

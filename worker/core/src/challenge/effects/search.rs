@@ -21,6 +21,8 @@ pub(super) enum Search {
     Found(AuthorizationEvents),
     /// Nothing in the blocks before this one; the later ones are still to be looked through.
     NotBefore(u64),
+    /// Nothing. One node says that it is used, and another does not show how.
+    Nothing,
 }
 
 /// Looks for the event of an authorization that is used in the state of the block `high`, and was not before `low`.
@@ -31,6 +33,7 @@ pub(super) async fn find_event<C: Chain>(
     mut high: u64,
 ) -> Result<Search, Stuck> {
     let (payer, nonce) = (authorization.from, authorization.nonce);
+    let first = low;
     let mut window = FIRST_WINDOW;
     let mut has_states = true;
     for _ in 0..MAX_QUESTIONS {
@@ -47,13 +50,10 @@ pub(super) async fn find_event<C: Chain>(
             Ok(events) if events != AuthorizationEvents::default() => {
                 return Ok(Search::Found(events));
             }
-            // One node says it is used and another does not show how. A guess could lose a payment.
-            Ok(_) if last == high => {
-                return Err(Stuck::Fault(
-                    "an authorization is used, but its event is not visible yet".to_owned(),
-                ));
-            }
+            Ok(_) if last == high => return Ok(Search::Nothing),
             Ok(_) => low = last.saturating_add(1),
+            // What was looked through need not be looked through again.
+            Err(_) if window <= LAST_WINDOW && low > first => return Ok(Search::NotBefore(low)),
             Err(error) if window <= LAST_WINDOW => return Err(error.into()),
             Err(_) => window /= NARROWER,
         }

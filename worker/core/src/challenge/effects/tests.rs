@@ -14,7 +14,7 @@ use futures_util::FutureExt as _;
 
 use super::super::driver::Driver;
 use super::super::env::{CallFault, ChallengeEnv, ChallengeStore, StoreFault, Versioned};
-use super::super::lifecycle::{MAX_REFUND_FAILURES, apply};
+use super::super::lifecycle::{MAX_REFUND_FAILURES, Refused, apply};
 use super::super::purchase::{Ask, PayReply};
 use super::super::record::{Attempt, AuditRow, IssueFault, Record, Stage, State};
 use super::super::test_support::{
@@ -80,6 +80,11 @@ struct Outside {
     is_accepted: bool,
     /// For how long the payer's book lets the payer wait.
     pause: Option<u64>,
+    ledger_is_gone: bool,
+    /// Whom the payer's book counts a payment for.
+    whose: PayerReply,
+    /// How often the node answers a question for events, before it does no more.
+    patience: Cell<u32>,
     /// What the payer's book was asked.
     asked: RefCell<Vec<PayerCommand>>,
     /// What the facilitators will say, one after the other; then nothing.
@@ -114,6 +119,9 @@ impl Outside {
             authorization,
             is_accepted: false,
             pause: None,
+            ledger_is_gone: false,
+            whose: PayerReply::Released,
+            patience: Cell::new(u32::MAX),
             asked: RefCell::default(),
             answers: RefCell::default(),
             told: RefCell::default(),
@@ -205,6 +213,10 @@ impl Chain for Outside {
         if blocks.end() - blocks.start() >= self.blocks_searched {
             return Err(ChainError("the block range is too large".to_owned()));
         }
+        let Some(left) = self.patience.get().checked_sub(1) else {
+            return Err(ChainError("rate limit".to_owned()));
+        };
+        self.patience.set(left);
         let is_there = blocks.contains(&self.block);
         Ok(AuthorizationEvents {
             used_in: [STRANGERS].into_iter().filter(|_| is_there).collect(),
@@ -285,7 +297,11 @@ impl ChallengeEnv for Outside {
     }
     async fn payer(&self, _: Address, command: PayerCommand) -> Result<PayerReply, CallFault> {
         let is_check = matches!(command, PayerCommand::Check(_));
+        let is_whose = matches!(command, PayerCommand::Whose { .. });
         self.asked.borrow_mut().push(command);
+        if is_whose {
+            return Ok(self.whose.clone());
+        }
         Ok(match self.pause.filter(|_| is_check) {
             Some(millis) => PayerReply::Paused { millis },
             None => PayerReply::Reserved,
@@ -312,7 +328,10 @@ impl ChallengeEnv for Outside {
         Err(IssueFault::Failed)
     }
     async fn ledger(&self, _: LedgerEntry) -> Result<(), CallFault> {
-        Ok(())
+        match self.ledger_is_gone {
+            true => Err(CallFault("gone".to_owned())),
+            false => Ok(()),
+        }
     }
     fn log(&self, _: &str, _: &str) {}
 }
@@ -414,7 +433,8 @@ fn a_purchase_is_not_refused_again_while_nodes_disagree_why_the_chain_refuses() 
         let mut outside = Outside::new(failed());
         (outside.head, outside.state) = (head, state);
         let reply = outside.ask();
-        assert_eq!(reply, PayReply::Unavailable, "head {head}, state {state}");
+        let unknown = PayReply::Pending { transaction: None };
+        assert_eq!(reply, unknown, "head {head}, state {state}");
     }
     let outside = Outside::new(failed());
     outside.ask();
@@ -548,4 +568,66 @@ fn a_refund_that_arrives_after_it_was_given_up_is_noticed() {
     outside.is_used = false;
     assert_eq!(outside.run(), None);
     assert_eq!(record.state.name(), "REFUND_FAILED");
+}
+
+#[test]
+fn what_moved_no_money_is_no_failure_while_a_facilitator_may_still_settle() {
+    let passed_on = Event::PassedOn { exposed: true };
+    let record = record_after([
+        attempted(1),
+        Event::Reserved,
+        Event::Asked,
+        passed_on,
+        Event::Submitted { hashes: vec![OURS] },
+    ]);
+    let mut outside = Outside::new(record);
+    (outside.is_used, outside.ours_succeeds) = (false, true);
+    assert_eq!(outside.run(), None);
+}
+
+#[test]
+fn an_alarm_for_the_ledger_is_no_look_at_a_refund_that_was_given_up() {
+    let fails = (0..MAX_REFUND_FAILURES).map(|_| Event::AttemptFailed {
+        reason: Refusal::InsufficientFunds,
+        transaction: None,
+    });
+    let begun = [
+        attempted(1),
+        Event::Reserved,
+        sent(),
+        Event::Settled { payment: payment() },
+        Event::IssueFailed {
+            fault: IssueFault::Failed,
+        },
+        Event::RefundBegun {
+            authorization: refund(),
+        },
+    ];
+    let record = record_after(
+        begun
+            .into_iter()
+            .chain(fails)
+            .chain([Event::TargetReleased]),
+    );
+    let mut outside = Outside::new(record);
+    (outside.is_used, outside.ledger_is_gone) = (false, true);
+    let wake = |outside: &Outside| {
+        Driver::default()
+            .wake(outside)
+            .now_or_never()
+            .unwrap()
+            .unwrap()
+    };
+    let tries = |outside: &Outside| outside.load().unwrap().unwrap().record.tries;
+    outside.time = NOW.to_seconds().0 + 61;
+    wake(&outside);
+    assert_eq!(tries(&outside), 1, "the first look");
+    for second in 62..100 {
+        outside.time = NOW.to_seconds().0 + second;
+        wake(&outside);
+    }
+    assert_eq!(tries(&outside), 1);
+    outside.time = NOW.to_seconds().0 + 121;
+    wake(&outside);
+    assert_eq!(tries(&outside), 2);
 }

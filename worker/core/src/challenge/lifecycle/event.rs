@@ -79,9 +79,11 @@ pub enum Event {
     },
     /// An authorization is used up, and the search for the transaction that did it has come so far.
     Searched {
-        /// In no block before this one.
-        from_block: u64,
+        /// Nothing before this block.
+        to: u64,
     },
+    /// It has come to the end and has found nothing. It must begin again.
+    SearchedInVain,
     /// Nothing was charged and we will not try any more.
     Lapsed {
         /// Whether somebody else could still broadcast the authorization.
@@ -160,7 +162,8 @@ impl Event {
                     ..
                 }
                 | Self::PassedOn { exposed: false }
-                | Self::Searched { .. },
+                | Self::Searched { .. }
+                | Self::SearchedInVain,
                 _,
             ) => false,
             (Self::IssueFailed { .. }, State::Paid { failure, .. }) => {
@@ -194,6 +197,7 @@ impl Event {
             Self::Submitted { .. } => "submitted",
             Self::AttemptFailed { .. } => "attempt_failed",
             Self::Searched { .. } => "searched",
+            Self::SearchedInVain => "searched_in_vain",
             Self::Lapsed { .. } => "lapsed",
             Self::Settled { .. } => "settled",
             Self::Issued { .. } => "issued",

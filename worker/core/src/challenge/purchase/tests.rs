@@ -231,6 +231,7 @@ fn a_delivered_purchase_whose_request_id_is_derived_needs_a_fresh_signature() {
 
 fn repeat_of(authorization: SignedAuthorization) -> Ask {
     Ask::Repeat(Box::new(Repeat {
+        request_id: pay(1).challenge.terms.request_id,
         authorization,
         target: TargetKey::of_any_resource(&pay(1).challenge.terms.target),
         identifier: None,
@@ -281,13 +282,14 @@ fn a_repeat_fits_its_payers_purchase_of_the_plan_and_of_the_resource_that_it_nam
         repeat_of(SignedAuthorization::sign(&buyer(), authorization, network).unwrap())
     };
     assert!(signed_otherwise(|_| {}).fits(&record));
-    assert!(!signed_otherwise(|its| its.to = crate::types::Address::repeat_byte(9)).fits(&record));
+    assert!(!signed_otherwise(|its| its.to = Address::repeat_byte(9)).fits(&record));
     assert!(!signed_otherwise(|its| its.value += alloy_primitives::U256::from(1)).fits(&record));
     let target = |plan: &str| Target::Plan(plan.parse().unwrap());
     let of = |target| {
         let authorization = pay(1).authorization;
         let identifier = None;
         Ask::Repeat(Box::new(Repeat {
+            request_id: pay(1).challenge.terms.request_id,
             authorization,
             target,
             identifier,
@@ -346,10 +348,8 @@ fn a_payment_that_counts_elsewhere_is_followed_there_without_presenting_it_again
 
 #[test]
 fn a_repeat_that_counts_elsewhere_is_followed_there_for_any_resource() {
-    let (own, first) = (
-        RequestId::from_random([8; 16]),
-        RequestId::from_random([9; 16]),
-    );
+    let own = pay(1).challenge.terms.request_id;
+    let first = RequestId::from_random([9; 16]);
     let elsewhere = PayReply::Elsewhere {
         request_id: first.clone(),
     };
@@ -360,9 +360,7 @@ fn a_repeat_that_counts_elsewhere_is_followed_there_for_any_resource() {
     let Ask::Repeat(repeat) = repeat_of(pay(1).authorization) else {
         panic!("no repeat");
     };
-    let reply = repeated(&script, own.clone(), (*repeat).clone())
-        .now_or_never()
-        .unwrap();
+    let reply = repeated(&script, (*repeat).clone()).now_or_never().unwrap();
     assert_eq!(reply, Ok(PayReply::Expired));
     let asked = script.asked.into_inner();
     let join = Ask::Join(Join {

@@ -31,6 +31,8 @@ struct Node {
     receipts: Vec<B256>,
     sent: Vec<Bytes>,
     reachable: bool,
+    /// Whether what is included reverts.
+    reverts: bool,
     /// How long it takes to tell the newest block.
     slowness: u64,
 }
@@ -51,6 +53,7 @@ impl Bench {
                 receipts: Vec::new(),
                 sent: Vec::new(),
                 reachable: true,
+                reverts: false,
                 slowness: 0,
             }),
         }
@@ -191,7 +194,7 @@ impl Chain for Bench {
         Ok(included.then(|| Receipt {
             transaction,
             block: 1,
-            success: true,
+            success: !self.node.borrow().reverts,
             logs: Vec::new(),
         }))
     }
@@ -475,6 +478,30 @@ fn a_nonce_that_a_job_no_longer_needs_is_used_up_so_that_later_jobs_need_not_wai
     bench.hashes(&wallet, "b");
     let included = bench.node.borrow().included;
     assert_eq!(bench.job("b").first_nonce(), included, "next in line");
+}
+
+#[test]
+fn a_job_that_reverted_is_sent_no_more_although_it_occupies_another_nonce() {
+    let bench = Bench::new();
+    let wallet = GasWallet::default();
+    bench.node.borrow_mut().pending = 8;
+    bench.hashes(&wallet, "a");
+    bench.pass(STUCK_MILLIS);
+    bench.wake(&wallet);
+    {
+        let first = bench.job("a").versions[1].clone();
+        assert_eq!(first.nonce, 5);
+        let mut node = bench.node.borrow_mut();
+        node.included = 6;
+        node.receipts.push(first.hash);
+        node.reverts = true;
+    }
+    bench.wake(&wallet);
+    assert!(bench.job("a").done);
+    let sent = bench.node.borrow().sent.len();
+    bench.pass(STUCK_MILLIS);
+    bench.wake(&wallet);
+    assert_eq!(bench.node.borrow().sent.len(), sent);
 }
 
 #[test]

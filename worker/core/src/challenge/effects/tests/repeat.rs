@@ -9,6 +9,7 @@ use crate::types::RequestId;
 
 fn ask(outside: &Outside, nonce: u8) -> PayReply {
     let repeat = Ask::Repeat(Box::new(Repeat {
+        request_id: test_challenge().terms.request_id,
         authorization: signed(nonce),
         target: TargetKey::of_any_resource(&test_challenge().terms.target),
         identifier: Some(B256::repeat_byte(0x1d)),
@@ -43,18 +44,41 @@ fn delivered_under_a_derived_id() -> Outside {
 }
 
 #[test]
-fn where_no_purchase_of_the_payer_is_no_book_is_asked_and_nothing_is_stored() {
-    let mut nothing = Outside::new(failed());
-    nothing.stored = RefCell::default();
-    nothing.is_accepted = true;
+fn where_a_purchase_of_somebody_else_is_no_book_is_asked_and_nothing_is_stored() {
     let mut anothers = failed();
     anothers.payer = Address::repeat_byte(9);
-    let anothers = Outside::new(anothers);
-    for outside in [nothing, anothers] {
-        let before = outside.load();
-        assert_eq!(ask(&outside, 1), PayReply::Conflict);
-        assert_eq!(outside.load(), before);
-        assert!(outside.asked.borrow().is_empty());
+    let outside = Outside::new(anothers);
+    let before = outside.load();
+    assert_eq!(ask(&outside, 1), PayReply::Conflict);
+    assert_eq!(outside.load(), before);
+    assert!(outside.asked.borrow().is_empty());
+}
+
+#[test]
+fn where_no_purchase_is_the_book_knows_whether_the_payment_counts_for_another() {
+    let by = RequestId::from_random([9; 16]);
+    let counts_for = || PayerReply::Superseded { by: by.clone() };
+    let elsewhere = PayReply::Elsewhere {
+        request_id: by.clone(),
+    };
+    for (whose, is_used, reply) in [
+        (PayerReply::Released, false, PayReply::Conflict),
+        (PayerReply::Taken, false, PayReply::Conflict),
+        (counts_for(), false, elsewhere),
+        // A stranger may have seen it on chain.
+        (counts_for(), true, PayReply::Taken),
+    ] {
+        let mut outside = Outside::new(failed());
+        outside.stored = RefCell::default();
+        outside.is_used = is_used;
+        outside.whose = whose;
+        assert_eq!(ask(&outside, 1), reply);
+        assert_eq!(outside.load(), Ok(None));
+        let asked = outside.asked.borrow();
+        let [PayerCommand::Whose { nonce, .. }] = asked.as_slice() else {
+            panic!("{asked:?}");
+        };
+        assert_eq!(*nonce, signed(1).authorization().nonce);
     }
 }
 

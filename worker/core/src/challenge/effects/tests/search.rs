@@ -89,12 +89,12 @@ fn what_is_searched_is_remembered_but_for_the_newest_blocks() {
         let record = outside.load().unwrap().unwrap().record;
         let attempt = record.state.watch().unwrap();
         let found = reconcile::elsewhere(&outside, &record, attempt, HEAD);
-        let Ok(Some(Event::Searched { from_block })) = found.now_or_never().unwrap() else {
+        let Ok(Some(Event::Searched { to })) = found.now_or_never().unwrap() else {
             return;
         };
-        assert!(from_block > before && from_block <= HEAD, "{from_block}");
-        before = from_block;
-        let searched = Event::Searched { from_block };
+        assert!(to > before && to <= HEAD - 150, "{to}");
+        before = to;
+        let searched = Event::Searched { to };
         let record = apply(Some(&record), searched, NOW, &POLICY).unwrap();
         outside
             .stored
@@ -124,14 +124,85 @@ fn a_node_that_does_not_show_the_event_yet_does_not_end_the_search() {
 fn a_search_does_not_count_as_progress_of_the_purchase() {
     let mut record = expired();
     record.tries = 5;
-    let searched = Event::Searched { from_block: 900 };
+    let searched = Event::Searched { to: 900 };
     let next = apply(Some(&record), searched.clone(), NOW, &POLICY).unwrap();
     assert_eq!(next.tries, 5);
-    assert_eq!(next.state.watch().unwrap().from_block, 900);
+    assert_eq!(next.state.watch().unwrap().searched_to, 900);
     assert!(
         apply(Some(&next), searched, NOW, &POLICY).is_err(),
         "no further"
     );
-    let lower = Event::Searched { from_block: 899 };
+    let lower = Event::Searched { to: 899 };
     assert!(apply(Some(&next), lower, NOW, &POLICY).is_err());
+}
+
+#[test]
+fn a_node_that_answers_only_so_often_is_asked_for_the_rest_later() {
+    const HEAD: u64 = 10_000;
+    let mut outside = outside(expired(), HEAD, HEAD);
+    outside.states_kept = 0;
+    let mut goes = 0;
+    loop {
+        outside.patience.set(3);
+        if let (Some(event), steps) = search(&outside) {
+            assert!(is_settled_by_the_stranger(Some(event)));
+            // Several steps of the search in each go, and each go stops where the node answers no more.
+            assert!(steps < 4, "{steps}");
+            break;
+        }
+        goes += 1;
+        assert!(goes < 10, "endless");
+    }
+    assert!(goes > 3, "{goes}");
+}
+
+#[test]
+fn a_search_in_vain_begins_again_another_time() {
+    const HEAD: u64 = 100_000;
+    // The node that was asked has lost that block, or has never had it.
+    let mut outside = outside(expired(), 10, HEAD);
+    outside.states_kept = 0;
+    let mut record = expired();
+    let searched = Event::Searched { to: HEAD - 200 };
+    record = apply(Some(&record), searched, NOW, &POLICY).unwrap();
+    let look = |record: &Record| {
+        let attempt = record.state.watch().unwrap();
+        let found = reconcile::elsewhere(&outside, record, attempt, HEAD);
+        found.now_or_never().unwrap().ok().flatten()
+    };
+    assert_eq!(look(&record), Some(Event::SearchedInVain));
+    record = apply(Some(&record), Event::SearchedInVain, NOW, &POLICY).unwrap();
+    assert_eq!(record.state.watch().unwrap().searched_to, 0);
+    assert!(
+        is_settled_by_the_stranger(look(&record)),
+        "from the beginning"
+    );
+    assert_eq!(
+        apply(Some(&record), Event::SearchedInVain, NOW, &POLICY),
+        Err(Refused)
+    );
+}
+
+#[test]
+fn the_alarm_does_not_begin_again_at_once() {
+    const HEAD: u64 = 100_000;
+    let mut record = expired();
+    let searched = Event::Searched { to: HEAD - 200 };
+    record = apply(Some(&record), searched, NOW, &POLICY).unwrap();
+    let mut outside = outside(record, 10, HEAD);
+    (outside.states_kept, outside.time) = (0, NOW.to_seconds().0 + 3_600);
+    Driver::default()
+        .wake(&outside)
+        .now_or_never()
+        .unwrap()
+        .unwrap();
+    let after = outside.load().unwrap().unwrap().record;
+    assert_eq!(after.state.watch().unwrap().searched_to, 0);
+    Driver::default()
+        .wake(&outside)
+        .now_or_never()
+        .unwrap()
+        .unwrap();
+    let after = outside.load().unwrap().unwrap().record;
+    assert!(after.state.payment().is_some(), "{after:?}");
 }
