@@ -38,8 +38,14 @@ pub(super) async fn confirm<E: ChallengeEnv>(
             Verdict::Transferred => return settled(env, record, &receipt).await,
             // Any hash can be claimed. That it is not our transfer says nothing of the authorization.
             Verdict::NoTransfer if claimed => {}
-            Verdict::NoTransfer => return mismatched(env, record, attempt, &receipt).await,
-            Verdict::Reverted => return reverted(env, record, attempt, &receipt).await,
+            Verdict::NoTransfer => {
+                let reason = Refusal::InvalidExactEvmTransferEventMismatch;
+                return failed(env, record, attempt, &receipt, reason).await;
+            }
+            Verdict::Reverted => {
+                let reason = Refusal::InvalidExactEvmTransactionFailed;
+                return failed(env, record, attempt, &receipt, reason).await;
+            }
         }
     }
     let last = memory
@@ -90,34 +96,14 @@ pub(super) fn is_claimed<E: ChallengeEnv>(env: &E, record: &Record, attempt: &At
     matches!(record.state, State::Pending { .. }) && matches!(route, Route::Facilitator(_))
 }
 
-/// A transaction of ours succeeded and moved no money. The routes may have changed since it was named, and then it was never ours:
-/// the authorization may have been used all the same.
-async fn mismatched<E: ChallengeEnv>(
+/// The attempt's transaction moved no money, for this reason. Somebody else may have used the authorization before it, so a node
+/// that does not know that block must not be asked; or may still use it.
+async fn failed<E: ChallengeEnv>(
     env: &E,
     record: &Record,
     attempt: &Attempt,
     receipt: &Receipt,
-) -> Result<Event, Stuck> {
-    let at = confirmed(env, receipt).await?;
-    if let Some(event) = elsewhere(env, record, attempt, at).await? {
-        return Ok(event);
-    }
-    if attempt.exposed {
-        return not_included(env, record, attempt).await;
-    }
-    Ok(Event::AttemptFailed {
-        reason: Refusal::InvalidExactEvmTransferEventMismatch,
-        transaction: Some(receipt.transaction),
-    })
-}
-
-/// The attempt's transaction reverted. Somebody else may have used the authorization before it, so a node that does not know
-/// that block must not be asked; or may still use it.
-async fn reverted<E: ChallengeEnv>(
-    env: &E,
-    record: &Record,
-    attempt: &Attempt,
-    receipt: &Receipt,
+    reason: Refusal,
 ) -> Result<Event, Stuck> {
     let at = confirmed(env, receipt).await?;
     if let Some(event) = elsewhere(env, record, attempt, at).await? {
@@ -130,7 +116,7 @@ async fn reverted<E: ChallengeEnv>(
         return not_included(env, record, attempt).await;
     }
     Ok(Event::AttemptFailed {
-        reason: Refusal::InvalidExactEvmTransactionFailed,
+        reason,
         transaction: Some(receipt.transaction),
     })
 }
