@@ -8,7 +8,7 @@ pub struct Refresh {
     /// No two fetches begin in less than this, whatever anybody sends: 10 seconds.
     pub floor: Duration,
     /// Keys older than this are fetched again: 10 minutes. The server's `Cache-Control: max-age` counts instead, up to a
-    /// day.
+    /// day; and both up to half of `max_stale`, so that there is time to fetch them again.
     pub max_age: Duration,
     /// Keys older than this are not used any more, when they cannot be fetched again: a day.
     pub max_stale: Duration,
@@ -25,6 +25,8 @@ impl Default for Refresh {
 }
 
 const LONGEST_AGE: Duration = Duration::from_secs(86_400);
+/// Failures without a pause would keep a core busy, and the server.
+const SHORTEST_PAUSE: Duration = Duration::from_millis(10);
 const LONGEST_PAUSE: Duration = Duration::from_secs(300);
 
 /// The fetches so far and the next one.
@@ -61,7 +63,8 @@ impl Schedule {
         }
         if self.failures > 0 {
             let doubled = 1_u32.checked_shl(self.failures - 1).unwrap_or(u32::MAX);
-            let pause = self.policy.floor.saturating_mul(doubled).min(LONGEST_PAUSE);
+            let pause = self.policy.floor.max(SHORTEST_PAUSE);
+            let pause = pause.saturating_mul(doubled).min(LONGEST_PAUSE);
             return earliest.max(last.saturating_add(pause));
         }
         earliest.max(self.due)
@@ -81,6 +84,7 @@ impl Schedule {
     pub(crate) fn succeeded(&mut self, now: Duration, max_age: Option<Duration>) {
         self.failures = 0;
         let age = max_age.map_or(self.policy.max_age, |age| age.min(LONGEST_AGE));
+        let age = age.min(self.policy.max_stale / 2);
         self.due = now.saturating_add(age);
     }
 
@@ -123,7 +127,18 @@ mod tests {
             "the floor holds against the server too"
         );
         schedule.succeeded(s(662), Some(s(10_000_000)));
-        assert_eq!(schedule.next(), s(662 + 86_400));
+        assert_eq!(schedule.next(), s(662 + 43_200), "half of max_stale");
+    }
+
+    #[test]
+    fn without_a_floor_failures_are_not_repeated_without_a_pause() {
+        let mut schedule = Schedule::new(Refresh {
+            floor: Duration::ZERO,
+            ..Refresh::default()
+        });
+        schedule.begin(s(1));
+        schedule.failed();
+        assert_eq!(schedule.next(), s(1) + SHORTEST_PAUSE);
     }
 
     #[test]

@@ -196,7 +196,10 @@ impl KeySource {
     ///
     /// Why the last fetch failed, when there are none after this time.
     pub fn wait(&self, timeout: Duration) -> Result<(), FetchError> {
-        let deadline = Instant::now() + timeout;
+        // A time that no clock reaches is for ever, or near enough.
+        let deadline = Instant::now()
+            .checked_add(timeout)
+            .unwrap_or_else(|| Instant::now() + Duration::from_secs(86_400));
         let mut state = self.shared.state();
         loop {
             if self.shared.current().is_ok() {

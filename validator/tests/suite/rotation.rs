@@ -174,6 +174,13 @@ fn keys_stay_good_while_fetches_fail() {
 }
 
 #[test]
+fn who_waits_for_ever_may() {
+    let keys = KeySource::by_hand(Refresh::default());
+    keys.load(&document(&[a()])).unwrap();
+    keys.wait(Duration::MAX).unwrap();
+}
+
+#[test]
 fn keys_that_are_too_old_are_not_used() {
     let keys = KeySource::by_hand(Refresh {
         max_stale: Duration::ZERO,
