@@ -299,7 +299,7 @@ impl Context<'_> {
         let mut response = self.failed(
             Error::new(
                 Code::AdapterError,
-                "The payment could not be checked right now; nothing was charged. Repeat the same request.",
+                "The payment could not be checked right now; this request has charged nothing. Repeat it unchanged.",
             ),
             "unexpected_verify_error",
         );
