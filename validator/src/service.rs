@@ -31,7 +31,8 @@ pub struct ServiceValidator {
 }
 
 impl ServiceValidator {
-    /// Accepts tokens for this audience: their `resourceId` must be exactly this.
+    /// Accepts tokens for this audience: their `resourceId` must be exactly this. Of the configuration, what concerns buyers'
+    /// tokens only (resource, plan, cache) has no effect here.
     #[must_use]
     pub fn new(config: Config, audience: impl Into<String>) -> Self {
         Self {

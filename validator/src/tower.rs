@@ -1,4 +1,4 @@
-//! A layer for everything that speaks `http` and `tower`: axum, hyper, tonic.
+//! A layer for everything that speaks `http` and `tower` and has a response body that can be made from a `String`: axum, hyper.
 //!
 //! ```
 //! use axum::{Extension, Router, routing::get};
