@@ -81,6 +81,8 @@ struct Outside {
     /// For how long the payer's book lets the payer wait.
     pause: Option<u64>,
     ledger_is_gone: bool,
+    /// How often a receipt is shown, before its block is replaced.
+    receipts_left: Cell<u32>,
     /// Whom the payer's book counts a payment for.
     whose: PayerReply,
     /// How often the node answers a question for events, before it does no more.
@@ -120,6 +122,7 @@ impl Outside {
             is_accepted: false,
             pause: None,
             ledger_is_gone: false,
+            receipts_left: Cell::new(u32::MAX),
             whose: PayerReply::Released,
             patience: Cell::new(u32::MAX),
             asked: RefCell::default(),
@@ -243,6 +246,10 @@ impl Chain for Outside {
         Ok(1)
     }
     async fn receipt(&self, transaction: B256) -> Result<Option<Receipt>, ChainError> {
+        let Some(left) = self.receipts_left.get().checked_sub(1) else {
+            return Ok(None);
+        };
+        self.receipts_left.set(left);
         let is_ours = transaction == OURS;
         let a = self.authorization.authorization();
         let log = |topics, data: Vec<u8>| Log {
@@ -630,4 +637,16 @@ fn an_alarm_for_the_ledger_is_no_look_at_a_refund_that_was_given_up() {
     outside.time = NOW.to_seconds().0 + 121;
     wake(&outside);
     assert_eq!(tries(&outside), 2);
+}
+
+#[test]
+fn a_block_that_was_replaced_while_it_was_waited_for_says_nothing() {
+    for shown in [2, 1] {
+        let mut outside = Outside::new(submitted());
+        outside.config.confirmations = 2;
+        (outside.head, outside.state, outside.is_used) = (BLOCK + 1, BLOCK + 1, false);
+        outside.receipts_left.set(shown);
+        let is_failed = matches!(outside.run(), Some(Event::AttemptFailed { .. }));
+        assert_eq!(is_failed, shown == 2, "{shown}");
+    }
 }
