@@ -123,19 +123,6 @@ fn under_a_derived_id_what_was_delivered_takes_a_fresh_signature_and_the_book_is
     }
 }
 
-/// Given up, and watched.
-fn expired() -> Record {
-    let given_up = Event::Lapsed {
-        may_still_land: true,
-    };
-    record_after([
-        attempted(1),
-        Event::Reserved,
-        given_up,
-        Event::TargetReleased,
-    ])
-}
-
 #[test]
 fn nobody_is_told_that_nothing_was_charged_before_the_chain_is_asked_once_more() {
     let paid = |record: Record, ask: fn(&Outside) -> PayReply| {

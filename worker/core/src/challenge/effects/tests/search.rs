@@ -2,19 +2,6 @@
 
 use super::*;
 
-/// Given up, and watched.
-fn expired() -> Record {
-    let given_up = Event::Lapsed {
-        may_still_land: true,
-    };
-    record_after([
-        attempted(1),
-        Event::Reserved,
-        given_up,
-        Event::TargetReleased,
-    ])
-}
-
 /// The stranger's transaction is in the block `block` of `head`, the newest.
 fn outside(record: Record, block: u64, head: u64) -> Outside {
     let mut outside = Outside::new(record);

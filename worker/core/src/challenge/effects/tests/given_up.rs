@@ -1,0 +1,152 @@
+//! Attempts and refunds that nobody pursues any more, or that moved no money: when they end, and what is found out later.
+
+use super::*;
+
+/// An authorization that is good for years, handed to a wallet of ours.
+fn long_lasting(stage: Event) -> Record {
+    let mut record = record_after([attempted(1), Event::Reserved, stage]);
+    if let State::Pending { attempt } = &mut record.state {
+        let mut authorization = attempt.authorization.authorization().clone();
+        authorization.valid_before = U256::from(9_000_000_000_u64);
+        let signed = SignedAuthorization::sign(&buyer(), authorization, Network::BaseSepolia);
+        attempt.authorization = signed.unwrap();
+    }
+    record
+}
+
+fn sent() -> Event {
+    Event::Submitted { hashes: vec![OURS] }
+}
+
+/// A refund that was given up, and what happened then.
+fn refund_failed<const N: usize>(then: [Event; N]) -> Record {
+    let fails = (0..MAX_REFUND_FAILURES).map(|_| Event::AttemptFailed {
+        reason: Refusal::InsufficientFunds,
+        transaction: None,
+    });
+    let begun = [
+        attempted(1),
+        Event::Reserved,
+        sent(),
+        Event::Settled { payment: payment() },
+        Event::IssueFailed {
+            fault: IssueFault::Failed,
+        },
+        Event::RefundBegun {
+            authorization: refund(),
+        },
+    ];
+    record_after(begun.into_iter().chain(fails).chain(then))
+}
+
+#[test]
+fn what_a_wallet_has_sent_that_is_not_ours_any_more_is_given_up_after_the_offer() {
+    let end = EXPIRES_AT.0 + 30;
+    let outside = |time, is_too_late| {
+        let mut outside = Outside::new(long_lasting(sent()));
+        (outside.is_used, outside.is_included) = (false, false);
+        (outside.time, outside.is_too_late) = (time, is_too_late);
+        outside.run()
+    };
+    assert_eq!(outside(end - 1, true), None);
+    let given_up = Event::Lapsed {
+        may_still_land: true,
+    };
+    assert_eq!(outside(end, true), Some(given_up), "and watched");
+    assert_eq!(outside(end, false), None, "our wallet goes on sending it");
+}
+
+#[test]
+fn a_transaction_that_moved_no_money_does_not_say_that_none_moved() {
+    for is_used in [true, false] {
+        let mut outside = Outside::new(submitted());
+        (outside.is_used, outside.ours_succeeds) = (is_used, true);
+        let event = outside.run();
+        match is_used {
+            true => assert!(is_settled_by_the_stranger(event)),
+            false => {
+                let reason = Refusal::InvalidExactEvmTransferEventMismatch;
+                let transaction = Some(OURS);
+                let failed = Event::AttemptFailed {
+                    reason,
+                    transaction,
+                };
+                assert_eq!(event, Some(failed));
+            }
+        }
+    }
+}
+
+#[test]
+fn a_refund_that_arrives_after_it_was_given_up_is_noticed() {
+    let record = refund_failed([Event::TargetReleased, Event::Reported]);
+    let State::RefundFailed {
+        refund: given_up, ..
+    } = &record.state
+    else {
+        panic!("{record:?}");
+    };
+    let mut outside = Outside::new(record.clone());
+    outside.authorization = given_up.attempt.authorization.clone();
+    outside.time = NOW.to_seconds().0 + 60;
+    let event = outside.run();
+    assert!(is_settled_by_the_stranger(event.clone()));
+    let after = apply(Some(&record), event.unwrap(), outside.now(), &POLICY).unwrap();
+    assert_eq!(after.state.name(), "REFUNDED");
+    outside.is_used = false;
+    assert_eq!(outside.run(), None);
+    assert_eq!(record.state.name(), "REFUND_FAILED");
+}
+
+#[test]
+fn what_moved_no_money_is_no_failure_while_a_facilitator_may_still_settle() {
+    let passed_on = Event::PassedOn { exposed: true };
+    let record = record_after([
+        attempted(1),
+        Event::Reserved,
+        Event::Asked,
+        passed_on,
+        Event::Submitted { hashes: vec![OURS] },
+    ]);
+    let mut outside = Outside::new(record);
+    (outside.is_used, outside.ours_succeeds) = (false, true);
+    assert_eq!(outside.run(), None);
+}
+
+#[test]
+fn an_alarm_for_the_ledger_is_no_look_at_a_refund_that_was_given_up() {
+    let record = refund_failed([Event::TargetReleased]);
+    let mut outside = Outside::new(record);
+    (outside.is_used, outside.ledger_is_gone) = (false, true);
+    let wake = |outside: &Outside| {
+        Driver::default()
+            .wake(outside)
+            .now_or_never()
+            .unwrap()
+            .unwrap()
+    };
+    let tries = |outside: &Outside| outside.load().unwrap().unwrap().record.tries;
+    outside.time = NOW.to_seconds().0 + 61;
+    wake(&outside);
+    assert_eq!(tries(&outside), 1, "the first look");
+    for second in 62..100 {
+        outside.time = NOW.to_seconds().0 + second;
+        wake(&outside);
+    }
+    assert_eq!(tries(&outside), 1);
+    outside.time = NOW.to_seconds().0 + 121;
+    wake(&outside);
+    assert_eq!(tries(&outside), 2);
+}
+
+#[test]
+fn a_block_that_was_replaced_while_it_was_waited_for_says_nothing() {
+    for shown in [2, 1] {
+        let mut outside = Outside::new(submitted());
+        outside.config.confirmations = 2;
+        (outside.head, outside.state, outside.is_used) = (BLOCK + 1, BLOCK + 1, false);
+        outside.receipts_left.set(shown);
+        let is_failed = matches!(outside.run(), Some(Event::AttemptFailed { .. }));
+        assert_eq!(is_failed, shown == 2, "{shown}");
+    }
+}
