@@ -38,10 +38,10 @@ pub struct IssueAnswer {
     pub expires_at: Option<UnixSeconds>,
 }
 
-/// The call for a purchase. `extra` is what the seller wants to be told of the plan.
+/// The call for a purchase. `extra` is what the seller wanted to be told of the plan when it was sold.
 pub fn call(
     backend: &IssuingBackend,
-    extra: Option<&Map<String, Value>>,
+    extra: &Map<String, Value>,
     record: &Record,
     payment: &Payment,
 ) -> BackendCall {
@@ -54,7 +54,7 @@ pub fn call(
         "txHash": payment.transaction,
         "unitAmount": record.terms.amount,
     });
-    if let (Some(members), Some(extra)) = (body.as_object_mut(), extra) {
+    if let Some(members) = body.as_object_mut() {
         for (name, value) in extra {
             members.entry(name).or_insert_with(|| value.clone());
         }

@@ -5,6 +5,7 @@ mod given_up;
 mod repeat;
 mod reverts;
 mod search;
+mod terms;
 
 use core::cell::{Cell, RefCell};
 use core::ops::RangeInclusive;
@@ -90,6 +91,8 @@ struct Outside {
     patience: Cell<u32>,
     /// What the payer's book was asked.
     asked: RefCell<Vec<PayerCommand>>,
+    /// What the backend was asked and told.
+    calls: RefCell<Vec<BackendCall>>,
     /// What the facilitators will say, one after the other; then nothing.
     answers: RefCell<VecDeque<&'static str>>,
     /// What they were asked, and how far the purchase was.
@@ -127,6 +130,7 @@ impl Outside {
             whose: PayerReply::Released,
             patience: Cell::new(u32::MAX),
             asked: RefCell::default(),
+            calls: RefCell::default(),
             answers: RefCell::default(),
             told: RefCell::default(),
         }
@@ -332,7 +336,8 @@ impl ChallengeEnv for Outside {
             .map(|answer| answer.as_bytes().to_vec())
             .ok_or_else(|| CallFault("no answer in time".to_owned()))
     }
-    async fn backend(&self, _: BackendCall) -> Result<BackendAnswer, IssueFault> {
+    async fn backend(&self, call: BackendCall) -> Result<BackendAnswer, IssueFault> {
+        self.calls.borrow_mut().push(call);
         Err(IssueFault::Failed)
     }
     async fn ledger(&self, _: LedgerEntry) -> Result<(), CallFault> {

@@ -327,7 +327,7 @@ fn each_fault_has_its_code() {
 }
 
 #[test]
-fn a_plan_that_is_sold_no_more_is_delivered_all_the_same() {
+fn a_purchase_of_a_plan_that_has_left_the_catalog_is_answered_all_the_same() {
     let config = config(ProofBinding::Signature);
     let offer = offer(&config, config.network);
     assert!(
