@@ -115,5 +115,6 @@ fn claims<E: ChallengeEnv>(env: &E, record: &Record, payment: &Payment) -> key0_
         exp: now.plus(ttl).0,
         iss: Some(record.issuer.clone()),
         payer: Some(record.payer.to_checksum(None)),
+        chain_id: Some(record.terms.network.chain_id()),
     }
 }
