@@ -138,6 +138,7 @@ pub(crate) fn claims() -> Claims {
         exp: 1_800_003_610,
         iss: Some("https://shop.example".to_owned()),
         payer: Some(Address::repeat_byte(1).to_checksum(None)),
+        chain_id: Some(Network::BaseSepolia.chain_id()),
     }
 }
 

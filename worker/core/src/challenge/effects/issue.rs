@@ -117,5 +117,6 @@ fn claims<E: ChallengeEnv>(
         exp: now.plus(sold.lifetime).0,
         iss: Some(record.issuer.clone()),
         payer: Some(record.payer.to_checksum(None)),
+        chain_id: Some(record.terms.network.chain_id()),
     }
 }
