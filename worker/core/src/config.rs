@@ -150,7 +150,12 @@ impl Config {
 
     /// Whether an offer that names this wallet is still taken. (Whoever has the token secret can seal offers.)
     pub fn is_paid_at(&self, wallet: Address) -> bool {
-        self.pay_to == wallet || self.old_wallets.contains(&wallet)
+        self.wallets().any(|own| own == wallet)
+    }
+
+    /// The wallets that offers may name: today's, and the earlier ones that are still listed.
+    pub fn wallets(&self) -> impl Iterator<Item = Address> {
+        core::iter::once(self.pay_to).chain(self.old_wallets.iter().copied())
     }
 
     /// The wallet that sends refunds and pays their gas: the gas wallet, or else the seller's own.

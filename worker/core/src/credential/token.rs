@@ -127,7 +127,8 @@ pub struct TokenInfo<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     public_key: Option<String>,
     expires_in: u64,
-    claims: [ClaimInfo; 9],
+    chain_id: u64,
+    claims: [ClaimInfo; 10],
 }
 
 #[derive(Debug, Serialize)]
@@ -151,6 +152,7 @@ pub fn token_info<'a>(config: &'a Config, origin: &'a HttpUrl) -> TokenInfo<'a> 
             TokenSigner::Rs256(key) => Some(key.public().to_pem()),
         },
         expires_in: config.token_ttl_seconds,
+        chain_id: config.network.chain_id(),
         claims: [
             claim("sub", "request id of the purchase"),
             claim("jti", "challenge id of the purchase"),
@@ -164,6 +166,10 @@ pub fn token_info<'a>(config: &'a Config, origin: &'a HttpUrl) -> TokenInfo<'a> 
             ),
             claim("iss", "the gateway's public URL"),
             claim("payer", "address of the wallet that paid"),
+            claim(
+                "chainId",
+                "the chain that was paid on: 8453 is Base, 84532 Base Sepolia, whose money is worth nothing",
+            ),
         ],
     }
 }
@@ -240,6 +246,7 @@ mod tests {
             "exp",
             "iss",
             "payer",
+            "chainId",
         ] {
             assert_eq!(text.matches(&format!("\"{name}\":")).count(), 1, "{text}");
         }

@@ -164,6 +164,16 @@ fn ordinary(receipt: &Receipt, usdc: Address, pay_to: Address) -> Vec<Transfer> 
     found
 }
 
+/// Every ordinary transfer of a transaction to one of these wallets.
+pub fn received(receipt: &Receipt, usdc: Address, wallets: &[Address]) -> Vec<Transfer> {
+    let mut found = Vec::new();
+    for wallet in wallets.iter().filter(|_| receipt.success) {
+        found.extend(ordinary(receipt, usdc, *wallet));
+    }
+    found.sort_by_key(|transfer| transfer.log);
+    found
+}
+
 /// Under which key the payer's book holds a transfer. The book's other keys are nonces that the payer chooses; one that
 /// equals a transfer's key is the payer's own loss.
 pub fn booking_key(transaction: B256, log: u32) -> B256 {
