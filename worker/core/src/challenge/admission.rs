@@ -2,7 +2,6 @@
 
 use super::purchase::{Ask, PayReply};
 use super::record::Record;
-use super::terms::Terms;
 use crate::config::Config;
 use crate::payment::transfer::{ProofFault, SHOW_SECONDS};
 use crate::types::UnixMillis;
@@ -17,16 +16,14 @@ pub(super) fn refusal(
     match ask {
         Ask::Pay(pay) => {
             let terms = &pay.challenge.terms;
-            if is_foreign(config, terms, record) {
-                return Some(PayReply::Conflict);
-            }
             // An attempt that has failed is not repeated; its failure is the answer.
             let withdrawn = || record.and_then(Ask::failure).unwrap_or(PayReply::Withdrawn);
             (!config.is_paid_at(terms.pay_to)).then(withdrawn)
         }
         Ask::Prove(prove) => {
             let terms = &prove.challenge.terms;
-            if is_foreign(config, terms, record) {
+            // It would be paid at another wallet than the one in its terms, which is the one that refunds it.
+            if record.is_some_and(|record| record.terms.pay_to != terms.pay_to) {
                 return Some(PayReply::Conflict);
             }
             let fault = if !config.is_paid_at(terms.pay_to) {
@@ -42,13 +39,6 @@ pub(super) fn refusal(
     }
 }
 
-/// Whether an offer is for another network, or would have a purchase paid at another wallet than the one in its terms, which
-/// is the one that refunds it.
-fn is_foreign(config: &Config, terms: &Terms, record: Option<&Record>) -> bool {
-    terms.network != config.network
-        || record.is_some_and(|record| record.terms.pay_to != terms.pay_to)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -59,7 +49,7 @@ mod tests {
     use crate::challenge::{Prove, Sold};
     use crate::config::test_config;
     use crate::payment::Refusal;
-    use crate::types::{Address, B256, Network};
+    use crate::types::{Address, B256};
 
     fn payment() -> Ask {
         Ask::Pay(Box::new(pay(1)))
@@ -125,16 +115,6 @@ mod tests {
         let late = PayReply::Unproven(ProofFault::ShownTooLate);
         assert_eq!(at(end), Some(late.clone()));
         assert_eq!(refusal(&config, &proof(), Some(&failed()), end), Some(late));
-    }
-
-    #[test]
-    fn an_offer_for_another_network_begins_nothing() {
-        let mut config = test_config();
-        config.network = Network::Base;
-        for ask in [payment(), proof()] {
-            let answer = refusal(&config, &ask, None, NOW);
-            assert_eq!(answer, Some(PayReply::Conflict));
-        }
     }
 
     #[test]

@@ -73,6 +73,9 @@ impl Driver {
             (Some(stored), _) if stored.record.terms.network != network => {
                 return Ok(PayReply::Conflict);
             }
+            (None, _) if ask.offered_on().is_some_and(|offered| offered != network) => {
+                return Ok(PayReply::Conflict);
+            }
             _ => {}
         }
         if let Some((signed, Some(identifier))) = ask.payment()

@@ -218,6 +218,15 @@ impl Ask {
         }
     }
 
+    /// The network of the offer that is presented.
+    pub(super) fn offered_on(&self) -> Option<Network> {
+        match self {
+            Self::Pay(pay) => Some(pay.challenge.terms.network),
+            Self::Prove(prove) => Some(prove.challenge.terms.network),
+            Self::Join(_) | Self::Repeat(_) => None,
+        }
+    }
+
     /// The authorization that is presented, and the client's own name for it.
     pub(super) fn payment(&self) -> Option<(&SignedAuthorization, Option<B256>)> {
         match self {

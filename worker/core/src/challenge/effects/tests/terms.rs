@@ -129,6 +129,19 @@ fn on_mainnet(record: Record) -> Outside {
 
 #[test]
 fn a_purchase_on_another_network_answers_nobody_and_asks_nobody() {
+    // Nor does one that has not begun.
+    let mut outside = on_mainnet(submitted());
+    outside.stored = RefCell::new(None);
+    let mut named = pay(1);
+    named.identifier = Some(B256::repeat_byte(5));
+    let ask = Ask::Pay(Box::new(named));
+    let answer = Driver::default()
+        .ask(&outside, &ask)
+        .now_or_never()
+        .unwrap();
+    assert_eq!(answer, Ok(PayReply::Conflict));
+    assert!(outside.asked.borrow().is_empty());
+
     let delivered = crate::challenge::test_support::delivered_and_noted();
     assert_eq!(delivered.outbox.open[0].kind, NoticeKind::Delivered);
     for record in [
