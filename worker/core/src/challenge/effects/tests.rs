@@ -435,21 +435,6 @@ fn a_node_that_does_not_know_the_block_of_a_revert_does_not_say_that_no_money_mo
 }
 
 #[test]
-fn a_node_that_is_behind_the_newest_block_does_not_say_that_an_authorization_has_lapsed() {
-    for behind in [0, 1] {
-        let mut outside = Outside::new(submitted());
-        outside.is_included = false;
-        outside.time = LATE;
-        outside.state = BLOCK - behind;
-        let event = outside.run();
-        match behind {
-            0 => assert!(is_settled_by_the_stranger(event)),
-            _ => assert_eq!(event, None),
-        }
-    }
-}
-
-#[test]
 fn a_purchase_is_not_refused_again_while_nodes_disagree_why_the_chain_refuses() {
     for (head, state) in [
         (BLOCK - 1, BLOCK),
