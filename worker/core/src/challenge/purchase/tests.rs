@@ -62,6 +62,21 @@ fn granted() -> Next {
 }
 
 #[test]
+fn a_purchase_on_another_network_answers_nobody() {
+    let elsewhere = Policy {
+        network: Network::Base,
+        ..POLICY
+    };
+    let ask = Ask::Pay(Box::new(pay(1)));
+    let answer = |policy| ask.answer(Some(&delivered()), NOW, policy);
+    assert_eq!(answer(&elsewhere), Next::Answer(PayReply::Conflict));
+    assert!(matches!(
+        answer(&POLICY),
+        Next::Answer(PayReply::Granted { .. })
+    ));
+}
+
+#[test]
 fn a_first_payment_begins_a_purchase_while_offer_and_authorization_are_good() {
     assert_eq!(ask(pay(1)).answer(None, NOW, &POLICY), Next::Begin);
     let late = EXPIRES_AT.to_millis();
