@@ -20,6 +20,7 @@ import { changeOffer, runDoctor, startMeddler } from './support/doctor.mjs';
 import { settledBy, startFacilitator } from './support/facilitator.mjs';
 import { income } from './support/facts.mjs';
 import { startRpcProxy } from './support/rpc-proxy.mjs';
+import { newSender, transfer } from './support/transfer.mjs';
 import { useWorld } from './support/world.mjs';
 
 const DEAD = 'http://127.0.0.1:9';
@@ -68,7 +69,10 @@ describe('a world in order', () => {
   test('on Base as well', async () => {
     await base.fund(world.gasWallet.address, '1');
     await world.restartWorker({ KEY0_NETWORK: 'mainnet', KEY0_RPC_URL: `${base.url},${base.url}` });
-    await assertNames(await examine(world.url, '--rpc', base.url), []);
+    const found = await examine(world.url, '--rpc', base.url);
+    await assertNames(found, []);
+    const reminder = found.report.findings.find(({ check }) => check === 'real-money');
+    assert.match(reminder.message, /test money.*must be a new one/);
   });
 
   test('with its settings file, of which no secret is shown', async () => {
@@ -82,6 +86,16 @@ describe('a world in order', () => {
       if (/SECRET|PRIVATE/.test(name)) for (const told of [found.stdout, text.stdout, text.stderr]) assert.ok(!told.includes(value.replace(/^0x/, '')), name);
     }
     assert.ok(text.stdout.includes('The file fits the deployment.'));
+    assert.ok(text.stdout.includes("is in this deployment's ledger"));
+  });
+
+  test('but for money that came to its wallet for something else', async () => {
+    const customer = await newSender(world);
+    const hash = await transfer(world, customer, 77n);
+    await world.restartWorker();
+    const file = join(world.state, 'settings.env');
+    const found = await examine(world.url, '--env', file);
+    await assertNames(found, ['wallet-income: warning'], new RegExp(hash));
   });
 });
 

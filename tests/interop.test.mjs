@@ -32,6 +32,7 @@ const CLAIMS = {
   exp: NOW + 3600,
   iss: 'https://seller.example',
   payer: '0x70997970C51812dc3A010C7d01b50e0d17dc79C8',
+  chainId: 8453,
 };
 const secret = randomBytes(32).toString('hex');
 const keyPair = () => generateKeyPairSync('rsa', { modulusLength: 2048, publicKeyEncoding: { type: 'spki', format: 'pem' }, privateKeyEncoding: { type: 'pkcs8', format: 'pem' } });

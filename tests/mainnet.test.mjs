@@ -4,12 +4,18 @@
 //  2. The published client buys; the money arrives; the token is good.
 //  3. A signature made with the test network's name for the token is refused before anything is sent.
 //  4. A payment for the test network is no payment here.
+//  5. A seller goes from the test network to Base with the same token secret. What was bought with test money opens nothing: not
+//     the backend by its token, and not the worker by the same payment, a new one for the same request id, or the transfer
+//     that paid. Nothing of it is told to the backend. Back on the test network it is answered as before.
 
 import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
-import { test } from 'node:test';
-import { NETWORK, NETWORKS } from '../tools/lib/chain.mjs';
+import { describe, test } from 'node:test';
+import { startBackend } from '../tools/lib/backend.mjs';
+import { NETWORK, NETWORKS, startChain } from '../tools/lib/chain.mjs';
+import { operator } from './support/admin.mjs';
 import { broadcasts, income } from './support/facts.mjs';
+import { newSender, offer, present, proofOf, transfer } from './support/transfer.mjs';
 import { useWorld } from './support/world.mjs';
 import { access, buy, decodeHeader, payingFetch } from './support/x402.mjs';
 
@@ -65,3 +71,54 @@ for (const [name, change, reason] of [
     assert.equal(await broadcasts(world), before);
   });
 }
+
+describe('what was bought with test money', () => {
+  const seller = useWorld();
+
+  test('opens nothing after the switch to Base, though the token secret is the same', async () => {
+    const [buyer, sender] = [await seller.newBuyer(), await newSender(seller)];
+    const request = { planId: 'basic', requestId: randomUUID() };
+    const bought = await buy(seller.url, buyer.privateKey, request);
+    assert.equal(bought.status, 200, bought.text);
+    const offered = await offer(seller, { planId: 'basic', requestId: randomUUID() });
+    const proof = await proofOf(offered, sender, await transfer(seller, sender));
+    const shown = await present(seller, proof);
+    assert.equal(shown.status, 200, shown.text);
+    const claims = JSON.parse(Buffer.from(bought.body.accessToken.split('.')[1], 'base64url').toString());
+    assert.equal(claims.chainId, 84532);
+
+    const base = await startChain({ network: 'mainnet' });
+    const backend = await startBackend({ secret: seller.tokenSecret, env: { KEY0_NETWORK: 'mainnet' } });
+    try {
+      await base.fund(seller.gasWallet.address, '1');
+      await base.mint(buyer.address, 1_000_000n);
+      await seller.restartWorker({ KEY0_NETWORK: 'mainnet', KEY0_RPC_URL: base.url });
+      const info = await (await fetch(`${seller.url}/.well-known/token-info`)).json();
+      assert.equal(info.chainId, 8453);
+      assert.ok(info.claims.some(({ name }) => name === 'chainId'));
+
+      const opened = await fetch(`${backend.url}/api/default`, { headers: { authorization: `Bearer ${bought.body.accessToken}` } });
+      assert.equal(opened.status, 401);
+      assert.match(await opened.text(), /test money/);
+      const refused = [
+        await access(seller.url, request, { payment: bought.payment }),
+        await access(seller.url, request, { payment: { ...bought.payment, accepted: { ...bought.payment.accepted, extra: undefined } } }),
+        // Signed anew, for Base, by the same wallet, for the same request: it would show the grant if it were of this network.
+        await buy(seller.url, buyer.privateKey, request),
+        await present(seller, proof),
+      ];
+      assert.deepEqual(refused.map(({ status }) => status), [404, 402, 409, 400], refused.map(({ text }) => text).join('\n'));
+      assert.deepEqual([refused[2].body.code, refused[3].body.code], ['REQUEST_CONFLICT', 'CHAIN_MISMATCH']);
+      for (const { text } of refused) assert.doesNotMatch(text, /eyJ/);
+      const kept = await operator(seller, `/challenges/${request.requestId}`);
+      assert.equal(kept.body.status, 'DELIVERED', 'the operator sees it all the same');
+
+      await seller.restartWorker();
+      assert.equal((await access(seller.url, request, { payment: bought.payment })).text, bought.text);
+      assert.equal((await present(seller, proof)).body.accessToken, shown.body.accessToken);
+    } finally {
+      await backend.stop();
+      await base.stop();
+    }
+  });
+});

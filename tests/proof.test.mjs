@@ -12,7 +12,8 @@
 //  8. A request that was begun with an authorization that failed is paid by a transfer, once that authorization cannot be
 //     executed any more.
 //  9. A contract wallet that has made a transfer shows it with a signature that it accepts (EIP-1271).
-//  10. Afterwards the ledger and the chain agree (`npm run reconcile`).
+//  10. A transfer that the seller has marked as returned cannot be shown for a grant; one that pays a purchase cannot be marked.
+//  11. Afterwards the ledger and the chain agree (`npm run reconcile`).
 
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
@@ -24,7 +25,7 @@ import { describe, test } from 'node:test';
 import { promisify } from 'node:util';
 import { encodeFunctionData } from 'viem';
 import { nodeModules, root } from '../tools/lib/paths.mjs';
-import { operator, reported } from './support/admin.mjs';
+import { command, operator, reported } from './support/admin.mjs';
 import { broadcasts, income, stored } from './support/facts.mjs';
 import { startIssuer } from './support/issuer.mjs';
 import { poll } from './support/poll.mjs';
@@ -211,6 +212,24 @@ describe('a buyer without an x402 client', () => {
     const answer = await present(world, { ...proof, payer: wallet.address });
     assert.equal(answer.status, 200, answer.text);
     assert.equal(answer.settled.payer.toLowerCase(), wallet.address.toLowerCase());
+  });
+
+  test('cannot show a transfer that the seller has returned by hand', async () => {
+    const sender = await newSender(world);
+    const { hash: used, offered: its } = await pay(world, sender);
+    const pays = await command(world, `/transfers/${used}/returned`);
+    assert.deepEqual([pays.status, pays.body.details.requestId], [409, its.requestId], pays.text);
+    const offered = await offer(world, order());
+    const hash = await transfer(world, sender);
+    for (let i = 0; i < 2; i += 1) {
+      const { status, body } = await command(world, `/transfers/${hash}/returned`);
+      assert.deepEqual([status, body], [200, { status: 'RETURNED', transaction: hash, from: sender.address, amount: '$0.015', event: 0 }]);
+    }
+    const answer = await present(world, await proofOf(offered, sender, hash));
+    assert.deepEqual([answer.status, answer.body.code], [409, 'TX_ALREADY_REDEEMED'], answer.text);
+    for (const [path, status] of [[`/transfers/0x${'9'.repeat(64)}/returned`, 404], [`/transfers/${hash}/5/returned`, 404], [`/transfers/${hash}/0/returned`, 200]]) {
+      assert.equal((await command(world, path)).status, status, path);
+    }
   });
 
   test('and the books agree with the chain', async () => {

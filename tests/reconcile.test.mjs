@@ -4,7 +4,8 @@
 //  2. Purchases are delivered and refunded: ledger and chain agree, exit code 0, and the totals are the chain's.
 //  3. Things happen that no purchase knows of: a stranger pays the seller by authorization, the seller returns money a second
 //     time by hand, a purchase stays PAID. Each is told, with exit code 2; an ordinary transfer to the seller is listed, and is no difference.
-//  4. The ledger is falsified: another amount, a payment that the chain does not have. Told as well.
+//  4. The worker sells on Base by now: what was bought on the test network is not looked for on Base.
+//  5. The ledger is falsified: another amount, a payment that the chain does not have. Told as well.
 
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
@@ -12,6 +13,7 @@ import { after, describe, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { encodeFunctionData, parseSignature } from 'viem';
 import { privateKeyToAccount } from 'viem/accounts';
+import { startChain } from '../tools/lib/chain.mjs';
 import { compare, refundNonce } from '../tools/lib/compare.mjs';
 import { dollars, microUsdc, parseCsv, readLedger } from '../tools/lib/ledger.mjs';
 import { openChain } from '../tools/lib/transfers.mjs';
@@ -177,6 +179,20 @@ describe('reconcile', () => {
     const refund = seen.outgoing.find(({ hash }) => hash === the(entries, 'REFUNDED').refund);
     assert.equal(await chain.nonceOf(refund), refundNonce(the(entries, 'REFUNDED').challengeId));
     assert.equal((await income(world)).length, seen.incoming.length);
+  });
+
+  test('looks at one network only', async () => {
+    const base = await startChain({ network: 'mainnet' });
+    try {
+      await world.restartWorker({ KEY0_NETWORK: 'mainnet', KEY0_RPC_URL: base.url });
+      const all = await readLedger(world.url, world.adminSecret);
+      const { code, stdout, stderr } = await run(['--url', world.url, '--rpc', base.url, '--json']);
+      assert.equal(code, 0, stderr);
+      const { ledger, onOtherNetworks, differences } = JSON.parse(stdout);
+      assert.deepEqual({ ledger, onOtherNetworks, differences }, { ledger: {}, onOtherNetworks: all.length, differences: [] });
+    } finally {
+      await base.stop();
+    }
   });
 
   test('reads amounts and CSV exactly', () => {

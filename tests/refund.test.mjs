@@ -8,16 +8,26 @@
 //  5. The seller cannot pay: the refund is tried again, and succeeds when the money is there.
 //  6. A backend that wakes up after the refund began delivers nothing any more.
 //  7. The seller takes another wallet after the refund began: it comes from the wallet that was paid.
+//  8. The seller takes another wallet before: no wallet but the one that was paid returns the money. The purchase is
+//     REFUND_FAILED with a reason of its own, until the key is back and an operator has it tried again,
+//  9. or until the operator has returned the money by hand and says so. Then nothing returns it again.
 
 import assert from 'node:assert/strict';
+import { execFile } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
 import { after, beforeEach, describe, test } from 'node:test';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
+import { command, operator, reported } from './support/admin.mjs';
 import { startIssuer } from './support/issuer.mjs';
 import { poll } from './support/poll.mjs';
+import { transfer } from './support/transfer.mjs';
 import { useWorld } from './support/world.mjs';
 import { access, buy } from './support/x402.mjs';
 
 const PRICE = 15_000n;
+const RECONCILE = fileURLToPath(new URL('../tools/reconcile.mjs', import.meta.url));
+const run = promisify(execFile);
 const issuer = await startIssuer();
 after(() => issuer.stop());
 const world = useWorld({
@@ -173,5 +183,50 @@ describe('a purchase that cannot be delivered', () => {
     await assertOneRefund(buyer, await reach(ask, 'REFUNDED'));
     assert.deepEqual(await world.chain.transfers({ from: other.address }), []);
     await world.restartWorker();
+  });
+});
+
+describe('a purchase whose wallet is not the seller’s any more when its refund is due', () => {
+  /** Another wallet with money of its own, and a purchase that the first one was paid for. */
+  async function moveAway() {
+    await world.restartWorker({ REFUND_MIN_AGE_MS: '600000' });
+    issuer.behave('fails');
+    const purchase = await payInVain();
+    assert.equal(purchase.bought.body.details.state, 'PAID', purchase.bought.text);
+    const other = await world.newBuyer();
+    await world.restartWorker({ KEY0_WALLET_ADDRESS: other.address, KEY0_WALLET_PRIVATE_KEY: other.privateKey });
+    await reach(purchase.ask, 'REFUND_FAILED');
+    return { ...purchase, other, path: `/challenges/${purchase.request.requestId}` };
+  }
+
+  test('is refunded by no other wallet, and by the right one when its key is back', async () => {
+    const { buyer, ask, other, path } = await moveAway();
+    assert.ok(world.logs.some((line) => line.includes('refund_blocked')));
+    await reported(world);
+    const listed = await operator(world, '/challenges?status=REFUND_FAILED');
+    assert.equal(listed.body.challenges[0].reason, 'refund_wallet_differs');
+    await command(world, `${path}/retry-refund`);
+    await reach(ask, 'REFUND_FAILED');
+    assert.deepEqual(await world.chain.transfers({ from: other.address }), []);
+
+    await world.restartWorker();
+    assert.equal((await command(world, `${path}/retry-refund`)).body.status, 'REFUND_PENDING');
+    await assertOneRefund(buyer, await reach(ask, 'REFUNDED'));
+    assert.deepEqual(await world.chain.transfers({ from: other.address }), []);
+  });
+
+  test('is returned by hand, once, when the operator names the transaction', async () => {
+    const { buyer, ask, path } = await moveAway();
+    await world.chain.fund(world.seller.address, '1');
+    const hash = await transfer(world, world.seller, PRICE, buyer.address);
+    assert.equal((await command(world, `${path}/returned/0x12`)).status, 400);
+    const told = await command(world, `${path}/returned/${hash}`);
+    assert.deepEqual([told.status, told.body?.status], [200, 'REFUNDED'], told.text);
+    await world.restartWorker();
+    assert.equal((await command(world, `${path}/retry-refund`)).status, 409);
+    await assertOneRefund(buyer, await ask());
+    await reported(world);
+    const { stdout } = await run(process.execPath, [RECONCILE, '--url', world.url, '--rpc', world.chain.url, '--json'], { env: { ...process.env, KEY0_ADMIN_SECRET: world.adminSecret } });
+    assert.deepEqual(JSON.parse(stdout).differences, []);
   });
 });

@@ -7,6 +7,7 @@ import { readFlags } from './lib/args.mjs';
 import { checkChain } from './lib/doctor/chain.mjs';
 import { checkBrowsers, checkDocuments } from './lib/doctor/documents.mjs';
 import { checkEndpoints, checkHealth, checkSettlement, isLoopback } from './lib/doctor/health.mjs';
+import { checkIncome } from './lib/doctor/income.mjs';
 import { checkOffers, checkPriceList } from './lib/doctor/offer.mjs';
 import { newReport, print } from './lib/doctor/report.mjs';
 import { checkSettings, endpointsOf } from './lib/doctor/settings.mjs';
@@ -27,6 +28,9 @@ local world (npm start).
   --env <file>    its settings (dotenv, like .dev.vars; wrangler.toml has the rest): compared with what is deployed
   --dir <folder>  where the local world lives, as for npm start (default .local)
   --json          one JSON document on stdout instead of text
+
+With KEY0_ADMIN_SECRET in the environment, or in that file, it also compares what came to your wallet in the last day with
+the ledger.
 
 Exit code: 0 no fault (there may be warnings), 2 faults, 1 could not look.
 `;
@@ -70,6 +74,7 @@ async function lookAt(options) {
   checkSettlement(report, health, await chain?.gasPrice());
   const list = await checkPriceList(report, url, health, chain);
   if (list) await checkOffers(report, url, health, list);
+  if (list && chain) await checkIncome(report, url, list, chain.url, settings?.KEY0_ADMIN_SECRET ?? process.env.KEY0_ADMIN_SECRET);
   await checkDocuments(report, url);
   await checkBrowsers(report, url);
   if (settings) checkSettings(report, settings, health, list);

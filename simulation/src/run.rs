@@ -21,6 +21,7 @@ use crate::world::{Owner, World};
 /// How long everything may take to come to rest once nothing goes wrong and nothing can be charged any more, besides
 /// refunds.
 const REST_MILLIS: u64 = 900_000;
+const HOUR_MILLIS: u64 = 3_600_000;
 /// A refund's pauses double seven times.
 const REFUND_PAUSES: u64 = 127;
 /// How long the last questions may take.
@@ -64,8 +65,12 @@ pub fn run(seed: u64, purchases: u64, without: &[Fault], traces: bool) -> Result
     world.faults.stop();
     world.trace(|| "nothing goes wrong any more".to_owned());
     last_proofs(&world);
-    let refunds =
-        LONGEST_MILLIS + world.setting.refund_after + REFUND_PAUSES * world.setting.refund_interval;
+    // What is on another network looks every hour whether it is back.
+    let away = world.setting.elsewhere.map_or(0, |_| HOUR_MILLIS);
+    let refunds = away
+        + LONGEST_MILLIS
+        + world.setting.refund_after
+        + REFUND_PAUSES * world.setting.refund_interval;
     loop {
         let rest = last_moment(&world).max(world.now().0) + REST_MILLIS + refunds;
         let before = world.market.presented.borrow().len();
@@ -190,7 +195,8 @@ fn last_questions(world: &Rc<World>) {
                 }
             }
             let id = &pay.challenge.terms.request_id;
-            let is_kept = !then.setting.refunds && then.backend.is_gone.get();
+            let record = then.objects.challenge(id).record();
+            let is_kept = record.is_some_and(|record| rules::is_kept(&then, &record));
             match &reply {
                 Some(reply @ (PayReply::Granted { .. } | PayReply::Refund { .. })) => {
                     rules::on_reply(&then, Asker::Payer, &pay, reply);
@@ -220,7 +226,9 @@ fn last_proof_questions(world: &Rc<World>) {
         let then = Rc::clone(world);
         world.executor.spawn(Owner::World, async move {
             let reply = ask_proof(&then, &prove).await;
-            let is_kept = !then.setting.refunds && then.backend.is_gone.get();
+            let id = &prove.challenge.terms.request_id;
+            let record = then.objects.challenge(id).record();
+            let is_kept = record.is_some_and(|record| rules::is_kept(&then, &record));
             match &reply {
                 Some(PayReply::Granted { .. } | PayReply::Refund { .. }) => {}
                 Some(PayReply::Undelivered { .. } | PayReply::Pending { .. }) if is_kept => {}

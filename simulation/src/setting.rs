@@ -21,6 +21,15 @@ pub const PLANS: [(&str, u64); 4] = [
 /// How long the token of a plan lasts, in seconds, where it does not last the usual hour.
 const LASTING: [(&str, u64); 2] = [("steel", 7 * 86_400), ("gold", 30 * 86_400)];
 
+/// How the catalog may be edited while purchases are open: these plans last this long then, in seconds.
+const EDITED: [(&str, u64); 2] = [("bronze", 60), ("steel", 90 * 86_400)];
+
+/// The plan that the catalog does not have for a while.
+const REMOVED: &str = "silver";
+
+/// What the backend is told of one plan: before and after the catalog was edited.
+const EXTRAS: (&str, [&str; 2]) = ("steel", ["stainless", "rusty"]);
+
 /// Who creates buyers' contract wallets.
 pub const FACTORY: Address = Address::repeat_byte(0xfa);
 
@@ -85,8 +94,42 @@ pub struct Setting {
     pub unsigned: bool,
     /// What the nodes are able to.
     pub nodes: Nodes,
-    /// When the seller takes another wallet, with its key, in milliseconds since 1970.
-    pub moves_at: Option<u64>,
+    /// When the seller takes another wallet, with its key, in milliseconds since 1970; and when it takes the first one
+    /// again.
+    pub moves: (Option<u64>, Option<u64>),
+    /// Whether offers of the wallet that is not the seller's at the moment are taken.
+    pub lists_old_wallets: bool,
+    /// When the catalog is edited and lacks a plan, and from when on it has that plan again.
+    pub edits: Option<[u64; 2]>,
+    /// From when to when the deployment sells on another network.
+    pub elsewhere: Option<[u64; 2]>,
+}
+
+/// Which of its configurations the deployment runs with.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct Version {
+    /// The first wallet, or the other one.
+    pub wallet: usize,
+    /// The first catalog, the edited one that lacks a plan, or the one that has it again.
+    pub catalog: usize,
+    /// Whether it sells on another network.
+    pub is_elsewhere: bool,
+}
+
+impl Version {
+    /// All of them, in the order of their numbers.
+    pub fn all() -> impl Iterator<Item = Self> {
+        (0..12).map(|number| Self {
+            wallet: number % 2,
+            catalog: number / 2 % 3,
+            is_elsewhere: number >= 6,
+        })
+    }
+
+    /// Its number.
+    pub fn number(self) -> usize {
+        self.wallet + 2 * self.catalog + 6 * usize::from(self.is_elsewhere)
+    }
 }
 
 impl Setting {
@@ -128,12 +171,23 @@ impl Setting {
                 states_kept: random.pick(&[128, 128, u64::MAX]),
                 blocks_searched: random.pick(&[10, 100, 2_000, u64::MAX]),
             },
-            moves_at: None,
+            moves: (None, None),
+            lists_old_wallets: random.chance(600),
+            edits: None,
+            elsewhere: None,
         };
+        let moment = || BEGIN_MILLIS + random.range(0, setting.arrivals);
+        let span = |likely| {
+            let (a, b) = (moment(), moment());
+            random.chance(likely).then(|| [a.min(b), a.max(b)])
+        };
+        (setting.edits, setting.elsewhere) = (span(400), span(150));
         // Where the seller's wallet sends its refunds itself, it would have to send those of the old one, too: the model
         // has one wallet that sends.
         if setting.sends_itself() && random.chance(300) {
-            setting.moves_at = Some(BEGIN_MILLIS + random.range(0, 2 * setting.arrivals));
+            let moves_at = BEGIN_MILLIS + random.range(0, 2 * setting.arrivals);
+            let back_at = moves_at + random.range(0, setting.arrivals);
+            setting.moves = (Some(moves_at), random.chance(500).then_some(back_at));
         }
         setting
     }
@@ -143,25 +197,59 @@ impl Setting {
         self.gas_wallet || self.facilitators == 0
     }
 
-    /// The deployment's configuration, with the seller's first wallet or the one after it.
-    pub fn config(&self, wallet: usize) -> Result<Config, String> {
+    /// With which configuration the deployment runs at a moment.
+    pub fn version(&self, now: u64) -> Version {
+        let is_past = |moment: Option<u64>| moment.is_some_and(|moment| moment <= now);
+        let [edited, restored] = self.edits.unwrap_or([u64::MAX; 2]);
+        let [leaves, returns] = self.elsewhere.unwrap_or([u64::MAX; 2]);
+        Version {
+            wallet: usize::from(is_past(self.moves.0) && !is_past(self.moves.1)),
+            catalog: usize::from(is_past(Some(edited))) + usize::from(is_past(Some(restored))),
+            is_elsewhere: (leaves..returns).contains(&now),
+        }
+    }
+
+    /// One of the deployment's configurations.
+    pub fn config(&self, version: Version) -> Result<Config, String> {
+        let Version {
+            wallet,
+            catalog,
+            is_elsewhere,
+        } = version;
+        let is_edited = catalog > 0;
         let plans: Vec<String> = PLANS
             .iter()
+            .filter(|(id, _)| catalog != 1 || *id != REMOVED)
             .map(|(id, units)| {
                 let price = format!("${}.{:06}", units / 1_000_000, units % 1_000_000);
+                let edited = EDITED.iter().find(|(plan, _)| is_edited && plan == id);
                 let lasting = LASTING.iter().find(|(plan, _)| plan == id);
-                let seconds = lasting.map_or(3_600, |(_, seconds)| *seconds);
-                format!(r#"{{"planId":"{id}","unitAmount":"{price}","expiresIn":{seconds}}}"#)
+                let seconds = edited.or(lasting).map_or(3_600, |(_, seconds)| *seconds);
+                let extra = match EXTRAS {
+                    (plan, kinds) if plan == *id => {
+                        format!(r#","extra":{{"kind":"{}"}}"#, kinds[usize::from(is_edited)])
+                    }
+                    _ => String::new(),
+                };
+                format!(
+                    r#"{{"planId":"{id}","unitAmount":"{price}","expiresIn":{seconds}{extra}}}"#
+                )
             })
             .collect();
         let key = SELLER_KEYS[wallet % SELLER_KEYS.len()];
         let seller = WalletKey::from_hex(key).ok_or("the seller has no key")?;
+        let other = SELLER_KEYS[(wallet + 1) % SELLER_KEYS.len()];
+        let other = WalletKey::from_hex(other).ok_or("the seller has no key")?;
         let facilitators: Vec<String> = (0..self.facilitators)
             .map(|number| format!("https://facilitator-{number}.example"))
             .collect();
         let is_remote = self.issuer != Issuer::Gateway;
         let lookup = |name: &str| {
             Some(match name {
+                "KEY0_NETWORK" if is_elsewhere => "mainnet".to_owned(),
+                "KEY0_WALLET_ADDRESSES_OLD" if self.lists_old_wallets => {
+                    other.address().to_string()
+                }
                 "KEY0_WALLET_ADDRESS" => seller.address().to_string(),
                 "KEY0_WALLET_PRIVATE_KEY" if self.refunds => key.to_owned(),
                 "REFUND_MIN_AGE_MS" => self.refund_after.to_string(),

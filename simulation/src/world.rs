@@ -17,7 +17,7 @@ use crate::faults::{Fault, Faults};
 use crate::journal::{Journal, Violation};
 use crate::objects::Objects;
 use crate::random::Random;
-use crate::setting::{BEGIN_MILLIS, Setting};
+use crate::setting::{BEGIN_MILLIS, Setting, Version};
 
 /// What the seller's other wallet holds from the beginning: it may have to return what the first one has received.
 const OTHER_WALLET_UNITS: u64 = 1_000_000_000_000;
@@ -68,10 +68,10 @@ pub struct World {
     pub faults: Faults,
     /// The circumstances.
     pub setting: Setting,
-    /// The deployment's settings, before the seller takes another wallet. Besides that they stay the same.
+    /// The deployment's first settings.
     pub config: Config,
-    /// And after.
-    moved: Config,
+    /// Those of each version, by its number.
+    configs: Vec<Config>,
     /// The wallet of ours that sends transactions.
     pub wallet: WalletKey,
     /// The chain.
@@ -101,8 +101,11 @@ impl World {
         let random = Random::new(seed);
         let setting = Setting::choose(&random, purchases);
         let faults = Faults::choose(&random, without);
-        let config = setting.config(0)?;
-        let moved = setting.config(1)?;
+        let config = setting.config(Version::default())?;
+        let configs: Result<Vec<Config>, String> = Version::all()
+            .map(|version| setting.config(version))
+            .collect();
+        let configs = configs?;
         // Without either there is nothing to send, and this one stays idle.
         let idle = WalletKey::from_hex(&format!("{:064x}", 0x1d1e)).ok_or("no key")?;
         let wallet = config.refund_sender().cloned().unwrap_or(idle);
@@ -112,14 +115,14 @@ impl World {
             wallet.address(),
             BEGIN_MILLIS,
         );
-        chain.mint(moved.pay_to, OTHER_WALLET_UNITS);
+        chain.mint(configs[1].pay_to, OTHER_WALLET_UNITS);
         let world = Self {
             executor: Rc::new(Executor::new(BEGIN_MILLIS)),
             random,
             faults,
             setting,
             config,
-            moved,
+            configs,
             wallet,
             chain: RefCell::new(chain),
             backend: Backend::default(),
@@ -141,15 +144,22 @@ impl World {
 
     /// The deployment's settings now.
     pub fn config_now(&self) -> &Config {
-        match self.setting.moves_at {
-            Some(at) if at <= self.now().0 => &self.moved,
-            _ => &self.config,
-        }
+        self.config_of(self.version())
+    }
+
+    /// Which of its configurations the deployment runs with now.
+    pub fn version(&self) -> Version {
+        self.setting.version(self.now().0)
+    }
+
+    /// The settings of a version.
+    pub fn config_of(&self, version: Version) -> &Config {
+        &self.configs[version.number()]
     }
 
     /// The seller's wallets.
     pub fn sellers(&self) -> [Address; 2] {
-        [self.config.pay_to, self.moved.pay_to]
+        [self.config.pay_to, self.configs[1].pay_to]
     }
 
     /// Whether this is a wallet of the seller's.

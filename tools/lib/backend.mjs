@@ -26,7 +26,7 @@ export async function startBackend({ port: asked = 0, secret, env = {}, onLine }
   const url = `http://127.0.0.1:${port}`;
   const backend = await startProcess(join(cargoTarget, 'debug', PACKAGE), [], {
     name: 'backend',
-    env: { HOST: '127.0.0.1', PORT: String(port), KEY0_ACCESS_TOKEN_SECRET: secret, ...env },
+    env: { HOST: '127.0.0.1', PORT: String(port), KEY0_ACCESS_TOKEN_SECRET: secret, KEY0_NETWORK: 'testnet', ...env },
     onLine,
   });
   const deadline = Date.now() + READY_WITHIN_MS;

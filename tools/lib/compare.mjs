@@ -102,7 +102,9 @@ async function compareRefunds(entries, outgoing, chain) {
 
   for (const transfer of outgoing) {
     const nonce = await chain.nonceOf(transfer);
-    const entry = nonce && byNonce.get(nonce);
+    // One that an operator has made by hand is named by the ledger alone.
+    const isByHand = (candidate) => candidate.status === 'REFUNDED' && candidate.refund === transfer.hash && candidate.payer === transfer.to && !done.has(candidate);
+    const entry = nonce ? byNonce.get(nonce) : entries.find(isByHand);
     if (entry) {
       settle(entry, transfer);
       continue;

@@ -8,6 +8,7 @@ import { Stop } from './say.mjs';
  * @property {string} requestId
  * @property {string} challengeId
  * @property {string} status
+ * @property {string} network       CAIP-2
  * @property {string} payer         in lower case
  * @property {bigint} amount        micro-units
  * @property {string} transaction   '' when there is none

@@ -50,7 +50,7 @@ export async function startWorld({ state, vars = {}, ports = {}, buyers: count =
     ]);
     if (blockTime) await chain.setBlockTime(blockTime);
 
-    const backend = wantBackend ? await startBackend({ port: ports.backend, secret: tokenSecret, onLine: listen('backend') }) : undefined;
+    const backend = wantBackend ? await startBackend({ port: ports.backend, secret: tokenSecret, env: { KEY0_NETWORK: network }, onLine: listen('backend') }) : undefined;
     if (backend) parts.push(backend);
     const settings = {
       KEY0_NETWORK: network,

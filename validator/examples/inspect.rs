@@ -18,6 +18,7 @@ Reads tokens or Authorization headers from standard input, one a line, and print
   --jwks FILE         RS256: a key document
   --now SECONDS       Unix time to judge dates by (this machine's clock)
   --issuer TEXT       expected iss
+  --chain ID          expected chainId (8453, Base)
   --resource TEXT     expected resourceId
   --plan TEXT         expected planId
   --leeway SECONDS    forgiven difference of clocks, at most 120 (0)
@@ -54,12 +55,16 @@ fn run(mut args: impl Iterator<Item = String>) -> Result<(), String> {
             "--secret-env" => keys = Some(secrets(&value)?),
             "--public-key" => keys = Some(Config::rs256(read(&value)?).map_err(|e| e.to_string())?),
             "--jwks" => keys = Some(Config::jwks(read(&value)?).map_err(|e| e.to_string())?),
-            "--now" => now = Some(seconds(&flag, &value)?),
+            "--now" => now = Some(number(&flag, &value)?),
             "--issuer" => expect.push(Box::new(|config| Ok(config.issuer(value)))),
+            "--chain" => {
+                let chain = number(&flag, &value)?;
+                expect.push(Box::new(move |config| Ok(config.chain(chain))));
+            }
             "--resource" => expect.push(Box::new(|config| Ok(config.resource(value)))),
             "--plan" => expect.push(Box::new(|config| Ok(config.plan(value)))),
             "--leeway" => {
-                let leeway = Duration::from_secs(seconds(&flag, &value)?);
+                let leeway = Duration::from_secs(number(&flag, &value)?);
                 expect.push(Box::new(move |c| {
                     c.leeway(leeway).map_err(|e| e.to_string())
                 }));
@@ -87,10 +92,10 @@ fn read(file: &str) -> Result<String, String> {
     fs::read_to_string(file).map_err(|error| format!("{file}: {error}"))
 }
 
-fn seconds(flag: &str, value: &str) -> Result<u64, String> {
+fn number(flag: &str, value: &str) -> Result<u64, String> {
     value
         .parse()
-        .map_err(|_| format!("{flag} wants whole seconds, not {value:?}"))
+        .map_err(|_| format!("{flag} wants a whole number, not {value:?}"))
 }
 
 fn inspect(validator: &Validator, now: Option<u64>) -> io::Result<()> {

@@ -134,6 +134,12 @@ impl<'b> ClaimsRef<'b> {
         self.fields.payer.map(|span| span.of(self.text))
     }
 
+    /// EIP-155 id of the chain on which the payment was made (`chainId`).
+    #[must_use]
+    pub fn chain_id(self) -> Option<u64> {
+        self.fields.chain_id
+    }
+
     /// All claims as they were signed: one JSON object, for claims that have no name here.
     #[must_use]
     pub fn json(self) -> &'b str {
@@ -255,6 +261,12 @@ impl AccessToken {
         self.claims().payer()
     }
 
+    /// EIP-155 id of the chain on which the payment was made (`chainId`).
+    #[must_use]
+    pub fn chain_id(&self) -> Option<u64> {
+        self.fields.chain_id
+    }
+
     /// All claims as they were signed: one JSON object, for claims that have no name here.
     #[must_use]
     pub fn json(&self) -> &str {
@@ -337,6 +349,7 @@ fn show(name: &str, claims: ClaimsRef<'_>, f: &mut fmt::Formatter<'_>) -> fmt::R
         .field("exp", &claims.exp())
         .field("iss", &claims.iss())
         .field("payer", &claims.payer())
+        .field("chain_id", &claims.chain_id())
         .finish()
 }
 
@@ -355,6 +368,7 @@ impl serde::Serialize for ClaimsRef<'_> {
             self.iat().is_some(),
             self.iss().is_some(),
             self.payer().is_some(),
+            self.chain_id().is_some(),
         ];
         let optional = optional.into_iter().filter(|is| *is).count();
         let mut claims = serializer.serialize_struct("AccessToken", 6 + optional)?;
@@ -375,6 +389,10 @@ impl serde::Serialize for ClaimsRef<'_> {
         match self.payer() {
             Some(payer) => claims.serialize_field("payer", payer)?,
             None => claims.skip_field("payer")?,
+        }
+        match self.chain_id() {
+            Some(chain_id) => claims.serialize_field("chainId", &chain_id)?,
+            None => claims.skip_field("chainId")?,
         }
         claims.end()
     }

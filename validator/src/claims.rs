@@ -39,4 +39,11 @@ pub struct Claims {
         serde(default, skip_serializing_if = "Option::is_none")
     )]
     pub payer: Option<String>,
+    /// EIP-155 id of the chain on which the payment was made: 8453 for Base, 84532 for Base Sepolia, where money is worth
+    /// nothing. In every buyer's token; a token for calls between services has none.
+    #[cfg_attr(
+        feature = "serde",
+        serde(default, skip_serializing_if = "Option::is_none")
+    )]
+    pub chain_id: Option<u64>,
 }

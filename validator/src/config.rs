@@ -18,6 +18,12 @@ pub const MAX_KEYS: usize = 16;
 /// Longest leeway that a configuration takes.
 pub const MAX_LEEWAY: Duration = Duration::from_secs(120);
 
+/// Base, where USDC is money.
+const BASE: u64 = 8453;
+
+/// Base Sepolia, where it is not.
+pub(crate) const BASE_SEPOLIA: u64 = 84532;
+
 /// What a backend expects of a token: the algorithm, its keys, and optionally who issued it and what for.
 ///
 /// A mistake is refused here, so that what exists can be used. The secrets themselves are not kept and `Debug` shows
@@ -37,6 +43,8 @@ pub const MAX_LEEWAY: Duration = Duration::from_secs(120);
 #[derive(Clone)]
 pub struct Config {
     pub(crate) keys: Keys,
+    pub(crate) chain_id: u64,
+    pub(crate) testnet: bool,
     pub(crate) issuer: Option<String>,
     pub(crate) resource: Option<String>,
     pub(crate) plan: Option<String>,
@@ -127,6 +135,8 @@ impl Config {
     fn new(keys: Keys) -> Self {
         Self {
             keys,
+            chain_id: BASE,
+            testnet: false,
             issuer: None,
             resource: None,
             plan: None,
@@ -136,7 +146,25 @@ impl Config {
         }
     }
 
-    /// Accepts only tokens of this gateway: their `iss` must be exactly this.
+    /// Accepts tokens that were bought with test money, on Base Sepolia (84532), beside those bought with money.
+    ///
+    /// For a backend that is tried out. Without this only tokens paid on Base (8453) are good, so that whoever has a test
+    /// gateway's token cannot open what others pay for, even where both gateways sign with the same key.
+    #[must_use]
+    pub fn accept_testnet(self) -> Self {
+        Self {
+            testnet: true,
+            ..self
+        }
+    }
+
+    /// Accepts tokens that were paid on this chain instead of Base: their `chainId` must be this EIP-155 id.
+    #[must_use]
+    pub fn chain(self, chain_id: u64) -> Self {
+        Self { chain_id, ..self }
+    }
+
+    /// Accepts only tokens of this gateway: their `iss` must be its public URL. A slash at the end makes no difference.
     #[must_use]
     pub fn issuer(self, issuer: impl Into<String>) -> Self {
         Self {
@@ -208,6 +236,8 @@ impl fmt::Debug for Config {
         f.debug_struct("Config")
             .field("algorithm", &self.keys.algorithm())
             .field("key_ids", &self.keys.ids())
+            .field("chain_id", &self.chain_id)
+            .field("testnet", &self.testnet)
             .field("issuer", &self.issuer)
             .field("resource", &self.resource)
             .field("plan", &self.plan)

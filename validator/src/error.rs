@@ -49,6 +49,11 @@ pub enum ValidationError {
     NotAServiceToken,
     /// The service token is for another backend.
     WrongAudience,
+    /// The token was bought with test money, on Base Sepolia. [`Config::accept_testnet`](crate::Config::accept_testnet) is
+    /// for backends that are tried out.
+    TestMoney,
+    /// The token was paid on another chain than the expected one.
+    WrongChain,
     /// The token was issued by another gateway than the expected one.
     WrongIssuer,
     /// The token is for another resource than the expected one.
@@ -163,6 +168,10 @@ impl fmt::Display for ValidationError {
             Self::ServiceToken => "The token is for calls between services, not for buyers",
             Self::NotAServiceToken => "The token is not one for calls between services",
             Self::WrongAudience => "The token is for another service",
+            Self::TestMoney => {
+                "The token was bought with test money on Base Sepolia; buy it with USDC on Base, or try it at a backend whose Config has accept_testnet()"
+            }
+            Self::WrongChain => "The token was paid on another chain than this backend expects",
             Self::WrongIssuer => "The token was issued by another gateway",
             Self::WrongResource => "The token is for another resource",
             Self::WrongPlan => "The token is for another plan",
@@ -324,6 +333,8 @@ mod tests {
             MissingClaim("planId"),
             InvalidClaim("exp"),
             ServiceToken,
+            TestMoney,
+            WrongChain,
             WrongIssuer,
             WrongResource,
             WrongPlan,

@@ -15,6 +15,7 @@ pub(crate) struct Fields {
     pub(crate) tx_hash: Span,
     pub(crate) iss: Option<Span>,
     pub(crate) payer: Option<Span>,
+    pub(crate) chain_id: Option<u64>,
     pub(crate) iat: Option<u64>,
     pub(crate) exp: u64,
     pub(crate) nbf: Option<u64>,
@@ -50,6 +51,7 @@ impl Fields {
             tx_hash: required(found.tx_hash, "txHash", text)?,
             iss: string(found.iss, "iss", text)?,
             payer: string(found.payer, "payer", text)?,
+            chain_id: whole(found.chain_id, "chainId", text)?,
             // Clocks here count whole seconds. For those, `now >= exp` and `now >= nbf` mean the same with the date
             // rounded up; a fraction of `iat` has no consequence.
             exp: date(found.exp, "exp", text)?
@@ -88,6 +90,7 @@ struct Found {
     tx_hash: Option<Value>,
     iss: Option<Value>,
     payer: Option<Value>,
+    chain_id: Option<Value>,
     iat: Option<Value>,
     exp: Option<Value>,
     nbf: Option<Value>,
@@ -103,6 +106,7 @@ impl Found {
             "txHash" => &mut self.tx_hash,
             "iss" => &mut self.iss,
             "payer" => &mut self.payer,
+            "chainId" => &mut self.chain_id,
             "iat" => &mut self.iat,
             "exp" => &mut self.exp,
             "nbf" => &mut self.nbf,
@@ -147,6 +151,22 @@ fn string(
         }
         Some(_) => Err(ValidationError::InvalidClaim(name)),
     }
+}
+
+/// A number without a fraction that is not negative, however it is written.
+fn whole(
+    value: Option<Value>,
+    name: &'static str,
+    text: &str,
+) -> Result<Option<u64>, ValidationError> {
+    let Some(number) = date(value, name, text)? else {
+        return Ok(None);
+    };
+    let negative = matches!(value, Some(Value::Number(span)) if span.of(text).starts_with('-'));
+    if negative || number.floor != number.ceil {
+        return Err(ValidationError::InvalidClaim(name));
+    }
+    Ok(Some(number.floor))
 }
 
 fn date(

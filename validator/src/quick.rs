@@ -7,8 +7,8 @@ use crate::fields::Fields;
 use crate::json::{MAX_TEXT, Span};
 use crate::words::{self, eight_digits};
 
-/// `{"sub":…,"jti":…,"resourceId":…,"planId":…,"txHash":…,"iat":…,"exp":…}`, with `iss` and `payer` behind where they are
-/// there, or with the dates in front, as `jwt-compact` writes its own. No white space, no escapes, whole seconds.
+/// `{"sub":…,"jti":…,"resourceId":…,"planId":…,"txHash":…,"iat":…,"exp":…}`, with `iss`, `payer` and `chainId` behind where they
+/// are there, or with the dates in front, as `jwt-compact` writes its own. No white space, no escapes, whole seconds.
 pub(crate) fn read(text: &str) -> Option<Fields> {
     let mut cursor = Cursor::new(text)?;
     cursor.take(b"{")?;
@@ -50,6 +50,10 @@ pub(crate) fn read(text: &str) -> Option<Fields> {
         None => None,
         Some(()) => Some(cursor.string()?),
     };
+    let chain_id = match cursor.take(b",\"chainId\":") {
+        None => None,
+        Some(()) => Some(cursor.number()?),
+    };
     cursor.take(b"}")?;
     cursor.is_at_end().then_some(Fields {
         json: Span::new(0, text.len()),
@@ -60,6 +64,7 @@ pub(crate) fn read(text: &str) -> Option<Fields> {
         tx_hash,
         iss,
         payer,
+        chain_id,
         iat,
         exp,
         nbf: None,
@@ -143,10 +148,11 @@ mod tests {
 
     use super::*;
 
-    const SHAPES: [&str; 5] = [
+    const SHAPES: [&str; 6] = [
         r#"{"sub":"S","jti":"J","resourceId":"R","planId":"P","txHash":"T","iat":11,"exp":22}"#,
         r#"{"sub":"S","jti":"J","resourceId":"R","planId":"P","txHash":"T","iat":11,"exp":22,"iss":"I","payer":"Y"}"#,
         r#"{"sub":"S","jti":"J","resourceId":"R","planId":"P","txHash":"T","iat":11,"exp":22,"payer":"Y"}"#,
+        r#"{"sub":"S","jti":"J","resourceId":"R","planId":"P","txHash":"T","iat":11,"exp":22,"iss":"I","payer":"Y","chainId":33}"#,
         r#"{"exp":22,"iat":11,"sub":"S","jti":"J","resourceId":"R","planId":"P","txHash":"T"}"#,
         r#"{"exp":22,"sub":"S","jti":"J","resourceId":"R","planId":"P","txHash":"T","iss":"","payer":""}"#,
     ];
@@ -190,13 +196,13 @@ mod tests {
         fn what_is_read_at_a_glance_is_read_the_same_by_the_whole_reader(
             shape in 0..SHAPES.len(),
             strings in prop::array::uniform7("\\PC{0,20}|[ -~]{0,20}|.{0,9}"),
-            dates in prop::array::uniform2("[0-9]{1,20}|[0-9.e-]{1,4}"),
+            dates in prop::array::uniform3("[0-9]{1,20}|[0-9.e-]{1,4}"),
         ) {
             let mut text = SHAPES[shape].to_owned();
             for (name, value) in ["S", "J", "R", "P", "T", "I", "Y"].iter().zip(&strings) {
                 text = text.replace(&format!("\"{name}\""), &format!("\"{value}\""));
             }
-            text = text.replace("11", &dates[0]).replace("22", &dates[1]);
+            text = text.replace("11", &dates[0]).replace("22", &dates[1]).replace("33", &dates[2]);
             if let Some(fields) = read(&text) {
                 prop_assert_eq!(Ok(fields), Fields::read_any(&mut text));
             }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use crate::cache::Cache;
+use crate::config::BASE_SEPOLIA;
 #[cfg(feature = "rs256")]
 use crate::keys::Keys;
 use crate::{AccessToken, ClaimsRef, Config, TokenBuffer, ValidationError, service, words};
@@ -308,7 +309,9 @@ fn judge(
     clock: Clock,
     purpose: Purpose<'_>,
 ) -> Result<(), ValidationError> {
-    if config.issuer.is_some() && config.issuer.as_deref() != claims.iss() {
+    if let Some(expected) = &config.issuer
+        && !claims.iss().is_some_and(|iss| is_same_url(iss, expected))
+    {
         return Err(ValidationError::WrongIssuer);
     }
     let differs = |expected: &Option<String>, is: &str| {
@@ -319,6 +322,7 @@ fn judge(
             if !service::is_for_buyers(claims) {
                 return Err(ValidationError::ServiceToken);
             }
+            judge_chain(config, claims)?;
             // A token bought elsewhere is as wrong as one signed elsewhere: 401. Telling a good buyer that this door
             // needs another plan (403) is what `AccessToken::require_plan` is for.
             if differs(&config.resource, claims.resource_id()) {
@@ -337,6 +341,26 @@ fn judge(
     };
     judge_dates(config, claims, now)?;
     admit(config, claims)
+}
+
+/// Money of one chain opens nothing that is sold for money of another.
+fn judge_chain(config: &Config, claims: ClaimsRef<'_>) -> Result<(), ValidationError> {
+    let paid_on = claims
+        .chain_id()
+        .ok_or(ValidationError::MissingClaim("chainId"))?;
+    if paid_on == config.chain_id || (config.testnet && paid_on == BASE_SEPOLIA) {
+        Ok(())
+    } else if paid_on == BASE_SEPOLIA {
+        Err(ValidationError::TestMoney)
+    } else {
+        Err(ValidationError::WrongChain)
+    }
+}
+
+/// A slash at the end of a public URL is a matter of taste: people write `https://seller.example/` in one setting and
+/// `https://seller.example` in the other, and mean the same gateway.
+fn is_same_url(a: &str, b: &str) -> bool {
+    a.trim_end_matches('/') == b.trim_end_matches('/')
 }
 
 /// The backend's own word, after all others.

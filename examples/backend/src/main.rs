@@ -26,6 +26,7 @@ A small API that only buyers of access may call. It reads its settings from the 
   KEY0_ACCESS_TOKEN_SECRET       the gateway's secret, 32 bytes or more (required without KEY0_JWKS_URL)
   KEY0_ACCESS_TOKEN_SECRETS_OLD  older secrets that are still good, separated by commas
   KEY0_JWKS_URL                  the gateway's /.well-known/jwks.json, when it signs with RS256; no secret is needed then
+  KEY0_NETWORK                   the gateway's: testnet accepts tokens bought with test money on Base Sepolia too (mainnet)
   HOST                           address to listen on (127.0.0.1)
   PORT                           port to listen on, 0 for any free one (8080)
 
@@ -49,7 +50,12 @@ fn main() -> ExitCode {
 }
 
 fn run() -> Result<(), String> {
-    let app = app(token_config()?);
+    let config = token_config()?;
+    let app = app(match env::var("KEY0_NETWORK").as_deref() {
+        Err(_) | Ok("mainnet") => config,
+        Ok("testnet") => config.accept_testnet(),
+        Ok(_) => return Err("KEY0_NETWORK is neither mainnet nor testnet".to_owned()),
+    });
     tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()

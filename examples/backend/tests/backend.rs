@@ -90,7 +90,7 @@ mod tests {
     fn bearer(resource: &str, exp: u64, secret: &str) -> String {
         let claims = Claims::new(json!({
             "sub": "r-1", "jti": "c-1", "resourceId": resource, "planId": "basic",
-            "txHash": "0xabc", "iat": 1_800_000_000, "exp": exp, "payer": "0x7099",
+            "txHash": "0xabc", "iat": 1_800_000_000, "exp": exp, "payer": "0x7099", "chainId": 8453,
         }));
         let token = Hs256
             .token(&Header::empty(), &claims, &Hs256Key::new(secret))

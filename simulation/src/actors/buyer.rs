@@ -3,7 +3,7 @@
 use std::rc::Rc;
 
 use alloy_primitives::{Address, B256, U256, hex, keccak256};
-use key0_core::challenge::{Challenge, Pay, PayReply, Target, Terms, lifetime};
+use key0_core::challenge::{Challenge, Pay, PayReply, Sold, Target, Terms, lifetime};
 use key0_core::payment::{Authorization, SignedAuthorization, usdc};
 use key0_core::types::{RequestId, ResourceId, UsdcAmount};
 use key0_core::wallet::WalletKey;
@@ -96,6 +96,8 @@ impl Buyer {
         };
         world.chain.borrow_mut().learn(&authorization);
         Some(Pay {
+            // The door says it again, from the catalog that it has then.
+            sold: Sold::today(&challenge.terms.target, &world.config)?,
             challenge,
             issuer: "https://shop.example".to_owned(),
             authorization,
@@ -115,10 +117,13 @@ pub(super) fn offer(world: &World, plan: usize) -> Option<Challenge> {
 /// An offer for a plan, made now.
 pub(super) fn offer_as(world: &World, plan: usize, request_id: RequestId) -> Option<Challenge> {
     let (id, units) = PLANS[plan % PLANS.len()];
+    let target = Target::Plan(id.parse().ok()?);
+    // What the catalog does not have is not offered.
+    Sold::today(&target, world.config_now())?;
     let (issued_at, expires_at) = lifetime(world.seconds(), world.setting.ttl);
     Some(world.config.seal_keys.seal(Terms {
         request_id,
-        target: Target::Plan(id.parse().ok()?),
+        target,
         resource: ResourceId::default(),
         amount: UsdcAmount::from_units(units),
         pay_to: world.config_now().pay_to,

@@ -4,7 +4,7 @@ use core::future::Future;
 use std::rc::Rc;
 
 use key0_core::challenge::{
-    Ask, CallFault, Pay, PayReply, Purchases, Record, Repeat, purchase, repeated,
+    Ask, CallFault, Pay, PayReply, Purchases, Record, Repeat, Sold, purchase, repeated,
 };
 use key0_core::payment::payer::TargetKey;
 use key0_core::types::RequestId;
@@ -21,12 +21,21 @@ const BUYER_DEADLINE_MILLIS: u64 = 60_000;
 
 /// Presents a payment. `None`: no answer arrived.
 pub async fn request(world: &Rc<World>, pay: &Pay) -> Option<PayReply> {
-    let payment = pay.clone();
+    let mut payment = pay.clone();
     // The seller has changed the price meanwhile, and the client does not bring its challenge: it can only be a repeat.
     let id = &pay.challenge.terms.request_id;
     let is_its = |record: &Record| record.terms.pay_to == pay.authorization.authorization().to;
     let record = world.objects.challenge(id).record();
-    let is_dated = world.random.chance(100) && record.as_ref().is_some_and(is_its);
+    let is_known = record.as_ref().is_some_and(is_its);
+    let is_dated = match Sold::today(&pay.challenge.terms.target, world.config_now()) {
+        Some(sold) => {
+            payment.sold = sold;
+            world.random.chance(100) && is_known
+        }
+        // What is not in the catalog can only be a repeat.
+        None if is_known => true,
+        None => return None,
+    };
     ask_door(world, &pay.challenge.terms.request_id, move |door| {
         let payment = payment.clone();
         async move {

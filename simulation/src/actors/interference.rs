@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use key0_core::challenge::Pay;
+use key0_core::challenge::{Pay, Sold};
 use key0_core::payment::SignedAuthorization;
 use key0_core::types::Address;
 
@@ -169,6 +169,7 @@ fn forge(world: &World, stolen: &SignedAuthorization) -> Option<(Asker, Pay)> {
         since: world.now().0,
     };
     let pay = Pay {
+        sold: Sold::today(&challenge.terms.target, &world.config)?,
         challenge,
         issuer: "https://shop.example".to_owned(),
         authorization: stolen.clone(),

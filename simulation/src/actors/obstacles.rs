@@ -3,15 +3,17 @@
 use std::rc::Rc;
 
 use key0_core::challenge::{OperatorCommand, State};
-use key0_core::types::{Address, RequestId};
+use key0_core::types::{Address, B256, RequestId};
 
-use crate::chain::Action;
+use crate::chain::{Action, PlainTransfer};
 use crate::faults::Fault;
-use crate::objects;
+use crate::objects::{self, ChallengeObject};
 use crate::world::{Owner, World};
 
 /// Where the seller keeps its profit.
 const PROFIT: Address = Address::repeat_byte(0xe2);
+/// How long an operator waits until a transfer cannot be undone any more.
+const BY_HAND_MILLIS: u64 = 60_000;
 /// The longest obstacle that ends.
 pub const LONGEST_MILLIS: u64 = 600_000;
 const SPANS: [u64; 4] = [4_000, 30_000, 200_000, LONGEST_MILLIS];
@@ -78,8 +80,9 @@ pub fn on_attempt(world: &Rc<World>, id: &RequestId) {
     }
 }
 
-/// Tries again every failed refund that may succeed by now.
+/// Tries again every failed refund that may succeed by now, and returns by hand what cannot be signed.
 pub fn retry_refunds(world: &Rc<World>) {
+    return_by_hand(world);
     for object in world.objects.challenges() {
         let failed = object
             .record()
@@ -88,6 +91,59 @@ pub fn retry_refunds(world: &Rc<World>) {
         if failed.is_some_and(|record| world.faults.are_active() || !is_blocked(record.payer)) {
             objects::operate(world, &object, OperatorCommand::RetryRefund);
         }
+    }
+}
+
+/// Where the key of the wallet that was paid is back, it is tried again; otherwise the operator sends the money and says so.
+fn return_by_hand(world: &Rc<World>) {
+    for object in world.objects.challenges() {
+        let Some(record) = object.record() else {
+            continue;
+        };
+        let (State::RefundBlocked { payment, .. }, None) = (&record.state, object.by_hand.get())
+        else {
+            continue;
+        };
+        if world.config_now().pay_to == record.terms.pay_to && world.random.chance(700) {
+            objects::operate(world, &object, OperatorCommand::RetryRefund);
+            continue;
+        }
+        // One that was tried again may be signed at this very moment.
+        if record.state.name() != "REFUND_FAILED" {
+            continue;
+        }
+        let transaction =
+            world
+                .chain
+                .borrow_mut()
+                .submit_foreign(Action::Pay(vec![PlainTransfer {
+                    from: record.terms.pay_to,
+                    to: record.payer,
+                    units: payment.amount.units(),
+                }]));
+        world.trace(|| format!("{} is returned by hand in {transaction}", object.id));
+        object.by_hand.set(Some(transaction));
+        after(world, BY_HAND_MILLIS, move |world| {
+            let receipt = world.chain.borrow().ledger().receipt(transaction).cloned();
+            match receipt {
+                Some(receipt) if receipt.success => tell_until_noted(world, object, transaction),
+                // It did not arrive, and the operator tries again the next time.
+                _ => object.by_hand.set(None),
+            }
+        });
+    }
+}
+
+/// Storage may fail; the operator does not give up.
+fn tell_until_noted(world: &Rc<World>, object: Rc<ChallengeObject>, transaction: B256) {
+    objects::operate(world, &object, OperatorCommand::Returned { transaction });
+    let is_noted = object
+        .record()
+        .is_none_or(|record| !matches!(record.state, State::RefundBlocked { .. }));
+    if !is_noted {
+        after(world, BY_HAND_MILLIS, move |world| {
+            tell_until_noted(world, object, transaction);
+        });
     }
 }
 

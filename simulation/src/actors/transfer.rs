@@ -4,7 +4,7 @@
 use std::rc::Rc;
 
 use alloy_primitives::{Address, B256};
-use key0_core::challenge::{Ask, Challenge, Pay, PayReply, Prove, Purchases as _};
+use key0_core::challenge::{Ask, Challenge, Pay, PayReply, Prove, Purchases as _, Sold};
 use key0_core::payment::transfer::ProofFault;
 
 use super::buyer::{Buyer, offer, present};
@@ -165,6 +165,7 @@ fn proof(world: &World, challenge: &Challenge, signer: &Buyer, transaction: B256
     let signs = !world.setting.unsigned || world.random.chance(200);
     Prove {
         challenge: challenge.clone(),
+        sold: None,
         issuer: "https://shop.example".to_owned(),
         payer: signs.then(|| signer.address()),
         transaction,
@@ -207,6 +208,7 @@ pub fn on_settlement(world: &Rc<World>, payer: Address, transaction: B256) {
     };
     let prove = Prove {
         challenge,
+        sold: None,
         issuer: "https://shop.example".to_owned(),
         payer: (!world.setting.unsigned).then_some(payer),
         transaction,
@@ -246,7 +248,11 @@ pub async fn show_again(world: &Rc<World>, prove: &Prove) -> Option<PayReply> {
 /// One request with a proof. `None`: no answer arrived.
 pub async fn ask_proof(world: &Rc<World>, prove: &Prove) -> Option<PayReply> {
     let id = prove.challenge.terms.request_id.clone();
-    let ask = Ask::Prove(Box::new(prove.clone()));
+    let ask = Ask::Prove(Box::new(Prove {
+        // The door says it, from the catalog that it has then.
+        sold: Sold::today(&prove.challenge.terms.target, world.config_now()),
+        ..prove.clone()
+    }));
     let name = id.clone();
     let reply = ask_door(world, &name, move |door| {
         let (id, ask) = (id.clone(), ask.clone());

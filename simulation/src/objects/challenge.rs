@@ -7,7 +7,7 @@ use std::rc::{Rc, Weak};
 
 use alloy_primitives::B256;
 use key0_core::challenge::{
-    Ask, AuditLine, ChallengeEnv, Driver, OperatorCommand, PayReply, Record, Versioned,
+    Ask, AuditLine, ChallengeEnv, Driver, OperatorCommand, PayReply, Record, Sold, Versioned,
 };
 use key0_core::credential::backend::BackendCall;
 use key0_core::payment::SignedAuthorization;
@@ -56,6 +56,10 @@ pub struct ChallengeObject {
     pub told_to_settle: Cell<Option<u64>>,
     /// For the rules: what the facilitator then named.
     pub claimed: RefCell<Vec<B256>>,
+    /// For the rules: what was sold at the beginning.
+    pub sold: RefCell<Option<Sold>>,
+    /// The transaction in which an operator returns the money by hand.
+    pub by_hand: Cell<Option<B256>>,
     /// For the rules: alive while an effect is carried out.
     pub effect: RefCell<Weak<()>>,
 }
@@ -85,6 +89,8 @@ impl ChallengeObject {
             news: RefCell::default(),
             told_to_settle: Cell::new(None),
             claimed: RefCell::default(),
+            sold: RefCell::default(),
+            by_hand: Cell::new(None),
             effect: RefCell::default(),
         }
     }
@@ -112,6 +118,7 @@ pub fn ask(
     let outside = Outside::new(world, &world.objects.challenge(id));
     world.executor.spawn(outside.object.owner(), async move {
         let reply = outside.instance.memory.ask(&outside, &ask).await;
+        rules::on_answer_elsewhere(&outside.world, &outside.object, outside.version, &reply);
         if let Ok(reply) = &reply {
             rules::on_refusal(
                 &outside.world,
@@ -149,7 +156,7 @@ pub(super) fn wake(world: &Rc<World>, object: &Rc<ChallengeObject>) {
 /// The operator gives a purchase a command.
 pub fn operate(world: &Rc<World>, object: &Rc<ChallengeObject>, command: OperatorCommand) {
     let outside = Outside::new(world, object);
-    let policy = world.config.policy();
+    let policy = outside.config().policy();
     // When storage fails the operator comes back later.
     let reply = key0_core::challenge::operate(&outside, command, world.now(), &policy);
     world.trace(|| format!("{} the operator: {command:?} -> {reply:?}", object.id));

@@ -37,7 +37,9 @@ pub fn tally(world: &World) -> Tally {
         match object.record().map(|record| record.state) {
             Some(State::Delivered { .. } | State::Closed { .. }) => tally.delivered += 1,
             Some(State::Refunded { .. }) => tally.refunded += 1,
-            Some(State::RefundFailed { .. }) => tally.refund_failed += 1,
+            Some(State::RefundFailed { .. } | State::RefundBlocked { .. }) => {
+                tally.refund_failed += 1
+            }
             Some(State::Paid { .. }) => tally.kept += 1,
             _ => {}
         }
@@ -54,16 +56,22 @@ fn is_stuck(world: &World, record: &Record) -> bool {
         | State::Refunded { .. }
         | State::Expired { watch: None }
         | State::Cancelled { watch: None, .. } => false,
-        State::Paid { .. } => world.setting.refunds || !world.backend.is_gone.get(),
-        State::RefundFailed { .. } => {
+        State::Paid { .. } => !is_kept(world, record),
+        State::RefundFailed { .. } | State::RefundBlocked { retried: false, .. } => {
             world.setting.operator && !world.chain.borrow().ledger().is_blocked(record.payer)
         }
         State::Expired { watch: Some(_) }
         | State::Cancelled { watch: Some(_), .. }
         | State::Pending { .. }
         | State::Proving { .. }
-        | State::RefundPending { .. } => true,
+        | State::RefundPending { .. }
+        | State::RefundBlocked { retried: true, .. } => true,
     }
+}
+
+/// Whether money stays although nothing is delivered for it: refunds are off, and nobody can deliver.
+pub fn is_kept(world: &World, record: &Record) -> bool {
+    !world.setting.refunds && (world.backend.is_gone.get() || record.sold.is_none())
 }
 
 /// Compares everything with the chain.

@@ -11,10 +11,11 @@ mod replies;
 mod retention;
 mod settling;
 mod steps;
+mod terms;
 
 pub use calls::{on_broadcast, on_effect, on_issue};
 pub use denials::{Told, on_end_without_money, on_refusal};
-pub use end::{Tally, at_end, presented_first, tally};
+pub use end::{Tally, at_end, is_kept, presented_first, tally};
 pub use money::must_be_honoured;
 pub use notices::{all_told, on_notice};
 pub use refunds::noticed;
@@ -22,6 +23,7 @@ pub use replies::{Asker, on_proof_reply, on_reply};
 pub use retention::{answers_as_left, answers_proof_as_left, closed, without_history};
 pub use settling::{on_facilitator, on_facilitator_answer};
 pub use steps::{on_change, on_job};
+pub use terms::{on_answer_elsewhere, on_call_elsewhere};
 
 use key0_core::challenge::Record;
 use key0_core::types::RequestId;

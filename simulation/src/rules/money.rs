@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use alloy_primitives::B256;
+use alloy_primitives::{Address, B256};
 use key0_core::challenge::{Payment, Prove, Record};
 use key0_core::payment::transfer::booking_key;
 use key0_core::types::RequestId;
@@ -46,6 +46,23 @@ pub(super) fn received(world: &World, object: &ChallengeObject, record: &Record)
     money(world, object, record, record.state.payment()?)
 }
 
+/// Which wallet received the money of a purchase that counts it.
+pub(super) fn receiver(
+    world: &World,
+    object: &ChallengeObject,
+    record: &Record,
+) -> Option<Address> {
+    let payment = record.state.payment()?;
+    let chain = world.chain.borrow();
+    let Some(log) = payment.log else {
+        let nonce = object.attempts.borrow().last().copied()?;
+        let used = chain.ledger().used(&(record.payer, nonce));
+        return used.map(|used| used.to);
+    };
+    let transfer = chain.ledger().plain(payment.transaction, log as usize)?;
+    Some(transfer.to)
+}
+
 fn is_in_time(world: &World, prove: &Prove) -> bool {
     let chain = world.chain.borrow();
     let terms = &prove.challenge.terms;
@@ -63,10 +80,12 @@ pub fn must_be_honoured(world: &World, prove: &Prove) -> bool {
     };
     let terms = &prove.challenge.terms;
     let object = world.objects.challenge(&terms.request_id);
-    if object
-        .record()
-        .is_some_and(|record| record.payer != payer || record.terms.target != terms.target)
-    {
+    let is_others = |record: Record| {
+        record.payer != payer
+            || record.terms.target != terms.target
+            || record.terms.pay_to != terms.pay_to
+    };
+    if object.record().is_some_and(is_others) || !world.config_now().is_paid_at(terms.pay_to) {
         return false;
     }
     let its = world.objects.payer(payer);

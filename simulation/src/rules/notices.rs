@@ -43,7 +43,9 @@ const fn kind_of(state: &State) -> Option<&'static str> {
     match state {
         State::Delivered { .. } => Some("payment.delivered"),
         State::Refunded { .. } => Some("payment.refunded"),
-        State::RefundFailed { .. } => Some("payment.refund_failed"),
+        State::RefundFailed { .. } | State::RefundBlocked { retried: false, .. } => {
+            Some("payment.refund_failed")
+        }
         _ => None,
     }
 }

@@ -7,7 +7,7 @@ use alloy_primitives::{B256, U256};
 use key0_core::challenge::{MAX_REFUND_FAILURES, Record, Refund, Stage, State, refund_nonce};
 use key0_core::wallet::Sent;
 
-use super::money::received;
+use super::money::{received, receiver};
 use super::steps::describe;
 use crate::chain::{AuthorizationKey, Use};
 use crate::objects::ChallengeObject;
@@ -22,9 +22,25 @@ pub(super) const fn refund_of(state: &State) -> Option<&Refund> {
 }
 
 /// A record was stored.
-pub(super) fn on_change(world: &World, object: &ChallengeObject, after: &Record) {
+pub(super) fn on_change(
+    world: &World,
+    object: &ChallengeObject,
+    before: Option<&Record>,
+    after: &Record,
+) {
+    let is_blocked = |record: &Record| matches!(record.state, State::RefundBlocked { .. });
+    if is_blocked(after) && world.setting.moves.0.is_none() {
+        world.violation("refund_blocked", &object.id, "there is but one wallet");
+    }
+    if is_blocked(after) && world.market.grants.borrow().contains_key(&object.id) {
+        world.violation("refund_after_grant", &object.id, describe(after));
+    }
     if let State::Refunded { transaction, .. } = &after.state {
         match returned(world, after) {
+            // By hand; and then by nothing else, as is seen at the end.
+            None if before
+                .is_some_and(|before| is_blocked(before) || before.state == after.state)
+                && is_returned_by_hand(world, after, *transaction) => {}
             Some(used) if used.transaction == *transaction => {}
             used => {
                 let detail = format!("{transaction} is named, the chain has {used:?}");
@@ -50,7 +66,9 @@ pub(super) fn on_change(world: &World, object: &ChallengeObject, after: &Record)
         world.violation("refund_changed", &object.id, detail);
     }
     let received = received(world, object, after).map(U256::from);
-    if !world.is_seller(authorization.from)
+    // The wallet that received the money returns it, and no other one.
+    if Some(authorization.from) != receiver(world, object, after)
+        || authorization.from != after.terms.pay_to
         || authorization.to != after.payer
         || Some(authorization.value) != received
         || authorization.nonce != refund_nonce(&after.challenge_id)
@@ -93,6 +111,17 @@ pub(super) fn may_broadcast(world: &World, object: &ChallengeObject, sent: &Sent
     }
 }
 
+/// Whether this transaction holds an ordinary transfer that returns the payment.
+fn is_returned_by_hand(world: &World, record: &Record, transaction: B256) -> bool {
+    let amount = record.state.payment().map(|payment| payment.amount.units());
+    let transfers = world.chain.borrow().ledger().all_plain(transaction);
+    transfers.iter().any(|(_, transfer)| {
+        transfer.from == record.terms.pay_to
+            && transfer.to == record.payer
+            && Some(transfer.units) == amount
+    })
+}
+
 /// What a purchase's refund has returned on chain.
 fn returned(world: &World, record: &Record) -> Option<Use> {
     let nonce = refund_nonce(&record.challenge_id);
@@ -114,7 +143,7 @@ pub(super) fn at_end(world: &World) {
         }
     }
     let chain = world.chain.borrow();
-    for ((_, nonce), used) in chain
+    for ((from, nonce), used) in chain
         .ledger()
         .executed()
         .filter(|((from, _), _)| world.is_seller(*from))
@@ -124,7 +153,8 @@ pub(super) fn at_end(world: &World) {
             continue;
         };
         let paid = received(world, object, record);
-        if used.to != record.payer || Some(used.units) != paid {
+        let is_receivers = receiver(world, object, record) == Some(*from);
+        if used.to != record.payer || Some(used.units) != paid || !is_receivers {
             let detail = format!("{used:?} for {paid:?} of {}", record.payer);
             world.violation("wrong_refund", &object.id, detail);
         }

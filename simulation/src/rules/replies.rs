@@ -158,7 +158,13 @@ fn on_other_reply(world: &World, pay: &Pay, reply: &PayReply) {
                     world.is_seller(*from)
                         && used.transaction == transaction
                         && used.to == pay.authorization.payer()
-                })
+                }) || chain
+                    .ledger()
+                    .all_plain(transaction)
+                    .iter()
+                    .any(|(_, made)| {
+                        world.is_seller(made.from) && made.to == pay.authorization.payer()
+                    })
             });
             if !returned {
                 world.violation(

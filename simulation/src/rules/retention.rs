@@ -128,10 +128,11 @@ pub fn answers_as_left(world: &World, pay: &Pay, reply: Option<&PayReply>) {
         // Before all else: its client has given its name to another payment.
         _ if is_named_otherwise(world, pay) => matches!(reply, Some(PayReply::NamedOtherwise)),
         // A request id that is new: but the authorization is old.
-        None => matches!(
-            reply,
-            Some(PayReply::Taken | PayReply::Elsewhere { .. } | PayReply::Refused { .. })
-        ),
+        None => match reply {
+            Some(PayReply::Taken | PayReply::Elsewhere { .. } | PayReply::Refused { .. }) => true,
+            Some(PayReply::Withdrawn) => !world.config_now().is_paid_at(pay.challenge.terms.pay_to),
+            _ => false,
+        },
         // Somebody else has begun this purchase, under a request id that had leaked.
         Some(record) if record.payer != pay.authorization.payer() => {
             matches!(reply, Some(PayReply::Conflict))

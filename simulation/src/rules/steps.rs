@@ -10,6 +10,7 @@ use key0_core::wallet::{Job, Sent};
 use super::money::money;
 use super::refunds;
 use super::retention;
+use super::terms;
 use super::{hashes, notices, purchase_of};
 use crate::actors;
 use crate::objects::{ChallengeObject, Ended, WalletObject};
@@ -45,8 +46,11 @@ pub fn on_change(
     if let State::Pending { attempt } = &after.state {
         note_attempt(world, object, attempt);
     }
-    if let (Some(State::Paid { since, .. }), State::RefundPending { .. }) =
-        (before.map(|before| &before.state), &after.state)
+    terms::on_change(world, object, before, after);
+    if let (
+        Some(State::Paid { since, .. }),
+        State::RefundPending { .. } | State::RefundBlocked { .. },
+    ) = (before.map(|before| &before.state), &after.state)
         && world.now() < since.plus(world.setting.refund_after)
     {
         let detail = format!("paid at {}", since.0);
@@ -69,12 +73,15 @@ pub fn on_change(
         object.delivered.set(Some(world.now().0));
     }
     // A failed refund lets go of its target, also when an operator tries it again.
-    if matches!(after.state, State::RefundFailed { .. }) {
+    if matches!(
+        after.state,
+        State::RefundFailed { .. } | State::RefundBlocked { .. }
+    ) {
         object.had_failed.set(true);
     }
     hashes::on_change(world, object, before, after);
     notices::on_change(world, object, before, after);
-    refunds::on_change(world, object, after);
+    refunds::on_change(world, object, before, after);
     retention::on_change(world, object, before, after);
     if matches!(after.state, State::Expired { .. } | State::Cancelled { .. })
         && object.ended.get().is_none()
@@ -99,6 +106,7 @@ pub(super) fn describe(record: &Record) -> String {
             refund.attempt.number, refund.failures, refund.reason, refund.attempt.stage
         ),
         State::Refunded { transaction, .. } => format!(" by {transaction}"),
+        State::RefundBlocked { retried, .. } => format!(" blocked retried={retried}"),
         State::Expired { watch } => format!(" watch={}", watch.is_some()),
         State::Cancelled {
             superseded_by,
@@ -176,7 +184,15 @@ fn may_follow(before: &State, after: &State) -> bool {
                 State::Paid {
                     failure: Some(_), ..
                 },
-                State::RefundPending { .. },
+                State::RefundPending { .. } | State::RefundBlocked { retried: false, .. },
+            )
+            | (
+                State::RefundBlocked { retried: false, .. },
+                State::RefundBlocked { retried: true, .. } | State::Refunded { .. },
+            )
+            | (
+                State::RefundBlocked { retried: true, .. },
+                State::RefundBlocked { retried: false, .. } | State::RefundPending { .. },
             )
             | (
                 State::RefundPending { .. },

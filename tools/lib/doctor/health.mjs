@@ -28,6 +28,9 @@ export async function checkHealth(report, url) {
     return health;
   }
   report.ok('settings', 'All settings are valid.');
+  if (health.network === 'mainnet') {
+    report.ok('real-money', 'It sells for real money. If it, or a test deployment with the same token secret or RSA key, has sold for test money: that secret or key must be a new one, and the old one in no setting that ends in _OLD.');
+  }
   if (health.proofBinding === 'txhash') {
     report.warning('proof-binding', 'PROOF_BINDING is txhash: a plain transfer counts for whoever presents its hash first, and everybody can read hashes on chain.', 'Set it back to signature as soon as your buyers can sign.');
   }

@@ -25,6 +25,7 @@ const CLAIMS = {
   exp: NOW + 3600,
   iss: 'https://seller.example',
   payer: '0x70997970C51812dc3A010C7d01b50e0d17dc79C8',
+  chainId: 8453,
 };
 const SERVICE = { sub: 'key0-service', jti: '4f0c', resourceId: 'https://api.example.com', planId: 'system', txHash: 'system-auth', iat: NOW - 5, exp: NOW + 55 };
 const JSON_CLAIMS = JSON.stringify(CLAIMS);
@@ -77,6 +78,7 @@ valid('jwks', 'jose, RS256, key a by name', await jose('RS256', KEYS.a, { kid: '
 valid('jwks', 'jose, RS256, key c of 4096 bits by name', await jose('RS256', KEYS.c, { kid: 'c', typ: 'JWT' }));
 valid('jwks', 'jose, RS256, key c without a name', await jose('RS256', KEYS.c));
 valid('strict', 'what is expected is there', hs(HS));
+for (const iss of ['https://seller.example/', 'https://seller.example//']) valid('strict', `the same issuer as ${iss}`, hs(HS, claims({ iss })));
 valid('service', 'the gateway itself', hs(HS, JSON.stringify(SERVICE)));
 for (const typ of ['JWT', 'jwt', 'at+jwt', 'AT+JWT', 'application/at+jwt', 'application/jwt']) valid('hs256', `typ ${typ}`, hs(`{"alg":"HS256","typ":"${typ}"}`));
 for (const [name, json] of [
@@ -92,6 +94,9 @@ for (const [name, json] of [
   ['no iat', without('iat')],
   ['no iss', without('iss')],
   ['no payer', without('payer')],
+  ['chainId with zeros behind the point', literal('chainId', '8453.0')],
+  ['chainId as a power', literal('chainId', '8.453e3')],
+  ['chainId first', JSON.stringify({ chainId: CLAIMS.chainId, ...CLAIMS })],
   ['exp with a fraction', literal('exp', '1800000000.5')],
   ['exp as a power', literal('exp', '18000036e2')],
   ['exp with zeros behind the point', literal('exp', '1800003600.000')],
@@ -104,7 +109,7 @@ for (const [name, json] of [
   ['iat with a fraction', literal('iat', '1799999990.25')],
   ['nbf now', last('"nbf":1800000000')],
   ['nbf long ago, huge negative', last('"nbf":-1e99')],
-  ['thirty-two members', last(Array.from({ length: 23 }, (_, i) => `"m${i}":0`).join(','))],
+  ['thirty-two members', last(Array.from({ length: 22 }, (_, i) => `"m${i}":0`).join(','))],
   ['depth of fifteen', last(`"d":${'['.repeat(15)}${']'.repeat(15)}`)],
 ]) valid('hs256', name, hs(HS, json));
 for (const scheme of ['bearer', 'BEARER', 'bEARer', 'Bearer ', 'Bearer    ']) row('hs256', 'valid', null, 'valid', `scheme "${scheme}"`, `${scheme} ${good}`);
@@ -243,9 +248,21 @@ for (const [name, changes, says] of [
   ['no iat', { iat: undefined }, 'lacks the claim iat'], ['iat ahead', { iat: NOW + 1 }, 'not valid yet'], ['no jti', { jti: undefined }, 'lacks the claim jti'], ['an audience that begins alike', { resourceId: 'https://api.example.com/' }, 'for another service'],
 ]) invalid('service', says, `service token with ${name}`, hs(HS, JSON.stringify({ ...SERVICE, ...changes })));
 for (const [changes, says] of [
-  [{ iss: 'https://seller.example/' }, 'issued by another gateway'], [{ iss: 'https://Seller.example' }, 'issued by another gateway'], [{ iss: undefined }, 'issued by another gateway'], [{ iss: '' }, 'issued by another gateway'],
+  [{ iss: 'https://Seller.example' }, 'issued by another gateway'], [{ iss: undefined }, 'issued by another gateway'], [{ iss: '' }, 'issued by another gateway'],
   [{ resourceId: 'Default' }, 'for another resource'], [{ resourceId: 'default ' }, 'for another resource'], [{ planId: 'basi' }, 'for another plan'], [{ planId: 'basic\0' }, 'for another plan'],
 ]) invalid('strict', says, `expected otherwise: ${JSON.stringify(changes)}`, hs(HS, claims(changes)));
+
+// Which money paid.
+invalid('hs256', 'lacks the claim chainId', 'no chainId', hs(HS, without('chainId')));
+for (const value of ['"8453"', '""', 'null', 'true', '[8453]', '{}', '8453.5', '-8453', '-1', '1e-1']) invalid('hs256', 'claim chainId is empty or of the wrong type', `chainId ${value}`, hs(HS, literal('chainId', value)));
+for (const value of ['0', '1', '8454', '845', '84530', '18446744073709551616', '1e400']) invalid('hs256', 'paid on another chain', `chainId ${value}`, hs(HS, literal('chainId', value)));
+invalid('hs256', 'bought with test money on Base Sepolia', 'test money', hs(HS, claims({ chainId: 84532 })));
+invalid('rs256', 'bought with test money on Base Sepolia', 'test money, RS256', rs(RS, claims({ chainId: 84532 })));
+valid('testnet', 'test money where it is accepted', hs(HS, claims({ chainId: 84532 })));
+valid('testnet', 'money where test money is accepted', hs(HS));
+invalid('testnet', 'paid on another chain', 'another chain where test money is accepted', hs(HS, claims({ chainId: 1 })));
+valid('chain', 'the chain that is expected', hs(HS, claims({ chainId: 31337 })));
+invalid('chain', 'paid on another chain', 'Base where another chain is expected', hs(HS));
 
 // RS256: keys and signatures.
 const rsSigned = `${b64(RS)}.${b64(JSON_CLAIMS)}`;

@@ -20,12 +20,13 @@ fn a_good_token_passes_and_its_claims_are_read() {
         token.payer(),
         Some("0x70997970C51812dc3A010C7d01b50e0d17dc79C8")
     );
+    assert_eq!(token.chain_id(), Some(8453));
 }
 
 /// Made once by Python's `hmac` and `hashlib`: the header that the gateway writes, key id included.
 #[test]
 fn the_golden_token_passes() {
-    let token = "eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCIsImtpZCI6IjFlNWZiYTU4Njc0ZGI0ODUifQ.eyJzdWIiOiIyZjFkMGE1Mi03YjBjLTRjNWUtOWEzZS0wYzViOGY2ZjJhMTEiLCJqdGkiOiJjLTc3IiwicmVzb3VyY2VJZCI6ImRlZmF1bHQiLCJwbGFuSWQiOiJiYXNpYyIsInR4SGFzaCI6IjB4YWJjIiwiaWF0IjoxNzk5OTk5OTkwLCJleHAiOjE4MDAwMDM2MDAsImlzcyI6Imh0dHBzOi8vc2VsbGVyLmV4YW1wbGUiLCJwYXllciI6IjB4NzA5OTc5NzBDNTE4MTJkYzNBMDEwQzdkMDFiNTBlMGQxN2RjNzlDOCJ9.yfhyTnLdMrWpbcrHrE2_tlXEmBIu0uOEEP0a9iJzRuc";
+    let token = "eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCIsImtpZCI6IjFlNWZiYTU4Njc0ZGI0ODUifQ.eyJzdWIiOiIyZjFkMGE1Mi03YjBjLTRjNWUtOWEzZS0wYzViOGY2ZjJhMTEiLCJqdGkiOiJjLTc3IiwicmVzb3VyY2VJZCI6ImRlZmF1bHQiLCJwbGFuSWQiOiJiYXNpYyIsInR4SGFzaCI6IjB4YWJjIiwiaWF0IjoxNzk5OTk5OTkwLCJleHAiOjE4MDAwMDM2MDAsImlzcyI6Imh0dHBzOi8vc2VsbGVyLmV4YW1wbGUiLCJwYXllciI6IjB4NzA5OTc5NzBDNTE4MTJkYzNBMDEwQzdkMDFiNTBlMGQxN2RjNzlDOCIsImNoYWluSWQiOjg0NTN9.A9kEEdRKPgysOeM1fw_sbvAJruU9hsyA8m5SeF7SsLY";
     let header = r#"{"alg":"HS256","typ":"JWT","kid":"1e5fba58674db485"}"#;
     assert_eq!(
         mint::token(header.as_bytes(), CLAIMS.as_bytes(), SECRET),
@@ -176,9 +177,12 @@ fn what_the_configuration_expects_must_be_there_exactly() {
         .resource("default")
         .plan("basic");
     assert_eq!(check(expecting, CLAIMS), Ok(()));
+    // A slash at the end is not another gateway.
+    let expecting = config().issuer("https://seller.example/");
+    assert_eq!(check(expecting, CLAIMS), Ok(()));
     for (config, error) in [
         (
-            config().issuer("https://seller.example/"),
+            config().issuer("https://Seller.example"),
             ValidationError::WrongIssuer,
         ),
         (config().resource("Default"), ValidationError::WrongResource),
@@ -219,7 +223,7 @@ fn the_system_clock_is_used_when_no_time_is_given() {
 mod minted {
     use jwt_compact::alg::{Hs256, Hs256Key};
     use jwt_compact::{AlgorithmExt, Claims as Minted, Header, UntrustedToken};
-    use key0_validator::Claims;
+    use key0_validator::{Claims, Validator};
     use proptest::prelude::*;
 
     use crate::mint::*;
@@ -288,6 +292,7 @@ mod minted {
         fn whatever_jwt_compact_mints_is_read_back(
             strings in prop::array::uniform7("\\PC{1,40}|[\\x00-\\x7f]{1,20}"),
             (iss, payer) in any::<(bool, bool)>(),
+            testnet: bool,
             (iat, life) in (0..NOW * 2, 1..NOW),
             (kid, typ, old) in any::<(bool, bool, bool)>(),
         ) {
@@ -295,6 +300,7 @@ mod minted {
             let claims = Claims {
                 sub, jti, resource_id, plan_id, tx_hash, iat, exp: iat + life,
                 iss: iss.then_some(iss_text), payer: payer.then_some(payer_text),
+                chain_id: Some(if testnet { 84532 } else { 8453 }),
             };
             let secret = if old { OLD_SECRET } else { SECRET };
             let mut header = Header::empty();
@@ -303,7 +309,8 @@ mod minted {
             let token = mint(&claims, &header, secret);
 
             let value = format!("Bearer {token}");
-            let access = validator().validate_at(value.as_str(), iat + life - 1).unwrap();
+            let validator = Validator::new(config().accept_testnet());
+            let access = validator.validate_at(value.as_str(), iat + life - 1).unwrap();
             let read = Claims {
                 sub: access.sub().into(),
                 jti: access.jti().into(),
@@ -314,6 +321,7 @@ mod minted {
                 exp: access.exp(),
                 iss: access.iss().map(Into::into),
                 payer: access.payer().map(Into::into),
+                chain_id: access.chain_id(),
             };
             prop_assert_eq!(&read, &claims);
 

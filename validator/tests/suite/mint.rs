@@ -11,7 +11,7 @@ pub(crate) const OLD_SECRET: &str = "the secret before it, which is long enough 
 pub(crate) const NOW: u64 = 1_800_000_000;
 
 pub(crate) const HEADER: &str = r#"{"alg":"HS256","typ":"JWT"}"#;
-pub(crate) const CLAIMS: &str = r#"{"sub":"2f1d0a52-7b0c-4c5e-9a3e-0c5b8f6f2a11","jti":"c-77","resourceId":"default","planId":"basic","txHash":"0xabc","iat":1799999990,"exp":1800003600,"iss":"https://seller.example","payer":"0x70997970C51812dc3A010C7d01b50e0d17dc79C8"}"#;
+pub(crate) const CLAIMS: &str = r#"{"sub":"2f1d0a52-7b0c-4c5e-9a3e-0c5b8f6f2a11","jti":"c-77","resourceId":"default","planId":"basic","txHash":"0xabc","iat":1799999990,"exp":1800003600,"iss":"https://seller.example","payer":"0x70997970C51812dc3A010C7d01b50e0d17dc79C8","chainId":8453}"#;
 
 pub(crate) fn config() -> Config {
     Config::hs256(SECRET)

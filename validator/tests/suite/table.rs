@@ -50,6 +50,8 @@ fn checks() -> BTreeMap<&'static str, Check> {
         ("rs256", buyers(Config::rs256(A_PUBLIC).unwrap())),
         ("jwks", buyers(Config::jwks(keys).unwrap())),
         ("strict", buyers(strict)),
+        ("testnet", buyers(config().accept_testnet())),
+        ("chain", buyers(config().chain(31337))),
         (
             "service",
             Box::new(move |header: &str| service.validate_at(header, NOW).map(drop)) as Check,

@@ -27,6 +27,7 @@ pub use proof::ProofBinding;
 const MIN_SECRET_BYTES: usize = 32;
 const MAX_RPC_URLS: usize = 8;
 const MAX_OLD_SECRETS: usize = 4;
+const MAX_OLD_WALLETS: usize = 8;
 
 /// All settings of a deployment, checked.
 #[derive(Debug)]
@@ -35,6 +36,8 @@ pub struct Config {
     pub network: Network,
     /// The seller's wallet: where the money goes.
     pub pay_to: Address,
+    /// Earlier wallets of the seller: offers that name them are still taken.
+    pub old_wallets: Vec<Address>,
     /// The public address, when the seller fixed one; otherwise each request's own origin is used.
     pub public_url: Option<HttpUrl>,
     /// RPC endpoints, in the order in which they are tried.
@@ -135,6 +138,7 @@ impl Config {
     /// The settings that a purchase's schedule depends on.
     pub fn policy(&self) -> Policy {
         Policy {
+            network: self.network,
             refund_after_millis: self
                 .refund_wallet
                 .as_ref()
@@ -142,6 +146,16 @@ impl Config {
             refund_interval_millis: self.refund_interval_millis,
             notifies: self.notified.is_some(),
         }
+    }
+
+    /// Whether an offer that names this wallet is still taken. (Whoever has the token secret can seal offers.)
+    pub fn is_paid_at(&self, wallet: Address) -> bool {
+        self.wallets().any(|own| own == wallet)
+    }
+
+    /// The wallets that offers may name: today's, and the earlier ones that are still listed.
+    pub fn wallets(&self) -> impl Iterator<Item = Address> {
+        core::iter::once(self.pay_to).chain(self.old_wallets.iter().copied())
     }
 
     /// The wallet that sends refunds and pays their gas: the gas wallet, or else the seller's own.
@@ -166,6 +180,7 @@ impl Config {
             _ => Err("must be testnet or mainnet".to_owned()),
         });
         let pay_to = vars.required("KEY0_WALLET_ADDRESS", address);
+        let old_wallets = vars.list("KEY0_WALLET_ADDRESSES_OLD", MAX_OLD_WALLETS, address);
         let secret = vars.required("KEY0_ACCESS_TOKEN_SECRET", secret);
         let old_secrets = vars.list(
             "KEY0_ACCESS_TOKEN_SECRETS_OLD",
@@ -278,6 +293,7 @@ impl Config {
         Some(Self {
             network,
             pay_to: pay_to?,
+            old_wallets,
             public_url: public_url.into_option(),
             rpc_urls: match rpc_urls {
                 urls if urls.is_empty() => vec![network.default_rpc_url().parse().ok()?],

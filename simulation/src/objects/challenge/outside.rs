@@ -25,6 +25,7 @@ use crate::network::call;
 use crate::objects::{Instance, ask_ledger, ask_payer, ask_wallet, instance};
 use crate::rpc::Rpc;
 use crate::rules;
+use crate::setting::Version;
 use crate::world::World;
 
 const PAYER_DEADLINE_MILLIS: u64 = 5_000;
@@ -37,6 +38,8 @@ pub(super) struct Outside {
     pub(super) object: Rc<ChallengeObject>,
     pub(super) instance: Rc<Instance<Driver>>,
     pub(super) rpc: Rpc,
+    /// A call keeps the settings that it began with.
+    pub(super) version: Version,
 }
 
 impl Outside {
@@ -46,6 +49,7 @@ impl Outside {
             world: Rc::clone(world),
             object: Rc::clone(object),
             rpc: Rpc::new(world, &instance.life),
+            version: world.version(),
             instance,
         }
     }
@@ -140,7 +144,7 @@ impl ChallengeEnv for Outside {
     type Chain = Rpc;
 
     fn config(&self) -> &Config {
-        self.world.config_now()
+        self.world.config_of(self.version)
     }
 
     fn store(&self) -> &Self {
@@ -148,6 +152,7 @@ impl ChallengeEnv for Outside {
     }
 
     fn chain(&self) -> &Rpc {
+        rules::on_call_elsewhere(&self.world, &self.object, self.version, "the chain");
         &self.rpc
     }
 
@@ -160,6 +165,7 @@ impl ChallengeEnv for Outside {
     }
 
     async fn payer(&self, payer: Address, command: PayerCommand) -> Result<PayerReply, CallFault> {
+        rules::on_call_elsewhere(&self.world, &self.object, self.version, "the book");
         let callee =
             move |world: &Rc<World>, sender| ask_payer(world, payer, command.clone(), sender);
         call(
@@ -178,6 +184,7 @@ impl ChallengeEnv for Outside {
         _sender: Address,
         command: WalletCommand,
     ) -> Result<WalletReply, CallFault> {
+        rules::on_call_elsewhere(&self.world, &self.object, self.version, "the wallet");
         let _alone = rules::on_effect(&self.world, &self.object, "wallet");
         let callee = move |world: &Rc<World>, sender| ask_wallet(world, command.clone(), sender);
         call(
@@ -192,6 +199,7 @@ impl ChallengeEnv for Outside {
     }
 
     async fn facilitator(&self, call: FacilitatorCall<'_>) -> Result<Vec<u8>, CallFault> {
+        rules::on_call_elsewhere(&self.world, &self.object, self.version, "a facilitator");
         let _alone = rules::on_effect(&self.world, &self.object, "facilitator");
         let Some(signed) = rules::on_facilitator(&self.world, &self.object, &call) else {
             return Err(CallFault("the facilitator is asked for nothing".to_owned()));
@@ -202,6 +210,7 @@ impl ChallengeEnv for Outside {
     }
 
     async fn backend(&self, call: BackendCall) -> Result<BackendAnswer, IssueFault> {
+        rules::on_call_elsewhere(&self.world, &self.object, self.version, "the backend");
         // Notices go out beside the effects: nothing waits for them.
         if backend::is_notice(&call) {
             return backend::ask(&self.world, &self.instance.life, call).await;

@@ -5,6 +5,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::query::Query;
+use super::returned::{self, Transfers};
 use super::view::View;
 use crate::challenge::{AuditLine, OperatorCommand, OperatorReply, Operators};
 use crate::config::Config;
@@ -34,6 +35,7 @@ pub struct Arrival<'a> {
 enum Question<'a> {
     Ledger(View),
     Purchase(&'a str, OperatorCommand),
+    Returned(&'a str, Option<&'a str>),
 }
 
 #[derive(Serialize)]
@@ -54,7 +56,7 @@ pub fn serves(path: &str) -> bool {
 }
 
 /// The answer. Browsers are not allowed to read it, and nobody may keep it.
-pub async fn answer<O: Operators + Ledgers>(
+pub async fn answer<O: Operators + Ledgers + Transfers>(
     config: &Config,
     objects: &O,
     arrival: &Arrival<'_>,
@@ -74,14 +76,15 @@ pub async fn answer<O: Operators + Ledgers>(
         );
         return refusal;
     }
-    let mut answer = route(objects, arrival)
+    let mut answer = route(config, objects, arrival)
         .await
         .unwrap_or_else(|error| response::error(&error));
     response::set(&mut answer, header::CACHE_CONTROL, "no-store");
     answer
 }
 
-async fn route<O: Operators + Ledgers>(
+async fn route<O: Operators + Ledgers + Transfers>(
+    config: &Config,
     objects: &O,
     arrival: &Arrival<'_>,
 ) -> Result<Response, Error> {
@@ -97,6 +100,19 @@ async fn route<O: Operators + Ledgers>(
         }
         ["challenges", id, "cancel"] => (WRITE, Question::Purchase(id, OperatorCommand::Cancel)),
         ["challenges", id, "report"] => (WRITE, Question::Purchase(id, OperatorCommand::Report)),
+        ["challenges", id, "returned", transaction] => {
+            let Some(transaction) = returned::hash(transaction) else {
+                return Err(Error::invalid_request(
+                    "The last part of the path must be the transaction that returned the money: 0x and 64 hex digits.",
+                ));
+            };
+            let command = OperatorCommand::Returned { transaction };
+            (WRITE, Question::Purchase(id, command))
+        }
+        ["transfers", transaction, "returned"] => (WRITE, Question::Returned(transaction, None)),
+        ["transfers", transaction, event, "returned"] => {
+            (WRITE, Question::Returned(transaction, Some(event)))
+        }
         _ => return Ok(response::not_found()),
     };
     if !methods
@@ -116,6 +132,10 @@ async fn route<O: Operators + Ledgers>(
         Question::Purchase(id, command) => {
             Query::parse(arrival.query, &[])?;
             purchase(objects, id, command).await
+        }
+        Question::Returned(transaction, event) => {
+            Query::parse(arrival.query, &[])?;
+            returned::mark(config, objects, transaction, event).await
         }
     }
 }

@@ -5,8 +5,10 @@
 
 mod door;
 mod query;
+mod returned;
 mod secret;
 mod view;
 
 pub use door::{Arrival, answer, serves};
+pub use returned::Transfers;
 pub use secret::AdminSecret;

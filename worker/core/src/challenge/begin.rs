@@ -113,6 +113,7 @@ pub(super) async fn begin<E: ChallengeEnv>(
     }
     let event = Event::Attempted {
         challenge: pay.challenge.clone(),
+        sold: pay.sold.clone(),
         issuer: pay.issuer.clone(),
         authorization: signed.clone(),
         identifier: pay.identifier,

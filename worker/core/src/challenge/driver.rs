@@ -6,6 +6,7 @@
 
 use core::cell::Cell;
 
+use super::admission;
 use super::begin::{Begun, begin};
 use super::control::{Found, check_name, counts_elsewhere, find_payment, prove_unseen};
 use super::effects;
@@ -62,13 +63,20 @@ impl Driver {
         let began = env.now();
         let mut pause = FIRST_PAUSE_MILLIS;
         let mut involved = false;
-        if let Ask::Repeat(repeat) = ask {
-            match env.store().load()? {
-                None => return Ok(counts_elsewhere(env, repeat).await),
-                // Whoever has no purchase here hears of no book either.
-                Some(stored) if !ask.fits(&stored.record) => return Ok(PayReply::Conflict),
-                Some(_) => {}
+        let network = env.config().network;
+        match (env.store().load()?, ask) {
+            (None, Ask::Repeat(repeat)) => return Ok(counts_elsewhere(env, repeat).await),
+            // Whoever has no purchase here hears of no book either. Nor does a purchase on another network: it has no book.
+            (Some(stored), Ask::Repeat(_)) if !ask.fits(&stored.record, network) => {
+                return Ok(PayReply::Conflict);
             }
+            (Some(stored), _) if stored.record.terms.network != network => {
+                return Ok(PayReply::Conflict);
+            }
+            (None, _) if ask.offered_on().is_some_and(|offered| offered != network) => {
+                return Ok(PayReply::Conflict);
+            }
+            _ => {}
         }
         if let Some((signed, Some(identifier))) = ask.payment()
             && let Some(reply) = check_name(env, signed, identifier).await
@@ -84,7 +92,13 @@ impl Driver {
         loop {
             let stored = env.store().load()?;
             let record = stored.as_ref().map(|stored| &stored.record);
-            let next = ask.answer(record, env.now(), &env.config().policy());
+            let next = match ask.answer(record, env.now(), &env.config().policy()) {
+                Next::Begin => match admission::refusal(env.config(), ask, record, env.now()) {
+                    Some(refusal) => Next::Answer(refusal),
+                    None => Next::Begin,
+                },
+                next => next,
+            };
             if let Next::Answer(mut reply) = next {
                 if reply.invites_another_payment()
                     && let Some(stored) = &stored
@@ -153,7 +167,8 @@ impl Driver {
             }
             effect => effect,
         };
-        let notice_at = stored.record.outbox.due_at();
+        let is_here = stored.record.terms.network == env.config().network;
+        let notice_at = stored.record.outbox.due_at().filter(|_| is_here);
         let event = match (effect, stored.record.unreported) {
             (Effect::Rest, None) if notice_at.is_none() => return Ok(()),
             // Too early for anything else: the alarm is for the ledger, or for the backend.

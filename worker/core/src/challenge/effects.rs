@@ -71,7 +71,10 @@ pub(super) async fn run<E: ChallengeEnv>(
             reconcile::watch_refund(env, record, &refund.attempt).await
         }
         (Effect::Issue, State::Paid { payment, .. }) => issue::issue(env, record, payment).await,
-        (Effect::BeginRefund, State::Paid { payment, .. }) => refund::begin(env, record, payment),
+        (
+            Effect::BeginRefund,
+            State::Paid { payment, .. } | State::RefundBlocked { payment, .. },
+        ) => refund::begin(env, record, payment),
         (Effect::PrepareRefund, State::RefundPending { refund, .. }) => {
             refund::prepare(env, record, refund).await
         }

@@ -75,6 +75,7 @@ pub fn apply(
         (
             _,
             Event::Proven {
+                sold,
                 payer,
                 transaction,
                 block,
@@ -83,6 +84,8 @@ pub fn apply(
                 ..
             },
         ) if may_prove(record, payer) => {
+            // What was sold at the first beginning stays sold.
+            next.sold = next.sold.or(sold);
             next.state = State::Proving {
                 transaction,
                 block,
@@ -150,9 +153,16 @@ pub fn apply(
                 tries,
             });
         }
-        (State::Paid { payment, .. }, Event::RefundBegun { authorization })
-            if authorization.authorization().to == record.payer
-                && authorization.authorization().value == payment.amount.to_u256() =>
+        (
+            State::Paid { payment, .. }
+            | State::RefundBlocked {
+                payment,
+                retried: true,
+            },
+            Event::RefundBegun { authorization },
+        ) if authorization.authorization().from == record.terms.pay_to
+            && authorization.authorization().to == record.payer
+            && authorization.authorization().value == payment.amount.to_u256() =>
         {
             next.state = State::RefundPending {
                 refund: Refund {
@@ -172,6 +182,39 @@ pub fn apply(
                     reason: None,
                 },
                 payment: payment.clone(),
+            };
+        }
+        (
+            State::Paid {
+                payment,
+                failure: Some(_),
+                ..
+            },
+            event @ (Event::RefundBlocked | Event::Cancelled),
+        ) if matches!(event, Event::RefundBlocked) || policy.refund_after_millis.is_none() => {
+            next.state = blocked(payment);
+        }
+        (
+            State::RefundBlocked {
+                payment,
+                retried: true,
+            },
+            Event::RefundBlocked,
+        ) => next.state = blocked(payment),
+        (State::RefundBlocked { retried, .. }, Event::RefundRetried) if !*retried => {
+            *retried = true;
+        }
+        // Only where nothing was signed: a signed refund may still arrive, and would return the money a second time.
+        (
+            State::RefundBlocked {
+                payment,
+                retried: false,
+            },
+            Event::ReturnedByHand { transaction },
+        ) if transaction != payment.transaction => {
+            next.state = State::Refunded {
+                payment: payment.clone(),
+                transaction,
             };
         }
         (State::RefundPending { payment, refund }, event) => {
@@ -207,6 +250,12 @@ pub fn apply(
         ) if watch.is_some() => *watch = None,
         (_, Event::HistoryRemoved) if next_effect(record, now, policy) == Effect::RemoveHistory => {
             next.rest = Rest::WithoutHistory;
+            if matches!(
+                record.state,
+                State::Delivered { .. } | State::Refunded { .. }
+            ) {
+                next.sold = None;
+            }
         }
         (State::Delivered { payment, .. }, Event::GrantRemoved)
             if next_effect(record, now, policy) == Effect::RemoveGrant =>
@@ -234,9 +283,10 @@ pub fn apply(
 }
 
 fn begin(event: Event, now: UnixMillis) -> Result<Record, Refused> {
-    let (challenge, issuer, payer, state) = match event {
+    let (challenge, sold, issuer, payer, state) = match event {
         Event::Attempted {
             challenge,
+            sold,
             issuer,
             authorization,
             identifier,
@@ -255,10 +305,17 @@ fn begin(event: Event, now: UnixMillis) -> Result<Record, Refused> {
                 exposed: false,
                 stage: Stage::Reserving,
             };
-            (challenge, issuer, payer, State::Pending { attempt })
+            (
+                challenge,
+                Some(sold),
+                issuer,
+                payer,
+                State::Pending { attempt },
+            )
         }
         Event::Proven {
             challenge,
+            sold,
             issuer,
             payer,
             transaction,
@@ -272,13 +329,14 @@ fn begin(event: Event, now: UnixMillis) -> Result<Record, Refused> {
                 transfers,
                 signed,
             };
-            (challenge, issuer, payer, state)
+            (challenge, sold, issuer, payer, state)
         }
         _ => return Err(Refused),
     };
     Ok(Record {
         challenge_id: challenge.id,
         terms: challenge.terms,
+        sold,
         issuer,
         payer,
         state,
@@ -289,6 +347,13 @@ fn begin(event: Event, now: UnixMillis) -> Result<Record, Refused> {
         outbox: Outbox::default(),
         tries: 0,
     })
+}
+
+fn blocked(payment: &Payment) -> State {
+    State::RefundBlocked {
+        payment: payment.clone(),
+        retried: false,
+    }
 }
 
 const fn paid(payment: Payment, now: UnixMillis) -> State {

@@ -1,5 +1,6 @@
 //! Challenges: sealed offers, and the life of a purchase from the first payment attempt to its end.
 
+mod admission;
 mod begin;
 mod control;
 mod driver;
@@ -16,6 +17,7 @@ mod record;
 mod retention;
 mod schedule;
 mod seal;
+mod sold;
 mod terms;
 
 pub use driver::Driver;
@@ -27,11 +29,13 @@ pub use outbox::{Notice, NoticeEvent, NoticeKind, Outbox};
 pub use prove::Prove;
 pub use purchase::{Ask, Join, Pay, PayReply, Purchases, Repeat, purchase, repeated};
 pub use record::{
-    Attempt, AuditRow, DeliveryFailure, IssueFault, Payment, Record, Refund, Rest, Stage, State,
+    Attempt, AuditRow, DeliveryFailure, IssueFault, Payment, Record, Refund, RefundFault, Rest,
+    Stage, State,
 };
 pub use retention::HISTORY_MILLIS;
 pub use schedule::{Effect, Policy, next_effect, wake_at};
 pub use seal::{Challenge, ChallengeId, SealKeys};
+pub use sold::Sold;
 pub use terms::{Target, Terms, lifetime};
 
 #[cfg(test)]

@@ -36,8 +36,14 @@ pub enum OperatorCommand {
     Inspect,
     /// Try a refund again that has failed for good.
     RetryRefund,
-    /// Call the purchase off, if no money can move yet or its attempt has failed.
+    /// Call the purchase off: if no money can move yet, or its attempt has failed; or if it is paid, cannot be delivered, and
+    /// refunds are off.
     Cancel,
+    /// Take note that the money of a refund that could not be signed was returned by hand.
+    Returned {
+        /// In this transaction.
+        transaction: B256,
+    },
     /// Tell the ledger again.
     Report,
 }
@@ -115,6 +121,7 @@ pub fn operate<S: ChallengeStore + History>(
         OperatorCommand::Inspect => return inspect(store),
         OperatorCommand::RetryRefund => Event::RefundRetried,
         OperatorCommand::Cancel => Event::Cancelled,
+        OperatorCommand::Returned { transaction } => Event::ReturnedByHand { transaction },
         OperatorCommand::Report => Event::ReportAsked,
     };
     // The purchase may move between reading and writing; then it is asked anew.

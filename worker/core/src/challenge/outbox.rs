@@ -4,9 +4,8 @@
 use alloy_primitives::B256;
 use serde::{Deserialize, Serialize};
 
-use super::record::{State, is_default};
+use super::record::{RefundFault, State, is_default};
 use super::schedule::doubled;
-use crate::payment::Refusal;
 use crate::types::UnixMillis;
 
 /// The pause after the first try; doubled with each further one. Longer than a try can take, so that none overtakes
@@ -53,7 +52,7 @@ pub struct Notice {
     pub transaction: Option<B256>,
     /// Why the refund has failed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub reason: Option<Refusal>,
+    pub reason: Option<RefundFault>,
 }
 
 /// What a backend is told of.
@@ -107,7 +106,9 @@ impl Outbox {
         let (kind, transaction, reason) = match state {
             State::Delivered { .. } => (NoticeKind::Delivered, None, None),
             State::Refunded { transaction, .. } => (NoticeKind::Refunded, Some(*transaction), None),
-            State::RefundFailed { refund, .. } => (NoticeKind::RefundFailed, None, refund.reason),
+            State::RefundFailed { .. } | State::RefundBlocked { retried: false, .. } => {
+                (NoticeKind::RefundFailed, None, state.refund_fault())
+            }
             _ => return,
         };
         if self.open.is_empty() {

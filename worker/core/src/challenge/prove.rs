@@ -1,7 +1,7 @@
 //! Payment by an ordinary transfer: the buyer has sent the money and names the transaction (`design.md`, section 4).
 //!
 //! The money has moved before we hear of it, so nothing is refused for having expired meanwhile: the block's time decides,
-//! and there is no last moment for presenting it. First everything is checked that can be read from the chain; then the
+//! and it can be shown until thirty days after the offer's end. First everything is checked that can be read from the chain; then the
 //! transfers are recorded as the intent to book one of them; then the payer's book gives one, for ever; then the purchase
 //! is paid and goes on like any other.
 
@@ -15,6 +15,7 @@ use super::lifecycle::Event;
 use super::purchase::{Next, PayReply};
 use super::record::{Record, Stage, State};
 use super::seal::Challenge;
+use super::sold::Sold;
 use super::terms::Terms;
 use crate::payment::chain::{Chain, Receipt};
 use crate::payment::payer::{Claim, PayerCommand, PayerReply, TargetKey};
@@ -33,6 +34,8 @@ type Transfers = Vec<(u32, UsdcAmount)>;
 pub struct Prove {
     /// What was paid.
     pub challenge: Challenge,
+    /// What is delivered for it, if the purchase begins now; `None` when the catalog does not have it.
+    pub sold: Option<Sold>,
     /// The public URL through which it is bought.
     pub issuer: String,
     /// Who has signed the challenge id; `None` when the seller asks for no signature and there is none.
@@ -42,12 +45,13 @@ pub struct Prove {
 }
 
 /// On its way to the purchase: a list needs less code than names would.
-type Wire = (Challenge, String, Option<Address>, B256);
+type Wire = (Challenge, Option<Sold>, String, Option<Address>, B256);
 
 impl From<Wire> for Prove {
-    fn from((challenge, issuer, payer, transaction): Wire) -> Self {
+    fn from((challenge, sold, issuer, payer, transaction): Wire) -> Self {
         Self {
             challenge,
+            sold,
             issuer,
             payer,
             transaction,
@@ -59,6 +63,7 @@ impl From<Prove> for Wire {
     fn from(prove: Prove) -> Self {
         (
             prove.challenge,
+            prove.sold,
             prove.issuer,
             prove.payer,
             prove.transaction,
@@ -107,7 +112,8 @@ pub(super) const fn is_open(record: &Record) -> bool {
         | State::Closed { .. }
         | State::RefundPending { .. }
         | State::Refunded { .. }
-        | State::RefundFailed { .. } => false,
+        | State::RefundFailed { .. }
+        | State::RefundBlocked { .. } => false,
     }
 }
 
@@ -179,6 +185,7 @@ async fn check<E: ChallengeEnv>(
             Ok(_) => {
                 return Ok(Event::Proven {
                     challenge: prove.challenge.clone(),
+                    sold: prove.sold.clone(),
                     issuer: prove.issuer.clone(),
                     payer,
                     transaction: receipt.transaction,

@@ -11,10 +11,11 @@ use super::prove::Prove;
 use super::record::{IssueFault, Record, Stage, State};
 use super::schedule::{Effect, Policy, next_effect};
 use super::seal::Challenge;
+use super::sold::Sold;
 use crate::payment::payer::TargetKey;
 use crate::payment::transfer::ProofFault;
 use crate::payment::{Refusal, SignedAuthorization};
-use crate::types::{Address, RequestId, UnixMillis};
+use crate::types::{Address, Network, RequestId, UnixMillis};
 
 /// How often a payment is passed on to the purchase that it counts for.
 const MAX_HOPS: usize = 3;
@@ -41,6 +42,8 @@ pub enum Ask {
 pub struct Pay {
     /// What is paid.
     pub challenge: Challenge,
+    /// What is delivered for it, if the purchase begins now.
+    pub sold: Sold,
     /// The public URL through which it is bought.
     pub issuer: String,
     /// What the payer signed; fits the challenge.
@@ -152,6 +155,8 @@ pub enum PayReply {
     },
     /// The offer has expired and nothing was charged.
     Expired,
+    /// The offer names a wallet that the seller no longer uses. Nothing was begun.
+    Withdrawn,
     /// The purchase was called off and nothing was charged.
     Cancelled,
     /// Too many of the payer's transfers have reverted. Nothing was begun, and for now nothing is.
@@ -191,8 +196,12 @@ impl Pay {
 }
 
 impl Ask {
-    /// Whether this is the purchase that is asked about, and who asks its payer.
-    pub(super) fn fits(&self, record: &Record) -> bool {
+    /// Whether this is the purchase that is asked about, and who asks its payer. A purchase on another network than the one
+    /// that is sold on now answers nobody: test money opens nothing in production.
+    pub(super) fn fits(&self, record: &Record, network: Network) -> bool {
+        if record.terms.network != network {
+            return false;
+        }
         let target = || TargetKey::new(&record.terms.target, &record.terms.resource);
         match self {
             Self::Pay(pay) => record.payer == pay.authorization.payer() && target() == pay.target(),
@@ -206,6 +215,15 @@ impl Ask {
                     && authorization.value == record.terms.amount.to_u256()
                     && repeat.target.covers(&target())
             }
+        }
+    }
+
+    /// The network of the offer that is presented.
+    pub(super) fn offered_on(&self) -> Option<Network> {
+        match self {
+            Self::Pay(pay) => Some(pay.challenge.terms.network),
+            Self::Prove(prove) => Some(prove.challenge.terms.network),
+            Self::Join(_) | Self::Repeat(_) => None,
         }
     }
 
@@ -274,7 +292,7 @@ impl Ask {
 
     fn answer_from(&self, record: &Record, now: UnixMillis, policy: &Policy) -> Next {
         // The same words whatever does not fit, so that nobody learns whose purchase it is.
-        if !self.fits(record) {
+        if !self.fits(record, policy.network) {
             return Next::Answer(PayReply::Conflict);
         }
         if let Self::Prove(_) = self
@@ -366,7 +384,7 @@ impl Ask {
                 status: record.state.name().to_owned(),
                 transaction: Some(*transaction),
             },
-            State::RefundFailed { .. } => PayReply::Refund {
+            State::RefundFailed { .. } | State::RefundBlocked { .. } => PayReply::Refund {
                 status: record.state.name().to_owned(),
                 transaction: None,
             },

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::outbox::Outbox;
 use super::seal::ChallengeId;
+use super::sold::Sold;
 use super::terms::Terms;
 use crate::payment::{Refusal, SignedAuthorization};
 use crate::types::{RequestId, UnixMillis, UsdcAmount};
@@ -18,6 +19,10 @@ pub struct Record {
     pub challenge_id: ChallengeId,
     /// What was agreed.
     pub terms: Terms,
+    /// What is to be delivered. `None` when the catalog did not have it at the beginning: then nothing is delivered and the
+    /// money goes back. Also removed with the history, once it is delivered or returned.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sold: Option<Sold>,
     /// The public URL through which it was bought.
     pub issuer: String,
     /// Who pays.
@@ -124,6 +129,15 @@ pub enum State {
         /// Its way back, for when an operator has removed the reason.
         refund: Refund,
     },
+    /// The money is to go back, and nothing was signed for that: the key of the wallet that received it is not configured.
+    /// An operator must act.
+    RefundBlocked {
+        /// The money.
+        payment: Payment,
+        /// Whether an operator wants it to be tried again now.
+        #[serde(default, skip_serializing_if = "is_default")]
+        retried: bool,
+    },
 }
 
 /// Whether a purchase is over.
@@ -226,6 +240,8 @@ pub enum IssueFault {
     Timeout,
     /// It was not asked: we have nothing to authenticate with.
     Unauthenticated,
+    /// Nobody was asked: the catalog did not have the plan when the purchase began, so nobody knows what was sold.
+    PlanGone,
 }
 
 /// The way back of the money. Wallet, recipient and amount stand in the signed authorization and never change.
@@ -242,6 +258,16 @@ pub struct Refund {
     /// Why the last try failed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<Refusal>,
+}
+
+/// Why money could not be returned.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub enum RefundFault {
+    /// The chain would not take the transfer, or did not.
+    Refused(Refusal),
+    /// The configured key is not that of the wallet that received the money, or there is none.
+    WalletDiffers,
 }
 
 /// Money that arrived.
@@ -283,6 +309,16 @@ impl Rest {
     }
 }
 
+impl RefundFault {
+    /// The reason as programs read it.
+    pub const fn code(self) -> &'static str {
+        match self {
+            Self::Refused(refusal) => refusal.code(),
+            Self::WalletDiffers => "refund_wallet_differs",
+        }
+    }
+}
+
 impl Refund {
     /// The transaction that is to return the money, once there is one.
     pub fn transaction(&self) -> Option<B256> {
@@ -302,9 +338,11 @@ impl State {
             Self::Delivered { .. } | Self::Closed { .. } => "DELIVERED",
             Self::Expired { .. } => "EXPIRED",
             Self::Cancelled { .. } => "CANCELLED",
-            Self::RefundPending { .. } => "REFUND_PENDING",
+            Self::RefundPending { .. } | Self::RefundBlocked { retried: true, .. } => {
+                "REFUND_PENDING"
+            }
             Self::Refunded { .. } => "REFUNDED",
-            Self::RefundFailed { .. } => "REFUND_FAILED",
+            Self::RefundFailed { .. } | Self::RefundBlocked { .. } => "REFUND_FAILED",
         }
     }
 
@@ -339,7 +377,19 @@ impl State {
             | Self::Paid { .. }
             | Self::Delivered { .. }
             | Self::Closed { .. }
-            | Self::Refunded { .. } => None,
+            | Self::Refunded { .. }
+            | Self::RefundBlocked { .. } => None,
+        }
+    }
+
+    /// Why the money could not be returned, in the state that says so.
+    pub fn refund_fault(&self) -> Option<RefundFault> {
+        match self {
+            Self::RefundPending { refund, .. } | Self::RefundFailed { refund, .. } => {
+                refund.reason.map(RefundFault::Refused)
+            }
+            Self::RefundBlocked { .. } => Some(RefundFault::WalletDiffers),
+            _ => None,
         }
     }
 
@@ -351,6 +401,7 @@ impl State {
             | Self::Closed { payment }
             | Self::RefundPending { payment, .. }
             | Self::RefundFailed { payment, .. }
+            | Self::RefundBlocked { payment, .. }
             | Self::Refunded { payment, .. } => Some(payment),
             Self::Pending { .. }
             | Self::Proving { .. }

@@ -28,7 +28,8 @@ pub(super) const fn is_over(record: &Record) -> bool {
             | State::Proving { .. }
             | State::Paid { .. }
             | State::RefundPending { .. }
-            | State::RefundFailed { .. } => false,
+            | State::RefundFailed { .. }
+            | State::RefundBlocked { .. } => false,
         }
 }
 

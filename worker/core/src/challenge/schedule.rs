@@ -1,8 +1,8 @@
 //! What a record asks for next, and when the alarm must look at it again.
 
-use super::record::{DeliveryFailure, Record, Stage, State};
+use super::record::{DeliveryFailure, IssueFault, Record, Stage, State};
 use super::retention;
-use crate::types::UnixMillis;
+use crate::types::{Network, UnixMillis};
 
 /// The alarm's first distance to an effect that is being carried out, doubled with each try.
 const FIRST_RETRY_MILLIS: u64 = 3_000;
@@ -23,12 +23,16 @@ const MAX_LATE_WATCH_MILLIS: u64 = 3_600_000;
 const MAX_WATCH_MILLIS: u64 = 30 * DAY_MILLIS;
 /// An alarm is set at most this far ahead: a credential may last until the year 9999, and for an alarm there is none.
 const MAX_SLEEP_MILLIS: u64 = 366 * DAY_MILLIS;
+/// How often a purchase on another network than the configured one looks whether it is back.
+const OTHER_NETWORK_MILLIS: u64 = 3_600_000;
 /// A chain's clock may be behind ours.
 const CHAIN_LAG_MILLIS: u64 = 60_000;
 
 /// The seller's settings that the schedule depends on.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Policy {
+    /// The network that is sold on now. Purchases on another one rest.
+    pub network: Network,
     /// After how long a paid purchase that cannot be delivered is refunded; `None` when refunds are off.
     pub refund_after_millis: Option<u64>,
     /// The pause after a refund's first failure; doubled with each further one.
@@ -73,6 +77,9 @@ pub enum Effect {
 
 /// What a record asks for at `now`.
 pub fn next_effect(record: &Record, now: UnixMillis, policy: &Policy) -> Effect {
+    if record.terms.network != policy.network {
+        return on_another_network(record, now);
+    }
     if record.holds_target && is_resolved(&record.state) {
         return Effect::ReleaseTarget;
     }
@@ -96,6 +103,8 @@ pub fn next_effect(record: &Record, now: UnixMillis, policy: &Policy) -> Effect 
             };
             at(refund.not_before, now, effect)
         }
+        State::RefundBlocked { retried: true, .. } => Effect::BeginRefund,
+        State::RefundBlocked { .. } => Effect::Rest,
         // The alarm counts its try before it looks.
         State::Expired { watch: Some(_) }
         | State::Cancelled { watch: Some(_), .. }
@@ -109,6 +118,15 @@ pub fn next_effect(record: &Record, now: UnixMillis, policy: &Policy) -> Effect 
         | State::Closed { .. }
         | State::Cancelled { .. }
         | State::Refunded { .. } => retention::removal(record, now),
+    }
+}
+
+/// The chain, the wallets and the books that could be asked now are another network's, and the backend expects that one's
+/// purchases. So nothing outside is asked or told until the seller is back on this network.
+fn on_another_network(record: &Record, now: UnixMillis) -> Effect {
+    match retention::is_over(record) && record.outbox.due_at().is_none() {
+        true => retention::removal(record, now),
+        false => Effect::WaitUntil(now.plus(OTHER_NETWORK_MILLIS)),
     }
 }
 
@@ -126,8 +144,12 @@ fn after_payment(
     if refund_at.is_some_and(|refund_at| refund_at <= now) {
         return Effect::BeginRefund;
     }
-    let pause =
-        doubled(FIRST_DELIVERY_PAUSE_MILLIS, failure.tries.saturating_sub(1)).min(MAX_RETRY_MILLIS);
+    let pause = match failure.fault {
+        // Trying again cannot help.
+        IssueFault::PlanGone => DAY_MILLIS,
+        _ => doubled(FIRST_DELIVERY_PAUSE_MILLIS, failure.tries.saturating_sub(1))
+            .min(MAX_RETRY_MILLIS),
+    };
     let again = failure.at.plus(pause);
     if again <= now {
         return Effect::Issue;
@@ -145,7 +167,9 @@ pub fn wake_at(record: &Record, now: UnixMillis, policy: &Policy) -> Option<Unix
         Some(tries) => Some(retry_at(now, tries)),
     };
     // So is the backend.
-    let report_at = match (report_at, record.outbox.due_at()) {
+    let notice_at = record.outbox.due_at();
+    let notice_at = notice_at.filter(|_| record.terms.network == policy.network);
+    let report_at = match (report_at, notice_at) {
         (Some(report), Some(notice)) => Some(report.min(notice)),
         (report, notice) => report.or(notice),
     };
@@ -170,13 +194,17 @@ pub fn wake_at(record: &Record, now: UnixMillis, policy: &Policy) -> Option<Unix
 pub(super) const fn is_resolved(state: &State) -> bool {
     match state {
         State::Pending { attempt } => matches!(attempt.stage, Stage::Failed { .. }),
-        State::Proving { .. } | State::Paid { .. } | State::RefundPending { .. } => false,
+        State::Proving { .. }
+        | State::Paid { .. }
+        | State::RefundPending { .. }
+        | State::RefundBlocked { retried: true, .. } => false,
         State::Delivered { .. }
         | State::Closed { .. }
         | State::Expired { .. }
         | State::Cancelled { .. }
         | State::Refunded { .. }
-        | State::RefundFailed { .. } => true,
+        | State::RefundFailed { .. }
+        | State::RefundBlocked { .. } => true,
     }
 }
 

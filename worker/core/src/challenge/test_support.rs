@@ -3,7 +3,7 @@
 use alloy_primitives::{Address, B256, U256};
 use key0_validator::Claims;
 
-use super::{Challenge, Event, Pay, Payment, Policy, Record, SealKeys, Target, Terms, apply};
+use super::{Challenge, Event, Pay, Payment, Policy, Record, SealKeys, Sold, Target, Terms, apply};
 use crate::payment::{Authorization, SignedAuthorization, usdc};
 use crate::types::{Network, RequestId, ResourceId, Secret, UnixMillis, UnixSeconds, UsdcAmount};
 use crate::wallet::WalletKey;
@@ -15,6 +15,7 @@ pub(crate) const EXPIRES_AT: UnixSeconds = UnixSeconds(1_800_000_960);
 
 /// Refunds are on, with short pauses.
 pub(crate) const POLICY: Policy = Policy {
+    network: Network::BaseSepolia,
     refund_after_millis: Some(30_000),
     refund_interval_millis: 15_000,
     notifies: false,
@@ -39,6 +40,14 @@ pub(crate) fn test_challenge() -> Challenge {
         issued_at: UnixSeconds(1_800_000_000),
         expires_at: EXPIRES_AT,
     })
+}
+
+/// What it sells: an hour.
+pub(crate) fn sold() -> Sold {
+    Sold {
+        lifetime: 3_600,
+        extra: serde_json::Map::new(),
+    }
 }
 
 /// A payment of it, signed by `key`, told apart by `nonce`.
@@ -73,6 +82,7 @@ pub(crate) fn signed(nonce: u8) -> SignedAuthorization {
 pub(crate) fn pay(nonce: u8) -> Pay {
     Pay {
         challenge: test_challenge(),
+        sold: sold(),
         issuer: "https://shop.example".to_owned(),
         authorization: signed(nonce),
         identifier: None,
@@ -83,6 +93,7 @@ pub(crate) fn pay(nonce: u8) -> Pay {
 pub(crate) fn attempted(nonce: u8) -> Event {
     Event::Attempted {
         challenge: test_challenge(),
+        sold: sold(),
         issuer: "https://shop.example".to_owned(),
         authorization: signed(nonce),
         identifier: None,
@@ -102,10 +113,10 @@ pub(crate) fn payment() -> Payment {
     }
 }
 
-/// The seller's wallet. (Refunds are checked for payer and amount, not for who signed.)
+/// Its refund, by the wallet that received it. (Nobody checks the signature.)
 pub(crate) fn refund() -> SignedAuthorization {
     let authorization = Authorization {
-        from: Address::repeat_byte(0x5e),
+        from: test_challenge().terms.pay_to,
         to: buyer().address(),
         value: payment().amount.to_u256(),
         valid_after: U256::ZERO,
@@ -127,6 +138,7 @@ pub(crate) fn claims() -> Claims {
         exp: 1_800_003_610,
         iss: Some("https://shop.example".to_owned()),
         payer: Some(Address::repeat_byte(1).to_checksum(None)),
+        chain_id: Some(Network::BaseSepolia.chain_id()),
     }
 }
 

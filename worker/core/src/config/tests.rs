@@ -44,6 +44,20 @@ fn the_defaults_are_the_documented_ones() {
 }
 
 #[test]
+fn offers_may_name_the_wallet_and_the_earlier_ones_that_are_listed() {
+    let earlier = "0x7E5F4552091A69125d5DfCb7b8C2659029395Bdf";
+    let lookup = |name: &str| match name {
+        "KEY0_WALLET_ADDRESSES_OLD" => Some(earlier.to_owned()),
+        _ => valid(name).map(str::to_owned),
+    };
+    let config = Config::from_vars(lookup).unwrap();
+    assert!(config.is_paid_at(config.pay_to));
+    assert!(config.is_paid_at(earlier.parse().unwrap()));
+    assert!(!config.is_paid_at(Address::repeat_byte(9)));
+    assert!(!test_config().is_paid_at(earlier.parse().unwrap()));
+}
+
+#[test]
 fn an_empty_environment_names_everything_that_is_required() {
     let problems = Config::from_vars(|_| None).unwrap_err();
     let names: Vec<_> = problems.iter().map(|problem| problem.name).collect();
@@ -64,6 +78,7 @@ fn each_bad_value_is_named_and_not_repeated() {
             "KEY0_WALLET_ADDRESS",
             "0x209693bc6afc0C5328bA36FaF03C514EF312287C",
         ),
+        ("KEY0_WALLET_ADDRESSES_OLD", "0x123"),
         ("KEY0_ACCESS_TOKEN_SECRET", "tooshort"),
         (
             "KEY0_ACCESS_TOKEN_SECRET",

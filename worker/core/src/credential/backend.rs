@@ -104,6 +104,7 @@ pub async fn service_token(
         exp: now.plus(SERVICE_TOKEN_SECONDS).0,
         iss: Some(issuer.to_owned()),
         payer: None,
+        chain_id: None,
     };
     signer.sign(&claims, rsa).await
 }

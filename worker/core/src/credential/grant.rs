@@ -32,7 +32,8 @@ pub struct AccessGrant<'a> {
     passed_on: Map<String, Value>,
 }
 
-/// The grant could not be made: the token could not be signed, or the stored credential not be read.
+/// The grant could not be made: the token could not be signed, the stored credential not be read, or it was paid for on
+/// another network than the one that is sold on now.
 #[derive(Debug)]
 pub struct GrantError;
 
@@ -58,6 +59,9 @@ impl<'a> AccessGrant<'a> {
         claims: &'a Claims,
         remote: Option<&str>,
     ) -> Result<Self, GrantError> {
+        if claims.chain_id != Some(config.network.chain_id()) {
+            return Err(GrantError);
+        }
         let (access_token, token_type, expires_at, passed_on) = match remote {
             None => {
                 let token = config.token_signer.sign(claims, rsa).await;
@@ -162,6 +166,21 @@ mod tests {
         assert!(grant.get("expiresAt").is_none());
         let nonsense = AccessGrant::new(&config, &NoRsa, &claims, Some("nonsense"));
         assert!(nonsense.now_or_never().unwrap().is_err());
+    }
+
+    #[test]
+    fn what_was_paid_on_another_network_is_granted_to_nobody() {
+        let mut config = test_config();
+        let mut claims = claims();
+        let is_granted = |config: &Config, claims: &Claims| {
+            let grant = AccessGrant::new(config, &NoRsa, claims, None);
+            grant.now_or_never().unwrap().is_ok()
+        };
+        assert!(is_granted(&config, &claims));
+        config.network = crate::types::Network::Base;
+        assert!(!is_granted(&config, &claims));
+        claims.chain_id = None;
+        assert!(!is_granted(&config, &claims));
     }
 
     #[test]

@@ -9,8 +9,7 @@ use serde_json::json;
 use sha2::Sha256;
 
 use super::backend::BackendCall;
-use crate::challenge::{Notice, NoticeKind, Record, State, Target};
-use crate::payment::Refusal;
+use crate::challenge::{Notice, NoticeKind, Record, RefundFault, State, Target};
 use crate::types::{HttpUrl, UnixSeconds};
 
 /// How long the backend may take, in milliseconds.
@@ -95,7 +94,7 @@ pub fn call(
         "expiresAt": expires_at,
         "refundTxHash": notice.transaction,
         "refundExplorerUrl": notice.transaction.map(explorer),
-        "reason": notice.reason.map(Refusal::code),
+        "reason": notice.reason.map(RefundFault::code),
     });
     if let Some(members) = body.as_object_mut() {
         members.retain(|_, value| !value.is_null());

@@ -6,14 +6,16 @@ use chacha20poly1305::aead::{Aead, KeyInit, Payload};
 use chacha20poly1305::{ChaCha20Poly1305, Key, Nonce};
 use core::fmt;
 use hkdf::Hkdf;
+use hmac::{Hmac, Mac};
 use serde_json::{Map, Value, json};
-use sha2::{Digest, Sha256};
+use sha2::Sha256;
 
 use super::backend::{BackendAnswer, BackendCall};
 use crate::challenge::{Payment, Record, Target};
 use crate::types::{HttpUrl, Secret, UnixSeconds};
 
 const KEY_PURPOSE: &[u8] = b"key0 credential seal v1";
+const NONCE_KEY_PURPOSE: &[u8] = b"key0 credential nonce v1";
 const NONCE_BYTES: usize = 12;
 
 /// The backend that issues credentials.
@@ -36,10 +38,10 @@ pub struct IssueAnswer {
     pub expires_at: Option<UnixSeconds>,
 }
 
-/// The call for a purchase. `extra` is what the seller wants to be told of the plan.
+/// The call for a purchase. `extra` is what the seller wanted to be told of the plan when it was sold.
 pub fn call(
     backend: &IssuingBackend,
-    extra: Option<&Map<String, Value>>,
+    extra: &Map<String, Value>,
     record: &Record,
     payment: &Payment,
 ) -> BackendCall {
@@ -52,7 +54,7 @@ pub fn call(
         "txHash": payment.transaction,
         "unitAmount": record.terms.amount,
     });
-    if let (Some(members), Some(extra)) = (body.as_object_mut(), extra) {
+    if let Some(members) = body.as_object_mut() {
         for (name, value) in extra {
             members.entry(name).or_insert_with(|| value.clone());
         }
@@ -96,7 +98,14 @@ fn moment(value: &Value) -> Option<UnixSeconds> {
 /// What stored credentials are encrypted with. The first key encrypts, all decrypt.
 #[derive(Clone)]
 pub struct CredentialKey {
-    keys: Vec<ChaCha20Poly1305>,
+    keys: Vec<SealingKey>,
+}
+
+/// What one secret gives: a key that encrypts, and another one that makes nonces.
+#[derive(Clone)]
+struct SealingKey {
+    cipher: ChaCha20Poly1305,
+    nonces: Hmac<Sha256>,
 }
 
 impl fmt::Debug for CredentialKey {
@@ -108,38 +117,26 @@ impl fmt::Debug for CredentialKey {
 impl CredentialKey {
     /// Derives the keys from the access-token secret and its predecessors (HKDF-SHA-256, RFC 5869).
     pub fn new(secret: &Secret, old: &[Secret]) -> Self {
-        let derive = |secret: &Secret| {
-            let mut key = Key::default();
-            // Expanding to 32 bytes cannot fail: the limit is 255 blocks.
-            let _ =
-                Hkdf::<Sha256>::new(None, secret.expose().as_bytes()).expand(KEY_PURPOSE, &mut key);
-            ChaCha20Poly1305::new(&key)
-        };
         Self {
-            keys: core::iter::once(secret).chain(old).map(derive).collect(),
+            keys: core::iter::once(secret)
+                .chain(old)
+                .map(SealingKey::new)
+                .collect(),
         }
     }
 
-    /// Encrypts a credential for one challenge, or for one other purpose (RFC 8439). The nonce follows from purpose and
-    /// text, so that no two texts share one.
+    /// Encrypts a credential for one challenge, or for one other purpose (RFC 8439).
     pub fn seal(&self, purpose: &str, credential: &[u8]) -> String {
-        let digest = Sha256::new()
-            .chain_update(purpose)
-            .chain_update([0])
-            .chain_update(credential)
-            .finalize();
-        let nonce: [u8; NONCE_BYTES] =
-            core::array::from_fn(|at| digest.get(at).copied().unwrap_or_default());
+        let Some(key) = self.keys.first() else {
+            return String::new();
+        };
+        let nonce = key.nonce(purpose, credential);
         let payload = Payload {
             msg: credential,
             aad: purpose.as_bytes(),
         };
-        let sealed = self
-            .keys
-            .first()
-            .and_then(|key| key.encrypt(&Nonce::from(nonce), payload).ok())
-            .unwrap_or_default();
-        URL_SAFE_NO_PAD.encode([nonce.as_slice(), &sealed].concat())
+        let sealed = key.cipher.encrypt(&Nonce::from(nonce), payload);
+        URL_SAFE_NO_PAD.encode([nonce.as_slice(), &sealed.unwrap_or_default()].concat())
     }
 
     /// Decrypts what was sealed for this challenge or purpose.
@@ -151,8 +148,40 @@ impl CredentialKey {
                 msg,
                 aad: purpose.as_bytes(),
             };
-            key.decrypt(&Nonce::from(*nonce), payload).ok()
+            key.cipher.decrypt(&Nonce::from(*nonce), payload).ok()
         })
+    }
+}
+
+impl SealingKey {
+    fn new(secret: &Secret) -> Self {
+        let secret = Hkdf::<Sha256>::new(None, secret.expose().as_bytes());
+        let mut cipher = Key::default();
+        let mut nonces = [0; 32];
+        // Expanding to 32 bytes cannot fail: the limit is 255 blocks.
+        let _ = secret.expand(KEY_PURPOSE, &mut cipher);
+        let _ = secret.expand(NONCE_KEY_PURPOSE, &mut nonces);
+        #[expect(clippy::expect_used, reason = "HMAC takes keys of any length")]
+        let nonces = <Hmac<Sha256> as Mac>::new_from_slice(&nonces).expect("any key length");
+        Self {
+            cipher: ChaCha20Poly1305::new(&cipher),
+            nonces,
+        }
+    }
+
+    /// The nonce follows from purpose and text, so that no two texts share one, as in SIV modes (RFC 5297). It is stored
+    /// beside the ciphertext, so it is made with a key: with a plain hash, whoever reads the storage could try out guesses
+    /// of a weak credential.
+    fn nonce(&self, purpose: &str, text: &[u8]) -> [u8; NONCE_BYTES] {
+        let digest = self
+            .nonces
+            .clone()
+            .chain_update(purpose)
+            .chain_update([0])
+            .chain_update(text)
+            .finalize()
+            .into_bytes();
+        core::array::from_fn(|at| digest.get(at).copied().unwrap_or_default())
     }
 }
 
@@ -198,6 +227,19 @@ mod tests {
         );
         assert_eq!(key("before", &[]).open("another challenge", &sealed), None);
         assert_eq!(key("foreign", &[]).open(id.as_str(), &sealed), None);
+    }
+
+    #[test]
+    fn a_nonce_follows_from_purpose_and_text_for_who_has_the_secret_and_for_nobody_else() {
+        let nonce = |secret, purpose, text: &str| {
+            let sealed = key(secret, &[]).seal(purpose, text.as_bytes());
+            URL_SAFE_NO_PAD.decode(sealed).unwrap()[..NONCE_BYTES].to_vec()
+        };
+        let first = nonce("a secret", "challenge", "user:password");
+        assert_eq!(nonce("a secret", "challenge", "user:password"), first);
+        assert_ne!(nonce("a secret", "challenge", "user:passwort"), first);
+        assert_ne!(nonce("a secret", "another", "user:password"), first);
+        assert_ne!(nonce("another secret", "challenge", "user:password"), first);
     }
 
     proptest! {

@@ -127,7 +127,8 @@ pub struct TokenInfo<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     public_key: Option<String>,
     expires_in: u64,
-    claims: [ClaimInfo; 9],
+    chain_id: u64,
+    claims: [ClaimInfo; 10],
 }
 
 #[derive(Debug, Serialize)]
@@ -151,6 +152,7 @@ pub fn token_info<'a>(config: &'a Config, origin: &'a HttpUrl) -> TokenInfo<'a> 
             TokenSigner::Rs256(key) => Some(key.public().to_pem()),
         },
         expires_in: config.token_ttl_seconds,
+        chain_id: config.network.chain_id(),
         claims: [
             claim("sub", "request id of the purchase"),
             claim("jti", "challenge id of the purchase"),
@@ -164,6 +166,10 @@ pub fn token_info<'a>(config: &'a Config, origin: &'a HttpUrl) -> TokenInfo<'a> 
             ),
             claim("iss", "the gateway's public URL"),
             claim("payer", "address of the wallet that paid"),
+            claim(
+                "chainId",
+                "the chain that was paid on: 8453 is Base, 84532 Base Sepolia, whose money is worth nothing",
+            ),
         ],
     }
 }
@@ -213,6 +219,7 @@ mod tests {
             exp: 1_800_003_600,
             iss: Some("https://shop.example".to_owned()),
             payer: Some("0x7E5F4552091A69125d5DfCb7b8C2659029395Bdf".to_owned()),
+            chain_id: Some(8453),
         }
     }
 
@@ -239,6 +246,7 @@ mod tests {
             "exp",
             "iss",
             "payer",
+            "chainId",
         ] {
             assert_eq!(text.matches(&format!("\"{name}\":")).count(), 1, "{text}");
         }

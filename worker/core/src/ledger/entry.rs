@@ -86,11 +86,12 @@ fn reason(state: &State) -> Option<String> {
                 IssueFault::Failed => "backend_failed",
                 IssueFault::Timeout => "backend_timeout",
                 IssueFault::Unauthenticated => "backend_auth_failed",
+                IssueFault::PlanGone => "plan_gone",
             }
             .to_owned()
         }),
-        State::RefundPending { refund, .. } | State::RefundFailed { refund, .. } => {
-            refund.reason.map(|reason| reason.code().to_owned())
+        State::RefundPending { .. } | State::RefundFailed { .. } | State::RefundBlocked { .. } => {
+            state.refund_fault().map(|fault| fault.code().to_owned())
         }
         State::Cancelled {
             superseded_by: Some(by),

@@ -15,6 +15,8 @@ use crate::types::{RequestId, ResourceId, UnixMillis};
 
 /// The number of a purchase's last attempt: what was paid by a transfer is not attempted any more.
 const PROOF_ATTEMPT: u32 = u32::MAX;
+/// The number of the attempt under which a transfer is booked that the seller has returned. No purchase has it.
+const RETURNED_ATTEMPT: u32 = u32::MAX - 1;
 /// How many transfers of a payer may revert, without one that succeeds in between, before it must wait.
 const MAX_REVERTS: u32 = 3;
 /// How long it waits after the last of them.
@@ -30,6 +32,11 @@ pub enum PayerCommand {
     Reserve(Reservation),
     /// Book a transfer that was already made to this purchase, for ever. Repeating it gives the same answer.
     Claim(Claim),
+    /// The seller has returned this transfer by hand: it must never pay a purchase. Repeating it gives the same answer.
+    Return {
+        /// The transfer's key ([`booking_key`](super::transfer::booking_key)).
+        transfer: B256,
+    },
     /// Is the client's name for this payment free, or this payment's already? Books nothing.
     Identify {
         /// The name's digest.
@@ -296,6 +303,7 @@ pub fn execute<S: PayerStore>(
             Ok(reply)
         }
         PayerCommand::Claim(claim) => self::claim(store, claim),
+        PayerCommand::Return { transfer } => give_back(store, *transfer),
         PayerCommand::Identify { identifier, nonce } => Ok(
             match is_named_otherwise(store, Some(*identifier), *nonce)? {
                 true => PayerReply::Taken,
@@ -347,7 +355,9 @@ fn claim<S: PayerStore>(store: &S, claim: &Claim) -> Result<PayerReply, S::Error
     let mut free = None;
     for transfer in claim.transfers.iter().copied() {
         match store.booking(transfer)? {
-            Some(booking) if booking.claimant == claim.request_id => {
+            Some(booking)
+                if booking.claimant == claim.request_id && booking.attempt != RETURNED_ATTEMPT =>
+            {
                 return Ok(PayerReply::Claimed(transfer));
             }
             Some(_) => {}
@@ -367,6 +377,26 @@ fn claim<S: PayerStore>(store: &S, claim: &Claim) -> Result<PayerReply, S::Error
         store.book(transfer, &booking)?;
         if store.unresolved(&claim.target)?.is_none() {
             store.open(&claim.target, request_id, PROOF_ATTEMPT)?;
+        }
+    }
+    Ok(PayerReply::Claimed(transfer))
+}
+
+/// What a purchase counts is returned by that purchase alone.
+fn give_back<S: PayerStore>(store: &S, transfer: B256) -> Result<PayerReply, S::Error> {
+    match store.booking(transfer)? {
+        Some(booking) if booking.attempt != RETURNED_ATTEMPT => {
+            return Ok(PayerReply::Superseded { by: booking.owner });
+        }
+        Some(_) => {}
+        None => {
+            let nobody = RequestId::derived(&[0; 16]);
+            let booking = Booking {
+                claimant: nobody.clone(),
+                owner: nobody,
+                attempt: RETURNED_ATTEMPT,
+            };
+            store.book(transfer, &booking)?;
         }
     }
     Ok(PayerReply::Claimed(transfer))

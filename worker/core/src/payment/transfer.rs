@@ -54,6 +54,10 @@ pub enum ProofFault {
         /// From then on it cannot.
         UnixSeconds,
     ),
+    /// It is shown too long after the offer's end.
+    ShownTooLate,
+    /// The offer names a wallet that the seller no longer uses.
+    WalletNotUsed,
 }
 
 impl ProofFault {
@@ -68,6 +72,8 @@ impl ProofFault {
             Self::TransferBeforeOffer => "transfer_before_offer",
             Self::TransferAfterExpiry => "transfer_after_expiry",
             Self::AuthorizationOpen(_) => "authorization_open",
+            Self::ShownTooLate => "shown_too_late",
+            Self::WalletNotUsed => "wallet_not_used",
         }
     }
 }
@@ -106,7 +112,11 @@ pub fn payments(
     }
 }
 
-/// Whether a transaction was included while the offer was good. When it is presented does not matter.
+/// How long after the end of its offer a transfer can be shown, in seconds. Without a limit every old offer and transfer
+/// would open a new grant at a deployment that has lost its books, or at another one with the same secret.
+pub const SHOW_SECONDS: u64 = 30 * 86_400;
+
+/// Whether a transaction was included while the offer was good.
 pub const fn check_time(terms: &Terms, included_at: UnixSeconds) -> Result<(), ProofFault> {
     if included_at.0 < terms.issued_at.0 {
         Err(ProofFault::TransferBeforeOffer)
@@ -151,6 +161,16 @@ fn ordinary(receipt: &Receipt, usdc: Address, pay_to: Address) -> Vec<Transfer> 
             });
         }
     }
+    found
+}
+
+/// Every ordinary transfer of a transaction to one of these wallets.
+pub fn received(receipt: &Receipt, usdc: Address, wallets: &[Address]) -> Vec<Transfer> {
+    let mut found = Vec::new();
+    for wallet in wallets.iter().filter(|_| receipt.success) {
+        found.extend(ordinary(receipt, usdc, *wallet));
+    }
+    found.sort_by_key(|transfer| transfer.log);
     found
 }
 

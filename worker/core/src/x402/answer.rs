@@ -264,6 +264,14 @@ impl Context<'_> {
                 ),
                 "challenge_expired",
             ),
+            PayReply::Withdrawn => self.failed(
+                Error::new(
+                    Code::ChallengeExpired,
+                    "The offer names a wallet that the seller no longer uses, and nothing was charged. Repeat the request without \
+                     a payment and with a new requestId to get a new offer.",
+                ),
+                "challenge_withdrawn",
+            ),
             PayReply::Cancelled => self.failed(
                 Error::new(
                     Code::ChallengeExpired,
@@ -337,12 +345,15 @@ impl Context<'_> {
             IssueFault::Failed => (Code::TokenIssueFailed, "could not issue the access token"),
             IssueFault::Timeout => (Code::TokenIssueTimeout, "gave no answer in time"),
             IssueFault::Unauthenticated => (Code::InternalError, "could not be asked"),
+            IssueFault::PlanGone => (Code::TokenIssueFailed, "no longer has this plan"),
         };
-        let promise = match refund_at {
-            Some(_) => {
+        let promise = match (fault, refund_at) {
+            (IssueFault::PlanGone, Some(_)) => "The money is sent back by itself.",
+            (IssueFault::PlanGone, None) => "Ask the seller to send the money back.",
+            (_, Some(_)) => {
                 "It is tried again; if that does not help, the money is sent back by itself."
             }
-            None => "It is tried again.",
+            (_, None) => "It is tried again.",
         };
         let error = Error::new(
             code,

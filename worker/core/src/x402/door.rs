@@ -9,7 +9,7 @@ use super::repeat;
 use super::request::{self, AccessRequest};
 use crate::catalog::Plan;
 use crate::challenge::{
-    Challenge, Pay, PayReply, Purchases, Repeat, Target, Terms, lifetime, purchase, repeated,
+    Challenge, Pay, PayReply, Purchases, Repeat, Sold, Target, Terms, lifetime, purchase, repeated,
 };
 use crate::config::Config;
 use crate::credential::RsaSigner;
@@ -310,6 +310,7 @@ impl<'a> Wish<'a> {
                 identifier: payment.identifier,
             });
         let pay = Pay {
+            sold: Sold::of(self.plan, config),
             issuer: arrival.origin.as_str().to_owned(),
             authorization,
             identifier: payment.identifier,

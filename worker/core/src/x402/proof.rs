@@ -8,13 +8,13 @@ use serde_json::{Value, json};
 use super::answer;
 use super::door::Arrival;
 use super::request::AccessRequest;
-use crate::challenge::{Ask, Challenge, PayReply, Prove, Purchases, Target, Terms};
+use crate::challenge::{Ask, Challenge, PayReply, Prove, Purchases, Sold, Target, Terms};
 use crate::config::{Config, ProofBinding};
 use crate::error::{Code, Error};
 use crate::payment::Chain;
 use crate::payment::Version;
 use crate::payment::signature::MAX_SIGNATURE_BYTES;
-use crate::payment::transfer::{ProofFault, signer, text_digest};
+use crate::payment::transfer::{ProofFault, SHOW_SECONDS, signer, text_digest};
 use crate::payment::wallet_call::WalletAnswer;
 use crate::response::{self, Response};
 use crate::types::{Address, B256, UnixSeconds};
@@ -220,6 +220,7 @@ pub(super) async fn redeem<P: Purchases, C: Chain>(
     };
     let request_id = challenge.terms.request_id.clone();
     let ask = Ask::Prove(Box::new(Prove {
+        sold: Sold::today(&challenge.terms.target, config),
         challenge: challenge.clone(),
         issuer: arrival.origin.as_str().to_owned(),
         payer,
@@ -340,6 +341,20 @@ fn unproven(fault: ProofFault, terms: &Terms, now: UnixSeconds) -> Response {
             "The transfer was included after the offer had expired. Ask the seller to send it back.",
         )
         .with_details(json!({"expiresAt": terms.expires_at.to_iso(), "reason": fault.code()})),
+        ProofFault::ShownTooLate => Error::new(
+            Code::ChallengeExpired,
+            "A transfer can be shown until 30 days after the end of its offer, and that time is over. Ask the seller to send the \
+             money back.",
+        )
+        .with_details(json!({
+            "expiresAt": terms.expires_at.to_iso(),
+            "showBefore": terms.expires_at.plus(SHOW_SECONDS).to_iso(),
+            "reason": fault.code(),
+        })),
+        ProofFault::WalletNotUsed => refused(
+            fault.code(),
+            "The offer names a wallet that the seller no longer uses. Ask the seller to send the money back.",
+        ),
         ProofFault::TransactionReverted => refused(fault.code(), "The transaction reverted: no money moved."),
         ProofFault::NoTransfer => refused(
             fault.code(),

@@ -11,20 +11,24 @@ mod payer;
 use core::time::Duration;
 
 use futures_util::future::{Either, select};
+use key0_core::admin::Transfers;
 use key0_core::challenge::{
     Ask, Call, CallFault, OperatorCommand, OperatorReply, Operators, PayReply, Purchases,
 };
+use key0_core::config::Config;
 use key0_core::credential::oauth::HeldToken;
 use key0_core::ledger::{
     self as core_ledger, LedgerCommand, LedgerEntry, LedgerReply, Ledgers, Shard,
 };
+use key0_core::payment::chain::{Chain as _, Receipt};
 use key0_core::payment::payer::{PayerCommand, PayerReply};
-use key0_core::types::{Address, Network, RequestId};
+use key0_core::types::{Address, B256, Network, RequestId};
 use key0_core::wallet::{WalletCommand, WalletReply};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use worker::{Delay, Env, Method, Request, RequestInit, Response};
 
+use crate::outbound;
 use crate::platform;
 
 /// Longer than a purchase's patience, together with one facilitator's answers to `verify` and `settle`.
@@ -149,6 +153,26 @@ impl Operators for Objects<'_> {
             .call("CHALLENGES", request_id.as_str(), &call, CHALLENGE_DEADLINE)
             .await;
         logged(reply)
+    }
+}
+
+impl Transfers for Objects<'_> {
+    async fn receipt(
+        &self,
+        config: &Config,
+        transaction: B256,
+    ) -> Result<Option<Receipt>, CallFault> {
+        let receipt = outbound::chain(config).receipt(transaction).await;
+        logged(receipt.map_err(|error| CallFault(error.0)))
+    }
+
+    async fn book(
+        &self,
+        network: Network,
+        payer: Address,
+        command: &PayerCommand,
+    ) -> Result<PayerReply, CallFault> {
+        logged(self.payer(network, payer, command).await)
     }
 }
 

@@ -8,7 +8,9 @@ use crate::challenge::CallFault;
 use crate::config::test_config;
 use crate::ledger::test_support::{Shards, entry};
 use crate::ledger::{LedgerCommand, LedgerReply, Shard};
-use crate::types::Secret;
+use crate::payment::chain::Receipt;
+use crate::payment::payer::{PayerCommand, PayerReply};
+use crate::types::{Address, B256, Network, Secret};
 
 const SECRET: &str = "operator-operator-operator-operator";
 const ID: &str = "550e8400-e29b-41d4-a716-446655440000";
@@ -18,6 +20,27 @@ struct Deployment {
     shards: Shards,
     asked: RefCell<Vec<(String, OperatorCommand)>>,
     reply: Result<OperatorReply, CallFault>,
+    receipt: Option<Receipt>,
+    /// Who is asked to book what, and the answer.
+    booked: RefCell<Vec<(Address, PayerCommand)>>,
+    book: PayerReply,
+}
+
+impl Transfers for Deployment {
+    async fn receipt(&self, _: &Config, _: B256) -> Result<Option<Receipt>, CallFault> {
+        Ok(self.receipt.clone())
+    }
+
+    async fn book(
+        &self,
+        network: Network,
+        payer: Address,
+        command: &PayerCommand,
+    ) -> Result<PayerReply, CallFault> {
+        assert_eq!(network, test_config().network);
+        self.booked.borrow_mut().push((payer, command.clone()));
+        Ok(self.book.clone())
+    }
 }
 
 impl Ledgers for Deployment {
@@ -50,6 +73,9 @@ fn deployment() -> Deployment {
         ]),
         asked: RefCell::default(),
         reply: Ok(OperatorReply::NotFound),
+        receipt: None,
+        booked: RefCell::default(),
+        book: PayerReply::Claimed(B256::ZERO),
     }
 }
 
@@ -180,6 +206,15 @@ fn each_command_reaches_its_purchase() {
             post(&format!("/admin/challenges/{ID}/report")),
             OperatorCommand::Report,
         ),
+        (
+            post(&format!(
+                "/admin/challenges/{ID}/returned/0x{}",
+                "77".repeat(32)
+            )),
+            OperatorCommand::Returned {
+                transaction: B256::repeat_byte(0x77),
+            },
+        ),
     ] {
         let mut deployment = deployment();
         assert_eq!(ask(&deployment, &request).status(), StatusCode::NOT_FOUND);
@@ -218,6 +253,14 @@ fn wrong_paths_methods_and_parameters_are_told() {
         ),
         (get("/admin/challenges?state=PAID"), StatusCode::BAD_REQUEST),
         (
+            post(&format!("/admin/challenges/{ID}/returned/0x77")),
+            StatusCode::BAD_REQUEST,
+        ),
+        (
+            post("/admin/transfers/0x77/returned"),
+            StatusCode::NOT_FOUND,
+        ),
+        (
             post(&format!("/admin/challenges/{ID}/cancel?sure=yes")),
             StatusCode::BAD_REQUEST,
         ),
@@ -232,4 +275,5 @@ fn wrong_paths_methods_and_parameters_are_told() {
     assert!(deployment.asked.borrow().is_empty());
 }
 
+mod returned;
 mod views;

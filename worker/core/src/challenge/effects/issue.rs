@@ -4,8 +4,9 @@ use crate::challenge::env::{ChallengeEnv, Stuck};
 use crate::challenge::lifecycle::Event;
 use crate::challenge::record::{IssueFault, Payment, Record, State};
 use crate::challenge::schedule::doubled;
+use crate::challenge::sold::Sold;
 use crate::challenge::terms::Target;
-use crate::credential::remote::{self, IssueAnswer};
+use crate::credential::remote::{self, IssueAnswer, IssuingBackend};
 use crate::types::UnixMillis;
 
 /// The pause before a call to the backend is repeated for the first time; doubled with each further time.
@@ -19,15 +20,21 @@ pub(super) async fn issue<E: ChallengeEnv>(
     record: &Record,
     payment: &Payment,
 ) -> Result<Event, Stuck> {
-    if env.config().issuing_backend.is_none() {
-        return Ok(Event::Issued {
-            claims: claims(env, record, payment),
-            remote: None,
-        });
-    }
-    match ask_backend(env, record, payment).await {
-        Ok(answer) => {
-            let mut claims = claims(env, record, payment);
+    let outcome = match (&record.sold, &env.config().issuing_backend) {
+        (None, _) => Err(IssueFault::PlanGone),
+        (Some(sold), None) => {
+            return Ok(Event::Issued {
+                claims: claims(env, record, sold, payment),
+                remote: None,
+            });
+        }
+        (Some(sold), Some(backend)) => ask_backend(env, record, sold, payment, backend)
+            .await
+            .map(|answer| (sold, answer)),
+    };
+    match outcome {
+        Ok((sold, answer)) => {
+            let mut claims = claims(env, record, sold, payment);
             if let Some(expires_at) = answer.expires_at {
                 claims.exp = expires_at.0;
             }
@@ -58,15 +65,11 @@ pub(super) async fn issue<E: ChallengeEnv>(
 async fn ask_backend<E: ChallengeEnv>(
     env: &E,
     record: &Record,
+    sold: &Sold,
     payment: &Payment,
+    backend: &IssuingBackend,
 ) -> Result<IssueAnswer, IssueFault> {
-    let config = env.config();
-    let Some(backend) = &config.issuing_backend else {
-        return Err(IssueFault::Failed);
-    };
-    let Target::Plan(plan) = &record.terms.target;
-    let extra = config.catalog.plan(plan).map(|plan| &plan.extra);
-    let call = remote::call(backend, extra, record, payment);
+    let call = remote::call(backend, &sold.extra, record, payment);
     let end = repeats_until(env, record);
     let mut repeats = 0;
     loop {
@@ -96,14 +99,13 @@ fn repeats_until<E: ChallengeEnv>(env: &E, record: &Record) -> UnixMillis {
     }
 }
 
-fn claims<E: ChallengeEnv>(env: &E, record: &Record, payment: &Payment) -> key0_validator::Claims {
+fn claims<E: ChallengeEnv>(
+    env: &E,
+    record: &Record,
+    sold: &Sold,
+    payment: &Payment,
+) -> key0_validator::Claims {
     let Target::Plan(plan) = &record.terms.target;
-    let config = env.config();
-    let ttl = config
-        .catalog
-        .plan(plan)
-        .and_then(|plan| plan.expires_in)
-        .unwrap_or(config.token_ttl_seconds);
     let now = env.now().to_seconds();
     key0_validator::Claims {
         sub: record.terms.request_id.to_string(),
@@ -112,8 +114,9 @@ fn claims<E: ChallengeEnv>(env: &E, record: &Record, payment: &Payment) -> key0_
         plan_id: plan.to_string(),
         tx_hash: payment.transaction.to_string(),
         iat: now.0,
-        exp: now.plus(ttl).0,
+        exp: now.plus(sold.lifetime).0,
         iss: Some(record.issuer.clone()),
         payer: Some(record.payer.to_checksum(None)),
+        chain_id: Some(record.terms.network.chain_id()),
     }
 }

@@ -18,13 +18,18 @@ use crate::wallet::{JobKey, WalletKey, WalletReply};
 const REFUND_VALID_SECONDS: u64 = 10 * 366 * 86_400;
 
 /// Signs the refund. Wallet, recipient and amount are fixed from here on; a key that changes later does not matter.
+///
+/// Only the wallet that received the money returns it. Another one's money is not the payer's: whoever can seal offers could
+/// pay a wallet of his own and have the seller's return it.
 pub(super) fn begin<E: ChallengeEnv>(
     env: &E,
     record: &Record,
     payment: &Payment,
 ) -> Result<Event, Stuck> {
-    let Some(wallet) = &env.config().refund_wallet else {
-        return Err(Stuck::Waiting);
+    let wallet = env.config().refund_wallet.as_ref();
+    let Some(wallet) = wallet.filter(|wallet| wallet.address() == record.terms.pay_to) else {
+        env.log("refund_blocked", record.terms.request_id.as_str());
+        return Ok(Event::RefundBlocked);
     };
     let authorization = Authorization {
         from: wallet.address(),

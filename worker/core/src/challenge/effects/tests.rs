@@ -5,6 +5,7 @@ mod given_up;
 mod repeat;
 mod reverts;
 mod search;
+mod terms;
 
 use core::cell::{Cell, RefCell};
 use core::ops::RangeInclusive;
@@ -90,6 +91,8 @@ struct Outside {
     patience: Cell<u32>,
     /// What the payer's book was asked.
     asked: RefCell<Vec<PayerCommand>>,
+    /// What the backend was asked and told.
+    calls: RefCell<Vec<BackendCall>>,
     /// What the facilitators will say, one after the other; then nothing.
     answers: RefCell<VecDeque<&'static str>>,
     /// What they were asked, and how far the purchase was.
@@ -127,6 +130,7 @@ impl Outside {
             whose: PayerReply::Released,
             patience: Cell::new(u32::MAX),
             asked: RefCell::default(),
+            calls: RefCell::default(),
             answers: RefCell::default(),
             told: RefCell::default(),
         }
@@ -332,7 +336,8 @@ impl ChallengeEnv for Outside {
             .map(|answer| answer.as_bytes().to_vec())
             .ok_or_else(|| CallFault("no answer in time".to_owned()))
     }
-    async fn backend(&self, _: BackendCall) -> Result<BackendAnswer, IssueFault> {
+    async fn backend(&self, call: BackendCall) -> Result<BackendAnswer, IssueFault> {
+        self.calls.borrow_mut().push(call);
         Err(IssueFault::Failed)
     }
     async fn ledger(&self, _: LedgerEntry) -> Result<(), CallFault> {
@@ -426,21 +431,6 @@ fn a_node_that_does_not_know_the_block_of_a_revert_does_not_say_that_no_money_mo
         let mut outside = Outside::new(submitted());
         (outside.head, outside.state) = (head, state);
         assert_eq!(outside.run(), None, "head {head}, state {state}");
-    }
-}
-
-#[test]
-fn a_node_that_is_behind_the_newest_block_does_not_say_that_an_authorization_has_lapsed() {
-    for behind in [0, 1] {
-        let mut outside = Outside::new(submitted());
-        outside.is_included = false;
-        outside.time = LATE;
-        outside.state = BLOCK - behind;
-        let event = outside.run();
-        match behind {
-            0 => assert!(is_settled_by_the_stranger(event)),
-            _ => assert_eq!(event, None),
-        }
     }
 }
 

@@ -6,6 +6,7 @@ use key0_validator::Claims;
 use crate::challenge::outbox::NoticeEvent;
 use crate::challenge::record::{AuditRow, IssueFault, Payment, Record, State};
 use crate::challenge::seal::Challenge;
+use crate::challenge::sold::Sold;
 use crate::payment::{Refusal, SignedAuthorization};
 use crate::types::{RequestId, UnixMillis, UsdcAmount};
 
@@ -16,6 +17,8 @@ pub enum Event {
     Attempted {
         /// What is paid.
         challenge: Challenge,
+        /// What is delivered for it.
+        sold: Sold,
         /// The public URL through which it is bought.
         issuer: String,
         /// What the payer signed.
@@ -31,6 +34,8 @@ pub enum Event {
     Proven {
         /// What is paid.
         challenge: Challenge,
+        /// What is delivered for it, if the catalog has it.
+        sold: Option<Sold>,
         /// The public URL through which it is bought.
         issuer: String,
         /// Who has paid.
@@ -110,6 +115,13 @@ pub enum Event {
     RefundBegun {
         /// What the seller's wallet signed, once and for all.
         authorization: SignedAuthorization,
+    },
+    /// No refund can be signed: the key of the wallet that received the money is not configured.
+    RefundBlocked,
+    /// An operator has returned the money, in this transaction.
+    ReturnedByHand {
+        /// The transaction.
+        transaction: B256,
     },
     /// A try to refund was found possible.
     RefundPrepared {
@@ -203,6 +215,8 @@ impl Event {
             Self::Issued { .. } => "issued",
             Self::IssueFailed { .. } => "issue_failed",
             Self::RefundBegun { .. } => "refund_begun",
+            Self::RefundBlocked => "refund_blocked",
+            Self::ReturnedByHand { .. } => "returned_by_hand",
             Self::RefundPrepared { .. } => "refund_prepared",
             Self::RefundRetried => "refund_retried",
             Self::Cancelled => "cancelled",

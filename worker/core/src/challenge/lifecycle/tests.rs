@@ -24,6 +24,9 @@ const GIVEN_UP: Event = Event::Lapsed {
 const ISSUE_FAILED: Event = Event::IssueFailed {
     fault: IssueFault::Timeout,
 };
+const RETURNED_BY_HAND: Event = Event::ReturnedByHand {
+    transaction: B256::repeat_byte(0x4a),
+};
 const PREPARED: Event = Event::RefundPrepared {
     gas_limit: 90_000,
     from_block: 12,
@@ -135,6 +138,15 @@ fn states() -> Vec<(&'static str, Record)> {
         ("refund submitted", refund(vec![PREPARED, submitted(3)])),
         ("refunded", refund(vec![PREPARED, submitted(3), returned()])),
         ("refund failed", refund(hopeless())),
+        ("blocked", paid(vec![ISSUE_FAILED, Event::RefundBlocked])),
+        (
+            "unblocking",
+            paid(vec![
+                ISSUE_FAILED,
+                Event::RefundBlocked,
+                Event::RefundRetried,
+            ]),
+        ),
     ]
 }
 
@@ -163,6 +175,8 @@ fn events() -> Vec<(&'static str, Event)> {
         ("issue failed", ISSUE_FAILED),
         ("refund begun", refund_begun()),
         ("refund prepared", PREPARED),
+        ("refund blocked", Event::RefundBlocked),
+        ("returned by hand", RETURNED_BY_HAND),
         ("refund retried", Event::RefundRetried),
         ("cancelled", Event::Cancelled),
     ]
@@ -221,6 +235,7 @@ fn each_state_takes_exactly_the_events_that_the_design_allows() {
         ("undelivered", "issued", "DELIVERED"),
         ("undelivered", "issue failed", "PAID"),
         ("undelivered", "refund begun", "REFUND_PENDING"),
+        ("undelivered", "refund blocked", "REFUND_FAILED"),
         ("given up", "lapsed", "EXPIRED"),
         ("given up", "settled", "PAID"),
         ("given up", "returned", "PAID"),
@@ -240,6 +255,10 @@ fn each_state_takes_exactly_the_events_that_the_design_allows() {
         ("refund submitted", "returned", "REFUNDED"),
         ("refund failed", "returned", "REFUNDED"),
         ("refund failed", "refund retried", "REFUND_PENDING"),
+        ("blocked", "returned by hand", "REFUNDED"),
+        ("blocked", "refund retried", "REFUND_PENDING"),
+        ("unblocking", "refund begun", "REFUND_PENDING"),
+        ("unblocking", "refund blocked", "REFUND_FAILED"),
     ];
     let mut seen = Vec::new();
     for (state, record) in states() {
@@ -321,15 +340,17 @@ fn after_delivery_no_refund_begins_and_after_a_refund_begins_nothing_is_delivere
         let delivered = apply(Some(&record), issued(), NOW, &POLICY).is_ok();
         let refunding = apply(Some(&record), refund_begun(), NOW, &POLICY).is_ok();
         let is_paid = ["paid", "undelivered"].contains(&state);
-        assert_eq!((delivered, refunding), (is_paid, is_paid), "{state}");
+        let may_refund = is_paid || state == "unblocking";
+        assert_eq!((delivered, refunding), (is_paid, may_refund), "{state}");
     }
 }
 
 #[test]
-fn a_refund_to_anybody_else_or_of_another_amount_is_refused() {
+fn a_refund_by_another_wallet_to_anybody_else_or_of_another_amount_is_refused() {
     let record = record_after(paid_events());
     type Change = fn(&mut crate::payment::Authorization);
-    let changes: [Change; 2] = [
+    let changes: [Change; 3] = [
+        |a| a.from = alloy_primitives::Address::repeat_byte(9),
         |a| a.to = alloy_primitives::Address::repeat_byte(9),
         |a| a.value += alloy_primitives::U256::from(1),
     ];
@@ -432,6 +453,7 @@ fn a_failed_attempt_is_repeated_only_with_the_very_same_authorization() {
     let thief = WalletKey::from_hex(&format!("{:064x}", 0xbad)).unwrap();
     let Event::Attempted {
         challenge,
+        sold,
         issuer,
         gas_limit,
         from_block,
@@ -442,6 +464,7 @@ fn a_failed_attempt_is_repeated_only_with_the_very_same_authorization() {
     };
     let stolen = Event::Attempted {
         challenge,
+        sold,
         issuer,
         authorization: signed_by(&thief, 1),
         identifier: None,
@@ -535,6 +558,7 @@ fn each_state_asks_for_its_effect() {
             "refund preparing" => Effect::PrepareRefund,
             "refund settling" => Effect::Submit,
             "refund submitted" => Effect::Confirm,
+            "unblocking" => Effect::BeginRefund,
             "superseded" => Effect::Rest,
             _ => Effect::ReleaseTarget,
         };
@@ -554,6 +578,7 @@ fn after_the_release_only_a_failed_attempt_still_waits_for_something() {
                 "submitted",
                 "paid",
                 "undelivered",
+                "unblocking",
                 "superseded",
             ];
             assert!(
@@ -696,6 +721,7 @@ fn the_stored_form_is_unchanged() {
                 "issuedAt": 1_800_000_000,
                 "expiresAt": 1_800_000_960,
             },
+            "sold": {"lifetime": 3_600},
             "issuer": "https://shop.example",
             "payer": buyer().address(),
             "state": {"PENDING": {"attempt": {
@@ -739,7 +765,10 @@ fn every_state_is_read_back_as_it_was_stored() {
     }
 }
 
+mod blocked;
 mod history;
+mod other_network;
 mod prove;
 mod reports;
 mod retention;
+mod sold;

@@ -62,6 +62,21 @@ fn granted() -> Next {
 }
 
 #[test]
+fn a_purchase_on_another_network_answers_nobody() {
+    let elsewhere = Policy {
+        network: Network::Base,
+        ..POLICY
+    };
+    let ask = Ask::Pay(Box::new(pay(1)));
+    let answer = |policy| ask.answer(Some(&delivered()), NOW, policy);
+    assert_eq!(answer(&elsewhere), Next::Answer(PayReply::Conflict));
+    assert!(matches!(
+        answer(&POLICY),
+        Next::Answer(PayReply::Granted { .. })
+    ));
+}
+
+#[test]
 fn a_first_payment_begins_a_purchase_while_offer_and_authorization_are_good() {
     assert_eq!(ask(pay(1)).answer(None, NOW, &POLICY), Next::Begin);
     let late = EXPIRES_AT.to_millis();
@@ -273,7 +288,7 @@ fn a_repeat_is_answered_like_the_payment_but_never_begins_anything() {
 fn a_repeat_fits_its_payers_purchase_of_the_plan_and_of_the_resource_that_it_names() {
     let record = delivered();
     let thief = WalletKey::from_hex(&format!("{:064x}", 0xbad)).unwrap();
-    assert!(!repeat_of(signed_by(&thief, 1)).fits(&record));
+    assert!(!repeat_of(signed_by(&thief, 1)).fits(&record, Network::BaseSepolia));
     // Who was paid by the same wallet elsewhere has its signature, too.
     let signed_otherwise = |change: fn(&mut crate::payment::Authorization)| {
         let mut authorization = pay(1).authorization.authorization().clone();
@@ -281,9 +296,15 @@ fn a_repeat_fits_its_payers_purchase_of_the_plan_and_of_the_resource_that_it_nam
         let network = record.terms.network;
         repeat_of(SignedAuthorization::sign(&buyer(), authorization, network).unwrap())
     };
-    assert!(signed_otherwise(|_| {}).fits(&record));
-    assert!(!signed_otherwise(|its| its.to = Address::repeat_byte(9)).fits(&record));
-    assert!(!signed_otherwise(|its| its.value += alloy_primitives::U256::from(1)).fits(&record));
+    assert!(signed_otherwise(|_| {}).fits(&record, Network::BaseSepolia));
+    assert!(
+        !signed_otherwise(|its| its.to = Address::repeat_byte(9))
+            .fits(&record, Network::BaseSepolia)
+    );
+    assert!(
+        !signed_otherwise(|its| its.value += alloy_primitives::U256::from(1))
+            .fits(&record, Network::BaseSepolia)
+    );
     let target = |plan: &str| Target::Plan(plan.parse().unwrap());
     let of = |target| {
         let authorization = pay(1).authorization;
@@ -297,11 +318,11 @@ fn a_repeat_fits_its_payers_purchase_of_the_plan_and_of_the_resource_that_it_nam
     };
     let default = record.terms.resource.clone();
     let other = "other".parse().unwrap();
-    assert!(of(TargetKey::of_any_resource(&target("basic"))).fits(&record));
-    assert!(of(TargetKey::new(&target("basic"), &default)).fits(&record));
-    assert!(!of(TargetKey::new(&target("basic"), &other)).fits(&record));
-    assert!(!of(TargetKey::of_any_resource(&target("bas"))).fits(&record));
-    assert!(!of(TargetKey::new(&target("pro"), &default)).fits(&record));
+    assert!(of(TargetKey::of_any_resource(&target("basic"))).fits(&record, Network::BaseSepolia));
+    assert!(of(TargetKey::new(&target("basic"), &default)).fits(&record, Network::BaseSepolia));
+    assert!(!of(TargetKey::new(&target("basic"), &other)).fits(&record, Network::BaseSepolia));
+    assert!(!of(TargetKey::of_any_resource(&target("bas"))).fits(&record, Network::BaseSepolia));
+    assert!(!of(TargetKey::new(&target("pro"), &default)).fits(&record, Network::BaseSepolia));
 }
 
 /// Purchases that answer what they are told, and remember what they were asked.
@@ -367,7 +388,7 @@ fn a_repeat_that_counts_elsewhere_is_followed_there_for_any_resource() {
         payer: buyer().address(),
         target: repeat.target.clone(),
     });
-    assert!(join.fits(&delivered()));
+    assert!(join.fits(&delivered(), Network::BaseSepolia));
     assert_eq!(asked, [(own, Ask::Repeat(repeat)), (first, join)]);
 }
 

@@ -278,6 +278,32 @@ fn looking_at_a_transfer_books_nothing() {
 }
 
 #[test]
+fn a_transfer_that_the_seller_has_returned_pays_nothing_and_one_that_pays_is_not_returned() {
+    let book = Book::default();
+    let give_back = |transfer: u8| {
+        let transfer = B256::repeat_byte(transfer);
+        execute(&book, &PayerCommand::Return { transfer }, NOW).unwrap()
+    };
+    assert_eq!(give_back(1), claimed(1));
+    assert_eq!(give_back(1), claimed(1), "and again");
+    assert_eq!(claim(&book, &[1], 1, true), PayerReply::Taken);
+    assert_eq!(claim(&book, &[1], 1, false), PayerReply::Taken);
+    assert_eq!(claim(&book, &[1, 2], 1, false), claimed(2));
+    assert_eq!(give_back(2), PayerReply::Superseded { by: purchase(1) });
+    assert_eq!(claim(&book, &[2], 1, false), claimed(2));
+    assert!(book.open.borrow().len() == 1, "a return holds no target");
+    // Not even to who names the purchase under which it is booked.
+    let booking = book.booking(B256::repeat_byte(1)).unwrap().unwrap();
+    let claim = PayerCommand::Claim(Claim {
+        transfers: vec![B256::repeat_byte(1)],
+        request_id: booking.claimant,
+        target: target("basic"),
+        only_look: false,
+    });
+    assert_eq!(execute(&book, &claim, NOW), Ok(PayerReply::Taken));
+}
+
+#[test]
 fn a_transfer_counts_for_its_own_purchase_also_while_another_is_unresolved() {
     let book = Book::default();
     reserve(&book, 1, 1, "a");

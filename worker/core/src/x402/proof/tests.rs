@@ -161,6 +161,18 @@ fn a_proof_reaches_its_purchase_long_after_the_offer_with_the_signer_as_payer() 
 }
 
 #[test]
+fn what_was_sold_is_said_from_the_catalog_and_never_made_up() {
+    let mut config = config(ProofBinding::Signature);
+    let gone = offer(&config, config.network);
+    let (_, _, asked) = send(&config, PayReply::Taken, &body(&gone));
+    assert_eq!(asked[0].sold, None);
+    let plans = r#"[{"planId":"gone-from-the-catalog","unitAmount":"$1","expiresIn":77}]"#;
+    config.catalog = crate::catalog::Catalog::from_json(plans).unwrap();
+    let (_, _, asked) = send(&config, PayReply::Taken, &body(&gone));
+    assert_eq!(asked[0].sold.as_ref().map(|sold| sold.lifetime), Some(77));
+}
+
+#[test]
 fn what_is_wrong_by_itself_reaches_nobody() {
     let config = config(ProofBinding::Signature);
     let ours = offer(&config, config.network);
@@ -307,6 +319,8 @@ fn each_fault_has_its_code() {
         (ProofFault::AmountMismatch(received), "AMOUNT_MISMATCH", 400),
         (ProofFault::TransferBeforeOffer, "INVALID_PROOF", 400),
         (ProofFault::TransferAfterExpiry, "CHALLENGE_EXPIRED", 410),
+        (ProofFault::ShownTooLate, "CHALLENGE_EXPIRED", 410),
+        (ProofFault::WalletNotUsed, "INVALID_PROOF", 400),
         (
             ProofFault::AuthorizationOpen(UnixSeconds(1_800_000_330)),
             "TX_UNCONFIRMED",
@@ -321,13 +335,16 @@ fn each_fault_has_its_code() {
                 let both = json!({"expected": "$0.015", "received": "$0.014999"});
                 assert_eq!(told["details"], both);
             }
+            ProofFault::ShownTooLate => {
+                assert_eq!(told["details"]["showBefore"], "2027-02-14T08:16:00.000Z");
+            }
             fault => assert_eq!(told["details"]["reason"], fault.code()),
         }
     }
 }
 
 #[test]
-fn a_plan_that_is_sold_no_more_is_delivered_all_the_same() {
+fn a_purchase_of_a_plan_that_has_left_the_catalog_is_answered_all_the_same() {
     let config = config(ProofBinding::Signature);
     let offer = offer(&config, config.network);
     assert!(

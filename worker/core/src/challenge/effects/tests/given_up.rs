@@ -40,6 +40,21 @@ fn refund_failed<const N: usize>(then: [Event; N]) -> Record {
 }
 
 #[test]
+fn a_node_that_is_behind_the_newest_block_does_not_say_that_an_authorization_has_lapsed() {
+    for behind in [0, 1] {
+        let mut outside = Outside::new(submitted());
+        outside.is_included = false;
+        outside.time = LATE;
+        outside.state = BLOCK - behind;
+        let event = outside.run();
+        match behind {
+            0 => assert!(is_settled_by_the_stranger(event)),
+            _ => assert_eq!(event, None),
+        }
+    }
+}
+
+#[test]
 fn what_a_wallet_has_sent_that_is_not_ours_any_more_is_given_up_after_the_offer() {
     let end = EXPIRES_AT.0 + 30;
     let outside = |time, is_too_late| {

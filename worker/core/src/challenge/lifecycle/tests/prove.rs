@@ -2,12 +2,14 @@
 
 use super::*;
 use crate::challenge::test_challenge;
+use crate::challenge::test_support::sold;
 use crate::types::{Address, UsdcAmount};
 
 fn proven_by(payer: Address) -> Event {
     let units = UsdcAmount::from_units;
     Event::Proven {
         challenge: test_challenge(),
+        sold: Some(sold()),
         issuer: "https://shop.example".to_owned(),
         payer,
         transaction: B256::repeat_byte(0x77),

@@ -11,7 +11,7 @@ use futures_util::FutureExt as _;
 use super::super::super::driver::Driver;
 use super::super::super::env::{CallFault, ChallengeStore};
 use super::super::super::record::{AuditRow, IssueFault};
-use super::super::super::test_support::{NOW, buyer, test_challenge};
+use super::super::super::test_support::{NOW, buyer, sold, test_challenge};
 use super::super::*;
 use crate::challenge::Ask;
 use crate::config::{Config, test_config};
@@ -50,6 +50,7 @@ pub(super) fn paid(from: Address, units: u64) -> Log {
 pub(super) fn proof(payer: Address) -> Prove {
     Prove {
         challenge: test_challenge(),
+        sold: Some(sold()),
         issuer: "https://shop.example".to_owned(),
         payer: Some(payer),
         transaction: TX,

@@ -1,0 +1,76 @@
+//! What must hold of what was agreed: what is delivered, and on which network.
+
+use key0_core::challenge::{PayReply, Record, Rest, State, StoreFault};
+
+use super::steps::describe;
+use crate::objects::ChallengeObject;
+use crate::setting::Version;
+use crate::world::World;
+
+/// A record was stored.
+pub(super) fn on_change(
+    world: &World,
+    object: &ChallengeObject,
+    before: Option<&Record>,
+    after: &Record,
+) {
+    // A transfer may be shown again, for what nobody knew the first time.
+    let is_learnt = before.is_none_or(|before| before.sold.is_none())
+        && matches!(after.state, State::Pending { .. } | State::Proving { .. });
+    if is_learnt {
+        object.sold.replace(after.sold.clone());
+        let is_in_a_catalog = Version::all().any(|version| {
+            let target = &after.terms.target;
+            after.sold == key0_core::challenge::Sold::today(target, world.config_of(version))
+        });
+        if !is_in_a_catalog {
+            let detail = format!("{:?} is in no catalog", after.sold);
+            world.violation("sold_otherwise", &object.id, detail);
+        }
+    }
+    let sold = object.sold.borrow();
+    let is_forgotten = after.sold.is_none() && after.rest == Rest::WithoutHistory;
+    if after.sold != *sold && !is_forgotten {
+        let detail = format!("{sold:?} became {:?}", after.sold);
+        world.violation("sold_otherwise", &object.id, detail);
+    }
+    if let State::Delivered { claims, .. } = &after.state
+        && sold.as_ref().map(|sold| sold.lifetime) != Some(claims.exp - claims.iat)
+    {
+        let detail = format!("{sold:?} was sold, {} to {}", claims.iat, claims.exp);
+        world.violation("delivered_otherwise", &object.id, detail);
+    }
+}
+
+/// A purchase asks somebody outside. All purchases of the model are on its one network.
+pub fn on_call_elsewhere(world: &World, object: &ChallengeObject, version: Version, whom: &str) {
+    if version.is_elsewhere {
+        let state = object.record().map(|record| describe(&record));
+        world.violation(
+            "asked_on_another_network",
+            &object.id,
+            format!("{whom} is asked while {state:?}"),
+        );
+    }
+}
+
+/// A purchase has an answer.
+pub fn on_answer_elsewhere(
+    world: &World,
+    object: &ChallengeObject,
+    version: Version,
+    reply: &Result<PayReply, StoreFault>,
+) {
+    if let (true, Ok(reply)) = (version.is_elsewhere, reply)
+        && !matches!(
+            reply,
+            PayReply::Conflict | PayReply::Expired | PayReply::Refused { begun: false, .. }
+        )
+    {
+        world.violation(
+            "answered_on_another_network",
+            &object.id,
+            format!("{reply:?}"),
+        );
+    }
+}
