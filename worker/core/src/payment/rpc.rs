@@ -13,6 +13,7 @@ use super::chain::{
     AuthorizationEvents, Chain, ChainError, Head, Log, Receipt, SendOutcome, Simulation,
 };
 use super::endpoints::{CallError, Condition, EndpointMemory, Endpoints, Http, Worth};
+use super::rpc_error::RpcError;
 use super::signature::Deployment;
 use super::usdc;
 use super::wallet_call::{self, WalletAnswer};
@@ -83,7 +84,7 @@ impl<'a, H: Http> RpcChain<'a, H> {
         self.0.network.usdc()
     }
 
-    /// A question to which a refusal is an answer, too.
+    /// A question to which a revert is an answer, too. Whatever else a node has against it may be the node's own trouble.
     async fn ask(
         &self,
         method: &str,
@@ -94,7 +95,9 @@ impl<'a, H: Http> RpcChain<'a, H> {
             true => Worth::Good,
             false => Worth::Malformed,
         };
-        self.0.call(method, params, |_| true, &worth).await
+        self.0
+            .call(method, params, RpcError::is_chains_word, &worth)
+            .await
     }
 
     /// A read whose answer `is_good`. A refusal by a node is as useless as no answer.
@@ -120,10 +123,7 @@ impl<'a, H: Http> RpcChain<'a, H> {
         self.0
             .call(method, params, |_| false, worth)
             .await
-            .map_err(|error| match error {
-                CallError::Refused(text) => ChainError(format!("{method}: refused: {text}")),
-                CallError::Unavailable(text) => ChainError(text),
-            })
+            .map_err(|error| unknown(method, error))
     }
 
     /// A read of one quantity.
@@ -169,8 +169,8 @@ impl<H: Http> Chain for RpcChain<'_, H> {
             Ok(gas) => number(Some(&gas))
                 .map(|gas| Simulation::Succeeds { gas })
                 .ok_or_else(|| malformed(method)),
-            Err(CallError::Refused(text)) => Ok(Simulation::Reverts(text)),
-            Err(CallError::Unavailable(text)) => Err(ChainError(text)),
+            Err(CallError::Final(text)) => Ok(Simulation::Reverts(text)),
+            Err(error) => Err(unknown(method, error)),
         }
     }
 
@@ -203,8 +203,8 @@ impl<H: Http> Chain for RpcChain<'_, H> {
         let is_good = |returned: &Value| parse(returned).is_some();
         match self.ask(method, params, &is_good).await {
             Ok(returned) => parse(&returned).ok_or_else(|| malformed(method)),
-            Err(CallError::Refused(_)) => Ok(WalletAnswer::Refuses),
-            Err(CallError::Unavailable(text)) => Err(ChainError(text)),
+            Err(CallError::Final(_)) => Ok(WalletAnswer::Refuses),
+            Err(error) => Err(unknown(method, error)),
         }
     }
 
@@ -311,7 +311,8 @@ impl<H: Http> Chain for RpcChain<'_, H> {
 
     async fn send_raw(&self, transaction: &Bytes) -> Result<SendOutcome, ChainError> {
         // What one node refuses, another may take, unless it refuses because it has it.
-        let is_final = |text: &str| SendOutcome::of_refusal(text) == SendOutcome::Accepted;
+        let is_final =
+            |error: &RpcError| SendOutcome::of_refusal(&error.message) == SendOutcome::Accepted;
         let params = json!([transaction]);
         let method = "eth_sendRawTransaction";
         match self
@@ -320,10 +321,20 @@ impl<H: Http> Chain for RpcChain<'_, H> {
             .await
         {
             Ok(_) => Ok(SendOutcome::Accepted),
-            Err(CallError::Refused(text)) => Ok(SendOutcome::of_refusal(&text)),
+            Err(CallError::Final(text) | CallError::Refused(text)) => {
+                Ok(SendOutcome::of_refusal(&text))
+            }
             Err(CallError::Unavailable(text)) => Err(ChainError(text)),
         }
     }
+}
+
+/// What nodes refuse to tell is as little known as what they do not answer.
+fn unknown(method: &str, error: CallError) -> ChainError {
+    ChainError(match error {
+        CallError::Final(text) | CallError::Refused(text) => format!("{method}: refused: {text}"),
+        CallError::Unavailable(text) => text,
+    })
 }
 
 fn malformed(method: &str) -> ChainError {

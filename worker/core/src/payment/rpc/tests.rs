@@ -3,8 +3,7 @@ use proptest::prelude::*;
 use super::super::endpoints::bench::{Bench, Node};
 use super::*;
 
-#[test]
-fn a_revert_is_an_answer_and_not_a_fault() {
+fn transfer() -> SignedAuthorization {
     let authorization = crate::payment::Authorization {
         from: Address::ZERO,
         to: Address::ZERO,
@@ -14,28 +13,139 @@ fn a_revert_is_an_answer_and_not_a_fault() {
         nonce: B256::ZERO,
     };
     let signature = alloy_primitives::Signature::from_raw_array(&[27; 65]).unwrap();
-    let transfer = SignedAuthorization {
+    SignedAuthorization {
         authorization,
         signature: crate::payment::signature::PayerSignature::Key(signature),
-    };
-    let simulate =
-        |bench: Bench| bench.ask(async |chain| chain.simulate(&transfer, Address::ZERO).await);
-    let other = || Node::telling(json!("0x5208"));
-    let text = "execution reverted: FiatTokenV2: invalid signature";
-    for code in [3, -32000, -32015, -32602] {
-        assert_eq!(
-            simulate(Bench::new([Node::failing(code, text), other()])),
-            Ok(Simulation::Reverts(text.to_owned()))
-        );
     }
+}
+
+fn simulate(nodes: Vec<Node>) -> Result<Simulation, ChainError> {
+    let transfer = transfer();
+    Bench::new(nodes).ask(async |chain| chain.simulate(&transfer, Address::ZERO).await)
+}
+
+fn ask_wallet(nodes: Vec<Node>) -> Result<WalletAnswer, ChainError> {
+    let signature = Bytes::from_static(&[1]);
+    Bench::new(nodes).ask(async |chain| {
+        chain
+            .wallet_accepts(Address::ZERO, B256::ZERO, &signature, None)
+            .await
+    })
+}
+
+fn yes() -> Node {
+    Node::telling(json!(format!("0x1626ba7e{:056}", 0)))
+}
+
+fn gas() -> Node {
+    Node::telling(json!("0x5208"))
+}
+
+/// How nodes say that the call itself fails on the chain, whoever is asked.
+fn words_of_the_chain() -> Vec<(i64, &'static str, Value)> {
+    let reason = json!("0x08c379a0");
+    vec![
+        (
+            3,
+            "execution reverted: FiatTokenV2: invalid signature",
+            reason.clone(),
+        ),
+        (3, "execution reverted", json!("0x")),
+        (
+            -32000,
+            "execution reverted: FiatTokenV2: invalid signature",
+            Value::Null,
+        ),
+        (-32000, "VM Exception while processing transaction", reason),
+        (-32015, "VM execution error.", json!("Reverted 0x08c379a0")),
+        (
+            -32000,
+            "gas required exceeds allowance (400000)",
+            Value::Null,
+        ),
+        (
+            -32003,
+            "Out of gas: gas required exceeds allowance: 400000",
+            Value::Null,
+        ),
+        (-32603, "EVM error OutOfGas", Value::Null),
+        (-32000, "invalid opcode: INVALID", Value::Null),
+    ]
+}
+
+/// How nodes say that they cannot tell.
+fn trouble() -> Vec<(i64, &'static str, Value)> {
+    vec![
+        (-32000, "header not found", Value::Null),
+        (-32000, "execution aborted (timeout = 5s)", Value::Null),
+        (
+            -32000,
+            "missing trie node 4f1d (path ) state 0x4f1d is not available",
+            Value::Null,
+        ),
+        (
+            -32000,
+            "too many requests",
+            json!({"see": "https://example.com/limits"}),
+        ),
+        (-32000, "too many requests", json!("0x")),
+        (-32000, "", Value::Null),
+        (-32002, "request timed out", Value::Null),
+        (-32003, "transaction rejected", Value::Null),
+        (-32005, "limit exceeded", Value::Null),
+        (-32010, "not now", Value::Null),
+        (-32015, "the backend is busy", Value::Null),
+        (-32016, "over rate limit", Value::Null),
+        (
+            -32602,
+            "BlockOutOfRangeError: block height is 0 but requested was 65535",
+            Value::Null,
+        ),
+        (-32603, "internal error", Value::Null),
+    ]
+}
+
+fn saying((code, message, data): &(i64, &'static str, Value)) -> Node {
+    let error = json!({"code": code, "message": message, "data": data});
+    Node::new(move |_| json!({"error": error}))
+}
+
+#[test]
+fn a_revert_is_an_answer_and_not_a_fault() {
+    for word in &words_of_the_chain() {
+        assert_eq!(
+            simulate(vec![saying(word), gas()]),
+            Ok(Simulation::Reverts(word.1.to_owned())),
+            "{word:?}"
+        );
+        let answer = ask_wallet(vec![saying(word), yes()]);
+        assert_eq!(answer, Ok(WalletAnswer::Refuses), "{word:?}");
+    }
+}
+
+#[test]
+fn a_node_in_trouble_is_no_word_of_the_chain() {
+    for fault in &trouble() {
+        assert_eq!(
+            simulate(vec![saying(fault), gas()]),
+            Ok(Simulation::Succeeds { gas: 21_000 }),
+            "{fault:?}"
+        );
+        let answer = ask_wallet(vec![saying(fault), yes()]);
+        assert_eq!(answer, Ok(WalletAnswer::Accepts), "{fault:?}");
+        // Without another node nobody knows.
+        assert!(simulate(vec![saying(fault)]).is_err(), "{fault:?}");
+        assert!(ask_wallet(vec![saying(fault)]).is_err(), "{fault:?}");
+    }
+}
+
+#[test]
+fn a_revert_counts_also_after_a_node_in_trouble() {
+    let (fault, word) = (&trouble()[0], &words_of_the_chain()[0]);
     assert_eq!(
-        simulate(Bench::new([
-            Node::failing(-32016, "over rate limit"),
-            other()
-        ])),
-        Ok(Simulation::Succeeds { gas: 21_000 })
+        simulate(vec![saying(fault), saying(word)]),
+        Ok(Simulation::Reverts(word.1.to_owned()))
     );
-    assert!(simulate(Bench::new([Node::failing(-32016, "over rate limit")])).is_err());
 }
 
 #[test]
