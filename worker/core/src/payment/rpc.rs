@@ -5,12 +5,13 @@
 
 use core::ops::RangeInclusive;
 
-use alloy_primitives::{Address, B256, Bytes, U256, hex};
+use alloy_primitives::{Address, B256, Bloom, Bytes, U256, hex};
 use serde_json::{Value, json};
 
 use super::authorization::SignedAuthorization;
 use super::chain::{
-    AuthorizationEvents, Chain, ChainError, Head, Log, Receipt, SendOutcome, Simulation,
+    AuthorizationEvents, Chain, ChainError, Completeness, Head, Log, Receipt, SendOutcome,
+    Simulation,
 };
 use super::endpoints::{CallError, Condition, EndpointMemory, Endpoints, Http, Worth};
 use super::rpc_error::RpcError;
@@ -293,9 +294,19 @@ impl<H: Http> Chain for RpcChain<'_, H> {
         let method = "eth_getTransactionReceipt";
         let parse =
             |answer: &Value| receipt(answer).filter(|receipt| receipt.transaction == transaction);
-        let is_good = |answer: &Value| answer.is_null() || parse(answer).is_some();
-        let answer = self.read(method, json!([transaction]), &is_good).await?;
-        match answer.is_null() {
+        // Another node may have the events already.
+        let worth = |answer: &Value| match parse(answer) {
+            _ if is_without_block(answer) => Worth::Good,
+            None => Worth::Malformed,
+            Some(receipt) if !receipt.success => Worth::Good,
+            Some(receipt) => match receipt.completeness {
+                Completeness::Complete => Worth::Good,
+                Completeness::Unproven => Worth::Stale(1),
+                Completeness::Contradictory => Worth::Stale(0),
+            },
+        };
+        let answer = self.judged(method, json!([transaction]), &worth).await?;
+        match is_without_block(&answer) {
             true => Ok(None),
             false => parse(&answer).map(Some).ok_or_else(|| malformed(method)),
         }
@@ -375,6 +386,7 @@ fn hash(value: Option<&Value>) -> Option<B256> {
 fn head(block: &Value) -> Option<Head> {
     Some(Head {
         number: number(block.get("number"))?,
+        hash: hash(block.get("hash"))?,
         timestamp: number(block.get("timestamp"))?,
         base_fee: wei(block.get("baseFeePerGas"))?,
     })
@@ -393,22 +405,48 @@ fn authorization_events(logs: &Value) -> Option<AuthorizationEvents> {
     Some(events)
 }
 
+/// Whether there is no receipt, or one of a block that is still being built and has no hash yet.
+fn is_without_block(receipt: &Value) -> bool {
+    receipt.is_null()
+        || receipt
+            .get("blockHash")
+            .is_some_and(|block| block.is_null() || hash(Some(block)) == Some(B256::ZERO))
+}
+
 fn receipt(value: &Value) -> Option<Receipt> {
+    let logs: Vec<Log> = value
+        .get("logs")?
+        .as_array()?
+        .iter()
+        .map(log)
+        .collect::<Option<_>>()?;
     Some(Receipt {
         transaction: hash(value.get("transactionHash"))?,
         block: number(value.get("blockNumber"))?,
+        block_hash: hash(value.get("blockHash"))?,
         success: match number(value.get("status"))? {
             0 => false,
             1 => true,
             _ => return None,
         },
-        logs: value
-            .get("logs")?
-            .as_array()?
-            .iter()
-            .map(log)
-            .collect::<Option<_>>()?,
+        completeness: completeness(value.get("logsBloom"), &logs),
+        logs,
     })
+}
+
+fn completeness(filter: Option<&Value>, logs: &[Log]) -> Completeness {
+    let filter = filter.and_then(bytes).unwrap_or_default();
+    let mut fitting = Bloom::ZERO;
+    for log in logs {
+        fitting.accrue_raw_log(log.address, &log.topics);
+    }
+    if filter.iter().all(|byte| *byte == 0) {
+        Completeness::Unproven
+    } else if filter.as_ref() == fitting.as_slice() {
+        Completeness::Complete
+    } else {
+        Completeness::Contradictory
+    }
 }
 
 fn log(value: &Value) -> Option<Log> {

@@ -155,10 +155,91 @@ fn a_receipt_for_another_transaction_is_refused() {
         let bench = Bench::new([Node::telling(answer)]);
         bench.ask(async |chain| chain.receipt(transaction).await)
     };
-    let answer = json!({"transactionHash": own, "blockNumber": "0x1", "status": "0x1", "logs": []});
+    let answer = json!({
+        "transactionHash": own, "blockNumber": "0x1", "blockHash": other, "status": "0x1", "logs": [],
+    });
     assert!(ask(answer.clone(), own).unwrap().unwrap().success);
     assert!(ask(answer, other).is_err());
     assert_eq!(ask(Value::Null, own), Ok(None));
+}
+
+/// A receipt in a block with this hash, with the bloom filter of its event or another, with the event or without.
+fn receipt_of(block: Value, filter: Value, has_event: bool) -> Value {
+    let event =
+        json!({"address": Address::repeat_byte(1), "topics": [B256::repeat_byte(2)], "data": "0x"});
+    json!({
+        "transactionHash": TRANSACTION, "blockNumber": "0x1", "blockHash": block, "status": "0x1",
+        "logs": if has_event { json!([event]) } else { json!([]) }, "logsBloom": filter,
+    })
+}
+
+/// The filter of that event.
+fn filter() -> Value {
+    let mut filter = Bloom::ZERO;
+    filter.accrue_raw_log(Address::repeat_byte(1), &[B256::repeat_byte(2)]);
+    json!(filter)
+}
+
+const TRANSACTION: B256 = B256::repeat_byte(0x11);
+
+fn ask_receipt(bench: &Bench) -> Result<Option<Receipt>, ChainError> {
+    bench.ask(async |chain| chain.receipt(TRANSACTION).await)
+}
+
+#[test]
+fn a_receipt_from_a_block_that_is_still_being_built_is_none() {
+    let ask = |block: Value| {
+        ask_receipt(&Bench::new([Node::telling(receipt_of(
+            block,
+            filter(),
+            true,
+        ))]))
+    };
+    assert_eq!(ask(json!(B256::ZERO)), Ok(None));
+    assert_eq!(ask(Value::Null), Ok(None));
+    assert!(ask(json!("0x1234")).is_err());
+    let receipt = ask(json!(B256::repeat_byte(3))).unwrap().unwrap();
+    assert_eq!(receipt.block_hash, B256::repeat_byte(3));
+}
+
+#[test]
+fn a_receipt_tells_by_its_filter_whether_it_shows_all_events() {
+    let other = json!(Bloom::repeat_byte(1));
+    for (filter, has_event, completeness) in [
+        (filter(), true, Completeness::Complete),
+        (filter(), false, Completeness::Contradictory),
+        (other.clone(), true, Completeness::Contradictory),
+        (other, false, Completeness::Contradictory),
+        (json!(Bloom::ZERO), true, Completeness::Unproven),
+        (json!(Bloom::ZERO), false, Completeness::Unproven),
+        (Value::Null, true, Completeness::Unproven),
+        (Value::Null, false, Completeness::Unproven),
+    ] {
+        let answer = receipt_of(json!(B256::repeat_byte(3)), filter, has_event);
+        let receipt = ask_receipt(&Bench::new([Node::telling(answer)]));
+        assert_eq!(receipt.unwrap().unwrap().completeness, completeness);
+    }
+}
+
+#[test]
+fn a_receipt_without_its_events_is_asked_for_at_the_next_endpoint() {
+    let node = |filter: Value, has_event| {
+        Node::telling(receipt_of(json!(B256::repeat_byte(3)), filter, has_event))
+    };
+    let complete = || node(filter(), true);
+    for bare in [filter(), json!(Bloom::ZERO), Value::Null] {
+        let bench = Bench::new([node(bare.clone(), false), complete()]);
+        assert_eq!(ask_receipt(&bench).unwrap().unwrap().logs.len(), 1);
+        let alone = Bench::new([node(bare.clone(), false), node(bare, false)]);
+        assert!(ask_receipt(&alone).unwrap().unwrap().logs.is_empty());
+        assert!(alone.skipped.borrow().is_empty());
+    }
+    // What reverted has no events.
+    let mut reverted = receipt_of(json!(B256::repeat_byte(3)), json!(Bloom::ZERO), false);
+    reverted["status"] = json!("0x0");
+    let bench = Bench::new([Node::telling(reverted), complete()]);
+    assert!(!ask_receipt(&bench).unwrap().unwrap().success);
+    assert_eq!(bench.asked(), [0]);
 }
 
 #[test]
