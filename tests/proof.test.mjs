@@ -259,7 +259,11 @@ describe('with two confirmations', () => {
   test('a transfer in the newest block is 202 with Retry-After and stores nothing; one block later it counts', async () => {
     const sender = await newSender(world);
     const offered = await offer(world, order());
-    const hash = await transfer(world, sender);
+    await world.chain.holdBlocks();
+    const sending = transfer(world, sender);
+    await poll(async () => (await world.chain.client.getBlock({ blockTag: 'pending' })).transactions.length === 1, 'the transfer');
+    await world.chain.mine();
+    const hash = await sending;
     const proof = await proofOf(offered, sender, hash);
     const early = await present(world, proof);
     assert.deepEqual([early.status, early.body.code, early.headers.get('retry-after')], [202, 'TX_UNCONFIRMED', '2']);

@@ -25,6 +25,12 @@ pub enum Fault {
     RpcStale,
     /// The RPC knows no receipt although there is one.
     ReceiptHidden,
+    /// The RPC shows a receipt of the block that is being built, which may come without the transaction.
+    ReceiptEarly,
+    /// The RPC shows a receipt without its events, or without some.
+    ReceiptBare,
+    /// The RPC answers a simulation with an error that says nothing of the chain.
+    RpcTrouble,
     /// A call between objects never arrives.
     RequestLost,
     /// A call takes effect and its answer is lost.
@@ -43,7 +49,8 @@ pub enum Fault {
     TransactionDropped,
     /// A block leaves out what it could include.
     InclusionDelayed,
-    /// The newest blocks are replaced, fewer than the confirmations that are waited for.
+    /// The newest blocks are replaced, fewer than the confirmations that are waited for; with more of them when they hold nothing
+    /// but refunds.
     Reorganised,
     /// The base fee multiplies.
     FeeSurge,
@@ -90,7 +97,7 @@ pub enum Fault {
 }
 
 /// How often, per thousand, each fault may happen when its seed switches it on.
-const INTENSITIES: [(Fault, [u64; 3]); 39] = [
+const INTENSITIES: [(Fault, [u64; 3]); 42] = [
     (Fault::CrashObject, [1, 5, 20]),
     (Fault::CrashRuntime, [1, 2, 4]),
     (Fault::StoreError, [1, 5, 20]),
@@ -99,6 +106,9 @@ const INTENSITIES: [(Fault, [u64; 3]); 39] = [
     (Fault::RpcSlow, [5, 30, 200]),
     (Fault::RpcStale, [5, 50, 300]),
     (Fault::ReceiptHidden, [10, 50, 300]),
+    (Fault::ReceiptEarly, [50, 300, 800]),
+    (Fault::ReceiptBare, [10, 50, 300]),
+    (Fault::RpcTrouble, [5, 30, 150]),
     (Fault::RequestLost, [5, 30, 150]),
     (Fault::AnswerLost, [5, 30, 150]),
     (Fault::CallTwice, [5, 30, 150]),

@@ -1,5 +1,7 @@
 //! The chain as the product reaches it: over an RPC that delays, fails before or after the fact, lags behind and lies.
 
+mod receipts;
+
 use core::cell::Cell;
 use core::ops::RangeInclusive;
 use std::rc::Rc;
@@ -9,8 +11,10 @@ use key0_core::payment::SignedAuthorization;
 use key0_core::payment::chain::{
     AuthorizationEvents, Chain, ChainError, Head, Receipt, SendOutcome, Simulation,
 };
+use key0_core::payment::rpc_error::RpcError;
 use key0_core::payment::signature::Deployment;
 use key0_core::payment::wallet_call::WalletAnswer;
+use serde_json::json;
 
 use crate::actors;
 use crate::chain::{View, WalletTransaction};
@@ -20,6 +24,13 @@ use crate::world::{Life, World};
 
 /// How far behind a stale node may be, in blocks.
 const MAX_LAG: u64 = 5;
+/// How nodes say that they cannot tell.
+const TROUBLES: [(i64, &str); 4] = [
+    (-32000, "header not found"),
+    (-32000, "execution aborted (timeout = 5s)"),
+    (-32000, "missing trie node"),
+    (-32000, "too many requests"),
+];
 /// A call takes at most this long: the worker's own deadline.
 const DEADLINE_MILLIS: u64 = 5_000;
 
@@ -90,14 +101,18 @@ impl Rpc {
         look: impl FnOnce(&View<'_>) -> T,
     ) -> Result<T, ChainError> {
         self.call(method, |world| {
-            let lag = if world.strikes(Fault::RpcStale) {
-                world.random.range(1, MAX_LAG)
-            } else {
-                0
-            };
-            look(&View::new(&world.chain.borrow(), lag as usize))
+            let lag = lag(world);
+            look(&View::new(&world.chain.borrow(), lag))
         })
         .await
+    }
+}
+
+/// How far behind the node is that answers now.
+fn lag(world: &World) -> usize {
+    match world.strikes(Fault::RpcStale) {
+        true => world.random.range(1, MAX_LAG) as usize,
+        false => 0,
     }
 }
 
@@ -107,8 +122,21 @@ impl Chain for Rpc {
         transfer: &SignedAuthorization,
         _: Address,
     ) -> Result<Simulation, ChainError> {
-        self.read("eth_estimateGas", |view| view.simulate(transfer))
-            .await
+        let told = self
+            .read("eth_estimateGas", |view| view.simulate(transfer))
+            .await?;
+        match self.world.strikes(Fault::RpcTrouble) {
+            // What it is worth, the product decides.
+            true => {
+                let (code, message) = self.world.random.pick(&TROUBLES);
+                let error = json!({"code": code, "message": message});
+                match RpcError::read(&error).is_chains_word() {
+                    true => Ok(Simulation::Reverts(message.to_owned())),
+                    false => Err(ChainError(message.to_owned())),
+                }
+            }
+            false => Ok(told),
+        }
     }
 
     /// Whom the model's doors ask, they know: every signature here is its payer's. What differs is who exists.
@@ -182,13 +210,17 @@ impl Chain for Rpc {
     }
 
     async fn receipt(&self, transaction: B256) -> Result<Option<Receipt>, ChainError> {
-        let (receipt, replacements) = self
-            .read("eth_getTransactionReceipt", |view| {
-                (view.receipt(transaction), view.replacements())
+        let (receipt, newest, replacements) = self
+            .call("eth_getTransactionReceipt", |world| {
+                let receipt = receipts::show(world, transaction, lag(world));
+                let chain = world.chain.borrow();
+                (receipt, chain.head().number, chain.replacements())
             })
             .await?;
-        let receipt = receipt.filter(|_| !self.world.strikes(Fault::ReceiptHidden));
-        if let Some(Receipt { block, .. }) = receipt {
+        // What is told of a block before it is made says nothing.
+        if let Some(block) = receipt.as_ref().map(|receipt| receipt.block)
+            && block <= newest
+        {
             self.told.set(Told {
                 block,
                 replacements,

@@ -29,11 +29,13 @@ export const NETWORKS = /** @type {const} */ ({
 export const { chainId: CHAIN_ID, caip2: NETWORK, usdc: USDC_ADDRESS, domainSeparator: USDC_DOMAIN_SEPARATOR } = NETWORKS.testnet;
 export const MULTICALL3_ADDRESS = '0xcA11bde05977b3631167028862bE2a173976CA11';
 const READY_WITHIN_MS = 20_000;
+const PULSE_MS = 1_000;
 
 /** @typedef {Awaited<ReturnType<typeof startChain>>} Chain */
 
 /**
- * Starts anvil with the token in place. Every transaction gets its own block at once, until `setBlockTime`.
+ * Starts anvil with the token in place. Every transaction gets its own block at once, until `setBlockTime`; while nothing happens,
+ * blocks come all the same, as on every chain.
  * @param {{port?: number, network?: keyof typeof NETWORKS, blockTime?: number, onLine?: (line: string) => void}} [options]
  *        `port` 0 or absent: any free one · `network`: which chain it looks like, absent: testnet · `blockTime`: seconds
  *        between blocks, absent: a block per transaction
@@ -71,7 +73,23 @@ export async function startChain({ port: asked = 0, network = 'testnet', blockTi
   const usdc = { address, abi };
   const writeUsdc = (functionName, args) =>
     transact({ to: address, data: encodeFunctionData({ abi, functionName, args }) });
+  // No block is less than a second later than the one before, so a chain that is ahead of the clock beats half as often.
+  let pulse;
+  let beating = Promise.resolve();
+  let beats = 0;
+  const beat = async () => {
+    const { timestamp } = await client.getBlock();
+    const isAhead = Number(timestamp) >= Math.floor(Date.now() / 1000);
+    beats += 1;
+    if (pulse && (!isAhead || beats % 2 === 0)) await client.mine({ blocks: 1 });
+  };
+  const setPulse = async (on) => {
+    clearInterval(pulse);
+    pulse = on ? setInterval(() => (beating = beating.then(beat).catch(() => {})), PULSE_MS).unref() : undefined;
+    await beating;
+  };
   const setBlockTime = async (seconds) => {
+    await setPulse(seconds === 0);
     // An interval of 0 means no blocks at all, so a block per transaction is asked for after it.
     await client.setIntervalMining({ interval: seconds });
     await client.request({ method: 'evm_setAutomine', params: [seconds === 0] });
@@ -88,9 +106,14 @@ export async function startChain({ port: asked = 0, network = 'testnet', blockTi
   const separator = await client.readContract({ ...usdc, functionName: 'DOMAIN_SEPARATOR' });
   if (separator !== domainSeparator) throw new Stop(`The USDC stand-in has the wrong domain separator ${separator}.`);
   if (blockTime) await setBlockTime(blockTime);
+  else await setPulse(true);
 
   return {
     ...anvil,
+    stop: async () => {
+      await setPulse(false);
+      await anvil.stop();
+    },
     url,
     port,
     chainId,
@@ -115,6 +138,7 @@ export async function startChain({ port: asked = 0, network = 'testnet', blockTi
     setBlockTime,
     /** No blocks but those asked for with `mine`. */
     holdBlocks: async () => {
+      await setPulse(false);
       await client.setIntervalMining({ interval: 0 });
       await client.request({ method: 'evm_setAutomine', params: [false] });
     },

@@ -4,9 +4,12 @@ use std::rc::Rc;
 
 use super::obstacles::put_up;
 use crate::backend::change_mood;
-use crate::chain::{Action, BLOCK_MILLIS, Mood};
+use crate::chain::{Action, BLOCK_MILLIS, Mood, Transaction};
 use crate::faults::Fault;
 use crate::world::World;
+
+/// So many blocks are replaced at most: fewer than stand on a refund before it counts.
+const REFUND_DEPTH: u64 = 4;
 
 /// Adds blocks for ever.
 pub async fn run_chain(world: Rc<World>) {
@@ -22,16 +25,14 @@ pub async fn run_chain(world: Rc<World>) {
             let dropped = world.chain.borrow_mut().drop_one(&world.random);
             world.trace(|| format!("the network forgets {dropped:?}"));
         }
-        let depth = world.random.range(1, world.setting.confirmations);
-        if world.setting.confirmations > 1 && world.strikes(Fault::Reorganised) {
-            // Never deeper than what is waited for.
-            let depth = depth.min(world.setting.confirmations - 1);
+        let depth = replaceable(&world, world.random.range(1, REFUND_DEPTH));
+        if depth > 0 && world.strikes(Fault::Reorganised) {
             world.trace(|| format!("the newest {depth} blocks are replaced"));
             let mood = mood(&world);
             world
                 .chain
                 .borrow_mut()
-                .reorganise(depth as usize, mood, &world.random);
+                .reorganise(depth, mood, &world.random);
         }
         let mood = mood(&world);
         let timestamp = world.seconds().0;
@@ -51,6 +52,28 @@ pub async fn run_chain(world: Rc<World>) {
             )
         });
     }
+}
+
+/// How many of the newest blocks may be replaced: no more than the seller waits for; or more, if those hold nothing that the
+/// seller or a buyer was told of but refunds, for which more blocks are waited for.
+fn replaceable(world: &World, at_most: u64) -> usize {
+    let chain = world.chain.borrow();
+    let is_refund = |transaction: &Transaction| match transaction {
+        Transaction::Wallet(sent) => chain
+            .genuine(&sent.input)
+            .is_some_and(|signed| world.is_seller(signed.payer())),
+        Transaction::Foreign { action, .. } => match action {
+            Action::Execute(all) => all.iter().all(|signed| world.is_seller(signed.payer())),
+            Action::Move { .. } | Action::StealNonce => true,
+            Action::Cancel(_) | Action::Pay(_) => false,
+        },
+    };
+    let newest = chain.blocks().iter().rev().zip(1..=at_most);
+    newest
+        .take_while(|(block, depth)| {
+            *depth < world.setting.confirmations || block.transactions().iter().all(is_refund)
+        })
+        .count()
 }
 
 fn mood(world: &World) -> Mood {

@@ -1,7 +1,7 @@
 //! Blocks: what is included when, what it pays, and how the newest are replaced.
 
 use alloy_primitives::B256;
-use key0_core::payment::chain::Receipt;
+use key0_core::payment::chain::{Completeness, Receipt};
 
 use super::ModelChain;
 use super::ledger::Undo;
@@ -21,6 +21,8 @@ const MOST_BASE_FEE: u128 = 50_000_000_000;
 pub struct Block {
     /// Its number.
     pub number: u64,
+    /// Its hash.
+    pub hash: B256,
     /// Its time in seconds.
     pub timestamp: u64,
     /// Its base fee in wei.
@@ -33,6 +35,7 @@ impl Block {
     pub(super) fn genesis(timestamp: u64) -> Self {
         Self {
             number: 1_000,
+            hash: B256::repeat_byte(0xb0),
             timestamp,
             base_fee: 5_000_000,
             transactions: Vec::new(),
@@ -41,6 +44,11 @@ impl Block {
     }
 
     /// What it includes.
+    pub fn transactions(&self) -> &[Transaction] {
+        &self.transactions
+    }
+
+    /// The hashes of what it includes.
     pub fn hashes(&self) -> Vec<B256> {
         self.transactions.iter().map(Transaction::hash).collect()
     }
@@ -100,14 +108,7 @@ impl ModelChain {
         } else {
             head.base_fee * u128::from(random.range(900, 1_080)) / 1_000
         };
-        let number = head.number + 1;
-        self.blocks.push(Block {
-            number,
-            timestamp: timestamp.max(head.timestamp + 1),
-            base_fee: base_fee.clamp(LEAST_BASE_FEE, MOST_BASE_FEE),
-            transactions: Vec::new(),
-            undo: Vec::new(),
-        });
+        self.begin_block(timestamp, base_fee.clamp(LEAST_BASE_FEE, MOST_BASE_FEE));
         let foreign = self.pool.foreign_len();
         for _ in 0..foreign {
             self.include_wallet(mood, 300, random);
@@ -121,6 +122,36 @@ impl ModelChain {
         }
         while self.include_wallet(mood, 1_000, random) {}
         self.pool.forget_below(self.ledger.next_nonce());
+    }
+
+    fn begin_block(&mut self, timestamp: u64, base_fee: u128) {
+        let head = self.head();
+        let (number, timestamp) = (head.number + 1, timestamp.max(head.timestamp + 1));
+        let hash = self.next_hash();
+        self.blocks.push(Block {
+            number,
+            hash,
+            timestamp,
+            base_fee,
+            transactions: Vec::new(),
+            undo: Vec::new(),
+        });
+    }
+
+    /// The receipt that a waiting transaction would have if the next block held nothing else, as nodes show it that tell of blocks
+    /// before they are made. `None`: it does not wait, or cannot be next.
+    pub fn preview(&mut self, hash: B256) -> Option<Receipt> {
+        let waiting = self.pool.find(hash, self.ledger.next_nonce())?;
+        let (timestamp, base_fee) = (self.head().timestamp + 2, self.head().base_fee);
+        let refusals = self.ledger.refusals.borrow().clone();
+        self.begin_block(timestamp, base_fee);
+        self.include(waiting);
+        let receipt = self.ledger.receipt(hash).cloned();
+        if let Some(block) = self.blocks.pop() {
+            self.ledger.take_back(block.undo);
+        }
+        self.ledger.refusals.replace(refusals);
+        receipt
     }
 
     /// Includes the wallet's next transaction if it pays enough and fortune lets it.
@@ -142,7 +173,12 @@ impl ModelChain {
     }
 
     fn include(&mut self, transaction: Transaction) {
-        let (number, timestamp) = (self.head().number, self.head().timestamp);
+        let Block {
+            number,
+            timestamp,
+            hash: block_hash,
+            ..
+        } = *self.head();
         let hash = transaction.hash();
         let mut undo = Vec::new();
         let ledger = &mut self.ledger;
@@ -192,8 +228,10 @@ impl ModelChain {
         let receipt = Receipt {
             transaction: hash,
             block: number,
+            block_hash,
             success,
             logs,
+            completeness: Completeness::Complete,
         };
         ledger.put_receipt(receipt, &mut undo);
         if let Some(block) = self.blocks.last_mut() {

@@ -92,10 +92,14 @@ impl ModelChain {
 
     /// A transaction of somebody else: it has no nonce that matters here.
     pub fn submit_foreign(&mut self, action: Action) -> B256 {
-        self.hashes += 1;
-        let hash = keccak256(self.hashes.to_be_bytes());
+        let hash = self.next_hash();
         self.pool.add_foreign(hash, action);
         hash
+    }
+
+    fn next_hash(&mut self) -> B256 {
+        self.hashes += 1;
+        keccak256(self.hashes.to_be_bytes())
     }
 
     /// The chain's address of USDC.

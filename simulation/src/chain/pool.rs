@@ -63,6 +63,17 @@ impl Pool {
         next_nonce
     }
 
+    /// A transaction that waits and can be included next.
+    pub(super) fn find(&self, hash: B256, next_nonce: u64) -> Option<Transaction> {
+        let next = self.wallet(next_nonce).filter(|next| next.hash == hash);
+        let next = next.cloned().map(Transaction::Wallet);
+        next.or_else(|| {
+            let (hash, action) = self.foreign.iter().find(|(other, _)| *other == hash)?;
+            let (hash, action) = (*hash, action.clone());
+            Some(Transaction::Foreign { hash, action })
+        })
+    }
+
     pub(super) fn wallet(&self, nonce: u64) -> Option<&WalletTransaction> {
         self.wallet.get(&nonce)
     }

@@ -40,6 +40,7 @@ impl<'a> View<'a> {
         let block = &self.chain.blocks[self.chain.blocks.len() - 1 - self.lag];
         Head {
             number: block.number,
+            hash: block.hash,
             timestamp: block.timestamp,
             base_fee: block.base_fee,
         }

@@ -3,6 +3,7 @@
 
 use alloy_primitives::{Address, B256};
 use key0_core::challenge::{Ask, Attempt, PayReply, Record, Stage, State};
+use key0_core::payment::{Refusal, SignedAuthorization};
 
 use super::end::presented_first;
 use super::steps::{attempt_of, describe, has_only_searched};
@@ -73,8 +74,31 @@ pub fn on_refusal(
         _ => return,
     };
     let key = (signed.payer(), signed.authorization().nonce);
+    if let PayReply::Refused { reason, .. } = reply {
+        has_reason(world, object, signed, *reason);
+    }
     if object.attempts.borrow().contains(&key.1) && presented_first(world, key, &object.id) {
         check(world, object, told, key, says);
+    }
+}
+
+/// A payment is not refused because of what is one node's trouble only.
+fn has_reason(
+    world: &World,
+    object: &ChallengeObject,
+    signed: &SignedAuthorization,
+    reason: Refusal,
+) {
+    if reason != Refusal::InvalidExactEvmTransactionSimulationFailed {
+        return;
+    }
+    let chain = world.chain.borrow();
+    let (ledger, authorization) = (chain.ledger(), signed.authorization());
+    let key = (signed.payer(), authorization.nonce);
+    let is_over = world.seconds() >= authorization.expires_at();
+    if ledger.refusals(&key) == 0 && ledger.used(&key).is_none() && !is_over {
+        let detail = format!("{} for no reason", reason.code());
+        world.violation("refused_for_nothing", &object.id, detail);
     }
 }
 

@@ -142,6 +142,14 @@ pub(super) fn at_end(world: &World) {
             returns.insert(refund_nonce(&record.challenge_id), (object, record));
         }
     }
+    for (object, record) in returns.values() {
+        if let State::Refunded { transaction, .. } = &record.state
+            && returned(world, record).is_none_or(|used| used.transaction != *transaction)
+        {
+            let detail = format!("{transaction} is not in the chain");
+            world.violation("refund_lost", &object.id, detail);
+        }
+    }
     let chain = world.chain.borrow();
     for ((from, nonce), used) in chain
         .ledger()

@@ -3,9 +3,10 @@
 use std::rc::Rc;
 
 use key0_core::challenge::{Pay, PayReply, Prove, State, Terms};
+use key0_core::payment::transfer::ProofFault;
 use key0_core::types::Address;
 
-use super::money::received;
+use super::money::{must_be_honoured, received};
 use crate::objects::ChallengeObject;
 use crate::setting::Issuer;
 use crate::world::World;
@@ -35,6 +36,17 @@ pub fn on_reply(world: &Rc<World>, asker: Asker, pay: &Pay, reply: &PayReply) {
 
 /// An answer to a proof arrived.
 pub fn on_proof_reply(world: &Rc<World>, prove: &Prove, reply: &PayReply) {
+    if let PayReply::Unproven(
+        fault @ (ProofFault::NoTransfer
+        | ProofFault::PayerMismatch
+        | ProofFault::AmountMismatch(_)
+        | ProofFault::TransactionReverted),
+    ) = reply
+        && must_be_honoured(world, prove)
+    {
+        let detail = format!("{fault:?}, though {} pays", prove.transaction);
+        world.violation("proof_denied", &prove.challenge.terms.request_id, detail);
+    }
     if let PayReply::Granted { transaction, .. } = reply {
         let terms = &prove.challenge.terms;
         on_grant(world, Asker::Payer, terms, prove.payer, reply);

@@ -18,7 +18,7 @@ use super::schedule::{Effect, next_effect};
 use crate::payment::Route;
 
 pub(super) use charge::{gas_limit, last_moment};
-pub(super) use confirm::confirmed;
+pub(super) use confirm::shown;
 pub(super) use reconcile::{end, given_up, not_included, refused, used_by_anybody};
 pub use refund::refund_nonce;
 pub(super) use reserve::release;

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::begin::{Begun, unavailable, unknown};
 use super::driver::{commit, record_fact};
-use super::effects::{self, confirmed};
+use super::effects;
 use super::env::{ChallengeEnv, StoreFault, Stuck, Versioned};
 use super::lifecycle::Event;
 use super::purchase::{Next, PayReply};
@@ -207,7 +207,7 @@ async fn included<E: ChallengeEnv>(
 ) -> Result<(Receipt, UnixSeconds), Stuck> {
     let receipt = env.chain().receipt(transaction).await?;
     let receipt = receipt.ok_or(Stuck::Waiting)?;
-    confirmed(env, &receipt).await?;
+    effects::shown(env, &receipt).await?;
     let time = env.chain().block_time(receipt.block).await?;
     Ok((receipt, UnixSeconds(time.ok_or(Stuck::Waiting)?)))
 }

@@ -39,6 +39,8 @@ pub enum Simulation {
 pub struct Head {
     /// Its number.
     pub number: u64,
+    /// Its hash.
+    pub hash: B256,
     /// Its time in seconds.
     pub timestamp: u64,
     /// Its base fee in wei per unit of gas.
@@ -50,12 +52,28 @@ pub struct Head {
 pub struct Receipt {
     /// The transaction.
     pub transaction: B256,
-    /// The block that includes it.
+    /// The block that includes it. Nodes also show receipts of the block that is being built, which may come out without it.
     pub block: u64,
+    /// That block's hash.
+    pub block_hash: B256,
     /// Whether it succeeded.
     pub success: bool,
-    /// What it emitted, in order.
+    /// What it emitted, in order, as far as [`completeness`](Self::completeness) says.
     pub logs: Vec<Log>,
+    /// Whether these are all its events.
+    pub completeness: Completeness,
+}
+
+/// Whether a receipt shows all events of its transaction. Some nodes show a receipt for seconds before they show its events.
+/// What counts is the bloom filter that belongs to every receipt and is made of its events.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Completeness {
+    /// The filter fits the events.
+    Complete,
+    /// The filter is empty or missing. So there may be no events; or there are, and the node does not show them yet.
+    Unproven,
+    /// The filter does not fit the events.
+    Contradictory,
 }
 
 /// What happened to an authorization.

@@ -1,9 +1,10 @@
-//! Did the money arrive? Read from a receipt's logs, never from a status alone (`design.md`, section 4, step 6).
+//! Did the money arrive? Read from a receipt's events, never from a status alone; and what its events do not show, a receipt
+//! denies only when it shows all of them.
 
 use alloy_primitives::{Address, B256, U256};
 
 use super::authorization::Authorization;
-use super::chain::{Log, Receipt};
+use super::chain::{Completeness, Log, Receipt};
 use super::usdc::{AUTHORIZATION_USED_TOPIC, TRANSFER_TOPIC};
 
 /// What a receipt says about an authorization.
@@ -13,8 +14,12 @@ pub enum Verdict {
     Transferred,
     /// The transaction reverted.
     Reverted,
-    /// The transaction succeeded without that transfer.
+    /// The authorization was used here, for another transfer: the payer has signed its nonce twice.
+    OtherTransfer,
+    /// The transaction succeeded, and the authorization was not used in it.
     NoTransfer,
+    /// The transaction succeeded, and what the receipt shows does not say of what. Another answer may.
+    Unclear,
 }
 
 /// Reads a receipt: USDC must say that this authorization was used and, directly after it, that the authorized amount
@@ -29,11 +34,21 @@ pub fn verdict(receipt: &Receipt, authorization: &Authorization, usdc: Address) 
         if is_use(event, authorization) {
             return match events.next() {
                 Some(next) if is_transfer(next, authorization) => Verdict::Transferred,
-                _ => Verdict::NoTransfer,
+                Some(next)
+                    if is_transfer_from(next, authorization.from)
+                        && receipt.completeness != Completeness::Contradictory =>
+                {
+                    Verdict::OtherTransfer
+                }
+                // USDC emits a transfer directly after each use.
+                _ => Verdict::Unclear,
             };
         }
     }
-    Verdict::NoTransfer
+    match receipt.completeness {
+        Completeness::Complete => Verdict::NoTransfer,
+        Completeness::Unproven | Completeness::Contradictory => Verdict::Unclear,
+    }
 }
 
 fn is_use(log: &Log, authorization: &Authorization) -> bool {
@@ -56,6 +71,10 @@ fn is_transfer(log: &Log, authorization: &Authorization) -> bool {
         && U256::from_be_slice(&log.data) == authorization.value
 }
 
+fn is_transfer_from(log: &Log, payer: Address) -> bool {
+    log.topics.starts_with(&[TRANSFER_TOPIC, word(payer)])
+}
+
 fn word(address: Address) -> B256 {
     address.into_word()
 }
@@ -64,6 +83,7 @@ fn word(address: Address) -> B256 {
 mod tests {
     use alloy_primitives::Bytes;
 
+    use super::super::chain::Completeness;
     use super::*;
 
     const USDC: Address = Address::repeat_byte(0xcc);
@@ -96,11 +116,17 @@ mod tests {
     }
 
     fn judge(success: bool, logs: Vec<Log>) -> Verdict {
+        judge_as(Completeness::Complete, success, logs)
+    }
+
+    fn judge_as(completeness: Completeness, success: bool, logs: Vec<Log>) -> Verdict {
         let receipt = Receipt {
             transaction: B256::ZERO,
             block: 1,
+            block_hash: B256::ZERO,
             success,
             logs,
+            completeness,
         };
         verdict(&receipt, &authorization(), USDC)
     }
@@ -137,7 +163,8 @@ mod tests {
     }
 
     #[test]
-    fn everything_else_is_no_payment() {
+    fn everything_else_is_no_payment_and_what_may_lack_events_denies_none() {
+        use Verdict::{NoTransfer, OtherTransfer, Unclear};
         let a = authorization();
         let changed = |change: fn(&mut Authorization)| {
             let mut other = authorization();
@@ -146,21 +173,55 @@ mod tests {
         };
         let other_nonce = changed(|a| a.nonce = B256::repeat_byte(8));
         let other_amount = changed(|a| a.value = U256::from(14_999));
+        let other_payer = changed(|a| a.from = Address::repeat_byte(3));
         let other_payee = changed(|a| a.to = Address::repeat_byte(3));
         let mut wrong_token = transfer(&a);
         wrong_token.address = Address::repeat_byte(0xdd);
-        for logs in [
-            vec![],
-            vec![used(&a)],
-            vec![transfer(&a)],
-            vec![transfer(&a), used(&a)],
-            vec![used(&a), wrong_token],
-            vec![used(&other_nonce), transfer(&a)],
-            vec![used(&a), used(&other_nonce), transfer(&a)],
-            vec![used(&a), transfer(&other_amount)],
-            vec![used(&a), transfer(&other_payee)],
+        for (logs, complete, unproven, contradictory) in [
+            (vec![], NoTransfer, Unclear, Unclear),
+            (vec![transfer(&a)], NoTransfer, Unclear, Unclear),
+            (
+                vec![used(&other_nonce), transfer(&a)],
+                NoTransfer,
+                Unclear,
+                Unclear,
+            ),
+            (vec![used(&a)], Unclear, Unclear, Unclear),
+            (vec![transfer(&a), used(&a)], Unclear, Unclear, Unclear),
+            (vec![used(&a), wrong_token], Unclear, Unclear, Unclear),
+            (
+                vec![used(&a), used(&other_nonce), transfer(&a)],
+                Unclear,
+                Unclear,
+                Unclear,
+            ),
+            (
+                vec![used(&a), transfer(&other_payer)],
+                Unclear,
+                Unclear,
+                Unclear,
+            ),
+            (
+                vec![used(&a), transfer(&other_amount)],
+                OtherTransfer,
+                OtherTransfer,
+                Unclear,
+            ),
+            (
+                vec![used(&a), transfer(&other_payee)],
+                OtherTransfer,
+                OtherTransfer,
+                Unclear,
+            ),
         ] {
-            assert_eq!(judge(true, logs.clone()), Verdict::NoTransfer, "{logs:?}");
+            for (completeness, expected) in [
+                (Completeness::Complete, complete),
+                (Completeness::Unproven, unproven),
+                (Completeness::Contradictory, contradictory),
+            ] {
+                let verdict = judge_as(completeness, true, logs.clone());
+                assert_eq!(verdict, expected, "{completeness:?} {logs:?}");
+            }
         }
     }
 

@@ -10,6 +10,7 @@ use core::future::Future;
 use alloy_primitives::hex;
 use serde_json::{Value, json};
 
+use super::rpc_error::RpcError;
 use super::usdc;
 use crate::types::{HttpUrl, Network, UnixMillis};
 
@@ -22,10 +23,8 @@ const CHECK_AGAIN_MILLIS: u64 = 600_000;
 /// After its first failure an endpoint is asked last for this long; twice as long after each further one.
 const FIRST_PAUSE_MILLIS: u64 = 10_000;
 const MAX_PAUSE_DOUBLINGS: u32 = 5;
-const MAX_TEXT_CHARS: usize = 300;
-/// The JSON-RPC codes of "the call fails": execution reverted or came to a halt (out of gas, for instance; anvil calls that
-/// invalid parameters), transaction refused. Any other code says that this endpoint does not answer this call: rate limits,
-/// unknown methods, its own trouble.
+/// The JSON-RPC codes under which nodes refuse transactions, and what they are asked in general. Any other code says that this
+/// endpoint does not answer this call: rate limits, unknown methods, its own trouble.
 const REFUSALS: [i64; 6] = [3, -32000, -32003, -32010, -32015, -32602];
 /// `DOMAIN_SEPARATOR()`.
 const DOMAIN_SEPARATOR: &str = "0x3644e515";
@@ -134,7 +133,9 @@ pub(super) enum Worth {
 
 /// Why a call has no result.
 pub(super) enum CallError {
-    /// An endpoint answered: the call is refused, with this text.
+    /// An endpoint refused the call, with this text, and that settles it.
+    Final(String),
+    /// Endpoints refused the call, the first with this text. Others might not.
     Refused(String),
     /// No endpoint gave an answer. The text is for the log.
     Unavailable(String),
@@ -153,7 +154,7 @@ pub enum Condition {
 
 enum Fault {
     /// The call is refused.
-    Refused(String),
+    Refused(RpcError),
     /// This endpoint does not answer this call. It may answer others.
     Declined(String),
     /// It serves another chain.
@@ -177,7 +178,7 @@ impl<H: Http> Endpoints<'_, H> {
         &self,
         method: &str,
         params: Value,
-        is_final: fn(&str) -> bool,
+        is_final: fn(&RpcError) -> bool,
         worth: &dyn Fn(&Value) -> Worth,
     ) -> Result<Value, CallError> {
         let call = question(3, method, params);
@@ -211,9 +212,11 @@ impl<H: Http> Endpoints<'_, H> {
                 self.memory.answered(at);
             }
             let text = match fault {
-                Fault::Refused(text) if is_final(&text) => return Err(CallError::Refused(text)),
-                Fault::Refused(text) => {
-                    refusal.get_or_insert(text);
+                Fault::Refused(error) if is_final(&error) => {
+                    return Err(CallError::Final(error.message));
+                }
+                Fault::Refused(error) => {
+                    refusal.get_or_insert(error.message);
                     continue;
                 }
                 Fault::Declined(text) => text,
@@ -284,7 +287,7 @@ impl<H: Http> Endpoints<'_, H> {
             };
             let told = match read_answer(answer) {
                 // Another contract, or no state at all.
-                Err(Fault::Refused(text)) => return Err(Fault::Broken(text)),
+                Err(Fault::Refused(error)) => return Err(Fault::Broken(error.message)),
                 told => told?,
             };
             self.check(at_proof == 0, &told)?;
@@ -354,16 +357,11 @@ fn take_answer(answers: &mut [Value], question: &Value) -> Value {
 
 fn read_answer(mut answer: Value) -> Result<Value, Fault> {
     if let Some(error) = answer.get("error").filter(|error| !error.is_null()) {
-        let code = error.get("code").and_then(Value::as_i64);
-        let message = error.get("message").and_then(Value::as_str);
-        let text: String = message
-            .unwrap_or_default()
-            .chars()
-            .take(MAX_TEXT_CHARS)
-            .collect();
-        return Err(match code {
-            Some(code) if REFUSALS.contains(&code) => Fault::Refused(text),
-            _ => Fault::Declined(text),
+        let error = RpcError::read(error);
+        let is_refusal = error.code.is_some_and(|code| REFUSALS.contains(&code));
+        return Err(match is_refusal || error.is_chains_word() {
+            true => Fault::Refused(error),
+            false => Fault::Declined(error.message),
         });
     }
     answer

@@ -14,6 +14,7 @@ pub mod payer;
 pub mod presented;
 pub mod refusal;
 pub mod rpc;
+pub mod rpc_error;
 pub mod settlement;
 pub mod signature;
 pub mod transfer;

@@ -5,14 +5,16 @@
 
 use core::ops::RangeInclusive;
 
-use alloy_primitives::{Address, B256, Bytes, U256, hex};
+use alloy_primitives::{Address, B256, Bloom, Bytes, U256, hex};
 use serde_json::{Value, json};
 
 use super::authorization::SignedAuthorization;
 use super::chain::{
-    AuthorizationEvents, Chain, ChainError, Head, Log, Receipt, SendOutcome, Simulation,
+    AuthorizationEvents, Chain, ChainError, Completeness, Head, Log, Receipt, SendOutcome,
+    Simulation,
 };
 use super::endpoints::{CallError, Condition, EndpointMemory, Endpoints, Http, Worth};
+use super::rpc_error::RpcError;
 use super::signature::Deployment;
 use super::usdc;
 use super::wallet_call::{self, WalletAnswer};
@@ -83,7 +85,7 @@ impl<'a, H: Http> RpcChain<'a, H> {
         self.0.network.usdc()
     }
 
-    /// A question to which a refusal is an answer, too.
+    /// A question to which a revert is an answer, too. Whatever else a node has against it may be the node's own trouble.
     async fn ask(
         &self,
         method: &str,
@@ -94,7 +96,9 @@ impl<'a, H: Http> RpcChain<'a, H> {
             true => Worth::Good,
             false => Worth::Malformed,
         };
-        self.0.call(method, params, |_| true, &worth).await
+        self.0
+            .call(method, params, RpcError::is_chains_word, &worth)
+            .await
     }
 
     /// A read whose answer `is_good`. A refusal by a node is as useless as no answer.
@@ -120,10 +124,7 @@ impl<'a, H: Http> RpcChain<'a, H> {
         self.0
             .call(method, params, |_| false, worth)
             .await
-            .map_err(|error| match error {
-                CallError::Refused(text) => ChainError(format!("{method}: refused: {text}")),
-                CallError::Unavailable(text) => ChainError(text),
-            })
+            .map_err(|error| unknown(method, error))
     }
 
     /// A read of one quantity.
@@ -169,8 +170,8 @@ impl<H: Http> Chain for RpcChain<'_, H> {
             Ok(gas) => number(Some(&gas))
                 .map(|gas| Simulation::Succeeds { gas })
                 .ok_or_else(|| malformed(method)),
-            Err(CallError::Refused(text)) => Ok(Simulation::Reverts(text)),
-            Err(CallError::Unavailable(text)) => Err(ChainError(text)),
+            Err(CallError::Final(text)) => Ok(Simulation::Reverts(text)),
+            Err(error) => Err(unknown(method, error)),
         }
     }
 
@@ -203,8 +204,8 @@ impl<H: Http> Chain for RpcChain<'_, H> {
         let is_good = |returned: &Value| parse(returned).is_some();
         match self.ask(method, params, &is_good).await {
             Ok(returned) => parse(&returned).ok_or_else(|| malformed(method)),
-            Err(CallError::Refused(_)) => Ok(WalletAnswer::Refuses),
-            Err(CallError::Unavailable(text)) => Err(ChainError(text)),
+            Err(CallError::Final(_)) => Ok(WalletAnswer::Refuses),
+            Err(error) => Err(unknown(method, error)),
         }
     }
 
@@ -293,9 +294,19 @@ impl<H: Http> Chain for RpcChain<'_, H> {
         let method = "eth_getTransactionReceipt";
         let parse =
             |answer: &Value| receipt(answer).filter(|receipt| receipt.transaction == transaction);
-        let is_good = |answer: &Value| answer.is_null() || parse(answer).is_some();
-        let answer = self.read(method, json!([transaction]), &is_good).await?;
-        match answer.is_null() {
+        // Another node may have the events already.
+        let worth = |answer: &Value| match parse(answer) {
+            _ if is_without_block(answer) => Worth::Good,
+            None => Worth::Malformed,
+            Some(receipt) if !receipt.success => Worth::Good,
+            Some(receipt) => match receipt.completeness {
+                Completeness::Complete => Worth::Good,
+                Completeness::Unproven => Worth::Stale(1),
+                Completeness::Contradictory => Worth::Stale(0),
+            },
+        };
+        let answer = self.judged(method, json!([transaction]), &worth).await?;
+        match is_without_block(&answer) {
             true => Ok(None),
             false => parse(&answer).map(Some).ok_or_else(|| malformed(method)),
         }
@@ -311,7 +322,8 @@ impl<H: Http> Chain for RpcChain<'_, H> {
 
     async fn send_raw(&self, transaction: &Bytes) -> Result<SendOutcome, ChainError> {
         // What one node refuses, another may take, unless it refuses because it has it.
-        let is_final = |text: &str| SendOutcome::of_refusal(text) == SendOutcome::Accepted;
+        let is_final =
+            |error: &RpcError| SendOutcome::of_refusal(&error.message) == SendOutcome::Accepted;
         let params = json!([transaction]);
         let method = "eth_sendRawTransaction";
         match self
@@ -320,10 +332,20 @@ impl<H: Http> Chain for RpcChain<'_, H> {
             .await
         {
             Ok(_) => Ok(SendOutcome::Accepted),
-            Err(CallError::Refused(text)) => Ok(SendOutcome::of_refusal(&text)),
+            Err(CallError::Final(text) | CallError::Refused(text)) => {
+                Ok(SendOutcome::of_refusal(&text))
+            }
             Err(CallError::Unavailable(text)) => Err(ChainError(text)),
         }
     }
+}
+
+/// What nodes refuse to tell is as little known as what they do not answer.
+fn unknown(method: &str, error: CallError) -> ChainError {
+    ChainError(match error {
+        CallError::Final(text) | CallError::Refused(text) => format!("{method}: refused: {text}"),
+        CallError::Unavailable(text) => text,
+    })
 }
 
 fn malformed(method: &str) -> ChainError {
@@ -364,6 +386,7 @@ fn hash(value: Option<&Value>) -> Option<B256> {
 fn head(block: &Value) -> Option<Head> {
     Some(Head {
         number: number(block.get("number"))?,
+        hash: hash(block.get("hash"))?,
         timestamp: number(block.get("timestamp"))?,
         base_fee: wei(block.get("baseFeePerGas"))?,
     })
@@ -382,22 +405,48 @@ fn authorization_events(logs: &Value) -> Option<AuthorizationEvents> {
     Some(events)
 }
 
+/// Whether there is no receipt, or one of a block that is still being built and has no hash yet.
+fn is_without_block(receipt: &Value) -> bool {
+    receipt.is_null()
+        || receipt
+            .get("blockHash")
+            .is_some_and(|block| block.is_null() || hash(Some(block)) == Some(B256::ZERO))
+}
+
 fn receipt(value: &Value) -> Option<Receipt> {
+    let logs: Vec<Log> = value
+        .get("logs")?
+        .as_array()?
+        .iter()
+        .map(log)
+        .collect::<Option<_>>()?;
     Some(Receipt {
         transaction: hash(value.get("transactionHash"))?,
         block: number(value.get("blockNumber"))?,
+        block_hash: hash(value.get("blockHash"))?,
         success: match number(value.get("status"))? {
             0 => false,
             1 => true,
             _ => return None,
         },
-        logs: value
-            .get("logs")?
-            .as_array()?
-            .iter()
-            .map(log)
-            .collect::<Option<_>>()?,
+        completeness: completeness(value.get("logsBloom"), &logs),
+        logs,
     })
+}
+
+fn completeness(filter: Option<&Value>, logs: &[Log]) -> Completeness {
+    let filter = filter.and_then(bytes).unwrap_or_default();
+    let mut fitting = Bloom::ZERO;
+    for log in logs {
+        fitting.accrue_raw_log(log.address, &log.topics);
+    }
+    if filter.iter().all(|byte| *byte == 0) {
+        Completeness::Unproven
+    } else if filter.as_ref() == fitting.as_slice() {
+        Completeness::Complete
+    } else {
+        Completeness::Contradictory
+    }
 }
 
 fn log(value: &Value) -> Option<Log> {

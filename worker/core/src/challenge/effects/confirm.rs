@@ -8,13 +8,19 @@ use crate::challenge::env::{ChallengeEnv, Stuck};
 use crate::challenge::facilitated;
 use crate::challenge::lifecycle::Event;
 use crate::challenge::record::{Attempt, Payment, Record, Stage, State};
-use crate::payment::chain::{Chain, Receipt};
+use crate::payment::chain::{Chain, Completeness, Receipt};
 use crate::payment::confirm::{Verdict, verdict};
 use crate::payment::{Refusal, Route};
 
 /// Without a receipt for this long the gas wallet is asked whether it sends under other hashes by now; or the chain, whether
 /// a facilitator does.
 const ASK_AGAIN_MILLIS: u64 = 5_000;
+/// On a refund as many blocks stand as there are here at least, its own included: nobody waits for it, and when its block is
+/// replaced afterwards nobody looks again.
+const REFUND_CONFIRMATIONS: u64 = 5;
+/// So many blocks later, events that a receipt does not show are not coming, though it does not prove that it shows all. Nodes
+/// that show them late are seconds late.
+const INDEXED_BLOCKS: u64 = 30;
 /// A refund that is not included for this long is tried again in another transaction.
 const REFUND_LOST_MILLIS: u64 = 600_000;
 
@@ -30,6 +36,7 @@ pub(super) async fn confirm<E: ChallengeEnv>(
     };
     let claimed = is_claimed(env, record, attempt);
     let usdc = record.terms.network.usdc();
+    let mut is_unclear = false;
     for hash in hashes.iter().rev() {
         let Some(receipt) = env.chain().receipt(*hash).await? else {
             continue;
@@ -37,8 +44,10 @@ pub(super) async fn confirm<E: ChallengeEnv>(
         match verdict(&receipt, attempt.authorization.authorization(), usdc) {
             Verdict::Transferred => return settled(env, record, &receipt).await,
             // Any hash can be claimed. That it is not our transfer says nothing of the authorization.
-            Verdict::NoTransfer if claimed => {}
-            Verdict::NoTransfer => {
+            Verdict::NoTransfer | Verdict::OtherTransfer | Verdict::Unclear if claimed => {}
+            // It did what we have sent. Which events it has emitted is not known yet.
+            Verdict::Unclear => is_unclear = true,
+            Verdict::NoTransfer | Verdict::OtherTransfer => {
                 let reason = Refusal::InvalidExactEvmTransferEventMismatch;
                 return failed(env, record, attempt, &receipt, reason).await;
             }
@@ -47,6 +56,9 @@ pub(super) async fn confirm<E: ChallengeEnv>(
                 return failed(env, record, attempt, &receipt, reason).await;
             }
         }
+    }
+    if is_unclear {
+        return Err(Stuck::Waiting);
     }
     let last = memory
         .last_asked
@@ -105,7 +117,7 @@ async fn failed<E: ChallengeEnv>(
     receipt: &Receipt,
     reason: Refusal,
 ) -> Result<Event, Stuck> {
-    let at = confirmed(env, receipt).await?;
+    let at = confirmed(env, receipt, wanted(env, record)).await?;
     if let Some(event) = elsewhere(env, record, attempt, at).await? {
         return Ok(event);
     }
@@ -126,9 +138,7 @@ pub(super) async fn settled<E: ChallengeEnv>(
     record: &Record,
     receipt: &Receipt,
 ) -> Result<Event, Stuck> {
-    if env.config().confirmations > 1 {
-        confirmed(env, receipt).await?;
-    }
+    confirmed(env, receipt, wanted(env, record)).await?;
     Ok(Event::Settled {
         payment: Payment {
             transaction: receipt.transaction,
@@ -141,19 +151,47 @@ pub(super) async fn settled<E: ChallengeEnv>(
     })
 }
 
-/// The newest block, once the receipt's is as deep below it as the seller wants.
-pub(in crate::challenge) async fn confirmed<E: ChallengeEnv>(
+/// How many blocks money takes, its own included: what comes in as many as the seller wants, what goes back more.
+fn wanted<E: ChallengeEnv>(env: &E, record: &Record) -> u64 {
+    let wanted = env.config().confirmations;
+    match record.state {
+        State::RefundPending { .. } | State::RefundFailed { .. } => {
+            wanted.max(REFUND_CONFIRMATIONS)
+        }
+        _ => wanted,
+    }
+}
+
+/// The newest block, once it is the receipt's own or as much further as is `wanted`.
+async fn confirmed<E: ChallengeEnv>(env: &E, receipt: &Receipt, wanted: u64) -> Result<u64, Stuck> {
+    let head = env.chain().head().await?;
+    if head.number.saturating_add(1) < receipt.block.saturating_add(wanted) {
+        return Err(Stuck::Waiting);
+    }
+    // Some nodes show receipts of a block before it is made, and it may come without the transaction; and blocks are replaced.
+    // So the newest block must be the receipt's; in an older one, the receipt must still be there now.
+    let stands = match head.number == receipt.block {
+        true => head.hash == receipt.block_hash,
+        false => env.chain().receipt(receipt.transaction).await?.as_ref() == Some(receipt),
+    };
+    match stands {
+        true => Ok(head.number),
+        false => Err(Stuck::Waiting),
+    }
+}
+
+/// Waits until a transaction that was shown to us is as deep as the seller wants, and until its receipt shows all its events:
+/// their places tell which of them is credited.
+pub(in crate::challenge) async fn shown<E: ChallengeEnv>(
     env: &E,
     receipt: &Receipt,
-) -> Result<u64, Stuck> {
-    let wanted = env.config().confirmations;
-    let head = env.chain().head().await?.number;
-    if head.saturating_add(1) < receipt.block.saturating_add(wanted) {
-        return Err(Stuck::Waiting);
+) -> Result<(), Stuck> {
+    let head = confirmed(env, receipt, env.config().confirmations).await?;
+    let is_old = head >= receipt.block.saturating_add(INDEXED_BLOCKS);
+    match receipt.completeness {
+        Completeness::Complete => Ok(()),
+        Completeness::Unproven if is_old => Ok(()),
+        _ if !receipt.success => Ok(()),
+        Completeness::Unproven | Completeness::Contradictory => Err(Stuck::Waiting),
     }
-    // Its block may have been replaced before the head was read. Still there now means deep enough.
-    if wanted > 1 && env.chain().receipt(receipt.transaction).await?.as_ref() != Some(receipt) {
-        return Err(Stuck::Waiting);
-    }
-    Ok(head)
 }

@@ -17,6 +17,8 @@ const LOG_MARGIN_BLOCKS: u64 = 150;
 /// How long after an authorization's expiry it is given up: a node that is asked may be this far behind, and the newest
 /// blocks may be replaced.
 const LAPSE_MARGIN_SECONDS: u64 = 30;
+/// USDC's words for an authorization that is over.
+const USED: &str = "authorization is used";
 
 /// Our wallet has sent it, and goes on sending it until the authorization ends. Is the money here, may it still come, or can it
 /// not come any more?
@@ -99,6 +101,10 @@ pub(in crate::challenge) async fn refused<E: ChallengeEnv>(
     if let Some(event) = elsewhere(env, record, attempt, at).await? {
         return Ok(event);
     }
+    if text.contains(USED) {
+        // Used after that block.
+        return Err(Stuck::Waiting);
+    }
     match diagnose(env, &attempt.authorization, text).await? {
         // Used after that block.
         Refusal::InvalidExactEvmNonceAlreadyUsed => Err(Stuck::Waiting),
@@ -153,8 +159,11 @@ pub(super) async fn elsewhere<E: ChallengeEnv>(
         };
         match verdict(&receipt, authorization, record.terms.network.usdc()) {
             Verdict::Transferred => return settled(env, record, &receipt).await.map(Some),
-            Verdict::NoTransfer => paid_somebody_else = true,
-            Verdict::Reverted => {}
+            // The payer has signed the nonce twice.
+            Verdict::OtherTransfer if receipt.block <= at => paid_somebody_else = true,
+            // The event says that it was used here, and the receipt does not.
+            Verdict::OtherTransfer | Verdict::NoTransfer | Verdict::Unclear | Verdict::Reverted => {
+            }
         }
     }
     if events.cancelled || paid_somebody_else {
@@ -163,9 +172,9 @@ pub(super) async fn elsewhere<E: ChallengeEnv>(
             transaction: None,
         }));
     }
-    // A node shows the event and another a receipt that reverted. A guess could lose a payment.
+    // Two answers that contradict each other are no knowledge. A guess could lose a payment.
     Err(Stuck::Fault(
-        "an authorization is used, but its transaction is not visible yet".to_owned(),
+        "an authorization is used, but no receipt shows for what yet".to_owned(),
     ))
 }
 

@@ -1,6 +1,7 @@
 //! What a purchase concludes when the nodes behind one RPC address are not equally far, and from what facilitators say.
 
 mod facilitators;
+mod finality;
 mod given_up;
 mod repeat;
 mod reverts;
@@ -27,7 +28,8 @@ use crate::config::{Config, test_config};
 use crate::credential::backend::{BackendAnswer, BackendCall};
 use crate::ledger::LedgerEntry;
 use crate::payment::chain::{
-    AuthorizationEvents, Chain, ChainError, Head, Log, Receipt, SendOutcome, Simulation,
+    AuthorizationEvents, Chain, ChainError, Completeness, Head, Log, Receipt, SendOutcome,
+    Simulation,
 };
 use crate::payment::facilitator::{Action, FacilitatorCall};
 use crate::payment::payer::{Outcome, PayerCommand, PayerReply};
@@ -63,8 +65,14 @@ struct Outside {
     ours_succeeds: bool,
     /// Whether the wallet says that it never began and that it is too late now.
     is_too_late: bool,
+    /// Whether the stranger's receipt is without its events.
+    hides_events: Cell<bool>,
+    /// What receipts are like.
+    completeness: Completeness,
     /// The block of the node that tells the newest block.
     head: u64,
+    /// Its hash; that of the receipts' block is zero.
+    head_hash: B256,
     /// Its time.
     time: u64,
     /// The block of the node that tells the state.
@@ -80,6 +88,10 @@ struct Outside {
     authorization: SignedAuthorization,
     /// Whether the chain would take the transfer.
     is_accepted: bool,
+    /// Why not.
+    refusal: &'static str,
+    /// What the payer has.
+    balance: U256,
     /// For how long the payer's book lets the payer wait.
     pause: Option<u64>,
     ledger_is_gone: bool,
@@ -115,7 +127,10 @@ impl Outside {
             is_included: true,
             ours_succeeds: false,
             is_too_late: false,
+            hides_events: Cell::default(),
+            completeness: Completeness::Complete,
             head: BLOCK,
+            head_hash: B256::ZERO,
             time: NOW.to_seconds().0,
             state: BLOCK,
             block: BLOCK,
@@ -124,6 +139,8 @@ impl Outside {
             searches: Cell::default(),
             authorization,
             is_accepted: false,
+            refusal: "execution reverted",
+            balance: U256::MAX,
             pause: None,
             ledger_is_gone: false,
             receipts_left: Cell::new(u32::MAX),
@@ -181,7 +198,7 @@ impl Chain for Outside {
     ) -> Result<Simulation, ChainError> {
         Ok(match self.is_accepted {
             true => Simulation::Succeeds { gas: 60_000 },
-            false => Simulation::Reverts("execution reverted".to_owned()),
+            false => Simulation::Reverts(self.refusal.to_owned()),
         })
     }
     async fn wallet_accepts(
@@ -232,7 +249,7 @@ impl Chain for Outside {
         })
     }
     async fn usdc_balance(&self, _: Address) -> Result<U256, ChainError> {
-        Ok(U256::MAX)
+        Ok(self.balance)
     }
     async fn ether_balance(&self, _: Address) -> Result<U256, ChainError> {
         Ok(U256::MAX)
@@ -240,6 +257,7 @@ impl Chain for Outside {
     async fn head(&self) -> Result<Head, ChainError> {
         Ok(Head {
             number: self.head,
+            hash: self.head_hash,
             timestamp: self.time,
             base_fee: 1,
         })
@@ -272,8 +290,13 @@ impl Chain for Outside {
         let receipt = Receipt {
             transaction,
             block: self.block,
+            block_hash: B256::ZERO,
             success: !is_ours || self.ours_succeeds,
-            logs: if is_ours { Vec::new() } else { logs() },
+            logs: match is_ours || self.hides_events.get() {
+                true => Vec::new(),
+                false => logs(),
+            },
+            completeness: self.completeness,
         };
         Ok(Some(receipt).filter(|_| !is_ours || self.is_included))
     }
@@ -407,21 +430,6 @@ fn a_transaction_that_reverted_because_a_stranger_was_faster_is_a_payment() {
 }
 
 #[test]
-fn what_used_the_authorization_without_paying_the_seller_is_no_payment() {
-    let mut outside = Outside::new(submitted());
-    outside.pays_the_seller = false;
-    let reason = Refusal::InvalidExactEvmNonceAlreadyUsed;
-    let transaction = None;
-    assert_eq!(
-        outside.run(),
-        Some(Event::AttemptFailed {
-            reason,
-            transaction
-        })
-    );
-}
-
-#[test]
 fn a_node_that_does_not_know_the_block_of_a_revert_does_not_say_that_no_money_moved() {
     for (head, state) in [
         (BLOCK, BLOCK - 1),
@@ -451,27 +459,6 @@ fn a_purchase_is_not_refused_again_while_nodes_disagree_why_the_chain_refuses() 
     outside.ask();
     let state = outside.load().unwrap().unwrap().record.state;
     assert_eq!(state.transaction(), Some(STRANGERS));
-}
-
-#[test]
-fn a_refund_has_not_failed_while_nodes_disagree_why_the_chain_refuses() {
-    let record = record_after([
-        attempted(1),
-        Event::Reserved,
-        Event::Submitted { hashes: vec![OURS] },
-        Event::Settled { payment: payment() },
-        Event::IssueFailed {
-            fault: IssueFault::Failed,
-        },
-        Event::RefundBegun {
-            authorization: refund(),
-        },
-    ]);
-    let mut outside = Outside::new(record);
-    outside.head = BLOCK - 1;
-    assert_eq!(outside.run(), None);
-    outside.head = BLOCK;
-    assert!(is_settled_by_the_stranger(outside.run()));
 }
 
 #[test]

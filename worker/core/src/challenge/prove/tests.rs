@@ -10,7 +10,7 @@ use super::super::retention::HISTORY_MILLIS;
 use super::super::test_support::{EXPIRES_AT, NOW, POLICY, attempted, payment, record_after};
 use super::*;
 use crate::payment::Refusal;
-use crate::payment::chain::Log;
+use crate::payment::chain::{Completeness, Log};
 use crate::types::UsdcAmount;
 
 /// When the chain's clock shows this, nobody can execute the buyer's authorization any more.
@@ -162,6 +162,27 @@ fn what_is_not_deep_enough_or_not_known_is_not_confirmed() {
     assert_eq!(with(|shop| shop.config.confirmations = 2), unconfirmed);
     let deep = with(|shop| (shop.config.confirmations, shop.head) = (2, BLOCK + 1));
     assert!(is_granted(&deep));
+}
+
+#[test]
+fn a_receipt_that_may_not_show_all_events_neither_pays_nor_says_that_nothing_was_paid() {
+    let unconfirmed = PayReply::Unproven(ProofFault::TxUnconfirmed);
+    for logs in [vec![], vec![paid(ANN, 15_000)], vec![paid(BOB, 15_000)]] {
+        let ask = |completeness, head| {
+            let mut shop = Shop::new(logs.clone());
+            shop.head = head;
+            if let Some(receipt) = &mut shop.receipt {
+                receipt.completeness = completeness;
+            }
+            shop.ask(proof(ANN))
+        };
+        let judged = ask(Completeness::Complete, BLOCK);
+        assert_ne!(judged, unconfirmed);
+        // Some nodes never tell: a minute later, what is not there is not coming.
+        assert_eq!(ask(Completeness::Unproven, BLOCK + 29), unconfirmed);
+        assert_eq!(ask(Completeness::Unproven, BLOCK + 30), judged);
+        assert_eq!(ask(Completeness::Contradictory, BLOCK + 1_000), unconfirmed);
+    }
 }
 
 #[test]

@@ -30,6 +30,7 @@ fn send(bench: &Bench) -> Result<SendOutcome, ChainError> {
 fn at_block(number: u64, timestamp: u64) -> Node {
     Node::telling(json!({
         "number": format!("{number:#x}"),
+        "hash": alloy_primitives::B256::ZERO,
         "timestamp": format!("{timestamp:#x}"),
         "baseFeePerGas": "0x1",
     }))
@@ -312,6 +313,7 @@ fn a_node_that_is_stuck_is_passed_over_when_another_one_is_not() {
             head(&bench),
             Head {
                 number: 6,
+                hash: alloy_primitives::B256::ZERO,
                 timestamp: now - 200,
                 base_fee: 1
             }
@@ -326,6 +328,7 @@ fn every_endpoint_is_examined_on_its_own() {
     let now = 1_800_000_000;
     let head = |number, timestamp| Head {
         number,
+        hash: alloy_primitives::B256::ZERO,
         timestamp,
         base_fee: 1,
     };

@@ -3,8 +3,7 @@ use proptest::prelude::*;
 use super::super::endpoints::bench::{Bench, Node};
 use super::*;
 
-#[test]
-fn a_revert_is_an_answer_and_not_a_fault() {
+fn transfer() -> SignedAuthorization {
     let authorization = crate::payment::Authorization {
         from: Address::ZERO,
         to: Address::ZERO,
@@ -14,28 +13,139 @@ fn a_revert_is_an_answer_and_not_a_fault() {
         nonce: B256::ZERO,
     };
     let signature = alloy_primitives::Signature::from_raw_array(&[27; 65]).unwrap();
-    let transfer = SignedAuthorization {
+    SignedAuthorization {
         authorization,
         signature: crate::payment::signature::PayerSignature::Key(signature),
-    };
-    let simulate =
-        |bench: Bench| bench.ask(async |chain| chain.simulate(&transfer, Address::ZERO).await);
-    let other = || Node::telling(json!("0x5208"));
-    let text = "execution reverted: FiatTokenV2: invalid signature";
-    for code in [3, -32000, -32015, -32602] {
-        assert_eq!(
-            simulate(Bench::new([Node::failing(code, text), other()])),
-            Ok(Simulation::Reverts(text.to_owned()))
-        );
     }
+}
+
+fn simulate(nodes: Vec<Node>) -> Result<Simulation, ChainError> {
+    let transfer = transfer();
+    Bench::new(nodes).ask(async |chain| chain.simulate(&transfer, Address::ZERO).await)
+}
+
+fn ask_wallet(nodes: Vec<Node>) -> Result<WalletAnswer, ChainError> {
+    let signature = Bytes::from_static(&[1]);
+    Bench::new(nodes).ask(async |chain| {
+        chain
+            .wallet_accepts(Address::ZERO, B256::ZERO, &signature, None)
+            .await
+    })
+}
+
+fn yes() -> Node {
+    Node::telling(json!(format!("0x1626ba7e{:056}", 0)))
+}
+
+fn gas() -> Node {
+    Node::telling(json!("0x5208"))
+}
+
+/// How nodes say that the call itself fails on the chain, whoever is asked.
+fn words_of_the_chain() -> Vec<(i64, &'static str, Value)> {
+    let reason = json!("0x08c379a0");
+    vec![
+        (
+            3,
+            "execution reverted: FiatTokenV2: invalid signature",
+            reason.clone(),
+        ),
+        (3, "execution reverted", json!("0x")),
+        (
+            -32000,
+            "execution reverted: FiatTokenV2: invalid signature",
+            Value::Null,
+        ),
+        (-32000, "VM Exception while processing transaction", reason),
+        (-32015, "VM execution error.", json!("Reverted 0x08c379a0")),
+        (
+            -32000,
+            "gas required exceeds allowance (400000)",
+            Value::Null,
+        ),
+        (
+            -32003,
+            "Out of gas: gas required exceeds allowance: 400000",
+            Value::Null,
+        ),
+        (-32603, "EVM error OutOfGas", Value::Null),
+        (-32000, "invalid opcode: INVALID", Value::Null),
+    ]
+}
+
+/// How nodes say that they cannot tell.
+fn trouble() -> Vec<(i64, &'static str, Value)> {
+    vec![
+        (-32000, "header not found", Value::Null),
+        (-32000, "execution aborted (timeout = 5s)", Value::Null),
+        (
+            -32000,
+            "missing trie node 4f1d (path ) state 0x4f1d is not available",
+            Value::Null,
+        ),
+        (
+            -32000,
+            "too many requests",
+            json!({"see": "https://example.com/limits"}),
+        ),
+        (-32000, "too many requests", json!("0x")),
+        (-32000, "", Value::Null),
+        (-32002, "request timed out", Value::Null),
+        (-32003, "transaction rejected", Value::Null),
+        (-32005, "limit exceeded", Value::Null),
+        (-32010, "not now", Value::Null),
+        (-32015, "the backend is busy", Value::Null),
+        (-32016, "over rate limit", Value::Null),
+        (
+            -32602,
+            "BlockOutOfRangeError: block height is 0 but requested was 65535",
+            Value::Null,
+        ),
+        (-32603, "internal error", Value::Null),
+    ]
+}
+
+fn saying((code, message, data): &(i64, &'static str, Value)) -> Node {
+    let error = json!({"code": code, "message": message, "data": data});
+    Node::new(move |_| json!({"error": error}))
+}
+
+#[test]
+fn a_revert_is_an_answer_and_not_a_fault() {
+    for word in &words_of_the_chain() {
+        assert_eq!(
+            simulate(vec![saying(word), gas()]),
+            Ok(Simulation::Reverts(word.1.to_owned())),
+            "{word:?}"
+        );
+        let answer = ask_wallet(vec![saying(word), yes()]);
+        assert_eq!(answer, Ok(WalletAnswer::Refuses), "{word:?}");
+    }
+}
+
+#[test]
+fn a_node_in_trouble_is_no_word_of_the_chain() {
+    for fault in &trouble() {
+        assert_eq!(
+            simulate(vec![saying(fault), gas()]),
+            Ok(Simulation::Succeeds { gas: 21_000 }),
+            "{fault:?}"
+        );
+        let answer = ask_wallet(vec![saying(fault), yes()]);
+        assert_eq!(answer, Ok(WalletAnswer::Accepts), "{fault:?}");
+        // Without another node nobody knows.
+        assert!(simulate(vec![saying(fault)]).is_err(), "{fault:?}");
+        assert!(ask_wallet(vec![saying(fault)]).is_err(), "{fault:?}");
+    }
+}
+
+#[test]
+fn a_revert_counts_also_after_a_node_in_trouble() {
+    let (fault, word) = (&trouble()[0], &words_of_the_chain()[0]);
     assert_eq!(
-        simulate(Bench::new([
-            Node::failing(-32016, "over rate limit"),
-            other()
-        ])),
-        Ok(Simulation::Succeeds { gas: 21_000 })
+        simulate(vec![saying(fault), saying(word)]),
+        Ok(Simulation::Reverts(word.1.to_owned()))
     );
-    assert!(simulate(Bench::new([Node::failing(-32016, "over rate limit")])).is_err());
 }
 
 #[test]
@@ -45,10 +155,91 @@ fn a_receipt_for_another_transaction_is_refused() {
         let bench = Bench::new([Node::telling(answer)]);
         bench.ask(async |chain| chain.receipt(transaction).await)
     };
-    let answer = json!({"transactionHash": own, "blockNumber": "0x1", "status": "0x1", "logs": []});
+    let answer = json!({
+        "transactionHash": own, "blockNumber": "0x1", "blockHash": other, "status": "0x1", "logs": [],
+    });
     assert!(ask(answer.clone(), own).unwrap().unwrap().success);
     assert!(ask(answer, other).is_err());
     assert_eq!(ask(Value::Null, own), Ok(None));
+}
+
+/// A receipt in a block with this hash, with the bloom filter of its event or another, with the event or without.
+fn receipt_of(block: Value, filter: Value, has_event: bool) -> Value {
+    let event =
+        json!({"address": Address::repeat_byte(1), "topics": [B256::repeat_byte(2)], "data": "0x"});
+    json!({
+        "transactionHash": TRANSACTION, "blockNumber": "0x1", "blockHash": block, "status": "0x1",
+        "logs": if has_event { json!([event]) } else { json!([]) }, "logsBloom": filter,
+    })
+}
+
+/// The filter of that event.
+fn filter() -> Value {
+    let mut filter = Bloom::ZERO;
+    filter.accrue_raw_log(Address::repeat_byte(1), &[B256::repeat_byte(2)]);
+    json!(filter)
+}
+
+const TRANSACTION: B256 = B256::repeat_byte(0x11);
+
+fn ask_receipt(bench: &Bench) -> Result<Option<Receipt>, ChainError> {
+    bench.ask(async |chain| chain.receipt(TRANSACTION).await)
+}
+
+#[test]
+fn a_receipt_from_a_block_that_is_still_being_built_is_none() {
+    let ask = |block: Value| {
+        ask_receipt(&Bench::new([Node::telling(receipt_of(
+            block,
+            filter(),
+            true,
+        ))]))
+    };
+    assert_eq!(ask(json!(B256::ZERO)), Ok(None));
+    assert_eq!(ask(Value::Null), Ok(None));
+    assert!(ask(json!("0x1234")).is_err());
+    let receipt = ask(json!(B256::repeat_byte(3))).unwrap().unwrap();
+    assert_eq!(receipt.block_hash, B256::repeat_byte(3));
+}
+
+#[test]
+fn a_receipt_tells_by_its_filter_whether_it_shows_all_events() {
+    let other = json!(Bloom::repeat_byte(1));
+    for (filter, has_event, completeness) in [
+        (filter(), true, Completeness::Complete),
+        (filter(), false, Completeness::Contradictory),
+        (other.clone(), true, Completeness::Contradictory),
+        (other, false, Completeness::Contradictory),
+        (json!(Bloom::ZERO), true, Completeness::Unproven),
+        (json!(Bloom::ZERO), false, Completeness::Unproven),
+        (Value::Null, true, Completeness::Unproven),
+        (Value::Null, false, Completeness::Unproven),
+    ] {
+        let answer = receipt_of(json!(B256::repeat_byte(3)), filter, has_event);
+        let receipt = ask_receipt(&Bench::new([Node::telling(answer)]));
+        assert_eq!(receipt.unwrap().unwrap().completeness, completeness);
+    }
+}
+
+#[test]
+fn a_receipt_without_its_events_is_asked_for_at_the_next_endpoint() {
+    let node = |filter: Value, has_event| {
+        Node::telling(receipt_of(json!(B256::repeat_byte(3)), filter, has_event))
+    };
+    let complete = || node(filter(), true);
+    for bare in [filter(), json!(Bloom::ZERO), Value::Null] {
+        let bench = Bench::new([node(bare.clone(), false), complete()]);
+        assert_eq!(ask_receipt(&bench).unwrap().unwrap().logs.len(), 1);
+        let alone = Bench::new([node(bare.clone(), false), node(bare, false)]);
+        assert!(ask_receipt(&alone).unwrap().unwrap().logs.is_empty());
+        assert!(alone.skipped.borrow().is_empty());
+    }
+    // What reverted has no events.
+    let mut reverted = receipt_of(json!(B256::repeat_byte(3)), json!(Bloom::ZERO), false);
+    reverted["status"] = json!("0x0");
+    let bench = Bench::new([Node::telling(reverted), complete()]);
+    assert!(!ask_receipt(&bench).unwrap().unwrap().success);
+    assert_eq!(bench.asked(), [0]);
 }
 
 #[test]

@@ -4,7 +4,7 @@ use alloy_primitives::{Bytes, address, hex};
 
 use super::*;
 use crate::challenge::test_challenge;
-use crate::payment::chain::Log;
+use crate::payment::chain::{Completeness, Log};
 
 const USDC: Address = address!("0x036CbD53842c5426634e7929541eC2318f3dCF7e");
 const SELLER: Address = address!("0x209693Bc6afc0C5328bA36FaF03C514EF312287C");
@@ -44,8 +44,10 @@ fn receipt(logs: Vec<Log>) -> Receipt {
     Receipt {
         transaction: B256::ZERO,
         block: 1,
+        block_hash: B256::ZERO,
         success: true,
         logs,
+        completeness: Completeness::Complete,
     }
 }
 

@@ -9,7 +9,7 @@ use futures_util::FutureExt as _;
 
 use super::*;
 use crate::challenge::test_support::{NOW, signed};
-use crate::payment::chain::{AuthorizationEvents, Head, Receipt, Simulation};
+use crate::payment::chain::{AuthorizationEvents, Completeness, Head, Receipt, Simulation};
 use crate::payment::signature::Deployment;
 use crate::payment::wallet_call::WalletAnswer;
 
@@ -179,6 +179,7 @@ impl Chain for Bench {
         self.pass(self.node.borrow().slowness);
         Ok(Head {
             number: 1,
+            hash: B256::ZERO,
             timestamp: 1,
             base_fee: self.node.borrow().base_fee,
         })
@@ -194,6 +195,8 @@ impl Chain for Bench {
         Ok(included.then(|| Receipt {
             transaction,
             block: 1,
+            block_hash: B256::ZERO,
+            completeness: Completeness::Complete,
             success: !self.node.borrow().reverts,
             logs: Vec::new(),
         }))

@@ -104,6 +104,8 @@ fn a_refund_that_arrives_after_it_was_given_up_is_noticed() {
     let mut outside = Outside::new(record.clone());
     outside.authorization = given_up.attempt.authorization.clone();
     outside.time = NOW.to_seconds().0 + 60;
+    assert_eq!(outside.run(), None, "not deep enough yet");
+    (outside.head, outside.state) = (BLOCK + 4, BLOCK + 4);
     let event = outside.run();
     assert!(is_settled_by_the_stranger(event.clone()));
     let after = apply(Some(&record), event.unwrap(), outside.now(), &POLICY).unwrap();

@@ -18,7 +18,9 @@ use crate::config::{Config, test_config};
 use crate::credential::backend::{BackendAnswer, BackendCall};
 use crate::ledger::LedgerEntry;
 use crate::payment::SignedAuthorization;
-use crate::payment::chain::{AuthorizationEvents, ChainError, Head, Log, SendOutcome, Simulation};
+use crate::payment::chain::{
+    AuthorizationEvents, ChainError, Completeness, Head, Log, SendOutcome, Simulation,
+};
 use crate::payment::facilitator::FacilitatorCall;
 use crate::payment::payer::{Booking, PayerStore, Reverts, execute};
 use crate::payment::signature::Deployment;
@@ -152,8 +154,10 @@ impl Shop {
             receipt: Some(Receipt {
                 transaction: TX,
                 block: BLOCK,
+                block_hash: B256::ZERO,
                 success: true,
                 logs,
+                completeness: Completeness::Complete,
             }),
             head: BLOCK,
             head_time: Cell::new(NOW.to_seconds().0),
@@ -278,6 +282,7 @@ impl Chain for Shop {
         self.reads.set(self.reads.get() + 1);
         Ok(Head {
             number: self.head,
+            hash: B256::ZERO,
             timestamp: self.head_time.get(),
             base_fee: 1,
         })
@@ -305,7 +310,9 @@ impl Chain for Shop {
             return Ok(Some(Receipt {
                 transaction,
                 block: BLOCK,
+                block_hash: B256::ZERO,
                 success: true,
+                completeness: Completeness::Complete,
                 logs: vec![log(used, Bytes::new()), log(moved, value.to_vec().into())],
             }));
         }
