@@ -6,12 +6,14 @@ use serde_json::{Value, json};
 
 use super::query::Query;
 use super::view::View;
+use super::wallets;
 use crate::challenge::{AuditLine, OperatorCommand, OperatorReply, Operators};
 use crate::config::Config;
 use crate::error::{Code, Error};
 use crate::ledger::{self, Ledgers};
 use crate::response::{self, Response};
 use crate::types::RequestId;
+use crate::wallet::Wallets;
 
 const READ: &str = "GET, HEAD";
 const WRITE: &str = "POST";
@@ -34,6 +36,7 @@ pub struct Arrival<'a> {
 enum Question<'a> {
     Ledger(View),
     Purchase(&'a str, OperatorCommand),
+    Wallets(wallets::Question<'a>),
 }
 
 #[derive(Serialize)]
@@ -54,7 +57,7 @@ pub fn serves(path: &str) -> bool {
 }
 
 /// The answer. Browsers are not allowed to read it, and nobody may keep it.
-pub async fn answer<O: Operators + Ledgers>(
+pub async fn answer<O: Operators + Ledgers + Wallets>(
     config: &Config,
     objects: &O,
     arrival: &Arrival<'_>,
@@ -74,14 +77,15 @@ pub async fn answer<O: Operators + Ledgers>(
         );
         return refusal;
     }
-    let mut answer = route(objects, arrival)
+    let mut answer = route(config, objects, arrival)
         .await
         .unwrap_or_else(|error| response::error(&error));
     response::set(&mut answer, header::CACHE_CONTROL, "no-store");
     answer
 }
 
-async fn route<O: Operators + Ledgers>(
+async fn route<O: Operators + Ledgers + Wallets>(
+    config: &Config,
     objects: &O,
     arrival: &Arrival<'_>,
 ) -> Result<Response, Error> {
@@ -97,6 +101,14 @@ async fn route<O: Operators + Ledgers>(
         }
         ["challenges", id, "cancel"] => (WRITE, Question::Purchase(id, OperatorCommand::Cancel)),
         ["challenges", id, "report"] => (WRITE, Question::Purchase(id, OperatorCommand::Report)),
+        ["wallets"] => (READ, Question::Wallets(wallets::Question::All)),
+        ["wallets", wallet, "repair"] => {
+            (WRITE, Question::Wallets(wallets::Question::Repair(wallet)))
+        }
+        ["wallets", wallet, "nonces", nonce, "give-up"] => {
+            let question = wallets::Question::GiveUp(wallet, nonce);
+            (WRITE, Question::Wallets(question))
+        }
         _ => return Ok(response::not_found()),
     };
     if !methods
@@ -116,6 +128,10 @@ async fn route<O: Operators + Ledgers>(
         Question::Purchase(id, command) => {
             Query::parse(arrival.query, &[])?;
             purchase(objects, id, command).await
+        }
+        Question::Wallets(question) => {
+            Query::parse(arrival.query, &[])?;
+            wallets::answer(config, objects, question).await
         }
     }
 }

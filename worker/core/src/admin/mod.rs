@@ -7,6 +7,7 @@ mod door;
 mod query;
 mod secret;
 mod view;
+mod wallets;
 
 pub use door::{Arrival, answer, serves};
 pub use secret::AdminSecret;

@@ -235,7 +235,7 @@ impl<'a> ChallengeEnv for Outside<'a> {
         command: WalletCommand,
     ) -> Result<WalletReply, CallFault> {
         let objects = Objects::new(&self.object.env);
-        objects.wallet(self.config.network, sender, &command).await
+        objects.wallet(self.config.network, sender, command).await
     }
 
     async fn facilitator(&self, call: FacilitatorCall<'_>) -> Result<Vec<u8>, CallFault> {

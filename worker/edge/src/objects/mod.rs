@@ -20,12 +20,13 @@ use key0_core::ledger::{
 };
 use key0_core::payment::payer::{PayerCommand, PayerReply};
 use key0_core::types::{Address, Network, RequestId};
-use key0_core::wallet::{WalletCommand, WalletReply};
+use key0_core::wallet::{WalletCommand, WalletOperation, WalletReply, WalletView, Wallets};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use worker::{Delay, Env, Method, Request, RequestInit, Response};
 
 use crate::platform;
+use gas_wallet::WalletCall;
 
 /// Longer than a purchase's patience, together with one facilitator's answers to `verify` and `settle`.
 const CHALLENGE_DEADLINE: Duration = Duration::from_secs(60);
@@ -62,10 +63,20 @@ impl<'a> Objects<'a> {
         &self,
         network: Network,
         sender: Address,
-        command: &WalletCommand,
+        command: WalletCommand,
     ) -> Result<WalletReply, CallFault> {
-        let name = format!("{}:{sender:#x}", network.caip2());
-        self.call("GAS_WALLETS", &name, command, GAS_WALLET_DEADLINE)
+        let call = WalletCall::Purchase(command);
+        self.call_wallet(network, sender, &call).await
+    }
+
+    async fn call_wallet<T: DeserializeOwned>(
+        &self,
+        network: Network,
+        wallet: Address,
+        call: &WalletCall,
+    ) -> Result<T, CallFault> {
+        let name = format!("{}:{wallet:#x}", network.caip2());
+        self.call("GAS_WALLETS", &name, call, GAS_WALLET_DEADLINE)
             .await
     }
 
@@ -149,6 +160,18 @@ impl Operators for Objects<'_> {
             .call("CHALLENGES", request_id.as_str(), &call, CHALLENGE_DEADLINE)
             .await;
         logged(reply)
+    }
+}
+
+impl Wallets for Objects<'_> {
+    async fn ask_wallet(
+        &self,
+        network: Network,
+        wallet: Address,
+        operation: WalletOperation,
+    ) -> Result<WalletView, CallFault> {
+        let call = WalletCall::Operator(wallet, operation);
+        logged(self.call_wallet(network, wallet, &call).await)
     }
 }
 

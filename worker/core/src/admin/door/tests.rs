@@ -8,7 +8,8 @@ use crate::challenge::CallFault;
 use crate::config::test_config;
 use crate::ledger::test_support::{Shards, entry};
 use crate::ledger::{LedgerCommand, LedgerReply, Shard};
-use crate::types::Secret;
+use crate::types::{Address, Network, Secret};
+use crate::wallet::{WalletKey, WalletOperation, WalletView};
 
 const SECRET: &str = "operator-operator-operator-operator";
 const ID: &str = "550e8400-e29b-41d4-a716-446655440000";
@@ -18,6 +19,26 @@ struct Deployment {
     shards: Shards,
     asked: RefCell<Vec<(String, OperatorCommand)>>,
     reply: Result<OperatorReply, CallFault>,
+    wallets: RefCell<Vec<(Address, WalletOperation)>>,
+}
+
+impl Wallets for Deployment {
+    async fn ask_wallet(
+        &self,
+        _: Network,
+        wallet: Address,
+        operation: WalletOperation,
+    ) -> Result<WalletView, CallFault> {
+        self.wallets.borrow_mut().push((wallet, operation));
+        self.reply.clone().map(|_| WalletView {
+            address: wallet,
+            balance: None,
+            included: None,
+            next_nonce: Some(7),
+            open: 0,
+            jobs: Vec::new(),
+        })
+    }
 }
 
 impl Ledgers for Deployment {
@@ -50,6 +71,7 @@ fn deployment() -> Deployment {
         ]),
         asked: RefCell::default(),
         reply: Ok(OperatorReply::NotFound),
+        wallets: RefCell::default(),
     }
 }
 
@@ -105,7 +127,7 @@ fn body(response: &Response) -> Value {
     serde_json::from_slice(response.body()).unwrap()
 }
 
-const PATHS: [&str; 8] = [
+const PATHS: [&str; 10] = [
     "/admin",
     "/admin/",
     "/admin/challenges",
@@ -113,6 +135,8 @@ const PATHS: [&str; 8] = [
     "/admin/challenges/550e8400-e29b-41d4-a716-446655440000/cancel",
     "/admin/totals",
     "/admin/export.csv",
+    "/admin/wallets",
+    "/admin/wallets/0x0000000000000000000000000000000000000001/repair",
     "/admin/nothing",
 ];
 
@@ -233,3 +257,4 @@ fn wrong_paths_methods_and_parameters_are_told() {
 }
 
 mod views;
+mod wallets;
