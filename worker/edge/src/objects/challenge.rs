@@ -111,8 +111,7 @@ impl ChallengeObject {
 
     fn has_tables(&self) -> worker::Result<bool> {
         if !self.has_tables.get() {
-            self.has_tables
-                .set(storage::has_table(&self.sql(), "record")?);
+            self.has_tables.set(tables::SCHEMA.open(&self.sql())?);
         }
         Ok(self.has_tables.get())
     }
