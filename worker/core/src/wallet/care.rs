@@ -301,8 +301,13 @@ impl GasWallet {
                 jobs.extend(job.filter(|sent| sent.age(env.now()) >= FINAL_MILLIS));
             }
             let fates = future::join_all(jobs.iter().map(|sent| fate(env, sent))).await;
+            // An endpoint that is down, or the platform's limit of calls: the next alarm goes on.
+            let is_over = fates.iter().any(|fate| matches!(fate, Fate::NoAnswer));
             for (sent, fate) in jobs.into_iter().zip(fates) {
                 self.settle(env, sent, &fate, look).await?;
+            }
+            if is_over {
+                break;
             }
         }
         Ok(())

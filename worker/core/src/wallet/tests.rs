@@ -53,6 +53,9 @@ struct Node {
     /// How long it takes to tell the newest block.
     slowness: u64,
     data_fee: Result<U256, ChainError>,
+    /// Whether it answers when it is asked for a receipt, and how often it was.
+    has_receipts: bool,
+    receipts_asked: usize,
     /// What it says to a transaction instead of taking it.
     refusal: Option<&'static str>,
 }
@@ -78,6 +81,8 @@ impl Bench {
                 reverts: false,
                 slowness: 0,
                 data_fee: Ok(U256::ZERO),
+                has_receipts: true,
+                receipts_asked: 0,
                 refusal: None,
             }),
         }
@@ -296,6 +301,10 @@ impl Chain for Bench {
         self.node.borrow().data_fee.clone()
     }
     async fn receipt(&self, transaction: B256) -> Result<Option<Receipt>, ChainError> {
+        self.node.borrow_mut().receipts_asked += 1;
+        if !self.node.borrow().has_receipts {
+            return Err(ChainError("no answer".to_owned()));
+        }
         let block = self.node.borrow().receipts.get(&transaction).copied();
         Ok(block.map(|block| Receipt {
             transaction,

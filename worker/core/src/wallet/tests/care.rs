@@ -74,6 +74,21 @@ fn one_alarm_closes_whatever_is_deep_enough() {
 }
 
 #[test]
+fn an_endpoint_that_tells_no_receipts_is_not_asked_for_all_of_them() {
+    let (bench, wallet) = (Bench::new(), GasWallet::default());
+    for number in 0..200 {
+        bench.hashes(&wallet, &format!("{number}"));
+    }
+    bench.mine();
+    bench.bury(FINAL_BLOCKS);
+    bench.pass(FINAL_MILLIS);
+    bench.node.borrow_mut().has_receipts = false;
+    bench.wake(&wallet);
+    assert_eq!(bench.jobs.borrow().len(), 200);
+    assert!(bench.node.borrow().receipts_asked < 64);
+}
+
+#[test]
 fn jobs_that_are_long_done_are_forgotten_some_at_a_time_and_never_while_a_payment_waits() {
     let (bench, wallet) = (Bench::new(), GasWallet::default());
     for number in 0..MAX_FORGOTTEN + 10 {
