@@ -7,7 +7,9 @@
 //  4. Somebody else broadcasts the buyer's authorization, before ours is included or while the node takes nothing from us:
 //     the money arrived, so the buyer gets the grant, naming that transaction.
 //  5. The wallet has no ether: nothing is begun. It has too little: the purchase waits, and is settled once there is enough.
-//  Each time the buyer gets one grant, repeating the same signed request, and the chain shows one transfer.
+//  6. The operator sees the queue and gives up the nonce of a transaction that waits: it is used up by a call of USDC that can do
+//     nothing and costs what any transaction costs, once, however often it is asked; nobody is charged, and the next buyer is served.
+//  Except in the last case, each time the buyer gets one grant, repeating the same signed request, and the chain shows one transfer.
 
 import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
@@ -15,6 +17,7 @@ import { describe, test } from 'node:test';
 import { decodeFunctionData, encodeFunctionData, parseGwei, parseTransaction } from 'viem';
 import { privateKeyToAccount } from 'viem/accounts';
 import { USDC_ADDRESS } from '../tools/lib/chain.mjs';
+import { command, operator } from './support/admin.mjs';
 import { broadcasts, handedOver, income, receiptOf } from './support/facts.mjs';
 import { poll } from './support/poll.mjs';
 import { assertRefused } from './support/refusal.mjs';
@@ -156,6 +159,30 @@ describe('the gas wallet', { concurrency: true }, () => {
     assert.ok(world.logs.some((line) => line.includes('the gas wallet is empty')), 'the operator is not told');
     await world.chain.fund(world.gasWallet.address, '1');
     await assertOneGrant(world, { ...buyer, answer: access(world.url, body, { payment }) });
+  });
+
+  const given = useWorld({ backend: false });
+  test('gives up a nonce at the operator’s word, and serves the next buyer', async () => {
+    const world = given;
+    const stuck = await buying(world, { held: true });
+    stuck.answer.catch(() => {});
+    const { body } = await operator(world, '/wallets');
+    const [{ jobs, ...wallet }] = body.wallets.filter(({ address }) => address.toLowerCase() === world.gasWallet.address.toLowerCase());
+    assert.deepEqual([wallet.included, wallet.nextNonce, wallet.open], [0, 1, 1]);
+    assert.deepEqual([jobs[0].nonce, jobs[0].hash, jobs[0].cancels], [0, handedOver(world)[0], false]);
+    for (let times = 0; times < 2; times += 1) {
+      const { status, body } = await command(world, `/wallets/${world.gasWallet.address}/nonces/0/give-up`);
+      assert.equal(status, 200);
+      assert.deepEqual([body.jobs.length, body.jobs[0].nonce, body.jobs[0].cancels], [1, 0, true]);
+    }
+    await world.chain.mine();
+    assert.equal(handedOver(world).length, 2);
+    const receipt = await receiptOf(world, handedOver(world)[1]);
+    assert.deepEqual([receipt.status, receipt.gasUsed, receipt.to.toLowerCase()], ['reverted', 21_000n, USDC_ADDRESS.toLowerCase()]);
+    assert.deepEqual(await income(world), []);
+    await world.chain.setBlockTime(0);
+    await assertOneGrant(world, await buying(world));
+    assert.equal((await command(world, `/wallets/${world.gasWallet.address}/repair`)).body.nextNonce, 2);
   });
 
   const poor = useWorld({ backend: false });

@@ -60,6 +60,12 @@ pub enum Fault {
     LateBroadcast,
     /// Another program uses the gas wallet's key.
     NonceStolen,
+    /// The RPC says a wrong number of the gas wallet's transactions.
+    CountLies,
+    /// The gas wallet has next to no ether.
+    WalletPoor,
+    /// No block ever includes a payment of the gas wallet.
+    NeverIncluded,
     /// The payer cancels the authorization on chain.
     PayerCancels,
     /// The payer moves the money away, and perhaps back.
@@ -97,7 +103,7 @@ pub enum Fault {
 }
 
 /// How often, per thousand, each fault may happen when its seed switches it on.
-const INTENSITIES: [(Fault, [u64; 3]); 42] = [
+const INTENSITIES: [(Fault, [u64; 3]); 45] = [
     (Fault::CrashObject, [1, 5, 20]),
     (Fault::CrashRuntime, [1, 2, 4]),
     (Fault::StoreError, [1, 5, 20]),
@@ -123,6 +129,9 @@ const INTENSITIES: [(Fault, [u64; 3]); 42] = [
     (Fault::ForeignBroadcast, [20, 100, 400]),
     (Fault::LateBroadcast, [100, 400, 900]),
     (Fault::NonceStolen, [1, 3, 10]),
+    (Fault::CountLies, [5, 30, 150]),
+    (Fault::WalletPoor, [5, 50, 300]),
+    (Fault::NeverIncluded, [2, 10, 30]),
     (Fault::PayerCancels, [20, 100, 300]),
     (Fault::PayerMovesMoney, [20, 100, 300]),
     (Fault::Attack, [50, 200, 500]),

@@ -94,6 +94,14 @@ impl Rpc {
         Ok(outcome)
     }
 
+    fn perhaps_wrong(&self, count: u64) -> u64 {
+        let random = &self.world.random;
+        match self.world.strikes(Fault::CountLies) {
+            true => random.pick(&[0, count / 2, count + 1, count + 7, 1_000_000]),
+            false => count,
+        }
+    }
+
     /// A read, perhaps answered by a node that is behind.
     async fn read<T>(
         &self,
@@ -184,7 +192,13 @@ impl Chain for Rpc {
     }
 
     async fn ether_balance(&self, _: Address) -> Result<U256, ChainError> {
-        self.read("eth_getBalance", |_| U256::from(u128::MAX)).await
+        let balance = self
+            .read("eth_getBalance", |_| U256::from(u128::MAX))
+            .await?;
+        Ok(match self.world.strikes(Fault::WalletPoor) {
+            true => U256::from(self.world.random.range(0, 1_000_000_000)),
+            false => balance,
+        })
     }
 
     async fn head(&self) -> Result<Head, ChainError> {
@@ -230,15 +244,19 @@ impl Chain for Rpc {
     }
 
     async fn included_count(&self, _: Address) -> Result<u64, ChainError> {
-        self.read("eth_getTransactionCount", |view| view.included_count())
-            .await
+        let count = self
+            .read("eth_getTransactionCount", |view| view.included_count())
+            .await?;
+        Ok(self.perhaps_wrong(count))
     }
 
     async fn pending_count(&self, _: Address) -> Result<u64, ChainError> {
-        self.call("eth_getTransactionCount", |world| {
-            world.chain.borrow().pending_nonce()
-        })
-        .await
+        let count = self
+            .call("eth_getTransactionCount", |world| {
+                world.chain.borrow().pending_nonce()
+            })
+            .await?;
+        Ok(self.perhaps_wrong(count))
     }
 
     async fn send_raw(&self, transaction: &Bytes) -> Result<SendOutcome, ChainError> {
@@ -253,6 +271,7 @@ fn send(world: &Rc<World>, raw: &Bytes) -> SendOutcome {
         return SendOutcome::Refused("rlp: input string too short".to_owned());
     };
     rules::on_broadcast(world, &transaction);
+    leave_out(world, &transaction.input);
     let (hash, nonce, input) = (
         transaction.hash,
         transaction.nonce,
@@ -269,5 +288,18 @@ fn send(world: &Rc<World>, raw: &Bytes) -> SendOutcome {
             SendOutcome::Accepted
         }
         Err(text) => SendOutcome::Refused(text.to_owned()),
+    }
+}
+
+/// Perhaps no block ever includes this payment. (A refund's authorization lasts for years: only its operator would end
+/// that.)
+fn leave_out(world: &World, call: &Bytes) {
+    let chain = world.chain.borrow();
+    let payer = chain.genuine(call).map(SignedAuthorization::payer);
+    drop(chain);
+    let is_buyer = payer.is_some_and(|payer| !world.is_seller(payer));
+    if is_buyer && world.strikes(Fault::NeverIncluded) {
+        world.trace(|| "no block will include this payment".to_owned());
+        world.chain.borrow_mut().leave_out(call.clone());
     }
 }

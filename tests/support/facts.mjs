@@ -66,7 +66,8 @@ export function statuses(world) {
 export function traces(world) {
   const { PayerObject, GasWalletObject } = stored(world);
   const payments = (PayerObject?.payments ?? []).map(({ nonce, claimant, owner }) => `${nonce} ${claimant} ${owner}`);
-  return { purchases: statuses(world), payments: payments.sort(), jobs: (GasWalletObject?.jobs ?? []).map(({ key }) => key).sort() };
+  const jobs = [...(GasWalletObject?.jobs ?? []), ...(GasWalletObject?.done ?? [])].map(({ key }) => key);
+  return { purchases: statuses(world), payments: payments.sort(), jobs: jobs.sort() };
 }
 
 /** Reads a copy, so that the runtime's own locks are never in the way. */

@@ -14,6 +14,8 @@ import { access, signPayment } from './x402.mjs';
 export const PRICE = 15_000n;
 export const MONEY = 1_000_000_000n;
 const REACH_MS = 60_000;
+/** The gas wallet's jobs, those that are done included. */
+export const ALL_JOBS = 'SELECT key FROM jobs UNION ALL SELECT key FROM done';
 
 /** @param {string} address as calldata has it */
 const word = (address) => address.slice(2).toLowerCase().padStart(64, '0');
@@ -86,8 +88,8 @@ export class Purchase {
 
   /** How many of its transactions the gas wallet has on record. */
   jobs() {
-    const file = fileOf(this.world, 'GasWalletObject', 'SELECT key FROM jobs', this.requestId);
-    return file ? rows(file, 'SELECT key FROM jobs').filter(({ key }) => key.startsWith(this.requestId)).length : 0;
+    const file = fileOf(this.world, 'GasWalletObject', ALL_JOBS, this.requestId);
+    return file ? rows(file, ALL_JOBS).filter(({ key }) => key.startsWith(this.requestId)).length : 0;
   }
 
   /** @param {string} stage */

@@ -1,7 +1,7 @@
 // Promises: what purchases occupy in the runtime's own files, in bytes, as SQLite itself counts them.
 
 import { DatabaseSync } from 'node:sqlite';
-import { fileOf } from './kill.mjs';
+import { ALL_JOBS, fileOf } from './kill.mjs';
 
 /**
  * What one object's file holds: the bytes of its rows with their indexes, and the pages in use. What the schema and the
@@ -38,6 +38,6 @@ export function shared(world, requestId) {
   return Object.fromEntries([
     each('PayerObject', 'payments', "payer's book"),
     each('LedgerObject', 'entries', 'ledger'),
-    each('GasWalletObject', 'jobs', "gas wallet's job"),
+    each('GasWalletObject', `(${ALL_JOBS})`, "gas wallet's job"),
   ]);
 }

@@ -2,7 +2,7 @@
 // with what storage and chain must say once it is dead.
 
 import assert from 'node:assert/strict';
-import { Purchase, fileOf, lock, met } from './kill.mjs';
+import { ALL_JOBS, Purchase, fileOf, lock, met } from './kill.mjs';
 import { poll } from './poll.mjs';
 
 /**
@@ -252,7 +252,7 @@ export const WALLET = [
     arrive: async (its, world) => {
       its.start();
       await its.reach('PAID undelivered');
-      const unlock = lock(fileOf(world, 'GasWalletObject', 'SELECT key FROM jobs', its.requestId));
+      const unlock = lock(fileOf(world, 'GasWalletObject', ALL_JOBS, its.requestId));
       await its.reach('REFUND_PENDING settling');
       return unlock;
     },

@@ -161,7 +161,7 @@ impl ModelChain {
         let pays = self
             .pool
             .wallet(nonce)
-            .is_some_and(|next| next.max_fee >= base_fee);
+            .is_some_and(|next| next.max_fee >= base_fee && !self.left_out.contains(&next.input));
         if !pays || !random.chance(chance) || random.chance(mood.leaves_out) {
             return false;
         }

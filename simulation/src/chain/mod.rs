@@ -15,7 +15,7 @@ pub use transaction::{Action, Transaction, WalletTransaction};
 pub use transfers::PlainTransfer;
 pub use view::{Nodes, View};
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use alloy_primitives::{Address, B256, Bytes, keccak256};
 use key0_core::payment::{SignedAuthorization, usdc};
@@ -35,6 +35,8 @@ pub struct ModelChain {
     pool: pool::Pool,
     /// Every authorization that was ever signed, by its call: the model's stand-in for signature recovery.
     signed: BTreeMap<Bytes, SignedAuthorization>,
+    /// Calls of the gas wallet that no block includes.
+    left_out: BTreeSet<Bytes>,
     hashes: u64,
     replacements: u64,
 }
@@ -50,6 +52,7 @@ impl ModelChain {
             blocks: vec![Block::genesis(now_millis / 1000)],
             pool: pool::Pool::default(),
             signed: BTreeMap::new(),
+            left_out: BTreeSet::new(),
             hashes: 0,
             replacements: 0,
         }
@@ -83,6 +86,11 @@ impl ModelChain {
     /// From now on this address is a contract wallet's, which does not exist yet.
     pub fn add_wallet(&mut self, wallet: Address) {
         self.ledger.add_wallet(wallet);
+    }
+
+    /// From now on no block includes this call of the gas wallet.
+    pub fn leave_out(&mut self, call: Bytes) {
+        self.left_out.insert(call);
     }
 
     /// The genuine authorization behind a call.

@@ -1,12 +1,13 @@
 //! The gas wallet: the real `GasWallet` over the model's storage and chain.
 
 use core::cell::{Cell, RefCell};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
+use alloy_primitives::B256;
 use key0_core::types::{Network, UnixMillis};
 use key0_core::wallet::{
-    GasWallet, JobKey, Sent, WalletCommand, WalletEnv, WalletFault, WalletKey, WalletReply,
+    Change, GasWallet, JobKey, Sent, WalletCommand, WalletEnv, WalletFault, WalletKey, WalletReply,
     WalletStore,
 };
 
@@ -25,10 +26,12 @@ const RETRY_MILLIS: u64 = 10_000;
 /// The gas wallet's object.
 #[derive(Debug, Default)]
 pub struct WalletObject {
-    /// The jobs.
+    /// All jobs that there ever were, as they were last stored. Of those that are done the wallet itself keeps the hashes only.
     pub jobs: RefCell<BTreeMap<JobKey, Sent>>,
-    /// The next nonce.
-    pub next_nonce: Cell<Option<u64>>,
+    /// Those that are done.
+    pub done: RefCell<BTreeSet<JobKey>>,
+    /// The lowest nonce that may be given out.
+    pub floor: Cell<Option<u64>>,
     /// Its alarm.
     pub alarm: Alarm,
     pub(super) instance: RefCell<Option<Rc<Instance<GasWallet>>>>,
@@ -100,54 +103,64 @@ impl Outside {
 }
 
 impl WalletStore for Outside {
+    fn hashes(&self, key: &JobKey) -> Result<Option<Vec<B256>>, WalletFault> {
+        self.storage("hashes")?;
+        Ok(self.object().jobs.borrow().get(key).map(Sent::hashes))
+    }
+
     fn job(&self, key: &JobKey) -> Result<Option<Sent>, WalletFault> {
         self.storage("job")?;
-        Ok(self.object().jobs.borrow().get(key).cloned())
-    }
-
-    fn open_jobs(&self, limit: usize) -> Result<Vec<Sent>, WalletFault> {
-        self.storage("open jobs")?;
+        let is_open = !self.object().done.borrow().contains(key);
         let jobs = self.object().jobs.borrow();
-        let mut open: Vec<Sent> = jobs.values().filter(|job| !job.done).cloned().collect();
-        open.sort_by_key(Sent::first_nonce);
-        open.truncate(limit);
-        Ok(open)
+        Ok(jobs.get(key).filter(|_| is_open).cloned())
     }
 
-    fn next_nonce(&self) -> Result<Option<u64>, WalletFault> {
-        self.storage("next nonce")?;
-        Ok(self.object().next_nonce.get())
+    fn open_jobs(&self, after: Option<&JobKey>, limit: usize) -> Result<Vec<Sent>, WalletFault> {
+        self.storage("open jobs")?;
+        let done = self.object().done.borrow();
+        let jobs = self.object().jobs.borrow();
+        let open = jobs.values().filter(|sent| !done.contains(&sent.key));
+        let open = open.filter(|sent| Some(&sent.key) > after);
+        Ok(open.take(limit).cloned().collect())
     }
 
-    fn put(
-        &self,
-        sent: &Sent,
-        next_nonce: Option<u64>,
-        wake_at: UnixMillis,
-    ) -> Result<(), WalletFault> {
-        self.storage("before put")?;
-        rules::on_job(&self.world, self.object(), sent);
-        self.object()
-            .jobs
-            .borrow_mut()
-            .insert(sent.key.clone(), sent.clone());
-        if next_nonce.is_some() {
-            self.object().next_nonce.set(next_nonce);
+    fn floor(&self) -> Result<Option<u64>, WalletFault> {
+        self.storage("floor")?;
+        Ok(self.object().floor.get())
+    }
+
+    fn write(&self, change: &Change<'_>) -> Result<(), WalletFault> {
+        self.storage("before write")?;
+        let object = self.object();
+        if let Some(sent) = change.put {
+            rules::on_job(&self.world, object, sent);
+            let mut jobs = object.jobs.borrow_mut();
+            jobs.insert(sent.key.clone(), sent.clone());
         }
-        self.object()
-            .alarm
-            .set(&self.world, &Owner::Wallet, Some(wake_at));
-        if self.world.is_over(&self.instance.life, "after put") {
+        if let Some(sent) = change.close {
+            rules::on_job_done(&self.world, sent);
+            object.done.borrow_mut().insert(sent.key.clone());
+        }
+        object.floor.set(change.floor.or(object.floor.get()));
+        if change.wake_at.is_some() {
+            object
+                .alarm
+                .set(&self.world, &Owner::Wallet, change.wake_at);
+        }
+        if self.world.is_over(&self.instance.life, "after write") {
             return Err(WalletFault("the object is gone".to_owned()));
         }
         Ok(())
     }
 
-    fn wake_at(&self, at: UnixMillis) -> Result<(), WalletFault> {
+    /// The model's runs are shorter than what is done is kept.
+    fn forget(&self, _: UnixMillis, _: usize) -> Result<usize, WalletFault> {
+        self.storage("forget").map(|()| 0)
+    }
+
+    fn wake_at(&self, at: Option<UnixMillis>) -> Result<(), WalletFault> {
         self.storage("wake at")?;
-        self.object()
-            .alarm
-            .set(&self.world, &Owner::Wallet, Some(at));
+        self.object().alarm.set(&self.world, &Owner::Wallet, at);
         Ok(())
     }
 }

@@ -8,9 +8,9 @@ use key0_core::ledger::LedgerEntry;
 use key0_core::types::RequestId;
 
 use super::money::{self, money};
-use super::purchase_of;
 use super::refunds;
 use super::steps::{describe, is_credited};
+use super::wallet;
 use crate::chain::{AuthorizationKey, Use};
 use crate::objects::ChallengeObject;
 use crate::world::World;
@@ -99,7 +99,7 @@ pub fn at_end(world: &World) {
     refunds::at_end(world);
     money::at_end(world);
     books(world);
-    wallet(world);
+    wallet::at_end(world);
 }
 
 fn purchase(
@@ -232,22 +232,5 @@ fn books(world: &World) {
                 );
             }
         }
-    }
-}
-
-fn wallet(world: &World) {
-    for job in world
-        .objects
-        .wallet
-        .jobs
-        .borrow()
-        .values()
-        .filter(|job| !job.done)
-    {
-        let id = purchase_of(&job.key)
-            .map(|id| id.to_string())
-            .unwrap_or_default();
-        let nonces: Vec<u64> = job.versions.iter().map(|version| version.nonce).collect();
-        world.violation("wallet_stuck", id, format!("{:?} {nonces:?}", job.key));
     }
 }

@@ -12,6 +12,7 @@ mod retention;
 mod settling;
 mod steps;
 mod terms;
+mod wallet;
 
 pub use calls::{on_broadcast, on_effect, on_issue};
 pub use denials::{Told, on_end_without_money, on_refusal};
@@ -22,8 +23,9 @@ pub use refunds::noticed;
 pub use replies::{Asker, on_proof_reply, on_reply};
 pub use retention::{answers_as_left, answers_proof_as_left, closed, without_history};
 pub use settling::{on_facilitator, on_facilitator_answer};
-pub use steps::{on_change, on_job};
+pub use steps::on_change;
 pub use terms::{on_answer_elsewhere, on_call_elsewhere};
+pub use wallet::{on_job, on_job_done};
 
 use key0_core::challenge::Record;
 use key0_core::types::RequestId;

@@ -11,9 +11,9 @@ use super::money::money;
 use super::refunds;
 use super::retention;
 use super::terms;
-use super::{hashes, notices, purchase_of};
+use super::{hashes, notices};
 use crate::actors;
-use crate::objects::{ChallengeObject, Ended, WalletObject};
+use crate::objects::{ChallengeObject, Ended};
 use crate::world::World;
 
 /// A record was stored.
@@ -233,45 +233,8 @@ pub(super) fn has_only_searched(before: &State, after: &State) -> bool {
     unsearched(before) == unsearched(after)
 }
 
-/// The gas wallet stores a job.
-pub fn on_job(world: &World, wallet: &WalletObject, sent: &Sent) {
-    let jobs = wallet.jobs.borrow();
-    let newest = sent.versions.last();
-    world.trace(|| {
-        let newest = newest.map(|newest| (newest.hash, newest.nonce, newest.fees));
-        format!(
-            "wallet job {:?} {newest:?} versions={} done={}",
-            sent.key,
-            sent.versions.len(),
-            sent.done
-        )
-    });
-    if jobs.contains_key(&sent.key) {
-        return;
-    }
-    let Some(id) = purchase_of(&sent.key) else {
-        return;
-    };
-    let nonces: Vec<u64> = sent.versions.iter().map(|version| version.nonce).collect();
-    let shared = jobs.values().find(|job| {
-        job.versions
-            .iter()
-            .any(|version| nonces.contains(&version.nonce))
-    });
-    if let Some(other) = shared {
-        let detail = format!("nonces {nonces:?} belong to {:?}", other.key);
-        world.violation("nonce_reused", &id, detail);
-    }
-    let object = world.objects.challenge(&id);
-    if world.is_seller(sent.job.authorization.payer()) {
-        refunds::may_broadcast(world, &object, sent);
-    } else {
-        may_broadcast(world, &object, sent, &sent.job);
-    }
-}
-
 /// A transfer is about to be broadcast for the first time.
-fn may_broadcast(world: &World, object: &ChallengeObject, sent: &Sent, job: &Job) {
+pub(super) fn may_broadcast(world: &World, object: &ChallengeObject, sent: &Sent, job: &Job) {
     let id = &object.id;
     let authorization = job.authorization.authorization();
     let Some(record) = object.record() else {

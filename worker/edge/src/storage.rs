@@ -81,6 +81,63 @@ pub(crate) fn has_table(sql: &SqlStorage, name: &str) -> Result<bool> {
     Ok(!found.is_empty())
 }
 
+/// The tables of one class of objects, as the steps that lead to them: each a list of statements. A release that changes
+/// tables adds a step. The number of steps that an object has taken is stored with it, so a later release takes the others
+/// when it opens the object.
+pub(crate) struct Schema(pub(crate) &'static [&'static [&'static str]]);
+
+impl Schema {
+    /// Whether the tables exist; those of an earlier release are brought up to date. Asking an object that stores nothing
+    /// creates nothing.
+    pub(crate) fn open(&self, sql: &SqlStorage) -> Result<bool> {
+        let taken = steps_taken(sql)?;
+        if taken > 0 {
+            self.take(sql, taken)?;
+        }
+        Ok(taken > 0)
+    }
+
+    /// Creates the tables. To be called in the transaction that first writes to them.
+    pub(crate) fn create(&self, sql: &SqlStorage) -> Result<()> {
+        self.take(sql, steps_taken(sql)?)
+    }
+
+    /// Takes the steps that were not taken. Nothing is awaited between them, so the platform writes all or none.
+    fn take(&self, sql: &SqlStorage, taken: usize) -> Result<()> {
+        if taken >= self.0.len() {
+            return Ok(());
+        }
+        for statement in self.0.iter().skip(taken).copied().flatten() {
+            run(sql, statement, vec![])?;
+        }
+        let number = self.0.len();
+        if taken > 0 {
+            run(sql, &format!("DROP VIEW {NUMBER}{taken}"), vec![])?;
+        }
+        run(
+            sql,
+            &format!("CREATE VIEW {NUMBER}{number} AS SELECT {number} AS number"),
+            vec![],
+        )
+    }
+}
+
+/// The number is the name of a view. A table would take a page of every object.
+const NUMBER: &str = "schema_";
+
+fn steps_taken(sql: &SqlStorage) -> Result<usize> {
+    #[derive(Deserialize)]
+    struct Row {
+        name: String,
+    }
+    let query = "SELECT name FROM sqlite_master WHERE type = 'view' AND name GLOB 'schema_[0-9]*'";
+    let rows: Vec<Row> = rows(sql, query, vec![])?;
+    let numbers = rows
+        .iter()
+        .filter_map(|row| row.name.strip_prefix(NUMBER)?.parse().ok());
+    Ok(numbers.max().unwrap_or_default())
+}
+
 /// Runs `body` in a transaction: an error or a panic undoes everything, the alarm included.
 pub(crate) fn transaction<T>(storage: &Storage, body: impl FnOnce() -> Result<T>) -> Result<T> {
     let mut outcome = None;

@@ -7,12 +7,14 @@ use serde_json::{Value, json};
 use super::query::Query;
 use super::returned::{self, Transfers};
 use super::view::View;
+use super::wallets;
 use crate::challenge::{AuditLine, OperatorCommand, OperatorReply, Operators};
 use crate::config::Config;
 use crate::error::{Code, Error};
 use crate::ledger::{self, Ledgers};
 use crate::response::{self, Response};
 use crate::types::RequestId;
+use crate::wallet::Wallets;
 
 const READ: &str = "GET, HEAD";
 const WRITE: &str = "POST";
@@ -36,6 +38,7 @@ enum Question<'a> {
     Ledger(View),
     Purchase(&'a str, OperatorCommand),
     Returned(&'a str, Option<&'a str>),
+    Wallets(wallets::Question<'a>),
 }
 
 #[derive(Serialize)]
@@ -56,7 +59,7 @@ pub fn serves(path: &str) -> bool {
 }
 
 /// The answer. Browsers are not allowed to read it, and nobody may keep it.
-pub async fn answer<O: Operators + Ledgers + Transfers>(
+pub async fn answer<O: Operators + Ledgers + Transfers + Wallets>(
     config: &Config,
     objects: &O,
     arrival: &Arrival<'_>,
@@ -83,7 +86,7 @@ pub async fn answer<O: Operators + Ledgers + Transfers>(
     answer
 }
 
-async fn route<O: Operators + Ledgers + Transfers>(
+async fn route<O: Operators + Ledgers + Transfers + Wallets>(
     config: &Config,
     objects: &O,
     arrival: &Arrival<'_>,
@@ -113,6 +116,14 @@ async fn route<O: Operators + Ledgers + Transfers>(
         ["transfers", transaction, event, "returned"] => {
             (WRITE, Question::Returned(transaction, Some(event)))
         }
+        ["wallets"] => (READ, Question::Wallets(wallets::Question::All)),
+        ["wallets", wallet, "repair"] => {
+            (WRITE, Question::Wallets(wallets::Question::Repair(wallet)))
+        }
+        ["wallets", wallet, "nonces", nonce, "give-up"] => {
+            let question = wallets::Question::GiveUp(wallet, nonce);
+            (WRITE, Question::Wallets(question))
+        }
         _ => return Ok(response::not_found()),
     };
     if !methods
@@ -136,6 +147,10 @@ async fn route<O: Operators + Ledgers + Transfers>(
         Question::Returned(transaction, event) => {
             Query::parse(arrival.query, &[])?;
             returned::mark(config, objects, transaction, event).await
+        }
+        Question::Wallets(question) => {
+            Query::parse(arrival.query, &[])?;
+            wallets::answer(config, objects, question).await
         }
     }
 }

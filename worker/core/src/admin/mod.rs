@@ -8,6 +8,7 @@ mod query;
 mod returned;
 mod secret;
 mod view;
+mod wallets;
 
 pub use door::{Arrival, answer, serves};
 pub use returned::Transfers;

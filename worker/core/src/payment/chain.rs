@@ -169,6 +169,13 @@ pub trait Chain {
     /// The tip per unit of gas that gets a transaction included, in wei.
     fn priority_fee(&self) -> impl Future<Output = Result<u128, ChainError>>;
 
+    /// The most that a rollup charges for the bytes of a transaction of this size, in wei, beside its gas. A chain that is no
+    /// rollup charges nothing.
+    fn data_fee(&self, bytes: usize) -> impl Future<Output = Result<U256, ChainError>> {
+        let _ = bytes;
+        core::future::ready(Ok(U256::ZERO))
+    }
+
     /// A transaction's receipt, once it is included.
     fn receipt(
         &self,

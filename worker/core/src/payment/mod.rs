@@ -8,6 +8,7 @@ pub mod confirm;
 pub mod endpoints;
 pub mod extensions;
 pub mod facilitator;
+mod gas_oracle;
 pub mod header;
 pub mod offer;
 pub mod payer;

@@ -14,6 +14,7 @@ use super::chain::{
     Simulation,
 };
 use super::endpoints::{CallError, Condition, EndpointMemory, Endpoints, Http, Worth};
+use super::gas_oracle;
 use super::rpc_error::RpcError;
 use super::signature::Deployment;
 use super::usdc;
@@ -288,6 +289,19 @@ impl<H: Http> Chain for RpcChain<'_, H> {
         let method = "eth_maxPriorityFeePerGas";
         let tip = self.read_quantity(method, json!([])).await?;
         tip.try_into().map_err(|_| malformed(method))
+    }
+
+    async fn data_fee(&self, size: usize) -> Result<U256, ChainError> {
+        let call = json!({"to": gas_oracle::ADDRESS, "data": gas_oracle::fee_call(size)});
+        let parse = |answer: &Value| gas_oracle::fee(&bytes(answer)?);
+        let is_good = |answer: &Value| parse(answer).is_some();
+        let method = "eth_call";
+        match self.ask(method, json!([call, "latest"]), &is_good).await {
+            Ok(answer) => parse(&answer).ok_or_else(|| malformed(method)),
+            // An older contract, without this function, or none at all.
+            Err(CallError::Final(_)) => Ok(U256::ZERO),
+            Err(CallError::Refused(text) | CallError::Unavailable(text)) => Err(ChainError(text)),
+        }
     }
 
     async fn receipt(&self, transaction: B256) -> Result<Option<Receipt>, ChainError> {

@@ -1,12 +1,21 @@
 //! The gas wallet: transactions, their signing, and the pipeline that gets them included.
 
+mod care;
+mod cost;
+mod env;
+mod job;
 mod key;
+mod line;
+mod operator;
 mod pipeline;
+#[cfg(test)]
+mod tests;
 mod transaction;
 
+pub use cost::{DataFee, expected_cost};
+pub use env::{Change, WalletEnv, WalletStore};
+pub use job::{Job, JobKey, Sent, Signed, WalletCommand, WalletFault, WalletReply};
 pub use key::WalletKey;
-pub use pipeline::{
-    GasWallet, Job, JobKey, Sent, Signed, WalletCommand, WalletEnv, WalletFault, WalletReply,
-    WalletStore,
-};
+pub use operator::{JobView, WalletOperation, WalletView, Wallets};
+pub use pipeline::GasWallet;
 pub use transaction::{Fees, SigningFailed, Transaction};

@@ -2,211 +2,56 @@
 //!
 //! - A job is stored, signed and numbered before it is broadcast. Asking for the same job again returns the same
 //!   transactions, so a caller that lost the answer cannot cause a second one.
-//! - Between reading the next nonce and storing the job nothing is awaited, so no two jobs get the same nonce.
-//! - Whatever is not included yet is looked after by the alarm: broadcast again, given a higher fee when it is stuck,
-//!   given another nonce when a foreign transaction took its own.
+//! - Between choosing a nonce and storing the job nothing is awaited, so no two jobs get the same nonce.
+//! - No job is taken unless the wallet can pay for it and for all that are open.
+//! - The alarm looks after what is not included yet; see `care`.
 //! - Every transaction calls the USDC contract and nothing else; or Multicall3 with that call, after one of a factory that the
 //!   seller has listed, when the payer's wallet does not exist yet. Executing one authorization twice is impossible there,
 //!   so two transactions for the same job can cost gas but never the buyer's money.
+//! - A nonce that no payment needs is used up by the cheapest call of USDC that there is: one without data and with no
+//!   more gas than any transaction costs before its first instruction. It runs out of gas there, so it cannot do anything.
 
-use core::cell::Cell;
+use core::cell::{Cell, RefCell};
 use core::future::Future;
 
-use alloy_primitives::{Address, B256, Bytes, U256};
+use alloy_primitives::{B256, Bytes, U256};
 use futures_util::future;
-use serde::{Deserialize, Serialize};
 
-use super::key::WalletKey;
+use super::cost::{DataFee, Quote, size};
+use super::env::{Change, WalletEnv, WalletStore};
+use super::job::{Job, JobKey, Sent, Signed, WalletCommand, WalletFault, WalletReply};
+use super::line::{Line, Looks};
 use super::transaction::{Fees, Transaction};
-use crate::payment::chain::{Chain, ChainError, SendOutcome};
-use crate::payment::{SignedAuthorization, usdc};
-use crate::types::{Network, UnixMillis, UnixSeconds};
+use crate::payment::chain::{Chain, SendOutcome};
+use crate::payment::usdc;
+use crate::types::UnixMillis;
 
 /// How often the alarm looks after what is not included.
-const CHECK_MILLIS: u64 = 4_000;
+pub(super) const CHECK_MILLIS: u64 = 4_000;
 /// An alarm that has not rung for so long after its time is not counted on any more.
 const ALARM_LATE_MILLIS: u64 = 10_000;
-/// A transaction that is next in line and not included for this long gets a higher fee.
-const STUCK_MILLIS: u64 = 15_000;
-/// A nonce that is used, without a receipt of ours for this long, was used by somebody else.
-const LOST_MILLIS: u64 = 20_000;
 /// Fees are asked for at most this often.
 const QUOTE_MILLIS: u64 = 2_000;
-/// How much is looked after in one alarm.
-const MAX_JOBS_PER_ALARM: usize = 32;
-/// How often one job is signed at most.
-const MAX_VERSIONS: usize = 16;
-/// Never paid more than this per unit of gas, in wei; far above any fee seen on Base.
-const MAX_FEE: u128 = 200_000_000_000;
-/// The tip when a node cannot name one, in wei.
-const DEFAULT_PRIORITY_FEE: u128 = 1_000_000;
-
-/// Names one job, for ever.
-#[derive(Clone, Debug, Deserialize, Eq, Ord, PartialEq, PartialOrd, Serialize)]
-#[serde(transparent)]
-pub struct JobKey(pub String);
-
-/// One payment to be included.
-#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Job {
-    /// The payment.
-    pub authorization: SignedAuthorization,
-    /// The most gas that it may use.
-    pub gas_limit: u64,
-    /// From this second on it is not begun any more.
-    pub not_after: UnixSeconds,
-    /// The wallet that sends it. Nothing in jobs of the first version: those are the gas wallet's.
-    #[serde(default)]
-    pub sender: Option<Address>,
-}
-
-/// A job with its transactions.
-#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Sent {
-    /// The job's name.
-    pub key: JobKey,
-    /// The job.
-    pub job: Job,
-    /// What was signed for it, oldest first; never empty.
-    pub versions: Vec<Signed>,
-    /// Whether one of them is included, or the job was given up.
-    pub done: bool,
-}
-
-/// One signed transaction.
-#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Signed {
-    /// The wallet's nonce.
-    pub nonce: u64,
-    /// The transaction's hash.
-    pub hash: B256,
-    /// What is broadcast.
-    pub raw: Bytes,
-    /// What it pays for gas.
-    pub fees: Fees,
-    /// When it was signed.
-    pub signed_at: UnixMillis,
-}
-
-impl Sent {
-    /// The hashes under which the payment may be included.
-    pub fn hashes(&self) -> Vec<B256> {
-        self.versions.iter().map(|version| version.hash).collect()
-    }
-
-    /// What may still be included when so many transactions of the wallet are: the newest of each nonce.
-    fn possible(&self, included: u64) -> impl Iterator<Item = &Bytes> {
-        self.versions
-            .iter()
-            .enumerate()
-            .filter(move |(at, version)| {
-                let mut later = self.versions.iter().skip(at.saturating_add(1));
-                version.nonce >= included && !later.any(|later| later.nonce == version.nonce)
-            })
-            .map(|(_, version)| &version.raw)
-    }
-
-    /// The lowest nonce that is reserved for it.
-    pub fn first_nonce(&self) -> u64 {
-        self.versions
-            .iter()
-            .map(|version| version.nonce)
-            .min()
-            .unwrap_or_default()
-    }
-}
-
-/// What is asked of the gas wallet.
-#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub enum WalletCommand {
-    /// See that this payment gets included. Repeating it returns the same transactions.
-    Submit {
-        /// The job's name.
-        key: JobKey,
-        /// The job.
-        job: Box<Job>,
-    },
-}
-
-/// The gas wallet's answer.
-#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub enum WalletReply {
-    /// It is on its way, under one of these hashes.
-    Sent {
-        /// Transaction hashes, oldest first.
-        hashes: Vec<B256>,
-    },
-    /// It was never begun, and now it is too late to begin.
-    TooLate,
-}
-
-/// The wallet cannot do it now; trying again is safe. The text is for the log only.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub struct WalletFault(pub String);
-
-impl From<ChainError> for WalletFault {
-    fn from(error: ChainError) -> Self {
-        Self(error.0)
-    }
-}
-
-/// Where jobs are kept. Each call is one transaction.
-pub trait WalletStore {
-    /// The job of this name.
-    fn job(&self, key: &JobKey) -> Result<Option<Sent>, WalletFault>;
-    /// Jobs that are not done, lowest nonce first, at most `limit`.
-    fn open_jobs(&self, limit: usize) -> Result<Vec<Sent>, WalletFault>;
-    /// The lowest nonce that was never given out; `None` before the first job.
-    fn next_nonce(&self) -> Result<Option<u64>, WalletFault>;
-    /// Writes a job, the next nonce if it changes, and the next alarm, all or nothing. Forgets jobs that are long done.
-    fn put(
-        &self,
-        sent: &Sent,
-        next_nonce: Option<u64>,
-        wake_at: UnixMillis,
-    ) -> Result<(), WalletFault>;
-    /// Sets the alarm alone.
-    fn wake_at(&self, at: UnixMillis) -> Result<(), WalletFault>;
-}
-
-/// What the pipeline needs from outside.
-pub trait WalletEnv {
-    /// The wallet's storage.
-    type Store: WalletStore;
-    /// The chain.
-    type Chain: Chain;
-
-    /// The storage.
-    fn store(&self) -> &Self::Store;
-    /// The chain.
-    fn chain(&self) -> &Self::Chain;
-    /// The clock.
-    fn now(&self) -> UnixMillis;
-    /// The wallet's key.
-    fn key(&self) -> &WalletKey;
-    /// The network.
-    fn network(&self) -> Network;
-    /// Writes a line for the operator.
-    fn log(&self, event: &str, detail: &str);
-}
+/// The data fee is asked for at most this often. It changes with the L1 chain, by an eighth in twelve seconds.
+const DATA_FEE_MILLIS: u64 = 30_000;
+/// How often one job is signed at most, as a payment; and as a cancellation.
+pub(super) const MAX_VERSIONS: usize = 16;
+/// What any transaction costs before its first instruction.
+const LEAST_GAS: u64 = 21_000;
+/// How many jobs are read at once when the line is built.
+const PAGE: usize = 100;
 
 /// The pipeline of one wallet. What it keeps in memory is a cache and may be lost at any time.
 #[derive(Debug, Default)]
 pub struct GasWallet {
     quote: Cell<Option<(UnixMillis, Quote)>>,
+    data_fee: Cell<Option<(UnixMillis, DataFee)>>,
     /// When the alarm rings, as far as it is known.
     alarm: Cell<Option<UnixMillis>>,
-}
-
-#[derive(Clone, Copy, Debug)]
-struct Quote {
-    fees: Fees,
-    balance: U256,
+    line: RefCell<Option<Line>>,
+    pub(super) looks: RefCell<Looks>,
+    /// The transaction that a node refused last because it offers too little.
+    underpriced: Cell<Option<B256>>,
 }
 
 impl GasWallet {
@@ -226,55 +71,61 @@ impl GasWallet {
         key: JobKey,
         job: Job,
     ) -> Result<WalletReply, WalletFault> {
-        if let Some(sent) = env.store().job(&key)? {
-            return Ok(WalletReply::Sent {
-                hashes: sent.hashes(),
-            });
+        if let Some(hashes) = env.store().hashes(&key)? {
+            return Ok(WalletReply::Sent { hashes });
         }
         if env.now().to_seconds() >= job.not_after {
             return Ok(WalletReply::TooLate);
         }
         let quote = self.quote(env).await?;
-        let cost = U256::from(quote.fees.max_fee).saturating_mul(U256::from(job.gas_limit));
-        if quote.balance < cost {
-            let wallet = env.key().address();
-            env.log(
-                "gas_wallet_empty",
-                &format!("{wallet} cannot pay for a transaction: send ether to it"),
-            );
-            return Err(WalletFault("the wallet has too little ether".to_owned()));
-        }
-        let counted = match env.store().next_nonce()? {
-            Some(_) => 0,
-            None => env.chain().pending_count(env.key().address()).await?,
+        let first = match env.store().floor()? {
+            Some(_) => None,
+            None => Some(env.chain().pending_count(env.key().address()).await?),
         };
         // Others were let in while we waited. From here to `put` nothing is awaited.
-        if let Some(sent) = env.store().job(&key)? {
-            return Ok(WalletReply::Sent {
-                hashes: sent.hashes(),
-            });
+        if let Some(hashes) = env.store().hashes(&key)? {
+            return Ok(WalletReply::Sent { hashes });
         }
         // And time has passed. Somebody else may have been told meanwhile that it is too late.
         if env.now().to_seconds() >= job.not_after {
             return Ok(WalletReply::TooLate);
         }
-        let nonce = env.store().next_nonce()?.unwrap_or_default().max(counted);
+        let stored = env.store().floor()?;
+        let floor = stored.or(first).unwrap_or_default();
+        self.can_pay(env, &quote, &job, floor)?;
+        let nonce = self.with_line(env, |line| line.free_from(floor))?;
         let signed = sign(env, &job, nonce, quote.fees)?;
         let raw = signed.raw.clone();
         let sent = Sent {
             key,
             job,
             versions: vec![signed],
-            done: false,
         };
-        let next = nonce
-            .checked_add(1)
-            .ok_or_else(|| WalletFault("nonces are used up".to_owned()))?;
-        self.put(env, &sent, Some(next))?;
-        broadcast(env, &raw).await;
+        self.put(env, &sent, stored.is_none().then_some(floor))?;
+        self.broadcast(env, &raw, None).await;
         Ok(WalletReply::Sent {
             hashes: sent.hashes(),
         })
+    }
+
+    /// Whether the wallet can pay for this job after everything that is open. A node takes no transaction of a wallet
+    /// that could not pay for all of those that wait.
+    fn can_pay<E: WalletEnv>(
+        &self,
+        env: &E,
+        quote: &Quote,
+        job: &Job,
+        floor: u64,
+    ) -> Result<(), WalletFault> {
+        let unpaid = quote.included.unwrap_or(floor);
+        let open = self.with_line(env, |line| line.cost_from(unpaid, quote.data))?;
+        let data = quote.data.of(size(&job.authorization, env.network()));
+        let cost = quote.fees.most(job.gas_limit).saturating_add(data);
+        if quote.balance >= open.saturating_add(cost) {
+            return Ok(());
+        }
+        warn_empty(env, quote.balance, open, cost);
+        Err(WalletFault("the wallet has too little ether".to_owned()))
     }
 
     /// The alarm has rung: none is set now, until [`wake`](Self::wake) or a new job sets one.
@@ -282,134 +133,37 @@ impl GasWallet {
         self.alarm.set(None);
     }
 
-    /// Looks after everything that is not included yet. Safe to run at any time, also twice.
-    pub async fn wake<E: WalletEnv>(&self, env: &E) -> Result<(), WalletFault> {
-        if env.store().open_jobs(1)?.is_empty() {
-            return Ok(());
-        }
-        let again = env.now().plus(CHECK_MILLIS);
-        env.store().wake_at(again)?;
-        self.alarm.set(Some(again));
-        let included = env.chain().included_count(env.key().address()).await?;
-        for sent in env.store().open_jobs(MAX_JOBS_PER_ALARM)? {
-            self.settle(env, sent, included).await?;
-        }
-        let open = env.store().open_jobs(MAX_JOBS_PER_ALARM)?;
-        let with_nonce = |fits: fn(&u64, &u64) -> bool| {
-            open.iter().filter(move |sent| {
-                let mut nonces = sent.versions.iter().map(|version| version.nonce);
-                nonces.any(|nonce| fits(&nonce, &included))
-            })
-        };
-        // Who holds the next nonce, or else waits behind it. A job that was signed for a nonce that is used by now comes
-        // first in the list, and need not be either.
-        let holder = with_nonce(u64::eq).next();
-        let next = holder
-            .or_else(|| with_nonce(u64::gt).find(|waiting| waiting.versions.len() < MAX_VERSIONS));
-        if let Some(next) = next {
-            self.unblock(env, next.clone(), included).await?;
-        }
-        // With what was just signed.
-        for sent in env.store().open_jobs(MAX_JOBS_PER_ALARM)? {
-            for raw in sent.possible(included) {
-                broadcast(env, raw).await;
-            }
-        }
-        Ok(())
-    }
-
-    /// Closes a job that is included. One that has succeeded stays open while it occupies another nonce: that would never be used,
-    /// and everything behind it would wait, for ever. (Its other transactions revert. Those of one that reverted might not, and
-    /// the buyer has been told that it failed.) Gives it another nonce when a foreign transaction used its own.
-    async fn settle<E: WalletEnv>(
+    /// Signs a job once more and stores that.
+    pub(super) fn add_version<E: WalletEnv>(
         &self,
         env: &E,
-        mut sent: Sent,
-        included: u64,
-    ) -> Result<(), WalletFault> {
-        if sent.first_nonce() >= included {
-            return Ok(());
-        }
-        let still_possible = sent.possible(included).next().is_some();
-        for version in &sent.versions {
-            if let Some(receipt) = env.chain().receipt(version.hash).await? {
-                if receipt.success && still_possible && sent.versions.len() < MAX_VERSIONS {
-                    return Ok(());
-                }
-                sent.done = true;
-                return self.put(env, &sent, None);
-            }
-        }
-        if still_possible || age(env, &sent) < LOST_MILLIS {
-            return Ok(());
-        }
-        if env.now().to_seconds() >= sent.job.authorization.authorization().expires_at() {
-            env.log(
-                "gas_wallet_gave_up",
-                "an authorization expired before its transaction was included",
-            );
-            sent.done = true;
-            return self.put(env, &sent, None);
-        }
-        env.log(
-            "gas_wallet_nonce_lost",
-            "another program uses the gas wallet's key: give it a wallet of its own",
-        );
-        let quote = self.quote(env).await?;
-        let nonce = env.store().next_nonce()?.unwrap_or_default().max(included);
-        let next = nonce
-            .checked_add(1)
-            .ok_or_else(|| WalletFault("nonces are used up".to_owned()))?;
-        self.add_version(env, sent, nonce, quote.fees, Some(next))
-    }
-
-    /// Sees to it that the wallet's next nonce is occupied and pays enough.
-    async fn unblock<E: WalletEnv>(
-        &self,
-        env: &E,
-        sent: Sent,
-        included: u64,
-    ) -> Result<(), WalletFault> {
-        if age(env, &sent) < STUCK_MILLIS || sent.versions.len() >= MAX_VERSIONS {
-            return Ok(());
-        }
-        let quote = self.quote(env).await?;
-        let stuck = sent
-            .versions
-            .iter()
-            .rev()
-            .find(|version| version.nonce == included)
-            .map(|version| version.fees);
-        let fees = match stuck {
-            Some(fees) => fees.bumped(quote.fees),
-            // Nothing of ours holds the next nonce: a transaction before it was given up by the network.
-            None => quote.fees,
-        };
-        if fees.max_fee > MAX_FEE {
-            env.log(
-                "gas_wallet_fee_limit",
-                "a transaction is stuck and its fee has reached the limit",
-            );
-            return Ok(());
-        }
-        env.log(
-            "gas_wallet_replaces",
-            "a transaction was not included in time and is sent with a new fee",
-        );
-        self.add_version(env, sent, included, fees, None)
-    }
-
-    fn add_version<E: WalletEnv>(
-        &self,
-        env: &E,
-        mut sent: Sent,
+        sent: &mut Sent,
         nonce: u64,
         fees: Fees,
-        next_nonce: Option<u64>,
+        floor: Option<u64>,
     ) -> Result<(), WalletFault> {
+        if !is_current(env, sent)? {
+            return Ok(());
+        }
         let signed = sign(env, &sent.job, nonce, fees)?;
         sent.versions.push(signed);
-        self.put(env, &sent, next_nonce)
+        self.put(env, sent, floor)
+    }
+
+    /// Signs the transaction that uses up a nonce of a job instead of its payment, and stores it.
+    pub(super) fn cancel<E: WalletEnv>(
+        &self,
+        env: &E,
+        sent: &mut Sent,
+        nonce: u64,
+        fees: Fees,
+    ) -> Result<(), WalletFault> {
+        if !is_current(env, sent)? {
+            return Ok(());
+        }
+        let signed = sign_cancellation(env, nonce, fees)?;
+        sent.versions.push(signed);
+        self.put(env, sent, None)
     }
 
     /// Stores a job and the alarm, which rings no later than it would have without it: a wallet that always gets new jobs
@@ -418,47 +172,188 @@ impl GasWallet {
         &self,
         env: &E,
         sent: &Sent,
-        next_nonce: Option<u64>,
+        floor: Option<u64>,
     ) -> Result<(), WalletFault> {
         let latest = env.now().plus(CHECK_MILLIS);
         let armed = self.alarm.get();
         let wake_at = armed
             .filter(|at| env.now().since(*at) < ALARM_LATE_MILLIS)
             .map_or(latest, |at| at.min(latest));
-        env.store().put(sent, next_nonce, wake_at)?;
+        let change = Change {
+            put: Some(sent),
+            floor,
+            wake_at: Some(wake_at),
+            ..Change::default()
+        };
+        self.write(env, &change)?;
         self.alarm.set(Some(wake_at));
         Ok(())
     }
 
-    async fn quote<E: WalletEnv>(&self, env: &E) -> Result<Quote, WalletFault> {
+    /// A job is done: all that is kept of it are its name and its hashes.
+    pub(super) fn close<E: WalletEnv>(
+        &self,
+        env: &E,
+        sent: &Sent,
+        floor: Option<u64>,
+    ) -> Result<(), WalletFault> {
+        if !is_current(env, sent)? {
+            return Ok(());
+        }
+        let change = Change {
+            close: Some(sent),
+            floor,
+            ..Change::default()
+        };
+        self.write(env, &change)
+    }
+
+    pub(super) fn write<E: WalletEnv>(
+        &self,
+        env: &E,
+        change: &Change<'_>,
+    ) -> Result<(), WalletFault> {
+        // Whether a write that failed has happened is not known: then the line is built again.
+        let line = self.line.take();
+        env.store().write(change)?;
+        let mut line = line;
+        if let Some(line) = &mut line {
+            change.put.inspect(|sent| line.put(sent));
+            change.close.inspect(|sent| line.close(sent));
+        }
+        self.line.replace(line);
+        Ok(())
+    }
+
+    pub(super) fn arm<E: WalletEnv>(&self, env: &E, millis: u64) -> Result<(), WalletFault> {
+        self.set_alarm(env.store(), Some(env.now().plus(millis)))
+    }
+
+    /// Sets the alarm, or removes it.
+    pub(super) fn set_alarm<S: WalletStore>(
+        &self,
+        store: &S,
+        at: Option<UnixMillis>,
+    ) -> Result<(), WalletFault> {
+        store.wake_at(at)?;
+        self.alarm.set(at);
+        Ok(())
+    }
+
+    /// Asks the line of nonces, which is built from the store when it is not in memory.
+    pub(super) fn with_line<E: WalletEnv, T>(
+        &self,
+        env: &E,
+        ask: impl FnOnce(&Line) -> T,
+    ) -> Result<T, WalletFault> {
+        let line = match self.line.take() {
+            Some(line) => line,
+            None => build(env)?,
+        };
+        let answer = ask(&line);
+        self.line.replace(Some(line));
+        Ok(answer)
+    }
+
+    pub(super) async fn quote<E: WalletEnv>(&self, env: &E) -> Result<Quote, WalletFault> {
         if let Some((at, quote)) = self.quote.get()
             && env.now().since(at) < QUOTE_MILLIS
         {
             return Ok(quote);
         }
-        let (head, tip, balance) = future::join3(
+        let wallet = env.key().address();
+        let is_idle = self.with_line(env, Line::is_empty)?;
+        let included = async {
+            match is_idle {
+                true => None,
+                // Without an answer everything that is open counts as unpaid.
+                false => env.chain().included_count(wallet).await.ok(),
+            }
+        };
+        let (head, tip, balance, included, data) = future::join5(
             env.chain().head(),
             env.chain().priority_fee(),
-            env.chain().ether_balance(env.key().address()),
+            env.chain().ether_balance(wallet),
+            included,
+            self.data_fee(env),
         )
         .await;
-        let mut fees = Fees::for_block(head?.base_fee, tip.unwrap_or(DEFAULT_PRIORITY_FEE));
-        fees.max_fee = fees.max_fee.min(MAX_FEE);
-        fees.priority_fee = fees.priority_fee.min(fees.max_fee);
-        let quote = Quote {
-            fees,
-            balance: balance?,
-        };
+        let quote = Quote::new(head?, tip.ok(), balance?, included, data);
         self.quote.set(Some((env.now(), quote)));
         Ok(quote)
     }
+
+    async fn data_fee<E: WalletEnv>(&self, env: &E) -> DataFee {
+        if let Some((at, fee)) = self.data_fee.get()
+            && env.now().since(at) < DATA_FEE_MILLIS
+        {
+            return fee;
+        }
+        let fee = DataFee::read(env.chain()).await;
+        self.data_fee.set(Some((env.now(), fee)));
+        fee
+    }
+
+    /// Whether a node has refused this transaction because it offers too little.
+    pub(super) fn is_underpriced(&self, hash: B256) -> bool {
+        self.underpriced.get() == Some(hash)
+    }
+
+    /// Hands a transaction to the network. It is stored, so a failure only means that the alarm hands it over again.
+    /// `next` is its hash when it is next in line.
+    pub(super) async fn broadcast<E: WalletEnv>(&self, env: &E, raw: &Bytes, next: Option<B256>) {
+        match env.chain().send_raw(raw).await {
+            Ok(SendOutcome::Accepted) => {}
+            Ok(SendOutcome::Refused(text)) => {
+                if next.is_some() && is_about_the_fee(&text) {
+                    self.underpriced.set(next);
+                }
+                env.log("gas_wallet_send_refused", &text);
+            }
+            Err(error) => env.log("gas_wallet_send_failed", &error.0),
+        }
+    }
 }
 
-fn age<E: WalletEnv>(env: &E, sent: &Sent) -> u64 {
-    sent.versions
-        .last()
-        .map(|newest| env.now().since(newest.signed_at))
-        .unwrap_or_default()
+/// Whether a job is still stored as it was read. While the chain was asked the operator may have given it up; what was
+/// signed for it then must not be overwritten.
+fn is_current<E: WalletEnv>(env: &E, sent: &Sent) -> Result<bool, WalletFault> {
+    let stored = env.store().job(&sent.key)?;
+    Ok(stored.is_some_and(|stored| stored.versions.len() == sent.versions.len()))
+}
+
+/// What nodes say to a transaction that offers too little: geth, reth, and those derived from them.
+fn is_about_the_fee(text: &str) -> bool {
+    let text = text.to_ascii_lowercase();
+    ["underpriced", "fee too low", "less than block base fee"]
+        .iter()
+        .any(|known| text.contains(known))
+}
+
+pub(super) fn warn_empty<E: WalletEnv>(env: &E, balance: U256, open: U256, cost: U256) {
+    let wallet = env.key().address();
+    env.log(
+        "gas_wallet_empty",
+        &format!(
+            "{wallet} cannot pay for a transaction: send ether to it. It has {balance} wei; what is open may cost {open}, \
+             the next transaction {cost}"
+        ),
+    );
+}
+
+fn build<E: WalletEnv>(env: &E) -> Result<Line, WalletFault> {
+    let mut line = Line::default();
+    let mut after: Option<JobKey> = None;
+    loop {
+        let page = env.store().open_jobs(after.as_ref(), PAGE)?;
+        for sent in &page {
+            line.put(sent);
+        }
+        match page.last() {
+            Some(last) if page.len() >= PAGE => after = Some(last.key.clone()),
+            _ => return Ok(line),
+        }
+    }
 }
 
 fn sign<E: WalletEnv>(env: &E, job: &Job, nonce: u64, fees: Fees) -> Result<Signed, WalletFault> {
@@ -471,26 +366,36 @@ fn sign<E: WalletEnv>(env: &E, job: &Job, nonce: u64, fees: Fees) -> Result<Sign
         to: call.to,
         input: call.input,
     };
+    signed(env, &transaction, false)
+}
+
+fn sign_cancellation<E: WalletEnv>(env: &E, nonce: u64, fees: Fees) -> Result<Signed, WalletFault> {
+    let transaction = Transaction {
+        chain_id: env.network().chain_id(),
+        nonce,
+        fees,
+        gas_limit: LEAST_GAS,
+        to: env.network().usdc(),
+        input: Bytes::new(),
+    };
+    signed(env, &transaction, true)
+}
+
+fn signed<E: WalletEnv>(
+    env: &E,
+    transaction: &Transaction,
+    cancels: bool,
+) -> Result<Signed, WalletFault> {
     let (hash, raw) = transaction
         .sign(env.key())
         .map_err(|_| WalletFault("signing failed".to_owned()))?;
     Ok(Signed {
-        nonce,
+        nonce: transaction.nonce,
         hash,
         raw,
-        fees,
+        fees: transaction.fees,
+        gas_limit: transaction.gas_limit,
         signed_at: env.now(),
+        cancels,
     })
 }
-
-/// Hands a transaction to the network. It is stored, so a failure only means that the alarm hands it over again.
-async fn broadcast<E: WalletEnv>(env: &E, raw: &Bytes) {
-    match env.chain().send_raw(raw).await {
-        Ok(SendOutcome::Accepted) => {}
-        Ok(SendOutcome::Refused(text)) => env.log("gas_wallet_send_refused", &text),
-        Err(error) => env.log("gas_wallet_send_failed", &error.0),
-    }
-}
-
-#[cfg(test)]
-mod tests;

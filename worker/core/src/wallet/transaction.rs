@@ -26,6 +26,11 @@ impl Fees {
         }
     }
 
+    /// The most that so much gas may cost, in wei.
+    pub fn most(self, gas: u64) -> U256 {
+        U256::from(self.max_fee).saturating_mul(U256::from(gas))
+    }
+
     /// Fees that replace these at the same nonce: nodes ask for at least a tenth more of both; we add a quarter, or take
     /// `current` where that is higher.
     #[must_use]

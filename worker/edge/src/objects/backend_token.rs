@@ -18,7 +18,12 @@ use worker::{DurableObject, Env, Request, Response, State, durable_object};
 
 use super::{body, send};
 use crate::settings::settings;
-use crate::{outbound, platform, storage};
+use crate::storage::{self, Schema};
+use crate::{outbound, platform};
+
+const SCHEMA: Schema = Schema(&[&[
+    "CREATE TABLE token (id INTEGER PRIMARY KEY CHECK (id = 1), body TEXT NOT NULL) STRICT",
+]]);
 
 #[durable_object(fetch)]
 pub struct BackendTokenObject {
@@ -66,7 +71,7 @@ struct Outside<'a> {
 impl Outside<'_> {
     fn read(&self) -> worker::Result<Option<HeldToken>> {
         let sql = self.state.storage().sql();
-        if !storage::has_table(&sql, "token")? {
+        if !SCHEMA.open(&sql)? {
             return Ok(None);
         }
         let rows: Vec<String> = storage::bodies(&sql, "SELECT body FROM token", vec![])?;
@@ -85,11 +90,7 @@ impl Outside<'_> {
         let storage = self.state.storage();
         let sql = storage.sql();
         storage::transaction(&storage, || {
-            storage::run(
-                &sql,
-                "CREATE TABLE IF NOT EXISTS token (id INTEGER PRIMARY KEY CHECK (id = 1), body TEXT NOT NULL) STRICT",
-                vec![],
-            )?;
+            SCHEMA.create(&sql)?;
             storage::run(
                 &sql,
                 "INSERT OR REPLACE INTO token (id, body) VALUES (1, ?)",

@@ -111,8 +111,7 @@ impl ChallengeObject {
 
     fn has_tables(&self) -> worker::Result<bool> {
         if !self.has_tables.get() {
-            self.has_tables
-                .set(storage::has_table(&self.sql(), "record")?);
+            self.has_tables.set(tables::SCHEMA.open(&self.sql())?);
         }
         Ok(self.has_tables.get())
     }
@@ -235,7 +234,7 @@ impl<'a> ChallengeEnv for Outside<'a> {
         command: WalletCommand,
     ) -> Result<WalletReply, CallFault> {
         let objects = Objects::new(&self.object.env);
-        objects.wallet(self.config.network, sender, &command).await
+        objects.wallet(self.config.network, sender, command).await
     }
 
     async fn facilitator(&self, call: FacilitatorCall<'_>) -> Result<Vec<u8>, CallFault> {

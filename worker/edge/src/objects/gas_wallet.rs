@@ -1,24 +1,27 @@
 //! `GasWalletObject`, one per chain and wallet of ours: the pipeline of that wallet's transactions. (Without a gas wallet the
 //! seller's own wallet sends the refunds.)
 //!
-//! Stored: `jobs` (each payment to be included, with everything that was signed for it) and `wallet` (the next nonce).
-//! Jobs that are done are forgotten after a week; by then the authorization's own nonce protects against a repeat.
+//! Stored: `jobs` (each payment to be included, with everything that was signed for it), `done` (the names and hashes of
+//! those that are over) and `wallet` (the lowest nonce that may be given out). What is done is forgotten after a week; by
+//! then the authorization's own nonce protects against a repeat. No statement that a payment waits for reads it but by name.
 //!
-//! Calls: `WalletCommand` → `WalletReply`; the alarm looks after what is not included yet.
+//! Calls: `WalletCall` → `WalletReply` or `WalletView`; the alarm looks after what is open.
 //!
-//! Why no interleaving breaks it: between reading the next nonce and storing the job that takes it nothing is awaited;
-//! and only the alarm, which the platform never runs twice at a time, changes a job that exists.
+//! Why no interleaving breaks it: between choosing a nonce and storing the job that takes it nothing is awaited; and a job
+//! that was changed since it was read is not written.
 
 use std::cell::Cell;
 use std::panic::AssertUnwindSafe;
 
 use key0_core::config::Config;
 use key0_core::payment::rpc::RpcChain;
-use key0_core::types::{Address, Network, UnixMillis};
+use key0_core::types::{Address, B256, Network, UnixMillis};
 use key0_core::wallet::{
-    GasWallet, JobKey, Sent, WalletCommand, WalletEnv, WalletFault, WalletKey, WalletStore,
+    Change, GasWallet, JobKey, Sent, WalletCommand, WalletEnv, WalletFault, WalletKey,
+    WalletOperation, WalletStore,
 };
-use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 use serde_json::json;
 use worker::{
     DurableObject, Env, Request, Response, SqlStorage, SqlStorageValue, State, durable_object,
@@ -28,11 +31,31 @@ use super::{command, reply};
 use crate::outbound::{self, FetchHttp};
 use crate::platform;
 use crate::settings::settings;
-use crate::storage;
+use crate::storage::{self, Schema};
 
 /// When an alarm that failed is handled again.
 const RETRY_MILLIS: u64 = 10_000;
-const KEEP_DONE_MILLIS: u64 = 7 * 24 * 3_600_000;
+
+const SCHEMA: Schema = Schema(&[&[
+    "CREATE TABLE jobs (key TEXT PRIMARY KEY, body TEXT NOT NULL) STRICT, WITHOUT ROWID",
+    "CREATE TABLE done (
+        key TEXT PRIMARY KEY,
+        closed_at INTEGER NOT NULL,
+        body TEXT NOT NULL
+    ) STRICT, WITHOUT ROWID",
+    "CREATE INDEX done_by_age ON done (closed_at)",
+    "CREATE TABLE wallet (id INTEGER PRIMARY KEY CHECK (id = 1), floor INTEGER NOT NULL) STRICT",
+]]);
+
+/// A call to a wallet.
+#[derive(Deserialize, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) enum WalletCall {
+    /// A purchase asks.
+    Purchase(WalletCommand),
+    /// The operator asks.
+    Operator(Address, WalletOperation),
+}
 
 #[durable_object(alarm)]
 pub struct GasWalletObject {
@@ -53,20 +76,26 @@ impl DurableObject for GasWalletObject {
     }
 
     async fn fetch(&self, mut request: Request) -> worker::Result<Response> {
-        let command: WalletCommand = command(&mut request).await?;
+        let call: WalletCall = command(&mut request).await?;
         let Ok(config) = settings(&self.env) else {
             return reply::<(), _>("gas_wallet", Err("misconfigured"));
         };
-        let WalletCommand::Submit { job, .. } = &command;
-        let Some(key) = key_of(&config, job.sender) else {
+        let sender = match &call {
+            WalletCall::Purchase(WalletCommand::Submit { job, .. }) => job.sender,
+            WalletCall::Operator(wallet, _) => Some(*wallet),
+        };
+        let Some(key) = key_of(&config, sender) else {
             return reply::<(), _>("gas_wallet", Err("no such wallet"));
         };
-        reply(
-            "gas_wallet",
-            self.wallet
-                .execute(&self.outside(&config, key), command)
-                .await,
-        )
+        let outside = self.outside(&config, key);
+        match call {
+            WalletCall::Purchase(command) => {
+                reply("gas_wallet", self.wallet.execute(&outside, command).await)
+            }
+            WalletCall::Operator(_, operation) => {
+                reply("gas_wallet", self.wallet.operate(&outside, operation).await)
+            }
+        }
     }
 
     async fn alarm(&self) -> worker::Result<Response> {
@@ -76,9 +105,9 @@ impl DurableObject for GasWalletObject {
             storage::set_alarm(&self.state.storage(), Some(platform::now().plus(60_000)))?;
             return Response::empty();
         };
-        let woken = match self.jobs().open_jobs(1) {
+        let woken = match self.jobs().open_jobs(None, 1) {
             Ok(open) => match open.first() {
-                None => return Response::empty(),
+                None => self.wallet.tidy(&self.jobs(), platform::now()),
                 Some(sent) => match key_of(config, sent.job.sender) {
                     Some(key) => self.wallet.wake(&self.outside(config, key)).await,
                     None => Err(WalletFault("the sender's key is not set".to_owned())),
@@ -98,7 +127,7 @@ impl DurableObject for GasWalletObject {
     }
 }
 
-/// The key of a job's sender. Jobs of the first version name none: they are the gas wallet's.
+/// The key of a job's sender. Jobs that name none are the gas wallet's.
 fn key_of(config: &Config, sender: Option<Address>) -> Option<&WalletKey> {
     match sender {
         Some(sender) => config.sender(sender),
@@ -176,110 +205,135 @@ impl Jobs<'_> {
 
     fn has_tables(&self) -> worker::Result<bool> {
         if !self.has_tables.get() {
-            self.has_tables
-                .set(storage::has_table(&self.sql(), "jobs")?);
+            self.has_tables.set(SCHEMA.open(&self.sql())?);
         }
         Ok(self.has_tables.get())
     }
 
-    fn sent(&self, query: &str, bindings: Vec<SqlStorageValue>) -> worker::Result<Vec<Sent>> {
+    fn bodies<T: DeserializeOwned>(
+        &self,
+        query: &str,
+        bindings: Vec<SqlStorageValue>,
+    ) -> worker::Result<Vec<T>> {
         if !self.has_tables()? {
             return Ok(Vec::new());
         }
         storage::bodies(&self.sql(), query, bindings)
     }
 
-    fn read_next_nonce(&self) -> worker::Result<Option<u64>> {
+    fn read_hashes(&self, key: &JobKey) -> worker::Result<Option<Vec<B256>>> {
+        if let Some(sent) = self.read_job(key)? {
+            return Ok(Some(sent.hashes()));
+        }
+        let query = "SELECT body FROM done WHERE key = ?";
+        let done = self.bodies(query, vec![key.0.as_str().into()])?;
+        Ok(done.into_iter().next())
+    }
+
+    fn read_job(&self, key: &JobKey) -> worker::Result<Option<Sent>> {
+        let query = "SELECT body FROM jobs WHERE key = ?";
+        let jobs = self.bodies(query, vec![key.0.as_str().into()])?;
+        Ok(jobs.into_iter().next())
+    }
+
+    fn read_floor(&self) -> worker::Result<Option<u64>> {
         #[derive(Deserialize)]
         struct Row {
-            next_nonce: u64,
+            floor: u64,
         }
         if !self.has_tables()? {
             return Ok(None);
         }
-        let rows: Vec<Row> = storage::rows(&self.sql(), "SELECT next_nonce FROM wallet", vec![])?;
-        Ok(rows.into_iter().next().map(|row| row.next_nonce))
+        let rows: Vec<Row> = storage::rows(&self.sql(), "SELECT floor FROM wallet", vec![])?;
+        Ok(rows.into_iter().next().map(|row| row.floor))
     }
 
-    fn write(
-        &self,
-        sent: &Sent,
-        next_nonce: Option<u64>,
-        wake_at: UnixMillis,
-    ) -> worker::Result<()> {
-        let body = serde_json::to_string(sent)?;
+    fn change(&self, change: &Change<'_>) -> worker::Result<()> {
         let storage = self.state.storage();
         let sql = storage.sql();
-        let now = platform::now();
         let has_tables = self.has_tables()?;
         storage::transaction(&storage, || {
             if !has_tables {
-                create_tables(&sql)?;
+                SCHEMA.create(&sql)?;
             }
-            storage::run(
-                &sql,
-                "INSERT INTO jobs (key, done, first_nonce, changed_at, body) VALUES (?, ?, ?, ?, ?)
-                 ON CONFLICT (key) DO UPDATE SET done = excluded.done, first_nonce = excluded.first_nonce,
-                    changed_at = excluded.changed_at, body = excluded.body",
-                vec![
-                    sent.key.0.as_str().into(),
-                    i32::from(sent.done).into(),
-                    integer(sent.first_nonce())?,
-                    integer(now.0)?,
-                    body.into(),
-                ],
-            )?;
-            if let Some(nonce) = next_nonce {
+            if let Some(sent) = change.put {
+                let body = serde_json::to_string(sent)?;
                 storage::run(
                     &sql,
-                    "INSERT OR REPLACE INTO wallet (id, next_nonce) VALUES (1, ?)",
-                    vec![integer(nonce)?],
+                    "INSERT OR REPLACE INTO jobs (key, body) VALUES (?, ?)",
+                    vec![sent.key.0.as_str().into(), body.into()],
                 )?;
             }
-            storage::run(
-                &sql,
-                "DELETE FROM jobs WHERE done = 1 AND changed_at < ?",
-                vec![integer(now.0.saturating_sub(KEEP_DONE_MILLIS))?],
-            )?;
-            storage::set_alarm(&storage, Some(wake_at))
+            if let Some(sent) = change.close {
+                let key = sent.key.0.as_str();
+                storage::run(&sql, "DELETE FROM jobs WHERE key = ?", vec![key.into()])?;
+                let body = serde_json::to_string(&sent.hashes())?;
+                storage::run(
+                    &sql,
+                    "INSERT OR REPLACE INTO done (key, closed_at, body) VALUES (?, ?, ?)",
+                    vec![key.into(), integer(platform::now().0)?, body.into()],
+                )?;
+            }
+            if let Some(floor) = change.floor {
+                storage::run(
+                    &sql,
+                    "INSERT OR REPLACE INTO wallet (id, floor) VALUES (1, ?)",
+                    vec![integer(floor)?],
+                )?;
+            }
+            match change.wake_at {
+                Some(at) => storage::set_alarm(&storage, Some(at)),
+                None => Ok(()),
+            }
         })
+    }
+
+    fn remove_done(&self, before: UnixMillis, limit: usize) -> worker::Result<usize> {
+        if !self.has_tables()? {
+            return Ok(0);
+        }
+        let removed: Vec<serde::de::IgnoredAny> = storage::rows(
+            &self.sql(),
+            "DELETE FROM done WHERE key IN (SELECT key FROM done WHERE closed_at < ? ORDER BY closed_at LIMIT ?)
+             RETURNING key",
+            vec![integer(before.0)?, count(limit)],
+        )?;
+        Ok(removed.len())
     }
 }
 
 impl WalletStore for Jobs<'_> {
+    fn hashes(&self, key: &JobKey) -> Result<Option<Vec<B256>>, WalletFault> {
+        self.read_hashes(key).map_err(fault)
+    }
+
     fn job(&self, key: &JobKey) -> Result<Option<Sent>, WalletFault> {
-        self.sent(
-            "SELECT body FROM jobs WHERE key = ?",
-            vec![key.0.as_str().into()],
-        )
-        .map(|jobs| jobs.into_iter().next())
-        .map_err(fault)
+        self.read_job(key).map_err(fault)
     }
 
-    fn open_jobs(&self, limit: usize) -> Result<Vec<Sent>, WalletFault> {
-        let limit = i64::try_from(limit).unwrap_or(i64::MAX).into();
-        self.sent(
-            "SELECT body FROM jobs WHERE done = 0 ORDER BY first_nonce LIMIT ?",
-            vec![limit],
+    fn open_jobs(&self, after: Option<&JobKey>, limit: usize) -> Result<Vec<Sent>, WalletFault> {
+        let after = after.map_or("", |key| key.0.as_str());
+        self.bodies(
+            "SELECT body FROM jobs WHERE key > ? ORDER BY key LIMIT ?",
+            vec![after.into(), count(limit)],
         )
         .map_err(fault)
     }
 
-    fn next_nonce(&self) -> Result<Option<u64>, WalletFault> {
-        self.read_next_nonce().map_err(fault)
+    fn floor(&self) -> Result<Option<u64>, WalletFault> {
+        self.read_floor().map_err(fault)
     }
 
-    fn put(
-        &self,
-        sent: &Sent,
-        next_nonce: Option<u64>,
-        wake_at: UnixMillis,
-    ) -> Result<(), WalletFault> {
-        self.write(sent, next_nonce, wake_at).map_err(fault)
+    fn write(&self, change: &Change<'_>) -> Result<(), WalletFault> {
+        self.change(change).map_err(fault)
     }
 
-    fn wake_at(&self, at: UnixMillis) -> Result<(), WalletFault> {
-        storage::set_alarm(&self.state.storage(), Some(at)).map_err(fault)
+    fn forget(&self, before: UnixMillis, limit: usize) -> Result<usize, WalletFault> {
+        self.remove_done(before, limit).map_err(fault)
+    }
+
+    fn wake_at(&self, at: Option<UnixMillis>) -> Result<(), WalletFault> {
+        storage::set_alarm(&self.state.storage(), at).map_err(fault)
     }
 }
 
@@ -293,22 +347,6 @@ fn integer(number: u64) -> worker::Result<SqlStorageValue> {
     SqlStorageValue::try_from_i64(number)
 }
 
-fn create_tables(sql: &SqlStorage) -> worker::Result<()> {
-    for statement in [
-        "CREATE TABLE IF NOT EXISTS jobs (
-            key TEXT PRIMARY KEY,
-            done INTEGER NOT NULL,
-            first_nonce INTEGER NOT NULL,
-            changed_at INTEGER NOT NULL,
-            body TEXT NOT NULL
-        ) STRICT",
-        "CREATE INDEX IF NOT EXISTS jobs_open ON jobs (done, first_nonce)",
-        "CREATE TABLE IF NOT EXISTS wallet (
-            id INTEGER PRIMARY KEY CHECK (id = 1),
-            next_nonce INTEGER NOT NULL
-        ) STRICT",
-    ] {
-        storage::run(sql, statement, vec![])?;
-    }
-    Ok(())
+fn count(limit: usize) -> SqlStorageValue {
+    i32::try_from(limit).unwrap_or(i32::MAX).into()
 }

@@ -17,7 +17,21 @@ use worker::{
 };
 
 use super::{command, reply};
-use crate::storage;
+use crate::storage::{self, Schema};
+
+const SCHEMA: Schema = Schema(&[&[
+    "CREATE TABLE entries (
+        request_id TEXT PRIMARY KEY,
+        version INTEGER NOT NULL,
+        status TEXT NOT NULL,
+        created_at INTEGER NOT NULL,
+        changed_at INTEGER NOT NULL,
+        amount TEXT NOT NULL,
+        body TEXT NOT NULL
+    ) STRICT, WITHOUT ROWID",
+    "CREATE INDEX entries_by_status ON entries (status, changed_at DESC)",
+    "CREATE INDEX entries_by_age ON entries (created_at)",
+]]);
 
 #[durable_object(fetch)]
 pub struct LedgerObject {
@@ -35,7 +49,7 @@ impl DurableObject for LedgerObject {
         let outcome = storage::transaction(&storage, || {
             let entries = Entries {
                 sql: storage.sql(),
-                has_tables: storage::has_table(&storage.sql(), "entries")?,
+                has_tables: SCHEMA.open(&storage.sql())?,
             };
             execute(&entries, &command)
         });
@@ -53,22 +67,7 @@ impl Entries {
         if self.has_tables {
             return Ok(());
         }
-        for statement in [
-            "CREATE TABLE IF NOT EXISTS entries (
-                request_id TEXT PRIMARY KEY,
-                version INTEGER NOT NULL,
-                status TEXT NOT NULL,
-                created_at INTEGER NOT NULL,
-                changed_at INTEGER NOT NULL,
-                amount TEXT NOT NULL,
-                body TEXT NOT NULL
-            ) STRICT, WITHOUT ROWID",
-            "CREATE INDEX IF NOT EXISTS entries_by_status ON entries (status, changed_at DESC)",
-            "CREATE INDEX IF NOT EXISTS entries_by_age ON entries (created_at)",
-        ] {
-            storage::run(&self.sql, statement, vec![])?;
-        }
-        Ok(())
+        SCHEMA.create(&self.sql)
     }
 
     fn select(

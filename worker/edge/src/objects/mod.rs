@@ -23,13 +23,14 @@ use key0_core::ledger::{
 use key0_core::payment::chain::{Chain as _, Receipt};
 use key0_core::payment::payer::{PayerCommand, PayerReply};
 use key0_core::types::{Address, B256, Network, RequestId};
-use key0_core::wallet::{WalletCommand, WalletReply};
+use key0_core::wallet::{WalletCommand, WalletOperation, WalletReply, WalletView, Wallets};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use worker::{Delay, Env, Method, Request, RequestInit, Response};
 
 use crate::outbound;
 use crate::platform;
+use gas_wallet::WalletCall;
 
 /// Longer than a purchase's patience, together with one facilitator's answers to `verify` and `settle`.
 const CHALLENGE_DEADLINE: Duration = Duration::from_secs(60);
@@ -66,10 +67,20 @@ impl<'a> Objects<'a> {
         &self,
         network: Network,
         sender: Address,
-        command: &WalletCommand,
+        command: WalletCommand,
     ) -> Result<WalletReply, CallFault> {
-        let name = format!("{}:{sender:#x}", network.caip2());
-        self.call("GAS_WALLETS", &name, command, GAS_WALLET_DEADLINE)
+        let call = WalletCall::Purchase(command);
+        self.call_wallet(network, sender, &call).await
+    }
+
+    async fn call_wallet<T: DeserializeOwned>(
+        &self,
+        network: Network,
+        wallet: Address,
+        call: &WalletCall,
+    ) -> Result<T, CallFault> {
+        let name = format!("{}:{wallet:#x}", network.caip2());
+        self.call("GAS_WALLETS", &name, call, GAS_WALLET_DEADLINE)
             .await
     }
 
@@ -173,6 +184,18 @@ impl Transfers for Objects<'_> {
         command: &PayerCommand,
     ) -> Result<PayerReply, CallFault> {
         logged(self.payer(network, payer, command).await)
+    }
+}
+
+impl Wallets for Objects<'_> {
+    async fn ask_wallet(
+        &self,
+        network: Network,
+        wallet: Address,
+        operation: WalletOperation,
+    ) -> Result<WalletView, CallFault> {
+        let call = WalletCall::Operator(wallet, operation);
+        logged(self.call_wallet(network, wallet, &call).await)
     }
 }
 

@@ -15,7 +15,22 @@ use worker::{DurableObject, Env, Request, Response, SqlStorage, State, durable_o
 
 use super::{command, reply};
 use crate::platform;
-use crate::storage;
+use crate::storage::{self, Schema};
+
+const SCHEMA: Schema = Schema(&[&[
+    "CREATE TABLE payments (
+        nonce TEXT PRIMARY KEY,
+        claimant TEXT NOT NULL,
+        owner TEXT NOT NULL,
+        attempt INTEGER NOT NULL,
+        at INTEGER NOT NULL
+    ) STRICT, WITHOUT ROWID",
+    "CREATE TABLE unresolved (
+        target TEXT PRIMARY KEY,
+        request_id TEXT NOT NULL,
+        attempt INTEGER NOT NULL
+    ) STRICT, WITHOUT ROWID",
+]]);
 
 #[durable_object(fetch)]
 pub struct PayerObject {
@@ -33,7 +48,7 @@ impl DurableObject for PayerObject {
         let outcome = storage::transaction(&storage, || {
             let book = Book {
                 sql: storage.sql(),
-                has_tables: storage::has_table(&storage.sql(), "payments")?,
+                has_tables: SCHEMA.open(&storage.sql())?,
             };
             execute(&book, &command, platform::now())
         });
@@ -51,23 +66,7 @@ impl Book {
         if self.has_tables {
             return Ok(());
         }
-        for statement in [
-            "CREATE TABLE IF NOT EXISTS payments (
-                nonce TEXT PRIMARY KEY,
-                claimant TEXT NOT NULL,
-                owner TEXT NOT NULL,
-                attempt INTEGER NOT NULL,
-                at INTEGER NOT NULL
-            ) STRICT, WITHOUT ROWID",
-            "CREATE TABLE IF NOT EXISTS unresolved (
-                target TEXT PRIMARY KEY,
-                request_id TEXT NOT NULL,
-                attempt INTEGER NOT NULL
-            ) STRICT, WITHOUT ROWID",
-        ] {
-            storage::run(&self.sql, statement, vec![])?;
-        }
-        Ok(())
+        SCHEMA.create(&self.sql)
     }
 }
 

@@ -11,6 +11,7 @@ use crate::ledger::{LedgerCommand, LedgerReply, Shard};
 use crate::payment::chain::Receipt;
 use crate::payment::payer::{PayerCommand, PayerReply};
 use crate::types::{Address, B256, Network, Secret};
+use crate::wallet::{WalletKey, WalletOperation, WalletView};
 
 const SECRET: &str = "operator-operator-operator-operator";
 const ID: &str = "550e8400-e29b-41d4-a716-446655440000";
@@ -24,6 +25,7 @@ struct Deployment {
     /// Who is asked to book what, and the answer.
     booked: RefCell<Vec<(Address, PayerCommand)>>,
     book: PayerReply,
+    wallets: RefCell<Vec<(Address, WalletOperation)>>,
 }
 
 impl Transfers for Deployment {
@@ -40,6 +42,25 @@ impl Transfers for Deployment {
         assert_eq!(network, test_config().network);
         self.booked.borrow_mut().push((payer, command.clone()));
         Ok(self.book.clone())
+    }
+}
+
+impl Wallets for Deployment {
+    async fn ask_wallet(
+        &self,
+        _: Network,
+        wallet: Address,
+        operation: WalletOperation,
+    ) -> Result<WalletView, CallFault> {
+        self.wallets.borrow_mut().push((wallet, operation));
+        self.reply.clone().map(|_| WalletView {
+            address: wallet,
+            balance: None,
+            included: None,
+            next_nonce: Some(7),
+            open: 0,
+            jobs: Vec::new(),
+        })
     }
 }
 
@@ -76,6 +97,7 @@ fn deployment() -> Deployment {
         receipt: None,
         booked: RefCell::default(),
         book: PayerReply::Claimed(B256::ZERO),
+        wallets: RefCell::default(),
     }
 }
 
@@ -131,7 +153,7 @@ fn body(response: &Response) -> Value {
     serde_json::from_slice(response.body()).unwrap()
 }
 
-const PATHS: [&str; 8] = [
+const PATHS: [&str; 10] = [
     "/admin",
     "/admin/",
     "/admin/challenges",
@@ -139,6 +161,8 @@ const PATHS: [&str; 8] = [
     "/admin/challenges/550e8400-e29b-41d4-a716-446655440000/cancel",
     "/admin/totals",
     "/admin/export.csv",
+    "/admin/wallets",
+    "/admin/wallets/0x0000000000000000000000000000000000000001/repair",
     "/admin/nothing",
 ];
 
@@ -277,3 +301,4 @@ fn wrong_paths_methods_and_parameters_are_told() {
 
 mod returned;
 mod views;
+mod wallets;

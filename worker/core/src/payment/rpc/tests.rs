@@ -243,6 +243,20 @@ fn a_receipt_without_its_events_is_asked_for_at_the_next_endpoint() {
 }
 
 #[test]
+fn where_no_contract_tells_the_data_fee_there_is_none() {
+    let fee = |node: Node| {
+        let bench = Bench::new([node]);
+        bench.ask(async |chain| chain.data_fee(4_096).await)
+    };
+    let answer = format!("0x{:064x}", 77);
+    assert_eq!(fee(Node::telling(json!(answer))), Ok(U256::from(77)));
+    assert_eq!(fee(Node::telling(json!("0x"))), Ok(U256::ZERO));
+    let reverts = Node::failing(3, "execution reverted");
+    assert_eq!(fee(reverts), Ok(U256::ZERO));
+    assert!(fee(Node::telling(json!("0x01"))).is_err());
+}
+
+#[test]
 fn the_time_of_a_block_is_that_of_the_block_that_was_asked_for() {
     let time = |answer: Value| {
         let bench = Bench::new([Node::telling(answer)]);

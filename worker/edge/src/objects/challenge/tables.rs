@@ -4,32 +4,32 @@ use key0_core::challenge::{AuditLine, AuditRow, Versioned};
 use serde::Deserialize;
 use worker::{SqlStorage, SqlStorageValue};
 
-use crate::storage;
+use crate::storage::{self, Schema};
 
-/// The version of the tables; a later release that changes them migrates by it.
-const SCHEMA: i32 = 1;
+/// The tables of a purchase.
+pub(super) const SCHEMA: Schema = Schema(&[&[
+    "CREATE TABLE record (
+        id INTEGER PRIMARY KEY CHECK (id = 1),
+        version INTEGER NOT NULL,
+        status TEXT NOT NULL,
+        body TEXT NOT NULL
+    ) STRICT",
+    AUDIT,
+]]);
+
+/// The history comes and goes on its own: what was paid by a transfer goes on also after its history was removed.
+const AUDIT: &str = "CREATE TABLE IF NOT EXISTS audit (
+    seq INTEGER PRIMARY KEY,
+    at INTEGER NOT NULL,
+    event TEXT NOT NULL,
+    status TEXT NOT NULL,
+    tx TEXT
+) STRICT";
 
 /// Creates the tables.
 pub(super) fn create(sql: &SqlStorage) -> worker::Result<()> {
-    for statement in [
-        "CREATE TABLE IF NOT EXISTS record (
-            id INTEGER PRIMARY KEY CHECK (id = 1),
-            schema INTEGER NOT NULL,
-            version INTEGER NOT NULL,
-            status TEXT NOT NULL,
-            body TEXT NOT NULL
-        ) STRICT",
-        "CREATE TABLE IF NOT EXISTS audit (
-            seq INTEGER PRIMARY KEY,
-            at INTEGER NOT NULL,
-            event TEXT NOT NULL,
-            status TEXT NOT NULL,
-            tx TEXT
-        ) STRICT",
-    ] {
-        storage::run(sql, statement, vec![])?;
-    }
-    Ok(())
+    SCHEMA.create(sql)?;
+    storage::run(sql, AUDIT, vec![])
 }
 
 /// The stored record.
@@ -73,9 +73,9 @@ pub(super) fn put_record(
     let written: Vec<serde::de::IgnoredAny> = match expected {
         None => storage::rows(
             sql,
-            "INSERT INTO record (id, schema, version, status, body) VALUES (1, ?, 1, ?, ?)
+            "INSERT INTO record (id, version, status, body) VALUES (1, 1, ?, ?)
              ON CONFLICT DO NOTHING RETURNING version",
-            vec![SCHEMA.into(), status.into(), body.into()],
+            vec![status.into(), body.into()],
         )?,
         Some(version) => storage::rows(
             sql,

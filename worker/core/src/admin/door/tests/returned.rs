@@ -1,7 +1,7 @@
 //! Transfers that are returned by hand.
 
 use super::*;
-use crate::payment::chain::Log;
+use crate::payment::chain::{Completeness, Log};
 use crate::payment::transfer::booking_key;
 use crate::payment::usdc::TRANSFER_TOPIC;
 
@@ -21,6 +21,8 @@ fn with(logs: Vec<Log>) -> Deployment {
         receipt: Some(Receipt {
             transaction: TX,
             block: 9,
+            block_hash: B256::ZERO,
+            completeness: Completeness::Complete,
             success: true,
             logs,
         }),
