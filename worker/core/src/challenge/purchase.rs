@@ -197,7 +197,7 @@ impl Pay {
 
 impl Ask {
     /// Whether this is the purchase that is asked about, and who asks its payer. A purchase on another network than the one
-    /// that is sold on now answers nobody: test money opens nothing in production.
+    /// that is sold on now gives no answer: test money opens nothing in production.
     pub(super) fn fits(&self, record: &Record, network: Network) -> bool {
         if record.terms.network != network {
             return false;

@@ -240,7 +240,7 @@ pub enum IssueFault {
     Timeout,
     /// It was not asked: we have nothing to authenticate with.
     Unauthenticated,
-    /// Nobody was asked: the catalog did not have the plan when the purchase began, so nobody knows what was sold.
+    /// The backend was not asked: the catalog did not have the plan when the purchase began, so what was sold is not known.
     PlanGone,
 }
 
