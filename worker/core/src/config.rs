@@ -507,5 +507,11 @@ pub(crate) fn test_config() -> Config {
     Config::from_vars(|name| tests::valid(name).map(str::to_owned)).unwrap()
 }
 
+/// Its variables, for tests that change some.
+#[cfg(test)]
+pub(crate) fn test_var(name: &str) -> Option<&'static str> {
+    tests::valid(name)
+}
+
 #[cfg(test)]
 mod tests;
