@@ -165,7 +165,7 @@ fn all_headers_of_an_offer_stay_below_6_kb() {
     assert_eq!(refused.status, StatusCode::PAYMENT_REQUIRED);
     for answer in [short, default, long_names, longest, one, malformed, refused] {
         assert!(answer.header_bytes < 6_000, "{}", answer.header_bytes);
-        assert_eq!(plans(&answer).is_empty(), false);
+        assert!(!plans(&answer).is_empty());
     }
 }
 
