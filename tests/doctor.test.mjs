@@ -161,6 +161,7 @@ describe('a proxy that changes answers', () => {
     'how long it may be kept': [onOffer(({ headers }) => (headers['cache-control'] = 'public, max-age=60')), ['offer-cache: fault']],
     'the door, to a redirect': [onOffer((answer) => Object.assign(answer, { status: 301, headers: { location: 'https://www.example.com/x402/access' } })), ['offer-redirect: fault']],
     'the agent card': [(answer, path) => void (path.endsWith('agent.json') && (answer.body = '<html>')), ['agent-card: fault']],
+    'the answer to an empty body': [(answer, _, sent) => void (sent === '{}' && Object.assign(answer, { status: 400, body: '{}' })), ['offer-unnamed: fault']],
     'the keys': [(answer, path) => void (path.endsWith('jwks.json') && Object.assign(answer, { status: 404, body: '{}' })), ['jwks: fault']],
     'the issuer': [(answer, path) => void (path.endsWith('token-info') && (answer.body = answer.body.replace(meddler.url, 'https://old.example'))), ['public-url: fault']],
   };
