@@ -27,11 +27,18 @@ pub async fn request(world: &Rc<World>, pay: &Pay) -> Option<PayReply> {
     let is_its = |record: &Record| record.terms.pay_to == pay.authorization.authorization().to;
     let record = world.objects.challenge(id).record();
     let is_dated = world.random.chance(100) && record.as_ref().is_some_and(is_its);
+    // Some clients name the resource as well, some only the plan, and some nothing: their body is empty.
+    let terms = &pay.challenge.terms;
+    let target = match world.random.range(0, 3) {
+        0 => TargetKey::of_any_plan(None),
+        1 => TargetKey::of_any_resource(&terms.target),
+        _ => TargetKey::new(&terms.target, &terms.resource),
+    };
     ask_door(world, &pay.challenge.terms.request_id, move |door| {
-        let payment = payment.clone();
+        let (payment, target) = (payment.clone(), target.clone());
         async move {
             match is_dated {
-                true => repeated(&door, dated(payment)).await,
+                true => repeated(&door, dated(payment, target)).await,
                 false => purchase(&door, payment).await,
             }
         }
@@ -39,11 +46,10 @@ pub async fn request(world: &Rc<World>, pay: &Pay) -> Option<PayReply> {
     .await
 }
 
-fn dated(pay: Pay) -> Repeat {
-    let terms = &pay.challenge.terms;
+fn dated(pay: Pay, target: TargetKey) -> Repeat {
     Repeat {
-        request_id: terms.request_id.clone(),
-        target: TargetKey::new(&terms.target, &terms.resource),
+        request_id: pay.challenge.terms.request_id.clone(),
+        target,
         authorization: pay.authorization,
         identifier: pay.identifier,
     }
