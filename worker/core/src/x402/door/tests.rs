@@ -39,11 +39,16 @@ impl Purchases for Shop {
     }
 }
 
-/// A node that knows no wallet: what no key has signed is not proven.
-struct Node;
+/// A node that knows no wallet: what no key has signed is not proven. Unless it is down.
+struct Node {
+    is_down: bool,
+}
 
 impl Http for Node {
     async fn post(&self, _: &str, _: Vec<u8>, _: u32) -> Result<Vec<u8>, HttpFault> {
+        if self.is_down {
+            return Err(HttpFault::NoAnswer("no answer".to_owned()));
+        }
         let separator = hex::encode_prefixed(usdc::domain(Network::BaseSepolia).separator());
         let told = json!([
             {"id": 1, "result": "0x14a34"},
@@ -56,7 +61,7 @@ impl Http for Node {
         UnixMillis(1_800_000_010_000)
     }
     fn skipped(&self, _: usize, fault: &str) {
-        panic!("{fault}")
+        assert!(self.is_down, "{fault}");
     }
 }
 
@@ -141,6 +146,16 @@ fn post(
     payment: Option<&Value>,
     replies: impl IntoIterator<Item = PayReply>,
 ) -> Answer {
+    post_with(Node { is_down: false }, config, text, payment, replies)
+}
+
+fn post_with(
+    node: Node,
+    config: &Config,
+    text: &str,
+    payment: Option<&Value>,
+    replies: impl IntoIterator<Item = PayReply>,
+) -> Answer {
     let shop = Shop {
         replies: RefCell::new(replies.into_iter().collect()),
         asked: RefCell::default(),
@@ -162,7 +177,7 @@ fn post(
         rsa: &NoRsa,
     };
     let memory = EndpointMemory::default();
-    let chain = RpcChain::new(Node, &config.rpc_urls, config.network, &memory);
+    let chain = RpcChain::new(node, &config.rpc_urls, config.network, &memory);
     let response = access(config, &shop, &chain, &arrival)
         .now_or_never()
         .unwrap();
