@@ -4,7 +4,8 @@
 //     misconfigured with the same list.
 //  2. Every setting is wrong at once: each is named, with a reason, and no value is shown, in no answer and no log line.
 //  3. One setting is wrong: it alone is named.
-//  4. The same deployment with good settings sells.
+//  4. Settings that are dangerous together are refused on mainnet; others are warned of, in /health and the log.
+//  5. The same deployment with good settings sells.
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
@@ -101,6 +102,24 @@ test('with one setting wrong that one is named', async () => {
   assert.deepEqual(names(await problems()), ['CDP_API_KEY_ID']);
   await world.restartWorker({ ...alone, USE_GAS_WALLET: 'true' });
   assert.deepEqual(names(await problems()), ['GAS_WALLET_PRIVATE_KEY']);
+
+  const mainnet = { ...good, KEY0_NETWORK: 'mainnet' };
+  const old = 'an earlier token secret of 32 characters';
+  const dangers = {
+    GAS_WALLET_PRIVATE_KEY: { ...mainnet, KEY0_WALLET_ADDRESS: world.gasWallet.address, KEY0_WALLET_PRIVATE_KEY: '' },
+    KEY0_WALLET_ADDRESS: { ...mainnet, KEY0_WALLET_ADDRESS: '0xf39Fd6e51aad88F6F4ce6aB8827279cffFb92266', KEY0_WALLET_PRIVATE_KEY: '' },
+    KEY0_RPC_URL: { ...mainnet, KEY0_RPC_URL: 'http://rpc.example' },
+    KEY0_ADMIN_SECRET: { ...good, KEY0_ACCESS_TOKEN_SECRETS_OLD: old, KEY0_ADMIN_SECRET: old },
+  };
+  for (const [name, settings] of Object.entries(dangers)) {
+    await world.restartWorker(settings);
+    assert.deepEqual(names(await problems()), [name], name);
+  }
+
+  await world.restartWorker({ ...good, TOKEN_MODE: 'remote', BACKEND_API_URL: 'http://127.0.0.1:9', REFUND_MIN_AGE_MS: '15000' });
+  const { warnings } = await (await fetch(`${world.url}/health`)).json();
+  assert.deepEqual(names(warnings), ['BACKEND_AUTH_STRATEGY', 'TOKEN_ISSUE_TIMEOUT_MS']);
+  for (const { name } of warnings) assert.ok(world.logs.some((line) => line.includes('unsafe_setting') && line.includes(name)), name);
 
   await world.restartWorker(good);
   assert.equal((await fetch(`${world.url}/health`)).status, 200);

@@ -3,7 +3,8 @@
 //  1. A world in order: no fault, no warning, exit code 0; as text and as JSON. Nothing was bought and no secret is shown.
 //  2. Deployments broken on purpose, each a real worker with that fault: the fault is named, nothing else is, exit code 2.
 //     Settings wrong · no RPC endpoint · RPC of another chain · a spare endpoint that is dead · an empty gas wallet · a
-//     facilitator without our network, and one that is down · a refund wallet without ether · a wrong public address.
+//     facilitator without our network, and one that is down · a refund wallet without ether, or with code that refuses its key ·
+//     a wrong public address.
 //  3. A proxy in front that changes answers: the mainnet name on the test network, another recipient, another price, an
 //     unpadded header, null, too large a header, no CORS, a cacheable offer, a redirect.
 //  4. What works and deserves a word is a warning: plans above $1, little ether, no refunds. Exit code 0.
@@ -20,6 +21,7 @@ import { changeOffer, runDoctor, startMeddler } from './support/doctor.mjs';
 import { settledBy, startFacilitator } from './support/facilitator.mjs';
 import { income } from './support/facts.mjs';
 import { startRpcProxy } from './support/rpc-proxy.mjs';
+import { delegated } from './support/smart-wallets.mjs';
 import { newSender, transfer } from './support/transfer.mjs';
 import { useWorld } from './support/world.mjs';
 
@@ -113,6 +115,7 @@ describe('a deployment broken by its settings', () => {
     'a wrong public address': [{ KEY0_PUBLIC_URL: 'https://api.example.com' }, ['public-url: fault'], /is for https:\/\/api\.example\.com\/x402\/access/],
     'refunds that are off': [{ KEY0_WALLET_PRIVATE_KEY: '' }, ['refunds: warning']],
     'hashes that anybody may present': [{ PROOF_BINDING: 'txhash' }, ['proof-binding: warning']],
+    'a backend that issues to anybody': [{ TOKEN_MODE: 'remote', BACKEND_API_URL: DEAD }, ['unsafe-setting: warning'], /BACKEND_AUTH_STRATEGY is none/],
     'plans above $1': [{ PLANS: plans('$0.05', '$1.00', '$1.01', '$15') }, ['price-cap: warning'], /plan-2 \(\$1\.01\), plan-3 \(\$15/],
     'plans above $0.10 only': [{ PLANS: plans('$0.11', '$1') }, ['price-cap-legacy: warning']],
   };
@@ -122,6 +125,16 @@ describe('a deployment broken by its settings', () => {
       facilitator.clear();
       await world.restartWorker(typeof vars === 'function' ? vars() : vars);
       await assertNames(await examine(), names, words);
+    });
+  }
+
+  for (const [strict, names] of [[true, ['refunds: fault']], [false, []]]) {
+    test(`a seller’s wallet with code that ${strict ? 'refuses' : 'accepts'} its key: ${names.join() || 'nothing to say'}`, async () => {
+      const { address, owner } = await delegated(world, strict);
+      await world.restartWorker({ KEY0_WALLET_ADDRESS: address, KEY0_WALLET_PRIVATE_KEY: owner.privateKey });
+      const { status, refunds } = await (await fetch(`${world.url}/health`)).json();
+      assert.deepEqual([status, refunds], strict ? ['degraded', 'blocked'] : ['ok', 'on']);
+      await assertNames(await examine(), names);
     });
   }
 
@@ -162,6 +175,7 @@ describe('a proxy that changes answers', () => {
     'how long it may be kept': [onOffer(({ headers }) => (headers['cache-control'] = 'public, max-age=60')), ['offer-cache: fault']],
     'the door, to a redirect': [onOffer((answer) => Object.assign(answer, { status: 301, headers: { location: 'https://www.example.com/x402/access' } })), ['offer-redirect: fault']],
     'the agent card': [(answer, path) => void (path.endsWith('agent.json') && (answer.body = '<html>')), ['agent-card: fault']],
+    'the answer to an empty body': [(answer, _, sent) => void (sent === '{}' && Object.assign(answer, { status: 400, body: '{}' })), ['offer-unnamed: fault']],
     'the keys': [(answer, path) => void (path.endsWith('jwks.json') && Object.assign(answer, { status: 404, body: '{}' })), ['jwks: fault']],
     'the issuer': [(answer, path) => void (path.endsWith('token-info') && (answer.body = answer.body.replace(meddler.url, 'https://old.example'))), ['public-url: fault']],
   };

@@ -54,9 +54,10 @@ const rawPost = (lines, body, { end = true } = {}) =>
 describe('a body that asks for nothing that is sold', () => {
   const rows = {
     'an unknown plan': [{ planId: 'gold' }, { status: 400, code: 'TIER_NOT_FOUND', message: /\/discover/ }],
-    'no plan': [{}, { ...INVALID, message: /\/discover/ }],
-    'a plan that is null': [{ planId: null }, { ...INVALID, message: /\/discover/ }],
-    'nothing at all': ['', { ...INVALID, message: /\/discover/ }],
+    'members that are not known, and no plan': [{ product: 7, colour: 'red' }, { ...INVALID, message: /\/discover/ }],
+    'a plan under another name': [{ plan: 'basic' }, { ...INVALID, message: /send `planId`/ }],
+    'a plan in another spelling': [{ plan_id: 'basic' }, { ...INVALID, message: /send `planId`/ }],
+    'a requestId in another spelling, and no plan': [{ requestID: randomUUID() }, { ...INVALID, message: /send `requestId`/ }],
     'no JSON': ['{"planId":', INVALID],
     'a list': ['["basic"]', INVALID],
     'a plan that is a number': [{ planId: 1 }, { ...INVALID, message: /planId/ }],
@@ -66,6 +67,8 @@ describe('a body that asks for nothing that is sold', () => {
     'a requestId that is a number': [{ planId: 'basic', requestId: 7 }, { ...INVALID, message: /requestId/ }],
     'an empty requestId': [{ planId: 'basic', requestId: '' }, { ...INVALID, message: /requestId/ }],
     'a resourceId with a space': [{ planId: 'basic', resourceId: 'a b' }, { ...INVALID, message: /resourceId/ }],
+    'a resourceId that leads to another folder': [{ planId: 'basic', resourceId: '../admin' }, { ...INVALID, message: /resourceId must not have/ }],
+    'a resourceId of two dots, and no plan': [{ resourceId: '..' }, { ...INVALID, message: /resourceId must not have/ }],
     'a resourceId of 129 letters': [{ planId: 'basic', resourceId: 'r'.repeat(129) }, { ...INVALID, message: /resourceId/ }],
   };
   for (const [name, [body, expected]] of Object.entries(rows)) {
@@ -92,28 +95,34 @@ describe('a PAYMENT-SIGNATURE header that is no payment', () => {
     test(`${name}: invalid_payload`, () => assertRefused(world, () => access(world.url, { planId: 'basic' }, { header }), UNREADABLE));
   }
 
-  /** A good payment with one thing changed. */
+  /** A good payment with one thing changed, and what the answer says of it. */
   const changed = {
     'x402Version 1': [(payment) => (payment.x402Version = 1), OTHER_VERSION],
     'x402Version 3': [(payment) => (payment.x402Version = 3), OTHER_VERSION],
-    'x402Version as a text': [(payment) => (payment.x402Version = '2')],
-    'no x402Version': [(payment) => delete payment.x402Version],
-    'no accepted': [(payment) => delete payment.accepted],
-    'accepted as a text': [(payment) => (payment.accepted = 'yes')],
-    'no payload': [(payment) => delete payment.payload],
-    'no authorization': [(payment) => delete payment.payload.authorization],
-    'no signature': [(payment) => delete payment.payload.signature],
-    'a signature that is not hex': [(payment) => (payment.payload.signature = '0xzz')],
-    'no nonce': [(payment) => delete payment.payload.authorization.nonce],
-    'a nonce of 31 bytes': [({ payload: { authorization } }) => (authorization.nonce = authorization.nonce.slice(0, -2))],
-    'a payer of 19 bytes': [({ payload: { authorization } }) => (authorization.from = authorization.from.slice(0, -2))],
-    'a value as a number': [({ payload: { authorization } }) => (authorization.value = 15000)],
-    'a negative value': [({ payload: { authorization } }) => (authorization.value = '-15000')],
-    'a value in hex': [({ payload: { authorization } }) => (authorization.value = '0x3a98')],
-    'a value above 256 bits': [({ payload: { authorization } }) => (authorization.value = String(2n ** 256n))],
-    'a validBefore that is empty': [({ payload: { authorization } }) => (authorization.validBefore = '')],
+    'x402Version as a text': [(payment) => (payment.x402Version = '2'), /`x402Version` is a text .* must be the number 2/],
+    'no x402Version': [(payment) => delete payment.x402Version, /`x402Version` is missing/],
+    'no accepted': [(payment) => delete payment.accepted, /`accepted` is missing/],
+    'accepted null': [(payment) => (payment.accepted = null), /`accepted` is null/],
+    'accepted as a text': [(payment) => (payment.accepted = 'yes'), /`accepted` is a text/],
+    'no payload': [(payment) => delete payment.payload, /`payload` is missing/],
+    'no authorization': [(payment) => delete payment.payload.authorization, /`payload.authorization` is missing/],
+    'no signature': [(payment) => delete payment.payload.signature, /`payload.signature` is missing/],
+    'a signature that is not hex': [(payment) => (payment.payload.signature = '0xzz'), /`payload.signature` .* hex digits/],
+    'a signature without 0x': [({ payload }) => (payload.signature = payload.signature.slice(2)), /`payload.signature` .* 0x/],
+    'no nonce': [({ payload: { authorization } }) => delete authorization.nonce, /`payload.authorization.nonce` is missing/],
+    'a nonce without 0x': [({ payload: { authorization } }) => (authorization.nonce = authorization.nonce.slice(2)), /authorization.nonce` .* 0x and 64 hex/],
+    'a nonce of 31 bytes': [({ payload: { authorization } }) => (authorization.nonce = authorization.nonce.slice(0, -2)), /authorization.nonce` .* 64 hex/],
+    'a payer of 19 bytes': [({ payload: { authorization } }) => (authorization.from = authorization.from.slice(0, -2)), /authorization.from` .* 40 hex/],
+    'a value as a number': [({ payload: { authorization } }) => (authorization.value = 15000), /authorization.value` is a number: it must be a text/],
+    'a negative value': [({ payload: { authorization } }) => (authorization.value = '-15000'), /authorization.value` .* decimal digits/],
+    'a value in hex': [({ payload: { authorization } }) => (authorization.value = '0x3a98'), /authorization.value` .* decimal digits/],
+    'a value above 256 bits': [({ payload: { authorization } }) => (authorization.value = String(2n ** 256n)), /authorization.value` /],
+    'a validAfter as a number': [({ payload: { authorization } }) => (authorization.validAfter = Number(authorization.validAfter)), /authorization.validAfter` is a number/],
+    'a validBefore as a number': [({ payload: { authorization } }) => (authorization.validBefore = Number(authorization.validBefore)), /authorization.validBefore` is a number/],
+    'a validBefore that is empty': [({ payload: { authorization } }) => (authorization.validBefore = ''), /authorization.validBefore` .* decimal digits/],
   };
-  for (const [name, [change, expected = UNREADABLE]] of Object.entries(changed)) {
+  for (const [name, [change, told]] of Object.entries(changed)) {
+    const expected = told instanceof RegExp ? { ...UNREADABLE, message: told } : told;
     test(`${name}: ${expected.reason}`, async () => {
       const payment = await goodPayment();
       change(payment);

@@ -143,7 +143,7 @@ describe('every path', () => {
         assert.equal(answer.headers.get('access-control-allow-methods'), allowed);
         assert.equal(answer.headers.get('access-control-allow-origin'), '*');
         const names = answer.headers.get('access-control-allow-headers').split(/, */).map(lower);
-        for (const name of ['content-type', 'authorization', 'payment-signature', 'x-payment', 'sign-in-with-x', 'access-control-expose-headers']) assert.ok(names.includes(name), name);
+        for (const name of ['content-type', 'authorization', 'payment-signature', 'x-payment', 'sign-in-with-x', 'access-control-expose-headers', 'baggage', 'sentry-trace', 'traceparent', 'tracestate']) assert.ok(names.includes(name), name);
       }
     });
 

@@ -24,7 +24,7 @@ export function runDoctor(...args) {
  * @param {() => string} target  the worker's address
  */
 export async function startMeddler(target) {
-  /** @type {((answer: {status: number, headers: Record<string, string>, body: string}, path: string) => void) | undefined} */
+  /** @type {((answer: {status: number, headers: Record<string, string>, body: string}, path: string, sent?: string) => void) | undefined} */
   let change;
   const server = createServer(async (request, response) => {
     const chunks = [];
@@ -34,7 +34,7 @@ export async function startMeddler(target) {
     const given = await fetch(target() + request.url, { method: request.method, headers, body, redirect: 'manual' });
     const answer = { status: given.status, headers: Object.fromEntries(given.headers), body: await given.text() };
     for (const name of ['content-length', 'content-encoding', 'transfer-encoding', 'connection']) delete answer.headers[name];
-    change?.(answer, request.url);
+    change?.(answer, request.url, body?.toString());
     response.writeHead(answer.status, answer.headers).end(answer.body);
   });
   await new Promise((resolve) => server.listen(0, '127.0.0.1', resolve));

@@ -11,7 +11,30 @@ export const HTTP_SOCKET = 'http';
 export const STATE_DISK = 'state';
 const ENV_PREFIX = 'BINDING_';
 
-const UNDERSTOOD = ['compatibility_date', 'compatibility_flags', 'durable_objects', 'migrations', 'vars'];
+const RATE_LIMIT_MODULE = 'key0-local:rate-limit';
+/** The platform's rate limiting, which the raw runtime lacks: windows of fixed length, counted in this runtime's memory. */
+const RATE_LIMIT = `
+class Ratelimit {
+  #windows = new Map();
+  #limit;
+  #period;
+  constructor({ limit, period }) {
+    this.#limit = limit;
+    this.#period = period * 1000;
+  }
+  async limit({ key }) {
+    const now = Math.floor(Date.now() / this.#period);
+    for (const [known, { window }] of this.#windows) if (window !== now) this.#windows.delete(known);
+    const seen = this.#windows.get(key) ?? { window: now, count: 0 };
+    seen.count += 1;
+    this.#windows.set(key, seen);
+    return { success: seen.count <= this.#limit };
+  }
+}
+export default (env) => new Ratelimit(env);
+`;
+
+const UNDERSTOOD = ['compatibility_date', 'compatibility_flags', 'durable_objects', 'migrations', 'ratelimits', 'vars'];
 /** About building, deploying and watching, not about what the worker sees while it runs. */
 const IRRELEVANT = [
   ...['name', 'main', 'build', 'dev', 'account_id', 'keep_vars', 'workers_dev', 'preview_urls', 'route', 'routes'],
@@ -20,7 +43,8 @@ const IRRELEVANT = [
 
 /**
  * @typedef {{binding: string, className: string}} ObjectClass
- * @typedef {{compatibilityDate: string, compatibilityFlags: string[], objects: ObjectClass[],
+ * @typedef {{binding: string, limit: number, period: number}} RateLimit
+ * @typedef {{compatibilityDate: string, compatibilityFlags: string[], objects: ObjectClass[], rateLimits: RateLimit[],
  *            vars: Record<string, unknown>}} WorkerShape
  */
 
@@ -38,6 +62,7 @@ export function readWorkerShape(file = wranglerFile) {
     compatibilityDate: toml.compatibility_date,
     compatibilityFlags: toml.compatibility_flags ?? [],
     objects,
+    rateLimits: (toml.ratelimits ?? []).map(({ name, simple: { limit, period } }) => ({ binding: name, limit, period })),
     vars: toml.vars ?? {},
   };
 }
@@ -63,6 +88,10 @@ export function runtimeConfig(shape, settings, outbound) {
   for (const { binding, className } of shape.objects) {
     bindings.push(`(name = ${text(binding)}, durableObjectNamespace = ${text(className)})`);
   }
+  for (const { binding, limit, period } of shape.rateLimits) {
+    const inner = [`(name = "limit", json = "${limit}")`, `(name = "period", json = "${period}")`];
+    bindings.push(`(name = ${text(binding)}, wrapped = (moduleName = ${text(RATE_LIMIT_MODULE)}, innerBindings = [${inner.join(', ')}]))`);
+  }
   const classes = shape.objects.map(
     ({ className }) => `(className = ${text(className)}, uniqueKey = ${text(`key0-${className}`)}, enableSql = true)`,
   );
@@ -79,7 +108,8 @@ const config :Workerd.Config = (
     (name = "internet", ${internet}),
     (name = "${STATE_DISK}", disk = (writable = true))
   ],
-  sockets = [(name = "${HTTP_SOCKET}", http = (), service = "main")]
+  sockets = [(name = "${HTTP_SOCKET}", http = (), service = "main")],
+  extensions = [(modules = [(name = ${text(RATE_LIMIT_MODULE)}, internal = true, esModule = ${text(RATE_LIMIT)})])]
 );
 
 const worker :Workerd.Worker = (

@@ -19,12 +19,13 @@ const READY_WITHIN_MS = 20_000;
 /**
  * Starts the runtime and waits until it answers.
  * @param {{port?: number, host?: string, state: string, env?: Record<string, string>,
- *          onLine?: (line: string) => void, build?: string, outbound?: string}} options
+ *          onLine?: (line: string) => void, build?: string, outbound?: string,
+ *          rateLimits?: import('./runtime-config.mjs').RateLimit[]}} options
  *        `port` 0 or absent: any free one · `env`: settings and secrets by their names in design §8 · `outbound`: host and
- *        port of a server that gets all of the worker's calls, whatever their host
+ *        port of a server that gets all of the worker's calls, whatever their host · `rateLimits`: other ones than deployed
  * @returns {Promise<WorkerProcess>}
  */
-export async function startWorker({ port: asked = 0, host = '127.0.0.1', state, env = {}, onLine, build = buildFolder, outbound }) {
+export async function startWorker({ port: asked = 0, host = '127.0.0.1', state, env = {}, onLine, build = buildFolder, outbound, rateLimits }) {
   if (!existsSync(join(build, 'index_bg.wasm'))) throw new Stop('The worker is not built: run "npm run build" first.');
   const port = await choosePort({ asked, what: 'worker', flag: '--port', host });
   const printedHost = host.includes(':') ? `[${host}]` : host;
@@ -34,7 +35,7 @@ export async function startWorker({ port: asked = 0, host = '127.0.0.1', state, 
   mkdirSync(disk, { recursive: true });
   chmodSync(state, 0o700);
   const configFile = join(state, 'workerd.capnp');
-  const { config, env: bound } = runtimeConfig(readWorkerShape(), { KEY0_PUBLIC_URL: url, ...env }, outbound);
+  const { config, env: bound } = runtimeConfig({ ...readWorkerShape(), ...(rateLimits && { rateLimits }) }, { KEY0_PUBLIC_URL: url, ...env }, outbound);
   writeFileSync(configFile, config);
 
   const args = ['serve', configFile, '--experimental', '--import-path', build, '--directory-path', `${STATE_DISK}=${disk}`];

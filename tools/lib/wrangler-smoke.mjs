@@ -31,6 +31,7 @@ export async function sameShape() {
       compatibilityDate: theirs.compatibility_date,
       compatibilityFlags: theirs.compatibility_flags,
       objects: theirs.durable_objects.bindings.map(({ name, class_name }) => ({ binding: name, className: class_name })),
+      rateLimits: theirs.ratelimits.map(({ name, simple: { limit, period } }) => ({ binding: name, limit, period })),
       vars: theirs.vars,
     },
     'wrangler and the launcher read wrangler.toml differently',

@@ -36,11 +36,18 @@ pub async fn request(world: &Rc<World>, pay: &Pay) -> Option<PayReply> {
         None if is_known => true,
         None => return None,
     };
+    // Some clients name the resource as well, some only the plan, and some nothing: their body is empty.
+    let terms = &pay.challenge.terms;
+    let target = match world.random.range(0, 3) {
+        0 => TargetKey::of_any_plan(None),
+        1 => TargetKey::of_any_resource(&terms.target),
+        _ => TargetKey::new(&terms.target, &terms.resource),
+    };
     ask_door(world, &pay.challenge.terms.request_id, move |door| {
-        let payment = payment.clone();
+        let (payment, target) = (payment.clone(), target.clone());
         async move {
             match is_dated {
-                true => repeated(&door, dated(payment)).await,
+                true => repeated(&door, dated(payment, target)).await,
                 false => purchase(&door, payment).await,
             }
         }
@@ -48,11 +55,10 @@ pub async fn request(world: &Rc<World>, pay: &Pay) -> Option<PayReply> {
     .await
 }
 
-fn dated(pay: Pay) -> Repeat {
-    let terms = &pay.challenge.terms;
+fn dated(pay: Pay, target: TargetKey) -> Repeat {
     Repeat {
-        request_id: terms.request_id.clone(),
-        target: TargetKey::new(&terms.target, &terms.resource),
+        request_id: pay.challenge.terms.request_id.clone(),
+        target,
         authorization: pay.authorization,
         identifier: pay.identifier,
     }

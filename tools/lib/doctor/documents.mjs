@@ -45,7 +45,7 @@ export async function checkBrowsers(report, url) {
   const door = new URL('/x402/access', url);
   const origin = 'https://agent.example';
   const preflight = await ask(door, { method: 'OPTIONS', headers: { origin, 'access-control-request-method': 'POST', 'access-control-request-headers': 'payment-signature' } });
-  const answer = await ask(door, { json: {}, headers: { origin } });
+  const answer = await ask(door, { json: [], headers: { origin } });
   const names = (headers, name) => (headers.get(name) ?? '').toLowerCase().split(/ *, */);
   const allows = ({ headers }) => ['*', origin].includes(headers.get('access-control-allow-origin') ?? '');
   const lacking = (list, wanted) => (list.includes('*') ? [] : wanted.filter((name) => !list.includes(name)));

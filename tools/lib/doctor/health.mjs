@@ -34,6 +34,9 @@ export async function checkHealth(report, url) {
   if (health.proofBinding === 'txhash') {
     report.warning('proof-binding', 'PROOF_BINDING is txhash: a plain transfer counts for whoever presents its hash first, and everybody can read hashes on chain.', 'Set it back to signature as soon as your buyers can sign.');
   }
+  for (const { name, reason } of health.warnings ?? []) {
+    if (name !== 'PROOF_BINDING') report.warning('unsafe-setting', `${name} ${reason}.`, `Change ${name}, or what the sentence names beside it, and deploy again.`);
+  }
   checkAddress(report, url);
   checkClock(report, answer);
   return health;
@@ -72,7 +75,9 @@ export function checkSettlement(report, health, gasPrice = QUIET_GAS_PRICE) {
       report.fault('facilitator', `The facilitator ${facilitator} does not settle x402 "exact" on ${health.network} (chain ${health.chainId}).`, 'Name one in FACILITATOR_URL that does, or use a gas wallet.');
     }
   }
-  if (health.refunds !== 'on') {
+  if (health.refunds === 'blocked') {
+    report.fault('refunds', 'Your wallet has code (EIP-7702, for instance) that does not accept what its key signs: every refund would fail.', 'Take the delegation away, or let it accept signatures of the key (EIP-1271), or name another wallet.');
+  } else if (health.refunds !== 'on') {
     report.warning('refunds', 'Refunds are off: what cannot be delivered is tried until it can.', 'Set KEY0_WALLET_PRIVATE_KEY if you want the money to go back by itself.');
   } else if (health.refundWallet) {
     checkWallet(report, 'refund-wallet', 'Your wallet, which sends the refunds,', health.refundWallet, gasPrice, 'Until then refunds fail.');

@@ -67,9 +67,16 @@ export async function checkOffers(report, url, health, list) {
   report.about('Offers (402)');
   const before = report.findings.length;
   for (const plan of list.plans) await checkOffer(report, url, health, list, plan);
+  if (report.findings.length === before) await checkUnnamed(report, url);
   if (report.findings.length === before) {
     report.ok('offer', `Each plan answers 402 with an offer that every x402 client can read and pay: price, network, wallet, and the token's name "${NETWORKS[health.network].usdcName}".`);
   }
+}
+
+/** Registries probe with an empty body, and call a seller absent who does not answer 402. */
+async function checkUnnamed({ must }, url) {
+  const { status, failure, headers } = await ask(new URL('/x402/access', url), { json: {} });
+  must(status === 402 && headers.get('payment-required'), 'offer-unnamed', `A question without a planId is answered with ${failure ?? status} instead of 402 and an offer: registries that probe like this do not list you.`, 'Deploy an unchanged worker, and let no proxy answer in its place.');
 }
 
 async function checkOffer(report, url, health, list, { planId, unitAmount }) {

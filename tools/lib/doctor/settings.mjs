@@ -27,7 +27,7 @@ export function checkSettings(report, settings, health, list) {
     same('settings-gas-wallet', 'GAS_WALLET_PRIVATE_KEY', addressOf('GAS_WALLET_PRIVATE_KEY'), gasWallet?.address);
     const refundWallet = addressOf('KEY0_WALLET_PRIVATE_KEY');
     same('settings-refund-wallet', 'KEY0_WALLET_PRIVATE_KEY', refundWallet, list?.walletAddress, report.fault);
-    if (refundWallet && health.refunds !== 'on') {
+    if (refundWallet && health.refunds === 'off') {
       report.warning('settings-refunds', 'The file has KEY0_WALLET_PRIVATE_KEY, but the deployment refunds nothing.', 'Set the secret with "npx wrangler secret put KEY0_WALLET_PRIVATE_KEY".');
     }
   });

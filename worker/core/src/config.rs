@@ -2,8 +2,6 @@
 //!
 //! Every problem is reported at once, by name and reason. No message repeats a value: it might be a secret.
 
-use core::str::FromStr;
-
 use serde::Serialize;
 
 use crate::admin::AdminSecret;
@@ -13,18 +11,23 @@ use crate::credential::backend::BackendAuth;
 use crate::credential::notice::Notified;
 use crate::credential::remote::{CredentialKey, IssuingBackend};
 use crate::credential::{RsaPrivateKey, RsaPublicKey, TokenSigner};
-use crate::payment::Settlement;
+use crate::payment::{Route, Settlement};
 use crate::types::{Address, HttpUrl, Network, Secret};
 use crate::wallet::WalletKey;
 
 mod backend;
 mod factories;
 mod proof;
+mod safety;
 mod settlement;
+mod vars;
 
 pub use proof::ProofBinding;
+use vars::{
+    Read, Vars, address, named, parsed, private_key, resource_template, secret, secret_in_list,
+    template_sample,
+};
 
-const MIN_SECRET_BYTES: usize = 32;
 const MAX_RPC_URLS: usize = 8;
 const MAX_OLD_SECRETS: usize = 4;
 const MAX_OLD_WALLETS: usize = 8;
@@ -82,6 +85,8 @@ pub struct Config {
     pub seller: Seller,
     /// What opens the operator's door; without it there is none.
     pub admin_secret: Option<AdminSecret>,
+    /// What is correct and dangerous: the operator should know.
+    pub warnings: Vec<Problem>,
 }
 
 /// How the seller appears in the discovery documents.
@@ -117,10 +122,7 @@ impl Config {
     /// Reads all settings through `lookup`, which answers `None` for a variable that is not set. An empty value counts
     /// as not set.
     pub fn from_vars(lookup: impl Fn(&str) -> Option<String>) -> Result<Self, Vec<Problem>> {
-        let mut vars = Vars {
-            lookup,
-            problems: Vec::new(),
-        };
+        let mut vars = Vars::new(lookup);
         let config = Self::read(&mut vars);
         match config {
             Some(config) if vars.problems.is_empty() => Ok(config),
@@ -246,11 +248,13 @@ impl Config {
         };
 
         let admin_secret = admin_secret.into_option();
-        if admin_secret.is_some() && admin_secret == secret {
-            // Backends know that one.
+        // Backends know those.
+        let is_token_secret =
+            |other: &Secret| secret.as_ref() == Some(other) || old_secrets.contains(other);
+        if admin_secret.as_ref().is_some_and(is_token_secret) {
             vars.problem(
                 "KEY0_ADMIN_SECRET",
-                "must not be the value of KEY0_ACCESS_TOKEN_SECRET",
+                "must not be the value of KEY0_ACCESS_TOKEN_SECRET, nor one of KEY0_ACCESS_TOKEN_SECRETS_OLD",
             );
         }
         if let (Some(true), Read::Absent) = (signs_with_rsa, &rsa_key) {
@@ -268,11 +272,12 @@ impl Config {
             }
         }
         let backend_url = backend_url.into_option();
-        let backend_auth = backend::read(
-            vars,
-            backend_url.as_ref(),
-            &[secret.as_ref(), admin_secret.as_ref()],
-        );
+        let known: Vec<&Secret> = secret
+            .iter()
+            .chain(&admin_secret)
+            .chain(&old_secrets)
+            .collect();
+        let backend_auth = backend::read(vars, backend_url.as_ref(), &known);
         let notified = backend::notified(vars, backend_url.as_ref());
         if issues_remotely == Some(true) && backend_url.is_none() {
             vars.problem("BACKEND_API_URL", "is required when TOKEN_MODE is remote");
@@ -287,6 +292,43 @@ impl Config {
             );
         }
 
+        let public_url = public_url.into_option();
+        let resource_endpoint = resource_endpoint.into_option();
+        let resource_url = resource_endpoint
+            .as_deref()
+            .and_then(|template| template_sample(template).ok());
+        let oauth_url = match &backend_auth {
+            Some(BackendAuth::OAuth(client)) => Some(&client.token_url),
+            _ => None,
+        };
+        let facilitators = settlement.iter().flat_map(Settlement::routes);
+        let facilitators = facilitators.filter_map(|route| match route {
+            Route::Facilitator(facilitator) => Some(facilitator.url()),
+            Route::GasWallet(_) => None,
+        });
+        let issues_remotely = issues_remotely == Some(true);
+        let urls = named("KEY0_RPC_URL", &rpc_urls)
+            .chain(named("FACILITATOR_URL", facilitators))
+            .chain(named("BACKEND_API_URL", &backend_url))
+            .chain(named("OAUTH_TOKEN_URL", oauth_url))
+            .chain(named("KEY0_RESOURCE_ENDPOINT", &resource_url))
+            .chain(named("KEY0_PUBLIC_URL", &public_url));
+        let facts = safety::Facts {
+            network,
+            pay_to,
+            gas_wallet: settlement
+                .as_ref()
+                .and_then(Settlement::gas_wallet)
+                .map(WalletKey::address),
+            urls: urls.collect(),
+            proof_binding,
+            issues_to_anybody: issues_remotely && matches!(backend_auth, Some(BackendAuth::None)),
+            issuing_and_refund: issue_timeout
+                .zip(refund_min_age_millis)
+                .filter(|_| issues_remotely && refund_wallet.is_some()),
+        };
+        let warnings = safety::check(vars, &facts);
+
         let (network, secret) = (network?, secret?);
         let timeout_millis = u32::try_from(issue_timeout?).ok()?;
         let retries = u32::try_from(issue_retries?).ok()?;
@@ -294,7 +336,7 @@ impl Config {
             network,
             pay_to: pay_to?,
             old_wallets,
-            public_url: public_url.into_option(),
+            public_url,
             rpc_urls: match rpc_urls {
                 urls if urls.is_empty() => vec![network.default_rpc_url().parse().ok()?],
                 urls => urls,
@@ -314,19 +356,17 @@ impl Config {
             refund_wallet,
             refund_min_age_millis: refund_min_age_millis?,
             refund_interval_millis: refund_interval_millis?,
-            issuing_backend: backend_url
-                .clone()
-                .filter(|_| issues_remotely == Some(true))
-                .map(|url| IssuingBackend {
+            issuing_backend: backend_url.clone().filter(|_| issues_remotely).map(|url| {
+                IssuingBackend {
                     url,
                     timeout_millis,
                     retries,
-                }),
+                }
+            }),
             backend_auth: backend_auth?,
             notified: notified?,
             credential_key: CredentialKey::new(&secret, &old_secrets),
             resource_endpoint: resource_endpoint
-                .into_option()
                 .or_else(|| backend_url.map(|url| url.join("/{resourceId}"))),
             catalog: catalog?,
             seller: Seller {
@@ -335,185 +375,8 @@ impl Config {
                 provider,
             },
             admin_secret: admin_secret.as_ref().map(AdminSecret::new),
+            warnings,
         })
-    }
-}
-
-struct Vars<F> {
-    lookup: F,
-    problems: Vec<Problem>,
-}
-
-/// What reading an optional variable gave.
-enum Read<T> {
-    Value(T),
-    Absent,
-    Bad,
-}
-
-impl<T> Read<T> {
-    fn into_option(self) -> Option<T> {
-        match self {
-            Self::Value(value) => Some(value),
-            Self::Absent | Self::Bad => None,
-        }
-    }
-}
-
-impl<F: Fn(&str) -> Option<String>> Vars<F> {
-    fn problem(&mut self, name: &'static str, reason: impl Into<String>) {
-        self.problems.push(Problem {
-            name,
-            reason: reason.into(),
-        });
-    }
-
-    fn optional<T>(
-        &mut self,
-        name: &'static str,
-        parse: impl FnOnce(&str) -> Result<T, String>,
-    ) -> Read<T> {
-        let text = (self.lookup)(name);
-        let Some(text) = text
-            .as_deref()
-            .map(str::trim)
-            .filter(|text| !text.is_empty())
-        else {
-            return Read::Absent;
-        };
-        match parse(text) {
-            Ok(value) => Read::Value(value),
-            Err(reason) => {
-                self.problem(name, reason);
-                Read::Bad
-            }
-        }
-    }
-
-    fn required<T>(
-        &mut self,
-        name: &'static str,
-        parse: impl FnOnce(&str) -> Result<T, String>,
-    ) -> Option<T> {
-        match self.optional(name, parse) {
-            Read::Value(value) => Some(value),
-            Read::Absent => {
-                self.problem(name, "is required");
-                None
-            }
-            Read::Bad => None,
-        }
-    }
-
-    fn parse<T>(
-        &mut self,
-        name: &'static str,
-        default: &str,
-        parse: impl Fn(&str) -> Result<T, String>,
-    ) -> Option<T> {
-        match self.optional(name, &parse) {
-            Read::Value(value) => Some(value),
-            Read::Absent => match parse(default) {
-                Ok(value) => Some(value),
-                Err(reason) => {
-                    self.problem(name, reason);
-                    None
-                }
-            },
-            Read::Bad => None,
-        }
-    }
-
-    fn number(&mut self, name: &'static str, default: u64, least: u64, most: u64) -> Option<u64> {
-        self.parse(name, &default.to_string(), |text| {
-            text.parse()
-                .ok()
-                .filter(|number| (least..=most).contains(number))
-                .ok_or_else(|| format!("must be a whole number from {least} to {most}"))
-        })
-    }
-
-    fn text(&mut self, name: &'static str, default: &str, most_chars: usize) -> Option<String> {
-        self.parse(name, default, |text| {
-            (text.chars().count() <= most_chars && !text.chars().any(char::is_control))
-                .then(|| text.to_owned())
-                .ok_or_else(|| format!("must be one line of at most {most_chars} characters"))
-        })
-    }
-
-    fn list<T>(
-        &mut self,
-        name: &'static str,
-        most: usize,
-        parse: impl Fn(&str) -> Result<T, String>,
-    ) -> Vec<T> {
-        let read = self.optional(name, |text| {
-            let items: Vec<&str> = text
-                .split(',')
-                .map(str::trim)
-                .filter(|item| !item.is_empty())
-                .collect();
-            if items.len() > most {
-                return Err(format!("must list at most {most} values"));
-            }
-            items
-                .into_iter()
-                .map(&parse)
-                .collect::<Result<Vec<T>, String>>()
-        });
-        read.into_option().unwrap_or_default()
-    }
-}
-
-fn parsed<T: FromStr<Err: ToString>>(text: &str) -> Result<T, String> {
-    text.parse().map_err(|error: T::Err| error.to_string())
-}
-
-fn address(text: &str) -> Result<Address, String> {
-    let address: Address = text
-        .parse()
-        .map_err(|_| "must be an address: 0x and 40 hex digits".to_owned())?;
-    let mixed = text.bytes().any(|b| b.is_ascii_lowercase() && b != b'x')
-        && text.bytes().any(|b| b.is_ascii_uppercase());
-    if mixed && address.to_checksum(None) != text {
-        return Err("has a wrong checksum: a character was changed".to_owned());
-    }
-    if address.is_zero() {
-        return Err("must not be the zero address".to_owned());
-    }
-    Ok(address)
-}
-
-fn private_key(text: &str) -> Result<WalletKey, String> {
-    WalletKey::from_hex(text)
-        .ok_or_else(|| "must be a private key: 0x and 64 hex digits".to_owned())
-}
-
-fn secret(text: &str) -> Result<Secret, String> {
-    if text.contains("-----BEGIN") {
-        return Err("must be a shared secret, not a PEM key".to_owned());
-    }
-    (text.len() >= MIN_SECRET_BYTES)
-        .then(|| Secret::new(text))
-        .ok_or_else(|| {
-            format!(
-                "must have at least {MIN_SECRET_BYTES} characters; `openssl rand -hex 32` makes one"
-            )
-        })
-}
-
-fn secret_in_list(text: &str) -> Result<Secret, String> {
-    secret(text)
-        .map_err(|_| format!("must list secrets of at least {MIN_SECRET_BYTES} characters each"))
-}
-
-fn resource_template(text: &str) -> Result<String, String> {
-    let sample: Result<HttpUrl, _> = text.replace("{resourceId}", "default").parse();
-    match sample {
-        Ok(_) => Ok(text.to_owned()),
-        Err(error) => Err(format!(
-            "{error} (`{{resourceId}}` may stand for the resource)"
-        )),
     }
 }
 
@@ -521,6 +384,12 @@ fn resource_template(text: &str) -> Result<String, String> {
 #[cfg(test)]
 pub(crate) fn test_config() -> Config {
     Config::from_vars(|name| tests::valid(name).map(str::to_owned)).unwrap()
+}
+
+/// Its variables, for tests that change some.
+#[cfg(test)]
+pub(crate) fn test_var(name: &str) -> Option<&'static str> {
+    tests::valid(name)
 }
 
 #[cfg(test)]

@@ -14,6 +14,7 @@ pub mod config;
 pub mod credential;
 pub mod error;
 pub mod ledger;
+pub mod limit;
 pub mod payment;
 pub mod response;
 pub mod types;

@@ -16,9 +16,11 @@ pub const MAX_BODY_BYTES: usize = 64 * 1024;
 /// The most characters that a payment header may have, checked before it is decoded.
 pub const MAX_PAYMENT_HEADER_CHARS: usize = 16 * 1024;
 
-/// What browser-based agents may send (x402 sheet, section 2.6).
+/// What browser-based agents may send: what the protocols need, and what tracing libraries add to every request of a page
+/// (W3C Trace Context, W3C Baggage, Sentry); a header that is not listed fails the whole request.
 const ALLOWED_HEADERS: &str = "Content-Type, Authorization, PAYMENT-SIGNATURE, X-PAYMENT, SIGN-IN-WITH-X, \
-     Access-Control-Expose-Headers, A2A-Version, A2A-Extensions, X-A2A-Extensions";
+     Access-Control-Expose-Headers, A2A-Version, A2A-Extensions, X-A2A-Extensions, baggage, sentry-trace, traceparent, \
+     tracestate";
 /// What browser-based agents may read (same section).
 const EXPOSED_HEADERS: &str =
     "PAYMENT-REQUIRED, PAYMENT-RESPONSE, X-PAYMENT-RESPONSE, WWW-Authenticate, Retry-After, ETag";
@@ -179,6 +181,25 @@ mod tests {
                 .headers()
                 .contains_key(origin)
         );
+    }
+
+    #[test]
+    fn a_page_with_tracing_may_send_its_headers() {
+        let response = options("POST, OPTIONS");
+        let allowed = response.headers()[header::ACCESS_CONTROL_ALLOW_HEADERS]
+            .to_str()
+            .unwrap()
+            .to_ascii_lowercase();
+        let names: Vec<_> = allowed.split(',').map(str::trim).collect();
+        for name in [
+            "payment-signature",
+            "baggage",
+            "sentry-trace",
+            "traceparent",
+            "tracestate",
+        ] {
+            assert!(names.contains(&name), "{name}");
+        }
     }
 
     #[test]

@@ -5,6 +5,7 @@ use std::cell::RefCell;
 use http::StatusCode;
 use key0_core::config::{Config, Problem};
 use key0_core::payment::facilitator::{Action, Facilitator, FacilitatorCall, supports};
+use key0_core::payment::presented::key_is_refused;
 use key0_core::payment::rpc::EndpointState;
 use key0_core::payment::{Chain as _, Route};
 use key0_core::response::{self, Response};
@@ -33,6 +34,8 @@ struct Look {
     refund_wallet: Option<Value>,
     /// How each RPC endpoint is, in their order.
     endpoints: Vec<Value>,
+    /// Whether the seller's wallet has code that does not let its key pay: then no refund can succeed.
+    is_refund_blocked: bool,
     is_good: bool,
 }
 
@@ -54,7 +57,11 @@ pub(crate) async fn health(settings: Result<&Config, &std::rc::Rc<Vec<Problem>>>
         "version": env!("CARGO_PKG_VERSION"),
         "storage": "durable-objects",
         "tokenMode": if config.issuing_backend.is_some() { "remote" } else { "native" },
-        "refunds": if config.refund_wallet.is_some() { "on" } else { "off" },
+        "refunds": match config.refund_wallet {
+            Some(_) if look.is_refund_blocked => "blocked",
+            Some(_) => "on",
+            None => "off",
+        },
         "proofBinding": config.proof_binding.name(),
         "network": config.network.name(),
         "chainId": config.network.chain_id(),
@@ -62,6 +69,9 @@ pub(crate) async fn health(settings: Result<&Config, &std::rc::Rc<Vec<Problem>>>
         "rpc": look.endpoints,
     });
     if let Some(members) = body.as_object_mut() {
+        if !config.warnings.is_empty() {
+            members.insert("warnings".to_owned(), json!(config.warnings));
+        }
         if let Some(wallet) = gas_wallet {
             members.insert("gasWallet".to_owned(), wallet.clone());
         }
@@ -94,7 +104,8 @@ async fn look(config: &Config) -> Look {
         _ => None,
     };
     let endpoints = endpoints(config).await;
-    let is_good = routes
+    let is_refund_blocked = is_refund_blocked(config).await;
+    let are_good = routes
         .iter()
         .chain(&refund_wallet)
         .chain(&endpoints)
@@ -103,7 +114,8 @@ async fn look(config: &Config) -> Look {
         routes: routes.into_iter().map(|(route, _)| route).collect(),
         endpoints: endpoints.into_iter().map(|(state, _)| state).collect(),
         refund_wallet: refund_wallet.map(|(wallet, _)| wallet),
-        is_good,
+        is_refund_blocked,
+        is_good: are_good && !is_refund_blocked,
     };
     LAST.set(Some((platform::now(), look.clone())));
     look
@@ -161,6 +173,17 @@ async fn balance(config: &Config, key: &WalletKey) -> (Value, bool) {
         "balance": word,
     });
     (wallet, word == "ok")
+}
+
+/// USDC believes an account with code (a contract, or by EIP-7702 a delegated one) what the code says of a signature, not its
+/// key. Unknown is not blocked: a node that does not answer is told of elsewhere.
+async fn is_refund_blocked(config: &Config) -> bool {
+    match &config.refund_wallet {
+        Some(key) => key_is_refused(&outbound::chain(config), key)
+            .await
+            .is_ok_and(|is_refused| is_refused),
+        None => false,
+    }
 }
 
 fn no_store(mut answer: Response) -> Response {

@@ -5,6 +5,7 @@ mod backend;
 mod cdp;
 mod health;
 mod inbound;
+mod limit;
 mod objects;
 mod outbound;
 mod platform;
@@ -157,6 +158,16 @@ fn misconfigured(problems: &[Problem]) -> Response {
 }
 
 async fn x402_access(inbound: Inbound, env: &Env, config: &Config, origin: HttpUrl) -> Response {
+    let caller = limit::Caller::of(&inbound.headers);
+    if let Some(refusal) = limit::refusal(caller.as_ref()) {
+        return refusal;
+    }
+    let response = sell(inbound, env, config, origin).await;
+    limit::count(env, caller, &response).await;
+    response
+}
+
+async fn sell(inbound: Inbound, env: &Env, config: &Config, origin: HttpUrl) -> Response {
     let (headers, body) = match inbound.read().await {
         Ok(read) => read,
         Err(error) => return response::error(&error),

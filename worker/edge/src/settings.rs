@@ -3,7 +3,7 @@
 use std::cell::OnceCell;
 use std::rc::Rc;
 
-use key0_core::config::{Config, Problem, ProofBinding};
+use key0_core::config::{Config, Problem};
 use serde_json::json;
 use wasm_bindgen::JsValue;
 use worker::Env;
@@ -38,9 +38,8 @@ pub(crate) fn settings(env: &Env) -> Settings {
 
 /// What the operator must know of settings that are correct and dangerous.
 fn warn(config: &Config) {
-    if config.proof_binding == ProofBinding::TxHash {
-        let detail = "PROOF_BINDING=txhash: a plain transfer counts for whoever presents its hash first, and everybody can \
-                      read hashes on chain. Set it back to signature as soon as the clients can sign.";
-        platform::log("unsafe_setting", json!({"detail": detail}));
+    for Problem { name, reason } in &config.warnings {
+        let detail = format!("{name} {reason}");
+        platform::log("unsafe_setting", json!({"setting": name, "detail": detail}));
     }
 }

@@ -81,7 +81,21 @@ impl Driver {
         if let Some((signed, Some(identifier))) = ask.payment()
             && let Some(reply) = check_name(env, signed, identifier).await
         {
-            return Ok(reply);
+            // Who hears that nothing was charged pays anew, but a failed attempt may have been executed since.
+            let stored = env
+                .store()
+                .load()?
+                .filter(|stored| ask.fits(&stored.record, network));
+            match (&reply, stored) {
+                (PayReply::NamedOtherwise, Some(stored)) => {
+                    match find_payment(env, &stored).await? {
+                        Found::Nothing => return Ok(reply),
+                        Found::More => {}
+                        Found::Unknown => return Ok(PayReply::Pending { transaction: None }),
+                    }
+                }
+                _ => return Ok(reply),
+            }
         }
         if let (Some(stored), Some((signed, _))) = (env.store().load()?, ask.payment())
             && Ask::needs_fresh_signature(&stored.record)

@@ -198,7 +198,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::types::RequestId;
+    use crate::types::{PlanId, RequestId, ResourceId};
 
     fn keys(secret: &str, old: &[&str]) -> SealKeys {
         let old: Vec<_> = old.iter().copied().map(Secret::new).collect();
@@ -208,15 +208,16 @@ mod tests {
     fn any_terms() -> impl Strategy<Value = Terms> {
         (
             any::<[u8; 16]>(),
-            "[A-Za-z0-9._-]{1,64}",
-            "[A-Za-z0-9._~:/@-]{1,128}",
+            "[A-Za-z0-9._-]{1,64}".prop_filter_map("an id", |text| text.parse::<PlanId>().ok()),
+            "[A-Za-z0-9._~:/@-]{1,128}"
+                .prop_filter_map("an id", |text| text.parse::<ResourceId>().ok()),
             any::<(u64, [u8; 20], bool, u64, u64)>(),
         )
             .prop_map(
                 |(id, plan, resource, (amount, pay_to, main, issued, expires))| Terms {
                     request_id: RequestId::from_random(id),
-                    target: Target::Plan(plan.parse().unwrap()),
-                    resource: resource.parse().unwrap(),
+                    target: Target::Plan(plan),
+                    resource,
                     amount: UsdcAmount::from_units(amount),
                     pay_to: Address::from(pay_to),
                     network: if main {

@@ -33,7 +33,7 @@ enum Strategy {
 pub(super) fn read<F: Fn(&str) -> Option<String>>(
     vars: &mut Vars<F>,
     backend_url: Option<&HttpUrl>,
-    known: &[Option<&Secret>],
+    known: &[&Secret],
 ) -> Option<BackendAuth> {
     let strategy = vars.parse("BACKEND_AUTH_STRATEGY", "none", |text| match text {
         "none" => Ok(Strategy::None),
@@ -51,11 +51,11 @@ pub(super) fn read<F: Fn(&str) -> Option<String>>(
         })
     });
     if let Read::Value(shared) = &shared
-        && known.contains(&Some(shared))
+        && known.contains(&shared)
     {
         vars.problem(
             "INTERNAL_AUTH_SECRET",
-            "must not be the value of KEY0_ACCESS_TOKEN_SECRET or KEY0_ADMIN_SECRET",
+            "must not be the value of KEY0_ACCESS_TOKEN_SECRET or KEY0_ADMIN_SECRET, nor one of KEY0_ACCESS_TOKEN_SECRETS_OLD",
         );
     }
     let header = vars.parse("INTERNAL_AUTH_HEADER", "X-Internal-Auth", header_name);

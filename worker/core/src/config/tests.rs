@@ -124,6 +124,19 @@ fn each_bad_value_is_named_and_not_repeated() {
 }
 
 #[test]
+fn the_public_address_has_one_form_which_is_also_the_issuer_of_tokens() {
+    for text in ["https://shop.example/", "HTTPS://Shop.Example:443"] {
+        let lookup = |name: &str| match name {
+            "KEY0_PUBLIC_URL" => Some(text.to_owned()),
+            _ => valid(name).map(str::to_owned),
+        };
+        let config = Config::from_vars(lookup).unwrap();
+        let origin = config.origin("https://worker.example/x").unwrap();
+        assert_eq!(origin.as_str(), "https://shop.example");
+    }
+}
+
+#[test]
 fn rs256_needs_a_private_key() {
     let problems = problems(&[("KEY0_TOKEN_ALGORITHM", "RS256")]);
     assert_eq!(problems.len(), 1);

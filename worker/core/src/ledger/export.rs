@@ -41,7 +41,20 @@ fn row(text: &mut String, entry: &LedgerEntry) {
     text.push_str("\r\n");
 }
 
+/// What spreadsheets calculate when a cell begins with it.
+const FORMULA_STARTS: [char; 7] = ['=', '+', '-', '@', '\t', '\r', '\n'];
+
+/// One cell. Buyers choose some of the values, and a spreadsheet would run what looks like a formula: such a cell is marked
+/// as text by an apostrophe, which spreadsheets do not show.
 fn field(text: &mut String, value: &str) {
+    let marked;
+    let value = match value.starts_with(FORMULA_STARTS) {
+        true => {
+            marked = format!("'{value}");
+            &marked
+        }
+        false => value,
+    };
     if !value.contains(['"', ',', '\r', '\n']) {
         text.push_str(value);
         return;
@@ -75,6 +88,25 @@ mod tests {
         assert_eq!(value("transaction"), B256::repeat_byte(0xaa).to_string());
         assert_eq!(value("refund"), "");
         assert!(text.ends_with("\r\n"));
+    }
+
+    #[test]
+    fn what_a_spreadsheet_would_calculate_is_marked_as_text() {
+        let mut entry = entry(1, "DELIVERED", 1_767_323_045_678);
+        entry.resource = "@SUM:A1".parse().unwrap();
+        entry.target = "-1".to_owned();
+        entry.reason = Some("=HYPERLINK(\"http://x\",\"y\")".to_owned());
+        let text = csv(core::slice::from_ref(&entry));
+        assert!(text.contains(",'-1,'@SUM:A1,"), "{text}");
+        assert!(text.contains(",\"'=HYPERLINK("), "{text}");
+        for value in ["=1", "+1", "-1", "@x", "\tx"] {
+            let mut text = String::new();
+            field(&mut text, value);
+            assert_eq!(text, format!("'{value}"));
+        }
+        let mut text = String::new();
+        field(&mut text, "2026-01-02");
+        assert_eq!(text, "2026-01-02");
     }
 
     #[test]

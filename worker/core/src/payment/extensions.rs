@@ -5,7 +5,7 @@ use alloy_primitives::B256;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
-use super::refusal::Refusal;
+use super::payload::Unreadable;
 use crate::challenge::Target;
 
 const DIALECT: &str = "https://json-schema.org/draft/2020-12/schema";
@@ -70,7 +70,7 @@ pub fn bazaar(target: &Target) -> Value {
 }
 
 /// A client's own name for a payment, as a digest: of the name nothing else is needed.
-pub fn identifier(payment: &Value) -> Result<Option<B256>, Refusal> {
+pub fn identifier(payment: &Value) -> Result<Option<B256>, Unreadable> {
     let id = payment
         .get("extensions")
         .and_then(|extensions| extensions.get(IDENTIFIER))
@@ -85,7 +85,11 @@ pub fn identifier(payment: &Value) -> Result<Option<B256>, Refusal> {
                 .finalize();
             Ok(Some(B256::from_slice(&digest)))
         }
-        Some(_) => Err(Refusal::InvalidPayload),
+        found => Err(Unreadable::member(
+            "extensions.payment-identifier.info.id",
+            found,
+            "a text of 16 to 128 letters, digits, _ and -",
+        )),
     }
 }
 
@@ -100,7 +104,7 @@ fn is_identifier(id: &str) -> bool {
 mod tests {
     use super::*;
 
-    fn named(id: Value) -> Result<Option<B256>, Refusal> {
+    fn named(id: Value) -> Result<Option<B256>, Unreadable> {
         identifier(&json!({"extensions": {IDENTIFIER: {"info": {"required": false, "id": id}}}}))
     }
 
@@ -121,7 +125,7 @@ mod tests {
             json!(1),
             json!({}),
         ] {
-            assert_eq!(named(bad), Err(Refusal::InvalidPayload));
+            assert!(named(bad.clone()).is_err(), "{bad}");
         }
     }
 }

@@ -12,6 +12,7 @@ mod gas_oracle;
 pub mod header;
 pub mod offer;
 pub mod payer;
+pub mod payload;
 pub mod presented;
 pub mod refusal;
 pub mod rpc;
@@ -25,7 +26,8 @@ pub mod wallet_call;
 
 pub use authorization::{Authorization, SignedAuthorization};
 pub use chain::{Chain, ChainError};
-pub use offer::{PaymentPayload, PaymentRequired, PaymentRequirements, SettleResponse, Version};
+pub use offer::{PaymentRequired, PaymentRequirements, SettleResponse, Version};
+pub use payload::{PaymentPayload, Unreadable};
 pub use presented::Presented;
 pub use refusal::Refusal;
 pub use settlement::{Route, Settlement};

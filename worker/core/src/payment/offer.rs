@@ -1,15 +1,12 @@
-//! The x402 (version 2) objects: our offer, the client's payment, the outcome (x402 sheet, sections 1 and 2.5).
+//! The x402 (version 2) objects: our offer and the outcome (x402 sheet, sections 1 and 2.5).
 //!
 //! What the client echoes decides nothing. It is compared with our own offer and then dropped.
 
-use alloy_primitives::{Address, B256, U256};
+use alloy_primitives::{Address, B256};
 use serde::Serialize;
-use serde_json::{Value, json};
+use serde_json::Value;
 
-use super::authorization::Authorization;
 use super::extensions;
-use super::refusal::Refusal;
-use super::v1;
 use crate::challenge::{Challenge, Target};
 use crate::types::{HttpUrl, Network};
 
@@ -26,7 +23,7 @@ pub struct PaymentRequired {
     x402_version: u32,
     error: String,
     resource: ResourceInfo,
-    accepts: [PaymentRequirements; 1],
+    accepts: Vec<PaymentRequirements>,
     extensions: Value,
 }
 
@@ -125,8 +122,16 @@ impl PaymentRequirements {
 }
 
 impl PaymentRequired {
-    /// The offer for a challenge; `error` says why payment is needed or what was wrong with the last one.
-    pub fn new(challenge: &Challenge, description: &str, origin: &HttpUrl, error: &str) -> Self {
+    /// The offers, of which one is to be paid; `error` says why payment is needed or what was wrong with the last one. What is
+    /// told to catalogues is about the first, which most clients take.
+    pub fn new<'a>(
+        first: &'a Challenge,
+        more: impl IntoIterator<Item = &'a Challenge>,
+        description: &str,
+        origin: &HttpUrl,
+        error: &str,
+    ) -> Self {
+        let challenges = core::iter::once(first).chain(more);
         Self {
             x402_version: X402_VERSION,
             error: error.to_owned(),
@@ -135,8 +140,8 @@ impl PaymentRequired {
                 description: ascii(description),
                 mime_type: "application/json",
             },
-            accepts: [PaymentRequirements::new(challenge)],
-            extensions: extensions::advertised(&challenge.terms.target),
+            accepts: challenges.map(PaymentRequirements::new).collect(),
+            extensions: extensions::advertised(&first.terms.target),
         }
     }
 }
@@ -179,107 +184,12 @@ pub enum Version {
 }
 
 impl Version {
-    const fn number(self) -> u32 {
+    pub(super) const fn number(self) -> u32 {
         match self {
             Self::V1 => 1,
             Self::V2 => X402_VERSION,
         }
     }
-}
-
-/// A client's payment, read but not yet believed.
-#[derive(Clone, Debug)]
-pub struct PaymentPayload {
-    /// What it is written in.
-    pub version: Version,
-    /// What the client says it accepted; in version 1, the payment's own scheme and network.
-    pub accepted: Value,
-    /// What the client says the payer signed.
-    pub authorization: Authorization,
-    /// The claimed signature.
-    pub signature: Vec<u8>,
-    /// The digest of the client's own name for it, if it gave one.
-    pub identifier: Option<B256>,
-}
-
-impl PaymentPayload {
-    /// Reads the object. `null` counts as absent and `2.0` as `2`, as some clients write them.
-    pub fn parse(version: Version, value: &Value) -> Result<Self, Refusal> {
-        if value.get("x402Version").and_then(Value::as_f64) != Some(f64::from(version.number())) {
-            return Err(match value.get("x402Version") {
-                Some(Value::Number(_)) => Refusal::InvalidX402Version,
-                _ => Refusal::InvalidPayload,
-            });
-        }
-        let accepted = match version {
-            Version::V1 => json!({"scheme": value.get("scheme"), "network": value.get("network")}),
-            Version::V2 => value
-                .get("accepted")
-                .filter(|accepted| accepted.is_object())
-                .cloned()
-                .ok_or(Refusal::InvalidPayload)?,
-        };
-        let payload = value.get("payload").ok_or(Refusal::InvalidPayload)?;
-        let authorization = payload
-            .get("authorization")
-            .ok_or(Refusal::InvalidPayload)?;
-        let member = |name| authorization.get(name).and_then(Value::as_str);
-        let read = || {
-            Some(Authorization {
-                from: address(member("from")?)?,
-                to: address(member("to")?)?,
-                value: decimal(member("value")?)?,
-                valid_after: decimal(member("validAfter")?)?,
-                valid_before: decimal(member("validBefore")?)?,
-                nonce: fixed_hex(member("nonce")?)?,
-            })
-        };
-        let signature = payload
-            .get("signature")
-            .and_then(Value::as_str)
-            .and_then(|text| text.strip_prefix("0x"))
-            .and_then(|digits| alloy_primitives::hex::decode(digits).ok());
-        Ok(Self {
-            version,
-            accepted,
-            authorization: read().ok_or(Refusal::InvalidPayload)?,
-            signature: signature.ok_or(Refusal::InvalidPayload)?,
-            identifier: extensions::identifier(value)?,
-        })
-    }
-
-    /// The members that contradict this challenge; empty when it is paid as it was offered.
-    pub fn mismatches(&self, challenge: &Challenge) -> Vec<&'static str> {
-        match self.version {
-            Version::V1 => v1::mismatches(&challenge.terms, &self.accepted),
-            Version::V2 => PaymentRequirements::new(challenge).mismatches(&self.accepted),
-        }
-    }
-
-    /// The challenge id that came back with the offer, if the client kept it.
-    pub fn challenge_id(&self) -> Option<&str> {
-        self.accepted.get("extra")?.get("challengeId")?.as_str()
-    }
-}
-
-fn address(text: &str) -> Option<Address> {
-    (text.len() == 42 && text.starts_with("0x"))
-        .then(|| text.parse().ok())
-        .flatten()
-}
-
-fn fixed_hex(text: &str) -> Option<B256> {
-    (text.len() == 66 && text.starts_with("0x"))
-        .then(|| text.parse().ok())
-        .flatten()
-}
-
-/// A `uint256` in decimal digits and nothing else.
-fn decimal(text: &str) -> Option<U256> {
-    let digits = (1..=78).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_digit());
-    digits
-        .then(|| U256::from_str_radix(text, 10).ok())
-        .flatten()
 }
 
 /// What became of a payment: `PAYMENT-RESPONSE`, or `X-PAYMENT-RESPONSE`.

@@ -159,9 +159,18 @@ impl TargetKey {
         Self(format!("plan {plan} "))
     }
 
+    /// Stands for all keys of a resource, or for every key, to look a purchase up whose client named no plan. Nothing is booked
+    /// under it.
+    pub fn of_any_plan(resource: Option<&ResourceId>) -> Self {
+        Self(resource.map_or_else(String::new, |resource| format!(" {resource}")))
+    }
+
     /// Whether this is the other key, or stands for it. (A resource id is never empty.)
     pub(crate) fn covers(&self, other: &Self) -> bool {
-        self == other || (self.0.ends_with(' ') && other.0.starts_with(&self.0))
+        let is_of_any_plan = self.0.is_empty() || self.0.starts_with(' ');
+        self == other
+            || (self.0.ends_with(' ') && other.0.starts_with(&self.0))
+            || (is_of_any_plan && other.0.ends_with(&self.0))
     }
 
     /// The key as text.

@@ -6,7 +6,7 @@
 //! has signed (EIP-7702) need not be asked here. Its key can replace the code at any time, so it controls the account; whether
 //! the token takes the payment, the token says when the transfer is simulated, which it judges by the code alone.
 
-use alloy_primitives::Address;
+use alloy_primitives::{Address, Bytes, keccak256};
 
 use super::authorization::{Authorization, SignedAuthorization};
 use super::chain::{Chain, ChainError};
@@ -15,6 +15,7 @@ use super::signature::{PayerSignature, WalletSignature};
 use super::usdc;
 use super::wallet_call::WalletAnswer;
 use crate::types::{Network, UsdcAmount};
+use crate::wallet::WalletKey;
 
 /// A payment that may be good.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -115,6 +116,18 @@ impl Presented {
             }),
         })
     }
+}
+
+/// Whether a wallet has code that does not accept what its own key signs: then nothing that the key signs for USDC counts. What is
+/// signed to find out is no text and no typed data of anything, so it is good for nothing else.
+pub async fn key_is_refused<C: Chain>(chain: &C, key: &WalletKey) -> Result<bool, ChainError> {
+    let digest = keccak256(b"key0: does this wallet accept its key's signature?");
+    let Ok(signature) = key.sign(&digest) else {
+        return Ok(false);
+    };
+    let signature = Bytes::from(signature.as_bytes().to_vec());
+    let answer = chain.wallet_accepts(key.address(), digest, &signature, None);
+    Ok(answer.await? == WalletAnswer::Refuses)
 }
 
 #[cfg(test)]

@@ -67,11 +67,11 @@ macro_rules! text_id {
 }
 
 text_id! {
-    /// A plan of the catalog: 1 to 64 letters, digits, `.`, `_`, `-`.
+    /// A plan of the catalog: 1 to 64 letters, digits, `.`, `_`, `-`; not `.` or `..` alone.
     PlanId, plan_id
 }
 text_id! {
-    /// What a token opens: 1 to 128 letters, digits, `.`, `_`, `-`, `~`, `:`, `/`, `@`.
+    /// What a token opens: 1 to 128 letters, digits, `.`, `_`, `-`, `~`, `:`, `/`, `@`; no part between slashes is `.` or `..`.
     ResourceId, resource_id
 }
 text_id! {
@@ -122,9 +122,12 @@ fn plan_id(text: &str) -> Result<String, IdError> {
         && text
             .bytes()
             .all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b));
-    fits.then(|| text.to_owned()).ok_or(IdError(
-        "must be 1 to 64 letters, digits, dots, dashes or underscores",
-    ))
+    if !fits {
+        return Err(IdError(
+            "must be 1 to 64 letters, digits, dots, dashes or underscores",
+        ));
+    }
+    without_dot_segments(text)
 }
 
 fn resource_id(text: &str) -> Result<String, IdError> {
@@ -132,9 +135,21 @@ fn resource_id(text: &str) -> Result<String, IdError> {
         && text
             .bytes()
             .all(|b| b.is_ascii_alphanumeric() || b"._-~:/@".contains(&b));
-    fits.then(|| text.to_owned()).ok_or(IdError(
-        "must be 1 to 128 letters, digits or any of . _ - ~ : / @",
-    ))
+    if !fits {
+        return Err(IdError(
+            "must be 1 to 128 letters, digits or any of . _ - ~ : / @",
+        ));
+    }
+    without_dot_segments(text)
+}
+
+/// Ids become parts of URLs, where `.` and `..` as a segment of the path mean this folder and the one above, also when they
+/// are percent-encoded (RFC 3986, section 5.2.4; WHATWG URL, section 4.4).
+fn without_dot_segments(text: &str) -> Result<String, IdError> {
+    match text.split('/').any(|segment| matches!(segment, "." | "..")) {
+        true => Err(IdError("must not have . or .. between slashes or alone")),
+        false => Ok(text.to_owned()),
+    }
 }
 
 fn request_id(text: &str) -> Result<String, IdError> {
@@ -190,6 +205,22 @@ mod tests {
         }
         assert!("p".repeat(65).parse::<PlanId>().is_err());
         assert!("r".repeat(129).parse::<ResourceId>().is_err());
+    }
+
+    #[test]
+    fn no_id_leads_to_another_folder_of_a_url() {
+        for text in [
+            ".", "..", "../admin", "a/..", "a/../b", "./a", "a/./b", "/..",
+        ] {
+            assert!(text.parse::<ResourceId>().is_err(), "{text}");
+        }
+        for text in [".", ".."] {
+            assert!(text.parse::<PlanId>().is_err(), "{text}");
+        }
+        for text in ["...", "a..b", ".a", "a.", "a/.well-known/b", "v1..v2/x"] {
+            assert!(text.parse::<ResourceId>().is_ok(), "{text}");
+        }
+        assert!("..plan".parse::<PlanId>().is_ok());
     }
 
     proptest! {

@@ -3,7 +3,7 @@
 use core::fmt;
 use core::str::FromStr;
 
-use url::Url;
+use url::{Host, Url};
 
 use super::ids::IdError;
 
@@ -32,6 +32,17 @@ impl HttpUrl {
     /// Whether this is `https` at its usual port on this host.
     pub fn is_https_at(&self, host: &str) -> bool {
         self.0.scheme() == "https" && self.0.port().is_none() && self.host() == host
+    }
+
+    /// Whether what is sent there can be read and changed on the way: plain `http` to another machine.
+    pub fn is_in_the_clear(&self) -> bool {
+        let is_here = match self.0.host() {
+            Some(Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
+            Some(Host::Ipv4(address)) => address.is_loopback(),
+            Some(Host::Ipv6(address)) => address.is_loopback(),
+            None => false,
+        };
+        self.0.scheme() == "http" && !is_here
     }
 
     /// The path of `join(path)`.
@@ -81,6 +92,22 @@ mod tests {
             url.join("/x402/access"),
             "https://api.example.com/x402/access"
         );
+    }
+
+    #[test]
+    fn an_address_has_one_form_however_it_was_written() {
+        for text in [
+            "https://api.example.com",
+            "https://api.example.com/",
+            "https://api.example.com//",
+            "HTTPS://API.example.com:443/",
+            "https://api.example.com/x/..",
+        ] {
+            let url: HttpUrl = text.parse().unwrap();
+            assert_eq!(url.as_str(), "https://api.example.com", "{text}");
+        }
+        let deep: HttpUrl = "https://api.example.com/pay/".parse().unwrap();
+        assert_eq!(deep.as_str(), "https://api.example.com/pay");
     }
 
     #[test]

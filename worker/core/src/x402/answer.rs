@@ -6,6 +6,7 @@ use http::header::{CACHE_CONTROL, HeaderName, RETRY_AFTER};
 use serde::Serialize;
 use serde_json::{Value, json};
 
+use super::offers::{Offer, Offers};
 use super::proof::Instructions;
 use crate::catalog::Plan;
 use crate::challenge::{Challenge, ChallengeId, IssueFault, PayReply};
@@ -13,12 +14,14 @@ use crate::config::{Config, ProofBinding};
 use crate::credential::{AccessGrant, RsaSigner};
 use crate::error::{Code, Error};
 use crate::payment::header::{PAYMENT_REQUIRED, PAYMENT_RESPONSE, X_PAYMENT_RESPONSE, encode};
-use crate::payment::{PaymentRequired, Refusal, SettleResponse, Version, v1};
+use crate::payment::{PaymentRequired, Refusal, SettleResponse, Unreadable, Version, v1};
 use crate::response::{self, Response};
 use crate::types::{Address, HttpUrl, PlanId, RequestId, ResourceId, UnixMillis, UsdcAmount};
 
 pub(super) const RETRY_AFTER_SECONDS: &str = "2";
 const TOO_MANY_REVERTS: &str = "too_many_reverts";
+/// With it, all headers of an answer stay below 6 kB: some servers and proxies allow 8 kB for all of them.
+const MAX_OFFER_CHARS: usize = 4_608;
 /// The `error` of an offer that nobody has tried to pay yet.
 const ASKING: &str = "Payment required";
 
@@ -57,18 +60,24 @@ struct NextStep<'a> {
     client: &'a str,
 }
 
-/// 402: the offer.
-pub(super) fn challenge(
-    offer: &Challenge,
-    plan: &Plan,
-    origin: &HttpUrl,
-    binding: ProofBinding,
-) -> Response {
+/// 402: the offers. The body is about the first.
+pub(super) fn challenge(offers: &Offers<'_>, origin: &HttpUrl, binding: ProofBinding) -> Response {
+    let Offer {
+        plan,
+        challenge: offer,
+    } = &offers.first;
     let terms = &offer.terms;
+    let chosen = match offers.is_named {
+        true => String::new(),
+        false => format!(
+            "No planId was sent, so the cheapest is offered. GET {} lists all plans. ",
+            origin.join("/discover")
+        ),
+    };
     let body = X402Challenge {
         kind: "X402Challenge",
         message: format!(
-            "Plan \"{}\" costs {} USDC. Sign the offer in the PAYMENT-REQUIRED header with an x402 client and repeat this \
+            "{chosen}Plan \"{}\" costs {} USDC. Sign the offer in the PAYMENT-REQUIRED header with an x402 client and repeat this \
              request with the PAYMENT-SIGNATURE header; or, with a client of x402 version 1, the offer in `accepts`, and \
              repeat it with X-PAYMENT. Keep the requestId: repeating the same paid request is safe.",
             plan.id, terms.amount
@@ -98,21 +107,25 @@ pub(super) fn challenge(
     };
     let mut response = response::json(StatusCode::PAYMENT_REQUIRED, &body);
     response::set(&mut response, CACHE_CONTROL, "no-store");
-    offer_header(&mut response, offer, plan, origin, ASKING);
+    offer_header(&mut response, offers, origin, ASKING);
     response
 }
 
 /// 400: the payment header cannot be read.
 pub(super) fn malformed(
-    refusal: Refusal,
-    offer: &Challenge,
-    plan: &Plan,
+    unreadable: &Unreadable,
+    offers: &Offers<'_>,
     origin: &HttpUrl,
 ) -> Response {
-    let error =
-        Error::invalid_request(refusal.message()).with_details(json!({"reason": refusal.code()}));
-    let mut response = offered(&error, refusal, offer, plan, origin);
-    offer_header(&mut response, offer, plan, origin, refusal.code());
+    let refusal = unreadable.refusal;
+    let mut details = json!({"reason": refusal.code()});
+    if let (Some(member), Some(members)) = (unreadable.member, details.as_object_mut()) {
+        members.insert("member".to_owned(), json!(member));
+    }
+    let error = Error::invalid_request(unreadable.message.clone()).with_details(details);
+    let Offer { plan, challenge } = &offers.first;
+    let mut response = offered(&error, refusal, challenge, plan, origin);
+    offer_header(&mut response, offers, origin, refusal.code());
     response
 }
 
@@ -411,7 +424,15 @@ impl Context<'_> {
         let origin = self.origin;
         let mut response = offered(&error, refusal, offer, plan, origin);
         self.failure(&mut response, refusal.code(), transaction);
-        offer_header(&mut response, offer, plan, origin, refusal.code());
+        let offers = Offers {
+            first: Offer {
+                plan,
+                challenge: offer.clone(),
+            },
+            more: Vec::new(),
+            is_named: true,
+        };
+        offer_header(&mut response, &offers, origin, refusal.code());
         response
     }
 
@@ -454,15 +475,18 @@ impl Context<'_> {
     }
 }
 
-fn offer_header(
-    response: &mut Response,
-    offer: &Challenge,
-    plan: &Plan,
-    origin: &HttpUrl,
-    error: &str,
-) {
-    let offer = PaymentRequired::new(offer, &plan.description, origin, error);
-    if let Some(text) = encode(&offer) {
+/// Offers as many as fit, and always the first. The header may become longer than its budget with one entry only, which the
+/// lengths of ids and descriptions bound.
+fn offer_header(response: &mut Response, offers: &Offers<'_>, origin: &HttpUrl, error: &str) {
+    let description = offers.description(origin);
+    let text = (0..=offers.more.len()).rev().find_map(|count| {
+        let more = offers.more.iter().take(count);
+        let more = more.map(|offer| &offer.challenge);
+        let required =
+            PaymentRequired::new(&offers.first.challenge, more, &description, origin, error);
+        encode(&required).filter(|text| count == 0 || text.len() <= MAX_OFFER_CHARS)
+    });
+    if let Some(text) = text {
         response::set(response, HeaderName::from_static(PAYMENT_REQUIRED), &text);
     }
 }

@@ -4,6 +4,7 @@ use http::HeaderMap;
 use serde_json::{Value, json};
 
 use super::answer;
+use super::offers::{self, Offer, Offers};
 use super::proof;
 use super::repeat;
 use super::request::{self, AccessRequest};
@@ -14,7 +15,8 @@ use crate::challenge::{
 use crate::config::Config;
 use crate::credential::RsaSigner;
 use crate::error::{Code, Error};
-use crate::payment::{Chain, PaymentPayload, Presented, Refusal};
+use crate::limit;
+use crate::payment::{Chain, PaymentPayload, Presented, Refusal, Unreadable};
 use crate::response::Response;
 use crate::types::{HttpUrl, RequestId, ResourceId, UnixSeconds};
 
@@ -53,37 +55,55 @@ pub async fn access<P: Purchases, C: Chain>(
         Err(error) => return crate::response::error(&error),
     };
     let payment = request::payment(arrival.headers);
+    let is_paying = request.proof.is_some() || !matches!(payment, Ok(None));
+    let response = answer_to(config, purchases, chain, arrival, &request, payment).await;
+    match is_paying {
+        true => limit::judge(response),
+        false => response,
+    }
+}
+
+async fn answer_to<P: Purchases, C: Chain>(
+    config: &Config,
+    purchases: &P,
+    chain: &C,
+    arrival: &Arrival<'_>,
+    request: &AccessRequest,
+    payment: Result<Option<PaymentPayload>, Unreadable>,
+) -> Response {
     if let Some(proof) = &request.proof {
         return match payment {
-            Ok(None) => proof::redeem(config, purchases, chain, arrival, &request, proof).await,
+            Ok(None) => proof::redeem(config, purchases, chain, arrival, request, proof).await,
             _ => crate::response::error(&Error::invalid_request(
                 "A purchase is paid once: send either proof or a payment header.",
             )),
         };
     }
-    let wish = match Wish::read(config, arrival, &request) {
+    if let Some(error) = request.misunderstood(&arrival.origin.join("/discover")) {
+        return crate::response::error(&error);
+    }
+    let readable = payment.as_ref().ok().and_then(Option::as_ref);
+    let wish = match Wish::read(config, arrival, request, readable) {
         Ok(wish) => wish,
         Err(error) => {
-            let known = match &payment {
-                Ok(Some(payment)) => {
-                    repeat::answer(config, purchases, chain, arrival, &request, payment).await
+            let known = match readable {
+                Some(payment) => {
+                    repeat::answer(config, purchases, chain, arrival, request, payment).await
                 }
-                _ => None,
+                None => None,
             };
             return known.unwrap_or_else(|| crate::response::error(&error));
         }
     };
     match payment {
-        Ok(None) => answer::challenge(
-            &wish.offer(config, arrival),
-            wish.plan,
-            &arrival.origin,
-            config.proof_binding,
-        ),
+        Ok(None) => {
+            let offers = wish.offers(config, arrival);
+            answer::challenge(&offers, &arrival.origin, config.proof_binding)
+        }
         Ok(Some(payment)) => wish.buy(config, purchases, chain, arrival, &payment).await,
-        Err(refusal) => {
-            let offer = wish.offer(config, arrival);
-            answer::malformed(refusal, &offer, wish.plan, &arrival.origin)
+        Err(unreadable) => {
+            let offers = wish.offers(config, arrival);
+            answer::malformed(&unreadable, &offers, &arrival.origin)
         }
     }
 }
@@ -92,6 +112,8 @@ pub async fn access<P: Purchases, C: Chain>(
 struct Wish<'a> {
     plan: &'a Plan,
     resource: ResourceId,
+    /// What else may be offered to a client that named no plan.
+    more: Vec<(&'a Plan, ResourceId)>,
     /// What the client itself said.
     request: &'a AccessRequest,
 }
@@ -127,18 +149,47 @@ impl Unfit {
 }
 
 impl<'a> Wish<'a> {
+    /// What is meant without a plan: what the payment's own sealed offer is for, or else the first of the offers that the body
+    /// without a payment is answered with.
     fn read(
         config: &'a Config,
         arrival: &Arrival<'_>,
         request: &'a AccessRequest,
+        payment: Option<&PaymentPayload>,
     ) -> Result<Self, Error> {
         let catalog = || arrival.origin.join("/discover");
-        let Some(plan_id) = &request.plan else {
-            return Err(Error::invalid_request(format!(
-                "planId is missing. GET {} lists the plans; send {{\"planId\": \"…\"}}.",
-                catalog()
-            ))
-            .with_details(json!({"discover": catalog()})));
+        let sealed;
+        let plan_id = match (
+            &request.plan,
+            payment.and_then(PaymentPayload::challenge_id),
+        ) {
+            (Some(plan_id), _) => plan_id,
+            (None, Some(id)) => {
+                let Target::Plan(plan_id) = opened(config, id)?.terms.target;
+                sealed = plan_id;
+                &sealed
+            }
+            (None, None) => {
+                let mut plans = offers::unnamed(&config.catalog, request.resource.as_ref());
+                if plans.is_empty() {
+                    return Err(Error::invalid_request(format!(
+                        "No plan opens this resourceId. GET {} lists the plans and what they open.",
+                        catalog()
+                    ))
+                    .with_details(json!({"discover": catalog()})));
+                }
+                let (plan, resource) = plans.remove(0);
+                if request.request_id.is_some() {
+                    // One id names one purchase.
+                    plans.clear();
+                }
+                return Ok(Self {
+                    plan,
+                    resource,
+                    more: plans,
+                    request,
+                });
+            }
         };
         let Some(plan) = config.catalog.plan(plan_id) else {
             return Err(Error::new(
@@ -159,6 +210,7 @@ impl<'a> Wish<'a> {
         Ok(Self {
             plan,
             resource,
+            more: Vec::new(),
             request,
         })
     }
@@ -169,22 +221,29 @@ impl<'a> Wish<'a> {
             .request
             .request_id
             .clone()
-            .unwrap_or_else(|| RequestId::from_random(arrival.random));
+            .unwrap_or_else(|| offers::request_id(arrival.random, 0));
         self.seal(config, arrival, request_id)
     }
 
+    /// All offers for this wish.
+    fn offers(&self, config: &Config, arrival: &Arrival<'_>) -> Offers<'a> {
+        let more = self.more.iter().zip(1..).map(|((plan, resource), at)| {
+            let request_id = offers::request_id(arrival.random, at);
+            let challenge = seal(config, arrival, request_id, plan, resource);
+            Offer { plan, challenge }
+        });
+        Offers {
+            first: Offer {
+                plan: self.plan,
+                challenge: self.offer(config, arrival),
+            },
+            more: more.collect(),
+            is_named: self.request.plan.is_some(),
+        }
+    }
+
     fn seal(&self, config: &Config, arrival: &Arrival<'_>, request_id: RequestId) -> Challenge {
-        let (issued_at, expires_at) = lifetime(arrival.now, config.challenge_ttl_seconds);
-        config.seal_keys.seal(Terms {
-            request_id,
-            target: Target::Plan(self.plan.id.clone()),
-            resource: self.resource.clone(),
-            amount: self.plan.price,
-            pay_to: config.pay_to,
-            network: config.network,
-            issued_at,
-            expires_at,
-        })
+        seal(config, arrival, request_id, self.plan, &self.resource)
     }
 
     /// What is being paid: the sealed challenge that came back with the payment, so that a price stays what it was when it
@@ -200,17 +259,7 @@ impl<'a> Wish<'a> {
             let request_id = request_id.unwrap_or_else(|| repeat::derived(config, payment));
             return Ok(self.seal(config, arrival, request_id));
         };
-        config
-            .seal_keys
-            .open(id)
-            .filter(|challenge| challenge.terms.network == config.network)
-            .ok_or_else(|| {
-                Error::new(
-                    Code::ChallengeNotFound,
-                    "The challengeId was not issued here or was altered. Repeat the request without a payment to get \
-                     a new offer; nothing was charged.",
-                )
-            })
+        opened(config, id)
     }
 
     /// Where the request contradicts the challenge that it pays.
@@ -297,18 +346,17 @@ impl<'a> Wish<'a> {
         let authorization = match presented.prove(chain, &config.wallet_factories).await {
             Ok(Ok(authorization)) => authorization,
             Ok(Err(refusal)) => return context.refused(refusal, None, json!({})),
-            Err(_) => return context.unavailable(),
+            // Only contracts are asked about their signatures.
+            Err(_) => return limit::counted(context.unavailable()),
         };
-        // Which resource comes first in the plan may have changed too.
-        let again = (is_judged_by_today && self.request.resource.is_none())
-            .then(|| repeat::target(self.request))
-            .flatten()
-            .map(|target| Repeat {
-                request_id: challenge.terms.request_id.clone(),
-                authorization: authorization.clone(),
-                target,
-                identifier: payment.identifier,
-            });
+        // Which plan is the cheapest, and which resource comes first in it, may have changed too.
+        let is_chosen_here = self.request.resource.is_none() || self.request.plan.is_none();
+        let again = (is_judged_by_today && is_chosen_here).then(|| Repeat {
+            request_id: challenge.terms.request_id.clone(),
+            authorization: authorization.clone(),
+            target: repeat::target(self.request),
+            identifier: payment.identifier,
+        });
         let pay = Pay {
             sold: Sold::of(self.plan, config),
             issuer: arrival.origin.as_str().to_owned(),
@@ -330,6 +378,42 @@ impl<'a> Wish<'a> {
             Err(_) => context.pending(None, &request_id),
         }
     }
+}
+
+/// The challenge with this sealed id, if it was made here and for this chain.
+fn opened(config: &Config, id: &str) -> Result<Challenge, Error> {
+    config
+        .seal_keys
+        .open(id)
+        .filter(|challenge| challenge.terms.network == config.network)
+        .ok_or_else(|| {
+            Error::new(
+                Code::ChallengeNotFound,
+                "The challengeId was not issued here or was altered. Repeat the request without a payment to get \
+                 a new offer; nothing was charged.",
+            )
+        })
+}
+
+/// Today's offer for a plan.
+fn seal(
+    config: &Config,
+    arrival: &Arrival<'_>,
+    request_id: RequestId,
+    plan: &Plan,
+    resource: &ResourceId,
+) -> Challenge {
+    let (issued_at, expires_at) = lifetime(arrival.now, config.challenge_ttl_seconds);
+    config.seal_keys.seal(Terms {
+        request_id,
+        target: Target::Plan(plan.id.clone()),
+        resource: resource.clone(),
+        amount: plan.price,
+        pay_to: config.pay_to,
+        network: config.network,
+        issued_at,
+        expires_at,
+    })
 }
 
 #[cfg(test)]

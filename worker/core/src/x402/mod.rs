@@ -2,6 +2,7 @@
 
 mod answer;
 mod door;
+mod offers;
 mod proof;
 mod repeat;
 mod request;

@@ -11,6 +11,7 @@ use super::request::AccessRequest;
 use crate::challenge::{Ask, Challenge, PayReply, Prove, Purchases, Sold, Target, Terms};
 use crate::config::{Config, ProofBinding};
 use crate::error::{Code, Error};
+use crate::limit;
 use crate::payment::Chain;
 use crate::payment::Version;
 use crate::payment::signature::MAX_SIGNATURE_BYTES;
@@ -216,7 +217,7 @@ pub(super) async fn redeem<P: Purchases, C: Chain>(
     };
     let payer = match proof.payer(config.proof_binding, chain).await {
         Ok(payer) => payer,
-        Err(error) => return response::error(&error),
+        Err(error) => return limit::counted(response::error(&error)),
     };
     let request_id = challenge.terms.request_id.clone();
     let ask = Ask::Prove(Box::new(Prove {

@@ -25,13 +25,14 @@ pub(super) fn derived(config: &Config, payment: &PaymentPayload) -> RequestId {
     RequestId::derived(&payment_fingerprint(config.network, from, nonce))
 }
 
-/// What is asked about: the resource only if the client named it, for the plan may have opened another one first.
-pub(super) fn target(request: &AccessRequest) -> Option<TargetKey> {
-    let target = Target::Plan(request.plan.clone()?);
-    Some(match &request.resource {
-        Some(resource) => TargetKey::new(&target, resource),
-        None => TargetKey::of_any_resource(&target),
-    })
+/// What is asked about: plan and resource only if the client named them. The plan may have opened another resource first, and
+/// another plan may have been the cheapest one; then the record says what was bought.
+pub(super) fn target(request: &AccessRequest) -> TargetKey {
+    match (request.plan.clone().map(Target::Plan), &request.resource) {
+        (Some(target), Some(resource)) => TargetKey::new(&target, resource),
+        (Some(target), None) => TargetKey::of_any_resource(&target),
+        (None, resource) => TargetKey::of_any_plan(resource.as_ref()),
+    }
 }
 
 /// What the purchase of this payment answers, and its request id. `None`: as far as anybody may know there is none, and today's
@@ -43,7 +44,7 @@ pub(super) async fn outcome<P: Purchases, C: Chain>(
     request: &AccessRequest,
     payment: &PaymentPayload,
 ) -> Option<(PayReply, RequestId)> {
-    let target = target(request)?;
+    let target = target(request);
     let request_id = match (&request.request_id, payment.challenge_id()) {
         (Some(id), _) => id.clone(),
         (None, Some(sealed)) => config.seal_keys.open(sealed)?.terms.request_id,

@@ -3,12 +3,12 @@
 use core::str::FromStr;
 
 use http::HeaderMap;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::proof::Proof;
 use crate::error::Error;
 use crate::payment::header::{self, PAYMENT_SIGNATURE, X_PAYMENT};
-use crate::payment::{PaymentPayload, Refusal, Version};
+use crate::payment::{PaymentPayload, Refusal, Unreadable, Version};
 use crate::types::{IdError, PlanId, RequestId, ResourceId};
 
 /// What the client wants.
@@ -22,7 +22,29 @@ pub(super) struct AccessRequest {
     pub(super) resource: Option<ResourceId>,
     /// The transfer by which it has paid, when it presents one.
     pub(super) proof: Option<Proof>,
+    /// Whether the body has a member that is not known here, and a value.
+    is_strange: bool,
+    /// A member that was meant for a known one, which stands second.
+    near_miss: Option<(&'static str, &'static str)>,
 }
+
+const KNOWN: [&str; 4] = ["planId", "requestId", "resourceId", "proof"];
+/// What clients write instead, without regard to case and separators.
+const NEAR: [(&str, &str); 13] = [
+    ("plan", "planId"),
+    ("planid", "planId"),
+    ("planname", "planId"),
+    ("tier", "planId"),
+    ("tierid", "planId"),
+    ("product", "planId"),
+    ("productid", "planId"),
+    ("request", "requestId"),
+    ("requestid", "requestId"),
+    ("resource", "resourceId"),
+    ("resourceid", "resourceId"),
+    ("txhash", "proof"),
+    ("challengeid", "proof"),
+];
 
 impl AccessRequest {
     /// Reads the body. An empty one asks for nothing in particular; unknown members are ignored, `null` is absence.
@@ -39,7 +61,16 @@ impl AccessRequest {
                 "The body must be a JSON object like {\"planId\": \"…\"}.",
             ));
         }
+        let mut strange = value
+            .as_object()
+            .into_iter()
+            .flatten()
+            .filter(|(name, value)| !value.is_null() && !KNOWN.contains(&name.as_str()))
+            .map(|(name, _)| name)
+            .peekable();
         Ok(Self {
+            is_strange: strange.peek().is_some(),
+            near_miss: strange.find_map(|name| near(name)),
             plan: member(&value, "planId")?,
             request_id: member(&value, "requestId")?,
             resource: member(&value, "resourceId")?,
@@ -49,6 +80,35 @@ impl AccessRequest {
             },
         })
     }
+
+    /// What is wrong with a body that names no plan and asks for something all the same: it would be sold what it did not mean.
+    /// One that asks for nothing in particular gets offers.
+    pub(super) fn misunderstood(&self, catalog: &str) -> Option<Error> {
+        if self.plan.is_some() || !self.is_strange {
+            return None;
+        }
+        let hint = self.near_miss.map_or_else(String::new, |(sent, meant)| {
+            format!(" Instead of a member like `{sent}` send `{meant}`.")
+        });
+        let details = match self.near_miss {
+            None => json!({"discover": catalog}),
+            Some((_, meant)) => json!({"discover": catalog, "expected": meant}),
+        };
+        let error = Error::invalid_request(format!(
+            "planId is missing, and the body has members that are not known here.{hint} GET {catalog} lists the plans; send \
+             {{\"planId\": \"…\"}}, or {{}} to be offered the cheapest."
+        ));
+        Some(error.with_details(details))
+    }
+}
+
+fn near(name: &str) -> Option<(&'static str, &'static str)> {
+    let bare: String = name
+        .chars()
+        .filter(|c| !matches!(c, '_' | '-' | ' '))
+        .map(|c| c.to_ascii_lowercase())
+        .collect();
+    NEAR.into_iter().find(|(known, _)| *known == bare)
 }
 
 fn member<T: FromStr<Err = IdError>>(value: &Value, name: &str) -> Result<Option<T>, Error> {
@@ -64,7 +124,7 @@ fn member<T: FromStr<Err = IdError>>(value: &Value, name: &str) -> Result<Option
 
 /// The payment, if there is one; where both versions' headers are sent, that of version 2. Proxies join repeated headers
 /// with a comma, which base64 does not contain.
-pub(super) fn payment(headers: &HeaderMap) -> Result<Option<PaymentPayload>, Refusal> {
+pub(super) fn payment(headers: &HeaderMap) -> Result<Option<PaymentPayload>, Unreadable> {
     let version = match headers.contains_key(PAYMENT_SIGNATURE) {
         true => Version::V2,
         false => Version::V1,
@@ -75,7 +135,7 @@ pub(super) fn payment(headers: &HeaderMap) -> Result<Option<PaymentPayload>, Ref
     };
     let text = value.to_str().map_err(|_| Refusal::InvalidPayload)?;
     if values.next().is_some() || text.contains(',') {
-        return Err(Refusal::InvalidPayload);
+        return Err(Refusal::InvalidPayload.into());
     }
     let value = header::decode(text).ok_or(Refusal::InvalidPayload)?;
     PaymentPayload::parse(version, &value).map(Some)
@@ -103,13 +163,45 @@ mod tests {
             request_id: None,
             resource: None,
             proof: None,
+            is_strange: false,
+            near_miss: None,
         };
-        for body in ["", " \n", "{}", r#"{"planId":null,"other":1}"#] {
+        for body in ["", " \n", "{}", r#"{"planId":null,"other":null}"#] {
             assert_eq!(
                 AccessRequest::parse(body.as_bytes()),
                 Ok(empty.clone()),
                 "{body}"
             );
+        }
+    }
+
+    #[test]
+    fn a_body_that_asks_for_something_unknown_is_not_taken_for_an_empty_one() {
+        let said = |body: &str| {
+            let request = AccessRequest::parse(body.as_bytes()).unwrap();
+            let error = request.misunderstood("https://shop.example/discover");
+            error.map(|error| error.message.into_owned())
+        };
+        for body in [
+            "",
+            "{}",
+            r#"{"resourceId":"a"}"#,
+            r#"{"planId":"a","plan":"b"}"#,
+        ] {
+            assert_eq!(said(body), None, "{body}");
+        }
+        for (body, hint) in [
+            (r#"{"other":1}"#, "{\"planId\": \"…\"}"),
+            (r#"{"plan":"basic"}"#, "send `planId`"),
+            (r#"{"plan_id":"basic"}"#, "send `planId`"),
+            (r#"{"PlanID":"basic"}"#, "send `planId`"),
+            (r#"{"a":1,"requestID":"x"}"#, "send `requestId`"),
+            (r#"{"resource_id":"x"}"#, "send `resourceId`"),
+            (r#"{"txHash":"0x"}"#, "send `proof`"),
+        ] {
+            let message = said(body).unwrap();
+            assert!(message.contains(hint), "{body}: {message}");
+            assert!(message.contains("https://shop.example/discover"));
         }
     }
 
@@ -158,7 +250,9 @@ mod tests {
         for (name, value) in lines {
             headers.append(*name, value.clone());
         }
-        payment(&headers).map(|payment| payment.map(|payment| payment.version))
+        payment(&headers)
+            .map(|payment| payment.map(|payment| payment.version))
+            .map_err(|fault| fault.refusal)
     }
 
     #[test]

@@ -99,6 +99,8 @@ struct Outside {
     receipts_left: Cell<u32>,
     /// Whom the payer's book counts a payment for.
     whose: PayerReply,
+    /// Whether the client has given its name for the payment to another one.
+    is_named_otherwise: bool,
     /// How often the node answers a question for events, before it does no more.
     patience: Cell<u32>,
     /// What the payer's book was asked.
@@ -145,6 +147,7 @@ impl Outside {
             ledger_is_gone: false,
             receipts_left: Cell::new(u32::MAX),
             whose: PayerReply::Released,
+            is_named_otherwise: false,
             patience: Cell::new(u32::MAX),
             asked: RefCell::default(),
             calls: RefCell::default(),
@@ -333,9 +336,13 @@ impl ChallengeEnv for Outside {
     async fn payer(&self, _: Address, command: PayerCommand) -> Result<PayerReply, CallFault> {
         let is_check = matches!(command, PayerCommand::Check(_));
         let is_whose = matches!(command, PayerCommand::Whose { .. });
+        let is_name = matches!(command, PayerCommand::Identify { .. });
         self.asked.borrow_mut().push(command);
         if is_whose {
             return Ok(self.whose.clone());
+        }
+        if is_name && self.is_named_otherwise {
+            return Ok(PayerReply::Taken);
         }
         Ok(match self.pause.filter(|_| is_check) {
             Some(millis) => PayerReply::Paused { millis },

@@ -1,6 +1,8 @@
 use super::*;
+use alloy_primitives::U256;
+use serde_json::json;
+
 use crate::challenge::test_challenge;
-use proptest::prelude::*;
 
 fn ours() -> (PaymentRequirements, Value) {
     let requirements = PaymentRequirements::new(&test_challenge());
@@ -80,6 +82,7 @@ fn the_offer_fits_the_header_budget_and_is_ascii() {
     let origin = "https://shop.example".parse().unwrap();
     let offer = PaymentRequired::new(
         &test_challenge(),
+        [],
         &"Photos \u{2014} \u{201c}all\u{201d} \u{1f4f7} ".repeat(20),
         &origin,
         "Payment required",
@@ -132,72 +135,5 @@ fn each_tampered_member_is_named() {
         let (requirements, mut copy) = ours();
         *copy.pointer_mut(path).unwrap() = value;
         assert_eq!(requirements.mismatches(&copy), [name], "{path}");
-    }
-}
-
-fn payload() -> Value {
-    json!({
-        "x402Version": 2,
-        "accepted": ours().1,
-        "payload": {
-            "signature": format!("0x{}", "ab".repeat(65)),
-            "authorization": {
-                "from": "0x7E5F4552091A69125d5DfCb7b8C2659029395Bdf",
-                "to": "0x209693bc6afc0c5328ba36faf03c514ef312287c",
-                "value": "15000",
-                "validAfter": "0",
-                "validBefore": "1900000000",
-                "nonce": format!("0x{}", "11".repeat(32)),
-            },
-        },
-    })
-}
-
-#[test]
-fn a_payment_is_read_with_floats_and_nulls() {
-    let mut value = payload();
-    value["x402Version"] = json!(2.0);
-    value["extensions"] = Value::Null;
-    let payment = PaymentPayload::parse(Version::V2, &value).unwrap();
-    assert_eq!(payment.authorization.value, U256::from(15_000));
-    assert_eq!(payment.signature.len(), 65);
-    assert!(payment.challenge_id().is_some());
-}
-
-#[test]
-fn malformed_payments_are_refused() {
-    for (path, value) in [
-        ("/accepted", json!("x")),
-        ("/payload/signature", json!("0xzz")),
-        ("/payload/signature", json!(1)),
-        ("/payload/authorization/from", json!("0x7E5F")),
-        ("/payload/authorization/value", json!("-1")),
-        ("/payload/authorization/value", json!("1e3")),
-        ("/payload/authorization/value", json!("")),
-        ("/payload/authorization/value", json!(15000)),
-        ("/payload/authorization/validBefore", json!("9".repeat(79))),
-        ("/payload/authorization/nonce", json!("0x11")),
-    ] {
-        let mut changed = payload();
-        *changed.pointer_mut(path).unwrap() = value;
-        assert_eq!(
-            PaymentPayload::parse(Version::V2, &changed).err(),
-            Some(Refusal::InvalidPayload),
-            "{path}"
-        );
-    }
-    let mut version = payload();
-    version["x402Version"] = json!(1);
-    assert_eq!(
-        PaymentPayload::parse(Version::V2, &version).err(),
-        Some(Refusal::InvalidX402Version)
-    );
-}
-
-proptest! {
-    #[test]
-    fn numbers_beyond_uint256_are_refused(text in "[0-9]{78}") {
-        let parsed = decimal(&text);
-        prop_assert_eq!(parsed.is_some(), text.as_str() <= "115792089237316195423570985008687907853269984665640564039457584007913129639935");
     }
 }

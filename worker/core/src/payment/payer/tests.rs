@@ -88,6 +88,11 @@ fn a_key_without_a_resource_stands_for_all_resources_of_its_plan_and_for_no_othe
     assert!(!any.covers(&of("ab", "default")) && !any.covers(&of("b", "a")));
     assert!(of("a", "b").covers(&of("a", "b")));
     assert!(!of("a", "b").covers(&of("a", "bc")) && !of("a", "b").covers(&any));
+    let of_resource = TargetKey::of_any_plan(Some(&"b".parse().unwrap()));
+    assert!(of_resource.covers(&of("a", "b")) && of_resource.covers(&of("c", "b")));
+    assert!(!of_resource.covers(&of("a", "bb")) && !of_resource.covers(&of("b", "a")));
+    let all = TargetKey::of_any_plan(None);
+    assert!(all.covers(&of("a", "b")) && !of("a", "b").covers(&all));
 }
 
 fn reservation(nonce: u8, request: u8, plan: &str) -> Reservation {

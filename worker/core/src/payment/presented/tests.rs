@@ -103,6 +103,22 @@ fn multicall(deployed: bool, returned: &str) -> String {
 const BAD: Refusal = Refusal::InvalidExactEvmPayloadSignature;
 
 #[test]
+fn a_wallet_whose_code_does_not_accept_its_key_is_told_from_one_without_code() {
+    let asked = |told: &'static str| {
+        let node = Node::new(move |_| match told {
+            "down" => json!({"error": {"code": -32603}}),
+            told => json!({"result": told}),
+        });
+        let bench = Bench::new([node]);
+        bench.ask(async |chain| key_is_refused(chain, &key()).await)
+    };
+    assert_eq!(asked(NO_CODE).ok(), Some(false));
+    assert_eq!(asked(YES).ok(), Some(false));
+    assert_eq!(asked(NO).ok(), Some(true));
+    assert!(asked("down").is_err(), "not known");
+}
+
+#[test]
 fn the_signature_of_a_key_is_proven_without_asking_anybody() {
     let from = key().address();
     let proven = presented(from, &key_signature(from)).unwrap();

@@ -39,11 +39,16 @@ impl Purchases for Shop {
     }
 }
 
-/// A node that knows no wallet: what no key has signed is not proven.
-struct Node;
+/// A node that knows no wallet: what no key has signed is not proven. Unless it is down.
+struct Node {
+    is_down: bool,
+}
 
 impl Http for Node {
     async fn post(&self, _: &str, _: Vec<u8>, _: u32) -> Result<Vec<u8>, HttpFault> {
+        if self.is_down {
+            return Err(HttpFault::NoAnswer("no answer".to_owned()));
+        }
         let separator = hex::encode_prefixed(usdc::domain(Network::BaseSepolia).separator());
         let told = json!([
             {"id": 1, "result": "0x14a34"},
@@ -56,7 +61,7 @@ impl Http for Node {
         UnixMillis(1_800_000_010_000)
     }
     fn skipped(&self, _: usize, fault: &str) {
-        panic!("{fault}")
+        assert!(self.is_down, "{fault}");
     }
 }
 
@@ -118,6 +123,11 @@ fn version2(to: Address, units: u64, extra: &Value) -> Value {
 struct Answer {
     status: StatusCode,
     body: Value,
+    /// What is in the header for clients of version 2.
+    required: Option<Value>,
+    /// The bytes of all headers.
+    header_bytes: usize,
+    counts: bool,
     has_offer: bool,
     retry_after: Option<String>,
     asked: Vec<(RequestId, Ask)>,
@@ -125,18 +135,39 @@ struct Answer {
 
 /// Sends a payment; purchases answer it with these replies, one after the other.
 fn send(body: &Value, payment: &Value, replies: impl IntoIterator<Item = PayReply>) -> Answer {
-    let config = test_config();
+    let text = body.to_string();
+    post(&test_config(), &text, Some(payment), replies)
+}
+
+/// The same for a shop with these settings, with any body, and also without a payment.
+fn post(
+    config: &Config,
+    text: &str,
+    payment: Option<&Value>,
+    replies: impl IntoIterator<Item = PayReply>,
+) -> Answer {
+    post_with(Node { is_down: false }, config, text, payment, replies)
+}
+
+fn post_with(
+    node: Node,
+    config: &Config,
+    text: &str,
+    payment: Option<&Value>,
+    replies: impl IntoIterator<Item = PayReply>,
+) -> Answer {
     let shop = Shop {
         replies: RefCell::new(replies.into_iter().collect()),
         asked: RefCell::default(),
     };
-    let name = match payment["x402Version"] == 1 {
-        true => X_PAYMENT,
-        false => PAYMENT_SIGNATURE,
-    };
     let mut headers = HeaderMap::new();
-    headers.insert(name, encode(payment).unwrap().parse().unwrap());
-    let text = body.to_string();
+    if let Some(payment) = payment {
+        let name = match payment["x402Version"] == 1 {
+            true => X_PAYMENT,
+            false => PAYMENT_SIGNATURE,
+        };
+        headers.insert(name, encode(payment).unwrap().parse().unwrap());
+    }
     let arrival = Arrival {
         headers: &headers,
         body: text.as_bytes(),
@@ -146,12 +177,26 @@ fn send(body: &Value, payment: &Value, replies: impl IntoIterator<Item = PayRepl
         rsa: &NoRsa,
     };
     let memory = EndpointMemory::default();
-    let chain = RpcChain::new(Node, &config.rpc_urls, config.network, &memory);
-    let response = access(&config, &shop, &chain, &arrival)
+    let chain = RpcChain::new(node, &config.rpc_urls, config.network, &memory);
+    let response = access(config, &shop, &chain, &arrival)
         .now_or_never()
         .unwrap();
+    let counts = limit::counts(&response);
+    let response = crate::response::finish(
+        crate::response::allow_browsers(response),
+        &http::Method::POST,
+    );
+    let lines = response.headers().iter();
     Answer {
         status: response.status(),
+        header_bytes: lines
+            .map(|(name, value)| name.as_str().len() + value.len() + 4)
+            .sum(),
+        required: response
+            .headers()
+            .get(PAYMENT_REQUIRED)
+            .map(|value| crate::payment::header::decode(value.to_str().unwrap()).unwrap()),
+        counts,
         body: serde_json::from_slice(response.body()).unwrap(),
         has_offer: response.headers().contains_key(PAYMENT_REQUIRED),
         retry_after: response
@@ -348,3 +393,6 @@ fn a_payer_whose_transfers_revert_is_told_how_long_to_wait_and_offered_nothing()
     assert_eq!(answer.retry_after.as_deref(), Some("3599"));
     assert!(!answer.has_offer);
 }
+
+mod empty_body;
+mod limits;

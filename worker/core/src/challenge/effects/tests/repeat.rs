@@ -149,3 +149,24 @@ fn nobody_is_told_that_nothing_was_charged_before_the_chain_is_asked_once_more()
         assert_eq!(outside.ask(), PayReply::Pending { transaction: None });
     }
 }
+
+#[test]
+fn a_name_that_is_another_payments_is_no_reason_to_pay_anew_before_the_chain_is_asked() {
+    let named = |record: Record| {
+        let mut outside = Outside::new(record);
+        outside.is_named_otherwise = true;
+        outside
+    };
+    // The attempt that had failed was executed since.
+    let outside = named(failed());
+    assert!(matches!(ask(&outside, 1), PayReply::Granted { .. }));
+    let mut outside = named(failed());
+    outside.is_used = false;
+    assert_eq!(ask(&outside, 1), PayReply::NamedOtherwise);
+    outside.state = BLOCK - 1;
+    assert_eq!(ask(&outside, 1), PayReply::Pending { transaction: None });
+    // Whoever has no purchase here learns nothing of it.
+    let mut anothers = failed();
+    anothers.payer = Address::repeat_byte(9);
+    assert_eq!(ask(&named(anothers), 1), PayReply::Conflict);
+}

@@ -1,0 +1,290 @@
+//! Settings that are correct each by itself and dangerous together. Where real money is at stake the worst are refused; the
+//! operator is told of the others, in `/health`, in the log and by the doctor.
+
+use alloy_primitives::address;
+
+use super::{Problem, ProofBinding, Vars};
+use crate::types::{Address, HttpUrl, Network};
+
+/// The accounts of the mnemonic that anvil and hardhat print at every start. On public chains bots take whatever arrives there.
+const WELL_KNOWN: [Address; 20] = [
+    address!("0xf39Fd6e51aad88F6F4ce6aB8827279cffFb92266"),
+    address!("0x70997970C51812dc3A010C7d01b50e0d17dc79C8"),
+    address!("0x3C44CdDdB6a900fa2b585dd299e03d12FA4293BC"),
+    address!("0x90F79bf6EB2c4f870365E785982E1f101E93b906"),
+    address!("0x15d34AAf54267DB7D7c367839AAf71A00a2C6A65"),
+    address!("0x9965507D1a55bcC2695C58ba16FB37d819B0A4dc"),
+    address!("0x976EA74026E726554dB657fA54763abd0C3a0aa9"),
+    address!("0x14dC79964da2C08b23698B3D3cc7Ca32193d9955"),
+    address!("0x23618e81E3f5cdF7f54C3d65f7FBc0aBf5B21E8f"),
+    address!("0xa0Ee7A142d267C1f36714E4a8F75612F20a79720"),
+    address!("0xBcd4042DE499D14e55001CcbB24a551F3b954096"),
+    address!("0x71bE63f3384f5fb98995898A86B02Fb2426c5788"),
+    address!("0xFABB0ac9d68B0B445fB7357272Ff202C5651694a"),
+    address!("0x1CBd3b2770909D4e10f157cABC84C7264073C9Ec"),
+    address!("0xdF3e18d64BC6A983f673Ab319CCaE4f1a57C7097"),
+    address!("0xcd3B766CCDd6AE721141F452C550Ca635964ce71"),
+    address!("0x2546BcD3c84621e976D8185a91A922aE77ECEc30"),
+    address!("0xbDA5747bFD65F08deb54cb465eB87D40e51B197E"),
+    address!("0xdD2FD4581271e230360230F9337D5c0430Bf44C0"),
+    address!("0x8626f6940E2eb28930eFb4CeF49B2d1F2C9C1199"),
+];
+
+/// What is known of the settings, as far as each could be read.
+pub(super) struct Facts<'a> {
+    pub(super) network: Option<Network>,
+    pub(super) pay_to: Option<Address>,
+    /// The account of `GAS_WALLET_PRIVATE_KEY`, when it is used.
+    pub(super) gas_wallet: Option<Address>,
+    /// Where something is sent that others must not read or change, by the variable that says so.
+    pub(super) urls: Vec<(&'static str, &'a HttpUrl)>,
+    pub(super) proof_binding: Option<ProofBinding>,
+    /// Whether the backend issues, and the worker does not show who it is.
+    pub(super) issues_to_anybody: bool,
+    /// How long one answer of the issuing backend may take and how old an undelivered purchase is when its refund begins, in
+    /// milliseconds, when both may happen.
+    pub(super) issuing_and_refund: Option<(u64, u64)>,
+}
+
+/// Records what is refused; returns what is warned of.
+pub(super) fn check<F: Fn(&str) -> Option<String>>(
+    vars: &mut Vars<F>,
+    facts: &Facts<'_>,
+) -> Vec<Problem> {
+    let mut warnings = Vec::new();
+    let is_real_money = facts.network == Some(Network::Base);
+    if is_real_money {
+        check_mainnet(vars, facts);
+    }
+    let mut warn = |name, reason: &str| {
+        warnings.push(Problem {
+            name,
+            reason: reason.to_owned(),
+        });
+    };
+    if facts.gas_wallet.is_some() && facts.gas_wallet == facts.pay_to && !is_real_money {
+        warn(
+            "GAS_WALLET_PRIVATE_KEY",
+            "is the key of KEY0_WALLET_ADDRESS, so the key that the worker uses all the time holds your takings; on mainnet this \
+             is refused",
+        );
+    }
+    if facts.proof_binding == Some(ProofBinding::TxHash) {
+        warn(
+            "PROOF_BINDING",
+            "is txhash: a plain transfer counts for whoever presents its hash first, and everybody can read hashes on chain; set \
+             it back to signature as soon as the clients can sign",
+        );
+    }
+    if facts.issues_to_anybody {
+        warn(
+            "BACKEND_AUTH_STRATEGY",
+            "is none although TOKEN_MODE is remote: your backend cannot tell the worker's calls from anybody else's and issues to \
+             whoever finds it",
+        );
+    }
+    if facts
+        .issuing_and_refund
+        .is_some_and(|(timeout, age)| timeout >= age)
+    {
+        warn(
+            "TOKEN_ISSUE_TIMEOUT_MS",
+            "is not below REFUND_MIN_AGE_MS: after one slow answer the money goes back, though your backend may have issued",
+        );
+    }
+    warnings
+}
+
+fn check_mainnet<F: Fn(&str) -> Option<String>>(vars: &mut Vars<F>, facts: &Facts<'_>) {
+    if facts.gas_wallet.is_some() && facts.gas_wallet == facts.pay_to {
+        vars.problem(
+            "GAS_WALLET_PRIVATE_KEY",
+            "must not be the key of KEY0_WALLET_ADDRESS: the gas wallet is a wallet of its own that holds a little ETH",
+        );
+    }
+    for (name, account) in [
+        ("GAS_WALLET_PRIVATE_KEY", facts.gas_wallet),
+        ("KEY0_WALLET_ADDRESS", facts.pay_to),
+    ] {
+        if account.is_some_and(|account| WELL_KNOWN.contains(&account)) {
+            vars.problem(
+                name,
+                "must not be one of the test accounts of anvil and hardhat: everybody has their keys",
+            );
+        }
+    }
+    let mut named = Vec::new();
+    for (name, url) in &facts.urls {
+        if url.is_in_the_clear() && !named.contains(name) {
+            named.push(*name);
+            vars.problem(
+                name,
+                "must begin with https:// on mainnet: what is sent by http:// can be read and changed on the way",
+            );
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Config;
+    use super::super::tests::valid;
+    use super::*;
+
+    const ANVIL_0: &str = "0xac0974bec39a17e36ba4a6b4d238ff944bacb478cbed5efcae784d7bf4f2ff80";
+    const ANVIL_0_ACCOUNT: &str = "0xf39Fd6e51aad88F6F4ce6aB8827279cffFb92266";
+    /// The account of the gas wallet's key in `valid`.
+    const GAS_WALLET: &str = "0x7E5F4552091A69125d5DfCb7b8C2659029395Bdf";
+    const MAINNET: (&str, &str) = ("KEY0_NETWORK", "mainnet");
+    const REMOTE: (&str, &str) = ("TOKEN_MODE", "remote");
+
+    fn config(change: &[(&str, &str)]) -> Result<Config, Vec<Problem>> {
+        Config::from_vars(|name| {
+            let changed = change.iter().find(|(changed, _)| *changed == name);
+            let value = changed.map(|(_, value)| *value).or_else(|| valid(name));
+            value.map(str::to_owned)
+        })
+    }
+
+    fn refused(change: &[(&str, &str)]) -> Vec<&'static str> {
+        let problems = config(change).err().unwrap_or_default();
+        problems.iter().map(|problem| problem.name).collect()
+    }
+
+    fn warned(change: &[(&str, &str)]) -> Vec<&'static str> {
+        let warnings = config(change).unwrap().warnings;
+        warnings.iter().map(|warning| warning.name).collect()
+    }
+
+    #[test]
+    fn usual_settings_are_neither_refused_nor_warned_of() {
+        assert!(warned(&[]).is_empty());
+        assert!(warned(&[MAINNET]).is_empty());
+    }
+
+    #[test]
+    fn the_gas_wallet_must_not_hold_the_takings_where_money_is_real() {
+        let same = ("KEY0_WALLET_ADDRESS", GAS_WALLET);
+        assert_eq!(refused(&[MAINNET, same]), ["GAS_WALLET_PRIVATE_KEY"]);
+        assert_eq!(warned(&[same]), ["GAS_WALLET_PRIVATE_KEY"]);
+        let unused = [
+            same,
+            ("USE_GAS_WALLET", "false"),
+            ("FACILITATOR_URL", "https://f.example"),
+        ];
+        assert!(warned(&unused).is_empty());
+    }
+
+    #[test]
+    fn keys_that_everybody_has_are_refused_where_money_is_real() {
+        let gas = ("GAS_WALLET_PRIVATE_KEY", ANVIL_0);
+        let wallet = ("KEY0_WALLET_ADDRESS", ANVIL_0_ACCOUNT);
+        assert_eq!(refused(&[MAINNET, gas]), ["GAS_WALLET_PRIVATE_KEY"]);
+        let with_key = ("KEY0_WALLET_PRIVATE_KEY", ANVIL_0);
+        for change in [&[MAINNET, wallet][..], &[MAINNET, wallet, with_key][..]] {
+            assert_eq!(refused(change), ["KEY0_WALLET_ADDRESS"]);
+        }
+        assert!(refused(&[gas]).is_empty(), "on a test network");
+    }
+
+    #[test]
+    fn nothing_travels_in_the_clear_where_money_is_real() {
+        let oauth = [
+            ("BACKEND_AUTH_STRATEGY", "oauth"),
+            ("OAUTH_CLIENT_ID", "key0"),
+            ("OAUTH_CLIENT_SECRET", "s3cret"),
+        ];
+        for (name, value, more) in [
+            (
+                "KEY0_RPC_URL",
+                "https://a.example,http://b.example,http://c.example",
+                &[][..],
+            ),
+            ("FACILITATOR_URL", "http://f.example/x", &[]),
+            (
+                "BACKEND_API_URL",
+                "http://10.0.0.1",
+                &[("KEY0_RESOURCE_ENDPOINT", "https://r.example")],
+            ),
+            (
+                "KEY0_RESOURCE_ENDPOINT",
+                "http://r.example/{resourceId}",
+                &[],
+            ),
+            ("KEY0_PUBLIC_URL", "http://shop.example", &[]),
+            ("OAUTH_TOKEN_URL", "http://auth.example/token", &oauth),
+        ] {
+            let change = [more, &[(name, value)]].concat();
+            assert!(refused(&change).is_empty(), "{name} on a test network");
+            let change = [&change[..], &[MAINNET]].concat();
+            assert_eq!(refused(&change), [name]);
+        }
+        for host in [
+            "127.0.0.1:8545",
+            "127.9.9.9",
+            "localhost",
+            "rpc.localhost:1",
+            "[::1]:8545",
+        ] {
+            let here = format!("http://{host}");
+            assert!(
+                refused(&[MAINNET, ("KEY0_RPC_URL", &here)]).is_empty(),
+                "{host}"
+            );
+        }
+        for host in ["localhost.example", "0.0.0.0", "127.0.0.1.example"] {
+            let elsewhere = format!("http://{host}");
+            let change = [MAINNET, ("KEY0_RPC_URL", elsewhere.as_str())];
+            assert_eq!(refused(&change), ["KEY0_RPC_URL"], "{host}");
+        }
+    }
+
+    #[test]
+    fn a_backend_that_issues_to_anybody_is_warned_of() {
+        for network in [("KEY0_NETWORK", "testnet"), MAINNET] {
+            assert_eq!(warned(&[network, REMOTE]), ["BACKEND_AUTH_STRATEGY"]);
+        }
+        assert!(warned(&[REMOTE, ("BACKEND_AUTH_STRATEGY", "jwt")]).is_empty());
+    }
+
+    #[test]
+    fn a_refund_that_begins_before_a_slow_answer_is_warned_of() {
+        let key = format!("0x{:064x}", 7);
+        let seller = crate::wallet::WalletKey::from_hex(&key).unwrap().address();
+        let seller = seller.to_string();
+        let refunds = [
+            ("KEY0_WALLET_PRIVATE_KEY", key.as_str()),
+            ("KEY0_WALLET_ADDRESS", seller.as_str()),
+            ("BACKEND_AUTH_STRATEGY", "jwt"),
+            REMOTE,
+        ];
+        let with = |more: &[(&'static str, &'static str)]| warned(&[&refunds, more].concat());
+        assert!(with(&[]).is_empty());
+        let age = |millis| ("REFUND_MIN_AGE_MS", millis);
+        assert_eq!(with(&[age("15000")]), ["TOKEN_ISSUE_TIMEOUT_MS"]);
+        assert!(with(&[age("15001")]).is_empty());
+        let native = [&refunds[..3], &[age("0")]].concat();
+        assert!(warned(&native).is_empty(), "no backend issues");
+    }
+
+    #[test]
+    fn a_transfer_that_counts_for_anybody_is_warned_of() {
+        assert_eq!(warned(&[("PROOF_BINDING", "txhash")]), ["PROOF_BINDING"]);
+    }
+
+    #[test]
+    fn the_operators_secret_is_none_that_backends_know() {
+        let old = "an earlier token secret of 32 characters";
+        let olds = format!("another-earlier-token-secret-of-32-chars,{old}");
+        let olds = ("KEY0_ACCESS_TOKEN_SECRETS_OLD", olds.as_str());
+        assert_eq!(
+            refused(&[olds, ("KEY0_ADMIN_SECRET", old)]),
+            ["KEY0_ADMIN_SECRET"]
+        );
+        let shared = (
+            "INTERNAL_AUTH_SECRET",
+            "another-earlier-token-secret-of-32-chars",
+        );
+        assert_eq!(refused(&[olds, shared]), ["INTERNAL_AUTH_SECRET"]);
+    }
+}

@@ -1,0 +1,35 @@
+//! The platform's rate limit, and what this isolate remembers of it. A deployment without the binding has no limit.
+
+use std::cell::RefCell;
+
+use key0_core::limit::{BINDING, Turned, counts};
+use key0_core::response::Response;
+use worker::Env;
+
+pub(crate) use key0_core::limit::Caller;
+
+use crate::platform;
+
+thread_local! {
+    static TURNED: RefCell<Turned> = RefCell::default();
+}
+
+/// 429, if this caller is refused now.
+pub(crate) fn refusal(caller: Option<&Caller>) -> Option<Response> {
+    TURNED.with_borrow(|turned| turned.refusal(caller?, platform::now()))
+}
+
+/// Counts the answer, if it counts. A platform that cannot tell right now refuses nobody.
+pub(crate) async fn count(env: &Env, caller: Option<Caller>, response: &Response) {
+    let (Some(caller), true) = (caller, counts(response)) else {
+        return;
+    };
+    let Ok(limiter) = env.rate_limiter(BINDING) else {
+        return;
+    };
+    if let Ok(outcome) = limiter.limit(caller.key().to_owned()).await
+        && !outcome.success
+    {
+        TURNED.with_borrow_mut(|turned| turned.add(caller, platform::now()));
+    }
+}
