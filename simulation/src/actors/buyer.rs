@@ -103,6 +103,7 @@ impl Buyer {
                 .random
                 .chance(200)
                 .then(|| world.random.bytes().into()),
+            chosen: false,
         })
     }
 }

@@ -296,7 +296,7 @@ pub(super) fn may_charge(
         .bookings
         .borrow()
         .get(&authorization.nonce)
-        .map(|booking| booking.owner.clone());
+        .map(|(booking, _)| booking.owner.clone());
     if owner.as_ref() != Some(id) {
         world.violation(
             "broadcast_unbooked",
@@ -309,7 +309,10 @@ pub(super) fn may_charge(
         let Some(rival) = other.record().filter(|_| other.id != *id) else {
             continue;
         };
+        // One that its client has named is meant beside any other.
         if rival.payer == record.payer
+            && !record.chosen
+            && !rival.chosen
             && self::target(&rival) == target
             && is_in_flight(world, &other, &rival)
         {
@@ -331,10 +334,8 @@ fn target(record: &Record) -> TargetKey {
 fn holds_target(world: &World, object: &ChallengeObject, record: &Record) -> bool {
     let payer = world.objects.payer(record.payer);
     let book = payer.book.borrow();
-    let unresolved = book.unresolved.borrow();
-    unresolved
-        .get(&target(record))
-        .is_some_and(|(holder, _)| *holder == object.id)
+    let open = book.open.borrow();
+    open.contains_key(&object.id)
 }
 
 /// Whether a purchase may be charged or is paid without an answer. One that had failed and is paid after all by a

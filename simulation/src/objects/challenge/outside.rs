@@ -5,7 +5,7 @@ use std::rc::Rc;
 
 use alloy_primitives::Address;
 use key0_core::challenge::{
-    AuditLine, AuditRow, CallFault, ChallengeEnv, ChallengeStore, Driver, History, IssueFault,
+    AuditLine, AuditRow, CallFault, ChainMemory, ChallengeEnv, ChallengeStore, Driver, History, IssueFault,
     Record, Rest, Stage, State, StoreFault, Versioned,
 };
 use key0_core::config::Config;
@@ -149,6 +149,10 @@ impl ChallengeEnv for Outside {
 
     fn chain(&self) -> &Rpc {
         &self.rpc
+    }
+
+    fn memory(&self) -> &ChainMemory {
+        &self.world.memory
     }
 
     fn now(&self) -> UnixMillis {

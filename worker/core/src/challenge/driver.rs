@@ -70,6 +70,16 @@ impl Driver {
                 Some(_) => {}
             }
         }
+        // The authorization may have reverted, which shows it to everybody and leaves no trace, and another payment have bought
+        // what is delivered here.
+        if let Ask::Join(join) = ask
+            && join.by_attempted
+            && let Some(stored) = env.store().load()?
+            && ask.fits(&stored.record)
+            && Ask::is_delivered(&stored.record)
+        {
+            return Ok(PayReply::Taken);
+        }
         if let Some((signed, Some(identifier))) = ask.payment()
             && let Some(reply) = check_name(env, signed, identifier).await
         {
@@ -122,6 +132,7 @@ impl Driver {
             let moved = match begun {
                 Some(Begun::Refused(reply)) => return Ok(reply),
                 Some(Begun::LookAgain) => true,
+                Some(Begun::Wait) => false,
                 Some(Begun::Now) => {
                     involved = true;
                     true

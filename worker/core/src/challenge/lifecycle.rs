@@ -78,6 +78,7 @@ pub fn apply(
                 payer,
                 transaction,
                 block,
+                included_at,
                 transfers,
                 signed,
                 ..
@@ -86,6 +87,7 @@ pub fn apply(
             next.state = State::Proving {
                 transaction,
                 block,
+                included_at,
                 transfers,
                 signed,
             };
@@ -234,12 +236,13 @@ pub fn apply(
 }
 
 fn begin(event: Event, now: UnixMillis) -> Result<Record, Refused> {
-    let (challenge, issuer, payer, state) = match event {
+    let (challenge, issuer, payer, chosen, state) = match event {
         Event::Attempted {
             challenge,
             issuer,
             authorization,
             identifier,
+            chosen,
             gas_limit,
             from_block,
         } => {
@@ -255,7 +258,7 @@ fn begin(event: Event, now: UnixMillis) -> Result<Record, Refused> {
                 exposed: false,
                 stage: Stage::Reserving,
             };
-            (challenge, issuer, payer, State::Pending { attempt })
+            (challenge, issuer, payer, chosen, State::Pending { attempt })
         }
         Event::Proven {
             challenge,
@@ -263,16 +266,18 @@ fn begin(event: Event, now: UnixMillis) -> Result<Record, Refused> {
             payer,
             transaction,
             block,
+            included_at,
             transfers,
             signed,
         } => {
             let state = State::Proving {
                 transaction,
                 block,
+                included_at,
                 transfers,
                 signed,
             };
-            (challenge, issuer, payer, state)
+            (challenge, issuer, payer, false, state)
         }
         _ => return Err(Refused),
     };
@@ -284,6 +289,7 @@ fn begin(event: Event, now: UnixMillis) -> Result<Record, Refused> {
         state,
         changed_at: now,
         rest: Rest::NotYet,
+        chosen,
         holds_target: true,
         unreported: Some(0),
         outbox: Outbox::default(),

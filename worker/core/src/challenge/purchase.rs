@@ -48,6 +48,10 @@ pub struct Pay {
     /// The digest of the client's own name for the payment.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub identifier: Option<B256>,
+    /// Whether the client has named the purchase. Then it means another one than those that it has begun before; otherwise it
+    /// may have lost an answer and be starting over.
+    #[serde(default, skip_serializing_if = "core::ops::Not::not")]
+    pub chosen: bool,
 }
 
 /// Who asks for another purchase's outcome.
@@ -58,6 +62,10 @@ pub struct Join {
     pub payer: Address,
     /// What is bought.
     pub target: TargetKey,
+    /// Whether what proves the payer is the very authorization that this purchase has attempted. Everybody may have seen that
+    /// since, also where the chain does not show it as used.
+    #[serde(default, skip_serializing_if = "core::ops::Not::not")]
+    pub by_attempted: bool,
 }
 
 /// A payment that may have been taken before.
@@ -129,6 +137,9 @@ pub enum PayReply {
     Elsewhere {
         /// That purchase.
         request_id: RequestId,
+        /// Whether that purchase has attempted the payment itself.
+        #[serde(default)]
+        attempted: bool,
     },
     /// Delivered long ago; the access has ended and the grant is not kept any more.
     AccessEnded {
@@ -161,6 +172,24 @@ pub enum PayReply {
     },
     /// The payment could not be checked. Nothing was begun.
     Unavailable,
+    /// What is begun now could not be brought to its end. Nothing was begun.
+    NotNow(NotNow),
+}
+
+/// Why nothing is begun for now.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub enum NotNow {
+    /// The payer's balance does not cover the price and what the payer has under way.
+    UnderWay,
+    /// The payer's account has code, and as many purchases under way as it may have.
+    Crowded,
+    /// The chain makes no blocks.
+    ChainStandsStill,
+    /// The gas wallet cannot pay for a transaction.
+    GasWalletEmpty,
+    /// Gas costs more than the seller wants to pay for it.
+    GasTooDear,
 }
 
 impl PayReply {
@@ -222,7 +251,12 @@ impl Ask {
     /// and signature to everybody, and a request id that was derived from them is no secret either. So such a purchase is
     /// open, once it is delivered, to those who asked before, and to a fresh signature.
     pub(super) fn needs_fresh_signature(record: &Record) -> bool {
-        matches!(record.state, State::Delivered { .. }) && record.terms.request_id.is_derived()
+        Self::is_delivered(record) && record.terms.request_id.is_derived()
+    }
+
+    /// Whether there is a grant to be shown.
+    pub(super) const fn is_delivered(record: &Record) -> bool {
+        matches!(record.state, State::Delivered { .. })
     }
 
     /// What is said of a purchase whose attempt has failed.
@@ -357,6 +391,7 @@ impl Ask {
                 ..
             } => PayReply::Elsewhere {
                 request_id: by.clone(),
+                attempted: false,
             },
             State::RefundPending { refund, .. } => PayReply::Refund {
                 status: record.state.name().to_owned(),
@@ -390,6 +425,7 @@ pub async fn purchase<P: Purchases>(purchases: &P, pay: Pay) -> Result<PayReply,
     let join = Join {
         payer: pay.authorization.payer(),
         target: pay.target(),
+        by_attempted: false,
     };
     follow(purchases, request_id, Ask::Pay(Box::new(pay)), join).await
 }
@@ -400,6 +436,7 @@ pub async fn repeated<P: Purchases>(purchases: &P, repeat: Repeat) -> Result<Pay
     let join = Join {
         payer: repeat.authorization.payer(),
         target: repeat.target.clone(),
+        by_attempted: false,
     };
     let request_id = repeat.request_id.clone();
     follow(purchases, request_id, Ask::Repeat(Box::new(repeat)), join).await
@@ -413,9 +450,19 @@ async fn follow<P: Purchases>(
 ) -> Result<PayReply, CallFault> {
     for _ in 0..MAX_HOPS {
         match purchases.ask(&request_id, &ask).await? {
-            PayReply::Elsewhere { request_id: other } => {
+            PayReply::Elsewhere {
+                request_id: other,
+                attempted,
+            } => {
                 request_id = other;
-                ask = Ask::Join(join.clone());
+                ask = Ask::Join(Join {
+                    by_attempted: attempted,
+                    ..join.clone()
+                });
+            }
+            // A purchase of another target has taken the payment: what the client is told is about the payment.
+            PayReply::Conflict if matches!(&ask, Ask::Join(join) if join.by_attempted) => {
+                return Ok(PayReply::Taken);
             }
             reply => return Ok(reply),
         }

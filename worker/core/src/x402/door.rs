@@ -313,6 +313,7 @@ impl<'a> Wish<'a> {
             issuer: arrival.origin.as_str().to_owned(),
             authorization,
             identifier: payment.identifier,
+            chosen: self.request.request_id.is_some(),
             challenge,
         };
         let request_id = pay.challenge.terms.request_id.clone();

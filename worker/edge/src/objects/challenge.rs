@@ -17,7 +17,7 @@ use std::cell::Cell;
 use std::panic::AssertUnwindSafe;
 
 use key0_core::challenge::{
-    AuditLine, AuditRow, Call, CallFault, ChallengeEnv, ChallengeStore, Driver, History,
+    AuditLine, AuditRow, Call, CallFault, ChainMemory, ChallengeEnv, ChallengeStore, Driver, History,
     IssueFault, Record, Rest, StoreFault, Versioned, operate,
 };
 use key0_core::config::Config;
@@ -214,6 +214,10 @@ impl<'a> ChallengeEnv for Outside<'a> {
 
     fn chain(&self) -> &Self::Chain {
         &self.chain
+    }
+
+    fn memory(&self) -> &ChainMemory {
+        outbound::chain_memory()
     }
 
     fn now(&self) -> UnixMillis {

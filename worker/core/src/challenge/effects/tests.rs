@@ -16,6 +16,7 @@ use futures_util::FutureExt as _;
 use super::super::driver::Driver;
 use super::super::env::{CallFault, ChallengeEnv, ChallengeStore, StoreFault, Versioned};
 use super::super::lifecycle::{MAX_REFUND_FAILURES, Refused, apply};
+use super::super::outlook::ChainMemory;
 use super::super::purchase::{Ask, PayReply};
 use super::super::record::{Attempt, AuditRow, IssueFault, Record, Stage, State};
 use super::super::test_support::{
@@ -66,6 +67,8 @@ struct Outside {
     head: u64,
     /// Its time.
     time: u64,
+    /// The time of the block that includes both transactions.
+    block_time: u64,
     /// The block of the node that tells the state.
     state: u64,
     /// The block that includes both transactions.
@@ -94,6 +97,7 @@ struct Outside {
     answers: RefCell<VecDeque<&'static str>>,
     /// What they were asked, and how far the purchase was.
     told: RefCell<Vec<(Action, Stage)>>,
+    memory: ChainMemory,
 }
 
 impl Outside {
@@ -114,6 +118,7 @@ impl Outside {
             is_too_late: false,
             head: BLOCK,
             time: NOW.to_seconds().0,
+            block_time: NOW.to_seconds().0,
             state: BLOCK,
             block: BLOCK,
             states_kept: 128,
@@ -129,6 +134,7 @@ impl Outside {
             asked: RefCell::default(),
             answers: RefCell::default(),
             told: RefCell::default(),
+            memory: ChainMemory::default(),
         }
     }
 
@@ -230,6 +236,9 @@ impl Chain for Outside {
     async fn usdc_balance(&self, _: Address) -> Result<U256, ChainError> {
         Ok(U256::MAX)
     }
+    async fn has_code(&self, _: Address) -> Result<bool, ChainError> {
+        Ok(false)
+    }
     async fn ether_balance(&self, _: Address) -> Result<U256, ChainError> {
         Ok(U256::MAX)
     }
@@ -241,7 +250,7 @@ impl Chain for Outside {
         })
     }
     async fn block_time(&self, _: u64) -> Result<Option<u64>, ChainError> {
-        panic!("only a proof asks")
+        Ok(Some(self.block_time))
     }
     async fn priority_fee(&self) -> Result<u128, ChainError> {
         Ok(1)
@@ -297,6 +306,9 @@ impl ChallengeEnv for Outside {
     fn chain(&self) -> &Self {
         self
     }
+    fn memory(&self) -> &ChainMemory {
+        &self.memory
+    }
     fn now(&self) -> UnixMillis {
         UnixMillis(NOW.0.max(self.time * 1_000))
     }
@@ -304,7 +316,7 @@ impl ChallengeEnv for Outside {
         self.has_waited.set(true);
     }
     async fn payer(&self, _: Address, command: PayerCommand) -> Result<PayerReply, CallFault> {
-        let is_check = matches!(command, PayerCommand::Check(_));
+        let is_check = matches!(command, PayerCommand::Hold(_));
         let is_whose = matches!(command, PayerCommand::Whose { .. });
         self.asked.borrow_mut().push(command);
         if is_whose {
