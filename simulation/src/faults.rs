@@ -47,10 +47,14 @@ pub enum Fault {
     Reorganised,
     /// The base fee multiplies.
     FeeSurge,
+    /// The chain makes no blocks for up to ten minutes.
+    ChainStandsStill,
     /// Somebody broadcasts an authorization that he saw.
     ForeignBroadcast,
     /// Somebody broadcasts an authorization that we have given up.
     LateBroadcast,
+    /// A contract wallet takes payments when they are tried out and not when they are executed.
+    WalletBurns,
     /// Another program uses the gas wallet's key.
     NonceStolen,
     /// The payer cancels the authorization on chain.
@@ -90,7 +94,7 @@ pub enum Fault {
 }
 
 /// How often, per thousand, each fault may happen when its seed switches it on.
-const INTENSITIES: [(Fault, [u64; 3]); 39] = [
+const INTENSITIES: [(Fault, [u64; 3]); 41] = [
     (Fault::CrashObject, [1, 5, 20]),
     (Fault::CrashRuntime, [1, 2, 4]),
     (Fault::StoreError, [1, 5, 20]),
@@ -110,8 +114,10 @@ const INTENSITIES: [(Fault, [u64; 3]); 39] = [
     (Fault::InclusionDelayed, [50, 300, 800]),
     (Fault::Reorganised, [5, 30, 100]),
     (Fault::FeeSurge, [1, 3, 10]),
+    (Fault::ChainStandsStill, [1, 3, 10]),
     (Fault::ForeignBroadcast, [20, 100, 400]),
     (Fault::LateBroadcast, [100, 400, 900]),
+    (Fault::WalletBurns, [300, 600, 1_000]),
     (Fault::NonceStolen, [1, 3, 10]),
     (Fault::PayerCancels, [20, 100, 300]),
     (Fault::PayerMovesMoney, [20, 100, 300]),

@@ -12,6 +12,7 @@ use crate::world::World;
 pub async fn run_chain(world: Rc<World>) {
     loop {
         world.sleep(BLOCK_MILLIS).await;
+        stand_still(&world).await;
         change_mood(&world);
         put_up(&world);
         if world.strikes(Fault::NonceStolen) {
@@ -50,6 +51,18 @@ pub async fn run_chain(world: Rc<World>) {
                 head.hashes()
             )
         });
+    }
+}
+
+/// Base stood still for half an hour more than once.
+async fn stand_still(world: &Rc<World>) {
+    if !world.strikes(Fault::ChainStandsStill) {
+        return;
+    }
+    let until = world.now().0 + world.random.pick(&[40_000, 120_000, 600_000]);
+    world.trace(|| format!("the chain stands still until {until}"));
+    while world.now().0 < until && world.faults.are_active() {
+        world.sleep(BLOCK_MILLIS).await;
     }
 }
 

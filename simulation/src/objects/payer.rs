@@ -17,6 +17,7 @@ use crate::executor::TaskId;
 use crate::faults::Fault;
 use crate::network::Answer;
 use crate::oneshot::Sender;
+use crate::rules;
 use crate::world::{Owner, World};
 
 /// A payer's object.
@@ -175,9 +176,11 @@ pub fn ask(
         if world.strikes(Fault::StoreError) {
             return sender.send(Err("storage fails".to_owned()));
         }
-        let book = object.book.borrow().clone();
+        let before = object.book.borrow().clone();
+        let book = before.clone();
         let Ok(reply) = execute(&book, &command, world.now());
         world.trace(|| format!("payer {payer}: {command:?} -> {reply:?}"));
+        rules::on_book(&world, payer, &command, &reply, &before, &book);
         object.book.replace(book);
         world.survive(&instance.life, "payer after").await;
         sender.send(Ok(reply));

@@ -1,5 +1,6 @@
 //! The money rules of `design.md`, section 6: watched at every step, and compared with the model chain at the end.
 
+mod book;
 mod calls;
 mod denials;
 mod end;
@@ -12,6 +13,7 @@ mod retention;
 mod settling;
 mod steps;
 
+pub use book::on_book;
 pub use calls::{on_broadcast, on_effect, on_issue};
 pub use denials::{Told, on_end_without_money, on_refusal};
 pub use end::{Tally, at_end, presented_first, tally};

@@ -26,6 +26,7 @@ pub enum Asker {
 pub fn on_reply(world: &Rc<World>, asker: Asker, pay: &Pay, reply: &PayReply) {
     match reply {
         PayReply::Granted { .. } => {
+            must_be_its_own(world, pay, reply);
             let payer = Some(pay.authorization.payer());
             on_grant(world, asker, &pay.challenge.terms, payer, reply);
         }
@@ -121,15 +122,28 @@ fn on_grant(
     }
 }
 
-/// A purchase whose client named no request id opens for everybody who presents its payment before the delivery, and the
-/// authorization is public a moment earlier. That is a known limit of such clients; afterwards nobody may.
+/// A payment that is shown again is followed to its purchase, for everybody who shows it while the chain does not: who sees it
+/// on its way to a block has that moment. That is a known limit; once the purchase is delivered nobody may.
 fn is_stranger(asker: Asker, object: &ChallengeObject) -> bool {
     match asker {
         Asker::Payer => false,
-        Asker::Stranger { since } => {
-            let derived = object.id.as_str().starts_with("x402-");
-            !derived || object.delivered.get().is_none_or(|at| since > at)
-        }
+        Asker::Stranger { since } => object.delivered.get().is_none_or(|at| since > at),
+    }
+}
+
+/// Who has named a purchase means that one, unless it has shown the very payment of another.
+fn must_be_its_own(world: &World, pay: &Pay, reply: &PayReply) {
+    let PayReply::Granted { claims, .. } = reply else {
+        return;
+    };
+    let id = &pay.challenge.terms.request_id;
+    let Ok(sold) = claims.sub.parse() else {
+        return;
+    };
+    let nonce = pay.authorization.authorization().nonce;
+    let is_shown_again = || world.objects.challenge(&sold).attempts.borrow().contains(&nonce);
+    if pay.chosen && sold != *id && !is_shown_again() {
+        world.violation("named_and_swallowed", id, format!("got the grant of {sold}"));
     }
 }
 

@@ -118,6 +118,7 @@ fn the_stored_form_of_a_proof_is_unchanged() {
         json!({
             "transaction": hash,
             "block": 9,
+            "settledAt": 1_800_000_010_u64,
             "amount": "$0.015",
             "log": 3,
         })
