@@ -156,7 +156,8 @@ impl Chain for Rpc {
     }
 
     async fn has_code(&self, account: Address) -> Result<bool, ChainError> {
-        self.read("eth_getCode", |view| view.has_code(account)).await
+        self.read("eth_getCode", |view| view.has_code(account))
+            .await
     }
 
     async fn ether_balance(&self, _: Address) -> Result<U256, ChainError> {

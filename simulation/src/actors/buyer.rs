@@ -282,21 +282,19 @@ fn decide(world: &World, reply: Option<&PayReply>) -> Move {
             | PayReply::Unavailable
             | PayReply::NotNow(_)
             | PayReply::Undelivered { .. },
-        ) => {
-            random.pick(&[
-                Same,
-                Same,
-                Same,
-                Same,
-                Same,
-                Same,
-                FreshSignature,
-                FreshPurchase,
-                FreshPurchase,
-                Later,
-                GiveUp,
-            ])
-        }
+        ) => random.pick(&[
+            Same,
+            Same,
+            Same,
+            Same,
+            Same,
+            Same,
+            FreshSignature,
+            FreshPurchase,
+            FreshPurchase,
+            Later,
+            GiveUp,
+        ]),
         Some(PayReply::NeedsFreshSignature) => random.pick(&[FreshSignature, Same, GiveUp]),
         Some(_) => random.pick(&[
             Same,

@@ -69,7 +69,9 @@ fn must_be_alone(world: &World, payer: Address, hold: &Hold, book: &Book) {
             continue;
         }
         let open = book.open.borrow();
-        let holds = open.get(&other.id).is_some_and(|open| open.held != NO_ATTEMPT);
+        let holds = open
+            .get(&other.id)
+            .is_some_and(|open| open.held != NO_ATTEMPT);
         let delivered = other.delivered.get();
         let is_recent = delivered.is_some_and(|at| world.now().0 < at + RECENT_MILLIS);
         if holds || is_recent {

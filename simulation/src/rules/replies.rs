@@ -141,9 +141,20 @@ fn must_be_its_own(world: &World, pay: &Pay, reply: &PayReply) {
         return;
     };
     let nonce = pay.authorization.authorization().nonce;
-    let is_shown_again = || world.objects.challenge(&sold).attempts.borrow().contains(&nonce);
+    let is_shown_again = || {
+        world
+            .objects
+            .challenge(&sold)
+            .attempts
+            .borrow()
+            .contains(&nonce)
+    };
     if pay.chosen && sold != *id && !is_shown_again() {
-        world.violation("named_and_swallowed", id, format!("got the grant of {sold}"));
+        world.violation(
+            "named_and_swallowed",
+            id,
+            format!("got the grant of {sold}"),
+        );
     }
 }
 

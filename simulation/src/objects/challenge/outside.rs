@@ -5,8 +5,8 @@ use std::rc::Rc;
 
 use alloy_primitives::Address;
 use key0_core::challenge::{
-    AuditLine, AuditRow, CallFault, ChainMemory, ChallengeEnv, ChallengeStore, Driver, History, IssueFault,
-    Record, Rest, Stage, State, StoreFault, Versioned,
+    AuditLine, AuditRow, CallFault, ChainMemory, ChallengeEnv, ChallengeStore, Driver, History,
+    IssueFault, Record, Rest, Stage, State, StoreFault, Versioned,
 };
 use key0_core::config::Config;
 use key0_core::credential::backend::{BackendAnswer, BackendCall};

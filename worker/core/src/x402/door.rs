@@ -48,7 +48,8 @@ pub async fn access<P: Purchases, C: Chain>(
     chain: &C,
     arrival: &Arrival<'_>,
 ) -> Response {
-    let request = match AccessRequest::parse(arrival.body) {
+    let request = AccessRequest::parse(arrival.body);
+    let request = match request.and_then(|request| request.named_by(arrival.headers)) {
         Ok(request) => request,
         Err(error) => return crate::response::error(&error),
     };

@@ -5,7 +5,9 @@ use crate::challenge::hold::{Wanted, hold};
 use crate::challenge::lifecycle::Event;
 use crate::challenge::record::{Attempt, Record, Stage, State};
 use crate::payment::chain::Chain;
-use crate::payment::payer::{LAST_ATTEMPT, Outcome, PayerCommand, PayerReply, Reservation, TargetKey};
+use crate::payment::payer::{
+    LAST_ATTEMPT, Outcome, PayerCommand, PayerReply, Reservation, TargetKey,
+};
 use crate::payment::{Refusal, Route};
 use crate::types::{B256, UnixSeconds};
 

@@ -1,5 +1,6 @@
 //! What a purchase concludes when the nodes behind one RPC address are not equally far, and from what facilitators say.
 
+mod begin;
 mod facilitators;
 mod given_up;
 mod repeat;
@@ -65,6 +66,8 @@ struct Outside {
     is_too_late: bool,
     /// The block of the node that tells the newest block.
     head: u64,
+    /// How often it was asked for.
+    heads: Cell<u32>,
     /// Its time.
     time: u64,
     /// The time of the block that includes both transactions.
@@ -82,8 +85,18 @@ struct Outside {
     authorization: SignedAuthorization,
     /// Whether the chain would take the transfer.
     is_accepted: bool,
+    /// The gas that it would take.
+    gas: u64,
+    /// The price of that, in wei per unit.
+    base_fee: u128,
+    /// The payer's USDC.
+    balance: U256,
+    /// How often the transfer was tried out.
+    simulations: Cell<u32>,
     /// For how long the payer's book lets the payer wait.
     pause: Option<u64>,
+    /// What the payer's book says first when a price is to be set aside, or a payment booked.
+    held: RefCell<VecDeque<PayerReply>>,
     ledger_is_gone: bool,
     /// How often a receipt is shown, before its block is replaced.
     receipts_left: Cell<u32>,
@@ -117,6 +130,7 @@ impl Outside {
             ours_succeeds: false,
             is_too_late: false,
             head: BLOCK,
+            heads: Cell::default(),
             time: NOW.to_seconds().0,
             block_time: NOW.to_seconds().0,
             state: BLOCK,
@@ -126,7 +140,12 @@ impl Outside {
             searches: Cell::default(),
             authorization,
             is_accepted: false,
+            gas: 60_000,
+            base_fee: 1,
+            balance: U256::MAX,
+            simulations: Cell::default(),
             pause: None,
+            held: RefCell::default(),
             ledger_is_gone: false,
             receipts_left: Cell::new(u32::MAX),
             whose: PayerReply::Released,
@@ -181,8 +200,9 @@ impl Chain for Outside {
         _: &SignedAuthorization,
         _: Address,
     ) -> Result<Simulation, ChainError> {
+        self.simulations.set(self.simulations.get() + 1);
         Ok(match self.is_accepted {
-            true => Simulation::Succeeds { gas: 60_000 },
+            true => Simulation::Succeeds { gas: self.gas },
             false => Simulation::Reverts("execution reverted".to_owned()),
         })
     }
@@ -234,7 +254,7 @@ impl Chain for Outside {
         })
     }
     async fn usdc_balance(&self, _: Address) -> Result<U256, ChainError> {
-        Ok(U256::MAX)
+        Ok(self.balance)
     }
     async fn has_code(&self, _: Address) -> Result<bool, ChainError> {
         Ok(false)
@@ -243,10 +263,11 @@ impl Chain for Outside {
         Ok(U256::MAX)
     }
     async fn head(&self) -> Result<Head, ChainError> {
+        self.heads.set(self.heads.get() + 1);
         Ok(Head {
             number: self.head,
             timestamp: self.time,
-            base_fee: 1,
+            base_fee: self.base_fee,
         })
     }
     async fn block_time(&self, _: u64) -> Result<Option<u64>, ChainError> {
@@ -318,9 +339,13 @@ impl ChallengeEnv for Outside {
     async fn payer(&self, _: Address, command: PayerCommand) -> Result<PayerReply, CallFault> {
         let is_check = matches!(command, PayerCommand::Hold(_));
         let is_whose = matches!(command, PayerCommand::Whose { .. });
+        let is_booking = is_check || matches!(command, PayerCommand::Reserve(_));
         self.asked.borrow_mut().push(command);
         if is_whose {
             return Ok(self.whose.clone());
+        }
+        if is_booking && let Some(reply) = self.held.borrow_mut().pop_front() {
+            return Ok(reply);
         }
         Ok(match self.pause.filter(|_| is_check) {
             Some(millis) => PayerReply::Paused { millis },

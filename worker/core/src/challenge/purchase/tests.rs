@@ -355,7 +355,8 @@ fn a_payment_that_counts_elsewhere_is_followed_there_without_presenting_it_again
 }
 
 #[test]
-fn a_payment_that_another_purchase_has_taken_is_followed_to_it_unless_that_one_is_of_another_target() {
+fn a_payment_that_another_purchase_has_taken_is_followed_to_it_unless_that_one_is_of_another_target()
+ {
     let first = RequestId::from_random([9; 16]);
     let elsewhere = PayReply::Elsewhere {
         request_id: first,

@@ -254,11 +254,7 @@ fn reserve<S: PayerStore>(
 
 /// The money has moved already, so it counts for the purchase that it was sent for, also when another one of the same target
 /// is unresolved. What was booked before is answered by its booking alone: a late copy must not open the purchase again.
-fn claim<S: PayerStore>(
-    store: &S,
-    claim: &Claim,
-    now: UnixMillis,
-) -> Result<PayerReply, S::Error> {
+fn claim<S: PayerStore>(store: &S, claim: &Claim, now: UnixMillis) -> Result<PayerReply, S::Error> {
     let mut free = None;
     for transfer in claim.transfers.iter().copied() {
         match store.booking(transfer)? {

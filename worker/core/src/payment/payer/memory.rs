@@ -104,7 +104,9 @@ impl PayerStore for MemoryBook {
         bookings.retain(|_, (booking, at)| {
             booking.attempt != NO_ATTEMPT || at.plus(BOUND_MILLIS) > now
         });
-        let bound = bookings.iter().filter(|(_, (booking, _))| booking.attempt == NO_ATTEMPT);
+        let bound = bookings
+            .iter()
+            .filter(|(_, (booking, _))| booking.attempt == NO_ATTEMPT);
         let mut bound: Vec<_> = bound.map(|(nonce, (_, at))| (*at, *nonce)).collect();
         bound.sort();
         let keep = usize::try_from(MAX_BOUND).unwrap();

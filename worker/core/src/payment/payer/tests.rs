@@ -55,7 +55,11 @@ fn a_name_is_one_payments_from_its_reservation_on_and_for_ever() {
         run(&book, PayerCommand::Identify { identifier, nonce }, NOW)
     };
     assert_eq!(hold(&book, &named(1, 1)), PayerReply::Reserved);
-    assert_eq!(ask(2), PayerReply::Released, "what is set aside has no name");
+    assert_eq!(
+        ask(2),
+        PayerReply::Released,
+        "what is set aside has no name"
+    );
     let reservation = named(1, 1).reservation;
     let reserved = run(&book, PayerCommand::Reserve(reservation), NOW);
     assert_eq!(reserved, PayerReply::Reserved);
@@ -330,7 +334,11 @@ fn a_transfer_that_succeeds_halves_the_count_of_those_that_reverted() {
     end(&book, 3, Outcome::Other, NOW);
     assert_eq!(book.standing.get().reverts, 2, "an end without a transfer");
     end(&book, 4, Outcome::Paid, NOW);
-    assert_eq!(book.standing.get().reverts, 1, "one success is no clean slate");
+    assert_eq!(
+        book.standing.get().reverts,
+        1,
+        "one success is no clean slate"
+    );
     end(&book, 5, Outcome::Reverted, NOW);
     assert_eq!(told_at(&book, 9, NOW), PayerReply::Reserved);
     end(&book, 6, Outcome::Reverted, NOW);

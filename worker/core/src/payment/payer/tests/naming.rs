@@ -39,7 +39,11 @@ fn a_named_purchase_joins_none_and_one_that_is_not_named_joins_any_that_is_unres
     assert_eq!(reserve_chosen(&book, 3, 3, "a"), PayerReply::Reserved);
     assert_eq!(reserve(&book, 4, 4, "a"), superseded(1));
     deliver(&book, 1, NOW);
-    assert_eq!(reserve(&book, 5, 5, "a"), superseded(2), "also one that is named");
+    assert_eq!(
+        reserve(&book, 5, 5, "a"),
+        superseded(2),
+        "also one that is named"
+    );
     assert_eq!(book.open.borrow().len(), 2, "all of them are open");
 }
 
@@ -51,9 +55,19 @@ fn for_two_minutes_after_a_delivery_a_new_payment_is_taken_for_a_repeat_unless_i
     let told = |hold: Hold, now| run(&book, PayerCommand::Hold(hold), now);
     let last = NOW.plus(RECENT_MILLIS - 1);
     assert_eq!(told(hold_of(2, 2, "a"), last), superseded(1));
-    assert_eq!(told(hold_of(3, 3, "b"), last), PayerReply::Reserved, "another target");
+    assert_eq!(
+        told(hold_of(3, 3, "b"), last),
+        PayerReply::Reserved,
+        "another target"
+    );
     assert_eq!(told(chosen(4, 4, "a"), last), PayerReply::Reserved);
-    run(&book, PayerCommand::Withdraw { request_id: purchase(4) }, last);
+    run(
+        &book,
+        PayerCommand::Withdraw {
+            request_id: purchase(4),
+        },
+        last,
+    );
     let over = NOW.plus(RECENT_MILLIS);
     assert_eq!(told(hold_of(5, 5, "a"), over), PayerReply::Reserved);
     assert_eq!(told(hold_of(2, 2, "a"), over), superseded(1), "for ever");
@@ -77,7 +91,11 @@ fn a_payment_of_a_target_that_is_being_checked_waits_and_is_booked_to_none() {
     let book = Book::default();
     assert_eq!(hold(&book, &hold_of(1, 1, "a")), PayerReply::Reserved);
     assert_eq!(hold(&book, &hold_of(2, 2, "a")), PayerReply::Wait);
-    assert_eq!(hold(&book, &hold_of(1, 3, "a")), PayerReply::Wait, "the payment itself");
+    assert_eq!(
+        hold(&book, &hold_of(1, 3, "a")),
+        PayerReply::Wait,
+        "the payment itself"
+    );
     assert_eq!(book.bookings.borrow().len(), 1);
     let request_id = purchase(1);
     run(&book, PayerCommand::Withdraw { request_id }, NOW);

@@ -112,8 +112,18 @@ fn what_a_purchase_that_did_not_begin_has_used_stays_its_own_for_a_while() {
     run(&book, PayerCommand::Withdraw { request_id }, NOW);
     let thief = |now| run(&book, PayerCommand::Hold(hold_of(1, 7, "z")), now);
     assert_eq!(thief(NOW), PayerReply::Taken);
-    assert_eq!(hold(&book, &of(1)), PayerReply::Reserved, "its own may try again");
-    run(&book, PayerCommand::Withdraw { request_id: purchase(1) }, NOW);
+    assert_eq!(
+        hold(&book, &of(1)),
+        PayerReply::Reserved,
+        "its own may try again"
+    );
+    run(
+        &book,
+        PayerCommand::Withdraw {
+            request_id: purchase(1),
+        },
+        NOW,
+    );
     assert_eq!(thief(NOW.plus(BOUND_MILLIS)), PayerReply::Reserved);
 }
 
