@@ -29,11 +29,15 @@ export const NETWORKS = /** @type {const} */ ({
 export const { chainId: CHAIN_ID, caip2: NETWORK, usdc: USDC_ADDRESS, domainSeparator: USDC_DOMAIN_SEPARATOR } = NETWORKS.testnet;
 export const MULTICALL3_ADDRESS = '0xcA11bde05977b3631167028862bE2a173976CA11';
 const READY_WITHIN_MS = 20_000;
+/** Base makes a block every two seconds, and the worker begins nothing on a chain whose newest block is half a minute old. */
+const OLDEST_HEAD_SECONDS = 22;
+const HEAD_CHECK_MS = 2_000;
 
 /** @typedef {Awaited<ReturnType<typeof startChain>>} Chain */
 
 /**
- * Starts anvil with the token in place. Every transaction gets its own block at once, until `setBlockTime`.
+ * Starts anvil with the token in place. Every transaction gets its own block at once, until `setBlockTime`; and where nothing
+ * happens there is an empty block now and then, until `holdBlocks`.
  * @param {{port?: number, network?: keyof typeof NETWORKS, blockTime?: number, onLine?: (line: string) => void}} [options]
  *        `port` 0 or absent: any free one · `network`: which chain it looks like, absent: testnet · `blockTime`: seconds
  *        between blocks, absent: a block per transaction
@@ -71,7 +75,15 @@ export async function startChain({ port: asked = 0, network = 'testnet', blockTi
   const usdc = { address, abi };
   const writeUsdc = (functionName, args) =>
     transact({ to: address, data: encodeFunctionData({ abi, functionName, args }) });
+  let isHeld = false;
+  const heartbeat = setInterval(async () => {
+    const age = await client.getBlock().then(({ timestamp }) => Date.now() / 1000 - Number(timestamp), () => 0);
+    if (!isHeld && age > OLDEST_HEAD_SECONDS) await client.mine({ blocks: 1 }).catch(() => {});
+  }, HEAD_CHECK_MS);
+  heartbeat.unref();
+  anvil.ended.finally(() => clearInterval(heartbeat));
   const setBlockTime = async (seconds) => {
+    isHeld = false;
     // An interval of 0 means no blocks at all, so a block per transaction is asked for after it.
     await client.setIntervalMining({ interval: seconds });
     await client.request({ method: 'evm_setAutomine', params: [seconds === 0] });
@@ -115,6 +127,7 @@ export async function startChain({ port: asked = 0, network = 'testnet', blockTi
     setBlockTime,
     /** No blocks but those asked for with `mine`. */
     holdBlocks: async () => {
+      isHeld = true;
       await client.setIntervalMining({ interval: 0 });
       await client.request({ method: 'evm_setAutomine', params: [false] });
     },

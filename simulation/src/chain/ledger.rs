@@ -209,7 +209,7 @@ impl Ledger {
         let authorization = signed.authorization();
         let (from, to) = (authorization.from, authorization.to);
         let key = (from, authorization.nonce);
-        if self.burners.contains(&from) && authorization.nonce[0] % 2 == 0 {
+        if self.burners.contains(&from) && authorization.nonce[0].is_multiple_of(2) {
             return None;
         }
         let used = self.uses.contains_key(&key);

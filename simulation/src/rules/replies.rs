@@ -74,7 +74,7 @@ fn on_grant(
         return world.violation("grant_changed", asked, "the grant names no purchase");
     };
     let object = world.objects.challenge(&id);
-    if asks.is_some_and(|asks| asks != *payer) || is_stranger(asker, &object) {
+    if asks.is_some_and(|asks| asks != *payer) || is_stranger(world, asker, &object) {
         world.violation(
             "grant_to_stranger",
             asked,
@@ -122,12 +122,17 @@ fn on_grant(
     }
 }
 
-/// A payment that is shown again is followed to its purchase, for everybody who shows it while the chain does not: who sees it
-/// on its way to a block has that moment. That is a known limit; once the purchase is delivered nobody may.
-fn is_stranger(asker: Asker, object: &ChallengeObject) -> bool {
+/// A purchase whose client named no request id opens for everybody who presents its payment before the delivery, and the
+/// authorization is public a moment earlier. Where only the gas wallet sends payments, so does any other: a payment that is shown
+/// again is followed to its purchase while the chain does not show it. These are known limits; afterwards nobody may.
+fn is_stranger(world: &World, asker: Asker, object: &ChallengeObject) -> bool {
     match asker {
         Asker::Payer => false,
-        Asker::Stranger { since } => object.delivered.get().is_none_or(|at| since > at),
+        Asker::Stranger { since } => {
+            let derived = object.id.as_str().starts_with("x402-");
+            let is_followed = derived || world.setting.facilitators == 0;
+            !is_followed || object.delivered.get().is_none_or(|at| since > at)
+        }
     }
 }
 

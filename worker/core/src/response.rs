@@ -17,7 +17,7 @@ pub const MAX_BODY_BYTES: usize = 64 * 1024;
 pub const MAX_PAYMENT_HEADER_CHARS: usize = 16 * 1024;
 
 /// What browser-based agents may send (x402 sheet, section 2.6).
-const ALLOWED_HEADERS: &str = "Content-Type, Authorization, PAYMENT-SIGNATURE, X-PAYMENT, SIGN-IN-WITH-X, \
+const ALLOWED_HEADERS: &str = "Content-Type, Authorization, PAYMENT-SIGNATURE, X-PAYMENT, SIGN-IN-WITH-X, Idempotency-Key, \
      Access-Control-Expose-Headers, A2A-Version, A2A-Extensions, X-A2A-Extensions";
 /// What browser-based agents may read (same section).
 const EXPOSED_HEADERS: &str =

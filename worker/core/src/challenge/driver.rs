@@ -70,15 +70,13 @@ impl Driver {
                 Some(_) => {}
             }
         }
-        // The authorization may have reverted, which shows it to everybody and leaves no trace, and another payment have bought
-        // what is delivered here.
         if let Ask::Join(join) = ask
             && join.by_attempted
             && let Some(stored) = env.store().load()?
             && ask.fits(&stored.record)
-            && Ask::is_delivered(&stored.record)
+            && let Some(reply) = Ask::answer_to_attempted(&stored.record, env.config())
         {
-            return Ok(PayReply::Taken);
+            return Ok(reply);
         }
         if let Some((signed, Some(identifier))) = ask.payment()
             && let Some(reply) = check_name(env, signed, identifier).await

@@ -11,6 +11,7 @@ use super::prove::Prove;
 use super::record::{IssueFault, Record, Stage, State};
 use super::schedule::{Effect, Policy, next_effect};
 use super::seal::Challenge;
+use crate::config::Config;
 use crate::payment::payer::TargetKey;
 use crate::payment::transfer::ProofFault;
 use crate::payment::{Refusal, SignedAuthorization};
@@ -254,8 +255,20 @@ impl Ask {
         Self::is_delivered(record) && record.terms.request_id.is_derived()
     }
 
+    /// What is said to who shows for another purchase the authorization that this one has attempted, if that may be another than
+    /// the payer. Once something is delivered it may be anybody: a transaction that reverts shows its authorization and leaves
+    /// no trace, and another payment may have bought what is delivered. Before that a facilitator has seen it, if there is one,
+    /// and must not get the grant of a buyer.
+    pub(super) fn answer_to_attempted(record: &Record, config: &Config) -> Option<PayReply> {
+        if Self::is_delivered(record) {
+            return Some(PayReply::Taken);
+        }
+        let is_ours_alone = config.settlement.only_gas_wallet().is_some();
+        (!is_ours_alone).then_some(PayReply::Pending { transaction: None })
+    }
+
     /// Whether there is a grant to be shown.
-    pub(super) const fn is_delivered(record: &Record) -> bool {
+    const fn is_delivered(record: &Record) -> bool {
         matches!(record.state, State::Delivered { .. })
     }
 

@@ -63,8 +63,15 @@ pub(super) fn challenge(
     plan: &Plan,
     origin: &HttpUrl,
     binding: ProofBinding,
+    is_named: bool,
 ) -> Response {
     let terms = &offer.terms;
+    // An id of ours in the body would read as the client's own: starting over after a lost answer would be a second purchase.
+    let named = is_named.then_some(&terms.request_id);
+    let mut next = json!({"planId": plan.id, "resourceId": terms.resource});
+    if let (Some(id), Some(members)) = (named, next.as_object_mut()) {
+        members.insert("requestId".to_owned(), json!(id));
+    }
     let body = X402Challenge {
         kind: "X402Challenge",
         message: format!(
@@ -88,7 +95,7 @@ pub(super) fn challenge(
             method: "POST",
             url: origin.join("/x402/access"),
             header: "PAYMENT-SIGNATURE",
-            body: json!({"planId": plan.id, "resourceId": terms.resource, "requestId": terms.request_id}),
+            body: next,
             client: "any x402 client of version 2 or 1, for example @x402/fetch",
         },
         x402_version: 1,

@@ -80,6 +80,7 @@ pub async fn access<P: Purchases, C: Chain>(
             wish.plan,
             &arrival.origin,
             config.proof_binding,
+            wish.request.request_id.is_some(),
         ),
         Ok(Some(payment)) => wish.buy(config, purchases, chain, arrival, &payment).await,
         Err(refusal) => {

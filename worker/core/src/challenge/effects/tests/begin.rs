@@ -158,6 +158,22 @@ fn who_shows_an_attempted_payment_again_is_not_shown_what_was_delivered() {
 }
 
 #[test]
+fn a_facilitator_that_has_seen_a_payment_gets_nothing_by_showing_it() {
+    let mut outside = Outside::new(submitted());
+    let facilitator = Facilitator::new("https://f.example".parse().unwrap(), None);
+    outside.config.settlement = Settlement::new(vec![facilitator], None).unwrap();
+    let terms = crate::challenge::test_challenge().terms;
+    let join = Ask::Join(crate::challenge::Join {
+        payer: buyer().address(),
+        target: crate::payment::payer::TargetKey::new(&terms.target, &terms.resource),
+        by_attempted: true,
+    });
+    let reply = Driver::default().ask(&outside, &join).now_or_never();
+    let pending = PayReply::Pending { transaction: None };
+    assert_eq!(reply.unwrap(), Ok(pending));
+}
+
+#[test]
 fn a_price_that_is_not_set_aside_any_longer_is_set_aside_again() {
     let outside = Outside::new(record_after([attempted(1)]));
     outside.held.borrow_mut().push_back(PayerReply::Lapsed);
