@@ -6,9 +6,11 @@
 //  4. Where blocks do not go on for long, it is told to come back: 503, Retry-After, settlement_pending with the hash of the
 //     first transaction, no new offer. Coming back later with either payment gets the grant of the first purchase.
 //  5. A dozen new signatures at once, while the first purchase is unresolved, are all booked to it.
-//  6. Once that purchase is resolved, a new offer is a new purchase.
+//  6. Its answer was lost after the delivery: within two minutes a new signature gets the same grant, uncharged.
+//  7. A client that names its purchases means another one, at once; without names, it does two minutes later.
 
 import assert from 'node:assert/strict';
+import { randomUUID } from 'node:crypto';
 import { describe, test } from 'node:test';
 import { NETWORK } from '../tools/lib/chain.mjs';
 import { broadcasts, handedOver, income, isUsed, stored } from './support/facts.mjs';
@@ -103,14 +105,25 @@ describe('an agent that lost its answer', { concurrency: true }, () => {
   });
 
   const later = useWorld({ backend: false });
-  test('and buys again after the first purchase is resolved makes a new purchase', async () => {
+  test('and signs anew after the delivery is not charged anew, unless it names a new purchase', async () => {
     const world = later;
     const { privateKey, address } = await world.newBuyer();
     const first = await buy(world.url, privateKey, BODY);
-    await poll(() => stored(world).PayerObject.unresolved.length === 0, 'the first purchase at rest');
-    const second = await buy(world.url, privateKey, BODY);
-    assert.equal(second.status, 200, second.text);
-    assert.notEqual(second.body.requestId, first.body.requestId);
-    assert.equal((await income(world)).filter(({ from }) => from === address).length, 2);
+    await poll(() => stored(world).PayerObject.open.length === 0, 'the first purchase at rest');
+    const repeat = await sign(world, privateKey);
+    assert.equal((await repeat.send()).text, first.text, 'a lost answer');
+    assert.equal(await isUsed(world, repeat.authorization), false);
+    for (const name of [{ requestId: randomUUID() }, { key: randomUUID() }, { key: 'second order' }]) {
+      const headers = name.key && { 'idempotency-key': name.key };
+      const body = { ...BODY, requestId: name.requestId };
+      const { required } = await access(world.url, body, { headers });
+      const payment = await signPayment(privateKey, required);
+      const named = await access(world.url, body, { payment, headers });
+      assert.equal(named.status, 200, named.text);
+      assert.notEqual(named.body.requestId, first.body.requestId);
+      if (name.requestId) assert.equal(named.body.requestId, name.requestId);
+      assert.equal((await access(world.url, body, { payment, headers })).text, named.text, 'repeated');
+    }
+    assert.equal((await income(world)).filter(({ from }) => from === address).length, 4);
   });
 });

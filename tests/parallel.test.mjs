@@ -6,6 +6,10 @@
 //  2. Blocks are held. Fifty buyers pay in parallel, and all fifty transactions wait in the node before the first of them
 //     is confirmed: none waits for another's confirmation.
 //  3. One block settles all fifty.
+//  4. One buyer with money for three signs forty payments, each for a purchase and a resource of its own, and sends all at once:
+//     at most three transactions, none of which reverts; the others are told to wait, and that their money is not enough.
+//  5. A platform with money for 97 sends a hundred named purchases of one plan at once, and each again while it is told to wait:
+//     97 grants, 97 transactions.
 
 import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
@@ -62,6 +66,48 @@ test('twenty fresh signatures of one wallet for one request id in parallel: one 
   await racing(payments.map((payment) => () => access(world.url, body, { payment })));
   assert.equal((await income(world)).filter(({ from }) => from === address).length, 1);
   assert.equal(await broadcasts(world), sent + 1);
+});
+
+/** Pays, and repeats while it is told to come back. */
+async function insist(body, payment) {
+  for (;;) {
+    const answer = await access(world.url, body, { payment });
+    if (answer.status !== 503) return answer;
+    assert.ok(Number(answer.headers.get('retry-after')) > 0, answer.text);
+    assert.equal(answer.required, undefined, 'a new offer invites a second payment');
+    await new Promise((resolve) => setTimeout(resolve, 500));
+  }
+}
+
+async function ordersOf({ privateKey }, count, order) {
+  const bodies = Array.from({ length: count }, order);
+  return Promise.all(bodies.map(async (body) => [body, await signPayment(privateKey, (await access(world.url, body)).required)]));
+}
+
+test('forty purchases at once of a wallet that has money for three: at most three transactions, and none reverts', async () => {
+  const buyer = await world.newBuyer(45_000n);
+  const orders = await ordersOf(buyer, 40, (_, at) => ({ planId: 'basic', requestId: randomUUID(), resourceId: `r${at}` }));
+  const before = await broadcasts(world);
+  const first = await Promise.all(orders.map(([body, payment]) => access(world.url, body, { payment })));
+  assert.ok(first.every(({ status }) => [200, 402, 503].includes(status)), first.map(({ status }) => status).join());
+  const answers = await Promise.all(orders.map(([body, payment]) => insist(body, payment)));
+  const paid = answers.filter(({ status }) => status === 200);
+  assert.equal(paid.length, 3);
+  for (const { status, body } of answers.filter((answer) => !paid.includes(answer))) {
+    assert.deepEqual([status, body.details.reason], [402, 'insufficient_funds']);
+  }
+  assert.equal(await broadcasts(world), before + 3);
+});
+
+test('a hundred named purchases at once of a platform that has money for 97: it gets 97', async () => {
+  const buyer = await world.newBuyer(97n * 15_000n);
+  const orders = await ordersOf(buyer, 100, () => ({ planId: 'basic', requestId: randomUUID() }));
+  const before = await broadcasts(world);
+  const answers = await Promise.all(orders.map(([body, payment]) => insist(body, payment)));
+  const paid = answers.filter(({ status }) => status === 200);
+  assert.equal(paid.length, 97, answers.find(({ status }) => status !== 200)?.text);
+  assert.equal(new Set(paid.map(({ body }) => body.requestId)).size, 97);
+  assert.equal(await broadcasts(world), before + 97);
 });
 
 test('fifty different buyers in parallel: all are broadcast before any is confirmed, and one block settles all', async () => {

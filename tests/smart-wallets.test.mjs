@@ -144,7 +144,7 @@ describe('a wallet that wants our gas', () => {
       const body = order();
       return access(world.url, body, { payment: await signFrom(world.url, wallet, body) });
     };
-    const counted = (number) => () => stored(world).PayerObject.reverts?.some(({ count }) => Number(count) === number);
+    const counted = (number) => () => stored(world).PayerObject.standing?.some(({ reverts }) => Number(reverts) === number);
     for (const number of [1, 2, 3]) {
       const answer = await pay();
       assert.equal(answer.status, 402, answer.text);

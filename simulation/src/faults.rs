@@ -54,10 +54,14 @@ pub enum Fault {
     Reorganised,
     /// The base fee multiplies.
     FeeSurge,
+    /// The chain makes no blocks for up to ten minutes.
+    ChainStandsStill,
     /// Somebody broadcasts an authorization that he saw.
     ForeignBroadcast,
     /// Somebody broadcasts an authorization that we have given up.
     LateBroadcast,
+    /// A contract wallet takes payments when they are tried out and not when they are executed.
+    WalletBurns,
     /// Another program uses the gas wallet's key.
     NonceStolen,
     /// The RPC says a wrong number of the gas wallet's transactions.
@@ -103,7 +107,7 @@ pub enum Fault {
 }
 
 /// How often, per thousand, each fault may happen when its seed switches it on.
-const INTENSITIES: [(Fault, [u64; 3]); 45] = [
+const INTENSITIES: [(Fault, [u64; 3]); 47] = [
     (Fault::CrashObject, [1, 5, 20]),
     (Fault::CrashRuntime, [1, 2, 4]),
     (Fault::StoreError, [1, 5, 20]),
@@ -126,8 +130,10 @@ const INTENSITIES: [(Fault, [u64; 3]); 45] = [
     (Fault::InclusionDelayed, [50, 300, 800]),
     (Fault::Reorganised, [5, 30, 100]),
     (Fault::FeeSurge, [1, 3, 10]),
+    (Fault::ChainStandsStill, [1, 3, 10]),
     (Fault::ForeignBroadcast, [20, 100, 400]),
     (Fault::LateBroadcast, [100, 400, 900]),
+    (Fault::WalletBurns, [300, 600, 1_000]),
     (Fault::NonceStolen, [1, 3, 10]),
     (Fault::CountLies, [5, 30, 150]),
     (Fault::WalletPoor, [5, 50, 300]),

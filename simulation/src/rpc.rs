@@ -191,6 +191,11 @@ impl Chain for Rpc {
             .await
     }
 
+    async fn has_code(&self, account: Address) -> Result<bool, ChainError> {
+        self.read("eth_getCode", |view| view.has_code(account))
+            .await
+    }
+
     async fn ether_balance(&self, _: Address) -> Result<U256, ChainError> {
         let balance = self
             .read("eth_getBalance", |_| U256::from(u128::MAX))

@@ -9,7 +9,7 @@ use key0_core::challenge::{Pay, PayReply};
 
 use crate::actors::{
     Buyer, LONGEST_MILLIS, ask_proof, give_back, last_proofs, operate, request, retry_refunds,
-    run_chain, shop, shop_by_transfer,
+    run_chain, shop, shop_by_transfer, shop_in_parallel,
 };
 use crate::aftermath;
 use crate::faults::Fault;
@@ -131,11 +131,14 @@ fn open_shop(world: &Rc<World>) {
         let buyer = buyers[random.range(0, buyers.len() as u64 - 1) as usize].clone();
         let plan = random.pick(&[0, 0, 0, 1, 1, 2, 3]) % PLANS.len();
         let delay = random.range(0, world.setting.arrivals);
+        let in_parallel = random.chance(60);
         let by_transfer = random.chance(world.setting.transfers);
         let then = Rc::clone(world);
         world.executor.spawn(Owner::World, async move {
             then.sleep(delay).await;
-            if by_transfer {
+            if in_parallel {
+                shop_in_parallel(then, buyer, plan).await;
+            } else if by_transfer {
                 shop_by_transfer(then, buyer, plan).await;
             } else {
                 shop(then, buyer, plan).await;

@@ -92,6 +92,8 @@ pub struct Setting {
     pub transfers: u64,
     /// Whether a transfer counts for whoever shows it first.
     pub unsigned: bool,
+    /// How much of its price a payment's gas may cost, in percent.
+    pub gas_share: u64,
     /// What the nodes are able to.
     pub nodes: Nodes,
     /// When the seller takes another wallet, with its key, in milliseconds since 1970; and when it takes the first one
@@ -167,6 +169,7 @@ impl Setting {
             gas_wallet: random.chance(500),
             transfers: random.pick(&[0, 0, 200, 500, 1_000]),
             unsigned: random.chance(150),
+            gas_share: random.pick(&[100, 1_000_000]),
             nodes: Nodes {
                 states_kept: random.pick(&[128, 128, u64::MAX]),
                 blocks_searched: random.pick(&[10, 100, 2_000, u64::MAX]),
@@ -267,6 +270,7 @@ impl Setting {
                 "USE_GAS_WALLET" => self.sends_itself().to_string(),
                 "FACILITATOR_URL" => facilitators.join(","),
                 "KEY0_WALLET_FACTORIES" if self.sends_itself() => FACTORY.to_string(),
+                "GAS_MAX_SHARE_PERCENT" => self.gas_share.to_string(),
                 "GAS_WALLET_PRIVATE_KEY" => format!("0x{:064x}", 0x6a5),
                 "PROOF_BINDING" if self.unsigned => "txhash".to_owned(),
                 "KEY0_CONFIRMATIONS" => self.confirmations.to_string(),

@@ -5,6 +5,7 @@ use core::future::pending;
 use std::rc::Rc;
 
 use alloy_primitives::Address;
+use key0_core::challenge::ChainMemory;
 use key0_core::config::Config;
 use key0_core::types::{RequestId, UnixMillis, UnixSeconds};
 use key0_core::wallet::WalletKey;
@@ -78,6 +79,8 @@ pub struct World {
     pub chain: RefCell<ModelChain>,
     /// The seller's backend.
     pub backend: Backend,
+    /// What the isolate remembers of the chain.
+    pub memory: ChainMemory,
     /// The Durable Objects.
     pub objects: Objects,
     /// The worker's current life.
@@ -126,6 +129,7 @@ impl World {
             wallet,
             chain: RefCell::new(chain),
             backend: Backend::default(),
+            memory: ChainMemory::default(),
             objects: Objects::default(),
             door: RefCell::new(Life::new(Owner::Door)),
             market: Market::default(),

@@ -61,6 +61,7 @@ export async function startWorld({ state, vars = {}, ports = {}, buyers: count =
       USE_GAS_WALLET: 'true',
       GAS_WALLET_PRIVATE_KEY: gasWallet.privateKey,
       KEY0_WALLET_PRIVATE_KEY: seller.privateKey,
+      GAS_MAX_SHARE_PERCENT: '100000', // gas on a local chain has whatever price
       ...(backend && { BACKEND_API_URL: backend.url, KEY0_RESOURCE_ENDPOINT: `${backend.url}/api/{resourceId}` }),
       ...vars,
     };

@@ -44,6 +44,9 @@ impl Buyer {
         let buyer = Self { key, has_wallet };
         if has_wallet {
             world.chain.borrow_mut().add_wallet(buyer.address());
+            if world.strikes(Fault::WalletBurns) {
+                world.chain.borrow_mut().add_burner(buyer.address());
+            }
         }
         Some(buyer)
     }
@@ -105,6 +108,7 @@ impl Buyer {
                 .random
                 .chance(200)
                 .then(|| world.random.bytes().into()),
+            chosen: false,
         })
     }
 }
@@ -140,21 +144,40 @@ pub(super) fn derived(world: &World, payment: &SignedAuthorization) -> Option<Re
     format!("x402-{}", hex::encode(digest)).parse().ok()
 }
 
-/// A payment for a new purchase; some clients name no request id and send back no challenge.
+/// A payment for a new purchase; some clients name it, and some name no request id and send back no challenge.
 fn fresh(world: &World, buyer: &Buyer, plan: usize) -> Option<Pay> {
     let mut pay = buyer.pay(world, offer(world, plan)?)?;
     if world.random.chance(150) {
         pay.challenge = offer_as(world, plan, derived(world, &pay.authorization)?)?;
+    } else {
+        pay.chosen = world.random.chance(400);
     }
     Some(pay)
 }
 
+/// Buys the same plan several times at once, each time by a name of its own, as a platform does for its agents.
+pub async fn shop_in_parallel(world: Rc<World>, buyer: Buyer, plan: usize) {
+    for _ in 0..world.random.range(2, 8) {
+        let Some(mut pay) = offer(&world, plan).and_then(|offer| buyer.pay(&world, offer)) else {
+            return;
+        };
+        pay.chosen = true;
+        let (then, buyer) = (Rc::clone(&world), buyer.clone());
+        world.executor.spawn(Owner::World, async move {
+            go_on(then, buyer, plan, pay).await;
+        });
+    }
+}
+
 /// Buys one plan, or tries to.
 pub async fn shop(world: Rc<World>, buyer: Buyer, plan: usize) {
-    let Some(mut pay) = fresh(&world, &buyer, plan) else {
-        return;
-    };
-    world.sleep_between(0, 3_000).await;
+    if let Some(pay) = fresh(&world, &buyer, plan) {
+        world.sleep_between(0, 3_000).await;
+        go_on(world, buyer, plan, pay).await;
+    }
+}
+
+async fn go_on(world: Rc<World>, buyer: Buyer, plan: usize, mut pay: Pay) {
     for _ in 0..MAX_ROUNDS {
         let reply = present(&world, &pay).await;
         if let Some(PayReply::Refused { begun: true, .. }) = reply
@@ -179,11 +202,12 @@ pub async fn shop(world: Rc<World>, buyer: Buyer, plan: usize) {
         let next_pay = match next {
             Move::FreshSignature => {
                 let mut again = buyer.pay(&world, pay.challenge.clone());
-                // Some give the name of the payment before to the next one.
-                if let Some(again) = &mut again
-                    && world.random.chance(300)
-                {
-                    again.identifier = pay.identifier;
+                if let Some(again) = &mut again {
+                    again.chosen = pay.chosen;
+                    // Some give the name of the payment before to the next one.
+                    if world.random.chance(300) {
+                        again.identifier = pay.identifier;
+                    }
                 }
                 again
             }
@@ -258,21 +282,24 @@ fn decide(world: &World, reply: Option<&PayReply>) -> Move {
             random.pick(&[GiveUp, GiveUp, GiveUp, GiveUp, Same, Later, FreshSignature])
         }
         None
-        | Some(PayReply::Pending { .. } | PayReply::Unavailable | PayReply::Undelivered { .. }) => {
-            random.pick(&[
-                Same,
-                Same,
-                Same,
-                Same,
-                Same,
-                Same,
-                FreshSignature,
-                FreshPurchase,
-                FreshPurchase,
-                Later,
-                GiveUp,
-            ])
-        }
+        | Some(
+            PayReply::Pending { .. }
+            | PayReply::Unavailable
+            | PayReply::NotNow(_)
+            | PayReply::Undelivered { .. },
+        ) => random.pick(&[
+            Same,
+            Same,
+            Same,
+            Same,
+            Same,
+            Same,
+            FreshSignature,
+            FreshPurchase,
+            FreshPurchase,
+            Later,
+            GiveUp,
+        ]),
         Some(PayReply::NeedsFreshSignature) => random.pick(&[FreshSignature, Same, GiveUp]),
         Some(_) => random.pick(&[
             Same,

@@ -174,6 +174,7 @@ fn forge(world: &World, stolen: &SignedAuthorization) -> Option<(Asker, Pay)> {
         issuer: "https://shop.example".to_owned(),
         authorization: stolen.clone(),
         identifier: None,
+        chosen: false,
     };
     Some((asker, pay))
 }

@@ -7,7 +7,7 @@ mod obstacles;
 mod transfer;
 mod weather;
 
-pub use buyer::{Buyer, shop};
+pub use buyer::{Buyer, shop, shop_in_parallel};
 pub use door::request;
 pub use interference::{on_given_up, on_payment, on_public};
 pub use obstacles::{LONGEST_MILLIS, give_back, on_attempt, on_failure, operate, retry_refunds};

@@ -15,6 +15,7 @@ const REFUND_DEPTH: u64 = 4;
 pub async fn run_chain(world: Rc<World>) {
     loop {
         world.sleep(BLOCK_MILLIS).await;
+        stand_still(&world).await;
         change_mood(&world);
         put_up(&world);
         if world.strikes(Fault::NonceStolen) {
@@ -74,6 +75,18 @@ fn replaceable(world: &World, at_most: u64) -> usize {
             *depth < world.setting.confirmations || block.transactions().iter().all(is_refund)
         })
         .count()
+}
+
+/// Base stood still for half an hour more than once.
+async fn stand_still(world: &Rc<World>) {
+    if !world.strikes(Fault::ChainStandsStill) {
+        return;
+    }
+    let until = world.now().0 + world.random.pick(&[40_000, 120_000, 600_000]);
+    world.trace(|| format!("the chain stands still until {until}"));
+    while world.now().0 < until && world.faults.are_active() {
+        world.sleep(BLOCK_MILLIS).await;
+    }
 }
 
 fn mood(world: &World) -> Mood {

@@ -64,6 +64,8 @@ pub struct Ledger {
     wallets: BTreeSet<Address>,
     /// Those that exist.
     deployed: BTreeSet<Address>,
+    /// Those that refuse some of what they have agreed to, when it is executed.
+    burners: BTreeSet<Address>,
     /// With whom USDC moves no money.
     blocked: BTreeSet<Address>,
     /// How often an authorization was refused for lack of money or for a blocked account.
@@ -80,6 +82,7 @@ impl Ledger {
             nonces: Vec::new(),
             wallets: BTreeSet::new(),
             deployed: BTreeSet::new(),
+            burners: BTreeSet::new(),
             blocked: BTreeSet::new(),
             refusals: RefCell::default(),
         }
@@ -106,6 +109,11 @@ impl Ledger {
     /// From now on this address is a contract wallet's.
     pub(super) fn add_wallet(&mut self, wallet: Address) {
         self.wallets.insert(wallet);
+    }
+
+    /// From now on this contract wallet refuses half of what it has agreed to.
+    pub(super) fn add_burner(&mut self, wallet: Address) {
+        self.burners.insert(wallet);
     }
 
     /// Whether there is code at the address.
@@ -201,6 +209,9 @@ impl Ledger {
         let authorization = signed.authorization();
         let (from, to) = (authorization.from, authorization.to);
         let key = (from, authorization.nonce);
+        if self.burners.contains(&from) && authorization.nonce[0].is_multiple_of(2) {
+            return None;
+        }
         let used = self.uses.contains_key(&key);
         if self
             .refusal(signed, timestamp, self.balance(from), used)

@@ -93,6 +93,11 @@ impl ModelChain {
         self.left_out.insert(call);
     }
 
+    /// From now on this contract wallet refuses half of what it has agreed to.
+    pub fn add_burner(&mut self, wallet: Address) {
+        self.ledger.add_burner(wallet);
+    }
+
     /// The genuine authorization behind a call.
     pub fn genuine(&self, call: &Bytes) -> Option<&SignedAuthorization> {
         self.signed.get(call)

@@ -141,6 +141,11 @@ impl<'a> View<'a> {
         self.chain.ledger.can_answer(account) && !came_later
     }
 
+    /// Whether there is code at the address.
+    pub fn has_code(&self, account: Address) -> bool {
+        self.chain.ledger.is_deployed(account)
+    }
+
     /// How many of the gas wallet's transactions are included.
     pub fn included_count(&self) -> u64 {
         self.chain.ledger.count(self.head().number)

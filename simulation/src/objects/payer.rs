@@ -7,15 +7,17 @@ use std::rc::Rc;
 
 use alloy_primitives::{Address, B256};
 use key0_core::payment::payer::{
-    Booking, PayerCommand, PayerReply, PayerStore, Reverts, TargetKey, execute,
+    BOUND_MILLIS, Booking, HOLD_MILLIS, NO_ATTEMPT, Open, PayerCommand, PayerReply, PayerStore,
+    RECENT_MILLIS, Recent, Standing, TargetKey, UnderWay, execute,
 };
-use key0_core::types::RequestId;
+use key0_core::types::{RequestId, UnixMillis};
 
 use super::{Instance, instance};
 use crate::executor::TaskId;
 use crate::faults::Fault;
 use crate::network::Answer;
 use crate::oneshot::Sender;
+use crate::rules;
 use crate::world::{Owner, World};
 
 /// A payer's object.
@@ -41,33 +43,29 @@ impl PayerObject {
 /// The tables of a payer's book.
 #[derive(Clone, Debug, Default)]
 pub struct Book {
-    /// Each payment, for ever.
-    pub bookings: RefCell<BTreeMap<B256, Booking>>,
-    /// Each target's purchase that may still be charged.
-    pub unresolved: RefCell<BTreeMap<TargetKey, (RequestId, u32)>>,
+    /// Each payment, and when it was booked.
+    pub bookings: RefCell<BTreeMap<B256, (Booking, UnixMillis)>>,
+    /// Each purchase under way.
+    pub open: RefCell<BTreeMap<RequestId, Open>>,
+    /// What was delivered lately, and when.
+    pub recent: RefCell<BTreeMap<RequestId, (UnixMillis, Recent)>>,
     /// The payment that each client's name was given to.
     pub names: RefCell<BTreeMap<B256, B256>>,
-    /// Its transfers that reverted since the last one that succeeded.
-    pub reverts: Cell<Reverts>,
+    /// What its transfers have earned it.
+    pub standing: Cell<Standing>,
 }
 
 impl PayerStore for Book {
     type Error = Infallible;
 
     fn booking(&self, nonce: B256) -> Result<Option<Booking>, Infallible> {
-        Ok(self.bookings.borrow().get(&nonce).cloned())
+        let bookings = self.bookings.borrow();
+        Ok(bookings.get(&nonce).map(|(booking, _)| booking.clone()))
     }
 
-    fn book(&self, nonce: B256, booking: &Booking) -> Result<(), Infallible> {
-        // As the edge's SQL: who presented it first stays.
-        let mut bookings = self.bookings.borrow_mut();
-        bookings
-            .entry(nonce)
-            .and_modify(|known| {
-                known.owner = booking.owner.clone();
-                known.attempt = booking.attempt;
-            })
-            .or_insert_with(|| booking.clone());
+    fn book(&self, nonce: B256, booking: &Booking, now: UnixMillis) -> Result<(), Infallible> {
+        let row = (booking.clone(), now);
+        self.bookings.borrow_mut().insert(nonce, row);
         Ok(())
     }
 
@@ -80,45 +78,84 @@ impl PayerStore for Book {
         Ok(())
     }
 
-    fn unresolved(&self, target: &TargetKey) -> Result<Option<RequestId>, Infallible> {
-        let unresolved = self.unresolved.borrow();
-        Ok(unresolved
-            .get(target)
-            .map(|(request_id, _)| request_id.clone()))
+    fn opened(&self, request_id: &RequestId) -> Result<Option<Open>, Infallible> {
+        Ok(self.open.borrow().get(request_id).cloned())
     }
 
-    fn open(
+    fn holder(
         &self,
         target: &TargetKey,
-        request_id: &RequestId,
-        attempt: u32,
-    ) -> Result<(), Infallible> {
-        let holder = (request_id.clone(), attempt);
-        self.unresolved.borrow_mut().insert(target.clone(), holder);
+        other_than: &RequestId,
+    ) -> Result<Option<Open>, Infallible> {
+        let open = self.open.borrow();
+        let mut others: Vec<&Open> = open
+            .values()
+            .filter(|open| open.target == *target && open.request_id != *other_than)
+            .collect();
+        others.sort_by_key(|open| (open.held == NO_ATTEMPT, open.at));
+        Ok(others.first().copied().cloned())
+    }
+
+    fn under_way(&self, except: &RequestId, since: UnixMillis) -> Result<UnderWay, Infallible> {
+        let open = self.open.borrow();
+        let open = open.values().filter(|open| open.request_id != *except);
+        let mut sum = open.fold(UnderWay::default(), |sum, open| UnderWay {
+            purchases: sum.purchases + 1,
+            amount: sum.amount + open.amount.units(),
+        });
+        let recent = self.recent.borrow();
+        let recent = recent.values().filter(|(at, _)| *at >= since);
+        sum.amount += recent.map(|(_, recent)| recent.amount.units()).sum::<u64>();
+        Ok(sum)
+    }
+
+    fn open(&self, open: &Open) -> Result<(), Infallible> {
+        let row = (open.request_id.clone(), open.clone());
+        self.open.borrow_mut().extend([row]);
         Ok(())
     }
 
-    fn close(
+    fn close(&self, request_id: &RequestId) -> Result<(), Infallible> {
+        self.open.borrow_mut().remove(request_id);
+        Ok(())
+    }
+
+    fn recent(
         &self,
         target: &TargetKey,
-        request_id: &RequestId,
-        attempt: u32,
-    ) -> Result<bool, Infallible> {
-        let mut unresolved = self.unresolved.borrow_mut();
-        let holds = |(holder, held): &(RequestId, u32)| holder == request_id && *held <= attempt;
-        let held = unresolved.get(target).is_some_and(holds);
-        if held {
-            unresolved.remove(target);
-        }
-        Ok(held)
+        after: UnixMillis,
+    ) -> Result<Option<RequestId>, Infallible> {
+        let recent = self.recent.borrow();
+        let its = recent
+            .values()
+            .filter(|(at, recent)| *at > after && recent.target == *target);
+        let newest = its.max_by_key(|(at, _)| *at);
+        Ok(newest.map(|(_, recent)| recent.request_id.clone()))
     }
 
-    fn reverts(&self) -> Result<Reverts, Infallible> {
-        Ok(self.reverts.get())
+    fn delivered(&self, recent: &Recent, now: UnixMillis) -> Result<(), Infallible> {
+        let mut all = self.recent.borrow_mut();
+        all.retain(|_, (at, _)| at.plus(RECENT_MILLIS) > now);
+        all.insert(recent.request_id.clone(), (now, recent.clone()));
+        Ok(())
     }
 
-    fn set_reverts(&self, reverts: Reverts) -> Result<(), Infallible> {
-        self.reverts.set(reverts);
+    fn forget(&self, now: UnixMillis) -> Result<(), Infallible> {
+        let is_held = |open: &Open| open.held != NO_ATTEMPT || open.at.plus(HOLD_MILLIS) > now;
+        self.open.borrow_mut().retain(|_, open| is_held(open));
+        // (There are never so many that the oldest had to go.)
+        self.bookings.borrow_mut().retain(|_, (booking, at)| {
+            booking.attempt != NO_ATTEMPT || at.plus(BOUND_MILLIS) > now
+        });
+        Ok(())
+    }
+
+    fn standing(&self) -> Result<Standing, Infallible> {
+        Ok(self.standing.get())
+    }
+
+    fn set_standing(&self, standing: Standing) -> Result<(), Infallible> {
+        self.standing.set(standing);
         Ok(())
     }
 }
@@ -139,9 +176,11 @@ pub fn ask(
         if world.strikes(Fault::StoreError) {
             return sender.send(Err("storage fails".to_owned()));
         }
-        let book = object.book.borrow().clone();
+        let before = object.book.borrow().clone();
+        let book = before.clone();
         let Ok(reply) = execute(&book, &command, world.now());
         world.trace(|| format!("payer {payer}: {command:?} -> {reply:?}"));
+        rules::on_book(&world, payer, &command, &reply, &before, &book);
         object.book.replace(book);
         world.survive(&instance.life, "payer after").await;
         sender.send(Ok(reply));

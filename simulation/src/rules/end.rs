@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use alloy_primitives::B256;
 use key0_core::challenge::{Record, State};
 use key0_core::ledger::LedgerEntry;
+use key0_core::payment::payer::NO_ATTEMPT;
 use key0_core::types::RequestId;
 
 use super::money::{self, money};
@@ -193,7 +194,7 @@ pub fn presented_first(world: &World, key: AuthorizationKey, id: &RequestId) -> 
     let bookings = book.bookings.borrow();
     bookings
         .get(&key.1)
-        .is_some_and(|booking| booking.claimant == *id)
+        .is_some_and(|(booking, _)| booking.claimant == *id)
 }
 
 /// The purchases that an authorization may count for.
@@ -221,14 +222,16 @@ fn is_ours(world: &World, transaction: B256) -> bool {
 fn books(world: &World) {
     for payer in world.objects.payers() {
         let book = payer.book.borrow();
-        for (target, (id, _)) in book.unresolved.borrow().iter() {
+        // What was only set aside lapses when the book is next asked.
+        let open = book.open.borrow();
+        for (id, open) in open.iter().filter(|(_, open)| open.held != NO_ATTEMPT) {
             let record = world.objects.challenge(id).record();
             if record.as_ref().is_none_or(|record| !record.holds_target) {
                 let state = record.as_ref().map(describe);
                 world.violation(
                     "target_locked",
                     id,
-                    format!("{} {target:?} {state:?}", payer.payer),
+                    format!("{} {:?} {state:?}", payer.payer, open.target),
                 );
             }
         }

@@ -1,5 +1,6 @@
 //! The money rules of `design.md`, section 6: watched at every step, and compared with the model chain at the end.
 
+mod book;
 mod calls;
 mod denials;
 mod end;
@@ -14,6 +15,7 @@ mod steps;
 mod terms;
 mod wallet;
 
+pub use book::on_book;
 pub use calls::{on_broadcast, on_effect, on_issue};
 pub use denials::{Told, on_end_without_money, on_refusal};
 pub use end::{Tally, at_end, is_kept, presented_first, tally};

@@ -98,7 +98,7 @@ pub fn must_be_honoured(world: &World, prove: &Prove) -> bool {
         transfer.from == payer
             && transfer.to == terms.pay_to
             && transfer.units >= terms.amount.units()
-            && booking.is_none_or(|booking| booking.claimant == terms.request_id)
+            && booking.is_none_or(|(booking, _)| booking.claimant == terms.request_id)
     })
 }
 

@@ -27,6 +27,7 @@ pub enum Asker {
 pub fn on_reply(world: &Rc<World>, asker: Asker, pay: &Pay, reply: &PayReply) {
     match reply {
         PayReply::Granted { .. } => {
+            must_be_its_own(world, pay, reply);
             let payer = Some(pay.authorization.payer());
             on_grant(world, asker, &pay.challenge.terms, payer, reply);
         }
@@ -85,7 +86,7 @@ fn on_grant(
         return world.violation("grant_changed", asked, "the grant names no purchase");
     };
     let object = world.objects.challenge(&id);
-    if asks.is_some_and(|asks| asks != *payer) || is_stranger(asker, &object) {
+    if asks.is_some_and(|asks| asks != *payer) || is_stranger(world, asker, &object) {
         world.violation(
             "grant_to_stranger",
             asked,
@@ -134,14 +135,43 @@ fn on_grant(
 }
 
 /// A purchase whose client named no request id opens for everybody who presents its payment before the delivery, and the
-/// authorization is public a moment earlier. That is a known limit of such clients; afterwards nobody may.
-fn is_stranger(asker: Asker, object: &ChallengeObject) -> bool {
+/// authorization is public a moment earlier. Where only the gas wallet sends payments, so does any other: a payment that is shown
+/// again is followed to its purchase while the chain does not show it. These are known limits; afterwards nobody may.
+fn is_stranger(world: &World, asker: Asker, object: &ChallengeObject) -> bool {
     match asker {
         Asker::Payer => false,
         Asker::Stranger { since } => {
             let derived = object.id.as_str().starts_with("x402-");
-            !derived || object.delivered.get().is_none_or(|at| since > at)
+            let is_followed = derived || world.setting.facilitators == 0;
+            !is_followed || object.delivered.get().is_none_or(|at| since > at)
         }
+    }
+}
+
+/// Who has named a purchase means that one, unless it has shown the very payment of another.
+fn must_be_its_own(world: &World, pay: &Pay, reply: &PayReply) {
+    let PayReply::Granted { claims, .. } = reply else {
+        return;
+    };
+    let id = &pay.challenge.terms.request_id;
+    let Ok(sold) = claims.sub.parse() else {
+        return;
+    };
+    let nonce = pay.authorization.authorization().nonce;
+    let is_shown_again = || {
+        world
+            .objects
+            .challenge(&sold)
+            .attempts
+            .borrow()
+            .contains(&nonce)
+    };
+    if pay.chosen && sold != *id && !is_shown_again() {
+        world.violation(
+            "named_and_swallowed",
+            id,
+            format!("got the grant of {sold}"),
+        );
     }
 }
 

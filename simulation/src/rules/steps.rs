@@ -5,6 +5,7 @@ use std::rc::Rc;
 use key0_core::challenge::{Attempt, Record, Stage, State, Target};
 use key0_core::payment::Authorization;
 use key0_core::payment::payer::TargetKey;
+use key0_core::types::RequestId;
 use key0_core::wallet::{Job, Sent};
 
 use super::money::money;
@@ -275,7 +276,7 @@ pub(super) fn may_charge(
         .bookings
         .borrow()
         .get(&authorization.nonce)
-        .map(|booking| booking.owner.clone());
+        .map(|(booking, _)| booking.owner.clone());
     if owner.as_ref() != Some(id) {
         world.violation(
             "broadcast_unbooked",
@@ -288,9 +289,12 @@ pub(super) fn may_charge(
         let Some(rival) = other.record().filter(|_| other.id != *id) else {
             continue;
         };
+        // One that its client has named is meant beside any other.
         if rival.payer == record.payer
+            && !record.chosen
+            && !rival.chosen
             && self::target(&rival) == target
-            && is_in_flight(world, &other, &rival)
+            && is_in_flight(world, &other, &rival, id)
         {
             world.violation(
                 "charged_anew",
@@ -306,19 +310,23 @@ fn target(record: &Record) -> TargetKey {
     TargetKey::new(&record.terms.target, &record.terms.resource)
 }
 
-/// Whether the payer's book has the target locked for this purchase.
-fn holds_target(world: &World, object: &ChallengeObject, record: &Record) -> bool {
+/// Whether the payer's book had this purchase open before the other one.
+fn was_first(world: &World, object: &ChallengeObject, record: &Record, other: &RequestId) -> bool {
     let payer = world.objects.payer(record.payer);
     let book = payer.book.borrow();
-    let unresolved = book.unresolved.borrow();
-    unresolved
-        .get(&target(record))
-        .is_some_and(|(holder, _)| *holder == object.id)
+    let open = book.open.borrow();
+    let since = |id| open.get(id).map(|open| open.at);
+    since(&object.id).is_some_and(|first| since(other).is_none_or(|at| first < at))
 }
 
 /// Whether a purchase may be charged or is paid without an answer. One that had failed and is paid after all by a
 /// stranger's broadcast does not count: it had to let go of its target.
-fn is_in_flight(world: &World, object: &ChallengeObject, record: &Record) -> bool {
+fn is_in_flight(
+    world: &World,
+    object: &ChallengeObject,
+    record: &Record,
+    beside: &RequestId,
+) -> bool {
     match &record.state {
         State::Pending { attempt } => {
             matches!(
@@ -327,8 +335,8 @@ fn is_in_flight(world: &World, object: &ChallengeObject, record: &Record) -> boo
             )
         }
         State::Paid { payment, .. } | State::RefundPending { payment, .. } => {
-            // What was paid by a transfer while another purchase was open did not get hold of its target.
-            let holds = payment.log.is_none() || holds_target(world, object, record);
+            // A transfer counts for its own purchase, also while another one is open.
+            let holds = payment.log.is_none() || was_first(world, object, record, beside);
             holds && !object.had_failed.get()
         }
         _ => false,

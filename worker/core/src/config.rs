@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use crate::admin::AdminSecret;
 use crate::catalog::{Catalog, default_catalog};
-use crate::challenge::{Policy, SealKeys};
+use crate::challenge::{GasLimit, Policy, SealKeys};
 use crate::credential::backend::BackendAuth;
 use crate::credential::notice::Notified;
 use crate::credential::remote::{CredentialKey, IssuingBackend};
@@ -59,6 +59,8 @@ pub struct Config {
     pub public_keys: Vec<RsaPublicKey>,
     /// Who broadcasts payments.
     pub settlement: Settlement,
+    /// How much the gas wallet may pay for a payment's gas.
+    pub gas_limit: GasLimit,
     /// Factories whose smart wallets are created when they pay for the first time.
     pub wallet_factories: Vec<Address>,
     /// What binds a plain transfer to who presents it.
@@ -216,6 +218,7 @@ impl Config {
         let confirmations = vars.number("KEY0_CONFIRMATIONS", 1, 1, 64);
         let challenge_ttl_seconds = vars.number("CHALLENGE_TTL_SECONDS", 900, 1, 86_400);
         let settlement = settlement::read(vars, network);
+        let gas_limit = settlement::gas_limit(vars);
         let wallet_factories = factories::read(vars, settlement.as_ref());
         let proof_binding = proof::read(vars);
         let backend_url = vars.optional("BACKEND_API_URL", parsed::<HttpUrl>);
@@ -351,6 +354,7 @@ impl Config {
             },
             public_keys,
             settlement: settlement?,
+            gas_limit: gas_limit?,
             wallet_factories,
             proof_binding: proof_binding?,
             refund_wallet,

@@ -42,6 +42,8 @@ pub enum Code {
     TokenIssueTimeout,
     /// Something that we depend on cannot be reached; nothing was begun.
     AdapterError,
+    /// What would be begun now could not be brought to its end; nothing was begun.
+    TemporarilyUnavailable,
     /// The request id belongs to another purchase.
     RequestConflict,
     /// The payer must wait before it tries again.
@@ -62,7 +64,7 @@ pub enum Code {
 
 impl Code {
     /// Every code, for tests and documentation.
-    pub const ALL: [Self; 24] = [
+    pub const ALL: [Self; 25] = [
         Self::TierNotFound,
         Self::ChallengeNotFound,
         Self::ChallengeExpired,
@@ -79,6 +81,7 @@ impl Code {
         Self::TokenIssueFailed,
         Self::TokenIssueTimeout,
         Self::AdapterError,
+        Self::TemporarilyUnavailable,
         Self::RequestConflict,
         Self::RateLimited,
         Self::PayloadTooLarge,
@@ -108,6 +111,7 @@ impl Code {
             Self::TokenIssueFailed => "TOKEN_ISSUE_FAILED",
             Self::TokenIssueTimeout => "TOKEN_ISSUE_TIMEOUT",
             Self::AdapterError => "ADAPTER_ERROR",
+            Self::TemporarilyUnavailable => "TEMPORARILY_UNAVAILABLE",
             Self::RequestConflict => "REQUEST_CONFLICT",
             Self::RateLimited => "RATE_LIMITED",
             Self::PayloadTooLarge => "PAYLOAD_TOO_LARGE",
@@ -133,7 +137,9 @@ impl Code {
             Self::ChallengeExpired | Self::AccessEnded => StatusCode::GONE,
             Self::TxAlreadyRedeemed | Self::RequestConflict => StatusCode::CONFLICT,
             Self::PaymentFailed => StatusCode::PAYMENT_REQUIRED,
-            Self::SettlementPending => StatusCode::SERVICE_UNAVAILABLE,
+            Self::SettlementPending | Self::TemporarilyUnavailable => {
+                StatusCode::SERVICE_UNAVAILABLE
+            }
             Self::TokenIssueFailed | Self::AdapterError => StatusCode::BAD_GATEWAY,
             Self::TokenIssueTimeout => StatusCode::GATEWAY_TIMEOUT,
             Self::RateLimited => StatusCode::TOO_MANY_REQUESTS,

@@ -1,7 +1,7 @@
 //! Calls to the outside (chain, backend, facilitators): one deadline for headers and body, no redirects, a limit on the answer's size.
 
 use futures_util::StreamExt as _;
-use key0_core::challenge::{CallFault, IssueFault};
+use key0_core::challenge::{CallFault, ChainMemory, IssueFault};
 use key0_core::config::Config;
 use key0_core::credential::backend::{BackendAnswer, BackendCall};
 use key0_core::credential::oauth::{MAX_TOKEN_ANSWER_BYTES, OAuthClient, TOKEN_DEADLINE_MILLIS};
@@ -22,12 +22,19 @@ const MAX_CREDENTIAL_BYTES: usize = 64 * 1024;
 thread_local! {
     // One for the isolate's life: the endpoints are the same for all that it serves.
     static ENDPOINTS: &'static EndpointMemory = Box::leak(Box::default());
+    // The same chain for all purchases that the isolate serves.
+    static CHAIN: &'static ChainMemory = Box::leak(Box::default());
 }
 
 /// The configured chain.
 pub(crate) fn chain(config: &Config) -> RpcChain<'_, FetchHttp> {
     let memory = ENDPOINTS.with(|memory| *memory);
     RpcChain::new(FetchHttp, &config.rpc_urls, config.network, memory)
+}
+
+/// What this isolate remembers of the configured chain.
+pub(crate) fn chain_memory() -> &'static ChainMemory {
+    CHAIN.with(|memory| *memory)
 }
 
 /// HTTP over the platform's `fetch`.

@@ -5,8 +5,8 @@ use std::rc::Rc;
 
 use alloy_primitives::Address;
 use key0_core::challenge::{
-    AuditLine, AuditRow, CallFault, ChallengeEnv, ChallengeStore, Driver, History, IssueFault,
-    Record, Rest, Stage, State, StoreFault, Versioned,
+    AuditLine, AuditRow, CallFault, ChainMemory, ChallengeEnv, ChallengeStore, Driver, History,
+    IssueFault, Record, Rest, Stage, State, StoreFault, Versioned,
 };
 use key0_core::config::Config;
 use key0_core::credential::backend::{BackendAnswer, BackendCall};
@@ -154,6 +154,10 @@ impl ChallengeEnv for Outside {
     fn chain(&self) -> &Rpc {
         rules::on_call_elsewhere(&self.world, &self.object, self.version, "the chain");
         &self.rpc
+    }
+
+    fn memory(&self) -> &ChainMemory {
+        &self.world.memory
     }
 
     fn now(&self) -> UnixMillis {

@@ -1,19 +1,35 @@
-//! Everything that must hold before a purchase's first write: the payer's book and the chain.
+//! Everything that must hold before a purchase's first write, in this order:
+//!
+//! 1. What the isolate remembers of the chain, at most a second old: does it make blocks, can the gas wallet pay. Costs nothing
+//!    most of the time, and nothing is booked that could not be brought to its end.
+//! 2. The payer's balance: one call, which ends most of what strangers send. Then the payer's book. It says whose the payment
+//!    is, which comes before any refusal, and sets the price aside against that balance. From here on no other purchase can use
+//!    the payment; not even one of whoever operates the RPC endpoint, who sees the signed authorization in the next step.
+//!    This writes two rows, and only for a payer who could pay. A refusal below gives the price free again; when this process
+//!    dies, it lapses by itself. What stays for a while is the binding of the payment, for a bounded number of them.
+//! 3. The simulation of the transfer; with its gas, step 1 again.
+//!
+//! Only then the record is written, which is the intent to reserve.
 
-use alloy_primitives::U256;
-use futures_util::future;
-
-use super::control::{Found, find_payment, lead_to};
+use super::control::{Found, find_payment, lead_to, prove_fresh};
 use super::driver::{commit, record_fact};
 use super::effects;
 use super::env::{ChallengeEnv, ChallengeStore, StoreFault, Stuck, Versioned};
+use super::hold::{Wanted, hold, withdraw};
 use super::lifecycle::Event;
-use super::purchase::{Pay, PayReply};
+use super::outlook::{self, LEAST_GAS};
+use super::purchase::{NotNow, Pay, PayReply};
 use super::record::State;
 use crate::payment::chain::{Chain, ChainError, Simulation};
-use crate::payment::payer::{PayerCommand, PayerReply, Reservation, TargetKey};
+use crate::payment::payer::PayerReply;
 use crate::payment::{Refusal, SignedAuthorization};
 use crate::wallet::WalletKey;
+
+use futures_util::future;
+
+/// The pauses after which it is looked again whether the balance covers the price. What was delivered a moment ago may still
+/// count as under way: its release follows its answer.
+const UNCOVERED_PAUSES: [u64; 2] = [700, 2_000];
 
 /// What came of trying to begin.
 pub(super) enum Begun {
@@ -23,15 +39,18 @@ pub(super) enum Begun {
     Now,
     /// The record has changed.
     LookAgain,
+    /// Another purchase of this payment or target is being checked right now.
+    Wait,
 }
 
-/// Everything that must hold before the first write: the payer's book and the chain.
+/// Begins a purchase for which everything holds.
 pub(super) async fn begin<E: ChallengeEnv>(
     env: &E,
     pay: &Pay,
     stored: Option<Versioned>,
 ) -> Result<Begun, StoreFault> {
     let signed = &pay.authorization;
+    let terms = &pay.challenge.terms;
     // How the attempt before has ended must be in the book before the book is asked.
     if let Some(before) = stored.as_ref().filter(|stored| stored.record.holds_target)
         && let Err(stuck) = effects::release(env, &before.record).await
@@ -41,90 +60,139 @@ pub(super) async fn begin<E: ChallengeEnv>(
             Stuck::Fault(fault) => unavailable(env, &fault),
         });
     }
-    let check = PayerCommand::Check(Reservation {
-        nonce: signed.authorization().nonce,
-        request_id: pay.challenge.terms.request_id.clone(),
+    let outlook = match outlook::look(env).await {
+        Ok(outlook) => outlook,
+        Err(error) => return Ok(unavailable(env, &error.0)),
+    };
+    if let Some(why) = outlook.refusal(env, terms.amount, LEAST_GAS) {
+        return Ok(Begun::Refused(PayReply::NotNow(why)));
+    }
+    let wanted = Wanted {
+        terms,
+        signed,
         attempt: match stored.as_ref().map(|stored| &stored.record.state) {
             Some(State::Pending { attempt }) => attempt.number.saturating_add(1),
             _ => 1,
         },
-        target: TargetKey::new(&pay.challenge.terms.target, &pay.challenge.terms.resource),
         identifier: pay.identifier,
-    });
-    let settlement = &env.config().settlement;
-    // Anybody may send the transfer; a facilitator's own address is not known.
-    let sender = settlement
-        .gas_wallet()
-        .map_or(env.config().pay_to, WalletKey::address);
-    let gas_money = async {
-        match settlement.only_gas_wallet() {
-            Some(wallet) => env.chain().ether_balance(wallet).await,
-            None => Ok(U256::MAX),
-        }
+        chosen: pay.chosen,
     };
-    let (book, simulation, head, gas_money) = future::join4(
-        env.payer(signed.payer(), check),
-        env.chain().simulate(signed, sender),
-        env.chain().head(),
-        gas_money,
-    )
-    .await;
-    // The book comes first: a payment that counts elsewhere must not be judged by the chain's state of today.
-    let paused = match book {
-        Ok(PayerReply::Taken) => return Ok(Begun::Refused(PayReply::Taken)),
+    match hold_patiently(env, &wanted).await {
+        Ok(PayerReply::Reserved) => {}
         Ok(PayerReply::Superseded { by }) => {
-            return Ok(Begun::Refused(lead_to(env, signed, by).await));
+            return Ok(Begun::Refused(lead_to(env, signed, by, false).await));
         }
-        Ok(PayerReply::Paused { millis }) => Some(millis),
-        Ok(PayerReply::Reserved | PayerReply::Claimed(_) | PayerReply::Released) => None,
-        Err(fault) => return Ok(unavailable(env, &fault.0)),
-    };
-    let (gas, head) = match (simulation, head) {
-        (Ok(Simulation::Succeeds { gas }), Ok(head)) => (gas, head),
-        (Ok(Simulation::Reverts(text)), Ok(head)) => {
-            return refuse(env, signed, &text, head.number, stored).await;
+        Ok(PayerReply::Presented { to }) => {
+            return Ok(Begun::Refused(lead_to(env, signed, to, true).await));
         }
-        (Err(error), _) | (_, Err(error)) => return Ok(unavailable(env, &error.0)),
-    };
-    // Only now: the authorization is unused, so it is true that no money moved. What was attempted others have seen.
-    if let Some(millis) = paused {
-        if let Some(stored) = &stored {
-            match find_payment(env, stored).await? {
-                Found::Nothing => {}
-                Found::More => return Ok(Begun::LookAgain),
-                Found::Unknown => {
-                    return Ok(Begun::Refused(PayReply::Pending { transaction: None }));
+        Ok(PayerReply::Taken) => return Ok(Begun::Refused(PayReply::Taken)),
+        Ok(PayerReply::Wait) => return Ok(Begun::Wait),
+        Ok(PayerReply::Paused { millis }) => return paused(env, signed, millis, stored).await,
+        Ok(PayerReply::Uncovered { under_way: false }) => {
+            let text = "the balance is below the price";
+            return refuse(env, signed, text, outlook.head.number, stored).await;
+        }
+        Ok(PayerReply::Uncovered { under_way: true }) => {
+            return Ok(Begun::Refused(PayReply::NotNow(NotNow::UnderWay)));
+        }
+        Ok(PayerReply::Crowded) => {
+            return Ok(Begun::Refused(PayReply::NotNow(NotNow::Crowded)));
+        }
+        Ok(
+            PayerReply::Lapsed
+            | PayerReply::NameCode
+            | PayerReply::Claimed(_)
+            | PayerReply::Released,
+        ) => return Ok(unavailable(env, "the payer's book gave a wrong answer")),
+        Err(Stuck::Waiting) => return Ok(unavailable(env, "the payer's book is busy")),
+        Err(Stuck::Fault(fault)) => return Ok(unavailable(env, &fault)),
+    }
+    // Anybody may send the transfer; a facilitator's own address is not known.
+    let sender = env.config().settlement.gas_wallet();
+    let sender = sender.map_or(env.config().pay_to, WalletKey::address);
+    let begun = match env.chain().simulate(signed, sender).await {
+        Ok(Simulation::Succeeds { gas }) => {
+            let gas_limit = effects::gas_limit(gas);
+            match outlook.refusal(env, terms.amount, gas) {
+                Some(why) => Begun::Refused(PayReply::NotNow(why)),
+                None => {
+                    let event = Event::Attempted {
+                        challenge: pay.challenge.clone(),
+                        sold: pay.sold.clone(),
+                        issuer: pay.issuer.clone(),
+                        authorization: signed.clone(),
+                        identifier: pay.identifier,
+                        chosen: pay.chosen,
+                        gas_limit,
+                        from_block: outlook.head.number,
+                    };
+                    // Losing against an identical request is no failure: the caller reads the winner's record.
+                    return Ok(match commit(env, stored.as_ref(), event)? {
+                        true => Begun::Now,
+                        false => Begun::LookAgain,
+                    });
                 }
             }
         }
-        let seconds = millis.div_ceil(1_000);
-        return Ok(Begun::Refused(PayReply::Paused { seconds }));
-    }
-    let gas_limit = effects::gas_limit(gas);
-    match gas_money {
-        Ok(wei) if wei < U256::from(gas_limit).saturating_mul(U256::from(head.base_fee)) => {
-            return Ok(unavailable(
-                env,
-                "the gas wallet is empty: send ether to it",
-            ));
+        Ok(Simulation::Reverts(text)) => {
+            // The newest block, not one that is remembered: what is included up to it must not be overlooked.
+            match env.chain().head().await {
+                Ok(head) => refuse(env, signed, &text, head.number, stored).await?,
+                Err(error) => unavailable(env, &error.0),
+            }
         }
-        Ok(_) => {}
-        Err(error) => return Ok(unavailable(env, &error.0)),
-    }
-    let event = Event::Attempted {
-        challenge: pay.challenge.clone(),
-        sold: pay.sold.clone(),
-        issuer: pay.issuer.clone(),
-        authorization: signed.clone(),
-        identifier: pay.identifier,
-        gas_limit,
-        from_block: head.number,
+        Err(error) => unavailable(env, &error.0),
     };
-    // Losing against an identical request is no failure: the caller reads the winner's record.
-    Ok(match commit(env, stored.as_ref(), event)? {
-        true => Begun::Now,
-        false => Begun::LookAgain,
-    })
+    // An identical request that was faster needs what is set aside.
+    if matches!(begun, Begun::Refused(_)) {
+        withdraw(env, &wanted).await;
+    }
+    Ok(begun)
+}
+
+/// Has the price set aside. What does not fit beside what is under way may fit a moment later.
+async fn hold_patiently<E: ChallengeEnv>(
+    env: &E,
+    wanted: &Wanted<'_>,
+) -> Result<PayerReply, Stuck> {
+    for pause in UNCOVERED_PAUSES {
+        match hold(env, wanted).await? {
+            PayerReply::Uncovered { under_way: true } => env.sleep(pause).await,
+            reply => return Ok(reply),
+        }
+    }
+    hold(env, wanted).await
+}
+
+/// Too many of the payer's transfers have reverted. It is told so when no money has moved by this one.
+async fn paused<E: ChallengeEnv>(
+    env: &E,
+    signed: &SignedAuthorization,
+    millis: u64,
+    stored: Option<Versioned>,
+) -> Result<Begun, StoreFault> {
+    // What was attempted others have seen.
+    if let Some(stored) = &stored {
+        match find_payment(env, stored).await? {
+            Found::Nothing => {}
+            Found::More => return Ok(Begun::LookAgain),
+            Found::Unknown => {
+                return Ok(Begun::Refused(PayReply::Pending { transaction: None }));
+            }
+        }
+    }
+    let reply = match prove_fresh(env, signed).await {
+        None => PayReply::Paused {
+            seconds: millis.div_ceil(1_000),
+        },
+        Some(PayReply::NeedsFreshSignature) => PayReply::Refused {
+            reason: Refusal::InvalidExactEvmNonceAlreadyUsed,
+            transaction: None,
+            begun: stored.is_some(),
+        },
+        Some(reply) => reply,
+    };
+    Ok(Begun::Refused(reply))
 }
 
 /// The chain would refuse the transfer. Says why, unless an identical request was faster and that is the reason.

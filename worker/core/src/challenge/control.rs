@@ -84,14 +84,19 @@ pub(super) async fn prove_fresh<E: ChallengeEnv>(
     }
 }
 
-/// A payment counts for another purchase. Only who made the second authorization may learn what became of the first.
+/// A payment counts for another purchase, or was presented for it. Only who made the authorization may learn what became of that
+/// one, and the chain shows it to everybody once it is used.
 pub(super) async fn lead_to<E: ChallengeEnv>(
     env: &E,
     signed: &SignedAuthorization,
     other: RequestId,
+    attempted: bool,
 ) -> PayReply {
     match prove_fresh(env, signed).await {
-        None => PayReply::Elsewhere { request_id: other },
+        None => PayReply::Elsewhere {
+            request_id: other,
+            attempted,
+        },
         Some(PayReply::NeedsFreshSignature) => PayReply::Taken,
         Some(reply) => reply,
     }
@@ -106,7 +111,7 @@ pub(super) async fn counts_elsewhere<E: ChallengeEnv>(env: &E, repeat: &Repeat) 
         request_id: repeat.request_id.clone(),
     };
     match env.payer(signed.payer(), whose).await {
-        Ok(PayerReply::Superseded { by }) => lead_to(env, signed, by).await,
+        Ok(PayerReply::Superseded { by }) => lead_to(env, signed, by, false).await,
         Ok(_) => PayReply::Conflict,
         Err(fault) => {
             env.log("check_failed", &fault.0);

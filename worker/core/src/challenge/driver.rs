@@ -78,6 +78,14 @@ impl Driver {
             }
             _ => {}
         }
+        if let Ask::Join(join) = ask
+            && join.by_attempted
+            && let Some(stored) = env.store().load()?
+            && ask.fits(&stored.record, network)
+            && let Some(reply) = Ask::answer_to_attempted(&stored.record, env.config())
+        {
+            return Ok(reply);
+        }
         if let Some((signed, Some(identifier))) = ask.payment()
             && let Some(reply) = check_name(env, signed, identifier).await
         {
@@ -150,6 +158,7 @@ impl Driver {
             let moved = match begun {
                 Some(Begun::Refused(reply)) => return Ok(reply),
                 Some(Begun::LookAgain) => true,
+                Some(Begun::Wait) => false,
                 Some(Begun::Now) => {
                     involved = true;
                     true

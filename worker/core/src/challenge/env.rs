@@ -2,6 +2,7 @@
 
 use core::future::Future;
 
+use super::outlook::ChainMemory;
 use super::record::{AuditRow, IssueFault, Record};
 use crate::config::Config;
 use crate::credential::backend::{BackendAnswer, BackendCall};
@@ -59,6 +60,8 @@ pub trait ChallengeEnv {
     fn store(&self) -> &Self::Store;
     /// The chain.
     fn chain(&self) -> &Self::Chain;
+    /// What the isolate remembers of the chain; may be lost at any time.
+    fn memory(&self) -> &ChainMemory;
     /// The clock.
     fn now(&self) -> UnixMillis;
     /// Waits.

@@ -79,6 +79,7 @@ pub fn apply(
                 payer,
                 transaction,
                 block,
+                included_at,
                 transfers,
                 signed,
                 ..
@@ -89,6 +90,7 @@ pub fn apply(
             next.state = State::Proving {
                 transaction,
                 block,
+                included_at,
                 transfers,
                 signed,
             };
@@ -283,13 +285,14 @@ pub fn apply(
 }
 
 fn begin(event: Event, now: UnixMillis) -> Result<Record, Refused> {
-    let (challenge, sold, issuer, payer, state) = match event {
+    let (challenge, sold, issuer, payer, chosen, state) = match event {
         Event::Attempted {
             challenge,
             sold,
             issuer,
             authorization,
             identifier,
+            chosen,
             gas_limit,
             from_block,
         } => {
@@ -310,6 +313,7 @@ fn begin(event: Event, now: UnixMillis) -> Result<Record, Refused> {
                 Some(sold),
                 issuer,
                 payer,
+                chosen,
                 State::Pending { attempt },
             )
         }
@@ -320,16 +324,18 @@ fn begin(event: Event, now: UnixMillis) -> Result<Record, Refused> {
             payer,
             transaction,
             block,
+            included_at,
             transfers,
             signed,
         } => {
             let state = State::Proving {
                 transaction,
                 block,
+                included_at,
                 transfers,
                 signed,
             };
-            (challenge, sold, issuer, payer, state)
+            (challenge, sold, issuer, payer, false, state)
         }
         _ => return Err(Refused),
     };
@@ -342,6 +348,7 @@ fn begin(event: Event, now: UnixMillis) -> Result<Record, Refused> {
         state,
         changed_at: now,
         rest: Rest::NotYet,
+        chosen,
         holds_target: true,
         unreported: Some(0),
         outbox: Outbox::default(),

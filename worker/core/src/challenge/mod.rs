@@ -7,10 +7,12 @@ mod driver;
 mod effects;
 mod env;
 mod facilitated;
+mod hold;
 mod lifecycle;
 mod notify;
 mod operator;
 mod outbox;
+mod outlook;
 mod prove;
 mod purchase;
 mod record;
@@ -26,8 +28,9 @@ pub use env::{CallFault, ChallengeEnv, ChallengeStore, StoreFault, Versioned};
 pub use lifecycle::{Event, MAX_REFUND_FAILURES, Refused, apply};
 pub use operator::{AuditLine, Call, History, OperatorCommand, OperatorReply, Operators, operate};
 pub use outbox::{Notice, NoticeEvent, NoticeKind, Outbox};
+pub use outlook::{ChainMemory, GasLimit};
 pub use prove::Prove;
-pub use purchase::{Ask, Join, Pay, PayReply, Purchases, Repeat, purchase, repeated};
+pub use purchase::{Ask, Join, NotNow, Pay, PayReply, Purchases, Repeat, purchase, repeated};
 pub use record::{
     Attempt, AuditRow, DeliveryFailure, IssueFault, Payment, Record, Refund, RefundFault, Rest,
     Stage, State,

@@ -190,6 +190,7 @@ async fn check<E: ChallengeEnv>(
                     payer,
                     transaction: receipt.transaction,
                     block: receipt.block,
+                    included_at,
                     transfers,
                     signed: prove.payer.is_some(),
                 });

@@ -12,6 +12,7 @@ use super::record::{IssueFault, Record, Stage, State};
 use super::schedule::{Effect, Policy, next_effect};
 use super::seal::Challenge;
 use super::sold::Sold;
+use crate::config::Config;
 use crate::payment::payer::TargetKey;
 use crate::payment::transfer::ProofFault;
 use crate::payment::{Refusal, SignedAuthorization};
@@ -51,6 +52,10 @@ pub struct Pay {
     /// The digest of the client's own name for the payment.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub identifier: Option<B256>,
+    /// Whether the client has named the purchase. Then it means another one than those that it has begun before; otherwise it
+    /// may have lost an answer and be starting over.
+    #[serde(default, skip_serializing_if = "core::ops::Not::not")]
+    pub chosen: bool,
 }
 
 /// Who asks for another purchase's outcome.
@@ -61,6 +66,10 @@ pub struct Join {
     pub payer: Address,
     /// What is bought.
     pub target: TargetKey,
+    /// Whether what proves the payer is the very authorization that this purchase has attempted. Everybody may have seen that
+    /// since, also where the chain does not show it as used.
+    #[serde(default, skip_serializing_if = "core::ops::Not::not")]
+    pub by_attempted: bool,
 }
 
 /// A payment that may have been taken before.
@@ -132,6 +141,9 @@ pub enum PayReply {
     Elsewhere {
         /// That purchase.
         request_id: RequestId,
+        /// Whether that purchase has attempted the payment itself.
+        #[serde(default)]
+        attempted: bool,
     },
     /// Delivered long ago; the access has ended and the grant is not kept any more.
     AccessEnded {
@@ -166,6 +178,24 @@ pub enum PayReply {
     },
     /// The payment could not be checked. Nothing was begun.
     Unavailable,
+    /// What is begun now could not be brought to its end. Nothing was begun.
+    NotNow(NotNow),
+}
+
+/// Why nothing is begun for now.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub enum NotNow {
+    /// The payer's balance does not cover the price and what the payer has under way.
+    UnderWay,
+    /// The payer's account has code, and as many purchases under way as it may have.
+    Crowded,
+    /// The chain makes no blocks.
+    ChainStandsStill,
+    /// The gas wallet cannot pay for a transaction.
+    GasWalletEmpty,
+    /// Gas costs more than the seller wants to pay for it.
+    GasTooDear,
 }
 
 impl PayReply {
@@ -240,7 +270,24 @@ impl Ask {
     /// and signature to everybody, and a request id that was derived from them is no secret either. So such a purchase is
     /// open, once it is delivered, to those who asked before, and to a fresh signature.
     pub(super) fn needs_fresh_signature(record: &Record) -> bool {
-        matches!(record.state, State::Delivered { .. }) && record.terms.request_id.is_derived()
+        Self::is_delivered(record) && record.terms.request_id.is_derived()
+    }
+
+    /// What is said to who shows for another purchase the authorization that this one has attempted, if that may be another than
+    /// the payer. Once something is delivered it may be anybody: a transaction that reverts shows its authorization and leaves
+    /// no trace, and another payment may have bought what is delivered. Before that a facilitator has seen it, if there is one,
+    /// and must not get the grant of a buyer.
+    pub(super) fn answer_to_attempted(record: &Record, config: &Config) -> Option<PayReply> {
+        if Self::is_delivered(record) {
+            return Some(PayReply::Taken);
+        }
+        let is_ours_alone = config.settlement.only_gas_wallet().is_some();
+        (!is_ours_alone).then_some(PayReply::Pending { transaction: None })
+    }
+
+    /// Whether there is a grant to be shown.
+    const fn is_delivered(record: &Record) -> bool {
+        matches!(record.state, State::Delivered { .. })
     }
 
     /// What is said of a purchase whose attempt has failed.
@@ -375,6 +422,7 @@ impl Ask {
                 ..
             } => PayReply::Elsewhere {
                 request_id: by.clone(),
+                attempted: false,
             },
             State::RefundPending { refund, .. } => PayReply::Refund {
                 status: record.state.name().to_owned(),
@@ -408,6 +456,7 @@ pub async fn purchase<P: Purchases>(purchases: &P, pay: Pay) -> Result<PayReply,
     let join = Join {
         payer: pay.authorization.payer(),
         target: pay.target(),
+        by_attempted: false,
     };
     follow(purchases, request_id, Ask::Pay(Box::new(pay)), join).await
 }
@@ -418,6 +467,7 @@ pub async fn repeated<P: Purchases>(purchases: &P, repeat: Repeat) -> Result<Pay
     let join = Join {
         payer: repeat.authorization.payer(),
         target: repeat.target.clone(),
+        by_attempted: false,
     };
     let request_id = repeat.request_id.clone();
     follow(purchases, request_id, Ask::Repeat(Box::new(repeat)), join).await
@@ -431,9 +481,19 @@ async fn follow<P: Purchases>(
 ) -> Result<PayReply, CallFault> {
     for _ in 0..MAX_HOPS {
         match purchases.ask(&request_id, &ask).await? {
-            PayReply::Elsewhere { request_id: other } => {
+            PayReply::Elsewhere {
+                request_id: other,
+                attempted,
+            } => {
                 request_id = other;
-                ask = Ask::Join(join.clone());
+                ask = Ask::Join(Join {
+                    by_attempted: attempted,
+                    ..join.clone()
+                });
+            }
+            // A purchase of another target has taken the payment: what the client is told is about the payment.
+            PayReply::Conflict if matches!(&ask, Ask::Join(join) if join.by_attempted) => {
+                return Ok(PayReply::Taken);
             }
             reply => return Ok(reply),
         }

@@ -9,7 +9,7 @@ use super::seal::ChallengeId;
 use super::sold::Sold;
 use super::terms::Terms;
 use crate::payment::{Refusal, SignedAuthorization};
-use crate::types::{RequestId, UnixMillis, UsdcAmount};
+use crate::types::{RequestId, UnixMillis, UnixSeconds, UsdcAmount};
 
 /// One purchase. Terms and payer never change once it exists.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
@@ -34,6 +34,9 @@ pub struct Record {
     /// Whether the purchase is over, and what was removed of it since.
     #[serde(default, skip_serializing_if = "Rest::is_not_yet")]
     pub rest: Rest,
+    /// Whether the client has named the purchase: then it is none of those that it has begun before.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub chosen: bool,
     /// Whether the payer's book still counts this purchase as unresolved.
     pub holds_target: bool,
     /// How often the ledger was told in vain what this record says; nothing when it knows.
@@ -60,6 +63,8 @@ pub enum State {
         transaction: B256,
         /// Its block.
         block: u64,
+        /// That block's time.
+        included_at: UnixSeconds,
         /// Ordinary transfers of it, each enough for the price: the place of each among its events, and the amount.
         transfers: Vec<(u32, UsdcAmount)>,
         /// Whether the payer has signed the challenge id.
@@ -278,6 +283,8 @@ pub struct Payment {
     pub transaction: B256,
     /// Its block.
     pub block: u64,
+    /// That block's time.
+    pub settled_at: UnixSeconds,
     /// What was received.
     pub amount: UsdcAmount,
     /// When it was an ordinary transfer: its place among the events of its transaction.

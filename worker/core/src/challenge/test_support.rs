@@ -86,6 +86,7 @@ pub(crate) fn pay(nonce: u8) -> Pay {
         issuer: "https://shop.example".to_owned(),
         authorization: signed(nonce),
         identifier: None,
+        chosen: false,
     }
 }
 
@@ -97,6 +98,7 @@ pub(crate) fn attempted(nonce: u8) -> Event {
         issuer: "https://shop.example".to_owned(),
         authorization: signed(nonce),
         identifier: None,
+        chosen: false,
         gas_limit: 100_000,
         from_block: 7,
     }
@@ -107,6 +109,7 @@ pub(crate) fn payment() -> Payment {
     Payment {
         transaction: B256::repeat_byte(0xaa),
         block: 9,
+        settled_at: NOW.to_seconds(),
         amount: UsdcAmount::from_units(15_000),
         log: None,
         unsigned: false,

@@ -1,6 +1,7 @@
 //! Who broadcasts payments, read from the settings.
 
 use super::{Read, Vars, parsed, private_key};
+use crate::challenge::GasLimit;
 use crate::payment::Settlement;
 use crate::payment::cdp::CdpKey;
 use crate::payment::facilitator::Facilitator;
@@ -52,6 +53,17 @@ pub(super) fn read<F: Fn(&str) -> Option<String>>(
         .map(|url| Facilitator::new(url, key.as_ref()))
         .collect();
     Settlement::new(facilitators, gas_wallet)
+}
+
+/// How much gas may cost. An ether's price is a setting: nothing in the worker knows it, and too high a one only stops sales a
+/// little earlier.
+pub(super) fn gas_limit<F: Fn(&str) -> Option<String>>(vars: &mut Vars<F>) -> Option<GasLimit> {
+    let max_share_percent = vars.number("GAS_MAX_SHARE_PERCENT", 100, 1, 1_000_000);
+    let dollars_per_ether = vars.number("ETH_USD_PRICE", 5_000, 1, 1_000_000);
+    Some(GasLimit {
+        max_share_percent: max_share_percent?,
+        dollars_per_ether: dollars_per_ether?,
+    })
 }
 
 fn cdp_key<F: Fn(&str) -> Option<String>>(vars: &mut Vars<F>) -> Read<CdpKey> {

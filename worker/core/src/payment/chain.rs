@@ -157,6 +157,9 @@ pub trait Chain {
     /// Somebody's USDC.
     fn usdc_balance(&self, account: Address) -> impl Future<Output = Result<U256, ChainError>>;
 
+    /// Whether there is code at an address.
+    fn has_code(&self, account: Address) -> impl Future<Output = Result<bool, ChainError>>;
+
     /// Somebody's ether in wei.
     fn ether_balance(&self, account: Address) -> impl Future<Output = Result<U256, ChainError>>;
 

@@ -1,36 +1,58 @@
-//! The book of one payer: which purchase each of its payments belongs to, and which of its purchases are unresolved.
+//! The book of one payer: which purchase each of its payments belongs to, and which of its purchases are under way.
 //!
-//! One payment never counts twice, for ever. And an agent that lost an answer and signs anew is not charged anew: while
-//! its purchase of a target is unresolved, a second payment for the same target is booked to that purchase and never
-//! broadcast.
+//! One payment never counts twice. And an agent that lost an answer and signs anew is not charged anew: while its purchase of
+//! a target is unresolved, a second payment for the same target is booked to that purchase and never broadcast, unless its
+//! client has named the second purchase.
 //!
-//! A wallet that is a contract may take a transfer when it is tried out and refuse it when it is executed, which costs the gas
-//! wallet ether each time. So the book also counts the transfers that reverted, and lets such a payer wait.
+//! What is under way is counted. Each authorization alone may be covered by the payer's balance and a thousand of them together
+//! not: each but the first would revert at the gas wallet's cost. So the price is set aside in here, against the balance that
+//! was just read, before anything is sent. A wallet that is a contract may take a transfer when it is tried out and refuse it
+//! when it is executed, so such a wallet has few purchases under way at a time, and a payer whose transfers revert must wait.
+
+mod book;
+mod standing;
+
+pub use book::{PayerStore, UnderWay, execute};
+pub use standing::Standing;
 
 use alloy_primitives::B256;
 use serde::{Deserialize, Serialize};
 
 use crate::challenge::Target;
-use crate::types::{RequestId, ResourceId, UnixMillis};
+use crate::types::{RequestId, ResourceId, UnixMillis, UsdcAmount};
 
-/// The number of a purchase's last attempt: what was paid by a transfer is not attempted any more.
-const PROOF_ATTEMPT: u32 = u32::MAX;
+/// The number of a purchase's last attempt: what was paid by a transfer is not attempted again.
+pub const LAST_ATTEMPT: u32 = u32::MAX;
 /// The number of the attempt under which a transfer is booked that the seller has returned. No purchase has it.
-const RETURNED_ATTEMPT: u32 = u32::MAX - 1;
-/// How many transfers of a payer may revert, without one that succeeds in between, before it must wait.
-const MAX_REVERTS: u32 = 3;
-/// How long it waits after the last of them.
-const REVERT_PAUSE_MILLIS: u64 = 3_600_000;
+pub(super) const RETURNED_ATTEMPT: u32 = u32::MAX - 1;
+/// The number of no attempt: what is only set aside while the purchase is checked.
+pub const NO_ATTEMPT: u32 = 0;
+/// How long a price stays set aside for a purchase that does not begin. Its checks are done or given up by then.
+pub const HOLD_MILLIS: u64 = 60_000;
+/// How long a payment stays bound to a purchase that did not begin. Who has seen it in the check's calls to an RPC endpoint
+/// could otherwise pay a purchase of its own with it.
+pub const BOUND_MILLIS: u64 = 900_000;
+/// How many payments of purchases that did not begin stay bound at most.
+pub const MAX_BOUND: u32 = 64;
+/// For how long after a delivery a new payment for the same target is taken for a repeat whose answer was lost.
+pub const RECENT_MILLIS: u64 = 120_000;
+/// A balance that was read less than this long after a payment had arrived may be that of a node one block behind.
+pub const BALANCE_LAG_MILLIS: u64 = 2_000;
 
 /// What a purchase asks of its payer's book.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub enum PayerCommand {
-    /// Would `Reserve` succeed? Books nothing, unless the payment counts for another purchase: that is booked at once.
-    Check(Reservation),
-    /// Book this payment to this purchase, for ever. Repeating it gives the same answer.
+    /// Set the price aside while the purchase is checked, and bind the payment to it. Both lapse by themselves.
+    Hold(Hold),
+    /// The purchase does not begin: its price is free again. (The payment stays bound for a while.)
+    Withdraw {
+        /// The purchase.
+        request_id: RequestId,
+    },
+    /// Book this payment to this purchase, which holds its price. Repeating it gives the same answer.
     Reserve(Reservation),
-    /// Book a transfer that was already made to this purchase, for ever. Repeating it gives the same answer.
+    /// Book a transfer that was already made to this purchase. Repeating it gives the same answer.
     Claim(Claim),
     /// The seller has returned this transfer by hand: it must never pay a purchase. Repeating it gives the same answer.
     Return {
@@ -53,11 +75,9 @@ pub enum PayerCommand {
     },
     /// The purchase is resolved: delivered, or not charged by its attempts so far.
     Release {
-        /// What it was for.
-        target: TargetKey,
         /// The purchase.
         request_id: RequestId,
-        /// Its newest attempt that is resolved; `u32::MAX` when there will be no other.
+        /// Its newest attempt that is resolved; [`LAST_ATTEMPT`] when there will be no other.
         attempt: u32,
         /// What it says of the payer's transfers.
         #[serde(default, skip_serializing_if = "Outcome::is_other")]
@@ -69,9 +89,11 @@ pub enum PayerCommand {
 #[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Outcome {
+    /// The money arrived, and the purchase was delivered.
+    Delivered,
     /// The money arrived.
     Paid,
-    /// The gas wallet's transaction was included and reverted.
+    /// The gas wallet's transaction was included and reverted, while the authorization was good.
     Reverted,
     /// Nothing.
     #[default]
@@ -82,6 +104,36 @@ impl Outcome {
     const fn is_other(&self) -> bool {
         matches!(self, Self::Other)
     }
+}
+
+/// What is known of the code at a payer's address.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub enum PayerCode {
+    /// There is some, or there will be.
+    Some,
+    /// There is none; or the gas wallet, which it might cost ether, sends nothing.
+    None,
+    /// It was not asked for: that takes a call, and few payers have so much under way that it matters.
+    Unknown,
+}
+
+/// A payment whose price is to be set aside.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Hold {
+    /// The payment, and what it is for.
+    pub reservation: Reservation,
+    /// The price.
+    pub amount: UsdcAmount,
+    /// Whether the client has named the purchase, so that it is none of those that it has begun before.
+    pub chosen: bool,
+    /// The payer's USDC, in micro-units.
+    pub balance: u64,
+    /// Since when it is known: before it was asked for.
+    pub read_at: UnixMillis,
+    /// Whether the payer's account has code.
+    pub code: PayerCode,
 }
 
 /// A payment, the purchase that presents it, and what it is for.
@@ -183,13 +235,31 @@ impl TargetKey {
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub enum PayerReply {
-    /// The payment belongs to this purchase (for `Check`: it is free or already belongs to it).
+    /// The price is set aside and the payment bound; or the payment belongs to this purchase.
     Reserved,
-    /// The same payer's purchase of the same target is unresolved; this payment counts for that one.
+    /// (Only for `Reserve`.) The price is not set aside: too much time has passed since.
+    Lapsed,
+    /// The payment counts for this other purchase of the same payer and target.
     Superseded {
         /// The other purchase.
         by: RequestId,
     },
+    /// (Only for `Hold`.) The payment itself was presented for this other purchase, of whatever target.
+    Presented {
+        /// The other purchase.
+        to: RequestId,
+    },
+    /// (Only for `Hold`.) Another purchase of this payment or target is being checked right now.
+    Wait,
+    /// (Only for `Hold`.) The balance does not cover the price and what is under way.
+    Uncovered {
+        /// Whether anything is under way: then the balance may be lower already by what still counts as under way.
+        under_way: bool,
+    },
+    /// (Only for `Hold`.) An account with code has as many purchases under way as it may have.
+    Crowded,
+    /// (Only for `Hold`.) So many are under way that it matters whether the payer's account has code.
+    NameCode,
     /// The transfer with this key belongs to this purchase (or would, if it was only asked).
     Claimed(
         /// Its key.
@@ -197,7 +267,7 @@ pub enum PayerReply {
     ),
     /// The payment belongs to another purchase.
     Taken,
-    /// (Only for `Check`.) The payment is free, but too many of this payer's transfers have reverted: none is sent for now.
+    /// (Only for `Hold`.) Too many of this payer's transfers have reverted: none is sent for now.
     Paused {
         /// For how long.
         millis: u64,
@@ -213,264 +283,39 @@ pub struct Booking {
     pub claimant: RequestId,
     /// The purchase that it counts for.
     pub owner: RequestId,
-    /// The newest attempt that it was reserved for.
+    /// The newest attempt that it was reserved for; [`NO_ATTEMPT`] while it is only bound.
     pub attempt: u32,
 }
 
-/// A payer's transfers that reverted since the last one that succeeded.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
-pub struct Reverts {
-    /// How many.
-    pub count: u32,
-    /// When the book was told of the last one.
-    pub last: UnixMillis,
+/// A purchase under way.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Open {
+    /// The purchase.
+    pub request_id: RequestId,
+    /// What it is for.
+    pub target: TargetKey,
+    /// What it may still take from the payer: the price; nothing when that has arrived.
+    pub amount: UsdcAmount,
+    /// Whether its client has named it.
+    pub chosen: bool,
+    /// The attempt that holds it open; [`NO_ATTEMPT`] while its price is only set aside.
+    pub held: u32,
+    /// Since when.
+    pub at: UnixMillis,
 }
 
-impl Reverts {
-    /// How long the payer must wait, if it must.
-    fn pause(self, now: UnixMillis) -> Option<u64> {
-        let end = self.last.plus(REVERT_PAUSE_MILLIS);
-        (self.count >= MAX_REVERTS && now < end).then(|| end.since(now))
-    }
+/// A purchase that was delivered a short while ago.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Recent {
+    /// What it was for.
+    pub target: TargetKey,
+    /// The purchase.
+    pub request_id: RequestId,
+    /// What was paid by authorization.
+    pub amount: UsdcAmount,
 }
 
-/// Where the book is kept. One command runs inside one transaction, so that no two commands interleave.
-pub trait PayerStore {
-    /// The store's own error.
-    type Error;
-
-    /// Who a payment belongs to.
-    fn booking(&self, nonce: B256) -> Result<Option<Booking>, Self::Error>;
-    /// Writes who a payment belongs to.
-    fn book(&self, nonce: B256, booking: &Booking) -> Result<(), Self::Error>;
-    /// Which payment has this name.
-    fn identified(&self, identifier: B256) -> Result<Option<B256>, Self::Error>;
-    /// Writes which payment has this name, for ever.
-    fn identify(&self, identifier: B256, nonce: B256) -> Result<(), Self::Error>;
-    /// The unresolved purchase of a target.
-    fn unresolved(&self, target: &TargetKey) -> Result<Option<RequestId>, Self::Error>;
-    /// Marks a purchase of a target as unresolved, by this attempt.
-    fn open(
-        &self,
-        target: &TargetKey,
-        request_id: &RequestId,
-        attempt: u32,
-    ) -> Result<(), Self::Error>;
-    /// Removes the mark if it is this purchase's, by this attempt or an earlier one. Answers whether it was.
-    fn close(
-        &self,
-        target: &TargetKey,
-        request_id: &RequestId,
-        attempt: u32,
-    ) -> Result<bool, Self::Error>;
-    /// The transfers that reverted.
-    fn reverts(&self) -> Result<Reverts, Self::Error>;
-    /// Writes them.
-    fn set_reverts(&self, reverts: Reverts) -> Result<(), Self::Error>;
-}
-
-/// Carries out one command. The caller wraps it in a transaction.
-pub fn execute<S: PayerStore>(
-    store: &S,
-    command: &PayerCommand,
-    now: UnixMillis,
-) -> Result<PayerReply, S::Error> {
-    match command {
-        PayerCommand::Check(reservation) => {
-            let reply = decide(store, reservation)?;
-            if let PayerReply::Superseded { by } = &reply {
-                book(store, reservation, by)?;
-            }
-            // What counts elsewhere costs no gas.
-            if let PayerReply::Reserved = reply
-                && let Some(millis) = store.reverts()?.pause(now)
-            {
-                return Ok(PayerReply::Paused { millis });
-            }
-            Ok(reply)
-        }
-        PayerCommand::Reserve(reservation) => {
-            if is_known(store, reservation)? {
-                return Ok(PayerReply::Reserved);
-            }
-            let reply = decide(store, reservation)?;
-            match &reply {
-                PayerReply::Reserved => {
-                    book(store, reservation, &reservation.request_id)?;
-                    store.open(
-                        &reservation.target,
-                        &reservation.request_id,
-                        reservation.attempt,
-                    )?;
-                }
-                PayerReply::Superseded { by } => book(store, reservation, by)?,
-                PayerReply::Claimed(_)
-                | PayerReply::Taken
-                | PayerReply::Paused { .. }
-                | PayerReply::Released => {}
-            }
-            Ok(reply)
-        }
-        PayerCommand::Claim(claim) => self::claim(store, claim),
-        PayerCommand::Return { transfer } => give_back(store, *transfer),
-        PayerCommand::Identify { identifier, nonce } => Ok(
-            match is_named_otherwise(store, Some(*identifier), *nonce)? {
-                true => PayerReply::Taken,
-                false => PayerReply::Released,
-            },
-        ),
-        PayerCommand::Whose { nonce, request_id } => Ok(match store.booking(*nonce)? {
-            Some(booking) if booking.claimant != *request_id => PayerReply::Taken,
-            Some(booking) if booking.owner != booking.claimant => {
-                PayerReply::Superseded { by: booking.owner }
-            }
-            Some(_) => PayerReply::Reserved,
-            None => PayerReply::Released,
-        }),
-        PayerCommand::Release {
-            target,
-            request_id,
-            attempt,
-            outcome,
-        } => {
-            // The mark names purchase and attempt, and is removed once: a message that comes again, or late, counts nothing.
-            if store.close(target, request_id, *attempt)? {
-                count(store, *outcome, now)?;
-            }
-            Ok(PayerReply::Released)
-        }
-    }
-}
-
-fn count<S: PayerStore>(store: &S, outcome: Outcome, now: UnixMillis) -> Result<(), S::Error> {
-    let before = store.reverts()?;
-    let after = match outcome {
-        Outcome::Reverted => Reverts {
-            count: before.count.saturating_add(1),
-            last: now,
-        },
-        Outcome::Paid => Reverts::default(),
-        Outcome::Other => before,
-    };
-    match after == before {
-        true => Ok(()),
-        false => store.set_reverts(after),
-    }
-}
-
-/// The money has moved already, so it counts for the purchase that it was sent for, also when another one of the same target
-/// is unresolved. What was booked before is answered by its booking alone: a late copy must not lock the target again.
-fn claim<S: PayerStore>(store: &S, claim: &Claim) -> Result<PayerReply, S::Error> {
-    let mut free = None;
-    for transfer in claim.transfers.iter().copied() {
-        match store.booking(transfer)? {
-            Some(booking)
-                if booking.claimant == claim.request_id && booking.attempt != RETURNED_ATTEMPT =>
-            {
-                return Ok(PayerReply::Claimed(transfer));
-            }
-            Some(_) => {}
-            None => free = free.or(Some(transfer)),
-        }
-    }
-    let Some(transfer) = free else {
-        return Ok(PayerReply::Taken);
-    };
-    if !claim.only_look {
-        let request_id = &claim.request_id;
-        let booking = Booking {
-            claimant: request_id.clone(),
-            owner: request_id.clone(),
-            attempt: PROOF_ATTEMPT,
-        };
-        store.book(transfer, &booking)?;
-        if store.unresolved(&claim.target)?.is_none() {
-            store.open(&claim.target, request_id, PROOF_ATTEMPT)?;
-        }
-    }
-    Ok(PayerReply::Claimed(transfer))
-}
-
-/// What a purchase counts is returned by that purchase alone.
-fn give_back<S: PayerStore>(store: &S, transfer: B256) -> Result<PayerReply, S::Error> {
-    match store.booking(transfer)? {
-        Some(booking) if booking.attempt != RETURNED_ATTEMPT => {
-            return Ok(PayerReply::Superseded { by: booking.owner });
-        }
-        Some(_) => {}
-        None => {
-            let nobody = RequestId::derived(&[0; 16]);
-            let booking = Booking {
-                claimant: nobody.clone(),
-                owner: nobody,
-                attempt: RETURNED_ATTEMPT,
-            };
-            store.book(transfer, &booking)?;
-        }
-    }
-    Ok(PayerReply::Claimed(transfer))
-}
-
-/// Whether this name is another payment's.
-fn is_named_otherwise<S: PayerStore>(
-    store: &S,
-    identifier: Option<B256>,
-    nonce: B256,
-) -> Result<bool, S::Error> {
-    let Some(identifier) = identifier else {
-        return Ok(false);
-    };
-    Ok(store
-        .identified(identifier)?
-        .is_some_and(|named| named != nonce))
-}
-
-/// Whether this very attempt has reserved the payment before. A late copy of that message must change nothing: the purchase
-/// may be resolved by now, and its target must not be locked again.
-fn is_known<S: PayerStore>(store: &S, reservation: &Reservation) -> Result<bool, S::Error> {
-    let booking = store.booking(reservation.nonce)?;
-    Ok(booking.is_some_and(|booking| {
-        booking.claimant == reservation.request_id
-            && booking.owner == reservation.request_id
-            && booking.attempt >= reservation.attempt
-    }))
-}
-
-fn book<S: PayerStore>(
-    store: &S,
-    reservation: &Reservation,
-    owner: &RequestId,
-) -> Result<(), S::Error> {
-    if let Some(identifier) = reservation.identifier {
-        store.identify(identifier, reservation.nonce)?;
-    }
-    store.book(
-        reservation.nonce,
-        &Booking {
-            claimant: reservation.request_id.clone(),
-            owner: owner.clone(),
-            attempt: reservation.attempt,
-        },
-    )
-}
-
-fn decide<S: PayerStore>(store: &S, reservation: &Reservation) -> Result<PayerReply, S::Error> {
-    if is_named_otherwise(store, reservation.identifier, reservation.nonce)? {
-        return Ok(PayerReply::Taken);
-    }
-    if let Some(booking) = store.booking(reservation.nonce)? {
-        if booking.claimant != reservation.request_id {
-            return Ok(PayerReply::Taken);
-        }
-        if booking.owner != booking.claimant {
-            return Ok(PayerReply::Superseded { by: booking.owner });
-        }
-    }
-    Ok(match store.unresolved(&reservation.target)? {
-        Some(other) if other != reservation.request_id => PayerReply::Superseded { by: other },
-        _ => PayerReply::Reserved,
-    })
-}
-
+#[cfg(test)]
+pub(crate) mod memory;
 #[cfg(test)]
 mod tests;

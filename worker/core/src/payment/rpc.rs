@@ -248,6 +248,16 @@ impl<H: Http> Chain for RpcChain<'_, H> {
         self.usdc_call(usdc::balance_call(account), None).await
     }
 
+    async fn has_code(&self, account: Address) -> Result<bool, ChainError> {
+        let method = "eth_getCode";
+        let is_good = |answer: &Value| bytes(answer).is_some();
+        let answer = self
+            .read(method, json!([account, "latest"]), &is_good)
+            .await?;
+        let code = bytes(&answer).ok_or_else(|| malformed(method))?;
+        Ok(!code.is_empty())
+    }
+
     async fn ether_balance(&self, account: Address) -> Result<U256, ChainError> {
         self.read_quantity("eth_getBalance", json!([account, "latest"]))
             .await

@@ -4,6 +4,7 @@ use core::fmt;
 use core::str::FromStr;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use sha2::{Digest, Sha256};
 
 /// Why a value was refused; reads as the end of a sentence ("planId …").
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -83,8 +84,28 @@ const DERIVED_PREFIX: &str = "x402-";
 
 impl RequestId {
     /// A random (version 4) UUID made from sixteen random bytes.
-    pub fn from_random(mut bytes: [u8; 16]) -> Self {
-        bytes[6] = (bytes[6] & 0x0f) | 0x40;
+    pub fn from_random(bytes: [u8; 16]) -> Self {
+        Self::uuid(bytes, 4)
+    }
+
+    /// The id that a client names in words of its own: a UUID stands for itself, any other text for a UUID made from its SHA-256
+    /// (version 8, RFC 9562 §5.8).
+    pub fn from_name(name: &str) -> Self {
+        match name.parse() {
+            Ok(Self(id)) if !id.starts_with(DERIVED_PREFIX) => Self(id),
+            _ => {
+                let digest = Sha256::new()
+                    .chain_update(b"key0 idempotency key v1\0")
+                    .chain_update(name)
+                    .finalize();
+                let bytes = core::array::from_fn(|at| digest.get(at).copied().unwrap_or_default());
+                Self::uuid(bytes, 8)
+            }
+        }
+    }
+
+    fn uuid(mut bytes: [u8; 16], version: u8) -> Self {
+        bytes[6] = (bytes[6] & 0x0f) | (version << 4);
         bytes[8] = (bytes[8] & 0x3f) | 0x80;
         let hex = alloy_primitives::hex::encode(bytes);
         let mut text = String::with_capacity(36);
@@ -179,6 +200,18 @@ mod tests {
     fn a_uuid_is_kept_in_lower_case() {
         let id: RequestId = "550E8400-e29b-41d4-a716-446655440000".parse().unwrap();
         assert_eq!(id.as_str(), "550e8400-e29b-41d4-a716-446655440000");
+    }
+
+    #[test]
+    fn a_name_is_a_uuid_or_stands_for_one() {
+        let uuid = "550E8400-e29b-41d4-a716-446655440000";
+        assert_eq!(Ok(RequestId::from_name(uuid)), uuid.parse());
+        let order = RequestId::from_name("order 1");
+        assert_eq!(order.as_str(), "719a661e-b5da-84ee-961d-f14b5189351f");
+        assert_ne!(order, RequestId::from_name("order 2"));
+        // A name is no way to what a payment's id was derived from.
+        let derived = RequestId::derived(&[7; 16]);
+        assert_ne!(RequestId::from_name(derived.as_str()), derived);
     }
 
     #[test]

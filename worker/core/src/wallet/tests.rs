@@ -280,6 +280,9 @@ impl Chain for Bench {
     async fn usdc_balance(&self, _: Address) -> Result<U256, ChainError> {
         panic!("the wallet does not ask")
     }
+    async fn has_code(&self, _: Address) -> Result<bool, ChainError> {
+        panic!("a wallet does not ask")
+    }
     async fn ether_balance(&self, _: Address) -> Result<U256, ChainError> {
         Ok(self.node.borrow().balance)
     }

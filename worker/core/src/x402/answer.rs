@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::offers::{Offer, Offers};
 use super::proof::Instructions;
 use crate::catalog::Plan;
-use crate::challenge::{Challenge, ChallengeId, IssueFault, PayReply};
+use crate::challenge::{Challenge, ChallengeId, IssueFault, NotNow, PayReply};
 use crate::config::{Config, ProofBinding};
 use crate::credential::{AccessGrant, RsaSigner};
 use crate::error::{Code, Error};
@@ -61,7 +61,12 @@ struct NextStep<'a> {
 }
 
 /// 402: the offers. The body is about the first.
-pub(super) fn challenge(offers: &Offers<'_>, origin: &HttpUrl, binding: ProofBinding) -> Response {
+pub(super) fn challenge(
+    offers: &Offers<'_>,
+    origin: &HttpUrl,
+    binding: ProofBinding,
+    is_named: bool,
+) -> Response {
     let Offer {
         plan,
         challenge: offer,
@@ -74,6 +79,12 @@ pub(super) fn challenge(offers: &Offers<'_>, origin: &HttpUrl, binding: ProofBin
             origin.join("/discover")
         ),
     };
+    // An id of ours in the body would read as the client's own: starting over after a lost answer would be a second purchase.
+    let named = is_named.then_some(&terms.request_id);
+    let mut next = json!({"planId": plan.id, "resourceId": terms.resource});
+    if let (Some(id), Some(members)) = (named, next.as_object_mut()) {
+        members.insert("requestId".to_owned(), json!(id));
+    }
     let body = X402Challenge {
         kind: "X402Challenge",
         message: format!(
@@ -97,7 +108,7 @@ pub(super) fn challenge(offers: &Offers<'_>, origin: &HttpUrl, binding: ProofBin
             method: "POST",
             url: origin.join("/x402/access"),
             header: "PAYMENT-SIGNATURE",
-            body: json!({"planId": plan.id, "resourceId": terms.resource, "requestId": terms.request_id}),
+            body: next,
             client: "any x402 client of version 2 or 1, for example @x402/fetch",
         },
         x402_version: 1,
@@ -296,7 +307,50 @@ impl Context<'_> {
             PayReply::Elsewhere { .. } | PayReply::Unproven(_) => self.pending(None, request_id),
             PayReply::Paused { seconds } => self.paused(seconds),
             PayReply::Unavailable => self.unavailable(),
+            PayReply::NotNow(why) => self.not_now(why),
         }
+    }
+
+    /// 503: nothing is begun for now. No new offer: the payment stays as good as it is.
+    fn not_now(&self, why: NotNow) -> Response {
+        let (reason, seconds, message) = match why {
+            NotNow::UnderWay => (
+                "payments_under_way",
+                "2",
+                "The wallet's USDC does not cover this payment together with its others that are being settled. Nothing was sent or \
+                 charged for this request. Repeat it unchanged after Retry-After seconds, when those have arrived.",
+            ),
+            NotNow::Crowded => (
+                "too_many_under_way",
+                "5",
+                "This wallet is a contract and has as many payments under way as it may have at a time; with each one that \
+                 succeeds it may have one more. Nothing was sent or charged for this request. Repeat it unchanged after \
+                 Retry-After seconds.",
+            ),
+            NotNow::ChainStandsStill => (
+                "chain_stands_still",
+                "10",
+                "The chain makes no blocks at the moment, so no payment is begun. Nothing was sent or charged for this request. \
+                 Repeat it after Retry-After seconds.",
+            ),
+            NotNow::GasWalletEmpty => (
+                "gas_wallet_empty",
+                "60",
+                "The seller cannot pay for transactions at the moment. Nothing was sent or charged for this request. Repeat it \
+                 after Retry-After seconds.",
+            ),
+            NotNow::GasTooDear => (
+                "gas_too_dear",
+                "60",
+                "Gas costs more at the moment than the seller pays for a sale of this price. Nothing was sent or charged for this \
+                 request. Repeat it after Retry-After seconds.",
+            ),
+        };
+        let error = Error::new(Code::TemporarilyUnavailable, message)
+            .with_details(json!({"reason": reason}));
+        let mut response = self.failed(error, reason);
+        response::set(&mut response, RETRY_AFTER, seconds);
+        response
     }
 
     /// 429: too many of this payer's transfers have reverted. No new offer: the next payment would be refused like this one.

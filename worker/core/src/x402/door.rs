@@ -50,7 +50,8 @@ pub async fn access<P: Purchases, C: Chain>(
     chain: &C,
     arrival: &Arrival<'_>,
 ) -> Response {
-    let request = match AccessRequest::parse(arrival.body) {
+    let request = AccessRequest::parse(arrival.body);
+    let request = match request.and_then(|request| request.named_by(arrival.headers)) {
         Ok(request) => request,
         Err(error) => return crate::response::error(&error),
     };
@@ -98,7 +99,8 @@ async fn answer_to<P: Purchases, C: Chain>(
     match payment {
         Ok(None) => {
             let offers = wish.offers(config, arrival);
-            answer::challenge(&offers, &arrival.origin, config.proof_binding)
+            let is_named = wish.request.request_id.is_some();
+            answer::challenge(&offers, &arrival.origin, config.proof_binding, is_named)
         }
         Ok(Some(payment)) => wish.buy(config, purchases, chain, arrival, &payment).await,
         Err(unreadable) => {
@@ -362,6 +364,7 @@ impl<'a> Wish<'a> {
             issuer: arrival.origin.as_str().to_owned(),
             authorization,
             identifier: payment.identifier,
+            chosen: self.request.request_id.is_some(),
             challenge,
         };
         let request_id = pay.challenge.terms.request_id.clone();

@@ -11,6 +11,10 @@ use crate::payment::header::{self, PAYMENT_SIGNATURE, X_PAYMENT};
 use crate::payment::{PaymentPayload, Refusal, Unreadable, Version};
 use crate::types::{IdError, PlanId, RequestId, ResourceId};
 
+/// Names the purchase (draft-ietf-httpapi-idempotency-key-header), like `requestId` in the body.
+const IDEMPOTENCY_KEY: &str = "idempotency-key";
+const MAX_KEY_CHARS: usize = 255;
+
 /// What the client wants.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(super) struct AccessRequest {
@@ -47,6 +51,18 @@ const NEAR: [(&str, &str); 13] = [
 ];
 
 impl AccessRequest {
+    /// Adds the purchase that the headers name.
+    pub(super) fn named_by(mut self, headers: &HeaderMap) -> Result<Self, Error> {
+        let named = named(headers)?;
+        if named.is_some() && self.request_id.is_some() && self.request_id != named {
+            return Err(Error::invalid_request(
+                "requestId and Idempotency-Key name different purchases: send one of them, or the same UUID in both.",
+            ));
+        }
+        self.request_id = self.request_id.or(named);
+        Ok(self)
+    }
+
     /// Reads the body. An empty one asks for nothing in particular; unknown members are ignored, `null` is absence.
     pub(super) fn parse(body: &[u8]) -> Result<Self, Error> {
         let value = if body.trim_ascii().is_empty() {
@@ -109,6 +125,26 @@ fn near(name: &str) -> Option<(&'static str, &'static str)> {
         .map(|c| c.to_ascii_lowercase())
         .collect();
     NEAR.into_iter().find(|(known, _)| *known == bare)
+}
+
+/// The purchase that the headers name, if they name one. The draft wants the key in quotes, and most clients send it without.
+pub(super) fn named(headers: &HeaderMap) -> Result<Option<RequestId>, Error> {
+    let mut values = headers.get_all(IDEMPOTENCY_KEY).iter();
+    let Some(value) = values.next() else {
+        return Ok(None);
+    };
+    let key = value.to_str().ok().map(str::trim).map(|text| {
+        let inner = text
+            .strip_prefix('"')
+            .and_then(|text| text.strip_suffix('"'));
+        inner.unwrap_or(text)
+    });
+    match key.filter(|key| (1..=MAX_KEY_CHARS).contains(&key.len())) {
+        Some(key) if values.next().is_none() => Ok(Some(RequestId::from_name(key))),
+        _ => Err(Error::invalid_request(
+            "Idempotency-Key must be one text of 1 to 255 visible ASCII characters, a UUID for instance.",
+        )),
+    }
 }
 
 fn member<T: FromStr<Err = IdError>>(value: &Value, name: &str) -> Result<Option<T>, Error> {
@@ -221,6 +257,32 @@ mod tests {
         ] {
             let error = AccessRequest::parse(body.as_bytes()).unwrap_err();
             assert!(error.message.contains(part), "{body}: {}", error.message);
+        }
+    }
+
+    #[test]
+    fn a_purchase_is_named_in_the_body_or_by_an_idempotency_key_or_in_both_alike() {
+        let uuid = "550e8400-e29b-41d4-a716-446655440000";
+        let read = |body: &str, keys: &[&'static str]| {
+            let mut headers = HeaderMap::new();
+            for key in keys {
+                headers.append(IDEMPOTENCY_KEY, HeaderValue::from_static(key));
+            }
+            let request = AccessRequest::parse(body.as_bytes()).unwrap();
+            let named = request.named_by(&headers).map_err(|error| error.message);
+            named.map(|request| request.request_id.map(|id| id.as_str().to_owned()))
+        };
+        let its = Ok(Some(uuid.to_owned()));
+        assert_eq!(read("", &[]), Ok(None));
+        assert_eq!(read("", &[uuid]), its);
+        assert_eq!(read("", &["\"550E8400-e29b-41d4-a716-446655440000\""]), its);
+        let body = format!(r#"{{"requestId":"{uuid}"}}"#);
+        assert_eq!((read(&body, &[]), read(&body, &[uuid])), (its.clone(), its));
+        let text = RequestId::from_name("order 1").as_str().to_owned();
+        assert_eq!(read("", &["order 1"]), Ok(Some(text)));
+        assert!(read(&body, &["order 1"]).unwrap_err().contains("different"));
+        for keys in [&[""][..], &["\"\""], &[uuid, uuid]] {
+            assert!(read("", keys).unwrap_err().contains("one text"), "{keys:?}");
         }
     }
 

@@ -17,8 +17,8 @@ use std::cell::Cell;
 use std::panic::AssertUnwindSafe;
 
 use key0_core::challenge::{
-    AuditLine, AuditRow, Call, CallFault, ChallengeEnv, ChallengeStore, Driver, History,
-    IssueFault, Record, Rest, StoreFault, Versioned, operate,
+    AuditLine, AuditRow, Call, CallFault, ChainMemory, ChallengeEnv, ChallengeStore, Driver,
+    History, IssueFault, Record, Rest, StoreFault, Versioned, operate,
 };
 use key0_core::config::Config;
 use key0_core::credential::backend::{BackendAnswer, BackendCall};
@@ -213,6 +213,10 @@ impl<'a> ChallengeEnv for Outside<'a> {
 
     fn chain(&self) -> &Self::Chain {
         &self.chain
+    }
+
+    fn memory(&self) -> &ChainMemory {
+        outbound::chain_memory()
     }
 
     fn now(&self) -> UnixMillis {

@@ -11,6 +11,7 @@ use crate::challenge::record::{Attempt, Payment, Record, Stage, State};
 use crate::payment::chain::{Chain, Completeness, Receipt};
 use crate::payment::confirm::{Verdict, verdict};
 use crate::payment::{Refusal, Route};
+use crate::types::UnixSeconds;
 
 /// Without a receipt for this long the gas wallet is asked whether it sends under other hashes by now; or the chain, whether
 /// a facilitator does.
@@ -139,10 +140,12 @@ pub(super) async fn settled<E: ChallengeEnv>(
     receipt: &Receipt,
 ) -> Result<Event, Stuck> {
     confirmed(env, receipt, wanted(env, record)).await?;
+    let time = env.chain().block_time(receipt.block).await?;
     Ok(Event::Settled {
         payment: Payment {
             transaction: receipt.transaction,
             block: receipt.block,
+            settled_at: UnixSeconds(time.ok_or(Stuck::Waiting)?),
             // The verdict has proven that exactly this arrived.
             amount: record.terms.amount,
             log: None,

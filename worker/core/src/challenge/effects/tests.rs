@@ -1,5 +1,6 @@
 //! What a purchase concludes when the nodes behind one RPC address are not equally far, and from what facilitators say.
 
+mod begin;
 mod facilitators;
 mod finality;
 mod given_up;
@@ -18,6 +19,7 @@ use futures_util::FutureExt as _;
 use super::super::driver::Driver;
 use super::super::env::{CallFault, ChallengeEnv, ChallengeStore, StoreFault, Versioned};
 use super::super::lifecycle::{MAX_REFUND_FAILURES, Refused, apply};
+use super::super::outlook::ChainMemory;
 use super::super::purchase::{Ask, PayReply};
 use super::super::record::{Attempt, AuditRow, IssueFault, Record, Stage, State};
 use super::super::test_support::{
@@ -73,8 +75,12 @@ struct Outside {
     head: u64,
     /// Its hash; that of the receipts' block is zero.
     head_hash: B256,
+    /// How often it was asked for.
+    heads: Cell<u32>,
     /// Its time.
     time: u64,
+    /// The time of the block that includes both transactions.
+    block_time: u64,
     /// The block of the node that tells the state.
     state: u64,
     /// The block that includes both transactions.
@@ -90,10 +96,18 @@ struct Outside {
     is_accepted: bool,
     /// Why not.
     refusal: &'static str,
-    /// What the payer has.
+    /// The gas that it would take.
+    gas: u64,
+    /// The price of that, in wei per unit.
+    base_fee: u128,
+    /// The payer's USDC.
     balance: U256,
+    /// How often the transfer was tried out.
+    simulations: Cell<u32>,
     /// For how long the payer's book lets the payer wait.
     pause: Option<u64>,
+    /// What the payer's book says first when a price is to be set aside, or a payment booked.
+    held: RefCell<VecDeque<PayerReply>>,
     ledger_is_gone: bool,
     /// How often a receipt is shown, before its block is replaced.
     receipts_left: Cell<u32>,
@@ -111,6 +125,7 @@ struct Outside {
     answers: RefCell<VecDeque<&'static str>>,
     /// What they were asked, and how far the purchase was.
     told: RefCell<Vec<(Action, Stage)>>,
+    memory: ChainMemory,
 }
 
 impl Outside {
@@ -133,7 +148,9 @@ impl Outside {
             completeness: Completeness::Complete,
             head: BLOCK,
             head_hash: B256::ZERO,
+            heads: Cell::default(),
             time: NOW.to_seconds().0,
+            block_time: NOW.to_seconds().0,
             state: BLOCK,
             block: BLOCK,
             states_kept: 128,
@@ -142,8 +159,12 @@ impl Outside {
             authorization,
             is_accepted: false,
             refusal: "execution reverted",
+            gas: 60_000,
+            base_fee: 1,
             balance: U256::MAX,
+            simulations: Cell::default(),
             pause: None,
+            held: RefCell::default(),
             ledger_is_gone: false,
             receipts_left: Cell::new(u32::MAX),
             whose: PayerReply::Released,
@@ -153,6 +174,7 @@ impl Outside {
             calls: RefCell::default(),
             answers: RefCell::default(),
             told: RefCell::default(),
+            memory: ChainMemory::default(),
         }
     }
 
@@ -199,8 +221,9 @@ impl Chain for Outside {
         _: &SignedAuthorization,
         _: Address,
     ) -> Result<Simulation, ChainError> {
+        self.simulations.set(self.simulations.get() + 1);
         Ok(match self.is_accepted {
-            true => Simulation::Succeeds { gas: 60_000 },
+            true => Simulation::Succeeds { gas: self.gas },
             false => Simulation::Reverts(self.refusal.to_owned()),
         })
     }
@@ -254,19 +277,23 @@ impl Chain for Outside {
     async fn usdc_balance(&self, _: Address) -> Result<U256, ChainError> {
         Ok(self.balance)
     }
+    async fn has_code(&self, _: Address) -> Result<bool, ChainError> {
+        Ok(false)
+    }
     async fn ether_balance(&self, _: Address) -> Result<U256, ChainError> {
         Ok(U256::MAX)
     }
     async fn head(&self) -> Result<Head, ChainError> {
+        self.heads.set(self.heads.get() + 1);
         Ok(Head {
             number: self.head,
             hash: self.head_hash,
             timestamp: self.time,
-            base_fee: 1,
+            base_fee: self.base_fee,
         })
     }
     async fn block_time(&self, _: u64) -> Result<Option<u64>, ChainError> {
-        panic!("only a proof asks")
+        Ok(Some(self.block_time))
     }
     async fn priority_fee(&self) -> Result<u128, ChainError> {
         Ok(1)
@@ -327,6 +354,9 @@ impl ChallengeEnv for Outside {
     fn chain(&self) -> &Self {
         self
     }
+    fn memory(&self) -> &ChainMemory {
+        &self.memory
+    }
     fn now(&self) -> UnixMillis {
         UnixMillis(NOW.0.max(self.time * 1_000))
     }
@@ -334,15 +364,19 @@ impl ChallengeEnv for Outside {
         self.has_waited.set(true);
     }
     async fn payer(&self, _: Address, command: PayerCommand) -> Result<PayerReply, CallFault> {
-        let is_check = matches!(command, PayerCommand::Check(_));
+        let is_check = matches!(command, PayerCommand::Hold(_));
         let is_whose = matches!(command, PayerCommand::Whose { .. });
         let is_name = matches!(command, PayerCommand::Identify { .. });
+        let is_booking = is_check || matches!(command, PayerCommand::Reserve(_));
         self.asked.borrow_mut().push(command);
         if is_whose {
             return Ok(self.whose.clone());
         }
         if is_name && self.is_named_otherwise {
             return Ok(PayerReply::Taken);
+        }
+        if is_booking && let Some(reply) = self.held.borrow_mut().pop_front() {
+            return Ok(reply);
         }
         Ok(match self.pause.filter(|_| is_check) {
             Some(millis) => PayerReply::Paused { millis },

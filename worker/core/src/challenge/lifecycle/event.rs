@@ -8,7 +8,7 @@ use crate::challenge::record::{AuditRow, IssueFault, Payment, Record, State};
 use crate::challenge::seal::Challenge;
 use crate::challenge::sold::Sold;
 use crate::payment::{Refusal, SignedAuthorization};
-use crate::types::{RequestId, UnixMillis, UsdcAmount};
+use crate::types::{RequestId, UnixMillis, UnixSeconds, UsdcAmount};
 
 /// Something that happened to a purchase.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -25,6 +25,8 @@ pub enum Event {
         authorization: SignedAuthorization,
         /// The digest of the client's own name for the payment.
         identifier: Option<B256>,
+        /// Whether the client has named the purchase.
+        chosen: bool,
         /// The most gas that the transfer may use.
         gas_limit: u64,
         /// The newest block before anything is broadcast.
@@ -44,6 +46,8 @@ pub enum Event {
         transaction: B256,
         /// Its block.
         block: u64,
+        /// That block's time.
+        included_at: UnixSeconds,
         /// Its transfers that pay enough, all of that payer: place and amount.
         transfers: Vec<(u32, UsdcAmount)>,
         /// Whether the payer has signed the challenge id.

@@ -17,6 +17,7 @@ pub(super) fn advance_proof(state: &State, event: &Event, now: UnixMillis) -> Op
     let State::Proving {
         transaction,
         block,
+        included_at,
         transfers,
         signed,
     } = state
@@ -29,6 +30,7 @@ pub(super) fn advance_proof(state: &State, event: &Event, now: UnixMillis) -> Op
             let payment = Payment {
                 transaction: *transaction,
                 block: *block,
+                settled_at: *included_at,
                 amount: *amount,
                 log: Some(*log),
                 unsigned: !signed,

@@ -468,6 +468,7 @@ fn a_failed_attempt_is_repeated_only_with_the_very_same_authorization() {
         issuer,
         authorization: signed_by(&thief, 1),
         identifier: None,
+        chosen: false,
         gas_limit,
         from_block,
     };

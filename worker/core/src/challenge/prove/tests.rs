@@ -87,6 +87,7 @@ fn a_transfer_of_the_price_is_credited_and_delivered() {
         Payment {
             transaction: TX,
             block: BLOCK,
+            settled_at: NOW.to_seconds(),
             amount: UsdcAmount::from_units(15_000),
             log: Some(0),
             unsigned: false,

@@ -48,6 +48,7 @@ fn join() -> Ask {
     Ask::Join(Join {
         payer: buyer().address(),
         target: pay(1).target(),
+        by_attempted: false,
     })
 }
 
@@ -212,7 +213,10 @@ fn a_superseded_purchase_names_the_one_that_counts() {
     let record = record_after([attempted(1), Event::Superseded { by: by.clone() }]);
     assert_eq!(
         ask(pay(1)).answer(Some(&record), NOW, &POLICY),
-        Next::Answer(PayReply::Elsewhere { request_id: by })
+        Next::Answer(PayReply::Elsewhere {
+            request_id: by,
+            attempted: false,
+        })
     );
     let cancelled = apply(
         Some(&record_after([attempted(1)])),
@@ -268,7 +272,10 @@ fn a_repeat_is_answered_like_the_payment_but_never_begins_anything() {
     assert_eq!(at(&again(1), &delivered()), granted());
     let by = RequestId::from_random([9; 16]);
     let superseded = record_after([attempted(1), Event::Superseded { by: by.clone() }]);
-    let elsewhere = Next::Answer(PayReply::Elsewhere { request_id: by });
+    let elsewhere = Next::Answer(PayReply::Elsewhere {
+        request_id: by,
+        attempted: false,
+    });
     assert_eq!(at(&again(1), &superseded), elsewhere);
 
     let failed = record_after([attempted(1), failed()]);
@@ -356,6 +363,7 @@ fn a_payment_that_counts_elsewhere_is_followed_there_without_presenting_it_again
     let (reply, asked) = follow(vec![
         PayReply::Elsewhere {
             request_id: first.clone(),
+            attempted: false,
         },
         PayReply::Taken,
     ]);
@@ -368,11 +376,30 @@ fn a_payment_that_counts_elsewhere_is_followed_there_without_presenting_it_again
 }
 
 #[test]
+fn a_payment_that_another_purchase_has_taken_is_followed_to_it_unless_that_one_is_of_another_target()
+ {
+    let first = RequestId::from_random([9; 16]);
+    let elsewhere = PayReply::Elsewhere {
+        request_id: first,
+        attempted: true,
+    };
+    let (reply, asked) = follow(vec![elsewhere.clone(), PayReply::Expired]);
+    assert_eq!(reply, PayReply::Expired);
+    let [_, (_, Ask::Join(join))] = asked.as_slice() else {
+        panic!("{asked:?}");
+    };
+    assert!(join.by_attempted);
+    let (reply, _) = follow(vec![elsewhere, PayReply::Conflict]);
+    assert_eq!(reply, PayReply::Taken);
+}
+
+#[test]
 fn a_repeat_that_counts_elsewhere_is_followed_there_for_any_resource() {
     let own = pay(1).challenge.terms.request_id;
     let first = RequestId::from_random([9; 16]);
     let elsewhere = PayReply::Elsewhere {
         request_id: first.clone(),
+        attempted: false,
     };
     let script = Script {
         replies: RefCell::new(vec![elsewhere, PayReply::Expired].into()),
@@ -387,6 +414,7 @@ fn a_repeat_that_counts_elsewhere_is_followed_there_for_any_resource() {
     let join = Ask::Join(Join {
         payer: buyer().address(),
         target: repeat.target.clone(),
+        by_attempted: false,
     });
     assert!(join.fits(&delivered(), Network::BaseSepolia));
     assert_eq!(asked, [(own, Ask::Repeat(repeat)), (first, join)]);
@@ -396,6 +424,7 @@ fn a_repeat_that_counts_elsewhere_is_followed_there_for_any_resource() {
 fn an_endless_chain_of_purchases_is_not_followed_for_ever() {
     let elsewhere = PayReply::Elsewhere {
         request_id: RequestId::from_random([9; 16]),
+        attempted: false,
     };
     let (reply, asked) = follow(vec![elsewhere; 10]);
     assert_eq!(reply, PayReply::Pending { transaction: None });

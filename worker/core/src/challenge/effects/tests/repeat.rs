@@ -60,6 +60,7 @@ fn where_no_purchase_is_the_book_knows_whether_the_payment_counts_for_another() 
     let counts_for = || PayerReply::Superseded { by: by.clone() };
     let elsewhere = PayReply::Elsewhere {
         request_id: by.clone(),
+        attempted: false,
     };
     for (whose, is_used, reply) in [
         (PayerReply::Released, false, PayReply::Conflict),

@@ -51,7 +51,21 @@ fn the_book_is_told_of_what_reverted_at_the_gas_wallets_cost_and_of_what_was_pai
         },
     ]);
     assert_eq!(paid.run(), Some(Event::TargetReleased));
-    assert_eq!(told(&paid), [(u32::MAX, Outcome::Paid)]);
+    assert_eq!(told(&paid), [(u32::MAX, Outcome::Delivered)]);
+}
+
+#[test]
+fn what_reverted_because_its_authorization_had_expired_is_not_counted() {
+    let good_until = signed(1).authorization().expires_at().0;
+    for (included_at, outcome) in [
+        (good_until - 1, Outcome::Reverted),
+        (good_until, Outcome::Other),
+    ] {
+        let mut outside = holding([REVERTED]);
+        outside.block_time = included_at;
+        assert_eq!(outside.run(), Some(Event::TargetReleased));
+        assert_eq!(told(&outside), [(1, outcome)]);
+    }
 }
 
 #[test]
@@ -101,8 +115,8 @@ fn an_attempt_is_counted_before_the_next_one_of_the_same_authorization_is_judged
                     outcome: Outcome::Reverted,
                     ..
                 },
-                PayerCommand::Check(next)
-            ] if next.attempt == 2
+                PayerCommand::Hold(next)
+            ] if next.reservation.attempt == 2
         ),
         "{asked:?}"
     );

@@ -14,6 +14,7 @@ fn proven_by(payer: Address) -> Event {
         payer,
         transaction: B256::repeat_byte(0x77),
         block: 9,
+        included_at: NOW.to_seconds(),
         transfers: vec![(3, units(15_000)), (1, units(20_000))],
         signed: true,
     }
@@ -106,6 +107,7 @@ fn the_stored_form_of_a_proof_is_unchanged() {
         json!({"PROVING": {
             "transaction": hash,
             "block": 9,
+            "includedAt": 1_800_000_010_u64,
             "transfers": [[3, "$0.015"], [1, "$0.02"]],
             "signed": true,
         }})
@@ -118,6 +120,7 @@ fn the_stored_form_of_a_proof_is_unchanged() {
         json!({
             "transaction": hash,
             "block": 9,
+            "settledAt": 1_800_000_010_u64,
             "amount": "$0.015",
             "log": 3,
         })

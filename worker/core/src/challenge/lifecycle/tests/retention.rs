@@ -240,6 +240,7 @@ fn the_stored_form_of_what_is_left_is_unchanged() {
         json!({"CLOSED": {"payment": {
             "transaction": payment().transaction,
             "block": 9,
+            "settledAt": 1_800_000_010_u64,
             "amount": "$0.015",
         }}})
     );

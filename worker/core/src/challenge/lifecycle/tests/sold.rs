@@ -12,6 +12,7 @@ fn shown(sold: Option<Sold>) -> Event {
         payer: buyer().address(),
         transaction: B256::repeat_byte(0x77),
         block: 9,
+        included_at: NOW.to_seconds(),
         transfers: vec![(3, payment().amount)],
         signed: true,
     }

@@ -1,7 +1,6 @@
 //! A chain with one transaction, a real payer's book, and storage that counts its writes.
 
 use core::cell::{Cell, RefCell};
-use core::convert::Infallible;
 use core::ops::RangeInclusive;
 use std::collections::BTreeMap;
 
@@ -13,7 +12,7 @@ use super::super::super::env::{CallFault, ChallengeStore};
 use super::super::super::record::{AuditRow, IssueFault};
 use super::super::super::test_support::{NOW, buyer, sold, test_challenge};
 use super::super::*;
-use crate::challenge::Ask;
+use crate::challenge::{Ask, ChainMemory};
 use crate::config::{Config, test_config};
 use crate::credential::backend::{BackendAnswer, BackendCall};
 use crate::ledger::LedgerEntry;
@@ -22,7 +21,8 @@ use crate::payment::chain::{
     AuthorizationEvents, ChainError, Completeness, Head, Log, SendOutcome, Simulation,
 };
 use crate::payment::facilitator::FacilitatorCall;
-use crate::payment::payer::{Booking, PayerStore, Reverts, execute};
+use crate::payment::payer::memory::MemoryBook;
+use crate::payment::payer::{Booking, execute};
 use crate::payment::signature::Deployment;
 use crate::payment::usdc::{AUTHORIZATION_USED_TOPIC, TRANSFER_TOPIC};
 use crate::payment::wallet_call::WalletAnswer;
@@ -95,52 +95,10 @@ pub(super) struct Shop {
     pub(super) time: Option<u64>,
     /// What has happened to the buyer's authorization.
     pub(super) authorization: Cell<Use>,
-    pub(super) books: RefCell<BTreeMap<Address, Book>>,
+    pub(super) books: RefCell<BTreeMap<Address, MemoryBook>>,
     /// Whether the payer's book answers.
     pub(super) book_is_gone: Cell<bool>,
-}
-
-#[derive(Default)]
-pub(super) struct Book {
-    pub(super) bookings: RefCell<BTreeMap<B256, Booking>>,
-    pub(super) open: RefCell<BTreeMap<TargetKey, RequestId>>,
-}
-
-impl PayerStore for Book {
-    type Error = Infallible;
-
-    fn booking(&self, nonce: B256) -> Result<Option<Booking>, Infallible> {
-        Ok(self.bookings.borrow().get(&nonce).cloned())
-    }
-    fn book(&self, nonce: B256, booking: &Booking) -> Result<(), Infallible> {
-        self.bookings.borrow_mut().insert(nonce, booking.clone());
-        Ok(())
-    }
-    fn identified(&self, _: B256) -> Result<Option<B256>, Infallible> {
-        panic!("a proof has no name")
-    }
-    fn identify(&self, _: B256, _: B256) -> Result<(), Infallible> {
-        panic!("a proof has no name")
-    }
-    fn unresolved(&self, target: &TargetKey) -> Result<Option<RequestId>, Infallible> {
-        Ok(self.open.borrow().get(target).cloned())
-    }
-    fn open(&self, target: &TargetKey, id: &RequestId, _: u32) -> Result<(), Infallible> {
-        self.open.borrow_mut().insert(target.clone(), id.clone());
-        Ok(())
-    }
-    fn close(&self, target: &TargetKey, id: &RequestId, _: u32) -> Result<bool, Infallible> {
-        let mut open = self.open.borrow_mut();
-        let before = open.len();
-        open.retain(|open, holder| open != target || holder != id);
-        Ok(open.len() < before)
-    }
-    fn reverts(&self) -> Result<Reverts, Infallible> {
-        Ok(Reverts::default())
-    }
-    fn set_reverts(&self, reverts: Reverts) -> Result<(), Infallible> {
-        panic!("a proof's transfer does not revert: {reverts:?}")
-    }
+    memory: ChainMemory,
 }
 
 impl Shop {
@@ -165,6 +123,7 @@ impl Shop {
             time: Some(NOW.to_seconds().0),
             books: RefCell::default(),
             book_is_gone: Cell::default(),
+            memory: ChainMemory::default(),
         }
     }
 
@@ -209,7 +168,7 @@ impl Shop {
         let book = books.entry(payer).or_default();
         book.bookings
             .borrow_mut()
-            .insert(booking_key(TX, log), booking);
+            .insert(booking_key(TX, log), (booking, NOW));
     }
 }
 
@@ -273,6 +232,9 @@ impl Chain for Shop {
         })
     }
     async fn usdc_balance(&self, _: Address) -> Result<U256, ChainError> {
+        panic!("a proof charges nothing")
+    }
+    async fn has_code(&self, _: Address) -> Result<bool, ChainError> {
         panic!("a proof charges nothing")
     }
     async fn ether_balance(&self, _: Address) -> Result<U256, ChainError> {
@@ -342,6 +304,9 @@ impl ChallengeEnv for Shop {
     }
     fn chain(&self) -> &Self {
         self
+    }
+    fn memory(&self) -> &ChainMemory {
+        &self.memory
     }
     fn now(&self) -> UnixMillis {
         NOW

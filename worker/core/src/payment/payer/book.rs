@@ -1,0 +1,408 @@
+//! What becomes of the book by each command.
+
+use super::{
+    BALANCE_LAG_MILLIS, Booking, Claim, Hold, LAST_ATTEMPT, NO_ATTEMPT, Open, Outcome, PayerCode,
+    PayerCommand, PayerReply, RECENT_MILLIS, RETURNED_ATTEMPT, Recent, Reservation, Standing,
+    TargetKey,
+};
+use crate::types::{B256, RequestId, UnixMillis, UsdcAmount};
+
+/// What a payer has under way.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct UnderWay {
+    /// How many purchases.
+    pub purchases: u32,
+    /// What they may still take, and what was taken since the given moment, in micro-units.
+    pub amount: u64,
+}
+
+/// Where the book is kept. One command runs inside one transaction, so that no two commands interleave.
+pub trait PayerStore {
+    /// The store's own error.
+    type Error;
+
+    /// Who a payment belongs to.
+    fn booking(&self, nonce: B256) -> Result<Option<Booking>, Self::Error>;
+    /// Writes who a payment belongs to, in place of what was written of it before.
+    fn book(&self, nonce: B256, booking: &Booking, now: UnixMillis) -> Result<(), Self::Error>;
+    /// Which payment has this name.
+    fn identified(&self, identifier: B256) -> Result<Option<B256>, Self::Error>;
+    /// Writes which payment has this name, unless another one has.
+    fn identify(&self, identifier: B256, nonce: B256) -> Result<(), Self::Error>;
+    /// The purchase, if it is open.
+    fn opened(&self, request_id: &RequestId) -> Result<Option<Open>, Self::Error>;
+    /// The open purchase of a target, other than this one: the oldest of those with an attempt, or else of those without.
+    fn holder(
+        &self,
+        target: &TargetKey,
+        other_than: &RequestId,
+    ) -> Result<Option<Open>, Self::Error>;
+    /// Everything that is open but for this purchase, and what was delivered since.
+    fn under_way(
+        &self,
+        except: &RequestId,
+        delivered_since: UnixMillis,
+    ) -> Result<UnderWay, Self::Error>;
+    /// Writes that a purchase is open, in place of what was written of it before.
+    fn open(&self, open: &Open) -> Result<(), Self::Error>;
+    /// Removes an open purchase.
+    fn close(&self, request_id: &RequestId) -> Result<(), Self::Error>;
+    /// The newest purchase of a target that was delivered after this moment.
+    fn recent(
+        &self,
+        target: &TargetKey,
+        after: UnixMillis,
+    ) -> Result<Option<RequestId>, Self::Error>;
+    /// Writes that a purchase was delivered now. Forgets those before [`RECENT_MILLIS`].
+    fn delivered(&self, recent: &Recent, now: UnixMillis) -> Result<(), Self::Error>;
+    /// Forgets what purchases that did not begin have left: prices set aside before [`HOLD_MILLIS`](super::HOLD_MILLIS), and
+    /// payments bound before [`BOUND_MILLIS`](super::BOUND_MILLIS) or more than [`MAX_BOUND`](super::MAX_BOUND) of them.
+    fn forget(&self, now: UnixMillis) -> Result<(), Self::Error>;
+    /// How the payer stands.
+    fn standing(&self) -> Result<Standing, Self::Error>;
+    /// Writes it.
+    fn set_standing(&self, standing: Standing) -> Result<(), Self::Error>;
+}
+
+/// Carries out one command. The caller wraps it in a transaction.
+pub fn execute<S: PayerStore>(
+    store: &S,
+    command: &PayerCommand,
+    now: UnixMillis,
+) -> Result<PayerReply, S::Error> {
+    match command {
+        PayerCommand::Hold(hold) => self::hold(store, hold, now),
+        PayerCommand::Withdraw { request_id } => {
+            let open = store.opened(request_id)?;
+            // What an attempt holds stays: this one was told late.
+            if open.is_some_and(|open| open.held == NO_ATTEMPT) {
+                store.close(request_id)?;
+            }
+            Ok(PayerReply::Released)
+        }
+        PayerCommand::Reserve(reservation) => reserve(store, reservation, now),
+        PayerCommand::Claim(claim) => self::claim(store, claim, now),
+        PayerCommand::Identify { identifier, nonce } => Ok(
+            match is_named_otherwise(store, Some(*identifier), *nonce)? {
+                true => PayerReply::Taken,
+                false => PayerReply::Released,
+            },
+        ),
+        PayerCommand::Return { transfer } => give_back(store, *transfer, now),
+        PayerCommand::Whose { nonce, request_id } => Ok(match store.booking(*nonce)? {
+            Some(booking) if booking.claimant != *request_id => PayerReply::Taken,
+            Some(booking) if booking.owner != booking.claimant => {
+                PayerReply::Superseded { by: booking.owner }
+            }
+            Some(_) => PayerReply::Reserved,
+            None => PayerReply::Released,
+        }),
+        PayerCommand::Release {
+            request_id,
+            attempt,
+            outcome,
+        } => release(store, request_id, *attempt, *outcome, now),
+    }
+}
+
+/// Whose the payment is comes first: a payment that counts elsewhere is never judged by today's balance.
+fn hold<S: PayerStore>(store: &S, hold: &Hold, now: UnixMillis) -> Result<PayerReply, S::Error> {
+    store.forget(now)?;
+    let reservation = &hold.reservation;
+    let booking = store.booking(reservation.nonce)?;
+    // A late copy, or an identical request that was faster.
+    if is_known(booking.as_ref(), reservation) {
+        return Ok(PayerReply::Reserved);
+    }
+    if is_named_otherwise(store, reservation.identifier, reservation.nonce)? {
+        return Ok(PayerReply::Taken);
+    }
+    if let Some(booking) = &booking {
+        if booking.claimant != reservation.request_id {
+            return whose(store, booking);
+        }
+        if booking.owner != booking.claimant {
+            let by = booking.owner.clone();
+            return Ok(PayerReply::Superseded { by });
+        }
+    }
+    if !hold.chosen
+        && let Some(reply) = join(store, reservation, booking.as_ref(), now)?
+    {
+        return Ok(reply);
+    }
+    let standing = store.standing()?;
+    if let Some(millis) = standing.pause(now) {
+        return Ok(PayerReply::Paused { millis });
+    }
+    // The balance may have been read before the last payments arrived.
+    let counted_since = UnixMillis(hold.read_at.0.saturating_sub(BALANCE_LAG_MILLIS));
+    let under_way = store.under_way(&reservation.request_id, counted_since)?;
+    if under_way.purchases >= standing.slots {
+        match hold.code {
+            PayerCode::None => {}
+            PayerCode::Some => return Ok(PayerReply::Crowded),
+            PayerCode::Unknown => return Ok(PayerReply::NameCode),
+        }
+    }
+    let wanted = under_way.amount.checked_add(hold.amount.units());
+    if wanted.is_none_or(|wanted| wanted > hold.balance) {
+        return Ok(PayerReply::Uncovered {
+            under_way: under_way.amount > 0,
+        });
+    }
+    if booking.is_none() {
+        book(
+            store,
+            reservation,
+            None,
+            &reservation.request_id,
+            NO_ATTEMPT,
+            now,
+        )?;
+    }
+    let held = store.opened(&reservation.request_id)?;
+    if held.is_none_or(|open| open.held == NO_ATTEMPT) {
+        store.open(&Open {
+            request_id: reservation.request_id.clone(),
+            target: reservation.target.clone(),
+            amount: hold.amount,
+            chosen: hold.chosen,
+            held: NO_ATTEMPT,
+            at: now,
+        })?;
+    }
+    Ok(PayerReply::Reserved)
+}
+
+/// What is said of a payment that another purchase presented first.
+fn whose<S: PayerStore>(store: &S, booking: &Booking) -> Result<PayerReply, S::Error> {
+    if booking.owner != booking.claimant {
+        let by = booking.owner.clone();
+        return Ok(PayerReply::Superseded { by });
+    }
+    if booking.attempt != NO_ATTEMPT {
+        let to = booking.claimant.clone();
+        return Ok(PayerReply::Presented { to });
+    }
+    Ok(match store.opened(&booking.claimant)? {
+        Some(_) => PayerReply::Wait,
+        // That one did not begin.
+        None => PayerReply::Taken,
+    })
+}
+
+/// The purchase that a payment counts for whose client has named none: one that is unresolved, or was delivered so lately that
+/// its answer may have been lost.
+fn join<S: PayerStore>(
+    store: &S,
+    reservation: &Reservation,
+    booking: Option<&Booking>,
+    now: UnixMillis,
+) -> Result<Option<PayerReply>, S::Error> {
+    let own = &reservation.request_id;
+    let by = match store.holder(&reservation.target, own)? {
+        Some(holder) if holder.held == NO_ATTEMPT => return Ok(Some(PayerReply::Wait)),
+        Some(holder) => Some(holder.request_id),
+        None => {
+            let after = UnixMillis(now.0.saturating_sub(RECENT_MILLIS));
+            let recent = store.recent(&reservation.target, after)?;
+            recent.filter(|recent| recent != own)
+        }
+    };
+    let Some(by) = by else {
+        return Ok(None);
+    };
+    book(store, reservation, booking, &by, reservation.attempt, now)?;
+    Ok(Some(PayerReply::Superseded { by }))
+}
+
+fn reserve<S: PayerStore>(
+    store: &S,
+    reservation: &Reservation,
+    now: UnixMillis,
+) -> Result<PayerReply, S::Error> {
+    let booking = store.booking(reservation.nonce)?;
+    if is_known(booking.as_ref(), reservation) {
+        return Ok(PayerReply::Reserved);
+    }
+    if is_named_otherwise(store, reservation.identifier, reservation.nonce)? {
+        return Ok(PayerReply::Taken);
+    }
+    if let Some(booking) = &booking {
+        if booking.claimant != reservation.request_id {
+            return Ok(PayerReply::Taken);
+        }
+        if booking.owner != booking.claimant {
+            let by = booking.owner.clone();
+            return Ok(PayerReply::Superseded { by });
+        }
+    }
+    let Some(mut open) = store.opened(&reservation.request_id)? else {
+        return Ok(PayerReply::Lapsed);
+    };
+    open.held = reservation.attempt;
+    store.open(&open)?;
+    book(
+        store,
+        reservation,
+        booking.as_ref(),
+        &reservation.request_id,
+        reservation.attempt,
+        now,
+    )?;
+    Ok(PayerReply::Reserved)
+}
+
+/// The money has moved already, so it counts for the purchase that it was sent for, also when another one of the same target
+/// is unresolved. What was booked before is answered by its booking alone: a late copy must not open the purchase again.
+fn claim<S: PayerStore>(store: &S, claim: &Claim, now: UnixMillis) -> Result<PayerReply, S::Error> {
+    let mut free = None;
+    for transfer in claim.transfers.iter().copied() {
+        match store.booking(transfer)? {
+            Some(booking)
+                if booking.claimant == claim.request_id && booking.attempt != RETURNED_ATTEMPT =>
+            {
+                return Ok(PayerReply::Claimed(transfer));
+            }
+            Some(_) => {}
+            None => free = free.or(Some(transfer)),
+        }
+    }
+    let Some(transfer) = free else {
+        return Ok(PayerReply::Taken);
+    };
+    if !claim.only_look {
+        let request_id = &claim.request_id;
+        let booking = Booking {
+            claimant: request_id.clone(),
+            owner: request_id.clone(),
+            attempt: LAST_ATTEMPT,
+        };
+        store.book(transfer, &booking, now)?;
+        store.open(&Open {
+            request_id: request_id.clone(),
+            target: claim.target.clone(),
+            amount: UsdcAmount::from_units(0),
+            chosen: false,
+            held: LAST_ATTEMPT,
+            at: now,
+        })?;
+    }
+    Ok(PayerReply::Claimed(transfer))
+}
+
+/// What a purchase counts is returned by that purchase alone.
+fn give_back<S: PayerStore>(
+    store: &S,
+    transfer: B256,
+    now: UnixMillis,
+) -> Result<PayerReply, S::Error> {
+    match store.booking(transfer)? {
+        Some(booking) if booking.attempt != RETURNED_ATTEMPT => {
+            return Ok(PayerReply::Superseded { by: booking.owner });
+        }
+        Some(_) => {}
+        None => {
+            let nobody = RequestId::derived(&[0; 16]);
+            let booking = Booking {
+                claimant: nobody.clone(),
+                owner: nobody,
+                attempt: RETURNED_ATTEMPT,
+            };
+            store.book(transfer, &booking, now)?;
+        }
+    }
+    Ok(PayerReply::Claimed(transfer))
+}
+
+/// The open purchase names its attempt and is closed once: a message that comes again, or late, counts nothing.
+fn release<S: PayerStore>(
+    store: &S,
+    request_id: &RequestId,
+    attempt: u32,
+    outcome: Outcome,
+    now: UnixMillis,
+) -> Result<PayerReply, S::Error> {
+    let Some(open) = store.opened(request_id)? else {
+        return Ok(PayerReply::Released);
+    };
+    if open.held == NO_ATTEMPT {
+        // No attempt will follow for which the price could be set aside.
+        if attempt == LAST_ATTEMPT {
+            store.close(request_id)?;
+        }
+        return Ok(PayerReply::Released);
+    }
+    if open.held > attempt {
+        return Ok(PayerReply::Released);
+    }
+    store.close(request_id)?;
+    if outcome == Outcome::Delivered {
+        let recent = Recent {
+            target: open.target,
+            request_id: open.request_id,
+            amount: open.amount,
+        };
+        store.delivered(&recent, now)?;
+    }
+    // A transfer that the payer has sent says nothing of those that we send.
+    if open.held != LAST_ATTEMPT {
+        let before = store.standing()?;
+        let after = before.after(outcome, now);
+        if after != before {
+            store.set_standing(after)?;
+        }
+    }
+    Ok(PayerReply::Released)
+}
+
+/// Whether this name is another payment's.
+fn is_named_otherwise<S: PayerStore>(
+    store: &S,
+    identifier: Option<B256>,
+    nonce: B256,
+) -> Result<bool, S::Error> {
+    let Some(identifier) = identifier else {
+        return Ok(false);
+    };
+    Ok(store
+        .identified(identifier)?
+        .is_some_and(|named| named != nonce))
+}
+
+/// Whether this very attempt has reserved the payment before. A late copy of that message must change nothing: the purchase
+/// may be resolved by now, and must not be opened again.
+fn is_known(booking: Option<&Booking>, reservation: &Reservation) -> bool {
+    booking.is_some_and(|booking| {
+        booking.claimant == reservation.request_id
+            && booking.owner == reservation.request_id
+            && booking.attempt >= reservation.attempt
+    })
+}
+
+/// Writes whose a payment is. One that was attempted keeps its owner: it may have paid that one already.
+fn book<S: PayerStore>(
+    store: &S,
+    reservation: &Reservation,
+    before: Option<&Booking>,
+    owner: &RequestId,
+    attempt: u32,
+    now: UnixMillis,
+) -> Result<(), S::Error> {
+    if before.is_some_and(|before| before.attempt != NO_ATTEMPT && before.owner != *owner) {
+        return Ok(());
+    }
+    if let Some(identifier) = reservation.identifier.filter(|_| attempt != NO_ATTEMPT) {
+        store.identify(identifier, reservation.nonce)?;
+    }
+    store.book(
+        reservation.nonce,
+        &Booking {
+            claimant: reservation.request_id.clone(),
+            owner: owner.clone(),
+            attempt,
+        },
+        now,
+    )
+}
