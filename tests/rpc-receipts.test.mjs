@@ -22,14 +22,15 @@ import { access, signPayment } from './support/x402.mjs';
 const RECEIPT = 'eth_getTransactionReceipt';
 const NO_FILTER = `0x${'00'.repeat(256)}`;
 const LONG = 120_000;
-const facilitator = await startFacilitator();
-after(() => facilitator.stop());
+const facilitators = await Promise.all([startFacilitator(), startFacilitator()]);
+after(() => Promise.all(facilitators.map((each) => each.stop())));
 
 const order = () => ({ planId: 'basic', requestId: randomUUID() });
 
-/** A buyer whose answer is known as soon as there is one. */
-async function buying(world) {
+/** A buyer whose answer is known as soon as there is one. @param {boolean} [held] whether no blocks are made from now on */
+async function buying(world, held = false) {
   const buyer = await world.newBuyer();
+  if (held) await world.chain.holdBlocks();
   const body = order();
   const { required } = await access(world.url, body);
   const payment = await signPayment(buyer.privateKey, required);
@@ -67,7 +68,8 @@ function hideEvents(world, strip) {
 }
 
 describe('a receipt without its events', { concurrency: true }, () => {
-  for (const [how, strip] of Object.entries(bare)) {
+  for (const [at, [how, strip]] of Object.entries(bare).entries()) {
+    const facilitator = facilitators[at];
     const own = useWorld({ backend: false });
     test(`${how}: a payment by the gas wallet is waited for`, { timeout: LONG }, async () => {
       const hidden = hideEvents(own, strip);
@@ -132,8 +134,7 @@ describe('a receipt of a block that is not made yet', { concurrency: true }, () 
   for (const [how, blockHash] of Object.entries({ 'without a hash': `0x${'00'.repeat(32)}`, 'with the hash of what is built so far': `0x${'77'.repeat(32)}` })) {
     const world = useWorld({ backend: false });
     test(`${how} is no money, also when the block has come without the transaction`, { timeout: LONG }, async () => {
-      await world.chain.holdBlocks();
-      const buyer = await buying(world);
+      const buyer = await buying(world, true);
       await poll(async () => (await broadcasts(world)) === 1, 'the transaction');
       const [hash] = handedOver(world);
       const block = { blockHash, blockNumber: `0x${((await world.chain.client.getBlockNumber({ cacheTime: 0 })) + 1n).toString(16)}` };

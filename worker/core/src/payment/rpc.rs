@@ -3,6 +3,7 @@
 //! Reads may be asked of any endpoint, and go on to the next one when one gives no usable answer. A send hands over the
 //! identical signed transaction, so repeating it elsewhere is harmless. Answers are untrusted: every member is parsed.
 
+use core::cell::Cell;
 use core::ops::RangeInclusive;
 
 use alloy_primitives::{Address, B256, Bloom, Bytes, U256, hex};
@@ -318,16 +319,24 @@ impl<H: Http> Chain for RpcChain<'_, H> {
         let method = "eth_getTransactionReceipt";
         let parse =
             |answer: &Value| receipt(answer).filter(|receipt| receipt.transaction == transaction);
-        // Another node may have the events already.
-        let worth = |answer: &Value| match parse(answer) {
-            _ if is_without_block(answer) => Worth::Good,
-            None => Worth::Malformed,
-            Some(receipt) if !receipt.success => Worth::Good,
-            Some(receipt) => match receipt.completeness {
-                Completeness::Complete => Worth::Good,
-                Completeness::Unproven => Worth::Stale(1),
-                Completeness::Contradictory => Worth::Stale(0),
-            },
+        // Another node may have the events already; one that does not have the receipt knows less.
+        let is_partial = Cell::new(false);
+        let worth = |answer: &Value| {
+            let partial = |rank| {
+                is_partial.set(true);
+                Worth::Stale(rank)
+            };
+            match parse(answer) {
+                _ if is_without_block(answer) && is_partial.get() => Worth::Stale(0),
+                _ if is_without_block(answer) => Worth::Good,
+                None => Worth::Malformed,
+                Some(receipt) if !receipt.success => Worth::Good,
+                Some(receipt) => match receipt.completeness {
+                    Completeness::Complete => Worth::Good,
+                    Completeness::Unproven => partial(2),
+                    Completeness::Contradictory => partial(1),
+                },
+            }
         };
         let answer = self.judged(method, json!([transaction]), &worth).await?;
         match is_without_block(&answer) {

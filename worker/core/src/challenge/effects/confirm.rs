@@ -16,11 +16,10 @@ use crate::types::UnixSeconds;
 /// Without a receipt for this long the gas wallet is asked whether it sends under other hashes by now; or the chain, whether
 /// a facilitator does.
 const ASK_AGAIN_MILLIS: u64 = 5_000;
-/// On a refund as many blocks stand as there are here at least, its own included: nobody waits for it, and when its block is
-/// replaced afterwards nobody looks again.
+/// A refund counts once it is at least so deep, its own block included. The buyer does not wait for it, and afterwards the chain
+/// is not asked again: a block that is replaced then would take the money with it.
 const REFUND_CONFIRMATIONS: u64 = 5;
-/// So many blocks later, events that a receipt does not show are not coming, though it does not prove that it shows all. Nodes
-/// that show them late are seconds late.
+/// So many blocks after its own, a receipt without a filter counts as complete: nodes that show events late are seconds late.
 const INDEXED_BLOCKS: u64 = 30;
 /// A refund that is not included for this long is tried again in another transaction.
 const REFUND_LOST_MILLIS: u64 = 600_000;
@@ -59,7 +58,9 @@ pub(super) async fn confirm<E: ChallengeEnv>(
         }
     }
     if is_unclear {
-        return Err(Stuck::Waiting);
+        return Err(Stuck::Fault(
+            "a transaction is included, but no node shows its events yet".to_owned(),
+        ));
     }
     let last = memory
         .last_asked

@@ -230,9 +230,16 @@ fn a_receipt_without_its_events_is_asked_for_at_the_next_endpoint() {
     for bare in [filter(), json!(Bloom::ZERO), Value::Null] {
         let bench = Bench::new([node(bare.clone(), false), complete()]);
         assert_eq!(ask_receipt(&bench).unwrap().unwrap().logs.len(), 1);
-        let alone = Bench::new([node(bare.clone(), false), node(bare, false)]);
+        let alone = Bench::new([node(bare.clone(), false), node(bare.clone(), false)]);
         assert!(ask_receipt(&alone).unwrap().unwrap().logs.is_empty());
         assert!(alone.skipped.borrow().is_empty());
+        let behind = Node::telling(Value::Null);
+        let ahead = Bench::new([node(bare.clone(), false), behind]);
+        assert!(ask_receipt(&ahead).unwrap().is_some());
+        assert!(
+            ahead.skipped.borrow().is_empty(),
+            "it knows more than the other"
+        );
     }
     // What reverted has no events.
     let mut reverted = receipt_of(json!(B256::repeat_byte(3)), json!(Bloom::ZERO), false);
