@@ -30,7 +30,7 @@ export const { chainId: CHAIN_ID, caip2: NETWORK, usdc: USDC_ADDRESS, domainSepa
 export const MULTICALL3_ADDRESS = '0xcA11bde05977b3631167028862bE2a173976CA11';
 const READY_WITHIN_MS = 20_000;
 /** Base makes a block every two seconds, and the worker begins nothing on a chain whose newest block is half a minute old. */
-const OLDEST_HEAD_SECONDS = 22;
+const OLDEST_HEAD_SECONDS = 15;
 const HEAD_CHECK_MS = 2_000;
 
 /** @typedef {Awaited<ReturnType<typeof startChain>>} Chain */
@@ -125,9 +125,10 @@ export async function startChain({ port: asked = 0, network = 'testnet', blockTi
       client.getContractEvents({ ...usdc, eventName: 'Transfer', args, fromBlock: 0n, toBlock: 'latest', strict: true }),
     /** @param {number} seconds 0: a block per transaction */
     setBlockTime,
-    /** No blocks but those asked for with `mine`. */
+    /** One block, and then none but those asked for with `mine`. */
     holdBlocks: async () => {
       isHeld = true;
+      await client.mine({ blocks: 1 });
       await client.setIntervalMining({ interval: 0 });
       await client.request({ method: 'evm_setAutomine', params: [false] });
     },
