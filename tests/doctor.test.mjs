@@ -9,13 +9,15 @@
 //     unpadded header, null, too large a header, no CORS, a cacheable offer, a redirect.
 //  4. What works and deserves a word is a warning: plans above $1, little ether, no refunds. Exit code 0.
 //  5. Endpoints given with --rpc: another chain, a liar, a dead one. A settings file that is not the deployment's.
-//  6. Nothing to look at, or not a key0: exit code 1 and one sentence.
+//  6. Plans that cost less than their gas are known. (On a local chain gas has whatever price: nothing is said of it.)
+//  7. Nothing to look at, or not a key0: exit code 1 and one sentence.
 
 import assert from 'node:assert/strict';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { NETWORKS, startChain } from '../tools/lib/chain.mjs';
+import { gasCost, plansBelowGas } from '../tools/lib/doctor/offer.mjs';
 import { testAccount } from '../tools/lib/world.mjs';
 import { changeOffer, runDoctor, startMeddler } from './support/doctor.mjs';
 import { settledBy, startFacilitator } from './support/facilitator.mjs';
@@ -99,6 +101,13 @@ describe('a world in order', () => {
     const found = await examine(world.url, '--env', file);
     await assertNames(found, ['wallet-income: warning'], new RegExp(hash));
   });
+});
+
+test('plans that cost less than the gas of their payment are known', () => {
+  const list = JSON.parse(plans('$0.015', '$0.10'));
+  const named = (gwei) => plansBelowGas(list, BigInt(gwei * 1e9)).map(({ planId }) => planId);
+  assert.equal(gasCost(10_000_000n), 4_500n);
+  assert.deepEqual([named(0.01), named(0.1), named(1)], [[], ['plan-0'], ['plan-0', 'plan-1']]);
 });
 
 describe('a deployment broken by its settings', () => {

@@ -155,7 +155,7 @@ describe('the gas wallet', { concurrency: true }, () => {
     const body = { planId: 'basic', requestId: randomUUID() };
     const { required } = await access(world.url, body);
     const payment = await signPayment(buyer.privateKey, required);
-    await assertRefused(world, () => access(world.url, body, { payment }), { status: 502, code: 'ADAPTER_ERROR' });
+    await assertRefused(world, () => access(world.url, body, { payment }), { status: 503, code: 'TEMPORARILY_UNAVAILABLE', reason: 'gas_wallet_empty' });
     assert.ok(world.logs.some((line) => line.includes('the gas wallet is empty')), 'the operator is not told');
     await world.chain.fund(world.gasWallet.address, '1');
     await assertOneGrant(world, { ...buyer, answer: access(world.url, body, { payment }) });

@@ -65,7 +65,9 @@ export function statuses(world) {
  */
 export function traces(world) {
   const { PayerObject, GasWalletObject } = stored(world);
-  const payments = (PayerObject?.payments ?? []).map(({ nonce, claimant, owner }) => `${nonce} ${claimant} ${owner}`);
+  // What a purchase that did not begin was bound to is forgotten after a while.
+  const booked = (PayerObject?.payments ?? []).filter(({ attempt }) => Number(attempt) > 0);
+  const payments = booked.map(({ nonce, claimant, owner }) => `${nonce} ${claimant} ${owner}`);
   const jobs = [...(GasWalletObject?.jobs ?? []), ...(GasWalletObject?.done ?? [])].map(({ key }) => key);
   return { purchases: statuses(world), payments: payments.sort(), jobs: jobs.sort() };
 }

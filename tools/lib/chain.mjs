@@ -136,9 +136,10 @@ export async function startChain({ port: asked = 0, network = 'testnet', blockTi
       client.getContractEvents({ ...usdc, eventName: 'Transfer', args, fromBlock: 0n, toBlock: 'latest', strict: true }),
     /** @param {number} seconds 0: a block per transaction */
     setBlockTime,
-    /** No blocks but those asked for with `mine`. */
+    /** One block, and then none but those asked for with `mine`. */
     holdBlocks: async () => {
       await setPulse(false);
+      await client.mine({ blocks: 1 });
       await client.setIntervalMining({ interval: 0 });
       await client.request({ method: 'evm_setAutomine', params: [false] });
     },

@@ -15,7 +15,7 @@ const MAX_BEHIND_SECONDS = 60;
  * @param {import('./report.mjs').Report} report
  * @param {{url: string, from: string}[]} endpoints  `from`: where they were named
  * @param {any} health
- * @returns {Promise<{url: string, gasPrice: () => Promise<bigint | undefined>, usdcOf: (address: string) => Promise<bigint | undefined>} | undefined>}
+ * @returns {Promise<{url: string, isLocal: boolean, gasPrice: () => Promise<bigint | undefined>, usdcOf: (address: string) => Promise<bigint | undefined>} | undefined>}
  *          for further questions, to the first endpoint that is good
  */
 export async function checkChain(report, endpoints, health) {
@@ -43,7 +43,8 @@ export async function checkChain(report, endpoints, health) {
     }
     report.ok('domain-separator', `${name} is chain ${chainId}, and USDC there signs as "${network.usdcName}", version 2.`);
     await checkClock(report, client, host);
-    good ??= { url, gasPrice: () => client.getGasPrice().catch(() => undefined), usdcOf: (address) => read('balanceOf', [address]).catch(() => undefined) };
+    const isLocal = isLoopback(new URL(url).hostname);
+    good ??= { url, isLocal, gasPrice: () => client.getGasPrice().catch(() => undefined), usdcOf: (address) => read('balanceOf', [address]).catch(() => undefined) };
   }
   return good;
 }

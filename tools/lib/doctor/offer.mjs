@@ -23,6 +23,28 @@ export function micro(text) {
 
 const isChecksummed = (text) => typeof text === 'string' && isAddress(text) && getAddress(text) === text;
 
+/** Gas of a payment by an ordinary key, and what an ether is taken to cost where no ETH_USD_PRICE is known. */
+const TRANSFER_GAS = 90_000n;
+const DOLLARS_PER_ETHER = 5_000n;
+const WEI_PER_ETHER = 10n ** 18n;
+
+/** What the gas of one payment costs in micro-USDC. @param {bigint} gasPrice in wei */
+export const gasCost = (gasPrice) => (gasPrice * TRANSFER_GAS * DOLLARS_PER_ETHER * 1_000_000n) / WEI_PER_ETHER;
+
+/** The plans that cost less than the gas of their payment. @param {{planId: string, unitAmount: string}[]} plans @param {bigint} gasPrice */
+export const plansBelowGas = (plans, gasPrice) => plans.filter(({ unitAmount }) => (micro(unitAmount) ?? 0n) < gasCost(gasPrice));
+
+/** Only the gas wallet pays for gas; and on a local chain it has whatever price. */
+async function checkGas(report, plans, health, chain) {
+  const gasPrice = await chain?.gasPrice();
+  const isPaid = health.settlement?.some(({ gasWallet }) => gasWallet);
+  if (!isPaid || chain.isLocal || gasPrice === undefined) return;
+  const below = plansBelowGas(plans, gasPrice);
+  if (!below.length) return;
+  const names = below.map(({ planId, unitAmount }) => `${planId} (${unitAmount})`).join(', ');
+  report.warning('gas-share', `At today's gas price a payment costs your gas wallet about $${formatUnits(gasCost(gasPrice), 6)} (an ether taken for $${DOLLARS_PER_ETHER}), more than these plans cost: ${names}.`, 'Raise their price, or let a facilitator send payments; above GAS_MAX_SHARE_PERCENT of the price the worker begins none.');
+}
+
 /**
  * @param {import('./report.mjs').Report} report @param {string} url @param {any} health
  * @param {Awaited<ReturnType<typeof import('./chain.mjs').checkChain>>} chain
@@ -46,6 +68,7 @@ export async function checkPriceList(report, url, health, chain) {
   const held = await chain?.usdcOf(list.walletAddress);
   if (held !== undefined) report.ok('wallet', `That wallet holds ${formatUnits(held, 6)} USDC.`);
   checkCaps(report, list.plans);
+  await checkGas(report, list.plans, health, chain);
   return list;
 }
 

@@ -15,7 +15,7 @@ use super::control::{Found, find_payment, lead_to, prove_fresh};
 use super::driver::{commit, record_fact};
 use super::effects;
 use super::env::{ChallengeEnv, ChallengeStore, StoreFault, Stuck, Versioned};
-use super::hold::{Wanted, hold, withdraw};
+use super::hold::{Wanted, ask_whose, hold, withdraw};
 use super::lifecycle::Event;
 use super::outlook::{self, LEAST_GAS};
 use super::purchase::{NotNow, Pay, PayReply};
@@ -64,9 +64,6 @@ pub(super) async fn begin<E: ChallengeEnv>(
         Ok(outlook) => outlook,
         Err(error) => return Ok(unavailable(env, &error.0)),
     };
-    if let Some(why) = outlook.refusal(env, terms.amount, LEAST_GAS) {
-        return Ok(Begun::Refused(PayReply::NotNow(why)));
-    }
     let wanted = Wanted {
         terms,
         signed,
@@ -77,35 +74,47 @@ pub(super) async fn begin<E: ChallengeEnv>(
         identifier: pay.identifier,
         chosen: pay.chosen,
     };
-    match hold_patiently(env, &wanted).await {
-        Ok(PayerReply::Reserved) => {}
-        Ok(PayerReply::Superseded { by }) => {
+    let refusal = outlook.refusal(env, terms.amount, LEAST_GAS);
+    let held = match refusal {
+        None => hold_patiently(env, &wanted).await,
+        // A payment that counts elsewhere is led there all the same.
+        Some(_) => ask_whose(env, &wanted).await,
+    };
+    match (held, refusal) {
+        (Ok(PayerReply::Superseded { by }), _) => {
             return Ok(Begun::Refused(lead_to(env, signed, by, false).await));
         }
-        Ok(PayerReply::Presented { to }) => {
+        (Ok(PayerReply::Presented { to }), _) => {
             return Ok(Begun::Refused(lead_to(env, signed, to, true).await));
         }
-        Ok(PayerReply::Taken) => return Ok(Begun::Refused(PayReply::Taken)),
-        Ok(PayerReply::Wait) => return Ok(Begun::Wait),
-        Ok(PayerReply::Paused { millis }) => return paused(env, signed, millis, stored).await,
-        Ok(PayerReply::Uncovered { under_way: false }) => {
+        (Ok(PayerReply::Taken), _) => return Ok(Begun::Refused(PayReply::Taken)),
+        (Ok(PayerReply::Wait), _) | (Ok(PayerReply::Reserved), Some(_)) => return Ok(Begun::Wait),
+        (_, Some(why)) => return Ok(Begun::Refused(PayReply::NotNow(why))),
+        (Ok(PayerReply::Reserved), None) => {}
+        (Ok(PayerReply::Paused { millis }), None) => {
+            return paused(env, signed, millis, stored).await;
+        }
+        (Ok(PayerReply::Uncovered { under_way: false }), None) => {
             let text = "the balance is below the price";
             return refuse(env, signed, text, outlook.head.number, stored).await;
         }
-        Ok(PayerReply::Uncovered { under_way: true }) => {
+        (Ok(PayerReply::Uncovered { under_way: true }), None) => {
             return Ok(Begun::Refused(PayReply::NotNow(NotNow::UnderWay)));
         }
-        Ok(PayerReply::Crowded) => {
+        (Ok(PayerReply::Crowded), None) => {
             return Ok(Begun::Refused(PayReply::NotNow(NotNow::Crowded)));
         }
-        Ok(
-            PayerReply::Lapsed
-            | PayerReply::NameCode
-            | PayerReply::Claimed(_)
-            | PayerReply::Released,
+        (
+            Ok(
+                PayerReply::Lapsed
+                | PayerReply::NameCode
+                | PayerReply::Claimed(_)
+                | PayerReply::Released,
+            ),
+            None,
         ) => return Ok(unavailable(env, "the payer's book gave a wrong answer")),
-        Err(Stuck::Waiting) => return Ok(unavailable(env, "the payer's book is busy")),
-        Err(Stuck::Fault(fault)) => return Ok(unavailable(env, &fault)),
+        (Err(Stuck::Waiting), None) => return Ok(unavailable(env, "the payer's book is busy")),
+        (Err(Stuck::Fault(fault)), None) => return Ok(unavailable(env, &fault)),
     }
     // Anybody may send the transfer; a facilitator's own address is not known.
     let sender = env.config().settlement.gas_wallet();

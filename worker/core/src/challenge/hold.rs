@@ -75,6 +75,15 @@ pub(super) async fn hold<E: ChallengeEnv>(
         .await?)
 }
 
+/// Asks the book whose the payment is. Of nothing, no price can be set aside.
+pub(super) async fn ask_whose<E: ChallengeEnv>(
+    env: &E,
+    wanted: &Wanted<'_>,
+) -> Result<PayerReply, Stuck> {
+    let command = wanted.hold(0, env.now(), PayerCode::None);
+    Ok(env.payer(wanted.signed.payer(), command).await?)
+}
+
 /// Gives the price free that was set aside for a purchase that does not begin. It would lapse by itself.
 pub(super) async fn withdraw<E: ChallengeEnv>(env: &E, wanted: &Wanted<'_>) {
     let command = PayerCommand::Withdraw {

@@ -6,6 +6,7 @@ use core::cell::Cell;
 use alloy_primitives::{Address, U256};
 use futures_util::future;
 
+use super::effects::gas_limit;
 use super::env::ChallengeEnv;
 use super::purchase::NotNow;
 use crate::payment::chain::{Chain, ChainError, Head};
@@ -61,8 +62,14 @@ pub struct ChainMemory {
 pub(super) struct Outlook {
     /// The newest block, or one that was it a second ago.
     pub(super) head: Head,
-    /// Of the gas wallet, where nobody else settles: what a unit of gas costs, and what the wallet holds.
-    gas: Option<(u128, U256)>,
+    /// The tip and the gas wallet's ether, where nobody else settles.
+    gas: Option<Gas>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Gas {
+    tip: u128,
+    ether: U256,
 }
 
 /// Asks the chain, or remembers.
@@ -73,10 +80,8 @@ pub(super) async fn look<E: ChallengeEnv>(env: &E) -> Result<Outlook, ChainError
     };
     let (head, tip, ether) = future::join3(head(env), tip(env), ether(env, wallet)).await;
     let (head, ether) = (head?, ether?);
-    Ok(Outlook {
-        head,
-        gas: Some((head.base_fee.saturating_add(tip), ether)),
-    })
+    let gas = Some(Gas { tip, ether });
+    Ok(Outlook { head, gas })
 }
 
 impl Outlook {
@@ -95,15 +100,16 @@ impl Outlook {
             );
             return Some(NotNow::ChainStandsStill);
         }
-        let (fee, ether) = self.gas?;
-        let cost = expected_cost(fee, gas);
-        if ether < cost {
+        let Gas { tip, ether } = self.gas?;
+        // What the chain takes at least; the wallet itself knows better what else it has to pay for.
+        if ether < expected_cost(self.head.base_fee, gas_limit(gas)) {
             env.log(
                 "gas_wallet_empty",
                 "the gas wallet is empty: send ether to it",
             );
             return Some(NotNow::GasWalletEmpty);
         }
+        let cost = expected_cost(self.head.base_fee.saturating_add(tip), gas);
         if env.config().gas_limit.is_exceeded(cost, price) {
             env.log(
                 "gas_too_dear",

@@ -120,7 +120,7 @@ pub enum PayerCode {
 
 /// A payment whose price is to be set aside.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
-#[serde(rename_all = "camelCase")]
+#[serde(from = "HoldWire", into = "HoldWire")]
 pub struct Hold {
     /// The payment, and what it is for.
     pub reservation: Reservation,
@@ -134,6 +134,35 @@ pub struct Hold {
     pub read_at: UnixMillis,
     /// Whether the payer's account has code.
     pub code: PayerCode,
+}
+
+/// On its way to the book: a list needs less code than names would.
+type HoldWire = (Reservation, UsdcAmount, bool, u64, UnixMillis, PayerCode);
+
+impl From<HoldWire> for Hold {
+    fn from((reservation, amount, chosen, balance, read_at, code): HoldWire) -> Self {
+        Self {
+            reservation,
+            amount,
+            chosen,
+            balance,
+            read_at,
+            code,
+        }
+    }
+}
+
+impl From<Hold> for HoldWire {
+    fn from(hold: Hold) -> Self {
+        (
+            hold.reservation,
+            hold.amount,
+            hold.chosen,
+            hold.balance,
+            hold.read_at,
+            hold.code,
+        )
+    }
 }
 
 /// A payment, the purchase that presents it, and what it is for.

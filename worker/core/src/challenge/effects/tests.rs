@@ -365,6 +365,7 @@ impl ChallengeEnv for Outside {
     }
     async fn payer(&self, _: Address, command: PayerCommand) -> Result<PayerReply, CallFault> {
         let is_check = matches!(command, PayerCommand::Hold(_));
+        let is_of_nothing = matches!(&command, PayerCommand::Hold(hold) if hold.balance == 0);
         let is_whose = matches!(command, PayerCommand::Whose { .. });
         let is_name = matches!(command, PayerCommand::Identify { .. });
         let is_booking = is_check || matches!(command, PayerCommand::Reserve(_));
@@ -377,6 +378,9 @@ impl ChallengeEnv for Outside {
         }
         if is_booking && let Some(reply) = self.held.borrow_mut().pop_front() {
             return Ok(reply);
+        }
+        if is_of_nothing {
+            return Ok(PayerReply::Uncovered { under_way: false });
         }
         Ok(match self.pause.filter(|_| is_check) {
             Some(millis) => PayerReply::Paused { millis },
