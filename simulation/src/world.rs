@@ -5,6 +5,7 @@ use core::future::pending;
 use std::rc::Rc;
 
 use alloy_primitives::Address;
+use key0_core::challenge::Shared;
 use key0_core::config::Config;
 use key0_core::types::{RequestId, UnixMillis, UnixSeconds};
 use key0_core::wallet::WalletKey;
@@ -80,6 +81,8 @@ pub struct World {
     pub backend: Backend,
     /// The Durable Objects.
     pub objects: Objects,
+    /// What all purchases know, until the runtime ends.
+    pub shared: RefCell<Rc<Shared>>,
     /// The worker's current life.
     pub door: RefCell<Rc<Life>>,
     /// Buyers and what they were told.
@@ -124,6 +127,7 @@ impl World {
             chain: RefCell::new(chain),
             backend: Backend::default(),
             objects: Objects::default(),
+            shared: RefCell::default(),
             door: RefCell::new(Life::new(Owner::Door)),
             market: Market::default(),
             left: Cell::new(0),

@@ -42,6 +42,8 @@ pub enum Code {
     TokenIssueTimeout,
     /// Something that we depend on cannot be reached; nothing was begun.
     AdapterError,
+    /// Nothing is begun for now, because it could not come to an end.
+    NotSelling,
     /// The request id belongs to another purchase.
     RequestConflict,
     /// The payer must wait before it tries again.
@@ -62,7 +64,7 @@ pub enum Code {
 
 impl Code {
     /// Every code, for tests and documentation.
-    pub const ALL: [Self; 24] = [
+    pub const ALL: [Self; 25] = [
         Self::TierNotFound,
         Self::ChallengeNotFound,
         Self::ChallengeExpired,
@@ -79,6 +81,7 @@ impl Code {
         Self::TokenIssueFailed,
         Self::TokenIssueTimeout,
         Self::AdapterError,
+        Self::NotSelling,
         Self::RequestConflict,
         Self::RateLimited,
         Self::PayloadTooLarge,
@@ -108,6 +111,7 @@ impl Code {
             Self::TokenIssueFailed => "TOKEN_ISSUE_FAILED",
             Self::TokenIssueTimeout => "TOKEN_ISSUE_TIMEOUT",
             Self::AdapterError => "ADAPTER_ERROR",
+            Self::NotSelling => "NOT_SELLING",
             Self::RequestConflict => "REQUEST_CONFLICT",
             Self::RateLimited => "RATE_LIMITED",
             Self::PayloadTooLarge => "PAYLOAD_TOO_LARGE",
@@ -133,7 +137,7 @@ impl Code {
             Self::ChallengeExpired | Self::AccessEnded => StatusCode::GONE,
             Self::TxAlreadyRedeemed | Self::RequestConflict => StatusCode::CONFLICT,
             Self::PaymentFailed => StatusCode::PAYMENT_REQUIRED,
-            Self::SettlementPending => StatusCode::SERVICE_UNAVAILABLE,
+            Self::SettlementPending | Self::NotSelling => StatusCode::SERVICE_UNAVAILABLE,
             Self::TokenIssueFailed | Self::AdapterError => StatusCode::BAD_GATEWAY,
             Self::TokenIssueTimeout => StatusCode::GATEWAY_TIMEOUT,
             Self::RateLimited => StatusCode::TOO_MANY_REQUESTS,

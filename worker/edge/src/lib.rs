@@ -84,7 +84,7 @@ async fn answer(allowed: &'static str, inbound: Inbound, env: &Env, page: Page) 
     }
     let settings = settings::settings(env);
     if let Page::Health = page {
-        return health::health(settings.as_deref()).await;
+        return health::health(settings.as_deref(), &inbound.headers).await;
     }
     let config = match &settings {
         Ok(config) => config,

@@ -6,12 +6,12 @@ use std::rc::Rc;
 use alloy_primitives::Address;
 use key0_core::challenge::{
     AuditLine, AuditRow, CallFault, ChallengeEnv, ChallengeStore, Driver, History, IssueFault,
-    Record, Rest, Stage, State, StoreFault, Versioned,
+    Record, Rest, Shared, Stage, State, StoreFault, Versioned,
 };
 use key0_core::config::Config;
 use key0_core::credential::backend::{BackendAnswer, BackendCall};
 use key0_core::ledger::{LedgerCommand, LedgerEntry};
-use key0_core::payment::facilitator::FacilitatorCall;
+use key0_core::payment::facilitator::{FacilitatorAnswer, FacilitatorCall};
 use key0_core::payment::payer::{PayerCommand, PayerReply};
 use key0_core::types::UnixMillis;
 use key0_core::wallet::{WalletCommand, WalletReply};
@@ -37,6 +37,7 @@ pub(super) struct Outside {
     pub(super) object: Rc<ChallengeObject>,
     pub(super) instance: Rc<Instance<Driver>>,
     pub(super) rpc: Rpc,
+    shared: Rc<Shared>,
 }
 
 impl Outside {
@@ -46,6 +47,7 @@ impl Outside {
             world: Rc::clone(world),
             object: Rc::clone(object),
             rpc: Rpc::new(world, &instance.life),
+            shared: world.shared.borrow().clone(),
             instance,
         }
     }
@@ -126,6 +128,18 @@ impl ChallengeStore for Outside {
         }
         Ok(true)
     }
+
+    async fn alarm(&self) -> Result<Option<UnixMillis>, StoreFault> {
+        self.storage("alarm")?;
+        Ok(self.object.alarm.at().map(UnixMillis))
+    }
+
+    fn set_alarm(&self, at: UnixMillis) -> Result<(), StoreFault> {
+        self.storage("set alarm")?;
+        let owner = self.object.owner();
+        self.object.alarm.set(&self.world, &owner, Some(at));
+        Ok(())
+    }
 }
 
 impl History for Outside {
@@ -149,6 +163,10 @@ impl ChallengeEnv for Outside {
 
     fn chain(&self) -> &Rpc {
         &self.rpc
+    }
+
+    fn shared(&self) -> &Shared {
+        &self.shared
     }
 
     fn now(&self) -> UnixMillis {
@@ -191,14 +209,16 @@ impl ChallengeEnv for Outside {
         .map_err(CallFault)
     }
 
-    async fn facilitator(&self, call: FacilitatorCall<'_>) -> Result<Vec<u8>, CallFault> {
+    async fn facilitator(&self, call: FacilitatorCall<'_>) -> Result<FacilitatorAnswer, CallFault> {
         let _alone = rules::on_effect(&self.world, &self.object, "facilitator");
         let Some(signed) = rules::on_facilitator(&self.world, &self.object, &call) else {
             return Err(CallFault("the facilitator is asked for nothing".to_owned()));
         };
         let answer = facilitator::ask(&self.world, &self.instance.life, call.action, signed).await;
         rules::on_facilitator_answer(&self.object, call.action, answer.as_deref().ok());
-        answer.map_err(CallFault)
+        answer
+            .map(|body| FacilitatorAnswer { status: 200, body })
+            .map_err(CallFault)
     }
 
     async fn backend(&self, call: BackendCall) -> Result<BackendAnswer, IssueFault> {

@@ -32,6 +32,10 @@ pub(super) async fn begin<E: ChallengeEnv>(
     stored: Option<Versioned>,
 ) -> Result<Begun, StoreFault> {
     let signed = &pay.authorization;
+    // Before anything is asked or booked: what is charged now would only be sent back.
+    if let Some(millis) = env.shared().deliveries.pause(env.now()) {
+        return Ok(not_delivering(env, millis));
+    }
     // How the attempt before has ended must be in the book before the book is asked.
     if let Some(before) = stored.as_ref().filter(|stored| stored.record.holds_target)
         && let Err(stuck) = effects::release(env, &before.record).await
@@ -111,6 +115,10 @@ pub(super) async fn begin<E: ChallengeEnv>(
         Ok(_) => {}
         Err(error) => return Ok(unavailable(env, &error.0)),
     }
+    // Asked again: of those who are here at the same moment one is let through.
+    if let Err(millis) = env.shared().deliveries.admit(env.now()) {
+        return Ok(not_delivering(env, millis));
+    }
     let event = Event::Attempted {
         challenge: pay.challenge.clone(),
         issuer: pay.issuer.clone(),
@@ -175,6 +183,17 @@ pub(super) fn unknown<E: ChallengeEnv>(env: &E, stuck: &Stuck) -> Begun {
         env.log("check_failed", fault);
     }
     Begun::Refused(PayReply::Pending { transaction: None })
+}
+
+/// The backend keeps failing to issue what was paid.
+fn not_delivering<E: ChallengeEnv>(env: &E, millis: u64) -> Begun {
+    env.log(
+        "not_begun",
+        "deliveries keep failing: nothing is charged until one succeeds",
+    );
+    Begun::Refused(PayReply::NotDelivering {
+        seconds: millis.div_ceil(1_000),
+    })
 }
 
 pub(super) fn unavailable<E: ChallengeEnv>(env: &E, fault: &str) -> Begun {

@@ -15,6 +15,7 @@ use super::lifecycle::{Event, apply};
 use super::notify::notify_all;
 use super::prove;
 use super::purchase::{Ask, Next, PayReply};
+use super::rearm::rearm_for_buyer;
 use super::record::{Stage, State};
 use super::schedule::{Effect, next_effect, next_look, wake_at};
 use crate::ledger::LedgerEntry;
@@ -62,6 +63,11 @@ impl Driver {
         let began = env.now();
         let mut pause = FIRST_PAUSE_MILLIS;
         let mut involved = false;
+        if let Some(stored) = env.store().load()?
+            && ask.fits(&stored.record)
+        {
+            rearm_for_buyer(env, &stored.record).await;
+        }
         if let Ask::Repeat(repeat) = ask {
             match env.store().load()? {
                 None => return Ok(counts_elsewhere(env, repeat).await),

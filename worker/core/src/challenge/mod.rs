@@ -12,10 +12,12 @@ mod operator;
 mod outbox;
 mod prove;
 mod purchase;
+mod rearm;
 mod record;
 mod retention;
 mod schedule;
 mod seal;
+mod shared;
 mod terms;
 
 pub use driver::Driver;
@@ -26,12 +28,14 @@ pub use operator::{AuditLine, Call, History, OperatorCommand, OperatorReply, Ope
 pub use outbox::{Notice, NoticeEvent, NoticeKind, Outbox};
 pub use prove::Prove;
 pub use purchase::{Ask, Join, Pay, PayReply, Purchases, Repeat, purchase, repeated};
+pub use rearm::nudge;
 pub use record::{
     Attempt, AuditRow, DeliveryFailure, IssueFault, Payment, Record, Refund, Rest, Stage, State,
 };
 pub use retention::HISTORY_MILLIS;
 pub use schedule::{Effect, Policy, next_effect, wake_at};
 pub use seal::{Challenge, ChallengeId, SealKeys};
+pub use shared::Shared;
 pub use terms::{Target, Terms, lifetime};
 
 #[cfg(test)]

@@ -159,6 +159,11 @@ pub enum PayReply {
         /// For how long.
         seconds: u64,
     },
+    /// What was paid lately could not be delivered. Nothing was begun, and for now nothing is.
+    NotDelivering {
+        /// For how long.
+        seconds: u64,
+    },
     /// The payment could not be checked. Nothing was begun.
     Unavailable,
 }

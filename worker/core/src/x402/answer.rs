@@ -19,6 +19,7 @@ use crate::types::{Address, HttpUrl, PlanId, RequestId, ResourceId, UnixMillis, 
 
 pub(super) const RETRY_AFTER_SECONDS: &str = "2";
 const TOO_MANY_REVERTS: &str = "too_many_reverts";
+const DELIVERIES_FAIL: &str = "deliveries_fail";
 /// The `error` of an offer that nobody has tried to pay yet.
 const ASKING: &str = "Payment required";
 
@@ -274,6 +275,7 @@ impl Context<'_> {
             // `purchase` has followed it already; a proof is answered by its own words.
             PayReply::Elsewhere { .. } | PayReply::Unproven(_) => self.pending(None, request_id),
             PayReply::Paused { seconds } => self.paused(seconds),
+            PayReply::NotDelivering { seconds } => self.not_delivering(seconds),
             PayReply::Unavailable => self.unavailable(),
         }
     }
@@ -291,6 +293,21 @@ impl Context<'_> {
             TOO_MANY_REVERTS,
         );
         response::set(&mut response, RETRY_AFTER, &seconds.to_string());
+        response
+    }
+
+    /// 503: what was paid lately could not be delivered. No new offer: the next payment would wait like this one.
+    fn not_delivering(&self, seconds: u64) -> Response {
+        let mut response = self.failed(
+            Error::new(
+                Code::NotSelling,
+                "The seller cannot deliver at the moment, so nothing was charged for this request. Repeat it unchanged after \
+                 Retry-After seconds.",
+            )
+            .with_details(json!({"reason": DELIVERIES_FAIL, "retryAfterSeconds": seconds})),
+            DELIVERIES_FAIL,
+        );
+        response::set(&mut response, RETRY_AFTER, &seconds.max(1).to_string());
         response
     }
 

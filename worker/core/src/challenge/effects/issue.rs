@@ -25,8 +25,10 @@ pub(super) async fn issue<E: ChallengeEnv>(
             remote: None,
         });
     }
+    let is_first = matches!(record.state, State::Paid { failure: None, .. });
     match ask_backend(env, record, payment).await {
         Ok(answer) => {
+            env.shared().deliveries.worked(env.now());
             let mut claims = claims(env, record, payment);
             if let Some(expires_at) = answer.expires_at {
                 claims.exp = expires_at.0;
@@ -41,6 +43,9 @@ pub(super) async fn issue<E: ChallengeEnv>(
             })
         }
         Err(fault) => {
+            if is_first {
+                env.shared().deliveries.failed(env.now());
+            }
             env.log("issue_failed", record.terms.request_id.as_str());
             if env.config().refund_wallet.is_none() {
                 env.log(

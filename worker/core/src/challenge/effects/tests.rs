@@ -2,6 +2,7 @@
 
 mod facilitators;
 mod given_up;
+mod outages;
 mod repeat;
 mod reverts;
 mod search;
@@ -22,13 +23,14 @@ use super::super::test_support::{
     EXPIRES_AT, NOW, POLICY, attempted, buyer, pay, payment, record_after, refund, signed,
 };
 use super::*;
+use crate::challenge::Shared;
 use crate::config::{Config, test_config};
 use crate::credential::backend::{BackendAnswer, BackendCall};
 use crate::ledger::LedgerEntry;
 use crate::payment::chain::{
     AuthorizationEvents, Chain, ChainError, Head, Log, Receipt, SendOutcome, Simulation,
 };
-use crate::payment::facilitator::{Action, FacilitatorCall};
+use crate::payment::facilitator::{Action, FacilitatorAnswer, FacilitatorCall};
 use crate::payment::payer::{Outcome, PayerCommand, PayerReply};
 use crate::payment::signature::Deployment;
 use crate::payment::usdc::{AUTHORIZATION_USED_TOPIC, TRANSFER_TOPIC};
@@ -47,6 +49,10 @@ const LATE: u64 = 1_800_000_400;
 /// Everything outside a purchase. The stranger's transaction has used the authorization; ours reverts, if it is included.
 struct Outside {
     config: Config,
+    shared: Shared,
+    backend_works: Cell<bool>,
+    /// When the alarm rings.
+    alarm: Cell<Option<UnixMillis>>,
     stored: RefCell<Option<Versioned>>,
     /// Whether the stranger exists.
     is_used: bool,
@@ -104,6 +110,9 @@ impl Outside {
         };
         Self {
             config: test_config(),
+            shared: Shared::new(),
+            backend_works: Cell::new(false),
+            alarm: Cell::new(Some(NOW)),
             stored: RefCell::new(Some(Versioned { version: 1, record })),
             is_used: true,
             pays_the_seller: true,
@@ -166,6 +175,13 @@ impl ChallengeStore for Outside {
             record: record.clone(),
         }));
         Ok(true)
+    }
+    async fn alarm(&self) -> Result<Option<UnixMillis>, StoreFault> {
+        Ok(self.alarm.get())
+    }
+    fn set_alarm(&self, at: UnixMillis) -> Result<(), StoreFault> {
+        self.alarm.set(Some(at));
+        Ok(())
     }
 }
 
@@ -297,6 +313,9 @@ impl ChallengeEnv for Outside {
     fn chain(&self) -> &Self {
         self
     }
+    fn shared(&self) -> &Shared {
+        &self.shared
+    }
     fn now(&self) -> UnixMillis {
         UnixMillis(NOW.0.max(self.time * 1_000))
     }
@@ -321,7 +340,7 @@ impl ChallengeEnv for Outside {
             false => WalletReply::Sent { hashes: vec![OURS] },
         })
     }
-    async fn facilitator(&self, call: FacilitatorCall<'_>) -> Result<Vec<u8>, CallFault> {
+    async fn facilitator(&self, call: FacilitatorCall<'_>) -> Result<FacilitatorAnswer, CallFault> {
         let stored = self.load().unwrap().unwrap();
         let State::Pending { attempt } = stored.record.state else {
             panic!("asked about nothing");
@@ -329,11 +348,20 @@ impl ChallengeEnv for Outside {
         self.told.borrow_mut().push((call.action, attempt.stage));
         let answer = self.answers.borrow_mut().pop_front();
         answer
-            .map(|answer| answer.as_bytes().to_vec())
+            .map(|answer| FacilitatorAnswer {
+                status: 200,
+                body: answer.as_bytes().to_vec(),
+            })
             .ok_or_else(|| CallFault("no answer in time".to_owned()))
     }
     async fn backend(&self, _: BackendCall) -> Result<BackendAnswer, IssueFault> {
-        Err(IssueFault::Failed)
+        match self.backend_works.get() {
+            true => Ok(BackendAnswer {
+                status: 200,
+                body: br#"{"token":"secret"}"#.to_vec(),
+            }),
+            false => Err(IssueFault::Failed),
+        }
     }
     async fn ledger(&self, _: LedgerEntry) -> Result<(), CallFault> {
         match self.ledger_is_gone {

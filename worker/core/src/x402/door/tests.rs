@@ -348,3 +348,16 @@ fn a_payer_whose_transfers_revert_is_told_how_long_to_wait_and_offered_nothing()
     assert_eq!(answer.retry_after.as_deref(), Some("3599"));
     assert!(!answer.has_offer);
 }
+
+#[test]
+fn while_deliveries_keep_failing_buyers_are_told_when_to_come_back_and_offered_nothing() {
+    let config = test_config();
+    let payment = version1(config.pay_to, price(&config).units());
+    let wait = PayReply::NotDelivering { seconds: 29 };
+    let answer = send(&json!({"planId": PLAN}), &payment, [wait]);
+    assert_eq!(answer.status, StatusCode::SERVICE_UNAVAILABLE);
+    assert_eq!(answer.body["code"], "NOT_SELLING");
+    assert_eq!(answer.body["details"]["reason"], "deliveries_fail");
+    assert_eq!(answer.retry_after.as_deref(), Some("29"));
+    assert!(!answer.has_offer);
+}

@@ -13,13 +13,13 @@ use super::super::super::env::{CallFault, ChallengeStore};
 use super::super::super::record::{AuditRow, IssueFault};
 use super::super::super::test_support::{NOW, buyer, test_challenge};
 use super::super::*;
-use crate::challenge::Ask;
+use crate::challenge::{Ask, Shared};
 use crate::config::{Config, test_config};
 use crate::credential::backend::{BackendAnswer, BackendCall};
 use crate::ledger::LedgerEntry;
 use crate::payment::SignedAuthorization;
 use crate::payment::chain::{AuthorizationEvents, ChainError, Head, Log, SendOutcome, Simulation};
-use crate::payment::facilitator::FacilitatorCall;
+use crate::payment::facilitator::{FacilitatorAnswer, FacilitatorCall};
 use crate::payment::payer::{Booking, PayerStore, Reverts, execute};
 use crate::payment::signature::Deployment;
 use crate::payment::usdc::{AUTHORIZATION_USED_TOPIC, TRANSFER_TOPIC};
@@ -80,6 +80,7 @@ pub(super) const EXECUTED: B256 = B256::repeat_byte(0x99);
 /// Everything outside one purchase.
 pub(super) struct Shop {
     pub(super) config: Config,
+    shared: Shared,
     pub(super) stored: RefCell<Option<Versioned>>,
     /// How often something was written.
     pub(super) writes: Cell<u32>,
@@ -145,6 +146,7 @@ impl Shop {
     pub(super) fn new(logs: Vec<Log>) -> Self {
         Self {
             config: test_config(),
+            shared: Shared::new(),
             stored: RefCell::default(),
             writes: Cell::default(),
             reads: Cell::default(),
@@ -225,6 +227,12 @@ impl ChallengeStore for Shop {
             record: record.clone(),
         }));
         Ok(true)
+    }
+    async fn alarm(&self) -> Result<Option<UnixMillis>, StoreFault> {
+        Ok(Some(NOW))
+    }
+    fn set_alarm(&self, at: UnixMillis) -> Result<(), StoreFault> {
+        panic!("nothing has lost the alarm: {at:?}")
     }
 }
 
@@ -335,6 +343,9 @@ impl ChallengeEnv for Shop {
     fn chain(&self) -> &Self {
         self
     }
+    fn shared(&self) -> &Shared {
+        &self.shared
+    }
     fn now(&self) -> UnixMillis {
         NOW
     }
@@ -352,7 +363,7 @@ impl ChallengeEnv for Shop {
     async fn wallet(&self, _: Address, _: WalletCommand) -> Result<WalletReply, CallFault> {
         panic!("a proof charges nothing")
     }
-    async fn facilitator(&self, _: FacilitatorCall<'_>) -> Result<Vec<u8>, CallFault> {
+    async fn facilitator(&self, _: FacilitatorCall<'_>) -> Result<FacilitatorAnswer, CallFault> {
         panic!("a proof charges nothing")
     }
     /// The worker issues itself; what the backend is told besides changes nothing.
