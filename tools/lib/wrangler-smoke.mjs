@@ -31,6 +31,7 @@ export async function sameShape() {
       compatibilityDate: theirs.compatibility_date,
       compatibilityFlags: theirs.compatibility_flags,
       objects: theirs.durable_objects.bindings.map(({ name, class_name }) => ({ binding: name, className: class_name })),
+      crons: theirs.triggers.crons,
       vars: theirs.vars,
     },
     'wrangler and the launcher read wrangler.toml differently',

@@ -17,6 +17,7 @@ pub mod error;
 pub mod ledger;
 pub mod payment;
 pub mod response;
+pub mod sweep;
 pub mod types;
 pub mod wallet;
 pub mod x402;

@@ -11,6 +11,7 @@ mod platform;
 mod rsa;
 mod settings;
 mod storage;
+mod sweeping;
 mod webcrypto;
 
 use http::Method;
@@ -22,7 +23,7 @@ use key0_core::error::{Code, Error};
 use key0_core::response::{self, Response};
 use key0_core::types::HttpUrl;
 use key0_core::x402;
-use worker::{Context, Env, event};
+use worker::{Context, Env, ScheduleContext, ScheduledEvent, event};
 
 use inbound::Inbound;
 
@@ -44,6 +45,12 @@ async fn fetch(
         response::allow_browsers(route(inbound, &env).await)
     };
     inbound::send(response::finish(response, &method))
+}
+
+/// The hourly sweep (`[triggers]` in wrangler.toml).
+#[event(scheduled)]
+async fn scheduled(_event: ScheduledEvent, env: Env, _context: ScheduleContext) {
+    sweeping::run(&env).await;
 }
 
 async fn route(inbound: Inbound, env: &Env) -> Response {

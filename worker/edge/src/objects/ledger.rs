@@ -1,6 +1,7 @@
 //! `LedgerObject`, one per shard of the ledger: the index of that shard's purchases.
 //!
-//! Stored: `entries` (what each purchase last reported of itself, for ever). Nothing is stored before the first report.
+//! Stored: `entries` (what each purchase last reported of itself, for ever); in the first shard also `sweep` (how far the
+//! sweep has come); `meta` (the number of the tables' form). Nothing is stored before the first report.
 //!
 //! Calls: `LedgerCommand` → `LedgerReply`.
 //!
@@ -10,7 +11,8 @@
 use key0_core::ledger::{
     Cursor, Days, LedgerCommand, LedgerEntry, LedgerStore, Total, UtcDay, execute,
 };
-use key0_core::types::{RequestId, UnixMillis, UsdcAmount};
+use key0_core::sweep::Progress;
+use key0_core::types::{B256, RequestId, UnixMillis, UsdcAmount};
 use serde::Deserialize;
 use worker::{
     DurableObject, Env, Request, Response, SqlStorage, SqlStorageValue, State, durable_object,
@@ -33,24 +35,42 @@ impl DurableObject for LedgerObject {
         let command: LedgerCommand = command(&mut request).await?;
         let storage = self.state.storage();
         let outcome = storage::transaction(&storage, || {
-            let entries = Entries {
-                sql: storage.sql(),
-                has_tables: storage::has_table(&storage.sql(), "entries")?,
-            };
-            execute(&entries, &command)
+            let sql = storage.sql();
+            let schema = schema(&sql)?;
+            execute(&Entries { sql, schema }, &command)
         });
         reply("ledger", outcome)
     }
 }
 
+/// The number of the tables' form. A later release that changes them raises it, and deployments follow with their next write.
+const SCHEMA: i32 = 1;
+
+/// In what form the tables are; 0 when there are none.
+fn schema(sql: &SqlStorage) -> worker::Result<i32> {
+    #[derive(Deserialize)]
+    struct Row {
+        schema: i32,
+    }
+    if !storage::has_table(sql, "meta")? {
+        return Ok(0);
+    }
+    let rows: Vec<Row> = storage::rows(sql, "SELECT schema FROM meta", vec![])?;
+    Ok(rows.first().map_or(0, |row| row.schema))
+}
+
 struct Entries {
     sql: SqlStorage,
-    has_tables: bool,
+    schema: i32,
 }
 
 impl Entries {
+    const fn has_tables(&self) -> bool {
+        self.schema == SCHEMA
+    }
+
     fn create_tables(&self) -> worker::Result<()> {
-        if self.has_tables {
+        if self.has_tables() {
             return Ok(());
         }
         for statement in [
@@ -61,14 +81,22 @@ impl Entries {
                 created_at INTEGER NOT NULL,
                 changed_at INTEGER NOT NULL,
                 amount TEXT NOT NULL,
+                paid_by TEXT,
                 body TEXT NOT NULL
             ) STRICT, WITHOUT ROWID",
             "CREATE INDEX IF NOT EXISTS entries_by_status ON entries (status, changed_at DESC)",
             "CREATE INDEX IF NOT EXISTS entries_by_age ON entries (created_at)",
+            "CREATE INDEX IF NOT EXISTS entries_by_payment ON entries (paid_by) WHERE paid_by IS NOT NULL",
+            "CREATE TABLE IF NOT EXISTS sweep (id INTEGER PRIMARY KEY CHECK (id = 1), body TEXT NOT NULL) STRICT",
+            "CREATE TABLE IF NOT EXISTS meta (id INTEGER PRIMARY KEY CHECK (id = 1), schema INTEGER NOT NULL) STRICT",
         ] {
             storage::run(&self.sql, statement, vec![])?;
         }
-        Ok(())
+        storage::run(
+            &self.sql,
+            "INSERT OR REPLACE INTO meta (id, schema) VALUES (1, ?)",
+            vec![SCHEMA.into()],
+        )
     }
 
     fn select(
@@ -76,7 +104,7 @@ impl Entries {
         query: &str,
         bindings: Vec<SqlStorageValue>,
     ) -> worker::Result<Vec<LedgerEntry>> {
-        if !self.has_tables {
+        if !self.has_tables() {
             return Ok(Vec::new());
         }
         storage::bodies(&self.sql, query, bindings)
@@ -91,7 +119,7 @@ impl LedgerStore for Entries {
         struct Row {
             version: u64,
         }
-        if !self.has_tables {
+        if !self.has_tables() {
             return Ok(None);
         }
         let query = "SELECT version FROM entries WHERE request_id = ?";
@@ -103,8 +131,10 @@ impl LedgerStore for Entries {
         self.create_tables()?;
         storage::run(
             &self.sql,
-            "INSERT OR REPLACE INTO entries (request_id, version, status, created_at, changed_at, amount, body)
-             VALUES (?, ?, ?, ?, ?, ?, ?)",
+            "INSERT INTO entries (request_id, version, status, created_at, changed_at, amount, paid_by, body)
+             VALUES (?, ?, ?, ?, ?, ?, ?, ?)
+             ON CONFLICT DO UPDATE SET version = excluded.version, status = excluded.status,
+                changed_at = excluded.changed_at, amount = excluded.amount, paid_by = excluded.paid_by, body = excluded.body",
             vec![
                 entry.request_id.as_str().into(),
                 integer(entry.version)?,
@@ -112,6 +142,7 @@ impl LedgerStore for Entries {
                 integer(entry.created_at.0)?,
                 integer(entry.changed_at.0)?,
                 entry.amount.units().to_string().into(),
+                entry.paid_by().map(|hash| hash.to_string()).into(),
                 serde_json::to_string(entry)?.into(),
             ],
         )
@@ -162,7 +193,7 @@ impl LedgerStore for Entries {
             count: u64,
             units: String,
         }
-        if !self.has_tables {
+        if !self.has_tables() {
             return Ok(Vec::new());
         }
         let (first, end) = days.millis();
@@ -185,6 +216,37 @@ impl LedgerStore for Entries {
                 })
             })
             .collect()
+    }
+
+    fn paid(&self, transaction: B256) -> worker::Result<u32> {
+        #[derive(Deserialize)]
+        struct Row {
+            count: u32,
+        }
+        if !self.has_tables() {
+            return Ok(0);
+        }
+        let query = "SELECT COUNT(*) AS count FROM entries WHERE paid_by = ?";
+        let bindings = vec![transaction.to_string().into()];
+        let rows: Vec<Row> = storage::rows(&self.sql, query, bindings)?;
+        Ok(rows.first().map_or(0, |row| row.count))
+    }
+
+    fn swept(&self) -> worker::Result<Option<Progress>> {
+        if !self.has_tables() {
+            return Ok(None);
+        }
+        let rows: Vec<Progress> = storage::bodies(&self.sql, "SELECT body FROM sweep", vec![])?;
+        Ok(rows.into_iter().next())
+    }
+
+    fn set_swept(&self, progress: &Progress) -> worker::Result<()> {
+        self.create_tables()?;
+        storage::run(
+            &self.sql,
+            "INSERT OR REPLACE INTO sweep (id, body) VALUES (1, ?)",
+            vec![serde_json::to_string(progress)?.into()],
+        )
     }
 }
 

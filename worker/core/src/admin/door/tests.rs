@@ -7,7 +7,7 @@ use super::*;
 use crate::challenge::CallFault;
 use crate::config::test_config;
 use crate::ledger::test_support::{Shards, entry};
-use crate::ledger::{LedgerCommand, LedgerReply, Shard};
+use crate::ledger::{Layout, LedgerCommand, LedgerReply, Shard};
 use crate::types::Secret;
 
 const SECRET: &str = "operator-operator-operator-operator";
@@ -21,6 +21,9 @@ struct Deployment {
 }
 
 impl Ledgers for Deployment {
+    fn layout(&self) -> Layout {
+        self.shards.layout()
+    }
     async fn ask(&self, shard: Shard, command: &LedgerCommand) -> Result<LedgerReply, CallFault> {
         self.shards.ask(shard, command).await
     }
