@@ -26,6 +26,7 @@ const WAIT_MILLIS: u64 = 50;
 const MAX_WAITS: u32 = 200;
 /// The member that only the operator sees.
 const FAULT: &str = "fault";
+const REFUSES_KEY: &str = "refuses our key";
 
 thread_local! {
     static LAST: RefCell<Option<(UnixMillis, Look)>> = const { RefCell::new(None) };
@@ -186,12 +187,15 @@ async fn offers(config: &Config, facilitator: &Facilitator) -> (Value, bool) {
     let url = facilitator.url();
     let (word, fault) = match (answer, shared.fault(url)) {
         (Err(fault), _) => ("unknown", Some(fault.0)),
-        (Ok(answer), _) if answer.refuses_key() => ("refuses our key", Some(answer.summary())),
+        (Ok(answer), _) if answer.refuses_key() => (REFUSES_KEY, Some(answer.summary())),
         (Ok(answer), failed) => match (supports(&answer.body, config.network), failed) {
             (None, _) => ("unknown", Some(answer.summary())),
             (Some(false), _) => ("does not support this network", None),
             (Some(true), None) => ("ok", None),
-            (Some(true), Some(fault)) => ("fails", Some(fault)),
+            (Some(true), Some(fault)) => match fault.refuses_key {
+                true => (REFUSES_KEY, Some(fault.said)),
+                false => ("fails", Some(fault.said)),
+            },
         },
     };
     let mut shown = json!({"facilitator": url.host(), "status": word});

@@ -9,6 +9,7 @@ use super::env::{ChallengeEnv, Stuck};
 use super::lifecycle::Event;
 use super::record::{Attempt, Record, Stage};
 use super::schedule::ANSWER_MILLIS;
+use super::shared::RouteFault;
 use crate::payment::Refusal;
 use crate::payment::facilitator::{
     Action, Facilitator, FacilitatorAnswer, FacilitatorCall, Settled, Verification, request,
@@ -56,8 +57,9 @@ pub(super) async fn verify<E: ChallengeEnv>(
     let verification = match would_settle(env, record, attempt, facilitator).await {
         Ok(verification) => verification,
         Err(fault) => {
-            env.shared().failed(url, &fault, env.now());
-            return unreachable(env, attempt, memory, &format!("{host}: verify: {fault}"));
+            let what = format!("{host}: verify: {}", fault.said);
+            env.shared().failed(url, fault, env.now());
+            return unreachable(env, attempt, memory, &what);
         }
     };
     env.shared().answered(url, env.now());
@@ -86,10 +88,14 @@ async fn would_settle<E: ChallengeEnv>(
     record: &Record,
     attempt: &Attempt,
     facilitator: &Facilitator,
-) -> Result<Verdict, String> {
+) -> Result<Verdict, RouteFault> {
     let mut is_repeat = false;
     loop {
-        let answer = ask(env, record, attempt, facilitator, Action::Verify).await?;
+        let answer = ask(env, record, attempt, facilitator, Action::Verify).await;
+        let answer = answer.map_err(|said| RouteFault {
+            said,
+            refuses_key: false,
+        })?;
         match Verification::parse(&answer.body) {
             Verification::Valid => return Ok(Verdict::Yes),
             Verification::Invalid { reason, said } => return Ok(Verdict::No { reason, said }),
@@ -97,7 +103,12 @@ async fn would_settle<E: ChallengeEnv>(
                 is_repeat = true;
                 env.sleep(AGAIN_MILLIS).await;
             }
-            Verification::Unclear(_) => return Err(answer.summary()),
+            Verification::Unclear(_) => {
+                return Err(RouteFault {
+                    said: answer.summary(),
+                    refuses_key: answer.refuses_key(),
+                });
+            }
         }
     }
 }

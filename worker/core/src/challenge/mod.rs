@@ -35,7 +35,7 @@ pub use record::{
 pub use retention::HISTORY_MILLIS;
 pub use schedule::{Effect, Policy, next_effect, wake_at};
 pub use seal::{Challenge, ChallengeId, SealKeys};
-pub use shared::Shared;
+pub use shared::{RouteFault, Shared};
 pub use terms::{Target, Terms, lifetime};
 
 #[cfg(test)]

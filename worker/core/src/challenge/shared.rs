@@ -26,8 +26,17 @@ pub struct Shared {
 #[derive(Debug)]
 struct Facilitator {
     breaker: Breaker,
-    fault: Option<String>,
+    fault: Option<RouteFault>,
     moved_to: Option<String>,
+}
+
+/// What a facilitator said that did not answer what it was asked.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct RouteFault {
+    /// For the operator.
+    pub said: String,
+    /// Whether it does not accept our key.
+    pub refuses_key: bool,
 }
 
 impl Shared {
@@ -56,10 +65,10 @@ impl Shared {
     }
 
     /// A facilitator has not answered what it was asked.
-    pub(super) fn failed(&self, facilitator: &HttpUrl, fault: &str, now: UnixMillis) {
+    pub(super) fn failed(&self, facilitator: &HttpUrl, fault: RouteFault, now: UnixMillis) {
         self.note(facilitator, |known| {
             known.breaker.failed(now);
-            known.fault = Some(fault.to_owned());
+            known.fault = Some(fault);
         });
     }
 
@@ -74,7 +83,7 @@ impl Shared {
     }
 
     /// What a facilitator answered last in place of what it was asked, if it has not answered since.
-    pub fn fault(&self, facilitator: &HttpUrl) -> Option<String> {
+    pub fn fault(&self, facilitator: &HttpUrl) -> Option<RouteFault> {
         let known = self.facilitators.borrow();
         known.get(facilitator.as_str())?.fault.clone()
     }
