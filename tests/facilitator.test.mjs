@@ -84,7 +84,7 @@ test('what the facilitator is asked is ours in every member, and names no purcha
 
 for (const [action, answer, reason] of [
   ['verify', { isValid: false, invalidReason: 'invalid_exact_evm_insufficient_balance' }, 'insufficient_funds'],
-  ['verify', { isValid: false, invalidReason: 'never_heard_of' }, 'unexpected_settle_error'],
+  ['verify', { isValid: false, invalidReason: 'unsupported_scheme' }, 'unexpected_settle_error'],
   ['settle', { success: false, errorReason: 'insufficient_funds', transaction: '', network: NETWORK }, 'insufficient_funds'],
   ['settle', { success: false, error_reason: 'invalid_signature', network: NETWORK }, 'invalid_exact_evm_payload_signature'],
 ]) {
@@ -146,8 +146,9 @@ test('/health says who settles and whether it can', async () => {
 
 test('a facilitator that has moved within its site is followed, and one that sends elsewhere is not', async () => {
   const elsewhere = await startFacilitator();
-  await world.restartWorker({ FACILITATOR_URL: facilitator.url.replace('/facilitator', '/old') });
+  after(() => elsewhere.stop());
   for (const action of ['supported', 'verify', 'settle']) facilitator.on(action, { kind: 'move', to: `/facilitator/${action}` }, { times: 1 });
+  await world.restartWorker({ FACILITATOR_URL: facilitator.url.replace('/facilitator', '/old') });
   const health = async () => (await fetch(`${world.url}/health`)).json();
   assert.deepEqual((await health()).settlement, [{ facilitator: '127.0.0.1', status: 'ok', movedTo: '127.0.0.1' }]);
   const buyer = await world.newBuyer();
@@ -161,7 +162,6 @@ test('a facilitator that has moved within its site is followed, and one that sen
     assert.equal(pending.status, 503, pending.text);
   }
   assert.deepEqual(elsewhere.calls, []);
-  await elsewhere.stop();
   await world.restartWorker();
 });
 

@@ -11,6 +11,7 @@ use key0_core::payment::chain::{
 };
 use key0_core::payment::signature::Deployment;
 use key0_core::payment::wallet_call::WalletAnswer;
+use key0_core::sweep::Seen;
 
 use crate::actors;
 use crate::chain::{View, WalletTransaction};
@@ -98,6 +99,19 @@ impl Rpc {
             look(&View::new(&world.chain.borrow(), lag as usize))
         })
         .await
+    }
+}
+
+impl Rpc {
+    /// The transfers to these wallets in these blocks.
+    pub async fn transfers(
+        &self,
+        wallets: &[Address],
+        blocks: RangeInclusive<u64>,
+    ) -> Result<Vec<Seen>, ChainError> {
+        self.read("eth_getLogs", |view| view.transfers(wallets, &blocks))
+            .await?
+            .map_err(|why| ChainError(why.to_owned()))
     }
 }
 

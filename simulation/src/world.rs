@@ -18,6 +18,7 @@ use crate::faults::{Fault, Faults};
 use crate::journal::{Journal, Violation};
 use crate::objects::Objects;
 use crate::random::Random;
+use crate::rules::Deliveries;
 use crate::setting::{BEGIN_MILLIS, Setting};
 
 /// What the seller's other wallet holds from the beginning: it may have to return what the first one has received.
@@ -83,6 +84,8 @@ pub struct World {
     pub objects: Objects,
     /// What all purchases know, until the runtime ends.
     pub shared: RefCell<Rc<Shared>>,
+    /// For the rules: how deliveries have gone.
+    pub deliveries: Deliveries,
     /// The worker's current life.
     pub door: RefCell<Rc<Life>>,
     /// Buyers and what they were told.
@@ -128,6 +131,7 @@ impl World {
             backend: Backend::default(),
             objects: Objects::default(),
             shared: RefCell::default(),
+            deliveries: Deliveries::default(),
             door: RefCell::new(Life::new(Owner::Door)),
             market: Market::default(),
             left: Cell::new(0),
@@ -239,6 +243,8 @@ impl World {
     }
 
     fn crash_everything(self: &Rc<Self>) {
+        self.shared.replace(Rc::default());
+        self.deliveries.reset();
         self.crash(&Owner::Door);
         for owner in self.objects.owners() {
             self.crash(&owner);

@@ -8,6 +8,7 @@ use key0_core::ledger::LedgerEntry;
 use key0_core::types::RequestId;
 
 use super::money::{self, money};
+use super::outages::is_out_of_sight;
 use super::purchase_of;
 use super::refunds;
 use super::steps::{describe, is_credited};
@@ -100,7 +101,7 @@ fn purchase(
     record: &Record,
     credited: &mut BTreeMap<B256, Vec<AuthorizationKey>>,
 ) {
-    if is_stuck(world, record) {
+    if is_stuck(world, record) && !is_out_of_sight(world, object, record) {
         let alarm = object.alarm.at();
         world.violation(
             "stuck",
@@ -147,7 +148,7 @@ fn ledger(world: &World, object: &ChallengeObject, record: &Record) {
         let hashes = (entry.transaction, entry.refund);
         (entry.status.clone(), entry.amount, hashes)
     };
-    if kept.map(facts) != Some(facts(&wanted)) {
+    if kept.map(facts) != Some(facts(&wanted)) && !is_out_of_sight(world, object, record) {
         world.violation(
             "ledger_differs",
             &object.id,

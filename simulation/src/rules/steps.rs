@@ -10,7 +10,7 @@ use key0_core::wallet::{Job, Sent};
 use super::money::money;
 use super::refunds;
 use super::retention;
-use super::{hashes, notices, purchase_of};
+use super::{hashes, notices, outages, purchase_of};
 use crate::actors;
 use crate::objects::{ChallengeObject, Ended, WalletObject};
 use crate::world::World;
@@ -23,6 +23,7 @@ pub fn on_change(
     after: &Record,
 ) {
     world.trace(|| format!("{} is {}", object.id, describe(after)));
+    outages::on_change(world, object, before, after);
     if let Some(before) = before {
         if (
             &before.challenge_id,

@@ -38,7 +38,7 @@ struct Looking;
 
 impl Looking {
     fn begin() -> Option<Self> {
-        (!IS_LOOKING.replace(true)).then_some(Self)
+        (!IS_LOOKING.replace(true)).then(|| Self)
     }
 }
 

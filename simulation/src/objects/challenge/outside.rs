@@ -228,7 +228,11 @@ impl ChallengeEnv for Outside {
         }
         let _alone = rules::on_effect(&self.world, &self.object, "issue");
         rules::on_issue(&self.world, &self.object, &call);
-        backend::ask(&self.world, &self.instance.life, call).await
+        let answer = backend::ask(&self.world, &self.instance.life, call).await;
+        if answer.as_ref().is_ok_and(BackendAnswer::is_success) {
+            self.world.deliveries.reset();
+        }
+        answer
     }
 
     async fn ledger(&self, entry: LedgerEntry) -> Result<(), CallFault> {

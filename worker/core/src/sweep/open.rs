@@ -4,8 +4,8 @@ use super::{Progress, SweepEnv, Swept, wake};
 use crate::challenge::CallFault;
 use crate::ledger::{Cursor, LedgerCommand, Order, ask_all, page, share};
 
-/// The states that come to an end by themselves, the money first.
-const OPEN: [&str; 3] = ["PAID", "REFUND_PENDING", "PENDING"];
+/// The states in which something is still looked after, the money first.
+const OPEN: [&str; 4] = ["PAID", "REFUND_PENDING", "REFUND_FAILED", "PENDING"];
 /// What changed since is on its way.
 pub(super) const AGE_MILLIS: u64 = 600_000;
 const PAGE: usize = 100;
