@@ -80,21 +80,27 @@ fn one_delivery_that_succeeds_opens_the_shop_again() {
 
 #[test]
 fn one_purchase_that_can_never_be_delivered_keeps_no_other_from_beginning() {
-    let outside = new();
+    let mut outside = new();
     let mut record = record_after([
         attempted(1),
         Event::Reserved,
         Event::Settled { payment: payment() },
     ]);
-    for _ in 0..10 {
+    for round in 0..5 {
         outside.stored.replace(Some(Versioned {
             version: 1,
             record: record.clone(),
         }));
-        let _ = outside.run();
         let fault = IssueFault::Failed;
-        let failed = apply(Some(&record), Event::IssueFailed { fault }, NOW, &POLICY);
+        assert_eq!(outside.run(), Some(Event::IssueFailed { fault }));
+        let now = outside.now();
+        let failed = apply(Some(&record), Event::IssueFailed { fault }, now, &POLICY);
         record = failed.unwrap();
+        // Long enough for the next try.
+        outside.time = now.to_seconds().0 + (2 << round);
+        if let State::Paid { since, .. } = &mut record.state {
+            *since = outside.now();
+        }
     }
     begin(&outside);
     assert!(is_begun(&outside));
