@@ -102,6 +102,7 @@ fn one_purchase_that_can_never_be_delivered_keeps_no_other_from_beginning() {
             *since = outside.now();
         }
     }
+    assert_eq!(outside.shared.deliveries.is_open(), None);
     begin(&outside);
     assert!(is_begun(&outside));
 }
