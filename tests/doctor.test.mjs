@@ -146,6 +146,17 @@ describe('a deployment broken by its settings', () => {
       await assertNames(await examine(), names);
     });
   }
+  test('a facilitator that refuses our key: facilitator: fault, in its own words with the settings file', async () => {
+    facilitator.on('supported', { kind: 'answer', status: 401, body: { message: 'unknown API key' } });
+    await world.restartWorker({ ...settledBy(facilitator), KEY0_WALLET_PRIVATE_KEY: '' });
+    await assertNames(await examine(), ['facilitator: fault', 'refunds: warning'], /127\.0\.0\.1 refuses our key\.$/m);
+    const file = join(world.state, 'refused.env');
+    const settings = { ...world.settings, KEY0_WALLET_PRIVATE_KEY: '' };
+    writeFileSync(file, Object.entries(settings).map(([name, value]) => `${name}='${value}'\n`).join(''));
+    const found = await examine(world.url, '--env', file);
+    assert.match(found.bad.map(({ message }) => message).join('\n'), /refuses our key: status 401: unknown API key\./);
+    facilitator.clear();
+  });
 
   test('a facilitator without our network: facilitator: fault', async () => {
     facilitator.on('supported', { kind: 'answer', body: { kinds: [{ x402Version: 2, scheme: 'exact', network: 'eip155:8453' }], extensions: [], signers: {} } });

@@ -137,6 +137,9 @@ describe('the only facilitator', { concurrency: true }, () => {
     'never answers': { kind: 'hang' },
     'answers 503': { kind: 'answer', status: 503, body: 'try later' },
     'answers garbage': { kind: 'answer', body: '{"isValid":"yes"}' },
+    'says no because of trouble of its own': { kind: 'answer', body: { isValid: false, invalidReason: 'unexpected_verify_error' } },
+    'answers 500 with a reason that nobody knows': { kind: 'answer', status: 500, body: { isValid: false, invalidReason: 'rpc_down' } },
+    'does not accept a key': { kind: 'answer', status: 401, body: { errorType: 'unauthorized', errorMessage: 'unknown key' } },
   };
   for (const [how, rule] of Object.entries(unreachable)) {
     test(`${how} to verify: nothing is settled until it does answer`, { timeout: LONG }, async () => {

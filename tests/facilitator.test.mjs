@@ -5,7 +5,11 @@
 //  3. What it refuses to settle is refused with its reason, in our words. Nothing is charged, the same payment is not tried
 //     again by itself, and the new offer can be paid.
 //  4. /health says who settles, and whether it can.
-//  5. A purchase that cannot be delivered is refunded by the seller's own wallet.
+//  5. It moves within its site: it is followed, with method and body, and log and /health say where to. It sends elsewhere:
+//     nobody asks there.
+//  6. It refuses our key: buyers are told to come back; what it said is in the log, and in /health for the operator alone.
+//  7. Many who ask for the health at once are answered by one look.
+//  8. A purchase that cannot be delivered is refunded by the seller's own wallet.
 
 import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
@@ -80,7 +84,7 @@ test('what the facilitator is asked is ours in every member, and names no purcha
 
 for (const [action, answer, reason] of [
   ['verify', { isValid: false, invalidReason: 'invalid_exact_evm_insufficient_balance' }, 'insufficient_funds'],
-  ['verify', { isValid: false, invalidReason: 'never_heard_of' }, 'unexpected_settle_error'],
+  ['verify', { isValid: false, invalidReason: 'unsupported_scheme' }, 'unexpected_settle_error'],
   ['settle', { success: false, errorReason: 'insufficient_funds', transaction: '', network: NETWORK }, 'insufficient_funds'],
   ['settle', { success: false, error_reason: 'invalid_signature', network: NETWORK }, 'invalid_exact_evm_payload_signature'],
 ]) {
@@ -138,6 +142,53 @@ test('/health says who settles and whether it can', async () => {
   assert.deepEqual(both.settlement, [{ facilitator: '127.0.0.1', status: 'ok' }, { gasWallet: both.gasWallet }]);
   assert.equal(both.gasWallet.address, world.gasWallet.address);
   await world.restartWorker();
+});
+
+test('a facilitator that has moved within its site is followed, and one that sends elsewhere is not', async () => {
+  const elsewhere = await startFacilitator();
+  after(() => elsewhere.stop());
+  for (const action of ['supported', 'verify', 'settle']) facilitator.on(action, { kind: 'move', to: `/facilitator/${action}` }, { times: 1 });
+  await world.restartWorker({ FACILITATOR_URL: facilitator.url.replace('/facilitator', '/old') });
+  const health = async () => (await fetch(`${world.url}/health`)).json();
+  assert.deepEqual((await health()).settlement, [{ facilitator: '127.0.0.1', status: 'ok', movedTo: '127.0.0.1' }]);
+  const buyer = await world.newBuyer();
+  const bought = await buy(world.url, buyer.privateKey, order());
+  assert.equal(bought.status, 200, bought.text);
+  assert.deepEqual(facilitator.callsOf(/./, buyer.address).map(({ action, path }) => [action, path.split('/')[1]]), [['verify', 'old'], ['verify', 'facilitator'], ['settle', 'old'], ['settle', 'facilitator']]);
+  assert.ok(world.worker.logs.some((line) => line.includes('"facilitator_moved"')));
+  for (const to of [elsewhere.url, facilitator.url.replace('127.0.0.1', 'localhost')]) {
+    facilitator.on('verify', { kind: 'move', to: `${to}/verify` });
+    const pending = await buy(world.url, (await world.newBuyer()).privateKey, order());
+    assert.equal(pending.status, 503, pending.text);
+  }
+  assert.deepEqual(elsewhere.calls, []);
+  await world.restartWorker();
+});
+
+test('a facilitator that refuses our key is told of to the operator in its own words, and to nobody else', async () => {
+  await world.restartWorker();
+  facilitator.on('verify', { kind: 'answer', status: 401, body: { errorType: 'unauthorized', errorMessage: 'The API key is unknown.\u0007' } });
+  const pending = await buy(world.url, (await world.newBuyer()).privateKey, order());
+  assert.deepEqual([pending.status, pending.body.code], [503, 'SETTLEMENT_PENDING'], pending.text);
+  const said = 'status 401: The API key is unknown.';
+  const health = async (headers) => (await (await fetch(`${world.url}/health`, { headers })).json()).settlement;
+  assert.deepEqual(await health({}), [{ facilitator: '127.0.0.1', status: 'refuses our key' }]);
+  assert.deepEqual(await health({ authorization: `Bearer ${world.adminSecret}` }), [{ facilitator: '127.0.0.1', status: 'refuses our key', fault: said }]);
+  assert.ok(world.worker.logs.some((line) => line.includes('facilitator_unavailable') && line.includes(said)), world.worker.logs.join('\n'));
+  assert.ok(!pending.text.includes('API key'));
+  facilitator.clear();
+  await world.restartWorker();
+});
+
+test('many who ask for the health at once are answered by one look', async () => {
+  await world.restartWorker();
+  // The launcher has asked already; what it heard is good for 15 seconds.
+  const before = facilitator.callsOf('supported').length;
+  await poll(async () => {
+    await Promise.all(Array.from({ length: 20 }, () => fetch(`${world.url}/health`).then((answer) => answer.json())));
+    return facilitator.callsOf('supported').length > before;
+  }, 'a new look', 30_000);
+  assert.equal(facilitator.callsOf('supported').length, before + 1);
 });
 
 test('a purchase that cannot be delivered is refunded by the seller’s own wallet, once', async () => {

@@ -66,7 +66,7 @@ function endpoints({ url, rpc, settings, localRpc }, network) {
 async function lookAt(options) {
   const { url, settings } = options;
   const report = newReport();
-  const health = await checkHealth(report, url);
+  const health = await checkHealth(report, url, settings?.KEY0_ADMIN_SECRET);
   if (health.status === 'misconfigured') return { report, health };
   checkEndpoints(report, health);
   const asked = endpoints(options, health.network);

@@ -92,7 +92,8 @@ pub fn change_mood(world: &World) {
     if backend.until.get() > now || backend.is_gone.get() {
         return;
     }
-    let mood = if world.strikes(Fault::BackendRefuses) {
+    let is_off = world.strikes(Fault::BackendOff);
+    let mood = if is_off || world.strikes(Fault::BackendRefuses) {
         Mood::Refuses
     } else if world.strikes(Fault::BackendHangs) {
         world.random.pick(&[Mood::Hangs, Mood::Swallows])
@@ -103,9 +104,11 @@ pub fn change_mood(world: &World) {
         world.trace(|| format!("the backend is in the mood {mood:?}"));
     }
     if mood != Mood::Works {
-        backend
-            .until
-            .set(now + world.random.pick(&[4_000, 20_000, 60_000, 300_000]));
+        let spans = match is_off {
+            true => [300_000, 600_000, 1_200_000, 1_200_000],
+            false => [4_000, 20_000, 60_000, 300_000],
+        };
+        backend.until.set(now + world.random.pick(&spans));
     }
 }
 

@@ -45,6 +45,10 @@ pub enum Fault {
     AlarmTwice,
     /// An alarm fires late.
     AlarmLate,
+    /// A purchase's alarm is lost.
+    AlarmLost,
+    /// The ledger gives no answer for a while.
+    LedgerGone,
     /// The network forgets a pending transaction.
     TransactionDropped,
     /// A block leaves out what it could include.
@@ -82,6 +86,8 @@ pub enum Fault {
     DoubleUse,
     /// The backend refuses everything for a while.
     BackendRefuses,
+    /// The backend refuses everything for a long while.
+    BackendOff,
     /// The backend gives no answer for a while, and issues or does not.
     BackendHangs,
     /// The backend answers one call with an error and has issued.
@@ -107,7 +113,7 @@ pub enum Fault {
 }
 
 /// How often, per thousand, each fault may happen when its seed switches it on.
-const INTENSITIES: [(Fault, [u64; 3]); 47] = [
+const INTENSITIES: [(Fault, [u64; 3]); 50] = [
     (Fault::CrashObject, [1, 5, 20]),
     (Fault::CrashRuntime, [1, 2, 4]),
     (Fault::StoreError, [1, 5, 20]),
@@ -126,6 +132,8 @@ const INTENSITIES: [(Fault, [u64; 3]); 47] = [
     (Fault::CallCancelled, [50, 300, 700]),
     (Fault::AlarmTwice, [10, 50, 200]),
     (Fault::AlarmLate, [10, 50, 300]),
+    (Fault::AlarmLost, [5, 50, 300]),
+    (Fault::LedgerGone, [2, 10, 50]),
     (Fault::TransactionDropped, [5, 30, 150]),
     (Fault::InclusionDelayed, [50, 300, 800]),
     (Fault::Reorganised, [5, 30, 100]),
@@ -144,6 +152,7 @@ const INTENSITIES: [(Fault, [u64; 3]); 47] = [
     (Fault::BuyerOffline, [20, 100, 300]),
     (Fault::DoubleUse, [10, 50, 200]),
     (Fault::BackendRefuses, [5, 20, 100]),
+    (Fault::BackendOff, [2, 10, 50]),
     (Fault::BackendHangs, [5, 20, 100]),
     (Fault::BackendErrorAfter, [20, 100, 400]),
     (Fault::BackendSlow, [20, 100, 400]),

@@ -14,6 +14,7 @@ use key0_core::payment::chain::{
 use key0_core::payment::rpc_error::RpcError;
 use key0_core::payment::signature::Deployment;
 use key0_core::payment::wallet_call::WalletAnswer;
+use key0_core::sweep::Seen;
 use serde_json::json;
 
 use crate::actors;
@@ -121,6 +122,19 @@ fn lag(world: &World) -> usize {
     match world.strikes(Fault::RpcStale) {
         true => world.random.range(1, MAX_LAG) as usize,
         false => 0,
+    }
+}
+
+impl Rpc {
+    /// The transfers to these wallets in these blocks.
+    pub async fn transfers(
+        &self,
+        wallets: &[Address],
+        blocks: RangeInclusive<u64>,
+    ) -> Result<Vec<Seen>, ChainError> {
+        self.read("eth_getLogs", |view| view.transfers(wallets, &blocks))
+            .await?
+            .map_err(|why| ChainError(why.to_owned()))
     }
 }
 

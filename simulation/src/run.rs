@@ -9,7 +9,7 @@ use key0_core::challenge::{Pay, PayReply};
 
 use crate::actors::{
     Buyer, LONGEST_MILLIS, ask_proof, give_back, last_proofs, operate, request, retry_refunds,
-    run_chain, shop, shop_by_transfer, shop_in_parallel,
+    run_chain, shop, shop_by_transfer, shop_in_parallel, sweep_by_the_clock,
 };
 use crate::aftermath;
 use crate::faults::Fault;
@@ -19,8 +19,8 @@ use crate::setting::PLANS;
 use crate::world::{Owner, World};
 
 /// How long everything may take to come to rest once nothing goes wrong and nothing can be charged any more, besides
-/// refunds.
-const REST_MILLIS: u64 = 900_000;
+/// refunds. What has lost its alarm is found by a sweep, and only when it is old enough.
+const REST_MILLIS: u64 = 2_700_000;
 const HOUR_MILLIS: u64 = 3_600_000;
 /// A refund's pauses double seven times.
 const REFUND_PAUSES: u64 = 127;
@@ -52,6 +52,9 @@ pub fn run(seed: u64, purchases: u64, without: &[Fault], traces: bool) -> Result
     world
         .executor
         .spawn(Owner::World, run_chain(Rc::clone(&world)));
+    world
+        .executor
+        .spawn(Owner::World, sweep_by_the_clock(Rc::clone(&world)));
     open_shop(&world);
     if world.setting.operator {
         world

@@ -5,7 +5,7 @@ use core::future::pending;
 use std::rc::Rc;
 
 use alloy_primitives::Address;
-use key0_core::challenge::ChainMemory;
+use key0_core::challenge::Shared;
 use key0_core::config::Config;
 use key0_core::types::{RequestId, UnixMillis, UnixSeconds};
 use key0_core::wallet::WalletKey;
@@ -18,6 +18,7 @@ use crate::faults::{Fault, Faults};
 use crate::journal::{Journal, Violation};
 use crate::objects::Objects;
 use crate::random::Random;
+use crate::rules::Deliveries;
 use crate::setting::{BEGIN_MILLIS, Setting, Version};
 
 /// What the seller's other wallet holds from the beginning: it may have to return what the first one has received.
@@ -79,10 +80,12 @@ pub struct World {
     pub chain: RefCell<ModelChain>,
     /// The seller's backend.
     pub backend: Backend,
-    /// What the isolate remembers of the chain.
-    pub memory: ChainMemory,
     /// The Durable Objects.
     pub objects: Objects,
+    /// What all purchases know, until the runtime ends.
+    pub shared: RefCell<Rc<Shared>>,
+    /// For the rules: how deliveries have gone.
+    pub deliveries: Deliveries,
     /// The worker's current life.
     pub door: RefCell<Rc<Life>>,
     /// Buyers and what they were told.
@@ -129,8 +132,9 @@ impl World {
             wallet,
             chain: RefCell::new(chain),
             backend: Backend::default(),
-            memory: ChainMemory::default(),
             objects: Objects::default(),
+            shared: RefCell::default(),
+            deliveries: Deliveries::default(),
             door: RefCell::new(Life::new(Owner::Door)),
             market: Market::default(),
             left: Cell::new(0),
@@ -249,6 +253,8 @@ impl World {
     }
 
     fn crash_everything(self: &Rc<Self>) {
+        self.shared.replace(Rc::default());
+        self.deliveries.reset();
         self.crash(&Owner::Door);
         for owner in self.objects.owners() {
             self.crash(&owner);

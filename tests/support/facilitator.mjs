@@ -18,10 +18,11 @@ import { testAccount } from '../../tools/lib/world.mjs';
  * - `lose`: forward, then cut the connection instead of answering
  * - `mute`: forward, then never answer
  * - `answer`: answer `status` (200) and `body` (text, or JSON of anything else), forward nothing
+ * - `move`: answer 308 with this `Location`, forward nothing
  * - `alter`: forward, then answer what `change(answer)` makes of the answer
  * @typedef {{kind: 'cut' | 'hang' | 'lose' | 'mute'} | {kind: 'answer', status?: number, body?: unknown}
- *   | {kind: 'alter', change: (answer: any) => unknown}} Rule
- * @typedef {{action: string, body: any, headers: import('node:http').IncomingHttpHeaders, at: number, answer?: any}} Call
+ *   | {kind: 'move', to: string} | {kind: 'alter', change: (answer: any) => unknown}} Rule
+ * @typedef {{action: string, path: string, body: any, headers: import('node:http').IncomingHttpHeaders, at: number, answer?: any}} Call
  * @typedef {Awaited<ReturnType<typeof startFacilitator>>} Facilitator
  */
 
@@ -52,7 +53,7 @@ export async function startFacilitator() {
       const chunks = [];
       for await (const chunk of request) chunks.push(chunk);
       const text = Buffer.concat(chunks).toString();
-      const call = { action: request.url.split('/').at(-1), body: text && JSON.parse(text), headers: request.headers, at: Date.now() };
+      const call = { action: request.url.split('/').at(-1), path: request.url, body: text && JSON.parse(text), headers: request.headers, at: Date.now() };
       const entry = rules.find(({ action, payer, left }) => action === call.action && left > 0 && (!payer || payer === payerOf(call)));
       if (entry) entry.left -= 1;
       calls.push(call);
@@ -70,6 +71,8 @@ export async function startFacilitator() {
           return await forward();
         case 'answer':
           return send(response, rule.body ?? '', rule.status);
+        case 'move':
+          return response.writeHead(308, { location: rule.to }).end();
         case 'alter':
           return send(response, rule.change(await forward()));
         default:

@@ -9,6 +9,8 @@ import { Stop } from './say.mjs';
 
 export const HTTP_SOCKET = 'http';
 export const STATE_DISK = 'state';
+/** Where the launcher lets the platform's clock strike: the raw runtime has none. */
+export const CLOCK_SOCKET = 'clock';
 const ENV_PREFIX = 'BINDING_';
 
 const RATE_LIMIT_MODULE = 'key0-local:rate-limit';
@@ -34,19 +36,28 @@ class Ratelimit {
 export default (env) => new Ratelimit(env);
 `;
 
-const UNDERSTOOD = ['compatibility_date', 'compatibility_flags', 'durable_objects', 'migrations', 'ratelimits', 'vars'];
+const UNDERSTOOD = ['compatibility_date', 'compatibility_flags', 'durable_objects', 'migrations', 'ratelimits', 'triggers', 'vars'];
 /** About building, deploying and watching, not about what the worker sees while it runs. */
 const IRRELEVANT = [
   ...['name', 'main', 'build', 'dev', 'account_id', 'keep_vars', 'workers_dev', 'preview_urls', 'route', 'routes'],
-  ...['limits', 'placement', 'observability', 'logpush', 'tail_consumers', 'triggers', 'upload_source_maps', 'send_metrics'],
+  ...['limits', 'placement', 'observability', 'logpush', 'tail_consumers', 'upload_source_maps', 'send_metrics'],
 ];
 
 /**
  * @typedef {{binding: string, className: string}} ObjectClass
  * @typedef {{binding: string, limit: number, period: number}} RateLimit
  * @typedef {{compatibilityDate: string, compatibilityFlags: string[], objects: ObjectClass[], rateLimits: RateLimit[],
- *            vars: Record<string, unknown>}} WorkerShape
+ *            crons: string[], vars: Record<string, unknown>}} WorkerShape
  */
+
+/** Calls the worker's handler for a cron, as the platform does. No part of what is deployed. */
+const CLOCK = `export default {
+  async fetch(request, { MAIN }) {
+    const cron = new URL(request.url).searchParams.get('cron');
+    const { outcome } = await MAIN.scheduled({ cron, scheduledTime: new Date() });
+    return new Response(outcome);
+  },
+};`;
 
 /** What wrangler.toml says, as far as the raw runtime needs it. @returns {WorkerShape} */
 export function readWorkerShape(file = wranglerFile) {
@@ -63,6 +74,7 @@ export function readWorkerShape(file = wranglerFile) {
     compatibilityFlags: toml.compatibility_flags ?? [],
     objects,
     rateLimits: (toml.ratelimits ?? []).map(({ name, simple: { limit, period } }) => ({ binding: name, limit, period })),
+    crons: toml.triggers?.crons ?? [],
     vars: toml.vars ?? {},
   };
 }
@@ -106,10 +118,21 @@ const config :Workerd.Config = (
   services = [
     (name = "main", worker = .worker),
     (name = "internet", ${internet}),
+    (name = "clock", worker = .clock),
     (name = "${STATE_DISK}", disk = (writable = true))
   ],
-  sockets = [(name = "${HTTP_SOCKET}", http = (), service = "main")],
+  sockets = [
+    (name = "${HTTP_SOCKET}", http = (), service = "main"),
+    (name = "${CLOCK_SOCKET}", address = "127.0.0.1:0", http = (), service = "clock")
+  ],
   extensions = [(modules = [(name = ${text(RATE_LIMIT_MODULE)}, internal = true, esModule = ${text(RATE_LIMIT)})])]
+);
+
+const clock :Workerd.Worker = (
+  modules = [(name = "clock.js", esModule = ${text(CLOCK)})],
+  compatibilityDate = ${text(shape.compatibilityDate)},
+  compatibilityFlags = ["service_binding_extra_handlers"],
+  bindings = [(name = "MAIN", service = "main")]
 );
 
 const worker :Workerd.Worker = (

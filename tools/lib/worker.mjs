@@ -7,13 +7,16 @@ import { join } from 'node:path';
 import { buildFolder } from './paths.mjs';
 import { choosePort } from './ports.mjs';
 import { startProcess } from './process.mjs';
-import { HTTP_SOCKET, STATE_DISK, readWorkerShape, runtimeConfig } from './runtime-config.mjs';
+import { CLOCK_SOCKET, HTTP_SOCKET, STATE_DISK, readWorkerShape, runtimeConfig } from './runtime-config.mjs';
 import { Stop } from './say.mjs';
 
 const READY_WITHIN_MS = 20_000;
+/** The crons of wrangler.toml are hourly; here the hour begins with the worker. */
+const HOUR_MS = 3_600_000;
 
 /**
- * @typedef {import('./process.mjs').Running & {url: string, port: number, state: string}} WorkerProcess
+ * @typedef {import('./process.mjs').Running & {url: string, port: number, state: string, strike: () => Promise<void>}} WorkerProcess
+ *          `strike`: every cron of wrangler.toml happens now, and has been handled when this resolves
  */
 
 /**
@@ -35,7 +38,8 @@ export async function startWorker({ port: asked = 0, host = '127.0.0.1', state, 
   mkdirSync(disk, { recursive: true });
   chmodSync(state, 0o700);
   const configFile = join(state, 'workerd.capnp');
-  const { config, env: bound } = runtimeConfig({ ...readWorkerShape(), ...(rateLimits && { rateLimits }) }, { KEY0_PUBLIC_URL: url, ...env }, outbound);
+  const shape = { ...readWorkerShape(), ...(rateLimits && { rateLimits }) };
+  const { config, env: bound } = runtimeConfig(shape, { KEY0_PUBLIC_URL: url, ...env }, outbound);
   writeFileSync(configFile, config);
 
   const args = ['serve', configFile, '--experimental', '--import-path', build, '--directory-path', `${STATE_DISK}=${disk}`];
@@ -46,8 +50,18 @@ export async function startWorker({ port: asked = 0, host = '127.0.0.1', state, 
     controlFd: true,
     onLine,
   });
-  await readiness(runtime, url);
-  return { ...runtime, url, port, state };
+  const clock = await readiness(runtime, url);
+  const strike = async () => {
+    for (const cron of shape.crons) {
+      const answer = await fetch(`http://127.0.0.1:${clock}/?cron=${encodeURIComponent(cron)}`);
+      const outcome = await answer.text();
+      if (outcome !== 'ok') throw new Stop(`The worker does not handle the cron "${cron}": ${outcome}`);
+    }
+  };
+  const hourly = setInterval(() => strike().catch(() => {}), HOUR_MS);
+  hourly.unref();
+  runtime.ended.then(() => clearInterval(hourly));
+  return { ...runtime, url, port, state, strike };
 }
 
 /** The runtime's program inside the packages. */
@@ -60,9 +74,17 @@ function certificates() {
   return Object.fromEntries(names.filter((name) => process.env[name]).map((name) => [name, process.env[name]]));
 }
 
-/** Resolves when the runtime has its socket and the worker answers anything at all. */
+/** Resolves when the runtime has its sockets and the worker answers anything at all. @returns {Promise<number>} the clock's port */
 async function readiness(runtime, url) {
-  const listening = new Promise((resolve) => runtime.child.stdio[3].on('data', resolve));
+  const listening = new Promise((resolve) => {
+    let told = '';
+    runtime.child.stdio[3].on('data', (chunk) => {
+      told += chunk;
+      const lines = told.split('\n').slice(0, -1);
+      const ports = new Map(lines.map((line) => JSON.parse(line)).map(({ socket, port }) => [socket, port]));
+      if (ports.has(HTTP_SOCKET) && ports.has(CLOCK_SOCKET)) resolve(ports.get(CLOCK_SOCKET));
+    });
+  });
   const died = runtime.ended.then((how) => {
     const why = runtime.logs.find((line) => /error|denied|in use/i.test(line)) ?? runtime.logs.at(-1) ?? 'it said nothing';
     throw new Stop(`The worker runtime ended at start (${how}): ${why}`);
@@ -71,9 +93,14 @@ async function readiness(runtime, url) {
   const late = new Promise((_, reject) =>
     deadline.addEventListener('abort', () => reject(new Stop(`The worker did not answer within ${READY_WITHIN_MS / 1000} s.`))),
   );
-  const answering = listening.then(() => fetch(`${url}/health`, { signal: deadline })).then((answer) => answer.arrayBuffer());
+  const answering = async () => {
+    const clock = await listening;
+    const answer = await fetch(`${url}/health`, { signal: deadline });
+    await answer.arrayBuffer();
+    return clock;
+  };
   try {
-    await Promise.race([answering, died, late]);
+    return await Promise.race([answering(), died, late]);
   } catch (error) {
     await runtime.kill();
     throw error;

@@ -32,6 +32,7 @@ export async function sameShape() {
       compatibilityFlags: theirs.compatibility_flags,
       objects: theirs.durable_objects.bindings.map(({ name, class_name }) => ({ binding: name, className: class_name })),
       rateLimits: theirs.ratelimits.map(({ name, simple: { limit, period } }) => ({ binding: name, limit, period })),
+      crons: theirs.triggers.crons,
       vars: theirs.vars,
     },
     'wrangler and the launcher read wrangler.toml differently',

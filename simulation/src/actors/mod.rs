@@ -4,6 +4,7 @@ mod buyer;
 mod door;
 mod interference;
 mod obstacles;
+mod sweeper;
 mod transfer;
 mod weather;
 
@@ -11,6 +12,7 @@ pub use buyer::{Buyer, shop, shop_in_parallel};
 pub use door::request;
 pub use interference::{on_given_up, on_payment, on_public};
 pub use obstacles::{LONGEST_MILLIS, give_back, on_attempt, on_failure, operate, retry_refunds};
+pub use sweeper::sweep_by_the_clock;
 pub use transfer::{ask_proof, last_proofs, on_settlement, shop_by_transfer, show_again};
 pub use weather::run_chain;
 

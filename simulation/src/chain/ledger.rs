@@ -88,6 +88,11 @@ impl Ledger {
         }
     }
 
+    /// All receipts.
+    pub(super) fn receipts(&self) -> impl Iterator<Item = &Receipt> {
+        self.receipts.values()
+    }
+
     pub(super) fn mint(&mut self, account: Address, units: u64) {
         *self.balances.entry(account).or_default() += units;
     }

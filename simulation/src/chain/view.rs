@@ -6,6 +6,9 @@ use alloy_primitives::{Address, B256};
 use key0_core::payment::SignedAuthorization;
 use key0_core::payment::chain::{AuthorizationEvents, Head, Receipt, Simulation};
 
+use key0_core::payment::usdc::TRANSFER_TOPIC;
+use key0_core::sweep::Seen;
+
 use super::ModelChain;
 use super::ledger::Undo;
 
@@ -58,6 +61,38 @@ impl<'a> View<'a> {
     /// How often the newest blocks were replaced.
     pub fn replacements(&self) -> u64 {
         self.chain.replacements
+    }
+
+    /// The transfers to these wallets in these blocks, as far as they are known here.
+    pub fn transfers(
+        &self,
+        wallets: &[Address],
+        blocks: &RangeInclusive<u64>,
+    ) -> Result<Vec<Seen>, &'static str> {
+        if blocks.end() - blocks.start() >= self.chain.nodes.blocks_searched {
+            return Err("query exceeds max block range");
+        }
+        let head = self.head().number;
+        let receipts = self.chain.ledger.receipts().filter(|receipt| {
+            receipt.success && receipt.block <= head && blocks.contains(&receipt.block)
+        });
+        let mut seen: Vec<Seen> = receipts
+            .flat_map(|receipt| {
+                let ours = receipt.logs.iter().filter(|log| {
+                    log.topics.first() == Some(&TRANSFER_TOPIC)
+                        && log
+                            .topics
+                            .get(2)
+                            .is_some_and(|to| wallets.contains(&Address::from_word(*to)))
+                });
+                ours.map(|_| Seen {
+                    block: receipt.block,
+                    transaction: receipt.transaction,
+                })
+            })
+            .collect();
+        seen.sort_by_key(|seen| (seen.block, seen.transaction));
+        Ok(seen)
     }
 
     /// A receipt, if the block is known here.

@@ -20,6 +20,13 @@ impl Alarm {
     /// Sets it, or removes it.
     pub fn set(&self, world: &Rc<World>, owner: &Owner, at: Option<UnixMillis>) {
         self.at.set(at.map(|at| at.0));
+        // Only the wallet that is paid now is swept.
+        let is_swept = world.setting.moves.0.is_none() && matches!(owner, Owner::Challenge(_));
+        if at.is_some() && is_swept && world.strikes(Fault::AlarmLost) {
+            world.trace(|| format!("{owner:?} loses its alarm"));
+            self.at.set(None);
+            return;
+        }
         if let Some(UnixMillis(at)) = at {
             let late = if world.strikes(Fault::AlarmLate) {
                 world.random.range(1_000, 60_000)

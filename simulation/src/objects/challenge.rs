@@ -132,6 +132,16 @@ pub fn ask(
     })
 }
 
+/// The sweep looks in; the answer goes to `sender`.
+pub fn nudge(world: &Rc<World>, id: &RequestId, sender: Sender<Answer<bool>>) -> TaskId {
+    let outside = Outside::new(world, &world.objects.challenge(id));
+    world.executor.spawn(outside.object.owner(), async move {
+        let policy = outside.config().policy();
+        let reply = key0_core::challenge::nudge(&outside, outside.now(), &policy).await;
+        sender.send(reply.map_err(|fault| fault.0));
+    })
+}
+
 /// Handles a purchase's alarm.
 pub(super) fn wake(world: &Rc<World>, object: &Rc<ChallengeObject>) {
     let outside = Outside::new(world, object);

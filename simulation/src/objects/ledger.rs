@@ -1,14 +1,15 @@
 //! The ledger: the real `execute` over one shard of the model's storage.
 
-use core::cell::RefCell;
+use core::cell::{Cell, RefCell};
 use core::convert::Infallible;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use key0_core::ledger::{
-    Cursor, Days, LedgerCommand, LedgerEntry, LedgerReply, LedgerStore, Total, execute,
+    Cursor, Days, LedgerCommand, LedgerEntry, LedgerReply, LedgerStore, Order, Total, execute,
 };
-use key0_core::types::RequestId;
+use key0_core::sweep::Progress;
+use key0_core::types::{B256, RequestId};
 
 use crate::executor::TaskId;
 use crate::faults::Fault;
@@ -21,6 +22,8 @@ use crate::world::{Owner, World};
 pub struct LedgerObject {
     /// What each purchase last reported.
     pub entries: RefCell<BTreeMap<RequestId, LedgerEntry>>,
+    swept: RefCell<Option<Progress>>,
+    gone_until: Cell<u64>,
 }
 
 impl LedgerStore for LedgerObject {
@@ -38,16 +41,42 @@ impl LedgerStore for LedgerObject {
         Ok(())
     }
 
-    // Purchases only report; nobody here reads pages or sums.
-
     fn of_status(
         &self,
-        _: &str,
-        _: Option<&Cursor>,
-        _: usize,
+        status: &str,
+        after: Option<&Cursor>,
+        limit: usize,
     ) -> Result<Vec<LedgerEntry>, Infallible> {
-        Ok(Vec::new())
+        let order = Order::Urgency;
+        let entries = self.entries.borrow();
+        let is_behind = |entry: &&LedgerEntry| {
+            after.is_none_or(|after| order.compare(&order.place(entry), after).is_gt())
+        };
+        let of_status = entries.values().filter(|entry| entry.status == status);
+        let mut found: Vec<LedgerEntry> = of_status.filter(is_behind).cloned().collect();
+        found.sort_by(|a, b| order.compare(&order.place(a), &order.place(b)));
+        found.truncate(limit);
+        Ok(found)
     }
+
+    fn paid(&self, transaction: B256) -> Result<u32, Infallible> {
+        let entries = self.entries.borrow();
+        let paid = entries
+            .values()
+            .filter(|entry| entry.paid_by() == Some(transaction));
+        Ok(u32::try_from(paid.count()).unwrap_or(u32::MAX))
+    }
+
+    fn swept(&self) -> Result<Option<Progress>, Infallible> {
+        Ok(self.swept.borrow().clone())
+    }
+
+    fn set_swept(&self, progress: &Progress) -> Result<(), Infallible> {
+        self.swept.replace(Some(progress.clone()));
+        Ok(())
+    }
+
+    // Nobody here reads pages or sums by day.
 
     fn of_days(
         &self,
@@ -72,7 +101,12 @@ pub fn ask(
     let task = Rc::clone(world);
     world.executor.spawn(Owner::World, async move {
         let world = task;
-        if world.strikes(Fault::StoreError) {
+        if world.strikes(Fault::LedgerGone) {
+            let span = world.random.pick(&[4_000, 30_000, 200_000]);
+            world.objects.ledger.gone_until.set(world.now().0 + span);
+        }
+        let is_gone = world.now().0 < world.objects.ledger.gone_until.get();
+        if (is_gone && world.faults.are_active()) || world.strikes(Fault::StoreError) {
             return sender.send(Err("storage fails".to_owned()));
         }
         let Ok(reply) = execute(&world.objects.ledger, &command);

@@ -7,7 +7,7 @@ mod payer;
 mod wallet;
 
 pub use alarm::Alarm;
-pub use challenge::{ChallengeObject, Ended, ask, operate};
+pub use challenge::{ChallengeObject, Ended, ask, nudge, operate};
 pub use ledger::{LedgerObject, ask as ask_ledger};
 pub use payer::{Book, PayerObject, ask as ask_payer};
 pub use wallet::{WalletObject, ask as ask_wallet};

@@ -9,6 +9,7 @@ use key0_core::payment::payer::NO_ATTEMPT;
 use key0_core::types::RequestId;
 
 use super::money::{self, money};
+use super::outages::is_out_of_sight;
 use super::refunds;
 use super::steps::{describe, is_credited};
 use super::wallet;
@@ -109,7 +110,7 @@ fn purchase(
     record: &Record,
     credited: &mut BTreeMap<B256, Vec<AuthorizationKey>>,
 ) {
-    if is_stuck(world, record) {
+    if is_stuck(world, record) && !is_out_of_sight(world, object, record) {
         let alarm = object.alarm.at();
         world.violation(
             "stuck",
@@ -156,7 +157,7 @@ fn ledger(world: &World, object: &ChallengeObject, record: &Record) {
         let hashes = (entry.transaction, entry.refund);
         (entry.status.clone(), entry.amount, hashes)
     };
-    if kept.map(facts) != Some(facts(&wanted)) {
+    if kept.map(facts) != Some(facts(&wanted)) && !is_out_of_sight(world, object, record) {
         world.violation(
             "ledger_differs",
             &object.id,

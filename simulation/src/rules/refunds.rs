@@ -8,6 +8,7 @@ use key0_core::challenge::{MAX_REFUND_FAILURES, Record, Refund, Stage, State, re
 use key0_core::wallet::Sent;
 
 use super::money::{received, receiver};
+use super::outages::has_lost_alarm;
 use super::steps::describe;
 use crate::chain::{AuthorizationKey, Use};
 use crate::objects::ChallengeObject;
@@ -185,6 +186,7 @@ pub fn noticed(world: &World) {
         if let Some(record) = object.record()
             && matches!(record.state, State::RefundFailed { .. })
             && let Some(used) = returned(world, &record)
+            && !has_lost_alarm(world, &object, &record)
         {
             let detail = format!("{used:?} while {}", describe(&record));
             world.violation("refund_unnoticed", &object.id, detail);

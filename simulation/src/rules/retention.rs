@@ -3,6 +3,7 @@
 use key0_core::challenge::{HISTORY_MILLIS, Pay, PayReply, Prove, Record, Rest, State};
 use key0_core::types::RequestId;
 
+use super::outages::has_lost_alarm;
 use super::steps::describe;
 use crate::objects::ChallengeObject;
 use crate::world::World;
@@ -74,6 +75,10 @@ pub fn without_history(world: &World) {
         let Some(record) = object.record() else {
             continue;
         };
+        // It rests, and has what it has until its buyer asks.
+        if has_lost_alarm(world, &object, &record) {
+            continue;
+        }
         let lines = object.history.borrow().len();
         let is_due = is_end(&record) && !changed_lately(world, &record);
         if is_due != (record.rest == Rest::WithoutHistory) || is_due == (lines > 0) {
@@ -93,7 +98,11 @@ pub fn closed(world: &World) {
     without_history(world);
     let entries = world.objects.ledger.entries.borrow();
     for object in world.objects.challenges() {
-        let is_left = |record: &Record| is_end(record) && !changed_lately(world, record);
+        let is_left = |record: &Record| {
+            is_end(record)
+                && !changed_lately(world, record)
+                && !has_lost_alarm(world, &object, record)
+        };
         let Some(record) = object.record().filter(is_left) else {
             continue;
         };

@@ -12,7 +12,7 @@ use super::money::money;
 use super::refunds;
 use super::retention;
 use super::terms;
-use super::{hashes, notices};
+use super::{hashes, notices, outages};
 use crate::actors;
 use crate::objects::{ChallengeObject, Ended};
 use crate::world::World;
@@ -25,6 +25,7 @@ pub fn on_change(
     after: &Record,
 ) {
     world.trace(|| format!("{} is {}", object.id, describe(after)));
+    outages::on_change(world, object, before, after);
     if let Some(before) = before {
         if (
             &before.challenge_id,

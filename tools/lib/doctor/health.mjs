@@ -14,10 +14,12 @@ const QUIET_GAS_PRICE = 10_000_000n;
 /**
  * Ends the check-up when there is no key0 at this address.
  * @param {import('./report.mjs').Report} report @param {string} url
+ * @param {string} [adminSecret]  with it /health also tells what facilitators say that do not answer
  */
-export async function checkHealth(report, url) {
+export async function checkHealth(report, url, adminSecret) {
   report.about('Worker');
-  const answer = await ask(new URL('/health', url));
+  const headers = adminSecret ? { authorization: `Bearer ${adminSecret}` } : {};
+  const answer = await ask(new URL('/health', url), { headers });
   if (answer.failure) throw new Stop(`${url} gives no answer (${answer.failure}). Is this the worker's address, and is it running?`);
   const health = answer.body;
   if (health?.service !== 'key0') throw new Stop(`There is no key0 at ${url}: /health answers ${answer.status} without "service":"key0".`);
@@ -36,6 +38,9 @@ export async function checkHealth(report, url) {
   }
   for (const { name, reason } of health.warnings ?? []) {
     if (name !== 'PROOF_BINDING') report.warning('unsafe-setting', `${name} ${reason}.`, `Change ${name}, or what the sentence names beside it, and deploy again.`);
+  }
+  if (health.deliveries?.status === 'failing') {
+    report.fault('deliveries', `The last ${health.deliveries.failures} purchases could not be delivered: BACKEND_API_URL issues no credentials. Nothing is charged meanwhile.`, 'Look whether your backend is up and what it answers; one purchase now and then is let through to try.');
   }
   checkAddress(report, url);
   checkClock(report, answer);
@@ -63,14 +68,20 @@ export function checkSettlement(report, health, gasPrice = QUIET_GAS_PRICE) {
   report.about('Who sends payments');
   const routes = health.settlement ?? [];
   const isOnly = routes.length === 1;
-  for (const { facilitator, status, gasWallet } of routes) {
+  for (const { facilitator, status, gasWallet, movedTo, fault } of routes) {
+    const say = isOnly ? report.fault : report.warning;
+    const said = fault ? `: ${fault}` : '';
+    if (movedTo) report.warning('facilitator-moved', `The facilitator ${facilitator} sends the worker on to ${movedTo}, with every payment.`, `Name ${movedTo} in FACILITATOR_URL.`);
     if (gasWallet) {
       checkWallet(report, 'gas-wallet', 'The gas wallet', gasWallet, gasPrice, isOnly ? 'Until then nobody can buy.' : 'Until then only facilitators send payments.');
     } else if (status === 'ok') {
       report.ok('facilitator', `The facilitator ${facilitator} settles on ${health.network}.`);
     } else if (status === 'unknown') {
-      const say = isOnly ? report.fault : report.warning;
-      say('facilitator', `The facilitator ${facilitator} does not answer.`, `Look whether it is up; check FACILITATOR_URL${facilitator.endsWith('coinbase.com') ? ' and the CDP_API_KEY_… secrets' : ''}, or name another one behind it.`);
+      say('facilitator', `The facilitator ${facilitator} does not answer${said}.`, `Look whether it is up; check FACILITATOR_URL${facilitator.endsWith('coinbase.com') ? ' and the CDP_API_KEY_… secrets' : ''}, or name another one behind it.`);
+    } else if (status === 'refuses our key') {
+      say('facilitator', `The facilitator ${facilitator} refuses our key${said}.`, 'Check CDP_API_KEY_ID and CDP_API_KEY_SECRET, or what else this facilitator wants of its callers.');
+    } else if (status === 'fails') {
+      say('facilitator', `The facilitator ${facilitator} is up, but does not say whether it would settle payments${said}.`, 'Ask who runs it, or name another one behind it in FACILITATOR_URL.');
     } else {
       report.fault('facilitator', `The facilitator ${facilitator} does not settle x402 "exact" on ${health.network} (chain ${health.chainId}).`, 'Name one in FACILITATOR_URL that does, or use a gas wallet.');
     }

@@ -11,12 +11,14 @@ use crate::credential::backend::BackendAuth;
 use crate::credential::notice::Notified;
 use crate::credential::remote::{CredentialKey, IssuingBackend};
 use crate::credential::{RsaPrivateKey, RsaPublicKey, TokenSigner};
+use crate::ledger::Layout;
 use crate::payment::{Route, Settlement};
 use crate::types::{Address, HttpUrl, Network, Secret};
 use crate::wallet::WalletKey;
 
 mod backend;
 mod factories;
+mod ledger;
 mod proof;
 mod safety;
 mod settlement;
@@ -65,6 +67,8 @@ pub struct Config {
     pub wallet_factories: Vec<Address>,
     /// What binds a plain transfer to who presents it.
     pub proof_binding: ProofBinding,
+    /// Which parts the ledger has.
+    pub ledger: Layout,
     /// The seller's own wallet, when its key is given: what it received can be sent back.
     pub refund_wallet: Option<WalletKey>,
     /// After how many milliseconds a paid purchase that cannot be delivered is refunded.
@@ -221,6 +225,7 @@ impl Config {
         let gas_limit = settlement::gas_limit(vars);
         let wallet_factories = factories::read(vars, settlement.as_ref());
         let proof_binding = proof::read(vars);
+        let ledger = ledger::read(vars);
         let backend_url = vars.optional("BACKEND_API_URL", parsed::<HttpUrl>);
         let resource_endpoint = vars.optional("KEY0_RESOURCE_ENDPOINT", resource_template);
         let catalog = match vars.optional("PLANS", |text| {
@@ -357,6 +362,7 @@ impl Config {
             gas_limit: gas_limit?,
             wallet_factories,
             proof_binding: proof_binding?,
+            ledger: ledger?,
             refund_wallet,
             refund_min_age_millis: refund_min_age_millis?,
             refund_interval_millis: refund_interval_millis?,

@@ -8,6 +8,7 @@
 #![forbid(unsafe_code)]
 
 pub mod admin;
+pub mod breaker;
 pub mod catalog;
 pub mod challenge;
 pub mod config;
@@ -17,6 +18,7 @@ pub mod ledger;
 pub mod limit;
 pub mod payment;
 pub mod response;
+pub mod sweep;
 pub mod types;
 pub mod wallet;
 pub mod x402;

@@ -1,8 +1,9 @@
 //! `GET /health`: is this deployment able to sell?
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 
-use http::StatusCode;
+use http::{HeaderMap, StatusCode};
+use key0_core::breaker::Observed;
 use key0_core::config::{Config, Problem};
 use key0_core::payment::facilitator::{Action, Facilitator, FacilitatorCall, supports};
 use key0_core::payment::presented::key_is_refused;
@@ -20,9 +21,32 @@ use crate::platform;
 const LOW_WEI: u64 = 200_000_000_000_000;
 /// Anybody may ask for the health, so others are asked for it this seldom.
 const LOOK_MILLIS: u64 = 15_000;
+/// Whoever comes while a look is under way waits for it, so often and so long: the platform lets no request wait for what
+/// another one has asked for.
+const WAIT_MILLIS: u64 = 50;
+const MAX_WAITS: u32 = 200;
+/// The member that only the operator sees.
+const FAULT: &str = "fault";
+const REFUSES_KEY: &str = "refuses our key";
 
 thread_local! {
     static LAST: RefCell<Option<(UnixMillis, Look)>> = const { RefCell::new(None) };
+    static IS_LOOKING: Cell<bool> = const { Cell::new(false) };
+}
+
+/// The one look that is under way; over when dropped, also when its request is cancelled.
+struct Looking;
+
+impl Looking {
+    fn begin() -> Option<Self> {
+        (!IS_LOOKING.replace(true)).then(|| Self)
+    }
+}
+
+impl Drop for Looking {
+    fn drop(&mut self) {
+        IS_LOOKING.set(false);
+    }
 }
 
 /// What others say of this deployment.
@@ -39,8 +63,12 @@ struct Look {
     is_good: bool,
 }
 
-/// The answer: 200 `ok`, 200 `degraded` (sells, but somebody should look), or 503 `misconfigured`.
-pub(crate) async fn health(settings: Result<&Config, &std::rc::Rc<Vec<Problem>>>) -> Response {
+/// The answer: 200 `ok`, 200 `degraded` (somebody should look), or 503 `misconfigured`. Who sends the operator's secret also
+/// learns what facilitators say that do not answer.
+pub(crate) async fn health(
+    settings: Result<&Config, &std::rc::Rc<Vec<Problem>>>,
+    headers: &HeaderMap,
+) -> Response {
     let config = match settings {
         Ok(config) => config,
         Err(problems) => {
@@ -49,10 +77,23 @@ pub(crate) async fn health(settings: Result<&Config, &std::rc::Rc<Vec<Problem>>>
             return no_store(response::json(StatusCode::SERVICE_UNAVAILABLE, &body));
         }
     };
-    let look = look(config).await;
+    let mut look = look(config).await;
+    let is_operator = config
+        .admin_secret
+        .as_ref()
+        .is_some_and(|secret| secret.admits(headers));
+    if !is_operator {
+        for route in &mut look.routes {
+            if let Some(members) = route.as_object_mut() {
+                members.remove(FAULT);
+            }
+        }
+    }
+    // Not looked for: purchases find it out.
+    let failing = outbound::shared().deliveries.is_open();
     let gas_wallet = look.routes.iter().find_map(|route| route.get("gasWallet"));
     let mut body = json!({
-        "status": if look.is_good { "ok" } else { "degraded" },
+        "status": if look.is_good && failing.is_none() { "ok" } else { "degraded" },
         "service": "key0",
         "version": env!("CARGO_PKG_VERSION"),
         "storage": "durable-objects",
@@ -75,6 +116,9 @@ pub(crate) async fn health(settings: Result<&Config, &std::rc::Rc<Vec<Problem>>>
         if let Some(wallet) = gas_wallet {
             members.insert("gasWallet".to_owned(), wallet.clone());
         }
+        if config.issuing_backend.is_some() {
+            members.insert("deliveries".to_owned(), deliveries(failing));
+        }
         if let Some(wallet) = look.refund_wallet {
             members.insert("refundWallet".to_owned(), wallet);
         }
@@ -82,13 +126,35 @@ pub(crate) async fn health(settings: Result<&Config, &std::rc::Rc<Vec<Problem>>>
     no_store(response::json(StatusCode::OK, &body))
 }
 
-async fn look(config: &Config) -> Look {
-    let last = LAST.with_borrow(Clone::clone);
-    if let Some((at, look)) = last
-        && platform::now().since(at) < LOOK_MILLIS
-    {
-        return look;
+/// What became of the last purchases that were paid.
+fn deliveries(failing: Option<Observed>) -> Value {
+    match failing {
+        None => json!({"status": "ok"}),
+        Some(seen) => json!({
+            "status": "failing",
+            "failures": seen.failures,
+            "detail": "Nothing is charged until a delivery succeeds; one purchase now and then is let through.",
+        }),
     }
+}
+
+async fn look(config: &Config) -> Look {
+    for _ in 0..MAX_WAITS {
+        let last = LAST.with_borrow(Clone::clone);
+        if let Some((at, look)) = last
+            && platform::now().since(at) < LOOK_MILLIS
+        {
+            return look;
+        }
+        if let Some(_looking) = Looking::begin() {
+            return look_now(config).await;
+        }
+        platform::sleep(WAIT_MILLIS).await;
+    }
+    look_now(config).await
+}
+
+async fn look_now(config: &Config) -> Look {
     let mut routes = Vec::new();
     for route in config.settlement.routes() {
         routes.push(match route {
@@ -121,21 +187,39 @@ async fn look(config: &Config) -> Look {
     look
 }
 
-/// Whether a facilitator says that it settles on our network.
+/// Whether a facilitator says that it settles on our network, and did not fail when it was asked about a payment.
 async fn offers(config: &Config, facilitator: &Facilitator) -> (Value, bool) {
     let call = FacilitatorCall {
         facilitator,
         action: Action::Supported,
         body: Vec::new(),
     };
-    let answer = outbound::facilitator(call).await.ok();
-    let (word, is_good) = match answer.and_then(|body| supports(&body, config.network)) {
-        Some(true) => ("ok", true),
-        Some(false) => ("does not support this network", false),
-        None => ("unknown", false),
+    let answer = outbound::facilitator(call).await;
+    let shared = outbound::shared();
+    let url = facilitator.url();
+    let (word, fault) = match (answer, shared.fault(url)) {
+        (Err(fault), _) => ("unknown", Some(fault.0)),
+        (Ok(answer), _) if answer.refuses_key() => (REFUSES_KEY, Some(answer.summary())),
+        (Ok(answer), failed) => match (supports(&answer.body, config.network), failed) {
+            (None, _) => ("unknown", Some(answer.summary())),
+            (Some(false), _) => ("does not support this network", None),
+            (Some(true), None) => ("ok", None),
+            (Some(true), Some(fault)) => match fault.refuses_key {
+                true => (REFUSES_KEY, Some(fault.said)),
+                false => ("fails", Some(fault.said)),
+            },
+        },
     };
-    let host = facilitator.url().host();
-    (json!({"facilitator": host, "status": word}), is_good)
+    let mut shown = json!({"facilitator": url.host(), "status": word});
+    if let Some(members) = shown.as_object_mut() {
+        if let Some(host) = shared.moved_to(url) {
+            members.insert("movedTo".to_owned(), host.into());
+        }
+        if let Some(fault) = fault {
+            members.insert(FAULT.to_owned(), fault.into());
+        }
+    }
+    (shown, word == "ok")
 }
 
 /// Whether each RPC endpoint serves our chain, and up to which block.

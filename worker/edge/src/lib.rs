@@ -12,6 +12,7 @@ mod platform;
 mod rsa;
 mod settings;
 mod storage;
+mod sweeping;
 mod webcrypto;
 
 use http::Method;
@@ -23,7 +24,7 @@ use key0_core::error::{Code, Error};
 use key0_core::response::{self, Response};
 use key0_core::types::HttpUrl;
 use key0_core::x402;
-use worker::{Context, Env, event};
+use worker::{Context, Env, ScheduleContext, ScheduledEvent, event};
 
 use inbound::Inbound;
 
@@ -45,6 +46,12 @@ async fn fetch(
         response::allow_browsers(route(inbound, &env).await)
     };
     inbound::send(response::finish(response, &method))
+}
+
+/// The hourly sweep (`[triggers]` in wrangler.toml).
+#[event(scheduled)]
+async fn scheduled(_event: ScheduledEvent, env: Env, _context: ScheduleContext) {
+    sweeping::run(&env).await;
 }
 
 async fn route(inbound: Inbound, env: &Env) -> Response {
@@ -85,7 +92,7 @@ async fn answer(allowed: &'static str, inbound: Inbound, env: &Env, page: Page) 
     }
     let settings = settings::settings(env);
     if let Page::Health = page {
-        return health::health(settings.as_deref()).await;
+        return health::health(settings.as_deref(), &inbound.headers).await;
     }
     let config = match &settings {
         Ok(config) => config,

@@ -1,12 +1,15 @@
-//! Calls to the outside (chain, backend, facilitators): one deadline for headers and body, no redirects, a limit on the answer's size.
+//! Calls to the outside (chain, backend, facilitators): one deadline for headers and body, a limit on the answer's size, and no
+//! redirects, but for those of a facilitator within its own site.
 
 use futures_util::StreamExt as _;
-use key0_core::challenge::{CallFault, ChainMemory, IssueFault};
+use key0_core::challenge::{CallFault, IssueFault, Shared};
 use key0_core::config::Config;
 use key0_core::credential::backend::{BackendAnswer, BackendCall};
 use key0_core::credential::oauth::{MAX_TOKEN_ANSWER_BYTES, OAuthClient, TOKEN_DEADLINE_MILLIS};
 use key0_core::payment::endpoints::{EndpointMemory, Http, HttpFault};
-use key0_core::payment::facilitator::{FacilitatorCall, MAX_ANSWER_BYTES};
+use key0_core::payment::facilitator::{
+    FacilitatorAnswer, FacilitatorCall, MAX_ANSWER_BYTES, MAX_REDIRECTS, host_of, redirect,
+};
 use key0_core::payment::rpc::RpcChain;
 use key0_core::types::UnixMillis;
 use serde_json::json;
@@ -22,19 +25,19 @@ const MAX_CREDENTIAL_BYTES: usize = 64 * 1024;
 thread_local! {
     // One for the isolate's life: the endpoints are the same for all that it serves.
     static ENDPOINTS: &'static EndpointMemory = Box::leak(Box::default());
-    // The same chain for all purchases that the isolate serves.
-    static CHAIN: &'static ChainMemory = Box::leak(Box::default());
+    // The same: all purchases and requests of the isolate learn from each other.
+    static SHARED: &'static Shared = Box::leak(Box::default());
+}
+
+/// What all purchases of this isolate know.
+pub(crate) fn shared() -> &'static Shared {
+    SHARED.with(|shared| *shared)
 }
 
 /// The configured chain.
 pub(crate) fn chain(config: &Config) -> RpcChain<'_, FetchHttp> {
     let memory = ENDPOINTS.with(|memory| *memory);
     RpcChain::new(FetchHttp, &config.rpc_urls, config.network, memory)
-}
-
-/// What this isolate remembers of the configured chain.
-pub(crate) fn chain_memory() -> &'static ChainMemory {
-    CHAIN.with(|memory| *memory)
 }
 
 /// HTTP over the platform's `fetch`.
@@ -95,7 +98,7 @@ pub(crate) async fn backend(
     )
     .await
     {
-        Ok(Answer { status, body }) => Ok(BackendAnswer { status, body }),
+        Ok(Answer { status, body, .. }) => Ok(BackendAnswer { status, body }),
         Err(error) => {
             platform::log("backend_call_failed", json!({"detail": fault(&error)}));
             Err(match is_timeout(&error) {
@@ -124,34 +127,52 @@ pub(crate) async fn access_token(client: &OAuthClient) -> Result<Vec<u8>, String
 }
 
 /// Asks a facilitator. The body says what it has decided, whatever the status.
-pub(crate) async fn facilitator(call: FacilitatorCall<'_>) -> Result<Vec<u8>, CallFault> {
+pub(crate) async fn facilitator(call: FacilitatorCall<'_>) -> Result<FacilitatorAnswer, CallFault> {
     let mut headers = Vec::new();
     let token;
-    if let Some(key) = call.facilitator.key() {
-        let path = call.facilitator.url().path_of(call.action.path());
-        token = cdp::bearer(key, call.action.method(), &path)
+    let (facilitator, action) = (call.facilitator, call.action);
+    if let Some(key) = facilitator.key() {
+        let path = facilitator.url().path_of(action.path());
+        token = cdp::bearer(key, action.method(), &path)
             .await
             .map_err(|_| CallFault("the API key cannot be used".to_owned()))?;
         headers.push(("authorization", token.as_str()));
     }
-    let url = call.facilitator.url().join(call.action.path());
-    let (method, body) = match call.body.is_empty() {
-        true => (Method::Get, None),
-        false => (Method::Post, Some(call.body.as_slice())),
-    };
-    let deadline = call.action.deadline_millis();
-    let answer = send(method, &url, &headers, body, deadline, MAX_ANSWER_BYTES)
-        .await
-        .map_err(|error| CallFault(fault(&error)))?;
-    if !answer.is_success() && !answer.begins_with(b"{") {
-        return Err(CallFault(format!("status {}", answer.status)));
+    let body = (!call.body.is_empty()).then_some(call.body.as_slice());
+    // One deadline for all that it takes.
+    let signal = deadline(action.deadline_millis());
+    let mut url = facilitator.url().join(action.path());
+    for _ in 0..=MAX_REDIRECTS {
+        let method = match body {
+            Some(_) => Method::Post,
+            None => Method::Get,
+        };
+        let answer = send(method, &url, &headers, body, &signal, MAX_ANSWER_BYTES)
+            .await
+            .map_err(|error| CallFault(fault(&error)))?;
+        let Answer {
+            status,
+            body,
+            location,
+        } = answer;
+        let next =
+            location.and_then(|location| redirect(facilitator, action, &url, status, &location));
+        let Some(next) = next else {
+            return Ok(FacilitatorAnswer { status, body });
+        };
+        let (from, to) = (facilitator.url(), host_of(&next));
+        if shared().moved(from, &to) {
+            platform::log("facilitator_moved", json!({"from": from.host(), "to": to}));
+        }
+        url = next;
     }
-    Ok(answer.body)
+    Err(CallFault("too many redirects".to_owned()))
 }
 
 struct Answer {
     status: u16,
     body: Vec<u8>,
+    location: Option<String>,
 }
 
 impl Answer {
@@ -177,10 +198,14 @@ async fn post(
         url,
         more_headers,
         Some(body),
-        deadline_millis,
+        &deadline(deadline_millis),
         max_answer_bytes,
     )
     .await
+}
+
+fn deadline(millis: u32) -> AbortSignal {
+    web_sys::AbortSignal::timeout_with_u32(millis).into()
 }
 
 async fn send(
@@ -188,7 +213,7 @@ async fn send(
     url: &str,
     more_headers: &[(&str, &str)],
     body: Option<&[u8]>,
-    deadline_millis: u32,
+    signal: &AbortSignal,
     max_answer_bytes: usize,
 ) -> worker::Result<Answer> {
     let headers = Headers::new();
@@ -201,23 +226,34 @@ async fn send(
         .with_headers(headers)
         .with_redirect(RequestRedirect::Manual)
         .with_body(body.map(|body| js_sys::Uint8Array::from(body).into()));
-    let signal: AbortSignal = web_sys::AbortSignal::timeout_with_u32(deadline_millis).into();
     let mut response = Fetch::Request(Request::new_with_init(url, &init)?)
-        .send_with_signal(&signal)
+        .send_with_signal(signal)
         .await?;
     let status = response.status_code();
+    let location = match status {
+        300..=399 => response.headers().get("location")?,
+        _ => None,
+    };
     // What has announced its length is not read piece by piece: that would cost more than the rest of the call.
     if let Some(length) = length_of_body(response.headers()) {
         if length > max_answer_bytes {
             return Err(TOO_LARGE.into());
         }
         let body = platform::whole_body(&response).await?;
-        return Ok(Answer { status, body });
+        return Ok(Answer {
+            status,
+            body,
+            location,
+        });
     }
     let mut body = Vec::new();
     // An answer without a body, such as 204, has no stream.
     let Ok(mut stream) = response.stream() else {
-        return Ok(Answer { status, body });
+        return Ok(Answer {
+            status,
+            body,
+            location,
+        });
     };
     while let Some(chunk) = stream.next().await {
         let chunk = chunk?;
@@ -226,7 +262,11 @@ async fn send(
         }
         body.extend(chunk);
     }
-    Ok(Answer { status, body })
+    Ok(Answer {
+        status,
+        body,
+        location,
+    })
 }
 
 /// The length of a body that announces it. (That of a compressed one is not what is read.)

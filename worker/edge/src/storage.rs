@@ -7,6 +7,7 @@ use key0_core::types::UnixMillis;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use wasm_bindgen::prelude::*;
+use wasm_bindgen_futures::JsFuture;
 use worker::{Error, Result, SqlStorage, SqlStorageValue, Storage};
 
 #[wasm_bindgen]
@@ -19,6 +20,8 @@ extern "C" {
     ) -> std::result::Result<JsValue, JsValue>;
     #[wasm_bindgen(method, catch, js_name = setAlarm)]
     fn set_alarm(this: &RawStorage, unix_ms: f64) -> std::result::Result<js_sys::Promise, JsValue>;
+    #[wasm_bindgen(method, catch, js_name = getAlarm)]
+    fn get_alarm(this: &RawStorage) -> std::result::Result<js_sys::Promise, JsValue>;
     #[wasm_bindgen(method, catch, js_name = deleteAlarm)]
     fn delete_alarm(this: &RawStorage) -> std::result::Result<js_sys::Promise, JsValue>;
 
@@ -168,6 +171,18 @@ pub(crate) fn set_alarm(storage: &Storage, at: Option<UnixMillis>) -> Result<()>
         None => storage.delete_alarm(),
     };
     promise.map(drop).map_err(Error::from)
+}
+
+/// When the object's one alarm rings; `None` when none is set, or while one is being handled.
+pub(crate) async fn alarm(storage: &Storage) -> Result<Option<UnixMillis>> {
+    let promise = raw(storage).get_alarm().map_err(Error::from)?;
+    let at = JsFuture::from(promise).await.map_err(Error::from)?;
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "whole milliseconds since 1970"
+    )]
+    Ok(at.as_f64().map(|at| UnixMillis(at as u64)))
 }
 
 fn raw(storage: &Storage) -> &RawStorage {

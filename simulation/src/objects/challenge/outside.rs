@@ -5,13 +5,13 @@ use std::rc::Rc;
 
 use alloy_primitives::Address;
 use key0_core::challenge::{
-    AuditLine, AuditRow, CallFault, ChainMemory, ChallengeEnv, ChallengeStore, Driver, History,
-    IssueFault, Record, Rest, Stage, State, StoreFault, Versioned,
+    AuditLine, AuditRow, CallFault, ChallengeEnv, ChallengeStore, Driver, History, IssueFault,
+    Record, Rest, Shared, Stage, State, StoreFault, Versioned,
 };
 use key0_core::config::Config;
 use key0_core::credential::backend::{BackendAnswer, BackendCall};
 use key0_core::ledger::{LedgerCommand, LedgerEntry};
-use key0_core::payment::facilitator::FacilitatorCall;
+use key0_core::payment::facilitator::{FacilitatorAnswer, FacilitatorCall};
 use key0_core::payment::payer::{PayerCommand, PayerReply};
 use key0_core::types::UnixMillis;
 use key0_core::wallet::{WalletCommand, WalletReply};
@@ -40,6 +40,7 @@ pub(super) struct Outside {
     pub(super) rpc: Rpc,
     /// A call keeps the settings that it began with.
     pub(super) version: Version,
+    shared: Rc<Shared>,
 }
 
 impl Outside {
@@ -50,6 +51,7 @@ impl Outside {
             object: Rc::clone(object),
             rpc: Rpc::new(world, &instance.life),
             version: world.version(),
+            shared: world.shared.borrow().clone(),
             instance,
         }
     }
@@ -130,6 +132,18 @@ impl ChallengeStore for Outside {
         }
         Ok(true)
     }
+
+    async fn alarm(&self) -> Result<Option<UnixMillis>, StoreFault> {
+        self.storage("alarm")?;
+        Ok(self.object.alarm.at().map(UnixMillis))
+    }
+
+    fn set_alarm(&self, at: UnixMillis) -> Result<(), StoreFault> {
+        self.storage("set alarm")?;
+        let owner = self.object.owner();
+        self.object.alarm.set(&self.world, &owner, Some(at));
+        Ok(())
+    }
 }
 
 impl History for Outside {
@@ -156,8 +170,8 @@ impl ChallengeEnv for Outside {
         &self.rpc
     }
 
-    fn memory(&self) -> &ChainMemory {
-        &self.world.memory
+    fn shared(&self) -> &Shared {
+        &self.shared
     }
 
     fn now(&self) -> UnixMillis {
@@ -202,7 +216,7 @@ impl ChallengeEnv for Outside {
         .map_err(CallFault)
     }
 
-    async fn facilitator(&self, call: FacilitatorCall<'_>) -> Result<Vec<u8>, CallFault> {
+    async fn facilitator(&self, call: FacilitatorCall<'_>) -> Result<FacilitatorAnswer, CallFault> {
         rules::on_call_elsewhere(&self.world, &self.object, self.version, "a facilitator");
         let _alone = rules::on_effect(&self.world, &self.object, "facilitator");
         let Some(signed) = rules::on_facilitator(&self.world, &self.object, &call) else {
@@ -210,7 +224,9 @@ impl ChallengeEnv for Outside {
         };
         let answer = facilitator::ask(&self.world, &self.instance.life, call.action, signed).await;
         rules::on_facilitator_answer(&self.object, call.action, answer.as_deref().ok());
-        answer.map_err(CallFault)
+        answer
+            .map(|body| FacilitatorAnswer { status: 200, body })
+            .map_err(CallFault)
     }
 
     async fn backend(&self, call: BackendCall) -> Result<BackendAnswer, IssueFault> {
@@ -221,7 +237,11 @@ impl ChallengeEnv for Outside {
         }
         let _alone = rules::on_effect(&self.world, &self.object, "issue");
         rules::on_issue(&self.world, &self.object, &call);
-        backend::ask(&self.world, &self.instance.life, call).await
+        let answer = backend::ask(&self.world, &self.instance.life, call).await;
+        if answer.as_ref().is_ok_and(BackendAnswer::is_success) {
+            self.world.deliveries.reset();
+        }
+        answer
     }
 
     async fn ledger(&self, entry: LedgerEntry) -> Result<(), CallFault> {

@@ -74,12 +74,13 @@ pub(super) async fn begin<E: ChallengeEnv>(
         identifier: pay.identifier,
         chosen: pay.chosen,
     };
-    let refusal = outlook.refusal(env, terms.amount, LEAST_GAS);
+    let refusal = not_delivering(env).or_else(|| outlook.refusal(env, terms.amount, LEAST_GAS));
     let held = match refusal {
         None => hold_patiently(env, &wanted).await,
         // A payment that counts elsewhere is led there all the same.
         Some(_) => ask_whose(env, &wanted).await,
     };
+    let mut is_covered = true;
     match (held, refusal) {
         (Ok(PayerReply::Superseded { by }), _) => {
             return Ok(Begun::Refused(lead_to(env, signed, by, false).await));
@@ -93,6 +94,10 @@ pub(super) async fn begin<E: ChallengeEnv>(
         (Ok(PayerReply::Reserved), None) => {}
         (Ok(PayerReply::Paused { millis }), None) => {
             return paused(env, signed, millis, stored).await;
+        }
+        // An earlier attempt may have taken the money: the node that executes the transfer may know, and says so below.
+        (Ok(PayerReply::Uncovered { under_way: false }), None) if stored.is_some() => {
+            is_covered = false;
         }
         (Ok(PayerReply::Uncovered { under_way: false }), None) => {
             let text = "the balance is below the price";
@@ -120,9 +125,17 @@ pub(super) async fn begin<E: ChallengeEnv>(
     let sender = env.config().settlement.gas_wallet();
     let sender = sender.map_or(env.config().pay_to, WalletKey::address);
     let begun = match env.chain().simulate(signed, sender).await {
+        Ok(Simulation::Succeeds { .. }) if !is_covered => unavailable(
+            env,
+            "the balance is below the price, but the transfer would succeed",
+        ),
         Ok(Simulation::Succeeds { gas }) => {
             let gas_limit = effects::gas_limit(gas);
-            match outlook.refusal(env, terms.amount, gas) {
+            // Of those who are here at the same moment one is let through to try.
+            let refusal = outlook
+                .refusal(env, terms.amount, gas)
+                .or_else(|| not_admitted(env));
+            match refusal {
                 Some(why) => Begun::Refused(PayReply::NotNow(why)),
                 None => {
                     let event = Event::Attempted {
@@ -253,6 +266,28 @@ pub(super) fn unknown<E: ChallengeEnv>(env: &E, stuck: &Stuck) -> Begun {
         env.log("check_failed", fault);
     }
     Begun::Refused(PayReply::Pending { transaction: None })
+}
+
+/// Why nothing is begun while the backend keeps failing to issue what was paid: it would only be sent back.
+fn not_delivering<E: ChallengeEnv>(env: &E) -> Option<NotNow> {
+    let millis = env.shared().deliveries.pause(env.now())?;
+    Some(deliveries_fail(env, millis))
+}
+
+/// As [`not_delivering`]; without a refusal this purchase is the one that tries whether the backend issues again.
+fn not_admitted<E: ChallengeEnv>(env: &E) -> Option<NotNow> {
+    let millis = env.shared().deliveries.admit(env.now()).err()?;
+    Some(deliveries_fail(env, millis))
+}
+
+fn deliveries_fail<E: ChallengeEnv>(env: &E, millis: u64) -> NotNow {
+    env.log(
+        "not_begun",
+        "deliveries keep failing: nothing is charged until one succeeds",
+    );
+    NotNow::DeliveriesFail {
+        seconds: millis.div_ceil(1_000).max(1),
+    }
 }
 
 pub(super) fn unavailable<E: ChallengeEnv>(env: &E, fault: &str) -> Begun {

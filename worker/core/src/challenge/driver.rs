@@ -16,6 +16,7 @@ use super::lifecycle::{Event, apply};
 use super::notify::notify_all;
 use super::prove;
 use super::purchase::{Ask, Next, PayReply};
+use super::rearm::rearm_for_buyer;
 use super::record::{Stage, State};
 use super::schedule::{Effect, next_effect, next_look, wake_at};
 use crate::ledger::LedgerEntry;
@@ -64,6 +65,11 @@ impl Driver {
         let mut pause = FIRST_PAUSE_MILLIS;
         let mut involved = false;
         let network = env.config().network;
+        if let Some(stored) = env.store().load()?
+            && ask.fits(&stored.record, network)
+        {
+            rearm_for_buyer(env, &stored.record).await;
+        }
         match (env.store().load()?, ask) {
             (None, Ask::Repeat(repeat)) => return Ok(counts_elsewhere(env, repeat).await),
             // Whoever has no purchase here hears of no book either. Nor does a purchase on another network: it has no book.

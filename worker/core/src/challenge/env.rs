@@ -2,13 +2,13 @@
 
 use core::future::Future;
 
-use super::outlook::ChainMemory;
 use super::record::{AuditRow, IssueFault, Record};
+use super::shared::Shared;
 use crate::config::Config;
 use crate::credential::backend::{BackendAnswer, BackendCall};
 use crate::ledger::LedgerEntry;
 use crate::payment::chain::{Chain, ChainError};
-use crate::payment::facilitator::FacilitatorCall;
+use crate::payment::facilitator::{FacilitatorAnswer, FacilitatorCall};
 use crate::payment::payer::{PayerCommand, PayerReply};
 use crate::types::{Address, UnixMillis};
 use crate::wallet::{WalletCommand, WalletReply};
@@ -45,6 +45,12 @@ pub trait ChallengeStore {
         audit: Option<&AuditRow>,
         wake_at: Option<UnixMillis>,
     ) -> Result<bool, StoreFault>;
+
+    /// When the alarm rings; `None` when none is set, or while one is being handled.
+    fn alarm(&self) -> impl Future<Output = Result<Option<UnixMillis>, StoreFault>>;
+
+    /// Sets the alarm and changes nothing else.
+    fn set_alarm(&self, at: UnixMillis) -> Result<(), StoreFault>;
 }
 
 /// What a purchase needs from outside.
@@ -60,8 +66,8 @@ pub trait ChallengeEnv {
     fn store(&self) -> &Self::Store;
     /// The chain.
     fn chain(&self) -> &Self::Chain;
-    /// What the isolate remembers of the chain; may be lost at any time.
-    fn memory(&self) -> &ChainMemory;
+    /// What all purchases of this isolate know.
+    fn shared(&self) -> &Shared;
     /// The clock.
     fn now(&self) -> UnixMillis;
     /// Waits.
@@ -78,11 +84,11 @@ pub trait ChallengeEnv {
         sender: Address,
         command: WalletCommand,
     ) -> impl Future<Output = Result<WalletReply, CallFault>>;
-    /// Asks a facilitator, and returns the answer's body, whatever its status. Follows no redirect.
+    /// Asks a facilitator, and returns its answer, whatever its status. Follows it within its own site.
     fn facilitator(
         &self,
         call: FacilitatorCall<'_>,
-    ) -> impl Future<Output = Result<Vec<u8>, CallFault>>;
+    ) -> impl Future<Output = Result<FacilitatorAnswer, CallFault>>;
     /// Calls the backend, authenticated. Repeating it is safe: the call carries an idempotency key. Follows no redirect.
     fn backend(&self, call: BackendCall)
     -> impl Future<Output = Result<BackendAnswer, IssueFault>>;

@@ -9,9 +9,10 @@ use super::env::{ChallengeEnv, Stuck};
 use super::lifecycle::Event;
 use super::record::{Attempt, Record, Stage};
 use super::schedule::ANSWER_MILLIS;
+use super::shared::RouteFault;
 use crate::payment::Refusal;
 use crate::payment::facilitator::{
-    Action, Facilitator, FacilitatorCall, Settled, Verification, request,
+    Action, Facilitator, FacilitatorAnswer, FacilitatorCall, Settled, Verification, request,
 };
 
 /// The pause before all routes are tried again.
@@ -19,6 +20,8 @@ const PAUSE_MILLIS: u64 = 5_000;
 /// How long the last "no" of who was told to settle is doubted: what it may have broadcast is in a block by then (Base has
 /// one every two seconds).
 const DOUBT_MILLIS: u64 = 5_000;
+/// The pause before a facilitator that did not say whether it would settle is asked once more.
+const AGAIN_MILLIS: u64 = 500;
 
 /// Before anything is broadcast. Ends with the intent to have the facilitator settle, or with the next route.
 pub(super) async fn verify<E: ChallengeEnv>(
@@ -47,24 +50,66 @@ pub(super) async fn verify<E: ChallengeEnv>(
         let fault = format!("{host}: the payer's wallet is deployed by the gas wallet only");
         return unreachable(env, attempt, memory, &fault);
     }
-    let answer = ask(env, record, attempt, facilitator, Action::Verify).await;
-    match answer.map(|body| Verification::parse(&body)) {
+    let url = facilitator.url();
+    if !env.shared().may_ask(url, env.now()) {
+        return Ok(next_route(env, attempt, memory));
+    }
+    let verification = match would_settle(env, record, attempt, facilitator).await {
+        Ok(verification) => verification,
+        Err(fault) => {
+            let what = format!("{host}: verify: {}", fault.said);
+            env.shared().failed(url, fault, env.now());
+            return unreachable(env, attempt, memory, &what);
+        }
+    };
+    env.shared().answered(url, env.now());
+    match verification {
         // Nothing expired is charged, and the answer may have taken its time.
-        Ok(Some(Verification::Valid)) if is_too_late(env, record, attempt) => {
+        Verdict::Yes if is_too_late(env, record, attempt) => {
             not_included(env, record, attempt).await
         }
-        Ok(Some(Verification::Valid)) => Ok(Event::Asked),
-        Ok(Some(Verification::Invalid { reason, said })) => {
+        Verdict::Yes => Ok(Event::Asked),
+        Verdict::No { reason, said } => {
             env.log("facilitator_refused", &format!("{host}: {said}"));
             declined(env, record, attempt, reason, memory).await
         }
-        Ok(None) => unreachable(
-            env,
-            attempt,
-            memory,
-            &format!("{host}: verify: no such answer"),
-        ),
-        Err(fault) => unreachable(env, attempt, memory, &format!("{host}: verify: {fault}")),
+    }
+}
+
+/// A clear answer to `verify`.
+enum Verdict {
+    Yes,
+    No { reason: Refusal, said: String },
+}
+
+/// Asks a facilitator whether it would settle, and once more when its answer does not say. The error is for the operator.
+async fn would_settle<E: ChallengeEnv>(
+    env: &E,
+    record: &Record,
+    attempt: &Attempt,
+    facilitator: &Facilitator,
+) -> Result<Verdict, RouteFault> {
+    let mut is_repeat = false;
+    loop {
+        let answer = ask(env, record, attempt, facilitator, Action::Verify).await;
+        let answer = answer.map_err(|said| RouteFault {
+            said,
+            refuses_key: false,
+        })?;
+        match Verification::parse(&answer.body) {
+            Verification::Valid => return Ok(Verdict::Yes),
+            Verification::Invalid { reason, said } => return Ok(Verdict::No { reason, said }),
+            Verification::Unclear(_) if !is_repeat && !answer.refuses_key() => {
+                is_repeat = true;
+                env.sleep(AGAIN_MILLIS).await;
+            }
+            Verification::Unclear(_) => {
+                return Err(RouteFault {
+                    said: answer.summary(),
+                    refuses_key: answer.refuses_key(),
+                });
+            }
+        }
     }
 }
 
@@ -78,14 +123,19 @@ pub(super) async fn settle<E: ChallengeEnv>(
 ) -> Result<Event, Stuck> {
     let host = facilitator.url().host();
     let answer = ask(env, record, attempt, facilitator, Action::Settle).await;
-    match answer.map(|body| Settled::parse(&body)) {
-        Ok(Settled::Named(hash)) => Ok(Event::Submitted { hashes: vec![hash] }),
-        Ok(Settled::Declined { reason, said }) => {
+    let answer = answer.map(|answer| (Settled::parse(&answer.body), answer));
+    match answer {
+        Ok((Settled::Named(hash), _)) => Ok(Event::Submitted { hashes: vec![hash] }),
+        Ok((Settled::Declined { reason, said }, _)) => {
             env.log("facilitator_declined", &format!("{host}: {said}"));
             declined(env, record, attempt, reason, memory).await
         }
-        Ok(Settled::Unclear(what)) => {
-            env.log("facilitator_unclear", &format!("{host}: settle: {what}"));
+        Ok((Settled::Unclear(what), answer)) => {
+            let said = answer.summary();
+            env.log(
+                "facilitator_unclear",
+                &format!("{host}: settle: {what}; {said}"),
+            );
             Err(Stuck::Waiting)
         }
         Err(fault) => {
@@ -168,10 +218,15 @@ fn unreachable<E: ChallengeEnv>(
     fault: &str,
 ) -> Result<Event, Stuck> {
     env.log("facilitator_unavailable", fault);
+    Ok(next_route(env, attempt, memory))
+}
+
+/// Nothing was begun by this one. After the last one there is a pause.
+fn next_route<E: ChallengeEnv>(env: &E, attempt: &Attempt, memory: &Memory) -> Event {
     if env.config().settlement.is_last(attempt.via) {
         memory.routes_failed.set(Some(env.now()));
     }
-    Ok(Event::PassedOn { exposed: false })
+    Event::PassedOn { exposed: false }
 }
 
 async fn ask<E: ChallengeEnv>(
@@ -180,7 +235,7 @@ async fn ask<E: ChallengeEnv>(
     attempt: &Attempt,
     facilitator: &Facilitator,
     action: Action,
-) -> Result<Vec<u8>, String> {
+) -> Result<FacilitatorAnswer, String> {
     let call = FacilitatorCall {
         facilitator,
         action,

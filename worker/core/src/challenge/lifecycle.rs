@@ -278,7 +278,8 @@ pub fn apply(
         next.rest = Rest::Since(now);
     }
     let says = |record| LedgerEntry::of(record, 0);
-    if next.unreported.is_none() && says(&next) != says(record) {
+    // News is told at once, however often the ledger gave no answer to the old.
+    if says(&next) != says(record) {
         next.unreported = Some(0);
     }
     Ok(next)

@@ -15,10 +15,12 @@ mod outbox;
 mod outlook;
 mod prove;
 mod purchase;
+mod rearm;
 mod record;
 mod retention;
 mod schedule;
 mod seal;
+mod shared;
 mod sold;
 mod terms;
 
@@ -28,9 +30,10 @@ pub use env::{CallFault, ChallengeEnv, ChallengeStore, StoreFault, Versioned};
 pub use lifecycle::{Event, MAX_REFUND_FAILURES, Refused, apply};
 pub use operator::{AuditLine, Call, History, OperatorCommand, OperatorReply, Operators, operate};
 pub use outbox::{Notice, NoticeEvent, NoticeKind, Outbox};
-pub use outlook::{ChainMemory, GasLimit};
+pub use outlook::GasLimit;
 pub use prove::Prove;
 pub use purchase::{Ask, Join, NotNow, Pay, PayReply, Purchases, Repeat, purchase, repeated};
+pub use rearm::nudge;
 pub use record::{
     Attempt, AuditRow, DeliveryFailure, IssueFault, Payment, Record, Refund, RefundFault, Rest,
     Stage, State,
@@ -38,6 +41,7 @@ pub use record::{
 pub use retention::HISTORY_MILLIS;
 pub use schedule::{Effect, Policy, next_effect, wake_at};
 pub use seal::{Challenge, ChallengeId, SealKeys};
+pub use shared::{RouteFault, Shared};
 pub use sold::Sold;
 pub use terms::{Target, Terms, lifetime};
 

@@ -26,6 +26,8 @@ pub enum Call {
     Buyer(Ask),
     /// The operator asks.
     Operator(OperatorCommand),
+    /// The sweep looks whether everything is on its way.
+    Nudge,
 }
 
 /// What the operator asks.

@@ -51,10 +51,21 @@ impl GasLimit {
 /// What an isolate remembers of the chain, so that requests that cost their senders nothing do not use up the calls on which
 /// payments live.
 #[derive(Debug, Default)]
-pub struct ChainMemory {
+pub(super) struct ChainMemory {
     head: Cell<Option<(UnixMillis, Head)>>,
     tip: Cell<Option<(UnixMillis, u128)>>,
     ether: Cell<Option<(UnixMillis, Address, U256)>>,
+}
+
+impl ChainMemory {
+    /// Nothing is known.
+    pub(super) const fn new() -> Self {
+        Self {
+            head: Cell::new(None),
+            tip: Cell::new(None),
+            ether: Cell::new(None),
+        }
+    }
 }
 
 /// What the chain says about all payments alike.
@@ -127,7 +138,7 @@ fn expected_cost(fee_per_gas: u128, gas: u64) -> U256 {
 }
 
 async fn head<E: ChallengeEnv>(env: &E) -> Result<Head, ChainError> {
-    let memory = &env.memory().head;
+    let memory = &env.shared().chain.head;
     if let Some((at, head)) = memory.get()
         && env.now().since(at) < MEMORY_MILLIS
     {
@@ -139,7 +150,7 @@ async fn head<E: ChallengeEnv>(env: &E) -> Result<Head, ChainError> {
 }
 
 async fn tip<E: ChallengeEnv>(env: &E) -> u128 {
-    let memory = &env.memory().tip;
+    let memory = &env.shared().chain.tip;
     if let Some((at, tip)) = memory.get()
         && env.now().since(at) < TIP_MEMORY_MILLIS
     {
@@ -151,7 +162,7 @@ async fn tip<E: ChallengeEnv>(env: &E) -> u128 {
 }
 
 async fn ether<E: ChallengeEnv>(env: &E, wallet: Address) -> Result<U256, ChainError> {
-    let memory = &env.memory().ether;
+    let memory = &env.shared().chain.ether;
     if let Some((at, whose, wei)) = memory.get()
         && whose == wallet
         && env.now().since(at) < MEMORY_MILLIS

@@ -196,6 +196,11 @@ pub enum NotNow {
     GasWalletEmpty,
     /// Gas costs more than the seller wants to pay for it.
     GasTooDear,
+    /// What was paid lately could not be delivered.
+    DeliveriesFail {
+        /// When the next purchase is let through to try.
+        seconds: u64,
+    },
 }
 
 impl PayReply {

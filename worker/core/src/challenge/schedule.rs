@@ -164,7 +164,8 @@ pub fn wake_at(record: &Record, now: UnixMillis, policy: &Policy) -> Option<Unix
     let report_at = match record.unreported {
         None => None,
         Some(0) => Some(now),
-        Some(tries) => Some(retry_at(now, tries)),
+        // As long as the ledger takes nothing, every purchase waits for it: each must ring seldom.
+        Some(tries) => Some(now.plus(doubled(FIRST_RETRY_MILLIS, tries).min(DAY_MILLIS))),
     };
     // So is the backend.
     let notice_at = record.outbox.due_at();

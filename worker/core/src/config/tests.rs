@@ -114,6 +114,8 @@ fn each_bad_value_is_named_and_not_repeated() {
         ("REFUND_MIN_AGE_MS", "soon"),
         ("REFUND_INTERVAL_MS", "99"),
         ("TOKEN_ISSUE_TIMEOUT_MS", "99.5"),
+        ("LEDGER_PARTS_FROM", "next-month"),
+        ("LEDGER_PARTS_FROM", "2028-01-01,2027-01-01"),
         ("PROVIDER_NAME", "Acme-without-url"),
     ] {
         let problems = problems(&[(name, value)]);
@@ -181,7 +183,7 @@ fn facilitators_settle_unless_the_gas_wallet_is_asked_for() {
     let two = ("FACILITATOR_URL", "https://a.example/x , http://b.example/");
     let cdp = [("CDP_API_KEY_ID", "id"), ("CDP_API_KEY_SECRET", secret)];
     assert_eq!(settles_by(&[]), [gas_wallet]);
-    assert_eq!(settles_by(&[off]), ["https://x402.org/facilitator"]);
+    assert_eq!(settles_by(&[off]), ["https://www.x402.org/facilitator"]);
     assert_eq!(
         settles_by(&[off, ("KEY0_NETWORK", "mainnet"), cdp[0], cdp[1]]),
         ["https://api.cdp.coinbase.com/platform/v2/x402 with key"]

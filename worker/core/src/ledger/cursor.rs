@@ -73,6 +73,17 @@ impl Order {
     }
 }
 
+impl Cursor {
+    /// The place in [`Order::Urgency`] before everything in this state that has not changed since.
+    pub(crate) fn before_all_of(status: &str, changed_until: UnixMillis) -> Self {
+        Self {
+            rank: rank(status),
+            at: changed_until,
+            request_id: RequestId::from_random([0; 16]),
+        }
+    }
+}
+
 /// How far behind a state comes in [`Order::Urgency`].
 pub(super) fn rank(status: &str) -> u8 {
     (0..URGENT)

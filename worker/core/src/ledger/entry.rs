@@ -63,6 +63,12 @@ impl LedgerEntry {
             version,
         }
     }
+
+    /// The transaction that has paid the purchase, if one has.
+    pub fn paid_by(&self) -> Option<B256> {
+        let is_paid = !matches!(self.status.as_str(), "PENDING" | "EXPIRED" | "CANCELLED");
+        self.transaction.filter(|_| is_paid)
+    }
 }
 
 fn refund(state: &State) -> Option<B256> {

@@ -6,12 +6,14 @@
 //! platform's SQL database: these can be tested on the raw runtime, they cost a purchase no further service, and what
 //! operators would query by SQL they get as CSV.
 //!
-//! A shard is found by hash, so [`SHARDS`] can never change without moving the entries.
+//! A shard is found by hash, so [`SHARDS`] can never change without moving the entries. What grows is the number of parts
+//! ([`Layout`]).
 
 mod cursor;
 mod day;
 mod entry;
 mod export;
+mod layout;
 mod query;
 mod shard;
 mod totals;
@@ -20,8 +22,10 @@ pub use cursor::{Cursor, Order, STATUSES};
 pub use day::{Days, UtcDay};
 pub use entry::LedgerEntry;
 pub use export::{CSV_HEADER, csv};
+pub use layout::{Layout, SHARDS, Shard};
+pub(crate) use query::wrong_answer;
 pub use query::{Ledgers, Page, ask_all, page, put, share, totals};
-pub use shard::{LedgerCommand, LedgerReply, LedgerStore, SHARDS, Shard, execute};
+pub use shard::{LedgerCommand, LedgerReply, LedgerStore, execute};
 pub use totals::{StatusTotal, Total, by_status, merge as merge_totals};
 
 #[cfg(test)]

@@ -6,12 +6,15 @@ use futures_util::future::try_join_all;
 
 use super::cursor::{Cursor, Order};
 use super::entry::LedgerEntry;
-use super::shard::{LedgerCommand, LedgerReply, SHARDS, Shard};
+use super::layout::{Layout, SHARDS, Shard};
+use super::shard::{LedgerCommand, LedgerReply};
 use super::totals::{self, Total};
 use crate::challenge::CallFault;
 
 /// The shards of this deployment.
 pub trait Ledgers {
+    /// Which shards there are.
+    fn layout(&self) -> Layout;
     /// Asks one shard.
     fn ask(
         &self,
@@ -31,7 +34,7 @@ pub struct Page {
 
 /// Reports an entry to its shard.
 pub async fn put<L: Ledgers>(ledgers: &L, entry: LedgerEntry) -> Result<(), CallFault> {
-    let shard = Shard::of(&entry.request_id);
+    let shard = ledgers.layout().shard(&entry.request_id, entry.created_at);
     match ledgers.ask(shard, &LedgerCommand::Put(entry)).await? {
         LedgerReply::Kept => Ok(()),
         _ => Err(wrong_answer()),
@@ -43,7 +46,8 @@ pub async fn ask_all<L: Ledgers>(
     ledgers: &L,
     command: &LedgerCommand,
 ) -> Result<Vec<LedgerReply>, CallFault> {
-    try_join_all(Shard::all().map(|shard| ledgers.ask(shard, command))).await
+    let layout = ledgers.layout();
+    try_join_all(layout.shards().map(|shard| ledgers.ask(shard, command))).await
 }
 
 /// How many entries each shard is asked for, for a page of `limit`. Twice its share: asking each for a whole page would
@@ -103,7 +107,7 @@ pub fn totals(replies: Vec<LedgerReply>) -> Result<Vec<Total>, CallFault> {
     Ok(totals::merge(parts))
 }
 
-fn wrong_answer() -> CallFault {
+pub(crate) fn wrong_answer() -> CallFault {
     CallFault("the ledger gave a wrong answer".to_owned())
 }
 

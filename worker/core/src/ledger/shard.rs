@@ -1,38 +1,14 @@
 //! One shard of the ledger: what it is asked, and how it answers from its store.
 
+use alloy_primitives::B256;
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 
 use super::cursor::{Cursor, Order, STATUSES, rank};
 use super::day::Days;
 use super::entry::LedgerEntry;
 use super::totals::Total;
+use crate::sweep::Progress;
 use crate::types::RequestId;
-
-/// How many shards there are.
-pub const SHARDS: u8 = 16;
-
-/// One of the shards.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub struct Shard(u8);
-
-impl Shard {
-    /// The shard that keeps a purchase's entry.
-    pub fn of(request_id: &RequestId) -> Self {
-        let digest = Sha256::digest(request_id.as_str());
-        Self(digest.first().copied().unwrap_or_default() % SHARDS)
-    }
-
-    /// Every shard.
-    pub fn all() -> impl Iterator<Item = Self> {
-        (0..SHARDS).map(Self)
-    }
-
-    /// The name of its object.
-    pub fn name(self) -> String {
-        format!("shard-{:02}", self.0)
-    }
-}
 
 /// What a shard is asked.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
@@ -63,6 +39,15 @@ pub enum LedgerCommand {
         /// Only of these days.
         days: Days,
     },
+    /// How many purchases does each of these transactions pay?
+    Paid {
+        /// The transactions.
+        transactions: Vec<B256>,
+    },
+    /// How far has the sweep come?
+    Swept,
+    /// Keep how far the sweep has come.
+    KeepSwept(Progress),
 }
 
 /// What a shard answers.
@@ -80,6 +65,10 @@ pub enum LedgerReply {
     },
     /// Sums by day and state.
     Totals(Vec<Total>),
+    /// How many purchases each transaction pays, in the order asked for.
+    Paid(Vec<u32>),
+    /// How far the sweep has come.
+    Swept(Progress),
 }
 
 /// Where a shard keeps its entries. One command runs inside one transaction.
@@ -107,6 +96,12 @@ pub trait LedgerStore {
     ) -> Result<Vec<LedgerEntry>, Self::Error>;
     /// Sums of these days.
     fn totals(&self, days: Days) -> Result<Vec<Total>, Self::Error>;
+    /// How many entries say that this transaction has paid ([`LedgerEntry::paid_by`]).
+    fn paid(&self, transaction: B256) -> Result<u32, Self::Error>;
+    /// How far the sweep has come.
+    fn swept(&self) -> Result<Option<Progress>, Self::Error>;
+    /// Writes how far it has come.
+    fn set_swept(&self, progress: &Progress) -> Result<(), Self::Error>;
 }
 
 /// Carries out one command. The caller wraps it in a transaction.
@@ -133,6 +128,15 @@ pub fn execute<S: LedgerStore>(
             Ok(page(entries, *limit))
         }
         LedgerCommand::Totals { days } => Ok(LedgerReply::Totals(store.totals(*days)?)),
+        LedgerCommand::Paid { transactions } => {
+            let counts = transactions.iter().map(|hash| store.paid(*hash));
+            Ok(LedgerReply::Paid(counts.collect::<Result<_, _>>()?))
+        }
+        LedgerCommand::Swept => Ok(LedgerReply::Swept(store.swept()?.unwrap_or_default())),
+        LedgerCommand::KeepSwept(progress) => {
+            store.set_swept(progress)?;
+            Ok(LedgerReply::Kept)
+        }
     }
 }
 

@@ -4,12 +4,15 @@ use core::cell::RefCell;
 use core::convert::Infallible;
 use std::collections::BTreeMap;
 
+use futures_util::FutureExt as _;
+
 use super::{
-    Cursor, Days, LedgerCommand, LedgerEntry, LedgerReply, LedgerStore, Ledgers, Order, Shard,
-    Total, UtcDay, execute, merge_totals,
+    Cursor, Days, Layout, LedgerCommand, LedgerEntry, LedgerReply, LedgerStore, Ledgers, Order,
+    Shard, Total, UtcDay, execute, merge_totals, put,
 };
 use crate::challenge::CallFault;
-use crate::types::{Address, Network, RequestId, ResourceId, UnixMillis, UsdcAmount};
+use crate::sweep::Progress;
+use crate::types::{Address, B256, Network, RequestId, ResourceId, UnixMillis, UsdcAmount};
 
 /// An entry whose offer and last change are of the same moment.
 pub(crate) fn entry(number: u16, status: &str, at: u64) -> LedgerEntry {
@@ -35,7 +38,10 @@ pub(crate) fn entry(number: u16, status: &str, at: u64) -> LedgerEntry {
 
 /// One shard's entries.
 #[derive(Debug, Default)]
-pub(crate) struct Entries(RefCell<BTreeMap<RequestId, LedgerEntry>>);
+pub(crate) struct Entries {
+    entries: RefCell<BTreeMap<RequestId, LedgerEntry>>,
+    swept: RefCell<Option<Progress>>,
+}
 
 impl Entries {
     fn select(
@@ -57,7 +63,7 @@ impl Entries {
 
     /// Everything that is kept.
     pub(crate) fn all(&self) -> Vec<LedgerEntry> {
-        self.0.borrow().values().cloned().collect()
+        self.entries.borrow().values().cloned().collect()
     }
 }
 
@@ -70,10 +76,14 @@ impl LedgerStore for Entries {
     type Error = Infallible;
 
     fn version(&self, request_id: &RequestId) -> Result<Option<u64>, Infallible> {
-        Ok(self.0.borrow().get(request_id).map(|entry| entry.version))
+        Ok(self
+            .entries
+            .borrow()
+            .get(request_id)
+            .map(|entry| entry.version))
     }
     fn put(&self, entry: &LedgerEntry) -> Result<(), Infallible> {
-        self.0
+        self.entries
             .borrow_mut()
             .insert(entry.request_id.clone(), entry.clone());
         Ok(())
@@ -107,11 +117,27 @@ impl LedgerStore for Entries {
                 }),
         ))
     }
+    fn paid(&self, transaction: B256) -> Result<u32, Infallible> {
+        let all = self.all();
+        let paid = all
+            .iter()
+            .filter(|entry| entry.paid_by() == Some(transaction));
+        Ok(u32::try_from(paid.count()).unwrap())
+    }
+    fn swept(&self) -> Result<Option<Progress>, Infallible> {
+        Ok(self.swept.borrow().clone())
+    }
+    fn set_swept(&self, progress: &Progress) -> Result<(), Infallible> {
+        self.swept.replace(Some(progress.clone()));
+        Ok(())
+    }
 }
 
 /// All shards.
 #[derive(Debug, Default)]
 pub(crate) struct Shards {
+    /// Which there are.
+    pub(crate) layout: Layout,
     /// Each shard's entries by its name.
     pub(crate) shards: BTreeMap<String, Entries>,
     /// A shard that gives no answer.
@@ -121,20 +147,27 @@ pub(crate) struct Shards {
 impl Shards {
     /// Shards that keep these entries.
     pub(crate) fn with(entries: impl IntoIterator<Item = LedgerEntry>) -> Self {
-        let shards = Self {
-            shards: Shard::all()
-                .map(|shard| (shard.name(), Entries::default()))
-                .collect(),
-            silent: None,
-        };
+        let mut shards = Self::default();
+        shards.grow(Layout::default());
         for entry in entries {
-            let Ok(()) = shards.shards[&Shard::of(&entry.request_id).name()].put(&entry);
+            put(&shards, entry).now_or_never().unwrap().unwrap();
         }
         shards
+    }
+
+    /// From now on there are these. What is kept stays where it is.
+    pub(crate) fn grow(&mut self, layout: Layout) {
+        for shard in layout.shards() {
+            self.shards.entry(shard.name()).or_default();
+        }
+        self.layout = layout;
     }
 }
 
 impl Ledgers for Shards {
+    fn layout(&self) -> Layout {
+        self.layout.clone()
+    }
     async fn ask(&self, shard: Shard, command: &LedgerCommand) -> Result<LedgerReply, CallFault> {
         if self.silent == Some(shard) {
             return Err(CallFault("no answer".to_owned()));

@@ -4,20 +4,23 @@
 //! because who knows both these and the payment can ask for the grant. An answer is only a claim. What it says of money is
 //! checked on the chain before it counts.
 
-use alloy_primitives::B256;
 use serde_json::Value;
 
 use super::authorization::{Authorization, SignedAuthorization};
 use super::cdp::{CDP_HOST, CdpKey};
 use super::extensions;
-use super::offer::{MAX_TIMEOUT_SECONDS, X402_VERSION};
-use super::refusal::Refusal;
+use super::offer::MAX_TIMEOUT_SECONDS;
 use crate::challenge::Terms;
-use crate::types::{HttpUrl, Network};
+use crate::types::HttpUrl;
+
+mod answer;
+mod redirect;
+
+pub use answer::{FacilitatorAnswer, Settled, Verification, supports};
+pub use redirect::{MAX_REDIRECTS, host_of, redirect};
 
 /// Facilitators answer in a few hundred bytes.
 pub const MAX_ANSWER_BYTES: usize = 64 * 1024;
-const MAX_LOGGED_CHARS: usize = 100;
 
 /// A facilitator.
 #[derive(Clone, Debug)]
@@ -145,110 +148,6 @@ pub fn request(terms: &Terms, issuer: &str, signed: &SignedAuthorization) -> Vec
         url, requirements, payload, bazaar, requirements,
     )
     .into_bytes()
-}
-
-/// What a facilitator says to `verify`.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub enum Verification {
-    /// It would settle.
-    Valid,
-    /// It would not.
-    Invalid {
-        /// Why, in our words.
-        reason: Refusal,
-        /// Why, in its own; for the log.
-        said: String,
-    },
-}
-
-impl Verification {
-    /// Reads a body. The status says nothing that the body does not. `None` for what is no such answer.
-    pub fn parse(body: &[u8]) -> Option<Self> {
-        let answer: Value = serde_json::from_slice(body).ok()?;
-        if answer.get("isValid")?.as_bool()? {
-            return Some(Self::Valid);
-        }
-        let said = reason(&answer, "invalidReason", "invalid_reason");
-        Some(Self::Invalid {
-            reason: Refusal::of_facilitator(said).unwrap_or(Refusal::UnexpectedSettleError),
-            said: logged(said),
-        })
-    }
-}
-
-/// What a facilitator says to `settle`.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub enum Settled {
-    /// It names a transaction; whether that one succeeded is for the chain to say.
-    Named(B256),
-    /// It has broadcast nothing, or nothing that moved money, and will not.
-    Declined {
-        /// Why, in our words.
-        reason: Refusal,
-        /// Why, in its own; for the log.
-        said: String,
-    },
-    /// Whether it has broadcast anything is not known. For the log: what it said.
-    Unclear(String),
-}
-
-impl Settled {
-    /// Reads a body. The status says nothing that the body does not.
-    pub fn parse(body: &[u8]) -> Self {
-        let Ok(answer) = serde_json::from_slice::<Value>(body) else {
-            return Self::Unclear("no JSON".to_owned());
-        };
-        let Some(success) = answer.get("success").and_then(Value::as_bool) else {
-            return Self::Unclear("no member `success`".to_owned());
-        };
-        if let Some(hash) = answer.get("transaction").and_then(transaction_hash) {
-            return Self::Named(hash);
-        }
-        if success {
-            return Self::Unclear("success without a transaction".to_owned());
-        }
-        let said = reason(&answer, "errorReason", "error_reason");
-        match Refusal::of_facilitator(said) {
-            Some(reason) => Self::Declined {
-                reason,
-                said: logged(said),
-            },
-            // It may mean "I gave up waiting for what I have broadcast".
-            None => Self::Unclear(logged(said)),
-        }
-    }
-}
-
-/// Whether a facilitator says that it settles `exact` payments of x402 version 2 on this network. `None` for what is no such
-/// answer.
-pub fn supports(body: &[u8], network: Network) -> Option<bool> {
-    let answer: Value = serde_json::from_slice(body).ok()?;
-    let kinds = answer.get("kinds")?.as_array()?;
-    Some(kinds.iter().any(|kind| {
-        let is = |name: &str, value: &str| kind.get(name).and_then(Value::as_str) == Some(value);
-        kind.get("x402Version").and_then(Value::as_u64) == Some(u64::from(X402_VERSION))
-            && is("scheme", "exact")
-            && (is("network", network.caip2()) || is("network", "eip155:*"))
-    }))
-}
-
-fn reason<'a>(answer: &'a Value, name: &str, snake: &str) -> &'a str {
-    let member = |name| answer.get(name).and_then(Value::as_str);
-    member(name).or_else(|| member(snake)).unwrap_or_default()
-}
-
-/// The facilitator's own word, short and printable.
-fn logged(said: &str) -> String {
-    said.chars()
-        .filter(char::is_ascii_graphic)
-        .take(MAX_LOGGED_CHARS)
-        .collect()
-}
-
-fn transaction_hash(value: &Value) -> Option<B256> {
-    let text = value.as_str()?;
-    let hash: B256 = text.starts_with("0x").then(|| text.parse().ok())??;
-    (!hash.is_zero()).then_some(hash)
 }
 
 #[cfg(test)]

@@ -73,6 +73,12 @@ pub enum PayerCommand {
         /// The purchase that is asked for.
         request_id: RequestId,
     },
+    /// Which purchase does this payment count for? Books nothing. For the sweep alone: whoever presents a payment asks by the
+    /// purchase that it presented ([`Whose`](Self::Whose)).
+    Owner {
+        /// The authorization's nonce, or the transfer's key.
+        payment: B256,
+    },
     /// The purchase is resolved: delivered, or not charged by its attempts so far.
     Release {
         /// The purchase.

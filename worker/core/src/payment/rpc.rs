@@ -20,6 +20,7 @@ use super::rpc_error::RpcError;
 use super::signature::Deployment;
 use super::usdc;
 use super::wallet_call::{self, WalletAnswer};
+use crate::sweep::Seen;
 use crate::types::{HttpUrl, Network};
 
 /// A newest block older than this many seconds may be that of a node that is stuck: the chain makes one every two seconds.
@@ -81,6 +82,25 @@ impl<'a, H: Http> RpcChain<'a, H> {
             }
         }
         states
+    }
+
+    /// The transfers of USDC to these wallets in these blocks, without those of nothing.
+    pub async fn transfers_to(
+        &self,
+        wallets: &[Address],
+        blocks: RangeInclusive<u64>,
+    ) -> Result<Vec<Seen>, ChainError> {
+        let wallets: Vec<B256> = wallets.iter().map(Address::into_word).collect();
+        let filter = json!({
+            "address": self.usdc(),
+            "topics": [usdc::TRANSFER_TOPIC, null, wallets],
+            "fromBlock": format!("{:#x}", blocks.start()),
+            "toBlock": format!("{:#x}", blocks.end()),
+        });
+        let method = "eth_getLogs";
+        let is_good = |logs: &Value| transfers(logs).is_some();
+        let logs = self.read(method, json!([filter]), &is_good).await?;
+        transfers(&logs).ok_or_else(|| malformed(method))
     }
 
     fn usdc(&self) -> Address {
@@ -444,6 +464,20 @@ fn is_without_block(receipt: &Value) -> bool {
         || receipt
             .get("blockHash")
             .is_some_and(|block| block.is_null() || hash(Some(block)) == Some(B256::ZERO))
+}
+
+fn transfers(logs: &Value) -> Option<Vec<Seen>> {
+    let mut seen = Vec::new();
+    for log in logs.as_array()? {
+        let transfer = Seen {
+            block: number(log.get("blockNumber"))?,
+            transaction: hash(log.get("transactionHash"))?,
+        };
+        if !word(log.get("data")?)?.is_zero() {
+            seen.push(transfer);
+        }
+    }
+    Some(seen)
 }
 
 fn receipt(value: &Value) -> Option<Receipt> {

@@ -89,7 +89,7 @@ impl Network {
     pub const fn default_facilitator_url(self) -> &'static str {
         match self {
             Self::Base => "https://api.cdp.coinbase.com/platform/v2/x402",
-            Self::BaseSepolia => "https://x402.org/facilitator",
+            Self::BaseSepolia => "https://www.x402.org/facilitator",
         }
     }
 

@@ -38,6 +38,12 @@ impl UnixMillis {
         Self(self.0.saturating_add(millis))
     }
 
+    /// This moment less `millis`; the beginning of time when that is closer.
+    #[must_use]
+    pub const fn minus(self, millis: u64) -> Self {
+        Self(self.0.saturating_sub(millis))
+    }
+
     /// How many milliseconds have passed since `earlier`; zero when it lies ahead.
     pub const fn since(self, earlier: Self) -> u64 {
         self.0.saturating_sub(earlier.0)

@@ -314,42 +314,48 @@ impl Context<'_> {
     /// 503: nothing is begun for now. No new offer: the payment stays as good as it is.
     fn not_now(&self, why: NotNow) -> Response {
         let (reason, seconds, message) = match why {
+            NotNow::DeliveriesFail { seconds } => (
+                "deliveries_fail",
+                seconds,
+                "The seller cannot deliver at the moment. Nothing was sent or charged for this request. Repeat it unchanged after \
+                 Retry-After seconds.",
+            ),
             NotNow::UnderWay => (
                 "payments_under_way",
-                "2",
+                2,
                 "The wallet's USDC does not cover this payment together with its others that are being settled. Nothing was sent or \
                  charged for this request. Repeat it unchanged after Retry-After seconds, when those have arrived.",
             ),
             NotNow::Crowded => (
                 "too_many_under_way",
-                "5",
+                5,
                 "This wallet is a contract and has as many payments under way as it may have at a time; with each one that \
                  succeeds it may have one more. Nothing was sent or charged for this request. Repeat it unchanged after \
                  Retry-After seconds.",
             ),
             NotNow::ChainStandsStill => (
                 "chain_stands_still",
-                "10",
+                10,
                 "The chain makes no blocks at the moment, so no payment is begun. Nothing was sent or charged for this request. \
                  Repeat it after Retry-After seconds.",
             ),
             NotNow::GasWalletEmpty => (
                 "gas_wallet_empty",
-                "60",
+                60,
                 "The seller cannot pay for transactions at the moment. Nothing was sent or charged for this request. Repeat it \
                  after Retry-After seconds.",
             ),
             NotNow::GasTooDear => (
                 "gas_too_dear",
-                "60",
+                60,
                 "Gas costs more at the moment than the seller pays for a sale of this price. Nothing was sent or charged for this \
                  request. Repeat it after Retry-After seconds.",
             ),
         };
         let error = Error::new(Code::TemporarilyUnavailable, message)
-            .with_details(json!({"reason": reason}));
+            .with_details(json!({"reason": reason, "retryAfterSeconds": seconds}));
         let mut response = self.failed(error, reason);
-        response::set(&mut response, RETRY_AFTER, seconds);
+        response::set(&mut response, RETRY_AFTER, &seconds.to_string());
         response
     }
 

@@ -17,13 +17,13 @@ use std::cell::Cell;
 use std::panic::AssertUnwindSafe;
 
 use key0_core::challenge::{
-    AuditLine, AuditRow, Call, CallFault, ChainMemory, ChallengeEnv, ChallengeStore, Driver,
-    History, IssueFault, Record, Rest, StoreFault, Versioned, operate,
+    AuditLine, AuditRow, Call, CallFault, ChallengeEnv, ChallengeStore, Driver, History,
+    IssueFault, Record, Rest, Shared, StoreFault, Versioned, nudge, operate,
 };
 use key0_core::config::Config;
 use key0_core::credential::backend::{BackendAnswer, BackendCall};
 use key0_core::ledger::LedgerEntry;
-use key0_core::payment::facilitator::FacilitatorCall;
+use key0_core::payment::facilitator::{FacilitatorAnswer, FacilitatorCall};
 use key0_core::payment::payer::{PayerCommand, PayerReply};
 use key0_core::payment::rpc::RpcChain;
 use key0_core::types::{Address, UnixMillis};
@@ -72,6 +72,10 @@ impl DurableObject for ChallengeObject {
             Call::Operator(command) => reply(
                 "challenge",
                 operate(self, command, platform::now(), &config.policy()),
+            ),
+            Call::Nudge => reply(
+                "challenge",
+                nudge(self, platform::now(), &config.policy()).await,
             ),
         }
     }
@@ -190,6 +194,17 @@ impl ChallengeStore for ChallengeObject {
         }
         Ok(written)
     }
+
+    async fn alarm(&self) -> Result<Option<UnixMillis>, StoreFault> {
+        storage::alarm(&self.state.storage())
+            .await
+            .map_err(|error| StoreFault(error.to_string()))
+    }
+
+    fn set_alarm(&self, at: UnixMillis) -> Result<(), StoreFault> {
+        storage::set_alarm(&self.state.storage(), Some(at))
+            .map_err(|error| StoreFault(error.to_string()))
+    }
 }
 
 impl History for ChallengeObject {
@@ -215,8 +230,8 @@ impl<'a> ChallengeEnv for Outside<'a> {
         &self.chain
     }
 
-    fn memory(&self) -> &ChainMemory {
-        outbound::chain_memory()
+    fn shared(&self) -> &Shared {
+        outbound::shared()
     }
 
     fn now(&self) -> UnixMillis {
@@ -241,7 +256,7 @@ impl<'a> ChallengeEnv for Outside<'a> {
         objects.wallet(self.config.network, sender, command).await
     }
 
-    async fn facilitator(&self, call: FacilitatorCall<'_>) -> Result<Vec<u8>, CallFault> {
+    async fn facilitator(&self, call: FacilitatorCall<'_>) -> Result<FacilitatorAnswer, CallFault> {
         outbound::facilitator(call).await
     }
 

@@ -1,6 +1,7 @@
 //! `LedgerObject`, one per shard of the ledger: the index of that shard's purchases.
 //!
-//! Stored: `entries` (what each purchase last reported of itself, for ever). Nothing is stored before the first report.
+//! Stored: `entries` (what each purchase last reported of itself, for ever); in the first shard also `sweep` (how far the
+//! sweep has come); `meta` (the number of the tables' form). Nothing is stored before the first report.
 //!
 //! Calls: `LedgerCommand` → `LedgerReply`.
 //!
@@ -10,7 +11,8 @@
 use key0_core::ledger::{
     Cursor, Days, LedgerCommand, LedgerEntry, LedgerStore, Total, UtcDay, execute,
 };
-use key0_core::types::{RequestId, UnixMillis, UsdcAmount};
+use key0_core::sweep::Progress;
+use key0_core::types::{B256, RequestId, UnixMillis, UsdcAmount};
 use serde::Deserialize;
 use worker::{
     DurableObject, Env, Request, Response, SqlStorage, SqlStorageValue, State, durable_object,
@@ -27,10 +29,13 @@ const SCHEMA: Schema = Schema(&[&[
         created_at INTEGER NOT NULL,
         changed_at INTEGER NOT NULL,
         amount TEXT NOT NULL,
+        paid_by TEXT,
         body TEXT NOT NULL
     ) STRICT, WITHOUT ROWID",
     "CREATE INDEX entries_by_status ON entries (status, changed_at DESC)",
     "CREATE INDEX entries_by_age ON entries (created_at)",
+    "CREATE INDEX entries_by_payment ON entries (paid_by) WHERE paid_by IS NOT NULL",
+    "CREATE TABLE sweep (id INTEGER PRIMARY KEY CHECK (id = 1), body TEXT NOT NULL) STRICT",
 ]]);
 
 #[durable_object(fetch)]
@@ -102,8 +107,10 @@ impl LedgerStore for Entries {
         self.create_tables()?;
         storage::run(
             &self.sql,
-            "INSERT OR REPLACE INTO entries (request_id, version, status, created_at, changed_at, amount, body)
-             VALUES (?, ?, ?, ?, ?, ?, ?)",
+            "INSERT INTO entries (request_id, version, status, created_at, changed_at, amount, paid_by, body)
+             VALUES (?, ?, ?, ?, ?, ?, ?, ?)
+             ON CONFLICT DO UPDATE SET version = excluded.version, status = excluded.status,
+                changed_at = excluded.changed_at, amount = excluded.amount, paid_by = excluded.paid_by, body = excluded.body",
             vec![
                 entry.request_id.as_str().into(),
                 integer(entry.version)?,
@@ -111,6 +118,7 @@ impl LedgerStore for Entries {
                 integer(entry.created_at.0)?,
                 integer(entry.changed_at.0)?,
                 entry.amount.units().to_string().into(),
+                entry.paid_by().map(|hash| hash.to_string()).into(),
                 serde_json::to_string(entry)?.into(),
             ],
         )
@@ -184,6 +192,37 @@ impl LedgerStore for Entries {
                 })
             })
             .collect()
+    }
+
+    fn paid(&self, transaction: B256) -> worker::Result<u32> {
+        #[derive(Deserialize)]
+        struct Row {
+            count: u32,
+        }
+        if !self.has_tables {
+            return Ok(0);
+        }
+        let query = "SELECT COUNT(*) AS count FROM entries WHERE paid_by = ?";
+        let bindings = vec![transaction.to_string().into()];
+        let rows: Vec<Row> = storage::rows(&self.sql, query, bindings)?;
+        Ok(rows.first().map_or(0, |row| row.count))
+    }
+
+    fn swept(&self) -> worker::Result<Option<Progress>> {
+        if !self.has_tables {
+            return Ok(None);
+        }
+        let rows: Vec<Progress> = storage::bodies(&self.sql, "SELECT body FROM sweep", vec![])?;
+        Ok(rows.into_iter().next())
+    }
+
+    fn set_swept(&self, progress: &Progress) -> worker::Result<()> {
+        self.create_tables()?;
+        storage::run(
+            &self.sql,
+            "INSERT OR REPLACE INTO sweep (id, body) VALUES (1, ?)",
+            vec![serde_json::to_string(progress)?.into()],
+        )
     }
 }
 

@@ -12,13 +12,14 @@ use core::time::Duration;
 
 use futures_util::future::{Either, select};
 use key0_core::admin::Transfers;
+use key0_core::breaker::Observed;
 use key0_core::challenge::{
     Ask, Call, CallFault, OperatorCommand, OperatorReply, Operators, PayReply, Purchases,
 };
 use key0_core::config::Config;
 use key0_core::credential::oauth::HeldToken;
 use key0_core::ledger::{
-    self as core_ledger, LedgerCommand, LedgerEntry, LedgerReply, Ledgers, Shard,
+    self as core_ledger, Layout, LedgerCommand, LedgerEntry, LedgerReply, Ledgers, Shard,
 };
 use key0_core::payment::chain::{Chain as _, Receipt};
 use key0_core::payment::payer::{PayerCommand, PayerReply};
@@ -26,14 +27,16 @@ use key0_core::types::{Address, B256, Network, RequestId};
 use key0_core::wallet::{WalletCommand, WalletOperation, WalletReply, WalletView, Wallets};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use worker::{Delay, Env, Method, Request, RequestInit, Response};
+use worker::{Delay, Env, Headers, Method, Request, RequestInit, Response};
 
 use crate::outbound;
 use crate::platform;
+use crate::settings::settings;
 use gas_wallet::WalletCall;
 
 /// Longer than a purchase's patience, together with one facilitator's answers to `verify` and `settle`.
 const CHALLENGE_DEADLINE: Duration = Duration::from_secs(60);
+const NUDGE_DEADLINE: Duration = Duration::from_secs(10);
 const PAYER_DEADLINE: Duration = Duration::from_secs(5);
 /// Longer than the authorization server may take.
 const BACKEND_TOKEN_DEADLINE: Duration = Duration::from_secs(15);
@@ -84,6 +87,27 @@ impl<'a> Objects<'a> {
             .await
     }
 
+    /// Which purchase a payer's book counts a payment for.
+    pub(crate) async fn owner(
+        &self,
+        network: Network,
+        payer: Address,
+        payment: B256,
+    ) -> Result<Option<RequestId>, CallFault> {
+        let command = PayerCommand::Owner { payment };
+        Ok(match self.payer(network, payer, &command).await? {
+            PayerReply::Superseded { by } => Some(by),
+            _ => None,
+        })
+    }
+
+    /// Has a purchase look whether it is on its way.
+    pub(crate) async fn nudge(&self, request_id: &RequestId) -> Result<bool, CallFault> {
+        let id = request_id.as_str();
+        self.call("CHALLENGES", id, &Call::Nudge, NUDGE_DEADLINE)
+            .await
+    }
+
     /// Reports a purchase to its shard of the ledger.
     pub(crate) async fn ledger_put(&self, entry: &LedgerEntry) -> Result<(), CallFault> {
         core_ledger::put(self, entry.clone()).await
@@ -123,7 +147,9 @@ impl<'a> Objects<'a> {
         deadline: Duration,
     ) -> Result<Vec<u8>, CallFault> {
         let fault = |what: &str| CallFault(format!("{binding}: {what}"));
-        let request = request(command).map_err(|error| fault(&error.to_string()))?;
+        let deliveries = &outbound::shared().deliveries;
+        let seen = deliveries.observed().to_text();
+        let request = request(command, &seen).map_err(|error| fault(&error.to_string()))?;
         let stub = self
             .env
             .durable_object(binding)
@@ -131,6 +157,7 @@ impl<'a> Objects<'a> {
             .map_err(|error| fault(&error.to_string()))?;
         let answer = Box::pin(async {
             let response = stub.fetch_with_request(request).await?;
+            hear(response.headers());
             let body = platform::whole_body(&response).await?;
             Ok::<_, worker::Error>((response.status_code(), body))
         });
@@ -200,6 +227,12 @@ impl Wallets for Objects<'_> {
 }
 
 impl Ledgers for Objects<'_> {
+    fn layout(&self) -> Layout {
+        settings(self.env)
+            .map(|config| config.ledger.clone())
+            .unwrap_or_default()
+    }
+
     async fn ask(&self, shard: Shard, command: &LedgerCommand) -> Result<LedgerReply, CallFault> {
         let reply = self
             .call("LEDGERS", &shard.name(), command, LEDGER_DEADLINE)
@@ -216,9 +249,24 @@ fn logged<T>(reply: Result<T, CallFault>) -> Result<T, CallFault> {
     reply
 }
 
-fn request(body: String) -> worker::Result<Request> {
+/// Objects live in many isolates. What each has seen of deliveries goes along with every call and its answer, so that all
+/// hear of an outage without asking anybody for it.
+const SEEN: &str = "x-key0-deliveries";
+
+fn hear(headers: &Headers) {
+    let seen = headers.get(SEEN).ok().flatten();
+    if let Some(seen) = seen.as_deref().and_then(Observed::from_text) {
+        outbound::shared().deliveries.hear(seen);
+    }
+}
+
+fn request(body: String, seen: &str) -> worker::Result<Request> {
+    let headers = Headers::new();
+    headers.set(SEEN, seen)?;
     let mut init = RequestInit::new();
-    init.with_method(Method::Post).with_body(Some(body.into()));
+    init.with_method(Method::Post)
+        .with_headers(headers)
+        .with_body(Some(body.into()));
     Request::new_with_init("http://object/", &init)
 }
 
@@ -228,6 +276,7 @@ async fn command<T: DeserializeOwned>(request: &mut Request) -> worker::Result<T
 }
 
 async fn body(request: &mut Request) -> worker::Result<Vec<u8>> {
+    hear(request.headers());
     request.bytes().await
 }
 
@@ -245,7 +294,11 @@ fn reply<T: Serialize, E: core::fmt::Debug>(
 
 fn send(object: &str, answer: Result<Vec<u8>, String>) -> worker::Result<Response> {
     match answer {
-        Ok(body) => Ok(worker::ResponseBuilder::new().fixed(body)),
+        Ok(body) => {
+            let seen = outbound::shared().deliveries.observed().to_text();
+            let response = worker::ResponseBuilder::new().with_header(SEEN, &seen)?;
+            Ok(response.fixed(body))
+        }
         Err(fault) => {
             platform::log(
                 "object_fault",

@@ -7,7 +7,7 @@ use super::*;
 use crate::challenge::CallFault;
 use crate::config::test_config;
 use crate::ledger::test_support::{Shards, entry};
-use crate::ledger::{LedgerCommand, LedgerReply, Shard};
+use crate::ledger::{Layout, LedgerCommand, LedgerReply, Shard};
 use crate::payment::chain::Receipt;
 use crate::payment::payer::{PayerCommand, PayerReply};
 use crate::types::{Address, B256, Network, Secret};
@@ -65,6 +65,9 @@ impl Wallets for Deployment {
 }
 
 impl Ledgers for Deployment {
+    fn layout(&self) -> Layout {
+        self.shards.layout()
+    }
     async fn ask(&self, shard: Shard, command: &LedgerCommand) -> Result<LedgerReply, CallFault> {
         self.shards.ask(shard, command).await
     }

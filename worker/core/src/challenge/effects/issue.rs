@@ -20,6 +20,7 @@ pub(super) async fn issue<E: ChallengeEnv>(
     record: &Record,
     payment: &Payment,
 ) -> Result<Event, Stuck> {
+    let is_first = matches!(record.state, State::Paid { failure: None, .. });
     let outcome = match (&record.sold, &env.config().issuing_backend) {
         (None, _) => Err(IssueFault::PlanGone),
         (Some(sold), None) => {
@@ -34,6 +35,7 @@ pub(super) async fn issue<E: ChallengeEnv>(
     };
     match outcome {
         Ok((sold, answer)) => {
+            env.shared().deliveries.worked(env.now());
             let mut claims = claims(env, record, sold, payment);
             if let Some(expires_at) = answer.expires_at {
                 claims.exp = expires_at.0;
@@ -48,6 +50,10 @@ pub(super) async fn issue<E: ChallengeEnv>(
             })
         }
         Err(fault) => {
+            // A plan that is gone says nothing of the others.
+            if is_first && fault != IssueFault::PlanGone {
+                env.shared().deliveries.failed(env.now());
+            }
             env.log("issue_failed", record.terms.request_id.as_str());
             if env.config().refund_wallet.is_none() {
                 env.log(

@@ -4,6 +4,7 @@ mod begin;
 mod facilitators;
 mod finality;
 mod given_up;
+mod outages;
 mod repeat;
 mod reverts;
 mod search;
@@ -19,13 +20,13 @@ use futures_util::FutureExt as _;
 use super::super::driver::Driver;
 use super::super::env::{CallFault, ChallengeEnv, ChallengeStore, StoreFault, Versioned};
 use super::super::lifecycle::{MAX_REFUND_FAILURES, Refused, apply};
-use super::super::outlook::ChainMemory;
 use super::super::purchase::{Ask, PayReply};
 use super::super::record::{Attempt, AuditRow, IssueFault, Record, Stage, State};
 use super::super::test_support::{
     EXPIRES_AT, NOW, POLICY, attempted, buyer, pay, payment, record_after, refund, signed,
 };
 use super::*;
+use crate::challenge::Shared;
 use crate::config::{Config, test_config};
 use crate::credential::backend::{BackendAnswer, BackendCall};
 use crate::ledger::LedgerEntry;
@@ -33,7 +34,7 @@ use crate::payment::chain::{
     AuthorizationEvents, Chain, ChainError, Completeness, Head, Log, Receipt, SendOutcome,
     Simulation,
 };
-use crate::payment::facilitator::{Action, FacilitatorCall};
+use crate::payment::facilitator::{Action, FacilitatorAnswer, FacilitatorCall};
 use crate::payment::payer::{Outcome, PayerCommand, PayerReply};
 use crate::payment::signature::Deployment;
 use crate::payment::usdc::{AUTHORIZATION_USED_TOPIC, TRANSFER_TOPIC};
@@ -52,6 +53,10 @@ const LATE: u64 = 1_800_000_400;
 /// Everything outside a purchase. The stranger's transaction has used the authorization; ours reverts, if it is included.
 struct Outside {
     config: Config,
+    shared: Shared,
+    backend_works: Cell<bool>,
+    /// When the alarm rings.
+    alarm: Cell<Option<UnixMillis>>,
     stored: RefCell<Option<Versioned>>,
     /// Whether the stranger exists.
     is_used: bool,
@@ -125,7 +130,6 @@ struct Outside {
     answers: RefCell<VecDeque<&'static str>>,
     /// What they were asked, and how far the purchase was.
     told: RefCell<Vec<(Action, Stage)>>,
-    memory: ChainMemory,
 }
 
 impl Outside {
@@ -136,6 +140,9 @@ impl Outside {
         };
         Self {
             config: test_config(),
+            shared: Shared::new(),
+            backend_works: Cell::new(false),
+            alarm: Cell::new(Some(NOW)),
             stored: RefCell::new(Some(Versioned { version: 1, record })),
             is_used: true,
             pays_the_seller: true,
@@ -174,7 +181,6 @@ impl Outside {
             calls: RefCell::default(),
             answers: RefCell::default(),
             told: RefCell::default(),
-            memory: ChainMemory::default(),
         }
     }
 
@@ -212,6 +218,13 @@ impl ChallengeStore for Outside {
             record: record.clone(),
         }));
         Ok(true)
+    }
+    async fn alarm(&self) -> Result<Option<UnixMillis>, StoreFault> {
+        Ok(self.alarm.get())
+    }
+    fn set_alarm(&self, at: UnixMillis) -> Result<(), StoreFault> {
+        self.alarm.set(Some(at));
+        Ok(())
     }
 }
 
@@ -354,8 +367,8 @@ impl ChallengeEnv for Outside {
     fn chain(&self) -> &Self {
         self
     }
-    fn memory(&self) -> &ChainMemory {
-        &self.memory
+    fn shared(&self) -> &Shared {
+        &self.shared
     }
     fn now(&self) -> UnixMillis {
         UnixMillis(NOW.0.max(self.time * 1_000))
@@ -393,7 +406,7 @@ impl ChallengeEnv for Outside {
             false => WalletReply::Sent { hashes: vec![OURS] },
         })
     }
-    async fn facilitator(&self, call: FacilitatorCall<'_>) -> Result<Vec<u8>, CallFault> {
+    async fn facilitator(&self, call: FacilitatorCall<'_>) -> Result<FacilitatorAnswer, CallFault> {
         let stored = self.load().unwrap().unwrap();
         let State::Pending { attempt } = stored.record.state else {
             panic!("asked about nothing");
@@ -401,12 +414,21 @@ impl ChallengeEnv for Outside {
         self.told.borrow_mut().push((call.action, attempt.stage));
         let answer = self.answers.borrow_mut().pop_front();
         answer
-            .map(|answer| answer.as_bytes().to_vec())
+            .map(|answer| FacilitatorAnswer {
+                status: 200,
+                body: answer.as_bytes().to_vec(),
+            })
             .ok_or_else(|| CallFault("no answer in time".to_owned()))
     }
     async fn backend(&self, call: BackendCall) -> Result<BackendAnswer, IssueFault> {
         self.calls.borrow_mut().push(call);
-        Err(IssueFault::Failed)
+        match self.backend_works.get() {
+            true => Ok(BackendAnswer {
+                status: 200,
+                body: br#"{"token":"secret"}"#.to_vec(),
+            }),
+            false => Err(IssueFault::Failed),
+        }
     }
     async fn ledger(&self, _: LedgerEntry) -> Result<(), CallFault> {
         match self.ledger_is_gone {

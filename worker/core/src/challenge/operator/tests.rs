@@ -63,6 +63,13 @@ impl ChallengeStore for Store {
         self.wake_at.set(wake_at);
         Ok(true)
     }
+    async fn alarm(&self) -> Result<Option<UnixMillis>, StoreFault> {
+        Ok(self.wake_at.get())
+    }
+    fn set_alarm(&self, at: UnixMillis) -> Result<(), StoreFault> {
+        self.wake_at.set(Some(at));
+        Ok(())
+    }
 }
 
 impl History for Store {

@@ -5,7 +5,7 @@ use super::super::cursor::STATUSES;
 use super::super::day::Days;
 use super::super::test_support::{Shards, entry};
 use super::*;
-use crate::types::UsdcAmount;
+use crate::types::{UnixMillis, UsdcAmount};
 
 /// Reads page after page and keeps everything.
 fn read_all(mut page: impl FnMut(Option<Cursor>) -> Page) -> Vec<LedgerEntry> {
@@ -112,7 +112,7 @@ fn days_outside_are_left_out() {
 #[test]
 fn without_one_shard_there_is_no_answer_instead_of_a_wrong_one() {
     let mut shards = Shards::with([]);
-    shards.silent = Shard::all().last();
+    shards.silent = shards.layout.shards().last();
     let command = LedgerCommand::Totals { days: Days::ALL };
     assert!(ask_all(&shards, &command).now_or_never().unwrap().is_err());
 }
@@ -122,6 +122,52 @@ fn a_report_reaches_the_shard_of_its_purchase() {
     let shards = Shards::with([]);
     let entry = entry(1, "PAID", 1);
     now(put(&shards, entry.clone()));
-    let shard = Shard::of(&entry.request_id).name();
+    let shard = shards
+        .layout
+        .shard(&entry.request_id, entry.created_at)
+        .name();
     assert_eq!(shards.shards[&shard].all(), [entry]);
+}
+
+#[test]
+fn a_ledger_that_was_given_a_further_part_still_has_everything_and_counts_it_once() {
+    const DAY: u64 = 86_400_000;
+    let since = "1970-01-11";
+    let old: Vec<_> = (0..50).map(|number| entry(number, "PAID", DAY)).collect();
+    let mut shards = Shards::with(old.clone());
+    shards.grow(Layout::new(vec![since.parse().unwrap()]).unwrap());
+    let new: Vec<_> = (50..80)
+        .map(|number| entry(number, "PAID", 20 * DAY))
+        .collect();
+    for entry in &new {
+        now(put(&shards, entry.clone()));
+    }
+    // A purchase of before goes on after the change.
+    let mut changed = old[7].clone();
+    changed.status = "DELIVERED".to_owned();
+    changed.changed_at = UnixMillis(30 * DAY);
+    changed.version = 9;
+    now(put(&shards, changed.clone()));
+
+    let kept = |is_new: bool| {
+        let of_part = shards
+            .shards
+            .iter()
+            .filter(|(name, _)| name.contains(since) == is_new);
+        of_part
+            .map(|(_, entries)| entries.all().len())
+            .sum::<usize>()
+    };
+    assert_eq!((kept(false), kept(true)), (50, 30));
+    let mut all = [old, new].concat();
+    all[7] = changed;
+    let found = read_all(|after| list(&shards, None, after, 7));
+    assert_eq!(found, sorted(&all, Order::Urgency));
+    let found = read_all(|after| book(&shards, Days::ALL, after, 7));
+    assert_eq!(found, sorted(&all, Order::Age));
+    let counts: u64 = sums(&shards, Days::ALL)
+        .iter()
+        .map(|total| total.count)
+        .sum();
+    assert_eq!(counts, 80);
 }

@@ -1,7 +1,13 @@
 use std::collections::BTreeMap;
 
+use super::super::layout::{Layout, SHARDS, Shard};
 use super::super::test_support::{Entries, entry};
 use super::*;
+use crate::types::UnixMillis;
+
+fn shard_of(request_id: &RequestId) -> Shard {
+    Layout::default().shard(request_id, UnixMillis(0))
+}
 
 fn run(store: &Entries, command: &LedgerCommand) -> LedgerReply {
     let Ok(reply) = execute(store, command);
@@ -75,7 +81,7 @@ fn every_shard_gets_its_share() {
     let mut counts: BTreeMap<String, u32> = BTreeMap::new();
     for number in 0..1600 {
         *counts
-            .entry(Shard::of(&entry(number, "PAID", 1).request_id).name())
+            .entry(shard_of(&entry(number, "PAID", 1).request_id).name())
             .or_default() += 1;
     }
     assert_eq!(counts.len(), usize::from(SHARDS));
@@ -88,5 +94,24 @@ fn every_shard_gets_its_share() {
 #[test]
 fn a_purchase_stays_in_its_shard_for_ever() {
     let request_id: RequestId = "550e8400-e29b-41d4-a716-446655440000".parse().unwrap();
-    assert_eq!(Shard::of(&request_id).name(), "shard-03");
+    assert_eq!(shard_of(&request_id).name(), "shard-03");
+}
+
+#[test]
+fn a_transaction_counts_for_the_purchases_that_it_has_paid_and_for_no_others() {
+    let store = Entries::default();
+    let hash = B256::repeat_byte(7);
+    for (number, status) in [
+        (1, "DELIVERED"),
+        (2, "REFUNDED"),
+        (3, "PENDING"),
+        (4, "EXPIRED"),
+    ] {
+        let mut entry = entry(number, status, 1);
+        entry.transaction = Some(hash);
+        run(&store, &LedgerCommand::Put(entry));
+    }
+    let transactions = vec![B256::repeat_byte(8), hash];
+    let reply = run(&store, &LedgerCommand::Paid { transactions });
+    assert_eq!(reply, LedgerReply::Paid(vec![0, 2]));
 }

@@ -6,6 +6,8 @@ use serde_json::json;
 use super::*;
 use crate::challenge::test_challenge;
 use crate::challenge::test_support::signed;
+use crate::payment::Refusal;
+use crate::types::Network;
 
 const HASH: &str = "0xaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa";
 
@@ -41,38 +43,69 @@ fn a_request_is_ours_in_every_member_and_names_no_purchase() {
 }
 
 #[test]
-fn the_body_of_verify_decides() {
-    let invalid = |reason: Refusal, said: &str| {
-        Some(Verification::Invalid {
-            reason,
-            said: said.to_owned(),
-        })
-    };
+fn verify_refuses_only_with_a_reason_that_is_known_to_be_about_the_payment() {
+    let unclear = |said: &str| Verification::Unclear(said.to_owned());
     for (body, wanted) in [
-        (
-            r#"{"isValid":true,"payer":null}"#,
-            Some(Verification::Valid),
-        ),
+        (r#"{"isValid":true,"payer":null}"#, Verification::Valid),
         (
             r#"{"isValid":false,"invalidReason":"insufficient_funds"}"#,
-            invalid(Refusal::InsufficientFunds, "insufficient_funds"),
+            Verification::Invalid {
+                reason: Refusal::InsufficientFunds,
+                said: "insufficient_funds".to_owned(),
+            },
+        ),
+        (
+            r#"{"isValid":false,"invalidReason":"unexpected_verify_error"}"#,
+            unclear("isValid false: unexpected_verify_error"),
         ),
         (
             r#"{"isValid":false,"invalid_reason":"never heard\nof"}"#,
-            invalid(Refusal::UnexpectedSettleError, "neverheardof"),
+            unclear("isValid false: never heard of"),
         ),
         (
             r#"{"isValid":false,"invalidReason":null}"#,
-            invalid(Refusal::UnexpectedSettleError, ""),
+            unclear("isValid false: "),
         ),
-        ("", None),
-        ("[]", None),
-        ("null", None),
-        (r#"{"isValid":"true"}"#, None),
-        (r#"{"error":"internal"}"#, None),
+        ("", unclear("no JSON")),
+        ("[]", unclear("no member `isValid`")),
+        ("null", unclear("no member `isValid`")),
+        (r#"{"isValid":"true"}"#, unclear("no member `isValid`")),
+        (r#"{"error":"internal"}"#, unclear("no member `isValid`")),
     ] {
         assert_eq!(Verification::parse(body.as_bytes()), wanted, "{body}");
     }
+}
+
+#[test]
+fn what_is_wrong_is_told_in_the_facilitators_words_without_keys() {
+    let summary = |status: u16, body: &str| {
+        let body = body.as_bytes().to_vec();
+        FacilitatorAnswer { status, body }.summary()
+    };
+    let jwt = format!("eyJ{}", "a1".repeat(60));
+    for (status, body, wanted) in [
+        (
+            401,
+            r#"{"errorType":"unauthorized","errorMessage":"The API key is unknown."}"#.to_owned(),
+            "status 401: The API key is unknown.",
+        ),
+        (
+            400,
+            r#"{"error":{"message":"bad network"}}"#.to_owned(),
+            "status 400: bad network",
+        ),
+        (
+            403,
+            format!(r#"{{"message":"token {jwt} has\u0000 expired\u001b[31m"}}"#),
+            "status 403: token … has expired[31m",
+        ),
+        (500, "{}".to_owned(), "status 500"),
+        (502, "<html>".to_owned(), "status 502: no JSON"),
+    ] {
+        assert_eq!(summary(status, &body), wanted);
+    }
+    let long = format!(r#"{{"error":"{}"}}"#, "word ".repeat(1_000));
+    assert!(summary(400, &long).len() < 120);
 }
 
 #[test]

@@ -97,6 +97,10 @@ pub fn execute<S: PayerStore>(
             Some(_) => PayerReply::Reserved,
             None => PayerReply::Released,
         }),
+        PayerCommand::Owner { payment } => Ok(match store.booking(*payment)? {
+            Some(booking) => PayerReply::Superseded { by: booking.owner },
+            None => PayerReply::Released,
+        }),
         PayerCommand::Release {
             request_id,
             attempt,

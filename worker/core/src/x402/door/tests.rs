@@ -10,6 +10,7 @@ use http::StatusCode;
 use http::header::RETRY_AFTER;
 
 use super::*;
+use crate::challenge::NotNow;
 use crate::challenge::{Ask, CallFault};
 use crate::config::test_config;
 use crate::credential::NoRsa;
@@ -391,6 +392,19 @@ fn a_payer_whose_transfers_revert_is_told_how_long_to_wait_and_offered_nothing()
     assert_eq!(answer.status, StatusCode::TOO_MANY_REQUESTS);
     assert_eq!(answer.body["code"], "RATE_LIMITED");
     assert_eq!(answer.retry_after.as_deref(), Some("3599"));
+    assert!(!answer.has_offer);
+}
+
+#[test]
+fn while_deliveries_keep_failing_buyers_are_told_when_to_come_back_and_offered_nothing() {
+    let config = test_config();
+    let payment = version1(config.pay_to, price(&config).units());
+    let wait = PayReply::NotNow(NotNow::DeliveriesFail { seconds: 29 });
+    let answer = send(&json!({"planId": PLAN}), &payment, [wait]);
+    assert_eq!(answer.status, StatusCode::SERVICE_UNAVAILABLE);
+    assert_eq!(answer.body["code"], "TEMPORARILY_UNAVAILABLE");
+    assert_eq!(answer.body["details"]["reason"], "deliveries_fail");
+    assert_eq!(answer.retry_after.as_deref(), Some("29"));
     assert!(!answer.has_offer);
 }
 

@@ -77,7 +77,7 @@ fn pages_of_the_export_put_together_are_the_export() {
 #[test]
 fn without_a_part_of_the_ledger_there_is_no_answer_instead_of_a_wrong_one() {
     let mut deployment = deployment();
-    deployment.shards.silent = Shard::all().last();
+    deployment.shards.silent = deployment.shards.layout.shards().last();
     for path in ["/admin/challenges", "/admin/totals", "/admin/export.csv"] {
         assert_eq!(
             ask(&deployment, &get(path)).status(),

@@ -119,13 +119,18 @@ fn a_clear_no_is_the_end_only_when_nobody_else_is_left_and_nobody_may_still_sett
 }
 
 #[test]
-fn a_facilitator_that_cannot_be_asked_is_passed_over_at_once() {
-    let outside = settling(2, &["<html>", VALID, UNCLEAR]);
+fn a_facilitator_that_does_not_say_is_asked_once_more_and_then_passed_over() {
+    let outside = settling(2, &["<html>", "<html>", VALID, UNCLEAR]);
     let attempt = attempt(wake(&outside));
     assert_eq!((attempt.via, attempt.exposed), (1, false));
     assert_eq!(
         told(&outside),
-        [Action::Verify, Action::Verify, Action::Settle]
+        [
+            Action::Verify,
+            Action::Verify,
+            Action::Verify,
+            Action::Settle
+        ]
     );
 }
 
@@ -155,4 +160,66 @@ fn a_payment_that_a_facilitator_may_still_settle_is_not_given_up_before_its_time
     outside.time = LATE;
     assert!(matches!(wake(&outside), State::Expired { watch: None }));
     assert_eq!(told(&outside).len(), 2);
+}
+
+/// What a facilitator says that has trouble of its own, or that nobody understands.
+const TROUBLE: &str = r#"{"isValid":false,"invalidReason":"unexpected_verify_error"}"#;
+
+#[test]
+fn a_facilitator_with_trouble_of_its_own_is_asked_again_and_refuses_nothing() {
+    let outside = settling(1, &[TROUBLE, VALID]);
+    assert_eq!(attempt(wake(&outside)).stage, ASKED);
+    assert!(outside.has_waited.get());
+
+    for unclear in [TROUBLE, r#"{"isValid":false}"#, "{}", "<html>"] {
+        let outside = settling(2, &[unclear, unclear, VALID]);
+        let attempt = attempt(wake(&outside));
+        assert_eq!((attempt.via, attempt.stage), (1, ASKED), "{unclear}");
+        let outside = settling(1, &[unclear, unclear]);
+        assert_eq!(
+            self::attempt(wake(&outside)).stage,
+            Stage::Settling,
+            "{unclear} is a refusal"
+        );
+    }
+}
+
+#[test]
+fn a_facilitator_that_keeps_failing_is_left_alone_by_all_purchases_for_a_moment() {
+    let mut outside = settling(2, &[]);
+    outside.config.settlement = Settlement::new(
+        ["https://down.example", "https://up.example"]
+            .map(|url| Facilitator::new(url.parse().unwrap(), None))
+            .into(),
+        None,
+    )
+    .unwrap();
+    let begin = |outside: &Outside| {
+        let record = record_after([attempted(1), Event::Reserved]);
+        let stored = Versioned { version: 1, record };
+        outside.stored.replace(Some(stored));
+    };
+    let asked = |outside: &Outside| {
+        let verify = told(outside)
+            .into_iter()
+            .filter(|action| *action == Action::Verify);
+        verify.count()
+    };
+    for _ in 0..3 {
+        begin(&outside);
+        outside
+            .answers
+            .borrow_mut()
+            .extend([TROUBLE, TROUBLE, VALID]);
+        assert_eq!(attempt(wake(&outside)).via, 1);
+    }
+    assert_eq!(asked(&outside), 9);
+    begin(&outside);
+    outside.answers.borrow_mut().extend([VALID]);
+    assert_eq!(attempt(wake(&outside)).via, 1);
+    assert_eq!(asked(&outside), 10, "the one that keeps failing was asked");
+    outside.time += 6;
+    begin(&outside);
+    outside.answers.borrow_mut().extend([VALID]);
+    assert_eq!(attempt(wake(&outside)).via, 0);
 }

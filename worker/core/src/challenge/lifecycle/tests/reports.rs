@@ -46,20 +46,39 @@ fn a_report_moves_nothing_else() {
 }
 
 #[test]
-fn a_ledger_that_gives_no_answer_is_told_again_in_growing_distances() {
+fn a_ledger_that_gives_no_answer_is_told_again_in_growing_distances_of_up_to_a_day() {
+    const DAY: u64 = 24 * 3_600_000;
     let mut record = record_after([attempted(1), superseded()]);
     let mut now = NOW;
-    for _ in 0..20 {
+    let mut pauses = Vec::new();
+    for _ in 0..19 {
         record = wake(&record, now, false);
         let next = wake_at(&record, now, &POLICY).unwrap();
-        assert!(next > now && next <= now.plus(60_000));
+        pauses.push(next.since(now));
         now = next;
     }
+    assert_eq!(&pauses[..4], &[6_000, 12_000, 24_000, 48_000]);
+    assert_eq!(pauses[14..], [DAY; 5]);
     let record = wake(&record, now, true);
     assert_eq!(
         wake_at(&record, now, &POLICY),
         Some(NOW.plus(HISTORY_MILLIS))
     );
+}
+
+#[test]
+fn news_is_told_at_once_also_while_the_ledger_gives_no_answer() {
+    let mut record = record_after([attempted(1), Event::Reserved]);
+    for _ in 0..20 {
+        record = wake(&record, NOW, false);
+    }
+    let settled = apply(
+        Some(&record),
+        Event::Settled { payment: payment() },
+        NOW,
+        &POLICY,
+    );
+    assert_eq!(settled.unwrap().unreported, Some(0));
 }
 
 #[test]

@@ -12,7 +12,7 @@ use super::super::super::env::{CallFault, ChallengeStore};
 use super::super::super::record::{AuditRow, IssueFault};
 use super::super::super::test_support::{NOW, buyer, sold, test_challenge};
 use super::super::*;
-use crate::challenge::{Ask, ChainMemory};
+use crate::challenge::{Ask, Shared};
 use crate::config::{Config, test_config};
 use crate::credential::backend::{BackendAnswer, BackendCall};
 use crate::ledger::LedgerEntry;
@@ -20,7 +20,7 @@ use crate::payment::SignedAuthorization;
 use crate::payment::chain::{
     AuthorizationEvents, ChainError, Completeness, Head, Log, SendOutcome, Simulation,
 };
-use crate::payment::facilitator::FacilitatorCall;
+use crate::payment::facilitator::{FacilitatorAnswer, FacilitatorCall};
 use crate::payment::payer::memory::MemoryBook;
 use crate::payment::payer::{Booking, execute};
 use crate::payment::signature::Deployment;
@@ -83,6 +83,7 @@ pub(super) const EXECUTED: B256 = B256::repeat_byte(0x99);
 /// Everything outside one purchase.
 pub(super) struct Shop {
     pub(super) config: Config,
+    shared: Shared,
     pub(super) stored: RefCell<Option<Versioned>>,
     /// How often something was written.
     pub(super) writes: Cell<u32>,
@@ -98,7 +99,6 @@ pub(super) struct Shop {
     pub(super) books: RefCell<BTreeMap<Address, MemoryBook>>,
     /// Whether the payer's book answers.
     pub(super) book_is_gone: Cell<bool>,
-    memory: ChainMemory,
 }
 
 impl Shop {
@@ -106,6 +106,7 @@ impl Shop {
     pub(super) fn new(logs: Vec<Log>) -> Self {
         Self {
             config: test_config(),
+            shared: Shared::new(),
             stored: RefCell::default(),
             writes: Cell::default(),
             reads: Cell::default(),
@@ -123,7 +124,6 @@ impl Shop {
             time: Some(NOW.to_seconds().0),
             books: RefCell::default(),
             book_is_gone: Cell::default(),
-            memory: ChainMemory::default(),
         }
     }
 
@@ -189,6 +189,12 @@ impl ChallengeStore for Shop {
             record: record.clone(),
         }));
         Ok(true)
+    }
+    async fn alarm(&self) -> Result<Option<UnixMillis>, StoreFault> {
+        Ok(Some(NOW))
+    }
+    fn set_alarm(&self, at: UnixMillis) -> Result<(), StoreFault> {
+        panic!("nothing has lost the alarm: {at:?}")
     }
 }
 
@@ -305,8 +311,8 @@ impl ChallengeEnv for Shop {
     fn chain(&self) -> &Self {
         self
     }
-    fn memory(&self) -> &ChainMemory {
-        &self.memory
+    fn shared(&self) -> &Shared {
+        &self.shared
     }
     fn now(&self) -> UnixMillis {
         NOW
@@ -325,7 +331,7 @@ impl ChallengeEnv for Shop {
     async fn wallet(&self, _: Address, _: WalletCommand) -> Result<WalletReply, CallFault> {
         panic!("a proof charges nothing")
     }
-    async fn facilitator(&self, _: FacilitatorCall<'_>) -> Result<Vec<u8>, CallFault> {
+    async fn facilitator(&self, _: FacilitatorCall<'_>) -> Result<FacilitatorAnswer, CallFault> {
         panic!("a proof charges nothing")
     }
     /// The worker issues itself; what the backend is told besides changes nothing.

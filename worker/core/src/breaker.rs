@@ -1,0 +1,205 @@
+//! A circuit breaker: what keeps failing is left alone for a while, and then tried by one.
+
+use core::cell::Cell;
+
+use crate::types::UnixMillis;
+
+/// So many failures in a row open it.
+const OPENS_AFTER: u32 = 3;
+
+/// Counts the failures in a row of one thing, and lets nobody through while it keeps failing, but for one at a time in
+/// growing distances. It lives in memory: an isolate that knows nothing learns it anew, from [`OPENS_AFTER`] failures.
+#[derive(Debug)]
+pub struct Breaker {
+    first_pause: u64,
+    longest_pause: u64,
+    state: Cell<Observed>,
+}
+
+/// What was seen of the thing so far. An isolate may tell it to another one.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct Observed {
+    /// How often it has failed since it last worked.
+    pub failures: u32,
+    /// How many were let through since it was opened.
+    pub probes: u32,
+    /// When it last failed, worked, or let one through.
+    pub at: UnixMillis,
+}
+
+impl Breaker {
+    /// One that is closed. The first pause lasts so many milliseconds; each further one twice as long as the one before,
+    /// up to the longest.
+    pub const fn new(first_pause: u64, longest_pause: u64) -> Self {
+        Self {
+            first_pause,
+            longest_pause,
+            state: Cell::new(Observed {
+                failures: 0,
+                probes: 0,
+                at: UnixMillis(0),
+            }),
+        }
+    }
+
+    /// It failed.
+    pub fn failed(&self, now: UnixMillis) {
+        let before = self.state.get();
+        self.state.set(Observed {
+            failures: before.failures.saturating_add(1),
+            at: now,
+            ..before
+        });
+    }
+
+    /// It worked.
+    pub fn worked(&self, now: UnixMillis) {
+        self.state.set(Observed {
+            failures: 0,
+            probes: 0,
+            at: now,
+        });
+    }
+
+    /// For how many more milliseconds nobody is let through. `None`: not at all.
+    pub fn pause(&self, now: UnixMillis) -> Option<u64> {
+        let Observed {
+            failures,
+            probes,
+            at,
+        } = self.state.get();
+        if failures < OPENS_AFTER {
+            return None;
+        }
+        let pause = self
+            .first_pause
+            .saturating_mul(1_u64.checked_shl(probes.min(32)).unwrap_or(u64::MAX))
+            .min(self.longest_pause);
+        let end = at.plus(pause);
+        (now < end).then(|| end.since(now))
+    }
+
+    /// Lets one through, or says for how many more milliseconds nobody is. While it is open the one counts as its probe.
+    pub fn admit(&self, now: UnixMillis) -> Result<(), u64> {
+        if let Some(pause) = self.pause(now) {
+            return Err(pause);
+        }
+        let before = self.state.get();
+        if before.failures >= OPENS_AFTER {
+            self.state.set(Observed {
+                probes: before.probes.saturating_add(1),
+                at: now,
+                ..before
+            });
+        }
+        Ok(())
+    }
+
+    /// Whether it keeps failing, and then what was seen.
+    pub fn is_open(&self) -> Option<Observed> {
+        Some(self.state.get()).filter(|seen| seen.failures >= OPENS_AFTER)
+    }
+
+    /// What was seen here, for another isolate.
+    pub fn observed(&self) -> Observed {
+        self.state.get()
+    }
+
+    /// What another isolate has seen. Whoever saw something last knows best.
+    pub fn hear(&self, other: Observed) {
+        if other.at > self.state.get().at {
+            self.state.set(other);
+        }
+    }
+}
+
+impl Observed {
+    /// On its way between isolates.
+    pub fn to_text(self) -> String {
+        format!("{} {} {}", self.failures, self.probes, self.at.0)
+    }
+
+    /// Reads what [`to_text`](Self::to_text) wrote.
+    pub fn from_text(text: &str) -> Option<Self> {
+        let mut parts = text.split(' ');
+        let seen = Self {
+            failures: parts.next()?.parse().ok()?,
+            probes: parts.next()?.parse().ok()?,
+            at: UnixMillis(parts.next()?.parse().ok()?),
+        };
+        parts.next().is_none().then_some(seen)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: UnixMillis = UnixMillis(1_800_000_000_000);
+    const SECOND: u64 = 1_000;
+
+    fn open() -> Breaker {
+        let breaker = Breaker::new(30 * SECOND, 300 * SECOND);
+        for _ in 0..OPENS_AFTER {
+            assert_eq!(breaker.admit(NOW), Ok(()));
+            breaker.failed(NOW);
+        }
+        breaker
+    }
+
+    #[test]
+    fn it_opens_after_failures_in_a_row_and_not_after_as_many_in_all() {
+        let breaker = Breaker::new(30 * SECOND, 300 * SECOND);
+        for _ in 0..10 {
+            breaker.failed(NOW);
+            breaker.failed(NOW);
+            breaker.worked(NOW);
+        }
+        assert_eq!((breaker.admit(NOW), breaker.is_open()), (Ok(()), None));
+        assert_eq!(open().admit(NOW), Err(30 * SECOND));
+    }
+
+    #[test]
+    fn one_is_let_through_at_a_time_in_growing_distances() {
+        let breaker = open();
+        let mut now = NOW;
+        for pause in [30, 60, 120, 240, 300, 300, 300] {
+            assert_eq!(breaker.admit(now), Err(pause * SECOND));
+            now = now.plus(pause * SECOND);
+            assert_eq!(breaker.pause(now), None);
+            assert_eq!(breaker.admit(now), Ok(()));
+            assert!(breaker.admit(now).is_err(), "two at a time");
+            breaker.failed(now);
+        }
+    }
+
+    #[test]
+    fn one_that_works_closes_it() {
+        let breaker = open();
+        breaker.worked(NOW);
+        for _ in 0..10 {
+            assert_eq!(breaker.admit(NOW), Ok(()));
+        }
+    }
+
+    #[test]
+    fn a_probe_of_which_nothing_is_heard_leaves_the_next_one_its_turn() {
+        let breaker = open();
+        let later = NOW.plus(30 * SECOND);
+        assert_eq!(breaker.admit(later), Ok(()));
+        assert_eq!(breaker.admit(later.plus(60 * SECOND)), Ok(()));
+    }
+
+    #[test]
+    fn who_saw_something_last_is_believed() {
+        let (knows, learns) = (open(), Breaker::new(30 * SECOND, 300 * SECOND));
+        learns.hear(Observed::from_text(&knows.observed().to_text()).unwrap());
+        assert_eq!(learns.pause(NOW), Some(30 * SECOND));
+        learns.worked(NOW.plus(1));
+        learns.hear(knows.observed());
+        assert_eq!(learns.pause(NOW), None);
+        for text in ["", "1", "1 2", "1 2 x", "1 2 3 4", "-1 0 0"] {
+            assert_eq!(Observed::from_text(text), None, "{text}");
+        }
+    }
+}

@@ -1,0 +1,70 @@
+//! A purchase whose alarm was lost is woken again: by its buyer's next request, or by the sweep.
+//!
+//! Every change of a record sets its alarm in the same transaction, and the platform rings it at least once. But it gives
+//! up on a handler that cannot run, such as that of a deployment which does not start, and storage that takes no writes
+//! takes no alarm either. So no repair depends on one alarm.
+
+use super::env::{ChallengeEnv, ChallengeStore, StoreFault, Versioned};
+use super::lifecycle::{Event, apply};
+use super::record::Record;
+use super::schedule::{Policy, wake_at};
+use crate::types::UnixMillis;
+
+/// An alarm that should have rung this long ago is lost.
+const LOST_MILLIS: u64 = 60_000;
+
+/// When the alarm must ring that is missing, if one is.
+fn missing(
+    record: &Record,
+    alarm: Option<UnixMillis>,
+    now: UnixMillis,
+    policy: &Policy,
+) -> Option<UnixMillis> {
+    let at = wake_at(record, now, policy)?;
+    alarm
+        .is_none_or(|alarm| alarm.plus(LOST_MILLIS) < now)
+        .then_some(at)
+}
+
+/// Sets the alarm if it is missing. Whether it was.
+async fn rearm<S: ChallengeStore>(
+    store: &S,
+    record: &Record,
+    now: UnixMillis,
+    policy: &Policy,
+) -> Result<bool, StoreFault> {
+    let alarm = store.alarm().await?;
+    match missing(record, alarm, now, policy) {
+        Some(at) => store.set_alarm(at).map(|()| true),
+        None => Ok(false),
+    }
+}
+
+/// The buyer asks. Whether the alarm can be set changes nothing of the answer.
+pub(super) async fn rearm_for_buyer<E: ChallengeEnv>(env: &E, record: &Record) {
+    match rearm(env.store(), record, env.now(), &env.config().policy()).await {
+        Ok(false) => {}
+        Ok(true) => env.log("alarm_was_lost", record.terms.request_id.as_str()),
+        Err(fault) => env.log("alarm_not_set", &fault.0),
+    }
+}
+
+/// The sweep looks in. What the ledger does not know is reported soon, however long the reports have failed before. Whether
+/// there was anything to do.
+pub async fn nudge<S: ChallengeStore>(
+    store: &S,
+    now: UnixMillis,
+    policy: &Policy,
+) -> Result<bool, StoreFault> {
+    let Some(Versioned { version, record }) = store.load()? else {
+        return Ok(false);
+    };
+    if record.unreported.is_some_and(|tries| tries > 0)
+        && let Ok(after) = apply(Some(&record), Event::ReportAsked, now, policy)
+        // Whoever was faster has set the alarm.
+        && store.commit(Some(version), &after, None, wake_at(&after, now, policy))?
+    {
+        return Ok(true);
+    }
+    rearm(store, &record, now, policy).await
+}
