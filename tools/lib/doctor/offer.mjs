@@ -36,9 +36,10 @@ export const plansBelowGas = (plans, gasPrice) => plans.filter(({ unitAmount }) 
 
 /** Only the gas wallet pays for gas; and on a local chain it has whatever price. */
 async function checkGas(report, plans, health, chain) {
-  const gasPrice = await chain?.gasPrice();
   const isPaid = health.settlement?.some(({ gasWallet }) => gasWallet);
-  if (!isPaid || chain.isLocal || gasPrice === undefined) return;
+  if (!isPaid || !chain || chain.isLocal) return;
+  const gasPrice = await chain.gasPrice();
+  if (gasPrice === undefined) return;
   const below = plansBelowGas(plans, gasPrice);
   if (!below.length) return;
   const names = below.map(({ planId, unitAmount }) => `${planId} (${unitAmount})`).join(', ');
