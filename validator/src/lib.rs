@@ -1,7 +1,14 @@
 //! Checks the access tokens that a key0 gateway sells.
 // The README's examples need these.
 #![cfg_attr(
-    all(feature = "hs256", feature = "jwks-http", feature = "tower"),
+    all(
+        feature = "actix-web",
+        feature = "axum",
+        feature = "hs256",
+        feature = "jwks-http",
+        feature = "testing",
+        feature = "tower"
+    ),
     doc = "",
     doc = include_str!("../README.md")
 )]
