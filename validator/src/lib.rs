@@ -39,6 +39,8 @@ mod der;
 #[cfg(feature = "_verify")]
 mod door;
 mod error;
+#[cfg(feature = "rs256")]
+mod fetch;
 #[cfg(feature = "_verify")]
 mod fields;
 #[cfg(feature = "_verify")]
@@ -107,6 +109,8 @@ pub use claims::Claims;
 #[cfg(feature = "_verify")]
 pub use config::{Config, MAX_LEEWAY};
 pub use error::{ConfigError, Flaw, ValidationError};
+#[cfg(feature = "rs256")]
+pub use fetch::{FetchError, FetchKeys, FetchOutcome, Fetched, SourceError};
 #[cfg(feature = "hs256")]
 #[doc(hidden)]
 pub use hmac::key_id;
@@ -120,7 +124,7 @@ pub use schedule::Refresh;
 #[cfg(feature = "_verify")]
 pub use service::{ServiceToken, ServiceValidator};
 #[cfg(feature = "rs256")]
-pub use source::{FetchError, FetchKeys, FetchOutcome, Fetched, KeySource, SourceError};
+pub use source::KeySource;
 #[cfg(all(feature = "_verify", feature = "tower"))]
 pub use tower::{RequireToken, TokenFuture, TokenLayer};
 #[cfg(feature = "_verify")]

@@ -205,9 +205,16 @@ pub(crate) fn try_all<'g>(
             Err(error) if at == 0 || weight(&error) > weight(&refusal) => refusal = error,
             Err(_) => {}
         }
+        // It is this gateway's token, and no other has a say in what becomes of it.
+        if weight(&refusal) == OWN {
+            break;
+        }
     }
     Err(refusal)
 }
+
+/// The weight of what is said of a token that is a gateway's own.
+const OWN: u8 = 5;
 
 /// How far a gateway got with a token that it refused.
 fn weight(error: &ValidationError) -> u8 {
@@ -227,7 +234,7 @@ fn weight(error: &ValidationError) -> u8 {
         E::NoKeys => 3,
         // It is signed by this gateway's key, but another shares that.
         E::WrongIssuer | E::WrongChain | E::TestMoney => 4,
-        _ => 5,
+        _ => OWN,
     }
 }
 

@@ -7,8 +7,8 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::Duration;
 
 use key0_validator::{
-    Config, FetchError, Fetched, KeySource, Refresh, ServiceValidator, ValidationError as Error,
-    Validator, validate_header,
+    Config, FetchError, Fetched, KeySource, Refresh, Refusal, ServiceValidator,
+    ValidationError as Error, Validator, validate_header,
 };
 
 use crate::jwks::{document, jwk};
@@ -427,6 +427,16 @@ fn tokens_of_several_gateways_open_one_backend() {
     // What the gateway that knows the token says goes before what the others do not know.
     let late = of("https://other.example").replace("1800003600", "1000");
     assert_eq!(check(&hs(&late)), Err(Error::Expired { exp: 1000 }));
+    // And none has a say in what another refuses.
+    let revoked = Config::hs256(other_key)
+        .unwrap()
+        .admit_if(|_| Err(Refusal::Revoked));
+    let careless = Config::hs256(other_key).unwrap();
+    let both = Validator::new(revoked).or(careless);
+    assert_eq!(
+        both.validate_at(hs(CLAIMS).as_str(), NOW),
+        Err(Error::Revoked)
+    );
     // The third has no keys, so whether this is its token cannot be said.
     let unknown = rs_bearer(r#"{"alg":"RS256","kid":"b"}"#, CLAIMS, B);
     assert_eq!(check(&unknown), Err(Error::NoKeys));
