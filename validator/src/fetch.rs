@@ -126,7 +126,7 @@ impl fmt::Display for FetchError {
 
 impl core::error::Error for FetchError {}
 
-/// How a fetch ended, for [`Refresh::observe`].
+/// How a fetch ended, for [`Refresh::observe`](crate::Refresh::observe).
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum FetchOutcome<'o> {
@@ -161,7 +161,7 @@ impl fmt::Display for FetchOutcome<'_> {
     }
 }
 
-/// Why there is no [`KeySource`].
+/// Why there is no [`KeySource`](crate::KeySource).
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum SourceError {
