@@ -53,6 +53,7 @@ test('with every setting wrong each is named once, and no value is shown anywher
     KEY0_ACCESS_TOKEN_SECRETS_OLD: canary,
     KEY0_TOKEN_ALGORITHM: canary,
     KEY0_ACCESS_TOKEN_PRIVATE_KEY: canary,
+    KEY0_ACCESS_TOKEN_PUBLIC_KEYS_NEXT: canary,
     KEY0_ACCESS_TOKEN_PUBLIC_KEYS_OLD: canary,
     KEY0_TOKEN_TTL_SECONDS: canary,
     KEY0_PUBLIC_URL: canary,

@@ -26,7 +26,7 @@ const VALIDATOR = 'key0-validator';
 /** Combinations that the workspace's own build, which has nearly all features, says nothing about. */
 const VALIDATOR_FEATURES = ['hs256', 'rs256', 'hs256,tower', 'rs256,axum', 'hs256,actix-web,serde', 'http,serde'];
 /** Every one but aws-lc-rs, whose C code takes minutes. */
-const DOCUMENTED_FEATURES = 'actix-web,axum,jwks-http,jwt-compact,ring,serde,tower';
+const DOCUMENTED_FEATURES = 'actix-web,axum,jwks-http,ring,serde,testing,tower,tracing';
 /** The native tests take one, besides what is built of the examples in the documentation. More is a test that waits for ever. */
 const NATIVE_MINUTES = 20;
 const FIXED_SEEDS = 100;

@@ -24,8 +24,10 @@ Reads tokens or Authorization headers from standard input, one a line, and print
   --leeway SECONDS    forgiven difference of clocks, at most 120 (0)
 ";
 
-/// What the configuration is to expect besides its keys.
+/// What the configuration is to expect, its keys apart.
 type Expectation = Box<dyn FnOnce(Config) -> Result<Config, String>>;
+/// What the door is to expect.
+type Door = Box<dyn FnOnce(Validator) -> Validator>;
 
 fn main() -> ExitCode {
     match run(env::args().skip(1)) {
@@ -41,6 +43,7 @@ fn run(mut args: impl Iterator<Item = String>) -> Result<(), String> {
     let mut keys = None;
     let mut now = None;
     let mut expect: Vec<Expectation> = Vec::new();
+    let mut doors: Vec<Door> = Vec::new();
     while let Some(flag) = args.next() {
         if matches!(flag.as_str(), "-h" | "--help") {
             return write!(io::stdout(), "{HELP}").map_err(|e| e.to_string());
@@ -61,8 +64,8 @@ fn run(mut args: impl Iterator<Item = String>) -> Result<(), String> {
                 let chain = number(&flag, &value)?;
                 expect.push(Box::new(move |config| Ok(config.chain(chain))));
             }
-            "--resource" => expect.push(Box::new(|config| Ok(config.resource(value)))),
-            "--plan" => expect.push(Box::new(|config| Ok(config.plan(value)))),
+            "--resource" => doors.push(Box::new(|validator| validator.resource(value))),
+            "--plan" => doors.push(Box::new(|validator| validator.plans([value]))),
             "--leeway" => {
                 let leeway = Duration::from_secs(number(&flag, &value)?);
                 expect.push(Box::new(move |c| {
@@ -76,7 +79,10 @@ fn run(mut args: impl Iterator<Item = String>) -> Result<(), String> {
     let config = expect
         .into_iter()
         .try_fold(config, |config, set| set(config))?;
-    inspect(&Validator::new(config), now).map_err(|e| e.to_string())
+    let validator = doors
+        .into_iter()
+        .fold(Validator::new(config), |validator, door| door(validator));
+    inspect(&validator, now).map_err(|e| e.to_string())
 }
 
 fn secrets(name: &str) -> Result<Config, String> {

@@ -1,53 +1,84 @@
-//! [`AccessToken`] as an argument of axum handlers, and [`ValidationError`] as their answer.
-//!
-//! The validator is part of the router's state. A handler that asks for an [`AccessToken`] cannot be reached without a good
-//! one. Behind a [`TokenLayer`](crate::tower::TokenLayer) the layer's token is used and not checked again.
-//!
-#![cfg_attr(feature = "hs256", doc = "```")]
-#![cfg_attr(not(feature = "hs256"), doc = "```ignore")]
-//! use axum::{Router, extract::Path, routing::get};
-//! use key0_validator::{AccessToken, Config, ValidationError, Validator};
-//!
-//! async fn report(Path(id): Path<String>, token: AccessToken) -> Result<String, ValidationError> {
-//!     token.require_resource(&id)?.require_plan(["pro", "team"])?; // 403
-//!     Ok(format!("The report on {id}."))
-//! }
-//!
-//! let config = Config::hs256("the current secret, 32 bytes or more")?;
-//! let app: Router =
-//!     Router::new().route("/reports/{id}", get(report)).with_state(Validator::new(config));
-//! # Ok::<(), key0_validator::ConfigError>(())
-//! ```
+//! Tokens as arguments of axum's handlers, and refusals as their answers.
 
-use axum_core::extract::{FromRef, FromRequestParts};
+use axum_core::extract::{FromRef, FromRequestParts, OptionalFromRequestParts};
 use axum_core::response::{IntoResponse, Response};
 use http::request::Parts;
 
-use crate::{AccessToken, ValidationError, Validator, http as helper};
+use crate::authority::{Authority, judge, refused};
+use crate::gateway::Clock;
+use crate::http::passed;
+use crate::validator::refresh;
+use crate::{
+    AccessToken, Refused, ServiceToken, ServiceValidator, ValidationError, Validator, trace,
+};
 
+/// The token of the request, checked by the [`Validator`] in the router's state. Behind a
+/// [`TokenLayer`](crate::TokenLayer) of the same validator the layer's token is taken over, and only the door is asked again.
 impl<S> FromRequestParts<S> for AccessToken
 where
     Validator: FromRef<S>,
     S: Send + Sync,
 {
-    type Rejection = ValidationError;
+    type Rejection = Refused;
 
-    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ValidationError> {
-        if let Some(token) = parts.extensions.get::<Self>() {
-            return Ok(token.clone());
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Refused> {
+        extract(&Validator::from_ref(state), parts).await
+    }
+}
+
+/// `None` for a request without a token. One that is there and not good is refused.
+impl<S> OptionalFromRequestParts<S> for AccessToken
+where
+    Validator: FromRef<S>,
+    S: Send + Sync,
+{
+    type Rejection = Refused;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Option<Self>, Refused> {
+        match extract(&Validator::from_ref(state), parts).await {
+            Ok(token) => Ok(Some(token)),
+            Err(refused) if *refused.error() == ValidationError::MissingHeader => Ok(None),
+            Err(refused) => Err(refused),
         }
-        let validator = Validator::from_ref(state);
-        #[cfg(feature = "rs256")]
-        let token = helper::authorize_fresh(&validator, &parts.headers).await?;
-        #[cfg(not(feature = "rs256"))]
-        let token = helper::authorize(&validator, &parts.headers)?;
-        parts.extensions.insert(token.clone());
-        Ok(token)
+    }
+}
+
+/// The gateway's own token, checked by the [`ServiceValidator`] in the router's state.
+impl<S> FromRequestParts<S> for ServiceToken
+where
+    ServiceValidator: FromRef<S>,
+    S: Send + Sync,
+{
+    type Rejection = Refused;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Refused> {
+        extract(&ServiceValidator::from_ref(state), parts).await
+    }
+}
+
+async fn extract<A: Authority>(authority: &A, parts: &mut Parts) -> Result<A::Token, Refused> {
+    let mut passed = passed(&parts.extensions);
+    let query = parts.uri.query();
+    let mut outcome = judge(authority, &parts.headers, query, &mut passed, Clock::System);
+    if let Some(refreshed) = refresh(authority.gateways(), &outcome) {
+        refreshed.await;
+        outcome = judge(authority, &parts.headers, query, &mut passed, Clock::System);
+    }
+    trace::outcome(&outcome);
+    let token = A::token(outcome.map_err(|error| refused(authority, error))?);
+    parts.extensions.insert(passed);
+    parts.extensions.insert(token.clone());
+    Ok(token)
+}
+
+impl IntoResponse for Refused {
+    fn into_response(self) -> Response {
+        self.response()
     }
 }
 
 impl IntoResponse for ValidationError {
     fn into_response(self) -> Response {
-        helper::refusal(&self)
+        self.response()
     }
 }

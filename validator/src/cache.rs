@@ -15,6 +15,9 @@ use crate::AccessToken;
 /// Most parts, so that a machine of many cores does not need all its memory for this.
 const MAX_PARTS: usize = 16;
 
+/// Most tokens altogether: about a gigabyte.
+const MAX_TOKENS: usize = 1 << 20;
+
 /// One part for each core: a thread keeps to its own, so cores do not wait for each other and share no memory.
 pub(crate) struct Cache {
     parts: Vec<Vec<Mutex<Option<Entry>>>>,
@@ -28,12 +31,16 @@ struct Entry {
 }
 
 impl Cache {
-    /// Room for this many tokens on each core.
+    /// Room for this many tokens altogether, or a few more.
     pub(crate) fn new(tokens: usize) -> Self {
         let cores = available_parallelism().map_or(1, Into::into);
-        let part = || (0..tokens.max(1)).map(|_| Mutex::default()).collect();
         // A power of two, so that a thread finds its own without a division.
-        let parts = cores.next_power_of_two().min(MAX_PARTS);
+        Self::with_parts(tokens, cores.next_power_of_two().min(MAX_PARTS))
+    }
+
+    fn with_parts(tokens: usize, parts: usize) -> Self {
+        let each = tokens.clamp(1, MAX_TOKENS).div_ceil(parts);
+        let part = || (0..each).map(|_| Mutex::default()).collect();
         Self {
             parts: (0..parts).map(|_| part()).collect(),
         }
@@ -112,7 +119,7 @@ fn equal(a: &[u8], b: &[u8]) -> bool {
 impl fmt::Debug for Cache {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Cache")
-            .field("tokens", &self.parts.first().map_or(0, Vec::len))
+            .field("tokens", &self.parts.iter().map(Vec::len).sum::<usize>())
             .finish_non_exhaustive()
     }
 }
@@ -158,7 +165,7 @@ mod tests {
 
     #[test]
     fn it_never_holds_more_than_it_was_made_for() {
-        let cache = Cache::new(8);
+        let cache = Cache::with_parts(16, 2);
         for i in 0..1000 {
             cache.put(
                 format!("header.payload.signature-of-{i:016}").as_bytes(),
@@ -172,6 +179,18 @@ mod tests {
             .flatten()
             .filter(|slot| slot.lock().unwrap().is_some());
         assert!(held.count() <= 8, "this thread has one part");
+    }
+
+    #[test]
+    fn the_number_of_tokens_is_the_total_and_has_an_end() {
+        let slots = |cache: &Cache| cache.parts.iter().map(Vec::len).sum::<usize>();
+        assert_eq!(slots(&Cache::with_parts(10_000, 16)), 10_000);
+        assert_eq!(
+            slots(&Cache::with_parts(3, 16)),
+            16,
+            "one for each part at least"
+        );
+        assert_eq!(slots(&Cache::with_parts(usize::MAX, 16)), MAX_TOKENS);
     }
 
     #[test]

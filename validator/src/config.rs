@@ -4,16 +4,17 @@ use core::fmt;
 use core::time::Duration;
 use std::sync::Arc;
 
+use crate::admission::AdmitIf;
 #[cfg(feature = "hs256")]
 use crate::hmac::HmacKey;
 use crate::keys::Keys;
 use crate::ring::Ring;
-use crate::{Admission, ConfigError};
+use crate::{AccessToken, Admission, ConfigError, Refusal};
 #[cfg(feature = "rs256")]
 use crate::{JwksError, KeySource, jwks, rsa::RsaKey};
 
 /// Most keys that one configuration takes: the current one and older ones.
-pub const MAX_KEYS: usize = 16;
+pub(crate) const MAX_KEYS: usize = 16;
 
 /// Longest leeway that a configuration takes.
 pub const MAX_LEEWAY: Duration = Duration::from_secs(120);
@@ -24,7 +25,8 @@ const BASE: u64 = 8453;
 /// Base Sepolia, where it is not.
 pub(crate) const BASE_SEPOLIA: u64 = 84532;
 
-/// What a backend expects of a token: the algorithm, its keys, and optionally who issued it and what for.
+/// What a backend expects of every token: the algorithm, its keys, the chain that was paid on, and who issued it. What opens
+/// one door and not another is a matter of the [`Validator`](crate::Validator).
 ///
 /// A mistake is refused here, so that what exists can be used. The secrets themselves are not kept and `Debug` shows
 /// key ids only.
@@ -46,8 +48,6 @@ pub struct Config {
     pub(crate) chain_id: u64,
     pub(crate) testnet: bool,
     pub(crate) issuer: Option<String>,
-    pub(crate) resource: Option<String>,
-    pub(crate) plan: Option<String>,
     pub(crate) leeway: u64,
     pub(crate) admission: Option<Arc<dyn Admission>>,
     pub(crate) cached_tokens: Option<usize>,
@@ -69,7 +69,7 @@ impl Config {
     ///
     /// # Errors
     ///
-    /// As [`hs256`](Self::hs256), for a secret given twice or more than [`MAX_KEYS`], and for a configuration of RS256.
+    /// As [`hs256`](Self::hs256), for a secret given twice or more than 16 of them, and for a configuration of RS256.
     #[cfg(feature = "hs256")]
     pub fn fallback_secret(mut self, secret: impl AsRef<[u8]>) -> Result<Self, ConfigError> {
         let key = HmacKey::new(secret.as_ref())?;
@@ -100,7 +100,7 @@ impl Config {
     ///
     /// # Errors
     ///
-    /// As [`rs256`](Self::rs256), for more than [`MAX_KEYS`], and for a configuration of HS256 or with
+    /// As [`rs256`](Self::rs256), for more than 16 keys, and for a configuration of HS256 or with
     /// a [`KeySource`].
     #[cfg(feature = "rs256")]
     pub fn fallback_key(mut self, public_key_pem: impl AsRef<str>) -> Result<Self, ConfigError> {
@@ -115,20 +115,22 @@ impl Config {
     }
 
     /// Accepts tokens signed with RS256 under a key of this JWKS document, as the gateway publishes it at
-    /// `/.well-known/jwks.json`. Keys for other purposes are passed over.
+    /// `/.well-known/jwks.json`. Keys for other purposes are passed over, and so are keys that cannot be used, as long as there is
+    /// one that can.
     ///
     /// # Errors
     ///
     /// For a document that cannot be read, holds a secret or private key, or has no key for RS256.
     #[cfg(feature = "rs256")]
     pub fn jwks(document: impl AsRef<str>) -> Result<Self, JwksError> {
-        Ok(Self::new(Keys::Rs256(jwks::read(document.as_ref())?)))
+        let (ring, _) = jwks::read(document.as_ref())?;
+        Ok(Self::new(Keys::Rs256(ring)))
     }
 
     /// Accepts tokens signed with RS256 under the keys that this source has at the time.
     #[cfg(feature = "rs256")]
     #[must_use]
-    pub fn keys(source: KeySource) -> Self {
+    pub fn key_source(source: KeySource) -> Self {
         Self::new(Keys::Source(source))
     }
 
@@ -138,8 +140,6 @@ impl Config {
             chain_id: BASE,
             testnet: false,
             issuer: None,
-            resource: None,
-            plan: None,
             leeway: 0,
             admission: None,
             cached_tokens: None,
@@ -173,24 +173,6 @@ impl Config {
         }
     }
 
-    /// Accepts only tokens for this resource: their `resourceId` must be exactly this.
-    #[must_use]
-    pub fn resource(self, resource_id: impl Into<String>) -> Self {
-        Self {
-            resource: Some(resource_id.into()),
-            ..self
-        }
-    }
-
-    /// Accepts only tokens of this plan: their `planId` must be exactly this.
-    #[must_use]
-    pub fn plan(self, plan_id: impl Into<String>) -> Self {
-        Self {
-            plan: Some(plan_id.into()),
-            ..self
-        }
-    }
-
     /// Forgives clocks that differ by this much, in whole seconds. Without it nothing is forgiven.
     ///
     /// # Errors
@@ -217,11 +199,21 @@ impl Config {
         }
     }
 
-    /// Remembers about this many good tokens on each core, at most 16 of them, so that a token seen again costs a
-    /// comparison instead of a signature. For RS256 that is hundreds of times faster.
+    /// Asks this function about every token that passed all other checks: [`admission`](Self::admission) without a type.
+    #[must_use]
+    pub fn admit_if<F>(self, admit: F) -> Self
+    where
+        F: Fn(&AccessToken) -> Result<(), Refusal> + Send + Sync + 'static,
+    {
+        self.admission(AdmitIf(admit))
+    }
+
+    /// Remembers up to about this many good tokens, so that a token seen again costs a comparison instead of a signature.
+    /// Worth it for RS256 alone, and only for a backend that answers thousands of requests a second.
     ///
-    /// Each validator that is made from this configuration remembers for itself, its clones with it. Dates, keys and the
-    /// [admission hook](Self::admission) count at each use. A token takes about a kilobyte.
+    /// Each core has its own part of them, so a token may be remembered as often as there are cores. Each validator that is
+    /// made from this configuration remembers for itself, its clones with it. Dates, keys and the
+    /// [admission hook](Self::admission) count at each use. A token takes about a kilobyte; at most a million are kept.
     #[must_use]
     pub fn verified_cache(self, tokens: usize) -> Self {
         Self {
@@ -239,8 +231,6 @@ impl fmt::Debug for Config {
             .field("chain_id", &self.chain_id)
             .field("testnet", &self.testnet)
             .field("issuer", &self.issuer)
-            .field("resource", &self.resource)
-            .field("plan", &self.plan)
             .field("leeway", &self.leeway)
             .field("admission", &self.admission.is_some())
             .field("cached_tokens", &self.cached_tokens)

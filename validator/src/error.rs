@@ -6,7 +6,7 @@ use core::fmt;
 ///
 /// The variant is for logs and tests; [`code`](Self::code) and [`status`](Self::status) are the contract with
 /// clients. No variant holds any part of the token except the moment at which a proven token ran out.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum ValidationError {
     /// There was no Authorization header.
@@ -17,7 +17,7 @@ pub enum ValidationError {
     WrongScheme,
     /// What follows the scheme is not exactly one token.
     NotOneToken,
-    /// The Authorization header is longer than [`MAX_HEADER_LEN`](crate::MAX_HEADER_LEN).
+    /// The Authorization header is longer than 8 KiB.
     TooLong,
     /// The token does not have the three parts of a signed JWT.
     NotAJwt,
@@ -56,10 +56,6 @@ pub enum ValidationError {
     WrongChain,
     /// The token was issued by another gateway than the expected one.
     WrongIssuer,
-    /// The token is for another resource than the expected one.
-    WrongResource,
-    /// The token is for another plan than the expected one.
-    WrongPlan,
     /// The token has run out.
     Expired {
         /// First second at which it was no longer good, Unix time.
@@ -75,8 +71,10 @@ pub enum ValidationError {
     OtherResource,
     /// The token is good, and of a plan that does not open this door: 403.
     OtherPlan,
-    /// The backend cannot say whether it admits the token.
-    NoVerdict,
+    /// The backend cannot say whether it admits the token: [`Refusal::Unknown`](crate::Refusal::Unknown).
+    NotChecked,
+    /// A handler asked for a token, and the application has no [`Validator`](crate::Validator) that could check one.
+    NoValidator,
     /// There are no keys to check with: they could not be fetched, or not for too long.
     NoKeys,
     /// The system clock cannot be read, so no date can be judged.
@@ -89,7 +87,7 @@ impl ValidationError {
     pub fn code(&self) -> &'static str {
         match self {
             Self::Expired { .. } => "CHALLENGE_EXPIRED",
-            Self::NoClock | Self::NoKeys | Self::NoVerdict => "INTERNAL_ERROR",
+            Self::NoClock | Self::NoKeys | Self::NotChecked | Self::NoValidator => "INTERNAL_ERROR",
             _ => "INVALID_REQUEST",
         }
     }
@@ -98,7 +96,7 @@ impl ValidationError {
     #[must_use]
     pub fn status(&self) -> u16 {
         match self {
-            Self::NoClock | Self::NoKeys | Self::NoVerdict => 500,
+            Self::NoClock | Self::NoKeys | Self::NotChecked | Self::NoValidator => 500,
             Self::OtherResource | Self::OtherPlan => 403,
             _ => 401,
         }
@@ -119,15 +117,64 @@ impl ValidationError {
     /// A caller that sent no bearer token gets the bare challenge, any other learns what is wrong with the token.
     #[must_use]
     pub fn www_authenticate(&self) -> Option<String> {
+        self.challenge(None)
+    }
+
+    /// The same, with the address at which a client learns where tokens are sold (RFC 9728 §5.1).
+    pub(crate) fn challenge(&self, resource_metadata: Option<&str>) -> Option<String> {
+        let error = match self {
+            _ if self.status() == 500 => return None,
+            Self::MissingHeader | Self::WrongScheme => None,
+            Self::OtherResource | Self::OtherPlan => Some("insufficient_scope"),
+            _ => Some("invalid_token"),
+        };
+        let error = error.map(|code| format!(r#"error="{code}", error_description="{self}""#));
+        let metadata = resource_metadata.map(|url| format!(r#"resource_metadata="{url}""#));
+        let parameters: Vec<_> = error.into_iter().chain(metadata).collect();
+        Some(if parameters.is_empty() {
+            "Bearer".to_owned()
+        } else {
+            format!("Bearer {}", parameters.join(", "))
+        })
+    }
+
+    /// A word for this kind of error, for logs and as the label of a metric. Does not change between versions.
+    #[must_use]
+    pub fn kind(&self) -> &'static str {
         match self {
-            Self::NoClock | Self::NoKeys | Self::NoVerdict => None,
-            Self::MissingHeader | Self::WrongScheme => Some("Bearer".to_owned()),
-            Self::OtherResource | Self::OtherPlan => Some(format!(
-                r#"Bearer error="insufficient_scope", error_description="{self}""#
-            )),
-            _ => Some(format!(
-                r#"Bearer error="invalid_token", error_description="{self}""#
-            )),
+            Self::MissingHeader => "missing_header",
+            Self::RepeatedHeader => "repeated_header",
+            Self::WrongScheme => "wrong_scheme",
+            Self::NotOneToken => "not_one_token",
+            Self::TooLong => "too_long",
+            Self::NotAJwt => "not_a_jwt",
+            Self::WrongSignatureLength => "wrong_signature_length",
+            Self::MalformedSignature => "malformed_signature",
+            Self::MalformedHeader(_) => "malformed_header",
+            Self::WrongAlgorithm => "wrong_algorithm",
+            Self::WrongType => "wrong_type",
+            Self::ForbiddenHeader(_) => "forbidden_header",
+            Self::WrongSignature => "wrong_signature",
+            Self::UnknownKey => "unknown_key",
+            Self::MalformedClaims(_) => "malformed_claims",
+            Self::MissingClaim(_) => "missing_claim",
+            Self::InvalidClaim(_) => "invalid_claim",
+            Self::ServiceToken => "service_token",
+            Self::NotAServiceToken => "not_a_service_token",
+            Self::WrongAudience => "wrong_audience",
+            Self::TestMoney => "test_money",
+            Self::WrongChain => "wrong_chain",
+            Self::WrongIssuer => "wrong_issuer",
+            Self::Expired { .. } => "expired",
+            Self::NotYetValid => "not_yet_valid",
+            Self::Revoked => "revoked",
+            Self::AlreadyUsed => "already_used",
+            Self::OtherResource => "other_resource",
+            Self::OtherPlan => "other_plan",
+            Self::NotChecked => "not_checked",
+            Self::NoValidator => "no_validator",
+            Self::NoKeys => "no_keys",
+            Self::NoClock => "no_clock",
         }
     }
 }
@@ -173,8 +220,6 @@ impl fmt::Display for ValidationError {
             }
             Self::WrongChain => "The token was paid on another chain than this backend expects",
             Self::WrongIssuer => "The token was issued by another gateway",
-            Self::WrongResource => "The token is for another resource",
-            Self::WrongPlan => "The token is for another plan",
             Self::Expired { exp } => {
                 return write!(
                     f,
@@ -186,7 +231,10 @@ impl fmt::Display for ValidationError {
             Self::OtherPlan => "The token is good, but its plan does not include this",
             Self::Revoked => "The token has been revoked",
             Self::AlreadyUsed => "The token has been used already",
-            Self::NoVerdict | Self::NoKeys | Self::NoClock => "The token cannot be checked now",
+            Self::NotChecked | Self::NoKeys | Self::NoClock => "The token cannot be checked now",
+            Self::NoValidator => {
+                "The token cannot be checked: the application was given no Validator (actix-web: app_data)"
+            }
         })
     }
 }
@@ -240,7 +288,7 @@ pub enum ConfigError {
     PemAsSecret,
     /// The same secret or key was given twice, or two keys have the same name.
     DuplicateKey,
-    /// More keys than [`MAX_KEYS`](crate::MAX_KEYS). Each costs time for every forged token.
+    /// More than 16 keys. Each costs time for every forged token.
     TooManyKeys,
     /// A secret was added to RS256, or a key to HS256 or to a key source: a configuration has one kind of keys.
     OtherAlgorithm,
@@ -261,6 +309,8 @@ pub enum ConfigError {
     NoRsaBackend,
     /// A leeway over [`MAX_LEEWAY`](crate::MAX_LEEWAY).
     LongLeeway,
+    /// An address that is not an absolute one without spaces, quotes and backslashes.
+    BadUrl,
 }
 
 impl fmt::Display for ConfigError {
@@ -287,6 +337,7 @@ impl fmt::Display for ConfigError {
                 "no RSA library of this build runs on this processor; turn on the feature ring"
             }
             Self::LongLeeway => "the leeway is longer than two minutes",
+            Self::BadUrl => "this is not an absolute http or https address",
         })
     }
 }
@@ -328,7 +379,8 @@ mod tests {
             OtherPlan,
             Revoked,
             AlreadyUsed,
-            NoVerdict,
+            NotChecked,
+            NoValidator,
             NoKeys,
             MissingClaim("planId"),
             InvalidClaim("exp"),
@@ -336,8 +388,6 @@ mod tests {
             TestMoney,
             WrongChain,
             WrongIssuer,
-            WrongResource,
-            WrongPlan,
             Expired { exp: u64::MAX },
             NotYetValid,
             NoClock,
@@ -380,9 +430,10 @@ mod tests {
         for error in every_error() {
             let expected = match error {
                 ValidationError::Expired { .. } => ("CHALLENGE_EXPIRED", 401),
-                ValidationError::NoClock | ValidationError::NoKeys | ValidationError::NoVerdict => {
-                    ("INTERNAL_ERROR", 500)
-                }
+                ValidationError::NoClock
+                | ValidationError::NoKeys
+                | ValidationError::NotChecked
+                | ValidationError::NoValidator => ("INTERNAL_ERROR", 500),
                 ValidationError::OtherResource | ValidationError::OtherPlan => {
                     ("INVALID_REQUEST", 403)
                 }

@@ -10,9 +10,10 @@ use crate::rsa::RsaKey;
 use crate::{ConfigError, Flaw};
 
 /// Longest document that is read, in bytes.
-pub const MAX_JWKS_LEN: usize = crate::json::MAX_TEXT;
+#[cfg(feature = "jwks-http")]
+pub(crate) const MAX_JWKS_LEN: usize = crate::json::MAX_TEXT;
 
-/// Why a key document was refused.
+/// Why a key document was refused, or one of its keys ignored.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum JwksError {
@@ -42,7 +43,9 @@ impl fmt::Display for JwksError {
                 )
             }
             Self::SecretKey => f.write_str("the key document contains a secret or private key"),
-            Self::NoUsableKey => f.write_str("the key document has no RSA key for RS256"),
+            Self::NoUsableKey => f.write_str(
+                "the key document has no RSA key for RS256; a gateway publishes one when KEY0_TOKEN_ALGORITHM is RS256",
+            ),
             Self::BadKey(error) => error.fmt(f),
         }
     }
@@ -50,8 +53,10 @@ impl fmt::Display for JwksError {
 
 impl core::error::Error for JwksError {}
 
-/// The keys for RS256 in a document. Keys for other purposes are passed over.
-pub(crate) fn read(document: &str) -> Result<Ring<RsaKey>, JwksError> {
+/// The keys for RS256 in a document, and why others are ignored. Keys for other purposes are passed over without a word.
+///
+/// RFC 7517 §5: one key that cannot be used does not void the others. But a document that gives a secret away is not believed.
+pub(crate) fn read(document: &str) -> Result<(Ring<RsaKey>, Vec<JwksError>), JwksError> {
     let mut keys = None;
     read_object(document, |name, value| {
         if name.read(document) == "keys" {
@@ -64,15 +69,20 @@ pub(crate) fn read(document: &str) -> Result<Ring<RsaKey>, JwksError> {
     };
     let keys = keys.of(document);
     let mut ring: Option<Ring<RsaKey>> = None;
-    let mut outcome = Ok(());
+    let mut ignored = Vec::new();
     read_array(keys, |item| {
-        if outcome.is_ok() {
-            outcome = add(&mut ring, item.written(keys));
+        if let Err(reason) = add(&mut ring, item.written(keys)) {
+            ignored.push(reason);
         }
     })
     .map_err(JwksError::Malformed)?;
-    outcome?;
-    ring.ok_or(JwksError::NoUsableKey)
+    if ignored.contains(&JwksError::SecretKey) {
+        return Err(JwksError::SecretKey);
+    }
+    match ring {
+        Some(ring) => Ok((ring, ignored)),
+        None => Err(ignored.first().copied().unwrap_or(JwksError::NoUsableKey)),
+    }
 }
 
 fn add(ring: &mut Option<Ring<RsaKey>>, json: &str) -> Result<(), JwksError> {
@@ -104,8 +114,11 @@ fn read_key(json: &str) -> Result<Option<RsaKey>, JwksError> {
         Some(_) => Err(JwksError::BadMember(name)),
     };
     let is = |text: Option<Text>, expected| text.is_some_and(|text| text.read(json) == expected);
+    if found.secret {
+        return Err(JwksError::SecretKey);
+    }
     let kty = text(found.kty, "kty")?.ok_or(JwksError::BadMember("kty"))?;
-    if found.secret || is(Some(kty), "oct") {
+    if is(Some(kty), "oct") {
         return Err(JwksError::SecretKey);
     }
     let (usage, alg) = (text(found.usage, "use")?, text(found.alg, "alg")?);

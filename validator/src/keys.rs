@@ -8,6 +8,7 @@ use crate::ring::{Key, Ring};
 use crate::rsa::RsaKey;
 #[cfg(feature = "rs256")]
 use crate::source::KeySource;
+use crate::source::Refreshed;
 
 /// The keys that may have signed a token.
 #[derive(Clone)]
@@ -43,6 +44,18 @@ impl Keys {
             Self::Hs256(_) => Some(0),
             #[cfg(feature = "rs256")]
             Self::Rs256(_) => Some(0),
+        }
+    }
+
+    /// Tells the source of the keys, if there is one, that a token came whose key is not there.
+    pub(crate) fn refresh(&self) -> Option<Refreshed> {
+        match self {
+            #[cfg(feature = "rs256")]
+            Self::Source(source) => source.refresh(),
+            #[cfg(feature = "rs256")]
+            Self::Rs256(_) => None,
+            #[cfg(feature = "hs256")]
+            Self::Hs256(_) => None,
         }
     }
 

@@ -1,52 +1,73 @@
 //! Checks the access tokens that a key0 gateway sells.
 // The README's examples need these.
 #![cfg_attr(
-    all(feature = "hs256", feature = "jwks-http", feature = "tower"),
+    all(
+        feature = "actix-web",
+        feature = "axum",
+        feature = "hs256",
+        feature = "jwks-http",
+        feature = "testing",
+        feature = "tower"
+    ),
     doc = "",
     doc = include_str!("../README.md")
 )]
+#![cfg_attr(docsrs, feature(doc_cfg))]
 #![forbid(unsafe_code)]
 
 #[cfg(feature = "_verify")]
 mod access;
 #[cfg(all(feature = "_verify", feature = "actix-web"))]
-pub mod actix;
+mod actix;
 #[cfg(feature = "_verify")]
 mod admission;
+#[cfg(all(feature = "_verify", feature = "http"))]
+mod authority;
 #[cfg(all(feature = "_verify", feature = "axum"))]
-pub mod axum;
+mod axum;
+#[cfg(all(feature = "_verify", feature = "tower"))]
+mod body;
 #[cfg(feature = "_verify")]
 mod cache;
+#[cfg(all(feature = "_verify", feature = "http"))]
+mod carrier;
 mod claims;
 #[cfg(feature = "_verify")]
 mod config;
 #[cfg(feature = "rs256")]
 mod der;
+#[cfg(feature = "_verify")]
+mod door;
 mod error;
+#[cfg(feature = "rs256")]
+mod fetch;
 #[cfg(feature = "_verify")]
 mod fields;
-#[cfg(all(feature = "_verify", any(feature = "actix-web", feature = "tower")))]
-mod guard;
+#[cfg(feature = "_verify")]
+mod gateway;
 #[cfg(feature = "_verify")]
 mod header;
 #[cfg(feature = "hs256")]
 mod hmac;
 #[cfg(all(feature = "_verify", feature = "http"))]
-pub mod http;
+mod http;
 #[cfg(feature = "_verify")]
 mod json;
 #[cfg(feature = "rs256")]
 mod jwks;
 #[cfg(feature = "jwks-http")]
 mod jwks_http;
-#[cfg(all(feature = "_verify", feature = "jwt-compact"))]
-pub mod jwt_compact;
 #[cfg(feature = "_verify")]
 mod keys;
+#[cfg(feature = "_verify")]
+mod passed;
 #[cfg(feature = "rs256")]
 mod pem;
+mod protected;
 #[cfg(feature = "_verify")]
 mod quick;
+#[cfg(feature = "_verify")]
+mod refused;
 #[cfg(feature = "_verify")]
 mod ring;
 #[cfg(feature = "rs256")]
@@ -57,34 +78,54 @@ mod schedule;
 mod service;
 #[cfg(feature = "rs256")]
 mod source;
+#[cfg(all(feature = "_verify", not(feature = "rs256")))]
+#[path = "no_source.rs"]
+mod source;
+#[cfg(all(feature = "_verify", feature = "testing"))]
+pub mod testing;
 #[cfg(feature = "_verify")]
 mod token;
 #[cfg(all(feature = "_verify", feature = "tower"))]
-pub mod tower;
+mod tower;
+#[cfg(feature = "_verify")]
+mod trace;
 #[cfg(feature = "_verify")]
 mod validator;
 #[cfg(feature = "_verify")]
 mod words;
 
 #[cfg(feature = "_verify")]
-pub use access::{AccessToken, ClaimsRef, TokenBuffer};
+pub use access::AccessToken;
+#[cfg(all(feature = "_verify", feature = "actix-web"))]
+pub use actix::{Gated, MaybeToken, TokenGate};
 #[cfg(feature = "_verify")]
 pub use admission::{Admission, Refusal};
+#[cfg(all(feature = "_verify", feature = "http"))]
+pub use authority::Authority;
+#[cfg(all(feature = "_verify", feature = "tower"))]
+pub use body::TokenBody;
+#[doc(hidden)]
 pub use claims::Claims;
 #[cfg(feature = "_verify")]
-pub use config::{Config, MAX_KEYS, MAX_LEEWAY};
+pub use config::{Config, MAX_LEEWAY};
 pub use error::{ConfigError, Flaw, ValidationError};
+#[cfg(feature = "rs256")]
+pub use fetch::{FetchError, FetchKeys, FetchOutcome, Fetched, SourceError};
 #[cfg(feature = "hs256")]
+#[doc(hidden)]
 pub use hmac::key_id;
 #[cfg(feature = "rs256")]
-pub use jwks::{JwksError, MAX_JWKS_LEN};
-#[cfg(feature = "jwks-http")]
-pub use jwks_http::HttpKeys;
+pub use jwks::JwksError;
+pub use protected::ProtectedResource;
+#[cfg(feature = "_verify")]
+pub use refused::Refused;
 #[cfg(feature = "rs256")]
 pub use schedule::Refresh;
 #[cfg(feature = "_verify")]
-pub use service::{MAX_SERVICE_TOKEN_SECONDS, ServiceToken, ServiceValidator};
+pub use service::{ServiceToken, ServiceValidator};
 #[cfg(feature = "rs256")]
-pub use source::{FetchError, FetchKeys, Fetched, KeySource};
+pub use source::KeySource;
+#[cfg(all(feature = "_verify", feature = "tower"))]
+pub use tower::{RequireToken, TokenFuture, TokenLayer};
 #[cfg(feature = "_verify")]
-pub use validator::{MAX_HEADER_LEN, Validator, validate_token};
+pub use validator::{Validator, validate_header};

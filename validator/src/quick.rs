@@ -1,16 +1,22 @@
-//! The claims in the exact shape in which gateways write them, read at a glance. What is not of this shape is not
-//! refused here: it gets the whole reader.
+//! The claims as nearly all issuers write them, read at a glance: in the exact shape of a gateway, or in any order, with white
+//! space and further claims. What is not of this shape is not refused here: it gets the whole reader.
 //!
 //! Accepts a subset of what the whole reader accepts, with the same result; a test holds the two against each other.
 
 use crate::fields::Fields;
-use crate::json::{MAX_TEXT, Span};
+use crate::json::{MAX_MEMBERS, MAX_TEXT, Reader, Seconds, Span, Value, mark, mark_of};
 use crate::words::{self, eight_digits};
 
 /// `{"sub":…,"jti":…,"resourceId":…,"planId":…,"txHash":…,"iat":…,"exp":…}`, with `iss`, `payer` and `chainId` behind where they
 /// are there, or with the dates in front, as `jwt-compact` writes its own. No white space, no escapes, whole seconds.
 pub(crate) fn read(text: &str) -> Option<Fields> {
-    let mut cursor = Cursor::new(text)?;
+    match Cursor::new(text) {
+        Some(cursor) => in_shape(text, cursor).or_else(|| in_any_order(text, false)),
+        None => in_any_order(text, true),
+    }
+}
+
+fn in_shape(text: &str, mut cursor: Cursor<'_>) -> Option<Fields> {
     cursor.take(b"{")?;
     let front = match cursor.take(b"\"exp\":") {
         None => None,
@@ -71,6 +77,148 @@ pub(crate) fn read(text: &str) -> Option<Fields> {
     })
 }
 
+/// Claims in any order and with others between them, if none of them has an escape. `odd`: there may be escapes, and control
+/// characters, which are white space between the members and wrong in a string.
+///
+/// Not inlined, so that what is read of a gateway's own tokens stays small.
+#[inline(never)]
+fn in_any_order(text: &str, odd: bool) -> Option<Fields> {
+    let bytes = text.as_bytes();
+    if odd && (bytes.len() > MAX_TEXT || words::any(bytes, |byte| byte == b'\\')) {
+        return None;
+    }
+    let mut cursor = Cursor {
+        len: bytes.len(),
+        rest: bytes,
+    };
+    let string = |cursor: &mut Cursor<'_>| {
+        let span = cursor.string()?;
+        let is_wrong = odd && words::any(span.of(text).as_bytes(), |byte| byte < b' ');
+        (!is_wrong).then_some(span)
+    };
+    let mut strings = [None; STRINGS.len()];
+    let mut numbers = [None; NUMBERS.len()];
+    // Of names that have no meaning here. A mark that is there twice is for the whole reader to look into.
+    let mut marks = [0; MAX_MEMBERS];
+    let mut others = 0;
+    cursor.space();
+    cursor.take(b"{")?;
+    for count in 1.. {
+        cursor.space();
+        cursor.take(b"\"")?;
+        let name = string(&mut cursor)?;
+        cursor.space();
+        cursor.take(b":")?;
+        cursor.space();
+        let mark = mark(text, name);
+        if let Some(slot) = slot(&STRINGS, mark, name, text, &mut strings) {
+            cursor.take(b"\"")?;
+            if slot.replace(string(&mut cursor)?).is_some() {
+                return None;
+            }
+        } else if let Some(slot) = slot(&NUMBERS, mark, name, text, &mut numbers) {
+            if slot.replace(cursor.seconds(text, odd)?).is_some() {
+                return None;
+            }
+        } else {
+            let seen = marks.get(..others)?;
+            if seen.iter().fold(false, |is, other| is | (*other == mark)) {
+                return None;
+            }
+            *marks.get_mut(others)? = mark;
+            others += 1;
+            match cursor.rest {
+                [b'"', rest @ ..] => {
+                    cursor.rest = rest;
+                    string(&mut cursor)?;
+                }
+                [b'0'..=b'9', ..] => drop(cursor.seconds(text, odd)?),
+                _ => drop(cursor.value(text, odd)?),
+            }
+        }
+        cursor.space();
+        if cursor.take(b"}").is_some() {
+            break;
+        }
+        cursor.take(b",")?;
+        if count == MAX_MEMBERS {
+            return None;
+        }
+    }
+    cursor.space();
+    if !cursor.is_at_end() {
+        return None;
+    }
+    let [sub, jti, resource_id, plan_id, tx_hash, iss, payer] = strings;
+    let [iat, exp, nbf, chain_id] = numbers;
+    let required = |span: Option<Span>| span.filter(|span| !span.is_empty());
+    let chain_id = match chain_id {
+        Some(Seconds { floor, ceil }) if floor != ceil || floor == 0 => return None,
+        id => id.map(|id| id.floor),
+    };
+    Some(Fields {
+        json: Span::new(0, text.len()),
+        sub: required(sub)?,
+        jti: required(jti)?,
+        resource_id: required(resource_id)?,
+        plan_id: required(plan_id)?,
+        tx_hash: required(tx_hash)?,
+        iss,
+        payer,
+        chain_id,
+        iat: iat.map(|iat| iat.floor),
+        exp: exp?.ceil,
+        nbf: nbf.map(|nbf| nbf.ceil),
+    })
+}
+
+/// The claims that are texts, and those that are numbers, in the order in which they are taken apart above.
+const STRINGS: [Known; 7] = [
+    Known::new("sub"),
+    Known::new("jti"),
+    Known::new("resourceId"),
+    Known::new("planId"),
+    Known::new("txHash"),
+    Known::new("iss"),
+    Known::new("payer"),
+];
+const NUMBERS: [Known; 4] = [
+    Known::new("iat"),
+    Known::new("exp"),
+    Known::new("nbf"),
+    Known::new("chainId"),
+];
+
+/// The name of a claim that has a meaning here, and its mark.
+struct Known {
+    name: &'static str,
+    mark: u64,
+}
+
+impl Known {
+    const fn new(name: &'static str) -> Self {
+        Self {
+            name,
+            mark: mark_of(name),
+        }
+    }
+}
+
+/// Where a claim of this name is kept.
+#[inline(always)]
+fn slot<'s, T, const N: usize>(
+    known: &[Known; N],
+    mark: u64,
+    name: Span,
+    text: &str,
+    slots: &'s mut [Option<T>; N],
+) -> Option<&'s mut Option<T>> {
+    let mut known = known.iter().zip(slots);
+    let (known, slot) = known.find(|(known, _)| known.mark == mark)?;
+    // A mark holds all of a name of up to seven bytes.
+    (known.name.len() < 8 || name.is(text, known.name)).then_some(slot)
+}
+
 /// A place in a text of at most [`MAX_TEXT`] bytes.
 ///
 /// What moves it is inlined always: whatever takes its address keeps it in memory, and the whole reading takes a third longer.
@@ -117,6 +265,42 @@ impl<'t> Cursor<'t> {
         let len = words::position(self.rest, b'"')?;
         self.rest = self.rest.get(len + 1..)?;
         Some(Span::new(start, start + len))
+    }
+
+    #[inline(always)]
+    fn space(&mut self) {
+        while let [b' ' | b'\t' | b'\n' | b'\r', rest @ ..] = self.rest {
+            self.rest = rest;
+        }
+    }
+
+    /// Any number. Most are whole and read at once.
+    #[inline(always)]
+    fn seconds(&mut self, text: &'t str, odd: bool) -> Option<Seconds> {
+        let start = self.rest;
+        match self.number() {
+            Some(whole) if !matches!(self.rest, [b'.' | b'e' | b'E', ..]) => Some(Seconds {
+                floor: whole,
+                ceil: whole,
+            }),
+            _ => {
+                self.rest = start;
+                match self.value(text, odd)? {
+                    Value::Number(span) => Some(Seconds::read(span.of(text))),
+                    _ => None,
+                }
+            }
+        }
+    }
+
+    /// Any value, read by the whole reader. `odd` as in [`in_any_order`].
+    #[inline(never)]
+    fn value(&mut self, text: &'t str, odd: bool) -> Option<Value> {
+        let place = self.len - self.rest.len();
+        let mut reader = Reader::without_escapes(text, place, odd);
+        let value = reader.value(0).ok()?;
+        self.rest = text.as_bytes().get(reader.place()..)?;
+        Some(value)
     }
 
     /// A whole number, as JSON writes it, that surely fits.
@@ -174,15 +358,14 @@ mod tests {
             ("\"S\"", "\"\\u0053\""),
             ("\"I\"", "\"\n\""),
             ("11", "011"),
-            ("11", "1.5"),
-            ("11", "-1"),
-            ("11", "1e3"),
             ("11", "\"11\""),
             ("11", ""),
-            ("22", "18446744073709551616"),
-            (",\"jti\"", ", \"jti\""),
-            ("\"payer\":\"Y\"", "\"nbf\":1"),
-            ("}", ",\"x\":1}"),
+            ("}", ",\"x\":1,\"x\":1}"),
+            ("}", ",\"sub\":\"S\"}"),
+            ("}", ",\"exp\":22}"),
+            ("}", ",\"chainId\":-1}"),
+            ("}", ",\"chainId\":1.5}"),
+            ("\"S\"", "1"),
             ("}", "}}"),
             ("}", ""),
             ("\"}", ""),
@@ -191,7 +374,50 @@ mod tests {
         }
     }
 
+    #[test]
+    fn any_order_white_space_and_further_claims_are_read_at_a_glance() {
+        let shape = SHAPES[1];
+        for (from, to) in [
+            ("11", "1.5"),
+            ("11", "-1"),
+            ("11", "1e3"),
+            (",\"jti\"", ", \n\"jti\""),
+            ("\"payer\":\"Y\"", "\"nbf\":1"),
+            ("}", ",\"x\":[{\"sub\":null}],\"resourceIe\":1}"),
+            ("{", "{\"chainId\" : 8453.0, "),
+            ("}", " } "),
+        ] {
+            let text = shape.replace(from, to);
+            let fields = read(&text);
+            assert!(fields.is_some(), "{text}");
+            assert_eq!(fields, Fields::read_any(&mut text.clone()).ok(), "{text}");
+        }
+    }
+
     proptest! {
+        #[test]
+        fn members_in_any_order_are_read_the_same_by_the_whole_reader(
+            members in prop::collection::vec(
+                (
+                    "sub|jti|resourceId|planId|txHash|iss|payer|iat|exp|nbf|chainId|x|resourceIx|s\\\\u0075b",
+                    "\"[a-z]{0,3}\"|\"\\\\u00e9\"|[0-9]{1,20}|-?[0-9]{1,3}([.][0-9]{1,2})?(e[+-]?[0-9]{1,2})?|null|\\[1\\]",
+                    "[ \n]{0,2}",
+                ),
+                0..4,
+            ),
+            at in 0..8_usize,
+        ) {
+            // Good claims, with others put in between, so that most are read to the end.
+            let mut all: Vec<String> = SHAPES[4].trim_matches(['{', '}']).split(',').map(str::to_owned).collect();
+            for (name, value, space) in members {
+                all.insert(at.min(all.len()), format!("{space}\"{name}\"{space}:{space}{value}{space}"));
+            }
+            let mut text = format!("{{{}}}", all.join(","));
+            if let Some(fields) = read(&text) {
+                prop_assert_eq!(Ok(fields), Fields::read_any(&mut text));
+            }
+        }
+
         #[test]
         fn what_is_read_at_a_glance_is_read_the_same_by_the_whole_reader(
             shape in 0..SHAPES.len(),

@@ -4,8 +4,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use base64_simd::{AsOut, URL_SAFE_NO_PAD};
 
+use crate::config::MAX_KEYS;
 use crate::token::Token;
-use crate::{ConfigError, MAX_KEYS, ValidationError, header};
+use crate::{ConfigError, ValidationError, header};
 
 /// What the algorithms have in common.
 pub(crate) trait Key {
@@ -82,7 +83,23 @@ impl<K: Key> Ring<K> {
         self.keys
             .iter()
             .find_map(|key| Token::split(token, key.signature_len()))
-            .ok_or_else(|| Token::misfit(token))
+            .ok_or_else(|| self.misfit(token))
+    }
+
+    /// Why a token cannot be split. A signature of another length may be that of a new key of another length, which is not here
+    /// yet: the token's header tells, if the issuer names its keys.
+    #[cold]
+    fn misfit(&self, token: &[u8]) -> ValidationError {
+        let error = Token::misfit(token);
+        if error != ValidationError::WrongSignatureLength || !self.keys.iter().all(Key::is_named) {
+            return error;
+        }
+        match header::read(Token::header(token), K::ALGORITHM, &mut { header::ROOM }) {
+            Ok(Some(kid)) if self.keys.iter().all(|key| key.kid() != kid) => {
+                ValidationError::UnknownKey
+            }
+            _ => error,
+        }
     }
 
     /// Proves that one of the keys signed the token.

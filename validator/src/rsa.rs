@@ -12,6 +12,7 @@ use crate::{ConfigError, der, pem};
 mod backend;
 
 use backend::Verify;
+pub(crate) use backend::runs_here;
 
 /// Least and most bits of a modulus. Under 2048 a key can be broken (RFC 7518 §3.3); over 8192 it only costs time.
 const BITS: core::ops::RangeInclusive<usize> = 2048..=8192;

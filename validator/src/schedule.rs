@@ -1,26 +1,81 @@
 //! When keys are fetched again. Pure: time comes in as the time since the start.
 
+use core::fmt;
 use core::time::Duration;
+use std::sync::Arc;
+
+use crate::FetchOutcome;
+
+/// Is told how each fetch ended.
+pub(crate) type Observer = Arc<dyn Fn(&FetchOutcome<'_>) + Send + Sync>;
 
 /// How fresh keys are kept.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone)]
 pub struct Refresh {
-    /// No two fetches begin in less than this, whatever anybody sends: 10 seconds.
-    pub floor: Duration,
-    /// Keys older than this are fetched again: 10 minutes. The server's `Cache-Control: max-age` counts instead, up to a
-    /// day; and both up to half of `max_stale`, so that there is time to fetch them again.
-    pub max_age: Duration,
-    /// Keys older than this are not used any more, when they cannot be fetched again: a day.
-    pub max_stale: Duration,
+    pub(crate) floor: Duration,
+    pub(crate) max_age: Duration,
+    pub(crate) max_stale: Duration,
+    pub(crate) observer: Option<Observer>,
 }
 
-impl Default for Refresh {
-    fn default() -> Self {
+impl Refresh {
+    /// The usual: at least 10 seconds between fetches, keys at most 10 minutes old, and used for a day while there are no others.
+    #[must_use]
+    pub fn new() -> Self {
         Self {
             floor: Duration::from_secs(10),
             max_age: Duration::from_secs(600),
             max_stale: LONGEST_AGE,
+            observer: None,
         }
+    }
+
+    /// No two fetches begin in less than this, whatever anybody sends: 10 seconds unless set.
+    #[must_use]
+    pub fn floor(self, floor: Duration) -> Self {
+        Self { floor, ..self }
+    }
+
+    /// Keys older than this are fetched again: 10 minutes unless set. Sooner if the server's `Cache-Control: max-age` says so; and
+    /// at half of [`max_stale`](Self::max_stale), so that there is time to try again.
+    ///
+    /// A gateway that publishes a new key for this long before it signs with it is followed by everybody without a refusal,
+    /// by those who cannot wait too.
+    #[must_use]
+    pub fn max_age(self, max_age: Duration) -> Self {
+        Self { max_age, ..self }
+    }
+
+    /// Keys older than this are not used any longer, when they cannot be fetched again: a day unless set.
+    #[must_use]
+    pub fn max_stale(self, max_stale: Duration) -> Self {
+        Self { max_stale, ..self }
+    }
+
+    /// Tells this function how each fetch ended, on the thread that fetches: for a log or a metric.
+    #[must_use]
+    pub fn observe(self, observer: impl Fn(&FetchOutcome<'_>) + Send + Sync + 'static) -> Self {
+        Self {
+            observer: Some(Arc::new(observer)),
+            ..self
+        }
+    }
+}
+
+impl Default for Refresh {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl fmt::Debug for Refresh {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Refresh")
+            .field("floor", &self.floor)
+            .field("max_age", &self.max_age)
+            .field("max_stale", &self.max_stale)
+            .field("observed", &self.observer.is_some())
+            .finish()
     }
 }
 
@@ -70,6 +125,11 @@ impl Schedule {
         earliest.max(self.due)
     }
 
+    /// Whether it was asked for already.
+    pub(crate) fn is_wanted(&self) -> bool {
+        self.wanted
+    }
+
     /// Asks for a fetch as soon as the floor allows. Says whether that is at once.
     pub(crate) fn want(&mut self, now: Duration) -> bool {
         self.wanted = true;
@@ -83,7 +143,8 @@ impl Schedule {
 
     pub(crate) fn succeeded(&mut self, now: Duration, max_age: Option<Duration>) {
         self.failures = 0;
-        let age = max_age.map_or(self.policy.max_age, |age| age.min(LONGEST_AGE));
+        let own = self.policy.max_age;
+        let age = max_age.map_or(own, |age| age.min(own));
         let age = age.min(self.policy.max_stale / 2);
         self.due = now.saturating_add(age);
     }
@@ -102,10 +163,7 @@ mod tests {
     }
 
     fn started() -> Schedule {
-        let mut schedule = Schedule::new(Refresh {
-            floor: s(30),
-            ..Refresh::default()
-        });
+        let mut schedule = Schedule::new(Refresh::new().floor(s(30)));
         assert_eq!(schedule.next(), s(0), "the first fetch is at once");
         schedule.begin(s(0));
         schedule
@@ -127,15 +185,21 @@ mod tests {
             "the floor holds against the server too"
         );
         schedule.succeeded(s(662), Some(s(10_000_000)));
-        assert_eq!(schedule.next(), s(662 + 43_200), "half of max_stale");
+        assert_eq!(
+            schedule.next(),
+            s(662 + 600),
+            "a server may shorten the time, not lengthen it"
+        );
+        let long = Refresh::new().max_age(Duration::MAX);
+        let mut schedule = Schedule::new(long);
+        schedule.begin(s(0));
+        schedule.succeeded(s(0), None);
+        assert_eq!(schedule.next(), s(43_200), "half of max_stale");
     }
 
     #[test]
     fn without_a_floor_failures_are_not_repeated_without_a_pause() {
-        let mut schedule = Schedule::new(Refresh {
-            floor: Duration::ZERO,
-            ..Refresh::default()
-        });
+        let mut schedule = Schedule::new(Refresh::new().floor(Duration::ZERO));
         schedule.begin(s(1));
         schedule.failed();
         assert_eq!(schedule.next(), s(1) + SHORTEST_PAUSE);

@@ -2,11 +2,14 @@
 
 use core::fmt;
 
-use crate::validator::{Clock, Purpose, check};
-use crate::{AccessToken, ClaimsRef, Config, ValidationError};
+use std::sync::Arc;
+
+use crate::gateway::{Clock, Gateway, Purpose, token_of_header};
+use crate::validator::{refresh, try_all};
+use crate::{AccessToken, Config, ValidationError, trace};
 
 /// Longest life of such a token, in seconds.
-pub const MAX_SERVICE_TOKEN_SECONDS: u64 = 60;
+const MAX_SERVICE_TOKEN_SECONDS: u64 = 60;
 
 /// Checks the tokens with which a gateway calls a backend: to issue a credential, to tell of a payment.
 ///
@@ -24,24 +27,44 @@ pub const MAX_SERVICE_TOKEN_SECONDS: u64 = 60;
 /// assert_eq!(refused, ValidationError::NotAJwt);
 /// # Ok::<(), key0_validator::ConfigError>(())
 /// ```
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct ServiceValidator {
-    config: Config,
-    audience: String,
+    /// Never empty.
+    pub(crate) gateways: Arc<[Arc<Gateway>]>,
+    audience: Arc<str>,
 }
 
 impl ServiceValidator {
     /// Accepts tokens for this audience: their `resourceId` must be exactly this. Of the configuration, what concerns buyers'
-    /// tokens only (resource, plan, cache) has no effect here.
+    /// tokens only (chain, cache) has no effect here.
     #[must_use]
     pub fn new(config: Config, audience: impl Into<String>) -> Self {
+        let config = Config {
+            cached_tokens: None,
+            ..config
+        };
         Self {
-            config,
-            audience: audience.into(),
+            gateways: [Arc::new(Gateway::new(config))].into(),
+            audience: audience.into().into(),
+        }
+    }
+
+    /// Accepts the calls of another gateway too, for the same audience. Give each configuration its
+    /// [`issuer`](Config::issuer).
+    #[must_use]
+    pub fn or(self, other: Config) -> Self {
+        let other = Self::new(other, "");
+        let gateways = self.gateways.iter().chain(&*other.gateways);
+        Self {
+            gateways: gateways.cloned().collect(),
+            ..self
         }
     }
 
     /// Checks the value of an Authorization header, or says that there was none, by the system clock.
+    ///
+    /// A token that names an unknown key makes a [`KeySource`](crate::KeySource) fetch, and is refused until the key is there.
+    /// [`validate_async`](Self::validate_async) waits for that.
     ///
     /// # Errors
     ///
@@ -66,25 +89,60 @@ impl ServiceValidator {
         self.check(authorization.into(), Clock::At(now))
     }
 
-    fn check(&self, header: Option<&str>, clock: Clock) -> Result<ServiceToken, ValidationError> {
-        let purpose = Purpose::Service {
-            audience: &self.audience,
+    /// Like [`validate`](Self::validate), but waits for keys as
+    /// [`Validator::validate_async`](crate::Validator::validate_async) does.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong with the header or the token.
+    pub async fn validate_async<'h>(
+        &self,
+        authorization: impl Into<Option<&'h str>>,
+    ) -> Result<ServiceToken, ValidationError> {
+        let token = token_of_header(authorization.into())?;
+        let first = self.try_all(token, Clock::System);
+        let outcome = match refresh(&self.gateways, &first) {
+            None => first,
+            Some(refreshed) => {
+                refreshed.await;
+                self.try_all(token, Clock::System)
+            }
         };
-        check(
-            &self.config,
-            header,
-            clock,
-            purpose,
-            AccessToken::read,
-            AccessToken::claims,
-        )
-        .map(ServiceToken)
+        trace::outcome(&outcome);
+        outcome
+    }
+
+    fn check(&self, header: Option<&str>, clock: Clock) -> Result<ServiceToken, ValidationError> {
+        let outcome = token_of_header(header).and_then(|token| self.try_all(token, clock));
+        trace::outcome(&outcome);
+        drop(refresh(&self.gateways, &outcome));
+        outcome
+    }
+
+    fn try_all(&self, token: &[u8], clock: Clock) -> Result<ServiceToken, ValidationError> {
+        try_all(&self.gateways, token, clock, self.purpose(), None)
+            .map(|(_, access)| ServiceToken(access))
+    }
+
+    pub(crate) fn purpose(&self) -> Purpose<'_> {
+        Purpose::Service {
+            audience: &self.audience,
+        }
+    }
+}
+
+impl fmt::Debug for ServiceValidator {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ServiceValidator")
+            .field("gateways", &self.gateways)
+            .field("audience", &self.audience)
+            .finish()
     }
 }
 
 /// A gateway's token for one call, which passed every check. Only validation makes one.
 #[derive(Clone, Eq, PartialEq)]
-pub struct ServiceToken(AccessToken);
+pub struct ServiceToken(pub(crate) AccessToken);
 
 impl ServiceToken {
     /// The token's own id, random. A backend that fears replays within a minute refuses an id that it has seen.
@@ -122,23 +180,23 @@ impl fmt::Debug for ServiceToken {
     }
 }
 
-const SERVICE_PLAN: &str = "system";
-const SERVICE_SUBJECT: &str = "key0-service";
-const SERVICE_TX_HASH: &str = "system-auth";
+pub(crate) const SERVICE_PLAN: &str = "system";
+pub(crate) const SERVICE_SUBJECT: &str = "key0-service";
+pub(crate) const SERVICE_TX_HASH: &str = "system-auth";
 
 /// Which of a service token's marks are there.
-fn marks(claims: ClaimsRef<'_>) -> [bool; 3] {
+fn marks(claims: &AccessToken) -> [bool; 3] {
     claims.are(SERVICE_PLAN, SERVICE_SUBJECT, SERVICE_TX_HASH)
 }
 
 /// A buyer's token has none of a service token's marks.
-pub(crate) fn is_for_buyers(claims: ClaimsRef<'_>) -> bool {
+pub(crate) fn is_for_buyers(claims: &AccessToken) -> bool {
     marks(claims) == [false; 3]
 }
 
-/// A service token has all of them, is for us and short-lived.
+/// A service token has all of them, is for this audience and short-lived.
 pub(crate) fn judge(
-    claims: ClaimsRef<'_>,
+    claims: &AccessToken,
     audience: &str,
     now: u64,
     leeway: u64,

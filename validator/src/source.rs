@@ -1,4 +1,4 @@
-//! Keys that rotate: fetched by somebody else, kept here, and fetched again when they grow old or when a token names one
+//! Keys that rotate: fetched by another part, kept here, and fetched again when they grow old or when a token names one
 //! that is not there.
 
 use core::fmt;
@@ -7,86 +7,43 @@ use core::pin::Pin;
 use core::task::{Context, Poll, Waker};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, RwLock};
+use std::thread;
 use std::time::{Duration, Instant};
-use std::{io, thread};
 
 use crate::ring::Ring;
-use crate::rsa::RsaKey;
-use crate::schedule::{Refresh, Schedule};
-use crate::{JwksError, ValidationError, jwks};
-
-/// What a fetch of keys found.
-#[derive(Clone, Debug, Eq, PartialEq)]
-#[non_exhaustive]
-pub enum Fetched {
-    /// A JWKS document.
-    Document {
-        /// Its text.
-        text: String,
-        /// What names this version of it, for the next fetch.
-        etag: Option<String>,
-        /// For how long the server says that it is good.
-        max_age: Option<Duration>,
-    },
-    /// The document is still the one that the given tag names.
-    Unchanged {
-        /// For how long the server says that it is good.
-        max_age: Option<Duration>,
-    },
-}
-
-/// Why keys could not be fetched, in words for a log.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub struct FetchError(pub String);
-
-impl fmt::Display for FetchError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-impl core::error::Error for FetchError {}
-
-/// Fetches a JWKS document. Feature `jwks-http` has one over HTTPS.
-pub trait FetchKeys: Send + 'static {
-    /// Fetches the document, or says that it is still the one with this tag. May block: it runs on a thread of its own,
-    /// one call after the other. It must come to an end by itself.
-    ///
-    /// # Errors
-    ///
-    /// What prevented it, in words for a log.
-    fn fetch(&mut self, etag: Option<&str>) -> Result<Fetched, FetchError>;
-}
-
-impl<F> FetchKeys for F
-where
-    F: FnMut(Option<&str>) -> Result<Fetched, FetchError> + Send + 'static,
-{
-    fn fetch(&mut self, etag: Option<&str>) -> Result<Fetched, FetchError> {
-        self(etag)
-    }
-}
+use crate::rsa::{self, RsaKey};
+use crate::schedule::{Observer, Refresh, Schedule};
+use crate::{
+    FetchError, FetchKeys, FetchOutcome, Fetched, JwksError, SourceError, ValidationError, jwks,
+    trace,
+};
 
 /// The gateway's public keys, kept fresh. A clone is the same source.
 ///
-/// - A token that names a key which is not there makes it fetch again, but never before [`Refresh::floor`] has passed since
-///   the last time: who sends made-up names costs the gateway nothing. That is so for the middleware of this crate and for
-///   [`validate_fresh`](crate::Validator::validate_fresh), which wait for that fetch before they answer, so that a rotation is
-///   not noticed by buyers. What cannot wait gets the new keys with the next fetch that is due.
+/// - A token that names a key which is not there makes it fetch again, whoever checks the token, but never before
+///   [`Refresh::floor`] has passed since the last time: made-up names cost the gateway nothing. Layers, extractors and
+///   [`validate_async`](crate::Validator::validate_async) wait for that fetch before they answer, so that a rotation is not
+///   noticed by buyers. The functions that cannot wait refuse the token until the key is there: for them a gateway publishes
+///   a key before it signs with it.
 /// - One fetch at a time, whoever asks. While one fails, the keys that are there stay good, up to [`Refresh::max_stale`].
-/// - A document that cannot be trusted (see [`JwksError`]) counts as a failed fetch and changes nothing.
+/// - A document that cannot be trusted (see [`JwksError`]) counts as a failed fetch and changes nothing. A key in it that cannot
+///   be used is ignored, and the others are used (RFC 7517 §5).
+/// - Nothing is said by itself when a fetch fails. Call [`wait`](Self::wait) at start, and give [`Refresh::observe`] a function
+///   that writes a log; with the feature `tracing`, that is done.
 ///
 /// ```
 /// use key0_validator::{Config, FetchError, Fetched, KeySource, Refresh, Validator};
 ///
 /// fn fetch(etag: Option<&str>) -> Result<Fetched, FetchError> {
 ///     // Ask your HTTP client for the gateway's /.well-known/jwks.json here. It has its own thread and may block.
-///     Err(FetchError("there is no network in this example".to_owned()))
+///     // With `etag` in If-None-Match, `Fetched::from_http` reads the answer.
+///     Err(FetchError::new("there is no network in this example"))
 /// }
 ///
-/// let keys = KeySource::fetching(fetch, Refresh::default())?;
-/// let validator = Validator::new(Config::keys(keys).issuer("https://seller.example"));
-/// # Ok::<(), std::io::Error>(())
+/// let refresh = Refresh::new().observe(|outcome| eprintln!("{outcome}"));
+/// let keys = KeySource::fetching(fetch, refresh)?;
+/// let validator = Validator::new(Config::key_source(keys).issuer("https://seller.example"));
+/// # Ok::<(), key0_validator::SourceError>(())
 /// ```
 #[derive(Clone)]
 pub struct KeySource {
@@ -98,13 +55,37 @@ pub struct KeySource {
 /// Keys of one document.
 pub(crate) struct Current {
     pub(crate) ring: Ring<RsaKey>,
+    /// What they were read from: a server that sends the same again changes nothing.
+    document: String,
     /// Counts documents, so that what was proven by others is not taken for proven by these.
     pub(crate) generation: u64,
+}
+
+/// What became of a document.
+enum Loaded {
+    New {
+        keys: usize,
+        ignored: Vec<JwksError>,
+    },
+    Same,
+}
+
+impl Loaded {
+    fn outcome(&self) -> FetchOutcome<'_> {
+        match self {
+            Self::New { keys, ignored } => FetchOutcome::Loaded {
+                keys: *keys,
+                ignored,
+            },
+            Self::Same => FetchOutcome::Unchanged,
+        }
+    }
 }
 
 struct Shared {
     start: Instant,
     max_stale: Duration,
+    observer: Option<Observer>,
     current: RwLock<Option<(Arc<Current>, Instant)>>,
     state: Mutex<State>,
     /// For the thread: something to do. For those who wait: something is done.
@@ -119,7 +100,8 @@ struct State {
     closed: bool,
     /// Fetches that have ended.
     rounds: u64,
-    waiting: Vec<Waker>,
+    /// Of those who wait for the end of this round. Each knows its place.
+    waiting: Vec<Option<Waker>>,
     last_error: Option<String>,
 }
 
@@ -133,7 +115,7 @@ impl Drop for Handle {
             core::mem::take(&mut state.waiting)
         };
         self.0.changed.notify_all();
-        waiting.into_iter().for_each(Waker::wake);
+        waiting.into_iter().flatten().for_each(Waker::wake);
     }
 }
 
@@ -142,17 +124,21 @@ impl KeySource {
     ///
     /// # Errors
     ///
-    /// When the system gives no thread.
-    pub fn fetching(fetch: impl FetchKeys, refresh: Refresh) -> io::Result<Self> {
+    /// When no RSA library runs on this processor, and when the system gives no thread.
+    pub fn fetching(fetch: impl FetchKeys, refresh: Refresh) -> Result<Self, SourceError> {
+        if !rsa::runs_here() {
+            return Err(SourceError::NoRsaBackend);
+        }
         let source = Self::new(refresh, true);
         let shared = Arc::clone(&source.shared);
         thread::Builder::new()
             .name("key0-jwks".to_owned())
-            .spawn(move || shared.run(fetch))?;
+            .spawn(move || shared.run(fetch))
+            .map_err(SourceError::NoThread)?;
         Ok(source)
     }
 
-    /// Keys that somebody brings with [`load`](Self::load), each time before [`Refresh::max_stale`] has passed: for
+    /// Keys that the program brings with [`load`](Self::load), each time before [`Refresh::max_stale`] has passed: for
     /// programs that fetch in their own way.
     #[must_use]
     pub fn by_hand(refresh: Refresh) -> Self {
@@ -163,6 +149,7 @@ impl KeySource {
         let shared = Arc::new(Shared {
             start: Instant::now(),
             max_stale: refresh.max_stale,
+            observer: refresh.observer.clone(),
             current: RwLock::default(),
             state: Mutex::new(State {
                 schedule: Schedule::new(refresh),
@@ -187,7 +174,9 @@ impl KeySource {
     ///
     /// What is wrong with the document. The keys stay as they are then.
     pub fn load(&self, document: &str) -> Result<(), JwksError> {
-        self.shared.load(document)
+        let loaded = self.shared.load(document.to_owned())?;
+        self.shared.tell(&loaded.outcome());
+        Ok(())
     }
 
     /// Waits until there are keys. A service calls this before it says that it is ready.
@@ -196,7 +185,7 @@ impl KeySource {
     ///
     /// Why the last fetch failed, when there are none after this time.
     pub fn wait(&self, timeout: Duration) -> Result<(), FetchError> {
-        // A time that no clock reaches is for ever, or near enough.
+        // A time that no clock reaches is as good as one that is very long.
         let deadline = Instant::now()
             .checked_add(timeout)
             .unwrap_or_else(|| Instant::now() + Duration::from_secs(86_400));
@@ -234,13 +223,20 @@ impl KeySource {
             return None;
         }
         let now = self.shared.start.elapsed();
+        // The thread that knows already need not be woken by each made-up name.
+        let is_new = !state.schedule.is_wanted();
         let soon = state.running || state.schedule.want(now);
-        let rounds = state.rounds;
+        let round = state.rounds;
         drop(state);
-        self.shared.changed.notify_all();
-        soon.then(|| Refreshed {
-            shared: Arc::clone(&self.shared),
-            rounds,
+        if is_new {
+            self.shared.changed.notify_all();
+        }
+        soon.then(|| {
+            Refreshed(vec![Round {
+                shared: Arc::clone(&self.shared),
+                round,
+                place: None,
+            }])
         })
     }
 }
@@ -268,18 +264,41 @@ impl Shared {
         }
     }
 
-    fn load(&self, document: &str) -> Result<(), JwksError> {
-        let ring = jwks::read(document)?;
+    fn load(&self, document: String) -> Result<Loaded, JwksError> {
+        let (ring, ignored) = jwks::read(&document)?;
+        let keys = ring.keys().len();
         let mut current = self.current.write().unwrap_or_else(PoisonError::into_inner);
-        let generation = current
-            .as_ref()
-            .map_or(0, |(current, _)| current.generation + 1);
-        *current = Some((Arc::new(Current { ring, generation }), Instant::now()));
+        let loaded = match &mut *current {
+            Some((current, since)) if current.document == document => {
+                *since = Instant::now();
+                Loaded::Same
+            }
+            current => {
+                let generation = current
+                    .as_ref()
+                    .map_or(0, |(current, _)| current.generation + 1);
+                let new = Current {
+                    ring,
+                    document,
+                    generation,
+                };
+                *current = Some((Arc::new(new), Instant::now()));
+                Loaded::New { keys, ignored }
+            }
+        };
         drop(current);
         // With this lock nobody can be between looking and waiting.
         drop(self.state());
         self.changed.notify_all();
-        Ok(())
+        Ok(loaded)
+    }
+
+    fn tell(&self, outcome: &FetchOutcome<'_>) {
+        trace::fetched(outcome);
+        if let Some(observer) = &self.observer {
+            // A panic of the observer's must not end the thread that fetches.
+            let _ = catch_unwind(AssertUnwindSafe(|| observer(outcome)));
+        }
     }
 
     /// The keys are as good as new.
@@ -293,33 +312,38 @@ impl Shared {
     fn run(&self, mut fetch: impl FetchKeys) {
         let mut etag: Option<String> = None;
         while self.wait_for_work() {
-            // A panic is a failure like others: whoever waits for this round would wait for ever.
+            // A panic is a failure like others: otherwise whoever waits for this round would never be woken.
             let fetched = catch_unwind(AssertUnwindSafe(|| fetch.fetch(etag.as_deref())))
                 .unwrap_or_else(|_| Err(FetchError("the fetch panicked".to_owned())));
             let outcome = match fetched {
-                Ok(Fetched::Unchanged { max_age }) if etag.is_some() => {
-                    self.confirm();
-                    Ok(max_age)
-                }
-                Ok(Fetched::Unchanged { .. }) => Err("the server sent no document".to_owned()),
-                Ok(Fetched::Document {
-                    text,
+                Ok(Fetched {
+                    document: Some(text),
                     etag: tag,
                     max_age,
-                }) => match self.load(&text) {
-                    Ok(()) => {
+                }) => match self.load(text) {
+                    Ok(loaded) => {
                         etag = tag;
-                        Ok(max_age)
+                        Ok((loaded, max_age))
                     }
                     Err(error) => Err(error.to_string()),
                 },
+                Ok(Fetched { max_age, .. }) if etag.is_some() => {
+                    self.confirm();
+                    Ok((Loaded::Same, max_age))
+                }
+                Ok(_) => Err("the server sent no document".to_owned()),
                 Err(error) => Err(error.0),
             };
-            self.finish(outcome);
+            let brief = outcome.as_ref().map(|(_, max_age)| *max_age);
+            self.finish(brief.map_err(Clone::clone));
+            self.tell(&match &outcome {
+                Ok((loaded, _)) => loaded.outcome(),
+                Err(reason) => FetchOutcome::Failed { reason },
+            });
         }
     }
 
-    /// Waits for the next fetch to be due. `false` when nobody needs keys any more.
+    /// Waits for the next fetch to be due. `false` when no handle of the source is left.
     fn wait_for_work(&self) -> bool {
         let mut state = self.state();
         loop {
@@ -356,38 +380,104 @@ impl Shared {
             core::mem::take(&mut state.waiting)
         };
         self.changed.notify_all();
-        waiting.into_iter().for_each(Waker::wake);
+        waiting.into_iter().flatten().for_each(Waker::wake);
     }
 }
 
-/// Ready when a fetch has ended, well or not. Needs no runtime.
+/// Ready when the fetches that it waits for have ended, well or not. Needs no runtime.
 #[derive(Debug)]
-pub(crate) struct Refreshed {
+pub(crate) struct Refreshed(Vec<Round>);
+
+/// One source's fetch.
+#[derive(Debug)]
+struct Round {
     shared: Arc<Shared>,
-    rounds: u64,
+    round: u64,
+    /// Where this one's waker is, once it waits.
+    place: Option<usize>,
+}
+
+impl Refreshed {
+    /// Ready when both are.
+    pub(crate) fn and(mut self, mut other: Self) -> Self {
+        self.0.append(&mut other.0);
+        self
+    }
 }
 
 impl Future for Refreshed {
     type Output = ();
 
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        self.0.retain_mut(|round| round.is_pending(cx));
+        if self.0.is_empty() {
+            Poll::Ready(())
+        } else {
+            Poll::Pending
+        }
+    }
+}
+
+impl Round {
+    fn is_pending(&mut self, cx: &Context<'_>) -> bool {
         let mut state = self.shared.state();
-        if state.rounds != self.rounds || state.closed {
-            return Poll::Ready(());
+        if state.rounds != self.round || state.closed {
+            return false;
         }
-        if !state
-            .waiting
-            .iter()
-            .any(|waker| waker.will_wake(cx.waker()))
+        let waiting = &mut state.waiting;
+        match self.place.and_then(|place| waiting.get_mut(place)) {
+            Some(Some(waker)) => waker.clone_from(cx.waker()),
+            Some(none) => *none = Some(cx.waker().clone()),
+            None => {
+                self.place = Some(waiting.len());
+                waiting.push(Some(cx.waker().clone()));
+            }
+        }
+        true
+    }
+}
+
+/// Whoever waits no longer is not woken.
+impl Drop for Round {
+    fn drop(&mut self) {
+        let mut state = self.shared.state();
+        if state.rounds == self.round
+            && let Some(waker) = self.place.and_then(|place| state.waiting.get_mut(place))
         {
-            state.waiting.push(cx.waker().clone());
+            *waker = None;
         }
-        Poll::Pending
     }
 }
 
 impl fmt::Debug for Shared {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Shared").finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// As many as an application has requests in its hands: each keeps one place, however often it is polled.
+    #[test]
+    fn whoever_waits_keeps_one_place_and_gives_it_back() {
+        let (release, released) = std::sync::mpsc::channel::<()>();
+        let fetch = move |_: Option<&str>| {
+            released.recv().ok();
+            Err(FetchError::new("the test is over"))
+        };
+        let source = KeySource::fetching(fetch, Refresh::new()).unwrap();
+        let mut requests: Vec<_> = (0..1000).map(|_| source.refresh().unwrap()).collect();
+        let mut context = Context::from_waker(Waker::noop());
+        for _ in 0..3 {
+            for request in &mut requests {
+                assert!(Pin::new(request).poll(&mut context).is_pending());
+            }
+        }
+        assert_eq!(source.shared.state().waiting.len(), 1000);
+        drop(requests);
+        assert_eq!(source.shared.state().waiting.iter().flatten().count(), 0);
+        drop(release);
     }
 }

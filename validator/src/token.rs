@@ -26,6 +26,12 @@ impl<'t> Token<'t> {
         })
     }
 
+    /// What stands in front of the first dot.
+    pub(crate) fn header(token: &'t [u8]) -> &'t [u8] {
+        let end = first_dot(token).unwrap_or_default();
+        token.get(..end).unwrap_or_default()
+    }
+
     /// Why a token cannot be split.
     pub(crate) fn misfit(token: &[u8]) -> ValidationError {
         match dots(token) {

@@ -11,9 +11,7 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Extension, Json, Router};
-use key0_validator::http::refusal;
-use key0_validator::tower::TokenLayer;
-use key0_validator::{AccessToken, Config, KeySource, Refresh, Validator};
+use key0_validator::{AccessToken, Config, KeySource, Refresh, TokenLayer, Validator};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
@@ -68,9 +66,10 @@ fn run() -> Result<(), String> {
 fn token_config() -> Result<Config, String> {
     if let Ok(url) = env::var("KEY0_JWKS_URL") {
         let failed = |why: &dyn Display| format!("KEY0_JWKS_URL: {why}");
-        let keys = KeySource::from_url(url, Refresh::default()).map_err(|e| failed(&e))?;
+        let log = Refresh::new().observe(|outcome| eprintln!("backend: {outcome}"));
+        let keys = KeySource::from_url(url, log).map_err(|e| failed(&e))?;
         keys.wait(KEYS_WITHIN).map_err(|e| failed(&e))?;
-        return Ok(Config::keys(keys).verified_cache(1000));
+        return Ok(Config::key_source(keys));
     }
     let current = env::var("KEY0_ACCESS_TOKEN_SECRET")
         .map_err(|_| "KEY0_ACCESS_TOKEN_SECRET is not set; give it the gateway's secret")?;
@@ -100,7 +99,7 @@ async fn resource(
     Extension(token): Extension<AccessToken>,
 ) -> Response {
     if let Err(error) = token.require_resource(&resource) {
-        return refusal(&error);
+        return error.response();
     }
     let now = SystemTime::now()
         .duration_since(UNIX_EPOCH)

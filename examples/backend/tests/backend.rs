@@ -20,7 +20,12 @@ mod tests {
 
     impl Backend {
         fn start() -> Self {
+            Self::start_on("mainnet")
+        }
+
+        fn start_on(network: &str) -> Self {
             let mut process = command()
+                .env("KEY0_NETWORK", network)
                 .env("KEY0_ACCESS_TOKEN_SECRET", SECRET)
                 .env("KEY0_ACCESS_TOKEN_SECRETS_OLD", format!(" {OLD_SECRET} ,"))
                 .env("PORT", "0")
@@ -88,9 +93,13 @@ mod tests {
     }
 
     fn bearer(resource: &str, exp: u64, secret: &str) -> String {
+        bearer_on(8453, resource, exp, secret)
+    }
+
+    fn bearer_on(chain_id: u64, resource: &str, exp: u64, secret: &str) -> String {
         let claims = Claims::new(json!({
             "sub": "r-1", "jti": "c-1", "resourceId": resource, "planId": "basic",
-            "txHash": "0xabc", "iat": 1_800_000_000, "exp": exp, "payer": "0x7099", "chainId": 8453,
+            "txHash": "0xabc", "iat": 1_800_000_000, "exp": exp, "payer": "0x7099", "chainId": chain_id,
         }));
         let token = Hs256
             .token(&Header::empty(), &claims, &Hs256Key::new(secret))
@@ -150,6 +159,17 @@ mod tests {
         let (head, body) = backend.get("/api/default", Some(&bearer("default", 1000, SECRET)));
         assert!(head.starts_with("http/1.1 401"), "{head}");
         assert_eq!(body["code"], "CHALLENGE_EXPIRED");
+    }
+
+    #[test]
+    fn test_money_buys_nothing_unless_the_backend_is_on_testnet() {
+        let token = bearer_on(84532, "default", 9_000_000_000, SECRET);
+        let (head, body) = Backend::start().get("/api/default", Some(&token));
+        assert!(head.starts_with("http/1.1 401"), "{head}");
+        let message = body["message"].as_str().unwrap();
+        assert!(message.contains("test money"), "{message}");
+        let (head, _) = Backend::start_on("testnet").get("/api/default", Some(&token));
+        assert!(head.starts_with("http/1.1 200"), "{head}");
     }
 
     #[test]

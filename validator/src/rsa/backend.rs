@@ -36,6 +36,12 @@ pub(crate) fn prepare(numbers: Numbers<'_>, pkcs1: &[u8]) -> Option<Prepared> {
     LIBRARIES.iter().find_map(|prepare| prepare(numbers, pkcs1))
 }
 
+/// Whether one of them runs on this processor. Asked before there is a key.
+pub(crate) fn runs_here() -> bool {
+    let numbers: Numbers<'_> = (&[0xff; 256], &[1, 0, 1]);
+    prepare(numbers, &crate::der::write_pkcs1(numbers)).is_some()
+}
+
 /// The key, in every library that runs here.
 #[cfg(test)]
 pub(crate) fn every(numbers: Numbers<'_>, pkcs1: &[u8]) -> Vec<Prepared> {

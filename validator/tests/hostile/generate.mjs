@@ -249,7 +249,7 @@ for (const [name, changes, says] of [
 ]) invalid('service', says, `service token with ${name}`, hs(HS, JSON.stringify({ ...SERVICE, ...changes })));
 for (const [changes, says] of [
   [{ iss: 'https://Seller.example' }, 'issued by another gateway'], [{ iss: undefined }, 'issued by another gateway'], [{ iss: '' }, 'issued by another gateway'],
-  [{ resourceId: 'Default' }, 'for another resource'], [{ resourceId: 'default ' }, 'for another resource'], [{ planId: 'basi' }, 'for another plan'], [{ planId: 'basic\0' }, 'for another plan'],
+  [{ resourceId: 'Default' }, 'for another resource'], [{ resourceId: 'default ' }, 'for another resource'], [{ planId: 'basi' }, 'its plan does not include this'], [{ planId: 'basic\0' }, 'its plan does not include this'],
 ]) invalid('strict', says, `expected otherwise: ${JSON.stringify(changes)}`, hs(HS, claims(changes)));
 
 // Which money paid.

@@ -1,14 +1,19 @@
 //! The same in actix-web: extractor, gate, answers.
 
 use actix_web::{App, http::StatusCode, test, web};
-use key0_validator::actix::TokenGate;
-use key0_validator::{AccessToken, ValidationError, Validator};
+use key0_validator::{AccessToken, MaybeToken, TokenGate, ValidationError, Validator};
 
 use crate::mint::*;
 
 async fn report(id: web::Path<String>, token: AccessToken) -> Result<String, ValidationError> {
     token.require_resource(&id)?;
     Ok(token.plan_id().to_owned())
+}
+
+async fn maybe(token: MaybeToken) -> String {
+    token
+        .0
+        .map_or("nobody".to_owned(), |token| token.plan_id().to_owned())
 }
 
 async fn gated(token: AccessToken) -> String {
@@ -31,6 +36,17 @@ fn ask(path: &str, authorization: &[String]) -> (StatusCode, String, String) {
                         .route("", web::get().to(gated)),
                 )
                 .route("/unprepared", web::get().to(gated))
+                .service(
+                    web::scope("/data")
+                        .app_data(web::Data::new(validator.clone()))
+                        .route("/gated", web::get().to(gated))
+                        .route("/maybe", web::get().to(maybe)),
+                )
+                .service(
+                    web::scope("/optional")
+                        .wrap(TokenGate::new(validator.clone()).optional())
+                        .route("", web::get().to(async || "anybody")),
+                )
                 .service(
                     web::scope("/reports")
                         .app_data(validator)
@@ -109,4 +125,28 @@ fn a_handler_without_a_validator_lets_nobody_in() {
     let (status, _, body) = ask("/unprepared", &[value(CLAIMS)]);
     assert_eq!(status, 500);
     assert!(body.contains("INTERNAL_ERROR"), "{body}");
+    assert!(body.contains("app_data"), "{body}");
+}
+
+#[test]
+fn a_validator_in_web_data_is_found() {
+    let (status, _, body) = ask("/data/gated", &[value(CLAIMS)]);
+    assert_eq!((status, body.as_str()), (StatusCode::OK, "c-77"));
+    let (status, _, _) = ask("/data/gated", &[]);
+    assert_eq!(status, 401);
+}
+
+#[test]
+fn an_optional_token_may_be_missing_and_not_forged() {
+    for (path, nobody, somebody) in [
+        ("/data/maybe", "nobody", "basic"),
+        ("/optional", "anybody", "anybody"),
+    ] {
+        assert_eq!(ask(path, &[]).2, nobody);
+        assert_eq!(ask(path, &[value(CLAIMS)]).2, somebody);
+        let forged = value(CLAIMS).replace('A', "B");
+        for bad in [forged.as_str(), "Bearer x", "Basic x", ""] {
+            assert_eq!(ask(path, &[bad.to_owned()]).0, 401, "{path} {bad}");
+        }
+    }
 }

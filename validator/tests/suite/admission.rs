@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
-use key0_validator::{ClaimsRef, Config, Refusal, ServiceValidator, ValidationError, Validator};
+use key0_validator::{AccessToken, Config, Refusal, ServiceValidator, ValidationError, Validator};
 
 use crate::mint::*;
 
@@ -16,11 +16,11 @@ fn the_hook_has_the_last_word_and_is_asked_only_about_good_tokens() {
     for (refusal, error, status) in [
         (Refusal::Revoked, ValidationError::Revoked, 401),
         (Refusal::AlreadyUsed, ValidationError::AlreadyUsed, 401),
-        (Refusal::Unknown, ValidationError::NoVerdict, 500),
+        (Refusal::Unknown, ValidationError::NotChecked, 500),
     ] {
         let asked = Arc::new(AtomicUsize::new(0));
         let count = Arc::clone(&asked);
-        let config = config().admission(move |token: ClaimsRef<'_>| {
+        let config = config().admit_if(move |token: &AccessToken| {
             count.fetch_add(1, Ordering::Relaxed);
             if token.jti() == "c-77" {
                 Err(refusal)
@@ -34,8 +34,8 @@ fn the_hook_has_the_last_word_and_is_asked_only_about_good_tokens() {
                 .validate_at(value(claims).as_str(), NOW)
                 .map(|_| ())
         };
-        assert_eq!(check(CLAIMS), Err(error));
         assert_eq!(error.status(), status);
+        assert_eq!(check(CLAIMS), Err(error));
         assert_eq!(check(&CLAIMS.replace("c-77", "c-78")), Ok(()));
         assert!(check(&claims_with("exp", Some("1"))).is_err());
         assert!(check(&claims_with("planId", Some("\"system\""))).is_err());
@@ -53,7 +53,7 @@ fn the_hook_has_the_last_word_and_is_asked_only_about_good_tokens() {
 #[test]
 fn the_hook_can_refuse_what_was_used_before() {
     let seen = Mutex::new(Vec::new());
-    let config = config().admission(move |token: ClaimsRef<'_>| {
+    let config = config().admit_if(move |token: &AccessToken| {
         let mut seen = seen.lock().map_err(|_| Refusal::Unknown)?;
         if seen.iter().any(|jti| jti == token.jti()) {
             return Err(Refusal::AlreadyUsed);
@@ -78,7 +78,7 @@ fn the_hook_can_refuse_what_was_used_before() {
 fn a_remembered_token_is_still_held_against_clock_and_hook() {
     let revoked = Arc::new(AtomicUsize::new(0));
     let flag = Arc::clone(&revoked);
-    let hook = move |_: ClaimsRef<'_>| match flag.load(Ordering::Relaxed) {
+    let hook = move |_: &AccessToken| match flag.load(Ordering::Relaxed) {
         0 => Ok(()),
         _ => Err(Refusal::Revoked),
     };
@@ -90,7 +90,7 @@ fn a_remembered_token_is_still_held_against_clock_and_hook() {
         ),
     ] {
         revoked.store(0, Ordering::Relaxed);
-        let validator = Validator::new(config.verified_cache(100).admission(hook.clone()));
+        let validator = Validator::new(config.verified_cache(100).admit_if(hook.clone()));
         let check = |value: &str, now| validator.validate_at(value, now);
         let first = check(&value, NOW).unwrap();
         let second = check(&value, NOW).unwrap();
@@ -129,10 +129,10 @@ fn nothing_near_a_remembered_token_passes() {
 #[test]
 fn validators_of_one_configuration_remember_apart() {
     let base = config().verified_cache(10);
-    let strict = Validator::new(base.clone().resource("another"));
+    let strict = Validator::new(base.clone().issuer("https://another.example"));
     let open = Validator::new(base);
     let good = value(CLAIMS);
     assert!(open.validate_at(good.as_str(), NOW).is_ok());
     let refused = strict.validate_at(good.as_str(), NOW).unwrap_err();
-    assert_eq!(refused, ValidationError::WrongResource);
+    assert_eq!(refused, ValidationError::WrongIssuer);
 }

@@ -5,8 +5,9 @@ use axum::extract::{FromRef, Path};
 use axum::routing::get;
 use axum::{Extension, Router};
 use http::{Request, Response};
-use key0_validator::tower::TokenLayer;
-use key0_validator::{AccessToken, ValidationError, Validator};
+use key0_validator::{
+    AccessToken, ServiceToken, ServiceValidator, TokenLayer, ValidationError, Validator,
+};
 use tower_service::Service;
 
 use crate::mint::*;
@@ -17,6 +18,13 @@ use crate::rotation::block_on;
 struct State {
     greeting: &'static str,
     validator: Validator,
+    gateway: ServiceValidator,
+}
+
+impl FromRef<State> for ServiceValidator {
+    fn from_ref(state: &State) -> Self {
+        state.gateway.clone()
+    }
 }
 
 impl FromRef<State> for Validator {
@@ -36,10 +44,15 @@ async fn report(
     Ok(format!("{} {}", state.greeting, token.sub()))
 }
 
+async fn maybe(token: Option<AccessToken>) -> String {
+    token.map_or("nobody".to_owned(), |token| token.plan_id().to_owned())
+}
+
 fn app() -> Router {
     let state = State {
         greeting: "Hello,",
         validator: Validator::new(config()),
+        gateway: ServiceValidator::new(config(), "us"),
     };
     let layered = Router::new()
         .route(
@@ -49,6 +62,11 @@ fn app() -> Router {
         .layer(TokenLayer::new(state.validator.clone()).plans(["pro"]));
     Router::new()
         .route("/reports/{id}", get(report))
+        .route("/maybe", get(maybe))
+        .route(
+            "/internal",
+            get(async |token: ServiceToken| token.audience().to_owned()),
+        )
         .with_state(state)
         .merge(layered)
 }
@@ -127,4 +145,27 @@ fn a_good_token_for_another_door_is_forbidden() {
     }
     let response = ask("/layered", &[value(&CLAIMS.replace("basic", "pro"))]);
     assert_eq!(text(response), "c-77");
+}
+
+#[test]
+fn an_optional_token_may_be_missing_and_not_forged() {
+    assert_eq!(text(ask("/maybe", &[])), "nobody");
+    assert_eq!(text(ask("/maybe", &[value(CLAIMS)])), "basic");
+    let forged = value(CLAIMS).replace('A', "B");
+    for bad in [forged.as_str(), "Bearer x", "Basic x", ""] {
+        assert_eq!(ask("/maybe", &[bad.to_owned()]).status(), 401, "{bad}");
+    }
+}
+
+#[test]
+fn the_gateways_own_token_is_an_argument_too() {
+    let now = std::time::SystemTime::now();
+    let now = now.duration_since(std::time::UNIX_EPOCH).unwrap().as_secs();
+    let service = format!(
+        r#"{{"sub":"key0-service","jti":"1","resourceId":"us","planId":"system","txHash":"system-auth","iat":{now},"exp":{}}}"#,
+        now + 60
+    );
+    let value = bearer(HEADER.as_bytes(), service.as_bytes(), SECRET);
+    assert_eq!(text(ask("/internal", &[value])), "us");
+    assert_eq!(ask("/internal", &[self::value(CLAIMS)]).status(), 401);
 }

@@ -15,8 +15,6 @@ mod jwks;
 #[cfg(test)]
 mod jwks_http;
 #[cfg(test)]
-mod jwt_compact;
-#[cfg(test)]
 mod mint;
 #[cfg(test)]
 mod properties;
@@ -28,6 +26,8 @@ mod rs256;
 mod service;
 #[cfg(test)]
 mod table;
+#[cfg(test)]
+mod testing;
 #[cfg(test)]
 mod threads;
 #[cfg(test)]

@@ -1,19 +1,12 @@
 //! Tokens signed with an RSA key, and the mistakes with keys that are refused at start.
 
-use key0_validator::{Config, ConfigError, TokenBuffer, ValidationError, Validator};
+use key0_validator::{Config, ConfigError, ValidationError, Validator};
 
 use crate::mint::*;
 
 fn check(config: &Config, value: &str) -> Result<(), ValidationError> {
     let validator = Validator::new(config.clone());
-    let owned = validator.validate_at(value, NOW);
-    let mut buffer = TokenBuffer::new();
-    let borrowed = validator.validate_in_at(value, NOW, &mut buffer);
-    match (&owned, &borrowed) {
-        (Ok(owned), Ok(borrowed)) => assert_eq!(owned.claims(), *borrowed),
-        (owned, borrowed) => assert_eq!(owned.as_ref().err(), borrowed.as_ref().err()),
-    }
-    owned.map(|_| ())
+    validator.validate_at(value, NOW).map(|_| ())
 }
 
 #[test]

@@ -57,7 +57,7 @@ fn every_thread_gets_the_claims_of_its_own_token_and_a_withdrawn_key_opens_nothi
     let [a, b, _] = keys();
     let source = KeySource::by_hand(Refresh::default());
     // Fewer slots than tokens, so that threads drive each other's tokens out where they share a part.
-    let validator = Validator::new(Config::keys(source.clone()).verified_cache(4));
+    let validator = Validator::new(Config::key_source(source.clone()).verified_cache(4));
     let of_a: Vec<_> = (0..6).map(|jti| token("a", A, jti)).collect();
     let of_b: Vec<_> = (0..6).map(|jti| token("b", B, jti)).collect();
     let forged: Vec<_> = of_a
@@ -97,7 +97,7 @@ fn keys_may_change_in_the_middle_of_it() {
     let documents = [document(&[a, c.clone()]), document(&[b, c])];
     let source = KeySource::by_hand(Refresh::default());
     source.load(&documents[0]).unwrap();
-    let validator = Validator::new(Config::keys(source.clone()).verified_cache(64));
+    let validator = Validator::new(Config::key_source(source.clone()).verified_cache(64));
     let (always, sometimes) = (token("c", C, 1), [token("a", A, 2), token("b", B, 3)]);
     let forged = forged(&always);
     let over = AtomicBool::new(false);
@@ -139,7 +139,7 @@ fn keys_may_change_in_the_middle_of_it() {
 fn each_thread_remembers_and_a_change_of_keys_makes_it_forget() {
     let [a, b, _] = keys();
     let source = KeySource::by_hand(Refresh::default());
-    let validator = Validator::new(Config::keys(source.clone()).verified_cache(1000));
+    let validator = Validator::new(Config::key_source(source.clone()).verified_cache(1000));
     let value = token("a", A, 1);
     let read = || validator.validate_at(value.as_str(), NOW).unwrap();
     let place = |access: &AccessToken| access.json().as_ptr().addr();

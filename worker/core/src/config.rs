@@ -201,6 +201,10 @@ impl Config {
             _ => Err("must be HS256 or RS256".to_owned()),
         });
         let rsa_key = vars.optional("KEY0_ACCESS_TOKEN_PRIVATE_KEY", RsaPrivateKey::from_pem);
+        let next_rsa_keys = vars.optional(
+            "KEY0_ACCESS_TOKEN_PUBLIC_KEYS_NEXT",
+            RsaPublicKey::list_from_pem,
+        );
         let old_rsa_keys = vars.optional(
             "KEY0_ACCESS_TOKEN_PUBLIC_KEYS_OLD",
             RsaPublicKey::list_from_pem,
@@ -274,9 +278,11 @@ impl Config {
         let rsa_key = rsa_key.into_option();
         let mut public_keys: Vec<RsaPublicKey> =
             rsa_key.iter().map(|key| key.public().clone()).collect();
-        for old in old_rsa_keys.into_option().unwrap_or_default() {
-            if !public_keys.contains(&old) {
-                public_keys.push(old);
+        // The ones to come before the old ones: backends read the first of a long document.
+        let others = [next_rsa_keys, old_rsa_keys].map(Read::into_option);
+        for other in others.into_iter().flatten().flatten() {
+            if !public_keys.contains(&other) {
+                public_keys.push(other);
             }
         }
         let backend_url = backend_url.into_option();

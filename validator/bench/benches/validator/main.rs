@@ -30,6 +30,15 @@ fn everything() {
     println!("\nHostile, HS256");
     let hostile = table(subjects::hostile(), "", "");
 
+    println!("\nAny legal token, HS256");
+    let legal: Vec<_> = measure::together(subjects::any_legal())
+        .chunks(2)
+        .map(|pair| (pair[1].name.clone(), pair[1].ns / pair[0].ns))
+        .collect();
+    for (name, ratio) in &legal {
+        println!("  {name:36} {ratio:>9.2} x bound");
+    }
+
     println!("\nCache hits, RS256");
     scaling::print();
 
@@ -59,45 +68,26 @@ fn everything() {
     let by_mac = |name: &str| ns(&hs, name) / mac;
     println!(
         "  times the MAC: ours {:.2}, the best peer {:.2}, jsonwebtoken 11 {:.2}; whoever checks it needs 1 at least",
-        by_mac("ours, owned claims"),
+        by_mac("ours"),
         best_peer(&hs) / mac,
         by_mac("(jsonwebtoken 11, rust_crypto)"),
     );
-    let owned = ns(&hs, "ours, owned claims");
+    let ours = ns(&hs, "ours");
+    let beyond = (best_peer(&hs) - mac) / (ours - mac);
+    println!("  beyond the MAC: the best peer does {beyond:.1} times as much work");
     let mut bars = vec![
-        Outcome::at_most("HS256 owned / MAC bound", owned / mac, 1.75),
-        Outcome::at_least("best peer / HS256 owned", best_peer(&hs) / owned, 4.5),
-        // Where the bar comes from: the best peer of its time.
-        Outcome::at_least(
-            "jsonwebtoken 11 / HS256 owned",
-            ns(&hs, "(jsonwebtoken 11, rust_crypto)") / owned,
-            4.5,
-        ),
+        Outcome::at_most("HS256 / MAC bound", ours / mac, 1.5),
+        Outcome::at_least("best peer / HS256", best_peer(&hs) / ours, 3.5),
+        // A ratio of wholes punishes hashing, which cannot be improved; this one does not.
+        Outcome::at_least("best peer / HS256, beyond the MAC", beyond, 8.0),
+        Outcome::at_most("HS256, allocations", allocations(&hs, "ours"), 1.0),
         Outcome::at_most(
-            "HS256 owned, allocations",
-            allocations(&hs, "ours, owned claims"),
-            1.0,
+            "RS256 / RSA bound",
+            ns(&rs, "ours") / ns(&rs, "RSA bound (graviola)"),
+            1.02,
         ),
-        Outcome::at_most(
-            "HS256 borrowed, allocations",
-            allocations(&hs, "ours, borrowed claims"),
-            0.0,
-        ),
-        Outcome::at_most(
-            "RS256 owned / RSA bound",
-            ns(&rs, "ours, owned claims") / ns(&rs, "RSA bound (graviola)"),
-            1.06,
-        ),
-        Outcome::at_most(
-            "RS256 owned, allocations",
-            allocations(&rs, "ours, owned claims"),
-            1.0,
-        ),
-        Outcome::at_least(
-            "best peer / RS256 owned",
-            best_peer(&rs) / ns(&rs, "ours, owned claims"),
-            1.0,
-        ),
+        Outcome::at_most("RS256, allocations", allocations(&rs, "ours"), 1.0),
+        Outcome::at_least("best peer / RS256", best_peer(&rs) / ns(&rs, "ours"), 1.0),
         Outcome::at_most("HS256 cache hit, ns", ns(&hs, "ours, cache hit"), 80.0),
         Outcome::at_most("RS256 cache hit, ns", ns(&rs, "ours, cache hit"), 80.0),
         Outcome::at_most(
@@ -118,6 +108,11 @@ fn everything() {
             1.3,
         ),
     ];
+    bars.extend(
+        legal
+            .iter()
+            .map(|(name, ratio)| Outcome::at_most(&format!("{name} / MAC bound"), *ratio, 1.9)),
+    );
     bars.extend(weight::measure());
     for bar in &bars {
         println!("  {bar}");

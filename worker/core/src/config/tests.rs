@@ -90,6 +90,7 @@ fn each_bad_value_is_named_and_not_repeated() {
             "KEY0_ACCESS_TOKEN_PRIVATE_KEY",
             "-----BEGIN PRIVATE KEY-----MTIzNDU2-----END PRIVATE KEY-----",
         ),
+        ("KEY0_ACCESS_TOKEN_PUBLIC_KEYS_NEXT", "nonsense-next"),
         ("KEY0_ACCESS_TOKEN_PUBLIC_KEYS_OLD", "nonsense-keys"),
         ("KEY0_TOKEN_TTL_SECONDS", "0.25"),
         ("KEY0_PUBLIC_URL", "example.com"),

@@ -1,0 +1,24 @@
+//! Without the algorithm of keys that rotate there is nothing to wait for.
+
+use core::convert::Infallible;
+use core::future::Future;
+use core::pin::Pin;
+use core::task::{Context, Poll};
+
+/// Never made.
+#[derive(Debug)]
+pub(crate) struct Refreshed(Infallible);
+
+impl Refreshed {
+    pub(crate) fn and(self, _: Self) -> Self {
+        self
+    }
+}
+
+impl Future for Refreshed {
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<()> {
+        match self.0 {}
+    }
+}
