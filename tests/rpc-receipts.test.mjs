@@ -63,7 +63,9 @@ const bare = {
 /** Shows receipts without events until `end()`. */
 function hideEvents(world, strip) {
   const hidden = { shown: 0 };
-  const rule = world.rpc.on(RECEIPT, { kind: 'alter', change: (receipt) => receipt && ((hidden.shown += 1), strip(receipt)) });
+  // A rule is for all calls of a batch.
+  const change = (result) => (result?.logs ? ((hidden.shown += 1), strip(result)) : result);
+  const rule = world.rpc.on(RECEIPT, { kind: 'alter', change });
   return Object.assign(hidden, { end: rule.end });
 }
 
