@@ -1,7 +1,7 @@
 // A payment that arrived, while the node says for a moment that it did not.
 //
-//  1. A buyer pays; the money arrives; the node shows a receipt without the transfer, as after a reorganisation. The buyer is
-//     told that the payment failed.
+//  1. A buyer pays; the money arrives; the node says that the transaction reverted and that the authorization is unused. The
+//     buyer is told that the payment failed.
 //  2. The node tells the truth again. The buyer, who knows no better, sends the same signed request once more.
 //  3. The authorization is used, and it was used to pay for this very purchase: the buyer must get the grant, or be told to
 //     come back, but never a new offer, which would invite a second payment.
@@ -20,12 +20,17 @@ import { useWorld } from './support/world.mjs';
 import { access, buy } from './support/x402.mjs';
 
 const world = useWorld({ backend: false });
+/** The selector of authorizationState(address,bytes32). */
+const AUTHORIZATION_STATE = '0xe94a0102';
 
 /** Somebody pays and is told that the payment failed. */
 async function payInVain() {
   const { privateKey, address } = await world.newBuyer();
   const body = { planId: 'basic', requestId: randomUUID() };
-  world.rpc.on('eth_getTransactionReceipt', { kind: 'alter', change: (receipt) => receipt && { ...receipt, logs: [] } });
+  const reverted = { status: '0x0', logs: [], logsBloom: `0x${'00'.repeat(256)}` };
+  world.rpc.on('eth_getTransactionReceipt', { kind: 'alter', change: (receipt) => receipt && { ...receipt, ...reverted } });
+  const isAuthorizationState = ([call]) => call.data?.startsWith(AUTHORIZATION_STATE) || call.input?.startsWith(AUTHORIZATION_STATE);
+  world.rpc.on('eth_call', { kind: 'alter', change: () => `0x${'00'.repeat(32)}`, match: isAuthorizationState });
   const { payment, ...first } = await buy(world.url, privateKey, body);
   assert.equal(first.status, 402, first.text);
   assert.equal((await income(world)).filter(({ from }) => from === address).length, 1);

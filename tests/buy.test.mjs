@@ -61,6 +61,7 @@ function assertGrant({ body: grant, settled, headers, transfer, buyer }) {
     txHash: transfer.hash,
     iss: world.url,
     payer: buyer.address,
+    chainId: 84532,
     exp: iat + 3600,
   });
   assert.equal(new Date(claims.exp * 1000).getTime(), Date.parse(grant.expiresAt));

@@ -13,7 +13,7 @@
 import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
 import { describe, test } from 'node:test';
-import { broadcasts, income, statuses, stored } from './support/facts.mjs';
+import { broadcasts, income, statuses } from './support/facts.mjs';
 import { poll } from './support/poll.mjs';
 import { useWorld } from './support/world.mjs';
 import { access, buy, signPayment } from './support/x402.mjs';
@@ -72,9 +72,11 @@ describe('killed in the middle of a purchase', { concurrency: true }, () => {
     world.rpc.clear();
     await world.restartWorker();
     await poll(() => status(world, buyer.requestId) === 'DELIVERED', 'the delivery, with nobody asking', 30_000);
-    const calls = world.rpc.calls.length;
+    // The gas wallet goes on looking until its transaction is some blocks deep; it asks no contract for that.
+    const asked = () => world.rpc.callsOf('eth_call').length + world.rpc.callsOf('eth_estimateGas').length;
+    const before = asked();
     await assertOneGrant(world, buyer);
-    assert.equal(world.rpc.calls.length, calls, 'the answer needed the chain');
+    assert.equal(asked(), before, 'the answer needed the chain');
     assert.equal(await broadcasts(world), 1);
   });
 
@@ -106,7 +108,7 @@ describe('killed in the middle of a purchase', { concurrency: true }, () => {
     await poll(() => world.rpc.callsOf('eth_estimateGas').length === 1, 'the question to the chain');
     await world.killWorker();
     await lost;
-    assert.deepEqual(stored(world), {});
+    assert.deepEqual(statuses(world), {});
     world.rpc.clear();
     await world.restartWorker();
     assert.deepEqual(await income(world), []);
