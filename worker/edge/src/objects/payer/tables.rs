@@ -6,7 +6,7 @@ use key0_core::payment::payer::{
 };
 use key0_core::types::{B256, RequestId, UnixMillis, UsdcAmount};
 use serde::Deserialize;
-use serde::de::DeserializeOwned;
+use serde::de::{DeserializeOwned, IgnoredAny};
 use worker::{SqlStorage, SqlStorageValue};
 
 use crate::storage;
@@ -14,7 +14,13 @@ use crate::storage;
 /// The version of the tables; a later release that changes them migrates by it.
 const SCHEMA: i32 = 1;
 
-const TABLES: [&str; 8] = [
+/// Few payers name their payments, and each table takes a page.
+const IDENTIFIERS: &str = "CREATE TABLE IF NOT EXISTS identifiers (
+        identifier TEXT PRIMARY KEY,
+        nonce TEXT NOT NULL
+    ) STRICT, WITHOUT ROWID";
+
+const TABLES: [&str; 5] = [
     "CREATE TABLE IF NOT EXISTS payments (
         nonce TEXT PRIMARY KEY,
         claimant TEXT NOT NULL,
@@ -32,17 +38,12 @@ const TABLES: [&str; 8] = [
         held INTEGER NOT NULL,
         at INTEGER NOT NULL
     ) STRICT, WITHOUT ROWID",
-    "CREATE INDEX IF NOT EXISTS open_target ON open (target)",
     "CREATE TABLE IF NOT EXISTS recent (
-        request_id TEXT PRIMARY KEY,
+        at INTEGER NOT NULL,
+        request_id TEXT NOT NULL,
         target TEXT NOT NULL,
         amount INTEGER NOT NULL,
-        at INTEGER NOT NULL
-    ) STRICT, WITHOUT ROWID",
-    "CREATE INDEX IF NOT EXISTS recent_at ON recent (at)",
-    "CREATE TABLE IF NOT EXISTS identifiers (
-        identifier TEXT PRIMARY KEY,
-        nonce TEXT NOT NULL
+        PRIMARY KEY (at, request_id)
     ) STRICT, WITHOUT ROWID",
     "CREATE TABLE IF NOT EXISTS standing (
         id INTEGER PRIMARY KEY CHECK (id = 1),
@@ -169,12 +170,16 @@ impl PayerStore for Book {
         struct Row {
             nonce: B256,
         }
+        if !storage::has_table(&self.sql, "identifiers")? {
+            return Ok(None);
+        }
         let query = "SELECT nonce FROM identifiers WHERE identifier = ?";
         let rows: Vec<Row> = self.rows(query, vec![identifier.to_string().into()])?;
         Ok(rows.into_iter().next().map(|row| row.nonce))
     }
 
     fn identify(&self, identifier: B256, nonce: B256) -> worker::Result<()> {
+        self.write(IDENTIFIERS, vec![])?;
         self.write(
             "INSERT OR IGNORE INTO identifiers (identifier, nonce) VALUES (?, ?)",
             vec![identifier.to_string().into(), nonce.to_string().into()],
@@ -280,6 +285,19 @@ impl PayerStore for Book {
                  (SELECT nonce FROM payments WHERE attempt = 0 ORDER BY at DESC LIMIT -1 OFFSET ?)",
             vec![i64::from(MAX_BOUND).into()],
         )
+    }
+
+    fn forget_stranger(&self) -> worker::Result<()> {
+        let query =
+            "SELECT 1 FROM open UNION ALL SELECT 1 FROM payments WHERE attempt <> 0 LIMIT 1";
+        if !self.rows::<IgnoredAny>(query, vec![])?.is_empty() {
+            return Ok(());
+        }
+        for table in ["payments", "open", "recent", "identifiers", "standing"] {
+            let statement = format!("DROP TABLE IF EXISTS {table}");
+            storage::run(&self.sql, &statement, vec![])?;
+        }
+        Ok(())
     }
 
     fn standing(&self) -> worker::Result<Standing> {
