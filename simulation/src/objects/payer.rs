@@ -150,6 +150,15 @@ impl PayerStore for Book {
         Ok(())
     }
 
+    fn forget_stranger(&self) -> Result<(), Infallible> {
+        let mut bookings = self.bookings.borrow_mut();
+        let mut attempts = bookings.values().map(|(booking, _)| booking.attempt);
+        if self.open.borrow().is_empty() && attempts.all(|attempt| attempt == NO_ATTEMPT) {
+            bookings.clear();
+        }
+        Ok(())
+    }
+
     fn standing(&self) -> Result<Standing, Infallible> {
         Ok(self.standing.get())
     }

@@ -105,6 +105,14 @@ impl Schema {
         self.take(sql, steps_taken(sql)?)
     }
 
+    /// Forgets that there were tables. To be called in the transaction that drops them.
+    pub(crate) fn forget(&self, sql: &SqlStorage) -> Result<()> {
+        match steps_taken(sql)? {
+            0 => Ok(()),
+            number => run(sql, &format!("DROP VIEW {NUMBER}{number}"), vec![]),
+        }
+    }
+
     /// Takes the steps that were not taken. Nothing is awaited between them, so the platform writes all or none.
     fn take(&self, sql: &SqlStorage, taken: usize) -> Result<()> {
         if taken >= self.0.len() {

@@ -45,7 +45,7 @@ pub const BALANCE_LAG_MILLIS: u64 = 2_000;
 pub enum PayerCommand {
     /// Set the price aside while the purchase is checked, and bind the payment to it. Both lapse by themselves.
     Hold(Hold),
-    /// The purchase does not begin: its price is free again. (The payment stays bound for a while.)
+    /// The purchase does not begin: its price is free again. (The payment stays bound for a while, if its payer has paid before.)
     Withdraw {
         /// The purchase.
         request_id: RequestId,

@@ -58,6 +58,8 @@ pub trait PayerStore {
     /// Forgets what purchases that did not begin have left: prices set aside before [`HOLD_MILLIS`](super::HOLD_MILLIS), and
     /// payments bound before [`BOUND_MILLIS`](super::BOUND_MILLIS) or more than [`MAX_BOUND`](super::MAX_BOUND) of them.
     fn forget(&self, now: UnixMillis) -> Result<(), Self::Error>;
+    /// Forgets everything, if nothing is open and no payment was ever attempted or claimed.
+    fn forget_stranger(&self) -> Result<(), Self::Error>;
     /// How the payer stands.
     fn standing(&self) -> Result<Standing, Self::Error>;
     /// Writes it.
@@ -77,6 +79,8 @@ pub fn execute<S: PayerStore>(
             // What an attempt holds stays: this one was told late.
             if open.is_some_and(|open| open.held == NO_ATTEMPT) {
                 store.close(request_id)?;
+                // Nothing is kept of who has never paid.
+                store.forget_stranger()?;
             }
             Ok(PayerReply::Released)
         }

@@ -8,10 +8,16 @@ use key0_core::payment::payer::{
 };
 use key0_core::types::{B256, RequestId, UnixMillis, UsdcAmount};
 use serde::Deserialize;
-use serde::de::DeserializeOwned;
+use serde::de::{DeserializeOwned, IgnoredAny};
 use worker::{SqlStorage, SqlStorageValue};
 
 use crate::storage::{self, Schema};
+
+/// Few payers name their payments, and each table takes a page.
+const IDENTIFIERS: &str = "CREATE TABLE IF NOT EXISTS identifiers (
+        identifier TEXT PRIMARY KEY,
+        nonce TEXT NOT NULL
+    ) STRICT, WITHOUT ROWID";
 
 const SCHEMA: Schema = Schema(&[&[
     "CREATE TABLE payments (
@@ -31,17 +37,12 @@ const SCHEMA: Schema = Schema(&[&[
         held INTEGER NOT NULL,
         at INTEGER NOT NULL
     ) STRICT, WITHOUT ROWID",
-    "CREATE INDEX open_target ON open (target)",
     "CREATE TABLE recent (
-        request_id TEXT PRIMARY KEY,
+        at INTEGER NOT NULL,
+        request_id TEXT NOT NULL,
         target TEXT NOT NULL,
         amount INTEGER NOT NULL,
-        at INTEGER NOT NULL
-    ) STRICT, WITHOUT ROWID",
-    "CREATE INDEX recent_at ON recent (at)",
-    "CREATE TABLE identifiers (
-        identifier TEXT PRIMARY KEY,
-        nonce TEXT NOT NULL
+        PRIMARY KEY (at, request_id)
     ) STRICT, WITHOUT ROWID",
     "CREATE TABLE standing (
         id INTEGER PRIMARY KEY CHECK (id = 1),
@@ -166,12 +167,16 @@ impl PayerStore for Book {
         struct Row {
             nonce: B256,
         }
+        if !storage::has_table(&self.sql, "identifiers")? {
+            return Ok(None);
+        }
         let query = "SELECT nonce FROM identifiers WHERE identifier = ?";
         let rows: Vec<Row> = self.rows(query, vec![identifier.to_string().into()])?;
         Ok(rows.into_iter().next().map(|row| row.nonce))
     }
 
     fn identify(&self, identifier: B256, nonce: B256) -> worker::Result<()> {
+        self.write(IDENTIFIERS, vec![])?;
         self.write(
             "INSERT OR IGNORE INTO identifiers (identifier, nonce) VALUES (?, ?)",
             vec![identifier.to_string().into(), nonce.to_string().into()],
@@ -277,6 +282,21 @@ impl PayerStore for Book {
                  (SELECT nonce FROM payments WHERE attempt = 0 ORDER BY at DESC LIMIT -1 OFFSET ?)",
             vec![i64::from(MAX_BOUND).into()],
         )
+    }
+
+    fn forget_stranger(&self) -> worker::Result<()> {
+        let query =
+            "SELECT 1 FROM open UNION ALL SELECT 1 FROM payments WHERE attempt <> 0 LIMIT 1";
+        if !self.rows::<IgnoredAny>(query, vec![])?.is_empty() {
+            return Ok(());
+        }
+        for table in ["payments", "open", "recent", "identifiers", "standing"] {
+            let statement = format!("DROP TABLE IF EXISTS {table}");
+            storage::run(&self.sql, &statement, vec![])?;
+        }
+        SCHEMA.forget(&self.sql)?;
+        self.has_tables.set(false);
+        Ok(())
     }
 
     fn standing(&self) -> worker::Result<Standing> {

@@ -107,6 +107,8 @@ fn a_transfer_that_has_arrived_takes_nothing_of_the_balance() {
 #[test]
 fn what_a_purchase_that_did_not_begin_has_used_stays_its_own_for_a_while() {
     let book = Book::default();
+    begin(&book, of(9));
+    release(&book, 9, Outcome::Delivered, NOW);
     hold(&book, &of(1));
     let request_id = purchase(1);
     run(&book, PayerCommand::Withdraw { request_id }, NOW);
@@ -128,16 +130,39 @@ fn what_a_purchase_that_did_not_begin_has_used_stays_its_own_for_a_while() {
 }
 
 #[test]
+fn of_who_has_never_paid_nothing_is_kept() {
+    let book = Book::default();
+    for number in 1..=2 {
+        assert_eq!(hold(&book, &of(number)), PayerReply::Reserved);
+    }
+    let withdraw = |number| {
+        let request_id = purchase(number);
+        run(&book, PayerCommand::Withdraw { request_id }, NOW);
+    };
+    withdraw(1);
+    assert_eq!(
+        book.bookings.borrow().len(),
+        2,
+        "another one is being checked"
+    );
+    withdraw(2);
+    assert!(book.open.borrow().is_empty() && book.bookings.borrow().is_empty());
+}
+
+#[test]
 fn purchases_that_do_not_begin_leave_a_bounded_number_of_rows() {
     let book = Book::default();
-    for number in 0..=255 {
+    begin(&book, of(255));
+    release(&book, 255, Outcome::Other, NOW);
+    for number in 0..=254 {
         assert_eq!(hold(&book, &of(number)), PayerReply::Reserved);
         let request_id = purchase(number);
         run(&book, PayerCommand::Withdraw { request_id }, NOW);
     }
     assert!(book.open.borrow().is_empty());
+    assert!(book.bookings.borrow().len() > 2);
     let bound = usize::try_from(MAX_BOUND).unwrap();
-    assert!(book.bookings.borrow().len() <= bound + 1);
+    assert!(book.bookings.borrow().len() <= bound + 2);
 }
 
 fn with_code(number: u8) -> Hold {
