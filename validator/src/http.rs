@@ -71,7 +71,7 @@ impl Validator {
         let query = request.uri().query();
         let outcome = judge(self, request.headers(), query, &mut passed, Clock::System);
         trace::outcome(&outcome);
-        drop(refresh(&self.gateways, &outcome));
+        _ = refresh(&self.gateways, &outcome);
         outcome.map_err(|error| refused(self, error))
     }
 

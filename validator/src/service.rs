@@ -115,7 +115,7 @@ impl ServiceValidator {
     fn check(&self, header: Option<&str>, clock: Clock) -> Result<ServiceToken, ValidationError> {
         let outcome = token_of_header(header).and_then(|token| self.try_all(token, clock));
         trace::outcome(&outcome);
-        drop(refresh(&self.gateways, &outcome));
+        _ = refresh(&self.gateways, &outcome);
         outcome
     }
 

@@ -167,7 +167,7 @@ impl Validator {
             .and_then(|token| try_all(&self.gateways, token, clock, self.purpose(), None))
             .map(|(_, access)| access);
         trace::outcome(&outcome);
-        drop(refresh(&self.gateways, &outcome));
+        _ = refresh(&self.gateways, &outcome);
         outcome
     }
 
@@ -289,7 +289,7 @@ pub fn validate_header<'h>(
     });
     trace::outcome(&outcome);
     if let Err(ValidationError::UnknownKey | ValidationError::NoKeys) = outcome {
-        drop(config.keys.refresh());
+        _ = config.keys.refresh();
     }
     outcome
 }
