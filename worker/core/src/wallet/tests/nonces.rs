@@ -64,6 +64,20 @@ fn one_wrong_count_changes_nothing() {
 }
 
 #[test]
+fn wrong_counts_with_right_ones_between_them_change_nothing() {
+    let (bench, wallet) = (Bench::new(), GasWallet::default());
+    bench.hashes(&wallet, "a");
+    bench.live(&wallet, LOST_MILLIS);
+    for _ in 0..3 {
+        bench.node.borrow_mut().included = 6;
+        bench.wake(&wallet);
+        bench.node.borrow_mut().included = 5;
+        bench.live(&wallet, LOST_MILLIS + 4_000);
+    }
+    assert_eq!(bench.nonces_of("a"), [5]);
+}
+
+#[test]
 fn a_wallet_that_believed_a_wrong_count_finds_back_by_itself() {
     let (bench, wallet) = (Bench::new(), GasWallet::default());
     bench.hashes(&wallet, "a");
