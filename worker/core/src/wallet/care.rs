@@ -341,7 +341,9 @@ impl GasWallet {
                 }
             }
             Fate::Unknown => {
-                if !self.sights.borrow_mut().missing(&sent.key, env.now()) {
+                let now = env.now();
+                let closes = is_at_its_end(&sent, now);
+                if !self.sights.borrow_mut().missing(&sent.key, now, closes) {
                     return Ok(());
                 }
                 let agreed = self.looks.borrow().lowest(env.now(), LOST_MILLIS);
@@ -362,8 +364,7 @@ impl GasWallet {
         agreed: u64,
     ) -> Result<(), WalletFault> {
         self.sights.borrow_mut().forget(&sent.key);
-        let is_exhausted = sent.signed(false) >= MAX_VERSIONS;
-        if sent.is_given_up() || sent.is_over(env.now()) || is_exhausted {
+        if is_at_its_end(&sent, env.now()) {
             env.log(
                 "gas_wallet_gave_up",
                 "a payment was given up before it was included",
@@ -385,6 +386,11 @@ impl GasWallet {
 
 fn old(now: UnixMillis) -> UnixMillis {
     UnixMillis(now.0.saturating_sub(KEEP_DONE_MILLIS))
+}
+
+/// Whether no payment is signed for a job again.
+fn is_at_its_end(sent: &Sent, now: UnixMillis) -> bool {
+    sent.is_given_up() || sent.is_over(now) || sent.signed(false) >= MAX_VERSIONS
 }
 
 /// Whether one of a job's payments is included, however it came out: none of the others is wanted then.

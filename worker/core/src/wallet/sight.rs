@@ -7,8 +7,10 @@ use crate::types::UnixMillis;
 
 /// A nonce that all answers of this time call used, without a receipt of ours, was used by another program.
 pub(super) const LOST_MILLIS: u64 = 20_000;
-/// A receipt that was seen before counts as gone after this time without it.
+/// The same of a receipt that was seen before, and of a job that is closed then: nothing of it is sent again.
 pub(super) const GONE_MILLIS: u64 = 60_000;
+/// How far apart these answers are at most, on average; with fewer of them it takes longer.
+const ANSWER_MILLIS: u64 = 8_000;
 /// Answers further apart say nothing about the time between them.
 const LONGEST_PAUSE_MILLIS: u64 = 45_000;
 
@@ -20,8 +22,15 @@ pub(super) struct Sights(BTreeMap<JobKey, Sight>);
 #[derive(Clone, Copy, Debug, Default)]
 struct Sight {
     was_seen: bool,
-    /// The first and the last answer without a receipt since then.
-    missing: Option<(UnixMillis, UnixMillis)>,
+    missing: Option<Missing>,
+}
+
+/// Answers without a receipt, one after the other.
+#[derive(Clone, Copy, Debug)]
+struct Missing {
+    since: UnixMillis,
+    last: UnixMillis,
+    answers: u64,
 }
 
 impl Sights {
@@ -35,18 +44,22 @@ impl Sights {
     }
 
     /// No receipt was shown. Tells whether that has lasted so long that there is none.
-    pub(super) fn missing(&mut self, key: &JobKey, now: UnixMillis) -> bool {
+    pub(super) fn missing(&mut self, key: &JobKey, now: UnixMillis, closes: bool) -> bool {
         let sight = self.0.entry(key.clone()).or_default();
-        let since = sight
+        let before = sight
             .missing
-            .filter(|(_, last)| now.since(*last) <= LONGEST_PAUSE_MILLIS)
-            .map_or(now, |(since, _)| since);
-        sight.missing = Some((since, now));
-        let wanted = match sight.was_seen {
+            .filter(|before| now.since(before.last) <= LONGEST_PAUSE_MILLIS);
+        let missing = Missing {
+            since: before.map_or(now, |before| before.since),
+            last: now,
+            answers: before.map_or(1, |before| before.answers.saturating_add(1)),
+        };
+        sight.missing = Some(missing);
+        let wanted = match sight.was_seen || closes {
             true => GONE_MILLIS,
             false => LOST_MILLIS,
         };
-        now.since(since) >= wanted
+        now.since(missing.since) >= wanted && missing.answers > wanted / ANSWER_MILLIS
     }
 
     /// The job is done, or goes on with another nonce.

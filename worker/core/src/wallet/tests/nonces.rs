@@ -37,7 +37,17 @@ fn a_receipt_that_is_not_shown_for_a_moment_costs_no_second_transaction_and_clos
     bench.live(&wallet, 2 * REPAIR_MILLIS);
     hide(LOST_MILLIS);
     assert!(bench.is_open("a"));
-    hide(2 * REPAIR_MILLIS);
+    // Nor does a wallet that remembers nothing close it so soon, or by a few answers.
+    bench.node.borrow_mut().receipts.clear();
+    bench.live(&GasWallet::default(), 2 * LOST_MILLIS);
+    assert!(bench.is_open("a"));
+    let wallet = GasWallet::default();
+    for _ in 0..5 {
+        bench.pass(LOST_MILLIS);
+        bench.ring(&wallet);
+    }
+    assert!(bench.is_open("a"));
+    bench.live(&wallet, 2 * REPAIR_MILLIS);
     assert!(!bench.is_open("a"), "by then the nonce is another's");
 }
 
