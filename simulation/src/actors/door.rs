@@ -36,8 +36,15 @@ pub async fn request(world: &Rc<World>, pay: &Pay) -> Option<PayReply> {
         None if is_known => true,
         None => return None,
     };
-    // Some clients name the resource as well, some only the plan, and some nothing: their body is empty.
+    // What pays another wallet or amount than the offer's can be the payment of an earlier one, and begins nothing.
+    let authorization = pay.authorization.authorization();
     let terms = &pay.challenge.terms;
+    let is_of_the_offer =
+        authorization.to == terms.pay_to && authorization.value == terms.amount.to_u256();
+    if !is_of_the_offer && !is_dated {
+        return None;
+    }
+    // Some clients name the resource as well, some only the plan, and some nothing: their body is empty.
     let target = match world.random.range(0, 3) {
         0 => TargetKey::of_any_plan(None),
         1 => TargetKey::of_any_resource(&terms.target),

@@ -31,6 +31,12 @@ use futures_util::future;
 /// count as under way: its release follows its answer.
 const UNCOVERED_PAUSES: [u64; 2] = [700, 2_000];
 
+/// USDC's words for an authorization that is over.
+const USED: &str = "authorization is used";
+/// USDC's words for a balance below the amount.
+const TOO_LITTLE: &str = "transfer amount exceeds balance";
+const DISAGREE: &str = "the nodes do not agree whether the payer's balance covers the price";
+
 /// What came of trying to begin.
 pub(super) enum Begun {
     /// The outcome is known.
@@ -80,7 +86,6 @@ pub(super) async fn begin<E: ChallengeEnv>(
         // A payment that counts elsewhere is led there all the same.
         Some(_) => ask_whose(env, &wanted).await,
     };
-    let mut is_covered = true;
     match (held, refusal) {
         (Ok(PayerReply::Superseded { by }), _) => {
             return Ok(Begun::Refused(lead_to(env, signed, by, false).await));
@@ -95,13 +100,8 @@ pub(super) async fn begin<E: ChallengeEnv>(
         (Ok(PayerReply::Paused { millis }), None) => {
             return paused(env, signed, millis, stored).await;
         }
-        // An earlier attempt may have taken the money: the node that executes the transfer may know, and says so below.
-        (Ok(PayerReply::Uncovered { under_way: false }), None) if stored.is_some() => {
-            is_covered = false;
-        }
         (Ok(PayerReply::Uncovered { under_way: false }), None) => {
-            let text = "the balance is below the price";
-            return refuse(env, signed, text, outlook.head.number, stored).await;
+            return uncovered(env, signed, stored).await;
         }
         (Ok(PayerReply::Uncovered { under_way: true }), None) => {
             return Ok(Begun::Refused(PayReply::NotNow(NotNow::UnderWay)));
@@ -121,14 +121,7 @@ pub(super) async fn begin<E: ChallengeEnv>(
         (Err(Stuck::Waiting), None) => return Ok(unavailable(env, "the payer's book is busy")),
         (Err(Stuck::Fault(fault)), None) => return Ok(unavailable(env, &fault)),
     }
-    // Anybody may send the transfer; a facilitator's own address is not known.
-    let sender = env.config().settlement.gas_wallet();
-    let sender = sender.map_or(env.config().pay_to, WalletKey::address);
-    let begun = match env.chain().simulate(signed, sender).await {
-        Ok(Simulation::Succeeds { .. }) if !is_covered => unavailable(
-            env,
-            "the balance is below the price, but the transfer would succeed",
-        ),
+    let begun = match simulate(env, signed).await {
         Ok(Simulation::Succeeds { gas }) => {
             let gas_limit = effects::gas_limit(gas);
             // Of those who are here at the same moment one is let through to try.
@@ -156,13 +149,7 @@ pub(super) async fn begin<E: ChallengeEnv>(
                 }
             }
         }
-        Ok(Simulation::Reverts(text)) => {
-            // The newest block, not one that is remembered: what is included up to it must not be overlooked.
-            match env.chain().head().await {
-                Ok(head) => refuse(env, signed, &text, head.number, stored).await?,
-                Err(error) => unavailable(env, &error.0),
-            }
-        }
+        Ok(Simulation::Reverts(text)) => refuse(env, signed, &text, stored).await?,
         Err(error) => unavailable(env, &error.0),
     };
     // An identical request that was faster needs what is set aside.
@@ -184,6 +171,34 @@ async fn hold_patiently<E: ChallengeEnv>(
         }
     }
     hold(env, wanted).await
+}
+
+/// Tries the transfer out. Anybody may send it; a facilitator's own address is not known.
+async fn simulate<E: ChallengeEnv>(
+    env: &E,
+    signed: &SignedAuthorization,
+) -> Result<Simulation, ChainError> {
+    let sender = env.config().settlement.gas_wallet();
+    let sender = sender.map_or(env.config().pay_to, WalletKey::address);
+    env.chain().simulate(signed, sender).await
+}
+
+/// The payer's balance was below the price, and nothing is under way.
+async fn uncovered<E: ChallengeEnv>(
+    env: &E,
+    signed: &SignedAuthorization,
+    stored: Option<Versioned>,
+) -> Result<Begun, StoreFault> {
+    if stored.is_none() {
+        return refuse(env, signed, TOO_LITTLE, stored).await;
+    }
+    // What was attempted is public, and its own use may be why the balance is low. The token looks at the use first, so it tells
+    // one from the other in a single node's state.
+    match simulate(env, signed).await {
+        Ok(Simulation::Reverts(text)) => refuse(env, signed, &text, stored).await,
+        Ok(Simulation::Succeeds { .. }) => Ok(unknown(env, &Stuck::Fault(DISAGREE.to_owned()))),
+        Err(error) => Ok(unavailable(env, &error.0)),
+    }
 }
 
 /// Too many of the payer's transfers have reverted. It is told so when no money has moved by this one.
@@ -222,12 +237,16 @@ async fn refuse<E: ChallengeEnv>(
     env: &E,
     signed: &SignedAuthorization,
     text: &str,
-    head: u64,
     stored: Option<Versioned>,
 ) -> Result<Begun, StoreFault> {
     let reason = if let Some(before) = &stored
         && let State::Pending { attempt } = &before.record.state
     {
+        // The newest block, not one that is remembered: what is included up to it must not be overlooked.
+        let head = match env.chain().head().await {
+            Ok(head) => head.number,
+            Err(error) => return Ok(unavailable(env, &error.0)),
+        };
         // A failed attempt may have been paid after all. Never ask for a second payment before that is known.
         match effects::refused(env, &before.record, attempt, text, head).await {
             Ok(Event::AttemptFailed { reason, .. }) => Ok(reason),
@@ -238,7 +257,7 @@ async fn refuse<E: ChallengeEnv>(
             Err(stuck) => Err(stuck),
         }
     } else {
-        diagnose(env, signed, text).await.map_err(Stuck::from)
+        diagnose(env, signed, text).await
     };
     let version = |stored: &Versioned| stored.version;
     if env.store().load()?.as_ref().map(version) != stored.as_ref().map(version) {
@@ -295,12 +314,13 @@ pub(super) fn unavailable<E: ChallengeEnv>(env: &E, fault: &str) -> Begun {
     Begun::Refused(PayReply::Unavailable)
 }
 
-/// Why the chain would refuse a transfer, in the reference's order (x402 sheet, section 4.4, step 10).
+/// Why the chain would refuse a transfer, in the reference's order (x402 sheet, section 4.4, step 10). Where nodes contradict
+/// each other, nothing is known.
 pub(super) async fn diagnose<E: ChallengeEnv>(
     env: &E,
     signed: &SignedAuthorization,
     text: &str,
-) -> Result<Refusal, ChainError> {
+) -> Result<Refusal, Stuck> {
     let authorization = signed.authorization();
     let (used, balance) = future::join(
         env.chain()
@@ -311,8 +331,15 @@ pub(super) async fn diagnose<E: ChallengeEnv>(
     if used? {
         return Ok(Refusal::InvalidExactEvmNonceAlreadyUsed);
     }
+    // By a node that knows a newer block; and that use may be why the balance is low.
+    if text.contains(USED) {
+        return Err(Stuck::Waiting);
+    }
     if balance? < authorization.value {
         return Ok(Refusal::InsufficientFunds);
+    }
+    if text.contains(TOO_LITTLE) {
+        return Err(Stuck::Fault(DISAGREE.to_owned()));
     }
     env.log("simulation_failed", text);
     // The token's own word. An account with code is asked by it, also when its key has signed.

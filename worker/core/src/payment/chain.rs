@@ -47,6 +47,17 @@ pub struct Head {
     pub base_fee: u128,
 }
 
+impl Head {
+    /// Whether the block of a receipt that was shown after this is there. Some nodes show receipts of a block before it is made,
+    /// and it may come without the transaction.
+    pub fn covers(&self, receipt: &Receipt) -> bool {
+        match self.number == receipt.block {
+            true => self.hash == receipt.block_hash,
+            false => self.number > receipt.block,
+        }
+    }
+}
+
 /// What became of an included transaction.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Receipt {

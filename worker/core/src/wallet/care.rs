@@ -6,9 +6,11 @@
 //!   operator gave it up) is used up by the cheapest transaction.
 //! - A job is done when its transaction is some blocks deep; until then a block that is replaced only means that it is
 //!   broadcast again.
-//! - A job whose nonce somebody else has used gets another. Nobody is believed at once who says so: see [`Looks`].
+//! - A job whose nonce somebody else has used gets another. Nobody is believed at once who says so: see [`Looks`] and
+//!   [`Sights`].
 //!
 //! [`Looks`]: super::line::Looks
+//! [`Sights`]: super::sight::Sights
 
 use alloy_primitives::U256;
 use futures_util::future;
@@ -18,6 +20,7 @@ use super::env::{Change, WalletEnv, WalletStore};
 use super::job::{Sent, Signed, WalletFault};
 use super::line::Line;
 use super::pipeline::{CHECK_MILLIS, GasWallet, MAX_VERSIONS, warn_empty};
+use super::sight::LOST_MILLIS;
 use super::transaction::Fees;
 use crate::payment::chain::{Chain, Head};
 use crate::types::UnixMillis;
@@ -26,8 +29,6 @@ use crate::types::UnixMillis;
 const SETTLED_CHECK_MILLIS: u64 = 8_000;
 /// A transaction that is next in line and not included for this long may get a higher fee.
 pub(super) const STUCK_MILLIS: u64 = 15_000;
-/// A nonce that all answers of this time call used, without a receipt of ours, was used by another program.
-pub(super) const LOST_MILLIS: u64 = 20_000;
 /// For this long all answers must contradict what the wallet believes of its nonces before it believes them.
 pub(super) const REPAIR_MILLIS: u64 = 60_000;
 /// A job is done this many blocks deep, its own included.
@@ -178,7 +179,7 @@ impl GasWallet {
         sent: &mut Sent,
         look: &mut Look,
     ) -> Result<bool, WalletFault> {
-        let is_paid = sent.first_nonce() < look.used && is_paid(env, sent).await;
+        let is_paid = sent.first_nonce() < look.used && is_paid(env, sent, look.head).await;
         let live: Vec<Signed> = sent.live(look.used).cloned().collect();
         if is_paid || sent.is_given_up() || sent.is_over(env.now()) {
             return self.give_up(env, sent, &live, look).await;
@@ -332,6 +333,7 @@ impl GasWallet {
         match fate {
             Fate::NoAnswer => Ok(()),
             Fate::Included(block) => {
+                self.sights.borrow_mut().seen(&sent.key);
                 let head = look.head.map_or(0, |head| head.number);
                 match block.saturating_add(FINAL_BLOCKS) <= head.saturating_add(1) {
                     true => self.close(env, &sent, Some(floor.max(behind))),
@@ -339,6 +341,11 @@ impl GasWallet {
                 }
             }
             Fate::Unknown => {
+                let now = env.now();
+                let closes = is_at_its_end(&sent, now);
+                if !self.sights.borrow_mut().missing(&sent.key, now, closes) {
+                    return Ok(());
+                }
                 let agreed = self.looks.borrow().lowest(env.now(), LOST_MILLIS);
                 match agreed.filter(|agreed| *agreed >= behind) {
                     Some(agreed) => self.lost(env, sent, floor, agreed).await,
@@ -356,8 +363,8 @@ impl GasWallet {
         floor: u64,
         agreed: u64,
     ) -> Result<(), WalletFault> {
-        let is_exhausted = sent.signed(false) >= MAX_VERSIONS;
-        if sent.is_given_up() || sent.is_over(env.now()) || is_exhausted {
+        self.sights.borrow_mut().forget(&sent.key);
+        if is_at_its_end(&sent, env.now()) {
             env.log(
                 "gas_wallet_gave_up",
                 "a payment was given up before it was included",
@@ -381,10 +388,20 @@ fn old(now: UnixMillis) -> UnixMillis {
     UnixMillis(now.0.saturating_sub(KEEP_DONE_MILLIS))
 }
 
+/// Whether no payment is signed for a job again.
+fn is_at_its_end(sent: &Sent, now: UnixMillis) -> bool {
+    sent.is_given_up() || sent.is_over(now) || sent.signed(false) >= MAX_VERSIONS
+}
+
 /// Whether one of a job's payments is included, however it came out: none of the others is wanted then.
-async fn is_paid<E: WalletEnv>(env: &E, sent: &Sent) -> bool {
+async fn is_paid<E: WalletEnv>(env: &E, sent: &Sent, head: Option<Head>) -> bool {
+    let Some(head) = head else {
+        return false;
+    };
     for hash in sent.hashes().iter().rev() {
-        if let Ok(Some(_)) = env.chain().receipt(*hash).await {
+        if let Ok(Some(receipt)) = env.chain().receipt(*hash).await
+            && head.covers(&receipt)
+        {
             return true;
         }
     }

@@ -8,6 +8,7 @@ mod key;
 mod line;
 mod operator;
 mod pipeline;
+mod sight;
 #[cfg(test)]
 mod tests;
 mod transaction;

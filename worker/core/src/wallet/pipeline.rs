@@ -21,6 +21,7 @@ use super::cost::{DataFee, Quote, size};
 use super::env::{Change, WalletEnv, WalletStore};
 use super::job::{Job, JobKey, Sent, Signed, WalletCommand, WalletFault, WalletReply};
 use super::line::{Line, Looks};
+use super::sight::Sights;
 use super::transaction::{Fees, Transaction};
 use crate::payment::chain::{Chain, SendOutcome};
 use crate::payment::usdc;
@@ -50,6 +51,7 @@ pub struct GasWallet {
     alarm: Cell<Option<UnixMillis>>,
     line: RefCell<Option<Line>>,
     pub(super) looks: RefCell<Looks>,
+    pub(super) sights: RefCell<Sights>,
     /// The transaction that a node refused last because it offers too little.
     underpriced: Cell<Option<B256>>,
 }
@@ -205,7 +207,9 @@ impl GasWallet {
             floor,
             ..Change::default()
         };
-        self.write(env, &change)
+        self.write(env, &change)?;
+        self.sights.borrow_mut().forget(&sent.key);
+        Ok(())
     }
 
     pub(super) fn write<E: WalletEnv>(

@@ -46,6 +46,8 @@ struct Node {
     /// Everything included, with its block.
     receipts: BTreeMap<B256, u64>,
     head: u64,
+    /// Its hash; that of every receipt's block is zero.
+    head_hash: B256,
     sent: Vec<Bytes>,
     reachable: bool,
     /// Whether what is included reverts.
@@ -76,6 +78,7 @@ impl Bench {
                 balance: U256::from(10u64.pow(18)),
                 receipts: BTreeMap::new(),
                 head: 100,
+                head_hash: B256::ZERO,
                 sent: Vec::new(),
                 reachable: true,
                 reverts: false,
@@ -290,7 +293,7 @@ impl Chain for Bench {
         self.pass(self.node.borrow().slowness);
         Ok(Head {
             number: self.node.borrow().head,
-            hash: B256::ZERO,
+            hash: self.node.borrow().head_hash,
             timestamp: 1,
             base_fee: self.node.borrow().base_fee,
         })

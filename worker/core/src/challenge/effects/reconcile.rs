@@ -17,8 +17,6 @@ const LOG_MARGIN_BLOCKS: u64 = 150;
 /// How long after an authorization's expiry it is given up: a node that is asked may be this far behind, and the newest
 /// blocks may be replaced.
 const LAPSE_MARGIN_SECONDS: u64 = 30;
-/// USDC's words for an authorization that is over.
-const USED: &str = "authorization is used";
 
 /// Our wallet has sent it, and goes on sending it until the authorization ends. Is the money here, may it still come, or can it
 /// not come any more?
@@ -100,10 +98,6 @@ pub(in crate::challenge) async fn refused<E: ChallengeEnv>(
 ) -> Result<Event, Stuck> {
     if let Some(event) = elsewhere(env, record, attempt, at).await? {
         return Ok(event);
-    }
-    if text.contains(USED) {
-        // Used after that block.
-        return Err(Stuck::Waiting);
     }
     match diagnose(env, &attempt.authorization, text).await? {
         // Used after that block.

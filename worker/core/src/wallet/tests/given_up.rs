@@ -76,6 +76,29 @@ fn a_job_that_was_paid_at_one_nonce_uses_up_its_other_without_paying() {
 }
 
 #[test]
+fn a_receipt_of_a_block_that_is_not_made_yet_gives_up_no_nonce() {
+    for (block, head_hash) in [(102, B256::ZERO), (101, B256::repeat_byte(1))] {
+        let (bench, wallet) = (Bench::new(), GasWallet::default());
+        bench.node.borrow_mut().pending = 6;
+        bench.hashes(&wallet, "a");
+        bench.floor.set(Some(5));
+        bench.live(&wallet, STUCK_MILLIS + CHECK_MILLIS);
+        let first = bench.job("a").versions[1].hash;
+        {
+            let mut node = bench.node.borrow_mut();
+            (node.included, node.head, node.head_hash) = (6, 101, head_hash);
+            node.receipts.insert(first, block);
+        }
+        bench.live(&wallet, CHECK_MILLIS);
+        assert_eq!(cancellation(&bench.job("a")), None, "{block}");
+        bench.node.borrow_mut().head_hash = B256::ZERO;
+        bench.bury(1);
+        bench.live(&wallet, CHECK_MILLIS);
+        assert!(cancellation(&bench.job("a")).is_some(), "{block}");
+    }
+}
+
+#[test]
 fn a_job_that_reverted_pays_no_more_although_it_holds_another_nonce() {
     let (bench, wallet) = (Bench::new(), GasWallet::default());
     bench.node.borrow_mut().pending = 6;

@@ -1,7 +1,8 @@
 //! Nonces that another program has used, that nothing holds, or about which the chain is wrong.
 
 use super::*;
-use crate::wallet::care::{LOST_MILLIS, REPAIR_MILLIS};
+use crate::wallet::care::REPAIR_MILLIS;
+use crate::wallet::sight::LOST_MILLIS;
 
 #[test]
 fn a_job_whose_nonce_a_foreign_transaction_took_gets_another() {
@@ -14,6 +15,40 @@ fn a_job_whose_nonce_a_foreign_transaction_took_gets_another() {
     assert_eq!(bench.nonces_of("a"), [5, 6]);
     bench.hashes(&wallet, "b");
     assert_eq!(bench.nonces_of("b"), [7]);
+}
+
+#[test]
+fn a_receipt_that_is_not_shown_for_a_moment_costs_no_second_transaction_and_closes_no_job() {
+    let (bench, wallet) = (Bench::new(), GasWallet::default());
+    bench.hashes(&wallet, "a");
+    bench.mine();
+    bench.live(&wallet, 2 * LOST_MILLIS);
+    let known = bench.node.borrow().receipts.clone();
+    let hide = |millis| {
+        bench.node.borrow_mut().receipts.clear();
+        bench.live(&wallet, millis);
+        bench.node.borrow_mut().receipts = known.clone();
+    };
+    hide(LOST_MILLIS);
+    assert_eq!(bench.nonces_of("a"), [5], "its receipt was seen before");
+    bench.live(&wallet, 2 * LOST_MILLIS);
+    // It has expired, but its block may still be replaced: it must be sent again then.
+    bench.pass(300_000);
+    bench.live(&wallet, 2 * REPAIR_MILLIS);
+    hide(LOST_MILLIS);
+    assert!(bench.is_open("a"));
+    // Nor does a wallet that remembers nothing close it so soon, or by a few answers.
+    bench.node.borrow_mut().receipts.clear();
+    bench.live(&GasWallet::default(), 2 * LOST_MILLIS);
+    assert!(bench.is_open("a"));
+    let wallet = GasWallet::default();
+    for _ in 0..5 {
+        bench.pass(LOST_MILLIS);
+        bench.ring(&wallet);
+    }
+    assert!(bench.is_open("a"));
+    bench.live(&wallet, 2 * REPAIR_MILLIS);
+    assert!(!bench.is_open("a"), "by then the nonce is another's");
 }
 
 #[test]
@@ -36,6 +71,20 @@ fn one_wrong_count_changes_nothing() {
     }
     bench.hashes(&wallet, "b");
     assert_eq!(bench.nonces_of("b"), [9]);
+}
+
+#[test]
+fn wrong_counts_with_right_ones_between_them_change_nothing() {
+    let (bench, wallet) = (Bench::new(), GasWallet::default());
+    bench.hashes(&wallet, "a");
+    bench.live(&wallet, LOST_MILLIS);
+    for _ in 0..3 {
+        bench.node.borrow_mut().included = 6;
+        bench.wake(&wallet);
+        bench.node.borrow_mut().included = 5;
+        bench.live(&wallet, LOST_MILLIS + 4_000);
+    }
+    assert_eq!(bench.nonces_of("a"), [5]);
 }
 
 #[test]

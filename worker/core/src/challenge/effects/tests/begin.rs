@@ -6,6 +6,8 @@ use crate::payment::Settlement;
 use crate::payment::facilitator::Facilitator;
 use crate::types::RequestId;
 
+const SHORT: &str = "execution reverted: ERC20: transfer amount exceeds balance";
+
 /// A buyer's first request, which the chain would take.
 fn fresh() -> Outside {
     let mut outside = Outside::new(submitted());
@@ -119,6 +121,39 @@ fn too_little_money_is_said_only_while_nothing_is_under_way() {
     };
     assert_eq!(outside.ask(), insufficient);
     assert_eq!(outside.simulations.get(), 0);
+}
+
+#[test]
+fn a_balance_that_a_second_look_does_not_find_refuses_nothing() {
+    let uncovered = || RefCell::new([PayerReply::Uncovered { under_way: false }].into());
+    let mut outside = fresh();
+    outside.held = uncovered();
+    assert_eq!(outside.ask(), PayReply::Unavailable);
+    assert_eq!(outside.load(), Ok(None));
+    for is_accepted in [true, false] {
+        let mut outside = Outside::new(failed());
+        (outside.is_accepted, outside.is_used) = (is_accepted, false);
+        (outside.refusal, outside.held) = (SHORT, uncovered());
+        let before = outside.load();
+        assert_eq!(outside.ask(), PayReply::Pending { transaction: None });
+        assert_eq!(outside.load(), before);
+    }
+}
+
+#[test]
+fn a_simulation_that_no_other_answer_of_the_chain_confirms_refuses_nothing() {
+    let mut outside = fresh();
+    (outside.is_accepted, outside.refusal) = (false, SHORT);
+    assert_eq!(outside.ask(), PayReply::Unavailable);
+    assert!(is_withdrawn(&outside));
+    // The use that one node knows may be why the balance is low.
+    for balance in [U256::MAX, U256::ZERO] {
+        let mut outside = answering([PayerReply::Reserved]);
+        (outside.is_accepted, outside.balance) = (false, balance);
+        outside.refusal = "execution reverted: FiatTokenV2: authorization is used or canceled";
+        assert_eq!(outside.ask(), PayReply::Unavailable, "{balance}");
+        assert!(is_withdrawn(&outside));
+    }
 }
 
 #[test]
