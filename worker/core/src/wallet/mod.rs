@@ -12,7 +12,7 @@ mod pipeline;
 mod tests;
 mod transaction;
 
-pub use cost::{DataFee, expected_cost};
+pub use cost::{DataFee, expected_cost, most_cost, offered};
 pub use env::{Change, WalletEnv, WalletStore};
 pub use job::{Job, JobKey, Sent, Signed, WalletCommand, WalletFault, WalletReply};
 pub use key::WalletKey;
