@@ -80,7 +80,7 @@ pub(super) async fn begin<E: ChallengeEnv>(
         identifier: pay.identifier,
         chosen: pay.chosen,
     };
-    let refusal = not_delivering(env).or_else(|| outlook.refusal(env, terms.amount, LEAST_GAS));
+    let refusal = not_delivering(env).or_else(|| outlook.refusal(env, terms, signed, LEAST_GAS));
     let held = match refusal {
         None => hold_patiently(env, &wanted).await,
         // A payment that counts elsewhere is led there all the same.
@@ -126,7 +126,7 @@ pub(super) async fn begin<E: ChallengeEnv>(
             let gas_limit = effects::gas_limit(gas);
             // Of those who are here at the same moment one is let through to try.
             let refusal = outlook
-                .refusal(env, terms.amount, gas)
+                .refusal(env, terms, signed, gas)
                 .or_else(|| not_admitted(env));
             match refusal {
                 Some(why) => Begun::Refused(PayReply::NotNow(why)),

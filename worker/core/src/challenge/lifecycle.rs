@@ -75,6 +75,7 @@ pub fn apply(
         (
             _,
             Event::Proven {
+                challenge,
                 sold,
                 payer,
                 transaction,
@@ -85,8 +86,11 @@ pub fn apply(
                 ..
             },
         ) if may_prove(record, payer) => {
-            // What was sold at the first beginning stays sold.
-            next.sold = next.sold.or(sold);
+            // What was sold at the first beginning stays sold; at another price something else is.
+            next.sold = next
+                .sold
+                .filter(|_| challenge.terms.amount == record.terms.amount)
+                .or(sold);
             next.state = State::Proving {
                 transaction,
                 block,

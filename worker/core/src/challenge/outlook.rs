@@ -9,14 +9,19 @@ use futures_util::future;
 use super::effects::gas_limit;
 use super::env::ChallengeEnv;
 use super::purchase::NotNow;
+use super::terms::Terms;
+use crate::payment::SignedAuthorization;
 use crate::payment::chain::{Chain, ChainError, Head};
 use crate::types::{UnixMillis, UsdcAmount};
+use crate::wallet::{DataFee, expected_cost, most_cost, offered};
 
 /// A chain whose newest block is older than this stands still: Base makes one every two seconds. What is begun meanwhile may
 /// expire before it goes on, and reverts then at the gas wallet's cost.
 const MAX_HEAD_AGE_SECONDS: u64 = 30;
 /// How long an isolate remembers what the chain says about all payments alike.
 const MEMORY_MILLIS: u64 = 1_000;
+/// The fee for data changes with the L1 chain, by an eighth in twelve seconds.
+const DATA_FEE_MEMORY_MILLIS: u64 = 30_000;
 /// Tips change slowly.
 const TIP_MEMORY_MILLIS: u64 = 60_000;
 /// The tip when no node names one, in wei per unit of gas.
@@ -54,6 +59,7 @@ impl GasLimit {
 pub(super) struct ChainMemory {
     head: Cell<Option<(UnixMillis, Head)>>,
     tip: Cell<Option<(UnixMillis, u128)>>,
+    data: Cell<Option<(UnixMillis, DataFee)>>,
     ether: Cell<Option<(UnixMillis, Address, U256)>>,
 }
 
@@ -63,6 +69,7 @@ impl ChainMemory {
         Self {
             head: Cell::new(None),
             tip: Cell::new(None),
+            data: Cell::new(None),
             ether: Cell::new(None),
         }
     }
@@ -73,13 +80,14 @@ impl ChainMemory {
 pub(super) struct Outlook {
     /// The newest block, or one that was it a second ago.
     pub(super) head: Head,
-    /// The tip and the gas wallet's ether, where nobody else settles.
+    /// What gas costs and the gas wallet's ether, where nobody else settles.
     gas: Option<Gas>,
 }
 
 #[derive(Clone, Copy, Debug)]
 struct Gas {
     tip: u128,
+    data: DataFee,
     ether: U256,
 }
 
@@ -89,18 +97,20 @@ pub(super) async fn look<E: ChallengeEnv>(env: &E) -> Result<Outlook, ChainError
         let head = head(env).await?;
         return Ok(Outlook { head, gas: None });
     };
-    let (head, tip, ether) = future::join3(head(env), tip(env), ether(env, wallet)).await;
+    let (head, tip, data, ether) =
+        future::join4(head(env), tip(env), data_fee(env), ether(env, wallet)).await;
     let (head, ether) = (head?, ether?);
-    let gas = Some(Gas { tip, ether });
+    let gas = Some(Gas { tip, data, ether });
     Ok(Outlook { head, gas })
 }
 
 impl Outlook {
-    /// Why nothing of this price is begun now, if its transaction uses this much gas.
+    /// Why this payment is not begun now, if its transaction uses this much gas.
     pub(super) fn refusal<E: ChallengeEnv>(
         &self,
         env: &E,
-        price: UsdcAmount,
+        terms: &Terms,
+        payment: &SignedAuthorization,
         gas: u64,
     ) -> Option<NotNow> {
         let age = env.now().to_seconds().0.saturating_sub(self.head.timestamp);
@@ -111,16 +121,19 @@ impl Outlook {
             );
             return Some(NotNow::ChainStandsStill);
         }
-        let Gas { tip, ether } = self.gas?;
-        // What the chain takes at least; the wallet itself knows better what else it has to pay for.
-        if ether < expected_cost(self.head.base_fee, gas_limit(gas)) {
+        let Gas { tip, data, ether } = self.gas?;
+        let (base_fee, network) = (self.head.base_fee, terms.network);
+        // What the wallet wants to have for it, at least: it knows better what else it has to pay for.
+        let fees = offered(base_fee, tip);
+        if ether < most_cost(payment, network, gas_limit(gas), fees, data) {
             env.log(
                 "gas_wallet_empty",
                 "the gas wallet is empty: send ether to it",
             );
             return Some(NotNow::GasWalletEmpty);
         }
-        let cost = expected_cost(self.head.base_fee.saturating_add(tip), gas);
+        let (fee, price) = (base_fee.saturating_add(tip), terms.amount);
+        let cost = expected_cost(payment, network, gas, fee, data);
         if env.config().gas_limit.is_exceeded(cost, price) {
             env.log(
                 "gas_too_dear",
@@ -130,11 +143,6 @@ impl Outlook {
         }
         None
     }
-}
-
-/// What a transaction is expected to cost, in wei.
-fn expected_cost(fee_per_gas: u128, gas: u64) -> U256 {
-    U256::from(fee_per_gas).saturating_mul(U256::from(gas))
 }
 
 async fn head<E: ChallengeEnv>(env: &E) -> Result<Head, ChainError> {
@@ -159,6 +167,18 @@ async fn tip<E: ChallengeEnv>(env: &E) -> u128 {
     let tip = env.chain().priority_fee().await.unwrap_or(DEFAULT_TIP);
     memory.set(Some((env.now(), tip)));
     tip
+}
+
+async fn data_fee<E: ChallengeEnv>(env: &E) -> DataFee {
+    let memory = &env.shared().chain.data;
+    if let Some((at, data)) = memory.get()
+        && env.now().since(at) < DATA_FEE_MEMORY_MILLIS
+    {
+        return data;
+    }
+    let data = DataFee::read(env.chain()).await;
+    memory.set(Some((env.now(), data)));
+    data
 }
 
 async fn ether<E: ChallengeEnv>(env: &E, wallet: Address) -> Result<U256, ChainError> {
@@ -186,11 +206,11 @@ mod tests {
             dollars_per_ether: 5_000,
         };
         // 60,000 gas at 0.05 gwei are $0.015 at $5,000 an ether.
-        let cost = expected_cost(50_000_000, 60_000);
-        assert!(!limit(100).is_exceeded(cost, price));
-        assert!(limit(100).is_exceeded(expected_cost(50_100_000, 60_000), price));
-        assert!(limit(99).is_exceeded(cost, price));
-        assert!(!limit(1_000).is_exceeded(expected_cost(500_000_000, 60_000), price));
+        let cost = |fee: u64| U256::from(fee * 60_000);
+        assert!(!limit(100).is_exceeded(cost(50_000_000), price));
+        assert!(limit(100).is_exceeded(cost(50_100_000), price));
+        assert!(limit(99).is_exceeded(cost(50_000_000), price));
+        assert!(!limit(1_000).is_exceeded(cost(500_000_000), price));
         assert!(limit(u64::MAX / 2).is_exceeded(U256::MAX, price));
     }
 }

@@ -92,21 +92,21 @@ pub trait SweepEnv: Ledgers {
 pub async fn sweep<E: SweepEnv>(env: &E) -> Swept {
     let mut swept = Swept::default();
     let before = match progress(env).await {
-        Ok(progress) => progress,
+        Ok(progress) => Some(progress),
         Err(fault) => {
-            // Without the ledger the transfers can still be looked at, from the beginning.
+            // The last hours can be swept all the same. But how far the sweep has come is known less well than before.
             env.log("sweep_failed", &fault.0);
-            Progress::default()
+            None
         }
     };
-    let mut after = before.clone();
+    let mut after = before.clone().unwrap_or_default();
     if let Err(fault) = open::sweep(env, &mut after, &mut swept).await {
         env.log("sweep_failed", &fault.0);
     }
     if let Err(fault) = transfers::sweep(env, &mut after, &mut swept).await {
         env.log("sweep_failed", &fault);
     }
-    if after != before
+    if before.is_some_and(|before| before != after)
         && let Err(fault) = keep(env, after).await
     {
         env.log("sweep_failed", &fault.0);

@@ -47,18 +47,36 @@ impl DataFee {
     }
 }
 
-/// What a payment is expected to cost the wallet that sends it, in wei: gas at the newest block's base fee, and the data
-/// fee. (What it *may* cost, if fees rise before it is included, is twice the first part and more.)
+/// What a payment is expected to cost the wallet that sends it, in wei: gas at this fee, and the data fee.
 pub fn expected_cost(
     payment: &SignedAuthorization,
     network: Network,
     gas: u64,
-    head: &Head,
+    fee_per_gas: u128,
     data: DataFee,
 ) -> U256 {
-    U256::from(head.base_fee)
+    U256::from(fee_per_gas)
         .saturating_mul(U256::from(gas))
         .saturating_add(data.of(size(payment, network)))
+}
+
+/// What a payment may cost, in wei, if fees rise before it is included. The wallet takes none for which it has less.
+pub fn most_cost(
+    payment: &SignedAuthorization,
+    network: Network,
+    gas_limit: u64,
+    fees: Fees,
+    data: DataFee,
+) -> U256 {
+    expected_cost(payment, network, gas_limit, fees.max_fee, data)
+}
+
+/// What a new transaction offers after a block with this base fee.
+pub fn offered(base_fee: u128, tip: u128) -> Fees {
+    let mut fees = Fees::for_block(base_fee, tip);
+    fees.max_fee = fees.max_fee.min(MAX_FEE);
+    fees.priority_fee = fees.priority_fee.min(fees.max_fee);
+    fees
 }
 
 /// About how large a payment's transaction is.
@@ -90,12 +108,8 @@ impl Quote {
         included: Option<u64>,
         data: DataFee,
     ) -> Self {
-        let tip = tip.unwrap_or(DEFAULT_PRIORITY_FEE);
-        let mut fees = Fees::for_block(head.base_fee, tip);
-        fees.max_fee = fees.max_fee.min(MAX_FEE);
-        fees.priority_fee = fees.priority_fee.min(fees.max_fee);
         Self {
-            fees,
+            fees: offered(head.base_fee, tip.unwrap_or(DEFAULT_PRIORITY_FEE)),
             base_fee: head.base_fee,
             balance,
             included,

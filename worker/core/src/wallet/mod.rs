@@ -13,7 +13,7 @@ mod sight;
 mod tests;
 mod transaction;
 
-pub use cost::{DataFee, expected_cost};
+pub use cost::{DataFee, expected_cost, most_cost, offered};
 pub use env::{Change, WalletEnv, WalletStore};
 pub use job::{Job, JobKey, Sent, Signed, WalletCommand, WalletFault, WalletReply};
 pub use key::WalletKey;

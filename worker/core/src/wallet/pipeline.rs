@@ -17,7 +17,7 @@ use core::future::Future;
 use alloy_primitives::{B256, Bytes, U256};
 use futures_util::future;
 
-use super::cost::{DataFee, Quote, size};
+use super::cost::{DataFee, Quote, most_cost};
 use super::env::{Change, WalletEnv, WalletStore};
 use super::job::{Job, JobKey, Sent, Signed, WalletCommand, WalletFault, WalletReply};
 use super::line::{Line, Looks};
@@ -121,8 +121,8 @@ impl GasWallet {
     ) -> Result<(), WalletFault> {
         let unpaid = quote.included.unwrap_or(floor);
         let open = self.with_line(env, |line| line.cost_from(unpaid, quote.data))?;
-        let data = quote.data.of(size(&job.authorization, env.network()));
-        let cost = quote.fees.most(job.gas_limit).saturating_add(data);
+        let (payment, limit) = (&job.authorization, job.gas_limit);
+        let cost = most_cost(payment, env.network(), limit, quote.fees, quote.data);
         if quote.balance >= open.saturating_add(cost) {
             return Ok(());
         }

@@ -105,6 +105,10 @@ struct Outside {
     gas: u64,
     /// The price of that, in wei per unit.
     base_fee: u128,
+    /// What its bytes cost beside that, in wei, if they are as many as are asked about.
+    data_fee: U256,
+    /// The gas wallet's ether in wei.
+    ether: U256,
     /// The payer's USDC.
     balance: U256,
     /// How often the transfer was tried out.
@@ -168,6 +172,8 @@ impl Outside {
             refusal: "execution reverted",
             gas: 60_000,
             base_fee: 1,
+            data_fee: U256::ZERO,
+            ether: U256::MAX,
             balance: U256::MAX,
             simulations: Cell::default(),
             pause: None,
@@ -294,7 +300,10 @@ impl Chain for Outside {
         Ok(false)
     }
     async fn ether_balance(&self, _: Address) -> Result<U256, ChainError> {
-        Ok(U256::MAX)
+        Ok(self.ether)
+    }
+    async fn data_fee(&self, _: usize) -> Result<U256, ChainError> {
+        Ok(self.data_fee)
     }
     async fn head(&self) -> Result<Head, ChainError> {
         self.heads.set(self.heads.get() + 1);

@@ -70,7 +70,15 @@ fn a_wallet_that_cannot_pay_what_waits_raises_no_fee() {
 fn what_a_payment_is_expected_to_cost_grows_with_its_data() {
     let bench = Bench::new();
     let head = bench.head().now_or_never().unwrap().unwrap();
-    let cost = |data| expected_cost(&signed(1), Network::BaseSepolia, 60_000, &head, data);
+    let cost = |data| {
+        expected_cost(
+            &signed(1),
+            Network::BaseSepolia,
+            60_000,
+            head.base_fee,
+            data,
+        )
+    };
     let free = cost(DataFee::default());
     assert_eq!(free, U256::from(60_000 * head.base_fee));
     bench.node.borrow_mut().data_fee = Ok(U256::from(4_096_000));

@@ -5,6 +5,7 @@ use crate::challenge::purchase::NotNow;
 use crate::payment::Settlement;
 use crate::payment::facilitator::Facilitator;
 use crate::types::RequestId;
+use crate::wallet::{DataFee, expected_cost, most_cost, offered};
 
 const SHORT: &str = "execution reverted: ERC20: transfer amount exceeds balance";
 
@@ -75,6 +76,48 @@ fn nothing_is_begun_while_gas_costs_more_than_its_share_of_the_price() {
     assert_eq!(outside.ask(), not_now(NotNow::GasTooDear));
     assert!(is_withdrawn(&outside));
     assert_eq!(outside.load(), Ok(None));
+}
+
+/// What the bytes of the buyer's payment cost, if those of the sample cost this.
+fn data_fee(outside: &Outside) -> U256 {
+    let data = DataFee::read(outside).now_or_never().unwrap();
+    expected_cost(&signed(1), Network::BaseSepolia, 0, 0, data)
+}
+
+#[test]
+fn the_fee_for_the_data_counts_as_gas() {
+    // $0.015 are 3,000 gwei at $5,000 an ether; the gas itself costs next to nothing.
+    let most = U256::from(3_000_000_000_000_u64);
+    let mut outside = fresh();
+    outside.data_fee = U256::from(20_000_000_000_000_u64);
+    assert!(data_fee(&outside) < most);
+    outside.ask();
+    assert!(outside.load().unwrap().is_some());
+    let mut outside = fresh();
+    outside.data_fee = U256::from(40_000_000_000_000_u64);
+    assert!(data_fee(&outside) > most);
+    assert_eq!(outside.ask(), not_now(NotNow::GasTooDear));
+    assert!(only_asks_whose(&outside), "before anything is booked");
+}
+
+#[test]
+fn nothing_is_begun_that_the_gas_wallet_would_not_take() {
+    for data in [0, 1_000_000_000] {
+        let mut outside = fresh();
+        outside.base_fee = 1_000;
+        outside.data_fee = U256::from(data);
+        let fees = offered(1_000, 1);
+        let limit = gas_limit(outside.gas);
+        let price = DataFee::read(&outside).now_or_never().unwrap();
+        let needed = most_cost(&signed(1), Network::BaseSepolia, limit, fees, price);
+        outside.ether = needed - U256::from(1);
+        assert_eq!(outside.ask(), not_now(NotNow::GasWalletEmpty));
+        assert_eq!(outside.load(), Ok(None));
+        outside.shared = Shared::new();
+        outside.ether = needed;
+        outside.ask();
+        assert!(outside.load().unwrap().is_some());
+    }
 }
 
 #[test]

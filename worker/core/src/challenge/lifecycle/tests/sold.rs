@@ -3,6 +3,7 @@
 use super::*;
 use crate::challenge::Sold;
 use crate::challenge::test_support::{sold, test_challenge};
+use crate::types::UsdcAmount;
 
 fn shown(sold: Option<Sold>) -> Event {
     Event::Proven {
@@ -37,6 +38,21 @@ fn it_is_in_the_record_from_the_first_event_and_no_later_one_changes_it() {
     let unknown = [shown(None), Event::Taken];
     let known = record_after(unknown.into_iter().chain([shown(Some(longer()))]));
     assert_eq!(known.sold, Some(longer()));
+}
+
+#[test]
+fn what_is_delivered_belongs_to_the_price_that_was_paid() {
+    let expired = [attempted(1), Event::Reserved, LAPSED, Event::TargetReleased];
+    let delivered = |offered: Option<Sold>| {
+        let mut event = shown(offered);
+        if let Event::Proven { challenge, .. } = &mut event {
+            challenge.terms.amount = UsdcAmount::from_units(1);
+        }
+        let proven = record_after(expired.clone().into_iter().chain([event]));
+        proven.sold
+    };
+    assert_eq!(delivered(Some(longer())), Some(longer()));
+    assert_eq!(delivered(None), None, "it is not known, and goes back");
 }
 
 #[test]
