@@ -30,7 +30,7 @@ pub(super) fn on_change(
     after: &Record,
 ) {
     let is_blocked = |record: &Record| matches!(record.state, State::RefundBlocked { .. });
-    if is_blocked(after) && world.setting.moves.0.is_none() {
+    if is_blocked(after) && world.setting.moves.0.is_none() && world.setting.refunds {
         world.violation("refund_blocked", &object.id, "there is but one wallet");
     }
     if is_blocked(after) && world.market.grants.borrow().contains_key(&object.id) {

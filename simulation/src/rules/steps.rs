@@ -53,6 +53,8 @@ pub fn on_change(
         Some(State::Paid { since, .. }),
         State::RefundPending { .. } | State::RefundBlocked { .. },
     ) = (before.map(|before| &before.state), &after.state)
+        // Without refunds, the operator ends what cannot be delivered, at any time.
+        && (world.setting.refunds || matches!(after.state, State::RefundPending { .. }))
         && world.now() < since.plus(world.setting.refund_after)
     {
         let detail = format!("paid at {}", since.0);
