@@ -122,6 +122,29 @@ fn one_purchase_that_can_never_be_delivered_keeps_no_other_from_beginning() {
 }
 
 #[test]
+fn the_payers_book_hears_that_the_money_has_arrived_when_a_delivery_fails_again() {
+    let mut outside = new();
+    outside.time = NOW.to_seconds().0 + 5 * SECOND;
+    let fault = IssueFault::Failed;
+    let events = [
+        attempted(1),
+        Event::Reserved,
+        Event::Settled { payment: payment() },
+    ];
+    for (failures, is_told) in [(0, false), (1, true), (2, true)] {
+        let failed = core::iter::repeat_n(Event::IssueFailed { fault }, failures);
+        let record = record_after(events.clone().into_iter().chain(failed));
+        let request_id = record.terms.request_id.clone();
+        let version = 1;
+        outside.stored.replace(Some(Versioned { version, record }));
+        outside.asked.take();
+        assert_eq!(outside.run(), Some(Event::IssueFailed { fault }));
+        let arrived = [PayerCommand::Arrived { request_id }];
+        assert_eq!(*outside.asked.borrow() == arrived, is_told, "{failures}");
+    }
+}
+
+#[test]
 fn where_the_gateway_issues_nothing_ever_keeps_purchases_from_beginning() {
     let mut outside = new();
     outside.config.issuing_backend = None;
