@@ -146,6 +146,7 @@ pub(super) fn at_end(world: &World) {
     for (object, record) in returns.values() {
         if let State::Refunded { transaction, .. } = &record.state
             && returned(world, record).is_none_or(|used| used.transaction != *transaction)
+            && !is_returned_by_hand(world, record, *transaction)
         {
             let detail = format!("{transaction} is not in the chain");
             world.violation("refund_lost", &object.id, detail);
