@@ -101,7 +101,15 @@ pub(super) async fn begin<E: ChallengeEnv>(
         }
         (Ok(PayerReply::Uncovered { under_way: false }), None) => {
             let text = "the balance is below the price";
-            return refuse(env, signed, text, outlook.head.number, stored).await;
+            let refused = refuse(env, signed, text, outlook.head.number, stored).await?;
+            return Ok(match refused {
+                // Nothing was tried out, and another node reads a balance that suffices.
+                Begun::Refused(PayReply::Refused {
+                    reason: Refusal::InvalidExactEvmTransactionSimulationFailed,
+                    ..
+                }) => unavailable(env, "nodes differ about the balance"),
+                refused => refused,
+            });
         }
         (Ok(PayerReply::Uncovered { under_way: true }), None) => {
             return Ok(Begun::Refused(PayReply::NotNow(NotNow::UnderWay)));
