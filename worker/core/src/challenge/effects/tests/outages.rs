@@ -1,6 +1,7 @@
 //! What is not begun while the backend fails, and what wakes a purchase whose alarm was lost.
 
 use super::*;
+use crate::challenge::test_support::claims;
 use crate::challenge::{NotNow, nudge};
 use crate::credential::remote::IssuingBackend;
 
@@ -187,6 +188,29 @@ fn a_buyers_question_wakes_a_purchase_whose_alarm_was_lost() {
             assert_eq!(is_set, is_lost, "{state} {alarm:?}");
         }
     }
+}
+
+#[test]
+fn the_ledger_calls_nothing_over_of_which_the_payers_book_has_not_been_told() {
+    let outside = Outside::new(record_after([
+        attempted(1),
+        Event::Reserved,
+        Event::Settled { payment: payment() },
+        Event::Issued {
+            claims: claims(),
+            remote: None,
+        },
+    ]));
+    let wake = || {
+        let woken = Driver::default().wake(&outside).now_or_never();
+        woken.unwrap().unwrap();
+        let record = outside.load().unwrap().unwrap().record;
+        (record.holds_target, record.unreported.is_some())
+    };
+    outside.book_is_gone.set(true);
+    assert_eq!(wake(), (true, true));
+    outside.book_is_gone.set(false);
+    assert_eq!(wake(), (false, false));
 }
 
 #[test]
