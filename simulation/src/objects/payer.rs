@@ -100,7 +100,7 @@ impl PayerStore for Book {
         let open = self.open.borrow();
         let open = open.values().filter(|open| open.request_id != *except);
         let mut sum = open.fold(UnderWay::default(), |sum, open| UnderWay {
-            purchases: sum.purchases + 1,
+            purchases: sum.purchases + u32::from(open.amount.units() > 0),
             amount: sum.amount + open.amount.units(),
         });
         let recent = self.recent.borrow();

@@ -144,16 +144,10 @@ pub(super) fn at_end(world: &World) {
         }
     }
     for (object, record) in returns.values() {
-        let State::Refunded { transaction, .. } = record.state else {
-            continue;
-        };
-        let is_there = match object.by_hand.get() {
-            Some(by_hand) if by_hand == transaction => {
-                is_returned_by_hand(world, record, transaction)
-            }
-            _ => returned(world, record).is_some_and(|used| used.transaction == transaction),
-        };
-        if !is_there {
+        if let State::Refunded { transaction, .. } = &record.state
+            && returned(world, record).is_none_or(|used| used.transaction != *transaction)
+            && !is_returned_by_hand(world, record, *transaction)
+        {
             let detail = format!("{transaction} is not in the chain");
             world.violation("refund_lost", &object.id, detail);
         }

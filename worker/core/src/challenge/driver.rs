@@ -18,6 +18,7 @@ use super::prove;
 use super::purchase::{Ask, Next, PayReply};
 use super::rearm::rearm_for_buyer;
 use super::record::{Stage, State};
+use super::retention::is_end;
 use super::schedule::{Effect, next_effect, next_look, wake_at};
 use crate::ledger::LedgerEntry;
 use crate::payment::Route;
@@ -260,7 +261,9 @@ async fn report<E: ChallengeEnv>(env: &E) -> Result<(), StoreFault> {
     let Some(stored) = env.store().load()? else {
         return Ok(());
     };
-    if stored.record.unreported.is_none() {
+    // What the ledger calls over, no sweep looks at again: so the payer's book is told first, where it would stay open.
+    if stored.record.unreported.is_none() || (stored.record.holds_target && is_end(&stored.record))
+    {
         return Ok(());
     }
     let entry = LedgerEntry::of(&stored.record, stored.version);

@@ -33,6 +33,18 @@ pub(super) const fn is_over(record: &Record) -> bool {
         }
 }
 
+/// Whether its state is one of those that the ledger counts as over.
+pub(super) const fn is_end(record: &Record) -> bool {
+    matches!(
+        record.state,
+        State::Delivered { .. }
+            | State::Closed { .. }
+            | State::Expired { .. }
+            | State::Cancelled { .. }
+            | State::Refunded { .. }
+    )
+}
+
 /// What is to be removed next of a purchase, if it is over.
 pub(super) fn removal(record: &Record, now: UnixMillis) -> Effect {
     match (record.rest, &record.state) {

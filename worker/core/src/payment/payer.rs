@@ -79,6 +79,11 @@ pub enum PayerCommand {
         /// The authorization's nonce, or the transfer's key.
         payment: B256,
     },
+    /// The purchase's money has arrived, and it is not resolved. Repeating it changes nothing.
+    Arrived {
+        /// The purchase.
+        request_id: RequestId,
+    },
     /// The purchase is resolved: delivered, or not charged by its attempts so far.
     Release {
         /// The purchase.

@@ -7,6 +7,7 @@ use crate::challenge::schedule::doubled;
 use crate::challenge::sold::Sold;
 use crate::challenge::terms::Target;
 use crate::credential::remote::{self, IssueAnswer, IssuingBackend};
+use crate::payment::payer::PayerCommand;
 use crate::types::UnixMillis;
 
 /// The pause before a call to the backend is repeated for the first time; doubled with each further time.
@@ -50,6 +51,9 @@ pub(super) async fn issue<E: ChallengeEnv>(
             })
         }
         Err(fault) => {
+            if !is_first {
+                tell_arrived(env, record).await;
+            }
             // A plan that is gone says nothing of the others.
             if is_first && fault != IssueFault::PlanGone {
                 env.shared().deliveries.failed(env.now());
@@ -63,6 +67,16 @@ pub(super) async fn issue<E: ChallengeEnv>(
             }
             Ok(Event::IssueFailed { fault })
         }
+    }
+}
+
+/// The payer's book counts the price as under way until the purchase is resolved, and that takes time now. Not told at the first
+/// failure: the balance may still be read from a node one block behind. Each further one repeats it.
+async fn tell_arrived<E: ChallengeEnv>(env: &E, record: &Record) {
+    let request_id = record.terms.request_id.clone();
+    let arrived = PayerCommand::Arrived { request_id };
+    if let Err(fault) = env.payer(record.payer, arrived).await {
+        env.log("arrival_not_told", &fault.0);
     }
 }
 

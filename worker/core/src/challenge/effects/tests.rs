@@ -118,6 +118,8 @@ struct Outside {
     /// What the payer's book says first when a price is to be set aside, or a payment booked.
     held: RefCell<VecDeque<PayerReply>>,
     ledger_is_gone: bool,
+    /// Whether the payer's book gives no answer.
+    book_is_gone: Cell<bool>,
     /// How often a receipt is shown, before its block is replaced.
     receipts_left: Cell<u32>,
     /// Whom the payer's book counts a payment for.
@@ -179,6 +181,7 @@ impl Outside {
             pause: None,
             held: RefCell::default(),
             ledger_is_gone: false,
+            book_is_gone: Cell::default(),
             receipts_left: Cell::new(u32::MAX),
             whose: PayerReply::Released,
             is_named_otherwise: false,
@@ -386,6 +389,9 @@ impl ChallengeEnv for Outside {
         self.has_waited.set(true);
     }
     async fn payer(&self, _: Address, command: PayerCommand) -> Result<PayerReply, CallFault> {
+        if self.book_is_gone.get() {
+            return Err(CallFault("gone".to_owned()));
+        }
         let is_check = matches!(command, PayerCommand::Hold(_));
         let is_of_nothing = matches!(&command, PayerCommand::Hold(hold) if hold.balance == 0);
         let is_whose = matches!(command, PayerCommand::Whose { .. });

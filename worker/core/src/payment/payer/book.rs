@@ -10,7 +10,7 @@ use crate::types::{B256, RequestId, UnixMillis, UsdcAmount};
 /// What a payer has under way.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub struct UnderWay {
-    /// How many purchases.
+    /// How many purchases may still take something.
     pub purchases: u32,
     /// What they may still take, and what was taken since the given moment, in micro-units.
     pub amount: u64,
@@ -105,6 +105,7 @@ pub fn execute<S: PayerStore>(
             Some(booking) => PayerReply::Superseded { by: booking.owner },
             None => PayerReply::Released,
         }),
+        PayerCommand::Arrived { request_id } => arrived(store, request_id),
         PayerCommand::Release {
             request_id,
             attempt,
@@ -322,6 +323,22 @@ fn give_back<S: PayerStore>(
         }
     }
     Ok(PayerReply::Claimed(transfer))
+}
+
+/// What has arrived is not taken from the payer again, and cannot revert. The purchase stays open: who pays for its target
+/// waits for it.
+fn arrived<S: PayerStore>(store: &S, request_id: &RequestId) -> Result<PayerReply, S::Error> {
+    let nothing = UsdcAmount::from_units(0);
+    if let Some(open) = store.opened(request_id)?
+        && open.held != NO_ATTEMPT
+        && open.amount != nothing
+    {
+        store.open(&Open {
+            amount: nothing,
+            ..open
+        })?;
+    }
+    Ok(PayerReply::Reserved)
 }
 
 /// The open purchase names its attempt and is closed once: a message that comes again, or late, counts nothing.

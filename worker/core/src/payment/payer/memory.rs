@@ -59,7 +59,7 @@ impl PayerStore for MemoryBook {
         let mut sum = UnderWay::default();
         for open in self.open.borrow().values() {
             if open.request_id != *except {
-                sum.purchases += 1;
+                sum.purchases += u32::from(open.amount.units() > 0);
                 sum.amount += open.amount.units();
             }
         }

@@ -210,7 +210,7 @@ impl PayerStore for Book {
             amount: u64,
         }
         let rows: Vec<Row> = self.rows(
-            "SELECT count(*) AS purchases, coalesce(sum(amount), 0)
+            "SELECT count(*) FILTER (WHERE amount > 0) AS purchases, coalesce(sum(amount), 0)
                  + (SELECT coalesce(sum(amount), 0) FROM recent WHERE at >= ?) AS amount
              FROM open WHERE request_id <> ?",
             vec![millis(delivered_since), except.as_str().into()],

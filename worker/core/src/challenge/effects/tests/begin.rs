@@ -133,6 +133,16 @@ fn where_a_facilitator_settles_the_price_of_gas_does_not_matter() {
 }
 
 #[test]
+fn a_balance_that_only_one_node_reads_too_low_refuses_nothing() {
+    let outside = answering([PayerReply::Uncovered { under_way: false }]);
+    assert_eq!(outside.ask(), PayReply::Unavailable);
+    let mut outside = answering([PayerReply::Uncovered { under_way: false }]);
+    outside.balance = U256::ZERO;
+    let reason = Refusal::InsufficientFunds;
+    assert!(matches!(outside.ask(), PayReply::Refused { reason: said, .. } if said == reason));
+}
+
+#[test]
 fn the_transfer_is_tried_out_after_its_price_is_set_aside_and_a_refusal_gives_that_free() {
     for (reply, told) in [
         (

@@ -1,6 +1,7 @@
 //! What is not begun while the backend fails, and what wakes a purchase whose alarm was lost.
 
 use super::*;
+use crate::challenge::test_support::claims;
 use crate::challenge::{NotNow, nudge};
 use crate::credential::remote::IssuingBackend;
 
@@ -122,6 +123,29 @@ fn one_purchase_that_can_never_be_delivered_keeps_no_other_from_beginning() {
 }
 
 #[test]
+fn the_payers_book_hears_that_the_money_has_arrived_when_a_delivery_fails_again() {
+    let mut outside = new();
+    outside.time = NOW.to_seconds().0 + 5 * SECOND;
+    let fault = IssueFault::Failed;
+    let events = [
+        attempted(1),
+        Event::Reserved,
+        Event::Settled { payment: payment() },
+    ];
+    for (failures, is_told) in [(0, false), (1, true), (2, true)] {
+        let failed = core::iter::repeat_n(Event::IssueFailed { fault }, failures);
+        let record = record_after(events.clone().into_iter().chain(failed));
+        let request_id = record.terms.request_id.clone();
+        let version = 1;
+        outside.stored.replace(Some(Versioned { version, record }));
+        outside.asked.take();
+        assert_eq!(outside.run(), Some(Event::IssueFailed { fault }));
+        let arrived = [PayerCommand::Arrived { request_id }];
+        assert_eq!(*outside.asked.borrow() == arrived, is_told, "{failures}");
+    }
+}
+
+#[test]
 fn where_the_gateway_issues_nothing_ever_keeps_purchases_from_beginning() {
     let mut outside = new();
     outside.config.issuing_backend = None;
@@ -164,6 +188,29 @@ fn a_buyers_question_wakes_a_purchase_whose_alarm_was_lost() {
             assert_eq!(is_set, is_lost, "{state} {alarm:?}");
         }
     }
+}
+
+#[test]
+fn the_ledger_calls_nothing_over_of_which_the_payers_book_has_not_been_told() {
+    let outside = Outside::new(record_after([
+        attempted(1),
+        Event::Reserved,
+        Event::Settled { payment: payment() },
+        Event::Issued {
+            claims: claims(),
+            remote: None,
+        },
+    ]));
+    let wake = || {
+        let woken = Driver::default().wake(&outside).now_or_never();
+        woken.unwrap().unwrap();
+        let record = outside.load().unwrap().unwrap().record;
+        (record.holds_target, record.unreported.is_some())
+    };
+    outside.book_is_gone.set(true);
+    assert_eq!(wake(), (true, true));
+    outside.book_is_gone.set(false);
+    assert_eq!(wake(), (false, false));
 }
 
 #[test]

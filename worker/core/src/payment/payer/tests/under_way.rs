@@ -105,6 +105,51 @@ fn a_transfer_that_has_arrived_takes_nothing_of_the_balance() {
 }
 
 #[test]
+fn a_payment_that_has_arrived_takes_nothing_more_and_no_room_while_it_cannot_be_delivered() {
+    let book = Book::default();
+    let arrived = |number| {
+        let request_id = purchase(number);
+        run(&book, PayerCommand::Arrived { request_id }, NOW);
+    };
+    for number in 1..=3 {
+        assert_eq!(begin(&book, with_code(number)), PayerReply::Reserved);
+        arrived(number);
+    }
+    let poor = Hold {
+        balance: PRICE,
+        ..with_code(4)
+    };
+    assert_eq!(begin(&book, poor), PayerReply::Reserved);
+    let by = purchase(1);
+    let again = Hold {
+        balance: 0,
+        ..hold_of(9, 9, "p1")
+    };
+    let joined = PayerReply::Superseded { by };
+    assert_eq!(hold(&book, &again), joined, "it is still unresolved");
+    // What has no attempt has paid nothing, and what is resolved is not opened again.
+    let rich = Hold {
+        balance: 2 * PRICE,
+        ..of(5)
+    };
+    hold(&book, &rich);
+    arrived(5);
+    assert_eq!(
+        hold(
+            &book,
+            &Hold {
+                balance: 2 * PRICE,
+                ..of(6)
+            }
+        ),
+        UNCOVERED
+    );
+    release(&book, 1, Outcome::Delivered, NOW);
+    arrived(1);
+    assert!(!book.open.borrow().contains_key(&purchase(1)));
+}
+
+#[test]
 fn what_a_purchase_that_did_not_begin_has_used_stays_its_own_for_a_while() {
     let book = Book::default();
     begin(&book, of(9));
