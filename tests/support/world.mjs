@@ -92,7 +92,7 @@ export class TestWorld {
     return buyer;
   }
 
-  /** Leaves the gas wallet enough ether to begin a payment at today's base fee, and too little for the fee it offers. */
+  /** Leaves the gas wallet enough ether for a payment at today's base fee, and too little for the fee that it offers. */
   async starveGasWallet() {
     const { baseFeePerGas } = await this.chain.client.getBlock();
     await this.chain.client.setBalance({ address: this.gasWallet.address, value: baseFeePerGas * 150_000n });

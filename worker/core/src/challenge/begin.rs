@@ -129,6 +129,8 @@ pub(super) async fn begin<E: ChallengeEnv>(
                 .refusal(env, terms, signed, gas)
                 .or_else(|| not_admitted(env));
             match refusal {
+                // An identical request may be the one that was let through.
+                Some(_) if has_changed(env, stored.as_ref())? => Begun::LookAgain,
                 Some(why) => Begun::Refused(PayReply::NotNow(why)),
                 None => {
                     let event = Event::Attempted {
@@ -259,8 +261,7 @@ async fn refuse<E: ChallengeEnv>(
     } else {
         diagnose(env, signed, text).await
     };
-    let version = |stored: &Versioned| stored.version;
-    if env.store().load()?.as_ref().map(version) != stored.as_ref().map(version) {
+    if has_changed(env, stored.as_ref())? {
         return Ok(Begun::LookAgain);
     }
     Ok(match reason {
@@ -277,6 +278,12 @@ async fn refuse<E: ChallengeEnv>(
         Err(Stuck::Waiting) => unavailable(env, "a use of the authorization is not visible yet"),
         Err(Stuck::Fault(fault)) => unavailable(env, &fault),
     })
+}
+
+/// Whether an identical request was faster.
+fn has_changed<E: ChallengeEnv>(env: &E, read: Option<&Versioned>) -> Result<bool, StoreFault> {
+    let version = |stored: &Versioned| stored.version;
+    Ok(env.store().load()?.as_ref().map(version) != read.map(version))
 }
 
 /// An attempt was made, and the chain cannot tell what became of it.

@@ -111,6 +111,8 @@ struct Outside {
     ether: U256,
     /// The payer's USDC.
     balance: U256,
+    /// Whether an identical request begins while it is tried out.
+    has_a_twin: Cell<bool>,
     /// How often the transfer was tried out.
     simulations: Cell<u32>,
     /// For how long the payer's book lets the payer wait.
@@ -177,6 +179,7 @@ impl Outside {
             data_fee: U256::ZERO,
             ether: U256::MAX,
             balance: U256::MAX,
+            has_a_twin: Cell::default(),
             simulations: Cell::default(),
             pause: None,
             held: RefCell::default(),
@@ -244,6 +247,11 @@ impl Chain for Outside {
         _: Address,
     ) -> Result<Simulation, ChainError> {
         self.simulations.set(self.simulations.get() + 1);
+        if self.has_a_twin.take() {
+            assert_eq!(self.shared.deliveries.admit(self.now()), Ok(()));
+            let record = record_after([attempted(1)]);
+            self.stored.replace(Some(Versioned { version: 1, record }));
+        }
         Ok(match self.is_accepted {
             true => Simulation::Succeeds { gas: self.gas },
             false => Simulation::Reverts(self.refusal.to_owned()),

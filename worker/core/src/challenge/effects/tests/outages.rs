@@ -80,6 +80,19 @@ fn nothing_is_begun_while_deliveries_keep_failing_but_for_one_now_and_then() {
 }
 
 #[test]
+fn who_was_let_through_by_an_identical_request_hears_what_became_of_it() {
+    let mut outside = new();
+    (0..3).for_each(|_| paid(&outside));
+    outside.time = outside.now().to_seconds().0 + 30 * SECOND;
+    outside.has_a_twin.set(true);
+    let reply = begin(&outside);
+    assert!(!matches!(reply, PayReply::NotNow(_)), "{reply:?}");
+    let asked = outside.asked.borrow();
+    let withdraws = |command: &PayerCommand| matches!(command, PayerCommand::Withdraw { .. });
+    assert!(!asked.iter().any(withdraws));
+}
+
+#[test]
 fn one_delivery_that_succeeds_opens_the_shop_again() {
     let outside = new();
     (0..3).for_each(|_| paid(&outside));
