@@ -28,9 +28,11 @@ async function payInVain() {
   const { privateKey, address } = await world.newBuyer();
   const body = { planId: 'basic', requestId: randomUUID() };
   const reverted = { status: '0x0', logs: [], logsBloom: `0x${'00'.repeat(256)}` };
-  world.rpc.on('eth_getTransactionReceipt', { kind: 'alter', change: (receipt) => receipt && { ...receipt, ...reverted } });
-  const isAuthorizationState = ([call]) => call.data?.startsWith(AUTHORIZATION_STATE) || call.input?.startsWith(AUTHORIZATION_STATE);
-  world.rpc.on('eth_call', { kind: 'alter', change: () => `0x${'00'.repeat(32)}`, match: isAuthorizationState });
+  world.rpc.on('eth_getTransactionReceipt', { kind: 'alter', change: (receipt) => (receipt?.transactionHash ? { ...receipt, ...reverted } : receipt) });
+  // A batch is altered as a whole.
+  const isAuthorizationState = ([call]) => (call?.data ?? call?.input ?? '').startsWith(AUTHORIZATION_STATE);
+  const unused = (result, params) => (isAuthorizationState(params) ? `0x${'00'.repeat(32)}` : result);
+  world.rpc.on('eth_call', { kind: 'alter', change: unused, match: isAuthorizationState });
   const { payment, ...first } = await buy(world.url, privateKey, body);
   assert.equal(first.status, 402, first.text);
   assert.equal((await income(world)).filter(({ from }) => from === address).length, 1);
