@@ -7,9 +7,10 @@ use alloy_primitives::{Address, B256};
 use key0_core::challenge::CallFault;
 use key0_core::config::Config;
 use key0_core::ledger::{Layout, LedgerCommand, LedgerReply, Ledgers, Shard};
+use key0_core::payment::chain::Seen;
 use key0_core::payment::chain::{Chain, ChainError, Head, Receipt};
 use key0_core::payment::payer::{PayerCommand, PayerReply};
-use key0_core::sweep::{Seen, SweepEnv, sweep};
+use key0_core::sweep::{SweepEnv, sweep};
 use key0_core::types::{RequestId, UnixMillis};
 
 use crate::network::call;

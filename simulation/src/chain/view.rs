@@ -6,8 +6,8 @@ use alloy_primitives::{Address, B256};
 use key0_core::payment::SignedAuthorization;
 use key0_core::payment::chain::{AuthorizationEvents, Head, Receipt, Simulation};
 
+use key0_core::payment::chain::Seen;
 use key0_core::payment::usdc::TRANSFER_TOPIC;
-use key0_core::sweep::Seen;
 
 use super::ModelChain;
 use super::ledger::Undo;

@@ -5,10 +5,10 @@ use core::convert::Infallible;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
+use key0_core::ledger::Progress;
 use key0_core::ledger::{
     Cursor, Days, LedgerCommand, LedgerEntry, LedgerReply, LedgerStore, Order, Total, execute,
 };
-use key0_core::sweep::Progress;
 use key0_core::types::{B256, RequestId};
 
 use crate::executor::TaskId;

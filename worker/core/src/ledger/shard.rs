@@ -3,11 +3,11 @@
 use alloy_primitives::B256;
 use serde::{Deserialize, Serialize};
 
+use super::Progress;
 use super::cursor::{Cursor, Order, STATUSES, rank};
 use super::day::Days;
 use super::entry::LedgerEntry;
 use super::totals::Total;
-use crate::sweep::Progress;
 use crate::types::RequestId;
 
 /// What a shard is asked.

@@ -6,12 +6,12 @@ use std::collections::BTreeMap;
 
 use futures_util::FutureExt as _;
 
+use super::Progress;
 use super::{
     Cursor, Days, Layout, LedgerCommand, LedgerEntry, LedgerReply, LedgerStore, Ledgers, Order,
-    Shard, Total, UtcDay, execute, merge_totals, put,
+    Shard, Total, UtcDay, execute, put,
 };
 use crate::challenge::CallFault;
-use crate::sweep::Progress;
 use crate::types::{Address, B256, Network, RequestId, ResourceId, UnixMillis, UsdcAmount};
 
 /// An entry whose offer and last change are of the same moment.
@@ -105,7 +105,7 @@ impl LedgerStore for Entries {
         Ok(self.select(Order::Age, after, limit, |entry| within(days, entry)))
     }
     fn totals(&self, days: Days) -> Result<Vec<Total>, Infallible> {
-        Ok(merge_totals(
+        Ok(crate::ledger::merge_totals(
             self.all()
                 .into_iter()
                 .filter(|entry| within(days, entry))

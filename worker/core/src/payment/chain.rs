@@ -87,6 +87,15 @@ pub enum Completeness {
     Contradictory,
 }
 
+/// A transfer of USDC to the seller.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Seen {
+    /// Its block.
+    pub block: u64,
+    /// Its transaction.
+    pub transaction: B256,
+}
+
 /// What happened to an authorization.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct AuthorizationEvents {

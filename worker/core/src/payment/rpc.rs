@@ -10,6 +10,7 @@ use alloy_primitives::{Address, B256, Bloom, Bytes, U256, hex};
 use serde_json::{Value, json};
 
 use super::authorization::SignedAuthorization;
+use super::chain::Seen;
 use super::chain::{
     AuthorizationEvents, Chain, ChainError, Completeness, Head, Log, Receipt, SendOutcome,
     Simulation,
@@ -20,7 +21,6 @@ use super::rpc_error::RpcError;
 use super::signature::Deployment;
 use super::usdc;
 use super::wallet_call::{self, WalletAnswer};
-use crate::sweep::Seen;
 use crate::types::{HttpUrl, Network};
 
 /// A newest block older than this many seconds may be that of a node that is stuck: the chain makes one every two seconds.

@@ -2,10 +2,11 @@
 
 use alloy_primitives::Address;
 
+use super::env::{SweepEnv, Swept, wake};
 use super::payments::payments;
-use super::{Progress, Seen, SweepEnv, Swept, wake};
 use crate::config::Config;
-use crate::ledger::{LedgerCommand, LedgerReply, ask_all, wrong_answer};
+use crate::ledger::{LedgerCommand, LedgerReply, Progress, ask_all, wrong_answer};
+use crate::payment::chain::Seen;
 
 /// Blocks that are younger are left alone: their purchases are on their way. Ten minutes of two seconds.
 const SETTLING_BLOCKS: u64 = 300;

@@ -25,6 +25,7 @@ use crate::payment::chain::{
 use crate::payment::signature::Deployment;
 use crate::payment::wallet_call::WalletAnswer;
 use crate::types::{Network, UnixMillis, UnixSeconds};
+use crate::wallet::WalletKey;
 
 /// Everything outside the wallet, in one place. Nothing here ever waits.
 struct Bench {

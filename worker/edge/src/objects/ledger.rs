@@ -8,10 +8,10 @@
 //! Why no interleaving breaks it: a command runs in one synchronous transaction and waits for nothing. Reports may come
 //! twice or out of order: the higher version stays.
 
+use key0_core::ledger::Progress;
 use key0_core::ledger::{
     Cursor, Days, LedgerCommand, LedgerEntry, LedgerStore, Total, UtcDay, execute,
 };
-use key0_core::sweep::Progress;
 use key0_core::types::{B256, RequestId, UnixMillis, UsdcAmount};
 use serde::Deserialize;
 use worker::{

@@ -355,7 +355,7 @@ fn a_second_payment_of_a_delivered_purchase_is_not_touched() {
 fn another_plan_under_the_same_request_id_is_a_conflict() {
     let shop = Shop::after(failed(), vec![paid(buyers_address(), 15_000)]);
     let mut other = proof(buyers_address());
-    other.challenge.terms.target = super::super::Target::Plan("pro".parse().unwrap());
+    other.challenge.terms.target = crate::challenge::Target::Plan("pro".parse().unwrap());
     assert_eq!(shop.ask(other), PayReply::Conflict);
 }
 
@@ -392,7 +392,7 @@ fn without_a_signature_nothing_opens_what_was_paid_with_one_or_by_another_transa
     let mut other_offer = unsigned();
     let mut terms = other_offer.challenge.terms.clone();
     terms.issued_at = terms.issued_at.plus(60);
-    let keys = super::super::SealKeys::new(&crate::types::Secret::new("test"), &[]);
+    let keys = crate::challenge::SealKeys::new(&crate::types::Secret::new("test"), &[]);
     other_offer.challenge = keys.seal(terms);
     let shop = Shop::new(vec![paid(ANN, 15_000)]);
     assert!(is_granted(&shop.ask(unsigned())));

@@ -1,0 +1,19 @@
+//! How far the hourly sweep has come. It is kept with the ledger, which every sweep reads first.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::Cursor;
+
+/// How far the sweep has come.
+#[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Progress {
+    /// The first block whose transfers were not looked at.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next_block: Option<u64>,
+    /// Of each state that is open: behind which entry the next sweep goes on. From the beginning, if there is none.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub after: BTreeMap<String, Cursor>,
+}
