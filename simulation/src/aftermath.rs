@@ -3,7 +3,8 @@
 
 use std::rc::Rc;
 
-use key0_core::challenge::{Challenge, HISTORY_MILLIS, Pay, Prove, Rest, State, Terms, lifetime};
+use key0_core::offer::{Challenge, Terms, lifetime};
+use key0_core::purchase::{HISTORY_MILLIS, Pay, Prove, Rest, State};
 use key0_core::types::RequestId;
 
 use crate::actors::{request, show_again};

@@ -6,8 +6,8 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use futures_util::future::{Either, select};
-use key0_core::challenge::IssueFault;
-use key0_core::credential::backend::{BackendAnswer, BackendCall};
+use key0_core::backend::authentication::{BackendAnswer, BackendCall};
+use key0_core::purchase::IssueFault;
 
 use crate::faults::Fault;
 use crate::rules;

@@ -4,9 +4,9 @@ use std::rc::Rc;
 
 use alloy_primitives::B256;
 use futures_util::future::{Either, select};
-use key0_core::payment::SignedAuthorization;
-use key0_core::payment::chain::Simulation;
-use key0_core::payment::facilitator::Action as Call;
+use key0_core::chain::SignedAuthorization;
+use key0_core::chain::base::Simulation;
+use key0_core::settlement::facilitator::Action as Call;
 
 use crate::actors;
 use crate::chain::{Action, View};

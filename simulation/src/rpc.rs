@@ -7,14 +7,13 @@ use core::ops::RangeInclusive;
 use std::rc::Rc;
 
 use alloy_primitives::{Address, B256, Bytes, U256};
-use key0_core::payment::SignedAuthorization;
-use key0_core::payment::chain::Seen;
-use key0_core::payment::chain::{
-    AuthorizationEvents, Chain, ChainError, Head, Receipt, SendOutcome, Simulation,
-};
-use key0_core::payment::rpc_error::RpcError;
-use key0_core::payment::signature::Deployment;
-use key0_core::payment::wallet_call::WalletAnswer;
+use key0_core::chain::SignedAuthorization;
+use key0_core::chain::base::Seen;
+use key0_core::chain::base::{AuthorizationEvents, Head, Receipt, SendOutcome, Simulation};
+use key0_core::chain::rpc_error::RpcError;
+use key0_core::chain::signature::Deployment;
+use key0_core::chain::wallet_call::WalletAnswer;
+use key0_core::chain::{Chain, ChainError};
 use serde_json::json;
 
 use crate::actors;

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use alloy_primitives::Address;
-use key0_core::challenge::{Pay, PayReply};
+use key0_core::purchase::{Pay, PayReply};
 
 use crate::actors::{
     Buyer, LONGEST_MILLIS, ask_proof, give_back, last_proofs, operate, request, retry_refunds,

@@ -2,7 +2,7 @@
 
 use alloy_primitives::Address;
 use key0_core::config::Config;
-use key0_core::wallet::WalletKey;
+use key0_core::types::WalletKey;
 
 use crate::chain::Nodes;
 use crate::random::Random;

@@ -5,10 +5,10 @@ use core::future::pending;
 use std::rc::Rc;
 
 use alloy_primitives::Address;
-use key0_core::challenge::Shared;
 use key0_core::config::Config;
+use key0_core::purchase::Shared;
+use key0_core::types::WalletKey;
 use key0_core::types::{RequestId, UnixMillis, UnixSeconds};
-use key0_core::wallet::WalletKey;
 
 use crate::actors::Market;
 use crate::backend::Backend;

@@ -3,10 +3,11 @@
 use std::rc::Rc;
 
 use alloy_primitives::{Address, B256, U256, hex, keccak256};
-use key0_core::challenge::{Challenge, Pay, PayReply, Sold, Target, Terms, lifetime};
-use key0_core::payment::{Authorization, SignedAuthorization, usdc};
+use key0_core::chain::{Authorization, SignedAuthorization, usdc};
+use key0_core::offer::{Challenge, Target, Terms, lifetime};
+use key0_core::purchase::{Pay, PayReply, Sold};
+use key0_core::types::WalletKey;
 use key0_core::types::{RequestId, ResourceId, UsdcAmount};
-use key0_core::wallet::WalletKey;
 use serde_json::json;
 
 use super::transfer::transfer_instead;

@@ -3,10 +3,10 @@
 use core::future::Future;
 use std::rc::Rc;
 
-use key0_core::challenge::{
+use key0_core::book::payer::TargetKey;
+use key0_core::purchase::{
     Ask, CallFault, Pay, PayReply, Purchases, Record, Repeat, Sold, purchase, repeated,
 };
-use key0_core::payment::payer::TargetKey;
 use key0_core::types::RequestId;
 
 use crate::executor::TaskId;

@@ -2,8 +2,8 @@
 
 use std::rc::Rc;
 
-use key0_core::challenge::{Pay, Sold};
-use key0_core::payment::SignedAuthorization;
+use key0_core::chain::SignedAuthorization;
+use key0_core::purchase::{Pay, Sold};
 use key0_core::types::Address;
 
 use super::{buyer, request};

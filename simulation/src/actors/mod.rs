@@ -19,7 +19,7 @@ pub use weather::run_chain;
 use core::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 
-use key0_core::challenge::{Pay, PayReply, Prove};
+use key0_core::purchase::{Pay, PayReply, Prove};
 use key0_core::types::RequestId;
 
 use crate::chain::AuthorizationKey;

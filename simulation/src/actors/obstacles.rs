@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use key0_core::challenge::{OperatorCommand, State};
+use key0_core::purchase::{OperatorCommand, State};
 use key0_core::types::{Address, B256, RequestId};
 
 use crate::chain::{Action, PlainTransfer};

@@ -4,12 +4,13 @@ use core::ops::RangeInclusive;
 use std::rc::Rc;
 
 use alloy_primitives::{Address, B256};
-use key0_core::challenge::CallFault;
+use key0_core::book::payer::{PayerCommand, PayerReply};
+use key0_core::chain::base::Seen;
+use key0_core::chain::base::{Head, Receipt};
+use key0_core::chain::{Chain, ChainError};
 use key0_core::config::Config;
 use key0_core::ledger::{Layout, LedgerCommand, LedgerReply, Ledgers, Shard};
-use key0_core::payment::chain::Seen;
-use key0_core::payment::chain::{Chain, ChainError, Head, Receipt};
-use key0_core::payment::payer::{PayerCommand, PayerReply};
+use key0_core::purchase::CallFault;
 use key0_core::sweep::{SweepEnv, sweep};
 use key0_core::types::{RequestId, UnixMillis};
 

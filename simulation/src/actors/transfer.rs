@@ -4,8 +4,9 @@
 use std::rc::Rc;
 
 use alloy_primitives::{Address, B256};
-use key0_core::challenge::{Ask, Challenge, Pay, PayReply, Prove, Purchases as _, Sold};
-use key0_core::payment::transfer::ProofFault;
+use key0_core::chain::transfer::ProofFault;
+use key0_core::offer::Challenge;
+use key0_core::purchase::{Ask, Pay, PayReply, Prove, Purchases as _, Sold};
 
 use super::buyer::{Buyer, offer, present};
 use super::door::ask_door;

@@ -1,7 +1,7 @@
 //! Blocks: what is included when, what it pays, and how the newest are replaced.
 
 use alloy_primitives::B256;
-use key0_core::payment::chain::{Completeness, Receipt};
+use key0_core::chain::base::{Completeness, Receipt};
 
 use super::ModelChain;
 use super::ledger::Undo;

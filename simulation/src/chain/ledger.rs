@@ -4,9 +4,9 @@ use core::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 
 use alloy_primitives::{Address, B256};
-use key0_core::payment::SignedAuthorization;
-use key0_core::payment::chain::{Log, Receipt};
-use key0_core::payment::usdc::{
+use key0_core::chain::SignedAuthorization;
+use key0_core::chain::base::{Log, Receipt};
+use key0_core::chain::usdc::{
     AUTHORIZATION_CANCELED_TOPIC, AUTHORIZATION_USED_TOPIC, TRANSFER_TOPIC,
 };
 

@@ -18,7 +18,7 @@ pub use view::{Nodes, View};
 use std::collections::{BTreeMap, BTreeSet};
 
 use alloy_primitives::{Address, B256, Bytes, keccak256};
-use key0_core::payment::{SignedAuthorization, usdc};
+use key0_core::chain::{SignedAuthorization, usdc};
 use key0_core::types::Network;
 
 /// A payer and one of its nonces: what the contract knows an authorization by.

@@ -1,7 +1,7 @@
 //! Why USDC moves no money.
 
 use alloy_primitives::U256;
-use key0_core::payment::SignedAuthorization;
+use key0_core::chain::SignedAuthorization;
 
 use super::ledger::Ledger;
 

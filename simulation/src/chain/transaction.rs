@@ -4,7 +4,7 @@ use alloy_primitives::{Address, B256, Bytes, U256, keccak256};
 use alloy_rlp::{Decodable, Header};
 
 use super::{AuthorizationKey, PlainTransfer};
-use key0_core::payment::SignedAuthorization;
+use key0_core::chain::SignedAuthorization;
 
 /// A transaction.
 #[derive(Clone, Debug)]

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use alloy_primitives::{Address, B256, U256};
-use key0_core::payment::chain::Log;
-use key0_core::payment::usdc::{AUTHORIZATION_USED_TOPIC, TRANSFER_TOPIC};
+use key0_core::chain::base::Log;
+use key0_core::chain::usdc::{AUTHORIZATION_USED_TOPIC, TRANSFER_TOPIC};
 
 use super::ledger::{Ledger, Undo};
 

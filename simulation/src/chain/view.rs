@@ -3,11 +3,11 @@
 use core::ops::RangeInclusive;
 
 use alloy_primitives::{Address, B256};
-use key0_core::payment::SignedAuthorization;
-use key0_core::payment::chain::{AuthorizationEvents, Head, Receipt, Simulation};
+use key0_core::chain::SignedAuthorization;
+use key0_core::chain::base::{AuthorizationEvents, Head, Receipt, Simulation};
 
-use key0_core::payment::chain::Seen;
-use key0_core::payment::usdc::TRANSFER_TOPIC;
+use key0_core::chain::base::Seen;
+use key0_core::chain::usdc::TRANSFER_TOPIC;
 
 use super::ModelChain;
 use super::ledger::Undo;

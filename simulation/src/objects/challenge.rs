@@ -6,11 +6,11 @@ use core::cell::{Cell, RefCell};
 use std::rc::{Rc, Weak};
 
 use alloy_primitives::B256;
-use key0_core::challenge::{
+use key0_core::backend::authentication::BackendCall;
+use key0_core::chain::SignedAuthorization;
+use key0_core::purchase::{
     Ask, AuditLine, ChallengeEnv, Driver, OperatorCommand, PayReply, Record, Sold, Versioned,
 };
-use key0_core::credential::backend::BackendCall;
-use key0_core::payment::SignedAuthorization;
 use key0_core::types::RequestId;
 
 use self::outside::Outside;
@@ -137,7 +137,7 @@ pub fn nudge(world: &Rc<World>, id: &RequestId, sender: Sender<Answer<bool>>) ->
     let outside = Outside::new(world, &world.objects.challenge(id));
     world.executor.spawn(outside.object.owner(), async move {
         let policy = outside.config().policy();
-        let reply = key0_core::challenge::nudge(&outside, outside.now(), &policy).await;
+        let reply = key0_core::purchase::nudge(&outside, outside.now(), &policy).await;
         sender.send(reply.map_err(|fault| fault.0));
     })
 }
@@ -168,6 +168,6 @@ pub fn operate(world: &Rc<World>, object: &Rc<ChallengeObject>, command: Operato
     let outside = Outside::new(world, object);
     let policy = outside.config().policy();
     // When storage fails the operator comes back later.
-    let reply = key0_core::challenge::operate(&outside, command, world.now(), &policy);
+    let reply = key0_core::purchase::operate(&outside, command, world.now(), &policy);
     world.trace(|| format!("{} the operator: {command:?} -> {reply:?}", object.id));
 }

@@ -5,11 +5,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
 use alloy_primitives::B256;
-use key0_core::types::{Network, UnixMillis};
-use key0_core::wallet::{
-    Change, GasWallet, JobKey, Sent, WalletCommand, WalletEnv, WalletFault, WalletKey, WalletReply,
+use key0_core::settlement::wallet::{
+    Change, GasWallet, JobKey, Sent, WalletCommand, WalletEnv, WalletFault, WalletReply,
     WalletStore,
 };
+use key0_core::types::WalletKey;
+use key0_core::types::{Network, UnixMillis};
 
 use super::{Alarm, Instance, instance};
 use crate::executor::TaskId;

@@ -3,7 +3,7 @@
 use std::rc::Rc;
 
 use alloy_primitives::B256;
-use key0_core::payment::chain::{Completeness, Receipt};
+use key0_core::chain::base::{Completeness, Receipt};
 
 use crate::chain::View;
 use crate::faults::Fault;

@@ -1,10 +1,10 @@
 //! What must hold when a payer's book answers.
 
 use alloy_primitives::Address;
-use key0_core::challenge::{Record, Stage, State};
-use key0_core::payment::payer::{
+use key0_core::book::payer::{
     Hold, NO_ATTEMPT, Outcome, PayerCommand, PayerReply, RECENT_MILLIS, TargetKey,
 };
+use key0_core::purchase::{Record, Stage, State};
 use key0_core::types::RequestId;
 
 use crate::objects::Book;

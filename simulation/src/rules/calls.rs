@@ -3,9 +3,9 @@
 use std::rc::Rc;
 
 use alloy_primitives::B256;
-use key0_core::challenge::State;
-use key0_core::credential::backend::BackendCall;
-use key0_core::payment::wallet_call::MULTICALL;
+use key0_core::backend::authentication::BackendCall;
+use key0_core::chain::wallet_call::MULTICALL;
+use key0_core::purchase::State;
 
 use super::is_executed;
 use super::steps::describe;

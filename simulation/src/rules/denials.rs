@@ -2,8 +2,9 @@
 //! (What a later block includes nobody can know.)
 
 use alloy_primitives::{Address, B256};
-use key0_core::challenge::{Ask, Attempt, PayReply, Record, Stage, State};
-use key0_core::payment::{Refusal, SignedAuthorization};
+use key0_core::chain::SignedAuthorization;
+use key0_core::purchase::{Ask, Attempt, PayReply, Record, Stage, State};
+use key0_core::x402::Refusal;
 
 use super::end::presented_first;
 use super::steps::{attempt_of, describe, has_only_searched};

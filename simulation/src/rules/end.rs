@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 
 use alloy_primitives::B256;
-use key0_core::challenge::{Record, State};
+use key0_core::book::payer::NO_ATTEMPT;
 use key0_core::ledger::LedgerEntry;
-use key0_core::payment::payer::NO_ATTEMPT;
+use key0_core::purchase::{Record, State};
 use key0_core::types::RequestId;
 
 use super::money::{self, money};

@@ -1,9 +1,9 @@
 //! What must hold of the transaction hashes under which a purchase looks for its money.
 
 use alloy_primitives::B256;
-use key0_core::challenge::{Attempt, Record, Stage};
-use key0_core::payment::Route;
-use key0_core::wallet::JobKey;
+use key0_core::purchase::{Attempt, Record, Stage};
+use key0_core::settlement::Route;
+use key0_core::settlement::wallet::JobKey;
 
 use super::refunds::refund_of;
 use super::steps::attempt_of;

@@ -31,9 +31,9 @@ pub use steps::on_change;
 pub use terms::{on_answer_elsewhere, on_call_elsewhere};
 pub use wallet::{on_job, on_job_done};
 
-use key0_core::challenge::Record;
+use key0_core::purchase::Record;
+use key0_core::settlement::wallet::JobKey;
 use key0_core::types::RequestId;
-use key0_core::wallet::JobKey;
 
 use crate::objects::ChallengeObject;
 use crate::world::World;

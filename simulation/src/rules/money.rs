@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use alloy_primitives::{Address, B256};
-use key0_core::challenge::{Payment, Prove, Record};
-use key0_core::payment::transfer::booking_key;
+use key0_core::chain::transfer::booking_key;
+use key0_core::purchase::{Payment, Prove, Record};
 use key0_core::types::RequestId;
 
 use crate::objects::ChallengeObject;

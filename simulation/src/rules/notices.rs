@@ -1,7 +1,7 @@
 //! What must hold of what the backend is told: everything, in order, and never anything that is not so.
 
-use key0_core::challenge::{Record, State};
-use key0_core::credential::backend::BackendCall;
+use key0_core::backend::authentication::BackendCall;
+use key0_core::purchase::{Record, State};
 
 use super::outages::has_lost_alarm;
 use super::steps::describe;

@@ -2,7 +2,7 @@
 
 use core::cell::Cell;
 
-use key0_core::challenge::{Record, Stage, State, wake_at};
+use key0_core::purchase::{Record, Stage, State, wake_at};
 
 use super::money;
 use crate::objects::ChallengeObject;

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use alloy_primitives::{B256, U256};
-use key0_core::challenge::{MAX_REFUND_FAILURES, Record, Refund, Stage, State, refund_nonce};
-use key0_core::wallet::Sent;
+use key0_core::purchase::{MAX_REFUND_FAILURES, Record, Refund, Stage, State, refund_nonce};
+use key0_core::settlement::wallet::Sent;
 
 use super::money::{received, receiver};
 use super::outages::has_lost_alarm;

@@ -2,8 +2,9 @@
 
 use std::rc::Rc;
 
-use key0_core::challenge::{Pay, PayReply, Prove, State, Terms};
-use key0_core::payment::transfer::ProofFault;
+use key0_core::chain::transfer::ProofFault;
+use key0_core::offer::Terms;
+use key0_core::purchase::{Pay, PayReply, Prove, State};
 use key0_core::types::Address;
 
 use super::money::{must_be_honoured, received};

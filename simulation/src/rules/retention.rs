@@ -1,6 +1,6 @@
 //! What must hold of what is kept, and for how long.
 
-use key0_core::challenge::{HISTORY_MILLIS, Pay, PayReply, Prove, Record, Rest, State};
+use key0_core::purchase::{HISTORY_MILLIS, Pay, PayReply, Prove, Record, Rest, State};
 use key0_core::types::RequestId;
 
 use super::outages::has_lost_alarm;

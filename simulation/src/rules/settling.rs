@@ -1,8 +1,8 @@
 //! What must hold when a facilitator is asked.
 
-use key0_core::challenge::{Stage, State};
-use key0_core::payment::SignedAuthorization;
-use key0_core::payment::facilitator::{Action, FacilitatorCall, Settled, request};
+use key0_core::chain::SignedAuthorization;
+use key0_core::purchase::{Stage, State};
+use key0_core::settlement::facilitator::{Action, FacilitatorCall, Settled, request};
 
 use super::steps::{describe, may_charge};
 use crate::objects::ChallengeObject;

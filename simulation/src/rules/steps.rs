@@ -2,11 +2,12 @@
 
 use std::rc::Rc;
 
-use key0_core::challenge::{Attempt, Record, Stage, State, Target};
-use key0_core::payment::Authorization;
-use key0_core::payment::payer::TargetKey;
+use key0_core::book::payer::TargetKey;
+use key0_core::chain::Authorization;
+use key0_core::offer::Target;
+use key0_core::purchase::{Attempt, Record, Stage, State};
+use key0_core::settlement::wallet::{Job, Sent};
 use key0_core::types::RequestId;
-use key0_core::wallet::{Job, Sent};
 
 use super::money::money;
 use super::refunds;

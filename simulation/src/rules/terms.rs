@@ -1,6 +1,6 @@
 //! What must hold of what was agreed: what is delivered, and on which network.
 
-use key0_core::challenge::{PayReply, Record, Rest, State, StoreFault};
+use key0_core::purchase::{PayReply, Record, Rest, State, StoreFault};
 
 use super::steps::describe;
 use crate::objects::ChallengeObject;
@@ -21,7 +21,7 @@ pub(super) fn on_change(
         object.sold.replace(after.sold.clone());
         let is_in_a_catalog = Version::all().any(|version| {
             let target = &after.terms.target;
-            after.sold == key0_core::challenge::Sold::today(target, world.config_of(version))
+            after.sold == key0_core::purchase::Sold::today(target, world.config_of(version))
         });
         if !is_in_a_catalog {
             let detail = format!("{:?} is in no catalog", after.sold);

@@ -1,6 +1,6 @@
 //! What must hold of the gas wallet's jobs and nonces.
 
-use key0_core::wallet::{Sent, Signed};
+use key0_core::settlement::wallet::{Sent, Signed};
 
 use super::steps::may_broadcast;
 use super::{purchase_of, refunds};

@@ -4,17 +4,18 @@
 
 use serde::Serialize;
 
-use crate::admin::AdminSecret;
+use crate::backend::authentication::BackendAuth;
+use crate::backend::issuance::{CredentialKey, IssuingBackend};
+use crate::backend::notification::Notified;
 use crate::catalog::{Catalog, default_catalog};
-use crate::challenge::{GasLimit, Policy, SealKeys};
-use crate::credential::backend::BackendAuth;
-use crate::credential::notice::Notified;
-use crate::credential::remote::{CredentialKey, IssuingBackend};
-use crate::credential::{RsaPrivateKey, RsaPublicKey, TokenSigner};
 use crate::ledger::Layout;
-use crate::payment::{Route, Settlement};
+use crate::offer::SealKeys;
+use crate::purchase::{GasLimit, Policy};
+use crate::settlement::{Route, Settlement};
+use crate::token::{RsaPrivateKey, RsaPublicKey, TokenSigner};
+use crate::types::AdminSecret;
+use crate::types::WalletKey;
 use crate::types::{Address, HttpUrl, Network, Secret};
-use crate::wallet::WalletKey;
 
 mod backend;
 mod factories;

@@ -1,24 +1,32 @@
 //! The rules of key0: what is sold, how it is paid, and what the buyer receives.
 //!
-//! A payment passes through the rooms in this order: a door ([`x402`]) reads it, [`catalog`] says what it costs,
-//! [`payment`] checks it, [`challenge`] drives the purchase, [`wallet`] broadcasts it, [`credential`] makes the grant.
-//! [`ledger`] is the index of all of them, which [`admin`] shows to the operator.
+//! A payment passes through the rooms in this order, and a room imports only rooms below it: [`doors`] read the wire,
+//! [`checkout`] gives the grant, [`documents`] publish the prices, [`sweep`] wakes what nothing drives, [`purchase`] drives a
+//! purchase, [`config`] reads the settings, [`ledger`] is the operator's index, [`backend`] calls the seller's backend,
+//! [`settlement`] broadcasts, [`book`] knows whose a payment is, [`chain`] asks Base, [`x402`] has the protocol's objects,
+//! [`offer`] seals terms, [`catalog`] has the plans, [`token`] signs. Below them are [`limit`], [`response`], [`error`],
+//! [`breaker`] and [`types`]. `npm test -- --only lint` holds this order.
 //! Nothing here reads a clock, a random number, a storage or a network: they come in as arguments.
 
 #![forbid(unsafe_code)]
 
-pub mod admin;
+pub mod backend;
+pub mod book;
 pub mod breaker;
 pub mod catalog;
-pub mod challenge;
+pub mod chain;
+pub mod checkout;
 pub mod config;
-pub mod credential;
+pub mod documents;
+pub mod doors;
 pub mod error;
 pub mod ledger;
 pub mod limit;
-pub mod payment;
+pub mod offer;
+pub mod purchase;
 pub mod response;
+pub mod settlement;
 pub mod sweep;
+pub mod token;
 pub mod types;
-pub mod wallet;
 pub mod x402;

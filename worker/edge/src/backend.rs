@@ -1,8 +1,8 @@
 //! Calls to the seller's backend, authenticated as the settings say.
 
-use key0_core::challenge::IssueFault;
+use key0_core::backend::authentication::{BackendAnswer, BackendAuth, BackendCall, service_token};
 use key0_core::config::Config;
-use key0_core::credential::backend::{BackendAnswer, BackendAuth, BackendCall, service_token};
+use key0_core::purchase::IssueFault;
 use worker::Env;
 
 use crate::objects::Objects;

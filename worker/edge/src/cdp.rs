@@ -1,6 +1,6 @@
 //! Signs requests to Coinbase's facilitator.
 
-use key0_core::payment::cdp::{CdpAlgorithm, CdpKey};
+use key0_core::settlement::cdp::{CdpAlgorithm, CdpKey};
 use wasm_bindgen::prelude::*;
 
 use crate::{platform, webcrypto};

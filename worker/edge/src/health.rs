@@ -4,14 +4,15 @@ use std::cell::{Cell, RefCell};
 
 use http::{HeaderMap, StatusCode};
 use key0_core::breaker::Observed;
+use key0_core::chain::Chain as _;
+use key0_core::chain::presented::key_is_refused;
+use key0_core::chain::rpc::EndpointState;
 use key0_core::config::{Config, Problem};
-use key0_core::payment::facilitator::{Action, Facilitator, FacilitatorCall, supports};
-use key0_core::payment::presented::key_is_refused;
-use key0_core::payment::rpc::EndpointState;
-use key0_core::payment::{Chain as _, Route};
 use key0_core::response::{self, Response};
+use key0_core::settlement::Route;
+use key0_core::settlement::facilitator::{Action, Facilitator, FacilitatorCall, supports};
+use key0_core::types::WalletKey;
 use key0_core::types::{U256, UnixMillis};
-use key0_core::wallet::WalletKey;
 use serde_json::{Value, json};
 
 use crate::outbound;

@@ -16,14 +16,13 @@ mod sweeping;
 mod webcrypto;
 
 use http::Method;
-use key0_core::admin;
-use key0_core::catalog::{AgentCardVersion, agent_card, discover};
 use key0_core::config::{Config, Problem};
-use key0_core::credential::{json_web_key_set, token_info};
+use key0_core::documents::{AgentCardVersion, agent_card, discover};
+use key0_core::doors::{admin, http as x402};
 use key0_core::error::{Code, Error};
 use key0_core::response::{self, Response};
+use key0_core::token::{json_web_key_set, token_info};
 use key0_core::types::HttpUrl;
-use key0_core::x402;
 use worker::{Context, Env, ScheduleContext, ScheduledEvent, event};
 
 use inbound::Inbound;

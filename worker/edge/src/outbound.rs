@@ -2,15 +2,15 @@
 //! redirects, but for those of a facilitator within its own site.
 
 use futures_util::StreamExt as _;
-use key0_core::challenge::{CallFault, IssueFault, Shared};
+use key0_core::backend::authentication::{BackendAnswer, BackendCall};
+use key0_core::backend::oauth::{MAX_TOKEN_ANSWER_BYTES, OAuthClient, TOKEN_DEADLINE_MILLIS};
+use key0_core::chain::endpoints::{EndpointMemory, Http, HttpFault};
+use key0_core::chain::rpc::RpcChain;
 use key0_core::config::Config;
-use key0_core::credential::backend::{BackendAnswer, BackendCall};
-use key0_core::credential::oauth::{MAX_TOKEN_ANSWER_BYTES, OAuthClient, TOKEN_DEADLINE_MILLIS};
-use key0_core::payment::endpoints::{EndpointMemory, Http, HttpFault};
-use key0_core::payment::facilitator::{
+use key0_core::purchase::{CallFault, IssueFault, Shared};
+use key0_core::settlement::facilitator::{
     FacilitatorAnswer, FacilitatorCall, MAX_ANSWER_BYTES, MAX_REDIRECTS, host_of, redirect,
 };
-use key0_core::payment::rpc::RpcChain;
 use key0_core::types::UnixMillis;
 use serde_json::json;
 use worker::{AbortSignal, Fetch, Headers, Method, Request, RequestInit, RequestRedirect};

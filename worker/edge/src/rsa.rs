@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 
 use js_sys::Object;
-use key0_core::credential::{RsaPrivateKey, RsaSigner, Signature, SigningError};
+use key0_core::token::{RsaPrivateKey, RsaSigner, Signature, SigningError};
 use wasm_bindgen::prelude::*;
 
 use crate::webcrypto;

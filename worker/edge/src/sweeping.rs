@@ -2,13 +2,13 @@
 
 use core::ops::RangeInclusive;
 
-use key0_core::challenge::CallFault;
+use key0_core::chain::base::Seen;
+use key0_core::chain::base::{Head, Receipt};
+use key0_core::chain::rpc::RpcChain;
+use key0_core::chain::{Chain as _, ChainError};
 use key0_core::config::Config;
 use key0_core::ledger::{Layout, LedgerCommand, LedgerReply, Ledgers, Shard};
-use key0_core::payment::chain::Seen;
-use key0_core::payment::chain::{Head, Receipt};
-use key0_core::payment::rpc::RpcChain;
-use key0_core::payment::{Chain as _, ChainError};
+use key0_core::purchase::CallFault;
 use key0_core::sweep::{SweepEnv, sweep};
 use key0_core::types::{Address, B256, RequestId, UnixMillis};
 use serde_json::json;

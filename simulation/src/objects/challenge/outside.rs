@@ -4,17 +4,17 @@ use core::future::Future;
 use std::rc::Rc;
 
 use alloy_primitives::Address;
-use key0_core::challenge::{
+use key0_core::backend::authentication::{BackendAnswer, BackendCall};
+use key0_core::book::payer::{PayerCommand, PayerReply};
+use key0_core::config::Config;
+use key0_core::ledger::{LedgerCommand, LedgerEntry};
+use key0_core::purchase::{
     AuditLine, AuditRow, CallFault, ChallengeEnv, ChallengeStore, Driver, History, IssueFault,
     Record, Rest, Shared, Stage, State, StoreFault, Versioned,
 };
-use key0_core::config::Config;
-use key0_core::credential::backend::{BackendAnswer, BackendCall};
-use key0_core::ledger::{LedgerCommand, LedgerEntry};
-use key0_core::payment::facilitator::{FacilitatorAnswer, FacilitatorCall};
-use key0_core::payment::payer::{PayerCommand, PayerReply};
+use key0_core::settlement::facilitator::{FacilitatorAnswer, FacilitatorCall};
+use key0_core::settlement::wallet::{WalletCommand, WalletReply};
 use key0_core::types::UnixMillis;
-use key0_core::wallet::{WalletCommand, WalletReply};
 
 use super::ChallengeObject;
 use crate::actors;

@@ -5,7 +5,7 @@ use core::fmt;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-use crate::credential::backend::SERVICE_PLAN;
+use crate::backend::authentication::SERVICE_PLAN;
 use crate::types::{PlanId, ResourceId, UsdcAmount};
 
 const MAX_PLANS: usize = 64;

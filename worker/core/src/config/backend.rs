@@ -1,9 +1,9 @@
 //! How the gateway authenticates towards the seller's backend, read from the settings.
 
 use super::{Read, Vars, parsed, secret};
-use crate::credential::backend::BackendAuth;
-use crate::credential::notice::{Notified, SigningSecret};
-use crate::credential::oauth::OAuthClient;
+use crate::backend::authentication::BackendAuth;
+use crate::backend::notification::{Notified, SigningSecret};
+use crate::backend::oauth::OAuthClient;
 use crate::types::{HttpUrl, Secret};
 
 const MAX_SCOPES: usize = 32;

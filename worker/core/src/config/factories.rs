@@ -1,7 +1,7 @@
 //! Whose smart wallets are created for their payers, read from the settings.
 
 use super::{Vars, address};
-use crate::payment::Settlement;
+use crate::settlement::Settlement;
 use crate::types::Address;
 
 const MAX_FACTORIES: usize = 8;

@@ -250,7 +250,7 @@ mod tests {
     #[test]
     fn a_refund_that_begins_before_a_slow_answer_is_warned_of() {
         let key = format!("0x{:064x}", 7);
-        let seller = crate::wallet::WalletKey::from_hex(&key).unwrap().address();
+        let seller = crate::types::WalletKey::from_hex(&key).unwrap().address();
         let seller = seller.to_string();
         let refunds = [
             ("KEY0_WALLET_PRIVATE_KEY", key.as_str()),

@@ -1,10 +1,10 @@
 //! Who broadcasts payments, read from the settings.
 
 use super::{Read, Vars, parsed, private_key};
-use crate::challenge::GasLimit;
-use crate::payment::Settlement;
-use crate::payment::cdp::CdpKey;
-use crate::payment::facilitator::Facilitator;
+use crate::purchase::GasLimit;
+use crate::settlement::Settlement;
+use crate::settlement::cdp::CdpKey;
+use crate::settlement::facilitator::Facilitator;
 use crate::types::{HttpUrl, Network};
 
 const MAX_FACILITATORS: usize = 8;

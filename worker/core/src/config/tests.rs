@@ -1,7 +1,7 @@
 //! The settings' defaults, and what is said of each bad one.
 
 use super::*;
-use crate::payment::Route;
+use crate::settlement::Route;
 
 pub(super) fn valid(name: &str) -> Option<&'static str> {
     Some(match name {

@@ -3,8 +3,8 @@
 use core::str::FromStr;
 
 use super::Problem;
+use crate::types::WalletKey;
 use crate::types::{Address, HttpUrl, Secret};
-use crate::wallet::WalletKey;
 
 const MIN_SECRET_BYTES: usize = 32;
 

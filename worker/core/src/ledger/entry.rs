@@ -2,7 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::challenge::{IssueFault, Record, Stage, State, Target};
+use crate::offer::Target;
+use crate::purchase::{IssueFault, Record, Stage, State};
 use crate::types::{Address, B256, Network, RequestId, ResourceId, UnixMillis, UsdcAmount};
 
 /// One purchase as the ledger knows it. Small, and kept for ever: a sale is a book entry.
@@ -112,8 +113,8 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::challenge::Event;
-    use crate::challenge::test_support::{NOW, attempted, payment, record_after};
+    use crate::purchase::Event;
+    use crate::purchase::test_support::{NOW, attempted, payment, record_after};
 
     #[test]
     fn an_entry_has_the_documented_members() {

@@ -17,6 +17,8 @@ mod layout;
 mod progress;
 mod query;
 mod shard;
+#[cfg(test)]
+pub(crate) mod test_support;
 mod totals;
 
 pub use cursor::{Cursor, Order, STATUSES};
@@ -29,6 +31,3 @@ pub(crate) use query::wrong_answer;
 pub use query::{Ledgers, Page, ask_all, page, put, share, totals};
 pub use shard::{LedgerCommand, LedgerReply, LedgerStore, execute};
 pub use totals::{StatusTotal, Total, by_status, merge as merge_totals};
-
-#[cfg(test)]
-pub(crate) mod test_support;

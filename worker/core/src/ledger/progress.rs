@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::Cursor;
+use super::cursor::Cursor;
 
 /// How far the sweep has come.
 #[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]

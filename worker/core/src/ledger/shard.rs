@@ -3,10 +3,10 @@
 use alloy_primitives::B256;
 use serde::{Deserialize, Serialize};
 
-use super::Progress;
 use super::cursor::{Cursor, Order, STATUSES, rank};
 use super::day::Days;
 use super::entry::LedgerEntry;
+use super::progress::Progress;
 use super::totals::Total;
 use crate::types::RequestId;
 

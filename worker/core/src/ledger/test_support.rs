@@ -6,12 +6,15 @@ use std::collections::BTreeMap;
 
 use futures_util::FutureExt as _;
 
-use super::Progress;
-use super::{
-    Cursor, Days, Layout, LedgerCommand, LedgerEntry, LedgerReply, LedgerStore, Ledgers, Order,
-    Shard, Total, UtcDay, execute, put,
-};
-use crate::challenge::CallFault;
+use super::cursor::{Cursor, Order};
+use super::day::{Days, UtcDay};
+use super::entry::LedgerEntry;
+use super::layout::{Layout, Shard};
+use super::progress::Progress;
+use super::query::{Ledgers, put};
+use super::shard::{LedgerCommand, LedgerReply, LedgerStore, execute};
+use super::totals::Total;
+use crate::purchase::CallFault;
 use crate::types::{Address, B256, Network, RequestId, ResourceId, UnixMillis, UsdcAmount};
 
 /// An entry whose offer and last change are of the same moment.
@@ -105,7 +108,7 @@ impl LedgerStore for Entries {
         Ok(self.select(Order::Age, after, limit, |entry| within(days, entry)))
     }
     fn totals(&self, days: Days) -> Result<Vec<Total>, Infallible> {
-        Ok(crate::ledger::merge_totals(
+        Ok(crate::ledger::totals::merge(
             self.all()
                 .into_iter()
                 .filter(|entry| within(days, entry))

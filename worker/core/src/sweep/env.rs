@@ -5,11 +5,11 @@ use core::ops::RangeInclusive;
 
 use alloy_primitives::{Address, B256};
 
-use crate::challenge::CallFault;
+use crate::chain::ChainError;
+use crate::chain::base::{Head, Receipt, Seen};
 use crate::config::Config;
 use crate::ledger::Ledgers;
-use crate::payment::ChainError;
-use crate::payment::chain::{Head, Receipt, Seen};
+use crate::purchase::CallFault;
 use crate::types::{RequestId, UnixMillis};
 
 /// What a sweep did.
@@ -49,7 +49,7 @@ pub trait SweepEnv: Ledgers {
         payer: Address,
         payment: B256,
     ) -> impl Future<Output = Result<Option<RequestId>, CallFault>>;
-    /// Has a purchase look whether it is on its way ([`nudge`](crate::challenge::nudge)).
+    /// Has a purchase look whether it is on its way ([`nudge`](crate::purchase::nudge)).
     fn nudge(&self, request_id: &RequestId) -> impl Future<Output = Result<bool, CallFault>>;
     /// Writes a line for the operator.
     fn log(&self, event: &str, detail: &str);

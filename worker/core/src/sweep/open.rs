@@ -1,8 +1,8 @@
 //! What the ledger says is open, and has been for longer than anything takes.
 
 use super::env::{SweepEnv, Swept, wake};
-use crate::challenge::CallFault;
 use crate::ledger::{Cursor, LedgerCommand, Order, Progress, ask_all, page, share};
+use crate::purchase::CallFault;
 
 /// The states in which something is still looked after, the money first.
 const OPEN: [&str; 4] = ["PAID", "REFUND_PENDING", "REFUND_FAILED", "PENDING"];

@@ -2,9 +2,9 @@
 
 use alloy_primitives::{Address, B256};
 
-use crate::payment::chain::{Log, Receipt};
-use crate::payment::transfer::booking_key;
-use crate::payment::usdc::{AUTHORIZATION_USED_TOPIC, TRANSFER_TOPIC};
+use crate::chain::base::{Log, Receipt};
+use crate::chain::transfer::booking_key;
+use crate::chain::usdc::{AUTHORIZATION_USED_TOPIC, TRANSFER_TOPIC};
 
 /// Each payment's payer, and its key in that payer's book: the nonce of the authorization that it follows, or else its own
 /// place.

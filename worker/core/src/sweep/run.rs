@@ -2,8 +2,8 @@
 
 use super::env::{SweepEnv, Swept};
 use super::{open, transfers};
-use crate::challenge::CallFault;
 use crate::ledger::{LedgerCommand, LedgerReply, Progress, Shard, wrong_answer};
+use crate::purchase::CallFault;
 
 /// Sweeps once. What fails is tried again by the next one.
 pub async fn sweep<E: SweepEnv>(env: &E) -> Swept {

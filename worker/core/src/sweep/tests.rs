@@ -12,17 +12,17 @@ use alloy_primitives::{Address, B256};
 
 use super::env::{SweepEnv, Swept};
 use super::run::{progress, sweep};
-use crate::challenge::CallFault;
+use crate::chain::ChainError;
+use crate::chain::base::{Completeness, Log};
+use crate::chain::base::{Head, Receipt, Seen};
+use crate::chain::transfer::booking_key;
+use crate::chain::usdc::{AUTHORIZATION_USED_TOPIC, TRANSFER_TOPIC};
 use crate::config::Config;
 use crate::config::test_config;
 use crate::ledger::test_support::{Shards, entry};
 use crate::ledger::{Layout, LedgerEntry};
 use crate::ledger::{LedgerCommand, LedgerReply, Ledgers, Progress, Shard, wrong_answer};
-use crate::payment::ChainError;
-use crate::payment::chain::{Completeness, Log};
-use crate::payment::chain::{Head, Receipt, Seen};
-use crate::payment::transfer::booking_key;
-use crate::payment::usdc::{AUTHORIZATION_USED_TOPIC, TRANSFER_TOPIC};
+use crate::purchase::CallFault;
 use crate::types::{RequestId, UnixMillis};
 
 const HEAD: u64 = 1_000_000;

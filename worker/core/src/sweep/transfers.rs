@@ -4,9 +4,9 @@ use alloy_primitives::Address;
 
 use super::env::{SweepEnv, Swept, wake};
 use super::payments::payments;
+use crate::chain::base::Seen;
 use crate::config::Config;
 use crate::ledger::{LedgerCommand, LedgerReply, Progress, ask_all, wrong_answer};
-use crate::payment::chain::Seen;
 
 /// Blocks that are younger are left alone: their purchases are on their way. Ten minutes of two seconds.
 const SETTLING_BLOCKS: u64 = 300;

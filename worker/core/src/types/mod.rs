@@ -1,5 +1,6 @@
 //! The values that have rules: each can only be built by parsing, so holding one proves that it is right.
 
+mod admin_secret;
 mod amount;
 mod ids;
 mod network;
@@ -7,7 +8,10 @@ mod pem;
 mod secret;
 mod time;
 mod url;
+mod wallet_key;
 
+pub use admin_secret::AdminSecret;
+pub use alloy_primitives::{Address, B256, Bytes, U256};
 pub use amount::{PriceError, UsdcAmount};
 pub use ids::{IdError, PlanId, RequestId, ResourceId};
 pub use network::Network;
@@ -15,5 +19,4 @@ pub use pem::{PemBlock, pem_blocks};
 pub use secret::Secret;
 pub use time::{UnixMillis, UnixSeconds};
 pub use url::HttpUrl;
-
-pub use alloy_primitives::{Address, B256, Bytes, U256};
+pub use wallet_key::WalletKey;

@@ -1,10 +1,12 @@
-//! The x402 door: `POST /x402/access` (x402 sheet, section 2). Wire types in, core calls, wire types out.
+//! The objects of the x402 protocol, in both versions (<https://github.com/coinbase/x402>).
 
-mod answer;
-mod door;
-mod offers;
-mod proof;
-mod repeat;
-mod request;
+pub mod extensions;
+pub mod header;
+pub mod objects;
+pub mod payload;
+pub mod refusal;
+pub mod v1;
 
-pub use door::{Arrival, access};
+pub use objects::{PaymentRequired, PaymentRequirements, SettleResponse, Version};
+pub use payload::{PaymentPayload, Unreadable};
+pub use refusal::Refusal;

@@ -9,9 +9,9 @@
 
 use std::panic::AssertUnwindSafe;
 
+use key0_core::backend::authentication::BackendAuth;
+use key0_core::backend::oauth::{HeldToken, OAuthClient, TokenEnv, TokenKeeper};
 use key0_core::config::Config;
-use key0_core::credential::backend::BackendAuth;
-use key0_core::credential::oauth::{HeldToken, OAuthClient, TokenEnv, TokenKeeper};
 use key0_core::types::UnixMillis;
 use serde_json::json;
 use worker::{DurableObject, Env, Request, Response, State, durable_object};

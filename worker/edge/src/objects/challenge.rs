@@ -16,18 +16,18 @@ mod tables;
 use std::cell::Cell;
 use std::panic::AssertUnwindSafe;
 
-use key0_core::challenge::{
+use key0_core::backend::authentication::{BackendAnswer, BackendCall};
+use key0_core::book::payer::{PayerCommand, PayerReply};
+use key0_core::chain::rpc::RpcChain;
+use key0_core::config::Config;
+use key0_core::ledger::LedgerEntry;
+use key0_core::purchase::{
     AuditLine, AuditRow, Call, CallFault, ChallengeEnv, ChallengeStore, Driver, History,
     IssueFault, Record, Rest, Shared, StoreFault, Versioned, nudge, operate,
 };
-use key0_core::config::Config;
-use key0_core::credential::backend::{BackendAnswer, BackendCall};
-use key0_core::ledger::LedgerEntry;
-use key0_core::payment::facilitator::{FacilitatorAnswer, FacilitatorCall};
-use key0_core::payment::payer::{PayerCommand, PayerReply};
-use key0_core::payment::rpc::RpcChain;
+use key0_core::settlement::facilitator::{FacilitatorAnswer, FacilitatorCall};
+use key0_core::settlement::wallet::{WalletCommand, WalletReply};
 use key0_core::types::{Address, UnixMillis};
-use key0_core::wallet::{WalletCommand, WalletReply};
 use serde_json::json;
 use worker::{DurableObject, Env, Request, Response, SqlStorage, State, durable_object};
 

@@ -13,13 +13,14 @@
 use std::cell::Cell;
 use std::panic::AssertUnwindSafe;
 
+use key0_core::chain::rpc::RpcChain;
 use key0_core::config::Config;
-use key0_core::payment::rpc::RpcChain;
-use key0_core::types::{Address, B256, Network, UnixMillis};
-use key0_core::wallet::{
-    Change, GasWallet, JobKey, Sent, WalletCommand, WalletEnv, WalletFault, WalletKey,
-    WalletOperation, WalletStore,
+use key0_core::settlement::wallet::{
+    Change, GasWallet, JobKey, Sent, WalletCommand, WalletEnv, WalletFault, WalletOperation,
+    WalletStore,
 };
+use key0_core::types::WalletKey;
+use key0_core::types::{Address, B256, Network, UnixMillis};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::json;

@@ -11,20 +11,23 @@ mod payer;
 use core::time::Duration;
 
 use futures_util::future::{Either, select};
-use key0_core::admin::Transfers;
+use key0_core::backend::oauth::HeldToken;
+use key0_core::book::payer::{PayerCommand, PayerReply};
 use key0_core::breaker::Observed;
-use key0_core::challenge::{
-    Ask, Call, CallFault, OperatorCommand, OperatorReply, Operators, PayReply, Purchases,
-};
+use key0_core::chain::Chain as _;
+use key0_core::chain::base::Receipt;
 use key0_core::config::Config;
-use key0_core::credential::oauth::HeldToken;
+use key0_core::doors::admin::Transfers;
 use key0_core::ledger::{
     self as core_ledger, Layout, LedgerCommand, LedgerEntry, LedgerReply, Ledgers, Shard,
 };
-use key0_core::payment::chain::{Chain as _, Receipt};
-use key0_core::payment::payer::{PayerCommand, PayerReply};
+use key0_core::purchase::{
+    Ask, Call, CallFault, OperatorCommand, OperatorReply, Operators, PayReply, Purchases,
+};
+use key0_core::settlement::wallet::{
+    WalletCommand, WalletOperation, WalletReply, WalletView, Wallets,
+};
 use key0_core::types::{Address, B256, Network, RequestId};
-use key0_core::wallet::{WalletCommand, WalletOperation, WalletReply, WalletView, Wallets};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use worker::{Delay, Env, Headers, Method, Request, RequestInit, Response};

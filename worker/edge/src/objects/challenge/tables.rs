@@ -1,6 +1,6 @@
 //! The tables of one purchase.
 
-use key0_core::challenge::{AuditLine, AuditRow, Versioned};
+use key0_core::purchase::{AuditLine, AuditRow, Versioned};
 use serde::Deserialize;
 use worker::{SqlStorage, SqlStorageValue};
 

@@ -1,0 +1,19 @@
+//! Base over JSON-RPC: endpoints, the USDC contract, authorizations and signatures, receipts and what they prove.
+
+mod abi;
+pub mod authorization;
+pub mod base;
+pub mod endpoints;
+pub mod events;
+mod gas_oracle;
+pub mod presented;
+pub mod rpc;
+pub mod rpc_error;
+pub mod signature;
+pub mod transfer;
+pub mod usdc;
+pub mod wallet_call;
+
+pub use authorization::{Authorization, SignedAuthorization};
+pub use base::{Chain, ChainError};
+pub use presented::Presented;

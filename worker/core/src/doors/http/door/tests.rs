@@ -1,0 +1,412 @@
+//! What a payment without a challenge is answered after the seller has changed price, wallet or catalog; and what a payer is told
+//! that must wait.
+
+use core::cell::RefCell;
+use std::collections::VecDeque;
+
+use alloy_primitives::{B256, hex};
+use futures_util::FutureExt as _;
+use http::StatusCode;
+use http::header::RETRY_AFTER;
+
+use super::*;
+use crate::chain::endpoints::{EndpointMemory, Http, HttpFault};
+use crate::chain::rpc::RpcChain;
+use crate::chain::{Authorization, usdc};
+use crate::config::test_config;
+use crate::purchase::NotNow;
+use crate::purchase::{Ask, CallFault};
+use crate::token::NoRsa;
+use crate::types::WalletKey;
+use crate::types::{Address, Network, U256, UnixMillis, UsdcAmount};
+use crate::x402::header::{PAYMENT_REQUIRED, PAYMENT_SIGNATURE, X_PAYMENT, encode};
+
+const PLAN: &str = "basic";
+const GONE: &str = "sold-no-more";
+const OWN_ID: &str = "01010101-0101-4101-8101-010101010101";
+
+/// Purchases that answer what they are told, and remember what they were asked.
+struct Shop {
+    replies: RefCell<VecDeque<PayReply>>,
+    asked: RefCell<Vec<(RequestId, Ask)>>,
+}
+
+impl Purchases for Shop {
+    async fn ask(&self, request_id: &RequestId, ask: &Ask) -> Result<PayReply, CallFault> {
+        let question = (request_id.clone(), ask.clone());
+        self.asked.borrow_mut().push(question);
+        let next = self.replies.borrow_mut().pop_front();
+        next.ok_or_else(|| CallFault("no more replies".to_owned()))
+    }
+}
+
+/// A node that knows no wallet: what no key has signed is not proven. Unless it is down.
+struct Node {
+    is_down: bool,
+}
+
+impl Http for Node {
+    async fn post(&self, _: &str, _: Vec<u8>, _: u32) -> Result<Vec<u8>, HttpFault> {
+        if self.is_down {
+            return Err(HttpFault::NoAnswer("no answer".to_owned()));
+        }
+        let separator = hex::encode_prefixed(usdc::domain(Network::BaseSepolia).separator());
+        let told = json!([
+            {"id": 1, "result": "0x14a34"},
+            {"id": 2, "result": separator},
+            {"id": 3, "result": "0x"},
+        ]);
+        Ok(told.to_string().into_bytes())
+    }
+    fn now(&self) -> UnixMillis {
+        UnixMillis(1_800_000_010_000)
+    }
+    fn skipped(&self, _: usize, fault: &str) {
+        assert!(self.is_down, "{fault}");
+    }
+}
+
+fn buyer() -> WalletKey {
+    WalletKey::from_hex(&format!("{:064x}", 0xb0b)).unwrap()
+}
+
+/// What the seller asks today.
+fn price(config: &Config) -> UsdcAmount {
+    config.catalog.plan(&PLAN.parse().unwrap()).unwrap().price
+}
+
+/// A payment of version 1, to `to` over `units`.
+fn version1(to: Address, units: u64) -> Value {
+    let authorization = Authorization {
+        from: buyer().address(),
+        to,
+        value: U256::from(units),
+        valid_after: U256::ZERO,
+        valid_before: U256::from(1_800_000_300u64),
+        nonce: B256::repeat_byte(1),
+    };
+    let digest = usdc::authorization_digest(&authorization, Network::BaseSepolia);
+    let signature = buyer().sign(&digest).unwrap().as_bytes();
+    json!({
+        "x402Version": 1,
+        "scheme": "exact",
+        "network": "base-sepolia",
+        "payload": {
+            "signature": hex::encode_prefixed(signature),
+            "authorization": {
+                "from": authorization.from,
+                "to": to,
+                "value": units.to_string(),
+                "validAfter": "0",
+                "validBefore": "1800000300",
+                "nonce": authorization.nonce,
+            },
+        },
+    })
+}
+
+/// The same in version 2, by a client that sends back this much of the offer it has accepted.
+fn version2(to: Address, units: u64, extra: &Value) -> Value {
+    let config = test_config();
+    let mut payment = version1(to, units);
+    payment["x402Version"] = json!(2);
+    payment["accepted"] = json!({
+        "scheme": "exact",
+        "network": config.network.caip2(),
+        "amount": units.to_string(),
+        "asset": config.network.usdc(),
+        "payTo": to,
+        "extra": extra,
+    });
+    payment
+}
+
+struct Answer {
+    status: StatusCode,
+    body: Value,
+    /// What is in the header for clients of version 2.
+    required: Option<Value>,
+    /// The bytes of all headers.
+    header_bytes: usize,
+    counts: bool,
+    has_offer: bool,
+    retry_after: Option<String>,
+    asked: Vec<(RequestId, Ask)>,
+}
+
+/// Sends a payment; purchases answer it with these replies, one after the other.
+fn send(body: &Value, payment: &Value, replies: impl IntoIterator<Item = PayReply>) -> Answer {
+    let text = body.to_string();
+    post(&test_config(), &text, Some(payment), replies)
+}
+
+/// The same for a shop with these settings, with any body, and also without a payment.
+fn post(
+    config: &Config,
+    text: &str,
+    payment: Option<&Value>,
+    replies: impl IntoIterator<Item = PayReply>,
+) -> Answer {
+    post_with(Node { is_down: false }, config, text, payment, replies)
+}
+
+fn post_with(
+    node: Node,
+    config: &Config,
+    text: &str,
+    payment: Option<&Value>,
+    replies: impl IntoIterator<Item = PayReply>,
+) -> Answer {
+    let shop = Shop {
+        replies: RefCell::new(replies.into_iter().collect()),
+        asked: RefCell::default(),
+    };
+    let mut headers = HeaderMap::new();
+    if let Some(payment) = payment {
+        let name = match payment["x402Version"] == 1 {
+            true => X_PAYMENT,
+            false => PAYMENT_SIGNATURE,
+        };
+        headers.insert(name, encode(payment).unwrap().parse().unwrap());
+    }
+    let arrival = Arrival {
+        headers: &headers,
+        body: text.as_bytes(),
+        origin: "https://shop.example".parse().unwrap(),
+        now: UnixSeconds(1_800_000_010),
+        random: [1; 16],
+        rsa: &NoRsa,
+    };
+    let memory = EndpointMemory::default();
+    let chain = RpcChain::new(node, &config.rpc_urls, config.network, &memory);
+    let response = access(config, &shop, &chain, &arrival)
+        .now_or_never()
+        .unwrap();
+    let counts = limit::counts(&response);
+    let response = crate::response::finish(
+        crate::response::allow_browsers(response),
+        &http::Method::POST,
+    );
+    let lines = response.headers().iter();
+    Answer {
+        status: response.status(),
+        header_bytes: lines
+            .map(|(name, value)| name.as_str().len() + value.len() + 4)
+            .sum(),
+        required: response
+            .headers()
+            .get(PAYMENT_REQUIRED)
+            .map(|value| crate::x402::header::decode(value.to_str().unwrap()).unwrap()),
+        counts,
+        body: serde_json::from_slice(response.body()).unwrap(),
+        has_offer: response.headers().contains_key(PAYMENT_REQUIRED),
+        retry_after: response
+            .headers()
+            .get(RETRY_AFTER)
+            .map(|value| value.to_str().unwrap().to_owned()),
+        asked: shop.asked.into_inner(),
+    }
+}
+
+fn granted() -> PayReply {
+    PayReply::Granted {
+        claims: crate::purchase::test_support::claims(),
+        payer: buyer().address(),
+        transaction: B256::repeat_byte(0x77),
+        remote: None,
+        again: false,
+    }
+}
+
+fn refused(begun: bool) -> PayReply {
+    PayReply::Refused {
+        reason: Refusal::InvalidExactEvmTransactionFailed,
+        transaction: Some(B256::repeat_byte(0x66)),
+        begun,
+    }
+}
+
+/// The one question that was asked: under which id, and about what.
+fn repeat(answer: &Answer) -> (String, String) {
+    let [(id, Ask::Repeat(repeat))] = answer.asked.as_slice() else {
+        panic!("{:?}", answer.asked);
+    };
+    assert_eq!(repeat.authorization.payer(), buyer().address());
+    (id.to_string(), repeat.target.as_str().to_owned())
+}
+
+/// Payments that were good until the seller changed something, in both versions: another wallet, another price.
+fn dated() -> Vec<Value> {
+    let config = test_config();
+    let units = price(&config).units();
+    let old_wallet = Address::repeat_byte(0x0d);
+    [(old_wallet, units), (config.pay_to, units + 1)]
+        .into_iter()
+        .flat_map(|(to, units)| {
+            let dropped = version2(to, units, &Value::Null);
+            [version1(to, units), dropped]
+        })
+        .collect()
+}
+
+#[test]
+fn a_payment_of_yesterdays_offer_gets_what_its_purchase_answers() {
+    for payment in dated() {
+        let named = json!({"planId": PLAN, "requestId": OWN_ID, "resourceId": "default"});
+        let answer = send(&named, &payment, [granted()]);
+        assert_eq!(answer.status, StatusCode::OK, "{}", answer.body);
+        let asked = (OWN_ID.to_owned(), format!("plan {PLAN} default"));
+        assert_eq!(repeat(&answer), asked);
+
+        let pending = PayReply::Pending { transaction: None };
+        let answer = send(&json!({"planId": PLAN}), &payment, [pending]);
+        assert_eq!(answer.status, StatusCode::SERVICE_UNAVAILABLE);
+        assert!(!answer.has_offer, "it would invite a second payment");
+        let (id, target) = repeat(&answer);
+        assert!(id.starts_with("x402-"), "{id}");
+        assert_eq!(target, format!("plan {PLAN} "), "of any resource");
+
+        let answer = send(&named, &payment, [refused(true)]);
+        assert_eq!(answer.status, StatusCode::PAYMENT_REQUIRED);
+        assert!(answer.has_offer, "no money moved: it may be paid anew");
+    }
+}
+
+#[test]
+fn a_payment_that_was_never_taken_is_refused_as_todays_offer_refuses_it() {
+    for payment in dated() {
+        let body = json!({"planId": PLAN, "requestId": OWN_ID});
+        let answer = send(&body, &payment, [PayReply::Conflict]);
+        assert_eq!(answer.status, StatusCode::PAYMENT_REQUIRED);
+        assert_eq!(answer.body["code"], "PAYMENT_FAILED");
+        assert!(answer.has_offer);
+        assert_eq!(repeat(&answer).0, OWN_ID);
+    }
+}
+
+#[test]
+fn a_purchase_that_cannot_be_asked_may_have_been_paid_so_nothing_is_offered() {
+    for payment in dated() {
+        for plan in [PLAN, GONE] {
+            let answer = send(&json!({"planId": plan}), &payment, []);
+            assert_eq!(answer.status, StatusCode::SERVICE_UNAVAILABLE);
+            assert!(!answer.has_offer);
+        }
+    }
+}
+
+#[test]
+fn a_payment_for_what_the_catalog_has_no_more_gets_what_its_purchase_answers() {
+    let config = test_config();
+    let units = price(&config).units();
+    let sealed = config.seal_keys.seal(Terms {
+        request_id: OWN_ID.parse().unwrap(),
+        target: Target::Plan(GONE.parse().unwrap()),
+        resource: ResourceId::default(),
+        amount: price(&config),
+        pay_to: config.pay_to,
+        network: config.network,
+        issued_at: UnixSeconds(1_800_000_000),
+        expires_at: UnixSeconds(1_800_000_900),
+    });
+    let kept = json!({"challengeId": sealed.id});
+    let own = json!({"planId": GONE, "requestId": OWN_ID});
+    for (body, payment) in [
+        (own.clone(), version1(config.pay_to, units)),
+        (own, version2(config.pay_to, units, &Value::Null)),
+        (
+            json!({"planId": GONE}),
+            version2(config.pay_to, units, &kept),
+        ),
+    ] {
+        let answer = send(&body, &payment, [granted()]);
+        assert_eq!(answer.status, StatusCode::OK, "{}", answer.body);
+        let asked = (OWN_ID.to_owned(), format!("plan {GONE} "));
+        assert_eq!(repeat(&answer), asked);
+        for reply in [PayReply::Conflict, refused(true)] {
+            let answer = send(&body, &payment, [reply]);
+            assert_eq!(answer.status, StatusCode::BAD_REQUEST);
+            assert_eq!(answer.body["code"], "TIER_NOT_FOUND");
+        }
+    }
+}
+
+#[test]
+fn whoever_has_not_signed_reaches_no_purchase() {
+    for mut payment in dated() {
+        payment["payload"]["authorization"]["nonce"] = json!(B256::repeat_byte(2));
+        for plan in [PLAN, GONE] {
+            let answer = send(&json!({"planId": plan}), &payment, []);
+            let status = match plan {
+                PLAN => StatusCode::PAYMENT_REQUIRED,
+                _ => StatusCode::BAD_REQUEST,
+            };
+            assert_eq!(answer.status, status, "{}", answer.body);
+            assert!(answer.asked.is_empty());
+        }
+    }
+}
+
+#[test]
+fn what_was_wrong_also_before_the_change_reaches_no_purchase() {
+    let config = test_config();
+    let units = price(&config).units() + 1;
+    let mut other_scheme = version1(config.pay_to, units);
+    other_scheme["scheme"] = json!("upto");
+    let extra = json!({"requestId": OWN_ID});
+    let other_purchase = version2(config.pay_to, units, &extra);
+    for payment in [other_scheme, other_purchase] {
+        let answer = send(&json!({"planId": PLAN}), &payment, []);
+        assert_eq!(answer.status, StatusCode::PAYMENT_REQUIRED);
+        assert!(answer.asked.is_empty(), "{:?}", answer.asked);
+    }
+}
+
+#[test]
+fn a_payment_whose_resource_the_catalog_chose_is_found_under_the_one_it_chose_then() {
+    let config = test_config();
+    let payment = version1(config.pay_to, price(&config).units());
+    let ask = |body: &Value| {
+        let answer = send(body, &payment, [PayReply::Conflict, granted()]);
+        let kinds = answer.asked.iter().map(|(id, ask)| match ask {
+            Ask::Pay(_) => (id.to_string(), "pay".to_owned()),
+            Ask::Repeat(repeat) => (id.to_string(), repeat.target.as_str().to_owned()),
+            _ => panic!("{ask:?}"),
+        });
+        (answer.status, kinds.collect::<Vec<_>>())
+    };
+    let own = |what: &str| (OWN_ID.to_owned(), what.to_owned());
+    let unnamed = ask(&json!({"planId": PLAN, "requestId": OWN_ID}));
+    let any = format!("plan {PLAN} ");
+    assert_eq!(unnamed, (StatusCode::OK, vec![own("pay"), own(&any)]));
+    let named = json!({"planId": PLAN, "requestId": OWN_ID, "resourceId": "default"});
+    assert_eq!(ask(&named), (StatusCode::CONFLICT, vec![own("pay")]));
+}
+
+#[test]
+fn a_payer_whose_transfers_revert_is_told_how_long_to_wait_and_offered_nothing() {
+    let config = test_config();
+    let payment = version1(config.pay_to, price(&config).units());
+    let wait = PayReply::Paused { seconds: 3_599 };
+    let answer = send(&json!({"planId": PLAN}), &payment, [wait]);
+    assert_eq!(answer.status, StatusCode::TOO_MANY_REQUESTS);
+    assert_eq!(answer.body["code"], "RATE_LIMITED");
+    assert_eq!(answer.retry_after.as_deref(), Some("3599"));
+    assert!(!answer.has_offer);
+}
+
+#[test]
+fn while_deliveries_keep_failing_buyers_are_told_when_to_come_back_and_offered_nothing() {
+    let config = test_config();
+    let payment = version1(config.pay_to, price(&config).units());
+    let wait = PayReply::NotNow(NotNow::DeliveriesFail { seconds: 29 });
+    let answer = send(&json!({"planId": PLAN}), &payment, [wait]);
+    assert_eq!(answer.status, StatusCode::SERVICE_UNAVAILABLE);
+    assert_eq!(answer.body["code"], "TEMPORARILY_UNAVAILABLE");
+    assert_eq!(answer.body["details"]["reason"], "deliveries_fail");
+    assert_eq!(answer.retry_after.as_deref(), Some("29"));
+    assert!(!answer.has_offer);
+}
+
+mod empty_body;
+mod limits;

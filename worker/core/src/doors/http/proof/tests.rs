@@ -1,0 +1,400 @@
+//! What is refused before anything is asked of an object or a network, and with which words.
+
+use core::cell::RefCell;
+
+use futures_util::FutureExt as _;
+use http::{HeaderMap, HeaderValue, StatusCode};
+use proptest::prelude::*;
+
+use super::super::door::access;
+use super::*;
+use crate::chain::endpoints::{EndpointMemory, Http, HttpFault};
+use crate::chain::rpc::RpcChain;
+use crate::chain::usdc;
+use crate::config::test_config;
+use crate::purchase::{CallFault, IssueFault};
+use crate::token::NoRsa;
+use crate::types::WalletKey;
+use crate::types::{Network, PlanId, RequestId, ResourceId, UnixMillis, UnixSeconds, UsdcAmount};
+
+const HASH: &str = "0x7777777777777777777777777777777777777777777777777777777777777777";
+
+/// Purchases that answer the same to everybody and remember the questions.
+struct Shop {
+    reply: PayReply,
+    asked: RefCell<Vec<Prove>>,
+}
+
+/// A contract wallet's answer, behind a node. Without one the door must not ask the chain.
+struct Node(Option<Result<&'static str, &'static str>>);
+
+impl Http for Node {
+    async fn post(&self, _: &str, body: Vec<u8>, _: u32) -> Result<Vec<u8>, HttpFault> {
+        let text = String::from_utf8_lossy(&body).into_owned();
+        assert!(text.contains(WALLET), "{text}");
+        let answer = self.0.unwrap_or_else(|| panic!("{text}"));
+        let word = answer.map_err(|fault| HttpFault::NoAnswer(fault.to_owned()))?;
+        // The question comes third, after those for the chain's identity.
+        let separator = hex::encode_prefixed(usdc::domain(Network::BaseSepolia).separator());
+        let told = json!([
+            {"id": 1, "result": "0x14a34"},
+            {"id": 2, "result": separator},
+            {"id": 3, "result": word},
+        ]);
+        Ok(told.to_string().into_bytes())
+    }
+
+    fn now(&self) -> UnixMillis {
+        UnixMillis(1_900_000_000_000)
+    }
+
+    fn skipped(&self, _: usize, fault: &str) {
+        assert!(matches!(self.0, Some(Err(_))), "{fault}");
+    }
+}
+
+const WALLET: &str = "0xabababababababababababababababababababab";
+const YES: &str = "0x1626ba7e00000000000000000000000000000000000000000000000000000000";
+const NO: &str = "0xffffffff00000000000000000000000000000000000000000000000000000000";
+
+impl Purchases for Shop {
+    async fn ask(&self, _: &RequestId, ask: &Ask) -> Result<PayReply, CallFault> {
+        let Ask::Prove(prove) = ask else {
+            panic!("{ask:?}");
+        };
+        self.asked.borrow_mut().push((**prove).clone());
+        Ok(self.reply.clone())
+    }
+}
+
+fn buyer() -> WalletKey {
+    WalletKey::from_hex(&format!("{:064x}", 0xb0b)).unwrap()
+}
+
+fn config(binding: ProofBinding) -> Config {
+    let mut config = test_config();
+    config.proof_binding = binding;
+    config
+}
+
+fn offer(config: &Config, network: Network) -> Challenge {
+    config.seal_keys.seal(Terms {
+        request_id: RequestId::from_random([7; 16]),
+        target: Target::Plan("gone-from-the-catalog".parse().unwrap()),
+        resource: ResourceId::default(),
+        amount: UsdcAmount::from_units(15_000),
+        pay_to: config.pay_to,
+        network,
+        issued_at: UnixSeconds(1_800_000_000),
+        expires_at: UnixSeconds(1_800_000_960),
+    })
+}
+
+fn sign(offer: &Challenge) -> String {
+    let digest = alloy_primitives::eip191_hash_message(offer.id.as_str());
+    hex::encode_prefixed(buyer().sign(&digest).unwrap().as_bytes())
+}
+
+/// A good body.
+fn body(offer: &Challenge) -> Value {
+    json!({"proof": {"challengeId": offer.id, "txHash": HASH, "signature": sign(offer)}})
+}
+
+/// Sends a body; status, code, what the purchase was asked.
+fn send(config: &Config, reply: PayReply, body: &Value) -> (StatusCode, Value, Vec<Prove>) {
+    send_with(config, reply, body, &HeaderMap::new())
+}
+
+fn send_with(
+    config: &Config,
+    reply: PayReply,
+    body: &Value,
+    headers: &HeaderMap,
+) -> (StatusCode, Value, Vec<Prove>) {
+    send_to(config, reply, body, headers, Node(None))
+}
+
+fn send_to(
+    config: &Config,
+    reply: PayReply,
+    body: &Value,
+    headers: &HeaderMap,
+    node: Node,
+) -> (StatusCode, Value, Vec<Prove>) {
+    let shop = Shop {
+        reply,
+        asked: RefCell::default(),
+    };
+    let text = body.to_string();
+    let arrival = Arrival {
+        headers,
+        body: text.as_bytes(),
+        origin: "https://shop.example".parse().unwrap(),
+        now: UnixSeconds(1_900_000_000),
+        random: [1; 16],
+        rsa: &NoRsa,
+    };
+    let memory = EndpointMemory::default();
+    let chain = RpcChain::new(node, &config.rpc_urls, config.network, &memory);
+    let response = access(config, &shop, &chain, &arrival)
+        .now_or_never()
+        .unwrap();
+    let told = serde_json::from_slice(response.body()).unwrap();
+    (response.status(), told, shop.asked.into_inner())
+}
+
+#[test]
+fn a_proof_reaches_its_purchase_long_after_the_offer_with_the_signer_as_payer() {
+    let config = config(ProofBinding::Signature);
+    let offer = offer(&config, config.network);
+    let (status, told, asked) = send(&config, PayReply::Taken, &body(&offer));
+    assert_eq!(
+        (status, told["code"].as_str()),
+        (StatusCode::CONFLICT, Some("TX_ALREADY_REDEEMED"))
+    );
+    let [prove] = asked.as_slice() else {
+        panic!("{asked:?}");
+    };
+    assert_eq!(prove.payer, Some(buyer().address()));
+    assert_eq!(prove.transaction.to_string(), HASH);
+    assert_eq!(prove.challenge, offer);
+}
+
+#[test]
+fn what_was_sold_is_said_from_the_catalog_and_never_made_up() {
+    let mut config = config(ProofBinding::Signature);
+    let gone = offer(&config, config.network);
+    let (_, _, asked) = send(&config, PayReply::Taken, &body(&gone));
+    assert_eq!(asked[0].sold, None);
+    let plans = r#"[{"planId":"gone-from-the-catalog","unitAmount":"$1","expiresIn":77}]"#;
+    config.catalog = crate::catalog::Catalog::from_json(plans).unwrap();
+    let (_, _, asked) = send(&config, PayReply::Taken, &body(&gone));
+    assert_eq!(asked[0].sold.as_ref().map(|sold| sold.lifetime), Some(77));
+}
+
+#[test]
+fn what_is_wrong_by_itself_reaches_nobody() {
+    let config = config(ProofBinding::Signature);
+    let ours = offer(&config, config.network);
+    let mainnet = offer(&config, Network::Base);
+    let good = body(&ours);
+    let changed = |pointer: &str, value: Value| {
+        let mut body = good.clone();
+        *body.pointer_mut(pointer).unwrap() = value;
+        body
+    };
+    let with = |name: &str, value: Value| {
+        let mut body = good.clone();
+        body.as_object_mut().unwrap().insert(name.to_owned(), value);
+        body
+    };
+    let mut elsewhere = good.clone();
+    elsewhere["proof"]["chainId"] = json!(8453);
+    let altered = format!("B{}", &ours.id.as_str()[1..]);
+    for (body, code, status) in [
+        (json!({"proof": 1}), "INVALID_REQUEST", 400),
+        (json!({"proof": {}}), "INVALID_REQUEST", 400),
+        (
+            changed("/proof/txHash", json!("0x12")),
+            "INVALID_REQUEST",
+            400,
+        ),
+        (changed("/proof/txHash", json!(7)), "INVALID_REQUEST", 400),
+        (
+            changed("/proof/signature", json!("zz")),
+            "INVALID_REQUEST",
+            400,
+        ),
+        (
+            changed("/proof/signature", json!("0x00")),
+            "INVALID_PROOF",
+            400,
+        ),
+        (
+            changed("/proof/signature", Value::Null),
+            "INVALID_PROOF",
+            400,
+        ),
+        (
+            changed("/proof/challengeId", json!(altered)),
+            "CHALLENGE_NOT_FOUND",
+            404,
+        ),
+        (body(&mainnet), "CHAIN_MISMATCH", 400),
+        (elsewhere, "CHAIN_MISMATCH", 400),
+        (with("planId", json!("basic")), "INVALID_REQUEST", 400),
+        (with("resourceId", json!("other")), "INVALID_REQUEST", 400),
+        (
+            with("requestId", json!("550e8400-e29b-41d4-a716-446655440000")),
+            "INVALID_REQUEST",
+            400,
+        ),
+    ] {
+        let (got, told, asked) = send(&config, PayReply::Taken, &body);
+        assert_eq!(
+            (told["code"].as_str(), got.as_u16()),
+            (Some(code), status),
+            "{body}"
+        );
+        assert!(asked.is_empty(), "{body}");
+    }
+}
+
+#[test]
+fn a_payment_header_beside_a_proof_is_refused() {
+    let config = config(ProofBinding::Signature);
+    let mut headers = HeaderMap::new();
+    headers.insert("payment-signature", HeaderValue::from_static("e30="));
+    let body = body(&offer(&config, config.network));
+    let (_, told, asked) = send_with(&config, PayReply::Taken, &body, &headers);
+    assert_eq!(told["code"], "INVALID_REQUEST");
+    assert!(asked.is_empty());
+}
+
+#[test]
+fn without_binding_no_signature_is_needed_and_a_given_one_still_binds() {
+    let config = config(ProofBinding::TxHash);
+    let offer = offer(&config, config.network);
+    let mut unsigned = body(&offer);
+    unsigned["proof"]["signature"] = Value::Null;
+    let (_, _, asked) = send(&config, PayReply::Taken, &unsigned);
+    assert_eq!(asked[0].payer, None);
+    let (_, _, asked) = send(&config, PayReply::Taken, &body(&offer));
+    assert_eq!(asked[0].payer, Some(buyer().address()));
+}
+
+#[test]
+fn a_contract_wallet_is_named_and_asked() {
+    let config = config(ProofBinding::Signature);
+    let offer = offer(&config, config.network);
+    let wallet: Address = WALLET.parse().unwrap();
+    let signed = |signature: Value| json!({"proof": {"challengeId": offer.id, "txHash": HASH, "signature": signature, "payer": WALLET}});
+    let ask = |body: &Value, answer| {
+        let (_, told, asked) = send_to(
+            &config,
+            PayReply::Taken,
+            body,
+            &HeaderMap::new(),
+            Node(answer),
+        );
+        (
+            told["code"].as_str().unwrap().to_owned(),
+            asked.first().map(|prove| prove.payer),
+        )
+    };
+    let taken = ("TX_ALREADY_REDEEMED".to_owned(), Some(Some(wallet)));
+    // Its owner's key, and a signature of its own kind.
+    for signature in [json!(sign(&offer)), json!("0x0102")] {
+        assert_eq!(ask(&signed(signature), Some(Ok(YES))), taken);
+    }
+    let invalid = ("INVALID_PROOF".to_owned(), None);
+    for answer in [NO, "0x"] {
+        assert_eq!(ask(&signed(json!(sign(&offer))), Some(Ok(answer))), invalid);
+    }
+    let gone = ask(&signed(json!("0x01")), Some(Err("status 503")));
+    assert_eq!(gone, ("ADAPTER_ERROR".to_owned(), None));
+    // These are not even asked.
+    let long = format!("0x{}", "01".repeat(MAX_SIGNATURE_BYTES + 1));
+    for signature in [json!("0x"), json!(long)] {
+        assert_eq!(ask(&signed(signature), None), invalid);
+    }
+    let named = json!({"proof": {"challengeId": offer.id, "txHash": HASH, "signature": sign(&offer), "payer": buyer().address()}});
+    let known = (
+        "TX_ALREADY_REDEEMED".to_owned(),
+        Some(Some(buyer().address())),
+    );
+    assert_eq!(ask(&named, None), known, "a key needs no asking");
+}
+
+#[test]
+fn each_fault_has_its_code() {
+    let config = config(ProofBinding::Signature);
+    let body = body(&offer(&config, config.network));
+    let received = UsdcAmount::from_units(14_999);
+    for (fault, code, status) in [
+        (ProofFault::TxUnconfirmed, "TX_UNCONFIRMED", 202),
+        (ProofFault::TransactionReverted, "INVALID_PROOF", 400),
+        (ProofFault::NoTransfer, "INVALID_PROOF", 400),
+        (ProofFault::PayerMismatch, "INVALID_PROOF", 400),
+        (ProofFault::AmountMismatch(received), "AMOUNT_MISMATCH", 400),
+        (ProofFault::TransferBeforeOffer, "INVALID_PROOF", 400),
+        (ProofFault::TransferAfterExpiry, "CHALLENGE_EXPIRED", 410),
+        (ProofFault::ShownTooLate, "CHALLENGE_EXPIRED", 410),
+        (ProofFault::WalletNotUsed, "INVALID_PROOF", 400),
+        (
+            ProofFault::AuthorizationOpen(UnixSeconds(1_800_000_330)),
+            "TX_UNCONFIRMED",
+            202,
+        ),
+    ] {
+        let (got, told, _) = send(&config, PayReply::Unproven(fault), &body);
+        assert_eq!((told["code"].as_str(), got.as_u16()), (Some(code), status));
+        match fault {
+            ProofFault::TxUnconfirmed => {}
+            ProofFault::AmountMismatch(_) => {
+                let both = json!({"expected": "$0.015", "received": "$0.014999"});
+                assert_eq!(told["details"], both);
+            }
+            ProofFault::ShownTooLate => {
+                assert_eq!(told["details"]["showBefore"], "2027-02-14T08:16:00.000Z");
+            }
+            fault => assert_eq!(told["details"]["reason"], fault.code()),
+        }
+    }
+}
+
+#[test]
+fn a_purchase_of_a_plan_that_has_left_the_catalog_is_answered_all_the_same() {
+    let config = config(ProofBinding::Signature);
+    let offer = offer(&config, config.network);
+    assert!(
+        config
+            .catalog
+            .plan(&"gone-from-the-catalog".parse::<PlanId>().unwrap())
+            .is_none()
+    );
+    let granted = |again| PayReply::Granted {
+        claims: crate::purchase::test_support::claims(),
+        payer: buyer().address(),
+        transaction: B256::repeat_byte(0x77),
+        remote: None,
+        again,
+    };
+    let (status, first, _) = send(&config, granted(false), &body(&offer));
+    assert_eq!((status, first.get("code")), (StatusCode::OK, None));
+    let (status, again, _) = send(&config, granted(true), &body(&offer));
+    assert_eq!(
+        (status, &again["code"]),
+        (StatusCode::OK, &json!("PROOF_ALREADY_REDEEMED"))
+    );
+    assert_eq!(again["accessToken"], first["accessToken"]);
+    let undelivered = PayReply::Undelivered {
+        fault: IssueFault::Timeout,
+        transaction: B256::repeat_byte(0x77),
+        refund_at: None,
+    };
+    let (status, _, _) = send(&config, undelivered, &body(&offer));
+    assert_eq!(status, StatusCode::GATEWAY_TIMEOUT);
+}
+
+#[test]
+fn the_offer_says_what_to_sign_only_where_a_signature_is_wanted() {
+    let config = config(ProofBinding::Signature);
+    let offer = offer(&config, config.network);
+    let shown = |binding| serde_json::to_value(Instructions::new(&offer, binding)).unwrap();
+    let signed = shown(ProofBinding::Signature);
+    assert_eq!(signed["sign"], offer.id.as_str());
+    assert_eq!(signed["amount"], "15000");
+    assert_eq!(signed["body"]["proof"]["challengeId"], offer.id.as_str());
+    assert!(signed["body"]["proof"].get("signature").is_some());
+    let unsigned = shown(ProofBinding::TxHash);
+    assert!(unsigned.get("sign").is_none());
+    assert!(unsigned["body"]["proof"].get("signature").is_none());
+}
+
+proptest! {
+    #[test]
+    fn hostile_proofs_never_panic(id in ".{0,80}", hash in "(0x)?[0-9a-fA-Fxyz]{0,70}", signature in "(0x)?[0-9a-f]{0,140}", chain in any::<f64>()) {
+        let _ = Proof::parse(&json!({"challengeId": id, "txHash": hash, "signature": signature, "chainId": chain}));
+    }
+}

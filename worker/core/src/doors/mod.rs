@@ -1,0 +1,4 @@
+//! The ways in. A door reads its wire format, asks the rooms below, and writes the answer.
+
+pub mod admin;
+pub mod http;

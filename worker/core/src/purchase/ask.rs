@@ -1,0 +1,511 @@
+//! What the doors ask of a purchase, and what a purchase's record answers.
+
+use core::future::Future;
+
+use alloy_primitives::B256;
+use key0_validator::Claims;
+use serde::{Deserialize, Serialize};
+
+use super::env::CallFault;
+use super::prove::Prove;
+use super::record::{IssueFault, Record, Stage, State};
+use super::schedule::{Effect, Policy, next_effect};
+use super::sold::Sold;
+use crate::book::payer::TargetKey;
+use crate::chain::SignedAuthorization;
+use crate::chain::transfer::ProofFault;
+use crate::config::Config;
+use crate::offer::Challenge;
+use crate::types::{Address, Network, RequestId, UnixMillis};
+use crate::x402::Refusal;
+
+/// How often a payment is passed on to the purchase that it counts for.
+const MAX_HOPS: usize = 3;
+
+/// A question to a purchase. Each proves that the asker controls the payer's wallet. (But for [`Prove`], where the seller
+/// wants no signature.)
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Ask {
+    /// A payment is presented.
+    Pay(Box<Pay>),
+    /// The payer presented a payment elsewhere that counts for this purchase.
+    Join(Join),
+    /// A transfer is presented that was made already.
+    Prove(Box<Prove>),
+    /// A payment is presented that today's offer does not ask for. Its purchase may have begun when the seller had another
+    /// price, wallet or catalog; if it has not, it never does.
+    Repeat(Box<Repeat>),
+}
+
+/// A payment for a challenge.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Pay {
+    /// What is paid.
+    pub challenge: Challenge,
+    /// What is delivered for it, if the purchase begins now.
+    pub sold: Sold,
+    /// The public URL through which it is bought.
+    pub issuer: String,
+    /// What the payer signed; fits the challenge.
+    pub authorization: SignedAuthorization,
+    /// The digest of the client's own name for the payment.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub identifier: Option<B256>,
+    /// Whether the client has named the purchase. Then it means another one than those that it has begun before; otherwise it
+    /// may have lost an answer and be starting over.
+    #[serde(default, skip_serializing_if = "core::ops::Not::not")]
+    pub chosen: bool,
+}
+
+/// Who asks for another purchase's outcome.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Join {
+    /// The payer, proven by a signature.
+    pub payer: Address,
+    /// What is bought.
+    pub target: TargetKey,
+    /// Whether what proves the payer is the very authorization that this purchase has attempted. Everybody may have seen that
+    /// since, also where the chain does not show it as used.
+    #[serde(default, skip_serializing_if = "core::ops::Not::not")]
+    pub by_attempted: bool,
+}
+
+/// A payment that may have been taken before.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Repeat {
+    /// The purchase that it was presented for.
+    pub request_id: RequestId,
+    /// What the payer signed, for the wallet and over the price of then.
+    pub authorization: SignedAuthorization,
+    /// What is bought; of any resource, when the client named none.
+    pub target: TargetKey,
+    /// The digest of the client's own name for the payment.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub identifier: Option<B256>,
+}
+
+/// What a purchase answers.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase", rename_all_fields = "camelCase")]
+pub enum PayReply {
+    /// Paid and delivered.
+    Granted {
+        /// The token's claims.
+        claims: Claims,
+        /// Who paid.
+        payer: Address,
+        /// The transaction.
+        transaction: B256,
+        /// The backend's own credential, sealed, when the backend issues it.
+        #[serde(default)]
+        remote: Option<String>,
+        /// Whether a proof was presented after the delivery.
+        #[serde(default)]
+        again: bool,
+    },
+    /// Paid, but the credential could not be had. It is tried again; after the grace period the money goes back.
+    Undelivered {
+        /// How the last try failed.
+        fault: IssueFault,
+        /// The payment.
+        transaction: B256,
+        /// When the refund begins; `None` when refunds are off.
+        refund_at: Option<UnixMillis>,
+    },
+    /// The money goes back, or went back, or could not.
+    Refund {
+        /// `REFUND_PENDING`, `REFUNDED` or `REFUND_FAILED`.
+        status: String,
+        /// The transaction that returns the money, once there is one.
+        transaction: Option<B256>,
+    },
+    /// Not known yet. The same payment sent again gets the outcome.
+    Pending {
+        /// The transaction, once there is one.
+        transaction: Option<B256>,
+    },
+    /// The payment was refused or failed; no money moved.
+    Refused {
+        /// Why.
+        reason: Refusal,
+        /// The transaction that failed.
+        transaction: Option<B256>,
+        /// Whether the purchase was begun: then it takes no other payment any more.
+        #[serde(default)]
+        begun: bool,
+    },
+    /// The payment counts for another purchase of the same payer and target.
+    Elsewhere {
+        /// That purchase.
+        request_id: RequestId,
+        /// Whether that purchase has attempted the payment itself.
+        #[serde(default)]
+        attempted: bool,
+    },
+    /// Delivered long ago; the access has ended and the grant is not kept any more.
+    AccessEnded {
+        /// The payment.
+        transaction: B256,
+    },
+    /// Delivered already, and what was presented is public on chain by now: it no longer proves who asks.
+    NeedsFreshSignature,
+    /// The transaction does not pay the challenge, or not yet. Nothing was begun.
+    Unproven(ProofFault),
+    /// The client's name for the payment is another payment's.
+    NamedOtherwise,
+    /// The payment belongs to another purchase.
+    Taken,
+    /// The request id belongs to a purchase of something else, or of somebody else; or, for what can only be a repeat, to none.
+    Conflict,
+    /// An earlier payment attempt of this purchase failed; it takes no other payment.
+    Spent {
+        /// Why the attempt failed.
+        reason: Refusal,
+    },
+    /// The offer has expired and nothing was charged.
+    Expired,
+    /// The offer names a wallet that the seller no longer uses. Nothing was begun.
+    Withdrawn,
+    /// The purchase was called off and nothing was charged.
+    Cancelled,
+    /// Too many of the payer's transfers have reverted. Nothing was begun, and for now nothing is.
+    Paused {
+        /// For how long.
+        seconds: u64,
+    },
+    /// The payment could not be checked. Nothing was begun.
+    Unavailable,
+    /// What is begun now could not be brought to its end. Nothing was begun.
+    NotNow(NotNow),
+}
+
+/// Why nothing is begun for now.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub enum NotNow {
+    /// The payer's balance does not cover the price and what the payer has under way.
+    UnderWay,
+    /// The payer's account has code, and as many purchases under way as it may have.
+    Crowded,
+    /// The chain makes no blocks.
+    ChainStandsStill,
+    /// The gas wallet cannot pay for a transaction.
+    GasWalletEmpty,
+    /// Gas costs more than the seller wants to pay for it.
+    GasTooDear,
+    /// What was paid lately could not be delivered.
+    DeliveriesFail {
+        /// When the next purchase is let through to try.
+        seconds: u64,
+    },
+}
+
+impl PayReply {
+    /// Whether who hears this of a purchase that was begun will pay anew.
+    pub(super) const fn invites_another_payment(&self) -> bool {
+        matches!(
+            self,
+            Self::Refused { .. } | Self::Spent { .. } | Self::Expired | Self::Cancelled
+        )
+    }
+}
+
+/// What a question meets.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(super) enum Next {
+    /// The outcome is known.
+    Answer(PayReply),
+    /// The purchase must begin.
+    Begin,
+    /// The purchase is under way.
+    Drive,
+}
+
+impl Pay {
+    fn target(&self) -> TargetKey {
+        TargetKey::new(&self.challenge.terms.target, &self.challenge.terms.resource)
+    }
+}
+
+impl Ask {
+    /// Whether this is the purchase that is asked about, and who asks its payer. A purchase on another network than the one
+    /// that is sold on now gives no answer: test money opens nothing in production.
+    pub(super) fn fits(&self, record: &Record, network: Network) -> bool {
+        if record.terms.network != network {
+            return false;
+        }
+        let target = || TargetKey::new(&record.terms.target, &record.terms.resource);
+        match self {
+            Self::Pay(pay) => record.payer == pay.authorization.payer() && target() == pay.target(),
+            Self::Join(join) => record.payer == join.payer && join.target.covers(&target()),
+            Self::Prove(prove) => prove.fits(record),
+            Self::Repeat(repeat) => {
+                let authorization = repeat.authorization.authorization();
+                // What the payer has signed for somebody else says nothing here: that somebody may be who asks.
+                authorization.from == record.payer
+                    && authorization.to == record.terms.pay_to
+                    && authorization.value == record.terms.amount.to_u256()
+                    && repeat.target.covers(&target())
+            }
+        }
+    }
+
+    /// The network of the offer that is presented.
+    pub(super) fn offered_on(&self) -> Option<Network> {
+        match self {
+            Self::Pay(pay) => Some(pay.challenge.terms.network),
+            Self::Prove(prove) => Some(prove.challenge.terms.network),
+            Self::Join(_) | Self::Repeat(_) => None,
+        }
+    }
+
+    /// The authorization that is presented, and the client's own name for it.
+    pub(super) fn payment(&self) -> Option<(&SignedAuthorization, Option<B256>)> {
+        match self {
+            Self::Pay(pay) => Some((&pay.authorization, pay.identifier)),
+            Self::Repeat(repeat) => Some((&repeat.authorization, repeat.identifier)),
+            Self::Join(_) | Self::Prove(_) => None,
+        }
+    }
+
+    /// Whether only an authorization that nobody else can have seen opens this purchase. A transfer shows its authorization
+    /// and signature to everybody, and a request id that was derived from them is no secret either. So such a purchase is
+    /// open, once it is delivered, to those who asked before, and to a fresh signature.
+    pub(super) fn needs_fresh_signature(record: &Record) -> bool {
+        Self::is_delivered(record) && record.terms.request_id.is_derived()
+    }
+
+    /// What is said to who shows for another purchase the authorization that this one has attempted, if that may be another than
+    /// the payer. Once something is delivered it may be anybody: a transaction that reverts shows its authorization and leaves
+    /// no trace, and another payment may have bought what is delivered. Before that a facilitator has seen it, if there is one,
+    /// and must not get the grant of a buyer.
+    pub(super) fn answer_to_attempted(record: &Record, config: &Config) -> Option<PayReply> {
+        if Self::is_delivered(record) {
+            return Some(PayReply::Taken);
+        }
+        let is_ours_alone = config.settlement.only_gas_wallet().is_some();
+        (!is_ours_alone).then_some(PayReply::Pending { transaction: None })
+    }
+
+    /// Whether there is a grant to be shown.
+    const fn is_delivered(record: &Record) -> bool {
+        matches!(record.state, State::Delivered { .. })
+    }
+
+    /// What is said of a purchase whose attempt has failed.
+    pub(super) fn failure(record: &Record) -> Option<PayReply> {
+        match &record.state {
+            State::Pending { attempt } => match attempt.stage {
+                Stage::Failed {
+                    reason,
+                    transaction,
+                } => Some(PayReply::Refused {
+                    reason,
+                    transaction,
+                    begun: true,
+                }),
+                _ => None,
+            },
+            _ => None,
+        }
+    }
+
+    /// What the record answers at `now`.
+    pub(super) fn answer(&self, record: Option<&Record>, now: UnixMillis, policy: &Policy) -> Next {
+        match record {
+            None => self.answer_without_record(now),
+            Some(record) => self.answer_from(record, now, policy),
+        }
+    }
+
+    fn answer_without_record(&self, now: UnixMillis) -> Next {
+        let pay = match self {
+            Self::Pay(pay) => pay,
+            Self::Prove(_) => return Next::Begin,
+            Self::Join(_) => return Next::Answer(PayReply::Expired),
+            Self::Repeat(_) => return Next::Answer(PayReply::Conflict),
+        };
+        let now = now.to_seconds();
+        if now >= pay.challenge.terms.expires_at {
+            return Next::Answer(PayReply::Expired);
+        }
+        match pay.authorization.authorization().check_time(now) {
+            Ok(()) => Next::Begin,
+            Err(reason) => Next::Answer(PayReply::Refused {
+                reason,
+                transaction: None,
+                begun: false,
+            }),
+        }
+    }
+
+    fn answer_from(&self, record: &Record, now: UnixMillis, policy: &Policy) -> Next {
+        // The same words whatever does not fit, so that nobody learns whose purchase it is.
+        if !self.fits(record, policy.network) {
+            return Next::Answer(PayReply::Conflict);
+        }
+        if let Self::Prove(_) = self
+            && let Some(next) = Prove::next(record)
+        {
+            return next;
+        }
+        Next::Answer(match &record.state {
+            State::Pending { attempt } => match &attempt.stage {
+                Stage::Preparing
+                | Stage::Reserving
+                | Stage::Settling
+                | Stage::Asked { .. }
+                | Stage::Submitted { .. } => return Next::Drive,
+                Stage::Failed {
+                    reason,
+                    transaction,
+                } => {
+                    let Some((signed, _)) = self.payment() else {
+                        return Next::Answer(PayReply::Refused {
+                            reason: *reason,
+                            transaction: *transaction,
+                            begun: true,
+                        });
+                    };
+                    if signed.authorization() != attempt.authorization.authorization() {
+                        PayReply::Spent { reason: *reason }
+                    } else if matches!(self, Self::Pay(_))
+                        && now.to_seconds() < record.terms.expires_at
+                        && attempt
+                            .authorization
+                            .authorization()
+                            .check_time(now.to_seconds())
+                            .is_ok()
+                    {
+                        return Next::Begin;
+                    } else {
+                        PayReply::Refused {
+                            reason: *reason,
+                            transaction: *transaction,
+                            begun: true,
+                        }
+                    }
+                }
+            },
+            State::Proving { .. } => return Next::Drive,
+            State::Paid {
+                payment,
+                since,
+                failure,
+            } => match (failure, next_effect(record, now, policy)) {
+                (Some(failure), Effect::WaitUntil(_)) => PayReply::Undelivered {
+                    fault: failure.fault,
+                    transaction: payment.transaction,
+                    refund_at: policy.refund_after_millis.map(|age| since.plus(age)),
+                },
+                _ => return Next::Drive,
+            },
+            State::Delivered {
+                payment,
+                claims,
+                remote,
+            } => PayReply::Granted {
+                claims: claims.clone(),
+                payer: record.payer,
+                transaction: payment.transaction,
+                remote: remote.clone(),
+                again: false,
+            },
+            State::Closed { payment } => PayReply::AccessEnded {
+                transaction: payment.transaction,
+            },
+            State::Expired { .. } => PayReply::Expired,
+            State::Cancelled {
+                superseded_by: None,
+                ..
+            } => PayReply::Cancelled,
+            State::Cancelled {
+                superseded_by: Some(by),
+                ..
+            } => PayReply::Elsewhere {
+                request_id: by.clone(),
+                attempted: false,
+            },
+            State::RefundPending { refund, .. } => PayReply::Refund {
+                status: record.state.name().to_owned(),
+                transaction: refund.transaction(),
+            },
+            State::Refunded { transaction, .. } => PayReply::Refund {
+                status: record.state.name().to_owned(),
+                transaction: Some(*transaction),
+            },
+            State::RefundFailed { .. } | State::RefundBlocked { .. } => PayReply::Refund {
+                status: record.state.name().to_owned(),
+                transaction: None,
+            },
+        })
+    }
+}
+
+/// The purchases of this deployment, each behind its request id.
+pub trait Purchases {
+    /// Asks one purchase.
+    fn ask(
+        &self,
+        request_id: &RequestId,
+        ask: &Ask,
+    ) -> impl Future<Output = Result<PayReply, CallFault>>;
+}
+
+/// Presents a payment, and follows it to the purchase that it counts for.
+pub async fn purchase<P: Purchases>(purchases: &P, pay: Pay) -> Result<PayReply, CallFault> {
+    let request_id = pay.challenge.terms.request_id.clone();
+    let join = Join {
+        payer: pay.authorization.payer(),
+        target: pay.target(),
+        by_attempted: false,
+    };
+    follow(purchases, request_id, Ask::Pay(Box::new(pay)), join).await
+}
+
+/// Asks what became of a payment that may have been taken under this request id, and follows it like [`purchase`]. It
+/// begins nothing: where there is no purchase that fits, the answer is [`PayReply::Conflict`].
+pub async fn repeated<P: Purchases>(purchases: &P, repeat: Repeat) -> Result<PayReply, CallFault> {
+    let join = Join {
+        payer: repeat.authorization.payer(),
+        target: repeat.target.clone(),
+        by_attempted: false,
+    };
+    let request_id = repeat.request_id.clone();
+    follow(purchases, request_id, Ask::Repeat(Box::new(repeat)), join).await
+}
+
+async fn follow<P: Purchases>(
+    purchases: &P,
+    mut request_id: RequestId,
+    mut ask: Ask,
+    join: Join,
+) -> Result<PayReply, CallFault> {
+    for _ in 0..MAX_HOPS {
+        match purchases.ask(&request_id, &ask).await? {
+            PayReply::Elsewhere {
+                request_id: other,
+                attempted,
+            } => {
+                request_id = other;
+                ask = Ask::Join(Join {
+                    by_attempted: attempted,
+                    ..join.clone()
+                });
+            }
+            // A purchase of another target has taken the payment: what the client is told is about the payment.
+            PayReply::Conflict if matches!(&ask, Ask::Join(join) if join.by_attempted) => {
+                return Ok(PayReply::Taken);
+            }
+            reply => return Ok(reply),
+        }
+    }
+    Ok(PayReply::Pending { transaction: None })
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,337 @@
+//! The shell around the lifecycle: stores each change before the effect it asks for, and drives a purchase on.
+//!
+//! Many callers may be here at once (identical requests, the alarm); they are told apart by nothing. One of them at a
+//! time carries effects out, the others watch the record. Which one it is lives in memory only: losing that costs
+//! nothing, because every change is a compare-and-swap on the stored version and every effect may be repeated.
+
+use core::cell::Cell;
+
+use super::access::{Found, check_name, counts_elsewhere, find_payment, prove_unseen};
+use super::admission;
+use super::ask::{Ask, Next, PayReply};
+use super::begin::{Begun, begin};
+use super::effects;
+use super::effects::facilitator;
+use super::env::{ChallengeEnv, ChallengeStore, StoreFault, Stuck, Versioned};
+use super::lifecycle::{Event, apply};
+use super::notify::notify_all;
+use super::prove;
+use super::rearm::rearm_for_buyer;
+use super::record::{Stage, State};
+use super::retention::is_end;
+use super::schedule::{Effect, next_effect, next_look, wake_at};
+use crate::ledger::LedgerEntry;
+use crate::settlement::Route;
+use crate::types::UnixMillis;
+
+/// How long a buyer's request is kept waiting for the chain before it is told to come back.
+const PATIENCE_MILLIS: u64 = 20_000;
+const FIRST_PAUSE_MILLIS: u64 = 250;
+const MAX_PAUSE_MILLIS: u64 = 1_000;
+
+/// Drives one purchase. What it keeps in memory may be lost at any time.
+#[derive(Debug, Default)]
+pub struct Driver {
+    busy: Cell<bool>,
+    memory: Memory,
+}
+
+/// What spaces out questions to others.
+#[derive(Debug, Default)]
+pub(super) struct Memory {
+    /// When it was last asked what became of a transaction without a receipt.
+    pub(super) last_asked: Cell<Option<UnixMillis>>,
+    /// When the last one of the routes was found to be of no use.
+    pub(super) routes_failed: Cell<Option<UnixMillis>>,
+}
+
+/// The right to carry effects out; given back when dropped, also when the request is cancelled.
+struct Turn<'a>(&'a Cell<bool>);
+
+impl Drop for Turn<'_> {
+    fn drop(&mut self) {
+        self.0.set(false);
+    }
+}
+
+impl Driver {
+    fn turn(&self) -> Option<Turn<'_>> {
+        (!self.busy.replace(true)).then(|| Turn(&self.busy))
+    }
+
+    /// Answers a question with the purchase's outcome, or that it is not known yet. Begins the purchase when a payment is
+    /// presented for the first time.
+    pub async fn ask<E: ChallengeEnv>(&self, env: &E, ask: &Ask) -> Result<PayReply, StoreFault> {
+        let began = env.now();
+        let mut pause = FIRST_PAUSE_MILLIS;
+        let mut involved = false;
+        let network = env.config().network;
+        if let Some(stored) = env.store().load()?
+            && ask.fits(&stored.record, network)
+        {
+            rearm_for_buyer(env, &stored.record).await;
+        }
+        match (env.store().load()?, ask) {
+            (None, Ask::Repeat(repeat)) => return Ok(counts_elsewhere(env, repeat).await),
+            // Whoever has no purchase here hears of no book either. Nor does a purchase on another network: it has no book.
+            (Some(stored), Ask::Repeat(_)) if !ask.fits(&stored.record, network) => {
+                return Ok(PayReply::Conflict);
+            }
+            (Some(stored), _) if stored.record.terms.network != network => {
+                return Ok(PayReply::Conflict);
+            }
+            (None, _) if ask.offered_on().is_some_and(|offered| offered != network) => {
+                return Ok(PayReply::Conflict);
+            }
+            _ => {}
+        }
+        if let Ask::Join(join) = ask
+            && join.by_attempted
+            && let Some(stored) = env.store().load()?
+            && ask.fits(&stored.record, network)
+            && let Some(reply) = Ask::answer_to_attempted(&stored.record, env.config())
+        {
+            return Ok(reply);
+        }
+        if let Some((signed, Some(identifier))) = ask.payment()
+            && let Some(reply) = check_name(env, signed, identifier).await
+        {
+            // Who hears that nothing was charged pays anew, but a failed attempt may have been executed since.
+            let stored = env
+                .store()
+                .load()?
+                .filter(|stored| ask.fits(&stored.record, network));
+            match (&reply, stored) {
+                (PayReply::NamedOtherwise, Some(stored)) => {
+                    match find_payment(env, &stored).await? {
+                        Found::Nothing => return Ok(reply),
+                        Found::More => {}
+                        Found::Unknown => return Ok(PayReply::Pending { transaction: None }),
+                    }
+                }
+                _ => return Ok(reply),
+            }
+        }
+        if let (Some(stored), Some((signed, _))) = (env.store().load()?, ask.payment())
+            && Ask::needs_fresh_signature(&stored.record)
+            && let Some(reply) = prove_unseen(env, signed, &stored.record.terms).await
+        {
+            return Ok(reply);
+        }
+        loop {
+            let stored = env.store().load()?;
+            let record = stored.as_ref().map(|stored| &stored.record);
+            let next = match ask.answer(record, env.now(), &env.config().policy()) {
+                Next::Begin => match admission::refusal(env.config(), ask, record, env.now()) {
+                    Some(refusal) => Next::Answer(refusal),
+                    None => Next::Begin,
+                },
+                next => next,
+            };
+            if let Next::Answer(mut reply) = next {
+                if reply.invites_another_payment()
+                    && let Some(stored) = &stored
+                {
+                    match find_payment(env, stored).await? {
+                        Found::Nothing => {}
+                        Found::More if env.now().since(began) < PATIENCE_MILLIS => continue,
+                        Found::More | Found::Unknown => {
+                            return Ok(PayReply::Pending { transaction: None });
+                        }
+                    }
+                }
+                if let (PayReply::Granted { again, .. }, Ask::Prove(_)) = (&mut reply, ask) {
+                    *again = !involved;
+                }
+                return Ok(reply);
+            }
+            if env.now().since(began) >= PATIENCE_MILLIS {
+                return Ok(PayReply::Pending {
+                    transaction: record.and_then(|record| record.state.transaction()),
+                });
+            }
+            // What failed while this question was asked is its answer. Asked again, it is tried again.
+            if involved
+                && !matches!(ask, Ask::Prove(_))
+                && let Some(reply) = record.and_then(Ask::failure)
+            {
+                return Ok(reply);
+            }
+            let begun = match (next, ask) {
+                (Next::Begin, Ask::Pay(pay)) => Some(begin(env, pay, stored).await?),
+                (Next::Begin, Ask::Prove(proof)) => Some(prove::begin(env, proof, stored).await?),
+                _ => None,
+            };
+            let moved = match begun {
+                Some(Begun::Refused(reply)) => return Ok(reply),
+                Some(Begun::LookAgain) => true,
+                Some(Begun::Wait) => false,
+                Some(Begun::Now) => {
+                    involved = true;
+                    true
+                }
+                None => {
+                    involved = true;
+                    self.drive(env).await?
+                }
+            };
+            if moved {
+                pause = FIRST_PAUSE_MILLIS;
+            } else {
+                env.sleep(pause).await;
+                pause = (pause * 3 / 2).min(MAX_PAUSE_MILLIS);
+            }
+        }
+    }
+
+    /// The alarm. Carries on until the purchase rests or must wait.
+    pub async fn wake<E: ChallengeEnv>(&self, env: &E) -> Result<(), StoreFault> {
+        // Armed first: whatever happens below, there is a next time.
+        let Some(stored) = env.store().load()? else {
+            return Ok(());
+        };
+        let effect = match next_effect(&stored.record, env.now(), &env.config().policy()) {
+            // The last look has been; the next one has its time.
+            Effect::Watch if next_look(&stored.record) > env.now() => {
+                Effect::WaitUntil(next_look(&stored.record))
+            }
+            effect => effect,
+        };
+        let is_here = stored.record.terms.network == env.config().network;
+        let notice_at = stored.record.outbox.due_at().filter(|_| is_here);
+        let event = match (effect, stored.record.unreported) {
+            (Effect::Rest, None) if notice_at.is_none() => return Ok(()),
+            // Too early for anything else: the alarm is for the ledger, or for the backend.
+            (Effect::Rest | Effect::WaitUntil(_), Some(_)) => Event::ReportTried,
+            (Effect::Rest | Effect::WaitUntil(_), None)
+                if notice_at.is_some_and(|at| at <= env.now()) =>
+            {
+                return notify_all(env).await;
+            }
+            _ => Event::Tried,
+        };
+        commit(env, Some(&stored), event)?;
+        while self.drive(env).await? {}
+        // Last, and without a say in what happens: no purchase waits for the ledger, nor for the backend to take note.
+        report(env).await?;
+        notify_all(env).await
+    }
+
+    /// Carries out the next effect. Whether that changed the record.
+    async fn drive<E: ChallengeEnv>(&self, env: &E) -> Result<bool, StoreFault> {
+        let Some(_turn) = self.turn() else {
+            return Ok(false);
+        };
+        let Some(stored) = env.store().load()? else {
+            return Ok(false);
+        };
+        let outcome = effects::run(env, &stored.record, &self.memory).await;
+        let moved = record_outcome(env, &stored, &outcome)?;
+        if let Ok(Event::SearchedInVain) = outcome {
+            // To begin at once would only ask the same again.
+            return Ok(false);
+        }
+        if moved && let Ok(Event::Asked) = outcome {
+            // The intent is stored, by us. Nobody else may do this, and we may do it only now.
+            self.settle(env).await?;
+        }
+        Ok(moved)
+    }
+
+    /// Tells the facilitator to settle, directly after the intent was stored.
+    async fn settle<E: ChallengeEnv>(&self, env: &E) -> Result<(), StoreFault> {
+        let Some(stored) = env.store().load()? else {
+            return Ok(());
+        };
+        if let State::Pending { attempt } = &stored.record.state
+            && let Stage::Asked { .. } = attempt.stage
+            && let Route::Facilitator(facilitator) = env.config().settlement.route(attempt.via)
+        {
+            let record = &stored.record;
+            let outcome =
+                facilitator::settle(env, record, attempt, facilitator, &self.memory).await;
+            record_outcome(env, &stored, &outcome)?;
+        }
+        Ok(())
+    }
+}
+
+/// Tells the ledger what the record says, if it does not know.
+async fn report<E: ChallengeEnv>(env: &E) -> Result<(), StoreFault> {
+    let Some(stored) = env.store().load()? else {
+        return Ok(());
+    };
+    // What the ledger calls over, no sweep looks at again: so the payer's book is told first, where it would stay open.
+    if stored.record.unreported.is_none() || (stored.record.holds_target && is_end(&stored.record))
+    {
+        return Ok(());
+    }
+    let entry = LedgerEntry::of(&stored.record, stored.version);
+    match env.ledger(entry).await {
+        Ok(()) => record_fact(env, &stored, &Event::Reported).map(drop),
+        Err(fault) => {
+            env.log("report_failed", &fault.0);
+            Ok(())
+        }
+    }
+}
+
+/// Applies an event to what was read and stores the result. `false` when somebody else was first or the event does not
+/// fit.
+pub(super) fn commit<E: ChallengeEnv>(
+    env: &E,
+    stored: Option<&Versioned>,
+    event: Event,
+) -> Result<bool, StoreFault> {
+    let now = env.now();
+    let policy = env.config().policy();
+    let Ok(record) = apply(
+        stored.map(|stored| &stored.record),
+        event.clone(),
+        now,
+        &policy,
+    ) else {
+        return Ok(false);
+    };
+    let audit = event.audit(&record, now);
+    env.store().commit(
+        stored.map(|stored| stored.version),
+        &record,
+        audit.as_ref(),
+        wake_at(&record, now, &policy),
+    )
+}
+
+/// Stores what an effect has found out, if it has. Whether that changed the record.
+fn record_outcome<E: ChallengeEnv>(
+    env: &E,
+    before: &Versioned,
+    outcome: &Result<Event, Stuck>,
+) -> Result<bool, StoreFault> {
+    match outcome {
+        Ok(event) => record_fact(env, before, event),
+        Err(Stuck::Waiting) => Ok(false),
+        Err(Stuck::Fault(fault)) => {
+            env.log("effect_failed", fault);
+            Ok(false)
+        }
+    }
+}
+
+/// Stores what an effect has found out. The alarm may have counted a try meanwhile; a fact stays true as long as the
+/// state that it was found out for is still the same.
+pub(super) fn record_fact<E: ChallengeEnv>(
+    env: &E,
+    before: &Versioned,
+    event: &Event,
+) -> Result<bool, StoreFault> {
+    if commit(env, Some(before), event.clone())? {
+        return Ok(true);
+    }
+    match env.store().load()? {
+        Some(current) if current.record.state == before.record.state => {
+            commit(env, Some(&current), event.clone())
+        }
+        _ => Ok(false),
+    }
+}

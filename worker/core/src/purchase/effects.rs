@@ -1,0 +1,95 @@
+//! The outside effects of a purchase, each returning what it found out. Any of them may run twice.
+
+mod charge;
+mod confirm;
+pub(super) mod facilitator;
+mod issue;
+mod reconcile;
+mod refund;
+mod reserve;
+mod search;
+
+use super::driver::Memory;
+use super::env::{ChallengeEnv, Stuck};
+use super::lifecycle::Event;
+use super::prove;
+use super::record::{Record, State};
+use super::schedule::{Effect, next_effect};
+use crate::settlement::Route;
+
+pub(super) use charge::{gas_limit, last_moment};
+pub(super) use confirm::shown;
+pub(super) use reconcile::{end, given_up, not_included, refused, used_by_anybody};
+pub use refund::refund_nonce;
+pub(super) use reserve::release;
+
+/// Carries out what the record asks for now.
+pub(super) async fn run<E: ChallengeEnv>(
+    env: &E,
+    record: &Record,
+    memory: &Memory,
+) -> Result<Event, Stuck> {
+    let effect = next_effect(record, env.now(), &env.config().policy());
+    match (effect, &record.state) {
+        (Effect::Reserve, State::Pending { attempt }) => {
+            reserve::reserve(env, record, attempt).await
+        }
+        (
+            Effect::Reserve,
+            State::Proving {
+                transaction,
+                transfers,
+                ..
+            },
+        ) => prove::book(env, record, *transaction, transfers).await,
+        (Effect::Submit, State::Pending { attempt }) => {
+            match env.config().settlement.route(attempt.via) {
+                Route::Facilitator(facilitator) => {
+                    facilitator::verify(env, record, attempt, facilitator, memory).await
+                }
+                Route::GasWallet(key) => charge::charge(env, record, attempt, key.address()).await,
+            }
+        }
+        (Effect::Reconcile, State::Pending { attempt }) => {
+            facilitator::reconcile(env, record, attempt).await
+        }
+        (Effect::Confirm, State::Pending { attempt }) => {
+            confirm::confirm(env, record, attempt, memory).await
+        }
+        (Effect::Lapse, State::Pending { attempt }) => reconcile::lapse(env, record, attempt).await,
+        (
+            Effect::Watch,
+            State::Expired {
+                watch: Some(attempt),
+            }
+            | State::Cancelled {
+                watch: Some(attempt),
+                ..
+            },
+        ) => reconcile::watch(env, record, attempt).await,
+        (Effect::Watch, State::RefundFailed { refund, .. }) => {
+            reconcile::watch_refund(env, record, &refund.attempt).await
+        }
+        (Effect::Issue, State::Paid { payment, .. }) => issue::issue(env, record, payment).await,
+        (
+            Effect::BeginRefund,
+            State::Paid { payment, .. } | State::RefundBlocked { payment, .. },
+        ) => refund::begin(env, record, payment),
+        (Effect::PrepareRefund, State::RefundPending { refund, .. }) => {
+            refund::prepare(env, record, refund).await
+        }
+        (Effect::Submit, State::RefundPending { refund, .. }) => {
+            refund::pay_back(env, record, refund).await
+        }
+        (Effect::Confirm, State::RefundPending { refund, .. }) => {
+            confirm::confirm(env, record, &refund.attempt, memory).await
+        }
+        (Effect::ReleaseTarget, _) => release(env, record).await,
+        (Effect::RemoveHistory, _) => Ok(Event::HistoryRemoved),
+        (Effect::RemoveGrant, _) => Ok(Event::GrantRemoved),
+        _ => Err(Stuck::Waiting),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,53 @@
+//! Handing a transfer to a wallet of ours, and until when that may be done.
+
+use super::super::env::{ChallengeEnv, Stuck};
+use super::super::lifecycle::Event;
+use super::super::record::{Attempt, Record};
+use crate::chain::authorization::MIN_REMAINING_SECONDS;
+use crate::settlement::wallet::{Job, JobKey, WalletCommand, WalletReply};
+use crate::types::{Address, UnixSeconds};
+
+use super::reconcile::not_included;
+
+/// From this second on the payment is not begun any more: nothing expired is charged.
+pub(in crate::purchase) fn last_moment(record: &Record, attempt: &Attempt) -> UnixSeconds {
+    let expiry = attempt.authorization.authorization().expires_at().0;
+    UnixSeconds(expiry.saturating_sub(MIN_REMAINING_SECONDS)).min(record.terms.expires_at)
+}
+
+/// Hands the buyer's transfer to the gas wallet.
+pub(super) async fn charge<E: ChallengeEnv>(
+    env: &E,
+    record: &Record,
+    attempt: &Attempt,
+    sender: Address,
+) -> Result<Event, Stuck> {
+    let job = JobKey(format!("{}#{}", record.terms.request_id, attempt.number));
+    match submit(env, attempt, job, sender, last_moment(record, attempt)).await? {
+        WalletReply::Sent { hashes } => Ok(Event::Submitted { hashes }),
+        // We broadcast nothing, but anybody who saw the authorization may have.
+        WalletReply::TooLate => not_included(env, record, attempt).await,
+    }
+}
+
+pub(super) async fn submit<E: ChallengeEnv>(
+    env: &E,
+    attempt: &Attempt,
+    key: JobKey,
+    sender: Address,
+    not_after: UnixSeconds,
+) -> Result<WalletReply, Stuck> {
+    let job = Box::new(Job {
+        authorization: attempt.authorization.clone(),
+        gas_limit: attempt.gas_limit,
+        not_after,
+        sender: Some(sender),
+    });
+    let command = WalletCommand::Submit { key, job };
+    Ok(env.wallet(sender, command).await?)
+}
+
+/// Room for what changes until inclusion: a first-time balance, a warm or cold slot.
+pub(in crate::purchase) const fn gas_limit(estimate: u64) -> u64 {
+    estimate.saturating_add(estimate / 4).saturating_add(10_000)
+}

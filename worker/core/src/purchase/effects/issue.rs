@@ -1,0 +1,142 @@
+//! Fixing the credential of a paid purchase.
+
+use super::super::env::{ChallengeEnv, Stuck};
+use super::super::lifecycle::Event;
+use super::super::record::{IssueFault, Payment, Record, State};
+use super::super::schedule::doubled;
+use super::super::sold::Sold;
+use crate::backend::issuance::{self, IssueAnswer, IssuingBackend};
+use crate::book::payer::PayerCommand;
+use crate::offer::Target;
+use crate::types::UnixMillis;
+
+/// The pause before a call to the backend is repeated for the first time; doubled with each further time.
+const FIRST_PAUSE_MILLIS: u64 = 500;
+/// Repeats begin for this long; afterwards the buyer is told, and the alarm tries again.
+const REPEAT_MILLIS: u64 = 20_000;
+
+/// Fixes the credential: our own token's claims, and the backend's credential where it issues one.
+pub(super) async fn issue<E: ChallengeEnv>(
+    env: &E,
+    record: &Record,
+    payment: &Payment,
+) -> Result<Event, Stuck> {
+    let is_first = matches!(record.state, State::Paid { failure: None, .. });
+    let outcome = match (&record.sold, &env.config().issuing_backend) {
+        (None, _) => Err(IssueFault::PlanGone),
+        (Some(sold), None) => {
+            return Ok(Event::Issued {
+                claims: claims(env, record, sold, payment),
+                remote: None,
+            });
+        }
+        (Some(sold), Some(backend)) => ask_backend(env, record, sold, payment, backend)
+            .await
+            .map(|answer| (sold, answer)),
+    };
+    match outcome {
+        Ok((sold, answer)) => {
+            env.shared().deliveries.worked(env.now());
+            let mut claims = claims(env, record, sold, payment);
+            if let Some(expires_at) = answer.expires_at {
+                claims.exp = expires_at.0;
+            }
+            let sealed = env
+                .config()
+                .credential_key
+                .seal(record.challenge_id.as_str(), &answer.body);
+            Ok(Event::Issued {
+                claims,
+                remote: Some(sealed),
+            })
+        }
+        Err(fault) => {
+            if !is_first {
+                tell_arrived(env, record).await;
+            }
+            // A plan that is gone says nothing of the others.
+            if is_first && fault != IssueFault::PlanGone {
+                env.shared().deliveries.failed(env.now());
+            }
+            env.log("issue_failed", record.terms.request_id.as_str());
+            if env.config().refund_wallet.is_none() {
+                env.log(
+                    "refunds_off",
+                    "set KEY0_WALLET_PRIVATE_KEY, or this payment stays without a credential",
+                );
+            }
+            Ok(Event::IssueFailed { fault })
+        }
+    }
+}
+
+/// The payer's book counts the price as under way until the purchase is resolved, and that takes time now. Not told at the first
+/// failure: the balance may still be read from a node one block behind. Each further one repeats it.
+async fn tell_arrived<E: ChallengeEnv>(env: &E, record: &Record) {
+    let request_id = record.terms.request_id.clone();
+    let arrived = PayerCommand::Arrived { request_id };
+    if let Err(fault) = env.payer(record.payer, arrived).await {
+        env.log("arrival_not_told", &fault.0);
+    }
+}
+
+/// Asks the backend, and again when it fails. Never after a timeout: what it was asked for may have happened, and whoever
+/// waits has waited long enough.
+async fn ask_backend<E: ChallengeEnv>(
+    env: &E,
+    record: &Record,
+    sold: &Sold,
+    payment: &Payment,
+    backend: &IssuingBackend,
+) -> Result<IssueAnswer, IssueFault> {
+    let call = issuance::call(backend, &sold.extra, record, payment);
+    let end = repeats_until(env, record);
+    let mut repeats = 0;
+    loop {
+        let fault = match env.backend(call.clone()).await {
+            Ok(answer) => match IssueAnswer::read(answer) {
+                Some(answer) => return Ok(answer),
+                None => IssueFault::Failed,
+            },
+            Err(fault) => fault,
+        };
+        let pause = doubled(FIRST_PAUSE_MILLIS, repeats);
+        let may_repeat = fault == IssueFault::Failed && repeats < backend.retries;
+        if !may_repeat || env.now().plus(pause) >= end {
+            return Err(fault);
+        }
+        env.sleep(pause).await;
+        repeats += 1;
+    }
+}
+
+/// Until when repeats may begin: not when the money is to go back.
+fn repeats_until<E: ChallengeEnv>(env: &E, record: &Record) -> UnixMillis {
+    let end = env.now().plus(REPEAT_MILLIS);
+    match (&record.state, env.config().policy().refund_after_millis) {
+        (State::Paid { since, .. }, Some(age)) => end.min(since.plus(age)),
+        _ => end,
+    }
+}
+
+fn claims<E: ChallengeEnv>(
+    env: &E,
+    record: &Record,
+    sold: &Sold,
+    payment: &Payment,
+) -> key0_validator::Claims {
+    let Target::Plan(plan) = &record.terms.target;
+    let now = env.now().to_seconds();
+    key0_validator::Claims {
+        sub: record.terms.request_id.to_string(),
+        jti: record.challenge_id.to_string(),
+        resource_id: record.terms.resource.to_string(),
+        plan_id: plan.to_string(),
+        tx_hash: payment.transaction.to_string(),
+        iat: now.0,
+        exp: now.plus(sold.lifetime).0,
+        iss: Some(record.issuer.clone()),
+        payer: Some(record.payer.to_checksum(None)),
+        chain_id: Some(record.terms.network.chain_id()),
+    }
+}

@@ -1,0 +1,112 @@
+//! Giving the money back: signed once, sent as often as it takes.
+
+use alloy_primitives::{B256, U256};
+use sha2::{Digest, Sha256};
+
+use super::super::env::{ChallengeEnv, Stuck};
+use super::super::lifecycle::Event;
+use super::super::record::{Payment, Record, Refund};
+use super::charge::{gas_limit, submit};
+use super::reconcile::refused;
+use crate::chain::Chain;
+use crate::chain::base::Simulation;
+use crate::chain::{Authorization, SignedAuthorization};
+use crate::offer::ChallengeId;
+use crate::settlement::wallet::{JobKey, WalletReply};
+use crate::types::Address;
+use crate::types::WalletKey;
+use crate::x402::Refusal;
+
+/// A refund's authorization stays good this long, so that retrying it never needs another one.
+const REFUND_VALID_SECONDS: u64 = 10 * 366 * 86_400;
+
+/// Signs the refund. Wallet, recipient and amount are fixed from here on; a key that changes later does not matter.
+///
+/// Only the wallet that received the money returns it. Another one's money is not the payer's: whoever can seal offers could
+/// pay a wallet of his own and have the seller's return it.
+pub(super) fn begin<E: ChallengeEnv>(
+    env: &E,
+    record: &Record,
+    payment: &Payment,
+) -> Result<Event, Stuck> {
+    let wallet = env.config().refund_wallet.as_ref();
+    let Some(wallet) = wallet.filter(|wallet| wallet.address() == record.terms.pay_to) else {
+        env.log("refund_blocked", record.terms.request_id.as_str());
+        return Ok(Event::RefundBlocked);
+    };
+    let authorization = Authorization {
+        from: wallet.address(),
+        to: record.payer,
+        value: payment.amount.to_u256(),
+        valid_after: U256::ZERO,
+        valid_before: U256::from(env.now().to_seconds().plus(REFUND_VALID_SECONDS).0),
+        nonce: refund_nonce(&record.challenge_id),
+    };
+    SignedAuthorization::sign(wallet, authorization, record.terms.network)
+        .map(|authorization| Event::RefundBegun { authorization })
+        .map_err(|_| Stuck::Fault("signing a refund failed".to_owned()))
+}
+
+/// The nonce of a challenge's one refund.
+pub fn refund_nonce(challenge: &ChallengeId) -> B256 {
+    let digest = Sha256::new()
+        .chain_update(b"key0 refund v1\0")
+        .chain_update(challenge.as_str())
+        .finalize();
+    B256::from_slice(&digest)
+}
+
+/// Looks whether the refund would succeed now, so that no gas is spent on one that cannot.
+pub(super) async fn prepare<E: ChallengeEnv>(
+    env: &E,
+    record: &Record,
+    refund: &Refund,
+) -> Result<Event, Stuck> {
+    let signed = &refund.attempt.authorization;
+    let simulation = env.chain().simulate(signed, refund_sender(env)?).await?;
+    let head = env.chain().head().await?.number;
+    match simulation {
+        Simulation::Succeeds { gas } => Ok(Event::RefundPrepared {
+            gas_limit: gas_limit(gas),
+            from_block: head,
+        }),
+        // An earlier try may have succeeded after we had given it up.
+        Simulation::Reverts(text) => {
+            let event = refused(env, record, &refund.attempt, &text, head).await?;
+            if let Event::AttemptFailed { reason, .. } = &event {
+                env.log("refund_not_possible", reason.code());
+            }
+            Ok(event)
+        }
+    }
+}
+
+/// Hands the refund to the wallet that sends refunds.
+pub(super) async fn pay_back<E: ChallengeEnv>(
+    env: &E,
+    record: &Record,
+    refund: &Refund,
+) -> Result<Event, Stuck> {
+    let attempt = &refund.attempt;
+    let job = JobKey(format!(
+        "{} refund #{}",
+        record.terms.request_id, attempt.number
+    ));
+    let not_after = attempt.authorization.authorization().expires_at();
+    let sender = refund_sender(env)?;
+    match submit(env, attempt, job, sender, not_after).await? {
+        WalletReply::Sent { hashes } => Ok(Event::Submitted { hashes }),
+        WalletReply::TooLate => Ok(Event::AttemptFailed {
+            reason: Refusal::InvalidExactEvmPayloadAuthorizationValidBefore,
+            transaction: None,
+        }),
+    }
+}
+
+/// Who sends a refund now. Any wallet may: its authorization is signed already.
+fn refund_sender<E: ChallengeEnv>(env: &E) -> Result<Address, Stuck> {
+    env.config()
+        .refund_sender()
+        .map(WalletKey::address)
+        .ok_or_else(|| Stuck::Fault("there is no wallet left that could send a refund".to_owned()))
+}

@@ -1,0 +1,133 @@
+//! The payer's book: whose the authorization is, and which purchases are under way.
+
+use super::super::env::{ChallengeEnv, Stuck};
+use super::super::hold::{Wanted, hold};
+use super::super::lifecycle::Event;
+use super::super::record::{Attempt, Record, Stage, State};
+use crate::book::payer::{LAST_ATTEMPT, Outcome, PayerCommand, PayerReply, Reservation, TargetKey};
+use crate::chain::Chain;
+use crate::settlement::Route;
+use crate::types::{B256, UnixSeconds};
+use crate::x402::Refusal;
+
+use super::charge::last_moment;
+
+pub(super) async fn reserve<E: ChallengeEnv>(
+    env: &E,
+    record: &Record,
+    attempt: &Attempt,
+) -> Result<Event, Stuck> {
+    let wanted = Wanted {
+        terms: &record.terms,
+        signed: &attempt.authorization,
+        attempt: attempt.number,
+        identifier: attempt.identifier,
+        chosen: record.chosen,
+    };
+    let reserve = || PayerCommand::Reserve(wanted.reservation());
+    let mut reply = env.payer(record.payer, reserve()).await?;
+    if reply == PayerReply::Lapsed {
+        reply = hold(env, &wanted).await?;
+        if reply == PayerReply::Reserved {
+            reply = env.payer(record.payer, reserve()).await?;
+        }
+    }
+    match reply {
+        PayerReply::Reserved => Ok(Event::Reserved),
+        PayerReply::Superseded { by } => Ok(Event::Superseded { by }),
+        PayerReply::Taken | PayerReply::Presented { .. } => Ok(Event::Taken),
+        // It waits for its turn, as long as there is time for it. Nothing was broadcast.
+        PayerReply::Lapsed
+        | PayerReply::Wait
+        | PayerReply::Uncovered { .. }
+        | PayerReply::Crowded
+        | PayerReply::Paused { .. }
+            if env.now().to_seconds() >= last_moment(record, attempt) =>
+        {
+            Ok(Event::AttemptFailed {
+                reason: Refusal::InsufficientFunds,
+                transaction: None,
+            })
+        }
+        PayerReply::Lapsed
+        | PayerReply::Wait
+        | PayerReply::Uncovered { .. }
+        | PayerReply::Crowded
+        | PayerReply::Paused { .. } => Err(Stuck::Waiting),
+        PayerReply::NameCode | PayerReply::Claimed(_) | PayerReply::Released => Err(Stuck::Fault(
+            "the payer's book gave a wrong answer".to_owned(),
+        )),
+    }
+}
+
+/// What the payer's book is to know of how the purchase came out.
+async fn outcome<E: ChallengeEnv>(env: &E, record: &Record) -> Result<Outcome, Stuck> {
+    let State::Pending { attempt } = &record.state else {
+        return Ok(match &record.state {
+            State::Delivered { .. } | State::Closed { .. } => Outcome::Delivered,
+            state if state.payment().is_some() => Outcome::Paid,
+            _ => Outcome::Other,
+        });
+    };
+    match (&attempt.stage, env.config().settlement.route(attempt.via)) {
+        (
+            Stage::Failed {
+                reason: Refusal::InvalidExactEvmTransactionFailed,
+                transaction: Some(transaction),
+            },
+            Route::GasWallet(_),
+        ) => {
+            let good_until = attempt.authorization.authorization().expires_at();
+            Ok(match included_at(env, *transaction).await? {
+                Some(time) if time < good_until => Outcome::Reverted,
+                // The chain was late, not the payer at fault; or the transaction is not there any more.
+                _ => Outcome::Other,
+            })
+        }
+        _ => Ok(Outcome::Other),
+    }
+}
+
+/// The time of the block that includes a transaction, if one does.
+async fn included_at<E: ChallengeEnv>(
+    env: &E,
+    transaction: B256,
+) -> Result<Option<UnixSeconds>, Stuck> {
+    let Some(receipt) = env.chain().receipt(transaction).await? else {
+        return Ok(None);
+    };
+    let time = env.chain().block_time(receipt.block).await?;
+    Ok(Some(UnixSeconds(time.ok_or(Stuck::Waiting)?)))
+}
+
+pub(in crate::purchase) async fn release<E: ChallengeEnv>(
+    env: &E,
+    record: &Record,
+) -> Result<Event, Stuck> {
+    if let State::Cancelled {
+        reserving: Some(nonce),
+        ..
+    } = record.state
+    {
+        // That message may still be on its way, and would open the purchase again after its release. Of what is booked, a late
+        // copy changes nothing.
+        let reserve = PayerCommand::Reserve(Reservation {
+            nonce,
+            request_id: record.terms.request_id.clone(),
+            attempt: 1,
+            target: TargetKey::new(&record.terms.target, &record.terms.resource),
+            identifier: None,
+        });
+        env.payer(record.payer, reserve).await?;
+    }
+    let release = PayerCommand::Release {
+        request_id: record.terms.request_id.clone(),
+        attempt: match &record.state {
+            State::Pending { attempt } => attempt.number,
+            _ => LAST_ATTEMPT,
+        },
+        outcome: outcome(env, record).await?,
+    };
+    env.payer(record.payer, release).await?;
+    Ok(Event::TargetReleased)
+}

@@ -1,0 +1,63 @@
+//! Finding the event that used an authorization up. Nodes answer for few blocks at a time, some for ten only, and many keep
+//! the states of the newest blocks only: so the range is halved by the states that there are, and then looked through.
+
+use super::super::env::Stuck;
+use crate::chain::Authorization;
+use crate::chain::Chain;
+use crate::chain::base::AuthorizationEvents;
+
+/// So many blocks are asked about at once, as long as no node refuses.
+const FIRST_WINDOW: u64 = 500;
+/// By how much a refusal narrows the window.
+const NARROWER: u64 = 8;
+/// A node that refuses so few does not answer at all.
+const LAST_WINDOW: u64 = FIRST_WINDOW / NARROWER / NARROWER;
+/// A worker may ask only so often in one go. Enough for `LOG_MARGIN_BLOCKS` in the narrowest windows, so that each go gets
+/// further.
+const MAX_QUESTIONS: u64 = 40;
+
+/// What a search has come to.
+pub(super) enum Search {
+    /// What happened to the authorization.
+    Found(AuthorizationEvents),
+    /// Nothing in the blocks before this one; the later ones are still to be looked through.
+    NotBefore(u64),
+    /// Nothing. One node says that it is used, and another does not show how.
+    Nothing,
+}
+
+/// Looks for the event of an authorization that is used in the state of the block `high`, and was not before `low`.
+pub(super) async fn find_event<C: Chain>(
+    chain: &C,
+    authorization: &Authorization,
+    mut low: u64,
+    mut high: u64,
+) -> Result<Search, Stuck> {
+    let (payer, nonce) = (authorization.from, authorization.nonce);
+    let first = low;
+    let mut window = FIRST_WINDOW;
+    let mut has_states = true;
+    for _ in 0..MAX_QUESTIONS {
+        while has_states && high.saturating_sub(low) >= window {
+            let middle = low.midpoint(high);
+            match chain.authorization_used(payer, nonce, Some(middle)).await {
+                Ok(true) => high = middle,
+                Ok(false) => low = middle.saturating_add(1),
+                Err(_) => has_states = false,
+            }
+        }
+        let last = high.min(low.saturating_add(window.saturating_sub(1)));
+        match chain.authorization_events(payer, nonce, low..=last).await {
+            Ok(events) if events != AuthorizationEvents::default() => {
+                return Ok(Search::Found(events));
+            }
+            Ok(_) if last == high => return Ok(Search::Nothing),
+            Ok(_) => low = last.saturating_add(1),
+            // What was looked through need not be looked through again.
+            Err(_) if window <= LAST_WINDOW && low > first => return Ok(Search::NotBefore(low)),
+            Err(error) if window <= LAST_WINDOW => return Err(error.into()),
+            Err(_) => window /= NARROWER,
+        }
+    }
+    Ok(Search::NotBefore(low))
+}

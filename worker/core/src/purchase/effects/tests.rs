@@ -1,0 +1,568 @@
+//! What a purchase concludes when the nodes behind one RPC address are not equally far, and from what facilitators say.
+
+mod begin;
+mod facilitators;
+mod finality;
+mod given_up;
+mod outages;
+mod repeat;
+mod reverts;
+mod search;
+mod terms;
+
+use core::cell::{Cell, RefCell};
+use core::ops::RangeInclusive;
+use std::collections::VecDeque;
+
+use alloy_primitives::{Address, B256, Bytes, U256};
+use futures_util::FutureExt as _;
+
+use super::super::ask::{Ask, PayReply};
+use super::super::driver::Driver;
+use super::super::env::{CallFault, ChallengeEnv, ChallengeStore, StoreFault, Versioned};
+use super::super::lifecycle::{MAX_REFUND_FAILURES, Refused, apply};
+use super::super::record::{Attempt, AuditRow, IssueFault, Record, Stage, State};
+use super::super::shared::Shared;
+use super::super::test_support::{
+    EXPIRES_AT, NOW, POLICY, attempted, buyer, pay, payment, record_after, refund, signed,
+};
+use super::*;
+use crate::backend::authentication::{BackendAnswer, BackendCall};
+use crate::book::payer::{Outcome, PayerCommand, PayerReply};
+use crate::chain::SignedAuthorization;
+use crate::chain::base::{
+    AuthorizationEvents, Completeness, Head, Log, Receipt, SendOutcome, Simulation,
+};
+use crate::chain::signature::Deployment;
+use crate::chain::usdc::{AUTHORIZATION_USED_TOPIC, TRANSFER_TOPIC};
+use crate::chain::wallet_call::WalletAnswer;
+use crate::chain::{Chain, ChainError};
+use crate::config::{Config, test_config};
+use crate::ledger::LedgerEntry;
+use crate::settlement::facilitator::{Action, FacilitatorAnswer, FacilitatorCall};
+use crate::settlement::wallet::{WalletCommand, WalletReply};
+use crate::types::{Network, UnixMillis};
+use crate::x402::Refusal;
+
+const OURS: B256 = B256::repeat_byte(1);
+const STRANGERS: B256 = B256::repeat_byte(2);
+/// The block that includes the stranger's transaction and then ours.
+const BLOCK: u64 = 50;
+/// When the payer's authorization has expired.
+const LATE: u64 = 1_800_000_400;
+
+/// Everything outside a purchase. The stranger's transaction has used the authorization; ours reverts, if it is included.
+struct Outside {
+    config: Config,
+    shared: Shared,
+    backend_works: Cell<bool>,
+    /// When the alarm rings.
+    alarm: Cell<Option<UnixMillis>>,
+    stored: RefCell<Option<Versioned>>,
+    /// Whether the stranger exists.
+    is_used: bool,
+    /// Whether it pays the seller; or somebody else.
+    pays_the_seller: bool,
+    /// Whether it comes while the purchase waits.
+    comes_later: bool,
+    /// Whether the purchase has waited.
+    has_waited: Cell<bool>,
+    /// Whether ours is included.
+    is_included: bool,
+    /// Whether it succeeds then, and moves no money.
+    ours_succeeds: bool,
+    /// Whether the wallet says that it never began and that it is too late now.
+    is_too_late: bool,
+    /// Whether the stranger's receipt is without its events.
+    hides_events: Cell<bool>,
+    /// What receipts are like.
+    completeness: Completeness,
+    /// The block of the node that tells the newest block.
+    head: u64,
+    /// Its hash; that of the receipts' block is zero.
+    head_hash: B256,
+    /// How often it was asked for.
+    heads: Cell<u32>,
+    /// Its time.
+    time: u64,
+    /// The time of the block that includes both transactions.
+    block_time: u64,
+    /// The block of the node that tells the state.
+    state: u64,
+    /// The block that includes both transactions.
+    block: u64,
+    /// How many blocks' states a node keeps.
+    states_kept: u64,
+    /// How many blocks it looks through for events at once.
+    blocks_searched: u64,
+    /// How often it was asked for events or a state.
+    searches: Cell<u32>,
+    authorization: SignedAuthorization,
+    /// Whether the chain would take the transfer.
+    is_accepted: bool,
+    /// Why not.
+    refusal: &'static str,
+    /// The gas that it would take.
+    gas: u64,
+    /// The price of that, in wei per unit.
+    base_fee: u128,
+    /// What its bytes cost beside that, in wei, if they are as many as are asked about.
+    data_fee: U256,
+    /// The gas wallet's ether in wei.
+    ether: U256,
+    /// The payer's USDC.
+    balance: U256,
+    /// Whether an identical request begins while it is tried out.
+    has_a_twin: Cell<bool>,
+    /// How often the transfer was tried out.
+    simulations: Cell<u32>,
+    /// For how long the payer's book lets the payer wait.
+    pause: Option<u64>,
+    /// What the payer's book says first when a price is to be set aside, or a payment booked.
+    held: RefCell<VecDeque<PayerReply>>,
+    ledger_is_gone: bool,
+    /// Whether the payer's book gives no answer.
+    book_is_gone: Cell<bool>,
+    /// How often a receipt is shown, before its block is replaced.
+    receipts_left: Cell<u32>,
+    /// Whom the payer's book counts a payment for.
+    whose: PayerReply,
+    /// Whether the client has given its name for the payment to another one.
+    is_named_otherwise: bool,
+    /// How often the node answers a question for events, before it does no more.
+    patience: Cell<u32>,
+    /// What the payer's book was asked.
+    asked: RefCell<Vec<PayerCommand>>,
+    /// What the backend was asked and told.
+    calls: RefCell<Vec<BackendCall>>,
+    /// What the facilitators will say, one after the other; then nothing.
+    answers: RefCell<VecDeque<&'static str>>,
+    /// What they were asked, and how far the purchase was.
+    told: RefCell<Vec<(Action, Stage)>>,
+}
+
+impl Outside {
+    fn new(record: Record) -> Self {
+        let authorization = match &record.state {
+            State::RefundPending { refund, .. } => refund.attempt.authorization.clone(),
+            _ => signed(1),
+        };
+        Self {
+            config: test_config(),
+            shared: Shared::new(),
+            backend_works: Cell::new(false),
+            alarm: Cell::new(Some(NOW)),
+            stored: RefCell::new(Some(Versioned { version: 1, record })),
+            is_used: true,
+            pays_the_seller: true,
+            comes_later: false,
+            has_waited: Cell::default(),
+            is_included: true,
+            ours_succeeds: false,
+            is_too_late: false,
+            hides_events: Cell::default(),
+            completeness: Completeness::Complete,
+            head: BLOCK,
+            head_hash: B256::ZERO,
+            heads: Cell::default(),
+            time: NOW.to_seconds().0,
+            block_time: NOW.to_seconds().0,
+            state: BLOCK,
+            block: BLOCK,
+            states_kept: 128,
+            blocks_searched: u64::MAX,
+            searches: Cell::default(),
+            authorization,
+            is_accepted: false,
+            refusal: "execution reverted",
+            gas: 60_000,
+            base_fee: 1,
+            data_fee: U256::ZERO,
+            ether: U256::MAX,
+            balance: U256::MAX,
+            has_a_twin: Cell::default(),
+            simulations: Cell::default(),
+            pause: None,
+            held: RefCell::default(),
+            ledger_is_gone: false,
+            book_is_gone: Cell::default(),
+            receipts_left: Cell::new(u32::MAX),
+            whose: PayerReply::Released,
+            is_named_otherwise: false,
+            patience: Cell::new(u32::MAX),
+            asked: RefCell::default(),
+            calls: RefCell::default(),
+            answers: RefCell::default(),
+            told: RefCell::default(),
+        }
+    }
+
+    /// What the next effect finds out; nothing while it cannot tell.
+    fn run(&self) -> Option<Event> {
+        let record = self.load().unwrap().unwrap().record;
+        let memory = Memory::default();
+        memory.last_asked.set(Some(NOW));
+        run(self, &record, &memory).now_or_never().unwrap().ok()
+    }
+
+    fn ask(&self) -> PayReply {
+        let ask = Ask::Pay(Box::new(pay(1)));
+        Driver::default()
+            .ask(self, &ask)
+            .now_or_never()
+            .unwrap()
+            .unwrap()
+    }
+}
+
+impl ChallengeStore for Outside {
+    fn load(&self) -> Result<Option<Versioned>, StoreFault> {
+        Ok(self.stored.borrow().clone())
+    }
+    fn commit(
+        &self,
+        expected: Option<u64>,
+        record: &Record,
+        _: Option<&AuditRow>,
+        _: Option<UnixMillis>,
+    ) -> Result<bool, StoreFault> {
+        self.stored.replace(Some(Versioned {
+            version: expected.unwrap_or_default() + 1,
+            record: record.clone(),
+        }));
+        Ok(true)
+    }
+    async fn alarm(&self) -> Result<Option<UnixMillis>, StoreFault> {
+        Ok(self.alarm.get())
+    }
+    fn set_alarm(&self, at: UnixMillis) -> Result<(), StoreFault> {
+        self.alarm.set(Some(at));
+        Ok(())
+    }
+}
+
+impl Chain for Outside {
+    async fn simulate(
+        &self,
+        _: &SignedAuthorization,
+        _: Address,
+    ) -> Result<Simulation, ChainError> {
+        self.simulations.set(self.simulations.get() + 1);
+        if self.has_a_twin.take() {
+            assert_eq!(self.shared.deliveries.admit(self.now()), Ok(()));
+            let record = record_after([attempted(1)]);
+            self.stored.replace(Some(Versioned { version: 1, record }));
+        }
+        Ok(match self.is_accepted {
+            true => Simulation::Succeeds { gas: self.gas },
+            false => Simulation::Reverts(self.refusal.to_owned()),
+        })
+    }
+    async fn wallet_accepts(
+        &self,
+        _: Address,
+        _: B256,
+        _: &Bytes,
+        _: Option<&Deployment>,
+    ) -> Result<WalletAnswer, ChainError> {
+        panic!("a purchase does not ask")
+    }
+    async fn authorization_used(
+        &self,
+        _: Address,
+        _: B256,
+        at: Option<u64>,
+    ) -> Result<bool, ChainError> {
+        self.searches.set(self.searches.get() + 1);
+        match at.unwrap_or(self.state) {
+            at if at > self.state => Err(ChainError("header not found".to_owned())),
+            at if at.saturating_add(self.states_kept) < self.state => {
+                Err(ChainError("missing trie node".to_owned()))
+            }
+            at => {
+                let is_used = self.is_used || (self.comes_later && self.has_waited.get());
+                Ok(is_used && at >= self.block)
+            }
+        }
+    }
+    async fn authorization_events(
+        &self,
+        _: Address,
+        _: B256,
+        blocks: RangeInclusive<u64>,
+    ) -> Result<AuthorizationEvents, ChainError> {
+        self.searches.set(self.searches.get() + 1);
+        if blocks.end() - blocks.start() >= self.blocks_searched {
+            return Err(ChainError("the block range is too large".to_owned()));
+        }
+        let Some(left) = self.patience.get().checked_sub(1) else {
+            return Err(ChainError("rate limit".to_owned()));
+        };
+        self.patience.set(left);
+        let is_there = blocks.contains(&self.block);
+        Ok(AuthorizationEvents {
+            used_in: [STRANGERS].into_iter().filter(|_| is_there).collect(),
+            cancelled: false,
+        })
+    }
+    async fn usdc_balance(&self, _: Address) -> Result<U256, ChainError> {
+        Ok(self.balance)
+    }
+    async fn has_code(&self, _: Address) -> Result<bool, ChainError> {
+        Ok(false)
+    }
+    async fn ether_balance(&self, _: Address) -> Result<U256, ChainError> {
+        Ok(self.ether)
+    }
+    async fn data_fee(&self, _: usize) -> Result<U256, ChainError> {
+        Ok(self.data_fee)
+    }
+    async fn head(&self) -> Result<Head, ChainError> {
+        self.heads.set(self.heads.get() + 1);
+        Ok(Head {
+            number: self.head,
+            hash: self.head_hash,
+            timestamp: self.time,
+            base_fee: self.base_fee,
+        })
+    }
+    async fn block_time(&self, _: u64) -> Result<Option<u64>, ChainError> {
+        Ok(Some(self.block_time))
+    }
+    async fn priority_fee(&self) -> Result<u128, ChainError> {
+        Ok(1)
+    }
+    async fn receipt(&self, transaction: B256) -> Result<Option<Receipt>, ChainError> {
+        let Some(left) = self.receipts_left.get().checked_sub(1) else {
+            return Ok(None);
+        };
+        self.receipts_left.set(left);
+        let is_ours = transaction == OURS;
+        let a = self.authorization.authorization();
+        let log = |topics, data: Vec<u8>| Log {
+            address: Network::BaseSepolia.usdc(),
+            topics,
+            data: data.into(),
+        };
+        let logs = || {
+            let to = if self.pays_the_seller { a.to } else { a.from };
+            let [from, to] = [a.from.into_word(), to.into_word()];
+            let used = log(vec![AUTHORIZATION_USED_TOPIC, from, a.nonce], Vec::new());
+            let value = a.value.to_be_bytes_vec();
+            vec![used, log(vec![TRANSFER_TOPIC, from, to], value)]
+        };
+        let receipt = Receipt {
+            transaction,
+            block: self.block,
+            block_hash: B256::ZERO,
+            success: !is_ours || self.ours_succeeds,
+            logs: match is_ours || self.hides_events.get() {
+                true => Vec::new(),
+                false => logs(),
+            },
+            completeness: self.completeness,
+        };
+        Ok(Some(receipt).filter(|_| !is_ours || self.is_included))
+    }
+    async fn included_count(&self, _: Address) -> Result<u64, ChainError> {
+        panic!("a purchase does not ask")
+    }
+    async fn pending_count(&self, _: Address) -> Result<u64, ChainError> {
+        panic!("a purchase does not ask")
+    }
+    async fn send_raw(&self, _: &Bytes) -> Result<SendOutcome, ChainError> {
+        panic!("a purchase sends nothing itself")
+    }
+}
+
+impl ChallengeEnv for Outside {
+    type Store = Self;
+    type Chain = Self;
+
+    fn config(&self) -> &Config {
+        &self.config
+    }
+    fn store(&self) -> &Self {
+        self
+    }
+    fn chain(&self) -> &Self {
+        self
+    }
+    fn shared(&self) -> &Shared {
+        &self.shared
+    }
+    fn now(&self) -> UnixMillis {
+        UnixMillis(NOW.0.max(self.time * 1_000))
+    }
+    async fn sleep(&self, _: u64) {
+        self.has_waited.set(true);
+    }
+    async fn payer(&self, _: Address, command: PayerCommand) -> Result<PayerReply, CallFault> {
+        if self.book_is_gone.get() {
+            return Err(CallFault("gone".to_owned()));
+        }
+        let is_check = matches!(command, PayerCommand::Hold(_));
+        let is_of_nothing = matches!(&command, PayerCommand::Hold(hold) if hold.balance == 0);
+        let is_whose = matches!(command, PayerCommand::Whose { .. });
+        let is_name = matches!(command, PayerCommand::Identify { .. });
+        let is_booking = is_check || matches!(command, PayerCommand::Reserve(_));
+        self.asked.borrow_mut().push(command);
+        if is_whose {
+            return Ok(self.whose.clone());
+        }
+        if is_name && self.is_named_otherwise {
+            return Ok(PayerReply::Taken);
+        }
+        if is_booking && let Some(reply) = self.held.borrow_mut().pop_front() {
+            return Ok(reply);
+        }
+        if is_of_nothing {
+            return Ok(PayerReply::Uncovered { under_way: false });
+        }
+        Ok(match self.pause.filter(|_| is_check) {
+            Some(millis) => PayerReply::Paused { millis },
+            None => PayerReply::Reserved,
+        })
+    }
+    async fn wallet(&self, _: Address, _: WalletCommand) -> Result<WalletReply, CallFault> {
+        Ok(match self.is_too_late {
+            true => WalletReply::TooLate,
+            false => WalletReply::Sent { hashes: vec![OURS] },
+        })
+    }
+    async fn facilitator(&self, call: FacilitatorCall<'_>) -> Result<FacilitatorAnswer, CallFault> {
+        let stored = self.load().unwrap().unwrap();
+        let State::Pending { attempt } = stored.record.state else {
+            panic!("asked about nothing");
+        };
+        self.told.borrow_mut().push((call.action, attempt.stage));
+        let answer = self.answers.borrow_mut().pop_front();
+        answer
+            .map(|answer| FacilitatorAnswer {
+                status: 200,
+                body: answer.as_bytes().to_vec(),
+            })
+            .ok_or_else(|| CallFault("no answer in time".to_owned()))
+    }
+    async fn backend(&self, call: BackendCall) -> Result<BackendAnswer, IssueFault> {
+        self.calls.borrow_mut().push(call);
+        match self.backend_works.get() {
+            true => Ok(BackendAnswer {
+                status: 200,
+                body: br#"{"token":"secret"}"#.to_vec(),
+            }),
+            false => Err(IssueFault::Failed),
+        }
+    }
+    async fn ledger(&self, _: LedgerEntry) -> Result<(), CallFault> {
+        match self.ledger_is_gone {
+            true => Err(CallFault("gone".to_owned())),
+            false => Ok(()),
+        }
+    }
+    fn log(&self, _: &str, _: &str) {}
+}
+
+fn submitted() -> Record {
+    record_after([
+        attempted(1),
+        Event::Reserved,
+        Event::Submitted { hashes: vec![OURS] },
+    ])
+}
+
+fn failed() -> Record {
+    let reason = Refusal::InvalidExactEvmTransactionFailed;
+    let transaction = Some(OURS);
+    record_after([
+        attempted(1),
+        Event::Reserved,
+        Event::Submitted { hashes: vec![OURS] },
+        Event::AttemptFailed {
+            reason,
+            transaction,
+        },
+        Event::TargetReleased,
+    ])
+}
+
+/// Given up, and watched.
+fn expired() -> Record {
+    let given_up = Event::Lapsed {
+        may_still_land: true,
+    };
+    record_after([
+        attempted(1),
+        Event::Reserved,
+        given_up,
+        Event::TargetReleased,
+    ])
+}
+
+fn is_settled_by_the_stranger(event: Option<Event>) -> bool {
+    matches!(event, Some(Event::Settled { payment }) if payment.transaction == STRANGERS)
+}
+
+#[test]
+fn a_transaction_that_reverted_because_a_stranger_was_faster_is_a_payment() {
+    assert!(is_settled_by_the_stranger(Outside::new(submitted()).run()));
+    let mut outside = Outside::new(submitted());
+    outside.is_used = false;
+    let reason = Refusal::InvalidExactEvmTransactionFailed;
+    let transaction = Some(OURS);
+    assert_eq!(
+        outside.run(),
+        Some(Event::AttemptFailed {
+            reason,
+            transaction
+        }),
+        "and without the stranger it is none"
+    );
+}
+
+#[test]
+fn a_node_that_does_not_know_the_block_of_a_revert_does_not_say_that_no_money_moved() {
+    for (head, state) in [
+        (BLOCK, BLOCK - 1),
+        (BLOCK - 1, BLOCK - 1),
+        (BLOCK - 1, BLOCK),
+    ] {
+        let mut outside = Outside::new(submitted());
+        (outside.head, outside.state) = (head, state);
+        assert_eq!(outside.run(), None, "head {head}, state {state}");
+    }
+}
+
+#[test]
+fn a_purchase_is_not_refused_again_while_nodes_disagree_why_the_chain_refuses() {
+    for (head, state) in [
+        (BLOCK - 1, BLOCK),
+        (BLOCK, BLOCK - 1),
+        (BLOCK - 1, BLOCK - 1),
+    ] {
+        let mut outside = Outside::new(failed());
+        (outside.head, outside.state) = (head, state);
+        let reply = outside.ask();
+        let unknown = PayReply::Pending { transaction: None };
+        assert_eq!(reply, unknown, "head {head}, state {state}");
+    }
+    let outside = Outside::new(failed());
+    outside.ask();
+    let state = outside.load().unwrap().unwrap().record.state;
+    assert_eq!(state.transaction(), Some(STRANGERS));
+}
+
+#[test]
+fn a_reservation_that_is_still_on_its_way_cannot_lock_the_target_of_a_cancelled_purchase() {
+    let outside = Outside::new(record_after([attempted(1), Event::Cancelled]));
+    assert_eq!(outside.run(), Some(Event::TargetReleased));
+    let asked = outside.asked.borrow();
+    assert!(
+        matches!(
+            asked.as_slice(),
+            [PayerCommand::Reserve(known), PayerCommand::Release { attempt: u32::MAX, .. }]
+                if known.nonce == signed(1).authorization().nonce && known.attempt == 1
+        ),
+        "{asked:?}"
+    );
+}

@@ -1,0 +1,326 @@
+//! What must hold before a purchase begins, and what is asked first.
+
+use super::*;
+use crate::purchase::ask::NotNow;
+use crate::settlement::Settlement;
+use crate::settlement::facilitator::Facilitator;
+use crate::settlement::wallet::{DataFee, expected_cost, most_cost, offered};
+use crate::types::RequestId;
+
+const SHORT: &str = "execution reverted: ERC20: transfer amount exceeds balance";
+
+/// A buyer's first request, which the chain would take.
+fn fresh() -> Outside {
+    let mut outside = Outside::new(submitted());
+    outside.stored = RefCell::default();
+    (outside.is_accepted, outside.is_used) = (true, false);
+    outside
+}
+
+fn answering(replies: impl IntoIterator<Item = PayerReply>) -> Outside {
+    let mut outside = fresh();
+    outside.held = RefCell::new(replies.into_iter().collect());
+    outside
+}
+
+fn not_now(why: NotNow) -> PayReply {
+    PayReply::NotNow(why)
+}
+
+fn is_withdrawn(outside: &Outside) -> bool {
+    let asked = outside.asked.borrow();
+    matches!(asked.last(), Some(PayerCommand::Withdraw { .. }))
+}
+
+/// Of nothing the book sets nothing aside.
+fn only_asks_whose(outside: &Outside) -> bool {
+    let asked = outside.asked.borrow();
+    matches!(&asked[..], [PayerCommand::Hold(hold)] if hold.balance == 0)
+}
+
+#[test]
+fn a_payment_that_counts_elsewhere_is_led_there_also_while_the_chain_stands_still() {
+    let by = RequestId::from_random([9; 16]);
+    let mut outside = answering([PayerReply::Superseded { by: by.clone() }]);
+    outside.time = NOW.to_seconds().0 - 600;
+    let elsewhere = PayReply::Elsewhere {
+        request_id: by,
+        attempted: false,
+    };
+    assert_eq!(outside.ask(), elsewhere);
+}
+
+#[test]
+fn nothing_is_begun_or_booked_while_the_newest_block_is_older_than_half_a_minute() {
+    let mut outside = fresh();
+    outside.time = NOW.to_seconds().0 - 31;
+    assert_eq!(outside.ask(), not_now(NotNow::ChainStandsStill));
+    assert_eq!(outside.load(), Ok(None));
+    assert!(only_asks_whose(&outside));
+    assert_eq!(outside.simulations.get(), 0);
+    let mut outside = fresh();
+    outside.time = NOW.to_seconds().0 - 30;
+    outside.ask();
+    assert!(outside.load().unwrap().is_some());
+}
+
+#[test]
+fn nothing_is_begun_while_gas_costs_more_than_its_share_of_the_price() {
+    // 50,000 gas at 0.06 gwei are $0.015 at $5,000 an ether.
+    let mut outside = fresh();
+    outside.base_fee = 61_000_000;
+    assert_eq!(outside.ask(), not_now(NotNow::GasTooDear));
+    assert!(only_asks_whose(&outside), "before anything is booked");
+    let mut outside = fresh();
+    (outside.base_fee, outside.gas) = (40_000_000, 80_000);
+    assert_eq!(outside.ask(), not_now(NotNow::GasTooDear));
+    assert!(is_withdrawn(&outside));
+    assert_eq!(outside.load(), Ok(None));
+}
+
+/// What the bytes of the buyer's payment cost, if those of the sample cost this.
+fn data_fee(outside: &Outside) -> U256 {
+    let data = DataFee::read(outside).now_or_never().unwrap();
+    expected_cost(&signed(1), Network::BaseSepolia, 0, 0, data)
+}
+
+#[test]
+fn the_fee_for_the_data_counts_as_gas() {
+    // $0.015 are 3,000 gwei at $5,000 an ether; the gas itself costs next to nothing.
+    let most = U256::from(3_000_000_000_000_u64);
+    let mut outside = fresh();
+    outside.data_fee = U256::from(20_000_000_000_000_u64);
+    assert!(data_fee(&outside) < most);
+    outside.ask();
+    assert!(outside.load().unwrap().is_some());
+    let mut outside = fresh();
+    outside.data_fee = U256::from(40_000_000_000_000_u64);
+    assert!(data_fee(&outside) > most);
+    assert_eq!(outside.ask(), not_now(NotNow::GasTooDear));
+    assert!(only_asks_whose(&outside), "before anything is booked");
+}
+
+#[test]
+fn nothing_is_begun_that_the_gas_wallet_would_not_take() {
+    for data in [0, 1_000_000_000] {
+        let mut outside = fresh();
+        outside.base_fee = 1_000;
+        outside.data_fee = U256::from(data);
+        let fees = offered(1_000, 1);
+        let limit = gas_limit(outside.gas);
+        let price = DataFee::read(&outside).now_or_never().unwrap();
+        let needed = most_cost(&signed(1), Network::BaseSepolia, limit, fees, price);
+        outside.ether = needed - U256::from(1);
+        assert_eq!(outside.ask(), not_now(NotNow::GasWalletEmpty));
+        assert_eq!(outside.load(), Ok(None));
+        outside.shared = Shared::new();
+        outside.ether = needed;
+        outside.ask();
+        assert!(outside.load().unwrap().is_some());
+    }
+}
+
+#[test]
+fn where_a_facilitator_settles_the_price_of_gas_does_not_matter() {
+    let mut outside = fresh();
+    outside.base_fee = 61_000_000;
+    let facilitator = Facilitator::new("https://f.example".parse().unwrap(), None);
+    outside.config.settlement = Settlement::new(vec![facilitator], None).unwrap();
+    let declines = r#"{"isValid":false,"invalidReason":"insufficient_funds"}"#;
+    outside.answers = RefCell::new([declines].into());
+    outside.ask();
+    assert!(outside.load().unwrap().is_some());
+}
+
+#[test]
+fn a_balance_that_only_one_node_reads_too_low_refuses_nothing() {
+    let outside = answering([PayerReply::Uncovered { under_way: false }]);
+    assert_eq!(outside.ask(), PayReply::Unavailable);
+    let mut outside = answering([PayerReply::Uncovered { under_way: false }]);
+    outside.balance = U256::ZERO;
+    let reason = Refusal::InsufficientFunds;
+    assert!(matches!(outside.ask(), PayReply::Refused { reason: said, .. } if said == reason));
+}
+
+#[test]
+fn the_transfer_is_tried_out_after_its_price_is_set_aside_and_a_refusal_gives_that_free() {
+    for (reply, told) in [
+        (
+            PayerReply::Uncovered { under_way: true },
+            not_now(NotNow::UnderWay),
+        ),
+        (PayerReply::Crowded, not_now(NotNow::Crowded)),
+        (PayerReply::Taken, PayReply::Taken),
+    ] {
+        let outside = answering([reply.clone(), reply.clone(), reply]);
+        assert_eq!(outside.ask(), told);
+        assert_eq!(outside.simulations.get(), 0);
+        assert_eq!(outside.load(), Ok(None));
+    }
+    let mut outside = fresh();
+    outside.is_accepted = false;
+    assert!(matches!(outside.ask(), PayReply::Refused { .. }));
+    assert!(is_withdrawn(&outside));
+}
+
+#[test]
+fn too_little_money_is_said_only_while_nothing_is_under_way() {
+    let mut outside = answering([PayerReply::Uncovered { under_way: false }]);
+    outside.balance = U256::from(14_999);
+    let insufficient = PayReply::Refused {
+        reason: Refusal::InsufficientFunds,
+        transaction: None,
+        begun: false,
+    };
+    assert_eq!(outside.ask(), insufficient);
+    assert_eq!(outside.simulations.get(), 0);
+}
+
+#[test]
+fn a_balance_that_a_second_look_does_not_find_refuses_nothing() {
+    let uncovered = || RefCell::new([PayerReply::Uncovered { under_way: false }].into());
+    let mut outside = fresh();
+    outside.held = uncovered();
+    assert_eq!(outside.ask(), PayReply::Unavailable);
+    assert_eq!(outside.load(), Ok(None));
+    for is_accepted in [true, false] {
+        let mut outside = Outside::new(failed());
+        (outside.is_accepted, outside.is_used) = (is_accepted, false);
+        (outside.refusal, outside.held) = (SHORT, uncovered());
+        let before = outside.load();
+        assert_eq!(outside.ask(), PayReply::Pending { transaction: None });
+        assert_eq!(outside.load(), before);
+    }
+}
+
+#[test]
+fn a_simulation_that_no_other_answer_of_the_chain_confirms_refuses_nothing() {
+    let mut outside = fresh();
+    (outside.is_accepted, outside.refusal) = (false, SHORT);
+    assert_eq!(outside.ask(), PayReply::Unavailable);
+    assert!(is_withdrawn(&outside));
+    // The use that one node knows may be why the balance is low.
+    for balance in [U256::MAX, U256::ZERO] {
+        let mut outside = answering([PayerReply::Reserved]);
+        (outside.is_accepted, outside.balance) = (false, balance);
+        outside.refusal = "execution reverted: FiatTokenV2: authorization is used or canceled";
+        assert_eq!(outside.ask(), PayReply::Unavailable, "{balance}");
+        assert!(is_withdrawn(&outside));
+    }
+}
+
+#[test]
+fn what_was_delivered_a_moment_ago_does_not_refuse_the_next_purchase() {
+    let outside = answering([PayerReply::Uncovered { under_way: true }]);
+    outside.ask();
+    assert!(outside.load().unwrap().is_some());
+}
+
+#[test]
+fn a_payment_that_another_purchase_has_taken_leads_there_unless_the_chain_shows_it() {
+    let by = RequestId::from_random([9; 16]);
+    let mut outside = answering([PayerReply::Presented { to: by.clone() }]);
+    let elsewhere = PayReply::Elsewhere {
+        request_id: by.clone(),
+        attempted: true,
+    };
+    assert_eq!(outside.ask(), elsewhere);
+    outside.is_used = true;
+    outside.held = RefCell::new([PayerReply::Presented { to: by }].into());
+    assert_eq!(outside.ask(), PayReply::Taken);
+}
+
+#[test]
+fn who_shows_an_attempted_payment_again_is_not_shown_what_was_delivered() {
+    let delivered = || {
+        Outside::new(record_after([
+            attempted(1),
+            Event::Reserved,
+            Event::Submitted { hashes: vec![OURS] },
+            Event::Settled { payment: payment() },
+            Event::Issued {
+                claims: crate::purchase::test_support::claims(),
+                remote: None,
+            },
+        ]))
+    };
+    for (by_attempted, is_shown) in [(true, false), (false, true)] {
+        let terms = crate::purchase::test_challenge().terms;
+        let join = Ask::Join(crate::purchase::Join {
+            payer: buyer().address(),
+            target: crate::book::payer::TargetKey::new(&terms.target, &terms.resource),
+            by_attempted,
+        });
+        let reply = Driver::default().ask(&delivered(), &join).now_or_never();
+        let reply = reply.unwrap().unwrap();
+        assert_eq!(
+            matches!(reply, PayReply::Granted { .. }),
+            is_shown,
+            "{reply:?}"
+        );
+    }
+}
+
+#[test]
+fn a_facilitator_that_has_seen_a_payment_gets_nothing_by_showing_it() {
+    let mut outside = Outside::new(submitted());
+    let facilitator = Facilitator::new("https://f.example".parse().unwrap(), None);
+    outside.config.settlement = Settlement::new(vec![facilitator], None).unwrap();
+    let terms = crate::purchase::test_challenge().terms;
+    let join = Ask::Join(crate::purchase::Join {
+        payer: buyer().address(),
+        target: crate::book::payer::TargetKey::new(&terms.target, &terms.resource),
+        by_attempted: true,
+    });
+    let reply = Driver::default().ask(&outside, &join).now_or_never();
+    let pending = PayReply::Pending { transaction: None };
+    assert_eq!(reply.unwrap(), Ok(pending));
+}
+
+#[test]
+fn a_price_that_is_not_set_aside_any_longer_is_set_aside_again() {
+    let outside = Outside::new(record_after([attempted(1)]));
+    outside.held.borrow_mut().push_back(PayerReply::Lapsed);
+    assert_eq!(outside.run(), Some(Event::Reserved));
+    let asked = outside.asked.borrow();
+    assert!(
+        matches!(
+            asked.as_slice(),
+            [
+                PayerCommand::Reserve(_),
+                PayerCommand::Hold(_),
+                PayerCommand::Reserve(_)
+            ]
+        ),
+        "{asked:?}"
+    );
+}
+
+#[test]
+fn a_purchase_whose_price_is_not_covered_any_longer_waits_and_ends_without_a_broadcast() {
+    let uncovered = || {
+        [
+            PayerReply::Lapsed,
+            PayerReply::Uncovered { under_way: true },
+        ]
+    };
+    let mut outside = Outside::new(record_after([attempted(1)]));
+    outside.held = RefCell::new(uncovered().into());
+    assert_eq!(outside.run(), None);
+    outside.held = RefCell::new(uncovered().into());
+    outside.time = signed(1).authorization().expires_at().0;
+    let failed = Event::AttemptFailed {
+        reason: Refusal::InsufficientFunds,
+        transaction: None,
+    };
+    assert_eq!(outside.run(), Some(failed));
+}
+
+#[test]
+fn a_thousand_requests_in_a_second_ask_once_how_the_chain_stands() {
+    let outside = answering(vec![PayerReply::Taken; 1_000]);
+    for _ in 0..1_000 {
+        outside.ask();
+    }
+    assert_eq!(outside.heads.get(), 1);
+}

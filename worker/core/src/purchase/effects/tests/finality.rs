@@ -1,0 +1,233 @@
+//! What a receipt proves: nothing before its block is there, nothing without its events, and of a refund nothing before a few
+//! blocks stand on it.
+
+use super::*;
+use crate::settlement::Settlement;
+use crate::settlement::facilitator::Facilitator;
+
+const USED: &str = "execution reverted: FiatTokenV2: authorization is used or canceled";
+
+/// A purchase that waits for the stranger's transaction, as if it were its own.
+fn waiting() -> Outside {
+    Outside::new(record_after([
+        attempted(1),
+        Event::Reserved,
+        Event::Submitted {
+            hashes: vec![STRANGERS],
+        },
+    ]))
+}
+
+/// The same, where a facilitator has named it.
+fn waiting_for_a_facilitator() -> Outside {
+    let mut outside = waiting();
+    let facilitator = Facilitator::new("https://f.example".parse().unwrap(), None);
+    outside.config.settlement = Settlement::new(vec![facilitator], None).unwrap();
+    outside
+}
+
+/// A purchase whose refund has this transaction.
+fn refunding() -> Outside {
+    Outside::new(record_after([
+        attempted(1),
+        Event::Reserved,
+        Event::Submitted { hashes: vec![OURS] },
+        Event::Settled { payment: payment() },
+        Event::IssueFailed {
+            fault: IssueFault::Failed,
+        },
+        Event::RefundBegun {
+            authorization: refund(),
+        },
+        Event::RefundPrepared {
+            gas_limit: 100_000,
+            from_block: 7,
+        },
+        Event::Submitted {
+            hashes: vec![STRANGERS],
+        },
+    ]))
+}
+
+/// Long enough for a purchase that waits to ask who else might have used its authorization.
+fn later(outside: &mut Outside) {
+    outside.time += 6;
+}
+
+#[test]
+fn a_receipt_ahead_of_the_newest_block_is_not_money_yet() {
+    for mut outside in [waiting(), waiting_for_a_facilitator()] {
+        (outside.head, outside.state) = (BLOCK - 1, BLOCK - 1);
+        assert_eq!(outside.run(), None);
+        (outside.head, outside.state) = (BLOCK, BLOCK);
+        assert!(is_settled_by_the_stranger(outside.run()));
+    }
+}
+
+#[test]
+fn a_block_that_came_without_the_transaction_is_no_money() {
+    for mut outside in [waiting(), waiting_for_a_facilitator()] {
+        outside.head_hash = B256::repeat_byte(9);
+        assert_eq!(outside.run(), None, "another block of the same number");
+        // The receipt is there before the newest block is asked for, and gone afterwards.
+        (outside.head, outside.state) = (BLOCK + 1, BLOCK + 1);
+        outside.receipts_left.set(1);
+        assert_eq!(outside.run(), None);
+        outside.receipts_left.set(2);
+        assert!(is_settled_by_the_stranger(outside.run()));
+    }
+}
+
+#[test]
+fn a_receipt_without_its_events_does_not_say_that_no_money_moved() {
+    use Completeness::{Complete, Contradictory, Unproven};
+    let hidden = |mut outside: Outside, completeness| {
+        outside.completeness = completeness;
+        outside.hides_events.set(true);
+        outside
+    };
+    let show = |outside: &mut Outside| {
+        outside.completeness = Complete;
+        outside.hides_events.set(false);
+    };
+    // Found as its own, as a facilitator's, and as a stranger's that was faster.
+    let under_way = [
+        (waiting as fn() -> Outside, &[Unproven, Contradictory][..]),
+        (
+            waiting_for_a_facilitator,
+            &[Unproven, Contradictory, Complete],
+        ),
+        (
+            || Outside::new(submitted()),
+            &[Unproven, Contradictory, Complete],
+        ),
+    ];
+    for (outside, kinds) in under_way {
+        for completeness in kinds {
+            let mut outside = hidden(outside(), *completeness);
+            for _ in 0..3 {
+                assert_eq!(outside.run(), None, "{completeness:?}");
+                later(&mut outside);
+            }
+            show(&mut outside);
+            assert!(is_settled_by_the_stranger(outside.run()));
+        }
+    }
+    // Nobody is asked to pay again.
+    for completeness in [Unproven, Contradictory, Complete] {
+        for record in [failed(), expired()] {
+            let mut outside = hidden(Outside::new(record), completeness);
+            let unknown = PayReply::Pending { transaction: None };
+            assert_eq!(outside.ask(), unknown, "{completeness:?}");
+            show(&mut outside);
+            outside.ask();
+            let state = outside.load().unwrap().unwrap().record.state;
+            assert_eq!(state.transaction(), Some(STRANGERS));
+        }
+    }
+}
+
+#[test]
+fn a_refusal_because_of_a_use_that_no_node_shows_yet_is_not_passed_on() {
+    let mut outside = Outside::new(failed());
+    (outside.is_used, outside.balance) = (false, U256::ZERO);
+    let reason = Refusal::InsufficientFunds;
+    let transaction = None;
+    let refused = PayReply::Refused {
+        reason,
+        transaction,
+        begun: true,
+    };
+    assert_eq!(outside.ask(), refused);
+    // The node that simulates knows a newer block: the money may have gone to the seller.
+    outside.refusal = USED;
+    assert_eq!(outside.ask(), PayReply::Pending { transaction: None });
+}
+
+#[test]
+fn a_refund_is_final_when_blocks_stand_on_it() {
+    for (confirmations, last_waiting) in [(1, BLOCK + 3), (5, BLOCK + 3), (7, BLOCK + 5)] {
+        for is_gone in [false, true] {
+            let mut outside = refunding();
+            outside.config.confirmations = confirmations;
+            // Found by its hash, or by the authorization that it has used.
+            if is_gone {
+                outside.stored.replace(refund_under(OURS).stored.take());
+                outside.is_included = false;
+                later(&mut outside);
+            }
+            for head in BLOCK..=last_waiting {
+                (outside.head, outside.state) = (head, head);
+                assert_eq!(outside.run(), None, "{confirmations} {head}");
+            }
+            (outside.head, outside.state) = (last_waiting + 1, last_waiting + 1);
+            assert!(is_settled_by_the_stranger(outside.run()));
+        }
+    }
+}
+
+/// A refund that was sent under this hash.
+fn refund_under(hash: B256) -> Outside {
+    let outside = refunding();
+    let stored = outside.load().unwrap().unwrap();
+    let mut record = stored.record;
+    if let State::RefundPending { refund, .. } = &mut record.state {
+        refund.attempt.stage = Stage::Submitted {
+            hashes: vec![hash],
+            since: NOW,
+        };
+    }
+    outside
+        .stored
+        .replace(Some(Versioned { version: 1, record }));
+    outside
+}
+
+#[test]
+fn a_refund_whose_block_was_replaced_is_sent_again() {
+    let mut outside = refunding();
+    assert_eq!(outside.run(), None, "it is in the newest block");
+    outside.receipts_left.set(0);
+    outside.is_used = false;
+    later(&mut outside);
+    assert!(
+        matches!(outside.run(), Some(Event::Submitted { hashes }) if hashes == [OURS]),
+        "the wallet is asked, and sends it under another hash"
+    );
+}
+
+#[test]
+fn what_used_the_authorization_without_paying_the_seller_is_no_payment() {
+    let mut outside = Outside::new(submitted());
+    outside.pays_the_seller = false;
+    let reason = Refusal::InvalidExactEvmNonceAlreadyUsed;
+    let transaction = None;
+    assert_eq!(
+        outside.run(),
+        Some(Event::AttemptFailed {
+            reason,
+            transaction
+        })
+    );
+}
+
+#[test]
+fn a_refund_has_not_failed_while_nodes_disagree_why_the_chain_refuses() {
+    let record = record_after([
+        attempted(1),
+        Event::Reserved,
+        Event::Submitted { hashes: vec![OURS] },
+        Event::Settled { payment: payment() },
+        Event::IssueFailed {
+            fault: IssueFault::Failed,
+        },
+        Event::RefundBegun {
+            authorization: refund(),
+        },
+    ]);
+    let mut outside = Outside::new(record);
+    outside.head = BLOCK - 1;
+    assert_eq!(outside.run(), None);
+    (outside.head, outside.state) = (BLOCK + 4, BLOCK + 4);
+    assert!(is_settled_by_the_stranger(outside.run()));
+}

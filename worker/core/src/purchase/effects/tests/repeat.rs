@@ -1,0 +1,173 @@
+//! A payment that today's offer does not ask for: its purchase is asked, and nothing is begun or booked by that.
+
+use super::*;
+use crate::book::payer::TargetKey;
+use crate::chain::usdc::payment_fingerprint;
+use crate::purchase::ask::Repeat;
+use crate::purchase::test_support::{claims, test_challenge};
+use crate::types::RequestId;
+
+fn ask(outside: &Outside, nonce: u8) -> PayReply {
+    let repeat = Ask::Repeat(Box::new(Repeat {
+        request_id: test_challenge().terms.request_id,
+        authorization: signed(nonce),
+        target: TargetKey::of_any_resource(&test_challenge().terms.target),
+        identifier: Some(B256::repeat_byte(0x1d)),
+    }));
+    Driver::default()
+        .ask(outside, &repeat)
+        .now_or_never()
+        .unwrap()
+        .unwrap()
+}
+
+/// The purchase as it is delivered, under the id that follows from its first payment.
+fn delivered_under_a_derived_id() -> Outside {
+    let mut record = record_after([
+        attempted(1),
+        Event::Reserved,
+        Event::Submitted { hashes: vec![OURS] },
+        Event::Settled { payment: payment() },
+        Event::Issued {
+            claims: claims(),
+            remote: None,
+        },
+        Event::TargetReleased,
+    ]);
+    let authorization = signed(1);
+    record.terms.request_id = RequestId::derived(&payment_fingerprint(
+        record.terms.network,
+        authorization.payer(),
+        authorization.authorization().nonce,
+    ));
+    Outside::new(record)
+}
+
+#[test]
+fn where_a_purchase_of_somebody_else_is_no_book_is_asked_and_nothing_is_stored() {
+    let mut anothers = failed();
+    anothers.payer = Address::repeat_byte(9);
+    let outside = Outside::new(anothers);
+    let before = outside.load();
+    assert_eq!(ask(&outside, 1), PayReply::Conflict);
+    assert_eq!(outside.load(), before);
+    assert!(outside.asked.borrow().is_empty());
+}
+
+#[test]
+fn where_no_purchase_is_the_book_knows_whether_the_payment_counts_for_another() {
+    let by = RequestId::from_random([9; 16]);
+    let counts_for = || PayerReply::Superseded { by: by.clone() };
+    let elsewhere = PayReply::Elsewhere {
+        request_id: by.clone(),
+        attempted: false,
+    };
+    for (whose, is_used, reply) in [
+        (PayerReply::Released, false, PayReply::Conflict),
+        (PayerReply::Taken, false, PayReply::Conflict),
+        (counts_for(), false, elsewhere),
+        // A stranger may have seen it on chain.
+        (counts_for(), true, PayReply::Taken),
+    ] {
+        let mut outside = Outside::new(failed());
+        outside.stored = RefCell::default();
+        outside.is_used = is_used;
+        outside.whose = whose;
+        assert_eq!(ask(&outside, 1), reply);
+        assert_eq!(outside.load(), Ok(None));
+        let asked = outside.asked.borrow();
+        let [PayerCommand::Whose { nonce, .. }] = asked.as_slice() else {
+            panic!("{asked:?}");
+        };
+        assert_eq!(*nonce, signed(1).authorization().nonce);
+    }
+}
+
+#[test]
+fn an_attempt_that_failed_is_not_tried_again() {
+    let mut outside = Outside::new(failed());
+    (outside.is_accepted, outside.is_used) = (true, false);
+    let before = outside.load();
+    let reply = PayReply::Refused {
+        reason: Refusal::InvalidExactEvmTransactionFailed,
+        transaction: Some(OURS),
+        begun: true,
+    };
+    assert_eq!(ask(&outside, 1), reply);
+    assert_eq!(outside.load(), before);
+}
+
+#[test]
+fn a_purchase_that_is_under_way_is_driven_on() {
+    let outside = Outside::new(submitted());
+    ask(&outside, 1);
+    let state = outside.load().unwrap().unwrap().record.state;
+    assert_eq!(state.transaction(), Some(STRANGERS));
+}
+
+#[test]
+fn under_a_derived_id_what_was_delivered_takes_a_fresh_signature_and_the_book_is_only_looked_at() {
+    let mut outside = delivered_under_a_derived_id();
+    assert_eq!(ask(&outside, 1), PayReply::NeedsFreshSignature);
+    outside.is_used = false;
+    let reply = ask(&outside, 2);
+    assert!(matches!(reply, PayReply::Granted { .. }), "{reply:?}");
+    for command in outside.asked.borrow().iter() {
+        assert!(
+            match command {
+                PayerCommand::Identify { .. } => true,
+                PayerCommand::Claim(claim) => claim.only_look,
+                _ => false,
+            },
+            "{command:?}"
+        );
+    }
+}
+
+#[test]
+fn nobody_is_told_that_nothing_was_charged_before_the_chain_is_asked_once_more() {
+    let paid = |record: Record, ask: fn(&Outside) -> PayReply| {
+        let outside = Outside::new(record);
+        assert!(matches!(ask(&outside), PayReply::Granted { .. }));
+    };
+    let repeat = |outside: &Outside| ask(outside, 1);
+    let pay = |outside: &Outside| outside.ask();
+    let cancelled = || apply(Some(&failed()), Event::Cancelled, NOW, &POLICY).unwrap();
+    paid(failed(), repeat);
+    for record in [expired(), cancelled()] {
+        paid(record.clone(), repeat);
+        paid(record, pay);
+    }
+    for (record, reply) in [
+        (expired(), PayReply::Expired),
+        (cancelled(), PayReply::Cancelled),
+    ] {
+        let mut outside = Outside::new(record);
+        outside.is_used = false;
+        assert_eq!(outside.ask(), reply);
+        // Another node does not know the newest block.
+        outside.state = BLOCK - 1;
+        assert_eq!(outside.ask(), PayReply::Pending { transaction: None });
+    }
+}
+
+#[test]
+fn a_name_that_is_another_payments_is_no_reason_to_pay_anew_before_the_chain_is_asked() {
+    let named = |record: Record| {
+        let mut outside = Outside::new(record);
+        outside.is_named_otherwise = true;
+        outside
+    };
+    // The attempt that had failed was executed since.
+    let outside = named(failed());
+    assert!(matches!(ask(&outside, 1), PayReply::Granted { .. }));
+    let mut outside = named(failed());
+    outside.is_used = false;
+    assert_eq!(ask(&outside, 1), PayReply::NamedOtherwise);
+    outside.state = BLOCK - 1;
+    assert_eq!(ask(&outside, 1), PayReply::Pending { transaction: None });
+    // Whoever has no purchase here learns nothing of it.
+    let mut anothers = failed();
+    anothers.payer = Address::repeat_byte(9);
+    assert_eq!(ask(&named(anothers), 1), PayReply::Conflict);
+}

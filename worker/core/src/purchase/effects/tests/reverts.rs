@@ -1,0 +1,132 @@
+//! What a payer's book is told of transfers that reverted, and what its buyer is told then.
+
+use super::*;
+use crate::purchase::test_support::claims;
+use crate::settlement::Settlement;
+use crate::settlement::facilitator::Facilitator;
+
+const REVERTED: Event = Event::AttemptFailed {
+    reason: Refusal::InvalidExactEvmTransactionFailed,
+    transaction: Some(OURS),
+};
+const WAIT: PayReply = PayReply::Paused { seconds: 3_600 };
+
+/// A purchase after this, which has not let go of its target yet; the authorization is unused.
+fn holding(events: impl IntoIterator<Item = Event>) -> Outside {
+    let begun = [
+        attempted(1),
+        Event::Reserved,
+        Event::Submitted { hashes: vec![OURS] },
+    ];
+    let mut outside = Outside::new(record_after(begun.into_iter().chain(events)));
+    outside.is_used = false;
+    outside
+}
+
+/// What the book was told of the ends of attempts.
+fn told(outside: &Outside) -> Vec<(u32, Outcome)> {
+    let asked = outside.asked.borrow();
+    asked
+        .iter()
+        .filter_map(|command| match command {
+            PayerCommand::Release {
+                attempt, outcome, ..
+            } => Some((*attempt, *outcome)),
+            _ => None,
+        })
+        .collect()
+}
+
+#[test]
+fn the_book_is_told_of_what_reverted_at_the_gas_wallets_cost_and_of_what_was_paid() {
+    let reverted = holding([REVERTED]);
+    assert_eq!(reverted.run(), Some(Event::TargetReleased));
+    assert_eq!(told(&reverted), [(1, Outcome::Reverted)]);
+
+    let paid = holding([
+        Event::Settled { payment: payment() },
+        Event::Issued {
+            claims: claims(),
+            remote: None,
+        },
+    ]);
+    assert_eq!(paid.run(), Some(Event::TargetReleased));
+    assert_eq!(told(&paid), [(u32::MAX, Outcome::Delivered)]);
+}
+
+#[test]
+fn what_reverted_because_its_authorization_had_expired_is_not_counted() {
+    let good_until = signed(1).authorization().expires_at().0;
+    for (included_at, outcome) in [
+        (good_until - 1, Outcome::Reverted),
+        (good_until, Outcome::Other),
+    ] {
+        let mut outside = holding([REVERTED]);
+        outside.block_time = included_at;
+        assert_eq!(outside.run(), Some(Event::TargetReleased));
+        assert_eq!(told(&outside), [(1, outcome)]);
+    }
+}
+
+#[test]
+fn what_cost_the_gas_wallet_nothing_is_not_counted() {
+    let mut by_facilitator = holding([REVERTED]);
+    let facilitator = Facilitator::new("https://f.example".parse().unwrap(), None);
+    by_facilitator.config.settlement = Settlement::new(vec![facilitator], None).unwrap();
+    let never_included = holding([Event::AttemptFailed {
+        reason: Refusal::InvalidExactEvmTransactionSimulationFailed,
+        transaction: None,
+    }]);
+    let expired = holding([Event::Lapsed {
+        may_still_land: true,
+    }]);
+    for outside in [by_facilitator, never_included, expired] {
+        assert_eq!(outside.run(), Some(Event::TargetReleased));
+        let told = told(&outside);
+        assert!(matches!(told[..], [(_, Outcome::Other)]), "{told:?}");
+    }
+}
+
+#[test]
+fn a_payer_that_must_wait_is_told_so_before_anything_is_stored() {
+    let mut outside = holding([]);
+    outside.stored = RefCell::default();
+    outside.is_accepted = true;
+    outside.pause = Some(3_599_001);
+    assert_eq!(outside.ask(), WAIT);
+    assert_eq!(outside.load(), Ok(None));
+}
+
+#[test]
+fn an_attempt_is_counted_before_the_next_one_of_the_same_authorization_is_judged() {
+    let mut outside = holding([REVERTED]);
+    outside.is_accepted = true;
+    outside.pause = Some(3_600_000);
+    let before = outside.load();
+    assert_eq!(outside.ask(), WAIT);
+    assert_eq!(outside.load(), before);
+    let asked = outside.asked.borrow();
+    assert!(
+        matches!(
+            asked.as_slice(),
+            [
+                PayerCommand::Release {
+                    attempt: 1,
+                    outcome: Outcome::Reverted,
+                    ..
+                },
+                PayerCommand::Hold(next)
+            ] if next.reservation.attempt == 2
+        ),
+        "{asked:?}"
+    );
+}
+
+#[test]
+fn who_must_wait_still_learns_that_its_failed_payment_arrived_after_all() {
+    let mut outside = Outside::new(failed());
+    outside.pause = Some(3_600_000);
+    outside.ask();
+    let state = outside.load().unwrap().unwrap().record.state;
+    assert_eq!(state.transaction(), Some(STRANGERS));
+}

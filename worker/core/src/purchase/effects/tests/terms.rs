@@ -1,0 +1,172 @@
+//! What was agreed decides: what is delivered, which wallet returns the money, on which network.
+
+use super::*;
+use crate::backend::issuance::IssuingBackend;
+use crate::backend::notification::Notified;
+use crate::catalog::Catalog;
+use crate::purchase::outbox::NoticeKind;
+use crate::purchase::record::Rest;
+use crate::purchase::sold::Sold;
+use crate::types::WalletKey;
+
+fn paid_for(sold: Option<Sold>) -> Record {
+    let mut record = record_after([
+        attempted(1),
+        Event::Reserved,
+        Event::Settled { payment: payment() },
+    ]);
+    record.sold = sold;
+    record
+}
+
+fn a_month() -> Sold {
+    let extra = serde_json::from_str(r#"{"tier":"gold"}"#).unwrap();
+    Sold {
+        lifetime: 2_592_000,
+        extra,
+    }
+}
+
+fn catalog(text: &str) -> Catalog {
+    Catalog::from_json(text).unwrap()
+}
+
+#[test]
+fn a_plan_that_is_edited_or_removed_delivers_what_was_sold() {
+    let edited = r#"[{"planId":"basic","unitAmount":"$0.015","expiresIn":60}]"#;
+    let removed = r#"[{"planId":"another","unitAmount":"$0.015"}]"#;
+    for plans in [edited, removed] {
+        let mut outside = Outside::new(paid_for(Some(a_month())));
+        outside.config.catalog = catalog(plans);
+        let Some(Event::Issued { claims, .. }) = outside.run() else {
+            panic!("{plans}");
+        };
+        assert_eq!(claims.exp - claims.iat, 2_592_000, "{plans}");
+    }
+}
+
+#[test]
+fn what_nobody_knows_is_a_failed_delivery_and_not_an_hour() {
+    let fault = IssueFault::PlanGone;
+    let mut outside = Outside::new(paid_for(None));
+    assert_eq!(outside.run(), Some(Event::IssueFailed { fault }));
+    outside.config.issuing_backend = Some(backend());
+    assert_eq!(outside.run(), Some(Event::IssueFailed { fault }));
+    assert!(outside.calls.borrow().is_empty());
+}
+
+#[test]
+fn the_backend_is_told_of_the_plan_what_it_said_when_it_was_sold() {
+    let mut outside = Outside::new(paid_for(Some(a_month())));
+    outside.config.issuing_backend = Some(backend());
+    let other = r#"[{"planId":"basic","unitAmount":"$0.015","extra":{"tier":"lead"}}]"#;
+    outside.config.catalog = catalog(other);
+    outside.run();
+    let calls = outside.calls.borrow();
+    let body: serde_json::Value = serde_json::from_slice(&calls[0].body).unwrap();
+    assert_eq!(body["tier"], "gold");
+}
+
+fn backend() -> IssuingBackend {
+    IssuingBackend {
+        url: "https://backend.example".parse().unwrap(),
+        timeout_millis: 1_000,
+        retries: 0,
+    }
+}
+
+/// Undelivered for so long that the money goes back, to the wallet of this key.
+fn to_be_refunded(paid_to: Address) -> Outside {
+    let mut record = paid_for(Some(a_month()));
+    record.terms.pay_to = paid_to;
+    let fault = IssueFault::Failed;
+    record = apply(Some(&record), Event::IssueFailed { fault }, NOW, &POLICY).unwrap();
+    let mut outside = Outside::new(record);
+    outside.config.refund_wallet = Some(seller());
+    outside.time += 60;
+    outside
+}
+
+fn seller() -> WalletKey {
+    WalletKey::from_hex(&format!("{:064x}", 0x5e11e4)).unwrap()
+}
+
+#[test]
+fn a_refund_leaves_only_the_wallet_that_received_the_payment() {
+    let mut outside = to_be_refunded(seller().address());
+    let Some(Event::RefundBegun { authorization }) = outside.run() else {
+        panic!("no refund");
+    };
+    let authorization = authorization.authorization();
+    assert_eq!(authorization.from, seller().address());
+    assert_eq!(authorization.to, buyer().address());
+
+    outside = to_be_refunded(Address::repeat_byte(9));
+    assert_eq!(outside.run(), Some(Event::RefundBlocked));
+}
+
+#[test]
+fn a_blocked_refund_that_is_retried_without_a_key_is_blocked_again() {
+    let outside = to_be_refunded(Address::repeat_byte(9));
+    let mut record = outside.load().unwrap().unwrap().record;
+    for event in [Event::RefundBlocked, Event::RefundRetried] {
+        record = apply(Some(&record), event, NOW, &POLICY).unwrap();
+    }
+    record.holds_target = false;
+    let outside = Outside::new(record);
+    assert!(outside.config.refund_wallet.is_none());
+    assert_eq!(outside.run(), Some(Event::RefundBlocked));
+}
+
+fn on_mainnet(record: Record) -> Outside {
+    let mut outside = Outside::new(record);
+    outside.config.network = Network::Base;
+    outside.config.notified = Some(Notified {
+        url: "https://backend.example".parse().unwrap(),
+        secrets: Vec::new(),
+    });
+    outside
+}
+
+#[test]
+fn a_purchase_on_another_network_answers_nobody_and_asks_nobody() {
+    // Nor does one that has not begun.
+    let mut outside = on_mainnet(submitted());
+    outside.stored = RefCell::new(None);
+    let mut named = pay(1);
+    named.identifier = Some(B256::repeat_byte(5));
+    let ask = Ask::Pay(Box::new(named));
+    let answer = Driver::default()
+        .ask(&outside, &ask)
+        .now_or_never()
+        .unwrap();
+    assert_eq!(answer, Ok(PayReply::Conflict));
+    assert!(outside.asked.borrow().is_empty());
+
+    let delivered = crate::purchase::test_support::delivered_and_noted();
+    assert_eq!(delivered.outbox.open[0].kind, NoticeKind::Delivered);
+    for record in [
+        submitted(),
+        failed(),
+        expired(),
+        paid_for(Some(a_month())),
+        delivered,
+    ] {
+        let outside = on_mainnet(record.clone());
+        assert_eq!(outside.ask(), PayReply::Conflict, "{:?}", record.state);
+        Driver::default()
+            .wake(&outside)
+            .now_or_never()
+            .unwrap()
+            .unwrap();
+        assert!(outside.asked.borrow().is_empty(), "{:?}", record.state);
+        assert!(outside.calls.borrow().is_empty(), "{:?}", record.state);
+        assert_eq!(outside.searches.get(), 0, "{:?}", record.state);
+        let after = outside.load().unwrap().unwrap().record;
+        assert_eq!(after.state, record.state);
+        assert!(after.rest == Rest::NotYet, "{:?}", record.state);
+        // And back on its own network it goes on.
+        let back = Outside::new(after);
+        assert_ne!(back.ask(), PayReply::Conflict, "{:?}", record.state);
+    }
+}

@@ -1,0 +1,243 @@
+//! What can happen to a purchase, and which of it belongs into its history.
+
+use alloy_primitives::{Address, B256};
+use key0_validator::Claims;
+
+use super::super::outbox::NoticeEvent;
+use super::super::record::{AuditRow, IssueFault, Payment, Record, State};
+use super::super::sold::Sold;
+use crate::chain::SignedAuthorization;
+use crate::offer::Challenge;
+use crate::types::{RequestId, UnixMillis, UnixSeconds, UsdcAmount};
+use crate::x402::Refusal;
+
+/// Something that happened to a purchase.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Event {
+    /// A checked authorization was presented: the purchase begins, or begins again after a failed attempt.
+    Attempted {
+        /// What is paid.
+        challenge: Challenge,
+        /// What is delivered for it.
+        sold: Sold,
+        /// The public URL through which it is bought.
+        issuer: String,
+        /// What the payer signed.
+        authorization: SignedAuthorization,
+        /// The digest of the client's own name for the payment.
+        identifier: Option<B256>,
+        /// Whether the client has named the purchase.
+        chosen: bool,
+        /// The most gas that the transfer may use.
+        gas_limit: u64,
+        /// The newest block before anything is broadcast.
+        from_block: u64,
+    },
+    /// A transfer was shown that has paid already: the purchase begins, or goes on after it had ended without money.
+    Proven {
+        /// What is paid.
+        challenge: Challenge,
+        /// What is delivered for it, if the catalog has it.
+        sold: Option<Sold>,
+        /// The public URL through which it is bought.
+        issuer: String,
+        /// Who has paid.
+        payer: Address,
+        /// The transaction.
+        transaction: B256,
+        /// Its block.
+        block: u64,
+        /// That block's time.
+        included_at: UnixSeconds,
+        /// Its transfers that pay enough, all of that payer: place and amount.
+        transfers: Vec<(u32, UsdcAmount)>,
+        /// Whether the payer has signed the challenge id.
+        signed: bool,
+    },
+    /// The payer's book gave a transfer to this purchase.
+    Claimed {
+        /// The transfer's place among the events of its transaction.
+        log: u32,
+    },
+    /// The payer's book gave the authorization to this purchase.
+    Reserved,
+    /// The payer's book counts the authorization for another purchase.
+    Superseded {
+        /// The other purchase.
+        by: RequestId,
+    },
+    /// The authorization or the transfer belongs to another purchase, which presented it first.
+    Taken,
+    /// A facilitator is about to be asked to settle.
+    Asked,
+    /// The route did not settle. The next one is tried.
+    PassedOn {
+        /// Whether the route may still settle.
+        exposed: bool,
+    },
+    /// The transfer is broadcast under these hashes.
+    Submitted {
+        /// Transaction hashes.
+        hashes: Vec<B256>,
+    },
+    /// The attempt failed; no money moved.
+    AttemptFailed {
+        /// Why.
+        reason: Refusal,
+        /// The transaction that failed.
+        transaction: Option<B256>,
+    },
+    /// An authorization is used up, and the search for the transaction that did it has come so far.
+    Searched {
+        /// Nothing before this block.
+        to: u64,
+    },
+    /// It has come to the end and has found nothing. It must begin again.
+    SearchedInVain,
+    /// Nothing was charged and we will not try any more.
+    Lapsed {
+        /// Whether somebody else could still broadcast the authorization.
+        may_still_land: bool,
+    },
+    /// The money arrived: the price at the seller, or the refund at the payer.
+    Settled {
+        /// The money.
+        payment: Payment,
+    },
+    /// The credential is fixed.
+    Issued {
+        /// Its claims.
+        claims: Claims,
+        /// The backend's own credential, sealed.
+        remote: Option<String>,
+    },
+    /// The credential could not be had.
+    IssueFailed {
+        /// How.
+        fault: IssueFault,
+    },
+    /// The money is to go back; from here on nothing is delivered.
+    RefundBegun {
+        /// What the seller's wallet signed, once and for all.
+        authorization: SignedAuthorization,
+    },
+    /// No refund can be signed: the key of the wallet that received the money is not configured.
+    RefundBlocked,
+    /// An operator has returned the money, in this transaction.
+    ReturnedByHand {
+        /// The transaction.
+        transaction: B256,
+    },
+    /// A try to refund was found possible.
+    RefundPrepared {
+        /// The most gas that the transfer may use.
+        gas_limit: u64,
+        /// The newest block before this try.
+        from_block: u64,
+    },
+    /// An operator has removed what kept a refund from succeeding.
+    RefundRetried,
+    /// The purchase was called off.
+    Cancelled,
+    /// The payer's book no longer counts the purchase as unresolved.
+    TargetReleased,
+    /// The history has been kept for long enough.
+    HistoryRemoved,
+    /// The grant has been kept for long enough.
+    GrantRemoved,
+    /// The ledger knows what the record says.
+    Reported,
+    /// The ledger is about to be told.
+    ReportTried,
+    /// Something came of a notice to the backend.
+    Notice {
+        /// Which notice of the purchase, from 1.
+        number: u32,
+        /// What.
+        event: NoticeEvent,
+    },
+    /// An operator wants the ledger to be told again.
+    ReportAsked,
+    /// The alarm tried and got no further.
+    Tried,
+}
+
+impl Event {
+    /// The line of history for this event, if it belongs there. Retries, reports and removals do not, and of deliveries
+    /// that keep failing only the first, second, fourth, eighth and so on: without refunds they may fail for ever.
+    pub fn audit(&self, after: &Record, at: UnixMillis) -> Option<AuditRow> {
+        let tells_something = match (self, &after.state) {
+            (
+                Self::Tried
+                | Self::HistoryRemoved
+                | Self::GrantRemoved
+                | Self::Reported
+                | Self::ReportTried
+                | Self::ReportAsked
+                | Self::Notice {
+                    event: NoticeEvent::Tried | NoticeEvent::Unwanted,
+                    ..
+                }
+                | Self::PassedOn { exposed: false }
+                | Self::Searched { .. }
+                | Self::SearchedInVain,
+                _,
+            ) => false,
+            (Self::IssueFailed { .. }, State::Paid { failure, .. }) => {
+                failure.is_some_and(|failure| failure.tries.is_power_of_two())
+            }
+            _ => true,
+        };
+        let transaction = match &after.state {
+            State::Refunded { transaction, .. } => Some(*transaction),
+            State::RefundPending { refund, .. } => refund.transaction(),
+            state => state.transaction(),
+        };
+        tells_something.then(|| AuditRow {
+            at,
+            event: self.name(),
+            status: after.state.name(),
+            transaction,
+        })
+    }
+
+    const fn name(&self) -> &'static str {
+        match self {
+            Self::Attempted { .. } => "attempted",
+            Self::Proven { .. } => "proven",
+            Self::Claimed { .. } => "claimed",
+            Self::Reserved => "reserved",
+            Self::Superseded { .. } => "superseded",
+            Self::Taken => "taken",
+            Self::Asked => "asked",
+            Self::PassedOn { .. } => "passed_on",
+            Self::Submitted { .. } => "submitted",
+            Self::AttemptFailed { .. } => "attempt_failed",
+            Self::Searched { .. } => "searched",
+            Self::SearchedInVain => "searched_in_vain",
+            Self::Lapsed { .. } => "lapsed",
+            Self::Settled { .. } => "settled",
+            Self::Issued { .. } => "issued",
+            Self::IssueFailed { .. } => "issue_failed",
+            Self::RefundBegun { .. } => "refund_begun",
+            Self::RefundBlocked => "refund_blocked",
+            Self::ReturnedByHand { .. } => "returned_by_hand",
+            Self::RefundPrepared { .. } => "refund_prepared",
+            Self::RefundRetried => "refund_retried",
+            Self::Cancelled => "cancelled",
+            Self::TargetReleased => "target_released",
+            Self::HistoryRemoved => "history_removed",
+            Self::GrantRemoved => "grant_removed",
+            Self::Reported => "reported",
+            Self::ReportTried => "report_tried",
+            Self::Notice { event, .. } => match event {
+                NoticeEvent::Tried => "notice_tried",
+                NoticeEvent::Unwanted => "notice_unwanted",
+                NoticeEvent::Taken => "notified",
+                NoticeEvent::GivenUp => "notice_given_up",
+            },
+            Self::ReportAsked => "report_asked",
+            Self::Tried => "tried",
+        }
+    }
+}

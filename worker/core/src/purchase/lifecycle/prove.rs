@@ -1,0 +1,47 @@
+//! A purchase that was paid by an ordinary transfer, from what the chain shows to what the payer's book says.
+
+use alloy_primitives::Address;
+
+use super::super::prove::is_open;
+use super::super::record::{Payment, Record, State};
+use super::{Event, paid};
+use crate::types::UnixMillis;
+
+/// Whether a transfer of this payer may still pay the purchase.
+pub(super) fn may_prove(record: &Record, payer: Address) -> bool {
+    is_open(record) && !record.holds_target && record.payer == payer
+}
+
+/// What the payer's book makes of the proof.
+pub(super) fn advance_proof(state: &State, event: &Event, now: UnixMillis) -> Option<State> {
+    let State::Proving {
+        transaction,
+        block,
+        included_at,
+        transfers,
+        signed,
+    } = state
+    else {
+        return None;
+    };
+    match event {
+        Event::Claimed { log } => {
+            let (log, amount) = transfers.iter().find(|(place, _)| place == log)?;
+            let payment = Payment {
+                transaction: *transaction,
+                block: *block,
+                settled_at: *included_at,
+                amount: *amount,
+                log: Some(*log),
+                unsigned: !signed,
+            };
+            Some(paid(payment, now))
+        }
+        Event::Taken => Some(State::Cancelled {
+            superseded_by: None,
+            reserving: None,
+            watch: None,
+        }),
+        _ => None,
+    }
+}

@@ -1,0 +1,45 @@
+//! The life of a purchase, from the first payment attempt to its end.
+
+mod access;
+mod admission;
+mod ask;
+mod begin;
+mod driver;
+mod effects;
+mod env;
+mod hold;
+mod lifecycle;
+mod notify;
+mod operator;
+mod outbox;
+mod outlook;
+mod prove;
+mod rearm;
+mod record;
+mod retention;
+mod schedule;
+mod shared;
+mod sold;
+#[cfg(test)]
+pub(crate) mod test_support;
+
+pub use ask::{Ask, Join, NotNow, Pay, PayReply, Purchases, Repeat, purchase, repeated};
+pub use driver::Driver;
+pub use effects::refund_nonce;
+pub use env::{CallFault, ChallengeEnv, ChallengeStore, StoreFault, Versioned};
+pub use lifecycle::{Event, MAX_REFUND_FAILURES, Refused, apply};
+pub use operator::{AuditLine, Call, History, OperatorCommand, OperatorReply, Operators, operate};
+pub use outbox::{Notice, NoticeEvent, NoticeKind, Outbox};
+pub use outlook::GasLimit;
+pub use prove::Prove;
+pub use rearm::nudge;
+pub use record::{
+    Attempt, AuditRow, DeliveryFailure, IssueFault, Payment, Record, Refund, RefundFault, Rest,
+    Stage, State,
+};
+pub use retention::HISTORY_MILLIS;
+pub use schedule::{Effect, Policy, next_effect, wake_at};
+pub use shared::{RouteFault, Shared};
+pub use sold::Sold;
+#[cfg(test)]
+pub(crate) use test_support::test_challenge;

@@ -1,0 +1,217 @@
+//! Whether a payment that is begun now can be brought to its end: the chain makes blocks, and the gas wallet can pay for the
+//! transaction, and pays no more for it than the seller wants.
+
+use core::cell::Cell;
+
+use alloy_primitives::{Address, U256};
+use futures_util::future;
+
+use super::ask::NotNow;
+use super::effects::gas_limit;
+use super::env::ChallengeEnv;
+use crate::chain::SignedAuthorization;
+use crate::chain::base::Head;
+use crate::chain::{Chain, ChainError};
+use crate::offer::Terms;
+use crate::settlement::wallet::{DataFee, expected_cost, most_cost, offered};
+use crate::types::{UnixMillis, UsdcAmount};
+
+/// A chain whose newest block is older than this stands still: Base makes one every two seconds. What is begun meanwhile may
+/// expire before it goes on, and reverts then at the gas wallet's cost.
+const MAX_HEAD_AGE_SECONDS: u64 = 30;
+/// How long an isolate remembers what the chain says about all payments alike.
+const MEMORY_MILLIS: u64 = 1_000;
+/// The fee for data changes with the L1 chain, by an eighth in twelve seconds.
+const DATA_FEE_MEMORY_MILLIS: u64 = 30_000;
+/// Tips change slowly.
+const TIP_MEMORY_MILLIS: u64 = 60_000;
+/// The tip when no node names one, in wei per unit of gas.
+const DEFAULT_TIP: u128 = 1_000_000;
+/// No transfer by authorization takes less gas.
+pub(super) const LEAST_GAS: u64 = 50_000;
+const WEI_PER_ETHER: u128 = 1_000_000_000_000_000_000;
+const UNITS_PER_DOLLAR: u64 = 1_000_000;
+
+/// How much the gas of a payment may cost.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct GasLimit {
+    /// The most that it may cost, in percent of the price.
+    pub max_share_percent: u64,
+    /// What an ether is taken to cost, in whole dollars: nothing here knows its price.
+    pub dollars_per_ether: u64,
+}
+
+impl GasLimit {
+    /// Whether gas for this many wei is too dear for something of this price.
+    fn is_exceeded(self, wei: U256, price: UsdcAmount) -> bool {
+        let units_per_ether =
+            U256::from(self.dollars_per_ether).saturating_mul(U256::from(UNITS_PER_DOLLAR));
+        let cost = wei.saturating_mul(units_per_ether) / U256::from(WEI_PER_ETHER);
+        let most = price
+            .to_u256()
+            .saturating_mul(U256::from(self.max_share_percent));
+        cost.saturating_mul(U256::from(100_u64)) > most
+    }
+}
+
+/// What an isolate remembers of the chain, so that requests that cost their senders nothing do not use up the calls on which
+/// payments live.
+#[derive(Debug, Default)]
+pub(super) struct ChainMemory {
+    head: Cell<Option<(UnixMillis, Head)>>,
+    tip: Cell<Option<(UnixMillis, u128)>>,
+    data: Cell<Option<(UnixMillis, DataFee)>>,
+    ether: Cell<Option<(UnixMillis, Address, U256)>>,
+}
+
+impl ChainMemory {
+    /// Nothing is known.
+    pub(super) const fn new() -> Self {
+        Self {
+            head: Cell::new(None),
+            tip: Cell::new(None),
+            data: Cell::new(None),
+            ether: Cell::new(None),
+        }
+    }
+}
+
+/// What the chain says about all payments alike.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Outlook {
+    /// The newest block, or one that was it a second ago.
+    pub(super) head: Head,
+    /// What gas costs and the gas wallet's ether, where nobody else settles.
+    gas: Option<Gas>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Gas {
+    tip: u128,
+    data: DataFee,
+    ether: U256,
+}
+
+/// Asks the chain, or remembers.
+pub(super) async fn look<E: ChallengeEnv>(env: &E) -> Result<Outlook, ChainError> {
+    let Some(wallet) = env.config().settlement.only_gas_wallet() else {
+        let head = head(env).await?;
+        return Ok(Outlook { head, gas: None });
+    };
+    let (head, tip, data, ether) =
+        future::join4(head(env), tip(env), data_fee(env), ether(env, wallet)).await;
+    let (head, ether) = (head?, ether?);
+    let gas = Some(Gas { tip, data, ether });
+    Ok(Outlook { head, gas })
+}
+
+impl Outlook {
+    /// Why this payment is not begun now, if its transaction uses this much gas.
+    pub(super) fn refusal<E: ChallengeEnv>(
+        &self,
+        env: &E,
+        terms: &Terms,
+        payment: &SignedAuthorization,
+        gas: u64,
+    ) -> Option<NotNow> {
+        let age = env.now().to_seconds().0.saturating_sub(self.head.timestamp);
+        if age > MAX_HEAD_AGE_SECONDS {
+            env.log(
+                "chain_stands_still",
+                &format!("the newest block is {age} seconds old"),
+            );
+            return Some(NotNow::ChainStandsStill);
+        }
+        let Gas { tip, data, ether } = self.gas?;
+        let (base_fee, network) = (self.head.base_fee, terms.network);
+        // What the wallet wants to have for it, at least: it knows better what else it has to pay for.
+        let fees = offered(base_fee, tip);
+        if ether < most_cost(payment, network, gas_limit(gas), fees, data) {
+            env.log(
+                "gas_wallet_empty",
+                "the gas wallet is empty: send ether to it",
+            );
+            return Some(NotNow::GasWalletEmpty);
+        }
+        let (fee, price) = (base_fee.saturating_add(tip), terms.amount);
+        let cost = expected_cost(payment, network, gas, fee, data);
+        if env.config().gas_limit.is_exceeded(cost, price) {
+            env.log(
+                "gas_too_dear",
+                &format!("{cost} wei of gas are more than GAS_MAX_SHARE_PERCENT of {price}"),
+            );
+            return Some(NotNow::GasTooDear);
+        }
+        None
+    }
+}
+
+async fn head<E: ChallengeEnv>(env: &E) -> Result<Head, ChainError> {
+    let memory = &env.shared().chain.head;
+    if let Some((at, head)) = memory.get()
+        && env.now().since(at) < MEMORY_MILLIS
+    {
+        return Ok(head);
+    }
+    let head = env.chain().head().await?;
+    memory.set(Some((env.now(), head)));
+    Ok(head)
+}
+
+async fn tip<E: ChallengeEnv>(env: &E) -> u128 {
+    let memory = &env.shared().chain.tip;
+    if let Some((at, tip)) = memory.get()
+        && env.now().since(at) < TIP_MEMORY_MILLIS
+    {
+        return tip;
+    }
+    let tip = env.chain().priority_fee().await.unwrap_or(DEFAULT_TIP);
+    memory.set(Some((env.now(), tip)));
+    tip
+}
+
+async fn data_fee<E: ChallengeEnv>(env: &E) -> DataFee {
+    let memory = &env.shared().chain.data;
+    if let Some((at, data)) = memory.get()
+        && env.now().since(at) < DATA_FEE_MEMORY_MILLIS
+    {
+        return data;
+    }
+    let data = DataFee::read(env.chain()).await;
+    memory.set(Some((env.now(), data)));
+    data
+}
+
+async fn ether<E: ChallengeEnv>(env: &E, wallet: Address) -> Result<U256, ChainError> {
+    let memory = &env.shared().chain.ether;
+    if let Some((at, whose, wei)) = memory.get()
+        && whose == wallet
+        && env.now().since(at) < MEMORY_MILLIS
+    {
+        return Ok(wei);
+    }
+    let wei = env.chain().ether_balance(wallet).await?;
+    memory.set(Some((env.now(), wallet, wei)));
+    Ok(wei)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn gas_is_too_dear_when_it_costs_more_than_its_share_of_the_price() {
+        let price = UsdcAmount::from_units(15_000);
+        let limit = |max_share_percent| GasLimit {
+            max_share_percent,
+            dollars_per_ether: 5_000,
+        };
+        // 60,000 gas at 0.05 gwei are $0.015 at $5,000 an ether.
+        let cost = |fee: u64| U256::from(fee * 60_000);
+        assert!(!limit(100).is_exceeded(cost(50_000_000), price));
+        assert!(limit(100).is_exceeded(cost(50_100_000), price));
+        assert!(limit(99).is_exceeded(cost(50_000_000), price));
+        assert!(!limit(1_000).is_exceeded(cost(500_000_000), price));
+        assert!(limit(u64::MAX / 2).is_exceeded(U256::MAX, price));
+    }
+}

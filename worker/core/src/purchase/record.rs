@@ -1,0 +1,433 @@
+//! What is stored of a purchase. Its JSON is a contract with every deployment that ever ran: a test pins it.
+
+use alloy_primitives::{Address, B256};
+use key0_validator::Claims;
+use serde::{Deserialize, Serialize};
+
+use super::outbox::Outbox;
+use super::sold::Sold;
+use crate::chain::SignedAuthorization;
+use crate::offer::ChallengeId;
+use crate::offer::Terms;
+use crate::types::{RequestId, UnixMillis, UnixSeconds, UsdcAmount};
+use crate::x402::Refusal;
+
+/// One purchase. Terms and payer never change once it exists.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Record {
+    /// The challenge that is paid.
+    pub challenge_id: ChallengeId,
+    /// What was agreed.
+    pub terms: Terms,
+    /// What is to be delivered. `None` when the catalog did not have it at the beginning: then nothing is delivered and the
+    /// money goes back. Also removed with the history, once it is delivered or returned.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sold: Option<Sold>,
+    /// The public URL through which it was bought.
+    pub issuer: String,
+    /// Who pays.
+    pub payer: Address,
+    /// How far it has come.
+    pub state: State,
+    /// When the state last changed.
+    pub changed_at: UnixMillis,
+    /// Whether the purchase is over, and what was removed of it since.
+    #[serde(default, skip_serializing_if = "Rest::is_not_yet")]
+    pub rest: Rest,
+    /// Whether the client has named the purchase: then it is none of those that it has begun before.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub chosen: bool,
+    /// Whether the payer's book still counts this purchase as unresolved.
+    pub holds_target: bool,
+    /// How often the ledger was told in vain what this record says; nothing when it knows.
+    pub unreported: Option<u32>,
+    /// What the backend is still to be told.
+    #[serde(default, skip_serializing_if = "Outbox::is_new")]
+    pub outbox: Outbox,
+    /// How often the alarm has tried since the last progress; spaces the tries out.
+    pub tries: u32,
+}
+
+/// How far a purchase has come (`design.md`, section 4).
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE", rename_all_fields = "camelCase")]
+pub enum State {
+    /// Money may be on its way.
+    Pending {
+        /// The payment attempt.
+        attempt: Attempt,
+    },
+    /// The payer has shown that the money is here already; it is about to be booked with the payer.
+    Proving {
+        /// The transaction.
+        transaction: B256,
+        /// Its block.
+        block: u64,
+        /// That block's time.
+        included_at: UnixSeconds,
+        /// Ordinary transfers of it, each enough for the price: the place of each among its events, and the amount.
+        transfers: Vec<(u32, UsdcAmount)>,
+        /// Whether the payer has signed the challenge id.
+        signed: bool,
+    },
+    /// The money is here; the goods are not delivered.
+    Paid {
+        /// The money.
+        payment: Payment,
+        /// Since when; after the grace period the money goes back.
+        since: UnixMillis,
+        /// The last failed try to deliver.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        failure: Option<DeliveryFailure>,
+    },
+    /// The end: the buyer has a right to this grant.
+    Delivered {
+        /// The money.
+        payment: Payment,
+        /// The token's claims; the token is made from them whenever the payer asks.
+        claims: Claims,
+        /// The backend's own credential, sealed, when the backend issues it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        remote: Option<String>,
+    },
+    /// Delivered, and long over: the access that it gave has ended, and the grant is not kept any more.
+    Closed {
+        /// The money.
+        payment: Payment,
+    },
+    /// The end: nothing was charged.
+    Expired {
+        /// An authorization that somebody else may still broadcast; watched until it no longer can be.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        watch: Option<Attempt>,
+    },
+    /// The end: it was called off before any money could move, or after its attempt had failed.
+    Cancelled {
+        /// The purchase of the same payer and target that this one's payment counts for.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        superseded_by: Option<RequestId>,
+        /// The authorization that was about to be booked, when an operator called it off.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        reserving: Option<B256>,
+        /// The authorization that failed: like one of an expired purchase, it is watched until nobody can broadcast it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        watch: Option<Attempt>,
+    },
+    /// The money is to go back.
+    RefundPending {
+        /// The money.
+        payment: Payment,
+        /// Its way back.
+        refund: Refund,
+    },
+    /// The end: the money went back.
+    Refunded {
+        /// The money.
+        payment: Payment,
+        /// The transaction that returned it.
+        transaction: B256,
+    },
+    /// The money could not be returned; an operator must act.
+    RefundFailed {
+        /// The money.
+        payment: Payment,
+        /// Its way back, for when an operator has removed the reason.
+        refund: Refund,
+    },
+    /// The money is to go back, and nothing was signed for that: the key of the wallet that received it is not configured.
+    /// An operator must act.
+    RefundBlocked {
+        /// The money.
+        payment: Payment,
+        /// Whether an operator wants it to be tried again now.
+        #[serde(default, skip_serializing_if = "is_default")]
+        retried: bool,
+    },
+}
+
+/// Whether a purchase is over.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Rest {
+    /// Something can still happen to it.
+    #[default]
+    NotYet,
+    /// Nothing can happen to it any more, since this moment.
+    Since(UnixMillis),
+    /// It has been over for so long that its history was removed.
+    WithoutHistory,
+}
+
+/// One authorization on its way to becoming a payment.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Attempt {
+    /// 1 for the first, and so on: together with the request id it names the gas wallet's job.
+    pub number: u32,
+    /// What the payer signed.
+    pub authorization: SignedAuthorization,
+    /// The digest of the client's own name for the payment.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub identifier: Option<B256>,
+    /// The most gas that the transfer may use.
+    pub gas_limit: u64,
+    /// No transaction before this block can have used the authorization.
+    pub from_block: u64,
+    /// When the authorization is used and the search for its transaction takes long: up to which block nothing was found.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub searched_to: u64,
+    /// How many routes were tried before: the number of the one that is tried now. (A refund has its one sender.)
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub via: u32,
+    /// Whether a facilitator that was asked to settle, and was given up, may still do so.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub exposed: bool,
+    /// How far it has come. Each stage is the recorded intent of the next outside effect.
+    pub stage: Stage,
+}
+
+/// What most attempts say need not be stored.
+pub(super) fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
+}
+
+/// How far an attempt has come.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase", rename_all_fields = "camelCase")]
+pub enum Stage {
+    /// A refund about to be checked against the chain. Nothing of this attempt was broadcast.
+    Preparing,
+    /// About to be booked with the payer. Nothing can have been broadcast.
+    Reserving,
+    /// About to be handed to the route's facilitator; or to the gas wallet, or handed over with the answer lost.
+    Settling,
+    /// A facilitator is being asked to settle, or was asked with the answer lost.
+    Asked {
+        /// Since when.
+        since: UnixMillis,
+    },
+    /// On its way, under one of these hashes.
+    Submitted {
+        /// Transaction hashes.
+        hashes: Vec<B256>,
+        /// Since when.
+        since: UnixMillis,
+    },
+    /// It failed and moved no money.
+    Failed {
+        /// Why.
+        reason: Refusal,
+        /// The transaction that failed, if there was one.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        transaction: Option<B256>,
+    },
+}
+
+/// A try to deliver that failed.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct DeliveryFailure {
+    /// How.
+    pub fault: IssueFault,
+    /// When.
+    pub at: UnixMillis,
+    /// How many tries have failed.
+    pub tries: u32,
+}
+
+/// How a backend failed to issue a credential.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub enum IssueFault {
+    /// It refused, or its answer made no sense.
+    Failed,
+    /// It gave no answer in time; it may have issued one all the same.
+    Timeout,
+    /// It was not asked: we have nothing to authenticate with.
+    Unauthenticated,
+    /// The backend was not asked: the catalog did not have the plan when the purchase began, so what was sold is not known.
+    PlanGone,
+}
+
+/// The way back of the money. Wallet, recipient and amount stand in the signed authorization and never change.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Refund {
+    /// The try that is under way. Its authorization's nonce follows from the challenge id, so that the USDC contract
+    /// itself executes it at most once, however often it is sent.
+    pub attempt: Attempt,
+    /// How many tries have failed.
+    pub failures: u32,
+    /// The next try is not made before.
+    pub not_before: UnixMillis,
+    /// Why the last try failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<Refusal>,
+}
+
+/// Why money could not be returned.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub enum RefundFault {
+    /// The chain would not take the transfer, or did not.
+    Refused(Refusal),
+    /// The configured key is not that of the wallet that received the money, or there is none.
+    WalletDiffers,
+}
+
+/// Money that arrived.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Payment {
+    /// The transaction.
+    pub transaction: B256,
+    /// Its block.
+    pub block: u64,
+    /// That block's time.
+    pub settled_at: UnixSeconds,
+    /// What was received.
+    pub amount: UsdcAmount,
+    /// When it was an ordinary transfer: its place among the events of its transaction.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub log: Option<u32>,
+    /// Whether it was an ordinary transfer that was presented without the payer's signature.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub unsigned: bool,
+}
+
+/// One line of a purchase's history, written in the same transaction as the change it tells of.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct AuditRow {
+    /// When.
+    pub at: UnixMillis,
+    /// What happened.
+    pub event: &'static str,
+    /// The state afterwards.
+    pub status: &'static str,
+    /// The transaction concerned.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub transaction: Option<B256>,
+}
+
+impl Rest {
+    const fn is_not_yet(&self) -> bool {
+        matches!(self, Self::NotYet)
+    }
+}
+
+impl RefundFault {
+    /// The reason as programs read it.
+    pub const fn code(self) -> &'static str {
+        match self {
+            Self::Refused(refusal) => refusal.code(),
+            Self::WalletDiffers => "refund_wallet_differs",
+        }
+    }
+}
+
+impl Refund {
+    /// The transaction that is to return the money, once there is one.
+    pub fn transaction(&self) -> Option<B256> {
+        match &self.attempt.stage {
+            Stage::Submitted { hashes, .. } => hashes.last().copied(),
+            _ => None,
+        }
+    }
+}
+
+impl State {
+    /// The state's name. What was removed since does not change it.
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Pending { .. } | Self::Proving { .. } => "PENDING",
+            Self::Paid { .. } => "PAID",
+            Self::Delivered { .. } | Self::Closed { .. } => "DELIVERED",
+            Self::Expired { .. } => "EXPIRED",
+            Self::Cancelled { .. } => "CANCELLED",
+            Self::RefundPending { .. } | Self::RefundBlocked { retried: true, .. } => {
+                "REFUND_PENDING"
+            }
+            Self::Refunded { .. } => "REFUNDED",
+            Self::RefundFailed { .. } | Self::RefundBlocked { .. } => "REFUND_FAILED",
+        }
+    }
+
+    /// The authorization that we do not pursue any more and somebody else may still broadcast.
+    pub const fn watch(&self) -> Option<&Attempt> {
+        match self {
+            Self::Expired { watch } | Self::Cancelled { watch, .. } => watch.as_ref(),
+            _ => None,
+        }
+    }
+
+    /// The authorization of a purchase that has ended without money, or whose attempt has: everybody may have seen it, and may
+    /// have had it executed.
+    pub(super) const fn open_attempt(&self) -> Option<&Attempt> {
+        match self {
+            Self::Pending { attempt } if matches!(attempt.stage, Stage::Failed { .. }) => {
+                Some(attempt)
+            }
+            state => state.watch(),
+        }
+    }
+
+    /// The authorization that may still be used: of the attempt, of the refund, or the one that is watched.
+    pub(super) const fn attempt_mut(&mut self) -> Option<&mut Attempt> {
+        match self {
+            Self::Pending { attempt } => Some(attempt),
+            Self::RefundPending { refund, .. } | Self::RefundFailed { refund, .. } => {
+                Some(&mut refund.attempt)
+            }
+            Self::Expired { watch } | Self::Cancelled { watch, .. } => watch.as_mut(),
+            Self::Proving { .. }
+            | Self::Paid { .. }
+            | Self::Delivered { .. }
+            | Self::Closed { .. }
+            | Self::Refunded { .. }
+            | Self::RefundBlocked { .. } => None,
+        }
+    }
+
+    /// Why the money could not be returned, in the state that says so.
+    pub fn refund_fault(&self) -> Option<RefundFault> {
+        match self {
+            Self::RefundPending { refund, .. } | Self::RefundFailed { refund, .. } => {
+                refund.reason.map(RefundFault::Refused)
+            }
+            Self::RefundBlocked { .. } => Some(RefundFault::WalletDiffers),
+            _ => None,
+        }
+    }
+
+    /// The money, once it counts.
+    pub const fn payment(&self) -> Option<&Payment> {
+        match self {
+            Self::Paid { payment, .. }
+            | Self::Delivered { payment, .. }
+            | Self::Closed { payment }
+            | Self::RefundPending { payment, .. }
+            | Self::RefundFailed { payment, .. }
+            | Self::RefundBlocked { payment, .. }
+            | Self::Refunded { payment, .. } => Some(payment),
+            Self::Pending { .. }
+            | Self::Proving { .. }
+            | Self::Expired { .. }
+            | Self::Cancelled { .. } => None,
+        }
+    }
+
+    /// The transaction that a person would look up.
+    pub fn transaction(&self) -> Option<B256> {
+        match self {
+            Self::Pending { attempt } => match &attempt.stage {
+                Stage::Submitted { hashes, .. } => hashes.last().copied(),
+                Stage::Failed { transaction, .. } => *transaction,
+                Stage::Preparing | Stage::Reserving | Stage::Settling | Stage::Asked { .. } => None,
+            },
+            Self::Proving { transaction, .. } => Some(*transaction),
+            _ => self.payment().map(|payment| payment.transaction),
+        }
+    }
+}

@@ -1,0 +1,185 @@
+//! Challenges, payments and records for tests of this crate.
+
+use alloy_primitives::{Address, B256, U256};
+use key0_validator::Claims;
+
+use super::ask::Pay;
+use super::lifecycle::{Event, apply};
+use super::record::{Payment, Record};
+use super::schedule::Policy;
+use super::sold::Sold;
+use crate::chain::{Authorization, SignedAuthorization, usdc};
+use crate::offer::{Challenge, SealKeys, Target, Terms};
+use crate::types::WalletKey;
+use crate::types::{Network, RequestId, ResourceId, Secret, UnixMillis, UnixSeconds, UsdcAmount};
+
+/// When everything in these tests happens.
+pub(crate) const NOW: UnixMillis = UnixMillis(1_800_000_010_000);
+/// The offer's expiry.
+pub(crate) const EXPIRES_AT: UnixSeconds = UnixSeconds(1_800_000_960);
+
+/// Refunds are on, with short pauses.
+pub(crate) const POLICY: Policy = Policy {
+    network: Network::BaseSepolia,
+    refund_after_millis: Some(30_000),
+    refund_interval_millis: 15_000,
+    notifies: false,
+};
+
+/// The buyer.
+pub(crate) fn buyer() -> WalletKey {
+    WalletKey::from_hex(&format!("{:064x}", 0xb0b)).unwrap()
+}
+
+/// An offer of the plan `basic`.
+pub(crate) fn test_challenge() -> Challenge {
+    SealKeys::new(&Secret::new("test"), &[]).seal(Terms {
+        request_id: RequestId::from_random([7; 16]),
+        target: Target::Plan("basic".parse().unwrap()),
+        resource: ResourceId::default(),
+        amount: UsdcAmount::from_units(15_000),
+        pay_to: "0x209693Bc6afc0C5328bA36FaF03C514EF312287C"
+            .parse()
+            .unwrap(),
+        network: Network::BaseSepolia,
+        issued_at: UnixSeconds(1_800_000_000),
+        expires_at: EXPIRES_AT,
+    })
+}
+
+/// What it sells: an hour.
+pub(crate) fn sold() -> Sold {
+    Sold {
+        lifetime: 3_600,
+        extra: serde_json::Map::new(),
+    }
+}
+
+/// A payment of it, signed by `key`, told apart by `nonce`.
+pub(crate) fn signed_by(key: &WalletKey, nonce: u8) -> SignedAuthorization {
+    let terms = test_challenge().terms;
+    let authorization = Authorization {
+        from: key.address(),
+        to: terms.pay_to,
+        value: terms.amount.to_u256(),
+        valid_after: U256::ZERO,
+        valid_before: U256::from(1_800_000_300u64),
+        nonce: B256::repeat_byte(nonce),
+    };
+    let digest = usdc::authorization_digest(&authorization, terms.network);
+    let signature = key.sign(&digest).unwrap().as_bytes();
+    SignedAuthorization::verify(
+        authorization,
+        &signature,
+        terms.network,
+        terms.pay_to,
+        terms.amount,
+    )
+    .unwrap()
+}
+
+/// A payment of it by the buyer.
+pub(crate) fn signed(nonce: u8) -> SignedAuthorization {
+    signed_by(&buyer(), nonce)
+}
+
+/// The same as the doors hand it over.
+pub(crate) fn pay(nonce: u8) -> Pay {
+    Pay {
+        challenge: test_challenge(),
+        sold: sold(),
+        issuer: "https://shop.example".to_owned(),
+        authorization: signed(nonce),
+        identifier: None,
+        chosen: false,
+    }
+}
+
+/// The event that begins a purchase.
+pub(crate) fn attempted(nonce: u8) -> Event {
+    Event::Attempted {
+        challenge: test_challenge(),
+        sold: sold(),
+        issuer: "https://shop.example".to_owned(),
+        authorization: signed(nonce),
+        identifier: None,
+        chosen: false,
+        gas_limit: 100_000,
+        from_block: 7,
+    }
+}
+
+/// Money that arrived.
+pub(crate) fn payment() -> Payment {
+    Payment {
+        transaction: B256::repeat_byte(0xaa),
+        block: 9,
+        settled_at: NOW.to_seconds(),
+        amount: UsdcAmount::from_units(15_000),
+        log: None,
+        unsigned: false,
+    }
+}
+
+/// Its refund, by the wallet that received it. (Nobody checks the signature.)
+pub(crate) fn refund() -> SignedAuthorization {
+    let authorization = Authorization {
+        from: test_challenge().terms.pay_to,
+        to: buyer().address(),
+        value: payment().amount.to_u256(),
+        valid_after: U256::ZERO,
+        valid_before: U256::MAX,
+        nonce: super::refund_nonce(&test_challenge().id),
+    };
+    SignedAuthorization::sign(&buyer(), authorization, Network::BaseSepolia).unwrap()
+}
+
+/// A token's claims.
+pub(crate) fn claims() -> Claims {
+    Claims {
+        sub: "request".to_owned(),
+        jti: "challenge".to_owned(),
+        resource_id: "default".to_owned(),
+        plan_id: "basic".to_owned(),
+        tx_hash: payment().transaction.to_string(),
+        iat: 1_800_000_010,
+        exp: 1_800_003_610,
+        iss: Some("https://shop.example".to_owned()),
+        payer: Some(Address::repeat_byte(1).to_checksum(None)),
+        chain_id: Some(Network::BaseSepolia.chain_id()),
+    }
+}
+
+/// A delivered purchase of a seller whose backend is to be told of it.
+pub(crate) fn delivered_and_noted() -> Record {
+    let policy = Policy {
+        notifies: true,
+        ..POLICY
+    };
+    let events = [
+        attempted(1),
+        Event::Reserved,
+        Event::Submitted {
+            hashes: vec![payment().transaction],
+        },
+        Event::Settled { payment: payment() },
+        Event::Issued {
+            claims: claims(),
+            remote: None,
+        },
+    ];
+    let mut record = None;
+    for event in events {
+        record = Some(apply(record.as_ref(), event, NOW, &policy).unwrap());
+    }
+    record.unwrap()
+}
+
+/// The record after these events.
+pub(crate) fn record_after(events: impl IntoIterator<Item = Event>) -> Record {
+    let mut record = None;
+    for event in events {
+        record = Some(apply(record.as_ref(), event, NOW, &POLICY).unwrap());
+    }
+    record.unwrap()
+}

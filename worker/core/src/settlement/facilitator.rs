@@ -1,0 +1,154 @@
+//! A facilitator: what it is asked, and how its answers are read (x402 sheet, section 6).
+//!
+//! What is sent is built from our own terms, never from what the client echoed; and it names neither challenge nor request,
+//! because who knows both these and the payment can ask for the grant. An answer is only a claim. What it says of money is
+//! checked on the chain before it counts.
+
+use serde_json::Value;
+
+use super::cdp::{CDP_HOST, CdpKey};
+use crate::chain::{Authorization, SignedAuthorization};
+use crate::offer::Terms;
+use crate::types::HttpUrl;
+use crate::x402::extensions;
+use crate::x402::objects::MAX_TIMEOUT_SECONDS;
+
+mod answer;
+mod redirect;
+
+pub use answer::{FacilitatorAnswer, Settled, Verification, supports};
+pub use redirect::{MAX_REDIRECTS, host_of, redirect};
+
+/// Facilitators answer in a few hundred bytes.
+pub const MAX_ANSWER_BYTES: usize = 64 * 1024;
+
+/// A facilitator.
+#[derive(Clone, Debug)]
+pub struct Facilitator {
+    url: HttpUrl,
+    key: Option<CdpKey>,
+}
+
+impl Facilitator {
+    /// The facilitator at this URL. The key is kept only for the one that it belongs to, so that no other ever sees a token.
+    pub fn new(url: HttpUrl, key: Option<&CdpKey>) -> Self {
+        let key = key.filter(|_| Self::wants_key(&url)).cloned();
+        Self { url, key }
+    }
+
+    /// Whether the facilitator at this URL answers only with a key.
+    pub fn wants_key(url: &HttpUrl) -> bool {
+        url.is_https_at(CDP_HOST)
+    }
+
+    /// Where it is.
+    pub fn url(&self) -> &HttpUrl {
+        &self.url
+    }
+
+    /// What its requests are authenticated with.
+    pub fn key(&self) -> Option<&CdpKey> {
+        self.key.as_ref()
+    }
+}
+
+/// What a facilitator is asked.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Action {
+    /// Would you settle this payment? Changes nothing.
+    Verify,
+    /// Settle it.
+    Settle,
+    /// What do you settle?
+    Supported,
+}
+
+impl Action {
+    /// The method.
+    pub const fn method(self) -> &'static str {
+        match self {
+            Self::Verify | Self::Settle => "POST",
+            Self::Supported => "GET",
+        }
+    }
+
+    /// The path behind the facilitator's URL.
+    pub const fn path(self) -> &'static str {
+        match self {
+            Self::Verify => "/verify",
+            Self::Settle => "/settle",
+            Self::Supported => "/supported",
+        }
+    }
+
+    /// How long an answer is waited for, in milliseconds.
+    pub const fn deadline_millis(self) -> u32 {
+        match self {
+            Self::Verify => 8_000,
+            Self::Settle => 20_000,
+            Self::Supported => 5_000,
+        }
+    }
+}
+
+/// One request to a facilitator.
+#[derive(Clone, Debug)]
+pub struct FacilitatorCall<'a> {
+    /// Who is asked.
+    pub facilitator: &'a Facilitator,
+    /// What.
+    pub action: Action,
+    /// The JSON body; empty for a GET.
+    pub body: Vec<u8>,
+}
+
+/// The body of `verify` and `settle`. Every value is hex, digits or a word of ours and needs no escaping, except the URL.
+pub fn request(terms: &Terms, issuer: &str, signed: &SignedAuthorization) -> Vec<u8> {
+    let Authorization {
+        from,
+        to,
+        value,
+        valid_after,
+        valid_before,
+        nonce,
+    } = signed.authorization();
+    let requirements = format!(
+        concat!(
+            r#"{{"scheme":"exact","network":"{}","amount":"{}","asset":"{}","payTo":"{}","maxTimeoutSeconds":{},"#,
+            r#""extra":{{"name":"{}","version":"{}","paymentFlow":"upfront"}}}}"#,
+        ),
+        terms.network.caip2(),
+        terms.amount.units(),
+        terms.network.usdc(),
+        terms.pay_to,
+        MAX_TIMEOUT_SECONDS,
+        terms.network.usdc_domain_name(),
+        terms.network.usdc_domain_version(),
+    );
+    let payload = format!(
+        concat!(
+            r#"{{"signature":"{}","authorization":{{"from":"{}","to":"{}","value":"{}","#,
+            r#""validAfter":"{}","validBefore":"{}","nonce":"{}"}}}}"#,
+        ),
+        signed.signature_hex(),
+        from,
+        to,
+        value,
+        valid_after,
+        valid_before,
+        nonce,
+    );
+    let url = Value::from(format!("{issuer}/x402/access"));
+    let bazaar = extensions::bazaar(&terms.target);
+    format!(
+        concat!(
+            r#"{{"x402Version":2,"paymentPayload":{{"x402Version":2,"resource":{{"url":{}}},"#,
+            r#""accepted":{},"payload":{},"extensions":{{"bazaar":{}}}}},"paymentRequirements":{}}}"#,
+        ),
+        url, requirements, payload, bazaar, requirements,
+    )
+    .into_bytes()
+}
+
+#[cfg(test)]
+mod tests;

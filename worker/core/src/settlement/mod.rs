@@ -1,0 +1,8 @@
+//! Who broadcasts a payment: facilitators, or the gas wallet.
+
+pub mod cdp;
+pub mod facilitator;
+pub mod routes;
+
+pub use routes::{Route, Settlement};
+pub mod wallet;

@@ -1,0 +1,135 @@
+//! What transactions cost: gas on the rollup, and the data fee for its L1 chain.
+
+use alloy_primitives::U256;
+
+use super::transaction::Fees;
+use crate::chain::Chain;
+use crate::chain::base::Head;
+use crate::chain::{SignedAuthorization, usdc};
+use crate::types::Network;
+
+/// Never paid more than this per unit of gas, in wei; far above any fee seen on Base.
+pub(super) const MAX_FEE: u128 = 200_000_000_000;
+/// The tip when a node cannot name one, in wei.
+const DEFAULT_PRIORITY_FEE: u128 = 1_000_000;
+/// A stuck transaction never offers more than this many times what the newest block asks for.
+const MOST_TIMES_MARKET: u128 = 4;
+/// What a transaction consists of beside its call: fees, nonce, addresses, signature.
+const ENVELOPE_BYTES: usize = 160;
+
+/// The fee for the bytes that a transaction puts on the L1 chain of a rollup.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct DataFee {
+    /// The fee of a transaction of [`SAMPLE_BYTES`](Self::SAMPLE_BYTES).
+    sample: U256,
+}
+
+impl DataFee {
+    /// The size for which the fee is asked. It grows in proportion to the size, less a constant: taken from a large
+    /// sample it is not too small for smaller transactions.
+    pub const SAMPLE_BYTES: usize = 4_096;
+    /// The highest fee that is believed, in wei: some ten times what it was at its worst. Who claims more must not be
+    /// able to stop all payments.
+    const MOST: u64 = 2_000_000_000_000_000;
+
+    /// Asks for it. Without an answer it counts as nothing: a node refuses what the wallet cannot pay.
+    pub async fn read(chain: &impl Chain) -> Self {
+        let sample = chain.data_fee(Self::SAMPLE_BYTES).await;
+        Self {
+            sample: sample.unwrap_or_default().min(U256::from(Self::MOST)),
+        }
+    }
+
+    /// The fee of a transaction of this size, in wei.
+    pub fn of(self, bytes: usize) -> U256 {
+        self.sample
+            .saturating_mul(U256::from(bytes))
+            .div_ceil(U256::from(Self::SAMPLE_BYTES))
+    }
+}
+
+/// What a payment is expected to cost the wallet that sends it, in wei: gas at this fee, and the data fee.
+pub fn expected_cost(
+    payment: &SignedAuthorization,
+    network: Network,
+    gas: u64,
+    fee_per_gas: u128,
+    data: DataFee,
+) -> U256 {
+    U256::from(fee_per_gas)
+        .saturating_mul(U256::from(gas))
+        .saturating_add(data.of(size(payment, network)))
+}
+
+/// What a payment may cost, in wei, if fees rise before it is included. The wallet takes none for which it has less.
+pub fn most_cost(
+    payment: &SignedAuthorization,
+    network: Network,
+    gas_limit: u64,
+    fees: Fees,
+    data: DataFee,
+) -> U256 {
+    expected_cost(payment, network, gas_limit, fees.max_fee, data)
+}
+
+/// What a new transaction offers after a block with this base fee.
+pub fn offered(base_fee: u128, tip: u128) -> Fees {
+    let mut fees = Fees::for_block(base_fee, tip);
+    fees.max_fee = fees.max_fee.min(MAX_FEE);
+    fees.priority_fee = fees.priority_fee.min(fees.max_fee);
+    fees
+}
+
+/// About how large a payment's transaction is.
+pub(super) fn size(payment: &SignedAuthorization, network: Network) -> usize {
+    let call = usdc::settlement_call(payment, network);
+    call.input.len().saturating_add(ENVELOPE_BYTES)
+}
+
+/// What the chain asks for now, and what the wallet has.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Quote {
+    /// What a new transaction offers.
+    pub(super) fees: Fees,
+    /// The newest block's base fee.
+    base_fee: u128,
+    /// The wallet's ether, in wei.
+    pub(super) balance: U256,
+    /// How many of the wallet's transactions that balance has paid for already.
+    pub(super) included: Option<u64>,
+    /// The data fee.
+    pub(super) data: DataFee,
+}
+
+impl Quote {
+    pub(super) fn new(
+        head: Head,
+        tip: Option<u128>,
+        balance: U256,
+        included: Option<u64>,
+        data: DataFee,
+    ) -> Self {
+        Self {
+            fees: offered(head.base_fee, tip.unwrap_or(DEFAULT_PRIORITY_FEE)),
+            base_fee: head.base_fee,
+            balance,
+            included,
+            data,
+        }
+    }
+
+    /// Whether a transaction offers less than the next block may ask for: an eighth above the newest one's base fee, and
+    /// the tip.
+    pub(super) fn is_above(&self, fees: Fees) -> bool {
+        let next = self.base_fee.saturating_add(self.base_fee / 8);
+        let tip = self.fees.priority_fee;
+        fees.max_fee < next.saturating_add(tip) || fees.priority_fee < tip
+    }
+
+    /// Fees with which a transaction replaces one with these; `None` where that is more than makes sense.
+    pub(super) fn raised(&self, fees: Fees) -> Option<Fees> {
+        let most = self.fees.max_fee.saturating_mul(MOST_TIMES_MARKET);
+        let raised = fees.bumped(self.fees);
+        (raised.max_fee <= most.min(MAX_FEE)).then_some(raised)
+    }
+}

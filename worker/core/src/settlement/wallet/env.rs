@@ -1,0 +1,61 @@
+//! What the pipeline needs from outside: its storage, the chain, a clock, a key.
+
+use alloy_primitives::B256;
+
+use super::job::{JobKey, Sent, WalletFault};
+use crate::chain::Chain;
+use crate::types::WalletKey;
+use crate::types::{Network, UnixMillis};
+
+/// One transaction of the wallet's storage: everything in it happens, or nothing.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Change<'a> {
+    /// A job that is stored as it is now.
+    pub put: Option<&'a Sent>,
+    /// A job that is done: its name and hashes stay, the rest goes.
+    pub close: Option<&'a Sent>,
+    /// The wallet's floor.
+    pub floor: Option<u64>,
+    /// The next alarm.
+    pub wake_at: Option<UnixMillis>,
+}
+
+/// Where jobs are kept. Each call is one transaction, and none but [`open_jobs`](Self::open_jobs) and
+/// [`forget`](Self::forget) costs more the more jobs there are or were.
+pub trait WalletStore {
+    /// A job's hashes, also when it is done.
+    fn hashes(&self, key: &JobKey) -> Result<Option<Vec<B256>>, WalletFault>;
+    /// The open job of this name.
+    fn job(&self, key: &JobKey) -> Result<Option<Sent>, WalletFault>;
+    /// Open jobs in the order of their names, those behind `after`, at most `limit`.
+    fn open_jobs(&self, after: Option<&JobKey>, limit: usize) -> Result<Vec<Sent>, WalletFault>;
+    /// The lowest nonce that may be given out; `None` before the first job.
+    fn floor(&self) -> Result<Option<u64>, WalletFault>;
+    /// Writes.
+    fn write(&self, change: &Change<'_>) -> Result<(), WalletFault>;
+    /// Forgets at most `limit` jobs that were done before this moment, and tells how many.
+    fn forget(&self, before: UnixMillis, limit: usize) -> Result<usize, WalletFault>;
+    /// Sets the alarm, or removes it.
+    fn wake_at(&self, at: Option<UnixMillis>) -> Result<(), WalletFault>;
+}
+
+/// What the pipeline needs from outside.
+pub trait WalletEnv {
+    /// The wallet's storage.
+    type Store: WalletStore;
+    /// The chain.
+    type Chain: Chain;
+
+    /// The storage.
+    fn store(&self) -> &Self::Store;
+    /// The chain.
+    fn chain(&self) -> &Self::Chain;
+    /// The clock.
+    fn now(&self) -> UnixMillis;
+    /// The wallet's key.
+    fn key(&self) -> &WalletKey;
+    /// The network.
+    fn network(&self) -> Network;
+    /// Writes a line for the operator.
+    fn log(&self, event: &str, detail: &str);
+}

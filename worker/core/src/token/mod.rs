@@ -1,0 +1,12 @@
+//! Access tokens, and the keys that sign them.
+
+mod rsa_key;
+mod signer;
+
+pub use rsa_key::{JsonWebKey, RsaPrivateKey, RsaPublicKey};
+#[cfg(test)]
+pub(crate) use signer::NoRsa;
+pub use signer::{
+    JsonWebKeySet, RsaSigner, Signature, SigningError, TokenInfo, TokenSigner, json_web_key_set,
+    token_info,
+};

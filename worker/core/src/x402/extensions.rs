@@ -1,0 +1,131 @@
+//! The extensions that are advertised with an offer (x402 sheet, section 7): how to call what is sold, for catalogues (`bazaar`),
+//! and a name for a payment that its client may choose (`payment-identifier`). Neither is ever required.
+
+use alloy_primitives::B256;
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
+
+use super::payload::Unreadable;
+use crate::offer::Target;
+
+const DIALECT: &str = "https://json-schema.org/draft/2020-12/schema";
+const IDENTIFIER: &str = "payment-identifier";
+
+/// What stands in an offer's `extensions`.
+pub fn advertised(target: &Target) -> Value {
+    json!({
+        "bazaar": bazaar(target),
+        IDENTIFIER: {
+            "info": {"required": false},
+            "schema": {
+                "$schema": DIALECT,
+                "type": "object",
+                "properties": {
+                    "required": {"type": "boolean"},
+                    "id": {"type": "string", "minLength": 16, "maxLength": 128, "pattern": "^[A-Za-z0-9_-]+$"},
+                },
+                "required": ["required"],
+            },
+        },
+    })
+}
+
+/// How a plan is bought. A facilitator with a catalogue is told this, and nothing of a purchase.
+pub fn bazaar(target: &Target) -> Value {
+    let Target::Plan(plan) = target;
+    json!({
+        "info": {
+            "input": {"type": "http", "method": "POST", "bodyType": "json", "body": {"planId": plan}},
+            "output": {"type": "json", "example": {
+                "type": "AccessGrant", "accessToken": "eyJ...", "tokenType": "Bearer", "planId": plan,
+            }},
+        },
+        "schema": {
+            "$schema": DIALECT,
+            "type": "object",
+            "properties": {
+                "input": {
+                    "type": "object",
+                    "properties": {
+                        "type": {"const": "http"},
+                        "method": {"const": "POST"},
+                        "bodyType": {"const": "json"},
+                        "body": {
+                            "type": "object",
+                            "properties": {
+                                "planId": {"type": "string"},
+                                "requestId": {"type": "string", "format": "uuid"},
+                                "resourceId": {"type": "string"},
+                            },
+                            "required": ["planId"],
+                        },
+                    },
+                    "required": ["type", "method", "bodyType", "body"],
+                },
+                "output": {"type": "object"},
+            },
+            "required": ["input"],
+        },
+    })
+}
+
+/// A client's own name for a payment, as a digest: of the name nothing else is needed.
+pub fn identifier(payment: &Value) -> Result<Option<B256>, Unreadable> {
+    let id = payment
+        .get("extensions")
+        .and_then(|extensions| extensions.get(IDENTIFIER))
+        .and_then(|extension| extension.get("info"))
+        .and_then(|info| info.get("id"));
+    match id {
+        None | Some(Value::Null) => Ok(None),
+        Some(Value::String(id)) if is_identifier(id) => {
+            let digest = Sha256::new()
+                .chain_update(b"key0 payment identifier v1\0")
+                .chain_update(id)
+                .finalize();
+            Ok(Some(B256::from_slice(&digest)))
+        }
+        found => Err(Unreadable::member(
+            "extensions.payment-identifier.info.id",
+            found,
+            "a text of 16 to 128 letters, digits, _ and -",
+        )),
+    }
+}
+
+fn is_identifier(id: &str) -> bool {
+    (16..=128).contains(&id.len())
+        && id
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn named(id: Value) -> Result<Option<B256>, Unreadable> {
+        identifier(&json!({"extensions": {IDENTIFIER: {"info": {"required": false, "id": id}}}}))
+    }
+
+    #[test]
+    fn an_identifier_is_optional_and_has_its_alphabet_and_length() {
+        assert_eq!(identifier(&json!({})), Ok(None));
+        assert_eq!(identifier(&json!({"extensions": null})), Ok(None));
+        assert_eq!(named(Value::Null), Ok(None));
+        let good = "pay_0123456789-A".to_owned();
+        assert!(named(json!(good)).unwrap().is_some());
+        assert!(named(json!("a".repeat(128))).unwrap().is_some());
+        assert_ne!(named(json!(good)), named(json!(good.to_lowercase())));
+        for bad in [
+            json!(&good[1..]),
+            json!("a".repeat(129)),
+            json!(format!("{good} ")),
+            json!(format!("{good}\u{e9}")),
+            json!(1),
+            json!({}),
+        ] {
+            assert!(named(bad.clone()).is_err(), "{bad}");
+        }
+    }
+}

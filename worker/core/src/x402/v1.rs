@@ -1,0 +1,83 @@
+//! x402 version 1, for the clients that still speak it (x402 sheet, section 3). It differs in the wrapping only: what the
+//! payer signs is the same. So from the door on a payment is a payment, and facilitators are asked in version 2, which all of
+//! them speak, Coinbase's included.
+//!
+//! A payment of version 1 names neither challenge nor request: what it pays is told by the body of the request.
+
+use serde_json::{Value, json};
+
+use super::objects::{MAX_TIMEOUT_SECONDS, ascii};
+use crate::offer::Terms;
+use crate::types::HttpUrl;
+
+/// What the body of a 402 says to a client of version 1, beside members of our own, which it ignores.
+///
+/// It checks each entry against a schema, and one that does not fit spoils them all: every member stands here, none is `null`.
+pub fn accepts(terms: &Terms, description: &str, origin: &HttpUrl) -> Value {
+    let network = terms.network;
+    json!([{
+        "scheme": "exact",
+        "network": network.v1_name(),
+        "maxAmountRequired": terms.amount.units().to_string(),
+        "resource": origin.join("/x402/access"),
+        "description": ascii(description),
+        "mimeType": "application/json",
+        "payTo": terms.pay_to.to_checksum(None),
+        "maxTimeoutSeconds": MAX_TIMEOUT_SECONDS,
+        "asset": network.usdc().to_checksum(None),
+        "extra": {"name": network.usdc_domain_name(), "version": network.usdc_domain_version()},
+    }])
+}
+
+/// The members of a payment of version 1 that contradict these terms. (Amount, asset and recipient are in the signature.)
+pub fn mismatches(terms: &Terms, payment: &Value) -> Vec<&'static str> {
+    [("scheme", "exact"), ("network", terms.network.v1_name())]
+        .into_iter()
+        .filter(|(name, ours)| payment.get(*name).and_then(Value::as_str) != Some(*ours))
+        .map(|(name, _)| name)
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::purchase::test_challenge;
+
+    #[test]
+    fn the_offer_is_what_the_published_client_demands() {
+        let origin = "https://shop.example".parse().unwrap();
+        let offer = accepts(
+            &test_challenge().terms,
+            "An hour \u{2014} \u{1f4f7}",
+            &origin,
+        );
+        assert_eq!(
+            offer,
+            json!([{
+                "scheme": "exact",
+                "network": "base-sepolia",
+                "maxAmountRequired": "15000",
+                "resource": "https://shop.example/x402/access",
+                "description": "An hour - ?",
+                "mimeType": "application/json",
+                "payTo": "0x209693Bc6afc0C5328bA36FaF03C514EF312287C",
+                "maxTimeoutSeconds": 300,
+                "asset": "0x036CbD53842c5426634e7929541eC2318f3dCF7e",
+                "extra": {"name": "USDC", "version": "2"},
+            }])
+        );
+    }
+
+    #[test]
+    fn scheme_and_network_must_be_ours() {
+        let terms = test_challenge().terms;
+        let of = |scheme: Value, network: Value| {
+            mismatches(&terms, &json!({"scheme": scheme, "network": network}))
+        };
+        assert!(of(json!("exact"), json!("base-sepolia")).is_empty());
+        assert_eq!(of(json!("upto"), json!("base-sepolia")), ["scheme"]);
+        assert_eq!(of(json!("exact"), json!("base")), ["network"]);
+        assert_eq!(of(json!("exact"), json!("eip155:84532")), ["network"]);
+        assert_eq!(of(Value::Null, json!(1)), ["scheme", "network"]);
+    }
+}
