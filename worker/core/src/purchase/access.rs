@@ -3,11 +3,12 @@
 
 use alloy_primitives::B256;
 
-use super::ask::{PayReply, Repeat};
-use super::driver::record_fact;
+use super::ask::Repeat;
 use super::effects;
 use super::env::{ChallengeEnv, StoreFault, Stuck, Versioned};
 use super::lifecycle::Event;
+use super::reply::PayReply;
+use super::store::record_fact;
 use crate::book::payer::{Claim, PayerCommand, PayerReply, TargetKey};
 use crate::chain::Chain;
 use crate::chain::SignedAuthorization;

@@ -1,7 +1,8 @@
 //! Which offers begin a purchase, whatever the chain says.
 
-use super::ask::{Ask, PayReply};
+use super::ask::Ask;
 use super::record::Record;
+use super::reply::PayReply;
 use crate::chain::transfer::{ProofFault, SHOW_SECONDS};
 use crate::config::Config;
 use crate::types::UnixMillis;
@@ -41,8 +42,8 @@ pub(super) fn refusal(
 
 #[cfg(test)]
 mod tests {
+    use super::super::ask::Prove;
     use super::super::lifecycle::Event;
-    use super::super::prove::Prove;
     use super::super::sold::Sold;
     use super::super::test_support::{
         EXPIRES_AT, NOW, attempted, buyer, pay, record_after, sold, test_challenge,

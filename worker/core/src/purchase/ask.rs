@@ -3,21 +3,18 @@
 use core::future::Future;
 
 use alloy_primitives::B256;
-use key0_validator::Claims;
 use serde::{Deserialize, Serialize};
 
 use super::env::CallFault;
-use super::prove::Prove;
-use super::record::{IssueFault, Record, Stage, State};
+use super::record::{Record, Stage, State};
+use super::reply::{Next, PayReply};
 use super::schedule::{Effect, Policy, next_effect};
 use super::sold::Sold;
 use crate::book::payer::TargetKey;
 use crate::chain::SignedAuthorization;
-use crate::chain::transfer::ProofFault;
 use crate::config::Config;
 use crate::offer::Challenge;
 use crate::types::{Address, Network, RequestId, UnixMillis};
-use crate::x402::Refusal;
 
 /// How often a payment is passed on to the purchase that it counts for.
 const MAX_HOPS: usize = 3;
@@ -88,141 +85,77 @@ pub struct Repeat {
     pub identifier: Option<B256>,
 }
 
-/// What a purchase answers.
+/// A transaction that is said to have paid a challenge.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
-#[serde(rename_all = "camelCase", rename_all_fields = "camelCase")]
-pub enum PayReply {
-    /// Paid and delivered.
-    Granted {
-        /// The token's claims.
-        claims: Claims,
-        /// Who paid.
-        payer: Address,
-        /// The transaction.
-        transaction: B256,
-        /// The backend's own credential, sealed, when the backend issues it.
-        #[serde(default)]
-        remote: Option<String>,
-        /// Whether a proof was presented after the delivery.
-        #[serde(default)]
-        again: bool,
-    },
-    /// Paid, but the credential could not be had. It is tried again; after the grace period the money goes back.
-    Undelivered {
-        /// How the last try failed.
-        fault: IssueFault,
-        /// The payment.
-        transaction: B256,
-        /// When the refund begins; `None` when refunds are off.
-        refund_at: Option<UnixMillis>,
-    },
-    /// The money goes back, or went back, or could not.
-    Refund {
-        /// `REFUND_PENDING`, `REFUNDED` or `REFUND_FAILED`.
-        status: String,
-        /// The transaction that returns the money, once there is one.
-        transaction: Option<B256>,
-    },
-    /// Not known yet. The same payment sent again gets the outcome.
-    Pending {
-        /// The transaction, once there is one.
-        transaction: Option<B256>,
-    },
-    /// The payment was refused or failed; no money moved.
-    Refused {
-        /// Why.
-        reason: Refusal,
-        /// The transaction that failed.
-        transaction: Option<B256>,
-        /// Whether the purchase was begun: then it takes no other payment any more.
-        #[serde(default)]
-        begun: bool,
-    },
-    /// The payment counts for another purchase of the same payer and target.
-    Elsewhere {
-        /// That purchase.
-        request_id: RequestId,
-        /// Whether that purchase has attempted the payment itself.
-        #[serde(default)]
-        attempted: bool,
-    },
-    /// Delivered long ago; the access has ended and the grant is not kept any more.
-    AccessEnded {
-        /// The payment.
-        transaction: B256,
-    },
-    /// Delivered already, and what was presented is public on chain by now: it no longer proves who asks.
-    NeedsFreshSignature,
-    /// The transaction does not pay the challenge, or not yet. Nothing was begun.
-    Unproven(ProofFault),
-    /// The client's name for the payment is another payment's.
-    NamedOtherwise,
-    /// The payment belongs to another purchase.
-    Taken,
-    /// The request id belongs to a purchase of something else, or of somebody else; or, for what can only be a repeat, to none.
-    Conflict,
-    /// An earlier payment attempt of this purchase failed; it takes no other payment.
-    Spent {
-        /// Why the attempt failed.
-        reason: Refusal,
-    },
-    /// The offer has expired and nothing was charged.
-    Expired,
-    /// The offer names a wallet that the seller no longer uses. Nothing was begun.
-    Withdrawn,
-    /// The purchase was called off and nothing was charged.
-    Cancelled,
-    /// Too many of the payer's transfers have reverted. Nothing was begun, and for now nothing is.
-    Paused {
-        /// For how long.
-        seconds: u64,
-    },
-    /// The payment could not be checked. Nothing was begun.
-    Unavailable,
-    /// What is begun now could not be brought to its end. Nothing was begun.
-    NotNow(NotNow),
+#[serde(from = "Wire", into = "Wire")]
+pub struct Prove {
+    /// What was paid.
+    pub challenge: Challenge,
+    /// What is delivered for it, if the purchase begins now; `None` when the catalog does not have it.
+    pub sold: Option<Sold>,
+    /// The public URL through which it is bought.
+    pub issuer: String,
+    /// Who has signed the challenge id; `None` when the seller asks for no signature and there is none.
+    pub payer: Option<Address>,
+    /// The transaction.
+    pub transaction: B256,
 }
 
-/// Why nothing is begun for now.
-#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub enum NotNow {
-    /// The payer's balance does not cover the price and what the payer has under way.
-    UnderWay,
-    /// The payer's account has code, and as many purchases under way as it may have.
-    Crowded,
-    /// The chain makes no blocks.
-    ChainStandsStill,
-    /// The gas wallet cannot pay for a transaction.
-    GasWalletEmpty,
-    /// Gas costs more than the seller wants to pay for it.
-    GasTooDear,
-    /// What was paid lately could not be delivered.
-    DeliveriesFail {
-        /// When the next purchase is let through to try.
-        seconds: u64,
-    },
+/// On its way to the purchase: a list needs less code than names would.
+type Wire = (Challenge, Option<Sold>, String, Option<Address>, B256);
+
+impl From<Wire> for Prove {
+    fn from((challenge, sold, issuer, payer, transaction): Wire) -> Self {
+        Self {
+            challenge,
+            sold,
+            issuer,
+            payer,
+            transaction,
+        }
+    }
 }
 
-impl PayReply {
-    /// Whether who hears this of a purchase that was begun will pay anew.
-    pub(super) const fn invites_another_payment(&self) -> bool {
-        matches!(
-            self,
-            Self::Refused { .. } | Self::Spent { .. } | Self::Expired | Self::Cancelled
+impl From<Prove> for Wire {
+    fn from(prove: Prove) -> Self {
+        (
+            prove.challenge,
+            prove.sold,
+            prove.issuer,
+            prove.payer,
+            prove.transaction,
         )
     }
 }
 
-/// What a question meets.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub(super) enum Next {
-    /// The outcome is known.
-    Answer(PayReply),
-    /// The purchase must begin.
-    Begin,
-    /// The purchase is under way.
-    Drive,
+impl Prove {
+    /// Whether who asks may learn how this purchase stands. A signature of the payer opens it. Without one it takes the
+    /// challenge id and the transaction by which it was paid, and a payment that needed no signature either: what was paid
+    /// in another way shows its transaction to everybody.
+    pub(super) fn fits(&self, record: &Record) -> bool {
+        let terms = &self.challenge.terms;
+        terms.target == record.terms.target
+            && terms.resource == record.terms.resource
+            && match (self.payer, record.state.payment()) {
+                (Some(payer), _) => payer == record.payer,
+                (None, None) => true,
+                (None, Some(payment)) => {
+                    self.challenge.id == record.challenge_id
+                        && self.transaction == payment.transaction
+                        && payment.unsigned
+                }
+            }
+    }
+
+    /// What a purchase without money does with a proof. `None`: it answers as it answers everybody.
+    pub(super) fn next(record: &Record) -> Option<Next> {
+        match &record.state {
+            _ if !record.state.is_open() => None,
+            // First it lets go of its target, as after any failure.
+            _ if record.holds_target => Some(Next::Drive),
+            _ => Some(Next::Begin),
+        }
+    }
 }
 
 impl Pay {

@@ -12,44 +12,26 @@
 //! Only then the record is written, which is the intent to reserve.
 
 use super::access::{Found, find_payment, lead_to, prove_fresh};
-use super::ask::{NotNow, Pay, PayReply};
-use super::driver::{commit, record_fact};
-use super::effects;
+use super::ask::Pay;
+use super::begun::{Begun, unavailable, unknown};
+use super::effects::{self, DISAGREE, TOO_LITTLE};
 use super::env::{ChallengeEnv, ChallengeStore, StoreFault, Stuck, Versioned};
 use super::hold::{Wanted, ask_whose, hold, withdraw};
 use super::lifecycle::Event;
 use super::outlook::{self, LEAST_GAS};
 use super::record::State;
+use super::reply::{NotNow, PayReply};
+use super::store::{commit, record_fact};
 use crate::book::payer::PayerReply;
-use crate::chain::SignedAuthorization;
+use crate::chain::Chain;
 use crate::chain::base::Simulation;
-use crate::chain::{Chain, ChainError};
+use crate::chain::{ChainError, SignedAuthorization};
 use crate::types::WalletKey;
 use crate::x402::Refusal;
-
-use futures_util::future;
 
 /// The pauses after which it is looked again whether the balance covers the price. What was delivered a moment ago may still
 /// count as under way: its release follows its answer.
 const UNCOVERED_PAUSES: [u64; 2] = [700, 2_000];
-
-/// USDC's words for an authorization that is over.
-const USED: &str = "authorization is used";
-/// USDC's words for a balance below the amount.
-const TOO_LITTLE: &str = "transfer amount exceeds balance";
-const DISAGREE: &str = "the nodes do not agree whether the payer's balance covers the price";
-
-/// What came of trying to begin.
-pub(super) enum Begun {
-    /// The outcome is known.
-    Refused(PayReply),
-    /// An attempt has begun.
-    Now,
-    /// The record has changed.
-    LookAgain,
-    /// Another purchase of this payment or target is being checked right now.
-    Wait,
-}
 
 /// Begins a purchase for which everything holds.
 pub(super) async fn begin<E: ChallengeEnv>(
@@ -261,7 +243,7 @@ async fn refuse<E: ChallengeEnv>(
             Err(stuck) => Err(stuck),
         }
     } else {
-        diagnose(env, signed, text).await
+        effects::diagnose(env, signed, text).await
     };
     if has_changed(env, stored.as_ref())? {
         return Ok(Begun::LookAgain);
@@ -288,14 +270,6 @@ fn has_changed<E: ChallengeEnv>(env: &E, read: Option<&Versioned>) -> Result<boo
     Ok(env.store().load()?.as_ref().map(version) != read.map(version))
 }
 
-/// An attempt was made, and the chain cannot tell what became of it.
-pub(super) fn unknown<E: ChallengeEnv>(env: &E, stuck: &Stuck) -> Begun {
-    if let Stuck::Fault(fault) = stuck {
-        env.log("check_failed", fault);
-    }
-    Begun::Refused(PayReply::Pending { transaction: None })
-}
-
 /// Why nothing is begun while the backend keeps failing to issue what was paid: it would only be sent back.
 fn not_delivering<E: ChallengeEnv>(env: &E) -> Option<NotNow> {
     let millis = env.shared().deliveries.pause(env.now())?;
@@ -316,44 +290,4 @@ fn deliveries_fail<E: ChallengeEnv>(env: &E, millis: u64) -> NotNow {
     NotNow::DeliveriesFail {
         seconds: millis.div_ceil(1_000).max(1),
     }
-}
-
-pub(super) fn unavailable<E: ChallengeEnv>(env: &E, fault: &str) -> Begun {
-    env.log("check_failed", fault);
-    Begun::Refused(PayReply::Unavailable)
-}
-
-/// Why the chain would refuse a transfer, in the reference's order (x402 sheet, section 4.4, step 10). Where nodes contradict
-/// each other, nothing is known.
-pub(super) async fn diagnose<E: ChallengeEnv>(
-    env: &E,
-    signed: &SignedAuthorization,
-    text: &str,
-) -> Result<Refusal, Stuck> {
-    let authorization = signed.authorization();
-    let (used, balance) = future::join(
-        env.chain()
-            .authorization_used(authorization.from, authorization.nonce, None),
-        env.chain().usdc_balance(authorization.from),
-    )
-    .await;
-    if used? {
-        return Ok(Refusal::InvalidExactEvmNonceAlreadyUsed);
-    }
-    // By a node that knows a newer block; and that use may be why the balance is low.
-    if text.contains(USED) {
-        return Err(Stuck::Waiting);
-    }
-    if balance? < authorization.value {
-        return Ok(Refusal::InsufficientFunds);
-    }
-    if text.contains(TOO_LITTLE) {
-        return Err(Stuck::Fault(DISAGREE.to_owned()));
-    }
-    env.log("simulation_failed", text);
-    // The token's own word. An account with code is asked by it, also when its key has signed.
-    if text.contains("invalid signature") {
-        return Ok(Refusal::InvalidExactEvmPayloadSignature);
-    }
-    Ok(Refusal::InvalidExactEvmTransactionSimulationFailed)
 }

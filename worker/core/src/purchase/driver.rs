@@ -8,21 +8,22 @@ use core::cell::Cell;
 
 use super::access::{Found, check_name, counts_elsewhere, find_payment, prove_unseen};
 use super::admission;
-use super::ask::{Ask, Next, PayReply};
-use super::begin::{Begun, begin};
+use super::ask::Ask;
+use super::begin::begin;
+use super::begun::Begun;
 use super::effects;
 use super::effects::facilitator;
-use super::env::{ChallengeEnv, ChallengeStore, StoreFault, Stuck, Versioned};
-use super::lifecycle::{Event, apply};
+use super::env::{ChallengeEnv, ChallengeStore, Memory, StoreFault};
+use super::lifecycle::Event;
 use super::notify::notify_all;
 use super::prove;
 use super::rearm::rearm_for_buyer;
 use super::record::{Stage, State};
-use super::retention::is_end;
-use super::schedule::{Effect, next_effect, next_look, wake_at};
+use super::reply::{Next, PayReply};
+use super::schedule::{Effect, next_effect, next_look};
+use super::store::{commit, record_fact, record_outcome};
 use crate::ledger::LedgerEntry;
 use crate::settlement::Route;
-use crate::types::UnixMillis;
 
 /// How long a buyer's request is kept waiting for the chain before it is told to come back.
 const PATIENCE_MILLIS: u64 = 20_000;
@@ -34,15 +35,6 @@ const MAX_PAUSE_MILLIS: u64 = 1_000;
 pub struct Driver {
     busy: Cell<bool>,
     memory: Memory,
-}
-
-/// What spaces out questions to others.
-#[derive(Debug, Default)]
-pub(super) struct Memory {
-    /// When it was last asked what became of a transaction without a receipt.
-    pub(super) last_asked: Cell<Option<UnixMillis>>,
-    /// When the last one of the routes was found to be of no use.
-    pub(super) routes_failed: Cell<Option<UnixMillis>>,
 }
 
 /// The right to carry effects out; given back when dropped, also when the request is cancelled.
@@ -262,7 +254,7 @@ async fn report<E: ChallengeEnv>(env: &E) -> Result<(), StoreFault> {
         return Ok(());
     };
     // What the ledger calls over, no sweep looks at again: so the payer's book is told first, where it would stay open.
-    if stored.record.unreported.is_none() || (stored.record.holds_target && is_end(&stored.record))
+    if stored.record.unreported.is_none() || (stored.record.holds_target && stored.record.is_end())
     {
         return Ok(());
     }
@@ -273,65 +265,5 @@ async fn report<E: ChallengeEnv>(env: &E) -> Result<(), StoreFault> {
             env.log("report_failed", &fault.0);
             Ok(())
         }
-    }
-}
-
-/// Applies an event to what was read and stores the result. `false` when somebody else was first or the event does not
-/// fit.
-pub(super) fn commit<E: ChallengeEnv>(
-    env: &E,
-    stored: Option<&Versioned>,
-    event: Event,
-) -> Result<bool, StoreFault> {
-    let now = env.now();
-    let policy = env.config().policy();
-    let Ok(record) = apply(
-        stored.map(|stored| &stored.record),
-        event.clone(),
-        now,
-        &policy,
-    ) else {
-        return Ok(false);
-    };
-    let audit = event.audit(&record, now);
-    env.store().commit(
-        stored.map(|stored| stored.version),
-        &record,
-        audit.as_ref(),
-        wake_at(&record, now, &policy),
-    )
-}
-
-/// Stores what an effect has found out, if it has. Whether that changed the record.
-fn record_outcome<E: ChallengeEnv>(
-    env: &E,
-    before: &Versioned,
-    outcome: &Result<Event, Stuck>,
-) -> Result<bool, StoreFault> {
-    match outcome {
-        Ok(event) => record_fact(env, before, event),
-        Err(Stuck::Waiting) => Ok(false),
-        Err(Stuck::Fault(fault)) => {
-            env.log("effect_failed", fault);
-            Ok(false)
-        }
-    }
-}
-
-/// Stores what an effect has found out. The alarm may have counted a try meanwhile; a fact stays true as long as the
-/// state that it was found out for is still the same.
-pub(super) fn record_fact<E: ChallengeEnv>(
-    env: &E,
-    before: &Versioned,
-    event: &Event,
-) -> Result<bool, StoreFault> {
-    if commit(env, Some(before), event.clone())? {
-        return Ok(true);
-    }
-    match env.store().load()? {
-        Some(current) if current.record.state == before.record.state => {
-            commit(env, Some(&current), event.clone())
-        }
-        _ => Ok(false),
     }
 }

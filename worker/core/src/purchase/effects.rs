@@ -2,6 +2,8 @@
 
 mod charge;
 mod confirm;
+mod depth;
+mod diagnose;
 pub(super) mod facilitator;
 mod issue;
 mod reconcile;
@@ -9,19 +11,18 @@ mod refund;
 mod reserve;
 mod search;
 
-use super::driver::Memory;
-use super::env::{ChallengeEnv, Stuck};
+use super::env::{ChallengeEnv, Memory, Stuck};
 use super::lifecycle::Event;
-use super::prove;
 use super::record::{Record, State};
 use super::schedule::{Effect, next_effect};
 use crate::settlement::Route;
 
-pub(super) use charge::{gas_limit, last_moment};
-pub(super) use confirm::shown;
-pub(super) use reconcile::{end, given_up, not_included, refused, used_by_anybody};
+pub(super) use charge::gas_limit;
+pub(super) use depth::shown;
+pub(super) use diagnose::{DISAGREE, TOO_LITTLE, diagnose};
+pub(super) use reconcile::{end, given_up, refused, used_by_anybody};
 pub use refund::refund_nonce;
-pub(super) use reserve::release;
+pub(super) use reserve::{claim, release};
 
 /// Carries out what the record asks for now.
 pub(super) async fn run<E: ChallengeEnv>(
@@ -41,7 +42,7 @@ pub(super) async fn run<E: ChallengeEnv>(
                 transfers,
                 ..
             },
-        ) => prove::book(env, record, *transaction, transfers).await,
+        ) => reserve::book(env, record, *transaction, transfers).await,
         (Effect::Submit, State::Pending { attempt }) => {
             match env.config().settlement.route(attempt.via) {
                 Route::Facilitator(facilitator) => {

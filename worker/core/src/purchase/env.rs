@@ -1,8 +1,11 @@
-//! What a purchase needs from outside: storage, chain, clock, the other objects, and what they may fail with.
+//! What a purchase needs from outside: storage, chain, clock, the other objects; what they may fail with, and when they were
+//! asked last.
 
+use core::cell::Cell;
 use core::future::Future;
 
-use super::record::{AuditRow, IssueFault, Record};
+use super::fault::IssueFault;
+use super::record::{AuditRow, Record};
 use super::shared::Shared;
 use crate::backend::authentication::{BackendAnswer, BackendCall};
 use crate::book::payer::{PayerCommand, PayerReply};
@@ -96,6 +99,15 @@ pub trait ChallengeEnv {
     fn ledger(&self, entry: LedgerEntry) -> impl Future<Output = Result<(), CallFault>>;
     /// Writes a line for the operator.
     fn log(&self, event: &str, detail: &str);
+}
+
+/// What spaces out questions to others.
+#[derive(Debug, Default)]
+pub(super) struct Memory {
+    /// When it was last asked what became of a transaction without a receipt.
+    pub(super) last_asked: Cell<Option<UnixMillis>>,
+    /// When the last one of the routes was found to be of no use.
+    pub(super) routes_failed: Cell<Option<UnixMillis>>,
 }
 
 /// Why an effect got no further. Trying again is safe.

@@ -5,26 +5,24 @@
 
 mod attempt;
 mod event;
+mod noteworthy;
+mod paid;
 mod prove;
 mod refund;
 
 use attempt::advance;
+use paid::paid;
 use prove::{advance_proof, may_prove};
 use refund::{advance_refund, again, arrived};
 
 use super::outbox::Outbox;
 use super::record::{Attempt, DeliveryFailure, Payment, Record, Refund, Rest, Stage, State};
-use super::retention::is_over;
-use super::schedule::{Effect, Policy, is_resolved, next_effect};
+use super::schedule::{Effect, Policy, next_effect};
 use crate::ledger::LedgerEntry;
 use crate::types::UnixMillis;
 
-pub use event::Event;
+pub use event::{Event, Refused};
 pub use refund::MAX_REFUND_FAILURES;
-
-/// The event does not fit the record; nothing changes. Happens when two drivers report the same thing.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub struct Refused;
 
 /// What an event makes of a record.
 pub fn apply(
@@ -69,7 +67,7 @@ pub fn apply(
             };
             attempt.searched_to = to;
         }
-        (_, Event::TargetReleased) if record.holds_target && is_resolved(&record.state) => {
+        (_, Event::TargetReleased) if record.holds_target && record.state.is_resolved() => {
             next.holds_target = false;
         }
         (
@@ -278,7 +276,7 @@ pub fn apply(
             next.outbox.note(&next.state, now);
         }
     }
-    if next.rest == Rest::NotYet && is_over(&next) {
+    if next.rest == Rest::NotYet && next.is_over() {
         next.rest = Rest::Since(now);
     }
     let says = |record| LedgerEntry::of(record, 0);
@@ -365,14 +363,6 @@ fn blocked(payment: &Payment) -> State {
     State::RefundBlocked {
         payment: payment.clone(),
         retried: false,
-    }
-}
-
-const fn paid(payment: Payment, now: UnixMillis) -> State {
-    State::Paid {
-        payment,
-        since: now,
-        failure: None,
     }
 }
 

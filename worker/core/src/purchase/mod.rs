@@ -4,39 +4,43 @@ mod access;
 mod admission;
 mod ask;
 mod begin;
+mod begun;
 mod driver;
 mod effects;
 mod env;
+mod fault;
 mod hold;
 mod lifecycle;
 mod notify;
 mod operator;
 mod outbox;
 mod outlook;
+mod pause;
 mod prove;
 mod rearm;
 mod record;
+mod reply;
 mod retention;
 mod schedule;
 mod shared;
 mod sold;
+mod store;
+mod stored_form;
 #[cfg(test)]
 pub(crate) mod test_support;
 
-pub use ask::{Ask, Join, NotNow, Pay, PayReply, Purchases, Repeat, purchase, repeated};
+pub use ask::{Ask, Join, Pay, Prove, Purchases, Repeat, purchase, repeated};
 pub use driver::Driver;
 pub use effects::refund_nonce;
 pub use env::{CallFault, ChallengeEnv, ChallengeStore, StoreFault, Versioned};
+pub use fault::{IssueFault, RefundFault};
 pub use lifecycle::{Event, MAX_REFUND_FAILURES, Refused, apply};
 pub use operator::{AuditLine, Call, History, OperatorCommand, OperatorReply, Operators, operate};
 pub use outbox::{Notice, NoticeEvent, NoticeKind, Outbox};
 pub use outlook::GasLimit;
-pub use prove::Prove;
 pub use rearm::nudge;
-pub use record::{
-    Attempt, AuditRow, DeliveryFailure, IssueFault, Payment, Record, Refund, RefundFault, Rest,
-    Stage, State,
-};
+pub use record::{Attempt, AuditRow, DeliveryFailure, Payment, Record, Refund, Rest, Stage, State};
+pub use reply::{NotNow, PayReply};
 pub use retention::HISTORY_MILLIS;
 pub use schedule::{Effect, Policy, next_effect, wake_at};
 pub use shared::{RouteFault, Shared};

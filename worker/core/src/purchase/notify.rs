@@ -1,9 +1,9 @@
 //! Tells the backend what the outbox holds: in order, each notice until it is taken.
 
-use super::driver::commit;
 use super::env::{ChallengeEnv, ChallengeStore, StoreFault};
 use super::lifecycle::Event;
 use super::outbox::NoticeEvent;
+use super::store::commit;
 use crate::backend::notification;
 
 /// How often a fact is stored again because the purchase moved at the same moment.

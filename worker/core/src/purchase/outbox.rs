@@ -4,8 +4,9 @@
 use alloy_primitives::B256;
 use serde::{Deserialize, Serialize};
 
-use super::record::{RefundFault, State, is_default};
-use super::schedule::doubled;
+use super::fault::RefundFault;
+use super::pause::doubled;
+use super::stored_form::is_default;
 use crate::types::UnixMillis;
 
 /// The pause after the first try; doubled with each further one. Longer than a try can take, so that none overtakes
@@ -99,27 +100,6 @@ impl Outbox {
     /// Whether the oldest open notice was tried for long enough.
     pub fn is_hopeless(&self) -> bool {
         self.tries > 0 && self.not_before > self.since.plus(GIVE_UP_MILLIS)
-    }
-
-    /// A purchase has come into this state.
-    pub(super) fn note(&mut self, state: &State, now: UnixMillis) {
-        let (kind, transaction, reason) = match state {
-            State::Delivered { .. } => (NoticeKind::Delivered, None, None),
-            State::Refunded { transaction, .. } => (NoticeKind::Refunded, Some(*transaction), None),
-            State::RefundFailed { .. } | State::RefundBlocked { retried: false, .. } => {
-                (NoticeKind::RefundFailed, None, state.refund_fault())
-            }
-            _ => return,
-        };
-        if self.open.is_empty() {
-            (self.since, self.not_before) = (now, now);
-        }
-        self.open.push(Notice {
-            kind,
-            at: now,
-            transaction,
-            reason,
-        });
     }
 
     /// What an event makes of the notice with this number. Whether it is still the oldest open one.

@@ -1,20 +1,18 @@
 //! Whether a payment that is begun now can be brought to its end: the chain makes blocks, and the gas wallet can pay for the
 //! transaction, and pays no more for it than the seller wants.
 
-use core::cell::Cell;
-
 use alloy_primitives::{Address, U256};
 use futures_util::future;
 
-use super::ask::NotNow;
 use super::effects::gas_limit;
 use super::env::ChallengeEnv;
+use super::reply::NotNow;
 use crate::chain::SignedAuthorization;
 use crate::chain::base::Head;
 use crate::chain::{Chain, ChainError};
 use crate::offer::Terms;
 use crate::settlement::wallet::{DataFee, expected_cost, most_cost, offered};
-use crate::types::{UnixMillis, UsdcAmount};
+use crate::types::UsdcAmount;
 
 /// A chain whose newest block is older than this stands still: Base makes one every two seconds. What is begun meanwhile may
 /// expire before it goes on, and reverts then at the gas wallet's cost.
@@ -51,28 +49,6 @@ impl GasLimit {
             .to_u256()
             .saturating_mul(U256::from(self.max_share_percent));
         cost.saturating_mul(U256::from(100_u64)) > most
-    }
-}
-
-/// What an isolate remembers of the chain, so that requests that cost their senders nothing do not use up the calls on which
-/// payments live.
-#[derive(Debug, Default)]
-pub(super) struct ChainMemory {
-    head: Cell<Option<(UnixMillis, Head)>>,
-    tip: Cell<Option<(UnixMillis, u128)>>,
-    data: Cell<Option<(UnixMillis, DataFee)>>,
-    ether: Cell<Option<(UnixMillis, Address, U256)>>,
-}
-
-impl ChainMemory {
-    /// Nothing is known.
-    pub(super) const fn new() -> Self {
-        Self {
-            head: Cell::new(None),
-            tip: Cell::new(None),
-            data: Cell::new(None),
-            ether: Cell::new(None),
-        }
     }
 }
 

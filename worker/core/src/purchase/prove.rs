@@ -5,22 +5,18 @@
 //! transfers are recorded as the intent to book one of them; then the payer's book gives one, for ever; then the purchase
 //! is paid and goes on like any other.
 
-use serde::{Deserialize, Serialize};
-
-use super::ask::{Next, PayReply};
-use super::begin::{Begun, unavailable, unknown};
-use super::driver::{commit, record_fact};
+use super::ask::Prove;
+use super::begun::{Begun, unavailable, unknown};
 use super::effects;
 use super::env::{ChallengeEnv, StoreFault, Stuck, Versioned};
 use super::lifecycle::Event;
-use super::record::{Record, Stage, State};
-use super::sold::Sold;
-use crate::book::payer::{Claim, PayerCommand, PayerReply, TargetKey};
+use super::record::Record;
+use super::reply::PayReply;
+use super::store::{commit, record_fact};
+use crate::book::payer::PayerReply;
 use crate::chain::Chain;
 use crate::chain::base::Receipt;
-use crate::chain::transfer::{ProofFault, Transfer, booking_key, check_time, payments};
-use crate::offer::Challenge;
-use crate::offer::Terms;
+use crate::chain::transfer::{ProofFault, Transfer, check_time, payments};
 use crate::types::{Address, B256, UnixSeconds, UsdcAmount};
 
 /// Without a signature, no more payers than this of one transaction are looked at.
@@ -28,95 +24,6 @@ const MAX_PAYERS: usize = 8;
 
 /// Places among a transaction's events, and amounts.
 type Transfers = Vec<(u32, UsdcAmount)>;
-
-/// A transaction that is said to have paid a challenge.
-#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
-#[serde(from = "Wire", into = "Wire")]
-pub struct Prove {
-    /// What was paid.
-    pub challenge: Challenge,
-    /// What is delivered for it, if the purchase begins now; `None` when the catalog does not have it.
-    pub sold: Option<Sold>,
-    /// The public URL through which it is bought.
-    pub issuer: String,
-    /// Who has signed the challenge id; `None` when the seller asks for no signature and there is none.
-    pub payer: Option<Address>,
-    /// The transaction.
-    pub transaction: B256,
-}
-
-/// On its way to the purchase: a list needs less code than names would.
-type Wire = (Challenge, Option<Sold>, String, Option<Address>, B256);
-
-impl From<Wire> for Prove {
-    fn from((challenge, sold, issuer, payer, transaction): Wire) -> Self {
-        Self {
-            challenge,
-            sold,
-            issuer,
-            payer,
-            transaction,
-        }
-    }
-}
-
-impl From<Prove> for Wire {
-    fn from(prove: Prove) -> Self {
-        (
-            prove.challenge,
-            prove.sold,
-            prove.issuer,
-            prove.payer,
-            prove.transaction,
-        )
-    }
-}
-
-impl Prove {
-    /// Whether who asks may learn how this purchase stands. A signature of the payer opens it. Without one it takes the
-    /// challenge id and the transaction by which it was paid, and a payment that needed no signature either: what was paid
-    /// in another way shows its transaction to everybody.
-    pub(super) fn fits(&self, record: &Record) -> bool {
-        let terms = &self.challenge.terms;
-        terms.target == record.terms.target
-            && terms.resource == record.terms.resource
-            && match (self.payer, record.state.payment()) {
-                (Some(payer), _) => payer == record.payer,
-                (None, None) => true,
-                (None, Some(payment)) => {
-                    self.challenge.id == record.challenge_id
-                        && self.transaction == payment.transaction
-                        && payment.unsigned
-                }
-            }
-    }
-
-    /// What a purchase without money does with a proof. `None`: it answers as it answers everybody.
-    pub(super) fn next(record: &Record) -> Option<Next> {
-        match &record.state {
-            _ if !is_open(record) => None,
-            // First it lets go of its target, as after any failure.
-            _ if record.holds_target => Some(Next::Drive),
-            _ => Some(Next::Begin),
-        }
-    }
-}
-
-/// Whether a purchase has ended without money, or its attempt has: then a transfer that was made in time still counts.
-pub(super) const fn is_open(record: &Record) -> bool {
-    match &record.state {
-        State::Pending { attempt } => matches!(attempt.stage, Stage::Failed { .. }),
-        State::Expired { .. } | State::Cancelled { .. } => true,
-        State::Proving { .. }
-        | State::Paid { .. }
-        | State::Delivered { .. }
-        | State::Closed { .. }
-        | State::RefundPending { .. }
-        | State::Refunded { .. }
-        | State::RefundFailed { .. }
-        | State::RefundBlocked { .. } => false,
-    }
-}
 
 /// Everything that must hold before the first write: the chain, the payer's book, and that nothing else can pay the purchase.
 pub(super) async fn begin<E: ChallengeEnv>(
@@ -180,7 +87,7 @@ async fn check<E: ChallengeEnv>(
     let transfers = payments(&receipt, terms, payer).map_err(unproven)?;
     check_time(terms, included_at).map_err(unproven)?;
     for (payer, transfers) in by_payer(transfers) {
-        let look = claim(terms, receipt.transaction, &transfers, true);
+        let look = effects::claim(terms, receipt.transaction, &transfers, true);
         match env.payer(payer, look).await {
             Ok(PayerReply::Taken) => {}
             Ok(_) => {
@@ -226,42 +133,6 @@ fn by_payer(transfers: Vec<Transfer>) -> Vec<(Address, Transfers)> {
     }
     groups.truncate(MAX_PAYERS);
     groups
-}
-
-fn claim(
-    terms: &Terms,
-    transaction: B256,
-    transfers: &[(u32, UsdcAmount)],
-    only_look: bool,
-) -> PayerCommand {
-    PayerCommand::Claim(Claim {
-        transfers: transfers
-            .iter()
-            .map(|(log, _)| booking_key(transaction, *log))
-            .collect(),
-        request_id: terms.request_id.clone(),
-        target: TargetKey::new(&terms.target, &terms.resource),
-        only_look,
-    })
-}
-
-/// Books one of the transfers with the payer.
-pub(super) async fn book<E: ChallengeEnv>(
-    env: &E,
-    record: &Record,
-    transaction: B256,
-    transfers: &[(u32, UsdcAmount)],
-) -> Result<Event, Stuck> {
-    let claim = claim(&record.terms, transaction, transfers, false);
-    match env.payer(record.payer, claim).await? {
-        PayerReply::Taken => Some(Event::Taken),
-        PayerReply::Claimed(transfer) => transfers
-            .iter()
-            .find(|(log, _)| booking_key(transaction, *log) == transfer)
-            .map(|(log, _)| Event::Claimed { log: *log }),
-        _ => None,
-    }
-    .ok_or_else(|| Stuck::Fault("the payer's book gave a wrong answer".to_owned()))
 }
 
 #[cfg(test)]

@@ -4,8 +4,10 @@ use alloy_primitives::{Address, B256};
 use key0_validator::Claims;
 use serde::{Deserialize, Serialize};
 
+use super::fault::{IssueFault, RefundFault};
 use super::outbox::Outbox;
 use super::sold::Sold;
+use super::stored_form::is_default;
 use crate::chain::SignedAuthorization;
 use crate::offer::ChallengeId;
 use crate::offer::Terms;
@@ -187,11 +189,6 @@ pub struct Attempt {
     pub stage: Stage,
 }
 
-/// What most attempts say need not be stored.
-pub(super) fn is_default<T: Default + PartialEq>(value: &T) -> bool {
-    *value == T::default()
-}
-
 /// How far an attempt has come.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase", rename_all_fields = "camelCase")]
@@ -236,20 +233,6 @@ pub struct DeliveryFailure {
     pub tries: u32,
 }
 
-/// How a backend failed to issue a credential.
-#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub enum IssueFault {
-    /// It refused, or its answer made no sense.
-    Failed,
-    /// It gave no answer in time; it may have issued one all the same.
-    Timeout,
-    /// It was not asked: we have nothing to authenticate with.
-    Unauthenticated,
-    /// The backend was not asked: the catalog did not have the plan when the purchase began, so what was sold is not known.
-    PlanGone,
-}
-
 /// The way back of the money. Wallet, recipient and amount stand in the signed authorization and never change.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -264,16 +247,6 @@ pub struct Refund {
     /// Why the last try failed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<Refusal>,
-}
-
-/// Why money could not be returned.
-#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub enum RefundFault {
-    /// The chain would not take the transfer, or did not.
-    Refused(Refusal),
-    /// The configured key is not that of the wallet that received the money, or there is none.
-    WalletDiffers,
 }
 
 /// Money that arrived.
@@ -311,19 +284,38 @@ pub struct AuditRow {
     pub transaction: Option<B256>,
 }
 
-impl Rest {
-    const fn is_not_yet(&self) -> bool {
-        matches!(self, Self::NotYet)
+impl Record {
+    /// Whether nothing can happen to the purchase any more.
+    pub(super) const fn is_over(&self) -> bool {
+        !self.holds_target
+            && match &self.state {
+                State::Delivered { .. } | State::Closed { .. } | State::Refunded { .. } => true,
+                State::Expired { .. } | State::Cancelled { .. } => self.state.watch().is_none(),
+                State::Pending { .. }
+                | State::Proving { .. }
+                | State::Paid { .. }
+                | State::RefundPending { .. }
+                | State::RefundFailed { .. }
+                | State::RefundBlocked { .. } => false,
+            }
+    }
+
+    /// Whether its state is one of those that the ledger counts as over.
+    pub(super) const fn is_end(&self) -> bool {
+        matches!(
+            self.state,
+            State::Delivered { .. }
+                | State::Closed { .. }
+                | State::Expired { .. }
+                | State::Cancelled { .. }
+                | State::Refunded { .. }
+        )
     }
 }
 
-impl RefundFault {
-    /// The reason as programs read it.
-    pub const fn code(self) -> &'static str {
-        match self {
-            Self::Refused(refusal) => refusal.code(),
-            Self::WalletDiffers => "refund_wallet_differs",
-        }
+impl Rest {
+    const fn is_not_yet(&self) -> bool {
+        matches!(self, Self::NotYet)
     }
 }
 
@@ -428,6 +420,40 @@ impl State {
             },
             Self::Proving { transaction, .. } => Some(*transaction),
             _ => self.payment().map(|payment| payment.transaction),
+        }
+    }
+
+    /// Whether the payer may begin another purchase of the same target.
+    pub(super) const fn is_resolved(&self) -> bool {
+        match self {
+            Self::Pending { attempt } => matches!(attempt.stage, Stage::Failed { .. }),
+            Self::Proving { .. }
+            | Self::Paid { .. }
+            | Self::RefundPending { .. }
+            | Self::RefundBlocked { retried: true, .. } => false,
+            Self::Delivered { .. }
+            | Self::Closed { .. }
+            | Self::Expired { .. }
+            | Self::Cancelled { .. }
+            | Self::Refunded { .. }
+            | Self::RefundFailed { .. }
+            | Self::RefundBlocked { .. } => true,
+        }
+    }
+
+    /// Whether a purchase has ended without money, or its attempt has: then a transfer that was made in time still counts.
+    pub(super) const fn is_open(&self) -> bool {
+        match self {
+            Self::Pending { attempt } => matches!(attempt.stage, Stage::Failed { .. }),
+            Self::Expired { .. } | Self::Cancelled { .. } => true,
+            Self::Proving { .. }
+            | Self::Paid { .. }
+            | Self::Delivered { .. }
+            | Self::Closed { .. }
+            | Self::RefundPending { .. }
+            | Self::Refunded { .. }
+            | Self::RefundFailed { .. }
+            | Self::RefundBlocked { .. } => false,
         }
     }
 }

@@ -1,8 +1,10 @@
 //! What a record asks for next, and when the alarm must look at it again.
 
-use super::record::{DeliveryFailure, IssueFault, Record, Stage, State};
-use super::retention;
-use crate::types::{Network, UnixMillis};
+use super::fault::IssueFault;
+use super::pause::doubled;
+use super::record::{DeliveryFailure, Record, Rest, Stage, State};
+use super::retention::{HISTORY_MILLIS, LEEWAY_SECONDS};
+use crate::types::{Network, UnixMillis, UnixSeconds};
 
 /// The alarm's first distance to an effect that is being carried out, doubled with each try.
 const FIRST_RETRY_MILLIS: u64 = 3_000;
@@ -80,7 +82,7 @@ pub fn next_effect(record: &Record, now: UnixMillis, policy: &Policy) -> Effect 
     if record.terms.network != policy.network {
         return on_another_network(record, now);
     }
-    if record.holds_target && is_resolved(&record.state) {
+    if record.holds_target && record.state.is_resolved() {
         return Effect::ReleaseTarget;
     }
     match &record.state {
@@ -117,16 +119,29 @@ pub fn next_effect(record: &Record, now: UnixMillis, policy: &Policy) -> Effect 
         | State::Delivered { .. }
         | State::Closed { .. }
         | State::Cancelled { .. }
-        | State::Refunded { .. } => retention::removal(record, now),
+        | State::Refunded { .. } => removal(record, now),
     }
 }
 
 /// The chain, the wallets and the books that could be asked now are another network's, and the backend expects that one's
 /// purchases. So nothing outside is asked or told until the seller is back on this network.
 fn on_another_network(record: &Record, now: UnixMillis) -> Effect {
-    match retention::is_over(record) && record.outbox.due_at().is_none() {
-        true => retention::removal(record, now),
+    match record.is_over() && record.outbox.due_at().is_none() {
+        true => removal(record, now),
         false => Effect::WaitUntil(now.plus(OTHER_NETWORK_MILLIS)),
+    }
+}
+
+/// What is to be removed next of a purchase, if it is over.
+fn removal(record: &Record, now: UnixMillis) -> Effect {
+    match (record.rest, &record.state) {
+        _ if record.unreported.is_some() || record.outbox.due_at().is_some() => Effect::Rest,
+        (Rest::Since(since), _) => at(since.plus(HISTORY_MILLIS), now, Effect::RemoveHistory),
+        (Rest::WithoutHistory, State::Delivered { claims, .. }) => {
+            let end = UnixSeconds(claims.exp).plus(LEEWAY_SECONDS);
+            at(end.to_millis(), now, Effect::RemoveGrant)
+        }
+        (Rest::WithoutHistory | Rest::NotYet, _) => Effect::Rest,
     }
 }
 
@@ -191,24 +206,6 @@ pub fn wake_at(record: &Record, now: UnixMillis, policy: &Policy) -> Option<Unix
     Some(report_at.map_or(at, |report_at| report_at.min(at)))
 }
 
-/// Whether the payer may begin another purchase of the same target.
-pub(super) const fn is_resolved(state: &State) -> bool {
-    match state {
-        State::Pending { attempt } => matches!(attempt.stage, Stage::Failed { .. }),
-        State::Proving { .. }
-        | State::Paid { .. }
-        | State::RefundPending { .. }
-        | State::RefundBlocked { retried: true, .. } => false,
-        State::Delivered { .. }
-        | State::Closed { .. }
-        | State::Expired { .. }
-        | State::Cancelled { .. }
-        | State::Refunded { .. }
-        | State::RefundFailed { .. }
-        | State::RefundBlocked { .. } => true,
-    }
-}
-
 /// How long to wait after a refund's failures.
 pub(super) fn refund_pause(policy: &Policy, failures: u32) -> u64 {
     doubled(policy.refund_interval_millis, failures.saturating_sub(1))
@@ -260,14 +257,10 @@ fn retry_at(now: UnixMillis, tries: u32) -> UnixMillis {
     now.plus(doubled(FIRST_RETRY_MILLIS, tries).min(MAX_RETRY_MILLIS))
 }
 
-pub(super) fn at(moment: UnixMillis, now: UnixMillis, effect: Effect) -> Effect {
+fn at(moment: UnixMillis, now: UnixMillis, effect: Effect) -> Effect {
     if moment <= now {
         effect
     } else {
         Effect::WaitUntil(moment)
     }
-}
-
-pub(super) fn doubled(first: u64, times: u32) -> u64 {
-    first.saturating_mul(1_u64.checked_shl(times.min(32)).unwrap_or(u64::MAX))
 }

@@ -2,11 +2,14 @@
 //!
 //! It lives in memory and may be lost at any time: then it is learnt again, from a few failures.
 
-use core::cell::RefCell;
+use core::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 
-use super::outlook::ChainMemory;
+use alloy_primitives::{Address, U256};
+
 use crate::breaker::Breaker;
+use crate::chain::base::Head;
+use crate::settlement::wallet::DataFee;
 use crate::types::{HttpUrl, UnixMillis};
 
 /// The first pause after deliveries have failed in a row; doubled with each further one.
@@ -24,6 +27,28 @@ pub struct Shared {
     /// What the chain said a moment ago.
     pub(super) chain: ChainMemory,
     facilitators: RefCell<BTreeMap<String, Facilitator>>,
+}
+
+/// What an isolate remembers of the chain, so that requests that cost their senders nothing do not use up the calls on which
+/// payments live.
+#[derive(Debug, Default)]
+pub(super) struct ChainMemory {
+    pub(super) head: Cell<Option<(UnixMillis, Head)>>,
+    pub(super) tip: Cell<Option<(UnixMillis, u128)>>,
+    pub(super) data: Cell<Option<(UnixMillis, DataFee)>>,
+    pub(super) ether: Cell<Option<(UnixMillis, Address, U256)>>,
+}
+
+impl ChainMemory {
+    /// Nothing is known.
+    const fn new() -> Self {
+        Self {
+            head: Cell::new(None),
+            tip: Cell::new(None),
+            data: Cell::new(None),
+            ether: Cell::new(None),
+        }
+    }
 }
 
 #[derive(Debug)]

@@ -21,7 +21,7 @@ use crate::config::Config;
 use crate::config::test_config;
 use crate::ledger::test_support::{Shards, entry};
 use crate::ledger::{Layout, LedgerEntry};
-use crate::ledger::{LedgerCommand, LedgerReply, Ledgers, Progress, Shard, wrong_answer};
+use crate::ledger::{LedgerCommand, LedgerReply, Ledgers, Shard};
 use crate::purchase::CallFault;
 use crate::types::{RequestId, UnixMillis};
 

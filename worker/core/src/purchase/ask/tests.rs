@@ -13,6 +13,7 @@ use super::super::test_support::{
 use super::*;
 use crate::offer::Target;
 use crate::types::WalletKey;
+use crate::x402::Refusal;
 
 fn submitted() -> Event {
     Event::Submitted {

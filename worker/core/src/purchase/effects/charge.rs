@@ -10,7 +10,7 @@ use crate::types::{Address, UnixSeconds};
 use super::reconcile::not_included;
 
 /// From this second on the payment is not begun any more: nothing expired is charged.
-pub(in crate::purchase) fn last_moment(record: &Record, attempt: &Attempt) -> UnixSeconds {
+pub(super) fn last_moment(record: &Record, attempt: &Attempt) -> UnixSeconds {
     let expiry = attempt.authorization.authorization().expires_at().0;
     UnixSeconds(expiry.saturating_sub(MIN_REMAINING_SECONDS)).min(record.terms.expires_at)
 }

@@ -3,13 +3,13 @@
 //! What it answers is a claim, and what it does not answer may have happened all the same: the chain decides. Whoever is
 //! asked next is given the same authorization, which the USDC contract executes at most once.
 
-use super::super::driver::Memory;
-use super::super::env::{ChallengeEnv, Stuck};
+use super::super::env::{ChallengeEnv, Memory, Stuck};
 use super::super::lifecycle::Event;
 use super::super::record::{Attempt, Record, Stage};
 use super::super::schedule::ANSWER_MILLIS;
 use super::super::shared::RouteFault;
-use super::{last_moment, not_included, used_by_anybody};
+use super::charge::last_moment;
+use super::reconcile::{not_included, used_by_anybody};
 use crate::settlement::facilitator::{
     Action, Facilitator, FacilitatorAnswer, FacilitatorCall, Settled, Verification, request,
 };

@@ -1,9 +1,10 @@
 //! Fixing the credential of a paid purchase.
 
 use super::super::env::{ChallengeEnv, Stuck};
+use super::super::fault::IssueFault;
 use super::super::lifecycle::Event;
-use super::super::record::{IssueFault, Payment, Record, State};
-use super::super::schedule::doubled;
+use super::super::pause::doubled;
+use super::super::record::{Payment, Record, State};
 use super::super::sold::Sold;
 use crate::backend::issuance::{self, IssueAnswer, IssuingBackend};
 use crate::book::payer::PayerCommand;

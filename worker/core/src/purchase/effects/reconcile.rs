@@ -1,11 +1,11 @@
 //! Looking for the use of an authorization by anybody: is the money here, may it still come, or can it not come any more?
 
-use super::super::begin::diagnose;
 use super::super::env::{ChallengeEnv, Stuck};
 use super::super::lifecycle::Event;
 use super::super::record::{Attempt, Record, Stage};
 use super::super::schedule::{ANSWER_MILLIS, watched_enough};
-use super::confirm::settled;
+use super::depth::settled;
+use super::diagnose::diagnose;
 use super::search::{Search, find_event};
 use crate::chain::Chain;
 use crate::chain::events::{Verdict, verdict};
@@ -35,7 +35,7 @@ pub(super) async fn not_included_yet<E: ChallengeEnv>(
 
 /// No wallet of ours sends it: it was never begun, and now it is too late; or a facilitator was asked; or a wallet that is not
 /// ours any more. Is the money here all the same, may it still come, or can it not come any more?
-pub(in crate::purchase) async fn not_included<E: ChallengeEnv>(
+pub(super) async fn not_included<E: ChallengeEnv>(
     env: &E,
     record: &Record,
     attempt: &Attempt,

@@ -1,13 +1,17 @@
-//! The payer's book: whose the authorization is, and which purchases are under way.
+//! The payer's book: whose the authorization or the transfer is, and which purchases are under way.
 
 use super::super::env::{ChallengeEnv, Stuck};
 use super::super::hold::{Wanted, hold};
 use super::super::lifecycle::Event;
 use super::super::record::{Attempt, Record, Stage, State};
-use crate::book::payer::{LAST_ATTEMPT, Outcome, PayerCommand, PayerReply, Reservation, TargetKey};
+use crate::book::payer::{
+    Claim, LAST_ATTEMPT, Outcome, PayerCommand, PayerReply, Reservation, TargetKey,
+};
 use crate::chain::Chain;
+use crate::chain::transfer::booking_key;
+use crate::offer::Terms;
 use crate::settlement::Route;
-use crate::types::{B256, UnixSeconds};
+use crate::types::{B256, UnixSeconds, UsdcAmount};
 use crate::x402::Refusal;
 
 use super::charge::last_moment;
@@ -130,4 +134,40 @@ pub(in crate::purchase) async fn release<E: ChallengeEnv>(
     };
     env.payer(record.payer, release).await?;
     Ok(Event::TargetReleased)
+}
+
+pub(in crate::purchase) fn claim(
+    terms: &Terms,
+    transaction: B256,
+    transfers: &[(u32, UsdcAmount)],
+    only_look: bool,
+) -> PayerCommand {
+    PayerCommand::Claim(Claim {
+        transfers: transfers
+            .iter()
+            .map(|(log, _)| booking_key(transaction, *log))
+            .collect(),
+        request_id: terms.request_id.clone(),
+        target: TargetKey::new(&terms.target, &terms.resource),
+        only_look,
+    })
+}
+
+/// Books one of the transfers with the payer.
+pub(super) async fn book<E: ChallengeEnv>(
+    env: &E,
+    record: &Record,
+    transaction: B256,
+    transfers: &[(u32, UsdcAmount)],
+) -> Result<Event, Stuck> {
+    let claim = claim(&record.terms, transaction, transfers, false);
+    match env.payer(record.payer, claim).await? {
+        PayerReply::Taken => Some(Event::Taken),
+        PayerReply::Claimed(transfer) => transfers
+            .iter()
+            .find(|(log, _)| booking_key(transaction, *log) == transfer)
+            .map(|(log, _)| Event::Claimed { log: *log }),
+        _ => None,
+    }
+    .ok_or_else(|| Stuck::Fault("the payer's book gave a wrong answer".to_owned()))
 }

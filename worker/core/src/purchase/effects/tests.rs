@@ -17,11 +17,13 @@ use std::collections::VecDeque;
 use alloy_primitives::{Address, B256, Bytes, U256};
 use futures_util::FutureExt as _;
 
-use super::super::ask::{Ask, PayReply};
+use super::super::ask::Ask;
 use super::super::driver::Driver;
 use super::super::env::{CallFault, ChallengeEnv, ChallengeStore, StoreFault, Versioned};
+use super::super::fault::IssueFault;
 use super::super::lifecycle::{MAX_REFUND_FAILURES, Refused, apply};
-use super::super::record::{Attempt, AuditRow, IssueFault, Record, Stage, State};
+use super::super::record::{Attempt, AuditRow, Record, Stage, State};
+use super::super::reply::PayReply;
 use super::super::shared::Shared;
 use super::super::test_support::{
     EXPIRES_AT, NOW, POLICY, attempted, buyer, pay, payment, record_after, refund, signed,

@@ -3,7 +3,8 @@
 use alloy_primitives::B256;
 
 use super::super::record::{Attempt, Stage, State};
-use super::{Event, Refused, paid};
+use super::event::{Event, Refused};
+use super::paid::paid;
 use crate::types::UnixMillis;
 use crate::x402::Refusal;
 

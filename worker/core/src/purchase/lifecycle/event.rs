@@ -1,10 +1,11 @@
-//! What can happen to a purchase, and which of it belongs into its history.
+//! What can happen to a purchase, which of it belongs into its history, and the answer to what does not fit.
 
 use alloy_primitives::{Address, B256};
 use key0_validator::Claims;
 
+use super::super::fault::IssueFault;
 use super::super::outbox::NoticeEvent;
-use super::super::record::{AuditRow, IssueFault, Payment, Record, State};
+use super::super::record::{AuditRow, Payment, Record, State};
 use super::super::sold::Sold;
 use crate::chain::SignedAuthorization;
 use crate::offer::Challenge;
@@ -161,6 +162,10 @@ pub enum Event {
     /// The alarm tried and got no further.
     Tried,
 }
+
+/// The event does not fit the record; nothing changes. Happens when two drivers report the same thing.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Refused;
 
 impl Event {
     /// The line of history for this event, if it belongs there. Retries, reports and removals do not, and of deliveries

@@ -2,14 +2,14 @@
 
 use alloy_primitives::Address;
 
-use super::super::prove::is_open;
 use super::super::record::{Payment, Record, State};
-use super::{Event, paid};
+use super::event::Event;
+use super::paid::paid;
 use crate::types::UnixMillis;
 
 /// Whether a transfer of this payer may still pay the purchase.
 pub(super) fn may_prove(record: &Record, payer: Address) -> bool {
-    is_open(record) && !record.holds_target && record.payer == payer
+    record.state.is_open() && !record.holds_target && record.payer == payer
 }
 
 /// What the payer's book makes of the proof.

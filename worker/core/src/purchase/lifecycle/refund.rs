@@ -3,7 +3,7 @@
 use super::super::record::{Payment, Refund, Stage, State};
 use super::super::schedule::{Policy, refund_pause};
 use super::attempt::collect;
-use super::{Event, Refused};
+use super::event::{Event, Refused};
 use crate::types::UnixMillis;
 
 /// After so many failed tries an operator must look at a refund.

@@ -3,7 +3,7 @@
 use alloy_primitives::B256;
 use serde_json::json;
 
-use super::super::record::IssueFault;
+use super::super::fault::IssueFault;
 use super::super::retention::HISTORY_MILLIS;
 use super::super::schedule::{Effect, next_effect, wake_at};
 use super::super::test_support::{

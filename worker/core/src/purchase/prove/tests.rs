@@ -5,7 +5,7 @@ mod shop;
 use shop::{ANN, BLOCK, BOB, EXECUTED, Shop, TX, Use, buyers_address, paid, proof, unsigned};
 
 use super::super::lifecycle::{Event, apply};
-use super::super::record::{Payment, Rest};
+use super::super::record::{Payment, Rest, State};
 use super::super::retention::HISTORY_MILLIS;
 use super::super::test_support::{EXPIRES_AT, NOW, POLICY, attempted, payment, record_after};
 use super::*;

@@ -1,7 +1,7 @@
 //! What must hold before a purchase begins, and what is asked first.
 
 use super::*;
-use crate::purchase::ask::NotNow;
+use crate::purchase::reply::NotNow;
 use crate::settlement::Settlement;
 use crate::settlement::facilitator::Facilitator;
 use crate::settlement::wallet::{DataFee, expected_cost, most_cost, offered};

@@ -2,8 +2,8 @@
 
 use super::*;
 use crate::backend::issuance::IssuingBackend;
-use crate::purchase::ask::NotNow;
 use crate::purchase::rearm::nudge;
+use crate::purchase::reply::NotNow;
 use crate::purchase::test_support::claims;
 
 const SECOND: u64 = 1;

@@ -2,8 +2,8 @@
 
 use super::*;
 use crate::ledger::LedgerEntry;
+use crate::purchase::fault::RefundFault;
 use crate::purchase::outbox::NoticeKind;
-use crate::purchase::record::RefundFault;
 
 fn blocked() -> Record {
     record_after(

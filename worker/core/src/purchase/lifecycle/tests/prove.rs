@@ -89,7 +89,7 @@ fn only_what_has_ended_without_money_and_let_go_of_its_target_can_be_proven() {
     }
     let ended: Vec<_> = states()
         .into_iter()
-        .filter(|(_, record)| is_resolved(&record.state) && record.state.payment().is_none())
+        .filter(|(_, record)| record.state.is_resolved() && record.state.payment().is_none())
         .map(|(state, _)| (state, false))
         .collect();
     assert!(ended.len() > 3, "{ended:?}");

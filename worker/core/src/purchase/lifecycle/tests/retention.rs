@@ -4,7 +4,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::ledger::LedgerEntry;
-use crate::purchase::retention::{LEEWAY_SECONDS, is_over};
+use crate::purchase::retention::LEEWAY_SECONDS;
 
 const HOUR: u64 = 3_600_000;
 const DAY: u64 = 24 * HOUR;
@@ -20,7 +20,7 @@ fn ends() -> Vec<(&'static str, Record)> {
     let mut ends: Vec<_> = states()
         .into_iter()
         .map(|(state, record)| (state, settle_down(&record)))
-        .filter(|(_, record)| is_over(record))
+        .filter(|(_, record)| record.is_over())
         .collect();
     let taken = record_after([attempted(1), Event::Taken, Event::Reported]);
     ends.push(("taken", taken));
@@ -159,7 +159,7 @@ fn a_ledger_that_does_not_know_yet_keeps_everything_where_it_is() {
 fn a_purchase_that_is_not_over_is_never_touched() {
     for (state, record) in states() {
         let record = settle_down(&record);
-        if is_over(&record) {
+        if record.is_over() {
             continue;
         }
         for event in [Event::HistoryRemoved, Event::GrantRemoved] {
@@ -285,7 +285,7 @@ proptest! {
             let says_removed = |record: &Record| record.rest == Rest::WithoutHistory;
             if says_removed(&after) && !says_removed(&before) {
                 prop_assert!(now >= last_line.plus(7 * DAY));
-                prop_assert!(is_over(&before) && before.unreported.is_none());
+                prop_assert!(before.is_over() && before.unreported.is_none());
             }
             prop_assert!(!says_removed(&after) || event.audit(&after, now).is_none());
             if event.audit(&after, now).is_some() {

@@ -1,0 +1,147 @@
+//! What a purchase answers to what the doors ask.
+
+use alloy_primitives::B256;
+use key0_validator::Claims;
+use serde::{Deserialize, Serialize};
+
+use super::fault::IssueFault;
+use crate::chain::transfer::ProofFault;
+use crate::types::{Address, RequestId, UnixMillis};
+use crate::x402::Refusal;
+
+/// What a purchase answers.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase", rename_all_fields = "camelCase")]
+pub enum PayReply {
+    /// Paid and delivered.
+    Granted {
+        /// The token's claims.
+        claims: Claims,
+        /// Who paid.
+        payer: Address,
+        /// The transaction.
+        transaction: B256,
+        /// The backend's own credential, sealed, when the backend issues it.
+        #[serde(default)]
+        remote: Option<String>,
+        /// Whether a proof was presented after the delivery.
+        #[serde(default)]
+        again: bool,
+    },
+    /// Paid, but the credential could not be had. It is tried again; after the grace period the money goes back.
+    Undelivered {
+        /// How the last try failed.
+        fault: IssueFault,
+        /// The payment.
+        transaction: B256,
+        /// When the refund begins; `None` when refunds are off.
+        refund_at: Option<UnixMillis>,
+    },
+    /// The money goes back, or went back, or could not.
+    Refund {
+        /// `REFUND_PENDING`, `REFUNDED` or `REFUND_FAILED`.
+        status: String,
+        /// The transaction that returns the money, once there is one.
+        transaction: Option<B256>,
+    },
+    /// Not known yet. The same payment sent again gets the outcome.
+    Pending {
+        /// The transaction, once there is one.
+        transaction: Option<B256>,
+    },
+    /// The payment was refused or failed; no money moved.
+    Refused {
+        /// Why.
+        reason: Refusal,
+        /// The transaction that failed.
+        transaction: Option<B256>,
+        /// Whether the purchase was begun: then it takes no other payment any more.
+        #[serde(default)]
+        begun: bool,
+    },
+    /// The payment counts for another purchase of the same payer and target.
+    Elsewhere {
+        /// That purchase.
+        request_id: RequestId,
+        /// Whether that purchase has attempted the payment itself.
+        #[serde(default)]
+        attempted: bool,
+    },
+    /// Delivered long ago; the access has ended and the grant is not kept any more.
+    AccessEnded {
+        /// The payment.
+        transaction: B256,
+    },
+    /// Delivered already, and what was presented is public on chain by now: it no longer proves who asks.
+    NeedsFreshSignature,
+    /// The transaction does not pay the challenge, or not yet. Nothing was begun.
+    Unproven(ProofFault),
+    /// The client's name for the payment is another payment's.
+    NamedOtherwise,
+    /// The payment belongs to another purchase.
+    Taken,
+    /// The request id belongs to a purchase of something else, or of somebody else; or, for what can only be a repeat, to none.
+    Conflict,
+    /// An earlier payment attempt of this purchase failed; it takes no other payment.
+    Spent {
+        /// Why the attempt failed.
+        reason: Refusal,
+    },
+    /// The offer has expired and nothing was charged.
+    Expired,
+    /// The offer names a wallet that the seller no longer uses. Nothing was begun.
+    Withdrawn,
+    /// The purchase was called off and nothing was charged.
+    Cancelled,
+    /// Too many of the payer's transfers have reverted. Nothing was begun, and for now nothing is.
+    Paused {
+        /// For how long.
+        seconds: u64,
+    },
+    /// The payment could not be checked. Nothing was begun.
+    Unavailable,
+    /// What is begun now could not be brought to its end. Nothing was begun.
+    NotNow(NotNow),
+}
+
+/// Why nothing is begun for now.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub enum NotNow {
+    /// The payer's balance does not cover the price and what the payer has under way.
+    UnderWay,
+    /// The payer's account has code, and as many purchases under way as it may have.
+    Crowded,
+    /// The chain makes no blocks.
+    ChainStandsStill,
+    /// The gas wallet cannot pay for a transaction.
+    GasWalletEmpty,
+    /// Gas costs more than the seller wants to pay for it.
+    GasTooDear,
+    /// What was paid lately could not be delivered.
+    DeliveriesFail {
+        /// When the next purchase is let through to try.
+        seconds: u64,
+    },
+}
+
+impl PayReply {
+    /// Whether who hears this of a purchase that was begun will pay anew.
+    pub(super) const fn invites_another_payment(&self) -> bool {
+        matches!(
+            self,
+            Self::Refused { .. } | Self::Spent { .. } | Self::Expired | Self::Cancelled
+        )
+    }
+}
+
+/// What a question meets.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(super) enum Next {
+    /// The outcome is known.
+    Answer(PayReply),
+    /// The purchase must begin.
+    Begin,
+    /// The purchase is under way.
+    Drive,
+}
