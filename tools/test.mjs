@@ -14,6 +14,7 @@ import { ensureLinters } from './lib/linters.mjs';
 import { checkMinimumRust } from './lib/minimum-rust.mjs';
 import { root } from './lib/paths.mjs';
 import { ensurePython } from './lib/python.mjs';
+import { checkRooms } from './lib/rooms.mjs';
 import { buildRustClient } from './lib/rust-client.mjs';
 import { Stop, bold, duration, fail, green, red, say } from './lib/say.mjs';
 import { onShutdown } from './lib/shutdown.mjs';
@@ -80,6 +81,7 @@ async function lint() {
   for (const apart of ['validator/bench', 'validator/fuzz']) {
     await show('cargo', ['fmt', '--manifest-path', `${apart}/Cargo.toml`, '--check']);
   }
+  checkRooms();
   await checkLicences();
   await checkMinimumRust();
   await show(process.execPath, ['validator/tests/hostile/generate.mjs', '--check']);

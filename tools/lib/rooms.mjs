@@ -1,6 +1,7 @@
 // Promises: the rooms of worker/core import one way. A room (a folder or file below worker/core/src) imports only rooms
 // that stand below it in ROOMS, no two files of a room import each other in a circle, and the buyers' doors reach what a
-// payment does only through checkout. Reads `use` declarations and `crate::` paths, follows re-exports, skips test code.
+// payment does only through checkout. A mod.rs names the files of its folder and defines nothing, so that a file never
+// needs its parent. Reads `use` declarations and paths, follows re-exports, skips test code.
 
 import { readFileSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
@@ -17,6 +18,9 @@ const BEHIND_CHECKOUT = ['purchase', 'book', 'chain', 'settlement'];
 /** Serves the seller, not buyers: it names the operator's commands. */
 const OPERATORS_DOOR = ['doors', 'admin'];
 
+/** Of a `use` like this nobody can tell where its names come from. Other crates' preludes are no matter here. */
+const GLOB = /^[ \t]*(?:pub(?:\([^)]*\))? )?use (?:(?:crate|super|self)\b[^;]*|\w+::)\*/m;
+
 /** @typedef {{from: string, to: string, name: string}} Arrow from one file to another, and what is imported */
 
 /**
@@ -24,8 +28,13 @@ const OPERATORS_DOOR = ['doors', 'admin'];
  * @param {string} folder @returns {string[]}
  */
 export function faults(folder) {
-  const arrows = arrowsOf(folder);
+  const source = sourceOf(folder);
+  const arrows = arrowsOf(source);
   const wrong = [];
+  for (const [file, code] of source) {
+    if (onlyNames(file) && definition(code)) wrong.push(`${file} defines \`${definition(code)}\`: put it into a file`);
+    if (GLOB.test(code)) wrong.push(`${file} imports all names of a module: name what it needs`);
+  }
   for (const { from, to, name } of arrows) {
     const [above, below] = [room(from), room(to)];
     if (above === below) continue;
@@ -47,14 +56,19 @@ export function checkRooms() {
   say(`  ${ROOMS.length} rooms of worker/core import one way, without circles`);
 }
 
-/** @param {string} folder @returns {Arrow[]} */
-function arrowsOf(folder) {
+/** The files of a folder and what they ship. @param {string} folder @returns {Map<string, string>} */
+function sourceOf(folder) {
   const files = readdirSync(folder, { recursive: true })
     .map((name) => String(name).replaceAll('\\', '/'))
     .filter((name) => name.endsWith('.rs') && !isTest(name));
+  return new Map(files.map((name) => [name, shippedCode(readFileSync(join(folder, name), 'utf8'))]));
+}
+
+/** @param {Map<string, string>} source @returns {Arrow[]} */
+function arrowsOf(source) {
+  const files = [...source.keys()];
   /** @type {Map<string, string>} module path to its file */
   const modules = new Map(files.map((name) => [modulePath(name).join('::'), name]));
-  const source = new Map(files.map((name) => [name, shippedCode(readFileSync(join(folder, name), 'utf8'))]));
   const uses = new Map(files.map((name) => [name, usesOf(source.get(name), modulePath(name), modules)]));
 
   /** The file that defines what a path names, or that the path names itself. @param {string[]} path */
@@ -63,7 +77,7 @@ function arrowsOf(folder) {
       let depth = path.length;
       while (depth > 0 && !modules.has(path.slice(0, depth).join('::'))) depth -= 1;
       const file = modules.get(path.slice(0, depth).join('::'));
-      const handedOn = uses.get(file)?.find((use) => use.isPublic && use.as === path[depth]);
+      const handedOn = uses.get(file)?.find((use) => (use.isPublic || onlyNames(file)) && use.as === path[depth]);
       if (!handedOn) return file;
       path = [...handedOn.path, ...path.slice(depth + 1)];
     }
@@ -71,10 +85,10 @@ function arrowsOf(folder) {
   };
   const arrows = [];
   for (const from of files) {
-    if (from === 'lib.rs' || from.endsWith('/mod.rs')) continue;
+    if (onlyNames(from)) continue;
     for (const { path } of uses.get(from)) {
       const to = definedIn(path);
-      if (to && to !== from && to !== 'lib.rs' && !to.endsWith('/mod.rs')) arrows.push({ from, to, name: path.at(-1) });
+      if (to && to !== from && !onlyNames(to)) arrows.push({ from, to, name: path.at(-1) });
     }
   }
   return arrows;
@@ -104,8 +118,9 @@ function usesOf(code, module, modules) {
       if (from) found.push({ path: from, as, isPublic: visibility !== undefined });
     }
   }
-  for (const [, path] of code.replace(declaration, '').matchAll(/\bcrate((?:::\w+)+)/g)) {
-    found.push({ path: path.slice(2).split('::'), as: undefined, isPublic: false });
+  for (const [path] of code.replace(declaration, '').matchAll(/(?<![\w:])[a-z]\w*(?:::\w+)+/g)) {
+    const from = absolute(path.split('::'));
+    if (from) found.push({ path: from, as: undefined, isPublic: false });
   }
   return found;
 }
@@ -164,10 +179,18 @@ function circles(arrows) {
 
 /** What is built into the worker: no comments, and nothing from the first test module on. @param {string} text */
 function shippedCode(text) {
-  const tests = text.search(/^#\[cfg\(test\)\]\n(?:#\[[^\n]*\n)*(?:pub\(crate\) )?mod \w+ \{/m);
+  const tests = text.search(/^#\[cfg\(test\)\]\n(?:#\[[^\n]*\n)*(?:pub(?:\([^)]*\))? )?mod \w+ \{/m);
   return (tests < 0 ? text : text.slice(0, tests)).replace(/\/\/[^\n]*/g, '');
 }
 
+/** What a file holds besides modules and imports: its first line. @param {string} code @returns {string | undefined} */
+function definition(code) {
+  const rest = code.replace(/^#!?\[[^\n]*\]$/gm, '').replace(/^(?:pub(?:\([^)]*\))? )?(?:mod \w+|use [^;]+);/gm, '');
+  return rest.trim().split('\n')[0] || undefined;
+}
+
+/** Whether a file only names the others of its folder. @param {string} file */
+const onlyNames = (file) => file === 'lib.rs' || /(^|\/)mod\.rs$/.test(file);
 /** @param {string} file */
 const modulePath = (file) => file.replace(/(\/mod)?\.rs$/, '').replace(/^lib$/, '').split('/').filter(Boolean);
 /** @param {string} file */

@@ -3,7 +3,7 @@
 use std::rc::Rc;
 
 use alloy_primitives::{Address, B256, U256, hex, keccak256};
-use key0_core::chain::{Authorization, SignedAuthorization, usdc};
+use key0_core::chain::{Presented, SignedAuthorization, usdc};
 use key0_core::offer::{Challenge, Target, Terms, lifetime};
 use key0_core::purchase::{Pay, PayReply, Sold};
 use key0_core::types::WalletKey;
@@ -16,6 +16,7 @@ use crate::faults::Fault;
 use crate::rules::{self, Asker};
 use crate::setting::{FACTORY, PLANS};
 use crate::world::{Owner, World};
+use key0_core::x402::Authorization;
 
 const MAX_ROUNDS: u64 = 10;
 
@@ -96,7 +97,10 @@ impl Buyer {
             let signature = self.key.sign(&digest).ok()?.as_bytes();
             let (pay_to, amount) = (terms.pay_to, terms.amount);
             let network = terms.network;
-            SignedAuthorization::verify(authorization, &signature, network, pay_to, amount).ok()?
+            match Presented::new(authorization, &signature, network, pay_to, amount).ok()? {
+                Presented::Proven(signed) => signed,
+                Presented::Claimed(_) => return None,
+            }
         };
         world.chain.borrow_mut().learn(&authorization);
         Some(Pay {

@@ -3,11 +3,11 @@
 use core::future::Future;
 use std::rc::Rc;
 
-use key0_core::book::payer::TargetKey;
+use key0_core::book::TargetKey;
 use key0_core::purchase::{
-    Ask, CallFault, Pay, PayReply, Purchases, Record, Repeat, Sold, purchase, repeated,
+    Ask, Pay, PayReply, Purchases, Record, Repeat, Sold, purchase, repeated,
 };
-use key0_core::types::RequestId;
+use key0_core::types::{CallFault, RequestId};
 
 use crate::executor::TaskId;
 use crate::faults::Fault;

@@ -4,15 +4,14 @@ use core::ops::RangeInclusive;
 use std::rc::Rc;
 
 use alloy_primitives::{Address, B256};
-use key0_core::book::payer::{PayerCommand, PayerReply};
+use key0_core::book::{PayerCommand, PayerReply};
 use key0_core::chain::base::Seen;
 use key0_core::chain::base::{Head, Receipt};
 use key0_core::chain::{Chain, ChainError};
 use key0_core::config::Config;
 use key0_core::ledger::{Layout, LedgerCommand, LedgerReply, Ledgers, Shard};
-use key0_core::purchase::CallFault;
 use key0_core::sweep::{SweepEnv, sweep};
-use key0_core::types::{RequestId, UnixMillis};
+use key0_core::types::{CallFault, RequestId, UnixMillis};
 
 use crate::network::call;
 use crate::objects::{ask_ledger, ask_payer, nudge};

@@ -18,7 +18,8 @@ pub use view::{Nodes, View};
 use std::collections::{BTreeMap, BTreeSet};
 
 use alloy_primitives::{Address, B256, Bytes, keccak256};
-use key0_core::chain::{SignedAuthorization, usdc};
+use key0_core::chain::SignedAuthorization;
+use key0_core::chain::settlement_call::settlement_call;
 use key0_core::types::Network;
 
 /// A payer and one of its nonces: what the contract knows an authorization by.
@@ -80,7 +81,7 @@ impl ModelChain {
 
     /// The call that settles a payment.
     pub(crate) fn call_of(&self, signed: &SignedAuthorization) -> Bytes {
-        usdc::settlement_call(signed, self.network).input
+        settlement_call(signed, self.network).input
     }
 
     /// From now on this address is a contract wallet's, which does not exist yet.

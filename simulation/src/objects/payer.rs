@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use alloy_primitives::{Address, B256};
-use key0_core::book::payer::{
+use key0_core::book::{
     BOUND_MILLIS, Booking, HOLD_MILLIS, NO_ATTEMPT, Open, PayerCommand, PayerReply, PayerStore,
     RECENT_MILLIS, Recent, Standing, TargetKey, UnderWay, execute,
 };

@@ -1,7 +1,7 @@
 //! What must hold when a payer's book answers.
 
 use alloy_primitives::Address;
-use key0_core::book::payer::{
+use key0_core::book::{
     Hold, NO_ATTEMPT, Outcome, PayerCommand, PayerReply, RECENT_MILLIS, TargetKey,
 };
 use key0_core::purchase::{Record, Stage, State};

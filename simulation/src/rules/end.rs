@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 
 use alloy_primitives::B256;
-use key0_core::book::payer::NO_ATTEMPT;
+use key0_core::book::NO_ATTEMPT;
 use key0_core::ledger::LedgerEntry;
-use key0_core::purchase::{Record, State};
+use key0_core::purchase::{Record, State, ledger_entry};
 use key0_core::types::RequestId;
 
 use super::money::{self, money};
@@ -152,7 +152,7 @@ fn purchase(
 fn ledger(world: &World, object: &ChallengeObject, record: &Record) {
     let entries = world.objects.ledger.entries.borrow();
     let kept = entries.get(&object.id);
-    let wanted = LedgerEntry::of(record, 0);
+    let wanted = ledger_entry(record, 0);
     let facts = |entry: &LedgerEntry| {
         let hashes = (entry.transaction, entry.refund);
         (entry.status.clone(), entry.amount, hashes)

@@ -2,8 +2,7 @@
 
 use std::rc::Rc;
 
-use key0_core::book::payer::TargetKey;
-use key0_core::chain::Authorization;
+use key0_core::book::TargetKey;
 use key0_core::offer::Target;
 use key0_core::purchase::{Attempt, Record, Stage, State};
 use key0_core::settlement::wallet::{Job, Sent};
@@ -17,6 +16,7 @@ use super::{hashes, notices, outages};
 use crate::actors;
 use crate::objects::{ChallengeObject, Ended};
 use crate::world::World;
+use key0_core::x402::Authorization;
 
 /// A record was stored.
 pub fn on_change(

@@ -17,11 +17,10 @@ mod webcrypto;
 
 use http::Method;
 use key0_core::config::{Config, Problem};
-use key0_core::documents::{AgentCardVersion, agent_card, discover};
+use key0_core::documents::{AgentCardVersion, agent_card, discover, json_web_key_set, token_info};
 use key0_core::doors::{admin, http as x402};
 use key0_core::error::{Code, Error};
 use key0_core::response::{self, Response};
-use key0_core::token::{json_web_key_set, token_info};
 use key0_core::types::HttpUrl;
 use worker::{Context, Env, ScheduleContext, ScheduledEvent, event};
 

@@ -7,11 +7,11 @@ use key0_core::backend::oauth::{MAX_TOKEN_ANSWER_BYTES, OAuthClient, TOKEN_DEADL
 use key0_core::chain::endpoints::{EndpointMemory, Http, HttpFault};
 use key0_core::chain::rpc::RpcChain;
 use key0_core::config::Config;
-use key0_core::purchase::{CallFault, IssueFault, Shared};
+use key0_core::purchase::{IssueFault, Shared};
 use key0_core::settlement::facilitator::{
     FacilitatorAnswer, FacilitatorCall, MAX_ANSWER_BYTES, MAX_REDIRECTS, host_of, redirect,
 };
-use key0_core::types::UnixMillis;
+use key0_core::types::{CallFault, UnixMillis};
 use serde_json::json;
 use worker::{AbortSignal, Fetch, Headers, Method, Request, RequestInit, RequestRedirect};
 

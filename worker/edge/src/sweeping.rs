@@ -8,9 +8,8 @@ use key0_core::chain::rpc::RpcChain;
 use key0_core::chain::{Chain as _, ChainError};
 use key0_core::config::Config;
 use key0_core::ledger::{Layout, LedgerCommand, LedgerReply, Ledgers, Shard};
-use key0_core::purchase::CallFault;
 use key0_core::sweep::{SweepEnv, sweep};
-use key0_core::types::{Address, B256, RequestId, UnixMillis};
+use key0_core::types::{Address, B256, CallFault, RequestId, UnixMillis};
 use serde_json::json;
 use worker::Env;
 

@@ -5,16 +5,16 @@ use std::rc::Rc;
 
 use alloy_primitives::Address;
 use key0_core::backend::authentication::{BackendAnswer, BackendCall};
-use key0_core::book::payer::{PayerCommand, PayerReply};
+use key0_core::book::{PayerCommand, PayerReply};
 use key0_core::config::Config;
 use key0_core::ledger::{LedgerCommand, LedgerEntry};
 use key0_core::purchase::{
-    AuditLine, AuditRow, CallFault, ChallengeEnv, ChallengeStore, Driver, History, IssueFault,
-    Record, Rest, Shared, Stage, State, StoreFault, Versioned,
+    AuditLine, AuditRow, ChallengeEnv, ChallengeStore, Driver, History, IssueFault, Record, Rest,
+    Shared, Stage, State, StoreFault, Versioned,
 };
 use key0_core::settlement::facilitator::{FacilitatorAnswer, FacilitatorCall};
 use key0_core::settlement::wallet::{WalletCommand, WalletReply};
-use key0_core::types::UnixMillis;
+use key0_core::types::{CallFault, UnixMillis};
 
 use super::ChallengeObject;
 use crate::actors;

@@ -7,12 +7,10 @@ use key0_validator::Claims;
 
 use super::oauth::OAuthClient;
 use crate::token::{RsaSigner, SigningError, TokenSigner};
-use crate::types::{Secret, UnixSeconds};
+use crate::types::{SERVICE_PLAN, Secret, UnixSeconds};
 
 /// How long a service token is good.
 const SERVICE_TOKEN_SECONDS: u64 = 60;
-/// The plan of service tokens. Not to be sold, so that no buyer's token passes for one, nor one for a buyer's.
-pub const SERVICE_PLAN: &str = "system";
 
 /// One call to the backend.
 #[derive(Clone, Debug, Eq, PartialEq)]

@@ -7,12 +7,10 @@ use chacha20poly1305::{ChaCha20Poly1305, Key, Nonce};
 use core::fmt;
 use hkdf::Hkdf;
 use hmac::{Hmac, Mac};
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 use sha2::Sha256;
 
 use super::authentication::{BackendAnswer, BackendCall};
-use crate::offer::Target;
-use crate::purchase::{Payment, Record};
 use crate::types::{HttpUrl, Secret, UnixSeconds};
 
 const KEY_PURPOSE: &[u8] = b"key0 credential seal v1";
@@ -39,33 +37,19 @@ pub struct IssueAnswer {
     pub expires_at: Option<UnixSeconds>,
 }
 
-/// The call for a purchase. `extra` is what the seller wanted to be told of the plan when it was sold.
+/// The call for a purchase, which the key stands for.
 pub fn call(
     backend: &IssuingBackend,
-    extra: &Map<String, Value>,
-    record: &Record,
-    payment: &Payment,
+    body: Vec<u8>,
+    idempotency_key: String,
+    issuer: String,
 ) -> BackendCall {
-    let Target::Plan(plan) = &record.terms.target;
-    let mut body = json!({
-        "requestId": record.terms.request_id,
-        "challengeId": record.challenge_id,
-        "resourceId": record.terms.resource,
-        "planId": plan,
-        "txHash": payment.transaction,
-        "unitAmount": record.terms.amount,
-    });
-    if let Some(members) = body.as_object_mut() {
-        for (name, value) in extra {
-            members.entry(name).or_insert_with(|| value.clone());
-        }
-    }
     BackendCall {
         url: backend.url.join("/internal/issue-token"),
-        body: body.to_string().into_bytes(),
-        idempotency_key: record.challenge_id.to_string(),
+        body,
+        idempotency_key,
         headers: Vec::new(),
-        issuer: record.issuer.clone(),
+        issuer,
         timeout_millis: backend.timeout_millis,
     }
 }

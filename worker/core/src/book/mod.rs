@@ -1,3 +1,31 @@
-//! The payer's book: which purchase owns a payment, and what a payer has under way.
+//! The book of one payer: which purchase each of its payments belongs to, and which of its purchases are under way.
+//!
+//! One payment never counts twice. And an agent that lost an answer and signs anew is not charged anew: while its purchase of
+//! a target is unresolved, a second payment for the same target is booked to that purchase and never broadcast, unless its
+//! client has named the second purchase.
+//!
+//! What is under way is counted. Each authorization alone may be covered by the payer's balance and a thousand of them together
+//! not: each but the first would revert at the gas wallet's cost. So the price is set aside in here, against the balance that
+//! was just read, before anything is sent. A wallet that is a contract may take a transfer when it is tried out and refuse it
+//! when it is executed, so such a wallet has few purchases under way at a time, and a payer whose transfers revert must wait.
 
-pub mod payer;
+mod booking;
+mod command;
+mod execute;
+#[cfg(test)]
+pub(crate) mod memory;
+mod standing;
+mod store;
+mod target;
+#[cfg(test)]
+mod tests;
+
+pub use booking::{
+    BALANCE_LAG_MILLIS, BOUND_MILLIS, Booking, HOLD_MILLIS, LAST_ATTEMPT, MAX_BOUND, NO_ATTEMPT,
+    Open, RECENT_MILLIS, Recent,
+};
+pub use command::{Claim, Hold, Outcome, PayerCode, PayerCommand, PayerReply, Reservation};
+pub use execute::execute;
+pub use standing::Standing;
+pub use store::{PayerStore, UnderWay};
+pub use target::TargetKey;

@@ -5,8 +5,7 @@ use core::fmt;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-use crate::backend::authentication::SERVICE_PLAN;
-use crate::types::{PlanId, ResourceId, UsdcAmount};
+use crate::types::{PlanId, ResourceId, SERVICE_PLAN, UsdcAmount};
 
 const MAX_PLANS: usize = 64;
 const MAX_RESOURCES: usize = 64;

@@ -3,9 +3,9 @@
 
 use alloy_primitives::{Address, B256, U256};
 
-use super::authorization::Authorization;
 use super::base::{Completeness, Log, Receipt};
 use super::usdc::{AUTHORIZATION_USED_TOPIC, TRANSFER_TOPIC};
+use crate::x402::Authorization;
 
 /// What a receipt says about an authorization.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]

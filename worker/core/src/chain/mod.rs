@@ -9,11 +9,12 @@ mod gas_oracle;
 pub mod presented;
 pub mod rpc;
 pub mod rpc_error;
+pub mod settlement_call;
 pub mod signature;
 pub mod transfer;
 pub mod usdc;
 pub mod wallet_call;
 
-pub use authorization::{Authorization, SignedAuthorization};
+pub use authorization::SignedAuthorization;
 pub use base::{Chain, ChainError};
 pub use presented::Presented;

@@ -8,14 +8,14 @@
 
 use alloy_primitives::{Address, Bytes, keccak256};
 
-use super::authorization::{Authorization, SignedAuthorization};
+use super::authorization::SignedAuthorization;
 use super::base::{Chain, ChainError};
 use super::signature::{PayerSignature, WalletSignature};
 use super::usdc;
 use super::wallet_call::WalletAnswer;
 use crate::types::WalletKey;
 use crate::types::{Network, UsdcAmount};
-use crate::x402::Refusal;
+use crate::x402::{Authorization, Refusal};
 
 /// A payment that may be good.
 #[derive(Clone, Debug, Eq, PartialEq)]

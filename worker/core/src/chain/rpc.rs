@@ -18,6 +18,7 @@ use super::base::{
 use super::endpoints::{CallError, Condition, EndpointMemory, Endpoints, Http, Worth};
 use super::gas_oracle;
 use super::rpc_error::RpcError;
+use super::settlement_call::{SettlementCall, settlement_call};
 use super::signature::Deployment;
 use super::usdc;
 use super::wallet_call::{self, WalletAnswer};
@@ -182,8 +183,7 @@ impl<H: Http> Chain for RpcChain<'_, H> {
         transfer: &SignedAuthorization,
         sender: Address,
     ) -> Result<Simulation, ChainError> {
-        let usdc::SettlementCall { to, input, max_gas } =
-            usdc::settlement_call(transfer, self.0.network);
+        let SettlementCall { to, input, max_gas } = settlement_call(transfer, self.0.network);
         // A wallet that wants more than this is not paid for.
         let call = json!({"from": sender, "to": to, "data": input, "gas": format!("{max_gas:#x}")});
         let method = "eth_estimateGas";

@@ -3,7 +3,7 @@
 //!
 //! The unit of credit is one `Transfer` event. A transaction with several of them may pay several purchases, one each; they
 //! are never added up. An event that follows `AuthorizationUsed` belongs to that authorization and never counts here:
-//! [`confirm`](super::confirm) pairs the two in the same way, so that no event can be credited in both ways to pay.
+//! [`events`](super::events) pairs the two in the same way, so that no event can be credited in both ways to pay.
 
 use alloy_primitives::{Address, B256, U256, eip191_hash_message};
 use serde::{Deserialize, Serialize};

@@ -1,14 +1,11 @@
 //! The part of the USDC contract that key0 uses (EIP-3009; x402 sheet, section 4.3).
 
-use alloy_primitives::{Address, B256, Bytes, Signature, hex};
+use alloy_primitives::{Address, B256, Bytes, Signature};
 use alloy_sol_types::{Eip712Domain, SolCall, SolEvent, SolStruct, eip712_domain, sol};
 use sha2::{Digest, Sha256};
 
-use super::abi::Writer;
-use super::authorization::{Authorization, SignedAuthorization};
-use super::signature::PayerSignature;
-use super::wallet_call::{MAX_DEPLOYMENT_GAS, MAX_WALLET_GAS, MULTICALL, after_deployment};
 use crate::types::Network;
+use crate::x402::Authorization;
 
 sol! {
     struct TransferWithAuthorization {
@@ -27,11 +24,6 @@ sol! {
     event AuthorizationUsed(address indexed authorizer, bytes32 indexed nonce);
     event AuthorizationCanceled(address indexed authorizer, bytes32 indexed nonce);
 }
-
-/// `transferWithAuthorization(address,address,uint256,uint256,uint256,bytes32,uint8,bytes32,bytes32)`.
-const TRANSFER_WITH_PARTS: [u8; 4] = hex!("e3ee160e");
-/// `transferWithAuthorization(address,address,uint256,uint256,uint256,bytes32,bytes)`.
-const TRANSFER_WITH_BYTES: [u8; 4] = hex!("cf092995");
 
 /// `Transfer(address,address,uint256)`.
 pub const TRANSFER_TOPIC: B256 = Transfer::SIGNATURE_HASH;
@@ -62,67 +54,6 @@ pub fn authorization_digest(authorization: &Authorization, network: Network) -> 
         nonce: authorization.nonce,
     }
     .eip712_signing_hash(&domain(network))
-}
-
-/// The call that moves the money. 65 bytes of signature go into the form that has always been there, any others into the one
-/// for contract wallets.
-pub fn transfer_call(signed: &SignedAuthorization) -> Bytes {
-    let key;
-    let signature: &[u8] = match &signed.signature {
-        PayerSignature::Key(signature) => {
-            key = signature.as_bytes();
-            &key
-        }
-        PayerSignature::Wallet(signature) => &signature.bytes,
-    };
-    let parts = signature
-        .split_first_chunk::<32>()
-        .and_then(|(r, rest)| Some((r, rest.split_first_chunk::<32>()?)));
-    let selector = match parts {
-        Some((_, (_, [_]))) => TRANSFER_WITH_PARTS,
-        _ => TRANSFER_WITH_BYTES,
-    };
-    let authorization = &signed.authorization;
-    let mut call = Writer::new(&selector);
-    call.word(authorization.from.into_word())
-        .word(authorization.to.into_word())
-        .word(authorization.value.into())
-        .word(authorization.valid_after.into())
-        .word(authorization.valid_before.into())
-        .word(authorization.nonce);
-    match parts {
-        Some((r, (s, [v]))) => call.number(usize::from(*v)).word(r.into()).word(s.into()),
-        _ => call.number(7 * 32).blob(signature),
-    };
-    call.finish()
-}
-
-/// A transaction that settles a payment: the contract, the call, and the most gas that it may use.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub struct SettlementCall {
-    /// The contract: USDC, or Multicall3 around it.
-    pub to: Address,
-    /// The call.
-    pub input: Bytes,
-    /// The most gas that it may use.
-    pub max_gas: u64,
-}
-
-/// What a wallet of ours sends for a payment. When the payer's wallet does not exist yet, it is created in the same transaction.
-pub fn settlement_call(signed: &SignedAuthorization, network: Network) -> SettlementCall {
-    let transfer = transfer_call(signed);
-    match signed.deployment() {
-        None => SettlementCall {
-            to: network.usdc(),
-            input: transfer,
-            max_gas: MAX_WALLET_GAS,
-        },
-        Some(deployment) => SettlementCall {
-            to: MULTICALL,
-            input: after_deployment(deployment, network.usdc(), &transfer, false),
-            max_gas: MAX_DEPLOYMENT_GAS,
-        },
-    }
 }
 
 /// The question whether an authorization was used or cancelled.
@@ -162,9 +93,8 @@ pub fn signature(bytes: &[u8]) -> Option<Signature> {
 
 #[cfg(test)]
 mod tests {
-    use alloy_primitives::{U256, address, b256, hex, keccak256};
+    use alloy_primitives::{U256, address, b256, hex};
 
-    use super::super::signature::WalletSignature;
     use super::*;
 
     fn golden() -> Authorization {
@@ -207,69 +137,8 @@ mod tests {
         );
     }
 
-    sol! {
-    function transferWithAuthorization(
-        address from, address to, uint256 value, uint256 validAfter, uint256 validBefore, bytes32 nonce,
-        uint8 v, bytes32 r, bytes32 s
-    ) external;
-    function transferWithAuthorization(
-        address from, address to, uint256 value, uint256 validAfter, uint256 validBefore, bytes32 nonce, bytes signature
-    ) external;
-    }
-
-    fn wallet_signed(bytes: &[u8]) -> SignedAuthorization {
-        SignedAuthorization {
-            authorization: golden(),
-            signature: PayerSignature::Wallet(WalletSignature::read(bytes).unwrap()),
-        }
-    }
-
-    #[test]
-    fn the_length_of_a_wallets_signature_chooses_the_call() {
-        let form_of = |bytes: &[u8]| transfer_call(&wallet_signed(bytes)).len();
-        assert_eq!(form_of(&GOLDEN_SIGNATURE), 292);
-        assert_eq!(form_of(&GOLDEN_SIGNATURE[..64]), 4 + 9 * 32 + 64 - 32);
-        let call = transferWithAuthorization_1Call {
-            from: golden().from,
-            to: golden().to,
-            value: golden().value,
-            validAfter: golden().valid_after,
-            validBefore: golden().valid_before,
-            nonce: golden().nonce,
-            signature: GOLDEN_SIGNATURE.into(),
-        };
-        // The sheet's vector is of 65 bytes in the form for any length.
-        assert_eq!(
-            keccak256(call.abi_encode()),
-            b256!("0x3602ebb477b3414ad086e03300871a07efcc48a11d51e3a6549950b890d280fa")
-        );
-        // A wallet's 65 bytes are its own affair: what would be v is not corrected.
-        let odd = transfer_call(&wallet_signed(&[7; 65]));
-        let call = transferWithAuthorization_0Call::abi_decode(&odd).unwrap();
-        assert_eq!(
-            (call.v, call.r, call.s),
-            (7, B256::repeat_byte(7), B256::repeat_byte(7))
-        );
-    }
-
-    #[test]
-    fn the_call_is_the_golden_one() {
-        let signed = SignedAuthorization {
-            authorization: golden(),
-            signature: PayerSignature::Key(signature(&GOLDEN_SIGNATURE).unwrap()),
-        };
-        let call = transfer_call(&signed);
-        assert_eq!(call.len(), 292);
-        assert_eq!(
-            keccak256(&call),
-            b256!("0xf86c0f8a3567855c2357adb50a84f30ac6fd32926408600d7f678cd629408455")
-        );
-    }
-
     #[test]
     fn selectors_and_topics_are_the_golden_ones() {
-        assert_eq!(transferWithAuthorization_0Call::SELECTOR, hex!("e3ee160e"));
-        assert_eq!(transferWithAuthorization_1Call::SELECTOR, hex!("cf092995"));
         assert_eq!(authorizationStateCall::SELECTOR, hex!("e94a0102"));
         assert_eq!(balanceOfCall::SELECTOR, hex!("70a08231"));
         assert_eq!(

@@ -1,6 +1,6 @@
 //! How the gateway authenticates towards the seller's backend, read from the settings.
 
-use super::{Read, Vars, parsed, secret};
+use super::vars::{Read, Vars, parsed, secret};
 use crate::backend::authentication::BackendAuth;
 use crate::backend::notification::{Notified, SigningSecret};
 use crate::backend::oauth::OAuthClient;

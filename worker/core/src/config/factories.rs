@@ -1,6 +1,6 @@
 //! Whose smart wallets are created for their payers, read from the settings.
 
-use super::{Vars, address};
+use super::vars::{Vars, address};
 use crate::settlement::Settlement;
 use crate::types::Address;
 

@@ -1,6 +1,6 @@
 //! How large the ledger is, read from the settings.
 
-use super::Vars;
+use super::vars::Vars;
 use crate::ledger::{Layout, UtcDay};
 
 /// Each part is asked whenever the operator asks.

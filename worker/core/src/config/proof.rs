@@ -1,6 +1,6 @@
 //! What a buyer must show who has paid by an ordinary transfer.
 
-use super::Vars;
+use super::vars::Vars;
 
 /// What binds a transfer to who presents it.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]

@@ -3,7 +3,9 @@
 
 use alloy_primitives::address;
 
-use super::{Problem, ProofBinding, Vars};
+use super::problem::Problem;
+use super::proof::ProofBinding;
+use super::vars::Vars;
 use crate::types::{Address, HttpUrl, Network};
 
 /// The accounts of the mnemonic that anvil and hardhat print at every start. On public chains bots take whatever arrives there.

@@ -1,7 +1,7 @@
 //! Who broadcasts payments, read from the settings.
 
-use super::{Read, Vars, parsed, private_key};
-use crate::purchase::GasLimit;
+use super::gas_limit::GasLimit;
+use super::vars::{Read, Vars, parsed, private_key};
 use crate::settlement::Settlement;
 use crate::settlement::cdp::CdpKey;
 use crate::settlement::facilitator::Facilitator;

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::settlement::Route;
+use crate::types::{Address, Network, WalletKey};
 
 pub(super) fn valid(name: &str) -> Option<&'static str> {
     Some(match name {
@@ -14,6 +15,16 @@ pub(super) fn valid(name: &str) -> Option<&'static str> {
         "BACKEND_API_URL" => "https://backend.example",
         _ => return None,
     })
+}
+
+/// A valid configuration for tests of this crate.
+pub(crate) fn test_config() -> Config {
+    Config::from_vars(|name| valid(name).map(str::to_owned)).unwrap()
+}
+
+/// Its variables, for tests that change some.
+pub(crate) fn test_var(name: &str) -> Option<&'static str> {
+    valid(name)
 }
 
 fn problems(change: &[(&str, &str)]) -> Vec<Problem> {

@@ -2,7 +2,7 @@
 
 use core::str::FromStr;
 
-use super::Problem;
+use super::problem::Problem;
 use crate::types::WalletKey;
 use crate::types::{Address, HttpUrl, Secret};
 

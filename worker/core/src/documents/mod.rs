@@ -2,6 +2,10 @@
 
 mod agent_card;
 mod discover;
+mod key_set;
+mod token_info;
 
 pub use agent_card::{AgentCardVersion, agent_card};
 pub use discover::{NextStep, discover};
+pub use key_set::{JsonWebKeySet, json_web_key_set};
+pub use token_info::{TokenInfo, token_info};

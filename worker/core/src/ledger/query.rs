@@ -9,7 +9,7 @@ use super::entry::LedgerEntry;
 use super::layout::{Layout, SHARDS, Shard};
 use super::shard::{LedgerCommand, LedgerReply};
 use super::totals::{self, Total};
-use crate::purchase::CallFault;
+use crate::types::CallFault;
 
 /// The shards of this deployment.
 pub trait Ledgers {

@@ -14,8 +14,9 @@ use super::progress::Progress;
 use super::query::{Ledgers, put};
 use super::shard::{LedgerCommand, LedgerReply, LedgerStore, execute};
 use super::totals::Total;
-use crate::purchase::CallFault;
-use crate::types::{Address, B256, Network, RequestId, ResourceId, UnixMillis, UsdcAmount};
+use crate::types::{
+    Address, B256, CallFault, Network, RequestId, ResourceId, UnixMillis, UsdcAmount,
+};
 
 /// An entry whose offer and last change are of the same moment.
 pub(crate) fn entry(number: u16, status: &str, at: u64) -> LedgerEntry {

@@ -9,7 +9,7 @@ use super::env::{ChallengeEnv, StoreFault, Stuck, Versioned};
 use super::lifecycle::Event;
 use super::reply::PayReply;
 use super::store::record_fact;
-use crate::book::payer::{Claim, PayerCommand, PayerReply, TargetKey};
+use crate::book::{Claim, PayerCommand, PayerReply, TargetKey};
 use crate::chain::Chain;
 use crate::chain::SignedAuthorization;
 use crate::chain::usdc::payment_fingerprint;

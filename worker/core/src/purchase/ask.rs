@@ -5,16 +5,15 @@ use core::future::Future;
 use alloy_primitives::B256;
 use serde::{Deserialize, Serialize};
 
-use super::env::CallFault;
 use super::record::{Record, Stage, State};
 use super::reply::{Next, PayReply};
-use super::schedule::{Effect, Policy, next_effect};
+use super::schedule::{Effect, next_effect};
 use super::sold::Sold;
-use crate::book::payer::TargetKey;
+use crate::book::TargetKey;
 use crate::chain::SignedAuthorization;
-use crate::config::Config;
+use crate::config::{Config, Policy};
 use crate::offer::Challenge;
-use crate::types::{Address, Network, RequestId, UnixMillis};
+use crate::types::{Address, CallFault, Network, RequestId, UnixMillis};
 
 /// How often a payment is passed on to the purchase that it counts for.
 const MAX_HOPS: usize = 3;

@@ -22,7 +22,7 @@ use super::outlook::{self, LEAST_GAS};
 use super::record::State;
 use super::reply::{NotNow, PayReply};
 use super::store::{commit, record_fact};
-use crate::book::payer::PayerReply;
+use crate::book::PayerReply;
 use crate::chain::Chain;
 use crate::chain::base::Simulation;
 use crate::chain::{ChainError, SignedAuthorization};

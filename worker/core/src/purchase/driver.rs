@@ -20,9 +20,9 @@ use super::prove;
 use super::rearm::rearm_for_buyer;
 use super::record::{Stage, State};
 use super::reply::{Next, PayReply};
+use super::report::ledger_entry;
 use super::schedule::{Effect, next_effect, next_look};
 use super::store::{commit, record_fact, record_outcome};
-use crate::ledger::LedgerEntry;
 use crate::settlement::Route;
 
 /// How long a buyer's request is kept waiting for the chain before it is told to come back.
@@ -258,7 +258,7 @@ async fn report<E: ChallengeEnv>(env: &E) -> Result<(), StoreFault> {
     {
         return Ok(());
     }
-    let entry = LedgerEntry::of(&stored.record, stored.version);
+    let entry = ledger_entry(&stored.record, stored.version);
     match env.ledger(entry).await {
         Ok(()) => record_fact(env, &stored, &Event::Reported).map(drop),
         Err(fault) => {

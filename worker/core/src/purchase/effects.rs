@@ -6,6 +6,7 @@ mod depth;
 mod diagnose;
 pub(super) mod facilitator;
 mod issue;
+mod issue_call;
 mod reconcile;
 mod refund;
 mod reserve;

@@ -8,13 +8,13 @@ use super::fault::IssueFault;
 use super::record::{AuditRow, Record};
 use super::shared::Shared;
 use crate::backend::authentication::{BackendAnswer, BackendCall};
-use crate::book::payer::{PayerCommand, PayerReply};
+use crate::book::{PayerCommand, PayerReply};
 use crate::chain::{Chain, ChainError};
 use crate::config::Config;
 use crate::ledger::LedgerEntry;
 use crate::settlement::facilitator::{FacilitatorAnswer, FacilitatorCall};
 use crate::settlement::wallet::{WalletCommand, WalletReply};
-use crate::types::{Address, UnixMillis};
+use crate::types::{Address, CallFault, UnixMillis};
 
 /// A record with the number of its version.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -28,10 +28,6 @@ pub struct Versioned {
 /// The storage failed. The text is for the log only.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct StoreFault(pub String);
-
-/// Another object gave no answer. The text is for the log only.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub struct CallFault(pub String);
 
 /// Where one purchase is stored.
 pub trait ChallengeStore {

@@ -1,7 +1,7 @@
 //! Setting a price aside in the payer's book, against the balance that was just read.
 
 use super::env::{ChallengeEnv, Stuck};
-use crate::book::payer::{Hold, PayerCode, PayerCommand, PayerReply, Reservation, TargetKey};
+use crate::book::{Hold, PayerCode, PayerCommand, PayerReply, Reservation, TargetKey};
 use crate::chain::Chain;
 use crate::chain::SignedAuthorization;
 use crate::chain::signature::PayerSignature;

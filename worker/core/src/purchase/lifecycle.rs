@@ -17,8 +17,9 @@ use refund::{advance_refund, again, arrived};
 
 use super::outbox::Outbox;
 use super::record::{Attempt, DeliveryFailure, Payment, Record, Refund, Rest, Stage, State};
-use super::schedule::{Effect, Policy, next_effect};
-use crate::ledger::LedgerEntry;
+use super::report::ledger_entry;
+use super::schedule::{Effect, next_effect};
+use crate::config::Policy;
 use crate::types::UnixMillis;
 
 pub use event::{Event, Refused};
@@ -279,7 +280,7 @@ pub fn apply(
     if next.rest == Rest::NotYet && next.is_over() {
         next.rest = Rest::Since(now);
     }
-    let says = |record| LedgerEntry::of(record, 0);
+    let says = |record| ledger_entry(record, 0);
     // News is told at once, however often the ledger gave no answer to the old.
     if says(&next) != says(record) {
         next.unreported = Some(0);

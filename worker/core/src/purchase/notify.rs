@@ -2,9 +2,9 @@
 
 use super::env::{ChallengeEnv, ChallengeStore, StoreFault};
 use super::lifecycle::Event;
+use super::notice;
 use super::outbox::NoticeEvent;
 use super::store::commit;
-use crate::backend::notification;
 
 /// How often a fact is stored again because the purchase moved at the same moment.
 const MAX_RACES: usize = 8;
@@ -34,7 +34,7 @@ async fn notify<E: ChallengeEnv>(env: &E) -> Result<bool, StoreFault> {
     let number = record.outbox.number();
     let call = match &env.config().notified {
         Some(notified) if !record.outbox.is_hopeless() => {
-            notification::call(notified, record, oldest, now.to_seconds())
+            notice::call(notified, record, oldest, now.to_seconds())
         }
         _ => None,
     };

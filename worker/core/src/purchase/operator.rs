@@ -7,11 +7,12 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::ask::Ask;
-use super::env::{CallFault, ChallengeStore, StoreFault, Versioned};
+use super::env::{ChallengeStore, StoreFault, Versioned};
 use super::lifecycle::{Event, apply};
 use super::record::{Record, Rest};
-use super::schedule::{Policy, wake_at};
-use crate::types::{RequestId, UnixMillis};
+use super::schedule::wake_at;
+use crate::config::Policy;
+use crate::types::{CallFault, RequestId, UnixMillis};
 
 /// How often a command is tried again because the purchase moved at the same moment.
 const MAX_RACES: usize = 8;

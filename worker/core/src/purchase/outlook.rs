@@ -12,7 +12,6 @@ use crate::chain::base::Head;
 use crate::chain::{Chain, ChainError};
 use crate::offer::Terms;
 use crate::settlement::wallet::{DataFee, expected_cost, most_cost, offered};
-use crate::types::UsdcAmount;
 
 /// A chain whose newest block is older than this stands still: Base makes one every two seconds. What is begun meanwhile may
 /// expire before it goes on, and reverts then at the gas wallet's cost.
@@ -27,30 +26,6 @@ const TIP_MEMORY_MILLIS: u64 = 60_000;
 const DEFAULT_TIP: u128 = 1_000_000;
 /// No transfer by authorization takes less gas.
 pub(super) const LEAST_GAS: u64 = 50_000;
-const WEI_PER_ETHER: u128 = 1_000_000_000_000_000_000;
-const UNITS_PER_DOLLAR: u64 = 1_000_000;
-
-/// How much the gas of a payment may cost.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub struct GasLimit {
-    /// The most that it may cost, in percent of the price.
-    pub max_share_percent: u64,
-    /// What an ether is taken to cost, in whole dollars: nothing here knows its price.
-    pub dollars_per_ether: u64,
-}
-
-impl GasLimit {
-    /// Whether gas for this many wei is too dear for something of this price.
-    fn is_exceeded(self, wei: U256, price: UsdcAmount) -> bool {
-        let units_per_ether =
-            U256::from(self.dollars_per_ether).saturating_mul(U256::from(UNITS_PER_DOLLAR));
-        let cost = wei.saturating_mul(units_per_ether) / U256::from(WEI_PER_ETHER);
-        let most = price
-            .to_u256()
-            .saturating_mul(U256::from(self.max_share_percent));
-        cost.saturating_mul(U256::from(100_u64)) > most
-    }
-}
 
 /// What the chain says about all payments alike.
 #[derive(Clone, Copy, Debug)]
@@ -174,6 +149,7 @@ async fn ether<E: ChallengeEnv>(env: &E, wallet: Address) -> Result<U256, ChainE
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::GasLimit;
 
     #[test]
     fn gas_is_too_dear_when_it_costs_more_than_its_share_of_the_price() {

@@ -13,7 +13,7 @@ use super::lifecycle::Event;
 use super::record::Record;
 use super::reply::PayReply;
 use super::store::{commit, record_fact};
-use crate::book::payer::PayerReply;
+use crate::book::PayerReply;
 use crate::chain::Chain;
 use crate::chain::base::Receipt;
 use crate::chain::transfer::{ProofFault, Transfer, check_time, payments};

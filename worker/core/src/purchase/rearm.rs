@@ -7,7 +7,8 @@
 use super::env::{ChallengeEnv, ChallengeStore, StoreFault, Versioned};
 use super::lifecycle::{Event, apply};
 use super::record::Record;
-use super::schedule::{Policy, wake_at};
+use super::schedule::wake_at;
+use crate::config::Policy;
 use crate::types::UnixMillis;
 
 /// An alarm that should have rung this long ago is lost.

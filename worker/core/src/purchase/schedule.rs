@@ -4,7 +4,8 @@ use super::fault::IssueFault;
 use super::pause::doubled;
 use super::record::{DeliveryFailure, Record, Rest, Stage, State};
 use super::retention::{HISTORY_MILLIS, LEEWAY_SECONDS};
-use crate::types::{Network, UnixMillis, UnixSeconds};
+use crate::config::Policy;
+use crate::types::{UnixMillis, UnixSeconds};
 
 /// The alarm's first distance to an effect that is being carried out, doubled with each try.
 const FIRST_RETRY_MILLIS: u64 = 3_000;
@@ -29,19 +30,6 @@ const MAX_SLEEP_MILLIS: u64 = 366 * DAY_MILLIS;
 const OTHER_NETWORK_MILLIS: u64 = 3_600_000;
 /// A chain's clock may be behind ours.
 const CHAIN_LAG_MILLIS: u64 = 60_000;
-
-/// The seller's settings that the schedule depends on.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub struct Policy {
-    /// The network that is sold on now. Purchases on another one rest.
-    pub network: Network,
-    /// After how long a paid purchase that cannot be delivered is refunded; `None` when refunds are off.
-    pub refund_after_millis: Option<u64>,
-    /// The pause after a refund's first failure; doubled with each further one.
-    pub refund_interval_millis: u64,
-    /// Whether the backend is told how purchases end.
-    pub notifies: bool,
-}
 
 /// What a record asks for next.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]

@@ -6,12 +6,13 @@ use key0_validator::Claims;
 use super::ask::Pay;
 use super::lifecycle::{Event, apply};
 use super::record::{Payment, Record};
-use super::schedule::Policy;
 use super::sold::Sold;
-use crate::chain::{Authorization, SignedAuthorization, usdc};
+use crate::chain::{Presented, SignedAuthorization, usdc};
+use crate::config::Policy;
 use crate::offer::{Challenge, SealKeys, Target, Terms};
 use crate::types::WalletKey;
 use crate::types::{Network, RequestId, ResourceId, Secret, UnixMillis, UnixSeconds, UsdcAmount};
+use crate::x402::Authorization;
 
 /// When everything in these tests happens.
 pub(crate) const NOW: UnixMillis = UnixMillis(1_800_000_010_000);
@@ -68,14 +69,17 @@ pub(crate) fn signed_by(key: &WalletKey, nonce: u8) -> SignedAuthorization {
     };
     let digest = usdc::authorization_digest(&authorization, terms.network);
     let signature = key.sign(&digest).unwrap().as_bytes();
-    SignedAuthorization::verify(
+    let presented = Presented::new(
         authorization,
         &signature,
         terms.network,
         terms.pay_to,
         terms.amount,
-    )
-    .unwrap()
+    );
+    match presented {
+        Ok(Presented::Proven(signed)) => signed,
+        other => panic!("no proof: {other:?}"),
+    }
 }
 
 /// A payment of it by the buyer.

@@ -9,8 +9,7 @@ use crate::chain::ChainError;
 use crate::chain::base::{Head, Receipt, Seen};
 use crate::config::Config;
 use crate::ledger::Ledgers;
-use crate::purchase::CallFault;
-use crate::types::{RequestId, UnixMillis};
+use crate::types::{CallFault, RequestId, UnixMillis};
 
 /// What a sweep did.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]

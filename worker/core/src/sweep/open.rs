@@ -2,7 +2,7 @@
 
 use super::env::{SweepEnv, Swept, wake};
 use crate::ledger::{Cursor, LedgerCommand, Order, Progress, ask_all, page, share};
-use crate::purchase::CallFault;
+use crate::types::CallFault;
 
 /// The states in which something is still looked after, the money first.
 const OPEN: [&str; 4] = ["PAID", "REFUND_PENDING", "REFUND_FAILED", "PENDING"];

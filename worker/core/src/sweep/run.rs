@@ -3,7 +3,7 @@
 use super::env::{SweepEnv, Swept};
 use super::{open, transfers};
 use crate::ledger::{LedgerCommand, LedgerReply, Progress, Shard, wrong_answer};
-use crate::purchase::CallFault;
+use crate::types::CallFault;
 
 /// Sweeps once. What fails is tried again by the next one.
 pub async fn sweep<E: SweepEnv>(env: &E) -> Swept {

@@ -20,10 +20,8 @@ use crate::chain::usdc::{AUTHORIZATION_USED_TOPIC, TRANSFER_TOPIC};
 use crate::config::Config;
 use crate::config::test_config;
 use crate::ledger::test_support::{Shards, entry};
-use crate::ledger::{Layout, LedgerEntry};
-use crate::ledger::{LedgerCommand, LedgerReply, Ledgers, Shard};
-use crate::purchase::CallFault;
-use crate::types::{RequestId, UnixMillis};
+use crate::ledger::{Layout, LedgerCommand, LedgerEntry, LedgerReply, Ledgers, Shard};
+use crate::types::{CallFault, RequestId, UnixMillis};
 
 const HEAD: u64 = 1_000_000;
 const NOW: UnixMillis = UnixMillis(1_800_000_000_000);

@@ -6,7 +6,4 @@ mod signer;
 pub use rsa_key::{JsonWebKey, RsaPrivateKey, RsaPublicKey};
 #[cfg(test)]
 pub(crate) use signer::NoRsa;
-pub use signer::{
-    JsonWebKeySet, RsaSigner, Signature, SigningError, TokenInfo, TokenSigner, json_web_key_set,
-    token_info,
-};
+pub use signer::{RsaSigner, Signature, SigningError, TokenSigner};

@@ -10,13 +10,11 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jwt_compact::alg::{Hs256, Hs256Key};
 use jwt_compact::{AlgorithmExt, Claims as JwtClaims, Header};
 use key0_validator::Claims;
-use serde::Serialize;
 use serde_json::json;
 use sha2::{Digest, Sha256};
 
-use super::rsa_key::{JsonWebKey, RsaPrivateKey, RsaPublicKey};
-use crate::config::Config;
-use crate::types::{HttpUrl, Secret};
+use super::rsa_key::RsaPrivateKey;
+use crate::types::Secret;
 
 /// What tokens are signed with. The same claims always give the same token, so none needs to be stored.
 pub enum TokenSigner {
@@ -110,80 +108,6 @@ impl fmt::Debug for TokenSigner {
             self.algorithm(),
             self.key_id()
         )
-    }
-}
-
-/// `GET /.well-known/token-info`: what a backend must know to check the tokens.
-#[derive(Debug, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct TokenInfo<'a> {
-    #[serde(rename = "type")]
-    kind: &'static str,
-    token_type: &'static str,
-    algorithm: &'static str,
-    key_id: &'a str,
-    issuer: &'a str,
-    jwks_url: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    public_key: Option<String>,
-    expires_in: u64,
-    chain_id: u64,
-    claims: [ClaimInfo; 10],
-}
-
-#[derive(Debug, Serialize)]
-struct ClaimInfo {
-    name: &'static str,
-    description: &'static str,
-}
-
-/// The token format of this deployment, as seen at `origin`.
-pub fn token_info<'a>(config: &'a Config, origin: &'a HttpUrl) -> TokenInfo<'a> {
-    let claim = |name, description| ClaimInfo { name, description };
-    TokenInfo {
-        kind: "JWT",
-        token_type: "Bearer",
-        algorithm: config.token_signer.algorithm(),
-        key_id: config.token_signer.key_id(),
-        issuer: origin.as_str(),
-        jwks_url: origin.join("/.well-known/jwks.json"),
-        public_key: match &config.token_signer {
-            TokenSigner::Hs256 { .. } => None,
-            TokenSigner::Rs256(key) => Some(key.public().to_pem()),
-        },
-        expires_in: config.token_ttl_seconds,
-        chain_id: config.network.chain_id(),
-        claims: [
-            claim("sub", "request id of the purchase"),
-            claim("jti", "challenge id of the purchase"),
-            claim("resourceId", "the resource that the token opens"),
-            claim("planId", "the plan that was bought"),
-            claim("txHash", "the transaction that paid"),
-            claim("iat", "second of issue, Unix time"),
-            claim(
-                "exp",
-                "first second at which the token is no longer good, Unix time",
-            ),
-            claim("iss", "the gateway's public URL"),
-            claim("payer", "address of the wallet that paid"),
-            claim(
-                "chainId",
-                "the chain that was paid on: 8453 is Base, 84532 Base Sepolia, whose money is worth nothing",
-            ),
-        ],
-    }
-}
-
-/// `GET /.well-known/jwks.json`: the public keys whose tokens may be good (RFC 7517, section 5).
-#[derive(Debug, Serialize)]
-pub struct JsonWebKeySet<'a> {
-    keys: Vec<JsonWebKey<'a>>,
-}
-
-/// The public keys of this deployment, the signing one first. A shared secret is not among them.
-pub fn json_web_key_set(config: &Config) -> JsonWebKeySet<'_> {
-    JsonWebKeySet {
-        keys: config.public_keys.iter().map(RsaPublicKey::jwk).collect(),
     }
 }
 

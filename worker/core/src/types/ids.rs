@@ -80,6 +80,8 @@ text_id! {
     RequestId, request_id
 }
 
+/// The plan of service tokens. Not to be sold, so that no buyer's token passes for one, nor one for a buyer's.
+pub const SERVICE_PLAN: &str = "system";
 const DERIVED_PREFIX: &str = "x402-";
 
 impl RequestId {

@@ -2,6 +2,7 @@
 
 mod admin_secret;
 mod amount;
+mod fault;
 mod ids;
 mod network;
 mod pem;
@@ -13,10 +14,11 @@ mod wallet_key;
 pub use admin_secret::AdminSecret;
 pub use alloy_primitives::{Address, B256, Bytes, U256};
 pub use amount::{PriceError, UsdcAmount};
-pub use ids::{IdError, PlanId, RequestId, ResourceId};
+pub use fault::CallFault;
+pub use ids::{IdError, PlanId, RequestId, ResourceId, SERVICE_PLAN};
 pub use network::Network;
 pub use pem::{PemBlock, pem_blocks};
 pub use secret::Secret;
 pub use time::{UnixMillis, UnixSeconds};
 pub use url::HttpUrl;
-pub use wallet_key::WalletKey;
+pub use wallet_key::{SigningFailed, WalletKey};

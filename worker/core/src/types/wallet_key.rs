@@ -12,6 +12,10 @@ pub struct WalletKey {
     address: Address,
 }
 
+/// The key refused to sign; with a valid key this does not happen.
+#[derive(Debug)]
+pub struct SigningFailed;
+
 impl WalletKey {
     /// Reads 64 hex digits, with or without `0x`. `None` for anything that is not a valid private key.
     pub fn from_hex(text: &str) -> Option<Self> {

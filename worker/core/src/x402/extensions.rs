@@ -5,7 +5,7 @@ use alloy_primitives::B256;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
-use super::payload::Unreadable;
+use super::unreadable::Unreadable;
 use crate::offer::Target;
 
 const DIALECT: &str = "https://json-schema.org/draft/2020-12/schema";

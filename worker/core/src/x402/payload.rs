@@ -1,15 +1,14 @@
 //! A client's payment, in either version of x402, read member by member: what cannot be read is named, with what belongs there.
 
-use std::borrow::Cow;
-
 use alloy_primitives::{Address, B256, U256};
 use serde_json::{Value, json};
 
+use super::authorization::Authorization;
 use super::extensions;
 use super::objects::{PaymentRequirements, Version};
 use super::refusal::Refusal;
+use super::unreadable::Unreadable;
 use super::v1;
-use crate::chain::Authorization;
 use crate::offer::Challenge;
 
 /// A client's payment, read but not yet believed.
@@ -25,48 +24,6 @@ pub struct PaymentPayload {
     pub signature: Vec<u8>,
     /// The digest of the client's own name for it, if it gave one.
     pub identifier: Option<B256>,
-}
-
-/// Why a payment header is no payment.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub struct Unreadable {
-    /// The code for programs.
-    pub refusal: Refusal,
-    /// The member that is wrong, when the header is an object at all.
-    pub member: Option<&'static str>,
-    /// A sentence for people: what is wrong and what is expected. Repeats nothing of the header.
-    pub message: Cow<'static, str>,
-}
-
-impl From<Refusal> for Unreadable {
-    fn from(refusal: Refusal) -> Self {
-        Self {
-            refusal,
-            member: None,
-            message: refusal.message().into(),
-        }
-    }
-}
-
-impl Unreadable {
-    /// The member does not hold what belongs there; `expected` continues "must be".
-    pub(super) fn member(member: &'static str, found: Option<&Value>, expected: &str) -> Self {
-        let found = match found {
-            None => "is missing",
-            Some(Value::Null) => "is null",
-            Some(Value::Bool(_)) => "is a boolean",
-            Some(Value::Number(_)) => "is a number",
-            Some(Value::String(_)) => "is a text of another form",
-            Some(Value::Array(_)) => "is a list",
-            Some(Value::Object(_)) => "is an object",
-        };
-        Self {
-            refusal: Refusal::InvalidPayload,
-            member: Some(member),
-            message: format!("The payment's member `{member}` {found}: it must be {expected}.")
-                .into(),
-        }
-    }
 }
 
 const OBJECT: &str = "an object";

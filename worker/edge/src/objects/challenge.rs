@@ -17,17 +17,17 @@ use std::cell::Cell;
 use std::panic::AssertUnwindSafe;
 
 use key0_core::backend::authentication::{BackendAnswer, BackendCall};
-use key0_core::book::payer::{PayerCommand, PayerReply};
+use key0_core::book::{PayerCommand, PayerReply};
 use key0_core::chain::rpc::RpcChain;
 use key0_core::config::Config;
 use key0_core::ledger::LedgerEntry;
 use key0_core::purchase::{
-    AuditLine, AuditRow, Call, CallFault, ChallengeEnv, ChallengeStore, Driver, History,
-    IssueFault, Record, Rest, Shared, StoreFault, Versioned, nudge, operate,
+    AuditLine, AuditRow, Call, ChallengeEnv, ChallengeStore, Driver, History, IssueFault, Record,
+    Rest, Shared, StoreFault, Versioned, nudge, operate,
 };
 use key0_core::settlement::facilitator::{FacilitatorAnswer, FacilitatorCall};
 use key0_core::settlement::wallet::{WalletCommand, WalletReply};
-use key0_core::types::{Address, UnixMillis};
+use key0_core::types::{Address, CallFault, UnixMillis};
 use serde_json::json;
 use worker::{DurableObject, Env, Request, Response, SqlStorage, State, durable_object};
 

@@ -12,7 +12,7 @@ use core::time::Duration;
 
 use futures_util::future::{Either, select};
 use key0_core::backend::oauth::HeldToken;
-use key0_core::book::payer::{PayerCommand, PayerReply};
+use key0_core::book::{PayerCommand, PayerReply};
 use key0_core::breaker::Observed;
 use key0_core::chain::Chain as _;
 use key0_core::chain::base::Receipt;
@@ -22,12 +22,12 @@ use key0_core::ledger::{
     self as core_ledger, Layout, LedgerCommand, LedgerEntry, LedgerReply, Ledgers, Shard,
 };
 use key0_core::purchase::{
-    Ask, Call, CallFault, OperatorCommand, OperatorReply, Operators, PayReply, Purchases,
+    Ask, Call, OperatorCommand, OperatorReply, Operators, PayReply, Purchases,
 };
 use key0_core::settlement::wallet::{
     WalletCommand, WalletOperation, WalletReply, WalletView, Wallets,
 };
-use key0_core::types::{Address, B256, Network, RequestId};
+use key0_core::types::{Address, B256, CallFault, Network, RequestId};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use worker::{Delay, Env, Headers, Method, Request, RequestInit, Response};

@@ -12,7 +12,7 @@
 
 mod tables;
 
-use key0_core::book::payer::{PayerCommand, execute};
+use key0_core::book::{PayerCommand, execute};
 use worker::{DurableObject, Env, Request, Response, State, durable_object};
 
 use self::tables::Book;

@@ -4,7 +4,7 @@
 use core::cell::{Cell, RefCell};
 use core::future::Future;
 
-use super::{HeldToken, TOKEN_DEADLINE_MILLIS, read_answer};
+use super::client::{HeldToken, TOKEN_DEADLINE_MILLIS, read_answer};
 use crate::types::UnixMillis;
 
 /// A token is renewed this long before it ends: the call that it is for takes time.

@@ -8,10 +8,13 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::super::endpoints::bench::{Bench, Node};
+use super::super::settlement_call::settlement_call;
 use super::super::signature::{Deployment, MAX_SIGNATURE_BYTES};
 use super::super::wallet_call::{MAX_DEPLOYMENT_GAS, MAX_WALLET_GAS, MULTICALL};
 use super::*;
 use crate::types::WalletKey;
+
+mod key;
 
 const NETWORK: Network = Network::BaseSepolia;
 const AMOUNT: UsdcAmount = UsdcAmount::from_units(15_000);
@@ -271,7 +274,7 @@ fn a_wallet_of_a_listed_factory_is_asked_as_it_would_be_when_it_exists() {
                 };
                 assert_eq!(signed.deployment(), Some(&deployment));
                 assert_eq!(signed.signature_hex(), hex::encode_prefixed([2; 65]));
-                let call = usdc::settlement_call(&signed, NETWORK);
+                let call = settlement_call(&signed, NETWORK);
                 assert_eq!((call.to, call.max_gas), (MULTICALL, MAX_DEPLOYMENT_GAS));
             }
             (refused, _) => assert_eq!(refused.err(), expected),

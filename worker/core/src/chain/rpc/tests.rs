@@ -4,7 +4,7 @@ use super::super::endpoints::bench::{Bench, Node};
 use super::*;
 
 fn transfer() -> SignedAuthorization {
-    let authorization = crate::chain::Authorization {
+    let authorization = crate::x402::Authorization {
         from: Address::ZERO,
         to: Address::ZERO,
         value: U256::ZERO,

@@ -162,8 +162,8 @@ fn a_transfer_by_authorization_is_never_an_ordinary_one() {
 
 #[test]
 fn what_one_way_to_pay_credits_the_other_never_does() {
-    use super::super::authorization::Authorization;
     use super::super::events::{Verdict, verdict};
+    use crate::x402::Authorization;
 
     let authorization = Authorization {
         from: ANN,

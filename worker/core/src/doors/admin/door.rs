@@ -4,6 +4,7 @@ use http::{HeaderMap, Method, StatusCode, header};
 use serde::Serialize;
 use serde_json::{Value, json};
 
+use super::path::PREFIX;
 use super::query::Query;
 use super::returned::{self, Transfers};
 use super::view::View;
@@ -18,7 +19,6 @@ use crate::types::RequestId;
 
 const READ: &str = "GET, HEAD";
 const WRITE: &str = "POST";
-pub(super) const PREFIX: &str = "/admin";
 
 /// A request to the operator's door. Bodies are not read.
 #[derive(Clone, Copy, Debug)]
@@ -50,12 +50,6 @@ struct Inspected {
     record: Value,
     audit: Vec<AuditLine>,
     history_removed: bool,
-}
-
-/// Whether a path belongs to this door.
-pub fn serves(path: &str) -> bool {
-    path.strip_prefix(PREFIX)
-        .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
 /// The answer. Browsers are not allowed to read it, and nobody may keep it.

@@ -4,10 +4,12 @@
 //! gives the same answer, so nothing is learnt from asking.
 
 mod door;
+mod path;
 mod query;
 mod returned;
 mod view;
 mod wallets;
 
-pub use door::{Arrival, answer, serves};
+pub use door::{Arrival, answer};
+pub use path::serves;
 pub use returned::Transfers;

@@ -6,14 +6,13 @@ use core::future::Future;
 use http::StatusCode;
 use serde_json::{Value, json};
 
-use crate::book::payer::{PayerCommand, PayerReply};
+use crate::book::{PayerCommand, PayerReply};
 use crate::chain::base::Receipt;
 use crate::chain::transfer::{Transfer, booking_key, received};
 use crate::config::Config;
 use crate::error::{Code, Error};
-use crate::purchase::CallFault;
 use crate::response::{self, Response};
-use crate::types::{Address, B256, Network};
+use crate::types::{Address, B256, CallFault, Network};
 
 /// The chain's receipts and the payers' books, as the operator reaches them.
 pub trait Transfers {

@@ -3,14 +3,14 @@
 use http::{StatusCode, header};
 use serde::Serialize;
 
-use super::door::PREFIX;
+use super::path::PREFIX;
 use super::query::Query;
 use crate::error::Error;
 use crate::ledger::{
     self, CSV_HEADER, LedgerCommand, LedgerEntry, LedgerReply, Order, StatusTotal, Total,
 };
-use crate::purchase::CallFault;
 use crate::response::{self, Response};
+use crate::types::CallFault;
 
 const USUAL_LIST: usize = 50;
 const USUAL_EXPORT: usize = 500;

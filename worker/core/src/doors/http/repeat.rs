@@ -8,7 +8,7 @@
 
 use super::door::Arrival;
 use super::request::AccessRequest;
-use crate::book::payer::TargetKey;
+use crate::book::TargetKey;
 use crate::chain::usdc::payment_fingerprint;
 use crate::chain::{Chain, Presented};
 use crate::config::Config;

@@ -298,7 +298,7 @@ fn a_repeat_fits_its_payers_purchase_of_the_plan_and_of_the_resource_that_it_nam
     let thief = WalletKey::from_hex(&format!("{:064x}", 0xbad)).unwrap();
     assert!(!repeat_of(signed_by(&thief, 1)).fits(&record, Network::BaseSepolia));
     // Who was paid by the same wallet elsewhere has its signature, too.
-    let signed_otherwise = |change: fn(&mut crate::chain::Authorization)| {
+    let signed_otherwise = |change: fn(&mut crate::x402::Authorization)| {
         let mut authorization = pay(1).authorization.authorization().clone();
         change(&mut authorization);
         let network = record.terms.network;

@@ -3,9 +3,9 @@
 use super::super::env::{ChallengeEnv, Stuck};
 use super::super::lifecycle::Event;
 use super::super::record::{Attempt, Record};
-use crate::chain::authorization::MIN_REMAINING_SECONDS;
 use crate::settlement::wallet::{Job, JobKey, WalletCommand, WalletReply};
 use crate::types::{Address, UnixSeconds};
+use crate::x402::authorization::MIN_REMAINING_SECONDS;
 
 use super::reconcile::not_included;
 

@@ -6,8 +6,9 @@ use super::super::lifecycle::Event;
 use super::super::pause::doubled;
 use super::super::record::{Payment, Record, State};
 use super::super::sold::Sold;
-use crate::backend::issuance::{self, IssueAnswer, IssuingBackend};
-use crate::book::payer::PayerCommand;
+use super::issue_call;
+use crate::backend::issuance::{IssueAnswer, IssuingBackend};
+use crate::book::PayerCommand;
 use crate::offer::Target;
 use crate::types::UnixMillis;
 
@@ -90,7 +91,7 @@ async fn ask_backend<E: ChallengeEnv>(
     payment: &Payment,
     backend: &IssuingBackend,
 ) -> Result<IssueAnswer, IssueFault> {
-    let call = issuance::call(backend, &sold.extra, record, payment);
+    let call = issue_call::call(backend, &sold.extra, record, payment);
     let end = repeats_until(env, record);
     let mut repeats = 0;
     loop {

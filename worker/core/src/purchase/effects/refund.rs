@@ -9,13 +9,13 @@ use super::super::record::{Payment, Record, Refund};
 use super::charge::{gas_limit, submit};
 use super::reconcile::refused;
 use crate::chain::Chain;
+use crate::chain::SignedAuthorization;
 use crate::chain::base::Simulation;
-use crate::chain::{Authorization, SignedAuthorization};
 use crate::offer::ChallengeId;
 use crate::settlement::wallet::{JobKey, WalletReply};
 use crate::types::Address;
 use crate::types::WalletKey;
-use crate::x402::Refusal;
+use crate::x402::{Authorization, Refusal};
 
 /// A refund's authorization stays good this long, so that retrying it never needs another one.
 const REFUND_VALID_SECONDS: u64 = 10 * 366 * 86_400;

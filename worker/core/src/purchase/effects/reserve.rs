@@ -4,9 +4,7 @@ use super::super::env::{ChallengeEnv, Stuck};
 use super::super::hold::{Wanted, hold};
 use super::super::lifecycle::Event;
 use super::super::record::{Attempt, Record, Stage, State};
-use crate::book::payer::{
-    Claim, LAST_ATTEMPT, Outcome, PayerCommand, PayerReply, Reservation, TargetKey,
-};
+use crate::book::{Claim, LAST_ATTEMPT, Outcome, PayerCommand, PayerReply, Reservation, TargetKey};
 use crate::chain::Chain;
 use crate::chain::transfer::booking_key;
 use crate::offer::Terms;

@@ -2,9 +2,9 @@
 //! the states of the newest blocks only: so the range is halved by the states that there are, and then looked through.
 
 use super::super::env::Stuck;
-use crate::chain::Authorization;
 use crate::chain::Chain;
 use crate::chain::base::AuthorizationEvents;
+use crate::x402::Authorization;
 
 /// So many blocks are asked about at once, as long as no node refuses.
 const FIRST_WINDOW: u64 = 500;

@@ -19,7 +19,7 @@ use futures_util::FutureExt as _;
 
 use super::super::ask::Ask;
 use super::super::driver::Driver;
-use super::super::env::{CallFault, ChallengeEnv, ChallengeStore, StoreFault, Versioned};
+use super::super::env::{ChallengeEnv, ChallengeStore, StoreFault, Versioned};
 use super::super::fault::IssueFault;
 use super::super::lifecycle::{MAX_REFUND_FAILURES, Refused, apply};
 use super::super::record::{Attempt, AuditRow, Record, Stage, State};
@@ -30,7 +30,7 @@ use super::super::test_support::{
 };
 use super::*;
 use crate::backend::authentication::{BackendAnswer, BackendCall};
-use crate::book::payer::{Outcome, PayerCommand, PayerReply};
+use crate::book::{Outcome, PayerCommand, PayerReply};
 use crate::chain::SignedAuthorization;
 use crate::chain::base::{
     AuthorizationEvents, Completeness, Head, Log, Receipt, SendOutcome, Simulation,
@@ -43,7 +43,7 @@ use crate::config::{Config, test_config};
 use crate::ledger::LedgerEntry;
 use crate::settlement::facilitator::{Action, FacilitatorAnswer, FacilitatorCall};
 use crate::settlement::wallet::{WalletCommand, WalletReply};
-use crate::types::{Network, UnixMillis};
+use crate::types::{CallFault, Network, UnixMillis};
 use crate::x402::Refusal;
 
 const OURS: B256 = B256::repeat_byte(1);

@@ -1,9 +1,10 @@
 //! A refund: the same authorization tried again until it is included, or too often.
 
 use super::super::record::{Payment, Refund, Stage, State};
-use super::super::schedule::{Policy, refund_pause};
+use super::super::schedule::refund_pause;
 use super::attempt::collect;
 use super::event::{Event, Refused};
+use crate::config::Policy;
 use crate::types::UnixMillis;
 
 /// After so many failed tries an operator must look at a refund.

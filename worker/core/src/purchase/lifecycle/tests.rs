@@ -348,7 +348,7 @@ fn after_delivery_no_refund_begins_and_after_a_refund_begins_nothing_is_delivere
 #[test]
 fn a_refund_by_another_wallet_to_anybody_else_or_of_another_amount_is_refused() {
     let record = record_after(paid_events());
-    type Change = fn(&mut crate::chain::Authorization);
+    type Change = fn(&mut crate::x402::Authorization);
     let changes: [Change; 3] = [
         |a| a.from = alloy_primitives::Address::repeat_byte(9),
         |a| a.to = alloy_primitives::Address::repeat_byte(9),

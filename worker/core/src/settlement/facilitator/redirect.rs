@@ -3,7 +3,7 @@
 
 use url::Url;
 
-use super::{Action, Facilitator};
+use super::call::{Action, Facilitator};
 
 /// How often one call follows a redirect.
 pub const MAX_REDIRECTS: usize = 2;

@@ -1,11 +1,12 @@
 //! What is sent, and every answer that a facilitator may give.
 
 use proptest::prelude::*;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::*;
 use crate::purchase::test_challenge;
 use crate::purchase::test_support::signed;
+use crate::settlement::cdp::CdpKey;
 use crate::types::Network;
 use crate::x402::Refusal;
 

@@ -4,8 +4,9 @@ use alloy_primitives::U256;
 
 use super::transaction::Fees;
 use crate::chain::Chain;
+use crate::chain::SignedAuthorization;
 use crate::chain::base::Head;
-use crate::chain::{SignedAuthorization, usdc};
+use crate::chain::settlement_call::settlement_call;
 use crate::types::Network;
 
 /// Never paid more than this per unit of gas, in wei; far above any fee seen on Base.
@@ -82,7 +83,7 @@ pub fn offered(base_fee: u128, tip: u128) -> Fees {
 
 /// About how large a payment's transaction is.
 pub(super) fn size(payment: &SignedAuthorization, network: Network) -> usize {
-    let call = usdc::settlement_call(payment, network);
+    let call = settlement_call(payment, network);
     call.input.len().saturating_add(ENVELOPE_BYTES)
 }
 

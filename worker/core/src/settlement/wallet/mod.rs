@@ -17,4 +17,4 @@ pub use env::{Change, WalletEnv, WalletStore};
 pub use job::{Job, JobKey, Sent, Signed, WalletCommand, WalletFault, WalletReply};
 pub use operator::{JobView, WalletOperation, WalletView, Wallets};
 pub use pipeline::GasWallet;
-pub use transaction::{Fees, SigningFailed, Transaction};
+pub use transaction::{Fees, Transaction};

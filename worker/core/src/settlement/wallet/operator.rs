@@ -10,8 +10,7 @@ use super::job::{JobKey, Sent, WalletFault};
 use super::line::Looks;
 use super::pipeline::GasWallet;
 use crate::chain::Chain;
-use crate::purchase::CallFault;
-use crate::types::Network;
+use crate::types::{CallFault, Network};
 
 /// How many open jobs are shown.
 const MAX_SHOWN: usize = 100;

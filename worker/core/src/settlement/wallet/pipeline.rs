@@ -25,7 +25,7 @@ use super::sight::Sights;
 use super::transaction::{Fees, Transaction};
 use crate::chain::Chain;
 use crate::chain::base::SendOutcome;
-use crate::chain::usdc;
+use crate::chain::settlement_call::settlement_call;
 use crate::types::UnixMillis;
 
 /// How often the alarm looks after what is not included.
@@ -362,7 +362,7 @@ fn build<E: WalletEnv>(env: &E) -> Result<Line, WalletFault> {
 }
 
 fn sign<E: WalletEnv>(env: &E, job: &Job, nonce: u64, fees: Fees) -> Result<Signed, WalletFault> {
-    let call = usdc::settlement_call(&job.authorization, env.network());
+    let call = settlement_call(&job.authorization, env.network());
     let transaction = Transaction {
         chain_id: env.network().chain_id(),
         nonce,

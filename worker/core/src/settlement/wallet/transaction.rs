@@ -4,7 +4,7 @@ use alloy_primitives::{Address, B256, Bytes, U256, keccak256};
 use alloy_rlp::{Encodable, Header};
 use serde::{Deserialize, Serialize};
 
-use crate::types::WalletKey;
+use crate::types::{SigningFailed, WalletKey};
 
 const TRANSACTION_TYPE: u8 = 2;
 
@@ -59,10 +59,6 @@ pub struct Transaction {
     /// The call.
     pub input: Bytes,
 }
-
-/// The key refused to sign; with a valid key this does not happen.
-#[derive(Debug)]
-pub struct SigningFailed;
 
 impl Transaction {
     /// Signs it. Returns its hash and the bytes to broadcast.

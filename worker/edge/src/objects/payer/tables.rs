@@ -2,7 +2,7 @@
 
 use core::cell::Cell;
 
-use key0_core::book::payer::{
+use key0_core::book::{
     BOUND_MILLIS, Booking, HOLD_MILLIS, MAX_BOUND, Open, PayerStore, RECENT_MILLIS, Recent,
     Standing, TargetKey, UnderWay,
 };

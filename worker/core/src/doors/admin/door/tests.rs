@@ -3,16 +3,16 @@ use core::cell::RefCell;
 use futures_util::FutureExt as _;
 use serde_json::Value;
 
+use super::super::path::serves;
 use super::*;
-use crate::book::payer::{PayerCommand, PayerReply};
+use crate::book::{PayerCommand, PayerReply};
 use crate::chain::base::Receipt;
 use crate::config::test_config;
 use crate::ledger::test_support::{Shards, entry};
 use crate::ledger::{Layout, LedgerCommand, LedgerReply, Shard};
-use crate::purchase::CallFault;
 use crate::settlement::wallet::{WalletOperation, WalletView};
-use crate::types::WalletKey;
 use crate::types::{Address, B256, Network, Secret};
+use crate::types::{CallFault, WalletKey};
 
 const SECRET: &str = "operator-operator-operator-operator";
 const ID: &str = "550e8400-e29b-41d4-a716-446655440000";

@@ -12,13 +12,14 @@ use http::header::RETRY_AFTER;
 use super::*;
 use crate::chain::endpoints::{EndpointMemory, Http, HttpFault};
 use crate::chain::rpc::RpcChain;
-use crate::chain::{Authorization, usdc};
+use crate::chain::usdc;
 use crate::config::test_config;
+use crate::purchase::Ask;
 use crate::purchase::NotNow;
-use crate::purchase::{Ask, CallFault};
 use crate::token::NoRsa;
-use crate::types::WalletKey;
 use crate::types::{Address, Network, U256, UnixMillis, UsdcAmount};
+use crate::types::{CallFault, WalletKey};
+use crate::x402::Authorization;
 use crate::x402::header::{PAYMENT_REQUIRED, PAYMENT_SIGNATURE, X_PAYMENT, encode};
 
 const PLAN: &str = "basic";

@@ -12,9 +12,9 @@ use crate::chain::endpoints::{EndpointMemory, Http, HttpFault};
 use crate::chain::rpc::RpcChain;
 use crate::chain::usdc;
 use crate::config::test_config;
-use crate::purchase::{CallFault, IssueFault};
+use crate::purchase::IssueFault;
 use crate::token::NoRsa;
-use crate::types::WalletKey;
+use crate::types::{CallFault, WalletKey};
 use crate::types::{Network, PlanId, RequestId, ResourceId, UnixMillis, UnixSeconds, UsdcAmount};
 
 const HASH: &str = "0x7777777777777777777777777777777777777777777777777777777777777777";

@@ -248,7 +248,7 @@ fn who_shows_an_attempted_payment_again_is_not_shown_what_was_delivered() {
         let terms = crate::purchase::test_challenge().terms;
         let join = Ask::Join(crate::purchase::Join {
             payer: buyer().address(),
-            target: crate::book::payer::TargetKey::new(&terms.target, &terms.resource),
+            target: crate::book::TargetKey::new(&terms.target, &terms.resource),
             by_attempted,
         });
         let reply = Driver::default().ask(&delivered(), &join).now_or_never();
@@ -269,7 +269,7 @@ fn a_facilitator_that_has_seen_a_payment_gets_nothing_by_showing_it() {
     let terms = crate::purchase::test_challenge().terms;
     let join = Ask::Join(crate::purchase::Join {
         payer: buyer().address(),
-        target: crate::book::payer::TargetKey::new(&terms.target, &terms.resource),
+        target: crate::book::TargetKey::new(&terms.target, &terms.resource),
         by_attempted: true,
     });
     let reply = Driver::default().ask(&outside, &join).now_or_never();

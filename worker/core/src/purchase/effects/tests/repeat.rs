@@ -1,7 +1,7 @@
 //! A payment that today's offer does not ask for: its purchase is asked, and nothing is begun or booked by that.
 
 use super::*;
-use crate::book::payer::TargetKey;
+use crate::book::TargetKey;
 use crate::chain::usdc::payment_fingerprint;
 use crate::purchase::ask::Repeat;
 use crate::purchase::test_support::{claims, test_challenge};

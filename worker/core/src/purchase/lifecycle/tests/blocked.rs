@@ -1,7 +1,6 @@
 //! A refund that nobody here can sign, and how an operator ends it.
 
 use super::*;
-use crate::ledger::LedgerEntry;
 use crate::purchase::fault::RefundFault;
 use crate::purchase::outbox::NoticeKind;
 
@@ -17,7 +16,7 @@ fn blocked() -> Record {
 fn a_refund_that_cannot_be_signed_is_a_visible_end_with_its_own_reason() {
     let record = blocked();
     assert_eq!(record.state.name(), "REFUND_FAILED");
-    let entry = LedgerEntry::of(&record, 1);
+    let entry = ledger_entry(&record, 1);
     assert_eq!(entry.reason.as_deref(), Some("refund_wallet_differs"));
     assert!(record.rest == Rest::NotYet, "nothing of it is ever removed");
     let notified = Policy {

@@ -1,7 +1,6 @@
 //! The ledger learns every state, and nothing waits for it.
 
 use super::*;
-use crate::ledger::LedgerEntry;
 
 /// What the driver's alarm does about the ledger alone, with a ledger that answers or does not.
 fn wake(record: &Record, now: UnixMillis, answers: bool) -> Record {
@@ -17,7 +16,7 @@ fn whatever_changes_for_the_ledger_is_reported_at_once_when_the_purchase_rests_o
             let Ok(next) = apply(Some(&record), change, NOW, &POLICY) else {
                 continue;
             };
-            let is_news = LedgerEntry::of(&next, 0) != LedgerEntry::of(&record, 0);
+            let is_news = ledger_entry(&next, 0) != ledger_entry(&record, 0);
             assert_eq!(next.unreported.is_some(), is_news, "{state} {event}");
             let effect = next_effect(&next, NOW, &POLICY);
             if next.unreported.is_some() && matches!(effect, Effect::Rest | Effect::WaitUntil(_)) {

@@ -3,7 +3,6 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::ledger::LedgerEntry;
 use crate::purchase::retention::LEEWAY_SECONDS;
 
 const HOUR: u64 = 3_600_000;
@@ -130,7 +129,7 @@ fn what_is_left_says_the_same_to_the_ledger_and_never_changes_again() {
     for (state, record) in ends() {
         let mut after = record.clone();
         live(&mut after, NOW.plus(500 * DAY));
-        let says = |record| LedgerEntry::of(record, 0);
+        let says = |record| ledger_entry(record, 0);
         assert_eq!(says(&after), says(&record), "{state}");
         assert_eq!(after.unreported, None);
         for (name, event) in events() {

@@ -9,8 +9,8 @@ use futures_util::FutureExt as _;
 
 use super::super::*;
 use crate::backend::authentication::{BackendAnswer, BackendCall};
-use crate::book::payer::memory::MemoryBook;
-use crate::book::payer::{Booking, PayerCommand, execute};
+use crate::book::memory::MemoryBook;
+use crate::book::{Booking, PayerCommand, execute};
 use crate::chain::ChainError;
 use crate::chain::SignedAuthorization;
 use crate::chain::base::{AuthorizationEvents, Completeness, Head, Log, SendOutcome, Simulation};
@@ -22,14 +22,14 @@ use crate::config::{Config, test_config};
 use crate::ledger::LedgerEntry;
 use crate::purchase::ask::Ask;
 use crate::purchase::driver::Driver;
-use crate::purchase::env::{CallFault, ChallengeStore};
+use crate::purchase::env::ChallengeStore;
 use crate::purchase::fault::IssueFault;
 use crate::purchase::record::AuditRow;
 use crate::purchase::shared::Shared;
 use crate::purchase::test_support::{NOW, buyer, sold, test_challenge};
 use crate::settlement::facilitator::{FacilitatorAnswer, FacilitatorCall};
 use crate::settlement::wallet::{WalletCommand, WalletReply};
-use crate::types::{Network, RequestId, UnixMillis};
+use crate::types::{CallFault, Network, RequestId, UnixMillis};
 
 /// The one transaction.
 pub(super) const TX: B256 = B256::repeat_byte(0x77);

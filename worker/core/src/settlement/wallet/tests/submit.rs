@@ -1,7 +1,7 @@
 //! Taking jobs: their nonces, repeats, and when none is begun.
 
 use super::*;
-use crate::chain::usdc;
+use crate::chain::settlement_call::transfer_call;
 
 #[test]
 fn jobs_get_consecutive_nonces_without_waiting_for_each_other() {
@@ -116,7 +116,7 @@ fn every_transaction_calls_usdc_and_nothing_else() {
     bench.hashes(&wallet, "a");
     let usdc = Network::BaseSepolia.usdc();
     let raw = bench.job("a").versions[0].raw.clone();
-    let call = usdc::transfer_call(&signed(1));
+    let call = transfer_call(&signed(1));
     let contains = |part: &[u8]| raw.windows(part.len()).any(|window| window == part);
     assert!(contains(usdc.as_slice()) && contains(&call));
 }

@@ -1,23 +1,13 @@
-//! A facilitator: what it is asked, and how its answers are read (x402 sheet, section 6).
-//!
-//! What is sent is built from our own terms, never from what the client echoed; and it names neither challenge nor request,
-//! because who knows both these and the payment can ask for the grant. An answer is only a claim. What it says of money is
-//! checked on the chain before it counts.
+//! A facilitator, and what it is asked.
 
 use serde_json::Value;
 
-use super::cdp::{CDP_HOST, CdpKey};
-use crate::chain::{Authorization, SignedAuthorization};
+use crate::chain::SignedAuthorization;
 use crate::offer::Terms;
+use crate::settlement::cdp::{CDP_HOST, CdpKey};
 use crate::types::HttpUrl;
-use crate::x402::extensions;
 use crate::x402::objects::MAX_TIMEOUT_SECONDS;
-
-mod answer;
-mod redirect;
-
-pub use answer::{FacilitatorAnswer, Settled, Verification, supports};
-pub use redirect::{MAX_REDIRECTS, host_of, redirect};
+use crate::x402::{Authorization, extensions};
 
 /// Facilitators answer in a few hundred bytes.
 pub const MAX_ANSWER_BYTES: usize = 64 * 1024;
@@ -149,6 +139,3 @@ pub fn request(terms: &Terms, issuer: &str, signed: &SignedAuthorization) -> Vec
     )
     .into_bytes()
 }
-
-#[cfg(test)]
-mod tests;

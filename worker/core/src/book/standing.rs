@@ -1,7 +1,7 @@
 //! What a payer's transfers have earned it: a pause after those that reverted, and room for more at a time after those that
 //! succeeded.
 
-use super::Outcome;
+use super::command::Outcome;
 use crate::types::UnixMillis;
 
 /// How many transfers of a payer may revert before it must wait. A success halves the count: cleared by one cheap purchase, it

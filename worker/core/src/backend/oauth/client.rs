@@ -1,16 +1,12 @@
 //! OAuth 2.0 client credentials (RFC 6749, section 4.4): what is asked of the authorization server, and what is made of its
 //! answer.
 
-mod keeper;
-
 use core::fmt;
 
 use alloy_primitives::hex;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 use url::form_urlencoded::Serializer;
-
-pub use keeper::{TokenEnv, TokenKeeper};
 
 use crate::types::{HttpUrl, Secret, UnixMillis};
 
@@ -106,7 +102,7 @@ impl OAuthClient {
 }
 
 /// Reads an authorization server's answer (RFC 6749, section 5.1). `None` when there is no token in it that can be sent.
-fn read_answer(body: &[u8], now: UnixMillis, number: u64) -> Option<HeldToken> {
+pub(super) fn read_answer(body: &[u8], now: UnixMillis, number: u64) -> Option<HeldToken> {
     let answer: Value = serde_json::from_slice(body).ok()?;
     let text = answer.get("access_token")?.as_str()?;
     let is_bearer = answer

@@ -1,43 +1,9 @@
-//! The book of one payer: which purchase each of its payments belongs to, and which of its purchases are under way.
-//!
-//! One payment never counts twice. And an agent that lost an answer and signs anew is not charged anew: while its purchase of
-//! a target is unresolved, a second payment for the same target is booked to that purchase and never broadcast, unless its
-//! client has named the second purchase.
-//!
-//! What is under way is counted. Each authorization alone may be covered by the payer's balance and a thousand of them together
-//! not: each but the first would revert at the gas wallet's cost. So the price is set aside in here, against the balance that
-//! was just read, before anything is sent. A wallet that is a contract may take a transfer when it is tried out and refuse it
-//! when it is executed, so such a wallet has few purchases under way at a time, and a payer whose transfers revert must wait.
+//! What a purchase asks of its payer's book, and the answers.
 
-mod book;
-mod standing;
-
-pub use book::{PayerStore, UnderWay, execute};
-pub use standing::Standing;
-
-use alloy_primitives::B256;
 use serde::{Deserialize, Serialize};
 
-use crate::offer::Target;
-use crate::types::{RequestId, ResourceId, UnixMillis, UsdcAmount};
-
-/// The number of a purchase's last attempt: what was paid by a transfer is not attempted again.
-pub const LAST_ATTEMPT: u32 = u32::MAX;
-/// The number of the attempt under which a transfer is booked that the seller has returned. No purchase has it.
-pub(super) const RETURNED_ATTEMPT: u32 = u32::MAX - 1;
-/// The number of no attempt: what is only set aside while the purchase is checked.
-pub const NO_ATTEMPT: u32 = 0;
-/// How long a price stays set aside for a purchase that does not begin. Its checks are done or given up by then.
-pub const HOLD_MILLIS: u64 = 60_000;
-/// How long a payment stays bound to a purchase that did not begin. Who has seen it in the check's calls to an RPC endpoint
-/// could otherwise pay a purchase of its own with it.
-pub const BOUND_MILLIS: u64 = 900_000;
-/// How many payments of purchases that did not begin stay bound at most.
-pub const MAX_BOUND: u32 = 64;
-/// For how long after a delivery a new payment for the same target is taken for a repeat whose answer was lost.
-pub const RECENT_MILLIS: u64 = 120_000;
-/// A balance that was read less than this long after a payment had arrived may be that of a node one block behind.
-pub const BALANCE_LAG_MILLIS: u64 = 2_000;
+use super::target::TargetKey;
+use crate::types::{B256, RequestId, UnixMillis, UsdcAmount};
 
 /// What a purchase asks of its payer's book.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
@@ -56,7 +22,7 @@ pub enum PayerCommand {
     Claim(Claim),
     /// The seller has returned this transfer by hand: it must never pay a purchase. Repeating it gives the same answer.
     Return {
-        /// The transfer's key ([`booking_key`](super::transfer::booking_key)).
+        /// The transfer's key ([`booking_key`](crate::chain::transfer::booking_key)).
         transfer: B256,
     },
     /// Is the client's name for this payment free, or this payment's already? Books nothing.
@@ -88,7 +54,7 @@ pub enum PayerCommand {
     Release {
         /// The purchase.
         request_id: RequestId,
-        /// Its newest attempt that is resolved; [`LAST_ATTEMPT`] when there will be no other.
+        /// Its newest attempt that is resolved; [`LAST_ATTEMPT`](super::LAST_ATTEMPT) when there will be no other.
         attempt: u32,
         /// What it says of the payer's transfers.
         #[serde(default, skip_serializing_if = "Outcome::is_other")]
@@ -198,7 +164,7 @@ pub struct Reservation {
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(from = "ClaimWire", into = "ClaimWire")]
 pub struct Claim {
-    /// The keys of the transfers ([`booking_key`](super::transfer::booking_key)); the first one that is free is taken.
+    /// The keys of the transfers ([`booking_key`](crate::chain::transfer::booking_key)); the first one that is free is taken.
     pub transfers: Vec<B256>,
     /// The purchase.
     pub request_id: RequestId,
@@ -230,44 +196,6 @@ impl From<Claim> for ClaimWire {
             claim.target,
             claim.only_look,
         )
-    }
-}
-
-/// A target together with its resource, as one text.
-#[derive(Clone, Debug, Deserialize, Eq, Ord, PartialEq, PartialOrd, Serialize)]
-#[serde(transparent)]
-pub struct TargetKey(String);
-
-impl TargetKey {
-    /// The key of a target and a resource. Plan ids contain no space, so no two pairs share a key.
-    pub fn new(target: &Target, resource: &ResourceId) -> Self {
-        let Target::Plan(plan) = target;
-        Self(format!("plan {plan} {resource}"))
-    }
-
-    /// Stands for all keys of a target, to look a purchase up whose resource is not known. Nothing is booked under it.
-    pub fn of_any_resource(target: &Target) -> Self {
-        let Target::Plan(plan) = target;
-        Self(format!("plan {plan} "))
-    }
-
-    /// Stands for all keys of a resource, or for every key, to look a purchase up whose client named no plan. Nothing is booked
-    /// under it.
-    pub fn of_any_plan(resource: Option<&ResourceId>) -> Self {
-        Self(resource.map_or_else(String::new, |resource| format!(" {resource}")))
-    }
-
-    /// Whether this is the other key, or stands for it. (A resource id is never empty.)
-    pub(crate) fn covers(&self, other: &Self) -> bool {
-        let is_of_any_plan = self.0.is_empty() || self.0.starts_with(' ');
-        self == other
-            || (self.0.ends_with(' ') && other.0.starts_with(&self.0))
-            || (is_of_any_plan && other.0.ends_with(&self.0))
-    }
-
-    /// The key as text.
-    pub fn as_str(&self) -> &str {
-        &self.0
     }
 }
 
@@ -315,47 +243,3 @@ pub enum PayerReply {
     /// Released; or, asked about a name for a payment: it is good; or, asked whose a payment is: nobody's.
     Released,
 }
-
-/// A booked payment.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub struct Booking {
-    /// The purchase that presented it.
-    pub claimant: RequestId,
-    /// The purchase that it counts for.
-    pub owner: RequestId,
-    /// The newest attempt that it was reserved for; [`NO_ATTEMPT`] while it is only bound.
-    pub attempt: u32,
-}
-
-/// A purchase under way.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub struct Open {
-    /// The purchase.
-    pub request_id: RequestId,
-    /// What it is for.
-    pub target: TargetKey,
-    /// What it may still take from the payer: the price; nothing when that has arrived.
-    pub amount: UsdcAmount,
-    /// Whether its client has named it.
-    pub chosen: bool,
-    /// The attempt that holds it open; [`NO_ATTEMPT`] while its price is only set aside.
-    pub held: u32,
-    /// Since when.
-    pub at: UnixMillis,
-}
-
-/// A purchase that was delivered a short while ago.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub struct Recent {
-    /// What it was for.
-    pub target: TargetKey,
-    /// The purchase.
-    pub request_id: RequestId,
-    /// What was paid by authorization.
-    pub amount: UsdcAmount,
-}
-
-#[cfg(test)]
-pub(crate) mod memory;
-#[cfg(test)]
-mod tests;

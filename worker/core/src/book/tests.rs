@@ -2,6 +2,8 @@ use core::convert::Infallible;
 
 use super::memory::MemoryBook as Book;
 use super::*;
+use crate::offer::Target;
+use crate::types::{B256, RequestId, ResourceId, UnixMillis, UsdcAmount};
 
 mod naming;
 mod under_way;

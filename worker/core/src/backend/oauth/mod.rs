@@ -1,0 +1,7 @@
+//! OAuth 2.0 client credentials: the client, and the one token that it keeps.
+
+mod client;
+mod keeper;
+
+pub use client::{HeldToken, MAX_TOKEN_ANSWER_BYTES, OAuthClient, TOKEN_DEADLINE_MILLIS};
+pub use keeper::{TokenEnv, TokenKeeper};

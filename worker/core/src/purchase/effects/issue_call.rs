@@ -1,0 +1,37 @@
+//! What the backend is asked that issues credentials, in its words.
+
+use serde_json::{Map, Value, json};
+
+use super::super::record::{Payment, Record};
+use crate::backend::authentication::BackendCall;
+use crate::backend::issuance::{self, IssuingBackend};
+use crate::offer::Target;
+
+/// The call for a purchase. `extra` is what the seller wanted to be told of the plan when it was sold.
+pub(super) fn call(
+    backend: &IssuingBackend,
+    extra: &Map<String, Value>,
+    record: &Record,
+    payment: &Payment,
+) -> BackendCall {
+    let Target::Plan(plan) = &record.terms.target;
+    let mut body = json!({
+        "requestId": record.terms.request_id,
+        "challengeId": record.challenge_id,
+        "resourceId": record.terms.resource,
+        "planId": plan,
+        "txHash": payment.transaction,
+        "unitAmount": record.terms.amount,
+    });
+    if let Some(members) = body.as_object_mut() {
+        for (name, value) in extra {
+            members.entry(name).or_insert_with(|| value.clone());
+        }
+    }
+    issuance::call(
+        backend,
+        body.to_string().into_bytes(),
+        record.challenge_id.to_string(),
+        record.issuer.clone(),
+    )
+}

@@ -1,0 +1,110 @@
+//! What a purchase reports to the ledger.
+
+use super::fault::IssueFault;
+use super::record::{Record, Stage, State};
+use crate::ledger::LedgerEntry;
+use crate::offer::Target;
+use crate::types::B256;
+
+/// What a purchase reports of itself.
+pub fn ledger_entry(record: &Record, version: u64) -> LedgerEntry {
+    let Target::Plan(plan) = &record.terms.target;
+    let state = &record.state;
+    LedgerEntry {
+        request_id: record.terms.request_id.clone(),
+        challenge_id: record.challenge_id.to_string(),
+        status: state.name().to_owned(),
+        target: format!("plan:{plan}"),
+        resource: record.terms.resource.clone(),
+        amount: state
+            .payment()
+            .map_or(record.terms.amount, |payment| payment.amount),
+        payer: record.payer,
+        network: record.terms.network,
+        transaction: state.transaction(),
+        refund: refund(state),
+        reason: reason(state),
+        created_at: record.terms.issued_at.to_millis(),
+        changed_at: record.changed_at,
+        version,
+    }
+}
+
+fn refund(state: &State) -> Option<B256> {
+    match state {
+        State::RefundPending { refund, .. } | State::RefundFailed { refund, .. } => {
+            refund.transaction()
+        }
+        State::Refunded { transaction, .. } => Some(*transaction),
+        _ => None,
+    }
+}
+
+fn reason(state: &State) -> Option<String> {
+    match state {
+        State::Pending { attempt } => match &attempt.stage {
+            Stage::Failed { reason, .. } => Some(reason.code().to_owned()),
+            _ => None,
+        },
+        State::Paid { failure, .. } => failure.map(|failure| {
+            match failure.fault {
+                IssueFault::Failed => "backend_failed",
+                IssueFault::Timeout => "backend_timeout",
+                IssueFault::Unauthenticated => "backend_auth_failed",
+                IssueFault::PlanGone => "plan_gone",
+            }
+            .to_owned()
+        }),
+        State::RefundPending { .. } | State::RefundFailed { .. } | State::RefundBlocked { .. } => {
+            state.refund_fault().map(|fault| fault.code().to_owned())
+        }
+        State::Cancelled {
+            superseded_by: Some(by),
+            ..
+        } => Some(format!("superseded_by {by}")),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::purchase::lifecycle::Event;
+    use crate::purchase::test_support::{NOW, attempted, payment, record_after};
+
+    #[test]
+    fn an_entry_has_the_documented_members() {
+        let record = record_after([
+            attempted(1),
+            Event::Reserved,
+            Event::Settled { payment: payment() },
+            Event::IssueFailed {
+                fault: IssueFault::Timeout,
+            },
+        ]);
+        let entry = ledger_entry(&record, 4);
+        let shown = serde_json::to_value(&entry).unwrap();
+        assert_eq!(
+            shown,
+            json!({
+                "requestId": "07070707-0707-4707-8707-070707070707",
+                "challengeId": record.challenge_id.as_str(),
+                "status": "PAID",
+                "target": "plan:basic",
+                "resource": "default",
+                "amount": "$0.015",
+                "payer": record.payer,
+                "network": "eip155:84532",
+                "transaction": payment().transaction,
+                "refund": null,
+                "reason": "backend_timeout",
+                "createdAt": 1_800_000_000_000_u64,
+                "changedAt": NOW.0,
+                "version": 4,
+            })
+        );
+        assert_eq!(serde_json::from_value::<LedgerEntry>(shown).unwrap(), entry);
+    }
+}

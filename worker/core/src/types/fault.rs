@@ -1,0 +1,5 @@
+//! What fails outside.
+
+/// Another object gave no answer. The text is for the log only.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct CallFault(pub String);
