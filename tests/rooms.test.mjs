@@ -71,9 +71,9 @@ test('a parent and a child that import each other are named, also where the pare
 
 test("a buyers' door that names the purchase is named, and the operator's door is not", () => {
   const door = 'use crate::purchase::Record;\n';
-  const faults = said({ 'doors/http.rs': door, 'doors/admin/door.rs': door });
+  const faults = said({ 'doors/a2a.rs': door, 'doors/admin/door.rs': door });
   assert.deepEqual(faults, [
-    "doors/http.rs imports Record of purchase/record.rs: a buyers' door reaches it through checkout",
+    "doors/a2a.rs imports Record of purchase/record.rs: a buyers' door reaches it through checkout",
   ]);
 });
 

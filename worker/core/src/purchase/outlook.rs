@@ -150,6 +150,7 @@ async fn ether<E: ChallengeEnv>(env: &E, wallet: Address) -> Result<U256, ChainE
 mod tests {
     use super::*;
     use crate::config::GasLimit;
+    use crate::types::UsdcAmount;
 
     #[test]
     fn gas_is_too_dear_when_it_costs_more_than_its_share_of_the_price() {

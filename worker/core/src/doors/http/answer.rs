@@ -6,8 +6,8 @@ use http::header::{CACHE_CONTROL, HeaderName, RETRY_AFTER};
 use serde::Serialize;
 use serde_json::{Value, json};
 
+use super::instructions::Instructions;
 use super::offers::{Offer, Offers};
-use super::proof::Instructions;
 use crate::catalog::Plan;
 use crate::checkout::AccessGrant;
 use crate::config::{Config, ProofBinding};

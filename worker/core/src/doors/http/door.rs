@@ -1,11 +1,11 @@
 //! The way of a request through the door.
 
-use http::HeaderMap;
 use serde_json::{Value, json};
 
 use super::answer;
+use super::arrival::Arrival;
 use super::offers::{self, Offer, Offers};
-use super::proof;
+use super::redeem;
 use super::repeat;
 use super::request::{self, AccessRequest};
 use crate::catalog::Plan;
@@ -16,29 +16,8 @@ use crate::limit;
 use crate::offer::{Challenge, Target, Terms, lifetime};
 use crate::purchase::{Pay, PayReply, Purchases, Repeat, Sold, purchase, repeated};
 use crate::response::Response;
-use crate::token::RsaSigner;
-use crate::types::{HttpUrl, RequestId, ResourceId, UnixSeconds};
+use crate::types::{RequestId, ResourceId};
 use crate::x402::{PaymentPayload, Refusal, Unreadable};
-
-/// A request as it arrived.
-#[expect(
-    missing_debug_implementations,
-    reason = "the platform has nothing to show"
-)]
-pub struct Arrival<'a> {
-    /// Its headers.
-    pub headers: &'a HeaderMap,
-    /// Its body, already limited to [`crate::response::MAX_BODY_BYTES`].
-    pub body: &'a [u8],
-    /// The public address of this deployment.
-    pub origin: HttpUrl,
-    /// When.
-    pub now: UnixSeconds,
-    /// Sixteen random bytes for a request id.
-    pub random: [u8; 16],
-    /// The platform's RSA.
-    pub rsa: &'a dyn RsaSigner,
-}
 
 /// Sells a plan: states the price, or takes the payment and answers with the grant.
 ///
@@ -74,7 +53,7 @@ async fn answer_to<P: Purchases, C: Chain>(
 ) -> Response {
     if let Some(proof) = &request.proof {
         return match payment {
-            Ok(None) => proof::redeem(config, purchases, chain, arrival, request, proof).await,
+            Ok(None) => redeem::redeem(config, purchases, chain, arrival, request, proof).await,
             _ => crate::response::error(&Error::invalid_request(
                 "A purchase is paid once: send either proof or a payment header.",
             )),

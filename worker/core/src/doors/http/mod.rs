@@ -1,10 +1,14 @@
 //! The x402 door: `POST /x402/access`.
 
 mod answer;
+mod arrival;
 mod door;
+mod instructions;
 mod offers;
 mod proof;
+mod redeem;
 mod repeat;
 mod request;
 
-pub use door::{Arrival, access};
+pub use arrival::Arrival;
+pub use door::access;

@@ -6,7 +6,7 @@
 //! be the payer's, for whomever and over whatever it was made. Then its purchase is asked, which answers if it has begun
 //! already, for that wallet and over that amount, and never begins by this.
 
-use super::door::Arrival;
+use super::arrival::Arrival;
 use super::request::AccessRequest;
 use crate::book::TargetKey;
 use crate::chain::usdc::payment_fingerprint;

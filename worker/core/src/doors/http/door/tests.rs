@@ -9,6 +9,8 @@ use futures_util::FutureExt as _;
 use http::StatusCode;
 use http::header::RETRY_AFTER;
 
+use http::HeaderMap;
+
 use super::*;
 use crate::chain::endpoints::{EndpointMemory, Http, HttpFault};
 use crate::chain::rpc::RpcChain;
@@ -17,6 +19,7 @@ use crate::config::test_config;
 use crate::purchase::Ask;
 use crate::purchase::NotNow;
 use crate::token::NoRsa;
+use crate::types::UnixSeconds;
 use crate::types::{Address, Network, U256, UnixMillis, UsdcAmount};
 use crate::types::{CallFault, WalletKey};
 use crate::x402::Authorization;

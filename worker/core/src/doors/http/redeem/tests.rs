@@ -6,14 +6,20 @@ use futures_util::FutureExt as _;
 use http::{HeaderMap, HeaderValue, StatusCode};
 use proptest::prelude::*;
 
+use alloy_primitives::hex;
+use serde_json::Value;
+
 use super::super::door::access;
+use super::super::instructions::Instructions;
 use super::*;
 use crate::chain::endpoints::{EndpointMemory, Http, HttpFault};
 use crate::chain::rpc::RpcChain;
+use crate::chain::signature::MAX_SIGNATURE_BYTES;
 use crate::chain::usdc;
-use crate::config::test_config;
+use crate::config::{ProofBinding, test_config};
 use crate::purchase::IssueFault;
 use crate::token::NoRsa;
+use crate::types::B256;
 use crate::types::{CallFault, WalletKey};
 use crate::types::{Network, PlanId, RequestId, ResourceId, UnixMillis, UnixSeconds, UsdcAmount};
 

@@ -1,0 +1,52 @@
+//! How an offer is paid without an x402 client: by an ordinary transfer, and a proof of it.
+
+use serde::Serialize;
+use serde_json::{Value, json};
+
+use crate::config::ProofBinding;
+use crate::offer::Challenge;
+
+/// How to pay an offer without x402.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Instructions<'a> {
+    description: &'static str,
+    destination: String,
+    asset_address: String,
+    amount: String,
+    pay_before: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sign: Option<&'a str>,
+    body: Value,
+}
+
+impl<'a> Instructions<'a> {
+    pub(super) fn new(offer: &'a Challenge, binding: ProofBinding) -> Self {
+        let terms = &offer.terms;
+        let is_signed = binding == ProofBinding::Signature;
+        let mut proof = json!({"challengeId": offer.id, "txHash": "<transaction hash>"});
+        if let (true, Some(members)) = (is_signed, proof.as_object_mut()) {
+            members.insert("signature".to_owned(), "<signature>".into());
+        }
+        Self {
+            description: match is_signed {
+                true => {
+                    "Without an x402 client: send one ordinary USDC transfer of at least `amount` (micro-units) of \
+                     `assetAddress` to `destination`, to be included before `payBefore`; sign the text in `sign` with the \
+                     same wallet (EIP-191, personal_sign; a contract wallet also sends its address as `payer`); then POST `body`. \
+                     On 202 repeat it."
+                }
+                false => {
+                    "Without an x402 client: send one ordinary USDC transfer of at least `amount` (micro-units) of \
+                     `assetAddress` to `destination`, to be included before `payBefore`; then POST `body`. On 202 repeat it."
+                }
+            },
+            destination: terms.pay_to.to_checksum(None),
+            asset_address: terms.network.usdc().to_checksum(None),
+            amount: terms.amount.units().to_string(),
+            pay_before: terms.expires_at.to_iso(),
+            sign: is_signed.then(|| offer.id.as_str()),
+            body: json!({"proof": proof}),
+        }
+    }
+}
