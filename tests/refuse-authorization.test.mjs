@@ -3,7 +3,7 @@
 //  1. A buyer asks for a plan and gets an offer.
 //  2. It echoes the offer unchanged, but what it signed is wrong: domain, recipient, value, time, signature; or the chain
 //     would refuse it: used, cancelled, no money, blocked account.
-//  3. Each is refused with the reason of the x402 sheet and a new offer. Nothing is broadcast, nothing stored.
+//  3. Each is refused with the reason code of x402 and a new offer. Nothing is broadcast, nothing stored.
 
 import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';

@@ -1,5 +1,5 @@
-// Promises: `npm run bench` measures the numbers of design §13 on the real runtime and prints them. Nothing fails
-// here for being slow: the machine decides about that.
+// Promises: `npm run bench` measures the worker's size, its answers and its purchases on the real runtime and prints
+// them. Nothing fails here for being slow: the machine decides about that.
 
 import { generateKeyPairSync, randomUUID } from 'node:crypto';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';

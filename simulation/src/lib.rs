@@ -1,5 +1,5 @@
-//! The simulation of key0's purchases (`design.md`, section 12): the real lifecycle, payer book and gas wallet run against
-//! a model chain, model storage and a model network that fail in every way, driven by one seed.
+//! The simulation of key0's purchases: the real lifecycle, payer book and gas wallet run against a model chain, model
+//! storage and a model network that fail in every way, driven by one seed.
 //!
 //! A run has two phases. While faults strike, buyers buy, retry, give up and come back, and others interfere. Then nothing
 //! goes wrong any more, and the world runs until everything must have come to rest. [`rules`] watches every step and

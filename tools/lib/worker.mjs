@@ -24,7 +24,7 @@ const HOUR_MS = 3_600_000;
  * @param {{port?: number, host?: string, state: string, env?: Record<string, string>,
  *          onLine?: (line: string) => void, build?: string, outbound?: string,
  *          rateLimits?: import('./runtime-config.mjs').RateLimit[]}} options
- *        `port` 0 or absent: any free one · `env`: settings and secrets by their names in design §8 · `outbound`: host and
+ *        `port` 0 or absent: any free one · `env`: settings and secrets by their names in README.md · `outbound`: host and
  *        port of a server that gets all of the worker's calls, whatever their host · `rateLimits`: other ones than deployed
  * @returns {Promise<WorkerProcess>}
  */

@@ -1,4 +1,4 @@
-//! The money rules of `design.md`, section 6: watched at every step, and compared with the model chain at the end.
+//! The money rules (`docs/architecture.md`): watched at every step, and compared with the model chain at the end.
 
 mod book;
 mod calls;

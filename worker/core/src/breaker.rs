@@ -8,7 +8,7 @@ use crate::types::UnixMillis;
 const OPENS_AFTER: u32 = 3;
 
 /// Counts the failures in a row of one thing, and lets nobody through while it keeps failing, but for one at a time in
-/// growing distances. It lives in memory: an isolate that knows nothing learns it anew, from [`OPENS_AFTER`] failures.
+/// growing distances. It lives in memory: an isolate that knows nothing learns it anew, from `OPENS_AFTER` failures.
 #[derive(Debug)]
 pub struct Breaker {
     first_pause: u64,

@@ -1,4 +1,4 @@
-//! The error catalogue: every refusal that a caller can see, with its stable code and HTTP status (`design.md`, section 9).
+//! The error catalogue: every refusal that a caller can see, with its stable code and HTTP status.
 //!
 //! The message is for outside and says what to do next. Inside detail belongs into the log, never in here.
 

@@ -9,7 +9,7 @@ use crate::types::{PlanId, ResourceId, SERVICE_PLAN, UsdcAmount};
 
 const MAX_PLANS: usize = 64;
 const MAX_RESOURCES: usize = 64;
-/// Facilitators refuse longer ones, and the payment offer must fit into a header (x402 sheet, section 2.1).
+/// Facilitators refuse longer ones, and the payment offer must fit into a header.
 const MAX_DESCRIPTION_CHARS: usize = 500;
 const MAX_EXPIRES_IN_SECONDS: u64 = 10 * 366 * 24 * 3600;
 const MAX_EXTRA_MEMBERS: usize = 16;

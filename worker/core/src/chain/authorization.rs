@@ -1,4 +1,5 @@
 //! An EIP-3009 authorization together with the signature of its payer.
+//! <https://github.com/x402-foundation/x402/blob/main/specs/schemes/exact/scheme_exact_evm.md>
 
 use alloy_primitives::{Address, hex};
 use serde::{Deserialize, Serialize};

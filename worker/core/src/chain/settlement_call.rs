@@ -1,4 +1,4 @@
-//! The transaction that settles a payment (EIP-3009; x402 sheet, section 4.3).
+//! The transaction that settles a payment (EIP-3009).
 
 use alloy_primitives::{Address, Bytes, hex};
 

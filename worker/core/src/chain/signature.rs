@@ -1,4 +1,4 @@
-//! What stands under an authorization: the signature of a key, or of a contract wallet (x402 sheet, section 4.5).
+//! What stands under an authorization: the signature of a key, or of a contract wallet (EIP-1271, ERC-6492).
 
 use alloy_primitives::{Address, Bytes, Signature};
 use serde::{Deserialize, Serialize};

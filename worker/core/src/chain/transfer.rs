@@ -1,5 +1,4 @@
-//! An ordinary USDC transfer as a payment (`design.md`, section 4): which events of a transaction count, for how much, and
-//! who may present them.
+//! An ordinary USDC transfer as a payment: which events of a transaction count, for how much, and who may present them.
 //!
 //! The unit of credit is one `Transfer` event. A transaction with several of them may pay several purchases, one each; they
 //! are never added up. An event that follows `AuthorizationUsed` belongs to that authorization and never counts here:

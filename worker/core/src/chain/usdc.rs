@@ -1,4 +1,4 @@
-//! The part of the USDC contract that key0 uses (EIP-3009; x402 sheet, section 4.3).
+//! The part of the USDC contract that key0 uses (EIP-3009).
 
 use alloy_primitives::{Address, B256, Bytes, Signature};
 use alloy_sol_types::{Eip712Domain, SolCall, SolEvent, SolStruct, eip712_domain, sol};

@@ -1,4 +1,4 @@
-//! The deployment's settings (`design.md`, section 8): read once, checked as a whole, typed from there on.
+//! The deployment's settings: read once, checked as a whole, typed from there on.
 //!
 //! Every problem is reported at once, by name and reason. No message repeats a value: it might be a secret.
 

@@ -1,4 +1,5 @@
-//! The A2A agent card (A2A sheet, section 2): the pure 1.0 card, or the hybrid that 0.3 clients read too.
+//! The A2A agent card (<https://a2a-protocol.org/latest/specification/>): the pure 1.0 card, or the hybrid that 0.3
+//! clients read too.
 
 use serde_json::{Value, json};
 

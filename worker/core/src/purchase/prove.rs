@@ -1,4 +1,4 @@
-//! Payment by an ordinary transfer: the buyer has sent the money and names the transaction (`design.md`, section 4).
+//! Payment by an ordinary transfer: the buyer has sent the money and names the transaction.
 //!
 //! The money has moved before we hear of it, so nothing is refused for having expired meanwhile: the block's time decides,
 //! and it can be shown until thirty days after the offer's end. First everything is checked that can be read from the chain; then the

@@ -51,7 +51,7 @@ pub struct Record {
     pub tries: u32,
 }
 
-/// How far a purchase has come (`design.md`, section 4).
+/// How far a purchase has come.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE", rename_all_fields = "camelCase")]
 pub enum State {

@@ -1,5 +1,7 @@
-//! Authentication towards Coinbase's facilitator (x402 sheet, section 6.1): the key as operators have it, and the token
-//! that is signed with it. The signature itself is the platform's work.
+//! Authentication towards Coinbase's facilitator: the key as operators have it, and the token that is signed with it.
+//! <https://docs.cdp.coinbase.com/get-started/authentication/jwt-authentication>
+//!
+//! The signature itself is the platform's work.
 
 use core::fmt;
 

@@ -1,4 +1,4 @@
-//! Access tokens: JWTs signed by this gateway (`design.md`, section 10). The claims are `key0_validator::Claims`.
+//! Access tokens: JWTs signed by this gateway. The claims are `key0_validator::Claims`.
 
 use core::fmt;
 use core::future::Future;

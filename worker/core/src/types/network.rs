@@ -3,7 +3,7 @@
 use alloy_primitives::{Address, address};
 use serde::{Deserialize, Serialize};
 
-/// A chain together with its USDC contract (`specs`: x402 sheet, section 4.1).
+/// A chain together with its USDC contract.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub enum Network {
     /// Base mainnet: real money.

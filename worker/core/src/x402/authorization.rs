@@ -1,4 +1,4 @@
-//! What a payer signs (EIP-3009), and what of it can be checked without its signature (x402 sheet, section 4.4).
+//! What a payer signs (EIP-3009), and what of it can be checked without its signature.
 
 use alloy_primitives::{Address, B256, U256};
 use serde::{Deserialize, Serialize};

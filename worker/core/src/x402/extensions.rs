@@ -1,5 +1,6 @@
-//! The extensions that are advertised with an offer (x402 sheet, section 7): how to call what is sold, for catalogues (`bazaar`),
-//! and a name for a payment that its client may choose (`payment-identifier`). Neither is ever required.
+//! The extensions that are advertised with an offer: how to call what is sold, for catalogues (`bazaar`), and a name for a
+//! payment that its client may choose (`payment-identifier`). Neither is ever required.
+//! <https://github.com/x402-foundation/x402/tree/main/specs/extensions>
 
 use alloy_primitives::B256;
 use serde_json::{Value, json};

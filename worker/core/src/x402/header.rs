@@ -1,4 +1,5 @@
-//! Payment headers: base64 of JSON, written strictly, read leniently (x402 sheet, section 2.1).
+//! Payment headers: base64 of JSON, written strictly, read leniently.
+//! <https://github.com/x402-foundation/x402/blob/main/specs/transports-v2/http.md>
 
 use base64::Engine as _;
 use base64::alphabet;

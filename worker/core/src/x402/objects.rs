@@ -1,4 +1,5 @@
-//! The x402 (version 2) objects: our offer and the outcome (x402 sheet, sections 1 and 2.5).
+//! The x402 (version 2) objects: our offer and the outcome.
+//! <https://github.com/x402-foundation/x402/blob/main/specs/x402-specification-v2.md>
 //!
 //! What the client echoes decides nothing. It is compared with our own offer and then dropped.
 
@@ -146,7 +147,7 @@ impl PaymentRequired {
     }
 }
 
-/// Some clients encode what they echo with a function that knows only Latin-1 (MCP sheet, section 9), so the offer is
+/// Some clients encode what they echo with a function that knows only Latin-1 (`btoa`), so the offer is
 /// plain ASCII; the catalog keeps the seller's text.
 pub(super) fn ascii(text: &str) -> String {
     text.chars()

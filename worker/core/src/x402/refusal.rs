@@ -1,4 +1,5 @@
-//! Why a payment was refused, in the words of the x402 specification (x402 sheet, sections 4.4 and 5).
+//! Why a payment was refused, in the words of the x402 specification.
+//! <https://github.com/x402-foundation/x402/blob/main/specs/x402-specification-v2.md>
 
 use serde::{Deserialize, Serialize};
 
@@ -136,7 +137,7 @@ impl Refusal {
     }
 
     /// What a facilitator's code means, if it means for certain that no money was moved. Each facilitator has a vocabulary
-    /// of its own (x402 sheet, section 5).
+    /// of its own.
     pub fn of_facilitator(code: &str) -> Option<Self> {
         Some(match code {
             "insufficient_funds" | "invalid_exact_evm_insufficient_balance" => {

@@ -1,6 +1,8 @@
-//! x402 version 1, for the clients that still speak it (x402 sheet, section 3). It differs in the wrapping only: what the
-//! payer signs is the same. So from the door on a payment is a payment, and facilitators are asked in version 2, which all of
-//! them speak, Coinbase's included.
+//! x402 version 1, for the clients that still speak it.
+//! <https://github.com/x402-foundation/x402/blob/main/specs/x402-specification-v1.md>
+//!
+//! It differs in the wrapping only: what the payer signs is the same. So from the door on a payment is a payment, and
+//! facilitators are asked in version 2, which all of them speak, Coinbase's included.
 //!
 //! A payment of version 1 names neither challenge nor request: what it pays is told by the body of the request.
 

@@ -1,7 +1,7 @@
 //! `LedgerObject`, one per shard of the ledger: the index of that shard's purchases.
 //!
 //! Stored: `entries` (what each purchase last reported of itself, for ever); in the first shard also `sweep` (how far the
-//! sweep has come); `meta` (the number of the tables' form). Nothing is stored before the first report.
+//! sweep has come). Nothing is stored before the first report.
 //!
 //! Calls: `LedgerCommand` → `LedgerReply`.
 //!

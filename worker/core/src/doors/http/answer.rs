@@ -1,4 +1,5 @@
-//! What the door answers, for each outcome (x402 sheet, section 2.3).
+//! What the door answers, for each outcome.
+//! <https://github.com/x402-foundation/x402/blob/main/specs/transports-v2/http.md>
 
 use alloy_primitives::B256;
 use http::StatusCode;
