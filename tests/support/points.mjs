@@ -53,8 +53,12 @@ export const PAYMENT = [
       await poll(() => world.logs.some(released), 'the end of the purchase before', 30_000);
       await world.chain.mint(its.buyer.address, 15_000n);
       its.earlier = 1;
-      const unlock = lock(fileOf(world, 'PayerObject', 'SELECT owner FROM payments', other.requestId));
+      // Its price is set aside before it is tried out, and booked after the attempt is recorded.
+      const held = its.hold('payment', 'eth_estimateGas');
       its.start();
+      await met(held);
+      const unlock = lock(fileOf(world, 'PayerObject', 'SELECT owner FROM payments', other.requestId));
+      held.end();
       await its.reach('PENDING reserving');
       return unlock;
     },
