@@ -178,7 +178,7 @@ impl GasWallet {
         sent: &mut Sent,
         look: &mut Look,
     ) -> Result<bool, WalletFault> {
-        let is_paid = sent.first_nonce() < look.used && is_paid(env, sent).await;
+        let is_paid = sent.first_nonce() < look.used && is_paid(env, sent, look.head).await;
         let live: Vec<Signed> = sent.live(look.used).cloned().collect();
         if is_paid || sent.is_given_up() || sent.is_over(env.now()) {
             return self.give_up(env, sent, &live, look).await;
@@ -381,10 +381,16 @@ fn old(now: UnixMillis) -> UnixMillis {
     UnixMillis(now.0.saturating_sub(KEEP_DONE_MILLIS))
 }
 
-/// Whether one of a job's payments is included, however it came out: none of the others is wanted then.
-async fn is_paid<E: WalletEnv>(env: &E, sent: &Sent) -> bool {
+/// Whether one of a job's payments is included, however it came out: none of the others is wanted then. Some nodes show receipts
+/// of a block before it is made, and it may come without the transaction.
+async fn is_paid<E: WalletEnv>(env: &E, sent: &Sent, head: Option<Head>) -> bool {
     for hash in sent.hashes().iter().rev() {
-        if let Ok(Some(_)) = env.chain().receipt(*hash).await {
+        if let Ok(Some(receipt)) = env.chain().receipt(*hash).await
+            && head.is_some_and(|head| {
+                head.number > receipt.block
+                    || (head.number == receipt.block && head.hash == receipt.block_hash)
+            })
+        {
             return true;
         }
     }

@@ -76,6 +76,26 @@ fn a_job_that_was_paid_at_one_nonce_uses_up_its_other_without_paying() {
 }
 
 #[test]
+fn a_receipt_of_a_block_that_is_not_made_yet_gives_nothing_up() {
+    let (bench, wallet) = (Bench::new(), GasWallet::default());
+    bench.node.borrow_mut().pending = 6;
+    bench.hashes(&wallet, "a");
+    bench.floor.set(Some(5));
+    bench.live(&wallet, STUCK_MILLIS + CHECK_MILLIS);
+    let first = bench.job("a").versions[1].hash;
+    {
+        let mut node = bench.node.borrow_mut();
+        (node.included, node.head) = (6, 101);
+        node.receipts.insert(first, 102);
+    }
+    bench.live(&wallet, CHECK_MILLIS);
+    assert_eq!(cancellation(&bench.job("a")), None);
+    bench.node.borrow_mut().head = 102;
+    bench.live(&wallet, CHECK_MILLIS);
+    assert!(cancellation(&bench.job("a")).is_some());
+}
+
+#[test]
 fn a_job_that_reverted_pays_no_more_although_it_holds_another_nonce() {
     let (bench, wallet) = (Bench::new(), GasWallet::default());
     bench.node.borrow_mut().pending = 6;
