@@ -38,6 +38,8 @@ async function pay(buyer, body, change) {
 test('answers and logs of a whole life hold no secret', async () => {
   const buyer = await world.newBuyer();
   const plan = { planId: 'basic' };
+  /** A purchase of its own: what its client has not named joins one that was just delivered. */
+  const another = () => ({ ...plan, requestId: randomUUID() });
   const known = { ...plan, requestId: randomUUID() };
 
   const bought = await pay(buyer, known);
@@ -61,15 +63,15 @@ test('answers and logs of a whole life hold no secret', async () => {
   await ask(plan, { header: encodeHeader({ ...bought.payment, x402Version: 1 }) });
 
   world.rpc.on(/./, { kind: 'status', status: 500 });
-  assert.equal((await (await pay(buyer, plan)).send()).status, 502);
+  assert.equal((await (await pay(buyer, another())).send()).status, 502);
   world.rpc.clear();
   world.rpc.on(/eth_getTransactionReceipt|eth_sendRawTransaction/, { kind: 'error', code: -32603, message: 'internal error' }, 6);
   world.rpc.on('eth_sendRawTransaction', { kind: 'error', message: 'refused by policy' }, 1);
-  assert.equal((await (await pay(buyer, plan)).send()).status, 200);
+  assert.equal((await (await pay(buyer, another())).send()).status, 200);
   world.rpc.clear();
 
   await world.chain.fund(world.gasWallet.address, '0');
-  const tooEarly = await pay(buyer, plan);
+  const tooEarly = await pay(buyer, another());
   await poll(async () => {
     await tooEarly.send();
     return world.logs.some((line) => line.includes('gas_wallet_empty'));
@@ -78,7 +80,7 @@ test('answers and logs of a whole life hold no secret', async () => {
   await poll(async () => (await tooEarly.send()).status === 200, 'the ether in sight');
 
   const sent = await broadcasts(world);
-  const killed = await pay(buyer, plan);
+  const killed = await pay(buyer, another());
   await world.chain.holdBlocks();
   const lost = assert.rejects(killed.send());
   await poll(async () => (await broadcasts(world)) === sent + 1, 'the transaction in the node');
