@@ -8,6 +8,7 @@
 //  5. What is long over goes, a bounded number of rows at a time.
 
 import assert from 'node:assert/strict';
+import { randomUUID } from 'node:crypto';
 import { DatabaseSync } from 'node:sqlite';
 import { describe, test } from 'node:test';
 import { fileOf } from './support/kill.mjs';
@@ -34,7 +35,8 @@ function count(rows) {
 const isRemoval = (statement) => statement.startsWith('DELETE FROM done');
 
 async function purchase(buyer) {
-  const bought = await buy(world.url, buyer.privateKey, { planId: 'basic' });
+  // Named, so that none joins the one before.
+  const bought = await buy(world.url, buyer.privateKey, { planId: 'basic', requestId: randomUUID() });
   assert.equal(bought.status, 200, bought.text);
   await poll(() => count('jobs') === 0, 'the job to be done', 60_000);
 }
