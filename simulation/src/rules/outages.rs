@@ -2,7 +2,7 @@
 
 use core::cell::Cell;
 
-use key0_core::purchase::{Record, Stage, State, wake_at};
+use key0_core::purchase::{IssueFault, Record, Stage, State, wake_at};
 
 use super::money;
 use crate::objects::ChallengeObject;
@@ -36,13 +36,14 @@ pub(super) fn on_change(
 ) {
     let deliveries = &world.deliveries;
     let now = world.now().0;
+    // A plan that is gone says nothing of the others.
     let has_failed = |record: &Record| {
         matches!(
             record.state,
             State::Paid {
-                failure: Some(_),
+                failure: Some(failure),
                 ..
-            }
+            } if failure.fault != IssueFault::PlanGone
         )
     };
     if has_failed(after) && before.is_some_and(|before| !has_failed(before)) {

@@ -226,7 +226,8 @@ pub(super) fn has_only_searched(before: &State, after: &State) -> bool {
     let unsearched = |state: &State| {
         let mut state = state.clone();
         match &mut state {
-            State::Expired { watch: Some(its) }
+            State::Pending { attempt: its }
+            | State::Expired { watch: Some(its) }
             | State::Cancelled {
                 watch: Some(its), ..
             } => its.searched_to = 0,

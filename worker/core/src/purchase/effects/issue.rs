@@ -1,6 +1,6 @@
 //! Fixing the credential of a paid purchase.
 
-use super::super::env::{ChallengeEnv, Stuck};
+use super::super::env::{ChallengeEnv, ChallengeStore, Stuck};
 use super::super::fault::IssueFault;
 use super::super::lifecycle::Event;
 use super::super::pause::doubled;
@@ -108,6 +108,10 @@ async fn ask_backend<E: ChallengeEnv>(
             return Err(fault);
         }
         env.sleep(pause).await;
+        // An operator may have ended the purchase meanwhile: then nothing is to be issued any longer.
+        if !matches!(env.store().load(), Ok(Some(stored)) if stored.record.state == record.state) {
+            return Err(fault);
+        }
         repeats += 1;
     }
 }
