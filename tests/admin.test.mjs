@@ -32,8 +32,8 @@ const VARS = {
 };
 const world = useWorld({ backend: false, vars: VARS });
 const today = () => new Date().toISOString().slice(0, 10);
-const list = async (query = '') => (await operator(world, `/challenges${query}`)).body;
-const inspect = async (requestId) => (await operator(world, `/challenges/${requestId}`)).body;
+const list = async (query = '') => (await operator(world, `/purchases${query}`)).body;
+const inspect = async (requestId) => (await operator(world, `/purchases/${requestId}`)).body;
 
 /** Buys, and says what the ledger must say in the end. */
 async function purchase(planId, { works, blacklisted = false, resourceId = 'default' }) {
@@ -47,7 +47,7 @@ async function purchase(planId, { works, blacklisted = false, resourceId = 'defa
 }
 
 describe('the door', () => {
-  const paths = ['', '/', '/challenges', `/challenges/${randomUUID()}`, `/challenges/${randomUUID()}/cancel`, '/totals', '/export.csv', '/nothing'];
+  const paths = ['', '/', '/purchases', `/purchases/${randomUUID()}`, `/purchases/${randomUUID()}/cancel`, '/totals', '/export.csv', '/nothing'];
 
   test('gives the same answer to everybody who does not know the secret, whatever is asked', async () => {
     const wrong = [{}, { authorization: 'Bearer wrong' }, { authorization: `Bearer ${world.tokenSecret}` }, { authorization: `Basic ${world.adminSecret}` }, { authorization: world.adminSecret }];
@@ -71,13 +71,13 @@ describe('the door', () => {
   test('tells who knows the secret what is wrong with a question', async () => {
     for (const [path, init, status] of [
       ['/nothing', {}, 404],
-      ['/challenges/none', {}, 404],
-      [`/challenges/${randomUUID()}`, {}, 404],
-      [`/challenges/${randomUUID()}/cancel`, { method: 'POST' }, 404],
+      ['/purchases/none', {}, 404],
+      [`/purchases/${randomUUID()}`, {}, 404],
+      [`/purchases/${randomUUID()}/cancel`, { method: 'POST' }, 404],
       ['/totals', { method: 'POST' }, 405],
-      ['/challenges?state=PAID', {}, 400],
-      ['/challenges?status=NEW', {}, 400],
-      ['/challenges?limit=501', {}, 400],
+      ['/purchases?state=PAID', {}, 400],
+      ['/purchases?status=NEW', {}, 400],
+      ['/purchases?limit=501', {}, 400],
       ['/export.csv?from=tomorrow', {}, 400],
     ]) {
       const answer = await operator(world, path, init);
@@ -85,7 +85,7 @@ describe('the door', () => {
       assert.equal(answer.headers.get('cache-control'), 'no-store');
       assert.equal(answer.headers.get('access-control-allow-origin'), null);
     }
-    assert.deepEqual(await list(), { challenges: [], next: null });
+    assert.deepEqual(await list(), { purchases: [], next: null });
   });
 
   test('does not exist where no secret is set', async () => {
@@ -147,21 +147,21 @@ describe('the ledger', () => {
     );
 
   test('lists what needs somebody first, and says of each purchase what its record says', async () => {
-    const { challenges, next } = await list();
+    const { purchases, next } = await list();
     assert.equal(next, null);
-    assert.deepEqual(challenges.map(({ status }) => status), ['REFUND_FAILED', 'REFUNDED', 'DELIVERED', 'DELIVERED']);
-    assert.deepEqual(Object.fromEntries(challenges.map(({ version, ...entry }) => [entry.requestId, entry])), truth());
-    assert.ok(challenges[0].reason);
+    assert.deepEqual(purchases.map(({ status }) => status), ['REFUND_FAILED', 'REFUNDED', 'DELIVERED', 'DELIVERED']);
+    assert.deepEqual(Object.fromEntries(purchases.map(({ version, ...entry }) => [entry.requestId, entry])), truth());
+    assert.ok(purchases[0].reason);
     const ids = (entries) => entries.map(({ requestId }) => requestId);
-    assert.deepEqual(ids((await list('?status=DELIVERED')).challenges), [made.dear.requestId, made.first.requestId]);
+    assert.deepEqual(ids((await list('?status=DELIVERED')).purchases), [made.dear.requestId, made.first.requestId]);
     const paged = [];
     let cursor = '';
     do {
       const page = await list(`?limit=1${cursor}`);
-      paged.push(...page.challenges);
+      paged.push(...page.purchases);
       cursor = page.next && `&cursor=${page.next}`;
     } while (cursor);
-    assert.deepEqual(ids(paged), ids(challenges));
+    assert.deepEqual(ids(paged), ids(purchases));
   });
 
   test('adds up by state and day', async () => {
@@ -202,7 +202,7 @@ describe('the ledger', () => {
   });
 
   test('one purchase is shown with its history, and without signatures, credentials and secrets', async () => {
-    const answer = await operator(world, `/challenges/${made.refunded.requestId}`);
+    const answer = await operator(world, `/purchases/${made.refunded.requestId}`);
     const { record, audit, version } = answer.body;
     assert.ok(version > 5);
     assert.equal(record.payer, made.refunded.address.toLowerCase());
@@ -223,7 +223,7 @@ describe('the ledger', () => {
     const before = truth();
     for (const [who, verbs] of [['first', ['cancel', 'retry-refund']], ['refunded', ['cancel', 'retry-refund']], ['failing', ['cancel']]]) {
       for (const verb of verbs) {
-        const answer = await command(world, `/challenges/${made[who].requestId}/${verb}`);
+        const answer = await command(world, `/purchases/${made[who].requestId}/${verb}`);
         assert.equal(answer.status, 409, answer.text);
         assert.equal(answer.body.details.status, before[made[who].requestId].status);
       }
@@ -234,17 +234,17 @@ describe('the ledger', () => {
   test('a refund that failed for good is tried again by the operator, and pays once', async () => {
     const { requestId, address, request, payment } = made.failing;
     await world.chain.blacklist(address, false);
-    const answer = await command(world, `/challenges/${requestId}/retry-refund`);
+    const answer = await command(world, `/purchases/${requestId}/retry-refund`);
     assert.deepEqual([answer.status, answer.body.status], [200, 'REFUND_PENDING']);
     await poll(async () => (await inspect(requestId)).record.state.REFUNDED, 'the refund', 30_000);
-    assert.equal((await command(world, `/challenges/${requestId}/retry-refund`)).status, 409);
+    assert.equal((await command(world, `/purchases/${requestId}/retry-refund`)).status, 409);
     const refunds = await world.chain.transfers({ from: world.seller.address, to: address });
     assert.deepEqual(refunds.map(({ args }) => args.value), [15_000n]);
     assert.equal((await access(world.url, request, { payment })).body.details.refundTransaction, refunds[0].transactionHash);
     await reported(world);
-    const { challenges } = await list('?status=REFUNDED');
-    assert.equal(challenges[0].refund, refunds[0].transactionHash);
-    assert.deepEqual((await list('?status=REFUND_FAILED')).challenges, []);
+    const { purchases } = await list('?status=REFUNDED');
+    assert.equal(purchases[0].refund, refunds[0].transactionHash);
+    assert.deepEqual((await list('?status=REFUND_FAILED')).purchases, []);
   });
 
   test('a ledger that was lost is filled again by the purchases themselves', async () => {
@@ -252,13 +252,13 @@ describe('the ledger', () => {
     await world.killWorker();
     rmSync(join(world.state, 'objects', 'key0-LedgerObject'), { recursive: true });
     await world.restartWorker();
-    assert.deepEqual((await list()).challenges, []);
-    for (const { requestId } of before.challenges) {
-      const answer = await command(world, `/challenges/${requestId}/report`);
+    assert.deepEqual((await list()).purchases, []);
+    for (const { requestId } of before.purchases) {
+      const answer = await command(world, `/purchases/${requestId}/report`);
       assert.equal(answer.status, 200, answer.text);
     }
     await reported(world);
-    const facts = ({ challenges }) => challenges.map(({ version, ...entry }) => entry);
+    const facts = ({ purchases }) => purchases.map(({ version, ...entry }) => entry);
     assert.deepEqual(facts(await list()), facts(before));
   });
 });

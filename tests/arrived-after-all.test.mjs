@@ -49,7 +49,7 @@ test('the same payment again, once the node shows that it arrived, gets the gran
 
 test('a payment that had failed and was called off is credited when it turns out to have arrived', async () => {
   const { body, payment } = await payInVain();
-  const calledOff = await command(world, `/challenges/${body.requestId}/cancel`);
+  const calledOff = await command(world, `/purchases/${body.requestId}/cancel`);
   assert.deepEqual([calledOff.status, calledOff.body.status], [200, 'CANCELLED']);
   assert.equal((await access(world.url, body, { payment })).status, 410);
   world.rpc.clear();
@@ -62,7 +62,7 @@ test('a payment that had failed and was called off is credited when it turns out
 
 test('it is found although the node looks through ten blocks at once and has forgotten the states between', async () => {
   const { body, payment } = await payInVain();
-  await command(world, `/challenges/${body.requestId}/cancel`);
+  await command(world, `/purchases/${body.requestId}/cancel`);
   world.rpc.clear();
   await world.chain.mine(400);
   const newest = Number(await world.chain.client.getBlockNumber({ cacheTime: 0 }));

@@ -109,7 +109,7 @@ test(`every payment is delivered or refunded, whatever is killed (KEY0_STORM_SEE
   assert.ok(delivered.length && refunded.length);
 
   // What clients were told, what is stored, and what the chain shows.
-  const rows = stored(world).ChallengeObject.record.map(({ status, body }) => ({ status, ...JSON.parse(body) }));
+  const rows = stored(world).PurchaseObject.record.map(({ status, body }) => ({ status, ...JSON.parse(body) }));
   const records = new Map(rows.map(({ terms, status, state }) => [terms.requestId, { status, ...state[status] }]));
   assert.equal(records.size, PURCHASES);
   for (const { requestId, state, answer } of ends) {

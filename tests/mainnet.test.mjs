@@ -110,7 +110,7 @@ describe('what was bought with test money', () => {
       assert.deepEqual(refused.map(({ status }) => status), [404, 402, 409, 400], refused.map(({ text }) => text).join('\n'));
       assert.deepEqual([refused[2].body.code, refused[3].body.code], ['REQUEST_CONFLICT', 'CHAIN_MISMATCH']);
       for (const { text } of refused) assert.doesNotMatch(text, /eyJ/);
-      const kept = await operator(seller, `/challenges/${request.requestId}`);
+      const kept = await operator(seller, `/purchases/${request.requestId}`);
       assert.equal(kept.body.status, 'DELIVERED', 'the operator sees it all the same');
 
       await seller.restartWorker();

@@ -118,7 +118,7 @@ test('a refund that failed and then succeeded is told in that order', async () =
   await poll(async () => (await ask()).body?.details?.state === 'REFUND_FAILED', 'the failure', 90_000);
   await told(requestId);
   await world.chain.blacklist(buyer.address, false);
-  const retry = await fetch(`${world.url}/admin/challenges/${requestId}/retry-refund`, { method: 'POST', headers: { authorization: `Bearer ${world.adminSecret}` } });
+  const retry = await fetch(`${world.url}/admin/purchases/${requestId}/retry-refund`, { method: 'POST', headers: { authorization: `Bearer ${world.adminSecret}` } });
   assert.equal(retry.status, 200);
   const refunded = await poll(async () => {
     const answer = await ask();
@@ -141,7 +141,7 @@ test('what no backend takes is given up after two days, visibly, and the purchas
   await poll(() => records(world)[requestId].outbox.tries > 1, 'the answer to count for more', 10_000);
   await letTimePass(world, 2 * DAY_MS);
   await closed(requestId);
-  const shown = await fetch(`${world.url}/admin/challenges/${requestId}`, { headers: { authorization: `Bearer ${world.adminSecret}` } });
+  const shown = await fetch(`${world.url}/admin/purchases/${requestId}`, { headers: { authorization: `Bearer ${world.adminSecret}` } });
   const { record, audit } = await shown.json();
   assert.equal(record.outbox.givenUp, 1);
   assert.equal(audit.at(-1).event, 'notice_given_up');

@@ -84,7 +84,7 @@ test('killed after it is booked, before that is recorded, the purchase is delive
   const unlockBook = lock(book);
   const answer = show(its);
   await poll(() => state(its) === 'PROVING', 'the record of the proof');
-  const unlockRecord = lock(fileOf(world, 'ChallengeObject', 'SELECT body FROM record', its.requestId));
+  const unlockRecord = lock(fileOf(world, 'PurchaseObject', 'SELECT body FROM record', its.requestId));
   unlockBook();
   await poll(() => fileOf(world, 'PayerObject', 'SELECT owner FROM payments', its.requestId), 'the booking', 60_000);
   await world.killWorker();

@@ -95,12 +95,12 @@ describe('a buyer without an x402 client', () => {
     assert.equal(opened.status, 200);
     assert.equal(await broadcasts(world), before, 'the worker sends nothing');
 
-    const { body } = await operator(world, `/challenges/${offered.requestId}`);
+    const { body } = await operator(world, `/purchases/${offered.requestId}`);
     assert.deepEqual(body.record.state.DELIVERED.payment.log, 0);
     assert.deepEqual(body.audit.map(({ event }) => event).slice(0, 3), ['proven', 'claimed', 'issued']);
     await reported(world);
-    const listed = await operator(world, '/challenges');
-    const entry = listed.body.challenges.find(({ requestId }) => requestId === offered.requestId);
+    const listed = await operator(world, '/purchases');
+    const entry = listed.body.purchases.find(({ requestId }) => requestId === offered.requestId);
     assert.deepEqual([entry.status, entry.amount, entry.transaction], ['DELIVERED', '$0.015', hash]);
   });
 
@@ -121,7 +121,7 @@ describe('a buyer without an x402 client', () => {
     const sender = await newSender(world);
     const { answer, offered } = await pay(world, sender, order(), 99_000n);
     assert.equal(answer.status, 200, answer.text);
-    const { body } = await operator(world, `/challenges/${offered.requestId}`);
+    const { body } = await operator(world, `/purchases/${offered.requestId}`);
     assert.equal(body.record.state.DELIVERED.payment.amount, '$0.099');
   });
 
@@ -137,7 +137,7 @@ describe('a buyer without an x402 client', () => {
     assert.equal(answers[2].body.code, 'TX_ALREADY_REDEEMED');
     const paid = [];
     for (const { requestId } of offers.slice(0, 2)) {
-      const { body } = await operator(world, `/challenges/${requestId}`);
+      const { body } = await operator(world, `/purchases/${requestId}`);
       paid.push([body.record.state.DELIVERED.payment.amount, body.record.state.DELIVERED.payment.transaction]);
     }
     assert.deepEqual(paid, [['$0.015', hash], ['$0.015001', hash]]);

@@ -196,15 +196,15 @@ describe('a purchase whose wallet is not the seller’s any more when its refund
     const other = await world.newBuyer();
     await world.restartWorker({ KEY0_WALLET_ADDRESS: other.address, KEY0_WALLET_PRIVATE_KEY: other.privateKey });
     await reach(purchase.ask, 'REFUND_FAILED');
-    return { ...purchase, other, path: `/challenges/${purchase.request.requestId}` };
+    return { ...purchase, other, path: `/purchases/${purchase.request.requestId}` };
   }
 
   test('is refunded by no other wallet, and by the right one when its key is back', async () => {
     const { buyer, ask, other, path } = await moveAway();
     assert.ok(world.logs.some((line) => line.includes('refund_blocked')));
     await reported(world);
-    const listed = await operator(world, '/challenges?status=REFUND_FAILED');
-    assert.equal(listed.body.challenges[0].reason, 'refund_wallet_differs');
+    const listed = await operator(world, '/purchases?status=REFUND_FAILED');
+    assert.equal(listed.body.purchases[0].reason, 'refund_wallet_differs');
     await command(world, `${path}/retry-refund`);
     await reach(ask, 'REFUND_FAILED');
     assert.deepEqual(await world.chain.transfers({ from: other.address }), []);

@@ -42,8 +42,8 @@ const world = useWorld({
   },
 });
 
-const inspect = async ({ requestId }) => (await operator(world, `/challenges/${requestId}`)).body;
-const ledger = async () => (await operator(world, '/challenges')).body.challenges.map(({ version, ...entry }) => entry);
+const inspect = async ({ requestId }) => (await operator(world, `/purchases/${requestId}`)).body;
+const ledger = async () => (await operator(world, '/purchases')).body.purchases.map(({ version, ...entry }) => entry);
 const ask = ({ order, payment }) => access(world.url, order, { payment });
 
 async function purchase(planId, behaviour) {
@@ -143,10 +143,10 @@ describe('a purchase that is over', () => {
       const { hash } = (await income(world)).find(({ from }) => from === made[name].address);
       assert.deepEqual([payment.transaction, payment.amount], [hash, '$0.015']);
       for (const verb of ['cancel', 'retry-refund']) {
-        const refused = await command(world, `/challenges/${made[name].requestId}/${verb}`);
+        const refused = await command(world, `/purchases/${made[name].requestId}/${verb}`);
         assert.deepEqual([refused.status, refused.body.details.status], [409, status]);
       }
-      const again = await command(world, `/challenges/${made[name].requestId}/report`);
+      const again = await command(world, `/purchases/${made[name].requestId}/report`);
       assert.deepEqual([again.status, again.body.status], [200, status]);
     }
     await reported(world);

@@ -30,7 +30,7 @@ const world = useWorld({
 
 /** Takes the alarms of all purchases away. The runtime keeps each twice: with the object, and in a list of all of them. */
 function loseAlarms() {
-  const folder = join(world.state, 'objects', 'key0-ChallengeObject');
+  const folder = join(world.state, 'objects', 'key0-PurchaseObject');
   let lost = 0;
   for (const name of readdirSync(folder).filter((entry) => entry.endsWith('.sqlite'))) {
     const database = new DatabaseSync(join(folder, name));

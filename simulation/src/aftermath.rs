@@ -3,13 +3,13 @@
 
 use std::rc::Rc;
 
-use key0_core::offer::{Challenge, Terms, lifetime};
+use key0_core::offer::{Offer, Terms, lifetime};
 use key0_core::purchase::{HISTORY_MILLIS, Pay, Prove, Rest, State};
 use key0_core::types::RequestId;
 
 use crate::actors::{request, show_again};
 use crate::faults::Fault;
-use crate::objects::ChallengeObject;
+use crate::objects::PurchaseObject;
 use crate::rules::{self, Asker, answers_as_left, answers_proof_as_left};
 use crate::world::{Owner, World};
 
@@ -99,7 +99,7 @@ fn pass(world: &Rc<World>, moment: u64) {
 
 /// How many notices of one purchase wait for the backend.
 fn most_notices(world: &World) -> usize {
-    let objects = world.objects.challenges();
+    let objects = world.objects.purchases();
     let records = objects.iter().filter_map(|object| object.record());
     records
         .map(|record| record.outbox.open.len())
@@ -126,8 +126,8 @@ fn last_token(world: &World) -> u64 {
 }
 
 /// The purchases to which nothing can happen any more.
-fn over(world: &World) -> Vec<Rc<ChallengeObject>> {
-    let mut objects = world.objects.challenges();
+fn over(world: &World) -> Vec<Rc<PurchaseObject>> {
+    let mut objects = world.objects.purchases();
     objects.retain(|object| {
         let record = object.record();
         record.is_some_and(|record| record.rest != Rest::NotYet)
@@ -152,15 +152,15 @@ fn ask_all(world: &Rc<World>, trust: Trust) {
         let Some(buyer) = buyers.iter().find(|buyer| buyer.address() == payer) else {
             continue;
         };
-        let again = sealed_now(world, &first.challenge.terms, object.id.clone());
+        let again = sealed_now(world, &first.offer.terms, object.id.clone());
         let elsewhere = RequestId::from_random(world.random.bytes());
-        let elsewhere = sealed_now(world, &first.challenge.terms, elsewhere);
-        let fresh = [first.challenge.clone(), again.clone()];
+        let elsewhere = sealed_now(world, &first.offer.terms, elsewhere);
+        let fresh = [first.offer.clone(), again.clone()];
         let fresh = fresh
             .into_iter()
             .filter_map(|offer| buyer.pay(world, offer));
-        let same = [again, elsewhere].into_iter().map(|challenge| Pay {
-            challenge,
+        let same = [again, elsewhere].into_iter().map(|offer| Pay {
+            offer,
             ..first.clone()
         });
         for pay in old.into_iter().chain(fresh).chain(same) {
@@ -174,12 +174,12 @@ fn ask_all(world: &Rc<World>, trust: Trust) {
 }
 
 /// The same with every transfer that was shown for the purchase, and with the same transfer for a new one.
-fn ask_with_proofs(world: &Rc<World>, object: &ChallengeObject, trust: Trust) {
+fn ask_with_proofs(world: &Rc<World>, object: &PurchaseObject, trust: Trust) {
     let proofs: Vec<Prove> = {
         let shown = world.market.proofs.borrow();
         let its = shown
             .iter()
-            .filter(|(prove, _)| prove.challenge.terms.request_id == object.id);
+            .filter(|(prove, _)| prove.offer.terms.request_id == object.id);
         its.take(MAX_REPLAYS)
             .map(|(prove, _)| prove.clone())
             .collect()
@@ -187,7 +187,7 @@ fn ask_with_proofs(world: &Rc<World>, object: &ChallengeObject, trust: Trust) {
     for prove in proofs {
         let elsewhere = RequestId::from_random(world.random.bytes());
         let other = Prove {
-            challenge: sealed_now(world, &prove.challenge.terms, elsewhere),
+            offer: sealed_now(world, &prove.offer.terms, elsewhere),
             ..prove.clone()
         };
         for prove in [prove, other] {
@@ -206,11 +206,11 @@ fn ask_with_proofs(world: &Rc<World>, object: &ChallengeObject, trust: Trust) {
 }
 
 fn id(pay: &Pay) -> &RequestId {
-    &pay.challenge.terms.request_id
+    &pay.offer.terms.request_id
 }
 
 /// The same offer, made now.
-fn sealed_now(world: &World, terms: &Terms, request_id: RequestId) -> Challenge {
+fn sealed_now(world: &World, terms: &Terms, request_id: RequestId) -> Offer {
     let (issued_at, expires_at) = lifetime(world.seconds(), world.setting.ttl);
     world.config.seal_keys.seal(Terms {
         request_id,

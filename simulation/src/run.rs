@@ -155,14 +155,14 @@ fn last_moment(world: &World) -> u64 {
     let presented = world.market.presented.borrow();
     let moments = presented.iter().map(|pay| {
         let expiry = pay.authorization.authorization().expires_at();
-        expiry.max(pay.challenge.terms.expires_at).to_millis().0
+        expiry.max(pay.offer.terms.expires_at).to_millis().0
     });
     moments.max().unwrap_or_default()
 }
 
 /// When the last of the notices that the backend has not taken is tried again.
 fn last_notice(world: &World) -> u64 {
-    let objects = world.objects.challenges();
+    let objects = world.objects.purchases();
     let records = objects.iter().filter_map(|object| object.record());
     let moments = records.filter_map(|record| record.outbox.due_at());
     moments.max().unwrap_or_default().0
@@ -176,7 +176,7 @@ fn last_questions(world: &Rc<World>) {
         let presented = world.market.presented.borrow();
         let is_charged = |pay: &&Pay| {
             let authorization = pay.authorization.authorization();
-            let object = world.objects.challenge(&pay.challenge.terms.request_id);
+            let object = world.objects.purchase(&pay.offer.terms.request_id);
             let key = (authorization.from, authorization.nonce);
             object.attempts.borrow().contains(&authorization.nonce)
                 && rules::presented_first(world, key, &object.id)
@@ -195,13 +195,12 @@ fn last_questions(world: &Rc<World>) {
                 let buyers = then.market.buyers.borrow().clone();
                 let payer = pay.authorization.payer();
                 let buyer = buyers.iter().find(|buyer| buyer.address() == payer);
-                if let Some(fresh) = buyer.and_then(|buyer| buyer.pay(&then, pay.challenge.clone()))
-                {
+                if let Some(fresh) = buyer.and_then(|buyer| buyer.pay(&then, pay.offer.clone())) {
                     reply = request(&then, &fresh).await;
                 }
             }
-            let id = &pay.challenge.terms.request_id;
-            let record = then.objects.challenge(id).record();
+            let id = &pay.offer.terms.request_id;
+            let record = then.objects.purchase(id).record();
             let is_kept = record.is_some_and(|record| rules::is_kept(&then, &record));
             match &reply {
                 Some(reply @ (PayReply::Granted { .. } | PayReply::Refund { .. })) => {
@@ -232,15 +231,15 @@ fn last_proof_questions(world: &Rc<World>) {
         let then = Rc::clone(world);
         world.executor.spawn(Owner::World, async move {
             let reply = ask_proof(&then, &prove).await;
-            let id = &prove.challenge.terms.request_id;
-            let record = then.objects.challenge(id).record();
+            let id = &prove.offer.terms.request_id;
+            let record = then.objects.purchase(id).record();
             let is_kept = record.is_some_and(|record| rules::is_kept(&then, &record));
             match &reply {
                 Some(PayReply::Granted { .. } | PayReply::Refund { .. }) => {}
                 Some(PayReply::Undelivered { .. } | PayReply::Pending { .. }) if is_kept => {}
                 _ => then.violation(
                     "proof_denied",
-                    &prove.challenge.terms.request_id,
+                    &prove.offer.terms.request_id,
                     format!("the answer is {reply:?}"),
                 ),
             }

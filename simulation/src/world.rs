@@ -33,7 +33,7 @@ pub enum Owner {
     /// The worker that takes buyers' requests.
     Door,
     /// A purchase.
-    Challenge(RequestId),
+    Purchase(RequestId),
     /// A payer's book.
     Payer(Address),
     /// The gas wallet.

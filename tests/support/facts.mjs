@@ -48,14 +48,14 @@ export function stored(world) {
 
 /** What each purchase stores of itself, by request id. @returns {Record<string, any>} */
 export function records(world) {
-  const rows = stored(world).ChallengeObject?.record ?? [];
+  const rows = stored(world).PurchaseObject?.record ?? [];
   const bodies = rows.map(({ body }) => JSON.parse(/** @type {string} */ (body)));
   return Object.fromEntries(bodies.map((record) => [record.terms.requestId, record]));
 }
 
 /** How far each purchase is, by request id. @returns {Record<string, string>} */
 export function statuses(world) {
-  const rows = stored(world).ChallengeObject?.record ?? [];
+  const rows = stored(world).PurchaseObject?.record ?? [];
   return Object.fromEntries(rows.map(({ status, body }) => [JSON.parse(/** @type {string} */ (body)).terms.requestId, status]));
 }
 

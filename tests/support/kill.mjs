@@ -82,7 +82,7 @@ export class Purchase {
   }
 
   #record() {
-    this.file ??= fileOf(this.world, 'ChallengeObject', 'SELECT body FROM record', this.requestId);
+    this.file ??= fileOf(this.world, 'PurchaseObject', 'SELECT body FROM record', this.requestId);
     return this.file && JSON.parse(rows(this.file, 'SELECT body FROM record')[0].body);
   }
 

@@ -24,7 +24,7 @@ export function occupied(file) {
 }
 
 /** What one purchase occupies in its own object. @param {import('./world.mjs').TestWorld} world @param {string} requestId */
-export const ofPurchase = (world, requestId) => occupied(fileOf(world, 'ChallengeObject', 'SELECT body FROM record', requestId));
+export const ofPurchase = (world, requestId) => occupied(fileOf(world, 'PurchaseObject', 'SELECT body FROM record', requestId));
 
 /** The bytes of one purchase's rows in the objects that it shares with others. */
 export function shared(world, requestId) {

@@ -13,7 +13,7 @@ const NANOS_PER_MS = 1_000_000n;
 /** @param {import('./world.mjs').TestWorld} world @param {number} ms */
 export async function letTimePass(world, ms) {
   await world.worker.stop();
-  const folder = join(world.state, 'objects', 'key0-ChallengeObject');
+  const folder = join(world.state, 'objects', 'key0-PurchaseObject');
   for (const name of readdirSync(folder).filter((entry) => entry.endsWith('.sqlite'))) {
     const database = new DatabaseSync(join(folder, name));
     // The runtime keeps an alarm twice: with the object, and in a list of all of them.

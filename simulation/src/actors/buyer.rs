@@ -4,7 +4,7 @@ use std::rc::Rc;
 
 use alloy_primitives::{Address, B256, U256, hex, keccak256};
 use key0_core::chain::{Presented, SignedAuthorization, usdc};
-use key0_core::offer::{Challenge, Target, Terms, lifetime};
+use key0_core::offer::{Offer, Target, Terms, lifetime};
 use key0_core::purchase::{Pay, PayReply, Sold};
 use key0_core::types::WalletKey;
 use key0_core::types::{RequestId, ResourceId, UsdcAmount};
@@ -77,9 +77,9 @@ impl Buyer {
         serde_json::from_value(signed).ok()
     }
 
-    /// Signs a payment for a challenge.
-    pub fn pay(&self, world: &World, challenge: Challenge) -> Option<Pay> {
-        let terms = &challenge.terms;
+    /// Signs a payment for an offer.
+    pub fn pay(&self, world: &World, offer: Offer) -> Option<Pay> {
+        let terms = &offer.terms;
         let authorization = Authorization {
             from: self.address(),
             to: terms.pay_to,
@@ -105,8 +105,8 @@ impl Buyer {
         world.chain.borrow_mut().learn(&authorization);
         Some(Pay {
             // The door says it again, from the catalog that it has then.
-            sold: Sold::today(&challenge.terms.target, &world.config)?,
-            challenge,
+            sold: Sold::today(&offer.terms.target, &world.config)?,
+            offer,
             issuer: "https://shop.example".to_owned(),
             authorization,
             identifier: world
@@ -119,12 +119,12 @@ impl Buyer {
 }
 
 /// An offer for a plan, under a new request id.
-pub(super) fn offer(world: &World, plan: usize) -> Option<Challenge> {
+pub(super) fn new_offer(world: &World, plan: usize) -> Option<Offer> {
     offer_as(world, plan, RequestId::from_random(world.random.bytes()))
 }
 
 /// An offer for a plan, made now.
-pub(super) fn offer_as(world: &World, plan: usize, request_id: RequestId) -> Option<Challenge> {
+pub(super) fn offer_as(world: &World, plan: usize, request_id: RequestId) -> Option<Offer> {
     let (id, units) = PLANS[plan % PLANS.len()];
     let target = Target::Plan(id.parse().ok()?);
     // What the catalog does not have is not offered.
@@ -151,9 +151,9 @@ pub(super) fn derived(world: &World, payment: &SignedAuthorization) -> Option<Re
 
 /// A payment for a new purchase; some clients name it, and some name no request id and send back no challenge.
 fn fresh(world: &World, buyer: &Buyer, plan: usize) -> Option<Pay> {
-    let mut pay = buyer.pay(world, offer(world, plan)?)?;
+    let mut pay = buyer.pay(world, new_offer(world, plan)?)?;
     if world.random.chance(150) {
-        pay.challenge = offer_as(world, plan, derived(world, &pay.authorization)?)?;
+        pay.offer = offer_as(world, plan, derived(world, &pay.authorization)?)?;
     } else {
         pay.chosen = world.random.chance(400);
     }
@@ -163,7 +163,8 @@ fn fresh(world: &World, buyer: &Buyer, plan: usize) -> Option<Pay> {
 /// Buys the same plan several times at once, each time by a name of its own, as a platform does for its agents.
 pub async fn shop_in_parallel(world: Rc<World>, buyer: Buyer, plan: usize) {
     for _ in 0..world.random.range(2, 8) {
-        let Some(mut pay) = offer(&world, plan).and_then(|offer| buyer.pay(&world, offer)) else {
+        let Some(mut pay) = new_offer(&world, plan).and_then(|offer| buyer.pay(&world, offer))
+        else {
             return;
         };
         pay.chosen = true;
@@ -195,7 +196,7 @@ async fn go_on(world: Rc<World>, buyer: Buyer, plan: usize, mut pay: Pay) {
         world.trace(|| {
             format!(
                 "{} the buyer goes on with {next:?}",
-                pay.challenge.terms.request_id
+                pay.offer.terms.request_id
             )
         });
         match next {
@@ -206,7 +207,7 @@ async fn go_on(world: Rc<World>, buyer: Buyer, plan: usize, mut pay: Pay) {
         }
         let next_pay = match next {
             Move::FreshSignature => {
-                let mut again = buyer.pay(&world, pay.challenge.clone());
+                let mut again = buyer.pay(&world, pay.offer.clone());
                 if let Some(again) = &mut again {
                     again.chosen = pay.chosen;
                     // Some give the name of the payment before to the next one.
@@ -229,12 +230,12 @@ pub(super) async fn present(world: &Rc<World>, pay: &Pay) -> Option<PayReply> {
     world.trace(|| {
         format!(
             "{} payer {} presents {} for {:?} until {}, offer until {}",
-            pay.challenge.terms.request_id,
+            pay.offer.terms.request_id,
             pay.authorization.payer(),
             pay.authorization.authorization().nonce,
-            pay.challenge.terms.target,
+            pay.offer.terms.target,
             pay.authorization.authorization().valid_before,
-            pay.challenge.terms.expires_at.0,
+            pay.offer.terms.expires_at.0,
         )
     });
     on_payment(world, pay);
@@ -259,14 +260,14 @@ pub(super) async fn present(world: &Rc<World>, pay: &Pay) -> Option<PayReply> {
 
 /// Presents the same authorization for another purchase at the same time.
 fn use_twice(world: &Rc<World>, pay: &Pay) {
-    let Some(challenge) = offer(world, world.random.range(0, 2) as usize) else {
+    let Some(offer) = new_offer(world, world.random.range(0, 2) as usize) else {
         return;
     };
     let again = Pay {
-        challenge,
+        offer,
         ..pay.clone()
     };
-    if again.challenge.terms.amount != pay.challenge.terms.amount {
+    if again.offer.terms.amount != pay.offer.terms.amount {
         return;
     }
     world.market.presented.borrow_mut().push(again.clone());

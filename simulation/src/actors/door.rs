@@ -5,7 +5,7 @@ use std::rc::Rc;
 
 use key0_core::book::TargetKey;
 use key0_core::purchase::{
-    Ask, Pay, PayReply, Purchases, Record, Repeat, Sold, purchase, repeated,
+    Ask, Pay, PayReply, Purchase, Purchases, Repeat, Sold, purchase, repeated,
 };
 use key0_core::types::{CallFault, RequestId};
 
@@ -16,18 +16,18 @@ use crate::objects;
 use crate::oneshot::Sender;
 use crate::world::{Life, Owner, World};
 
-const CHALLENGE_DEADLINE_MILLIS: u64 = 60_000;
+const PURCHASE_DEADLINE_MILLIS: u64 = 60_000;
 const BUYER_DEADLINE_MILLIS: u64 = 60_000;
 
 /// Presents a payment. `None`: no answer arrived.
 pub async fn request(world: &Rc<World>, pay: &Pay) -> Option<PayReply> {
     let mut payment = pay.clone();
-    // The seller has changed the price meanwhile, and the client does not bring its challenge: it can only be a repeat.
-    let id = &pay.challenge.terms.request_id;
-    let is_its = |record: &Record| record.terms.pay_to == pay.authorization.authorization().to;
-    let record = world.objects.challenge(id).record();
+    // The seller has changed the price meanwhile, and the client does not bring its offer: it can only be a repeat.
+    let id = &pay.offer.terms.request_id;
+    let is_its = |record: &Purchase| record.terms.pay_to == pay.authorization.authorization().to;
+    let record = world.objects.purchase(id).record();
     let is_known = record.as_ref().is_some_and(is_its);
-    let is_dated = match Sold::today(&pay.challenge.terms.target, world.config_now()) {
+    let is_dated = match Sold::today(&pay.offer.terms.target, world.config_now()) {
         Some(sold) => {
             payment.sold = sold;
             world.random.chance(100) && is_known
@@ -38,7 +38,7 @@ pub async fn request(world: &Rc<World>, pay: &Pay) -> Option<PayReply> {
     };
     // What pays another wallet or amount than the offer's can be the payment of an earlier one, and begins nothing.
     let authorization = pay.authorization.authorization();
-    let terms = &pay.challenge.terms;
+    let terms = &pay.offer.terms;
     let is_of_the_offer =
         authorization.to == terms.pay_to && authorization.value == terms.amount.to_u256();
     if !is_of_the_offer && !is_dated {
@@ -50,7 +50,7 @@ pub async fn request(world: &Rc<World>, pay: &Pay) -> Option<PayReply> {
         1 => TargetKey::of_any_resource(&terms.target),
         _ => TargetKey::new(&terms.target, &terms.resource),
     };
-    ask_door(world, &pay.challenge.terms.request_id, move |door| {
+    ask_door(world, &pay.offer.terms.request_id, move |door| {
         let (payment, target) = (payment.clone(), target.clone());
         async move {
             match is_dated {
@@ -64,7 +64,7 @@ pub async fn request(world: &Rc<World>, pay: &Pay) -> Option<PayReply> {
 
 fn dated(pay: Pay, target: TargetKey) -> Repeat {
     Repeat {
-        request_id: pay.challenge.terms.request_id.clone(),
+        request_id: pay.offer.terms.request_id.clone(),
         target,
         authorization: pay.authorization,
         identifier: pay.identifier,
@@ -123,7 +123,7 @@ impl Purchases for Door {
             &self.world,
             &self.life,
             "purchase",
-            CHALLENGE_DEADLINE_MILLIS,
+            PURCHASE_DEADLINE_MILLIS,
             callee,
         )
         .await

@@ -134,9 +134,9 @@ async fn attack(world: &Rc<World>, stolen: SignedAuthorization) {
 fn forge(world: &World, stolen: &SignedAuthorization) -> Option<(Asker, Pay)> {
     let random = &world.random;
     let plan = random.range(0, 2) as usize;
-    let challenge = match random.range(0, 3) {
+    let offer = match random.range(0, 3) {
         // A purchase of his own.
-        0 => buyer::offer(world, plan)?,
+        0 => buyer::new_offer(world, plan)?,
         // The same as a client would send that names no request id.
         1 => buyer::offer_as(world, plan, buyer::derived(world, stolen)?)?,
         // The same payer's other purchase, if its request id can be guessed.
@@ -149,9 +149,9 @@ fn forge(world: &World, stolen: &SignedAuthorization) -> Option<(Asker, Pay)> {
                     && pay.authorization != *stolen
                     && public.contains(&key)
                     && buyer::derived(world, &pay.authorization).as_ref()
-                        == Some(&pay.challenge.terms.request_id)
+                        == Some(&pay.offer.terms.request_id)
             });
-            other?.challenge.clone()
+            other?.offer.clone()
         }
         // His own signature for the stranger's purchase, whose request id has leaked.
         _ => {
@@ -160,7 +160,7 @@ fn forge(world: &World, stolen: &SignedAuthorization) -> Option<(Asker, Pay)> {
             let buyers = world.market.buyers.borrow();
             let thief = &buyers[random.range(0, buyers.len() as u64 - 1) as usize];
             let is_thief = thief.address() != stolen.payer();
-            let pay = is_thief.then(|| thief.pay(world, pay.challenge.clone()))??;
+            let pay = is_thief.then(|| thief.pay(world, pay.offer.clone()))??;
             // If nobody has begun that purchase, it is his, and he pays for it.
             return Some((Asker::Payer, pay));
         }
@@ -169,8 +169,8 @@ fn forge(world: &World, stolen: &SignedAuthorization) -> Option<(Asker, Pay)> {
         since: world.now().0,
     };
     let pay = Pay {
-        sold: Sold::today(&challenge.terms.target, &world.config)?,
-        challenge,
+        sold: Sold::today(&offer.terms.target, &world.config)?,
+        offer,
         issuer: "https://shop.example".to_owned(),
         authorization: stolen.clone(),
         identifier: None,

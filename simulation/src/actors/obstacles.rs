@@ -7,7 +7,7 @@ use key0_core::types::{Address, B256, RequestId};
 
 use crate::chain::{Action, PlainTransfer};
 use crate::faults::Fault;
-use crate::objects::{self, ChallengeObject};
+use crate::objects::{self, PurchaseObject};
 use crate::world::{Owner, World};
 
 /// Where the seller keeps its profit.
@@ -63,7 +63,7 @@ pub fn on_failure(world: &Rc<World>, id: &RequestId) {
     if world.setting.operator && world.faults.are_active() && world.random.chance(300) {
         let (delay, id) = (world.random.range(0, 100_000), id.clone());
         after(world, delay, move |world| {
-            let object = world.objects.challenge(&id);
+            let object = world.objects.purchase(&id);
             objects::operate(world, &object, OperatorCommand::Cancel);
         });
     }
@@ -74,7 +74,7 @@ pub fn on_attempt(world: &Rc<World>, id: &RequestId) {
     if world.strikes(Fault::OperatorCancels) {
         let (delay, id) = (world.random.pick(&[0, 0, 10, 30, 1_000]), id.clone());
         after(world, delay, move |world| {
-            let object = world.objects.challenge(&id);
+            let object = world.objects.purchase(&id);
             objects::operate(world, &object, OperatorCommand::Cancel);
         });
     }
@@ -83,7 +83,7 @@ pub fn on_attempt(world: &Rc<World>, id: &RequestId) {
 /// Tries again every failed refund that may succeed by now, and returns by hand what cannot be signed.
 pub fn retry_refunds(world: &Rc<World>) {
     return_by_hand(world);
-    for object in world.objects.challenges() {
+    for object in world.objects.purchases() {
         let failed = object
             .record()
             .filter(|record| matches!(record.state, State::RefundFailed { .. }));
@@ -96,7 +96,7 @@ pub fn retry_refunds(world: &Rc<World>) {
 
 /// Where the key of the wallet that was paid is back, it is tried again; otherwise the operator sends the money and says so.
 fn return_by_hand(world: &Rc<World>) {
-    for object in world.objects.challenges() {
+    for object in world.objects.purchases() {
         let Some(record) = object.record() else {
             continue;
         };
@@ -135,7 +135,7 @@ fn return_by_hand(world: &Rc<World>) {
 }
 
 /// Storage may fail; the operator does not give up.
-fn tell_until_noted(world: &Rc<World>, object: Rc<ChallengeObject>, transaction: B256) {
+fn tell_until_noted(world: &Rc<World>, object: Rc<PurchaseObject>, transaction: B256) {
     objects::operate(world, &object, OperatorCommand::Returned { transaction });
     let is_noted = object
         .record()

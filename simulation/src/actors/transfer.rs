@@ -5,10 +5,10 @@ use std::rc::Rc;
 
 use alloy_primitives::{Address, B256};
 use key0_core::chain::transfer::ProofFault;
-use key0_core::offer::Challenge;
+use key0_core::offer::Offer;
 use key0_core::purchase::{Ask, Pay, PayReply, Prove, Purchases as _, Sold};
 
-use super::buyer::{Buyer, offer, present};
+use super::buyer::{Buyer, new_offer, present};
 use super::door::ask_door;
 use crate::chain::{Action, PlainTransfer};
 use crate::faults::Fault;
@@ -24,43 +24,43 @@ pub async fn shop_by_transfer(world: Rc<World>, buyer: Buyer, plan: usize) {
     world.sleep_between(0, 3_000).await;
     // Some transfer before they ask, or long after.
     let early = world.random.chance(30);
-    let Some(mut challenge) = offer(&world, plan) else {
+    let Some(mut offer) = new_offer(&world, plan) else {
         return;
     };
     if early {
         world.sleep_between(1_000, 120_000).await;
     } else if world.random.chance(100) {
-        let end = challenge.terms.expires_at.to_millis();
+        let end = offer.terms.expires_at.to_millis();
         let left = end.since(world.now());
         world
             .sleep_between(left.saturating_sub(5_000), left + 5_000)
             .await;
     }
-    let transaction = send(&world, &buyer, &challenge);
-    if early && let Some(later) = offer(&world, plan) {
-        challenge = later;
+    let transaction = send(&world, &buyer, &offer);
+    if early && let Some(later) = new_offer(&world, plan) {
+        offer = later;
     }
-    show_until_answered(&world, &buyer, plan, challenge, transaction).await;
+    show_until_answered(&world, &buyer, plan, offer, transaction).await;
 }
 
 /// Pays a purchase by a transfer whose authorization has failed.
 pub(super) async fn transfer_instead(world: &Rc<World>, buyer: &Buyer, plan: usize, pay: &Pay) {
-    let transaction = send(world, buyer, &pay.challenge);
-    show_until_answered(world, buyer, plan, pay.challenge.clone(), transaction).await;
+    let transaction = send(world, buyer, &pay.offer);
+    show_until_answered(world, buyer, plan, pay.offer.clone(), transaction).await;
 }
 
 async fn show_until_answered(
     world: &Rc<World>,
     buyer: &Buyer,
     plan: usize,
-    mut challenge: Challenge,
+    mut offer: Offer,
     transaction: B256,
 ) {
     world.sleep_between(0, 6_000).await;
     for _ in 0..MAX_ROUNDS {
-        let prove = proof(world, &challenge, buyer, transaction);
+        let prove = proof(world, &offer, buyer, transaction);
         let reply = show(world, prove, true).await;
-        world.trace(|| format!("{} the buyer is told {reply:?}", challenge.terms.request_id));
+        world.trace(|| format!("{} the buyer is told {reply:?}", offer.terms.request_id));
         match reply {
             None
             | Some(
@@ -73,14 +73,14 @@ async fn show_until_answered(
                 match impatient {
                     // Pays the same request in the other way besides.
                     0 => {
-                        if let Some(pay) = buyer.pay(world, challenge.clone()) {
+                        if let Some(pay) = buyer.pay(world, offer.clone()) {
                             present(world, &pay).await;
                         }
                     }
                     // Buys the same plan anew in the other way.
                     1 => {
                         if let Some(pay) =
-                            offer(world, plan).and_then(|other| buyer.pay(world, other))
+                            new_offer(world, plan).and_then(|other| buyer.pay(world, other))
                         {
                             present(world, &pay).await;
                         }
@@ -94,10 +94,10 @@ async fn show_until_answered(
             Some(PayReply::Granted { .. }) => match world.random.range(0, 5) {
                 // Shows it for another purchase.
                 0 => {
-                    let Some(other) = offer(world, plan) else {
+                    let Some(other) = new_offer(world, plan) else {
                         return;
                     };
-                    challenge = other;
+                    offer = other;
                     world.sleep_between(0, 60_000).await;
                 }
                 1 => world.sleep_between(0, 60_000).await,
@@ -109,12 +109,12 @@ async fn show_until_answered(
 }
 
 /// Sends the money: mostly the price, alone; sometimes too little, more, or together with others' and more of its own.
-fn send(world: &Rc<World>, buyer: &Buyer, challenge: &Challenge) -> B256 {
+fn send(world: &Rc<World>, buyer: &Buyer, offer: &Offer) -> B256 {
     let random = &world.random;
-    let price = challenge.terms.amount.units();
+    let price = offer.terms.amount.units();
     let own = |units| PlainTransfer {
         from: buyer.address(),
-        to: challenge.terms.pay_to,
+        to: offer.terms.pay_to,
         units,
     };
     let units = match random.range(0, 19) {
@@ -150,10 +150,10 @@ fn send(world: &Rc<World>, buyer: &Buyer, challenge: &Challenge) -> B256 {
         .chain
         .borrow_mut()
         .submit_foreign(Action::Pay(all.clone()));
-    world.trace(|| format!("{} transfers {all:?} in {hash}", challenge.terms.request_id));
+    world.trace(|| format!("{} transfers {all:?} in {hash}", offer.terms.request_id));
     if world.strikes(Fault::Attack) {
         let then = Rc::clone(world);
-        let victims = challenge.clone();
+        let victims = offer.clone();
         world.executor.spawn(Owner::World, async move {
             steal(&then, victims, hash).await;
         });
@@ -161,11 +161,11 @@ fn send(world: &Rc<World>, buyer: &Buyer, challenge: &Challenge) -> B256 {
     hash
 }
 
-fn proof(world: &World, challenge: &Challenge, signer: &Buyer, transaction: B256) -> Prove {
+fn proof(world: &World, offer: &Offer, signer: &Buyer, transaction: B256) -> Prove {
     // Where no signature is wanted, some clients sign all the same.
     let signs = !world.setting.unsigned || world.random.chance(200);
     Prove {
-        challenge: challenge.clone(),
+        offer: offer.clone(),
         sold: None,
         issuer: "https://shop.example".to_owned(),
         payer: signs.then(|| signer.address()),
@@ -174,9 +174,9 @@ fn proof(world: &World, challenge: &Challenge, signer: &Buyer, transaction: B256
 }
 
 /// A stranger sees the transfer and shows it: for a purchase of his own, or for the victim's, whose request id has leaked.
-async fn steal(world: &Rc<World>, victims: Challenge, transaction: B256) {
+async fn steal(world: &Rc<World>, victims: Offer, transaction: B256) {
     let delay = world.random.pick(&[0, 2_000, 20_000, 300_000]);
-    let before = offer(world, world.random.range(0, 2) as usize);
+    let before = new_offer(world, world.random.range(0, 2) as usize);
     world.sleep(delay).await;
     let thief = {
         let buyers = world.market.buyers.borrow();
@@ -185,13 +185,13 @@ async fn steal(world: &Rc<World>, victims: Challenge, transaction: B256) {
     for _ in 0..world.random.range(1, 3) {
         let own = match world.random.range(0, 2) {
             0 => before.clone(),
-            1 => offer(world, world.random.range(0, 2) as usize),
+            1 => new_offer(world, world.random.range(0, 2) as usize),
             _ => Some(victims.clone()),
         };
-        if let Some(challenge) = own {
-            let prove = proof(world, &challenge, &thief, transaction);
+        if let Some(offer) = own {
+            let prove = proof(world, &offer, &thief, transaction);
             // Without a signature it takes the victim's challenge id to open the victim's purchase. That is not his.
-            if prove.payer.is_some() || challenge != victims {
+            if prove.payer.is_some() || offer != victims {
                 show(world, prove, false).await;
             }
         }
@@ -204,11 +204,11 @@ pub fn on_settlement(world: &Rc<World>, payer: Address, transaction: B256) {
     if !world.strikes(Fault::Attack) {
         return;
     }
-    let Some(challenge) = offer(world, world.random.range(0, 2) as usize) else {
+    let Some(offer) = new_offer(world, world.random.range(0, 2) as usize) else {
         return;
     };
     let prove = Prove {
-        challenge,
+        offer,
         sold: None,
         issuer: "https://shop.example".to_owned(),
         payer: (!world.setting.unsigned).then_some(payer),
@@ -248,10 +248,10 @@ pub async fn show_again(world: &Rc<World>, prove: &Prove) -> Option<PayReply> {
 
 /// One request with a proof. `None`: no answer arrived.
 pub async fn ask_proof(world: &Rc<World>, prove: &Prove) -> Option<PayReply> {
-    let id = prove.challenge.terms.request_id.clone();
+    let id = prove.offer.terms.request_id.clone();
     let ask = Ask::Prove(Box::new(Prove {
         // The door says it, from the catalog that it has then.
-        sold: Sold::today(&prove.challenge.terms.target, world.config_now()),
+        sold: Sold::today(&prove.offer.terms.target, world.config_now()),
         ..prove.clone()
     }));
     let name = id.clone();

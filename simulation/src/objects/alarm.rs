@@ -5,7 +5,7 @@ use std::rc::Rc;
 
 use key0_core::types::UnixMillis;
 
-use super::{challenge, wallet};
+use super::{purchase, wallet};
 use crate::faults::Fault;
 use crate::world::{Owner, World};
 
@@ -21,7 +21,7 @@ impl Alarm {
     pub fn set(&self, world: &Rc<World>, owner: &Owner, at: Option<UnixMillis>) {
         self.at.set(at.map(|at| at.0));
         // Only the wallet that is paid now is swept.
-        let is_swept = world.setting.moves.0.is_none() && matches!(owner, Owner::Challenge(_));
+        let is_swept = world.setting.moves.0.is_none() && matches!(owner, Owner::Purchase(_));
         if at.is_some() && is_swept && world.strikes(Fault::AlarmLost) {
             world.trace(|| format!("{owner:?} loses its alarm"));
             self.at.set(None);
@@ -83,10 +83,10 @@ fn watch(world: &Rc<World>, owner: &Owner, at: u64) {
         let world = world_then;
         world.executor.sleep_until(at).await;
         match &owner {
-            Owner::Challenge(id) => {
-                let object = world.objects.challenge(id);
+            Owner::Purchase(id) => {
+                let object = world.objects.purchase(id);
                 if object.alarm.begin(world.now().0) {
-                    challenge::wake(&world, &object);
+                    purchase::wake(&world, &object);
                 }
             }
             Owner::Wallet => {

@@ -1,15 +1,15 @@
 //! The Durable Objects of the model: storage that survives, memory that does not, alarms that fire at least once.
 
 mod alarm;
-mod challenge;
 mod ledger;
 mod payer;
+mod purchase;
 mod wallet;
 
 pub use alarm::Alarm;
-pub use challenge::{ChallengeObject, Ended, ask, nudge, operate};
 pub use ledger::{LedgerObject, ask as ask_ledger};
 pub use payer::{Book, PayerObject, ask as ask_payer};
+pub use purchase::{Ended, PurchaseObject, ask, nudge, operate};
 pub use wallet::{WalletObject, ask as ask_wallet};
 
 use core::cell::RefCell;
@@ -50,7 +50,7 @@ fn end<M>(slot: &RefCell<Option<Rc<Instance<M>>>>) {
 /// All objects.
 #[derive(Debug, Default)]
 pub struct Objects {
-    challenges: RefCell<BTreeMap<RequestId, Rc<ChallengeObject>>>,
+    purchases: RefCell<BTreeMap<RequestId, Rc<PurchaseObject>>>,
     payers: RefCell<BTreeMap<Address, Rc<PayerObject>>>,
     /// The gas wallet.
     pub wallet: Rc<WalletObject>,
@@ -60,11 +60,11 @@ pub struct Objects {
 
 impl Objects {
     /// The purchase of this id.
-    pub fn challenge(&self, id: &RequestId) -> Rc<ChallengeObject> {
-        let mut challenges = self.challenges.borrow_mut();
-        let object = challenges
+    pub fn purchase(&self, id: &RequestId) -> Rc<PurchaseObject> {
+        let mut purchases = self.purchases.borrow_mut();
+        let object = purchases
             .entry(id.clone())
-            .or_insert_with(|| Rc::new(ChallengeObject::new(id.clone())));
+            .or_insert_with(|| Rc::new(PurchaseObject::new(id.clone())));
         Rc::clone(object)
     }
 
@@ -78,8 +78,8 @@ impl Objects {
     }
 
     /// All purchases.
-    pub fn challenges(&self) -> Vec<Rc<ChallengeObject>> {
-        self.challenges.borrow().values().map(Rc::clone).collect()
+    pub fn purchases(&self) -> Vec<Rc<PurchaseObject>> {
+        self.purchases.borrow().values().map(Rc::clone).collect()
     }
 
     /// All books.
@@ -89,12 +89,12 @@ impl Objects {
 
     /// Everybody who can crash.
     pub fn owners(&self) -> Vec<Owner> {
-        let challenges = self
-            .challenges
+        let purchases = self
+            .purchases
             .borrow()
             .keys()
             .cloned()
-            .map(Owner::Challenge)
+            .map(Owner::Purchase)
             .collect::<Vec<_>>();
         let payers = self
             .payers
@@ -103,14 +103,14 @@ impl Objects {
             .copied()
             .map(Owner::Payer)
             .collect::<Vec<_>>();
-        [challenges, payers, vec![Owner::Wallet]].concat()
+        [purchases, payers, vec![Owner::Wallet]].concat()
     }
 
     /// Ends an object's life. Its storage stays; an alarm that was being handled fires again.
     pub fn crash(&self, world: &Rc<World>, owner: &Owner) {
         match owner {
-            Owner::Challenge(id) => {
-                let object = self.challenge(id);
+            Owner::Purchase(id) => {
+                let object = self.purchase(id);
                 end(&object.instance);
                 object.alarm.crashed(world, owner);
             }

@@ -4,7 +4,7 @@ use alloy_primitives::Address;
 use key0_core::book::{
     Hold, NO_ATTEMPT, Outcome, PayerCommand, PayerReply, RECENT_MILLIS, TargetKey,
 };
-use key0_core::purchase::{Record, Stage, State};
+use key0_core::purchase::{Purchase, Stage, State};
 use key0_core::types::RequestId;
 
 use crate::objects::Book;
@@ -59,7 +59,7 @@ fn must_be_alone(world: &World, payer: Address, hold: &Hold, book: &Book) {
         return;
     }
     let id = &hold.reservation.request_id;
-    for other in world.objects.challenges() {
+    for other in world.objects.purchases() {
         let Some(rival) = other.record().filter(|_| other.id != *id) else {
             continue;
         };
@@ -83,7 +83,7 @@ fn must_be_alone(world: &World, payer: Address, hold: &Hold, book: &Book) {
 
 /// Only a transaction that reverted while its authorization was good counts against the payer.
 fn must_have_reverted(world: &World, id: &RequestId) {
-    let Some(record) = world.objects.challenge(id).record() else {
+    let Some(record) = world.objects.purchase(id).record() else {
         return;
     };
     let State::Pending { attempt } = &record.state else {
@@ -113,6 +113,6 @@ fn must_have_reverted(world: &World, id: &RequestId) {
     }
 }
 
-fn target(record: &Record) -> TargetKey {
+fn target(record: &Purchase) -> TargetKey {
     TargetKey::new(&record.terms.target, &record.terms.resource)
 }

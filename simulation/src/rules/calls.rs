@@ -10,11 +10,11 @@ use key0_core::purchase::State;
 use super::is_executed;
 use super::steps::describe;
 use crate::chain::WalletTransaction;
-use crate::objects::ChallengeObject;
+use crate::objects::PurchaseObject;
 use crate::world::World;
 
 /// An effect begins, and ends when the answer is dropped. However many ask, a purchase carries out one at a time.
-pub fn on_effect(world: &World, object: &ChallengeObject, effect: &str) -> Rc<()> {
+pub fn on_effect(world: &World, object: &PurchaseObject, effect: &str) -> Rc<()> {
     if object.effect.borrow().upgrade().is_some() {
         let detail = format!("{effect} begins beside another");
         world.violation("effects_at_once", &object.id, detail);
@@ -25,7 +25,7 @@ pub fn on_effect(world: &World, object: &ChallengeObject, effect: &str) -> Rc<()
 }
 
 /// The backend is about to be asked for a credential.
-pub fn on_issue(world: &World, object: &ChallengeObject, call: &BackendCall) {
+pub fn on_issue(world: &World, object: &PurchaseObject, call: &BackendCall) {
     let first = object
         .call
         .borrow_mut()

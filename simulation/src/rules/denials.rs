@@ -3,12 +3,12 @@
 
 use alloy_primitives::{Address, B256};
 use key0_core::chain::SignedAuthorization;
-use key0_core::purchase::{Ask, Attempt, PayReply, Record, Stage, State};
+use key0_core::purchase::{Ask, Attempt, PayReply, Purchase, Stage, State};
 use key0_core::x402::Refusal;
 
 use super::end::presented_first;
 use super::steps::{attempt_of, describe, has_only_searched};
-use crate::objects::ChallengeObject;
+use crate::objects::PurchaseObject;
 use crate::world::World;
 
 /// What a purchase was last told of the chain.
@@ -23,10 +23,10 @@ pub struct Told {
 /// A record was stored.
 pub fn on_end_without_money(
     world: &World,
-    object: &ChallengeObject,
+    object: &PurchaseObject,
     told: Told,
-    before: Option<&Record>,
-    after: &Record,
+    before: Option<&Purchase>,
+    after: &Purchase,
 ) {
     if before.is_some_and(|before| has_only_searched(&before.state, &after.state)) {
         return;
@@ -49,13 +49,7 @@ pub fn on_end_without_money(
 }
 
 /// A buyer was answered.
-pub fn on_refusal(
-    world: &World,
-    object: &ChallengeObject,
-    told: Told,
-    ask: &Ask,
-    reply: &PayReply,
-) {
+pub fn on_refusal(world: &World, object: &PurchaseObject, told: Told, ask: &Ask, reply: &PayReply) {
     // Nothing that was begun is called expired before it has ended so.
     if let (PayReply::Expired, Some(record)) = (reply, object.record())
         && !matches!(record.state, State::Expired { .. })
@@ -86,7 +80,7 @@ pub fn on_refusal(
 /// A payment is not refused because of what is one node's trouble only.
 fn has_reason(
     world: &World,
-    object: &ChallengeObject,
+    object: &PurchaseObject,
     signed: &SignedAuthorization,
     reason: Refusal,
 ) {
@@ -107,7 +101,7 @@ const fn has_failed(attempt: &Attempt) -> bool {
     matches!(attempt.stage, Stage::Failed { .. })
 }
 
-fn check(world: &World, object: &ChallengeObject, told: Told, key: (Address, B256), says: &str) {
+fn check(world: &World, object: &PurchaseObject, told: Told, key: (Address, B256), says: &str) {
     let chain = world.chain.borrow();
     let transfer = chain.ledger().transfer(&key);
     // A block that was replaced meanwhile may have said something else.

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use alloy_primitives::B256;
 use key0_core::book::NO_ATTEMPT;
 use key0_core::ledger::LedgerEntry;
-use key0_core::purchase::{Record, State, ledger_entry};
+use key0_core::purchase::{Purchase, State, ledger_entry};
 use key0_core::types::RequestId;
 
 use super::money::{self, money};
@@ -14,7 +14,7 @@ use super::refunds;
 use super::steps::{describe, is_credited};
 use super::wallet;
 use crate::chain::{AuthorizationKey, Use};
-use crate::objects::ChallengeObject;
+use crate::objects::PurchaseObject;
 use crate::world::World;
 
 /// How the purchases ended.
@@ -35,7 +35,7 @@ pub struct Tally {
 /// Counts how the purchases ended.
 pub fn tally(world: &World) -> Tally {
     let mut tally = Tally::default();
-    for object in world.objects.challenges() {
+    for object in world.objects.purchases() {
         match object.record().map(|record| record.state) {
             Some(State::Delivered { .. } | State::Closed { .. }) => tally.delivered += 1,
             Some(State::Refunded { .. }) => tally.refunded += 1,
@@ -51,7 +51,7 @@ pub fn tally(world: &World) -> Tally {
 }
 
 /// Whether a purchase has not ended although it must have.
-fn is_stuck(world: &World, record: &Record) -> bool {
+fn is_stuck(world: &World, record: &Purchase) -> bool {
     match &record.state {
         State::Delivered { .. }
         | State::Closed { .. }
@@ -72,14 +72,14 @@ fn is_stuck(world: &World, record: &Record) -> bool {
 }
 
 /// Whether money stays although nothing is delivered for it: refunds are off, and nobody can deliver.
-pub fn is_kept(world: &World, record: &Record) -> bool {
+pub fn is_kept(world: &World, record: &Purchase) -> bool {
     !world.setting.refunds && (world.backend.is_gone.get() || record.sold.is_none())
 }
 
 /// Compares everything with the chain.
 pub fn at_end(world: &World) {
     let mut credited: BTreeMap<B256, Vec<AuthorizationKey>> = BTreeMap::new();
-    for object in world.objects.challenges() {
+    for object in world.objects.purchases() {
         if let Some(record) = object.record() {
             purchase(world, &object, &record, &mut credited);
         }
@@ -106,8 +106,8 @@ pub fn at_end(world: &World) {
 
 fn purchase(
     world: &World,
-    object: &ChallengeObject,
-    record: &Record,
+    object: &PurchaseObject,
+    record: &Purchase,
     credited: &mut BTreeMap<B256, Vec<AuthorizationKey>>,
 ) {
     if is_stuck(world, record) && !is_out_of_sight(world, object, record) {
@@ -149,7 +149,7 @@ fn purchase(
 }
 
 /// The ledger has learnt how it ended. (The reason of a failure may be one try old.)
-fn ledger(world: &World, object: &ChallengeObject, record: &Record) {
+fn ledger(world: &World, object: &PurchaseObject, record: &Purchase) {
     let entries = world.objects.ledger.entries.borrow();
     let kept = entries.get(&object.id);
     let wanted = ledger_entry(record, 0);
@@ -199,8 +199,8 @@ pub fn presented_first(world: &World, key: AuthorizationKey, id: &RequestId) -> 
 }
 
 /// The purchases that an authorization may count for.
-fn holders(world: &World, key: AuthorizationKey) -> Vec<std::rc::Rc<ChallengeObject>> {
-    let mut objects = world.objects.challenges();
+fn holders(world: &World, key: AuthorizationKey) -> Vec<std::rc::Rc<PurchaseObject>> {
+    let mut objects = world.objects.purchases();
     objects.retain(|object| {
         let payer = object.record().map(|record| record.payer);
         payer == Some(key.0)
@@ -226,7 +226,7 @@ fn books(world: &World) {
         // What was only set aside lapses when the book is next asked.
         let open = book.open.borrow();
         for (id, open) in open.iter().filter(|(_, open)| open.held != NO_ATTEMPT) {
-            let record = world.objects.challenge(id).record();
+            let record = world.objects.purchase(id).record();
             if record.as_ref().is_none_or(|record| !record.holds_target) {
                 let state = record.as_ref().map(describe);
                 world.violation(

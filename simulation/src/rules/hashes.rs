@@ -1,21 +1,21 @@
 //! What must hold of the transaction hashes under which a purchase looks for its money.
 
 use alloy_primitives::B256;
-use key0_core::purchase::{Attempt, Record, Stage};
+use key0_core::purchase::{Attempt, Purchase, Stage};
 use key0_core::settlement::Route;
 use key0_core::settlement::wallet::JobKey;
 
 use super::refunds::refund_of;
 use super::steps::attempt_of;
-use crate::objects::ChallengeObject;
+use crate::objects::PurchaseObject;
 use crate::world::World;
 
 /// A record was stored.
 pub(super) fn on_change(
     world: &World,
-    object: &ChallengeObject,
-    before: Option<&Record>,
-    after: &Record,
+    object: &PurchaseObject,
+    before: Option<&Purchase>,
+    after: &Purchase,
 ) {
     let Some((job, hashes)) = submitted(world, object, after) else {
         return;
@@ -40,8 +40,8 @@ pub(super) fn on_change(
 /// may be anything.)
 fn submitted<'a>(
     world: &World,
-    object: &ChallengeObject,
-    record: &'a Record,
+    object: &PurchaseObject,
+    record: &'a Purchase,
 ) -> Option<(JobKey, &'a [B256])> {
     let (attempt, kind) = match refund_of(&record.state) {
         Some(refund) => (&refund.attempt, " refund "),

@@ -31,11 +31,11 @@ pub use steps::on_change;
 pub use terms::{on_answer_elsewhere, on_call_elsewhere};
 pub use wallet::{on_job, on_job_done};
 
-use key0_core::purchase::Record;
+use key0_core::purchase::Purchase;
 use key0_core::settlement::wallet::JobKey;
 use key0_core::types::RequestId;
 
-use crate::objects::ChallengeObject;
+use crate::objects::PurchaseObject;
 use crate::world::World;
 
 /// The purchase that a job of the gas wallet is for.
@@ -44,6 +44,6 @@ fn purchase_of(key: &JobKey) -> Option<RequestId> {
 }
 
 /// Whether the chain has moved a purchase's money.
-fn is_executed(world: &World, object: &ChallengeObject, record: &Record) -> bool {
+fn is_executed(world: &World, object: &PurchaseObject, record: &Purchase) -> bool {
     money::received(world, object, record).is_some()
 }

@@ -4,17 +4,17 @@ use std::collections::BTreeMap;
 
 use alloy_primitives::{Address, B256};
 use key0_core::chain::transfer::booking_key;
-use key0_core::purchase::{Payment, Prove, Record};
+use key0_core::purchase::{Payment, Prove, Purchase};
 use key0_core::types::RequestId;
 
-use crate::objects::ChallengeObject;
+use crate::objects::PurchaseObject;
 use crate::world::World;
 
 /// How much the chain moved for this payment: by the purchase's authorization, or by the ordinary transfer that it names.
 pub(super) fn money(
     world: &World,
-    object: &ChallengeObject,
-    record: &Record,
+    object: &PurchaseObject,
+    record: &Purchase,
     payment: &Payment,
 ) -> Option<u64> {
     let chain = world.chain.borrow();
@@ -29,10 +29,10 @@ pub(super) fn money(
     let proofs = world.market.proofs.borrow();
     let is_proven = proofs.iter().any(|(prove, _)| {
         prove.transaction == payment.transaction
-            && prove.challenge.terms.request_id == object.id
+            && prove.offer.terms.request_id == object.id
             && prove.payer.is_none_or(|payer| payer == record.payer)
             && prove.payer.is_none() == payment.unsigned
-            && transfer.units >= prove.challenge.terms.amount.units()
+            && transfer.units >= prove.offer.terms.amount.units()
             && is_in_time(world, prove)
     });
     let is_its = transfer.from == record.payer
@@ -42,15 +42,15 @@ pub(super) fn money(
 }
 
 /// The money of a purchase that counts it.
-pub(super) fn received(world: &World, object: &ChallengeObject, record: &Record) -> Option<u64> {
+pub(super) fn received(world: &World, object: &PurchaseObject, record: &Purchase) -> Option<u64> {
     money(world, object, record, record.state.payment()?)
 }
 
 /// Which wallet received the money of a purchase that counts it.
 pub(super) fn receiver(
     world: &World,
-    object: &ChallengeObject,
-    record: &Record,
+    object: &PurchaseObject,
+    record: &Purchase,
 ) -> Option<Address> {
     let payment = record.state.payment()?;
     let chain = world.chain.borrow();
@@ -65,7 +65,7 @@ pub(super) fn receiver(
 
 fn is_in_time(world: &World, prove: &Prove) -> bool {
     let chain = world.chain.borrow();
-    let terms = &prove.challenge.terms;
+    let terms = &prove.offer.terms;
     let receipt = chain.ledger().receipt(prove.transaction);
     let mut blocks = chain.blocks().iter();
     receipt
@@ -78,9 +78,9 @@ pub fn must_be_honoured(world: &World, prove: &Prove) -> bool {
     let Some(payer) = prove.payer.filter(|_| is_in_time(world, prove)) else {
         return false;
     };
-    let terms = &prove.challenge.terms;
-    let object = world.objects.challenge(&terms.request_id);
-    let is_others = |record: Record| {
+    let terms = &prove.offer.terms;
+    let object = world.objects.purchase(&terms.request_id);
+    let is_others = |record: Purchase| {
         record.payer != payer
             || record.terms.target != terms.target
             || record.terms.pay_to != terms.pay_to
@@ -105,7 +105,7 @@ pub fn must_be_honoured(world: &World, prove: &Prove) -> bool {
 /// Each transfer is credited to at most one purchase.
 pub(super) fn at_end(world: &World) {
     let mut credited: BTreeMap<(B256, u32), RequestId> = BTreeMap::new();
-    for object in world.objects.challenges() {
+    for object in world.objects.purchases() {
         let record = object.record();
         let payment = record.as_ref().and_then(|record| record.state.payment());
         if let Some(Payment {

@@ -1,11 +1,11 @@
 //! What must hold of what the backend is told: everything, in order, and never anything that is not so.
 
 use key0_core::backend::authentication::BackendCall;
-use key0_core::purchase::{Record, State};
+use key0_core::purchase::{Purchase, State};
 
 use super::outages::has_lost_alarm;
 use super::steps::describe;
-use crate::objects::ChallengeObject;
+use crate::objects::PurchaseObject;
 use crate::world::World;
 
 /// For so long the backend is told of something.
@@ -16,9 +16,9 @@ const LAST_MILLIS: u64 = 60_000;
 /// A record was stored.
 pub(super) fn on_change(
     world: &World,
-    object: &ChallengeObject,
-    before: Option<&Record>,
-    after: &Record,
+    object: &PurchaseObject,
+    before: Option<&Purchase>,
+    after: &Purchase,
 ) {
     let is_new = before.is_none_or(|before| before.state.name() != after.state.name());
     if is_new
@@ -54,11 +54,11 @@ const fn kind_of(state: &State) -> Option<&'static str> {
 /// A notice has arrived.
 pub fn on_notice(world: &World, call: &BackendCall) {
     let key = call.idempotency_key.as_str();
-    let found = key.rsplit_once(':').and_then(|(challenge, number)| {
-        let objects = world.objects.challenges();
+    let found = key.rsplit_once(':').and_then(|(offer, number)| {
+        let objects = world.objects.purchases();
         let object = objects.into_iter().find(|object| {
             let record = object.record();
-            record.is_some_and(|record| record.challenge_id.as_str() == challenge)
+            record.is_some_and(|record| record.challenge_id.as_str() == offer)
         })?;
         Some((object, number.parse::<usize>().ok()?))
     });
@@ -99,7 +99,7 @@ pub fn on_notice(world: &World, call: &BackendCall) {
 /// The backend works and there was time enough.
 pub fn all_told(world: &World) {
     let told = world.backend.told.borrow();
-    for object in world.objects.challenges() {
+    for object in world.objects.purchases() {
         let Some(record) = object.record() else {
             continue;
         };

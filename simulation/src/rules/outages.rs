@@ -2,10 +2,10 @@
 
 use core::cell::Cell;
 
-use key0_core::purchase::{IssueFault, Record, Stage, State, wake_at};
+use key0_core::purchase::{IssueFault, Purchase, Stage, State, wake_at};
 
 use super::money;
-use crate::objects::ChallengeObject;
+use crate::objects::PurchaseObject;
 use crate::world::World;
 
 /// So many purchases may fail to be delivered in a row before no more are begun.
@@ -30,14 +30,14 @@ impl Deliveries {
 /// A record was stored.
 pub(super) fn on_change(
     world: &World,
-    object: &ChallengeObject,
-    before: Option<&Record>,
-    after: &Record,
+    object: &PurchaseObject,
+    before: Option<&Purchase>,
+    after: &Purchase,
 ) {
     let deliveries = &world.deliveries;
     let now = world.now().0;
     // A plan that is gone says nothing of the others.
-    let has_failed = |record: &Record| {
+    let has_failed = |record: &Purchase| {
         matches!(
             record.state,
             State::Paid {
@@ -50,7 +50,7 @@ pub(super) fn on_change(
         deliveries.failures.set(deliveries.failures.get() + 1);
         deliveries.last.set(now);
     }
-    let is_attempt = |record: &Record| matches!(&record.state, State::Pending { attempt } if attempt.stage == Stage::Reserving);
+    let is_attempt = |record: &Purchase| matches!(&record.state, State::Pending { attempt } if attempt.stage == Stage::Reserving);
     if !is_attempt(after)
         || before.is_some_and(is_attempt)
         || deliveries.failures.get() < MOST_FAILURES
@@ -68,13 +68,13 @@ pub(super) fn on_change(
 }
 
 /// Whether nothing will wake this purchase but its buyer, or a sweep.
-pub(super) fn has_lost_alarm(world: &World, object: &ChallengeObject, record: &Record) -> bool {
+pub(super) fn has_lost_alarm(world: &World, object: &PurchaseObject, record: &Purchase) -> bool {
     let policy = world.config.policy();
     object.alarm.at().is_none() && wake_at(record, world.now(), &policy).is_some()
 }
 
 /// Whether no sweep can find it: it has lost its alarm, and no money of it has moved that a payer's book knows.
-pub(super) fn is_out_of_sight(world: &World, object: &ChallengeObject, record: &Record) -> bool {
+pub(super) fn is_out_of_sight(world: &World, object: &PurchaseObject, record: &Purchase) -> bool {
     has_lost_alarm(world, object, record)
         && (matches!(record.state, State::Proving { .. })
             || money::received(world, object, record).is_none())

@@ -4,14 +4,14 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use alloy_primitives::{B256, U256};
-use key0_core::purchase::{MAX_REFUND_FAILURES, Record, Refund, Stage, State, refund_nonce};
+use key0_core::purchase::{MAX_REFUND_FAILURES, Purchase, Refund, Stage, State, refund_nonce};
 use key0_core::settlement::wallet::Sent;
 
 use super::money::{received, receiver};
 use super::outages::has_lost_alarm;
 use super::steps::describe;
 use crate::chain::{AuthorizationKey, Use};
-use crate::objects::ChallengeObject;
+use crate::objects::PurchaseObject;
 use crate::world::World;
 
 /// The way back of a purchase's money, while it is on it.
@@ -25,11 +25,11 @@ pub(super) const fn refund_of(state: &State) -> Option<&Refund> {
 /// A record was stored.
 pub(super) fn on_change(
     world: &World,
-    object: &ChallengeObject,
-    before: Option<&Record>,
-    after: &Record,
+    object: &PurchaseObject,
+    before: Option<&Purchase>,
+    after: &Purchase,
 ) {
-    let is_blocked = |record: &Record| matches!(record.state, State::RefundBlocked { .. });
+    let is_blocked = |record: &Purchase| matches!(record.state, State::RefundBlocked { .. });
     if is_blocked(after) && world.setting.moves.0.is_none() && world.setting.refunds {
         world.violation("refund_blocked", &object.id, "there is but one wallet");
     }
@@ -91,7 +91,7 @@ pub(super) fn on_change(
 }
 
 /// A refund is about to be broadcast for the first time.
-pub(super) fn may_broadcast(world: &World, object: &ChallengeObject, sent: &Sent) {
+pub(super) fn may_broadcast(world: &World, object: &PurchaseObject, sent: &Sent) {
     // Whatever is signed by the seller's key is genuine, also what should not have been signed.
     let signed = &sent.job.authorization;
     world.chain.borrow_mut().learn(signed);
@@ -113,7 +113,7 @@ pub(super) fn may_broadcast(world: &World, object: &ChallengeObject, sent: &Sent
 }
 
 /// Whether this transaction holds an ordinary transfer that returns the payment.
-fn is_returned_by_hand(world: &World, record: &Record, transaction: B256) -> bool {
+fn is_returned_by_hand(world: &World, record: &Purchase, transaction: B256) -> bool {
     let amount = record.state.payment().map(|payment| payment.amount.units());
     let transfers = world.chain.borrow().ledger().all_plain(transaction);
     transfers.iter().any(|(_, transfer)| {
@@ -124,7 +124,7 @@ fn is_returned_by_hand(world: &World, record: &Record, transaction: B256) -> boo
 }
 
 /// What a purchase's refund has returned on chain.
-fn returned(world: &World, record: &Record) -> Option<Use> {
+fn returned(world: &World, record: &Purchase) -> Option<Use> {
     let nonce = refund_nonce(&record.challenge_id);
     let mut sellers = world.sellers().into_iter();
     sellers.find_map(|seller| executed(world, (seller, nonce)))
@@ -137,8 +137,8 @@ fn executed(world: &World, key: AuthorizationKey) -> Option<Use> {
 
 /// Compares all that the seller's wallets have sent by authorization with the purchases.
 pub(super) fn at_end(world: &World) {
-    let mut returns: BTreeMap<B256, (Rc<ChallengeObject>, Record)> = BTreeMap::new();
-    for object in world.objects.challenges() {
+    let mut returns: BTreeMap<B256, (Rc<PurchaseObject>, Purchase)> = BTreeMap::new();
+    for object in world.objects.purchases() {
         if let Some(record) = object.record() {
             returns.insert(refund_nonce(&record.challenge_id), (object, record));
         }
@@ -183,7 +183,7 @@ pub(super) fn at_end(world: &World) {
 
 /// Days have passed: no refund that was given up has arrived without the purchase knowing.
 pub fn noticed(world: &World) {
-    for object in world.objects.challenges() {
+    for object in world.objects.purchases() {
         if let Some(record) = object.record()
             && matches!(record.state, State::RefundFailed { .. })
             && let Some(used) = returned(world, &record)

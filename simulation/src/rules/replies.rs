@@ -8,7 +8,7 @@ use key0_core::purchase::{Pay, PayReply, Prove, State};
 use key0_core::types::Address;
 
 use super::money::{must_be_honoured, received};
-use crate::objects::ChallengeObject;
+use crate::objects::PurchaseObject;
 use crate::setting::Issuer;
 use crate::world::World;
 
@@ -30,7 +30,7 @@ pub fn on_reply(world: &Rc<World>, asker: Asker, pay: &Pay, reply: &PayReply) {
         PayReply::Granted { .. } => {
             must_be_its_own(world, pay, reply);
             let payer = Some(pay.authorization.payer());
-            on_grant(world, asker, &pay.challenge.terms, payer, reply);
+            on_grant(world, asker, &pay.offer.terms, payer, reply);
         }
         reply => on_other_reply(world, pay, reply),
     }
@@ -47,10 +47,10 @@ pub fn on_proof_reply(world: &Rc<World>, prove: &Prove, reply: &PayReply) {
         && must_be_honoured(world, prove)
     {
         let detail = format!("{fault:?}, though {} pays", prove.transaction);
-        world.violation("proof_denied", &prove.challenge.terms.request_id, detail);
+        world.violation("proof_denied", &prove.offer.terms.request_id, detail);
     }
     if let PayReply::Granted { transaction, .. } = reply {
-        let terms = &prove.challenge.terms;
+        let terms = &prove.offer.terms;
         on_grant(world, Asker::Payer, terms, prove.payer, reply);
         if prove.payer.is_none() && *transaction != prove.transaction {
             let detail = format!("{} opens {transaction}", prove.transaction);
@@ -86,7 +86,7 @@ fn on_grant(
     let Ok(id) = claims.sub.parse() else {
         return world.violation("grant_changed", asked, "the grant names no purchase");
     };
-    let object = world.objects.challenge(&id);
+    let object = world.objects.purchase(&id);
     if asks.is_some_and(|asks| asks != *payer) || is_stranger(world, asker, &object) {
         world.violation(
             "grant_to_stranger",
@@ -138,7 +138,7 @@ fn on_grant(
 /// A purchase whose client named no request id opens for everybody who presents its payment before the delivery, and the
 /// authorization is public a moment earlier. Where only the gas wallet sends payments, so does any other: a payment that is shown
 /// again is followed to its purchase while the chain does not show it. These are known limits; afterwards nobody may.
-fn is_stranger(world: &World, asker: Asker, object: &ChallengeObject) -> bool {
+fn is_stranger(world: &World, asker: Asker, object: &PurchaseObject) -> bool {
     match asker {
         Asker::Payer => false,
         Asker::Stranger { since } => {
@@ -154,7 +154,7 @@ fn must_be_its_own(world: &World, pay: &Pay, reply: &PayReply) {
     let PayReply::Granted { claims, .. } = reply else {
         return;
     };
-    let id = &pay.challenge.terms.request_id;
+    let id = &pay.offer.terms.request_id;
     let Ok(sold) = claims.sub.parse() else {
         return;
     };
@@ -162,7 +162,7 @@ fn must_be_its_own(world: &World, pay: &Pay, reply: &PayReply) {
     let is_shown_again = || {
         world
             .objects
-            .challenge(&sold)
+            .purchase(&sold)
             .attempts
             .borrow()
             .contains(&nonce)
@@ -177,19 +177,19 @@ fn must_be_its_own(world: &World, pay: &Pay, reply: &PayReply) {
 }
 
 /// The credential is the backend's, when the backend issues it.
-fn is_issued(world: &World, challenge: &str, remote: Option<&str>) -> bool {
+fn is_issued(world: &World, offer: &str, remote: Option<&str>) -> bool {
     let Issuer::Backend { .. } = world.setting.issuer else {
         return remote.is_none();
     };
     remote
-        .and_then(|sealed| world.config.credential_key.open(challenge, sealed))
+        .and_then(|sealed| world.config.credential_key.open(offer, sealed))
         .and_then(|credential| String::from_utf8(credential).ok())
-        .is_some_and(|credential| world.backend.has_issued(challenge, &credential))
+        .is_some_and(|credential| world.backend.has_issued(offer, &credential))
 }
 
 /// Answers without a grant.
 fn on_other_reply(world: &World, pay: &Pay, reply: &PayReply) {
-    let id = &pay.challenge.terms.request_id;
+    let id = &pay.offer.terms.request_id;
     let chain = world.chain.borrow();
     match reply {
         PayReply::Refund {

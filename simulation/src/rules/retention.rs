@@ -1,11 +1,11 @@
 //! What must hold of what is kept, and for how long.
 
-use key0_core::purchase::{HISTORY_MILLIS, Pay, PayReply, Prove, Record, Rest, State};
+use key0_core::purchase::{HISTORY_MILLIS, Pay, PayReply, Prove, Purchase, Rest, State};
 use key0_core::types::RequestId;
 
 use super::outages::has_lost_alarm;
 use super::steps::describe;
-use crate::objects::ChallengeObject;
+use crate::objects::PurchaseObject;
 use crate::world::World;
 
 const HOUR_MILLIS: u64 = 3_600_000;
@@ -18,9 +18,9 @@ const MAX_ENTRY_BYTES: usize = 1_000;
 /// A record was stored; its history was not touched yet.
 pub(super) fn on_change(
     world: &World,
-    object: &ChallengeObject,
-    before: Option<&Record>,
-    after: &Record,
+    object: &PurchaseObject,
+    before: Option<&Purchase>,
+    after: &Purchase,
 ) {
     let Some(before) = before else {
         return;
@@ -50,11 +50,11 @@ pub(super) fn on_change(
     }
 }
 
-fn has_grant(record: &Record) -> bool {
+fn has_grant(record: &Purchase) -> bool {
     matches!(record.state, State::Delivered { .. })
 }
 
-fn is_end(record: &Record) -> bool {
+fn is_end(record: &Purchase) -> bool {
     let is_end = match &record.state {
         State::Delivered { .. } | State::Closed { .. } | State::Refunded { .. } => true,
         State::Expired { watch } | State::Cancelled { watch, .. } => watch.is_none(),
@@ -65,13 +65,13 @@ fn is_end(record: &Record) -> bool {
 
 /// Whether something came of it less than a week ago: the backend is told for two days, and a refund that was given up may
 /// arrive.
-fn changed_lately(world: &World, record: &Record) -> bool {
+fn changed_lately(world: &World, record: &Purchase) -> bool {
     matches!(record.rest, Rest::Since(at) if world.now().since(at) < HISTORY_MILLIS)
 }
 
 /// A week after everything has ended.
 pub fn without_history(world: &World) {
-    for object in world.objects.challenges() {
+    for object in world.objects.purchases() {
         let Some(record) = object.record() else {
             continue;
         };
@@ -97,8 +97,8 @@ pub fn without_history(world: &World) {
 pub fn closed(world: &World) {
     without_history(world);
     let entries = world.objects.ledger.entries.borrow();
-    for object in world.objects.challenges() {
-        let is_left = |record: &Record| {
+    for object in world.objects.purchases() {
+        let is_left = |record: &Purchase| {
             is_end(record)
                 && !changed_lately(world, record)
                 && !has_lost_alarm(world, &object, record)
@@ -132,14 +132,14 @@ fn size(stored: &impl serde::Serialize) -> usize {
 
 /// Long after the end, an answer says what the record says.
 pub fn answers_as_left(world: &World, pay: &Pay, reply: Option<&PayReply>) {
-    let id = &pay.challenge.terms.request_id;
+    let id = &pay.offer.terms.request_id;
     let fits = match expected(world, id) {
         // Before all else: its client has given its name to another payment.
         _ if is_named_otherwise(world, pay) => matches!(reply, Some(PayReply::NamedOtherwise)),
         // A request id that is new: but the authorization is old.
         None => match reply {
             Some(PayReply::Taken | PayReply::Elsewhere { .. } | PayReply::Refused { .. }) => true,
-            Some(PayReply::Withdrawn) => !world.config_now().is_paid_at(pay.challenge.terms.pay_to),
+            Some(PayReply::Withdrawn) => !world.config_now().is_paid_at(pay.offer.terms.pay_to),
             _ => false,
         },
         // Somebody else has begun this purchase, under a request id that had leaked.
@@ -193,15 +193,15 @@ fn is_named_otherwise(world: &World, pay: &Pay) -> bool {
 
 /// The same of an answer to a proof. What has not paid by then never does.
 pub fn answers_proof_as_left(world: &World, prove: &Prove, reply: Option<&PayReply>) {
-    let id = &prove.challenge.terms.request_id;
-    let record = world.objects.challenge(id).record();
+    let id = &prove.offer.terms.request_id;
+    let record = world.objects.purchase(id).record();
     let state = record.as_ref().map(|record| &record.state);
     let opens = record.as_ref().is_some_and(|record| match prove.payer {
         Some(payer) => payer == record.payer,
         None => record.state.payment().is_some_and(|payment| {
             payment.unsigned
                 && payment.transaction == prove.transaction
-                && record.challenge_id == prove.challenge.id
+                && record.challenge_id == prove.offer.id
         }),
     });
     let fits = match (state, reply) {
@@ -225,13 +225,13 @@ pub fn answers_proof_as_left(world: &World, prove: &Prove, reply: Option<&PayRep
 }
 
 /// The record that answers for a request id, followed to the purchase that it counts for.
-fn expected(world: &World, id: &RequestId) -> Option<Record> {
-    let record = world.objects.challenge(id).record()?;
+fn expected(world: &World, id: &RequestId) -> Option<Purchase> {
+    let record = world.objects.purchase(id).record()?;
     match &record.state {
         State::Cancelled {
             superseded_by: Some(by),
             ..
-        } => world.objects.challenge(by).record(),
+        } => world.objects.purchase(by).record(),
         _ => Some(record),
     }
 }

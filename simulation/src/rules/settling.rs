@@ -5,7 +5,7 @@ use key0_core::purchase::{Stage, State};
 use key0_core::settlement::facilitator::{Action, FacilitatorCall, Settled, request};
 
 use super::steps::{describe, may_charge};
-use crate::objects::ChallengeObject;
+use crate::objects::PurchaseObject;
 use crate::world::World;
 
 /// How long a facilitator is left alone that may be settling.
@@ -14,7 +14,7 @@ const GRACE_MILLIS: u64 = 30_000;
 /// A facilitator is about to be asked. Returns what it is asked about.
 pub fn on_facilitator(
     world: &World,
-    object: &ChallengeObject,
+    object: &PurchaseObject,
     call: &FacilitatorCall<'_>,
 ) -> Option<SignedAuthorization> {
     let id = &object.id;
@@ -56,7 +56,7 @@ pub fn on_facilitator(
     Some(attempt.authorization.clone())
 }
 
-fn has_reverted(world: &World, object: &ChallengeObject) -> bool {
+fn has_reverted(world: &World, object: &PurchaseObject) -> bool {
     let chain = world.chain.borrow();
     object.claimed.borrow().iter().any(|hash| {
         chain
@@ -67,7 +67,7 @@ fn has_reverted(world: &World, object: &ChallengeObject) -> bool {
 }
 
 /// What it answered arrives. Who has declined may be asked again at once.
-pub fn on_facilitator_answer(object: &ChallengeObject, action: Action, answer: Option<&[u8]>) {
+pub fn on_facilitator_answer(object: &PurchaseObject, action: Action, answer: Option<&[u8]>) {
     if action != Action::Settle {
         return;
     }

@@ -4,7 +4,7 @@ use std::rc::Rc;
 
 use key0_core::book::TargetKey;
 use key0_core::offer::Target;
-use key0_core::purchase::{Attempt, Record, Stage, State};
+use key0_core::purchase::{Attempt, Purchase, Stage, State};
 use key0_core::settlement::wallet::{Job, Sent};
 use key0_core::types::RequestId;
 
@@ -14,16 +14,16 @@ use super::retention;
 use super::terms;
 use super::{hashes, notices, outages};
 use crate::actors;
-use crate::objects::{ChallengeObject, Ended};
+use crate::objects::{Ended, PurchaseObject};
 use crate::world::World;
 use key0_core::x402::Authorization;
 
 /// A record was stored.
 pub fn on_change(
     world: &Rc<World>,
-    object: &ChallengeObject,
-    before: Option<&Record>,
-    after: &Record,
+    object: &PurchaseObject,
+    before: Option<&Purchase>,
+    after: &Purchase,
 ) {
     world.trace(|| format!("{} is {}", object.id, describe(after)));
     outages::on_change(world, object, before, after);
@@ -97,7 +97,7 @@ pub fn on_change(
 }
 
 /// One line about a record.
-pub(super) fn describe(record: &Record) -> String {
+pub(super) fn describe(record: &Purchase) -> String {
     let detail = match &record.state {
         State::Pending { attempt } => format!(" attempt {} {:?}", attempt.number, attempt.stage),
         State::Proving { transaction, .. } => format!(" {transaction}"),
@@ -127,7 +127,7 @@ pub(super) fn describe(record: &Record) -> String {
     )
 }
 
-fn note_attempt(world: &World, object: &ChallengeObject, attempt: &Attempt) {
+fn note_attempt(world: &World, object: &PurchaseObject, attempt: &Attempt) {
     let nonce = attempt.authorization.authorization().nonce;
     let mut attempts = object.attempts.borrow_mut();
     if attempts.contains(&nonce) {
@@ -154,7 +154,7 @@ pub(super) const fn is_credited(state: &State) -> bool {
 }
 
 /// Whether the purchase had let go of its target.
-fn has_failed(record: &Record) -> bool {
+fn has_failed(record: &Purchase) -> bool {
     match &record.state {
         State::Pending { attempt } => matches!(attempt.stage, Stage::Failed { .. }),
         State::Expired { .. } | State::Cancelled { .. } => true,
@@ -240,7 +240,7 @@ pub(super) fn has_only_searched(before: &State, after: &State) -> bool {
 }
 
 /// A transfer is about to be broadcast for the first time.
-pub(super) fn may_broadcast(world: &World, object: &ChallengeObject, sent: &Sent, job: &Job) {
+pub(super) fn may_broadcast(world: &World, object: &PurchaseObject, sent: &Sent, job: &Job) {
     let id = &object.id;
     let authorization = job.authorization.authorization();
     let Some(record) = object.record() else {
@@ -267,8 +267,8 @@ pub(super) fn may_broadcast(world: &World, object: &ChallengeObject, sent: &Sent
 /// A transfer is about to be handed to somebody who broadcasts it.
 pub(super) fn may_charge(
     world: &World,
-    object: &ChallengeObject,
-    record: &Record,
+    object: &PurchaseObject,
+    record: &Purchase,
     authorization: &Authorization,
 ) {
     let id = &object.id;
@@ -290,7 +290,7 @@ pub(super) fn may_charge(
         );
     }
     let target = target(record);
-    for other in world.objects.challenges() {
+    for other in world.objects.purchases() {
         let Some(rival) = other.record().filter(|_| other.id != *id) else {
             continue;
         };
@@ -310,13 +310,13 @@ pub(super) fn may_charge(
     }
 }
 
-fn target(record: &Record) -> TargetKey {
+fn target(record: &Purchase) -> TargetKey {
     let Target::Plan(_) = &record.terms.target;
     TargetKey::new(&record.terms.target, &record.terms.resource)
 }
 
 /// Whether the payer's book had this purchase open before the other one.
-fn was_first(world: &World, object: &ChallengeObject, record: &Record, other: &RequestId) -> bool {
+fn was_first(world: &World, object: &PurchaseObject, record: &Purchase, other: &RequestId) -> bool {
     let payer = world.objects.payer(record.payer);
     let book = payer.book.borrow();
     let open = book.open.borrow();
@@ -328,8 +328,8 @@ fn was_first(world: &World, object: &ChallengeObject, record: &Record, other: &R
 /// stranger's broadcast does not count: it had to let go of its target.
 fn is_in_flight(
     world: &World,
-    object: &ChallengeObject,
-    record: &Record,
+    object: &PurchaseObject,
+    record: &Purchase,
     beside: &RequestId,
 ) -> bool {
     match &record.state {

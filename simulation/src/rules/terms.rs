@@ -1,18 +1,18 @@
 //! What must hold of what was agreed: what is delivered, and on which network.
 
-use key0_core::purchase::{PayReply, Record, Rest, State, StoreFault};
+use key0_core::purchase::{PayReply, Purchase, Rest, State, StoreFault};
 
 use super::steps::describe;
-use crate::objects::ChallengeObject;
+use crate::objects::PurchaseObject;
 use crate::setting::Version;
 use crate::world::World;
 
 /// A record was stored.
 pub(super) fn on_change(
     world: &World,
-    object: &ChallengeObject,
-    before: Option<&Record>,
-    after: &Record,
+    object: &PurchaseObject,
+    before: Option<&Purchase>,
+    after: &Purchase,
 ) {
     // A transfer may be shown again, for what nobody knew the first time.
     let is_learnt = before.is_none_or(|before| before.sold.is_none())
@@ -43,7 +43,7 @@ pub(super) fn on_change(
 }
 
 /// A purchase asks somebody outside. All purchases of the model are on its one network.
-pub fn on_call_elsewhere(world: &World, object: &ChallengeObject, version: Version, whom: &str) {
+pub fn on_call_elsewhere(world: &World, object: &PurchaseObject, version: Version, whom: &str) {
     if version.is_elsewhere {
         let state = object.record().map(|record| describe(&record));
         world.violation(
@@ -57,7 +57,7 @@ pub fn on_call_elsewhere(world: &World, object: &ChallengeObject, version: Versi
 /// A purchase has an answer.
 pub fn on_answer_elsewhere(
     world: &World,
-    object: &ChallengeObject,
+    object: &PurchaseObject,
     version: Version,
     reply: &Result<PayReply, StoreFault>,
 ) {

@@ -46,7 +46,7 @@ pub fn on_job(world: &World, wallet: &WalletObject, sent: &Sent) {
         let detail = format!("nonces {nonces:?} belong to {:?}", other.key);
         world.violation("nonce_reused", &id, detail);
     }
-    let object = world.objects.challenge(&id);
+    let object = world.objects.purchase(&id);
     if world.is_seller(sent.job.authorization.payer()) {
         refunds::may_broadcast(world, &object, sent);
     } else {

@@ -14,7 +14,7 @@ pub enum Code {
     TierNotFound,
     /// The challenge id was not issued here, or was altered.
     ChallengeNotFound,
-    /// The challenge is too old to be paid.
+    /// The offer is too old to be paid.
     ChallengeExpired,
     /// The purchase was delivered, and the access that it gave has ended.
     AccessEnded,

@@ -175,7 +175,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::purchase::test_challenge;
+    use crate::purchase::test_offer;
 
     fn key(secret: &str, old: &[&str]) -> CredentialKey {
         let old: Vec<_> = old.iter().copied().map(Secret::new).collect();
@@ -203,7 +203,7 @@ mod tests {
 
     #[test]
     fn a_sealed_credential_opens_for_its_challenge_and_with_an_older_key_only() {
-        let id = test_challenge().id;
+        let id = test_offer().id;
         let sealed = key("before", &[]).seal(id.as_str(), b"secret");
         assert!(!sealed.contains("secret"));
         assert_eq!(
@@ -230,7 +230,7 @@ mod tests {
     proptest! {
         #[test]
         fn what_is_sealed_opens_and_what_is_not_does_not(credential: Vec<u8>, hostile in ".{0,80}") {
-            let id = test_challenge().id;
+            let id = test_offer().id;
             let sealed = key("k", &[]).seal(id.as_str(), &credential);
             prop_assert_eq!(key("k", &[]).open(id.as_str(), &sealed), Some(credential));
             prop_assert_eq!(key("k", &[]).open(id.as_str(), &hostile), None);

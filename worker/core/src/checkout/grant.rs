@@ -140,7 +140,7 @@ mod tests {
 
     use super::*;
     use crate::config::test_config;
-    use crate::purchase::test_challenge;
+    use crate::purchase::test_offer;
     use crate::purchase::test_support::claims;
     use crate::token::NoRsa;
 
@@ -148,7 +148,7 @@ mod tests {
     fn a_backends_credential_is_passed_on_and_cannot_pose_as_the_gateway() {
         let config = test_config();
         let mut claims = claims();
-        let id = test_challenge().id;
+        let id = test_offer().id;
         claims.jti = id.to_string();
         let answer =
             br#"{"token":"opaque","tokenType":"Key","region":"eu","txHash":"0xforged","type":"x"}"#;

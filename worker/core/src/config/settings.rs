@@ -29,7 +29,7 @@ pub struct Config {
     pub rpc_urls: Vec<HttpUrl>,
     /// How many blocks, the transaction's own included, make a payment final.
     pub confirmations: u64,
-    /// The shortest time for which a challenge can be paid.
+    /// The shortest time for which an offer can be paid.
     pub challenge_ttl_seconds: u64,
     /// How long a token lasts when its plan does not say.
     pub token_ttl_seconds: u64,

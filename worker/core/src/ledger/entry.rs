@@ -10,7 +10,7 @@ use crate::types::{Address, B256, Network, RequestId, ResourceId, UnixMillis, Us
 pub struct LedgerEntry {
     /// The purchase.
     pub request_id: RequestId,
-    /// The challenge that was paid.
+    /// The offer that was paid.
     pub challenge_id: String,
     /// The state's name.
     pub status: String,

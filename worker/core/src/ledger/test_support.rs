@@ -24,7 +24,7 @@ pub(crate) fn entry(number: u16, status: &str, at: u64) -> LedgerEntry {
     id[..2].copy_from_slice(&number.to_be_bytes());
     LedgerEntry {
         request_id: RequestId::from_random(id),
-        challenge_id: format!("challenge-{number}"),
+        challenge_id: format!("offer-{number}"),
         status: status.to_owned(),
         target: "plan:basic".to_owned(),
         resource: ResourceId::default(),

@@ -3,5 +3,5 @@
 mod seal;
 mod terms;
 
-pub use seal::{Challenge, ChallengeId, SealKeys};
+pub use seal::{ChallengeId, Offer, SealKeys};
 pub use terms::{Target, Terms, lifetime};

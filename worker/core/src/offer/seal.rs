@@ -42,7 +42,7 @@ impl fmt::Display for ChallengeId {
 
 /// An offer under its sealed id. Holding one proves that we made it.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
-pub struct Challenge {
+pub struct Offer {
     /// The sealed id.
     pub id: ChallengeId,
     /// What it says.
@@ -72,18 +72,18 @@ impl SealKeys {
     }
 
     /// Seals terms. The same terms give the same id.
-    pub fn seal(&self, terms: Terms) -> Challenge {
+    pub fn seal(&self, terms: Terms) -> Offer {
         let mut bytes = encode(&terms);
         let tag = mac(&self.current, &bytes).finalize().into_bytes();
         bytes.extend(tag.iter().take(TAG_BYTES));
-        Challenge {
+        Offer {
             id: ChallengeId(URL_SAFE_NO_PAD.encode(bytes)),
             terms,
         }
     }
 
     /// Opens an id. `None` for anything that we did not seal.
-    pub fn open(&self, id: &str) -> Option<Challenge> {
+    pub fn open(&self, id: &str) -> Option<Offer> {
         if id.len() > MAX_ID_CHARS {
             return None;
         }
@@ -93,7 +93,7 @@ impl SealKeys {
             .chain(&self.old)
             .any(|key| mac(key, body).verify_truncated_left(tag).is_ok())
             .then(|| decode(body))?
-            .map(|terms| Challenge {
+            .map(|terms| Offer {
                 id: ChallengeId(id.to_owned()),
                 terms,
             })
@@ -246,9 +246,9 @@ mod tests {
             issued_at: UnixSeconds(1_800_000_000),
             expires_at: UnixSeconds(1_800_000_960),
         };
-        let challenge = keys("0123456789abcdef0123456789abcdef", &[]).seal(terms);
+        let offer = keys("0123456789abcdef0123456789abcdef", &[]).seal(terms);
         assert_eq!(
-            challenge.id.as_str(),
+            offer.id.as_str(),
             "AQAAAABrSdIAAAAAAGtJ1cAAAAAAAAA6mAAAAAAAAUo0IJaTvGr8DFMoujb68DxRTvMSKHwAJDU1MGU4NDAwLWUyOWItNDFkNC1hNzE2LTQ0NjY1NTQ0MDAwMAViYXNpYwdkZWZhdWx0ndLKQ7GANMG7vp4mFyAOYg"
         );
     }
@@ -260,7 +260,7 @@ mod tests {
             let sealed = keys.seal(terms.clone());
             prop_assert_eq!(keys.seal(terms.clone()), sealed.clone(), "deterministic");
             let opened = keys.open(sealed.id.as_str());
-            prop_assert_eq!(opened.map(|challenge| challenge.terms), Some(terms));
+            prop_assert_eq!(opened.map(|offer| offer.terms), Some(terms));
         }
 
         #[test]

@@ -5,7 +5,7 @@ use alloy_primitives::B256;
 
 use super::ask::Repeat;
 use super::effects;
-use super::env::{ChallengeEnv, StoreFault, Stuck, Versioned};
+use super::env::{PurchaseEnv, StoreFault, Stuck, Versioned};
 use super::lifecycle::Event;
 use super::reply::PayReply;
 use super::store::record_fact;
@@ -18,7 +18,7 @@ use crate::types::RequestId;
 
 /// As [`prove_fresh`], for an authorization that opens what was delivered. A transaction shows it to everybody also when it reverts,
 /// and then the chain does not remember: but the payer's book knows every authorization that was ever attempted.
-pub(super) async fn prove_unseen<E: ChallengeEnv>(
+pub(super) async fn prove_unseen<E: PurchaseEnv>(
     env: &E,
     signed: &SignedAuthorization,
     terms: &Terms,
@@ -46,7 +46,7 @@ pub(super) async fn prove_unseen<E: ChallengeEnv>(
 }
 
 /// Whether the client has given its name for this payment to another one before. `Some` is the refusal.
-pub(super) async fn check_name<E: ChallengeEnv>(
+pub(super) async fn check_name<E: PurchaseEnv>(
     env: &E,
     signed: &SignedAuthorization,
     identifier: B256,
@@ -66,7 +66,7 @@ pub(super) async fn check_name<E: ChallengeEnv>(
 }
 
 /// An authorization that the chain has not seen comes from the payer itself. `Some` is the refusal of any other.
-pub(super) async fn prove_fresh<E: ChallengeEnv>(
+pub(super) async fn prove_fresh<E: PurchaseEnv>(
     env: &E,
     signed: &SignedAuthorization,
 ) -> Option<PayReply> {
@@ -87,7 +87,7 @@ pub(super) async fn prove_fresh<E: ChallengeEnv>(
 
 /// A payment counts for another purchase, or was presented for it. Only who made the authorization may learn what became of that
 /// one, and the chain shows it to everybody once it is used.
-pub(super) async fn lead_to<E: ChallengeEnv>(
+pub(super) async fn lead_to<E: PurchaseEnv>(
     env: &E,
     signed: &SignedAuthorization,
     other: RequestId,
@@ -105,7 +105,7 @@ pub(super) async fn lead_to<E: ChallengeEnv>(
 
 /// A payment is presented again where no purchase has begun: it may have been booked to another one of the same payer and target,
 /// for which it was signed anew after a lost answer.
-pub(super) async fn counts_elsewhere<E: ChallengeEnv>(env: &E, repeat: &Repeat) -> PayReply {
+pub(super) async fn counts_elsewhere<E: PurchaseEnv>(env: &E, repeat: &Repeat) -> PayReply {
     let signed = &repeat.authorization;
     let whose = PayerCommand::Whose {
         nonce: signed.authorization().nonce,
@@ -133,7 +133,7 @@ pub(super) enum Found {
 
 /// Who hears that nothing was charged pays anew. But an authorization that we have given up may have been executed by
 /// somebody else since the last look, so the chain is asked once more.
-pub(super) async fn find_payment<E: ChallengeEnv>(
+pub(super) async fn find_payment<E: PurchaseEnv>(
     env: &E,
     stored: &Versioned,
 ) -> Result<Found, StoreFault> {

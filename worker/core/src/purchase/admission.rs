@@ -1,8 +1,8 @@
 //! Which offers begin a purchase, whatever the chain says.
 
 use super::ask::Ask;
-use super::record::Record;
 use super::reply::PayReply;
+use super::state::Purchase;
 use crate::chain::transfer::{ProofFault, SHOW_SECONDS};
 use crate::config::Config;
 use crate::types::UnixMillis;
@@ -11,18 +11,18 @@ use crate::types::UnixMillis;
 pub(super) fn refusal(
     config: &Config,
     ask: &Ask,
-    record: Option<&Record>,
+    record: Option<&Purchase>,
     now: UnixMillis,
 ) -> Option<PayReply> {
     match ask {
         Ask::Pay(pay) => {
-            let terms = &pay.challenge.terms;
+            let terms = &pay.offer.terms;
             // An attempt that has failed is not repeated; its failure is the answer.
             let withdrawn = || record.and_then(Ask::failure).unwrap_or(PayReply::Withdrawn);
             (!config.is_paid_at(terms.pay_to)).then(withdrawn)
         }
         Ask::Prove(prove) => {
-            let terms = &prove.challenge.terms;
+            let terms = &prove.offer.terms;
             // It would be paid at another wallet than the one in its terms, which is the one that refunds it.
             if record.is_some_and(|record| record.terms.pay_to != terms.pay_to) {
                 return Some(PayReply::Conflict);
@@ -46,7 +46,7 @@ mod tests {
     use super::super::lifecycle::Event;
     use super::super::sold::Sold;
     use super::super::test_support::{
-        EXPIRES_AT, NOW, attempted, buyer, pay, record_after, sold, test_challenge,
+        EXPIRES_AT, NOW, attempted, buyer, pay, record_after, sold, test_offer,
     };
     use super::*;
     use crate::config::test_config;
@@ -59,7 +59,7 @@ mod tests {
 
     fn proof() -> Ask {
         Ask::Prove(Box::new(Prove {
-            challenge: test_challenge(),
+            offer: test_offer(),
             sold: Some(sold()),
             issuer: "https://shop.example".to_owned(),
             payer: Some(buyer().address()),
@@ -67,7 +67,7 @@ mod tests {
         }))
     }
 
-    fn failed() -> Record {
+    fn failed() -> Purchase {
         let reason = Refusal::InvalidExactEvmTransactionFailed;
         let transaction = None;
         record_after([

@@ -5,14 +5,14 @@ use core::future::Future;
 use alloy_primitives::B256;
 use serde::{Deserialize, Serialize};
 
-use super::record::{Record, Stage, State};
 use super::reply::{Next, PayReply};
 use super::schedule::{Effect, next_effect};
 use super::sold::Sold;
+use super::state::{Purchase, Stage, State};
 use crate::book::TargetKey;
 use crate::chain::SignedAuthorization;
 use crate::config::{Config, Policy};
-use crate::offer::Challenge;
+use crate::offer::Offer;
 use crate::types::{Address, CallFault, Network, RequestId, UnixMillis};
 
 /// How often a payment is passed on to the purchase that it counts for.
@@ -34,12 +34,12 @@ pub enum Ask {
     Repeat(Box<Repeat>),
 }
 
-/// A payment for a challenge.
+/// A payment for an offer.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Pay {
     /// What is paid.
-    pub challenge: Challenge,
+    pub offer: Offer,
     /// What is delivered for it, if the purchase begins now.
     pub sold: Sold,
     /// The public URL through which it is bought.
@@ -84,12 +84,12 @@ pub struct Repeat {
     pub identifier: Option<B256>,
 }
 
-/// A transaction that is said to have paid a challenge.
+/// A transaction that is said to have paid an offer.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(from = "Wire", into = "Wire")]
 pub struct Prove {
     /// What was paid.
-    pub challenge: Challenge,
+    pub offer: Offer,
     /// What is delivered for it, if the purchase begins now; `None` when the catalog does not have it.
     pub sold: Option<Sold>,
     /// The public URL through which it is bought.
@@ -101,12 +101,12 @@ pub struct Prove {
 }
 
 /// On its way to the purchase: a list needs less code than names would.
-type Wire = (Challenge, Option<Sold>, String, Option<Address>, B256);
+type Wire = (Offer, Option<Sold>, String, Option<Address>, B256);
 
 impl From<Wire> for Prove {
-    fn from((challenge, sold, issuer, payer, transaction): Wire) -> Self {
+    fn from((offer, sold, issuer, payer, transaction): Wire) -> Self {
         Self {
-            challenge,
+            offer,
             sold,
             issuer,
             payer,
@@ -118,7 +118,7 @@ impl From<Wire> for Prove {
 impl From<Prove> for Wire {
     fn from(prove: Prove) -> Self {
         (
-            prove.challenge,
+            prove.offer,
             prove.sold,
             prove.issuer,
             prove.payer,
@@ -131,15 +131,15 @@ impl Prove {
     /// Whether who asks may learn how this purchase stands. A signature of the payer opens it. Without one it takes the
     /// challenge id and the transaction by which it was paid, and a payment that needed no signature either: what was paid
     /// in another way shows its transaction to everybody.
-    pub(super) fn fits(&self, record: &Record) -> bool {
-        let terms = &self.challenge.terms;
+    pub(super) fn fits(&self, record: &Purchase) -> bool {
+        let terms = &self.offer.terms;
         terms.target == record.terms.target
             && terms.resource == record.terms.resource
             && match (self.payer, record.state.payment()) {
                 (Some(payer), _) => payer == record.payer,
                 (None, None) => true,
                 (None, Some(payment)) => {
-                    self.challenge.id == record.challenge_id
+                    self.offer.id == record.challenge_id
                         && self.transaction == payment.transaction
                         && payment.unsigned
                 }
@@ -147,7 +147,7 @@ impl Prove {
     }
 
     /// What a purchase without money does with a proof. `None`: it answers as it answers everybody.
-    pub(super) fn next(record: &Record) -> Option<Next> {
+    pub(super) fn next(record: &Purchase) -> Option<Next> {
         match &record.state {
             _ if !record.state.is_open() => None,
             // First it lets go of its target, as after any failure.
@@ -159,14 +159,14 @@ impl Prove {
 
 impl Pay {
     fn target(&self) -> TargetKey {
-        TargetKey::new(&self.challenge.terms.target, &self.challenge.terms.resource)
+        TargetKey::new(&self.offer.terms.target, &self.offer.terms.resource)
     }
 }
 
 impl Ask {
     /// Whether this is the purchase that is asked about, and who asks its payer. A purchase on another network than the one
     /// that is sold on now gives no answer: test money opens nothing in production.
-    pub(super) fn fits(&self, record: &Record, network: Network) -> bool {
+    pub(super) fn fits(&self, record: &Purchase, network: Network) -> bool {
         if record.terms.network != network {
             return false;
         }
@@ -189,8 +189,8 @@ impl Ask {
     /// The network of the offer that is presented.
     pub(super) fn offered_on(&self) -> Option<Network> {
         match self {
-            Self::Pay(pay) => Some(pay.challenge.terms.network),
-            Self::Prove(prove) => Some(prove.challenge.terms.network),
+            Self::Pay(pay) => Some(pay.offer.terms.network),
+            Self::Prove(prove) => Some(prove.offer.terms.network),
             Self::Join(_) | Self::Repeat(_) => None,
         }
     }
@@ -207,7 +207,7 @@ impl Ask {
     /// Whether only an authorization that nobody else can have seen opens this purchase. A transfer shows its authorization
     /// and signature to everybody, and a request id that was derived from them is no secret either. So such a purchase is
     /// open, once it is delivered, to those who asked before, and to a fresh signature.
-    pub(super) fn needs_fresh_signature(record: &Record) -> bool {
+    pub(super) fn needs_fresh_signature(record: &Purchase) -> bool {
         Self::is_delivered(record) && record.terms.request_id.is_derived()
     }
 
@@ -215,7 +215,7 @@ impl Ask {
     /// the payer. Once something is delivered it may be anybody: a transaction that reverts shows its authorization and leaves
     /// no trace, and another payment may have bought what is delivered. Before that a facilitator has seen it, if there is one,
     /// and must not get the grant of a buyer.
-    pub(super) fn answer_to_attempted(record: &Record, config: &Config) -> Option<PayReply> {
+    pub(super) fn answer_to_attempted(record: &Purchase, config: &Config) -> Option<PayReply> {
         if Self::is_delivered(record) {
             return Some(PayReply::Taken);
         }
@@ -224,12 +224,12 @@ impl Ask {
     }
 
     /// Whether there is a grant to be shown.
-    const fn is_delivered(record: &Record) -> bool {
+    const fn is_delivered(record: &Purchase) -> bool {
         matches!(record.state, State::Delivered { .. })
     }
 
     /// What is said of a purchase whose attempt has failed.
-    pub(super) fn failure(record: &Record) -> Option<PayReply> {
+    pub(super) fn failure(record: &Purchase) -> Option<PayReply> {
         match &record.state {
             State::Pending { attempt } => match attempt.stage {
                 Stage::Failed {
@@ -247,7 +247,12 @@ impl Ask {
     }
 
     /// What the record answers at `now`.
-    pub(super) fn answer(&self, record: Option<&Record>, now: UnixMillis, policy: &Policy) -> Next {
+    pub(super) fn answer(
+        &self,
+        record: Option<&Purchase>,
+        now: UnixMillis,
+        policy: &Policy,
+    ) -> Next {
         match record {
             None => self.answer_without_record(now),
             Some(record) => self.answer_from(record, now, policy),
@@ -262,7 +267,7 @@ impl Ask {
             Self::Repeat(_) => return Next::Answer(PayReply::Conflict),
         };
         let now = now.to_seconds();
-        if now >= pay.challenge.terms.expires_at {
+        if now >= pay.offer.terms.expires_at {
             return Next::Answer(PayReply::Expired);
         }
         match pay.authorization.authorization().check_time(now) {
@@ -275,7 +280,7 @@ impl Ask {
         }
     }
 
-    fn answer_from(&self, record: &Record, now: UnixMillis, policy: &Policy) -> Next {
+    fn answer_from(&self, record: &Purchase, now: UnixMillis, policy: &Policy) -> Next {
         // The same words whatever does not fit, so that nobody learns whose purchase it is.
         if !self.fits(record, policy.network) {
             return Next::Answer(PayReply::Conflict);
@@ -390,7 +395,7 @@ pub trait Purchases {
 
 /// Presents a payment, and follows it to the purchase that it counts for.
 pub async fn purchase<P: Purchases>(purchases: &P, pay: Pay) -> Result<PayReply, CallFault> {
-    let request_id = pay.challenge.terms.request_id.clone();
+    let request_id = pay.offer.terms.request_id.clone();
     let join = Join {
         payer: pay.authorization.payer(),
         target: pay.target(),

@@ -15,12 +15,12 @@ use super::access::{Found, find_payment, lead_to, prove_fresh};
 use super::ask::Pay;
 use super::begun::{Begun, unavailable, unknown};
 use super::effects::{self, DISAGREE, TOO_LITTLE};
-use super::env::{ChallengeEnv, ChallengeStore, StoreFault, Stuck, Versioned};
+use super::env::{PurchaseEnv, PurchaseStore, StoreFault, Stuck, Versioned};
 use super::hold::{Wanted, ask_whose, hold, withdraw};
 use super::lifecycle::Event;
 use super::outlook::{self, LEAST_GAS};
-use super::record::State;
 use super::reply::{NotNow, PayReply};
+use super::state::State;
 use super::store::{commit, record_fact};
 use crate::book::PayerReply;
 use crate::chain::Chain;
@@ -34,13 +34,13 @@ use crate::x402::Refusal;
 const UNCOVERED_PAUSES: [u64; 2] = [700, 2_000];
 
 /// Begins a purchase for which everything holds.
-pub(super) async fn begin<E: ChallengeEnv>(
+pub(super) async fn begin<E: PurchaseEnv>(
     env: &E,
     pay: &Pay,
     stored: Option<Versioned>,
 ) -> Result<Begun, StoreFault> {
     let signed = &pay.authorization;
-    let terms = &pay.challenge.terms;
+    let terms = &pay.offer.terms;
     // How the attempt before has ended must be in the book before the book is asked.
     if let Some(before) = stored.as_ref().filter(|stored| stored.record.holds_target)
         && let Err(stuck) = effects::release(env, &before.record).await
@@ -118,7 +118,7 @@ pub(super) async fn begin<E: ChallengeEnv>(
                 Some(why) => Begun::Refused(PayReply::NotNow(why)),
                 None => {
                     let event = Event::Attempted {
-                        challenge: pay.challenge.clone(),
+                        offer: pay.offer.clone(),
                         sold: pay.sold.clone(),
                         issuer: pay.issuer.clone(),
                         authorization: signed.clone(),
@@ -146,10 +146,7 @@ pub(super) async fn begin<E: ChallengeEnv>(
 }
 
 /// Has the price set aside. What does not fit beside what is under way may fit a moment later.
-async fn hold_patiently<E: ChallengeEnv>(
-    env: &E,
-    wanted: &Wanted<'_>,
-) -> Result<PayerReply, Stuck> {
+async fn hold_patiently<E: PurchaseEnv>(env: &E, wanted: &Wanted<'_>) -> Result<PayerReply, Stuck> {
     for pause in UNCOVERED_PAUSES {
         match hold(env, wanted).await? {
             PayerReply::Uncovered { under_way: true } => env.sleep(pause).await,
@@ -160,7 +157,7 @@ async fn hold_patiently<E: ChallengeEnv>(
 }
 
 /// Tries the transfer out. Anybody may send it; a facilitator's own address is not known.
-async fn simulate<E: ChallengeEnv>(
+async fn simulate<E: PurchaseEnv>(
     env: &E,
     signed: &SignedAuthorization,
 ) -> Result<Simulation, ChainError> {
@@ -170,7 +167,7 @@ async fn simulate<E: ChallengeEnv>(
 }
 
 /// The payer's balance was below the price, and nothing is under way.
-async fn uncovered<E: ChallengeEnv>(
+async fn uncovered<E: PurchaseEnv>(
     env: &E,
     signed: &SignedAuthorization,
     stored: Option<Versioned>,
@@ -188,7 +185,7 @@ async fn uncovered<E: ChallengeEnv>(
 }
 
 /// Too many of the payer's transfers have reverted. It is told so when no money has moved by this one.
-async fn paused<E: ChallengeEnv>(
+async fn paused<E: PurchaseEnv>(
     env: &E,
     signed: &SignedAuthorization,
     millis: u64,
@@ -219,7 +216,7 @@ async fn paused<E: ChallengeEnv>(
 }
 
 /// The chain would refuse the transfer. Says why, unless an identical request was faster and that is the reason.
-async fn refuse<E: ChallengeEnv>(
+async fn refuse<E: PurchaseEnv>(
     env: &E,
     signed: &SignedAuthorization,
     text: &str,
@@ -265,24 +262,24 @@ async fn refuse<E: ChallengeEnv>(
 }
 
 /// Whether an identical request was faster.
-fn has_changed<E: ChallengeEnv>(env: &E, read: Option<&Versioned>) -> Result<bool, StoreFault> {
+fn has_changed<E: PurchaseEnv>(env: &E, read: Option<&Versioned>) -> Result<bool, StoreFault> {
     let version = |stored: &Versioned| stored.version;
     Ok(env.store().load()?.as_ref().map(version) != read.map(version))
 }
 
 /// Why nothing is begun while the backend keeps failing to issue what was paid: it would only be sent back.
-fn not_delivering<E: ChallengeEnv>(env: &E) -> Option<NotNow> {
+fn not_delivering<E: PurchaseEnv>(env: &E) -> Option<NotNow> {
     let millis = env.shared().deliveries.pause(env.now())?;
     Some(deliveries_fail(env, millis))
 }
 
 /// As [`not_delivering`]; without a refusal this purchase is the one that tries whether the backend issues again.
-fn not_admitted<E: ChallengeEnv>(env: &E) -> Option<NotNow> {
+fn not_admitted<E: PurchaseEnv>(env: &E) -> Option<NotNow> {
     let millis = env.shared().deliveries.admit(env.now()).err()?;
     Some(deliveries_fail(env, millis))
 }
 
-fn deliveries_fail<E: ChallengeEnv>(env: &E, millis: u64) -> NotNow {
+fn deliveries_fail<E: PurchaseEnv>(env: &E, millis: u64) -> NotNow {
     env.log(
         "not_begun",
         "deliveries keep failing: nothing is charged until one succeeds",

@@ -1,6 +1,6 @@
 //! What came of trying to begin a purchase, by a payment or by a proof.
 
-use super::env::{ChallengeEnv, Stuck};
+use super::env::{PurchaseEnv, Stuck};
 use super::reply::PayReply;
 
 /// What came of trying to begin.
@@ -16,14 +16,14 @@ pub(super) enum Begun {
 }
 
 /// An attempt was made, and the chain cannot tell what became of it.
-pub(super) fn unknown<E: ChallengeEnv>(env: &E, stuck: &Stuck) -> Begun {
+pub(super) fn unknown<E: PurchaseEnv>(env: &E, stuck: &Stuck) -> Begun {
     if let Stuck::Fault(fault) = stuck {
         env.log("check_failed", fault);
     }
     Begun::Refused(PayReply::Pending { transaction: None })
 }
 
-pub(super) fn unavailable<E: ChallengeEnv>(env: &E, fault: &str) -> Begun {
+pub(super) fn unavailable<E: PurchaseEnv>(env: &E, fault: &str) -> Begun {
     env.log("check_failed", fault);
     Begun::Refused(PayReply::Unavailable)
 }

@@ -13,15 +13,15 @@ use super::begin::begin;
 use super::begun::Begun;
 use super::effects;
 use super::effects::facilitator;
-use super::env::{ChallengeEnv, ChallengeStore, Memory, StoreFault};
+use super::env::{Memory, PurchaseEnv, PurchaseStore, StoreFault};
 use super::lifecycle::Event;
 use super::notify::notify_all;
 use super::prove;
 use super::rearm::rearm_for_buyer;
-use super::record::{Stage, State};
 use super::reply::{Next, PayReply};
 use super::report::ledger_entry;
 use super::schedule::{Effect, next_effect, next_look};
+use super::state::{Stage, State};
 use super::store::{commit, record_fact, record_outcome};
 use crate::settlement::Route;
 
@@ -53,7 +53,7 @@ impl Driver {
 
     /// Answers a question with the purchase's outcome, or that it is not known yet. Begins the purchase when a payment is
     /// presented for the first time.
-    pub async fn ask<E: ChallengeEnv>(&self, env: &E, ask: &Ask) -> Result<PayReply, StoreFault> {
+    pub async fn ask<E: PurchaseEnv>(&self, env: &E, ask: &Ask) -> Result<PayReply, StoreFault> {
         let began = env.now();
         let mut pause = FIRST_PAUSE_MILLIS;
         let mut involved = false;
@@ -177,7 +177,7 @@ impl Driver {
     }
 
     /// The alarm. Carries on until the purchase rests or must wait.
-    pub async fn wake<E: ChallengeEnv>(&self, env: &E) -> Result<(), StoreFault> {
+    pub async fn wake<E: PurchaseEnv>(&self, env: &E) -> Result<(), StoreFault> {
         // Armed first: whatever happens below, there is a next time.
         let Some(stored) = env.store().load()? else {
             return Ok(());
@@ -210,7 +210,7 @@ impl Driver {
     }
 
     /// Carries out the next effect. Whether that changed the record.
-    async fn drive<E: ChallengeEnv>(&self, env: &E) -> Result<bool, StoreFault> {
+    async fn drive<E: PurchaseEnv>(&self, env: &E) -> Result<bool, StoreFault> {
         let Some(_turn) = self.turn() else {
             return Ok(false);
         };
@@ -231,7 +231,7 @@ impl Driver {
     }
 
     /// Tells the facilitator to settle, directly after the intent was stored.
-    async fn settle<E: ChallengeEnv>(&self, env: &E) -> Result<(), StoreFault> {
+    async fn settle<E: PurchaseEnv>(&self, env: &E) -> Result<(), StoreFault> {
         let Some(stored) = env.store().load()? else {
             return Ok(());
         };
@@ -249,7 +249,7 @@ impl Driver {
 }
 
 /// Tells the ledger what the record says, if it does not know.
-async fn report<E: ChallengeEnv>(env: &E) -> Result<(), StoreFault> {
+async fn report<E: PurchaseEnv>(env: &E) -> Result<(), StoreFault> {
     let Some(stored) = env.store().load()? else {
         return Ok(());
     };

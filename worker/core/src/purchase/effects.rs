@@ -12,10 +12,10 @@ mod refund;
 mod reserve;
 mod search;
 
-use super::env::{ChallengeEnv, Memory, Stuck};
+use super::env::{Memory, PurchaseEnv, Stuck};
 use super::lifecycle::Event;
-use super::record::{Record, State};
 use super::schedule::{Effect, next_effect};
+use super::state::{Purchase, State};
 use crate::settlement::Route;
 
 pub(super) use charge::gas_limit;
@@ -26,9 +26,9 @@ pub use refund::refund_nonce;
 pub(super) use reserve::{claim, release};
 
 /// Carries out what the record asks for now.
-pub(super) async fn run<E: ChallengeEnv>(
+pub(super) async fn run<E: PurchaseEnv>(
     env: &E,
-    record: &Record,
+    record: &Purchase,
     memory: &Memory,
 ) -> Result<Event, Stuck> {
     let effect = next_effect(record, env.now(), &env.config().policy());

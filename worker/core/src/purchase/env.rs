@@ -5,8 +5,8 @@ use core::cell::Cell;
 use core::future::Future;
 
 use super::fault::IssueFault;
-use super::record::{AuditRow, Record};
 use super::shared::Shared;
+use super::state::{AuditRow, Purchase};
 use crate::backend::authentication::{BackendAnswer, BackendCall};
 use crate::book::{PayerCommand, PayerReply};
 use crate::chain::{Chain, ChainError};
@@ -22,7 +22,7 @@ pub struct Versioned {
     /// Counts the changes.
     pub version: u64,
     /// The record.
-    pub record: Record,
+    pub record: Purchase,
 }
 
 /// The storage failed. The text is for the log only.
@@ -30,7 +30,7 @@ pub struct Versioned {
 pub struct StoreFault(pub String);
 
 /// Where one purchase is stored.
-pub trait ChallengeStore {
+pub trait PurchaseStore {
     /// The record, if the purchase exists. Creates nothing.
     fn load(&self) -> Result<Option<Versioned>, StoreFault>;
 
@@ -40,7 +40,7 @@ pub trait ChallengeStore {
     fn commit(
         &self,
         expected: Option<u64>,
-        record: &Record,
+        record: &Purchase,
         audit: Option<&AuditRow>,
         wake_at: Option<UnixMillis>,
     ) -> Result<bool, StoreFault>;
@@ -53,9 +53,9 @@ pub trait ChallengeStore {
 }
 
 /// What a purchase needs from outside.
-pub trait ChallengeEnv {
+pub trait PurchaseEnv {
     /// Its storage.
-    type Store: ChallengeStore;
+    type Store: PurchaseStore;
     /// The chain.
     type Chain: Chain;
 

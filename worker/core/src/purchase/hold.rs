@@ -1,6 +1,6 @@
 //! Setting a price aside in the payer's book, against the balance that was just read.
 
-use super::env::{ChallengeEnv, Stuck};
+use super::env::{PurchaseEnv, Stuck};
 use crate::book::{Hold, PayerCode, PayerCommand, PayerReply, Reservation, TargetKey};
 use crate::chain::Chain;
 use crate::chain::SignedAuthorization;
@@ -43,7 +43,7 @@ impl Wanted<'_> {
 }
 
 /// Reads the payer's balance, and has the book set the price aside.
-pub(super) async fn hold<E: ChallengeEnv>(
+pub(super) async fn hold<E: PurchaseEnv>(
     env: &E,
     wanted: &Wanted<'_>,
 ) -> Result<PayerReply, Stuck> {
@@ -76,7 +76,7 @@ pub(super) async fn hold<E: ChallengeEnv>(
 }
 
 /// Asks the book whose the payment is. Of nothing, no price can be set aside.
-pub(super) async fn ask_whose<E: ChallengeEnv>(
+pub(super) async fn ask_whose<E: PurchaseEnv>(
     env: &E,
     wanted: &Wanted<'_>,
 ) -> Result<PayerReply, Stuck> {
@@ -85,7 +85,7 @@ pub(super) async fn ask_whose<E: ChallengeEnv>(
 }
 
 /// Gives the price free that was set aside for a purchase that does not begin. It would lapse by itself.
-pub(super) async fn withdraw<E: ChallengeEnv>(env: &E, wanted: &Wanted<'_>) {
+pub(super) async fn withdraw<E: PurchaseEnv>(env: &E, wanted: &Wanted<'_>) {
     let command = PayerCommand::Withdraw {
         request_id: wanted.terms.request_id.clone(),
     };

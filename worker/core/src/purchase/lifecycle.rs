@@ -16,9 +16,9 @@ use prove::{advance_proof, may_prove};
 use refund::{advance_refund, again, arrived};
 
 use super::outbox::Outbox;
-use super::record::{Attempt, DeliveryFailure, Payment, Record, Refund, Rest, Stage, State};
 use super::report::ledger_entry;
 use super::schedule::{Effect, next_effect};
+use super::state::{Attempt, DeliveryFailure, Payment, Purchase, Refund, Rest, Stage, State};
 use crate::config::Policy;
 use crate::types::UnixMillis;
 
@@ -27,11 +27,11 @@ pub use refund::MAX_REFUND_FAILURES;
 
 /// What an event makes of a record.
 pub fn apply(
-    record: Option<&Record>,
+    record: Option<&Purchase>,
     event: Event,
     now: UnixMillis,
     policy: &Policy,
-) -> Result<Record, Refused> {
+) -> Result<Purchase, Refused> {
     let Some(record) = record else {
         return begin(event, now);
     };
@@ -74,7 +74,7 @@ pub fn apply(
         (
             _,
             Event::Proven {
-                challenge,
+                offer,
                 sold,
                 payer,
                 transaction,
@@ -88,7 +88,7 @@ pub fn apply(
             // What was sold at the first beginning stays sold; at another price something else is.
             next.sold = next
                 .sold
-                .filter(|_| challenge.terms.amount == record.terms.amount)
+                .filter(|_| offer.terms.amount == record.terms.amount)
                 .or(sold);
             next.state = State::Proving {
                 transaction,
@@ -288,10 +288,10 @@ pub fn apply(
     Ok(next)
 }
 
-fn begin(event: Event, now: UnixMillis) -> Result<Record, Refused> {
-    let (challenge, sold, issuer, payer, chosen, state) = match event {
+fn begin(event: Event, now: UnixMillis) -> Result<Purchase, Refused> {
+    let (offer, sold, issuer, payer, chosen, state) = match event {
         Event::Attempted {
-            challenge,
+            offer,
             sold,
             issuer,
             authorization,
@@ -313,7 +313,7 @@ fn begin(event: Event, now: UnixMillis) -> Result<Record, Refused> {
                 stage: Stage::Reserving,
             };
             (
-                challenge,
+                offer,
                 Some(sold),
                 issuer,
                 payer,
@@ -322,7 +322,7 @@ fn begin(event: Event, now: UnixMillis) -> Result<Record, Refused> {
             )
         }
         Event::Proven {
-            challenge,
+            offer,
             sold,
             issuer,
             payer,
@@ -339,13 +339,13 @@ fn begin(event: Event, now: UnixMillis) -> Result<Record, Refused> {
                 transfers,
                 signed,
             };
-            (challenge, sold, issuer, payer, false, state)
+            (offer, sold, issuer, payer, false, state)
         }
         _ => return Err(Refused),
     };
-    Ok(Record {
-        challenge_id: challenge.id,
-        terms: challenge.terms,
+    Ok(Purchase {
+        challenge_id: offer.id,
+        terms: offer.terms,
         sold,
         issuer,
         payer,

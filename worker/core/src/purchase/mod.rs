@@ -19,13 +19,13 @@ mod outlook;
 mod pause;
 mod prove;
 mod rearm;
-mod record;
 mod reply;
 mod report;
 mod retention;
 mod schedule;
 mod shared;
 mod sold;
+mod state;
 mod store;
 mod stored_form;
 #[cfg(test)]
@@ -34,18 +34,20 @@ pub(crate) mod test_support;
 pub use ask::{Ask, Join, Pay, Prove, Purchases, Repeat, purchase, repeated};
 pub use driver::Driver;
 pub use effects::refund_nonce;
-pub use env::{ChallengeEnv, ChallengeStore, StoreFault, Versioned};
+pub use env::{PurchaseEnv, PurchaseStore, StoreFault, Versioned};
 pub use fault::{IssueFault, RefundFault};
 pub use lifecycle::{Event, MAX_REFUND_FAILURES, Refused, apply};
 pub use operator::{AuditLine, Call, History, OperatorCommand, OperatorReply, Operators, operate};
 pub use outbox::{Notice, NoticeEvent, NoticeKind, Outbox};
 pub use rearm::nudge;
-pub use record::{Attempt, AuditRow, DeliveryFailure, Payment, Record, Refund, Rest, Stage, State};
 pub use reply::{NotNow, PayReply};
 pub use report::ledger_entry;
 pub use retention::HISTORY_MILLIS;
 pub use schedule::{Effect, next_effect, wake_at};
 pub use shared::{RouteFault, Shared};
 pub use sold::Sold;
+pub use state::{
+    Attempt, AuditRow, DeliveryFailure, Payment, Purchase, Refund, Rest, Stage, State,
+};
 #[cfg(test)]
-pub(crate) use test_support::test_challenge;
+pub(crate) use test_support::test_offer;

@@ -4,7 +4,7 @@ use serde_json::json;
 
 use super::fault::RefundFault;
 use super::outbox::{Notice, NoticeKind};
-use super::record::{Record, State};
+use super::state::{Purchase, State};
 use crate::backend::authentication::BackendCall;
 use crate::backend::notification::{self, Notified};
 use crate::offer::Target;
@@ -24,7 +24,7 @@ impl NoticeKind {
 /// The call that tells of the oldest open notice. Body and key are the same however often it is made.
 pub(super) fn call(
     notified: &Notified,
-    record: &Record,
+    record: &Purchase,
     notice: &Notice,
     now: UnixSeconds,
 ) -> Option<BackendCall> {

@@ -1,6 +1,6 @@
 //! Tells the backend what the outbox holds: in order, each notice until it is taken.
 
-use super::env::{ChallengeEnv, ChallengeStore, StoreFault};
+use super::env::{PurchaseEnv, PurchaseStore, StoreFault};
 use super::lifecycle::Event;
 use super::notice;
 use super::outbox::NoticeEvent;
@@ -12,13 +12,13 @@ const MAX_RACES: usize = 8;
 const NOBODY_THERE: [u16; 4] = [404, 405, 410, 501];
 
 /// Sends what is due, one after the other.
-pub(super) async fn notify_all<E: ChallengeEnv>(env: &E) -> Result<(), StoreFault> {
+pub(super) async fn notify_all<E: PurchaseEnv>(env: &E) -> Result<(), StoreFault> {
     while notify(env).await? {}
     Ok(())
 }
 
 /// Sends the oldest notice, if it is due. Whether it is done with.
-async fn notify<E: ChallengeEnv>(env: &E) -> Result<bool, StoreFault> {
+async fn notify<E: PurchaseEnv>(env: &E) -> Result<bool, StoreFault> {
     let Some(stored) = env.store().load()? else {
         return Ok(false);
     };
@@ -64,7 +64,7 @@ async fn notify<E: ChallengeEnv>(env: &E) -> Result<bool, StoreFault> {
 }
 
 /// Stores what came of a notice, whatever happened to the purchase meanwhile. Whether that was news.
-async fn settle<E: ChallengeEnv>(
+async fn settle<E: PurchaseEnv>(
     env: &E,
     number: u32,
     event: NoticeEvent,

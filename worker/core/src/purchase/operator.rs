@@ -7,10 +7,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::ask::Ask;
-use super::env::{ChallengeStore, StoreFault, Versioned};
+use super::env::{PurchaseStore, StoreFault, Versioned};
 use super::lifecycle::{Event, apply};
-use super::record::{Record, Rest};
 use super::schedule::wake_at;
+use super::state::{Purchase, Rest};
 use crate::config::Policy;
 use crate::types::{CallFault, RequestId, UnixMillis};
 
@@ -114,7 +114,7 @@ pub trait Operators {
 }
 
 /// Carries out a command.
-pub fn operate<S: ChallengeStore + History>(
+pub fn operate<S: PurchaseStore + History>(
     store: &S,
     command: OperatorCommand,
     now: UnixMillis,
@@ -148,7 +148,7 @@ pub fn operate<S: ChallengeStore + History>(
     Err(StoreFault("the purchase keeps moving".to_owned()))
 }
 
-fn inspect<S: ChallengeStore + History>(store: &S) -> Result<OperatorReply, StoreFault> {
+fn inspect<S: PurchaseStore + History>(store: &S) -> Result<OperatorReply, StoreFault> {
     let Some(Versioned { version, record }) = store.load()? else {
         return Ok(OperatorReply::NotFound);
     };
@@ -162,7 +162,7 @@ fn inspect<S: ChallengeStore + History>(store: &S) -> Result<OperatorReply, Stor
 }
 
 /// The record as the operator may see it.
-fn shown(record: &Record) -> Result<Value, StoreFault> {
+fn shown(record: &Purchase) -> Result<Value, StoreFault> {
     // By way of text: the worker has the code for that anyway, and none that turns records into values.
     let mut value = serde_json::to_string(record)
         .and_then(|text| serde_json::from_slice(text.as_bytes()))

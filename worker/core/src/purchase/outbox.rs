@@ -140,14 +140,19 @@ impl Outbox {
 #[cfg(test)]
 mod tests {
     use super::super::lifecycle::{Event, apply};
-    use super::super::record::Record;
     use super::super::schedule::{Effect, next_effect, wake_at};
+    use super::super::state::Purchase;
     use super::super::test_support::{NOW, POLICY, delivered_and_noted};
     use super::*;
 
     const HOUR_MILLIS: u64 = 3_600_000;
 
-    fn told(record: &Record, number: u32, event: NoticeEvent, now: UnixMillis) -> Option<Record> {
+    fn told(
+        record: &Purchase,
+        number: u32,
+        event: NoticeEvent,
+        now: UnixMillis,
+    ) -> Option<Purchase> {
         apply(Some(record), Event::Notice { number, event }, now, &POLICY).ok()
     }
 
@@ -206,7 +211,7 @@ mod tests {
     fn a_notice_moves_nothing_else_and_wakes_the_purchase() {
         let record = delivered_and_noted();
         let tried = told(&record, 1, NoticeEvent::Tried, NOW).unwrap();
-        let same = Record {
+        let same = Purchase {
             outbox: record.outbox.clone(),
             ..tried.clone()
         };

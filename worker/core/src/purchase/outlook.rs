@@ -5,7 +5,7 @@ use alloy_primitives::{Address, U256};
 use futures_util::future;
 
 use super::effects::gas_limit;
-use super::env::ChallengeEnv;
+use super::env::PurchaseEnv;
 use super::reply::NotNow;
 use crate::chain::SignedAuthorization;
 use crate::chain::base::Head;
@@ -44,7 +44,7 @@ struct Gas {
 }
 
 /// Asks the chain, or remembers.
-pub(super) async fn look<E: ChallengeEnv>(env: &E) -> Result<Outlook, ChainError> {
+pub(super) async fn look<E: PurchaseEnv>(env: &E) -> Result<Outlook, ChainError> {
     let Some(wallet) = env.config().settlement.only_gas_wallet() else {
         let head = head(env).await?;
         return Ok(Outlook { head, gas: None });
@@ -58,7 +58,7 @@ pub(super) async fn look<E: ChallengeEnv>(env: &E) -> Result<Outlook, ChainError
 
 impl Outlook {
     /// Why this payment is not begun now, if its transaction uses this much gas.
-    pub(super) fn refusal<E: ChallengeEnv>(
+    pub(super) fn refusal<E: PurchaseEnv>(
         &self,
         env: &E,
         terms: &Terms,
@@ -97,7 +97,7 @@ impl Outlook {
     }
 }
 
-async fn head<E: ChallengeEnv>(env: &E) -> Result<Head, ChainError> {
+async fn head<E: PurchaseEnv>(env: &E) -> Result<Head, ChainError> {
     let memory = &env.shared().chain.head;
     if let Some((at, head)) = memory.get()
         && env.now().since(at) < MEMORY_MILLIS
@@ -109,7 +109,7 @@ async fn head<E: ChallengeEnv>(env: &E) -> Result<Head, ChainError> {
     Ok(head)
 }
 
-async fn tip<E: ChallengeEnv>(env: &E) -> u128 {
+async fn tip<E: PurchaseEnv>(env: &E) -> u128 {
     let memory = &env.shared().chain.tip;
     if let Some((at, tip)) = memory.get()
         && env.now().since(at) < TIP_MEMORY_MILLIS
@@ -121,7 +121,7 @@ async fn tip<E: ChallengeEnv>(env: &E) -> u128 {
     tip
 }
 
-async fn data_fee<E: ChallengeEnv>(env: &E) -> DataFee {
+async fn data_fee<E: PurchaseEnv>(env: &E) -> DataFee {
     let memory = &env.shared().chain.data;
     if let Some((at, data)) = memory.get()
         && env.now().since(at) < DATA_FEE_MEMORY_MILLIS
@@ -133,7 +133,7 @@ async fn data_fee<E: ChallengeEnv>(env: &E) -> DataFee {
     data
 }
 
-async fn ether<E: ChallengeEnv>(env: &E, wallet: Address) -> Result<U256, ChainError> {
+async fn ether<E: PurchaseEnv>(env: &E, wallet: Address) -> Result<U256, ChainError> {
     let memory = &env.shared().chain.ether;
     if let Some((at, whose, wei)) = memory.get()
         && whose == wallet

@@ -8,10 +8,10 @@
 use super::ask::Prove;
 use super::begun::{Begun, unavailable, unknown};
 use super::effects;
-use super::env::{ChallengeEnv, StoreFault, Stuck, Versioned};
+use super::env::{PurchaseEnv, StoreFault, Stuck, Versioned};
 use super::lifecycle::Event;
-use super::record::Record;
 use super::reply::PayReply;
+use super::state::Purchase;
 use super::store::{commit, record_fact};
 use crate::book::PayerReply;
 use crate::chain::Chain;
@@ -26,7 +26,7 @@ const MAX_PAYERS: usize = 8;
 type Transfers = Vec<(u32, UsdcAmount)>;
 
 /// Everything that must hold before the first write: the chain, the payer's book, and that nothing else can pay the purchase.
-pub(super) async fn begin<E: ChallengeEnv>(
+pub(super) async fn begin<E: PurchaseEnv>(
     env: &E,
     prove: &Prove,
     stored: Option<Versioned>,
@@ -68,13 +68,13 @@ pub(super) async fn begin<E: ChallengeEnv>(
     })
 }
 
-async fn check<E: ChallengeEnv>(
+async fn check<E: PurchaseEnv>(
     env: &E,
     prove: &Prove,
-    record: Option<&Record>,
+    record: Option<&Purchase>,
 ) -> Result<Event, Begun> {
     let unproven = |fault| Begun::Refused(PayReply::Unproven(fault));
-    let terms = &prove.challenge.terms;
+    let terms = &prove.offer.terms;
     let (receipt, included_at) =
         included(env, prove.transaction)
             .await
@@ -92,7 +92,7 @@ async fn check<E: ChallengeEnv>(
             Ok(PayerReply::Taken) => {}
             Ok(_) => {
                 return Ok(Event::Proven {
-                    challenge: prove.challenge.clone(),
+                    offer: prove.offer.clone(),
                     sold: prove.sold.clone(),
                     issuer: prove.issuer.clone(),
                     payer,
@@ -110,7 +110,7 @@ async fn check<E: ChallengeEnv>(
 }
 
 /// The receipt of a transaction that is as deep as the seller wants, and its block's time.
-async fn included<E: ChallengeEnv>(
+async fn included<E: PurchaseEnv>(
     env: &E,
     transaction: B256,
 ) -> Result<(Receipt, UnixSeconds), Stuck> {

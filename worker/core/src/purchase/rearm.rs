@@ -4,10 +4,10 @@
 //! up on a handler that cannot run, such as that of a deployment which does not start, and storage that takes no writes
 //! takes no alarm either. So no repair depends on one alarm.
 
-use super::env::{ChallengeEnv, ChallengeStore, StoreFault, Versioned};
+use super::env::{PurchaseEnv, PurchaseStore, StoreFault, Versioned};
 use super::lifecycle::{Event, apply};
-use super::record::Record;
 use super::schedule::wake_at;
+use super::state::Purchase;
 use crate::config::Policy;
 use crate::types::UnixMillis;
 
@@ -16,7 +16,7 @@ const LOST_MILLIS: u64 = 60_000;
 
 /// When the alarm must ring that is missing, if one is.
 fn missing(
-    record: &Record,
+    record: &Purchase,
     alarm: Option<UnixMillis>,
     now: UnixMillis,
     policy: &Policy,
@@ -28,9 +28,9 @@ fn missing(
 }
 
 /// Sets the alarm if it is missing. Whether it was.
-async fn rearm<S: ChallengeStore>(
+async fn rearm<S: PurchaseStore>(
     store: &S,
-    record: &Record,
+    record: &Purchase,
     now: UnixMillis,
     policy: &Policy,
 ) -> Result<bool, StoreFault> {
@@ -42,7 +42,7 @@ async fn rearm<S: ChallengeStore>(
 }
 
 /// The buyer asks. Whether the alarm can be set changes nothing of the answer.
-pub(super) async fn rearm_for_buyer<E: ChallengeEnv>(env: &E, record: &Record) {
+pub(super) async fn rearm_for_buyer<E: PurchaseEnv>(env: &E, record: &Purchase) {
     match rearm(env.store(), record, env.now(), &env.config().policy()).await {
         Ok(false) => {}
         Ok(true) => env.log("alarm_was_lost", record.terms.request_id.as_str()),
@@ -52,7 +52,7 @@ pub(super) async fn rearm_for_buyer<E: ChallengeEnv>(env: &E, record: &Record) {
 
 /// The sweep looks in. What the ledger does not know is reported soon, however long the reports have failed before. Whether
 /// there was anything to do.
-pub async fn nudge<S: ChallengeStore>(
+pub async fn nudge<S: PurchaseStore>(
     store: &S,
     now: UnixMillis,
     policy: &Policy,

@@ -74,7 +74,7 @@ pub enum PayReply {
     },
     /// Delivered already, and what was presented is public on chain by now: it no longer proves who asks.
     NeedsFreshSignature,
-    /// The transaction does not pay the challenge, or not yet. Nothing was begun.
+    /// The transaction does not pay the offer, or not yet. Nothing was begun.
     Unproven(ProofFault),
     /// The client's name for the payment is another payment's.
     NamedOtherwise,

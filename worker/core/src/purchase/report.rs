@@ -1,13 +1,13 @@
 //! What a purchase reports to the ledger.
 
 use super::fault::IssueFault;
-use super::record::{Record, Stage, State};
+use super::state::{Purchase, Stage, State};
 use crate::ledger::LedgerEntry;
 use crate::offer::Target;
 use crate::types::B256;
 
 /// What a purchase reports of itself.
-pub fn ledger_entry(record: &Record, version: u64) -> LedgerEntry {
+pub fn ledger_entry(record: &Purchase, version: u64) -> LedgerEntry {
     let Target::Plan(plan) = &record.terms.target;
     let state = &record.state;
     LedgerEntry {

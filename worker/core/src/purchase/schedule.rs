@@ -2,8 +2,8 @@
 
 use super::fault::IssueFault;
 use super::pause::doubled;
-use super::record::{DeliveryFailure, Record, Rest, Stage, State};
 use super::retention::{HISTORY_MILLIS, LEEWAY_SECONDS};
+use super::state::{DeliveryFailure, Purchase, Rest, Stage, State};
 use crate::config::Policy;
 use crate::types::{UnixMillis, UnixSeconds};
 
@@ -66,7 +66,7 @@ pub enum Effect {
 }
 
 /// What a record asks for at `now`.
-pub fn next_effect(record: &Record, now: UnixMillis, policy: &Policy) -> Effect {
+pub fn next_effect(record: &Purchase, now: UnixMillis, policy: &Policy) -> Effect {
     if record.terms.network != policy.network {
         return on_another_network(record, now);
     }
@@ -113,7 +113,7 @@ pub fn next_effect(record: &Record, now: UnixMillis, policy: &Policy) -> Effect 
 
 /// The chain, the wallets and the books that could be asked now are another network's, and the backend expects that one's
 /// purchases. So nothing outside is asked or told until the seller is back on this network.
-fn on_another_network(record: &Record, now: UnixMillis) -> Effect {
+fn on_another_network(record: &Purchase, now: UnixMillis) -> Effect {
     match record.is_over() && record.outbox.due_at().is_none() {
         true => removal(record, now),
         false => Effect::WaitUntil(now.plus(OTHER_NETWORK_MILLIS)),
@@ -121,7 +121,7 @@ fn on_another_network(record: &Record, now: UnixMillis) -> Effect {
 }
 
 /// What is to be removed next of a purchase, if it is over.
-fn removal(record: &Record, now: UnixMillis) -> Effect {
+fn removal(record: &Purchase, now: UnixMillis) -> Effect {
     match (record.rest, &record.state) {
         _ if record.unreported.is_some() || record.outbox.due_at().is_some() => Effect::Rest,
         (Rest::Since(since), _) => at(since.plus(HISTORY_MILLIS), now, Effect::RemoveHistory),
@@ -161,7 +161,7 @@ fn after_payment(
 }
 
 /// When the alarm must look at a record again, if nobody else does before.
-pub fn wake_at(record: &Record, now: UnixMillis, policy: &Policy) -> Option<UnixMillis> {
+pub fn wake_at(record: &Purchase, now: UnixMillis, policy: &Policy) -> Option<UnixMillis> {
     let retry = retry_at(now, record.tries);
     // The ledger is told where a purchase comes to rest, and in passing when the alarm looks after it anyway.
     let report_at = match record.unreported {
@@ -200,17 +200,17 @@ pub(super) fn refund_pause(policy: &Policy, failures: u32) -> u64 {
 }
 
 /// Whether an authorization that was given up has been watched for long enough.
-pub(super) fn watched_enough(record: &Record, now: UnixMillis) -> bool {
+pub(super) fn watched_enough(record: &Purchase, now: UnixMillis) -> bool {
     now >= record.changed_at.plus(MAX_WATCH_MILLIS)
 }
 
 /// When it is looked next at an authorization that was given up.
-pub(super) fn next_look(record: &Record) -> UnixMillis {
+pub(super) fn next_look(record: &Purchase) -> UnixMillis {
     watch_at(record, record.tries)
 }
 
 /// The look with this number: in growing distances, and for the last time when the chain cannot accept it any more.
-fn watch_at(record: &Record, number: u32) -> UnixMillis {
+fn watch_at(record: &Purchase, number: u32) -> UnixMillis {
     let days = number.saturating_sub(WATCH_DOUBLINGS);
     let look = record
         .changed_at
@@ -231,7 +231,7 @@ fn watch_at(record: &Record, number: u32) -> UnixMillis {
 }
 
 /// When a facilitator's answer is given up, if that lies ahead.
-fn answer_due(record: &Record, now: UnixMillis) -> Option<UnixMillis> {
+fn answer_due(record: &Purchase, now: UnixMillis) -> Option<UnixMillis> {
     match &record.state {
         State::Pending { attempt } => match attempt.stage {
             Stage::Asked { since } => Some(since.plus(ANSWER_MILLIS)).filter(|due| *due > now),

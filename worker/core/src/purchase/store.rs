@@ -1,12 +1,12 @@
 //! Storing a change: what happened is applied to the record that was read, and written if nobody else was faster.
 
-use super::env::{ChallengeEnv, ChallengeStore, StoreFault, Stuck, Versioned};
+use super::env::{PurchaseEnv, PurchaseStore, StoreFault, Stuck, Versioned};
 use super::lifecycle::{Event, apply};
 use super::schedule::wake_at;
 
 /// Applies an event to what was read and stores the result. `false` when somebody else was first or the event does not
 /// fit.
-pub(super) fn commit<E: ChallengeEnv>(
+pub(super) fn commit<E: PurchaseEnv>(
     env: &E,
     stored: Option<&Versioned>,
     event: Event,
@@ -31,7 +31,7 @@ pub(super) fn commit<E: ChallengeEnv>(
 }
 
 /// Stores what an effect has found out, if it has. Whether that changed the record.
-pub(super) fn record_outcome<E: ChallengeEnv>(
+pub(super) fn record_outcome<E: PurchaseEnv>(
     env: &E,
     before: &Versioned,
     outcome: &Result<Event, Stuck>,
@@ -48,7 +48,7 @@ pub(super) fn record_outcome<E: ChallengeEnv>(
 
 /// Stores what an effect has found out. The alarm may have counted a try meanwhile; a fact stays true as long as the
 /// state that it was found out for is still the same.
-pub(super) fn record_fact<E: ChallengeEnv>(
+pub(super) fn record_fact<E: PurchaseEnv>(
     env: &E,
     before: &Versioned,
     event: &Event,

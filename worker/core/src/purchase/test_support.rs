@@ -1,15 +1,15 @@
-//! Challenges, payments and records for tests of this crate.
+//! Offers, payments and records for tests of this crate.
 
 use alloy_primitives::{Address, B256, U256};
 use key0_validator::Claims;
 
 use super::ask::Pay;
 use super::lifecycle::{Event, apply};
-use super::record::{Payment, Record};
 use super::sold::Sold;
+use super::state::{Payment, Purchase};
 use crate::chain::{Presented, SignedAuthorization, usdc};
 use crate::config::Policy;
-use crate::offer::{Challenge, SealKeys, Target, Terms};
+use crate::offer::{Offer, SealKeys, Target, Terms};
 use crate::types::WalletKey;
 use crate::types::{Network, RequestId, ResourceId, Secret, UnixMillis, UnixSeconds, UsdcAmount};
 use crate::x402::Authorization;
@@ -33,7 +33,7 @@ pub(crate) fn buyer() -> WalletKey {
 }
 
 /// An offer of the plan `basic`.
-pub(crate) fn test_challenge() -> Challenge {
+pub(crate) fn test_offer() -> Offer {
     SealKeys::new(&Secret::new("test"), &[]).seal(Terms {
         request_id: RequestId::from_random([7; 16]),
         target: Target::Plan("basic".parse().unwrap()),
@@ -58,7 +58,7 @@ pub(crate) fn sold() -> Sold {
 
 /// A payment of it, signed by `key`, told apart by `nonce`.
 pub(crate) fn signed_by(key: &WalletKey, nonce: u8) -> SignedAuthorization {
-    let terms = test_challenge().terms;
+    let terms = test_offer().terms;
     let authorization = Authorization {
         from: key.address(),
         to: terms.pay_to,
@@ -90,7 +90,7 @@ pub(crate) fn signed(nonce: u8) -> SignedAuthorization {
 /// The same as the doors hand it over.
 pub(crate) fn pay(nonce: u8) -> Pay {
     Pay {
-        challenge: test_challenge(),
+        offer: test_offer(),
         sold: sold(),
         issuer: "https://shop.example".to_owned(),
         authorization: signed(nonce),
@@ -102,7 +102,7 @@ pub(crate) fn pay(nonce: u8) -> Pay {
 /// The event that begins a purchase.
 pub(crate) fn attempted(nonce: u8) -> Event {
     Event::Attempted {
-        challenge: test_challenge(),
+        offer: test_offer(),
         sold: sold(),
         issuer: "https://shop.example".to_owned(),
         authorization: signed(nonce),
@@ -128,12 +128,12 @@ pub(crate) fn payment() -> Payment {
 /// Its refund, by the wallet that received it. (Nobody checks the signature.)
 pub(crate) fn refund() -> SignedAuthorization {
     let authorization = Authorization {
-        from: test_challenge().terms.pay_to,
+        from: test_offer().terms.pay_to,
         to: buyer().address(),
         value: payment().amount.to_u256(),
         valid_after: U256::ZERO,
         valid_before: U256::MAX,
-        nonce: super::refund_nonce(&test_challenge().id),
+        nonce: super::refund_nonce(&test_offer().id),
     };
     SignedAuthorization::sign(&buyer(), authorization, Network::BaseSepolia).unwrap()
 }
@@ -142,7 +142,7 @@ pub(crate) fn refund() -> SignedAuthorization {
 pub(crate) fn claims() -> Claims {
     Claims {
         sub: "request".to_owned(),
-        jti: "challenge".to_owned(),
+        jti: "purchase".to_owned(),
         resource_id: "default".to_owned(),
         plan_id: "basic".to_owned(),
         tx_hash: payment().transaction.to_string(),
@@ -155,7 +155,7 @@ pub(crate) fn claims() -> Claims {
 }
 
 /// A delivered purchase of a seller whose backend is to be told of it.
-pub(crate) fn delivered_and_noted() -> Record {
+pub(crate) fn delivered_and_noted() -> Purchase {
     let policy = Policy {
         notifies: true,
         ..POLICY
@@ -180,7 +180,7 @@ pub(crate) fn delivered_and_noted() -> Record {
 }
 
 /// The record after these events.
-pub(crate) fn record_after(events: impl IntoIterator<Item = Event>) -> Record {
+pub(crate) fn record_after(events: impl IntoIterator<Item = Event>) -> Purchase {
     let mut record = None;
     for event in events {
         record = Some(apply(record.as_ref(), event, NOW, &POLICY).unwrap());

@@ -135,7 +135,7 @@ mod tests {
     fn claims() -> Claims {
         Claims {
             sub: "550e8400-e29b-41d4-a716-446655440000".to_owned(),
-            jti: "challenge".to_owned(),
+            jti: "purchase".to_owned(),
             resource_id: "default".to_owned(),
             plan_id: "basic".to_owned(),
             tx_hash: format!("0x{}", "ab".repeat(32)),

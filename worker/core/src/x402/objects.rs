@@ -8,7 +8,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::extensions;
-use crate::offer::{Challenge, Target};
+use crate::offer::{Offer, Target};
 use crate::types::{HttpUrl, Network};
 
 /// The x402 version of our own words.
@@ -62,9 +62,9 @@ struct RequirementsExtra {
 }
 
 impl PaymentRequirements {
-    /// How this challenge can be paid.
-    pub fn new(challenge: &Challenge) -> Self {
-        let terms = &challenge.terms;
+    /// How this offer can be paid.
+    pub fn new(offer: &Offer) -> Self {
+        let terms = &offer.terms;
         let Target::Plan(plan) = &terms.target;
         Self {
             scheme: SCHEME,
@@ -78,7 +78,7 @@ impl PaymentRequirements {
                 version: terms.network.usdc_domain_version(),
                 // We settle before we deliver, and say so.
                 payment_flow: "upfront",
-                challenge_id: challenge.id.to_string(),
+                challenge_id: offer.id.to_string(),
                 request_id: terms.request_id.to_string(),
                 plan_id: plan.to_string(),
                 resource_id: terms.resource.to_string(),
@@ -126,13 +126,13 @@ impl PaymentRequired {
     /// The offers, of which one is to be paid; `error` says why payment is needed or what was wrong with the last one. What is
     /// told to catalogues is about the first, which most clients take.
     pub fn new<'a>(
-        first: &'a Challenge,
-        more: impl IntoIterator<Item = &'a Challenge>,
+        first: &'a Offer,
+        more: impl IntoIterator<Item = &'a Offer>,
         description: &str,
         origin: &HttpUrl,
         error: &str,
     ) -> Self {
-        let challenges = core::iter::once(first).chain(more);
+        let purchases = core::iter::once(first).chain(more);
         Self {
             x402_version: X402_VERSION,
             error: error.to_owned(),
@@ -141,7 +141,7 @@ impl PaymentRequired {
                 description: ascii(description),
                 mime_type: "application/json",
             },
-            accepts: challenges.map(PaymentRequirements::new).collect(),
+            accepts: purchases.map(PaymentRequirements::new).collect(),
             extensions: extensions::advertised(&first.terms.target),
         }
     }

@@ -9,7 +9,7 @@ use super::objects::{PaymentRequirements, Version};
 use super::refusal::Refusal;
 use super::unreadable::Unreadable;
 use super::v1;
-use crate::offer::Challenge;
+use crate::offer::Offer;
 
 /// A client's payment, read but not yet believed.
 #[derive(Clone, Debug)]
@@ -107,11 +107,11 @@ impl PaymentPayload {
         })
     }
 
-    /// The members that contradict this challenge; empty when it is paid as it was offered.
-    pub fn mismatches(&self, challenge: &Challenge) -> Vec<&'static str> {
+    /// The members that contradict this offer; empty when it is paid as it was offered.
+    pub fn mismatches(&self, offer: &Offer) -> Vec<&'static str> {
         match self.version {
-            Version::V1 => v1::mismatches(&challenge.terms, &self.accepted),
-            Version::V2 => PaymentRequirements::new(challenge).mismatches(&self.accepted),
+            Version::V1 => v1::mismatches(&offer.terms, &self.accepted),
+            Version::V2 => PaymentRequirements::new(offer).mismatches(&self.accepted),
         }
     }
 

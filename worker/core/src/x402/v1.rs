@@ -4,7 +4,7 @@
 //! It differs in the wrapping only: what the payer signs is the same. So from the door on a payment is a payment, and
 //! facilitators are asked in version 2, which all of them speak, Coinbase's included.
 //!
-//! A payment of version 1 names neither challenge nor request: what it pays is told by the body of the request.
+//! A payment of version 1 names neither offer nor request: what it pays is told by the body of the request.
 
 use serde_json::{Value, json};
 
@@ -43,16 +43,12 @@ pub fn mismatches(terms: &Terms, payment: &Value) -> Vec<&'static str> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::purchase::test_challenge;
+    use crate::purchase::test_offer;
 
     #[test]
     fn the_offer_is_what_the_published_client_demands() {
         let origin = "https://shop.example".parse().unwrap();
-        let offer = accepts(
-            &test_challenge().terms,
-            "An hour \u{2014} \u{1f4f7}",
-            &origin,
-        );
+        let offer = accepts(&test_offer().terms, "An hour \u{2014} \u{1f4f7}", &origin);
         assert_eq!(
             offer,
             json!([{
@@ -72,7 +68,7 @@ mod tests {
 
     #[test]
     fn scheme_and_network_must_be_ours() {
-        let terms = test_challenge().terms;
+        let terms = test_offer().terms;
         let of = |scheme: Value, network: Value| {
             mismatches(&terms, &json!({"scheme": scheme, "network": network}))
         };

@@ -3,10 +3,10 @@
 //! A call is JSON over the object's `fetch`. A refusal is an ordinary reply; a status other than 200 is a fault.
 
 mod backend_token;
-mod challenge;
 mod gas_wallet;
 mod ledger;
 mod payer;
+mod purchase;
 
 use core::time::Duration;
 
@@ -38,7 +38,7 @@ use crate::settings::settings;
 use gas_wallet::WalletCall;
 
 /// Longer than a purchase's patience, together with one facilitator's answers to `verify` and `settle`.
-const CHALLENGE_DEADLINE: Duration = Duration::from_secs(60);
+const PURCHASE_DEADLINE: Duration = Duration::from_secs(60);
 const NUDGE_DEADLINE: Duration = Duration::from_secs(10);
 const PAYER_DEADLINE: Duration = Duration::from_secs(5);
 /// Longer than the authorization server may take.
@@ -107,7 +107,7 @@ impl<'a> Objects<'a> {
     /// Has a purchase look whether it is on its way.
     pub(crate) async fn nudge(&self, request_id: &RequestId) -> Result<bool, CallFault> {
         let id = request_id.as_str();
-        self.call("CHALLENGES", id, &Call::Nudge, NUDGE_DEADLINE)
+        self.call("PURCHASES", id, &Call::Nudge, NUDGE_DEADLINE)
             .await
     }
 
@@ -177,7 +177,7 @@ impl Purchases for Objects<'_> {
     async fn ask(&self, request_id: &RequestId, ask: &Ask) -> Result<PayReply, CallFault> {
         let call = Call::Buyer(ask.clone());
         let reply = self
-            .call("CHALLENGES", request_id.as_str(), &call, CHALLENGE_DEADLINE)
+            .call("PURCHASES", request_id.as_str(), &call, PURCHASE_DEADLINE)
             .await;
         logged(reply)
     }
@@ -191,7 +191,7 @@ impl Operators for Objects<'_> {
     ) -> Result<OperatorReply, CallFault> {
         let call = Call::Operator(command);
         let reply = self
-            .call("CHALLENGES", request_id.as_str(), &call, CHALLENGE_DEADLINE)
+            .call("PURCHASES", request_id.as_str(), &call, PURCHASE_DEADLINE)
             .await;
         logged(reply)
     }

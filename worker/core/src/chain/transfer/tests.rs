@@ -4,7 +4,7 @@ use alloy_primitives::{Bytes, address, hex};
 
 use super::super::base::{Completeness, Log};
 use super::*;
-use crate::purchase::test_challenge;
+use crate::purchase::test_offer;
 
 const USDC: Address = address!("0x036CbD53842c5426634e7929541eC2318f3dCF7e");
 const SELLER: Address = address!("0x209693Bc6afc0C5328bA36FaF03C514EF312287C");
@@ -13,7 +13,7 @@ const BOB: Address = Address::repeat_byte(3);
 
 /// From 1,800,000,000 to 1,800,000,960, for 15,000 units.
 fn terms() -> Terms {
-    test_challenge().terms
+    test_offer().terms
 }
 
 fn event(token: Address, from: Address, to: Address, units: u64) -> Log {

@@ -88,16 +88,16 @@ async fn route<O: Operators + Ledgers + Transfers + Wallets>(
     let path = arrival.path.strip_prefix(PREFIX).unwrap_or_default();
     let segments: Vec<&str> = path.trim_matches('/').split('/').collect();
     let (methods, question) = match *segments.as_slice() {
-        ["challenges"] => (READ, Question::Ledger(View::List)),
+        ["purchases"] => (READ, Question::Ledger(View::List)),
         ["totals"] => (READ, Question::Ledger(View::Totals)),
         ["export.csv"] => (READ, Question::Ledger(View::Export)),
-        ["challenges", id] => (READ, Question::Purchase(id, OperatorCommand::Inspect)),
-        ["challenges", id, "retry-refund"] => {
+        ["purchases", id] => (READ, Question::Purchase(id, OperatorCommand::Inspect)),
+        ["purchases", id, "retry-refund"] => {
             (WRITE, Question::Purchase(id, OperatorCommand::RetryRefund))
         }
-        ["challenges", id, "cancel"] => (WRITE, Question::Purchase(id, OperatorCommand::Cancel)),
-        ["challenges", id, "report"] => (WRITE, Question::Purchase(id, OperatorCommand::Report)),
-        ["challenges", id, "returned", transaction] => {
+        ["purchases", id, "cancel"] => (WRITE, Question::Purchase(id, OperatorCommand::Cancel)),
+        ["purchases", id, "report"] => (WRITE, Question::Purchase(id, OperatorCommand::Report)),
+        ["purchases", id, "returned", transaction] => {
             let Some(transaction) = returned::hash(transaction) else {
                 return Err(Error::invalid_request(
                     "The last part of the path must be the transaction that returned the money: 0x and 64 hex digits.",

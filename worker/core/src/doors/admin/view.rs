@@ -28,7 +28,7 @@ pub(super) enum View {
 
 #[derive(Serialize)]
 struct Listed {
-    challenges: Vec<LedgerEntry>,
+    purchases: Vec<LedgerEntry>,
     next: Option<String>,
 }
 
@@ -77,7 +77,7 @@ impl View {
         let answer = match self {
             Self::List => ledger::page(replies, Order::Urgency, limit).map(|page| {
                 let listed = Listed {
-                    challenges: page.entries,
+                    purchases: page.entries,
                     next: page.next.map(|cursor| cursor.to_string()),
                 };
                 response::json(StatusCode::OK, &listed)

@@ -8,12 +8,12 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::instructions::Instructions;
-use super::offers::{Offer, Offers};
+use super::offers::{Offers, Quoted};
 use crate::catalog::Plan;
 use crate::checkout::AccessGrant;
 use crate::config::{Config, ProofBinding};
 use crate::error::{Code, Error};
-use crate::offer::{Challenge, ChallengeId};
+use crate::offer::{ChallengeId, Offer};
 use crate::purchase::{IssueFault, NotNow, PayReply};
 use crate::response::{self, Response};
 use crate::token::RsaSigner;
@@ -64,16 +64,13 @@ struct NextStep<'a> {
 }
 
 /// 402: the offers. The body is about the first.
-pub(super) fn challenge(
+pub(super) fn offer(
     offers: &Offers<'_>,
     origin: &HttpUrl,
     binding: ProofBinding,
     is_named: bool,
 ) -> Response {
-    let Offer {
-        plan,
-        challenge: offer,
-    } = &offers.first;
+    let Quoted { plan, offer } = &offers.first;
     let terms = &offer.terms;
     let chosen = match offers.is_named {
         true => String::new(),
@@ -137,8 +134,8 @@ pub(super) fn malformed(
         members.insert("member".to_owned(), json!(member));
     }
     let error = Error::invalid_request(unreadable.message.clone()).with_details(details);
-    let Offer { plan, challenge } = &offers.first;
-    let mut response = offered(&error, refusal, challenge, plan, origin);
+    let Quoted { plan, offer } = &offers.first;
+    let mut response = offered(&error, refusal, offer, plan, origin);
     offer_header(&mut response, offers, origin, refusal.code());
     response
 }
@@ -147,7 +144,7 @@ pub(super) fn malformed(
 fn offered(
     error: &Error,
     refusal: Refusal,
-    offer: &Challenge,
+    offer: &Offer,
     plan: &Plan,
     origin: &HttpUrl,
 ) -> Response {
@@ -173,7 +170,7 @@ pub(super) struct Context<'a> {
     pub(super) version: Version,
     pub(super) payer: Address,
     /// What to pay instead, if this payment is refused; `None` when the plan is sold no more.
-    pub(super) offer: Option<(&'a Plan, &'a Challenge)>,
+    pub(super) offer: Option<(&'a Plan, &'a Offer)>,
 }
 
 impl Context<'_> {
@@ -488,9 +485,9 @@ impl Context<'_> {
         let mut response = offered(&error, refusal, offer, plan, origin);
         self.failure(&mut response, refusal.code(), transaction);
         let offers = Offers {
-            first: Offer {
+            first: Quoted {
                 plan,
-                challenge: offer.clone(),
+                offer: offer.clone(),
             },
             more: Vec::new(),
             is_named: true,
@@ -544,9 +541,8 @@ fn offer_header(response: &mut Response, offers: &Offers<'_>, origin: &HttpUrl, 
     let description = offers.description(origin);
     let text = (0..=offers.more.len()).rev().find_map(|count| {
         let more = offers.more.iter().take(count);
-        let more = more.map(|offer| &offer.challenge);
-        let required =
-            PaymentRequired::new(&offers.first.challenge, more, &description, origin, error);
+        let more = more.map(|offer| &offer.offer);
+        let required = PaymentRequired::new(&offers.first.offer, more, &description, origin, error);
         encode(&required).filter(|text| count == 0 || text.len() <= MAX_OFFER_CHARS)
     });
     if let Some(text) = text {

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::answer;
 use super::arrival::Arrival;
-use super::offers::{self, Offer, Offers};
+use super::offers::{self, Offers, Quoted};
 use super::redeem;
 use super::repeat;
 use super::request::{self, AccessRequest};
@@ -13,7 +13,7 @@ use crate::chain::{Chain, Presented};
 use crate::config::Config;
 use crate::error::{Code, Error};
 use crate::limit;
-use crate::offer::{Challenge, Target, Terms, lifetime};
+use crate::offer::{Offer, Target, Terms, lifetime};
 use crate::purchase::{Pay, PayReply, Purchases, Repeat, Sold, purchase, repeated};
 use crate::response::Response;
 use crate::types::{RequestId, ResourceId};
@@ -79,7 +79,7 @@ async fn answer_to<P: Purchases, C: Chain>(
         Ok(None) => {
             let offers = wish.offers(config, arrival);
             let is_named = wish.request.request_id.is_some();
-            answer::challenge(&offers, &arrival.origin, config.proof_binding, is_named)
+            answer::offer(&offers, &arrival.origin, config.proof_binding, is_named)
         }
         Ok(Some(payment)) => wish.buy(config, purchases, chain, arrival, &payment).await,
         Err(unreadable) => {
@@ -197,7 +197,7 @@ impl<'a> Wish<'a> {
     }
 
     /// The offer for this wish, under the client's request id or a new one.
-    fn offer(&self, config: &Config, arrival: &Arrival<'_>) -> Challenge {
+    fn offer(&self, config: &Config, arrival: &Arrival<'_>) -> Offer {
         let request_id = self
             .request
             .request_id
@@ -210,31 +210,31 @@ impl<'a> Wish<'a> {
     fn offers(&self, config: &Config, arrival: &Arrival<'_>) -> Offers<'a> {
         let more = self.more.iter().zip(1..).map(|((plan, resource), at)| {
             let request_id = offers::request_id(arrival.random, at);
-            let challenge = seal(config, arrival, request_id, plan, resource);
-            Offer { plan, challenge }
+            let offer = seal(config, arrival, request_id, plan, resource);
+            Quoted { plan, offer }
         });
         Offers {
-            first: Offer {
+            first: Quoted {
                 plan: self.plan,
-                challenge: self.offer(config, arrival),
+                offer: self.offer(config, arrival),
             },
             more: more.collect(),
             is_named: self.request.plan.is_some(),
         }
     }
 
-    fn seal(&self, config: &Config, arrival: &Arrival<'_>, request_id: RequestId) -> Challenge {
+    fn seal(&self, config: &Config, arrival: &Arrival<'_>, request_id: RequestId) -> Offer {
         seal(config, arrival, request_id, self.plan, &self.resource)
     }
 
-    /// What is being paid: the sealed challenge that came back with the payment, so that a price stays what it was when it
+    /// What is being paid: the sealed offer that came back with the payment, so that a price stays what it was when it
     /// was offered; or else today's offer, under a request id that follows from the payment itself.
     fn paid_challenge(
         &self,
         config: &Config,
         arrival: &Arrival<'_>,
         payment: &PaymentPayload,
-    ) -> Result<Challenge, Error> {
+    ) -> Result<Offer, Error> {
         let Some(id) = payment.challenge_id() else {
             let request_id = self.request.request_id.clone();
             let request_id = request_id.unwrap_or_else(|| repeat::derived(config, payment));
@@ -243,9 +243,9 @@ impl<'a> Wish<'a> {
         opened(config, id)
     }
 
-    /// Where the request contradicts the challenge that it pays.
-    fn contradictions(&self, challenge: &Challenge) -> Vec<&'static str> {
-        let terms = &challenge.terms;
+    /// Where the request contradicts the offer that it pays.
+    fn contradictions(&self, offer: &Offer) -> Vec<&'static str> {
+        let terms = &offer.terms;
         let mut names = Vec::new();
         if terms.target != Target::Plan(self.plan.id.clone()) {
             names.push("planId");
@@ -264,10 +264,10 @@ impl<'a> Wish<'a> {
         names
     }
 
-    /// Holds the payment against the challenge, as far as that can be done without asking anybody.
-    fn judge(&self, challenge: &Challenge, payment: &PaymentPayload) -> Result<Presented, Unfit> {
-        let mut mismatches = self.contradictions(challenge);
-        mismatches.extend(payment.mismatches(challenge));
+    /// Holds the payment against the offer, as far as that can be done without asking anybody.
+    fn judge(&self, offer: &Offer, payment: &PaymentPayload) -> Result<Presented, Unfit> {
+        let mut mismatches = self.contradictions(offer);
+        mismatches.extend(payment.mismatches(offer));
         if !mismatches.is_empty() {
             mismatches.dedup();
             return Err(Unfit {
@@ -278,9 +278,9 @@ impl<'a> Wish<'a> {
         Presented::new(
             payment.authorization.clone(),
             &payment.signature,
-            challenge.terms.network,
-            challenge.terms.pay_to,
-            challenge.terms.amount,
+            offer.terms.network,
+            offer.terms.pay_to,
+            offer.terms.amount,
         )
         .map_err(|refusal| Unfit {
             refusal,
@@ -296,8 +296,8 @@ impl<'a> Wish<'a> {
         arrival: &Arrival<'_>,
         payment: &PaymentPayload,
     ) -> Response {
-        let challenge = match self.paid_challenge(config, arrival, payment) {
-            Ok(challenge) => challenge,
+        let offer = match self.paid_challenge(config, arrival, payment) {
+            Ok(offer) => offer,
             Err(error) => return crate::response::error(&error),
         };
         let fresh = self.offer(config, arrival);
@@ -309,7 +309,7 @@ impl<'a> Wish<'a> {
             offer: Some((self.plan, &fresh)),
         };
         let is_judged_by_today = payment.challenge_id().is_none();
-        let presented = match self.judge(&challenge, payment) {
+        let presented = match self.judge(&offer, payment) {
             Ok(presented) => presented,
             Err(unfit) => {
                 if is_judged_by_today
@@ -333,7 +333,7 @@ impl<'a> Wish<'a> {
         // Which plan is the cheapest, and which resource comes first in it, may have changed too.
         let is_chosen_here = self.request.resource.is_none() || self.request.plan.is_none();
         let again = (is_judged_by_today && is_chosen_here).then(|| Repeat {
-            request_id: challenge.terms.request_id.clone(),
+            request_id: offer.terms.request_id.clone(),
             authorization: authorization.clone(),
             target: repeat::target(self.request),
             identifier: payment.identifier,
@@ -344,9 +344,9 @@ impl<'a> Wish<'a> {
             authorization,
             identifier: payment.identifier,
             chosen: self.request.request_id.is_some(),
-            challenge,
+            offer,
         };
-        let request_id = pay.challenge.terms.request_id.clone();
+        let request_id = pay.offer.terms.request_id.clone();
         let reply = match (purchase(purchases, pay).await, again) {
             (Ok(PayReply::Conflict), Some(again)) => repeated(purchases, again).await,
             (reply, _) => reply,
@@ -362,12 +362,12 @@ impl<'a> Wish<'a> {
     }
 }
 
-/// The challenge with this sealed id, if it was made here and for this chain.
-fn opened(config: &Config, id: &str) -> Result<Challenge, Error> {
+/// The offer with this sealed id, if it was made here and for this chain.
+fn opened(config: &Config, id: &str) -> Result<Offer, Error> {
     config
         .seal_keys
         .open(id)
-        .filter(|challenge| challenge.terms.network == config.network)
+        .filter(|offer| offer.terms.network == config.network)
         .ok_or_else(|| {
             Error::new(
                 Code::ChallengeNotFound,
@@ -384,7 +384,7 @@ fn seal(
     request_id: RequestId,
     plan: &Plan,
     resource: &ResourceId,
-) -> Challenge {
+) -> Offer {
     let (issued_at, expires_at) = lifetime(arrival.now, config.challenge_ttl_seconds);
     config.seal_keys.seal(Terms {
         request_id,

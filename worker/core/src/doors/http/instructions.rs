@@ -4,7 +4,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use crate::config::ProofBinding;
-use crate::offer::Challenge;
+use crate::offer::Offer;
 
 /// How to pay an offer without x402.
 #[derive(Debug, Serialize)]
@@ -21,7 +21,7 @@ pub(super) struct Instructions<'a> {
 }
 
 impl<'a> Instructions<'a> {
-    pub(super) fn new(offer: &'a Challenge, binding: ProofBinding) -> Self {
+    pub(super) fn new(offer: &'a Offer, binding: ProofBinding) -> Self {
         let terms = &offer.terms;
         let is_signed = binding == ProofBinding::Signature;
         let mut proof = json!({"challengeId": offer.id, "txHash": "<transaction hash>"});

@@ -8,7 +8,7 @@
 use sha2::{Digest, Sha256};
 
 use crate::catalog::{Catalog, Plan};
-use crate::offer::Challenge;
+use crate::offer::Offer;
 use crate::types::{HttpUrl, RequestId, ResourceId, UsdcAmount};
 
 /// What published x402 clients pay without being told to: one dollar.
@@ -17,17 +17,17 @@ const MAX_OFFERS: usize = 3;
 
 /// One offer with the plan that it is for.
 #[derive(Debug)]
-pub(super) struct Offer<'a> {
+pub(super) struct Quoted<'a> {
     pub(super) plan: &'a Plan,
-    pub(super) challenge: Challenge,
+    pub(super) offer: Offer,
 }
 
 /// What one answer offers.
 #[derive(Debug)]
 pub(super) struct Offers<'a> {
     /// What most clients take, and what clients of version 1 are offered.
-    pub(super) first: Offer<'a>,
-    pub(super) more: Vec<Offer<'a>>,
+    pub(super) first: Quoted<'a>,
+    pub(super) more: Vec<Quoted<'a>>,
     /// Whether the client has named the plan.
     pub(super) is_named: bool,
 }
@@ -75,7 +75,7 @@ impl Offers<'_> {
         }
         let each = core::iter::once(&self.first)
             .chain(&self.more)
-            .map(|Offer { plan, .. }| format!("{} for {}", plan.id, plan.price))
+            .map(|Quoted { plan, .. }| format!("{} for {}", plan.id, plan.price))
             .collect::<Vec<_>>();
         let catalog = origin.join("/discover");
         format!(

@@ -9,7 +9,7 @@ use crate::chain::transfer::{signer, text_digest};
 use crate::chain::wallet_call::WalletAnswer;
 use crate::config::{Config, ProofBinding};
 use crate::error::{Code, Error};
-use crate::offer::Challenge;
+use crate::offer::Offer;
 use crate::types::{Address, B256};
 
 /// What a buyer shows.
@@ -70,16 +70,16 @@ impl Proof {
         })
     }
 
-    /// The challenge that was paid, if it was made here and for this chain.
-    pub(super) fn challenge(&self, config: &Config) -> Result<Challenge, Error> {
-        let challenge = config.seal_keys.open(&self.challenge_id).ok_or_else(|| {
+    /// The offer that was paid, if it was made here and for this chain.
+    pub(super) fn offer(&self, config: &Config) -> Result<Offer, Error> {
+        let offer = config.seal_keys.open(&self.challenge_id).ok_or_else(|| {
             Error::new(
                 Code::ChallengeNotFound,
                 "The challengeId was not issued here or was altered. Use the one of the offer that was paid.",
             )
         })?;
         let sold_on = config.network.chain_id();
-        let paid_on = challenge.terms.network.chain_id();
+        let paid_on = offer.terms.network.chain_id();
         if paid_on != sold_on || self.chain_id.is_some_and(|id| id != sold_on) {
             return Err(Error::new(
                 Code::ChainMismatch,
@@ -89,7 +89,7 @@ impl Proof {
                 json!({"chainId": sold_on, "offered": paid_on, "presented": self.chain_id}),
             ));
         }
-        Ok(challenge)
+        Ok(offer)
     }
 
     /// Who has signed the challenge id. Nobody, where the seller wants no signature and there is none. The key tells its

@@ -12,7 +12,7 @@ use crate::chain::transfer::{ProofFault, SHOW_SECONDS};
 use crate::config::Config;
 use crate::error::{Code, Error};
 use crate::limit;
-use crate::offer::{Challenge, Target, Terms};
+use crate::offer::{Offer, Target, Terms};
 use crate::purchase::{Ask, PayReply, Prove, Purchases, Sold};
 use crate::response::{self, Response};
 use crate::types::{Address, UnixSeconds};
@@ -31,32 +31,32 @@ pub(super) async fn redeem<P: Purchases, C: Chain>(
     request: &AccessRequest,
     proof: &Proof,
 ) -> Response {
-    let checked = proof.challenge(config).and_then(|challenge| {
-        contradictions(request, &challenge.terms)?;
-        Ok(challenge)
+    let checked = proof.offer(config).and_then(|offer| {
+        contradictions(request, &offer.terms)?;
+        Ok(offer)
     });
-    let challenge = match checked {
-        Ok(challenge) => challenge,
+    let offer = match checked {
+        Ok(offer) => offer,
         Err(error) => return response::error(&error),
     };
     let payer = match proof.payer(config.proof_binding, chain).await {
         Ok(payer) => payer,
         Err(error) => return limit::counted(response::error(&error)),
     };
-    let request_id = challenge.terms.request_id.clone();
+    let request_id = offer.terms.request_id.clone();
     let ask = Ask::Prove(Box::new(Prove {
-        sold: Sold::today(&challenge.terms.target, config),
-        challenge: challenge.clone(),
+        sold: Sold::today(&offer.terms.target, config),
+        offer: offer.clone(),
         issuer: arrival.origin.as_str().to_owned(),
         payer,
         transaction: proof.transaction,
     }));
     let reply = purchases.ask(&request_id, &ask).await;
     let reply = reply.unwrap_or(PayReply::Pending { transaction: None });
-    answer(config, arrival, &challenge, payer, reply).await
+    answer(config, arrival, &offer, payer, reply).await
 }
 
-/// The challenge says what is bought. A body that says something else was meant for another one.
+/// The offer says what is bought. A body that says something else was meant for another one.
 fn contradictions(request: &AccessRequest, terms: &Terms) -> Result<(), Error> {
     let Target::Plan(plan) = &terms.target;
     let differs = [
@@ -84,7 +84,7 @@ fn contradictions(request: &AccessRequest, terms: &Terms) -> Result<(), Error> {
         return Ok(());
     }
     Err(Error::invalid_request(
-        "The body contradicts the challenge that the proof names. Leave out the members in details, or send those of the offer.",
+        "The body contradicts the offer that the proof names. Leave out the members in details, or send what the offer says.",
     )
     .with_details(json!({"mismatch": names})))
 }
@@ -92,11 +92,11 @@ fn contradictions(request: &AccessRequest, terms: &Terms) -> Result<(), Error> {
 async fn answer(
     config: &Config,
     arrival: &Arrival<'_>,
-    challenge: &Challenge,
+    offer: &Offer,
     payer: Option<Address>,
     reply: PayReply,
 ) -> Response {
-    let terms = &challenge.terms;
+    let terms = &offer.terms;
     let error = match reply {
         PayReply::Unproven(fault) => return unproven(fault, terms, arrival.now),
         PayReply::Taken => Error::new(
@@ -117,7 +117,7 @@ async fn answer(
                 origin: &arrival.origin,
                 version: Version::V2,
                 payer: payer.unwrap_or_default(),
-                offer: plan.map(|plan| (plan, challenge)),
+                offer: plan.map(|plan| (plan, offer)),
             };
             return context
                 .outcome(arrival.rsa, reply, &terms.request_id, arrival.random)
@@ -127,7 +127,7 @@ async fn answer(
     response::error(&error)
 }
 
-/// The transaction does not pay the challenge, or not yet.
+/// The transaction does not pay the offer, or not yet.
 fn unproven(fault: ProofFault, terms: &Terms, now: UnixSeconds) -> Response {
     let error = match fault {
         ProofFault::TxUnconfirmed => {

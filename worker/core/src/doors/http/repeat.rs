@@ -1,6 +1,6 @@
 //! A payment that is presented again after the seller has changed a price, the wallet or the catalog.
 //!
-//! A payment that brings its challenge back is judged by that. One that does not (no client of version 1 does) is judged by the
+//! A payment that brings its offer back is judged by that. One that does not (no client of version 1 does) is judged by the
 //! offer of the moment, and refused for what only the seller has changed meanwhile. Its client would then pay anew, also if
 //! the first payment was taken and only the answer was lost. So such a payment is first held against itself: its signature must
 //! be the payer's, for whomever and over whatever it was made. Then its purchase is asked, which answers if it has begun

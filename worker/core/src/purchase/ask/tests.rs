@@ -6,7 +6,7 @@ use std::collections::VecDeque;
 use futures_util::FutureExt as _;
 
 use super::super::lifecycle::{Event, apply};
-use super::super::record::Record;
+use super::super::state::Purchase;
 use super::super::test_support::{
     EXPIRES_AT, NOW, POLICY, attempted, buyer, claims, pay, payment, record_after, signed_by,
 };
@@ -28,7 +28,7 @@ fn failed() -> Event {
     }
 }
 
-fn delivered() -> Record {
+fn delivered() -> Purchase {
     record_after([
         attempted(1),
         Event::Reserved,
@@ -117,7 +117,7 @@ fn the_payer_gets_the_grant_with_the_same_or_a_fresh_authorization_also_after_th
 
 #[test]
 fn a_purchase_whose_access_has_ended_says_so_to_its_payer_and_is_never_begun_again() {
-    let Record { state, .. } = delivered();
+    let Purchase { state, .. } = delivered();
     let mut closed = delivered();
     let State::Delivered { payment, .. } = state else {
         panic!("{state:?}");
@@ -126,8 +126,8 @@ fn a_purchase_whose_access_has_ended_says_so_to_its_payer_and_is_never_begun_aga
     closed.state = State::Closed { payment };
     let ended = Next::Answer(PayReply::AccessEnded { transaction });
     let mut new_offer = pay(2);
-    new_offer.challenge.terms.issued_at = EXPIRES_AT;
-    new_offer.challenge.terms.expires_at = EXPIRES_AT.plus(900);
+    new_offer.offer.terms.issued_at = EXPIRES_AT;
+    new_offer.offer.terms.expires_at = EXPIRES_AT.plus(900);
     for question in [ask(pay(1)), ask(pay(2)), ask(new_offer), join()] {
         for now in [NOW, NOW.plus(u64::MAX / 2)] {
             assert_eq!(question.answer(Some(&closed), now, &POLICY), ended);
@@ -156,9 +156,9 @@ fn another_payer_gets_a_conflict_in_every_state() {
 #[test]
 fn another_target_under_the_same_request_id_is_a_conflict() {
     let mut other_plan = pay(1);
-    other_plan.challenge.terms.target = Target::Plan("pro-monthly".parse().unwrap());
+    other_plan.offer.terms.target = Target::Plan("pro-monthly".parse().unwrap());
     let mut other_resource = pay(1);
-    other_resource.challenge.terms.resource = "other".parse().unwrap();
+    other_resource.offer.terms.resource = "other".parse().unwrap();
     for question in [other_plan, other_resource] {
         assert_eq!(
             ask(question).answer(Some(&delivered()), NOW, &POLICY),
@@ -251,9 +251,9 @@ fn a_delivered_purchase_whose_request_id_is_derived_needs_a_fresh_signature() {
 
 fn repeat_of(authorization: SignedAuthorization) -> Ask {
     Ask::Repeat(Box::new(Repeat {
-        request_id: pay(1).challenge.terms.request_id,
+        request_id: pay(1).offer.terms.request_id,
         authorization,
-        target: TargetKey::of_any_resource(&pay(1).challenge.terms.target),
+        target: TargetKey::of_any_resource(&pay(1).offer.terms.target),
         identifier: None,
     }))
 }
@@ -261,7 +261,7 @@ fn repeat_of(authorization: SignedAuthorization) -> Ask {
 #[test]
 fn a_repeat_is_answered_like_the_payment_but_never_begins_anything() {
     let again = |nonce| repeat_of(pay(nonce).authorization);
-    let at = |ask: &Ask, record: &Record| ask.answer(Some(record), NOW, &POLICY);
+    let at = |ask: &Ask, record: &Purchase| ask.answer(Some(record), NOW, &POLICY);
     let conflict = Next::Answer(PayReply::Conflict);
     assert_eq!(again(1).answer(None, NOW, &POLICY), conflict);
     for events in [
@@ -318,7 +318,7 @@ fn a_repeat_fits_its_payers_purchase_of_the_plan_and_of_the_resource_that_it_nam
         let authorization = pay(1).authorization;
         let identifier = None;
         Ask::Repeat(Box::new(Repeat {
-            request_id: pay(1).challenge.terms.request_id,
+            request_id: pay(1).offer.terms.request_id,
             authorization,
             target,
             identifier,
@@ -372,7 +372,7 @@ fn a_payment_that_counts_elsewhere_is_followed_there_without_presenting_it_again
     let [(own, Ask::Pay(_)), (other, Ask::Join(_))] = asked.as_slice() else {
         panic!("{asked:?}");
     };
-    assert_eq!(own, &pay(1).challenge.terms.request_id);
+    assert_eq!(own, &pay(1).offer.terms.request_id);
     assert_eq!(other, &first);
 }
 
@@ -396,7 +396,7 @@ fn a_payment_that_another_purchase_has_taken_is_followed_to_it_unless_that_one_i
 
 #[test]
 fn a_repeat_that_counts_elsewhere_is_followed_there_for_any_resource() {
-    let own = pay(1).challenge.terms.request_id;
+    let own = pay(1).offer.terms.request_id;
     let first = RequestId::from_random([9; 16]);
     let elsewhere = PayReply::Elsewhere {
         request_id: first.clone(),

@@ -1,8 +1,8 @@
 //! Handing a transfer to a wallet of ours, and until when that may be done.
 
-use super::super::env::{ChallengeEnv, Stuck};
+use super::super::env::{PurchaseEnv, Stuck};
 use super::super::lifecycle::Event;
-use super::super::record::{Attempt, Record};
+use super::super::state::{Attempt, Purchase};
 use crate::settlement::wallet::{Job, JobKey, WalletCommand, WalletReply};
 use crate::types::{Address, UnixSeconds};
 use crate::x402::authorization::MIN_REMAINING_SECONDS;
@@ -10,15 +10,15 @@ use crate::x402::authorization::MIN_REMAINING_SECONDS;
 use super::reconcile::not_included;
 
 /// From this second on the payment is not begun any more: nothing expired is charged.
-pub(super) fn last_moment(record: &Record, attempt: &Attempt) -> UnixSeconds {
+pub(super) fn last_moment(record: &Purchase, attempt: &Attempt) -> UnixSeconds {
     let expiry = attempt.authorization.authorization().expires_at().0;
     UnixSeconds(expiry.saturating_sub(MIN_REMAINING_SECONDS)).min(record.terms.expires_at)
 }
 
 /// Hands the buyer's transfer to the gas wallet.
-pub(super) async fn charge<E: ChallengeEnv>(
+pub(super) async fn charge<E: PurchaseEnv>(
     env: &E,
-    record: &Record,
+    record: &Purchase,
     attempt: &Attempt,
     sender: Address,
 ) -> Result<Event, Stuck> {
@@ -30,7 +30,7 @@ pub(super) async fn charge<E: ChallengeEnv>(
     }
 }
 
-pub(super) async fn submit<E: ChallengeEnv>(
+pub(super) async fn submit<E: PurchaseEnv>(
     env: &E,
     attempt: &Attempt,
     key: JobKey,

@@ -1,8 +1,8 @@
 //! What became of a transfer that is on its way.
 
-use super::super::env::{ChallengeEnv, Memory, Stuck};
+use super::super::env::{Memory, PurchaseEnv, Stuck};
 use super::super::lifecycle::Event;
-use super::super::record::{Attempt, Record, Stage, State};
+use super::super::state::{Attempt, Purchase, Stage, State};
 use super::charge::charge;
 use super::depth::{confirmed, settled, wanted};
 use super::facilitator;
@@ -21,9 +21,9 @@ const ASK_AGAIN_MILLIS: u64 = 5_000;
 const REFUND_LOST_MILLIS: u64 = 600_000;
 
 /// Looks for the receipt of a transfer that is on its way.
-pub(super) async fn confirm<E: ChallengeEnv>(
+pub(super) async fn confirm<E: PurchaseEnv>(
     env: &E,
-    record: &Record,
+    record: &Purchase,
     attempt: &Attempt,
     memory: &Memory,
 ) -> Result<Event, Stuck> {
@@ -101,16 +101,16 @@ pub(super) async fn confirm<E: ChallengeEnv>(
 }
 
 /// Whether an attempt's transactions are a facilitator's claim. (A refund is always sent by a wallet of ours.)
-pub(super) fn is_claimed<E: ChallengeEnv>(env: &E, record: &Record, attempt: &Attempt) -> bool {
+pub(super) fn is_claimed<E: PurchaseEnv>(env: &E, record: &Purchase, attempt: &Attempt) -> bool {
     let route = env.config().settlement.route(attempt.via);
     matches!(record.state, State::Pending { .. }) && matches!(route, Route::Facilitator(_))
 }
 
 /// The attempt's transaction moved no money, for this reason. Somebody else may have used the authorization before it, so a node
 /// that does not know that block must not be asked; or may still use it.
-async fn failed<E: ChallengeEnv>(
+async fn failed<E: PurchaseEnv>(
     env: &E,
-    record: &Record,
+    record: &Purchase,
     attempt: &Attempt,
     receipt: &Receipt,
     reason: Refusal,

@@ -1,8 +1,8 @@
 //! When an included transaction counts: how deep its block must be, and that the block is still there.
 
-use super::super::env::{ChallengeEnv, Stuck};
+use super::super::env::{PurchaseEnv, Stuck};
 use super::super::lifecycle::Event;
-use super::super::record::{Payment, Record, State};
+use super::super::state::{Payment, Purchase, State};
 use crate::chain::Chain;
 use crate::chain::base::{Completeness, Receipt};
 use crate::types::UnixSeconds;
@@ -13,9 +13,9 @@ const REFUND_CONFIRMATIONS: u64 = 5;
 /// So many blocks after its own, a receipt without a filter counts as complete: nodes that show events late are seconds late.
 const INDEXED_BLOCKS: u64 = 30;
 
-pub(super) async fn settled<E: ChallengeEnv>(
+pub(super) async fn settled<E: PurchaseEnv>(
     env: &E,
-    record: &Record,
+    record: &Purchase,
     receipt: &Receipt,
 ) -> Result<Event, Stuck> {
     confirmed(env, receipt, wanted(env, record)).await?;
@@ -34,7 +34,7 @@ pub(super) async fn settled<E: ChallengeEnv>(
 }
 
 /// How many blocks money takes, its own included: what comes in as many as the seller wants, what goes back more.
-pub(super) fn wanted<E: ChallengeEnv>(env: &E, record: &Record) -> u64 {
+pub(super) fn wanted<E: PurchaseEnv>(env: &E, record: &Purchase) -> u64 {
     let wanted = env.config().confirmations;
     match record.state {
         State::RefundPending { .. } | State::RefundFailed { .. } => {
@@ -45,7 +45,7 @@ pub(super) fn wanted<E: ChallengeEnv>(env: &E, record: &Record) -> u64 {
 }
 
 /// The newest block, once it is the receipt's own or as much further as is `wanted`.
-pub(super) async fn confirmed<E: ChallengeEnv>(
+pub(super) async fn confirmed<E: PurchaseEnv>(
     env: &E,
     receipt: &Receipt,
     wanted: u64,
@@ -68,7 +68,7 @@ pub(super) async fn confirmed<E: ChallengeEnv>(
 
 /// Waits until a transaction that was shown to us is as deep as the seller wants, and until its receipt shows all its events:
 /// their places tell which of them is credited.
-pub(in crate::purchase) async fn shown<E: ChallengeEnv>(
+pub(in crate::purchase) async fn shown<E: PurchaseEnv>(
     env: &E,
     receipt: &Receipt,
 ) -> Result<(), Stuck> {

@@ -2,7 +2,7 @@
 
 use futures_util::future;
 
-use super::super::env::{ChallengeEnv, Stuck};
+use super::super::env::{PurchaseEnv, Stuck};
 use crate::chain::{Chain, SignedAuthorization};
 use crate::x402::Refusal;
 
@@ -15,7 +15,7 @@ pub(in crate::purchase) const DISAGREE: &str =
 
 /// Why the chain would refuse a transfer, in the order of the reference implementation. Where nodes contradict each other,
 /// nothing is known.
-pub(in crate::purchase) async fn diagnose<E: ChallengeEnv>(
+pub(in crate::purchase) async fn diagnose<E: PurchaseEnv>(
     env: &E,
     signed: &SignedAuthorization,
     text: &str,

@@ -3,11 +3,11 @@
 //! What it answers is a claim, and what it does not answer may have happened all the same: the chain decides. Whoever is
 //! asked next is given the same authorization, which the USDC contract executes at most once.
 
-use super::super::env::{ChallengeEnv, Memory, Stuck};
+use super::super::env::{Memory, PurchaseEnv, Stuck};
 use super::super::lifecycle::Event;
-use super::super::record::{Attempt, Record, Stage};
 use super::super::schedule::ANSWER_MILLIS;
 use super::super::shared::RouteFault;
+use super::super::state::{Attempt, Purchase, Stage};
 use super::charge::last_moment;
 use super::reconcile::{not_included, used_by_anybody};
 use crate::settlement::facilitator::{
@@ -24,9 +24,9 @@ const DOUBT_MILLIS: u64 = 5_000;
 const AGAIN_MILLIS: u64 = 500;
 
 /// Before anything is broadcast. Ends with the intent to have the facilitator settle, or with the next route.
-pub(in crate::purchase) async fn verify<E: ChallengeEnv>(
+pub(in crate::purchase) async fn verify<E: PurchaseEnv>(
     env: &E,
-    record: &Record,
+    record: &Purchase,
     attempt: &Attempt,
     facilitator: &Facilitator,
     memory: &Memory,
@@ -83,9 +83,9 @@ enum Verdict {
 }
 
 /// Asks a facilitator whether it would settle, and once more when its answer does not say. The error is for the operator.
-async fn would_settle<E: ChallengeEnv>(
+async fn would_settle<E: PurchaseEnv>(
     env: &E,
-    record: &Record,
+    record: &Purchase,
     attempt: &Attempt,
     facilitator: &Facilitator,
 ) -> Result<Verdict, RouteFault> {
@@ -114,9 +114,9 @@ async fn would_settle<E: ChallengeEnv>(
 }
 
 /// Tells the facilitator to settle. Called once, by who has stored the intent.
-pub(in crate::purchase) async fn settle<E: ChallengeEnv>(
+pub(in crate::purchase) async fn settle<E: PurchaseEnv>(
     env: &E,
-    record: &Record,
+    record: &Purchase,
     attempt: &Attempt,
     facilitator: &Facilitator,
     memory: &Memory,
@@ -146,9 +146,9 @@ pub(in crate::purchase) async fn settle<E: ChallengeEnv>(
 }
 
 /// The facilitator was told to settle, and what it answered is lost or says nothing. The chain knows.
-pub(in crate::purchase) async fn reconcile<E: ChallengeEnv>(
+pub(in crate::purchase) async fn reconcile<E: PurchaseEnv>(
     env: &E,
-    record: &Record,
+    record: &Purchase,
     attempt: &Attempt,
 ) -> Result<Event, Stuck> {
     if let Some(event) = used_by_anybody(env, record, attempt).await? {
@@ -167,9 +167,9 @@ pub(in crate::purchase) async fn reconcile<E: ChallengeEnv>(
 }
 
 /// The facilitator will not settle, for this reason. Unless the chain says that it has, the next one is tried.
-async fn declined<E: ChallengeEnv>(
+async fn declined<E: PurchaseEnv>(
     env: &E,
-    record: &Record,
+    record: &Purchase,
     attempt: &Attempt,
     reason: Refusal,
     memory: &Memory,
@@ -211,7 +211,7 @@ async fn declined<E: ChallengeEnv>(
 }
 
 /// The facilitator cannot be asked whether it would settle. Nothing has happened, so the next one is tried at once.
-fn unreachable<E: ChallengeEnv>(
+fn unreachable<E: PurchaseEnv>(
     env: &E,
     attempt: &Attempt,
     memory: &Memory,
@@ -222,16 +222,16 @@ fn unreachable<E: ChallengeEnv>(
 }
 
 /// Nothing was begun by this one. After the last one there is a pause.
-fn next_route<E: ChallengeEnv>(env: &E, attempt: &Attempt, memory: &Memory) -> Event {
+fn next_route<E: PurchaseEnv>(env: &E, attempt: &Attempt, memory: &Memory) -> Event {
     if env.config().settlement.is_last(attempt.via) {
         memory.routes_failed.set(Some(env.now()));
     }
     Event::PassedOn { exposed: false }
 }
 
-async fn ask<E: ChallengeEnv>(
+async fn ask<E: PurchaseEnv>(
     env: &E,
-    record: &Record,
+    record: &Purchase,
     attempt: &Attempt,
     facilitator: &Facilitator,
     action: Action,
@@ -244,6 +244,6 @@ async fn ask<E: ChallengeEnv>(
     env.facilitator(call).await.map_err(|fault| fault.0)
 }
 
-fn is_too_late<E: ChallengeEnv>(env: &E, record: &Record, attempt: &Attempt) -> bool {
+fn is_too_late<E: PurchaseEnv>(env: &E, record: &Purchase, attempt: &Attempt) -> bool {
     env.now().to_seconds() >= last_moment(record, attempt)
 }

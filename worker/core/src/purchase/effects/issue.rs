@@ -1,11 +1,11 @@
 //! Fixing the credential of a paid purchase.
 
-use super::super::env::{ChallengeEnv, ChallengeStore, Stuck};
+use super::super::env::{PurchaseEnv, PurchaseStore, Stuck};
 use super::super::fault::IssueFault;
 use super::super::lifecycle::Event;
 use super::super::pause::doubled;
-use super::super::record::{Payment, Record, State};
 use super::super::sold::Sold;
+use super::super::state::{Payment, Purchase, State};
 use super::issue_call;
 use crate::backend::issuance::{IssueAnswer, IssuingBackend};
 use crate::book::PayerCommand;
@@ -18,9 +18,9 @@ const FIRST_PAUSE_MILLIS: u64 = 500;
 const REPEAT_MILLIS: u64 = 20_000;
 
 /// Fixes the credential: our own token's claims, and the backend's credential where it issues one.
-pub(super) async fn issue<E: ChallengeEnv>(
+pub(super) async fn issue<E: PurchaseEnv>(
     env: &E,
-    record: &Record,
+    record: &Purchase,
     payment: &Payment,
 ) -> Result<Event, Stuck> {
     let is_first = matches!(record.state, State::Paid { failure: None, .. });
@@ -74,7 +74,7 @@ pub(super) async fn issue<E: ChallengeEnv>(
 
 /// The payer's book counts the price as under way until the purchase is resolved, and that takes time now. Not told at the first
 /// failure: the balance may still be read from a node one block behind. Each further one repeats it.
-async fn tell_arrived<E: ChallengeEnv>(env: &E, record: &Record) {
+async fn tell_arrived<E: PurchaseEnv>(env: &E, record: &Purchase) {
     let request_id = record.terms.request_id.clone();
     let arrived = PayerCommand::Arrived { request_id };
     if let Err(fault) = env.payer(record.payer, arrived).await {
@@ -84,9 +84,9 @@ async fn tell_arrived<E: ChallengeEnv>(env: &E, record: &Record) {
 
 /// Asks the backend, and again when it fails. Never after a timeout: what it was asked for may have happened, and whoever
 /// waits has waited long enough.
-async fn ask_backend<E: ChallengeEnv>(
+async fn ask_backend<E: PurchaseEnv>(
     env: &E,
-    record: &Record,
+    record: &Purchase,
     sold: &Sold,
     payment: &Payment,
     backend: &IssuingBackend,
@@ -117,7 +117,7 @@ async fn ask_backend<E: ChallengeEnv>(
 }
 
 /// Until when repeats may begin: not when the money is to go back.
-fn repeats_until<E: ChallengeEnv>(env: &E, record: &Record) -> UnixMillis {
+fn repeats_until<E: PurchaseEnv>(env: &E, record: &Purchase) -> UnixMillis {
     let end = env.now().plus(REPEAT_MILLIS);
     match (&record.state, env.config().policy().refund_after_millis) {
         (State::Paid { since, .. }, Some(age)) => end.min(since.plus(age)),
@@ -125,9 +125,9 @@ fn repeats_until<E: ChallengeEnv>(env: &E, record: &Record) -> UnixMillis {
     }
 }
 
-fn claims<E: ChallengeEnv>(
+fn claims<E: PurchaseEnv>(
     env: &E,
-    record: &Record,
+    record: &Purchase,
     sold: &Sold,
     payment: &Payment,
 ) -> key0_validator::Claims {

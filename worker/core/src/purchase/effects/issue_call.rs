@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::super::record::{Payment, Record};
+use super::super::state::{Payment, Purchase};
 use crate::backend::authentication::BackendCall;
 use crate::backend::issuance::{self, IssuingBackend};
 use crate::offer::Target;
@@ -11,7 +11,7 @@ use crate::offer::Target;
 pub(super) fn call(
     backend: &IssuingBackend,
     extra: &Map<String, Value>,
-    record: &Record,
+    record: &Purchase,
     payment: &Payment,
 ) -> BackendCall {
     let Target::Plan(plan) = &record.terms.target;

@@ -1,9 +1,9 @@
 //! Looking for the use of an authorization by anybody: is the money here, may it still come, or can it not come any more?
 
-use super::super::env::{ChallengeEnv, Stuck};
+use super::super::env::{PurchaseEnv, Stuck};
 use super::super::lifecycle::Event;
-use super::super::record::{Attempt, Record, Stage};
 use super::super::schedule::{ANSWER_MILLIS, watched_enough};
+use super::super::state::{Attempt, Purchase, Stage};
 use super::depth::settled;
 use super::diagnose::diagnose;
 use super::search::{Search, find_event};
@@ -20,9 +20,9 @@ const LAPSE_MARGIN_SECONDS: u64 = 30;
 
 /// Our wallet has sent it, and goes on sending it until the authorization ends. Is the money here, may it still come, or can it
 /// not come any more?
-pub(super) async fn not_included_yet<E: ChallengeEnv>(
+pub(super) async fn not_included_yet<E: PurchaseEnv>(
     env: &E,
-    record: &Record,
+    record: &Purchase,
     attempt: &Attempt,
 ) -> Result<Event, Stuck> {
     match given_up(env, record, attempt).await? {
@@ -35,9 +35,9 @@ pub(super) async fn not_included_yet<E: ChallengeEnv>(
 
 /// No wallet of ours sends it: it was never begun, and now it is too late; or a facilitator was asked; or a wallet that is not
 /// ours any more. Is the money here all the same, may it still come, or can it not come any more?
-pub(super) async fn not_included<E: ChallengeEnv>(
+pub(super) async fn not_included<E: PurchaseEnv>(
     env: &E,
-    record: &Record,
+    record: &Purchase,
     attempt: &Attempt,
 ) -> Result<Event, Stuck> {
     match given_up(env, record, attempt).await? {
@@ -50,16 +50,16 @@ pub(super) async fn not_included<E: ChallengeEnv>(
 
 /// Whether somebody whom we asked may be about to get the transfer included. Everybody gives up sooner or later, and
 /// authorizations may be good for years.
-fn is_under_way<E: ChallengeEnv>(env: &E, record: &Record, attempt: &Attempt) -> bool {
+fn is_under_way<E: PurchaseEnv>(env: &E, record: &Purchase, attempt: &Attempt) -> bool {
     let begun = !matches!(attempt.stage, Stage::Settling);
     let end = record.terms.expires_at.to_millis().plus(ANSWER_MILLIS);
     (begun || attempt.exposed) && env.now() < end
 }
 
 /// What is known of an authorization that we do not pursue (any more).
-pub(in crate::purchase) async fn given_up<E: ChallengeEnv>(
+pub(in crate::purchase) async fn given_up<E: PurchaseEnv>(
     env: &E,
-    record: &Record,
+    record: &Purchase,
     attempt: &Attempt,
 ) -> Result<Event, Stuck> {
     // The head first: what is included while we ask must not be overlooked.
@@ -79,9 +79,9 @@ pub(in crate::purchase) fn end(attempt: &Attempt) -> UnixSeconds {
 }
 
 /// Looks for a use of the authorization by anybody, up to the newest block that is known. `None` when it is unused.
-pub(in crate::purchase) async fn used_by_anybody<E: ChallengeEnv>(
+pub(in crate::purchase) async fn used_by_anybody<E: PurchaseEnv>(
     env: &E,
-    record: &Record,
+    record: &Purchase,
     attempt: &Attempt,
 ) -> Result<Option<Event>, Stuck> {
     let head = env.chain().head().await?;
@@ -89,9 +89,9 @@ pub(in crate::purchase) async fn used_by_anybody<E: ChallengeEnv>(
 }
 
 /// The chain would refuse an authorization that others may have seen: was it used, or why else?
-pub(in crate::purchase) async fn refused<E: ChallengeEnv>(
+pub(in crate::purchase) async fn refused<E: PurchaseEnv>(
     env: &E,
-    record: &Record,
+    record: &Purchase,
     attempt: &Attempt,
     text: &str,
     at: u64,
@@ -111,9 +111,9 @@ pub(in crate::purchase) async fn refused<E: ChallengeEnv>(
 
 /// Looks for a use of the authorization by anybody. `None` when it is unused up to and including the block `at`: the nodes
 /// behind one address may be blocks apart, and what one of them does not know yet must not pass for "no money moved".
-pub(super) async fn elsewhere<E: ChallengeEnv>(
+pub(super) async fn elsewhere<E: PurchaseEnv>(
     env: &E,
-    record: &Record,
+    record: &Purchase,
     attempt: &Attempt,
     at: u64,
 ) -> Result<Option<Event>, Stuck> {
@@ -173,9 +173,9 @@ pub(super) async fn elsewhere<E: ChallengeEnv>(
 }
 
 /// The end of a failed attempt, unless somebody else broadcast it.
-pub(super) async fn lapse<E: ChallengeEnv>(
+pub(super) async fn lapse<E: PurchaseEnv>(
     env: &E,
-    record: &Record,
+    record: &Purchase,
     attempt: &Attempt,
 ) -> Result<Event, Stuck> {
     Ok(match given_up(env, record, attempt).await? {
@@ -188,9 +188,9 @@ pub(super) async fn lapse<E: ChallengeEnv>(
 }
 
 /// Looks at an authorization that was given up.
-pub(super) async fn watch<E: ChallengeEnv>(
+pub(super) async fn watch<E: PurchaseEnv>(
     env: &E,
-    record: &Record,
+    record: &Purchase,
     attempt: &Attempt,
 ) -> Result<Event, Stuck> {
     match lapse(env, record, attempt).await? {
@@ -206,9 +206,9 @@ pub(super) async fn watch<E: ChallengeEnv>(
 
 /// Looks whether a refund that was given up has arrived after all: its authorization is good for years, and its transactions
 /// are public.
-pub(super) async fn watch_refund<E: ChallengeEnv>(
+pub(super) async fn watch_refund<E: PurchaseEnv>(
     env: &E,
-    record: &Record,
+    record: &Purchase,
     attempt: &Attempt,
 ) -> Result<Event, Stuck> {
     match used_by_anybody(env, record, attempt).await? {

@@ -3,9 +3,9 @@
 use alloy_primitives::{B256, U256};
 use sha2::{Digest, Sha256};
 
-use super::super::env::{ChallengeEnv, Stuck};
+use super::super::env::{PurchaseEnv, Stuck};
 use super::super::lifecycle::Event;
-use super::super::record::{Payment, Record, Refund};
+use super::super::state::{Payment, Purchase, Refund};
 use super::charge::{gas_limit, submit};
 use super::reconcile::refused;
 use crate::chain::Chain;
@@ -24,9 +24,9 @@ const REFUND_VALID_SECONDS: u64 = 10 * 366 * 86_400;
 ///
 /// Only the wallet that received the money returns it. Another one's money is not the payer's: whoever can seal offers could
 /// pay a wallet of his own and have the seller's return it.
-pub(super) fn begin<E: ChallengeEnv>(
+pub(super) fn begin<E: PurchaseEnv>(
     env: &E,
-    record: &Record,
+    record: &Purchase,
     payment: &Payment,
 ) -> Result<Event, Stuck> {
     let wallet = env.config().refund_wallet.as_ref();
@@ -47,19 +47,19 @@ pub(super) fn begin<E: ChallengeEnv>(
         .map_err(|_| Stuck::Fault("signing a refund failed".to_owned()))
 }
 
-/// The nonce of a challenge's one refund.
-pub fn refund_nonce(challenge: &ChallengeId) -> B256 {
+/// The nonce of an offer's one refund.
+pub fn refund_nonce(offer: &ChallengeId) -> B256 {
     let digest = Sha256::new()
         .chain_update(b"key0 refund v1\0")
-        .chain_update(challenge.as_str())
+        .chain_update(offer.as_str())
         .finalize();
     B256::from_slice(&digest)
 }
 
 /// Looks whether the refund would succeed now, so that no gas is spent on one that cannot.
-pub(super) async fn prepare<E: ChallengeEnv>(
+pub(super) async fn prepare<E: PurchaseEnv>(
     env: &E,
-    record: &Record,
+    record: &Purchase,
     refund: &Refund,
 ) -> Result<Event, Stuck> {
     let signed = &refund.attempt.authorization;
@@ -82,9 +82,9 @@ pub(super) async fn prepare<E: ChallengeEnv>(
 }
 
 /// Hands the refund to the wallet that sends refunds.
-pub(super) async fn pay_back<E: ChallengeEnv>(
+pub(super) async fn pay_back<E: PurchaseEnv>(
     env: &E,
-    record: &Record,
+    record: &Purchase,
     refund: &Refund,
 ) -> Result<Event, Stuck> {
     let attempt = &refund.attempt;
@@ -104,7 +104,7 @@ pub(super) async fn pay_back<E: ChallengeEnv>(
 }
 
 /// Who sends a refund now. Any wallet may: its authorization is signed already.
-fn refund_sender<E: ChallengeEnv>(env: &E) -> Result<Address, Stuck> {
+fn refund_sender<E: PurchaseEnv>(env: &E) -> Result<Address, Stuck> {
     env.config()
         .refund_sender()
         .map(WalletKey::address)

@@ -1,9 +1,9 @@
 //! The payer's book: whose the authorization or the transfer is, and which purchases are under way.
 
-use super::super::env::{ChallengeEnv, Stuck};
+use super::super::env::{PurchaseEnv, Stuck};
 use super::super::hold::{Wanted, hold};
 use super::super::lifecycle::Event;
-use super::super::record::{Attempt, Record, Stage, State};
+use super::super::state::{Attempt, Purchase, Stage, State};
 use crate::book::{Claim, LAST_ATTEMPT, Outcome, PayerCommand, PayerReply, Reservation, TargetKey};
 use crate::chain::Chain;
 use crate::chain::transfer::booking_key;
@@ -14,9 +14,9 @@ use crate::x402::Refusal;
 
 use super::charge::last_moment;
 
-pub(super) async fn reserve<E: ChallengeEnv>(
+pub(super) async fn reserve<E: PurchaseEnv>(
     env: &E,
-    record: &Record,
+    record: &Purchase,
     attempt: &Attempt,
 ) -> Result<Event, Stuck> {
     let wanted = Wanted {
@@ -63,7 +63,7 @@ pub(super) async fn reserve<E: ChallengeEnv>(
 }
 
 /// What the payer's book is to know of how the purchase came out.
-async fn outcome<E: ChallengeEnv>(env: &E, record: &Record) -> Result<Outcome, Stuck> {
+async fn outcome<E: PurchaseEnv>(env: &E, record: &Purchase) -> Result<Outcome, Stuck> {
     let State::Pending { attempt } = &record.state else {
         return Ok(match &record.state {
             State::Delivered { .. } | State::Closed { .. } => Outcome::Delivered,
@@ -91,7 +91,7 @@ async fn outcome<E: ChallengeEnv>(env: &E, record: &Record) -> Result<Outcome, S
 }
 
 /// The time of the block that includes a transaction, if one does.
-async fn included_at<E: ChallengeEnv>(
+async fn included_at<E: PurchaseEnv>(
     env: &E,
     transaction: B256,
 ) -> Result<Option<UnixSeconds>, Stuck> {
@@ -102,9 +102,9 @@ async fn included_at<E: ChallengeEnv>(
     Ok(Some(UnixSeconds(time.ok_or(Stuck::Waiting)?)))
 }
 
-pub(in crate::purchase) async fn release<E: ChallengeEnv>(
+pub(in crate::purchase) async fn release<E: PurchaseEnv>(
     env: &E,
-    record: &Record,
+    record: &Purchase,
 ) -> Result<Event, Stuck> {
     if let State::Cancelled {
         reserving: Some(nonce),
@@ -152,9 +152,9 @@ pub(in crate::purchase) fn claim(
 }
 
 /// Books one of the transfers with the payer.
-pub(super) async fn book<E: ChallengeEnv>(
+pub(super) async fn book<E: PurchaseEnv>(
     env: &E,
-    record: &Record,
+    record: &Purchase,
     transaction: B256,
     transfers: &[(u32, UsdcAmount)],
 ) -> Result<Event, Stuck> {

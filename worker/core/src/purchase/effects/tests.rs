@@ -19,12 +19,12 @@ use futures_util::FutureExt as _;
 
 use super::super::ask::Ask;
 use super::super::driver::Driver;
-use super::super::env::{ChallengeEnv, ChallengeStore, StoreFault, Versioned};
+use super::super::env::{PurchaseEnv, PurchaseStore, StoreFault, Versioned};
 use super::super::fault::IssueFault;
 use super::super::lifecycle::{MAX_REFUND_FAILURES, Refused, apply};
-use super::super::record::{Attempt, AuditRow, Record, Stage, State};
 use super::super::reply::PayReply;
 use super::super::shared::Shared;
+use super::super::state::{Attempt, AuditRow, Purchase, Stage, State};
 use super::super::test_support::{
     EXPIRES_AT, NOW, POLICY, attempted, buyer, pay, payment, record_after, refund, signed,
 };
@@ -144,7 +144,7 @@ struct Outside {
 }
 
 impl Outside {
-    fn new(record: Record) -> Self {
+    fn new(record: Purchase) -> Self {
         let authorization = match &record.state {
             State::RefundPending { refund, .. } => refund.attempt.authorization.clone(),
             _ => signed(1),
@@ -217,14 +217,14 @@ impl Outside {
     }
 }
 
-impl ChallengeStore for Outside {
+impl PurchaseStore for Outside {
     fn load(&self) -> Result<Option<Versioned>, StoreFault> {
         Ok(self.stored.borrow().clone())
     }
     fn commit(
         &self,
         expected: Option<u64>,
-        record: &Record,
+        record: &Purchase,
         _: Option<&AuditRow>,
         _: Option<UnixMillis>,
     ) -> Result<bool, StoreFault> {
@@ -377,7 +377,7 @@ impl Chain for Outside {
     }
 }
 
-impl ChallengeEnv for Outside {
+impl PurchaseEnv for Outside {
     type Store = Self;
     type Chain = Self;
 
@@ -465,7 +465,7 @@ impl ChallengeEnv for Outside {
     fn log(&self, _: &str, _: &str) {}
 }
 
-fn submitted() -> Record {
+fn submitted() -> Purchase {
     record_after([
         attempted(1),
         Event::Reserved,
@@ -473,7 +473,7 @@ fn submitted() -> Record {
     ])
 }
 
-fn failed() -> Record {
+fn failed() -> Purchase {
     let reason = Refusal::InvalidExactEvmTransactionFailed;
     let transaction = Some(OURS);
     record_after([
@@ -489,7 +489,7 @@ fn failed() -> Record {
 }
 
 /// Given up, and watched.
-fn expired() -> Record {
+fn expired() -> Purchase {
     let given_up = Event::Lapsed {
         may_still_land: true,
     };

@@ -2,7 +2,7 @@
 
 use alloy_primitives::B256;
 
-use super::super::record::{Attempt, Stage, State};
+use super::super::state::{Attempt, Stage, State};
 use super::event::{Event, Refused};
 use super::paid::paid;
 use crate::types::UnixMillis;

@@ -5,10 +5,10 @@ use key0_validator::Claims;
 
 use super::super::fault::IssueFault;
 use super::super::outbox::NoticeEvent;
-use super::super::record::{AuditRow, Payment, Record, State};
 use super::super::sold::Sold;
+use super::super::state::{AuditRow, Payment, Purchase, State};
 use crate::chain::SignedAuthorization;
-use crate::offer::Challenge;
+use crate::offer::Offer;
 use crate::types::{RequestId, UnixMillis, UnixSeconds, UsdcAmount};
 use crate::x402::Refusal;
 
@@ -18,7 +18,7 @@ pub enum Event {
     /// A checked authorization was presented: the purchase begins, or begins again after a failed attempt.
     Attempted {
         /// What is paid.
-        challenge: Challenge,
+        offer: Offer,
         /// What is delivered for it.
         sold: Sold,
         /// The public URL through which it is bought.
@@ -37,7 +37,7 @@ pub enum Event {
     /// A transfer was shown that has paid already: the purchase begins, or goes on after it had ended without money.
     Proven {
         /// What is paid.
-        challenge: Challenge,
+        offer: Offer,
         /// What is delivered for it, if the catalog has it.
         sold: Option<Sold>,
         /// The public URL through which it is bought.
@@ -170,7 +170,7 @@ pub struct Refused;
 impl Event {
     /// The line of history for this event, if it belongs there. Retries, reports and removals do not, and of deliveries
     /// that keep failing only the first, second, fourth, eighth and so on: without refunds they may fail for ever.
-    pub fn audit(&self, after: &Record, at: UnixMillis) -> Option<AuditRow> {
+    pub fn audit(&self, after: &Purchase, at: UnixMillis) -> Option<AuditRow> {
         let tells_something = match (self, &after.state) {
             (
                 Self::Tried

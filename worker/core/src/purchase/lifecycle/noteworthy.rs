@@ -1,7 +1,7 @@
 //! Which states of a purchase the backend is told of.
 
 use super::super::outbox::{Notice, NoticeKind, Outbox};
-use super::super::record::State;
+use super::super::state::State;
 use crate::types::UnixMillis;
 
 impl Outbox {

@@ -1,6 +1,6 @@
 //! The state that every way to pay leads to.
 
-use super::super::record::{Payment, State};
+use super::super::state::{Payment, State};
 use crate::types::UnixMillis;
 
 pub(super) const fn paid(payment: Payment, now: UnixMillis) -> State {

@@ -2,13 +2,13 @@
 
 use alloy_primitives::Address;
 
-use super::super::record::{Payment, Record, State};
+use super::super::state::{Payment, Purchase, State};
 use super::event::Event;
 use super::paid::paid;
 use crate::types::UnixMillis;
 
 /// Whether a transfer of this payer may still pay the purchase.
-pub(super) fn may_prove(record: &Record, payer: Address) -> bool {
+pub(super) fn may_prove(record: &Purchase, payer: Address) -> bool {
     record.state.is_open() && !record.holds_target && record.payer == payer
 }
 

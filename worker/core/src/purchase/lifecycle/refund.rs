@@ -1,7 +1,7 @@
 //! A refund: the same authorization tried again until it is included, or too often.
 
-use super::super::record::{Payment, Refund, Stage, State};
 use super::super::schedule::refund_pause;
+use super::super::state::{Payment, Refund, Stage, State};
 use super::attempt::collect;
 use super::event::{Event, Refused};
 use crate::config::Policy;

@@ -90,7 +90,7 @@ fn refund_events() -> Vec<Event> {
 }
 
 /// Each state, by the events that lead to it.
-fn states() -> Vec<(&'static str, Record)> {
+fn states() -> Vec<(&'static str, Purchase)> {
     let path = |events: Vec<Event>| record_after(events);
     let paid = |more: Vec<Event>| record_after(paid_events().into_iter().chain(more));
     let refund = |more: Vec<Event>| record_after(refund_events().into_iter().chain(more));
@@ -151,7 +151,7 @@ fn states() -> Vec<(&'static str, Record)> {
 }
 
 /// The record once the ledger knows what it says.
-fn reported(record: &Record) -> Record {
+fn reported(record: &Purchase) -> Purchase {
     apply(Some(record), Event::Reported, NOW, &POLICY).unwrap()
 }
 
@@ -312,7 +312,7 @@ fn a_facilitator_that_was_asked_is_remembered_until_the_payment_is_resolved() {
 #[test]
 fn an_answer_that_is_lost_is_given_up_after_its_time_and_not_later() {
     let asked = record_after([attempted(1), Event::Reserved, Event::Asked]);
-    let wake = |record: &Record, later: u64| {
+    let wake = |record: &Purchase, later: u64| {
         wake_at(record, NOW.plus(later), &POLICY).map(|at| at.since(NOW))
     };
     let asked = reported(&asked);
@@ -395,7 +395,7 @@ fn every_try_of_a_refund_is_the_same_authorization_in_another_job() {
 
 #[test]
 fn delivery_is_tried_at_least_once_and_then_until_the_grace_period_is_over() {
-    let effect = |record: &Record, later: u64| next_effect(record, NOW.plus(later), &POLICY);
+    let effect = |record: &Purchase, later: u64| next_effect(record, NOW.plus(later), &POLICY);
     let paid = record_after(paid_events());
     assert_eq!(
         effect(&paid, 3_600_000),
@@ -452,7 +452,7 @@ fn a_failed_attempt_is_repeated_only_with_the_very_same_authorization() {
 
     let thief = WalletKey::from_hex(&format!("{:064x}", 0xbad)).unwrap();
     let Event::Attempted {
-        challenge,
+        offer,
         sold,
         issuer,
         gas_limit,
@@ -463,7 +463,7 @@ fn a_failed_attempt_is_repeated_only_with_the_very_same_authorization() {
         panic!("attempted");
     };
     let stolen = Event::Attempted {
-        challenge,
+        offer,
         sold,
         issuer,
         authorization: signed_by(&thief, 1),
@@ -751,7 +751,7 @@ fn the_stored_form_is_unchanged() {
             "unreported": 0,
         })
     );
-    assert_eq!(serde_json::from_value::<Record>(stored).unwrap(), record);
+    assert_eq!(serde_json::from_value::<Purchase>(stored).unwrap(), record);
 }
 
 #[test]
@@ -759,7 +759,7 @@ fn every_state_is_read_back_as_it_was_stored() {
     for (state, record) in states() {
         let stored = serde_json::to_string(&record).unwrap();
         assert_eq!(
-            serde_json::from_str::<Record>(&stored).unwrap(),
+            serde_json::from_str::<Purchase>(&stored).unwrap(),
             record,
             "{state}"
         );

@@ -1,7 +1,7 @@
 use core::cell::{Cell, RefCell};
 
 use super::super::lifecycle::MAX_REFUND_FAILURES;
-use super::super::record::{AuditRow, Rest, State};
+use super::super::state::{AuditRow, Rest, State};
 use super::super::test_support::{NOW, POLICY, attempted, claims, payment, record_after, refund};
 use super::*;
 use crate::x402::Refusal;
@@ -31,7 +31,7 @@ impl Store {
     }
 }
 
-impl ChallengeStore for Store {
+impl PurchaseStore for Store {
     fn load(&self) -> Result<Option<Versioned>, StoreFault> {
         Ok(self.stored.borrow().clone())
     }
@@ -39,7 +39,7 @@ impl ChallengeStore for Store {
     fn commit(
         &self,
         expected: Option<u64>,
-        record: &Record,
+        record: &Purchase,
         audit: Option<&AuditRow>,
         wake_at: Option<UnixMillis>,
     ) -> Result<bool, StoreFault> {

@@ -5,8 +5,8 @@ mod shop;
 use shop::{ANN, BLOCK, BOB, EXECUTED, Shop, TX, Use, buyers_address, paid, proof, unsigned};
 
 use super::super::lifecycle::{Event, apply};
-use super::super::record::{Payment, Rest, State};
 use super::super::retention::HISTORY_MILLIS;
+use super::super::state::{Payment, Rest, State};
 use super::super::test_support::{EXPIRES_AT, NOW, POLICY, attempted, payment, record_after};
 use super::*;
 use crate::chain::base::{Completeness, Log};
@@ -24,7 +24,7 @@ fn payment_of(shop: &Shop) -> Payment {
     shop.record().unwrap().state.payment().unwrap().clone()
 }
 
-fn failed() -> Record {
+fn failed() -> Purchase {
     record_after([
         attempted(1),
         Event::Reserved,
@@ -36,7 +36,7 @@ fn failed() -> Record {
     ])
 }
 
-fn expired() -> Record {
+fn expired() -> Purchase {
     record_after([
         attempted(1),
         Event::Reserved,
@@ -47,11 +47,11 @@ fn expired() -> Record {
     ])
 }
 
-fn cancelled() -> Record {
+fn cancelled() -> Purchase {
     record_after([attempted(1), Event::Cancelled, Event::TargetReleased])
 }
 
-fn delivered_by_authorization() -> Record {
+fn delivered_by_authorization() -> Purchase {
     let mut record = record_after([
         attempted(1),
         Event::Reserved,
@@ -191,8 +191,8 @@ fn a_transfer_in_time_is_credited_however_late_it_is_presented() {
     let mut shop = Shop::new(vec![paid(ANN, 15_000)]);
     // An offer that expired eleven days ago, paid in its last second.
     let mut late = proof(ANN);
-    late.challenge.terms.issued_at = UnixSeconds(1_799_000_000);
-    late.challenge.terms.expires_at = UnixSeconds(1_799_000_960);
+    late.offer.terms.issued_at = UnixSeconds(1_799_000_000);
+    late.offer.terms.expires_at = UnixSeconds(1_799_000_960);
     shop.time = Some(1_799_000_959);
     assert!(is_granted(&shop.ask(late)));
 }
@@ -225,7 +225,7 @@ fn when_the_book_says_taken_after_all_the_purchase_ends_and_another_transfer_sti
     shop.stored.replace(Some(Versioned { version: 1, record }));
     shop.claimed(ANN, 0);
     assert_eq!(shop.ask(proof(ANN)), PayReply::Taken);
-    let Some(Record {
+    let Some(Purchase {
         state: State::Cancelled { .. },
         ..
     }) = shop.record()
@@ -240,7 +240,7 @@ fn when_the_book_says_taken_after_all_the_purchase_ends_and_another_transfer_sti
 }
 
 /// A record as it is stored between the check and the booking.
-fn record_with_proof(shop: &Shop) -> Record {
+fn record_with_proof(shop: &Shop) -> Purchase {
     let event = futures_util::FutureExt::now_or_never(check(shop, &proof(ANN), None))
         .unwrap()
         .unwrap_or_else(|_| panic!("refused"));
@@ -355,7 +355,7 @@ fn a_second_payment_of_a_delivered_purchase_is_not_touched() {
 fn another_plan_under_the_same_request_id_is_a_conflict() {
     let shop = Shop::after(failed(), vec![paid(buyers_address(), 15_000)]);
     let mut other = proof(buyers_address());
-    other.challenge.terms.target = crate::offer::Target::Plan("pro".parse().unwrap());
+    other.offer.terms.target = crate::offer::Target::Plan("pro".parse().unwrap());
     assert_eq!(shop.ask(other), PayReply::Conflict);
 }
 
@@ -390,10 +390,10 @@ fn without_a_signature_nothing_opens_what_was_paid_with_one_or_by_another_transa
     let mut other_transaction = unsigned();
     other_transaction.transaction = B256::repeat_byte(0x78);
     let mut other_offer = unsigned();
-    let mut terms = other_offer.challenge.terms.clone();
+    let mut terms = other_offer.offer.terms.clone();
     terms.issued_at = terms.issued_at.plus(60);
     let keys = crate::offer::SealKeys::new(&crate::types::Secret::new("test"), &[]);
-    other_offer.challenge = keys.seal(terms);
+    other_offer.offer = keys.seal(terms);
     let shop = Shop::new(vec![paid(ANN, 15_000)]);
     assert!(is_granted(&shop.ask(unsigned())));
     assert_eq!(shop.ask(other_transaction), PayReply::Conflict);

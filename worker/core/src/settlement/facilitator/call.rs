@@ -1,7 +1,7 @@
 //! A facilitator, and what it is asked.
 //! <https://github.com/x402-foundation/x402/blob/main/specs/x402-specification-v2.md>
 //!
-//! What is sent is built from our own terms, never from what the client echoed; and it names neither challenge nor request,
+//! What is sent is built from our own terms, never from what the client echoed; and it names neither offer nor request,
 //! because who knows both these and the payment can ask for the grant.
 
 use serde_json::Value;

@@ -4,7 +4,7 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::purchase::test_challenge;
+use crate::purchase::test_offer;
 use crate::purchase::test_support::signed;
 use crate::settlement::cdp::CdpKey;
 use crate::types::Network;
@@ -14,8 +14,8 @@ const HASH: &str = "0xaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa
 
 #[test]
 fn a_request_is_ours_in_every_member_and_names_no_purchase() {
-    let challenge = test_challenge();
-    let body = request(&challenge.terms, "https://shop.example", &signed(1));
+    let offer = test_offer();
+    let body = request(&offer.terms, "https://shop.example", &signed(1));
     let sent: Value = serde_json::from_slice(&body).unwrap();
     let requirements = json!({
         "scheme": "exact",
@@ -39,8 +39,8 @@ fn a_request_is_ours_in_every_member_and_names_no_purchase() {
         signed(1).signature_hex()
     );
     let text = String::from_utf8(body).unwrap();
-    assert!(!text.contains(challenge.id.as_str()));
-    assert!(!text.contains(challenge.terms.request_id.as_str()));
+    assert!(!text.contains(offer.id.as_str()));
+    assert!(!text.contains(offer.terms.request_id.as_str()));
 }
 
 #[test]

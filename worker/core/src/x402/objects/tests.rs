@@ -2,10 +2,10 @@ use super::*;
 use alloy_primitives::U256;
 use serde_json::json;
 
-use crate::purchase::test_challenge;
+use crate::purchase::test_offer;
 
 fn ours() -> (PaymentRequirements, Value) {
-    let requirements = PaymentRequirements::new(&test_challenge());
+    let requirements = PaymentRequirements::new(&test_offer());
     let value = serde_json::to_value(&requirements).unwrap();
     (requirements, value)
 }
@@ -56,9 +56,9 @@ fn the_offer_names_the_token_as_it_calls_itself_on_each_network() {
             b256!("0x71f17a3b2ff373b803d70a5a07c046c1a2bc8e89c09ef722fcb047abe94c9818"),
         ),
     ] {
-        let mut challenge = test_challenge();
-        challenge.terms.network = network;
-        let offer = serde_json::to_value(PaymentRequirements::new(&challenge)).unwrap();
+        let mut offer = test_offer();
+        offer.terms.network = network;
+        let offer = serde_json::to_value(PaymentRequirements::new(&offer)).unwrap();
         let text = |value: &Value| value.as_str().unwrap().to_owned();
         let chain_id = text(&offer["network"])
             .split_once(':')
@@ -81,7 +81,7 @@ fn the_offer_names_the_token_as_it_calls_itself_on_each_network() {
 fn the_offer_fits_the_header_budget_and_is_ascii() {
     let origin = "https://shop.example".parse().unwrap();
     let offer = PaymentRequired::new(
-        &test_challenge(),
+        &test_offer(),
         [],
         &"Photos \u{2014} \u{201c}all\u{201d} \u{1f4f7} ".repeat(20),
         &origin,

@@ -1,12 +1,12 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::purchase::test_challenge;
+use crate::purchase::test_offer;
 
 fn payload() -> Value {
     json!({
         "x402Version": 2,
-        "accepted": serde_json::to_value(PaymentRequirements::new(&test_challenge())).unwrap(),
+        "accepted": serde_json::to_value(PaymentRequirements::new(&test_offer())).unwrap(),
         "payload": {
             "signature": format!("0x{}", "ab".repeat(65)),
             "authorization": {

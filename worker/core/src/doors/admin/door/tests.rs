@@ -160,9 +160,9 @@ fn body(response: &Response) -> Value {
 const PATHS: [&str; 10] = [
     "/admin",
     "/admin/",
-    "/admin/challenges",
-    "/admin/challenges/550e8400-e29b-41d4-a716-446655440000",
-    "/admin/challenges/550e8400-e29b-41d4-a716-446655440000/cancel",
+    "/admin/purchases",
+    "/admin/purchases/550e8400-e29b-41d4-a716-446655440000",
+    "/admin/purchases/550e8400-e29b-41d4-a716-446655440000/cancel",
     "/admin/totals",
     "/admin/export.csv",
     "/admin/wallets",
@@ -219,24 +219,24 @@ fn without_the_right_secret_every_question_gets_the_same_answer() {
 fn each_command_reaches_its_purchase() {
     for (request, command) in [
         (
-            get(&format!("/admin/challenges/{ID}")),
+            get(&format!("/admin/purchases/{ID}")),
             OperatorCommand::Inspect,
         ),
         (
-            post(&format!("/admin/challenges/{ID}/retry-refund")),
+            post(&format!("/admin/purchases/{ID}/retry-refund")),
             OperatorCommand::RetryRefund,
         ),
         (
-            post(&format!("/admin/challenges/{ID}/cancel/")),
+            post(&format!("/admin/purchases/{ID}/cancel/")),
             OperatorCommand::Cancel,
         ),
         (
-            post(&format!("/admin/challenges/{ID}/report")),
+            post(&format!("/admin/purchases/{ID}/report")),
             OperatorCommand::Report,
         ),
         (
             post(&format!(
-                "/admin/challenges/{ID}/returned/0x{}",
+                "/admin/purchases/{ID}/returned/0x{}",
                 "77".repeat(32)
             )),
             OperatorCommand::Returned {
@@ -273,15 +273,15 @@ fn wrong_paths_methods_and_parameters_are_told() {
     for (request, status) in [
         (get("/admin"), StatusCode::NOT_FOUND),
         (get("/admin/admin/totals"), StatusCode::NOT_FOUND),
-        (get("/admin/challenges/none"), StatusCode::NOT_FOUND),
+        (get("/admin/purchases/none"), StatusCode::NOT_FOUND),
         (post("/admin/totals"), StatusCode::METHOD_NOT_ALLOWED),
         (
-            get(&format!("/admin/challenges/{ID}/cancel")),
+            get(&format!("/admin/purchases/{ID}/cancel")),
             StatusCode::METHOD_NOT_ALLOWED,
         ),
-        (get("/admin/challenges?state=PAID"), StatusCode::BAD_REQUEST),
+        (get("/admin/purchases?state=PAID"), StatusCode::BAD_REQUEST),
         (
-            post(&format!("/admin/challenges/{ID}/returned/0x77")),
+            post(&format!("/admin/purchases/{ID}/returned/0x77")),
             StatusCode::BAD_REQUEST,
         ),
         (
@@ -289,7 +289,7 @@ fn wrong_paths_methods_and_parameters_are_told() {
             StatusCode::NOT_FOUND,
         ),
         (
-            post(&format!("/admin/challenges/{ID}/cancel?sure=yes")),
+            post(&format!("/admin/purchases/{ID}/cancel?sure=yes")),
             StatusCode::BAD_REQUEST,
         ),
     ] {

@@ -1,4 +1,4 @@
-//! What a payment without a challenge is answered after the seller has changed price, wallet or catalog; and what a payer is told
+//! What a payment without an offer is answered after the seller has changed price, wallet or catalog; and what a payer is told
 //! that must wait.
 
 use core::cell::RefCell;

@@ -83,7 +83,7 @@ fn config(binding: ProofBinding) -> Config {
     config
 }
 
-fn offer(config: &Config, network: Network) -> Challenge {
+fn offer(config: &Config, network: Network) -> Offer {
     config.seal_keys.seal(Terms {
         request_id: RequestId::from_random([7; 16]),
         target: Target::Plan("gone-from-the-catalog".parse().unwrap()),
@@ -96,13 +96,13 @@ fn offer(config: &Config, network: Network) -> Challenge {
     })
 }
 
-fn sign(offer: &Challenge) -> String {
+fn sign(offer: &Offer) -> String {
     let digest = alloy_primitives::eip191_hash_message(offer.id.as_str());
     hex::encode_prefixed(buyer().sign(&digest).unwrap().as_bytes())
 }
 
 /// A good body.
-fn body(offer: &Challenge) -> Value {
+fn body(offer: &Offer) -> Value {
     json!({"proof": {"challengeId": offer.id, "txHash": HASH, "signature": sign(offer)}})
 }
 
@@ -163,7 +163,7 @@ fn a_proof_reaches_its_purchase_long_after_the_offer_with_the_signer_as_payer() 
     };
     assert_eq!(prove.payer, Some(buyer().address()));
     assert_eq!(prove.transaction.to_string(), HASH);
-    assert_eq!(prove.challenge, offer);
+    assert_eq!(prove.offer, offer);
 }
 
 #[test]

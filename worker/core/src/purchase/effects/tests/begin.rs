@@ -245,7 +245,7 @@ fn who_shows_an_attempted_payment_again_is_not_shown_what_was_delivered() {
         ]))
     };
     for (by_attempted, is_shown) in [(true, false), (false, true)] {
-        let terms = crate::purchase::test_challenge().terms;
+        let terms = crate::purchase::test_offer().terms;
         let join = Ask::Join(crate::purchase::Join {
             payer: buyer().address(),
             target: crate::book::TargetKey::new(&terms.target, &terms.resource),
@@ -266,7 +266,7 @@ fn a_facilitator_that_has_seen_a_payment_gets_nothing_by_showing_it() {
     let mut outside = Outside::new(submitted());
     let facilitator = Facilitator::new("https://f.example".parse().unwrap(), None);
     outside.config.settlement = Settlement::new(vec![facilitator], None).unwrap();
-    let terms = crate::purchase::test_challenge().terms;
+    let terms = crate::purchase::test_offer().terms;
     let join = Ask::Join(crate::purchase::Join {
         payer: buyer().address(),
         target: crate::book::TargetKey::new(&terms.target, &terms.resource),

@@ -3,7 +3,7 @@
 use super::*;
 
 /// An authorization that is good for years, handed to a wallet of ours.
-fn long_lasting(stage: Event) -> Record {
+fn long_lasting(stage: Event) -> Purchase {
     let mut record = record_after([attempted(1), Event::Reserved, stage]);
     if let State::Pending { attempt } = &mut record.state {
         let mut authorization = attempt.authorization.authorization().clone();
@@ -19,7 +19,7 @@ fn sent() -> Event {
 }
 
 /// A refund that was given up, and what happened then.
-fn refund_failed<const N: usize>(then: [Event; N]) -> Record {
+fn refund_failed<const N: usize>(then: [Event; N]) -> Purchase {
     let fails = (0..MAX_REFUND_FAILURES).map(|_| Event::AttemptFailed {
         reason: Refusal::InsufficientFunds,
         transaction: None,

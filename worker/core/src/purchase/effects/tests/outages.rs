@@ -169,7 +169,7 @@ fn where_the_gateway_issues_nothing_ever_keeps_purchases_from_beginning() {
 }
 
 /// Purchases that answer at once, and are not at rest.
-fn answering() -> [Record; 3] {
+fn answering() -> [Purchase; 3] {
     let failed = [
         attempted(1),
         Event::Reserved,

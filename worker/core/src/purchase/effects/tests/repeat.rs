@@ -4,14 +4,14 @@ use super::*;
 use crate::book::TargetKey;
 use crate::chain::usdc::payment_fingerprint;
 use crate::purchase::ask::Repeat;
-use crate::purchase::test_support::{claims, test_challenge};
+use crate::purchase::test_support::{claims, test_offer};
 use crate::types::RequestId;
 
 fn ask(outside: &Outside, nonce: u8) -> PayReply {
     let repeat = Ask::Repeat(Box::new(Repeat {
-        request_id: test_challenge().terms.request_id,
+        request_id: test_offer().terms.request_id,
         authorization: signed(nonce),
-        target: TargetKey::of_any_resource(&test_challenge().terms.target),
+        target: TargetKey::of_any_resource(&test_offer().terms.target),
         identifier: Some(B256::repeat_byte(0x1d)),
     }));
     Driver::default()
@@ -126,7 +126,7 @@ fn under_a_derived_id_what_was_delivered_takes_a_fresh_signature_and_the_book_is
 
 #[test]
 fn nobody_is_told_that_nothing_was_charged_before_the_chain_is_asked_once_more() {
-    let paid = |record: Record, ask: fn(&Outside) -> PayReply| {
+    let paid = |record: Purchase, ask: fn(&Outside) -> PayReply| {
         let outside = Outside::new(record);
         assert!(matches!(ask(&outside), PayReply::Granted { .. }));
     };
@@ -153,7 +153,7 @@ fn nobody_is_told_that_nothing_was_charged_before_the_chain_is_asked_once_more()
 
 #[test]
 fn a_name_that_is_another_payments_is_no_reason_to_pay_anew_before_the_chain_is_asked() {
-    let named = |record: Record| {
+    let named = |record: Purchase| {
         let mut outside = Outside::new(record);
         outside.is_named_otherwise = true;
         outside

@@ -3,7 +3,7 @@
 use super::*;
 
 /// The stranger's transaction is in the block `block` of `head`, the newest.
-fn outside(record: Record, block: u64, head: u64) -> Outside {
+fn outside(record: Purchase, block: u64, head: u64) -> Outside {
     let mut outside = Outside::new(record);
     (outside.block, outside.head, outside.state) = (block, head, head);
     outside.is_included = false;
@@ -152,7 +152,7 @@ fn a_search_in_vain_begins_again_another_time() {
     let mut record = expired();
     let searched = Event::Searched { to: HEAD - 200 };
     record = apply(Some(&record), searched, NOW, &POLICY).unwrap();
-    let look = |record: &Record| {
+    let look = |record: &Purchase| {
         let attempt = record.state.watch().unwrap();
         let found = reconcile::elsewhere(&outside, record, attempt, HEAD);
         found.now_or_never().unwrap().ok().flatten()

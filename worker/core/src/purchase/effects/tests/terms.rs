@@ -5,11 +5,11 @@ use crate::backend::issuance::IssuingBackend;
 use crate::backend::notification::Notified;
 use crate::catalog::Catalog;
 use crate::purchase::outbox::NoticeKind;
-use crate::purchase::record::Rest;
 use crate::purchase::sold::Sold;
+use crate::purchase::state::Rest;
 use crate::types::WalletKey;
 
-fn paid_for(sold: Option<Sold>) -> Record {
+fn paid_for(sold: Option<Sold>) -> Purchase {
     let mut record = record_after([
         attempted(1),
         Event::Reserved,
@@ -118,7 +118,7 @@ fn a_blocked_refund_that_is_retried_without_a_key_is_blocked_again() {
     assert_eq!(outside.run(), Some(Event::RefundBlocked));
 }
 
-fn on_mainnet(record: Record) -> Outside {
+fn on_mainnet(record: Purchase) -> Outside {
     let mut outside = Outside::new(record);
     outside.config.network = Network::Base;
     outside.config.notified = Some(Notified {

@@ -4,7 +4,7 @@ use super::*;
 use crate::purchase::fault::RefundFault;
 use crate::purchase::outbox::NoticeKind;
 
-fn blocked() -> Record {
+fn blocked() -> Purchase {
     record_after(
         paid_events()
             .into_iter()
@@ -70,7 +70,7 @@ fn without_refunds_an_operator_ends_a_delivery_that_keeps_failing_and_nothing_is
         refund_after_millis: None,
         ..POLICY
     };
-    let call_off = |record: &Record, policy| apply(Some(record), Event::Cancelled, NOW, policy);
+    let call_off = |record: &Purchase, policy| apply(Some(record), Event::Cancelled, NOW, policy);
     let paid = record_after(paid_events());
     assert_eq!(call_off(&paid, &off), Err(Refused), "delivery comes first");
     let failed = apply(Some(&paid), ISSUE_FAILED, NOW, &off).unwrap();

@@ -2,13 +2,13 @@
 
 use super::*;
 use crate::purchase::test_support::sold;
-use crate::purchase::test_support::test_challenge;
+use crate::purchase::test_support::test_offer;
 use crate::types::{Address, UsdcAmount};
 
 fn proven_by(payer: Address) -> Event {
     let units = UsdcAmount::from_units;
     Event::Proven {
-        challenge: test_challenge(),
+        offer: test_offer(),
         sold: Some(sold()),
         issuer: "https://shop.example".to_owned(),
         payer,
@@ -112,7 +112,7 @@ fn the_stored_form_of_a_proof_is_unchanged() {
             "signed": true,
         }})
     );
-    assert_eq!(serde_json::from_value::<Record>(stored).unwrap(), record);
+    assert_eq!(serde_json::from_value::<Purchase>(stored).unwrap(), record);
     let record = record_after([proven(), Event::Claimed { log: 3 }]);
     let stored = serde_json::to_value(&record).unwrap();
     assert_eq!(
@@ -125,5 +125,5 @@ fn the_stored_form_of_a_proof_is_unchanged() {
             "log": 3,
         })
     );
-    assert_eq!(serde_json::from_value::<Record>(stored).unwrap(), record);
+    assert_eq!(serde_json::from_value::<Purchase>(stored).unwrap(), record);
 }

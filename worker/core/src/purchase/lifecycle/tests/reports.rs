@@ -3,7 +3,7 @@
 use super::*;
 
 /// What the driver's alarm does about the ledger alone, with a ledger that answers or does not.
-fn wake(record: &Record, now: UnixMillis, answers: bool) -> Record {
+fn wake(record: &Purchase, now: UnixMillis, answers: bool) -> Purchase {
     let tried = apply(Some(record), Event::ReportTried, now, &POLICY).unwrap();
     if answers { reported(&tried) } else { tried }
 }
@@ -31,7 +31,7 @@ fn a_report_moves_nothing_else() {
     for (state, mut record) in states() {
         record.tries = 3;
         let after = wake(&record, NOW.plus(1), true);
-        let expected = Record {
+        let expected = Purchase {
             unreported: None,
             ..record.clone()
         };

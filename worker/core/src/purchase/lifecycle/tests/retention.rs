@@ -9,13 +9,13 @@ const HOUR: u64 = 3_600_000;
 const DAY: u64 = 24 * HOUR;
 
 /// The purchase once its target is released and the ledger has been told.
-fn settle_down(record: &Record) -> Record {
+fn settle_down(record: &Purchase) -> Purchase {
     let released = apply(Some(record), Event::TargetReleased, NOW, &POLICY);
     reported(&released.unwrap_or_else(|Refused| record.clone()))
 }
 
 /// The ways in which a purchase can be over.
-fn ends() -> Vec<(&'static str, Record)> {
+fn ends() -> Vec<(&'static str, Purchase)> {
     let mut ends: Vec<_> = states()
         .into_iter()
         .map(|(state, record)| (state, settle_down(&record)))
@@ -26,7 +26,7 @@ fn ends() -> Vec<(&'static str, Record)> {
     ends
 }
 
-fn delivered_until(end: u64) -> Record {
+fn delivered_until(end: u64) -> Purchase {
     let mut claims = claims();
     claims.exp = end;
     let remote = Some("sealed".repeat(100));
@@ -36,7 +36,7 @@ fn delivered_until(end: u64) -> Record {
 }
 
 /// Lets the alarm do its work until `end`. Each change, and when it happened.
-fn live(record: &mut Record, end: UnixMillis) -> Vec<(Event, UnixMillis)> {
+fn live(record: &mut Purchase, end: UnixMillis) -> Vec<(Event, UnixMillis)> {
     let mut done = Vec::new();
     let mut now = NOW;
     for _ in 0..100 {
@@ -219,7 +219,7 @@ fn a_credential_for_ever_is_kept_and_its_alarm_can_be_set() {
 fn an_older_record_at_rest_begins_its_week_when_it_is_touched() {
     let mut older = serde_json::to_value(delivered_until(0)).unwrap();
     older.as_object_mut().unwrap().remove("rest").unwrap();
-    let older: Record = serde_json::from_value(older).unwrap();
+    let older: Purchase = serde_json::from_value(older).unwrap();
     let late = NOW.plus(1_000 * DAY);
     assert_eq!(next_effect(&older, late, &POLICY), Effect::Rest);
     let touched = apply(Some(&older), Event::ReportAsked, late, &POLICY).unwrap();
@@ -243,7 +243,7 @@ fn the_stored_form_of_what_is_left_is_unchanged() {
             "amount": "$0.015",
         }}})
     );
-    assert_eq!(serde_json::from_value::<Record>(stored).unwrap(), record);
+    assert_eq!(serde_json::from_value::<Purchase>(stored).unwrap(), record);
     let left = serde_json::to_string(&record).unwrap().len();
     assert!(left < 1_000 && whole > 1_500, "{whole} bytes became {left}");
 }
@@ -281,7 +281,7 @@ proptest! {
             let Ok(after) = apply(Some(&record), event.clone(), now, &POLICY) else {
                 continue;
             };
-            let says_removed = |record: &Record| record.rest == Rest::WithoutHistory;
+            let says_removed = |record: &Purchase| record.rest == Rest::WithoutHistory;
             if says_removed(&after) && !says_removed(&before) {
                 prop_assert!(now >= last_line.plus(7 * DAY));
                 prop_assert!(before.is_over() && before.unreported.is_none());

@@ -2,12 +2,12 @@
 
 use super::*;
 use crate::purchase::sold::Sold;
-use crate::purchase::test_support::{sold, test_challenge};
+use crate::purchase::test_support::{sold, test_offer};
 use crate::types::UsdcAmount;
 
 fn shown(sold: Option<Sold>) -> Event {
     Event::Proven {
-        challenge: test_challenge(),
+        offer: test_offer(),
         sold,
         issuer: "https://shop.example".to_owned(),
         payer: buyer().address(),
@@ -45,8 +45,8 @@ fn what_is_delivered_belongs_to_the_price_that_was_paid() {
     let expired = [attempted(1), Event::Reserved, LAPSED, Event::TargetReleased];
     let delivered = |offered: Option<Sold>| {
         let mut event = shown(offered);
-        if let Event::Proven { challenge, .. } = &mut event {
-            challenge.terms.amount = UsdcAmount::from_units(1);
+        if let Event::Proven { offer, .. } = &mut event {
+            offer.terms.amount = UsdcAmount::from_units(1);
         }
         let proven = record_after(expired.clone().into_iter().chain([event]));
         proven.sold
@@ -57,7 +57,7 @@ fn what_is_delivered_belongs_to_the_price_that_was_paid() {
 
 #[test]
 fn it_goes_with_the_history_of_what_is_delivered_or_returned_and_of_nothing_else() {
-    let after_a_week = |mut record: Record| {
+    let after_a_week = |mut record: Purchase| {
         for event in [Event::TargetReleased, Event::Reported] {
             record = apply(Some(&record), event.clone(), NOW, &POLICY).unwrap_or(record);
         }

@@ -22,11 +22,11 @@ use crate::config::{Config, test_config};
 use crate::ledger::LedgerEntry;
 use crate::purchase::ask::Ask;
 use crate::purchase::driver::Driver;
-use crate::purchase::env::ChallengeStore;
+use crate::purchase::env::PurchaseStore;
 use crate::purchase::fault::IssueFault;
-use crate::purchase::record::AuditRow;
 use crate::purchase::shared::Shared;
-use crate::purchase::test_support::{NOW, buyer, sold, test_challenge};
+use crate::purchase::state::AuditRow;
+use crate::purchase::test_support::{NOW, buyer, sold, test_offer};
 use crate::settlement::facilitator::{FacilitatorAnswer, FacilitatorCall};
 use crate::settlement::wallet::{WalletCommand, WalletReply};
 use crate::types::{CallFault, Network, RequestId, UnixMillis};
@@ -42,7 +42,7 @@ pub(super) const BLOCK: u64 = 50;
 
 /// A transfer to the seller.
 pub(super) fn paid(from: Address, units: u64) -> Log {
-    let to = test_challenge().terms.pay_to;
+    let to = test_offer().terms.pay_to;
     Log {
         address: Network::BaseSepolia.usdc(),
         topics: vec![TRANSFER_TOPIC, from.into_word(), to.into_word()],
@@ -53,7 +53,7 @@ pub(super) fn paid(from: Address, units: u64) -> Log {
 /// The proof of the one transaction, signed by `payer`.
 pub(super) fn proof(payer: Address) -> Prove {
     Prove {
-        challenge: test_challenge(),
+        offer: test_offer(),
         sold: Some(sold()),
         issuer: "https://shop.example".to_owned(),
         payer: Some(payer),
@@ -130,7 +130,7 @@ impl Shop {
     }
 
     /// As [`Shop::new`], with a purchase that has come so far.
-    pub(super) fn after(record: Record, logs: Vec<Log>) -> Self {
+    pub(super) fn after(record: Purchase, logs: Vec<Log>) -> Self {
         let shop = Self::new(logs);
         shop.stored.replace(Some(Versioned { version: 1, record }));
         shop
@@ -151,7 +151,7 @@ impl Shop {
             .unwrap();
     }
 
-    pub(super) fn record(&self) -> Option<Record> {
+    pub(super) fn record(&self) -> Option<Purchase> {
         self.stored
             .borrow()
             .as_ref()
@@ -174,14 +174,14 @@ impl Shop {
     }
 }
 
-impl ChallengeStore for Shop {
+impl PurchaseStore for Shop {
     fn load(&self) -> Result<Option<Versioned>, StoreFault> {
         Ok(self.stored.borrow().clone())
     }
     fn commit(
         &self,
         expected: Option<u64>,
-        record: &Record,
+        record: &Purchase,
         _: Option<&AuditRow>,
         _: Option<UnixMillis>,
     ) -> Result<bool, StoreFault> {
@@ -268,7 +268,7 @@ impl Chain for Shop {
     async fn receipt(&self, transaction: B256) -> Result<Option<Receipt>, ChainError> {
         self.reads.set(self.reads.get() + 1);
         if transaction == EXECUTED {
-            let [from, to] = [buyers_address(), test_challenge().terms.pay_to];
+            let [from, to] = [buyers_address(), test_offer().terms.pay_to];
             let [nonce, value] = [B256::repeat_byte(1), U256::from(15_000).into()];
             let log = |topics, data: Bytes| Log {
                 address: Network::BaseSepolia.usdc(),
@@ -300,7 +300,7 @@ impl Chain for Shop {
     }
 }
 
-impl ChallengeEnv for Shop {
+impl PurchaseEnv for Shop {
     type Store = Self;
     type Chain = Self;
 

@@ -5,8 +5,8 @@ use super::*;
 #[test]
 fn the_list_pages_by_urgency() {
     let deployment = deployment();
-    let all = body(&ask(&deployment, &get("/admin/challenges")));
-    let statuses: Vec<_> = all["challenges"]
+    let all = body(&ask(&deployment, &get("/admin/purchases")));
+    let statuses: Vec<_> = all["purchases"]
         .as_array()
         .unwrap()
         .iter()
@@ -14,22 +14,19 @@ fn the_list_pages_by_urgency() {
         .collect();
     assert_eq!(statuses, ["PAID", "DELIVERED", "REFUNDED", "DELIVERED"]);
     assert_eq!(all["next"], Value::Null);
-    let first = body(&ask(&deployment, &get("/admin/challenges?limit=1")));
-    assert_eq!(
-        first["challenges"],
-        serde_json::json!([all["challenges"][0]])
-    );
+    let first = body(&ask(&deployment, &get("/admin/purchases?limit=1")));
+    assert_eq!(first["purchases"], serde_json::json!([all["purchases"][0]]));
     let next = first["next"].as_str().unwrap();
     let second = body(&ask(
         &deployment,
-        &get(&format!("/admin/challenges?limit=1&cursor={next}")),
+        &get(&format!("/admin/purchases?limit=1&cursor={next}")),
     ));
     assert_eq!(
-        second["challenges"],
-        serde_json::json!([all["challenges"][1]])
+        second["purchases"],
+        serde_json::json!([all["purchases"][1]])
     );
-    let paid = body(&ask(&deployment, &get("/admin/challenges?status=PAID")));
-    assert_eq!(paid["challenges"].as_array().unwrap().len(), 1);
+    let paid = body(&ask(&deployment, &get("/admin/purchases?status=PAID")));
+    assert_eq!(paid["purchases"].as_array().unwrap().len(), 1);
 }
 
 #[test]
@@ -78,7 +75,7 @@ fn pages_of_the_export_put_together_are_the_export() {
 fn without_a_part_of_the_ledger_there_is_no_answer_instead_of_a_wrong_one() {
     let mut deployment = deployment();
     deployment.shards.silent = deployment.shards.layout.shards().last();
-    for path in ["/admin/challenges", "/admin/totals", "/admin/export.csv"] {
+    for path in ["/admin/purchases", "/admin/totals", "/admin/export.csv"] {
         assert_eq!(
             ask(&deployment, &get(path)).status(),
             StatusCode::INTERNAL_SERVER_ERROR

@@ -46,8 +46,8 @@ fn plans(answer: &Answer) -> Vec<String> {
 fn paid(answer: &Answer) -> Vec<(String, String, u64)> {
     let each = |(id, ask): &(RequestId, Ask)| match ask {
         Ask::Pay(pay) => {
-            let Target::Plan(plan) = &pay.challenge.terms.target;
-            let units = pay.challenge.terms.amount.units();
+            let Target::Plan(plan) = &pay.offer.terms.target;
+            let units = pay.offer.terms.amount.units();
             (id.to_string(), plan.to_string(), units)
         }
         Ask::Repeat(repeat) => (

@@ -9,14 +9,14 @@ use key0_core::book::{PayerCommand, PayerReply};
 use key0_core::config::Config;
 use key0_core::ledger::{LedgerCommand, LedgerEntry};
 use key0_core::purchase::{
-    AuditLine, AuditRow, ChallengeEnv, ChallengeStore, Driver, History, IssueFault, Record, Rest,
+    AuditLine, AuditRow, Driver, History, IssueFault, Purchase, PurchaseEnv, PurchaseStore, Rest,
     Shared, Stage, State, StoreFault, Versioned,
 };
 use key0_core::settlement::facilitator::{FacilitatorAnswer, FacilitatorCall};
 use key0_core::settlement::wallet::{WalletCommand, WalletReply};
 use key0_core::types::{CallFault, UnixMillis};
 
-use super::ChallengeObject;
+use super::PurchaseObject;
 use crate::actors;
 use crate::backend;
 use crate::facilitator;
@@ -35,7 +35,7 @@ const WALLET_DEADLINE_MILLIS: u64 = 20_000;
 /// The purchase's outside world.
 pub(super) struct Outside {
     pub(super) world: Rc<World>,
-    pub(super) object: Rc<ChallengeObject>,
+    pub(super) object: Rc<PurchaseObject>,
     pub(super) instance: Rc<Instance<Driver>>,
     pub(super) rpc: Rpc,
     /// A call keeps the settings that it began with.
@@ -44,7 +44,7 @@ pub(super) struct Outside {
 }
 
 impl Outside {
-    pub(super) fn new(world: &Rc<World>, object: &Rc<ChallengeObject>) -> Self {
+    pub(super) fn new(world: &Rc<World>, object: &Rc<PurchaseObject>) -> Self {
         let instance = instance(&object.instance, object.owner());
         Self {
             world: Rc::clone(world),
@@ -70,7 +70,7 @@ impl Outside {
     }
 }
 
-impl ChallengeStore for Outside {
+impl PurchaseStore for Outside {
     fn load(&self) -> Result<Option<Versioned>, StoreFault> {
         self.storage("load")?;
         Ok(self.object.stored.borrow().clone())
@@ -79,7 +79,7 @@ impl ChallengeStore for Outside {
     fn commit(
         &self,
         expected: Option<u64>,
-        record: &Record,
+        record: &Purchase,
         audit: Option<&AuditRow>,
         wake_at: Option<UnixMillis>,
     ) -> Result<bool, StoreFault> {
@@ -111,7 +111,7 @@ impl ChallengeStore for Outside {
         if record.rest == Rest::WithoutHistory {
             self.object.history.borrow_mut().clear();
         }
-        let given_up = |record: &Record| match &record.state {
+        let given_up = |record: &Purchase| match &record.state {
             State::RefundFailed { refund, .. } => Some(refund.attempt.authorization.clone()),
             state => state.watch().map(|attempt| attempt.authorization.clone()),
         };
@@ -153,7 +153,7 @@ impl History for Outside {
     }
 }
 
-impl ChallengeEnv for Outside {
+impl PurchaseEnv for Outside {
     type Store = Self;
     type Chain = Rpc;
 

@@ -1,4 +1,4 @@
-//! `ChallengeObject`, one per request id: the life of one purchase.
+//! `PurchaseObject`, one per request id: the life of one purchase.
 //!
 //! Stored: `record` (one row: version, status, the record as JSON) and `audit` (one row for each change, written in the
 //! same transaction; the whole table goes a week after the purchase is over). Nothing is stored, not even the tables,
@@ -22,7 +22,7 @@ use key0_core::chain::rpc::RpcChain;
 use key0_core::config::Config;
 use key0_core::ledger::LedgerEntry;
 use key0_core::purchase::{
-    AuditLine, AuditRow, Call, ChallengeEnv, ChallengeStore, Driver, History, IssueFault, Record,
+    AuditLine, AuditRow, Call, Driver, History, IssueFault, Purchase, PurchaseEnv, PurchaseStore,
     Rest, Shared, StoreFault, Versioned, nudge, operate,
 };
 use key0_core::settlement::facilitator::{FacilitatorAnswer, FacilitatorCall};
@@ -42,14 +42,14 @@ use crate::storage;
 const RETRY_MILLIS: u64 = 10_000;
 
 #[durable_object(alarm)]
-pub struct ChallengeObject {
+pub struct PurchaseObject {
     state: State,
     env: Env,
     driver: AssertUnwindSafe<Driver>,
     has_tables: AssertUnwindSafe<Cell<bool>>,
 }
 
-impl DurableObject for ChallengeObject {
+impl DurableObject for PurchaseObject {
     fn new(state: State, env: Env) -> Self {
         Self {
             state,
@@ -62,19 +62,19 @@ impl DurableObject for ChallengeObject {
     async fn fetch(&self, mut request: Request) -> worker::Result<Response> {
         let call: Call = command(&mut request).await?;
         let Ok(config) = settings(&self.env) else {
-            return reply::<(), _>("challenge", Err("misconfigured"));
+            return reply::<(), _>("purchase", Err("misconfigured"));
         };
         match call {
             Call::Buyer(ask) => reply(
-                "challenge",
+                "purchase",
                 self.driver.ask(&self.outside(&config), &ask).await,
             ),
             Call::Operator(command) => reply(
-                "challenge",
+                "purchase",
                 operate(self, command, platform::now(), &config.policy()),
             ),
             Call::Nudge => reply(
-                "challenge",
+                "purchase",
                 nudge(self, platform::now(), &config.policy()).await,
             ),
         }
@@ -100,7 +100,7 @@ impl DurableObject for ChallengeObject {
     }
 }
 
-impl ChallengeObject {
+impl PurchaseObject {
     fn outside<'a>(&'a self, config: &'a Config) -> Outside<'a> {
         Outside {
             object: self,
@@ -137,7 +137,7 @@ impl ChallengeObject {
     fn write(
         &self,
         expected: Option<u64>,
-        record: &Record,
+        record: &Purchase,
         audit: Option<&AuditRow>,
         wake_at: Option<UnixMillis>,
     ) -> worker::Result<bool> {
@@ -166,12 +166,12 @@ impl ChallengeObject {
 
 /// The purchase's outside world.
 struct Outside<'a> {
-    object: &'a ChallengeObject,
+    object: &'a PurchaseObject,
     config: &'a Config,
     chain: RpcChain<'a, FetchHttp>,
 }
 
-impl ChallengeStore for ChallengeObject {
+impl PurchaseStore for PurchaseObject {
     fn load(&self) -> Result<Option<Versioned>, StoreFault> {
         self.read().map_err(|error| StoreFault(error.to_string()))
     }
@@ -179,7 +179,7 @@ impl ChallengeStore for ChallengeObject {
     fn commit(
         &self,
         expected: Option<u64>,
-        record: &Record,
+        record: &Purchase,
         audit: Option<&AuditRow>,
         wake_at: Option<UnixMillis>,
     ) -> Result<bool, StoreFault> {
@@ -207,22 +207,22 @@ impl ChallengeStore for ChallengeObject {
     }
 }
 
-impl History for ChallengeObject {
+impl History for PurchaseObject {
     fn history(&self) -> Result<Vec<AuditLine>, StoreFault> {
         self.read_history()
             .map_err(|error| StoreFault(error.to_string()))
     }
 }
 
-impl<'a> ChallengeEnv for Outside<'a> {
-    type Store = ChallengeObject;
+impl<'a> PurchaseEnv for Outside<'a> {
+    type Store = PurchaseObject;
     type Chain = RpcChain<'a, FetchHttp>;
 
     fn config(&self) -> &Config {
         self.config
     }
 
-    fn store(&self) -> &ChallengeObject {
+    fn store(&self) -> &PurchaseObject {
         self.object
     }
 
@@ -269,6 +269,6 @@ impl<'a> ChallengeEnv for Outside<'a> {
     }
 
     fn log(&self, event: &str, detail: &str) {
-        platform::log(event, json!({"object": "challenge", "detail": detail}));
+        platform::log(event, json!({"object": "purchase", "detail": detail}));
     }
 }

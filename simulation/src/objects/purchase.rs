@@ -9,7 +9,7 @@ use alloy_primitives::B256;
 use key0_core::backend::authentication::BackendCall;
 use key0_core::chain::SignedAuthorization;
 use key0_core::purchase::{
-    Ask, AuditLine, ChallengeEnv, Driver, OperatorCommand, PayReply, Record, Sold, Versioned,
+    Ask, AuditLine, Driver, OperatorCommand, PayReply, Purchase, PurchaseEnv, Sold, Versioned,
 };
 use key0_core::types::RequestId;
 
@@ -26,7 +26,7 @@ const RETRY_MILLIS: u64 = 10_000;
 
 /// A purchase's object.
 #[derive(Debug)]
-pub struct ChallengeObject {
+pub struct PurchaseObject {
     /// Its name.
     pub id: RequestId,
     /// What is stored.
@@ -71,7 +71,7 @@ pub struct Ended {
     pub block: u64,
 }
 
-impl ChallengeObject {
+impl PurchaseObject {
     pub(super) fn new(id: RequestId) -> Self {
         Self {
             id,
@@ -96,7 +96,7 @@ impl ChallengeObject {
     }
 
     /// The record.
-    pub fn record(&self) -> Option<Record> {
+    pub fn record(&self) -> Option<Purchase> {
         self.stored
             .borrow()
             .as_ref()
@@ -104,7 +104,7 @@ impl ChallengeObject {
     }
 
     fn owner(&self) -> Owner {
-        Owner::Challenge(self.id.clone())
+        Owner::Purchase(self.id.clone())
     }
 }
 
@@ -115,7 +115,7 @@ pub fn ask(
     ask: Ask,
     sender: Sender<Answer<PayReply>>,
 ) -> TaskId {
-    let outside = Outside::new(world, &world.objects.challenge(id));
+    let outside = Outside::new(world, &world.objects.purchase(id));
     world.executor.spawn(outside.object.owner(), async move {
         let reply = outside.instance.memory.ask(&outside, &ask).await;
         rules::on_answer_elsewhere(&outside.world, &outside.object, outside.version, &reply);
@@ -134,7 +134,7 @@ pub fn ask(
 
 /// The sweep looks in; the answer goes to `sender`.
 pub fn nudge(world: &Rc<World>, id: &RequestId, sender: Sender<Answer<bool>>) -> TaskId {
-    let outside = Outside::new(world, &world.objects.challenge(id));
+    let outside = Outside::new(world, &world.objects.purchase(id));
     world.executor.spawn(outside.object.owner(), async move {
         let policy = outside.config().policy();
         let reply = key0_core::purchase::nudge(&outside, outside.now(), &policy).await;
@@ -143,7 +143,7 @@ pub fn nudge(world: &Rc<World>, id: &RequestId, sender: Sender<Answer<bool>>) ->
 }
 
 /// Handles a purchase's alarm.
-pub(super) fn wake(world: &Rc<World>, object: &Rc<ChallengeObject>) {
+pub(super) fn wake(world: &Rc<World>, object: &Rc<PurchaseObject>) {
     let outside = Outside::new(world, object);
     world.executor.spawn(object.owner(), async move {
         if let Err(fault) = outside.instance.memory.wake(&outside).await
@@ -164,7 +164,7 @@ pub(super) fn wake(world: &Rc<World>, object: &Rc<ChallengeObject>) {
 }
 
 /// The operator gives a purchase a command.
-pub fn operate(world: &Rc<World>, object: &Rc<ChallengeObject>, command: OperatorCommand) {
+pub fn operate(world: &Rc<World>, object: &Rc<PurchaseObject>, command: OperatorCommand) {
     let outside = Outside::new(world, object);
     let policy = outside.config().policy();
     // When storage fails the operator comes back later.

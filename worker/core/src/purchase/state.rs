@@ -17,8 +17,8 @@ use crate::x402::Refusal;
 /// One purchase. Terms and payer never change once it exists.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Record {
-    /// The challenge that is paid.
+pub struct Purchase {
+    /// The offer that is paid.
     pub challenge_id: ChallengeId,
     /// What was agreed.
     pub terms: Terms,
@@ -284,7 +284,7 @@ pub struct AuditRow {
     pub transaction: Option<B256>,
 }
 
-impl Record {
+impl Purchase {
     /// Whether nothing can happen to the purchase any more.
     pub(super) const fn is_over(&self) -> bool {
         !self.holds_target
