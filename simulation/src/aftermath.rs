@@ -119,7 +119,7 @@ fn last_rest(world: &World) -> u64 {
 fn last_token(world: &World) -> u64 {
     let records = over(world).into_iter().filter_map(|object| object.record());
     let ends = records.map(|record| match record.state {
-        State::Delivered { claims, .. } => claims.exp * 1_000,
+        State::Delivered { goods, .. } => goods.claims().exp * 1_000,
         _ => 0,
     });
     ends.max().unwrap_or_default().max(world.now().0)

@@ -7,7 +7,7 @@ use std::rc::Rc;
 
 use futures_util::future::{Either, select};
 use key0_core::backend::authentication::{BackendAnswer, BackendCall};
-use key0_core::purchase::IssueFault;
+use key0_core::goods::DeliveryFault;
 
 use crate::faults::Fault;
 use crate::rules;
@@ -117,19 +117,19 @@ pub async fn ask(
     world: &Rc<World>,
     life: &Life,
     call: BackendCall,
-) -> Result<BackendAnswer, IssueFault> {
+) -> Result<BackendAnswer, DeliveryFault> {
     world.survive(life, "before issue").await;
     let deadline = world.sleep(u64::from(call.timeout_millis));
     let answer = match select(Box::pin(handle(world, &call)), deadline).await {
         Either::Left((answer, _)) => answer,
-        Either::Right(_) => Err(IssueFault::Timeout),
+        Either::Right(_) => Err(DeliveryFault::Timeout),
     };
     world.trace(|| format!("{} the backend: {answer:?}", call.idempotency_key));
     world.survive(life, "after issue").await;
     answer
 }
 
-async fn handle(world: &World, call: &BackendCall) -> Result<BackendAnswer, IssueFault> {
+async fn handle(world: &World, call: &BackendCall) -> Result<BackendAnswer, DeliveryFault> {
     world.sleep_between(5, 200).await;
     let remembers = match world.setting.issuer {
         Issuer::Backend { remembers, .. } => remembers,
@@ -172,7 +172,7 @@ async fn handle(world: &World, call: &BackendCall) -> Result<BackendAnswer, Issu
     answer(200, &body)
 }
 
-fn answer(status: u16, body: &str) -> Result<BackendAnswer, IssueFault> {
+fn answer(status: u16, body: &str) -> Result<BackendAnswer, DeliveryFault> {
     Ok(BackendAnswer {
         status,
         body: body.as_bytes().to_vec(),

@@ -109,7 +109,7 @@ fn return_by_hand(world: &Rc<World>) {
             continue;
         }
         // One that was tried again may be signed at this very moment.
-        if record.state.name() != "REFUND_FAILED" {
+        if record.state.status().as_str() != "REFUND_FAILED" {
             continue;
         }
         let transaction =

@@ -43,7 +43,7 @@ impl LedgerStore for LedgerObject {
 
     fn of_status(
         &self,
-        status: &str,
+        status: key0_core::types::Status,
         after: Option<&Cursor>,
         limit: usize,
     ) -> Result<Vec<LedgerEntry>, Infallible> {

@@ -43,7 +43,7 @@ pub fn on_end_without_money(
             object,
             told,
             (after.payer, nonce),
-            after.state.name(),
+            after.state.status().as_str(),
         );
     }
 }

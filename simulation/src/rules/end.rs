@@ -155,7 +155,7 @@ fn ledger(world: &World, object: &PurchaseObject, record: &Purchase) {
     let wanted = ledger_entry(record, 0);
     let facts = |entry: &LedgerEntry| {
         let hashes = (entry.transaction, entry.refund);
-        (entry.status.clone(), entry.amount, hashes)
+        (entry.status, entry.amount, hashes)
     };
     if kept.map(facts) != Some(facts(&wanted)) && !is_out_of_sight(world, object, record) {
         world.violation(

@@ -20,7 +20,8 @@ pub(super) fn on_change(
     before: Option<&Purchase>,
     after: &Purchase,
 ) {
-    let is_new = before.is_none_or(|before| before.state.name() != after.state.name());
+    let is_new =
+        before.is_none_or(|before| before.state.status().as_str() != after.state.status().as_str());
     if is_new
         && world.setting.notifies
         && let Some(kind) = kind_of(&after.state)

@@ -2,7 +2,8 @@
 
 use core::cell::Cell;
 
-use key0_core::purchase::{IssueFault, Purchase, Stage, State, wake_at};
+use key0_core::goods::DeliveryFault;
+use key0_core::purchase::{Purchase, Stage, State, wake_at};
 
 use super::money;
 use crate::objects::PurchaseObject;
@@ -43,7 +44,7 @@ pub(super) fn on_change(
             State::Paid {
                 failure: Some(failure),
                 ..
-            } if failure.fault != IssueFault::PlanGone
+            } if failure.fault != DeliveryFault::PlanGone
         )
     };
     if has_failed(after) && before.is_some_and(|before| !has_failed(before)) {

@@ -3,9 +3,10 @@
 use std::rc::Rc;
 
 use key0_core::chain::transfer::ProofFault;
+use key0_core::goods::Goods;
 use key0_core::offer::Terms;
 use key0_core::purchase::{Pay, PayReply, Prove, State};
-use key0_core::types::Address;
+use key0_core::types::{Address, Status};
 
 use super::money::{must_be_honoured, received};
 use crate::objects::PurchaseObject;
@@ -49,7 +50,8 @@ pub fn on_proof_reply(world: &Rc<World>, prove: &Prove, reply: &PayReply) {
         let detail = format!("{fault:?}, though {} pays", prove.transaction);
         world.violation("proof_denied", &prove.offer.terms.request_id, detail);
     }
-    if let PayReply::Granted { transaction, .. } = reply {
+    if let PayReply::Granted { receipt, .. } = reply {
+        let transaction = &receipt.transaction;
         let terms = &prove.offer.terms;
         on_grant(world, Asker::Payer, terms, prove.payer, reply);
         if prove.payer.is_none() && *transaction != prove.transaction {
@@ -72,22 +74,16 @@ fn on_grant(
     if let PayReply::Granted { again, .. } = &mut told {
         *again = false;
     }
-    let PayReply::Granted {
-        claims,
-        payer,
-        transaction,
-        remote,
-        ..
-    } = reply
-    else {
+    let PayReply::Granted { goods, receipt, .. } = reply else {
         return;
     };
+    let (claims, transaction) = (goods.claims(), receipt.transaction);
     let asked = &terms.request_id;
     let Ok(id) = claims.sub.parse() else {
         return world.violation("grant_changed", asked, "the grant names no purchase");
     };
     let object = world.objects.purchase(&id);
-    if asks.is_some_and(|asks| asks != *payer) || is_stranger(world, asker, &object) {
+    if asks.is_some_and(|asks| asks != receipt.payer) || is_stranger(world, asker, &object) {
         world.violation(
             "grant_to_stranger",
             asked,
@@ -108,7 +104,7 @@ fn on_grant(
             format!("{first:?} became {told:?}"),
         );
     }
-    if !is_issued(world, &claims.jti, remote.as_deref()) {
+    if !is_issued(world, goods) {
         world.violation("grant_not_issued", &object.id, format!("{reply:?}"));
     }
     let Some(record) = object.record() else {
@@ -126,7 +122,7 @@ fn on_grant(
         let detail = format!("{payment:?}");
         world.violation("grant_without_signature", &object.id, detail);
     }
-    let is_its = payment.is_some_and(|payment| payment.transaction == *transaction);
+    let is_its = payment.is_some_and(|payment| payment.transaction == transaction);
     // The answer may have been under way while the grant was removed.
     let delivered = matches!(record.state, State::Delivered { .. } | State::Closed { .. });
     if !delivered || !is_its || received(world, &object, &record).is_none() {
@@ -151,9 +147,10 @@ fn is_stranger(world: &World, asker: Asker, object: &PurchaseObject) -> bool {
 
 /// Who has named a purchase means that one, unless it has shown the very payment of another.
 fn must_be_its_own(world: &World, pay: &Pay, reply: &PayReply) {
-    let PayReply::Granted { claims, .. } = reply else {
+    let PayReply::Granted { goods, .. } = reply else {
         return;
     };
+    let claims = goods.claims();
     let id = &pay.offer.terms.request_id;
     let Ok(sold) = claims.sub.parse() else {
         return;
@@ -177,14 +174,19 @@ fn must_be_its_own(world: &World, pay: &Pay, reply: &PayReply) {
 }
 
 /// The credential is the backend's, when the backend issues it.
-fn is_issued(world: &World, offer: &str, remote: Option<&str>) -> bool {
-    let Issuer::Backend { .. } = world.setting.issuer else {
-        return remote.is_none();
-    };
-    remote
-        .and_then(|sealed| world.config.credential_key.open(offer, sealed))
-        .and_then(|credential| String::from_utf8(credential).ok())
-        .is_some_and(|credential| world.backend.has_issued(offer, &credential))
+fn is_issued(world: &World, goods: &Goods) -> bool {
+    let is_remote = matches!(world.setting.issuer, Issuer::Backend { .. });
+    match goods {
+        Goods::Token { .. } => !is_remote,
+        Goods::Credential { claims, sealed } => {
+            let offer = &claims.jti;
+            let credential = world.config.credential_key.open(offer, sealed);
+            is_remote
+                && credential
+                    .and_then(|credential| String::from_utf8(credential).ok())
+                    .is_some_and(|credential| world.backend.has_issued(offer, &credential))
+        }
+    }
 }
 
 /// Answers without a grant.
@@ -195,7 +197,7 @@ fn on_other_reply(world: &World, pay: &Pay, reply: &PayReply) {
         PayReply::Refund {
             status,
             transaction,
-        } if status == "REFUNDED" => {
+        } if *status == Status::Refunded => {
             let returned = transaction.is_some_and(|transaction| {
                 chain.ledger().executed().any(|((from, _), used)| {
                     world.is_seller(*from)

@@ -1,7 +1,7 @@
 //! What must hold of what is kept, and for how long.
 
 use key0_core::purchase::{HISTORY_MILLIS, Pay, PayReply, Prove, Purchase, Rest, State};
-use key0_core::types::RequestId;
+use key0_core::types::{RequestId, Status};
 
 use super::outages::has_lost_alarm;
 use super::steps::describe;
@@ -35,11 +35,11 @@ pub(super) fn on_change(
             world.violation("history_removed_early", &object.id, detail);
         }
     }
-    if let (true, State::Delivered { claims, .. }) = (loses_grant, &before.state)
+    if let (true, State::Delivered { goods, .. }) = (loses_grant, &before.state)
         && (now < object.delivered.get().unwrap_or(now) + 12 * HOUR_MILLIS
-            || now < claims.exp * 1_000)
+            || now < goods.claims().exp * 1_000)
     {
-        let detail = format!("at {now}, the token ends at {}", claims.exp);
+        let detail = format!("at {now}, the token ends at {}", goods.claims().exp);
         world.violation("grant_removed_early", &object.id, detail);
     }
     if (loses_history || loses_grant)
@@ -85,10 +85,14 @@ pub fn without_history(world: &World) {
             let detail = format!("{} {:?} {lines} lines", describe(&record), record.rest);
             world.violation("history_kept", &object.id, detail);
         }
-        if let State::Delivered { claims, .. } = &record.state
-            && claims.exp * 1_000 + HOUR_MILLIS < world.now().0
+        if let State::Delivered { goods, .. } = &record.state
+            && goods.claims().exp * 1_000 + HOUR_MILLIS < world.now().0
         {
-            world.violation("grant_kept", &object.id, format!("until {}", claims.exp));
+            world.violation(
+                "grant_kept",
+                &object.id,
+                format!("until {}", goods.claims().exp),
+            );
         }
     }
 }
@@ -157,7 +161,9 @@ pub fn answers_as_left(world: &World, pay: &Pay, reply: Option<&PayReply>) {
             }
             (State::Expired { .. }, Some(PayReply::Expired))
             | (State::Cancelled { .. }, Some(PayReply::Cancelled)) => true,
-            (State::Refunded { .. }, Some(PayReply::Refund { status, .. })) => status == "REFUNDED",
+            (State::Refunded { .. }, Some(PayReply::Refund { status, .. })) => {
+                *status == Status::Refunded
+            }
             (_, reply) => {
                 // The purchase that this one counted for is still open: refunds are off, or failed for good.
                 !is_end(&record)

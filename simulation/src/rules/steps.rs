@@ -121,7 +121,7 @@ pub(super) fn describe(record: &Purchase) -> String {
     };
     format!(
         "{}{detail} holds={} tries={}",
-        record.state.name(),
+        record.state.status().as_str(),
         record.holds_target,
         record.tries
     )

@@ -34,9 +34,10 @@ pub(super) fn on_change(
         let detail = format!("{sold:?} became {:?}", after.sold);
         world.violation("sold_otherwise", &object.id, detail);
     }
-    if let State::Delivered { claims, .. } = &after.state
-        && sold.as_ref().map(|sold| sold.lifetime) != Some(claims.exp - claims.iat)
+    if let State::Delivered { goods, .. } = &after.state
+        && sold.as_ref().map(|sold| sold.lifetime) != Some(goods.claims().exp - goods.claims().iat)
     {
+        let claims = goods.claims();
         let detail = format!("{sold:?} was sold, {} to {}", claims.iat, claims.exp);
         world.violation("delivered_otherwise", &object.id, detail);
     }

@@ -4,8 +4,8 @@
 //! [`checkout`] gives the grant, [`documents`] publish the prices, [`sweep`] wakes what nothing drives, [`purchase`] drives a
 //! purchase, [`config`] reads the settings, [`ledger`] is the operator's index, [`backend`] calls the seller's backend,
 //! [`settlement`] broadcasts, [`book`] knows whose a payment is, [`chain`] asks Base, [`x402`] has the protocol's objects,
-//! [`offer`] seals terms, [`catalog`] has the plans, [`token`] signs. Below them are [`limit`], [`response`], [`error`],
-//! [`breaker`] and [`types`]. `npm test -- --only lint` holds this order.
+//! [`offer`] seals terms, [`catalog`] has the plans, [`token`] signs. Below them are [`goods`], [`limit`], [`response`],
+//! [`error`], [`breaker`] and [`types`]. `npm test -- --only lint` holds this order.
 //! Nothing here reads a clock, a random number, a storage or a network: they come in as arguments.
 
 #![forbid(unsafe_code)]
@@ -20,6 +20,7 @@ pub mod config;
 pub mod documents;
 pub mod doors;
 pub mod error;
+pub mod goods;
 pub mod ledger;
 pub mod limit;
 pub mod offer;

@@ -2,7 +2,7 @@
 
 use key0_core::backend::authentication::{BackendAnswer, BackendAuth, BackendCall, service_token};
 use key0_core::config::Config;
-use key0_core::purchase::IssueFault;
+use key0_core::goods::DeliveryFault;
 use worker::Env;
 
 use crate::objects::Objects;
@@ -16,7 +16,7 @@ pub(crate) async fn call(
     env: &Env,
     config: &Config,
     call: &BackendCall,
-) -> Result<BackendAnswer, IssueFault> {
+) -> Result<BackendAnswer, DeliveryFault> {
     match &config.backend_auth {
         BackendAuth::None => outbound::backend(call, None).await,
         BackendAuth::SharedSecret { header, secret } => {
@@ -30,7 +30,7 @@ pub(crate) async fn call(
             let mut refused = None;
             loop {
                 let token = Objects::new(env).backend_token(refused).await;
-                let token = token.ok_or(IssueFault::Unauthenticated)?;
+                let token = token.ok_or(DeliveryFault::Unauthenticated)?;
                 let header = bearer(Some(token.text))?;
                 let answer = outbound::backend(call, Some(("authorization", &header))).await?;
                 if answer.status != UNAUTHORIZED || refused.is_some() {
@@ -57,8 +57,8 @@ async fn sign(config: &Config, audience: &str, issuer: &str) -> Option<String> {
     .ok()
 }
 
-fn bearer(token: Option<String>) -> Result<String, IssueFault> {
+fn bearer(token: Option<String>) -> Result<String, DeliveryFault> {
     token
         .map(|token| format!("Bearer {token}"))
-        .ok_or(IssueFault::Unauthenticated)
+        .ok_or(DeliveryFault::Unauthenticated)
 }

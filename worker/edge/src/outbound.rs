@@ -7,7 +7,8 @@ use key0_core::backend::oauth::{MAX_TOKEN_ANSWER_BYTES, OAuthClient, TOKEN_DEADL
 use key0_core::chain::endpoints::{EndpointMemory, Http, HttpFault};
 use key0_core::chain::rpc::RpcChain;
 use key0_core::config::Config;
-use key0_core::purchase::{IssueFault, Shared};
+use key0_core::goods::DeliveryFault;
+use key0_core::purchase::Shared;
 use key0_core::settlement::facilitator::{
     FacilitatorAnswer, FacilitatorCall, MAX_ANSWER_BYTES, MAX_REDIRECTS, host_of, redirect,
 };
@@ -80,7 +81,7 @@ impl Http for FetchHttp {
 pub(crate) async fn backend(
     call: &BackendCall,
     authentication: Option<(&str, &str)>,
-) -> Result<BackendAnswer, IssueFault> {
+) -> Result<BackendAnswer, DeliveryFault> {
     let mut headers = vec![("idempotency-key", call.idempotency_key.as_str())];
     headers.extend(
         call.headers
@@ -102,8 +103,8 @@ pub(crate) async fn backend(
         Err(error) => {
             platform::log("backend_call_failed", json!({"detail": fault(&error)}));
             Err(match is_timeout(&error) {
-                true => IssueFault::Timeout,
-                false => IssueFault::Failed,
+                true => DeliveryFault::Timeout,
+                false => DeliveryFault::Failed,
             })
         }
     }

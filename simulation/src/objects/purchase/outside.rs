@@ -7,10 +7,11 @@ use alloy_primitives::Address;
 use key0_core::backend::authentication::{BackendAnswer, BackendCall};
 use key0_core::book::{PayerCommand, PayerReply};
 use key0_core::config::Config;
+use key0_core::goods::DeliveryFault;
 use key0_core::ledger::{LedgerCommand, LedgerEntry};
 use key0_core::purchase::{
-    AuditLine, AuditRow, Driver, History, IssueFault, Purchase, PurchaseEnv, PurchaseStore, Rest,
-    Shared, Stage, State, StoreFault, Versioned,
+    AuditLine, AuditRow, Driver, History, Purchase, PurchaseEnv, PurchaseStore, Rest, Shared,
+    Stage, State, StoreFault, Versioned,
 };
 use key0_core::settlement::facilitator::{FacilitatorAnswer, FacilitatorCall};
 use key0_core::settlement::wallet::{WalletCommand, WalletReply};
@@ -229,7 +230,7 @@ impl PurchaseEnv for Outside {
             .map_err(CallFault)
     }
 
-    async fn backend(&self, call: BackendCall) -> Result<BackendAnswer, IssueFault> {
+    async fn backend(&self, call: BackendCall) -> Result<BackendAnswer, DeliveryFault> {
         rules::on_call_elsewhere(&self.world, &self.object, self.version, "the backend");
         // Notices go out beside the effects: nothing waits for them.
         if backend::is_notice(&call) {

@@ -1,11 +1,11 @@
 //! The access grant: the token together with what the buyer needs to use it and to prove the payment.
 
-use key0_validator::Claims;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
 use crate::config::Config;
 use crate::error::Code;
+use crate::goods::Goods;
 use crate::token::RsaSigner;
 use crate::types::{ResourceId, UnixSeconds};
 
@@ -51,19 +51,19 @@ const OWN_MEMBERS: [&str; 9] = [
 ];
 
 impl<'a> AccessGrant<'a> {
-    /// The grant for what was fixed at delivery: our own token made from the claims, or the backend's credential.
+    /// The grant for these goods: our own token made from the claims, or the backend's credential.
     /// The same delivery always gives the same grant.
     pub async fn new(
         config: &Config,
         rsa: &dyn RsaSigner,
-        claims: &'a Claims,
-        remote: Option<&str>,
+        goods: &'a Goods,
     ) -> Result<Self, GrantError> {
+        let claims = goods.claims();
         if claims.chain_id != Some(config.network.chain_id()) {
             return Err(GrantError);
         }
-        let (access_token, token_type, expires_at, passed_on) = match remote {
-            None => {
+        let (access_token, token_type, expires_at, passed_on) = match goods {
+            Goods::Token { claims } => {
                 let token = config.token_signer.sign(claims, rsa).await;
                 let token = token.map_err(|_| GrantError)?;
                 let expires_at = UnixSeconds(claims.exp).to_iso();
@@ -74,7 +74,7 @@ impl<'a> AccessGrant<'a> {
                     Map::new(),
                 )
             }
-            Some(sealed) => {
+            Goods::Credential { sealed, .. } => {
                 let body = config
                     .credential_key
                     .open(&claims.jti, sealed)
@@ -137,6 +137,7 @@ pub fn resource_endpoint(template: &str, resource: &ResourceId) -> String {
 #[cfg(test)]
 mod tests {
     use futures_util::FutureExt as _;
+    use key0_validator::Claims;
 
     use super::*;
     use crate::config::test_config;
@@ -153,7 +154,12 @@ mod tests {
         let answer =
             br#"{"token":"opaque","tokenType":"Key","region":"eu","txHash":"0xforged","type":"x"}"#;
         let sealed = config.credential_key.seal(id.as_str(), answer);
-        let grant = AccessGrant::new(&config, &NoRsa, &claims, Some(&sealed))
+        let goods = |sealed: String| Goods::Credential {
+            claims: claims.clone(),
+            sealed,
+        };
+        let good = goods(sealed);
+        let grant = AccessGrant::new(&config, &NoRsa, &good)
             .now_or_never()
             .unwrap()
             .unwrap();
@@ -164,7 +170,8 @@ mod tests {
         assert_eq!(grant["type"], "AccessGrant");
         assert_eq!(grant["txHash"], claims.tx_hash);
         assert!(grant.get("expiresAt").is_none());
-        let nonsense = AccessGrant::new(&config, &NoRsa, &claims, Some("nonsense"));
+        let nonsense = goods("nonsense".to_owned());
+        let nonsense = AccessGrant::new(&config, &NoRsa, &nonsense);
         assert!(nonsense.now_or_never().unwrap().is_err());
     }
 
@@ -173,7 +180,9 @@ mod tests {
         let mut config = test_config();
         let mut claims = claims();
         let is_granted = |config: &Config, claims: &Claims| {
-            let grant = AccessGrant::new(config, &NoRsa, claims, None);
+            let claims = claims.clone();
+            let goods = Goods::Token { claims };
+            let grant = AccessGrant::new(config, &NoRsa, &goods);
             grant.now_or_never().unwrap().is_ok()
         };
         assert!(is_granted(&config, &claims));

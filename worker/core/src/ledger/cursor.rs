@@ -9,20 +9,9 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::{Deserialize, Serialize};
 
 use super::entry::LedgerEntry;
-use crate::types::{RequestId, UnixMillis};
+use crate::types::{RequestId, Status, UnixMillis};
 
-/// The name of every state. Those that somebody may have to act upon come first, in the order of [`Order::Urgency`].
-pub const STATUSES: [&str; 8] = [
-    "PAID",
-    "REFUND_PENDING",
-    "REFUND_FAILED",
-    "PENDING",
-    "DELIVERED",
-    "REFUNDED",
-    "EXPIRED",
-    "CANCELLED",
-];
-/// How many of them somebody may have to act upon.
+/// How many states, the first of [`Status::ALL`], an operator may have to act upon.
 const URGENT: u8 = 3;
 const MAX_CURSOR_CHARS: usize = 200;
 
@@ -50,7 +39,7 @@ impl Order {
     /// The place behind an entry.
     pub fn place(self, entry: &LedgerEntry) -> Cursor {
         let (rank, at) = match self {
-            Self::Urgency => (rank(&entry.status), entry.changed_at),
+            Self::Urgency => (rank(entry.status), entry.changed_at),
             Self::Age => (0, entry.created_at),
         };
         Cursor {
@@ -75,7 +64,7 @@ impl Order {
 
 impl Cursor {
     /// The place in [`Order::Urgency`] before everything in this state that has not changed since.
-    pub(crate) fn before_all_of(status: &str, changed_until: UnixMillis) -> Self {
+    pub(crate) fn before_all_of(status: Status, changed_until: UnixMillis) -> Self {
         Self {
             rank: rank(status),
             at: changed_until,
@@ -85,10 +74,10 @@ impl Cursor {
 }
 
 /// How far behind a state comes in [`Order::Urgency`].
-pub(super) fn rank(status: &str) -> u8 {
+pub(super) fn rank(status: Status) -> u8 {
     (0..URGENT)
-        .zip(STATUSES)
-        .find(|(_, name)| *name == status)
+        .zip(Status::ALL)
+        .find(|(_, urgent)| *urgent == status)
         .map_or(URGENT, |(rank, _)| rank)
 }
 
@@ -144,6 +133,6 @@ mod tests {
 
     #[test]
     fn what_needs_somebody_comes_first() {
-        assert_eq!(STATUSES.map(rank), [0, 1, 2, 3, 3, 3, 3, 3]);
+        assert_eq!(Status::ALL.map(rank), [0, 1, 2, 3, 3, 3, 3, 3]);
     }
 }

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::types::{Address, B256, Network, RequestId, ResourceId, UnixMillis, UsdcAmount};
+use crate::types::{Address, B256, Network, RequestId, ResourceId, Status, UnixMillis, UsdcAmount};
 
 /// One purchase as the ledger knows it. Small, and kept for ever: a sale is a book entry.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
@@ -12,8 +12,8 @@ pub struct LedgerEntry {
     pub request_id: RequestId,
     /// The offer that was paid.
     pub challenge_id: String,
-    /// The state's name.
-    pub status: String,
+    /// Its state.
+    pub status: Status,
     /// What was bought, as `plan:<planId>`.
     pub target: String,
     /// What it opens.
@@ -41,7 +41,10 @@ pub struct LedgerEntry {
 impl LedgerEntry {
     /// The transaction that has paid the purchase, if one has.
     pub fn paid_by(&self) -> Option<B256> {
-        let is_paid = !matches!(self.status.as_str(), "PENDING" | "EXPIRED" | "CANCELLED");
+        let is_paid = !matches!(
+            self.status,
+            Status::Pending | Status::Expired | Status::Cancelled
+        );
         self.transaction.filter(|_| is_paid)
     }
 }

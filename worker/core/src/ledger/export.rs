@@ -18,7 +18,7 @@ fn row(text: &mut String, entry: &LedgerEntry) {
     let hash = |hash: Option<crate::types::B256>| hash.map(|hash| hash.to_string());
     let fields = [
         entry.request_id.to_string(),
-        entry.status.clone(),
+        entry.status.to_string(),
         entry.target.clone(),
         entry.resource.to_string(),
         entry.amount.to_string().replacen('$', "", 1),

@@ -21,7 +21,7 @@ mod shard;
 pub(crate) mod test_support;
 mod totals;
 
-pub use cursor::{Cursor, Order, STATUSES};
+pub use cursor::{Cursor, Order};
 pub use day::{Days, UtcDay};
 pub use entry::LedgerEntry;
 pub use export::{CSV_HEADER, csv};

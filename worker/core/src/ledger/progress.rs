@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::cursor::Cursor;
+use crate::types::Status;
 
 /// How far the sweep has come.
 #[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
@@ -15,5 +16,5 @@ pub struct Progress {
     pub next_block: Option<u64>,
     /// Of each state that is open: behind which entry the next sweep goes on. From the beginning, if there is none.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub after: BTreeMap<String, Cursor>,
+    pub after: BTreeMap<Status, Cursor>,
 }

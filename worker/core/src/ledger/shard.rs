@@ -3,12 +3,12 @@
 use alloy_primitives::B256;
 use serde::{Deserialize, Serialize};
 
-use super::cursor::{Cursor, Order, STATUSES, rank};
+use super::cursor::{Cursor, Order, rank};
 use super::day::Days;
 use super::entry::LedgerEntry;
 use super::progress::Progress;
 use super::totals::Total;
-use crate::types::RequestId;
+use crate::types::{RequestId, Status};
 
 /// What a shard is asked.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
@@ -19,7 +19,7 @@ pub enum LedgerCommand {
     /// Entries by urgency.
     List {
         /// Only those in this state.
-        status: Option<String>,
+        status: Option<Status>,
         /// Only those behind this place.
         after: Option<Cursor>,
         /// At most so many.
@@ -83,7 +83,7 @@ pub trait LedgerStore {
     /// Entries in one state, the latest change first, then by request id.
     fn of_status(
         &self,
-        status: &str,
+        status: Status,
         after: Option<&Cursor>,
         limit: usize,
     ) -> Result<Vec<LedgerEntry>, Self::Error>;
@@ -122,7 +122,7 @@ pub fn execute<S: LedgerStore>(
             status,
             after,
             limit,
-        } => by_urgency(store, status.as_deref(), after.as_ref(), *limit),
+        } => by_urgency(store, *status, after.as_ref(), *limit),
         LedgerCommand::Book { days, after, limit } => {
             let entries = store.of_days(*days, after.as_ref(), limit.saturating_add(1))?;
             Ok(page(entries, *limit))
@@ -143,7 +143,7 @@ pub fn execute<S: LedgerStore>(
 /// States of the same rank are read one by one and put into order here, so that the store needs one index only.
 fn by_urgency<S: LedgerStore>(
     store: &S,
-    wanted: Option<&str>,
+    wanted: Option<Status>,
     after: Option<&Cursor>,
     limit: usize,
 ) -> Result<LedgerReply, S::Error> {
@@ -151,7 +151,7 @@ fn by_urgency<S: LedgerStore>(
     let reached = after.map_or(0, |place| place.rank);
     let mut entries = Vec::new();
     let mut of_rank = None;
-    for status in STATUSES {
+    for status in Status::ALL {
         let rank = rank(status);
         if wanted.is_some_and(|wanted| wanted != status) || rank < reached {
             continue;

@@ -15,7 +15,7 @@ use super::query::{Ledgers, put};
 use super::shard::{LedgerCommand, LedgerReply, LedgerStore, execute};
 use super::totals::Total;
 use crate::types::{
-    Address, B256, CallFault, Network, RequestId, ResourceId, UnixMillis, UsdcAmount,
+    Address, B256, CallFault, Network, RequestId, ResourceId, Status, UnixMillis, UsdcAmount,
 };
 
 /// An entry whose offer and last change are of the same moment.
@@ -25,7 +25,7 @@ pub(crate) fn entry(number: u16, status: &str, at: u64) -> LedgerEntry {
     LedgerEntry {
         request_id: RequestId::from_random(id),
         challenge_id: format!("offer-{number}"),
-        status: status.to_owned(),
+        status: status.parse().unwrap(),
         target: "plan:basic".to_owned(),
         resource: ResourceId::default(),
         amount: UsdcAmount::from_units(15_000),
@@ -94,7 +94,7 @@ impl LedgerStore for Entries {
     }
     fn of_status(
         &self,
-        status: &str,
+        status: Status,
         after: Option<&Cursor>,
         limit: usize,
     ) -> Result<Vec<LedgerEntry>, Infallible> {

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::day::UtcDay;
-use crate::types::UsdcAmount;
+use crate::types::{Status, UsdcAmount};
 
 /// The purchases of one day that are in one state.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
@@ -14,7 +14,7 @@ pub struct Total {
     /// The day of their offers.
     pub day: UtcDay,
     /// Their state.
-    pub status: String,
+    pub status: Status,
     /// How many.
     pub count: u64,
     /// Their amounts together.
@@ -23,7 +23,7 @@ pub struct Total {
 
 /// Adds up the shards' totals: one for each day and state, oldest day first.
 pub fn merge(parts: impl IntoIterator<Item = Total>) -> Vec<Total> {
-    let mut sums: BTreeMap<(UtcDay, String), (u64, u64)> = BTreeMap::new();
+    let mut sums: BTreeMap<(UtcDay, Status), (u64, u64)> = BTreeMap::new();
     for part in parts {
         let (count, units) = sums.entry((part.day, part.status)).or_default();
         *count = count.saturating_add(part.count);
@@ -41,9 +41,9 @@ pub fn merge(parts: impl IntoIterator<Item = Total>) -> Vec<Total> {
 
 /// The purchases that are in one state, of all days that were asked for.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize)]
-pub struct StatusTotal<'a> {
+pub struct StatusTotal {
     /// The state.
-    pub status: &'a str,
+    pub status: Status,
     /// How many.
     pub count: u64,
     /// Their amounts together.
@@ -51,10 +51,10 @@ pub struct StatusTotal<'a> {
 }
 
 /// Adds the days up: one sum for each state.
-pub fn by_status(days: &[Total]) -> Vec<StatusTotal<'_>> {
-    let mut sums: BTreeMap<&str, (u64, u64)> = BTreeMap::new();
+pub fn by_status(days: &[Total]) -> Vec<StatusTotal> {
+    let mut sums: BTreeMap<Status, (u64, u64)> = BTreeMap::new();
     for day in days {
-        let (count, units) = sums.entry(&day.status).or_default();
+        let (count, units) = sums.entry(day.status).or_default();
         *count = count.saturating_add(day.count);
         *units = units.saturating_add(day.amount.units());
     }

@@ -336,20 +336,14 @@ impl Ask {
             } => match (failure, next_effect(record, now, policy)) {
                 (Some(failure), Effect::WaitUntil(_)) => PayReply::Undelivered {
                     fault: failure.fault,
-                    transaction: payment.transaction,
+                    receipt: record.receipt(payment),
                     refund_at: policy.refund_after_millis.map(|age| since.plus(age)),
                 },
                 _ => return Next::Drive,
             },
-            State::Delivered {
-                payment,
-                claims,
-                remote,
-            } => PayReply::Granted {
-                claims: claims.clone(),
-                payer: record.payer,
-                transaction: payment.transaction,
-                remote: remote.clone(),
+            State::Delivered { payment, goods } => PayReply::Granted {
+                goods: goods.clone(),
+                receipt: record.receipt(payment),
                 again: false,
             },
             State::Closed { payment } => PayReply::AccessEnded {
@@ -368,15 +362,15 @@ impl Ask {
                 attempted: false,
             },
             State::RefundPending { refund, .. } => PayReply::Refund {
-                status: record.state.name().to_owned(),
+                status: record.state.status(),
                 transaction: refund.transaction(),
             },
             State::Refunded { transaction, .. } => PayReply::Refund {
-                status: record.state.name().to_owned(),
+                status: record.state.status(),
                 transaction: Some(*transaction),
             },
             State::RefundFailed { .. } | State::RefundBlocked { .. } => PayReply::Refund {
-                status: record.state.name().to_owned(),
+                status: record.state.status(),
                 transaction: None,
             },
         })

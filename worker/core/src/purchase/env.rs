@@ -4,13 +4,13 @@
 use core::cell::Cell;
 use core::future::Future;
 
-use super::fault::IssueFault;
 use super::shared::Shared;
 use super::state::{AuditRow, Purchase};
 use crate::backend::authentication::{BackendAnswer, BackendCall};
 use crate::book::{PayerCommand, PayerReply};
 use crate::chain::{Chain, ChainError};
 use crate::config::Config;
+use crate::goods::DeliveryFault;
 use crate::ledger::LedgerEntry;
 use crate::settlement::facilitator::{FacilitatorAnswer, FacilitatorCall};
 use crate::settlement::wallet::{WalletCommand, WalletReply};
@@ -89,8 +89,10 @@ pub trait PurchaseEnv {
         call: FacilitatorCall<'_>,
     ) -> impl Future<Output = Result<FacilitatorAnswer, CallFault>>;
     /// Calls the backend, authenticated. Repeating it is safe: the call carries an idempotency key. Follows no redirect.
-    fn backend(&self, call: BackendCall)
-    -> impl Future<Output = Result<BackendAnswer, IssueFault>>;
+    fn backend(
+        &self,
+        call: BackendCall,
+    ) -> impl Future<Output = Result<BackendAnswer, DeliveryFault>>;
     /// Tells the ledger what the record says. Repeating it changes nothing.
     fn ledger(&self, entry: LedgerEntry) -> impl Future<Output = Result<(), CallFault>>;
     /// Writes a line for the operator.

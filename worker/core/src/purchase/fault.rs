@@ -1,22 +1,8 @@
-//! How a delivery or a refund can fail. Stored with the record, and with the notice that tells of it.
+//! How a refund can fail. Stored with the record, and with the notice that tells of it.
 
 use serde::{Deserialize, Serialize};
 
 use crate::x402::Refusal;
-
-/// How a backend failed to issue a credential.
-#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub enum IssueFault {
-    /// It refused, or its answer made no sense.
-    Failed,
-    /// It gave no answer in time; it may have issued one all the same.
-    Timeout,
-    /// It was not asked: we have nothing to authenticate with.
-    Unauthenticated,
-    /// The backend was not asked: the catalog did not have the plan when the purchase began, so what was sold is not known.
-    PlanGone,
-}
 
 /// Why money could not be returned.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]

@@ -143,11 +143,10 @@ pub fn apply(
             }
             next.state = state.unwrap_or(next.state);
         }
-        (State::Paid { payment, .. }, Event::Issued { claims, remote }) => {
+        (State::Paid { payment, .. }, Event::Issued { goods }) => {
             next.state = State::Delivered {
                 payment: payment.clone(),
-                claims,
-                remote,
+                goods,
             };
         }
         (State::Paid { failure, .. }, Event::IssueFailed { fault }) => {
@@ -271,7 +270,7 @@ pub fn apply(
         }
         _ => return Err(Refused),
     }
-    if next.state.name() != record.state.name() {
+    if next.state.status() != record.state.status() {
         next.changed_at = now;
         if policy.notifies {
             next.outbox.note(&next.state, now);

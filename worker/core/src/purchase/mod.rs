@@ -35,7 +35,7 @@ pub use ask::{Ask, Join, Pay, Prove, Purchases, Repeat, purchase, repeated};
 pub use driver::Driver;
 pub use effects::refund_nonce;
 pub use env::{PurchaseEnv, PurchaseStore, StoreFault, Versioned};
-pub use fault::{IssueFault, RefundFault};
+pub use fault::RefundFault;
 pub use lifecycle::{Event, MAX_REFUND_FAILURES, Refused, apply};
 pub use operator::{AuditLine, Call, History, OperatorCommand, OperatorReply, Operators, operate};
 pub use outbox::{Notice, NoticeEvent, NoticeKind, Outbox};

@@ -33,7 +33,7 @@ pub(super) fn call(
     let payment = record.state.transaction()?;
     let explorer = |hash| format!("{}/tx/{hash}", terms.network.explorer());
     let expires_at = match &record.state {
-        State::Delivered { claims, .. } => Some(UnixSeconds(claims.exp).to_iso()),
+        State::Delivered { goods, .. } => Some(UnixSeconds(goods.claims().exp).to_iso()),
         _ => None,
     };
     let mut body = json!({

@@ -12,12 +12,12 @@ use super::lifecycle::{Event, apply};
 use super::schedule::wake_at;
 use super::state::{Purchase, Rest};
 use crate::config::Policy;
-use crate::types::{CallFault, RequestId, UnixMillis};
+use crate::types::{CallFault, RequestId, Status, UnixMillis};
 
 /// How often a command is tried again because the purchase moved at the same moment.
 const MAX_RACES: usize = 8;
 /// What is never shown of a record: signatures, and the backend's own credential.
-const HIDDEN: [&str; 2] = ["signature", "remote"];
+const HIDDEN: [&str; 2] = ["signature", "sealed"];
 
 /// A call to a purchase.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
@@ -60,7 +60,7 @@ pub enum OperatorReply {
         /// Counts its changes.
         version: u64,
         /// The state's name.
-        status: String,
+        status: Status,
         /// The record.
         record: Value,
         /// Its history, oldest first.
@@ -73,12 +73,12 @@ pub enum OperatorReply {
     /// It is done.
     Done {
         /// The state now.
-        status: String,
+        status: Status,
     },
     /// The purchase is in a state that does not allow it. Nothing was changed.
     NotPossible {
         /// That state.
-        status: String,
+        status: Status,
     },
 }
 
@@ -91,7 +91,7 @@ pub struct AuditLine {
     /// What happened.
     pub event: String,
     /// The state afterwards.
-    pub status: String,
+    pub status: Status,
     /// The transaction concerned.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub transaction: Option<B256>,
@@ -134,14 +134,14 @@ pub fn operate<S: PurchaseStore + History>(
         };
         let Ok(after) = apply(Some(&stored.record), event.clone(), now, policy) else {
             return Ok(OperatorReply::NotPossible {
-                status: stored.record.state.name().to_owned(),
+                status: stored.record.state.status(),
             });
         };
         let audit = event.audit(&after, now);
         let wake_at = wake_at(&after, now, policy);
         if store.commit(Some(stored.version), &after, audit.as_ref(), wake_at)? {
             return Ok(OperatorReply::Done {
-                status: after.state.name().to_owned(),
+                status: after.state.status(),
             });
         }
     }
@@ -154,7 +154,7 @@ fn inspect<S: PurchaseStore + History>(store: &S) -> Result<OperatorReply, Store
     };
     Ok(OperatorReply::Found {
         version,
-        status: record.state.name().to_owned(),
+        status: record.state.status(),
         history_removed: record.rest == Rest::WithoutHistory,
         record: shown(&record)?,
         audit: store.history()?,

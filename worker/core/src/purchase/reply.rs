@@ -1,12 +1,11 @@
 //! What a purchase answers to what the doors ask.
 
 use alloy_primitives::B256;
-use key0_validator::Claims;
 use serde::{Deserialize, Serialize};
 
-use super::fault::IssueFault;
 use crate::chain::transfer::ProofFault;
-use crate::types::{Address, RequestId, UnixMillis};
+use crate::goods::{DeliveryFault, Goods, Receipt};
+use crate::types::{RequestId, Status, UnixMillis};
 use crate::x402::Refusal;
 
 /// What a purchase answers.
@@ -15,15 +14,10 @@ use crate::x402::Refusal;
 pub enum PayReply {
     /// Paid and delivered.
     Granted {
-        /// The token's claims.
-        claims: Claims,
-        /// Who paid.
-        payer: Address,
-        /// The transaction.
-        transaction: B256,
-        /// The backend's own credential, sealed, when the backend issues it.
-        #[serde(default)]
-        remote: Option<String>,
+        /// What the buyer gets.
+        goods: Goods,
+        /// For which money.
+        receipt: Receipt,
         /// Whether a proof was presented after the delivery.
         #[serde(default)]
         again: bool,
@@ -31,16 +25,16 @@ pub enum PayReply {
     /// Paid, but the credential could not be had. It is tried again; after the grace period the money goes back.
     Undelivered {
         /// How the last try failed.
-        fault: IssueFault,
-        /// The payment.
-        transaction: B256,
+        fault: DeliveryFault,
+        /// The money.
+        receipt: Receipt,
         /// When the refund begins; `None` when refunds are off.
         refund_at: Option<UnixMillis>,
     },
     /// The money goes back, or went back, or could not.
     Refund {
-        /// `REFUND_PENDING`, `REFUNDED` or `REFUND_FAILED`.
-        status: String,
+        /// [`Status::RefundPending`], [`Status::Refunded`] or [`Status::RefundFailed`].
+        status: Status,
         /// The transaction that returns the money, once there is one.
         transaction: Option<B256>,
     },

@@ -1,7 +1,7 @@
 //! What a purchase reports to the ledger.
 
-use super::fault::IssueFault;
 use super::state::{Purchase, Stage, State};
+use crate::goods::DeliveryFault;
 use crate::ledger::LedgerEntry;
 use crate::offer::Target;
 use crate::types::B256;
@@ -13,7 +13,7 @@ pub fn ledger_entry(record: &Purchase, version: u64) -> LedgerEntry {
     LedgerEntry {
         request_id: record.terms.request_id.clone(),
         challenge_id: record.challenge_id.to_string(),
-        status: state.name().to_owned(),
+        status: state.status(),
         target: format!("plan:{plan}"),
         resource: record.terms.resource.clone(),
         amount: state
@@ -48,10 +48,10 @@ fn reason(state: &State) -> Option<String> {
         },
         State::Paid { failure, .. } => failure.map(|failure| {
             match failure.fault {
-                IssueFault::Failed => "backend_failed",
-                IssueFault::Timeout => "backend_timeout",
-                IssueFault::Unauthenticated => "backend_auth_failed",
-                IssueFault::PlanGone => "plan_gone",
+                DeliveryFault::Failed => "backend_failed",
+                DeliveryFault::Timeout => "backend_timeout",
+                DeliveryFault::Unauthenticated => "backend_auth_failed",
+                DeliveryFault::PlanGone => "plan_gone",
             }
             .to_owned()
         }),
@@ -81,7 +81,7 @@ mod tests {
             Event::Reserved,
             Event::Settled { payment: payment() },
             Event::IssueFailed {
-                fault: IssueFault::Timeout,
+                fault: DeliveryFault::Timeout,
             },
         ]);
         let entry = ledger_entry(&record, 4);

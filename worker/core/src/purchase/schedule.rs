@@ -1,10 +1,10 @@
 //! What a record asks for next, and when the alarm must look at it again.
 
-use super::fault::IssueFault;
 use super::pause::doubled;
 use super::retention::{HISTORY_MILLIS, LEEWAY_SECONDS};
 use super::state::{DeliveryFailure, Purchase, Rest, Stage, State};
 use crate::config::Policy;
+use crate::goods::DeliveryFault;
 use crate::types::{UnixMillis, UnixSeconds};
 
 /// The alarm's first distance to an effect that is being carried out, doubled with each try.
@@ -125,8 +125,8 @@ fn removal(record: &Purchase, now: UnixMillis) -> Effect {
     match (record.rest, &record.state) {
         _ if record.unreported.is_some() || record.outbox.due_at().is_some() => Effect::Rest,
         (Rest::Since(since), _) => at(since.plus(HISTORY_MILLIS), now, Effect::RemoveHistory),
-        (Rest::WithoutHistory, State::Delivered { claims, .. }) => {
-            let end = UnixSeconds(claims.exp).plus(LEEWAY_SECONDS);
+        (Rest::WithoutHistory, State::Delivered { goods, .. }) => {
+            let end = UnixSeconds(goods.claims().exp).plus(LEEWAY_SECONDS);
             at(end.to_millis(), now, Effect::RemoveGrant)
         }
         (Rest::WithoutHistory | Rest::NotYet, _) => Effect::Rest,
@@ -149,7 +149,7 @@ fn after_payment(
     }
     let pause = match failure.fault {
         // Trying again cannot help.
-        IssueFault::PlanGone => DAY_MILLIS,
+        DeliveryFault::PlanGone => DAY_MILLIS,
         _ => doubled(FIRST_DELIVERY_PAUSE_MILLIS, failure.tries.saturating_sub(1))
             .min(MAX_RETRY_MILLIS),
     };

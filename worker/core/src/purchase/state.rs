@@ -1,17 +1,17 @@
 //! What is stored of a purchase. Its JSON is a contract with every deployment that ever ran: a test pins it.
 
 use alloy_primitives::{Address, B256};
-use key0_validator::Claims;
 use serde::{Deserialize, Serialize};
 
-use super::fault::{IssueFault, RefundFault};
+use super::fault::RefundFault;
 use super::outbox::Outbox;
 use super::sold::Sold;
 use super::stored_form::is_default;
 use crate::chain::SignedAuthorization;
+use crate::goods::{DeliveryFault, Goods, Receipt};
 use crate::offer::ChallengeId;
 use crate::offer::Terms;
-use crate::types::{RequestId, UnixMillis, UnixSeconds, UsdcAmount};
+use crate::types::{RequestId, Status, UnixMillis, UnixSeconds, UsdcAmount};
 use crate::x402::Refusal;
 
 /// One purchase. Terms and payer never change once it exists.
@@ -87,11 +87,8 @@ pub enum State {
     Delivered {
         /// The money.
         payment: Payment,
-        /// The token's claims; the token is made from them whenever the payer asks.
-        claims: Claims,
-        /// The backend's own credential, sealed, when the backend issues it.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        remote: Option<String>,
+        /// What the buyer gets.
+        goods: Goods,
     },
     /// Delivered, and long over: the access that it gave has ended, and the grant is not kept any more.
     Closed {
@@ -226,7 +223,7 @@ pub enum Stage {
 #[serde(rename_all = "camelCase")]
 pub struct DeliveryFailure {
     /// How.
-    pub fault: IssueFault,
+    pub fault: DeliveryFault,
     /// When.
     pub at: UnixMillis,
     /// How many tries have failed.
@@ -278,13 +275,24 @@ pub struct AuditRow {
     /// What happened.
     pub event: &'static str,
     /// The state afterwards.
-    pub status: &'static str,
+    pub status: Status,
     /// The transaction concerned.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub transaction: Option<B256>,
 }
 
 impl Purchase {
+    /// The receipt for this money.
+    pub(super) const fn receipt(&self, payment: &Payment) -> Receipt {
+        Receipt {
+            transaction: payment.transaction,
+            network: self.terms.network,
+            payer: self.payer,
+            amount: payment.amount,
+            settled_at: payment.settled_at,
+        }
+    }
+
     /// Whether nothing can happen to the purchase any more.
     pub(super) const fn is_over(&self) -> bool {
         !self.holds_target
@@ -331,18 +339,18 @@ impl Refund {
 
 impl State {
     /// The state's name. What was removed since does not change it.
-    pub const fn name(&self) -> &'static str {
+    pub const fn status(&self) -> Status {
         match self {
-            Self::Pending { .. } | Self::Proving { .. } => "PENDING",
-            Self::Paid { .. } => "PAID",
-            Self::Delivered { .. } | Self::Closed { .. } => "DELIVERED",
-            Self::Expired { .. } => "EXPIRED",
-            Self::Cancelled { .. } => "CANCELLED",
+            Self::Pending { .. } | Self::Proving { .. } => Status::Pending,
+            Self::Paid { .. } => Status::Paid,
+            Self::Delivered { .. } | Self::Closed { .. } => Status::Delivered,
+            Self::Expired { .. } => Status::Expired,
+            Self::Cancelled { .. } => Status::Cancelled,
             Self::RefundPending { .. } | Self::RefundBlocked { retried: true, .. } => {
-                "REFUND_PENDING"
+                Status::RefundPending
             }
-            Self::Refunded { .. } => "REFUNDED",
-            Self::RefundFailed { .. } | Self::RefundBlocked { .. } => "REFUND_FAILED",
+            Self::Refunded { .. } => Status::Refunded,
+            Self::RefundFailed { .. } | Self::RefundBlocked { .. } => Status::RefundFailed,
         }
     }
 

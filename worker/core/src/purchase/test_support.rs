@@ -1,5 +1,6 @@
 //! Offers, payments and records for tests of this crate.
 
+use crate::goods::Receipt;
 use alloy_primitives::{Address, B256, U256};
 use key0_validator::Claims;
 
@@ -154,6 +155,18 @@ pub(crate) fn claims() -> Claims {
     }
 }
 
+/// The receipt of [`payment`] by this payer.
+pub(crate) fn receipt(payer: Address) -> Receipt {
+    let payment = payment();
+    Receipt {
+        transaction: payment.transaction,
+        network: Network::BaseSepolia,
+        payer,
+        amount: payment.amount,
+        settled_at: payment.settled_at,
+    }
+}
+
 /// A delivered purchase of a seller whose backend is to be told of it.
 pub(crate) fn delivered_and_noted() -> Purchase {
     let policy = Policy {
@@ -168,8 +181,7 @@ pub(crate) fn delivered_and_noted() -> Purchase {
         },
         Event::Settled { payment: payment() },
         Event::Issued {
-            claims: claims(),
-            remote: None,
+            goods: crate::goods::Goods::Token { claims: claims() },
         },
     ];
     let mut record = None;

@@ -2,10 +2,15 @@
 
 use super::env::{SweepEnv, Swept, wake};
 use crate::ledger::{Cursor, LedgerCommand, Order, Progress, ask_all, page, share};
-use crate::types::CallFault;
+use crate::types::{CallFault, Status};
 
 /// The states in which something is still looked after, the money first.
-const OPEN: [&str; 4] = ["PAID", "REFUND_PENDING", "REFUND_FAILED", "PENDING"];
+const OPEN: [Status; 4] = [
+    Status::Paid,
+    Status::RefundPending,
+    Status::RefundFailed,
+    Status::Pending,
+];
 /// What changed since is on its way.
 pub(super) const AGE_MILLIS: u64 = 600_000;
 const PAGE: usize = 100;
@@ -21,12 +26,12 @@ pub(super) async fn sweep<E: SweepEnv>(
     for status in OPEN {
         let mut after = progress
             .after
-            .remove(status)
+            .remove(&status)
             .unwrap_or_else(|| Cursor::before_all_of(status, newest));
         let mut count = 0;
         loop {
             let command = LedgerCommand::List {
-                status: Some(status.to_owned()),
+                status: Some(status),
                 after: Some(after.clone()),
                 limit: share(PAGE),
             };
@@ -40,7 +45,7 @@ pub(super) async fn sweep<E: SweepEnv>(
                 break;
             };
             if count >= MAX_PURCHASES {
-                progress.after.insert(status.to_owned(), next);
+                progress.after.insert(status, next);
                 break;
             }
             after = next;

@@ -67,7 +67,7 @@ impl World {
         let nonce =
             is_authorized.then(|| B256::left_padding_from(&[2, (number >> 8) as u8, number as u8]));
         let key = nonce.unwrap_or_else(|| booking_key(transaction, 0));
-        let id = entry(number, "", 0).request_id;
+        let id = entry(number, "PENDING", 0).request_id;
         self.books.borrow_mut().insert((payer, key), id);
         let seen = Seen { block, transaction };
         self.chain.borrow_mut().push((seen, payer, nonce));
@@ -90,7 +90,7 @@ impl World {
 fn ids(numbers: impl IntoIterator<Item = u16>) -> Vec<RequestId> {
     let ids = numbers
         .into_iter()
-        .map(|number| entry(number, "", 0).request_id);
+        .map(|number| entry(number, "PENDING", 0).request_id);
     ids.collect()
 }
 

@@ -12,7 +12,7 @@ use key0_core::ledger::Progress;
 use key0_core::ledger::{
     Cursor, Days, LedgerCommand, LedgerEntry, LedgerStore, Total, UtcDay, execute,
 };
-use key0_core::types::{B256, RequestId, UnixMillis, UsdcAmount};
+use key0_core::types::{B256, RequestId, Status, UnixMillis, UsdcAmount};
 use serde::Deserialize;
 use worker::{
     DurableObject, Env, Request, Response, SqlStorage, SqlStorageValue, State, durable_object,
@@ -126,7 +126,7 @@ impl LedgerStore for Entries {
 
     fn of_status(
         &self,
-        status: &str,
+        status: Status,
         after: Option<&Cursor>,
         limit: usize,
     ) -> worker::Result<Vec<LedgerEntry>> {
@@ -137,7 +137,7 @@ impl LedgerStore for Entries {
         self.select(
             "SELECT body FROM entries WHERE status = ?1 AND changed_at <= ?2 AND (changed_at < ?2 OR request_id > ?3)
              ORDER BY changed_at DESC, request_id LIMIT ?4",
-            vec![status.into(), integer(at)?, request_id.into(), count(limit)],
+            vec![status.as_str().into(), integer(at)?, request_id.into(), count(limit)],
         )
     }
 
@@ -165,7 +165,7 @@ impl LedgerStore for Entries {
         #[derive(Deserialize)]
         struct Row {
             day: u64,
-            status: String,
+            status: Status,
             count: u64,
             units: String,
         }

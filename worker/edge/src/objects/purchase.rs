@@ -20,10 +20,11 @@ use key0_core::backend::authentication::{BackendAnswer, BackendCall};
 use key0_core::book::{PayerCommand, PayerReply};
 use key0_core::chain::rpc::RpcChain;
 use key0_core::config::Config;
+use key0_core::goods::DeliveryFault;
 use key0_core::ledger::LedgerEntry;
 use key0_core::purchase::{
-    AuditLine, AuditRow, Call, Driver, History, IssueFault, Purchase, PurchaseEnv, PurchaseStore,
-    Rest, Shared, StoreFault, Versioned, nudge, operate,
+    AuditLine, AuditRow, Call, Driver, History, Purchase, PurchaseEnv, PurchaseStore, Rest, Shared,
+    StoreFault, Versioned, nudge, operate,
 };
 use key0_core::settlement::facilitator::{FacilitatorAnswer, FacilitatorCall};
 use key0_core::settlement::wallet::{WalletCommand, WalletReply};
@@ -149,7 +150,7 @@ impl PurchaseObject {
             if expected.is_none() || audit.is_some_and(|row| row.event == "proven") {
                 tables::create(&sql)?;
             }
-            if !tables::put_record(&sql, expected, record.state.name(), body)? {
+            if !tables::put_record(&sql, expected, record.state.status().as_str(), body)? {
                 return Ok(false);
             }
             if let Some(row) = audit {
@@ -260,7 +261,7 @@ impl<'a> PurchaseEnv for Outside<'a> {
         outbound::facilitator(call).await
     }
 
-    async fn backend(&self, call: BackendCall) -> Result<BackendAnswer, IssueFault> {
+    async fn backend(&self, call: BackendCall) -> Result<BackendAnswer, DeliveryFault> {
         backend::call(&self.object.env, self.config, &call).await
     }
 

@@ -15,7 +15,7 @@ use crate::ledger::{self, Ledgers};
 use crate::purchase::{AuditLine, OperatorCommand, OperatorReply, Operators};
 use crate::response::{self, Response};
 use crate::settlement::wallet::Wallets;
-use crate::types::RequestId;
+use crate::types::{RequestId, Status};
 
 const READ: &str = "GET, HEAD";
 const WRITE: &str = "POST";
@@ -46,7 +46,7 @@ enum Question<'a> {
 struct Inspected {
     request_id: RequestId,
     version: u64,
-    status: String,
+    status: Status,
     record: Value,
     audit: Vec<AuditLine>,
     history_removed: bool,

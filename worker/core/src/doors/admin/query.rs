@@ -4,14 +4,15 @@
 use url::form_urlencoded;
 
 use crate::error::Error;
-use crate::ledger::{Cursor, Days, STATUSES, UtcDay};
+use crate::ledger::{Cursor, Days, UtcDay};
+use crate::types::Status;
 
 const MAX_LIMIT: usize = 500;
 
 /// The parameters that a question understands, read.
 #[derive(Debug, Default)]
 pub(super) struct Query {
-    status: Option<String>,
+    status: Option<Status>,
     limit: Option<usize>,
     cursor: Option<Cursor>,
     from: Option<UtcDay>,
@@ -45,12 +46,12 @@ impl Query {
             })
         };
         match name {
-            "status" if STATUSES.contains(&value) => self.status = Some(value.to_owned()),
             "status" => {
-                return Err(Error::invalid_request(format!(
-                    "status must be one of {}.",
-                    STATUSES.join(", ")
-                )));
+                let status = value.parse().map_err(|_| {
+                    let all = Status::ALL.map(Status::as_str).join(", ");
+                    Error::invalid_request(format!("status must be one of {all}."))
+                })?;
+                self.status = Some(status);
             }
             "limit" => {
                 let limit = value
@@ -78,8 +79,8 @@ impl Query {
         Ok(())
     }
 
-    pub(super) fn status(&self) -> Option<String> {
-        self.status.clone()
+    pub(super) fn status(&self) -> Option<Status> {
+        self.status
     }
 
     pub(super) fn cursor(&self) -> Option<Cursor> {
@@ -111,7 +112,7 @@ mod tests {
     fn parameters_are_read() {
         let query =
             Query::parse("status=PAID&limit=7&from=2026-01-01&to=2026-01-01", &ALL).unwrap();
-        assert_eq!(query.status().as_deref(), Some("PAID"));
+        assert_eq!(query.status(), Some(Status::Paid));
         assert_eq!(query.limit_or(50), 7);
         assert_eq!(query.days().from, query.days().to);
         assert_eq!(Query::parse("", &[]).unwrap().days(), Days::ALL);

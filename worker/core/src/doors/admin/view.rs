@@ -34,7 +34,7 @@ struct Listed {
 
 #[derive(Serialize)]
 struct Totals<'a> {
-    totals: Vec<StatusTotal<'a>>,
+    totals: Vec<StatusTotal>,
     days: &'a [Total],
 }
 

@@ -13,11 +13,14 @@ use crate::catalog::Plan;
 use crate::checkout::AccessGrant;
 use crate::config::{Config, ProofBinding};
 use crate::error::{Code, Error};
+use crate::goods::DeliveryFault;
 use crate::offer::{ChallengeId, Offer};
-use crate::purchase::{IssueFault, NotNow, PayReply};
+use crate::purchase::{NotNow, PayReply};
 use crate::response::{self, Response};
 use crate::token::RsaSigner;
-use crate::types::{Address, HttpUrl, PlanId, RequestId, ResourceId, UnixMillis, UsdcAmount};
+use crate::types::{
+    Address, HttpUrl, PlanId, RequestId, ResourceId, Status, UnixMillis, UsdcAmount,
+};
 use crate::x402::header::{PAYMENT_REQUIRED, PAYMENT_RESPONSE, X_PAYMENT_RESPONSE, encode};
 use crate::x402::{PaymentRequired, Refusal, SettleResponse, Unreadable, Version, v1};
 
@@ -184,31 +187,29 @@ impl Context<'_> {
     ) -> Response {
         match reply {
             PayReply::Granted {
-                claims,
-                payer,
-                transaction,
-                remote,
+                goods,
+                receipt,
                 again,
             } => {
-                let grant = AccessGrant::new(self.config, rsa, &claims, remote.as_deref()).await;
+                let grant = AccessGrant::new(self.config, rsa, &goods).await;
                 let Ok(grant) = grant else {
                     return response::error(&Error::internal());
                 };
                 let grant = if again { grant.redeemed_before() } else { grant };
                 let mut response = response::json(StatusCode::OK, &grant);
                 response::set(&mut response, CACHE_CONTROL, "private, no-store");
-                self.success(&mut response, transaction, payer);
+                self.success(&mut response, receipt.transaction, receipt.payer);
                 response
             }
             PayReply::Undelivered {
                 fault,
-                transaction,
+                receipt,
                 refund_at,
-            } => self.undelivered(fault, transaction, refund_at),
+            } => self.undelivered(fault, receipt.transaction, refund_at),
             PayReply::Refund {
                 status,
                 transaction,
-            } => self.refund(&status, transaction),
+            } => self.refund(status, transaction),
             PayReply::Pending { transaction } => self.pending(transaction, request_id),
             PayReply::Refused {
                 reason,
@@ -410,19 +411,19 @@ impl Context<'_> {
     /// 502, 504 or 500: paid, and the backend does not deliver. No new offer: nothing may be paid again.
     fn undelivered(
         &self,
-        fault: IssueFault,
+        fault: DeliveryFault,
         transaction: B256,
         refund_at: Option<UnixMillis>,
     ) -> Response {
         let (code, happened) = match fault {
-            IssueFault::Failed => (Code::TokenIssueFailed, "could not issue the access token"),
-            IssueFault::Timeout => (Code::TokenIssueTimeout, "gave no answer in time"),
-            IssueFault::Unauthenticated => (Code::InternalError, "could not be asked"),
-            IssueFault::PlanGone => (Code::TokenIssueFailed, "no longer has this plan"),
+            DeliveryFault::Failed => (Code::TokenIssueFailed, "could not issue the access token"),
+            DeliveryFault::Timeout => (Code::TokenIssueTimeout, "gave no answer in time"),
+            DeliveryFault::Unauthenticated => (Code::InternalError, "could not be asked"),
+            DeliveryFault::PlanGone => (Code::TokenIssueFailed, "no longer has this plan"),
         };
         let promise = match (fault, refund_at) {
-            (IssueFault::PlanGone, Some(_)) => "The money is sent back by itself.",
-            (IssueFault::PlanGone, None) => "Ask the seller to send the money back.",
+            (DeliveryFault::PlanGone, Some(_)) => "The money is sent back by itself.",
+            (DeliveryFault::PlanGone, None) => "Ask the seller to send the money back.",
             (_, Some(_)) => {
                 "It is tried again; if that does not help, the money is sent back by itself."
             }
@@ -444,12 +445,12 @@ impl Context<'_> {
     }
 
     /// 502: what became of the money of a purchase that could not be delivered.
-    fn refund(&self, status: &str, transaction: Option<B256>) -> Response {
+    fn refund(&self, status: Status, transaction: Option<B256>) -> Response {
         let message = match status {
-            "REFUNDED" => {
+            Status::Refunded => {
                 "The purchase could not be delivered and the money was sent back to the payer."
             }
-            "REFUND_FAILED" => {
+            Status::RefundFailed => {
                 "The purchase could not be delivered and the refund has not succeeded yet. The seller has been told."
             }
             _ => "The purchase could not be delivered. The money is being sent back to the payer.",

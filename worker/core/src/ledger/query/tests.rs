@@ -1,10 +1,10 @@
 use futures_util::FutureExt as _;
 use proptest::prelude::*;
 
-use super::super::cursor::STATUSES;
 use super::super::day::Days;
 use super::super::test_support::{Shards, entry};
 use super::*;
+use crate::types::Status;
 use crate::types::{UnixMillis, UsdcAmount};
 
 /// Reads page after page and keeps everything.
@@ -22,9 +22,9 @@ fn read_all(mut page: impl FnMut(Option<Cursor>) -> Page) -> Vec<LedgerEntry> {
     }
 }
 
-fn list(shards: &Shards, status: Option<&str>, after: Option<Cursor>, limit: usize) -> Page {
+fn list(shards: &Shards, status: Option<Status>, after: Option<Cursor>, limit: usize) -> Page {
     let command = LedgerCommand::List {
-        status: status.map(str::to_owned),
+        status,
         after,
         limit: share(limit),
     };
@@ -55,11 +55,11 @@ fn sorted(entries: &[LedgerEntry], order: Order) -> Vec<LedgerEntry> {
 }
 
 prop_compose! {
-    fn entries()(seeds in prop::collection::vec((0..STATUSES.len(), 0u64..40), 0..120)) -> Vec<LedgerEntry> {
+    fn entries()(seeds in prop::collection::vec((0..Status::ALL.len(), 0u64..40), 0..120)) -> Vec<LedgerEntry> {
         seeds
             .into_iter()
             .enumerate()
-            .map(|(number, (status, at))| entry(u16::try_from(number).unwrap(), STATUSES[status], at * 9_000_000))
+            .map(|(number, (status, at))| entry(u16::try_from(number).unwrap(), Status::ALL[status].as_str(), at * 9_000_000))
             .collect()
     }
 }
@@ -75,9 +75,9 @@ proptest! {
     }
 
     #[test]
-    fn pages_of_one_state_show_that_state_only(entries in entries(), limit in 1usize..20, status in 0..STATUSES.len()) {
+    fn pages_of_one_state_show_that_state_only(entries in entries(), limit in 1usize..20, status in 0..Status::ALL.len()) {
         let shards = Shards::with(entries.clone());
-        let status = STATUSES[status];
+        let status = Status::ALL[status];
         let all = read_all(|after| list(&shards, Some(status), after, limit));
         let of_status: Vec<LedgerEntry> = entries.into_iter().filter(|entry| entry.status == status).collect();
         prop_assert_eq!(all, sorted(&of_status, Order::Urgency));
@@ -90,7 +90,7 @@ proptest! {
         for total in &sums {
             prop_assert_eq!(total.amount, UsdcAmount::from_units(15_000 * total.count));
         }
-        let mut keys: Vec<_> = sums.iter().map(|total| (total.day, total.status.clone())).collect();
+        let mut keys: Vec<_> = sums.iter().map(|total| (total.day, total.status)).collect();
         keys.dedup();
         prop_assert_eq!(keys.len(), sums.len());
     }
@@ -144,7 +144,7 @@ fn a_ledger_that_was_given_a_further_part_still_has_everything_and_counts_it_onc
     }
     // A purchase of before goes on after the change.
     let mut changed = old[7].clone();
-    changed.status = "DELIVERED".to_owned();
+    changed.status = Status::Delivered;
     changed.changed_at = UnixMillis(30 * DAY);
     changed.version = 9;
     now(put(&shards, changed.clone()));

@@ -16,7 +16,7 @@ fn run(store: &Entries, command: &LedgerCommand) -> LedgerReply {
 
 fn listed(store: &Entries, status: Option<&str>, limit: usize) -> (Vec<u64>, bool) {
     let command = LedgerCommand::List {
-        status: status.map(str::to_owned),
+        status: status.map(|status| status.parse().unwrap()),
         after: None,
         limit,
     };

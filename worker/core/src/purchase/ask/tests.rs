@@ -8,7 +8,8 @@ use futures_util::FutureExt as _;
 use super::super::lifecycle::{Event, apply};
 use super::super::state::Purchase;
 use super::super::test_support::{
-    EXPIRES_AT, NOW, POLICY, attempted, buyer, claims, pay, payment, record_after, signed_by,
+    EXPIRES_AT, NOW, POLICY, attempted, buyer, claims, pay, payment, receipt, record_after,
+    signed_by,
 };
 use super::*;
 use crate::offer::Target;
@@ -35,8 +36,7 @@ fn delivered() -> Purchase {
         submitted(),
         Event::Settled { payment: payment() },
         Event::Issued {
-            claims: claims(),
-            remote: None,
+            goods: crate::goods::Goods::Token { claims: claims() },
         },
     ])
 }
@@ -55,10 +55,8 @@ fn join() -> Ask {
 
 fn granted() -> Next {
     Next::Answer(PayReply::Granted {
-        claims: claims(),
-        payer: buyer().address(),
-        transaction: payment().transaction,
-        remote: None,
+        goods: crate::goods::Goods::Token { claims: claims() },
+        receipt: receipt(buyer().address()),
         again: false,
     })
 }

@@ -1,7 +1,6 @@
 //! Fixing the credential of a paid purchase.
 
 use super::super::env::{PurchaseEnv, PurchaseStore, Stuck};
-use super::super::fault::IssueFault;
 use super::super::lifecycle::Event;
 use super::super::pause::doubled;
 use super::super::sold::Sold;
@@ -9,6 +8,7 @@ use super::super::state::{Payment, Purchase, State};
 use super::issue_call;
 use crate::backend::issuance::{IssueAnswer, IssuingBackend};
 use crate::book::PayerCommand;
+use crate::goods::{DeliveryFault, Goods};
 use crate::offer::Target;
 use crate::types::UnixMillis;
 
@@ -25,11 +25,12 @@ pub(super) async fn issue<E: PurchaseEnv>(
 ) -> Result<Event, Stuck> {
     let is_first = matches!(record.state, State::Paid { failure: None, .. });
     let outcome = match (&record.sold, &env.config().issuing_backend) {
-        (None, _) => Err(IssueFault::PlanGone),
+        (None, _) => Err(DeliveryFault::PlanGone),
         (Some(sold), None) => {
             return Ok(Event::Issued {
-                claims: claims(env, record, sold, payment),
-                remote: None,
+                goods: Goods::Token {
+                    claims: claims(env, record, sold, payment),
+                },
             });
         }
         (Some(sold), Some(backend)) => ask_backend(env, record, sold, payment, backend)
@@ -48,8 +49,7 @@ pub(super) async fn issue<E: PurchaseEnv>(
                 .credential_key
                 .seal(record.challenge_id.as_str(), &answer.body);
             Ok(Event::Issued {
-                claims,
-                remote: Some(sealed),
+                goods: Goods::Credential { claims, sealed },
             })
         }
         Err(fault) => {
@@ -57,7 +57,7 @@ pub(super) async fn issue<E: PurchaseEnv>(
                 tell_arrived(env, record).await;
             }
             // A plan that is gone says nothing of the others.
-            if is_first && fault != IssueFault::PlanGone {
+            if is_first && fault != DeliveryFault::PlanGone {
                 env.shared().deliveries.failed(env.now());
             }
             env.log("issue_failed", record.terms.request_id.as_str());
@@ -90,7 +90,7 @@ async fn ask_backend<E: PurchaseEnv>(
     sold: &Sold,
     payment: &Payment,
     backend: &IssuingBackend,
-) -> Result<IssueAnswer, IssueFault> {
+) -> Result<IssueAnswer, DeliveryFault> {
     let call = issue_call::call(backend, &sold.extra, record, payment);
     let end = repeats_until(env, record);
     let mut repeats = 0;
@@ -98,12 +98,12 @@ async fn ask_backend<E: PurchaseEnv>(
         let fault = match env.backend(call.clone()).await {
             Ok(answer) => match IssueAnswer::read(answer) {
                 Some(answer) => return Ok(answer),
-                None => IssueFault::Failed,
+                None => DeliveryFault::Failed,
             },
             Err(fault) => fault,
         };
         let pause = doubled(FIRST_PAUSE_MILLIS, repeats);
-        let may_repeat = fault == IssueFault::Failed && repeats < backend.retries;
+        let may_repeat = fault == DeliveryFault::Failed && repeats < backend.retries;
         if !may_repeat || env.now().plus(pause) >= end {
             return Err(fault);
         }

@@ -20,7 +20,6 @@ use futures_util::FutureExt as _;
 use super::super::ask::Ask;
 use super::super::driver::Driver;
 use super::super::env::{PurchaseEnv, PurchaseStore, StoreFault, Versioned};
-use super::super::fault::IssueFault;
 use super::super::lifecycle::{MAX_REFUND_FAILURES, Refused, apply};
 use super::super::reply::PayReply;
 use super::super::shared::Shared;
@@ -40,6 +39,7 @@ use crate::chain::usdc::{AUTHORIZATION_USED_TOPIC, TRANSFER_TOPIC};
 use crate::chain::wallet_call::WalletAnswer;
 use crate::chain::{Chain, ChainError};
 use crate::config::{Config, test_config};
+use crate::goods::DeliveryFault;
 use crate::ledger::LedgerEntry;
 use crate::settlement::facilitator::{Action, FacilitatorAnswer, FacilitatorCall};
 use crate::settlement::wallet::{WalletCommand, WalletReply};
@@ -446,14 +446,14 @@ impl PurchaseEnv for Outside {
             })
             .ok_or_else(|| CallFault("no answer in time".to_owned()))
     }
-    async fn backend(&self, call: BackendCall) -> Result<BackendAnswer, IssueFault> {
+    async fn backend(&self, call: BackendCall) -> Result<BackendAnswer, DeliveryFault> {
         self.calls.borrow_mut().push(call);
         match self.backend_works.get() {
             true => Ok(BackendAnswer {
                 status: 200,
                 body: br#"{"token":"secret"}"#.to_vec(),
             }),
-            false => Err(IssueFault::Failed),
+            false => Err(DeliveryFault::Failed),
         }
     }
     async fn ledger(&self, _: LedgerEntry) -> Result<(), CallFault> {

@@ -1,13 +1,12 @@
 //! What can happen to a purchase, which of it belongs into its history, and the answer to what does not fit.
 
 use alloy_primitives::{Address, B256};
-use key0_validator::Claims;
 
-use super::super::fault::IssueFault;
 use super::super::outbox::NoticeEvent;
 use super::super::sold::Sold;
 use super::super::state::{AuditRow, Payment, Purchase, State};
 use crate::chain::SignedAuthorization;
+use crate::goods::{DeliveryFault, Goods};
 use crate::offer::Offer;
 use crate::types::{RequestId, UnixMillis, UnixSeconds, UsdcAmount};
 use crate::x402::Refusal;
@@ -107,15 +106,13 @@ pub enum Event {
     },
     /// The credential is fixed.
     Issued {
-        /// Its claims.
-        claims: Claims,
-        /// The backend's own credential, sealed.
-        remote: Option<String>,
+        /// What the buyer gets.
+        goods: Goods,
     },
     /// The credential could not be had.
     IssueFailed {
         /// How.
-        fault: IssueFault,
+        fault: DeliveryFault,
     },
     /// The money is to go back; from here on nothing is delivered.
     RefundBegun {
@@ -201,7 +198,7 @@ impl Event {
         tells_something.then(|| AuditRow {
             at,
             event: self.name(),
-            status: after.state.name(),
+            status: after.state.status(),
             transaction,
         })
     }

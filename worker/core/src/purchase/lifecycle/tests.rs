@@ -3,7 +3,6 @@
 use alloy_primitives::B256;
 use serde_json::json;
 
-use super::super::fault::IssueFault;
 use super::super::retention::HISTORY_MILLIS;
 use super::super::schedule::{Effect, next_effect, wake_at};
 use super::super::test_support::{
@@ -11,6 +10,7 @@ use super::super::test_support::{
     signed_by,
 };
 use super::*;
+use crate::goods::DeliveryFault;
 use crate::types::WalletKey;
 use crate::types::{RequestId, UnixSeconds};
 use crate::x402::Refusal;
@@ -22,7 +22,7 @@ const GIVEN_UP: Event = Event::Lapsed {
     may_still_land: true,
 };
 const ISSUE_FAILED: Event = Event::IssueFailed {
-    fault: IssueFault::Timeout,
+    fault: DeliveryFault::Timeout,
 };
 const RETURNED_BY_HAND: Event = Event::ReturnedByHand {
     transaction: B256::repeat_byte(0x4a),
@@ -64,8 +64,7 @@ fn returned() -> Event {
 
 fn issued() -> Event {
     Event::Issued {
-        claims: claims(),
-        remote: None,
+        goods: crate::goods::Goods::Token { claims: claims() },
     }
 }
 
@@ -264,7 +263,7 @@ fn each_state_takes_exactly_the_events_that_the_design_allows() {
     for (state, record) in states() {
         for (name, event) in events() {
             if let Ok(next) = apply(Some(&record), event, NOW, &POLICY) {
-                seen.push((state, name, next.state.name()));
+                seen.push((state, name, next.state.status().as_str()));
             }
         }
     }
@@ -375,7 +374,7 @@ fn every_try_of_a_refund_is_the_same_authorization_in_another_job() {
         pauses.push(way.not_before.since(NOW));
         record = apply(Some(&record), failed(), NOW, &POLICY).unwrap();
     }
-    assert_eq!(record.state.name(), "REFUND_FAILED");
+    assert_eq!(record.state.status().as_str(), "REFUND_FAILED");
     assert_eq!(
         pauses,
         [
@@ -491,7 +490,7 @@ fn a_second_attempt_that_counts_elsewhere_is_watched_like_a_failed_one() {
 #[test]
 fn an_authorization_that_belongs_to_another_purchase_never_counts_for_this_one() {
     let taken = record_after([attempted(1), Event::Taken]);
-    assert_eq!(taken.state.name(), "CANCELLED");
+    assert_eq!(taken.state.status().as_str(), "CANCELLED");
     assert!(!taken.holds_target);
     assert!(matches!(taken.rest, Rest::Since(_)));
     // The other purchase's transfer is on chain; whoever finds it must not credit it here.
@@ -518,7 +517,7 @@ fn a_purchase_that_is_called_off_after_its_authorization_became_public_is_watche
         ],
     ] {
         let record = of(events);
-        assert_eq!(record.state.name(), "CANCELLED");
+        assert_eq!(record.state.status().as_str(), "CANCELLED");
         let watched = record.state.watch().unwrap();
         assert_eq!(watched.authorization, signed(1));
         assert_eq!(
@@ -527,10 +526,10 @@ fn a_purchase_that_is_called_off_after_its_authorization_became_public_is_watche
             "it is not charged any more"
         );
         let landed = apply(Some(&record), settled(), NOW, &POLICY).unwrap();
-        assert_eq!(landed.state.name(), "PAID");
+        assert_eq!(landed.state.status().as_str(), "PAID");
         let over = apply(Some(&record), LAPSED, NOW, &POLICY).unwrap();
         assert_eq!(over.state.watch(), None);
-        assert_eq!(over.state.name(), "CANCELLED");
+        assert_eq!(over.state.status().as_str(), "CANCELLED");
     }
 }
 

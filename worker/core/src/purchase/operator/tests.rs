@@ -1,3 +1,4 @@
+use crate::goods::Goods;
 use core::cell::{Cell, RefCell};
 
 use super::super::lifecycle::MAX_REFUND_FAILURES;
@@ -100,13 +101,13 @@ fn refund_failed() -> Vec<Event> {
 
 fn done(status: &str) -> OperatorReply {
     OperatorReply::Done {
-        status: status.to_owned(),
+        status: status.parse().unwrap(),
     }
 }
 
 fn not_possible(status: &str) -> OperatorReply {
     OperatorReply::NotPossible {
-        status: status.to_owned(),
+        status: status.parse().unwrap(),
     }
 }
 
@@ -135,8 +136,10 @@ fn an_inspected_purchase_shows_everything_but_signatures_and_credentials() {
                 Event::Reserved,
                 Event::Settled { payment: payment() },
                 Event::Issued {
-                    claims: claims(),
-                    remote: Some("sealed credential".to_owned()),
+                    goods: Goods::Credential {
+                        claims: claims(),
+                        sealed: "sealed credential".to_owned(),
+                    },
                 },
             ],
             "DELIVERED",
@@ -159,7 +162,7 @@ fn an_inspected_purchase_shows_everything_but_signatures_and_credentials() {
             "{record}"
         );
         let text = record.to_string();
-        for hidden in ["signature", "yParity", "sealed credential", "remote"] {
+        for hidden in ["signature", "yParity", "sealed"] {
             assert!(!text.contains(hidden), "{text}");
         }
     }

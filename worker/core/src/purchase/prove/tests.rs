@@ -2,6 +2,7 @@
 
 mod shop;
 
+use crate::goods::{Goods, Receipt};
 use shop::{ANN, BLOCK, BOB, EXECUTED, Shop, TX, Use, buyers_address, paid, proof, unsigned};
 
 use super::super::lifecycle::{Event, apply};
@@ -59,8 +60,9 @@ fn delivered_by_authorization() -> Purchase {
     ]);
     record.state = State::Delivered {
         payment: payment(),
-        claims: super::super::test_support::claims(),
-        remote: None,
+        goods: Goods::Token {
+            claims: super::super::test_support::claims(),
+        },
     };
     record.holds_target = false;
     record
@@ -74,8 +76,11 @@ fn a_transfer_of_the_price_is_credited_and_delivered() {
         matches!(
             reply,
             PayReply::Granted {
-                payer: ANN,
-                transaction: TX,
+                receipt: Receipt {
+                    payer: ANN,
+                    transaction: TX,
+                    ..
+                },
                 again: false,
                 ..
             }
@@ -105,14 +110,14 @@ fn more_than_the_price_is_accepted_and_recorded() {
 #[test]
 fn the_same_proof_again_gets_the_same_grant_and_is_told_so() {
     let shop = Shop::new(vec![paid(ANN, 15_000)]);
-    let PayReply::Granted { claims: first, .. } = shop.ask(proof(ANN)) else {
+    let PayReply::Granted { goods: first, .. } = shop.ask(proof(ANN)) else {
         panic!("not granted");
     };
     let reads = shop.reads.get();
-    let PayReply::Granted { claims, again, .. } = shop.ask(proof(ANN)) else {
+    let PayReply::Granted { goods, again, .. } = shop.ask(proof(ANN)) else {
         panic!("not granted again");
     };
-    assert_eq!((claims, again), (first, true));
+    assert_eq!((goods, again), (first, true));
     assert_eq!(shop.reads.get(), reads, "the chain is not asked again");
 }
 
@@ -251,11 +256,11 @@ fn record_with_proof(shop: &Shop) -> Purchase {
 fn a_crash_between_check_and_booking_is_carried_on_by_the_alarm() {
     let shop = Shop::new(vec![paid(ANN, 15_000)]);
     let record = record_with_proof(&shop);
-    assert_eq!(record.state.name(), "PENDING");
+    assert_eq!(record.state.status().as_str(), "PENDING");
     assert_eq!(record.state.transaction(), Some(TX));
     shop.stored.replace(Some(Versioned { version: 1, record }));
     shop.wake();
-    assert_eq!(shop.record().unwrap().state.name(), "DELIVERED");
+    assert_eq!(shop.record().unwrap().state.status().as_str(), "DELIVERED");
     assert!(is_granted(&shop.ask(proof(ANN))));
 }
 
@@ -270,7 +275,7 @@ fn a_book_without_an_answer_begins_nothing() {
 #[test]
 fn a_purchase_that_had_ended_without_money_is_paid_by_a_transfer_made_in_time() {
     for record in [failed(), expired(), cancelled()] {
-        let before = record.state.name();
+        let before = record.state.status().as_str();
         let shop = Shop::after(record, vec![paid(buyers_address(), 15_000)]);
         shop.head_time.set(LAPSED.0);
         let reply = shop.ask(proof(buyers_address()));
@@ -364,7 +369,7 @@ fn without_a_signature_the_payer_is_read_from_the_chain() {
     let shop = Shop::new(vec![paid(ANN, 15_000)]);
     let reply = shop.ask(unsigned());
     assert!(
-        matches!(reply, PayReply::Granted { payer: ANN, .. }),
+        matches!(&reply, PayReply::Granted { receipt, .. } if receipt.payer == ANN),
         "{reply:?}"
     );
     assert!(matches!(
@@ -380,7 +385,7 @@ fn without_a_signature_each_payer_of_a_transaction_has_paid_once() {
     shop.claimed(ANN, 0);
     let reply = shop.ask(unsigned());
     assert!(
-        matches!(reply, PayReply::Granted { payer: BOB, .. }),
+        matches!(&reply, PayReply::Granted { receipt, .. } if receipt.payer == BOB),
         "{reply:?}"
     );
 }

@@ -11,6 +11,7 @@ use crate::config::test_config;
 use crate::ledger::test_support::{Shards, entry};
 use crate::ledger::{Layout, LedgerCommand, LedgerReply, Shard};
 use crate::settlement::wallet::{WalletOperation, WalletView};
+use crate::types::Status;
 use crate::types::{Address, B256, Network, Secret};
 use crate::types::{CallFault, WalletKey};
 
@@ -248,14 +249,14 @@ fn each_command_reaches_its_purchase() {
         assert_eq!(ask(&deployment, &request).status(), StatusCode::NOT_FOUND);
         assert_eq!(*deployment.asked.borrow(), [(ID.to_owned(), command)]);
         deployment.reply = Ok(OperatorReply::Done {
-            status: "CANCELLED".to_owned(),
+            status: Status::Cancelled,
         });
         assert_eq!(
             body(&ask(&deployment, &request)),
             serde_json::json!({"requestId": ID, "status": "CANCELLED"})
         );
         deployment.reply = Ok(OperatorReply::NotPossible {
-            status: "DELIVERED".to_owned(),
+            status: Status::Delivered,
         });
         let refused = ask(&deployment, &request);
         assert_eq!(refused.status(), StatusCode::CONFLICT);

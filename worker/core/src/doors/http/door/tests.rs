@@ -214,10 +214,10 @@ fn post_with(
 
 fn granted() -> PayReply {
     PayReply::Granted {
-        claims: crate::purchase::test_support::claims(),
-        payer: buyer().address(),
-        transaction: B256::repeat_byte(0x77),
-        remote: None,
+        goods: crate::goods::Goods::Token {
+            claims: crate::purchase::test_support::claims(),
+        },
+        receipt: crate::purchase::test_support::receipt(buyer().address()),
         again: false,
     }
 }

@@ -1,5 +1,6 @@
 //! What is refused before anything is asked of an object or a network, and with which words.
 
+use crate::purchase::test_support::receipt;
 use core::cell::RefCell;
 
 use futures_util::FutureExt as _;
@@ -17,9 +18,9 @@ use crate::chain::rpc::RpcChain;
 use crate::chain::signature::MAX_SIGNATURE_BYTES;
 use crate::chain::usdc;
 use crate::config::{ProofBinding, test_config};
-use crate::purchase::IssueFault;
+use crate::goods::DeliveryFault;
 use crate::token::NoRsa;
-use crate::types::B256;
+
 use crate::types::{CallFault, WalletKey};
 use crate::types::{Network, PlanId, RequestId, ResourceId, UnixMillis, UnixSeconds, UsdcAmount};
 
@@ -360,10 +361,10 @@ fn a_purchase_of_a_plan_that_has_left_the_catalog_is_answered_all_the_same() {
             .is_none()
     );
     let granted = |again| PayReply::Granted {
-        claims: crate::purchase::test_support::claims(),
-        payer: buyer().address(),
-        transaction: B256::repeat_byte(0x77),
-        remote: None,
+        goods: crate::goods::Goods::Token {
+            claims: crate::purchase::test_support::claims(),
+        },
+        receipt: receipt(buyer().address()),
         again,
     };
     let (status, first, _) = send(&config, granted(false), &body(&offer));
@@ -375,8 +376,8 @@ fn a_purchase_of_a_plan_that_has_left_the_catalog_is_answered_all_the_same() {
     );
     assert_eq!(again["accessToken"], first["accessToken"]);
     let undelivered = PayReply::Undelivered {
-        fault: IssueFault::Timeout,
-        transaction: B256::repeat_byte(0x77),
+        fault: DeliveryFault::Timeout,
+        receipt: receipt(buyer().address()),
         refund_at: None,
     };
     let (status, _, _) = send(&config, undelivered, &body(&offer));

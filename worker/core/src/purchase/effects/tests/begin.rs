@@ -239,8 +239,9 @@ fn who_shows_an_attempted_payment_again_is_not_shown_what_was_delivered() {
             Event::Submitted { hashes: vec![OURS] },
             Event::Settled { payment: payment() },
             Event::Issued {
-                claims: crate::purchase::test_support::claims(),
-                remote: None,
+                goods: crate::goods::Goods::Token {
+                    claims: crate::purchase::test_support::claims(),
+                },
             },
         ]))
     };

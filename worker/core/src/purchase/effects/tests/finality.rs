@@ -34,7 +34,7 @@ fn refunding() -> Outside {
         Event::Submitted { hashes: vec![OURS] },
         Event::Settled { payment: payment() },
         Event::IssueFailed {
-            fault: IssueFault::Failed,
+            fault: DeliveryFault::Failed,
         },
         Event::RefundBegun {
             authorization: refund(),
@@ -219,7 +219,7 @@ fn a_refund_has_not_failed_while_nodes_disagree_why_the_chain_refuses() {
         Event::Submitted { hashes: vec![OURS] },
         Event::Settled { payment: payment() },
         Event::IssueFailed {
-            fault: IssueFault::Failed,
+            fault: DeliveryFault::Failed,
         },
         Event::RefundBegun {
             authorization: refund(),

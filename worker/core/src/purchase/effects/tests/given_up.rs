@@ -30,7 +30,7 @@ fn refund_failed<const N: usize>(then: [Event; N]) -> Purchase {
         sent(),
         Event::Settled { payment: payment() },
         Event::IssueFailed {
-            fault: IssueFault::Failed,
+            fault: DeliveryFault::Failed,
         },
         Event::RefundBegun {
             authorization: refund(),
@@ -109,10 +109,10 @@ fn a_refund_that_arrives_after_it_was_given_up_is_noticed() {
     let event = outside.run();
     assert!(is_settled_by_the_stranger(event.clone()));
     let after = apply(Some(&record), event.unwrap(), outside.now(), &POLICY).unwrap();
-    assert_eq!(after.state.name(), "REFUNDED");
+    assert_eq!(after.state.status().as_str(), "REFUNDED");
     outside.is_used = false;
     assert_eq!(outside.run(), None);
-    assert_eq!(record.state.name(), "REFUND_FAILED");
+    assert_eq!(record.state.status().as_str(), "REFUND_FAILED");
 }
 
 #[test]

@@ -120,7 +120,7 @@ fn one_purchase_that_can_never_be_delivered_keeps_no_other_from_beginning() {
             version: 1,
             record: record.clone(),
         }));
-        let fault = IssueFault::Failed;
+        let fault = DeliveryFault::Failed;
         assert_eq!(outside.run(), Some(Event::IssueFailed { fault }));
         let now = outside.now();
         let failed = apply(Some(&record), Event::IssueFailed { fault }, now, &POLICY);
@@ -140,7 +140,7 @@ fn one_purchase_that_can_never_be_delivered_keeps_no_other_from_beginning() {
 fn the_payers_book_hears_that_the_money_has_arrived_when_a_delivery_fails_again() {
     let mut outside = new();
     outside.time = NOW.to_seconds().0 + 5 * SECOND;
-    let fault = IssueFault::Failed;
+    let fault = DeliveryFault::Failed;
     let events = [
         attempted(1),
         Event::Reserved,
@@ -176,7 +176,7 @@ fn answering() -> [Purchase; 3] {
         Event::Submitted { hashes: vec![OURS] },
         Event::Settled { payment: payment() },
         Event::IssueFailed {
-            fault: IssueFault::Failed,
+            fault: DeliveryFault::Failed,
         },
     ];
     let refunding = failed.clone().into_iter().chain([Event::RefundBegun {
@@ -188,7 +188,7 @@ fn answering() -> [Purchase; 3] {
 #[test]
 fn a_buyers_question_wakes_a_purchase_whose_alarm_was_lost() {
     for record in answering() {
-        let state = record.state.name();
+        let state = record.state.status().as_str();
         let outside = Outside::new(record);
         for (alarm, is_lost) in [
             (None, true),
@@ -211,8 +211,7 @@ fn the_ledger_calls_nothing_over_of_which_the_payers_book_has_not_been_told() {
         Event::Reserved,
         Event::Settled { payment: payment() },
         Event::Issued {
-            claims: claims(),
-            remote: None,
+            goods: crate::goods::Goods::Token { claims: claims() },
         },
     ]));
     let wake = || {

@@ -29,8 +29,7 @@ fn delivered_under_a_derived_id() -> Outside {
         Event::Submitted { hashes: vec![OURS] },
         Event::Settled { payment: payment() },
         Event::Issued {
-            claims: claims(),
-            remote: None,
+            goods: crate::goods::Goods::Token { claims: claims() },
         },
         Event::TargetReleased,
     ]);

@@ -46,8 +46,7 @@ fn the_book_is_told_of_what_reverted_at_the_gas_wallets_cost_and_of_what_was_pai
     let paid = holding([
         Event::Settled { payment: payment() },
         Event::Issued {
-            claims: claims(),
-            remote: None,
+            goods: crate::goods::Goods::Token { claims: claims() },
         },
     ]);
     assert_eq!(paid.run(), Some(Event::TargetReleased));

@@ -38,16 +38,17 @@ fn a_plan_that_is_edited_or_removed_delivers_what_was_sold() {
     for plans in [edited, removed] {
         let mut outside = Outside::new(paid_for(Some(a_month())));
         outside.config.catalog = catalog(plans);
-        let Some(Event::Issued { claims, .. }) = outside.run() else {
+        let Some(Event::Issued { goods }) = outside.run() else {
             panic!("{plans}");
         };
+        let claims = goods.claims();
         assert_eq!(claims.exp - claims.iat, 2_592_000, "{plans}");
     }
 }
 
 #[test]
 fn what_nobody_knows_is_a_failed_delivery_and_not_an_hour() {
-    let fault = IssueFault::PlanGone;
+    let fault = DeliveryFault::PlanGone;
     let mut outside = Outside::new(paid_for(None));
     assert_eq!(outside.run(), Some(Event::IssueFailed { fault }));
     outside.config.issuing_backend = Some(backend());
@@ -79,7 +80,7 @@ fn backend() -> IssuingBackend {
 fn to_be_refunded(paid_to: Address) -> Outside {
     let mut record = paid_for(Some(a_month()));
     record.terms.pay_to = paid_to;
-    let fault = IssueFault::Failed;
+    let fault = DeliveryFault::Failed;
     record = apply(Some(&record), Event::IssueFailed { fault }, NOW, &POLICY).unwrap();
     let mut outside = Outside::new(record);
     outside.config.refund_wallet = Some(seller());

@@ -15,7 +15,7 @@ fn blocked() -> Purchase {
 #[test]
 fn a_refund_that_cannot_be_signed_is_a_visible_end_with_its_own_reason() {
     let record = blocked();
-    assert_eq!(record.state.name(), "REFUND_FAILED");
+    assert_eq!(record.state.status().as_str(), "REFUND_FAILED");
     let entry = ledger_entry(&record, 1);
     assert_eq!(entry.reason.as_deref(), Some("refund_wallet_differs"));
     assert!(record.rest == Rest::NotYet, "nothing of it is ever removed");

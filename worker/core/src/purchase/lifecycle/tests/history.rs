@@ -23,7 +23,7 @@ fn every_other_change_is_one_line() {
             if let Ok(next) = apply(Some(&record), event.clone(), NOW, &POLICY) {
                 let line = event.audit(&next, NOW);
                 let status = line.map(|line| line.status);
-                assert_eq!(status, Some(next.state.name()), "{state} {name}");
+                assert_eq!(status, Some(next.state.status()), "{state} {name}");
             }
         }
     }

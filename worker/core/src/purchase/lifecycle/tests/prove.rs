@@ -28,14 +28,14 @@ fn proven() -> Event {
 fn a_proof_waits_for_the_book_and_takes_nothing_else() {
     let record = record_after([proven()]);
     assert_eq!(next_effect(&record, NOW, &POLICY), Effect::Reserve);
-    assert_eq!(record.state.name(), "PENDING");
+    assert_eq!(record.state.status().as_str(), "PENDING");
     let mut seen = Vec::new();
     let mut all = events();
     all.push(("proven", proven()));
     all.push(("claimed", Event::Claimed { log: 1 }));
     for (name, event) in all {
         if let Ok(next) = apply(Some(&record), event, NOW, &POLICY) {
-            seen.push((name, next.state.name()));
+            seen.push((name, next.state.status().as_str()));
         }
     }
     assert_eq!(seen, [("taken", "CANCELLED"), ("claimed", "PAID")]);
@@ -67,7 +67,7 @@ fn a_refund_of_it_returns_all_that_was_received() {
         authorization: refund(),
     };
     let begun = apply(Some(&record), right, NOW, &POLICY).unwrap();
-    assert_eq!(begun.state.name(), "REFUND_PENDING");
+    assert_eq!(begun.state.status().as_str(), "REFUND_PENDING");
 }
 
 #[test]

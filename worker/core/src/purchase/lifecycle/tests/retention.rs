@@ -1,5 +1,6 @@
 //! What is removed of a purchase that is over, and when; and that nothing else is.
 
+use crate::goods::Goods;
 use proptest::prelude::*;
 
 use super::*;
@@ -29,8 +30,9 @@ fn ends() -> Vec<(&'static str, Purchase)> {
 fn delivered_until(end: u64) -> Purchase {
     let mut claims = claims();
     claims.exp = end;
-    let remote = Some("sealed".repeat(100));
-    let issued = Event::Issued { claims, remote };
+    let sealed = "sealed".repeat(100);
+    let goods = Goods::Credential { claims, sealed };
+    let issued = Event::Issued { goods };
     let events = [paid_events(), vec![issued]].concat();
     settle_down(&record_after(events))
 }
@@ -291,9 +293,9 @@ proptest! {
                 last_line = now;
             }
             match (&before.state, &after.state) {
-                (State::Delivered { claims, .. }, State::Closed { .. }) => {
+                (State::Delivered { goods, .. }, State::Closed { .. }) => {
                     prop_assert!(now >= delivered.plus(12 * HOUR));
-                    prop_assert!(now.to_seconds().0 >= claims.exp);
+                    prop_assert!(now.to_seconds().0 >= goods.claims().exp);
                     prop_assert_eq!(before.unreported, None);
                 }
                 (State::Delivered { .. }, state) => prop_assert_eq!(&before.state, state),

@@ -84,7 +84,7 @@ fn it_goes_with_the_history_of_what_is_delivered_or_returned_and_of_nothing_else
 
 #[test]
 fn delivery_of_an_unknown_plan_is_not_tried_again_all_the_time() {
-    let fault = IssueFault::PlanGone;
+    let fault = DeliveryFault::PlanGone;
     let failed = record_after(
         paid_events()
             .into_iter()

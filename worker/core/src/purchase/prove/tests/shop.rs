@@ -19,11 +19,11 @@ use crate::chain::transfer::booking_key;
 use crate::chain::usdc::{AUTHORIZATION_USED_TOPIC, TRANSFER_TOPIC};
 use crate::chain::wallet_call::WalletAnswer;
 use crate::config::{Config, test_config};
+use crate::goods::DeliveryFault;
 use crate::ledger::LedgerEntry;
 use crate::purchase::ask::Ask;
 use crate::purchase::driver::Driver;
 use crate::purchase::env::PurchaseStore;
-use crate::purchase::fault::IssueFault;
 use crate::purchase::shared::Shared;
 use crate::purchase::state::AuditRow;
 use crate::purchase::test_support::{NOW, buyer, sold, test_offer};
@@ -337,8 +337,8 @@ impl PurchaseEnv for Shop {
         panic!("a proof charges nothing")
     }
     /// The worker issues itself; what the backend is told besides changes nothing.
-    async fn backend(&self, _: BackendCall) -> Result<BackendAnswer, IssueFault> {
-        Err(IssueFault::Failed)
+    async fn backend(&self, _: BackendCall) -> Result<BackendAnswer, DeliveryFault> {
+        Err(DeliveryFault::Failed)
     }
     async fn ledger(&self, _: LedgerEntry) -> Result<(), CallFault> {
         Ok(())

@@ -39,13 +39,13 @@ fn totals_are_told_by_state_and_by_day() {
         totals,
         serde_json::json!({
             "totals": [
-                {"status": "DELIVERED", "count": 1, "amount": "$0.015"},
                 {"status": "PAID", "count": 1, "amount": "$0.015"},
+                {"status": "DELIVERED", "count": 1, "amount": "$0.015"},
                 {"status": "REFUNDED", "count": 1, "amount": "$0.015"},
             ],
             "days": [
-                {"day": "1970-01-02", "status": "DELIVERED", "count": 1, "amount": "$0.015"},
                 {"day": "1970-01-02", "status": "PAID", "count": 1, "amount": "$0.015"},
+                {"day": "1970-01-02", "status": "DELIVERED", "count": 1, "amount": "$0.015"},
                 {"day": "1970-01-03", "status": "REFUNDED", "count": 1, "amount": "$0.015"},
             ],
         })
