@@ -94,7 +94,7 @@ pub(super) fn put_audit(sql: &SqlStorage, row: &AuditRow) -> worker::Result<()> 
         vec![
             integer(row.at.0)?,
             row.event.into(),
-            row.status.into(),
+            row.status.as_str().into(),
             row.transaction.map(|hash| hash.to_string()).into(),
         ],
     )
