@@ -169,9 +169,9 @@ describe('the ledger', () => {
     const delivered = dollars(BigInt(made.first.amount) + BigInt(made.dear.amount));
     assert.equal(delivered, '$1234.582891');
     assert.deepEqual(totals, [
+      { status: 'REFUND_FAILED', count: 1, amount: '$0.015' },
       { status: 'DELIVERED', count: 2, amount: delivered },
       { status: 'REFUNDED', count: 1, amount: '$0.015' },
-      { status: 'REFUND_FAILED', count: 1, amount: '$0.015' },
     ]);
     assert.deepEqual(days.map(({ day, ...total }) => total), totals);
     assert.deepEqual((await operator(world, '/totals?to=2020-01-01')).body, { totals: [], days: [] });
