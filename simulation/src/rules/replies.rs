@@ -182,7 +182,7 @@ fn is_issued(world: &World, offer: &str, remote: Option<&str>) -> bool {
         return remote.is_none();
     };
     remote
-        .and_then(|sealed| world.config.credential_key.open(offer, sealed))
+        .and_then(|sealed| world.config.backend.credential_key.open(offer, sealed))
         .and_then(|credential| String::from_utf8(credential).ok())
         .is_some_and(|credential| world.backend.has_issued(offer, &credential))
 }
