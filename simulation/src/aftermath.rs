@@ -212,7 +212,7 @@ fn id(pay: &Pay) -> &RequestId {
 /// The same offer, made now.
 fn sealed_now(world: &World, terms: &Terms, request_id: RequestId) -> Offer {
     let (issued_at, expires_at) = lifetime(world.seconds(), world.setting.ttl);
-    world.config.seal_keys.seal(Terms {
+    world.config.offers.keys.seal(Terms {
         request_id,
         issued_at,
         expires_at,

@@ -121,7 +121,7 @@ impl World {
             wallet.address(),
             BEGIN_MILLIS,
         );
-        chain.mint(configs[1].pay_to, OTHER_WALLET_UNITS);
+        chain.mint(configs[1].wallets.pay_to, OTHER_WALLET_UNITS);
         let world = Self {
             executor: Rc::new(Executor::new(BEGIN_MILLIS)),
             random,
@@ -167,7 +167,7 @@ impl World {
 
     /// The seller's wallets.
     pub fn sellers(&self) -> [Address; 2] {
-        [self.config.pay_to, self.configs[1].pay_to]
+        [self.config.wallets.pay_to, self.configs[1].wallets.pay_to]
     }
 
     /// Whether this is a wallet of the seller's.

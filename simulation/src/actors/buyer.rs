@@ -130,12 +130,12 @@ pub(super) fn offer_as(world: &World, plan: usize, request_id: RequestId) -> Opt
     // What the catalog does not have is not offered.
     Sold::today(&target, world.config_now())?;
     let (issued_at, expires_at) = lifetime(world.seconds(), world.setting.ttl);
-    Some(world.config.seal_keys.seal(Terms {
+    Some(world.config.offers.keys.seal(Terms {
         request_id,
         target,
         resource: ResourceId::default(),
         amount: UsdcAmount::from_units(units),
-        pay_to: world.config_now().pay_to,
+        pay_to: world.config_now().wallets.pay_to,
         network: world.config.network,
         issued_at,
         expires_at,

@@ -20,7 +20,7 @@ const SPANS: [u64; 4] = [4_000, 30_000, 200_000, LONGEST_MILLIS];
 
 /// Asked at every block.
 pub(super) fn put_up(world: &Rc<World>) {
-    let seller = world.config.pay_to;
+    let seller = world.config.wallets.pay_to;
     if world.strikes(Fault::SellerDrained) {
         let units = world.chain.borrow().ledger().balance(seller) * world.random.range(1, 2) / 2;
         move_money(world, seller, PROFIT, units);
@@ -104,7 +104,7 @@ fn return_by_hand(world: &Rc<World>) {
         else {
             continue;
         };
-        if world.config_now().pay_to == record.terms.pay_to && world.random.chance(700) {
+        if world.config_now().wallets.pay_to == record.terms.pay_to && world.random.chance(700) {
             objects::operate(world, &object, OperatorCommand::RetryRefund);
             continue;
         }
@@ -150,7 +150,7 @@ fn tell_until_noted(world: &Rc<World>, object: Rc<PurchaseObject>, transaction: 
 /// Whatever the seller still holds elsewhere comes back: a block may have included the way back before the way there.
 pub fn give_back(world: &Rc<World>) {
     let units = world.chain.borrow().ledger().balance(PROFIT);
-    move_money(world, PROFIT, world.config.pay_to, units);
+    move_money(world, PROFIT, world.config.wallets.pay_to, units);
 }
 
 fn move_money(world: &World, from: Address, to: Address, units: u64) {

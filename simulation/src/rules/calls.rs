@@ -70,7 +70,7 @@ fn may_call(world: &World, transaction: &WalletTransaction) -> bool {
         .genuine(&transaction.input)
         .is_some_and(|signed| signed.deployment().is_some());
     match creates {
-        true => transaction.to == MULTICALL && !world.config.wallet_factories.is_empty(),
+        true => transaction.to == MULTICALL && !world.config.gas.factories.is_empty(),
         false => transaction.to == chain.usdc(),
     }
 }

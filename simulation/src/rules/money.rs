@@ -85,7 +85,9 @@ pub fn must_be_honoured(world: &World, prove: &Prove) -> bool {
             || record.terms.target != terms.target
             || record.terms.pay_to != terms.pay_to
     };
-    if object.record().is_some_and(is_others) || !world.config_now().is_paid_at(terms.pay_to) {
+    if object.record().is_some_and(is_others)
+        || !world.config_now().wallets.is_paid_at(terms.pay_to)
+    {
         return false;
     }
     let its = world.objects.payer(payer);

@@ -180,7 +180,7 @@ fn is_issued(world: &World, goods: &Goods) -> bool {
         Goods::Token { .. } => !is_remote,
         Goods::Credential { claims, sealed } => {
             let offer = &claims.jti;
-            let credential = world.config.credential_key.open(offer, sealed);
+            let credential = world.config.backend.credential_key.open(offer, sealed);
             is_remote
                 && credential
                     .and_then(|credential| String::from_utf8(credential).ok())

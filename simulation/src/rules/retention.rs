@@ -143,7 +143,10 @@ pub fn answers_as_left(world: &World, pay: &Pay, reply: Option<&PayReply>) {
         // A request id that is new: but the authorization is old.
         None => match reply {
             Some(PayReply::Taken | PayReply::Elsewhere { .. } | PayReply::Refused { .. }) => true,
-            Some(PayReply::Withdrawn) => !world.config_now().is_paid_at(pay.offer.terms.pay_to),
+            Some(PayReply::Withdrawn) => !world
+                .config_now()
+                .wallets
+                .is_paid_at(pay.offer.terms.pay_to),
             _ => false,
         },
         // Somebody else has begun this purchase, under a request id that had leaked.

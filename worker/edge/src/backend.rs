@@ -17,7 +17,7 @@ pub(crate) async fn call(
     config: &Config,
     call: &BackendCall,
 ) -> Result<BackendAnswer, DeliveryFault> {
-    match &config.backend_auth {
+    match &config.backend.auth {
         BackendAuth::None => outbound::backend(call, None).await,
         BackendAuth::SharedSecret { header, secret } => {
             outbound::backend(call, Some((header, secret.expose()))).await
@@ -46,7 +46,7 @@ async fn sign(config: &Config, audience: &str, issuer: &str) -> Option<String> {
     let nonce = platform::random().ok()?;
     let now = platform::now().to_seconds();
     service_token(
-        &config.token_signer,
+        &config.token.signer,
         &WebCrypto,
         audience,
         issuer,

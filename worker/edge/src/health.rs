@@ -98,13 +98,13 @@ pub(crate) async fn health(
         "service": "key0",
         "version": env!("CARGO_PKG_VERSION"),
         "storage": "durable-objects",
-        "tokenMode": if config.issuing_backend.is_some() { "remote" } else { "native" },
-        "refunds": match config.refund_wallet {
+        "tokenMode": if config.backend.issuing.is_some() { "remote" } else { "native" },
+        "refunds": match config.refund.wallet {
             Some(_) if look.is_refund_blocked => "blocked",
             Some(_) => "on",
             None => "off",
         },
-        "proofBinding": config.proof_binding.name(),
+        "proofBinding": config.offers.proof_binding.name(),
         "network": config.network.name(),
         "chainId": config.network.chain_id(),
         "settlement": look.routes,
@@ -117,7 +117,7 @@ pub(crate) async fn health(
         if let Some(wallet) = gas_wallet {
             members.insert("gasWallet".to_owned(), wallet.clone());
         }
-        if config.issuing_backend.is_some() {
+        if config.backend.issuing.is_some() {
             members.insert("deliveries".to_owned(), deliveries(failing));
         }
         if let Some(wallet) = look.refund_wallet {
@@ -166,7 +166,7 @@ async fn look_now(config: &Config) -> Look {
             }
         });
     }
-    let refund_wallet = match (&config.refund_wallet, config.settlement.gas_wallet()) {
+    let refund_wallet = match (&config.refund.wallet, config.settlement.gas_wallet()) {
         (Some(key), None) => Some(balance(config, key).await),
         _ => None,
     };
@@ -226,20 +226,25 @@ async fn offers(config: &Config, facilitator: &Facilitator) -> (Value, bool) {
 /// Whether each RPC endpoint serves our chain, and up to which block.
 async fn endpoints(config: &Config) -> Vec<(Value, bool)> {
     let states = outbound::chain(config).endpoints().await;
-    let shown = config.rpc_urls.iter().zip(states).map(|(url, state)| {
-        let (word, head) = match state {
-            EndpointState::Good(head) => ("ok", Some(head)),
-            EndpointState::Behind(head) => ("behind", Some(head)),
-            EndpointState::OtherChain => ("other chain", None),
-            EndpointState::NoAnswer => ("no answer", None),
-        };
-        let mut shown = json!({"host": url.host(), "status": word});
-        if let (Some(head), Some(members)) = (head, shown.as_object_mut()) {
-            members.insert("block".to_owned(), head.number.into());
-            members.insert("blockTime".to_owned(), head.timestamp.into());
-        }
-        (shown, word == "ok")
-    });
+    let shown = config
+        .chain
+        .rpc_urls
+        .iter()
+        .zip(states)
+        .map(|(url, state)| {
+            let (word, head) = match state {
+                EndpointState::Good(head) => ("ok", Some(head)),
+                EndpointState::Behind(head) => ("behind", Some(head)),
+                EndpointState::OtherChain => ("other chain", None),
+                EndpointState::NoAnswer => ("no answer", None),
+            };
+            let mut shown = json!({"host": url.host(), "status": word});
+            if let (Some(head), Some(members)) = (head, shown.as_object_mut()) {
+                members.insert("block".to_owned(), head.number.into());
+                members.insert("blockTime".to_owned(), head.timestamp.into());
+            }
+            (shown, word == "ok")
+        });
     shown.collect()
 }
 
@@ -263,7 +268,7 @@ async fn balance(config: &Config, key: &WalletKey) -> (Value, bool) {
 /// USDC believes an account with code (a contract, or by EIP-7702 a delegated one) what the code says of a signature, not its
 /// key. Unknown is not blocked: a node that does not answer is told of elsewhere.
 async fn is_refund_blocked(config: &Config) -> bool {
-    match &config.refund_wallet {
+    match &config.refund.wallet {
         Some(key) => key_is_refused(&outbound::chain(config), key)
             .await
             .is_ok_and(|is_refused| is_refused),

@@ -38,7 +38,7 @@ pub(crate) fn shared() -> &'static Shared {
 /// The configured chain.
 pub(crate) fn chain(config: &Config) -> RpcChain<'_, FetchHttp> {
     let memory = ENDPOINTS.with(|memory| *memory);
-    RpcChain::new(FetchHttp, &config.rpc_urls, config.network, memory)
+    RpcChain::new(FetchHttp, &config.chain.rpc_urls, config.network, memory)
 }
 
 /// HTTP over the platform's `fetch`.

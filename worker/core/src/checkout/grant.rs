@@ -64,7 +64,7 @@ impl<'a> AccessGrant<'a> {
         }
         let (access_token, token_type, expires_at, passed_on) = match goods {
             Goods::Token { claims } => {
-                let token = config.token_signer.sign(claims, rsa).await;
+                let token = config.token.signer.sign(claims, rsa).await;
                 let token = token.map_err(|_| GrantError)?;
                 let expires_at = UnixSeconds(claims.exp).to_iso();
                 (
@@ -76,6 +76,7 @@ impl<'a> AccessGrant<'a> {
             }
             Goods::Credential { sealed, .. } => {
                 let body = config
+                    .backend
                     .credential_key
                     .open(&claims.jti, sealed)
                     .ok_or(GrantError)?;
@@ -98,6 +99,7 @@ impl<'a> AccessGrant<'a> {
             token_type,
             expires_at,
             resource_endpoint: config
+                .backend
                 .resource_endpoint
                 .as_deref()
                 .zip(claims.resource_id.parse().ok())
@@ -153,7 +155,7 @@ mod tests {
         claims.jti = id.to_string();
         let answer =
             br#"{"token":"opaque","tokenType":"Key","region":"eu","txHash":"0xforged","type":"x"}"#;
-        let sealed = config.credential_key.seal(id.as_str(), answer);
+        let sealed = config.backend.credential_key.seal(id.as_str(), answer);
         let goods = |sealed: String| Goods::Credential {
             claims: claims.clone(),
             sealed,

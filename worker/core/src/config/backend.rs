@@ -1,264 +1,94 @@
-//! How the gateway authenticates towards the seller's backend, read from the settings.
+//! What the seller's backend does for purchases, and where buyers find it.
 
-use super::vars::{Read, Vars, parsed, secret};
+use super::backend_auth;
+use super::secrets::Secrets;
+use super::vars::{Read, Vars, parsed};
 use crate::backend::authentication::BackendAuth;
+use crate::backend::issuance::{CredentialKey, IssuingBackend};
 use crate::backend::notification::{Notified, SigningSecret};
-use crate::backend::oauth::OAuthClient;
-use crate::types::{HttpUrl, Secret};
+use crate::types::HttpUrl;
 
-const MAX_SCOPES: usize = 32;
 const MAX_SIGNING_SECRETS: usize = 4;
-/// Headers with a meaning of their own in these calls.
-const TAKEN_HEADERS: [&str; 8] = [
-    "content-type",
-    "content-length",
-    "host",
-    "connection",
-    "idempotency-key",
-    "webhook-id",
-    "webhook-timestamp",
-    "webhook-signature",
-];
 
-#[derive(Clone, Copy)]
-enum Strategy {
-    None,
-    SharedSecret,
-    Jwt,
-    OAuth,
+/// What the seller's backend does for purchases, and where buyers find it.
+#[derive(Debug)]
+pub struct BackendSettings {
+    /// The backend that issues the credentials; `None` when the gateway issues them itself.
+    pub issuing: Option<IssuingBackend>,
+    /// How the gateway authenticates towards it.
+    pub auth: BackendAuth,
+    /// Who is told how purchases end.
+    pub notified: Option<Notified>,
+    /// What the backend's credentials are stored under.
+    pub credential_key: CredentialKey,
+    /// Where a buyer uses the token: a URL, with `{resourceId}` standing for the resource.
+    pub resource_endpoint: Option<String>,
 }
 
-/// The strategy with what it needs. `known` are secrets that must not be sent to anybody. `None` only together with a
-/// recorded problem.
-pub(super) fn read<F: Fn(&str) -> Option<String>>(
-    vars: &mut Vars<F>,
-    backend_url: Option<&HttpUrl>,
-    known: &[&Secret],
-) -> Option<BackendAuth> {
-    let strategy = vars.parse("BACKEND_AUTH_STRATEGY", "none", |text| match text {
-        "none" => Ok(Strategy::None),
-        "shared-secret" => Ok(Strategy::SharedSecret),
-        "jwt" => Ok(Strategy::Jwt),
-        "oauth" => Ok(Strategy::OAuth),
-        _ => Err("must be none, shared-secret, jwt or oauth".to_owned()),
+pub(super) fn read(vars: &mut Vars<'_>, secrets: &Secrets) -> Option<BackendSettings> {
+    let url = vars.url("BACKEND_API_URL");
+    let issuing = issuing(vars, &url);
+    let url = url.into_option();
+    let auth = backend_auth::read(vars, url.as_ref(), secrets);
+    let notified = notified(vars, url.as_ref());
+    let resource_endpoint = vars.optional("KEY0_RESOURCE_ENDPOINT", resource_template);
+    let resource_endpoint = resource_endpoint.into_option().map(|(template, sample)| {
+        vars.sends_to("KEY0_RESOURCE_ENDPOINT", &sample);
+        template
     });
-    let shared = vars.optional("INTERNAL_AUTH_SECRET", |text| {
-        secret(text).and_then(|secret| {
-            text.bytes()
-                .all(|byte| byte.is_ascii_graphic())
-                .then_some(secret)
-                .ok_or_else(|| "must be ASCII without spaces: it travels in a header".to_owned())
+    Some(BackendSettings {
+        issuing: issuing?,
+        auth: auth?,
+        notified: notified?,
+        credential_key: CredentialKey::new(secrets.token.as_ref()?, &secrets.old),
+        resource_endpoint: resource_endpoint.or_else(|| Some(url?.join("/{resourceId}"))),
+    })
+}
+
+/// The backend as the one that issues, where the seller wants that. `None` only together with a recorded problem.
+fn issuing(vars: &mut Vars<'_>, url: &Read<HttpUrl>) -> Option<Option<IssuingBackend>> {
+    let modes = [("native", false), ("remote", true)];
+    let is_remote = vars.choice("TOKEN_MODE", "native", &modes);
+    let timeout_millis = vars.number("TOKEN_ISSUE_TIMEOUT_MS", 15_000, 100, 60_000);
+    let retries = vars.number("TOKEN_ISSUE_RETRIES", 2, 0, 5);
+    let backend = |url: &HttpUrl| {
+        Some(IssuingBackend {
+            url: url.clone(),
+            timeout_millis: u32::try_from(timeout_millis?).ok()?,
+            retries: u32::try_from(retries?).ok()?,
         })
-    });
-    if let Read::Value(shared) = &shared
-        && known.contains(&shared)
-    {
-        vars.problem(
-            "INTERNAL_AUTH_SECRET",
-            "must not be the value of KEY0_ACCESS_TOKEN_SECRET or KEY0_ADMIN_SECRET, nor one of KEY0_ACCESS_TOKEN_SECRETS_OLD",
-        );
-    }
-    let header = vars.parse("INTERNAL_AUTH_HEADER", "X-Internal-Auth", header_name);
-    let audience = vars.text("BACKEND_AUTH_AUDIENCE", "", 500);
-    let token_url = vars.optional("OAUTH_TOKEN_URL", parsed::<HttpUrl>);
-    let client_id = vars.text("OAUTH_CLIENT_ID", "", 500);
-    let client_secret = vars.optional("OAUTH_CLIENT_SECRET", |text| {
-        (text.len() <= 4096)
-            .then(|| Secret::new(text))
-            .ok_or_else(|| "must have at most 4096 characters".to_owned())
-    });
-    let scope = vars.optional("OAUTH_SCOPES", scopes);
-    let oauth_audience = vars.text("OAUTH_AUDIENCE", "", 500);
-
-    match strategy? {
-        Strategy::None => Some(BackendAuth::None),
-        Strategy::SharedSecret => Some(BackendAuth::SharedSecret {
-            secret: wanted(vars, "INTERNAL_AUTH_SECRET", "shared-secret", shared)?,
-            header: header?,
-        }),
-        Strategy::Jwt => Some(BackendAuth::ServiceToken {
-            audience: audience
-                .filter(|audience| !audience.is_empty())
-                .or_else(|| backend_url.map(|url| url.as_str().to_owned()))
-                .unwrap_or_default(),
-        }),
-        Strategy::OAuth => {
-            let id = match client_id {
-                Some(id) if id.is_empty() => Read::Absent,
-                Some(id) => Read::Value(id),
-                None => Read::Bad,
-            };
-            let token_url = wanted(vars, "OAUTH_TOKEN_URL", "oauth", token_url);
-            let id = wanted(vars, "OAUTH_CLIENT_ID", "oauth", id);
-            let secret = wanted(vars, "OAUTH_CLIENT_SECRET", "oauth", client_secret);
-            Some(BackendAuth::OAuth(Box::new(OAuthClient {
-                token_url: token_url?,
-                id: id?,
-                secret: secret?,
-                scope: scope.into_option().unwrap_or_default(),
-                audience: oauth_audience.filter(|audience| !audience.is_empty()),
-            })))
+    };
+    match (is_remote?, url) {
+        (false, _) => Some(None),
+        (true, Read::Value(url)) => backend(url).map(Some),
+        (true, Read::Absent) => {
+            vars.problem("BACKEND_API_URL", "is required when TOKEN_MODE is remote");
+            None
         }
+        (true, Read::Bad) => None,
     }
-}
-
-fn wanted<F: Fn(&str) -> Option<String>, T>(
-    vars: &mut Vars<F>,
-    name: &'static str,
-    strategy: &str,
-    value: Read<T>,
-) -> Option<T> {
-    if matches!(value, Read::Absent) {
-        vars.problem(
-            name,
-            format!("is required when BACKEND_AUTH_STRATEGY is {strategy}"),
-        );
-    }
-    value.into_option()
 }
 
 /// Who is told how purchases end: the backend, unless the seller does not want that. `None` only together with a recorded
 /// problem.
-pub(super) fn notified<F: Fn(&str) -> Option<String>>(
-    vars: &mut Vars<F>,
-    backend_url: Option<&HttpUrl>,
-) -> Option<Option<Notified>> {
-    let wanted = vars.parse("BACKEND_NOTIFICATIONS", "true", |text| match text {
-        "true" => Ok(true),
-        "false" => Ok(false),
-        _ => Err("must be true or false".to_owned()),
-    });
+fn notified(vars: &mut Vars<'_>, url: Option<&HttpUrl>) -> Option<Option<Notified>> {
+    let is_wanted = vars.flag("BACKEND_NOTIFICATIONS", true);
     let secrets = vars.list("WEBHOOK_SIGNING_SECRET", MAX_SIGNING_SECRETS, |text| {
         SigningSecret::new(text).ok_or_else(|| {
             "must be whsec_ and base64 of 24 to 64 bytes; several are separated by commas"
                 .to_owned()
         })
     });
-    let url = backend_url.filter(|_| wanted == Some(true)).cloned();
-    wanted.map(|_| url.map(|url| Notified { url, secrets }))
+    let url = url.filter(|_| is_wanted == Some(true)).cloned();
+    is_wanted.map(|_| url.map(|url| Notified { url, secrets }))
 }
 
-/// The name of a header (RFC 9110, section 5.1) that nothing else uses.
-fn header_name(text: &str) -> Result<String, String> {
-    let name = text.to_ascii_lowercase();
-    let is_token = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
-    (name.len() <= 100 && name.bytes().all(is_token) && !TAKEN_HEADERS.contains(&name.as_str()))
-        .then_some(name)
-        .ok_or_else(|| "must be the name of a header that has no other meaning".to_owned())
-}
-
-/// Scopes, separated by commas or spaces (RFC 6749, section 3.3), as they are sent.
-fn scopes(text: &str) -> Result<String, String> {
-    let scopes: Vec<&str> = text
-        .split([',', ' '])
-        .filter(|scope| !scope.is_empty())
-        .collect();
-    let is_scope = |scope: &&str| {
-        let allowed = |byte: u8| byte.is_ascii_graphic() && !b"\"\\".contains(&byte);
-        scope.len() <= 200 && scope.bytes().all(allowed)
-    };
-    (scopes.len() <= MAX_SCOPES && scopes.iter().all(is_scope))
-        .then(|| scopes.join(" "))
-        .ok_or_else(|| format!("must list at most {MAX_SCOPES} scopes, separated by commas"))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::super::tests::valid;
-    use super::super::{Config, Problem};
-    use super::*;
-
-    const SHARED: &str = "an-internal-secret-of-32-characters";
-
-    fn config(change: &[(&str, &str)]) -> Result<Config, Vec<Problem>> {
-        Config::from_vars(|name| {
-            let changed = change.iter().find(|(changed, _)| *changed == name);
-            let value = changed.map(|(_, value)| *value).or_else(|| valid(name));
-            value.map(str::to_owned)
-        })
-    }
-
-    fn problems(change: &[(&str, &str)]) -> Vec<&'static str> {
-        let problems = config(change).err().unwrap_or_default();
-        problems.iter().map(|problem| problem.name).collect()
-    }
-
-    #[test]
-    fn without_a_strategy_the_gateway_does_not_authenticate() {
-        assert!(matches!(
-            config(&[]).unwrap().backend_auth,
-            BackendAuth::None
-        ));
-    }
-
-    #[test]
-    fn each_strategy_names_what_it_lacks() {
-        let lacks = |strategy| problems(&[("BACKEND_AUTH_STRATEGY", strategy)]);
-        assert_eq!(lacks("basic"), ["BACKEND_AUTH_STRATEGY"]);
-        assert_eq!(lacks("shared-secret"), ["INTERNAL_AUTH_SECRET"]);
-        assert!(lacks("jwt").is_empty());
-        assert_eq!(
-            lacks("oauth"),
-            ["OAUTH_TOKEN_URL", "OAUTH_CLIENT_ID", "OAUTH_CLIENT_SECRET"]
-        );
-    }
-
-    #[test]
-    fn a_complete_oauth_client_is_read_with_its_scopes_joined_by_spaces() {
-        let config = config(&[
-            ("BACKEND_AUTH_STRATEGY", "oauth"),
-            ("OAUTH_TOKEN_URL", "https://auth.example/token"),
-            ("OAUTH_CLIENT_ID", "key0"),
-            ("OAUTH_CLIENT_SECRET", "s3cret"),
-            ("OAUTH_SCOPES", "issue, notify read"),
-        ]);
-        let BackendAuth::OAuth(client) = config.unwrap().backend_auth else {
-            panic!("not oauth")
-        };
-        assert_eq!(client.scope, "issue notify read");
-        assert_eq!(client.audience, None);
-    }
-
-    #[test]
-    fn the_audience_of_service_tokens_is_the_backends_address_unless_set() {
-        let audience = |change: &[(&str, &str)]| {
-            let change = [change, &[("BACKEND_AUTH_STRATEGY", "jwt")]].concat();
-            match config(&change).unwrap().backend_auth {
-                BackendAuth::ServiceToken { audience } => audience,
-                _ => panic!("not jwt"),
-            }
-        };
-        assert_eq!(audience(&[]), "https://backend.example");
-        assert_eq!(audience(&[("BACKEND_AUTH_AUDIENCE", "issuing")]), "issuing");
-    }
-
-    #[test]
-    fn bad_values_are_named() {
-        let token_secret = valid("KEY0_ACCESS_TOKEN_SECRET").unwrap();
-        for (name, value) in [
-            ("INTERNAL_AUTH_SECRET", "short"),
-            (
-                "INTERNAL_AUTH_SECRET",
-                "an internal secret with some spaces",
-            ),
-            ("INTERNAL_AUTH_SECRET", token_secret),
-            ("INTERNAL_AUTH_HEADER", "X Internal"),
-            ("INTERNAL_AUTH_HEADER", "Idempotency-Key"),
-            ("OAUTH_TOKEN_URL", "auth.example"),
-            ("OAUTH_SCOPES", "a\"b"),
-            ("BACKEND_NOTIFICATIONS", "maybe"),
-            ("WEBHOOK_SIGNING_SECRET", "whsec_c2hvcnQ="),
-        ] {
-            assert_eq!(problems(&[(name, value)]), [name], "{value}");
-        }
-        let good = [
-            ("BACKEND_AUTH_STRATEGY", "shared-secret"),
-            ("INTERNAL_AUTH_SECRET", SHARED),
-            ("INTERNAL_AUTH_HEADER", "Authorization"),
-        ];
-        let BackendAuth::SharedSecret { header, .. } = config(&good).unwrap().backend_auth else {
-            panic!("not a shared secret")
-        };
-        assert_eq!(header, "authorization");
+/// A URL in which `{resourceId}` may stand for the resource, and the URL that it gives for one.
+fn resource_template(text: &str) -> Result<(String, HttpUrl), String> {
+    match parsed(&text.replace("{resourceId}", "default")) {
+        Ok(sample) => Ok((text.to_owned(), sample)),
+        Err(error) => Err(format!(
+            "{error} (`{{resourceId}}` may stand for the resource)"
+        )),
     }
 }

@@ -7,7 +7,7 @@ use crate::ledger::{Layout, UtcDay};
 const MAX_PARTS: usize = 12;
 
 /// The days from which on a further part takes the new purchases. `None` only together with a recorded problem.
-pub(super) fn read<F: Fn(&str) -> Option<String>>(vars: &mut Vars<F>) -> Option<Layout> {
+pub(super) fn read(vars: &mut Vars<'_>) -> Option<Layout> {
     const NAME: &str = "LEDGER_PARTS_FROM";
     let before = vars.problems.len();
     let days = vars.list(NAME, MAX_PARTS, |text| {

@@ -3,10 +3,12 @@
 
 use alloy_primitives::address;
 
+use super::offers::ProofBinding;
 use super::problem::Problem;
-use super::proof::ProofBinding;
+use super::settings::Config;
 use super::vars::Vars;
-use crate::types::{Address, HttpUrl, Network};
+use crate::backend::authentication::BackendAuth;
+use crate::types::{Address, WalletKey};
 
 /// The accounts of the mnemonic that anvil and hardhat print at every start. On public chains bots take whatever arrives there.
 const WELL_KNOWN: [Address; 20] = [
@@ -32,81 +34,22 @@ const WELL_KNOWN: [Address; 20] = [
     address!("0x8626f6940E2eb28930eFb4CeF49B2d1F2C9C1199"),
 ];
 
-/// What is known of the settings, as far as each could be read.
-pub(super) struct Facts<'a> {
-    pub(super) network: Option<Network>,
-    pub(super) pay_to: Option<Address>,
-    /// The account of `GAS_WALLET_PRIVATE_KEY`, when it is used.
-    pub(super) gas_wallet: Option<Address>,
-    /// Where something is sent that others must not read or change, by the variable that says so.
-    pub(super) urls: Vec<(&'static str, &'a HttpUrl)>,
-    pub(super) proof_binding: Option<ProofBinding>,
-    /// Whether the backend issues, and the worker does not show who it is.
-    pub(super) issues_to_anybody: bool,
-    /// How long one answer of the issuing backend may take and how old an undelivered purchase is when its refund begins, in
-    /// milliseconds, when both may happen.
-    pub(super) issuing_and_refund: Option<(u64, u64)>,
-}
-
-/// Records what is refused; returns what is warned of.
-pub(super) fn check<F: Fn(&str) -> Option<String>>(
-    vars: &mut Vars<F>,
-    facts: &Facts<'_>,
-) -> Vec<Problem> {
-    let mut warnings = Vec::new();
-    let is_real_money = facts.network == Some(Network::Base);
-    if is_real_money {
-        check_mainnet(vars, facts);
-    }
-    let mut warn = |name, reason: &str| {
-        warnings.push(Problem {
-            name,
-            reason: reason.to_owned(),
-        });
-    };
-    if facts.gas_wallet.is_some() && facts.gas_wallet == facts.pay_to && !is_real_money {
-        warn(
-            "GAS_WALLET_PRIVATE_KEY",
-            "is the key of KEY0_WALLET_ADDRESS, so the key that the worker uses all the time holds your takings; on mainnet this \
-             is refused",
-        );
-    }
-    if facts.proof_binding == Some(ProofBinding::TxHash) {
-        warn(
-            "PROOF_BINDING",
-            "is txhash: a plain transfer counts for whoever presents its hash first, and everybody can read hashes on chain; set \
-             it back to signature as soon as the clients can sign",
-        );
-    }
-    if facts.issues_to_anybody {
-        warn(
-            "BACKEND_AUTH_STRATEGY",
-            "is none although TOKEN_MODE is remote: your backend cannot tell the worker's calls from anybody else's and issues to \
-             whoever finds it",
-        );
-    }
-    if facts
-        .issuing_and_refund
-        .is_some_and(|(timeout, age)| timeout >= age)
-    {
-        warn(
-            "TOKEN_ISSUE_TIMEOUT_MS",
-            "is not below REFUND_MIN_AGE_MS: after one slow answer the money goes back, though your backend may have issued",
-        );
-    }
-    warnings
-}
-
-fn check_mainnet<F: Fn(&str) -> Option<String>>(vars: &mut Vars<F>, facts: &Facts<'_>) {
-    if facts.gas_wallet.is_some() && facts.gas_wallet == facts.pay_to {
+/// Records what is refused on mainnet, of the settings as far as each could be read. `gas_wallet` is the account of
+/// `GAS_WALLET_PRIVATE_KEY`, when it is used.
+pub(super) fn check_mainnet(
+    vars: &mut Vars<'_>,
+    pay_to: Option<Address>,
+    gas_wallet: Option<Address>,
+) {
+    if gas_wallet.is_some() && gas_wallet == pay_to {
         vars.problem(
             "GAS_WALLET_PRIVATE_KEY",
             "must not be the key of KEY0_WALLET_ADDRESS: the gas wallet is a wallet of its own that holds a little ETH",
         );
     }
     for (name, account) in [
-        ("GAS_WALLET_PRIVATE_KEY", facts.gas_wallet),
-        ("KEY0_WALLET_ADDRESS", facts.pay_to),
+        ("GAS_WALLET_PRIVATE_KEY", gas_wallet),
+        ("KEY0_WALLET_ADDRESS", pay_to),
     ] {
         if account.is_some_and(|account| WELL_KNOWN.contains(&account)) {
             vars.problem(
@@ -115,21 +58,60 @@ fn check_mainnet<F: Fn(&str) -> Option<String>>(vars: &mut Vars<F>, facts: &Fact
             );
         }
     }
-    let mut named = Vec::new();
-    for (name, url) in &facts.urls {
-        if url.is_in_the_clear() && !named.contains(name) {
-            named.push(*name);
-            vars.problem(
-                name,
-                "must begin with https:// on mainnet: what is sent by http:// can be read and changed on the way",
-            );
-        }
+    for name in core::mem::take(&mut vars.in_the_clear) {
+        vars.problem(
+            name,
+            "must begin with https:// on mainnet: what is sent by http:// can be read and changed on the way",
+        );
     }
+}
+
+/// What is taken, and the operator should know.
+pub(super) fn warnings(config: &Config) -> Vec<Problem> {
+    let mut warnings = Vec::new();
+    let mut warn = |name, reason: &str| {
+        warnings.push(Problem {
+            name,
+            reason: reason.to_owned(),
+        });
+    };
+    let gas_wallet = config.settlement.gas_wallet().map(WalletKey::address);
+    if gas_wallet == Some(config.wallets.pay_to) {
+        warn(
+            "GAS_WALLET_PRIVATE_KEY",
+            "is the key of KEY0_WALLET_ADDRESS, so the key that the worker uses all the time holds your takings; on mainnet this \
+             is refused",
+        );
+    }
+    if config.offers.proof_binding == ProofBinding::TxHash {
+        warn(
+            "PROOF_BINDING",
+            "is txhash: a plain transfer counts for whoever presents its hash first, and everybody can read hashes on chain; set \
+             it back to signature as soon as the clients can sign",
+        );
+    }
+    let Some(backend) = &config.backend.issuing else {
+        return warnings;
+    };
+    if matches!(config.backend.auth, BackendAuth::None) {
+        warn(
+            "BACKEND_AUTH_STRATEGY",
+            "is none although TOKEN_MODE is remote: your backend cannot tell the worker's calls from anybody else's and issues to \
+             whoever finds it",
+        );
+    }
+    let refund = &config.refund;
+    if refund.wallet.is_some() && u64::from(backend.timeout_millis) >= refund.min_age_millis {
+        warn(
+            "TOKEN_ISSUE_TIMEOUT_MS",
+            "is not below REFUND_MIN_AGE_MS: after one slow answer the money goes back, though your backend may have issued",
+        );
+    }
+    warnings
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::Config;
     use super::super::tests::valid;
     use super::*;
 
@@ -252,7 +234,7 @@ mod tests {
     #[test]
     fn a_refund_that_begins_before_a_slow_answer_is_warned_of() {
         let key = format!("0x{:064x}", 7);
-        let seller = crate::types::WalletKey::from_hex(&key).unwrap().address();
+        let seller = WalletKey::from_hex(&key).unwrap().address();
         let seller = seller.to_string();
         let refunds = [
             ("KEY0_WALLET_PRIVATE_KEY", key.as_str()),

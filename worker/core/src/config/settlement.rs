@@ -1,29 +1,21 @@
 //! Who broadcasts payments, read from the settings.
 
-use super::gas_limit::GasLimit;
-use super::vars::{Read, Vars, parsed, private_key};
+use super::vars::{Read, Vars, private_key};
 use crate::settlement::Settlement;
 use crate::settlement::cdp::CdpKey;
 use crate::settlement::facilitator::Facilitator;
-use crate::types::{HttpUrl, Network};
+use crate::types::Network;
 
 const MAX_FACILITATORS: usize = 8;
 
 /// Facilitators in their order, then the gas wallet. Facilitators are the default; the gas wallet is used when it is asked
 /// for, and alone when no facilitator is named. `None` only together with a recorded problem.
-pub(super) fn read<F: Fn(&str) -> Option<String>>(
-    vars: &mut Vars<F>,
-    network: Option<Network>,
-) -> Option<Settlement> {
-    let use_gas_wallet = vars.parse("USE_GAS_WALLET", "false", |text| match text {
-        "true" => Ok(true),
-        "false" => Ok(false),
-        _ => Err("must be true or false".to_owned()),
-    });
+pub(super) fn read(vars: &mut Vars<'_>, network: Option<Network>) -> Option<Settlement> {
+    let use_gas_wallet = vars.flag("USE_GAS_WALLET", false);
     let gas_wallet = vars.optional("GAS_WALLET_PRIVATE_KEY", private_key);
     let key = cdp_key(vars);
     let before = vars.problems.len();
-    let mut urls: Vec<HttpUrl> = vars.list("FACILITATOR_URL", MAX_FACILITATORS, parsed);
+    let mut urls = vars.urls("FACILITATOR_URL", MAX_FACILITATORS);
     let is_readable = vars.problems.len() == before;
 
     let gas_wallet = match (use_gas_wallet?, gas_wallet) {
@@ -55,18 +47,7 @@ pub(super) fn read<F: Fn(&str) -> Option<String>>(
     Settlement::new(facilitators, gas_wallet)
 }
 
-/// How much gas may cost. An ether's price is a setting: nothing in the worker knows it, and too high a one only stops sales a
-/// little earlier.
-pub(super) fn gas_limit<F: Fn(&str) -> Option<String>>(vars: &mut Vars<F>) -> Option<GasLimit> {
-    let max_share_percent = vars.number("GAS_MAX_SHARE_PERCENT", 100, 1, 1_000_000);
-    let dollars_per_ether = vars.number("ETH_USD_PRICE", 5_000, 1, 1_000_000);
-    Some(GasLimit {
-        max_share_percent: max_share_percent?,
-        dollars_per_ether: dollars_per_ether?,
-    })
-}
-
-fn cdp_key<F: Fn(&str) -> Option<String>>(vars: &mut Vars<F>) -> Read<CdpKey> {
+fn cdp_key(vars: &mut Vars<'_>) -> Read<CdpKey> {
     let id = vars.optional("CDP_API_KEY_ID", |text| {
         (text.len() <= 200 && text.bytes().all(|b| b.is_ascii_graphic()))
             .then(|| text.to_owned())

@@ -43,13 +43,13 @@ fn problems(change: &[(&str, &str)]) -> Vec<Problem> {
 fn the_defaults_are_the_documented_ones() {
     let config = test_config();
     assert_eq!(config.network, Network::BaseSepolia);
-    assert_eq!(config.challenge_ttl_seconds, 900);
-    assert_eq!(config.token_ttl_seconds, 3600);
-    assert_eq!(config.confirmations, 1);
-    assert_eq!(config.proof_binding, ProofBinding::Signature);
+    assert_eq!(config.offers.ttl_seconds, 900);
+    assert_eq!(config.token.ttl_seconds, 3600);
+    assert_eq!(config.chain.confirmations, 1);
+    assert_eq!(config.offers.proof_binding, ProofBinding::Signature);
     assert_eq!(config.catalog.plans().len(), 4);
     assert_eq!(
-        config.resource_endpoint.as_deref(),
+        config.backend.resource_endpoint.as_deref(),
         Some("https://backend.example/{resourceId}")
     );
 }
@@ -62,10 +62,10 @@ fn offers_may_name_the_wallet_and_the_earlier_ones_that_are_listed() {
         _ => valid(name).map(str::to_owned),
     };
     let config = Config::from_vars(lookup).unwrap();
-    assert!(config.is_paid_at(config.pay_to));
-    assert!(config.is_paid_at(earlier.parse().unwrap()));
-    assert!(!config.is_paid_at(Address::repeat_byte(9)));
-    assert!(!test_config().is_paid_at(earlier.parse().unwrap()));
+    assert!(config.wallets.is_paid_at(config.wallets.pay_to));
+    assert!(config.wallets.is_paid_at(earlier.parse().unwrap()));
+    assert!(!config.wallets.is_paid_at(Address::repeat_byte(9)));
+    assert!(!test_config().wallets.is_paid_at(earlier.parse().unwrap()));
 }
 
 #[test]

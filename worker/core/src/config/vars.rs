@@ -9,9 +9,11 @@ use crate::types::{Address, HttpUrl, Secret};
 const MIN_SECRET_BYTES: usize = 32;
 
 /// The variables, and what was found wrong with them so far.
-pub(super) struct Vars<F> {
-    lookup: F,
+pub(super) struct Vars<'a> {
+    lookup: &'a dyn Fn(&str) -> Option<String>,
     pub(super) problems: Vec<Problem>,
+    /// The variables by which something is sent unencrypted that others must not read or change.
+    pub(super) in_the_clear: Vec<&'static str>,
 }
 
 /// What reading an optional variable gave.
@@ -30,11 +32,12 @@ impl<T> Read<T> {
     }
 }
 
-impl<F: Fn(&str) -> Option<String>> Vars<F> {
-    pub(super) const fn new(lookup: F) -> Self {
+impl<'a> Vars<'a> {
+    pub(super) const fn new(lookup: &'a dyn Fn(&str) -> Option<String>) -> Self {
         Self {
             lookup,
             problems: Vec::new(),
+            in_the_clear: Vec::new(),
         }
     }
 
@@ -98,6 +101,56 @@ impl<F: Fn(&str) -> Option<String>> Vars<F> {
                 }
             },
             Read::Bad => None,
+        }
+    }
+
+    /// One of the values that have a name.
+    pub(super) fn choice<T: Copy>(
+        &mut self,
+        name: &'static str,
+        default: &str,
+        values: &[(&str, T)],
+    ) -> Option<T> {
+        self.parse(name, default, |text| {
+            let found = values.iter().find(|(name, _)| *name == text);
+            found.map(|(_, value)| *value).ok_or_else(|| {
+                let names: Vec<&str> = values.iter().map(|(name, _)| *name).collect();
+                match names.split_last() {
+                    Some((last, [])) => format!("must be {last}"),
+                    Some((last, others)) => format!("must be {} or {last}", others.join(", ")),
+                    None => String::new(),
+                }
+            })
+        })
+    }
+
+    pub(super) fn flag(&mut self, name: &'static str, default: bool) -> Option<bool> {
+        let values = [("true", true), ("false", false)];
+        self.choice(name, if default { "true" } else { "false" }, &values)
+    }
+
+    /// An address that something is sent to.
+    pub(super) fn url(&mut self, name: &'static str) -> Read<HttpUrl> {
+        let url = self.optional(name, parsed);
+        if let Read::Value(url) = &url {
+            self.sends_to(name, url);
+        }
+        url
+    }
+
+    /// Addresses that something is sent to.
+    pub(super) fn urls(&mut self, name: &'static str, most: usize) -> Vec<HttpUrl> {
+        let urls = self.list(name, most, parsed);
+        for url in &urls {
+            self.sends_to(name, url);
+        }
+        urls
+    }
+
+    /// Notes that something is sent there that others must not read or change.
+    pub(super) fn sends_to(&mut self, name: &'static str, url: &HttpUrl) {
+        if url.is_in_the_clear() && !self.in_the_clear.contains(&name) {
+            self.in_the_clear.push(name);
         }
     }
 
@@ -193,24 +246,4 @@ pub(super) fn secret(text: &str) -> Result<Secret, String> {
 pub(super) fn secret_in_list(text: &str) -> Result<Secret, String> {
     secret(text)
         .map_err(|_| format!("must list secrets of at least {MIN_SECRET_BYTES} characters each"))
-}
-
-pub(super) fn named<'a>(
-    name: &'static str,
-    urls: impl IntoIterator<Item = &'a HttpUrl>,
-) -> impl Iterator<Item = (&'static str, &'a HttpUrl)> {
-    urls.into_iter().map(move |url| (name, url))
-}
-
-pub(super) fn template_sample(text: &str) -> Result<HttpUrl, String> {
-    parsed(&text.replace("{resourceId}", "default"))
-}
-
-pub(super) fn resource_template(text: &str) -> Result<String, String> {
-    match template_sample(text) {
-        Ok(_) => Ok(text.to_owned()),
-        Err(error) => Err(format!(
-            "{error} (`{{resourceId}}` may stand for the resource)"
-        )),
-    }
 }

@@ -56,7 +56,7 @@ pub fn agent_card(config: &Config, origin: &HttpUrl, version: AgentCardVersion) 
                 "params": {
                     "network": config.network.caip2(),
                     "asset": config.network.usdc().to_checksum(None),
-                    "payTo": config.pay_to.to_checksum(None),
+                    "payTo": config.wallets.pay_to.to_checksum(None),
                     "plans": config.catalog.plans().iter().map(|plan| json!({
                         "planId": plan.id,
                         "unitAmount": plan.price,

@@ -53,7 +53,7 @@ pub fn discover<'a>(config: &'a Config, origin: &HttpUrl) -> Discover<'a> {
         description: &config.seller.agent_description,
         network: config.network.name(),
         chain_id: config.network.chain_id(),
-        wallet_address: config.pay_to.to_checksum(None),
+        wallet_address: config.wallets.pay_to.to_checksum(None),
         asset: "USDC",
         asset_address: config.network.usdc().to_checksum(None),
         plans: config
@@ -64,7 +64,7 @@ pub fn discover<'a>(config: &'a Config, origin: &HttpUrl) -> Discover<'a> {
                 plan_id: &plan.id,
                 unit_amount: plan.price,
                 description: &plan.description,
-                expires_in: plan.expires_in.unwrap_or(config.token_ttl_seconds),
+                expires_in: plan.expires_in.unwrap_or(config.token.ttl_seconds),
                 resource_ids: &plan.resources,
             })
             .collect(),

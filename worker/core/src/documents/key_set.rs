@@ -14,6 +14,11 @@ pub struct JsonWebKeySet<'a> {
 /// The public keys of this deployment, the signing one first. A shared secret is not among them.
 pub fn json_web_key_set(config: &Config) -> JsonWebKeySet<'_> {
     JsonWebKeySet {
-        keys: config.public_keys.iter().map(RsaPublicKey::jwk).collect(),
+        keys: config
+            .token
+            .public_keys
+            .iter()
+            .map(RsaPublicKey::jwk)
+            .collect(),
     }
 }

@@ -36,15 +36,15 @@ pub fn token_info<'a>(config: &'a Config, origin: &'a HttpUrl) -> TokenInfo<'a> 
     TokenInfo {
         kind: "JWT",
         token_type: "Bearer",
-        algorithm: config.token_signer.algorithm(),
-        key_id: config.token_signer.key_id(),
+        algorithm: config.token.signer.algorithm(),
+        key_id: config.token.signer.key_id(),
         issuer: origin.as_str(),
         jwks_url: origin.join("/.well-known/jwks.json"),
-        public_key: match &config.token_signer {
+        public_key: match &config.token.signer {
             TokenSigner::Hs256 { .. } => None,
             TokenSigner::Rs256(key) => Some(key.public().to_pem()),
         },
-        expires_in: config.token_ttl_seconds,
+        expires_in: config.token.ttl_seconds,
         chain_id: config.network.chain_id(),
         claims: [
             claim("sub", "request id of the purchase"),

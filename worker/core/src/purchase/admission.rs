@@ -19,7 +19,7 @@ pub(super) fn refusal(
             let terms = &pay.offer.terms;
             // An attempt that has failed is not repeated; its failure is the answer.
             let withdrawn = || record.and_then(Ask::failure).unwrap_or(PayReply::Withdrawn);
-            (!config.is_paid_at(terms.pay_to)).then(withdrawn)
+            (!config.wallets.is_paid_at(terms.pay_to)).then(withdrawn)
         }
         Ask::Prove(prove) => {
             let terms = &prove.offer.terms;
@@ -27,7 +27,7 @@ pub(super) fn refusal(
             if record.is_some_and(|record| record.terms.pay_to != terms.pay_to) {
                 return Some(PayReply::Conflict);
             }
-            let fault = if !config.is_paid_at(terms.pay_to) {
+            let fault = if !config.wallets.is_paid_at(terms.pay_to) {
                 ProofFault::WalletNotUsed
             } else if now.to_seconds() >= terms.expires_at.plus(SHOW_SECONDS) {
                 ProofFault::ShownTooLate
@@ -85,8 +85,8 @@ mod tests {
         let mut config = test_config();
         assert_eq!(refusal(&config, &payment(), None, NOW), None);
         assert_eq!(refusal(&config, &proof(), None, NOW), None);
-        let earlier = config.pay_to;
-        config.pay_to = Address::repeat_byte(9);
+        let earlier = config.wallets.pay_to;
+        config.wallets.pay_to = Address::repeat_byte(9);
         assert_eq!(
             refusal(&config, &payment(), None, NOW),
             Some(PayReply::Withdrawn)
@@ -102,7 +102,7 @@ mod tests {
             answer,
             Some(PayReply::Refused { begun: true, .. })
         ));
-        config.old_wallets = vec![earlier];
+        config.wallets.old = vec![earlier];
         for ask in [payment(), proof()] {
             assert_eq!(refusal(&config, &ask, None, NOW), None);
         }
@@ -132,7 +132,7 @@ mod tests {
     #[test]
     fn a_plan_without_a_lifetime_sells_the_deployments_usual_one() {
         let mut config = test_config();
-        config.token_ttl_seconds = 77;
+        config.token.ttl_seconds = 77;
         let plans = r#"[{"planId":"basic","unitAmount":"$1"},{"planId":"pro","unitAmount":"$2","expiresIn":5}]"#;
         config.catalog = crate::catalog::Catalog::from_json(plans).unwrap();
         let lifetime = |plan: &str| {

@@ -162,7 +162,7 @@ async fn simulate<E: PurchaseEnv>(
     signed: &SignedAuthorization,
 ) -> Result<Simulation, ChainError> {
     let sender = env.config().settlement.gas_wallet();
-    let sender = sender.map_or(env.config().pay_to, WalletKey::address);
+    let sender = sender.map_or(env.config().wallets.pay_to, WalletKey::address);
     env.chain().simulate(signed, sender).await
 }
 

@@ -32,7 +32,7 @@ async fn notify<E: PurchaseEnv>(env: &E) -> Result<bool, StoreFault> {
         return Ok(false);
     }
     let number = record.outbox.number();
-    let call = match &env.config().notified {
+    let call = match &env.config().backend.notified {
         Some(notified) if !record.outbox.is_hopeless() => {
             notice::call(notified, record, oldest, now.to_seconds())
         }

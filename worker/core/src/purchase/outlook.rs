@@ -86,7 +86,7 @@ impl Outlook {
         }
         let (fee, price) = (base_fee.saturating_add(tip), terms.amount);
         let cost = expected_cost(payment, network, gas, fee, data);
-        if env.config().gas_limit.is_exceeded(cost, price) {
+        if env.config().gas.limit.is_exceeded(cost, price) {
             env.log(
                 "gas_too_dear",
                 &format!("{cost} wei of gas are more than GAS_MAX_SHARE_PERCENT of {price}"),

@@ -23,7 +23,7 @@ impl Sold {
     /// What this plan sells.
     pub fn of(plan: &Plan, config: &Config) -> Self {
         Self {
-            lifetime: plan.expires_in.unwrap_or(config.token_ttl_seconds),
+            lifetime: plan.expires_in.unwrap_or(config.token.ttl_seconds),
             extra: plan.extra.clone(),
         }
     }

@@ -133,7 +133,7 @@ impl SweepEnv for World {
         wallets: &[Address],
         blocks: RangeInclusive<u64>,
     ) -> Result<Vec<Seen>, ChainError> {
-        assert_eq!(wallets, [self.config.pay_to]);
+        assert_eq!(wallets, [self.config.wallets.pay_to]);
         self.questions.set(self.questions.get() + 1);
         if blocks.end() - blocks.start() >= self.range.get() {
             return Err(ChainError("too many blocks".to_owned()));
@@ -161,7 +161,7 @@ impl SweepEnv for World {
                 let used = vec![AUTHORIZATION_USED_TOPIC, payer.into_word(), *nonce];
                 logs.push(log(used, Bytes::new()));
             }
-            let to = self.config.pay_to.into_word();
+            let to = self.config.wallets.pay_to.into_word();
             let paid = U256::from(15_000).to_be_bytes_vec().into();
             logs.push(log(vec![TRANSFER_TOPIC, payer.into_word(), to], paid));
         }

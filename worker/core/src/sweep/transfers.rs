@@ -29,8 +29,10 @@ const CHUNK: usize = 200;
 
 /// The wallets that payments arrive at; the earlier ones too, while their offers are still taken.
 fn wallets(config: &Config) -> Vec<Address> {
-    let earlier = config.old_wallets.iter().copied();
-    core::iter::once(config.pay_to).chain(earlier).collect()
+    let earlier = config.wallets.old.iter().copied();
+    core::iter::once(config.wallets.pay_to)
+        .chain(earlier)
+        .collect()
 }
 
 /// How far one sweep has come.

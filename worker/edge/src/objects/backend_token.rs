@@ -48,7 +48,7 @@ impl DurableObject for BackendTokenObject {
         let Ok(config) = settings(&self.env) else {
             return send("backend_token", Err("misconfigured".to_owned()));
         };
-        let BackendAuth::OAuth(client) = &config.backend_auth else {
+        let BackendAuth::OAuth(client) = &config.backend.auth else {
             return send("backend_token", Err("the strategy is not oauth".to_owned()));
         };
         let outside = Outside {
@@ -75,7 +75,7 @@ impl Outside<'_> {
             return Ok(None);
         }
         let rows: Vec<String> = storage::bodies(&sql, "SELECT body FROM token", vec![])?;
-        let key = &self.config.credential_key;
+        let key = &self.config.backend.credential_key;
         // What was sealed for another purpose, or with a secret that is gone, does not open.
         Ok(rows
             .first()
@@ -84,7 +84,7 @@ impl Outside<'_> {
     }
 
     fn write(&self, token: &HeldToken) -> worker::Result<()> {
-        let key = &self.config.credential_key;
+        let key = &self.config.backend.credential_key;
         let sealed = key.seal(&self.client.fingerprint(), token.to_text().as_bytes());
         let body = serde_json::to_string(&sealed)?;
         let storage = self.state.storage();

@@ -53,7 +53,7 @@ pub(super) async fn mark<T: Transfers>(
             "The chain could not be asked. Nothing was changed; repeat the request.",
         )
     })?;
-    let wallets: Vec<Address> = config.wallets().collect();
+    let wallets: Vec<Address> = config.wallets.all().collect();
     let found = receipt
         .map(|receipt| received(&receipt, config.network.usdc(), &wallets))
         .unwrap_or_default();

@@ -75,7 +75,7 @@ async fn list<O: Wallets>(config: &Config, objects: &O) -> Response {
 /// The wallets that send transactions: the gas wallet, and the one that pays refunds.
 fn addresses(config: &Config) -> impl Iterator<Item = Address> {
     let gas = config.settlement.gas_wallet().map(WalletKey::address);
-    let refunds = config.refund_wallet.as_ref().map(WalletKey::address);
+    let refunds = config.refund.wallet.as_ref().map(WalletKey::address);
     let refunds = refunds.filter(|refunds| Some(*refunds) != gas);
     gas.into_iter().chain(refunds)
 }

@@ -225,7 +225,7 @@ impl Context<'_> {
                 let fresh = self.offer.map(|(plan, offer)| {
                     let mut terms = offer.terms.clone();
                     terms.request_id = RequestId::from_random(random);
-                    (plan, self.config.seal_keys.seal(terms))
+                    (plan, self.config.offers.keys.seal(terms))
                 });
                 let offer = fresh.as_ref().map(|(plan, offer)| (*plan, offer));
                 let fresh = Context { offer, ..*self };

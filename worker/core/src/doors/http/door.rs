@@ -79,7 +79,12 @@ async fn answer_to<P: Purchases, C: Chain>(
         Ok(None) => {
             let offers = wish.offers(config, arrival);
             let is_named = wish.request.request_id.is_some();
-            answer::offer(&offers, &arrival.origin, config.proof_binding, is_named)
+            answer::offer(
+                &offers,
+                &arrival.origin,
+                config.offers.proof_binding,
+                is_named,
+            )
         }
         Ok(Some(payment)) => wish.buy(config, purchases, chain, arrival, &payment).await,
         Err(unreadable) => {
@@ -324,7 +329,7 @@ impl<'a> Wish<'a> {
                 return context.refused(unfit.refusal, None, unfit.details());
             }
         };
-        let authorization = match presented.prove(chain, &config.wallet_factories).await {
+        let authorization = match presented.prove(chain, &config.gas.factories).await {
             Ok(Ok(authorization)) => authorization,
             Ok(Err(refusal)) => return context.refused(refusal, None, json!({})),
             // Only contracts are asked about their signatures.
@@ -365,7 +370,8 @@ impl<'a> Wish<'a> {
 /// The offer with this sealed id, if it was made here and for this chain.
 fn opened(config: &Config, id: &str) -> Result<Offer, Error> {
     config
-        .seal_keys
+        .offers
+        .keys
         .open(id)
         .filter(|offer| offer.terms.network == config.network)
         .ok_or_else(|| {
@@ -385,13 +391,13 @@ fn seal(
     plan: &Plan,
     resource: &ResourceId,
 ) -> Offer {
-    let (issued_at, expires_at) = lifetime(arrival.now, config.challenge_ttl_seconds);
-    config.seal_keys.seal(Terms {
+    let (issued_at, expires_at) = lifetime(arrival.now, config.offers.ttl_seconds);
+    config.offers.keys.seal(Terms {
         request_id,
         target: Target::Plan(plan.id.clone()),
         resource: resource.clone(),
         amount: plan.price,
-        pay_to: config.pay_to,
+        pay_to: config.wallets.pay_to,
         network: config.network,
         issued_at,
         expires_at,

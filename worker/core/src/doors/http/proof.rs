@@ -72,7 +72,7 @@ impl Proof {
 
     /// The offer that was paid, if it was made here and for this chain.
     pub(super) fn offer(&self, config: &Config) -> Result<Offer, Error> {
-        let offer = config.seal_keys.open(&self.challenge_id).ok_or_else(|| {
+        let offer = config.offers.keys.open(&self.challenge_id).ok_or_else(|| {
             Error::new(
                 Code::ChallengeNotFound,
                 "The challengeId was not issued here or was altered. Use the one of the offer that was paid.",

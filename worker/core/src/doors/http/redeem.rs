@@ -39,7 +39,7 @@ pub(super) async fn redeem<P: Purchases, C: Chain>(
         Ok(offer) => offer,
         Err(error) => return response::error(&error),
     };
-    let payer = match proof.payer(config.proof_binding, chain).await {
+    let payer = match proof.payer(config.offers.proof_binding, chain).await {
         Ok(payer) => payer,
         Err(error) => return limit::counted(response::error(&error)),
     };

@@ -49,7 +49,7 @@ pub(super) async fn outcome<P: Purchases, C: Chain>(
     let target = target(request);
     let request_id = match (&request.request_id, payment.challenge_id()) {
         (Some(id), _) => id.clone(),
-        (None, Some(sealed)) => config.seal_keys.open(sealed)?.terms.request_id,
+        (None, Some(sealed)) => config.offers.keys.open(sealed)?.terms.request_id,
         (None, None) => derived(config, payment),
     };
     let claimed = &payment.authorization;
@@ -60,7 +60,7 @@ pub(super) async fn outcome<P: Purchases, C: Chain>(
         claimed.to,
         UsdcAmount::from_units(u64::try_from(claimed.value).ok()?),
     );
-    let reply = match presented.ok()?.prove(chain, &config.wallet_factories).await {
+    let reply = match presented.ok()?.prove(chain, &config.gas.factories).await {
         Ok(Ok(authorization)) => {
             let repeat = Repeat {
                 request_id: request_id.clone(),

@@ -35,7 +35,7 @@ pub(super) async fn settled<E: PurchaseEnv>(
 
 /// How many blocks money takes, its own included: what comes in as many as the seller wants, what goes back more.
 pub(super) fn wanted<E: PurchaseEnv>(env: &E, record: &Purchase) -> u64 {
-    let wanted = env.config().confirmations;
+    let wanted = env.config().chain.confirmations;
     match record.state {
         State::RefundPending { .. } | State::RefundFailed { .. } => {
             wanted.max(REFUND_CONFIRMATIONS)
@@ -72,7 +72,7 @@ pub(in crate::purchase) async fn shown<E: PurchaseEnv>(
     env: &E,
     receipt: &Receipt,
 ) -> Result<(), Stuck> {
-    let head = confirmed(env, receipt, env.config().confirmations).await?;
+    let head = confirmed(env, receipt, env.config().chain.confirmations).await?;
     let is_old = head >= receipt.block.saturating_add(INDEXED_BLOCKS);
     match receipt.completeness {
         Completeness::Complete => Ok(()),

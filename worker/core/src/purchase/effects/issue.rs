@@ -24,7 +24,7 @@ pub(super) async fn issue<E: PurchaseEnv>(
     payment: &Payment,
 ) -> Result<Event, Stuck> {
     let is_first = matches!(record.state, State::Paid { failure: None, .. });
-    let outcome = match (&record.sold, &env.config().issuing_backend) {
+    let outcome = match (&record.sold, &env.config().backend.issuing) {
         (None, _) => Err(DeliveryFault::PlanGone),
         (Some(sold), None) => {
             return Ok(Event::Issued {
@@ -46,6 +46,7 @@ pub(super) async fn issue<E: PurchaseEnv>(
             }
             let sealed = env
                 .config()
+                .backend
                 .credential_key
                 .seal(record.challenge_id.as_str(), &answer.body);
             Ok(Event::Issued {
@@ -61,7 +62,7 @@ pub(super) async fn issue<E: PurchaseEnv>(
                 env.shared().deliveries.failed(env.now());
             }
             env.log("issue_failed", record.terms.request_id.as_str());
-            if env.config().refund_wallet.is_none() {
+            if env.config().refund.wallet.is_none() {
                 env.log(
                     "refunds_off",
                     "set KEY0_WALLET_PRIVATE_KEY, or this payment stays without a credential",

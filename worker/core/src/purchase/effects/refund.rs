@@ -29,7 +29,7 @@ pub(super) fn begin<E: PurchaseEnv>(
     record: &Purchase,
     payment: &Payment,
 ) -> Result<Event, Stuck> {
-    let wallet = env.config().refund_wallet.as_ref();
+    let wallet = env.config().refund.wallet.as_ref();
     let Some(wallet) = wallet.filter(|wallet| wallet.address() == record.terms.pay_to) else {
         env.log("refund_blocked", record.terms.request_id.as_str());
         return Ok(Event::RefundBlocked);

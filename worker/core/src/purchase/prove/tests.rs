@@ -165,8 +165,11 @@ fn what_is_not_deep_enough_or_not_known_is_not_confirmed() {
     assert_eq!(with(|shop| shop.receipt = None), unconfirmed);
     assert_eq!(with(|shop| shop.time = None), unconfirmed);
     assert_eq!(with(|shop| shop.head = BLOCK - 1), unconfirmed);
-    assert_eq!(with(|shop| shop.config.confirmations = 2), unconfirmed);
-    let deep = with(|shop| (shop.config.confirmations, shop.head) = (2, BLOCK + 1));
+    assert_eq!(
+        with(|shop| shop.config.chain.confirmations = 2),
+        unconfirmed
+    );
+    let deep = with(|shop| (shop.config.chain.confirmations, shop.head) = (2, BLOCK + 1));
     assert!(is_granted(&deep));
 }
 

@@ -182,7 +182,7 @@ fn post_with(
         rsa: &NoRsa,
     };
     let memory = EndpointMemory::default();
-    let chain = RpcChain::new(node, &config.rpc_urls, config.network, &memory);
+    let chain = RpcChain::new(node, &config.chain.rpc_urls, config.network, &memory);
     let response = access(config, &shop, &chain, &arrival)
         .now_or_never()
         .unwrap();
@@ -244,7 +244,7 @@ fn dated() -> Vec<Value> {
     let config = test_config();
     let units = price(&config).units();
     let old_wallet = Address::repeat_byte(0x0d);
-    [(old_wallet, units), (config.pay_to, units + 1)]
+    [(old_wallet, units), (config.wallets.pay_to, units + 1)]
         .into_iter()
         .flat_map(|(to, units)| {
             let dropped = version2(to, units, &Value::Null);
@@ -303,12 +303,12 @@ fn a_purchase_that_cannot_be_asked_may_have_been_paid_so_nothing_is_offered() {
 fn a_payment_for_what_the_catalog_has_no_more_gets_what_its_purchase_answers() {
     let config = test_config();
     let units = price(&config).units();
-    let sealed = config.seal_keys.seal(Terms {
+    let sealed = config.offers.keys.seal(Terms {
         request_id: OWN_ID.parse().unwrap(),
         target: Target::Plan(GONE.parse().unwrap()),
         resource: ResourceId::default(),
         amount: price(&config),
-        pay_to: config.pay_to,
+        pay_to: config.wallets.pay_to,
         network: config.network,
         issued_at: UnixSeconds(1_800_000_000),
         expires_at: UnixSeconds(1_800_000_900),
@@ -316,11 +316,11 @@ fn a_payment_for_what_the_catalog_has_no_more_gets_what_its_purchase_answers() {
     let kept = json!({"challengeId": sealed.id});
     let own = json!({"planId": GONE, "requestId": OWN_ID});
     for (body, payment) in [
-        (own.clone(), version1(config.pay_to, units)),
-        (own, version2(config.pay_to, units, &Value::Null)),
+        (own.clone(), version1(config.wallets.pay_to, units)),
+        (own, version2(config.wallets.pay_to, units, &Value::Null)),
         (
             json!({"planId": GONE}),
-            version2(config.pay_to, units, &kept),
+            version2(config.wallets.pay_to, units, &kept),
         ),
     ] {
         let answer = send(&body, &payment, [granted()]);
@@ -355,10 +355,10 @@ fn whoever_has_not_signed_reaches_no_purchase() {
 fn what_was_wrong_also_before_the_change_reaches_no_purchase() {
     let config = test_config();
     let units = price(&config).units() + 1;
-    let mut other_scheme = version1(config.pay_to, units);
+    let mut other_scheme = version1(config.wallets.pay_to, units);
     other_scheme["scheme"] = json!("upto");
     let extra = json!({"requestId": OWN_ID});
-    let other_purchase = version2(config.pay_to, units, &extra);
+    let other_purchase = version2(config.wallets.pay_to, units, &extra);
     for payment in [other_scheme, other_purchase] {
         let answer = send(&json!({"planId": PLAN}), &payment, []);
         assert_eq!(answer.status, StatusCode::PAYMENT_REQUIRED);
@@ -369,7 +369,7 @@ fn what_was_wrong_also_before_the_change_reaches_no_purchase() {
 #[test]
 fn a_payment_whose_resource_the_catalog_chose_is_found_under_the_one_it_chose_then() {
     let config = test_config();
-    let payment = version1(config.pay_to, price(&config).units());
+    let payment = version1(config.wallets.pay_to, price(&config).units());
     let ask = |body: &Value| {
         let answer = send(body, &payment, [PayReply::Conflict, granted()]);
         let kinds = answer.asked.iter().map(|(id, ask)| match ask {
@@ -390,7 +390,7 @@ fn a_payment_whose_resource_the_catalog_chose_is_found_under_the_one_it_chose_th
 #[test]
 fn a_payer_whose_transfers_revert_is_told_how_long_to_wait_and_offered_nothing() {
     let config = test_config();
-    let payment = version1(config.pay_to, price(&config).units());
+    let payment = version1(config.wallets.pay_to, price(&config).units());
     let wait = PayReply::Paused { seconds: 3_599 };
     let answer = send(&json!({"planId": PLAN}), &payment, [wait]);
     assert_eq!(answer.status, StatusCode::TOO_MANY_REQUESTS);
@@ -402,7 +402,7 @@ fn a_payer_whose_transfers_revert_is_told_how_long_to_wait_and_offered_nothing()
 #[test]
 fn while_deliveries_keep_failing_buyers_are_told_when_to_come_back_and_offered_nothing() {
     let config = test_config();
-    let payment = version1(config.pay_to, price(&config).units());
+    let payment = version1(config.wallets.pay_to, price(&config).units());
     let wait = PayReply::NotNow(NotNow::DeliveriesFail { seconds: 29 });
     let answer = send(&json!({"planId": PLAN}), &payment, [wait]);
     assert_eq!(answer.status, StatusCode::SERVICE_UNAVAILABLE);

@@ -80,17 +80,17 @@ fn buyer() -> WalletKey {
 
 fn config(binding: ProofBinding) -> Config {
     let mut config = test_config();
-    config.proof_binding = binding;
+    config.offers.proof_binding = binding;
     config
 }
 
 fn offer(config: &Config, network: Network) -> Offer {
-    config.seal_keys.seal(Terms {
+    config.offers.keys.seal(Terms {
         request_id: RequestId::from_random([7; 16]),
         target: Target::Plan("gone-from-the-catalog".parse().unwrap()),
         resource: ResourceId::default(),
         amount: UsdcAmount::from_units(15_000),
-        pay_to: config.pay_to,
+        pay_to: config.wallets.pay_to,
         network,
         issued_at: UnixSeconds(1_800_000_000),
         expires_at: UnixSeconds(1_800_000_960),
@@ -142,7 +142,7 @@ fn send_to(
         rsa: &NoRsa,
     };
     let memory = EndpointMemory::default();
-    let chain = RpcChain::new(node, &config.rpc_urls, config.network, &memory);
+    let chain = RpcChain::new(node, &config.chain.rpc_urls, config.network, &memory);
     let response = access(config, &shop, &chain, &arrival)
         .now_or_never()
         .unwrap();

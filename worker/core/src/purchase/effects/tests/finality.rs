@@ -149,7 +149,7 @@ fn a_refund_is_final_when_blocks_stand_on_it() {
     for (confirmations, last_waiting) in [(1, BLOCK + 3), (5, BLOCK + 3), (7, BLOCK + 5)] {
         for is_gone in [false, true] {
             let mut outside = refunding();
-            outside.config.confirmations = confirmations;
+            outside.config.chain.confirmations = confirmations;
             // Found by its hash, or by the authorization that it has used.
             if is_gone {
                 outside.stored.replace(refund_under(OURS).stored.take());

@@ -160,7 +160,7 @@ fn an_alarm_for_the_ledger_is_no_look_at_a_refund_that_was_given_up() {
 fn a_block_that_was_replaced_while_it_was_waited_for_says_nothing() {
     for shown in [2, 1] {
         let mut outside = Outside::new(submitted());
-        outside.config.confirmations = 2;
+        outside.config.chain.confirmations = 2;
         (outside.head, outside.state, outside.is_used) = (BLOCK + 1, BLOCK + 1, false);
         outside.receipts_left.set(shown);
         let is_failed = matches!(outside.run(), Some(Event::AttemptFailed { .. }));

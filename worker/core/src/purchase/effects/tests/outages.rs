@@ -11,7 +11,7 @@ const SECOND: u64 = 1;
 /// Nothing was begun, and the authorization is unused; the backend issues the credentials, and fails.
 fn new() -> Outside {
     let mut outside = Outside::new(record_after([attempted(1)]));
-    outside.config.issuing_backend = Some(IssuingBackend {
+    outside.config.backend.issuing = Some(IssuingBackend {
         url: "https://backend.example".parse().unwrap(),
         timeout_millis: 1_000,
         retries: 0,
@@ -162,7 +162,7 @@ fn the_payers_book_hears_that_the_money_has_arrived_when_a_delivery_fails_again(
 #[test]
 fn where_the_gateway_issues_nothing_ever_keeps_purchases_from_beginning() {
     let mut outside = new();
-    outside.config.issuing_backend = None;
+    outside.config.backend.issuing = None;
     (0..10).for_each(|_| paid(&outside));
     begin(&outside);
     assert!(is_begun(&outside));

@@ -51,7 +51,7 @@ fn what_nobody_knows_is_a_failed_delivery_and_not_an_hour() {
     let fault = DeliveryFault::PlanGone;
     let mut outside = Outside::new(paid_for(None));
     assert_eq!(outside.run(), Some(Event::IssueFailed { fault }));
-    outside.config.issuing_backend = Some(backend());
+    outside.config.backend.issuing = Some(backend());
     assert_eq!(outside.run(), Some(Event::IssueFailed { fault }));
     assert!(outside.calls.borrow().is_empty());
 }
@@ -59,7 +59,7 @@ fn what_nobody_knows_is_a_failed_delivery_and_not_an_hour() {
 #[test]
 fn the_backend_is_told_of_the_plan_what_it_said_when_it_was_sold() {
     let mut outside = Outside::new(paid_for(Some(a_month())));
-    outside.config.issuing_backend = Some(backend());
+    outside.config.backend.issuing = Some(backend());
     let other = r#"[{"planId":"basic","unitAmount":"$0.015","extra":{"tier":"lead"}}]"#;
     outside.config.catalog = catalog(other);
     outside.run();
@@ -83,7 +83,7 @@ fn to_be_refunded(paid_to: Address) -> Outside {
     let fault = DeliveryFault::Failed;
     record = apply(Some(&record), Event::IssueFailed { fault }, NOW, &POLICY).unwrap();
     let mut outside = Outside::new(record);
-    outside.config.refund_wallet = Some(seller());
+    outside.config.refund.wallet = Some(seller());
     outside.time += 60;
     outside
 }
@@ -115,14 +115,14 @@ fn a_blocked_refund_that_is_retried_without_a_key_is_blocked_again() {
     }
     record.holds_target = false;
     let outside = Outside::new(record);
-    assert!(outside.config.refund_wallet.is_none());
+    assert!(outside.config.refund.wallet.is_none());
     assert_eq!(outside.run(), Some(Event::RefundBlocked));
 }
 
 fn on_mainnet(record: Purchase) -> Outside {
     let mut outside = Outside::new(record);
     outside.config.network = Network::Base;
-    outside.config.notified = Some(Notified {
+    outside.config.backend.notified = Some(Notified {
         url: "https://backend.example".parse().unwrap(),
         secrets: Vec::new(),
     });

@@ -32,7 +32,7 @@ fn with(logs: Vec<Log>) -> Deployment {
 
 #[test]
 fn the_only_transfer_of_a_transaction_is_booked_with_who_sent_it() {
-    let seller = test_config().pay_to;
+    let seller = test_config().wallets.pay_to;
     let strangers = transfer(ANN, Address::repeat_byte(9));
     let deployment = with(vec![strangers, transfer(ANN, seller)]);
     let answer = ask(
@@ -51,7 +51,7 @@ fn the_only_transfer_of_a_transaction_is_booked_with_who_sent_it() {
 
 #[test]
 fn of_several_one_must_be_named() {
-    let seller = test_config().pay_to;
+    let seller = test_config().wallets.pay_to;
     let deployment = with(vec![transfer(ANN, seller), transfer(ANN, seller)]);
     let answer = ask(
         &deployment,
@@ -69,7 +69,7 @@ fn of_several_one_must_be_named() {
 
 #[test]
 fn what_pays_a_purchase_is_named_and_not_marked() {
-    let mut deployment = with(vec![transfer(ANN, test_config().pay_to)]);
+    let mut deployment = with(vec![transfer(ANN, test_config().wallets.pay_to)]);
     let by: RequestId = ID.parse().unwrap();
     deployment.book = PayerReply::Superseded { by };
     let answer = ask(

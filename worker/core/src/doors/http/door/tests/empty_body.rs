@@ -155,7 +155,7 @@ fn all_headers_of_an_offer_stay_below_6_kb() {
     assert_eq!(plans(&one).len(), 1);
     let nonsense = json!({"x402Version": 2});
     let malformed = post(&with_plans(&many(&[&resource])), "{}", Some(&nonsense), []);
-    let poor = version1(test_config().pay_to, 1);
+    let poor = version1(test_config().wallets.pay_to, 1);
     let refused = post(
         &with_plans(&many(&[&resource])),
         "{}",
@@ -174,7 +174,7 @@ fn choose(config: &Config, at: usize) -> (Value, Value) {
     let answer = post(config, "{}", None, []);
     let entry = answer.required.unwrap()["accepts"][at].clone();
     let units = entry["amount"].as_str().unwrap().parse().unwrap();
-    let payment = version2(config.pay_to, units, &entry["extra"]);
+    let payment = version2(config.wallets.pay_to, units, &entry["extra"]);
     (payment, entry)
 }
 
@@ -210,8 +210,8 @@ fn a_sealed_offer_is_paid_also_when_another_plan_has_become_the_cheapest() {
 fn a_payment_that_echoes_nothing_pays_the_first_plan_if_the_amount_is_its_price() {
     let config = shop(&SOME);
     for payment in [
-        version1(config.pay_to, 20_000),
-        version2(config.pay_to, 20_000, &Value::Null),
+        version1(config.wallets.pay_to, 20_000),
+        version2(config.wallets.pay_to, 20_000, &Value::Null),
     ] {
         let answer = post(&config, "", Some(&payment), [granted()]);
         assert_eq!(answer.status, StatusCode::OK, "{}", answer.body);
@@ -224,7 +224,7 @@ fn a_payment_that_echoes_nothing_pays_the_first_plan_if_the_amount_is_its_price(
     }
     // The price of another plan, and of none.
     for units in [500_000, 7] {
-        let payment = version1(config.pay_to, units);
+        let payment = version1(config.wallets.pay_to, units);
         let answer = post(&config, "", Some(&payment), [PayReply::Conflict]);
         assert_eq!(
             answer.status,
@@ -241,14 +241,14 @@ fn a_payment_that_echoes_nothing_pays_the_first_plan_if_the_amount_is_its_price(
 #[test]
 fn of_two_plans_of_one_price_an_empty_body_pays_the_first() {
     let config = shop(&[("b", "$0.02"), ("a", "$0.02")]);
-    let payment = version1(config.pay_to, 20_000);
+    let payment = version1(config.wallets.pay_to, 20_000);
     let answer = post(&config, "{}", Some(&payment), [granted()]);
     assert_eq!(paid(&answer)[0].1, "b");
 }
 
 #[test]
 fn a_payment_whose_answer_was_lost_is_found_whatever_is_the_cheapest_plan_by_now() {
-    let payment = version1(test_config().pay_to, 20_000);
+    let payment = version1(test_config().wallets.pay_to, 20_000);
     let body = json!({"resourceId": "photos"}).to_string();
     for (body, target) in [("", ""), (body.as_str(), " photos")] {
         // Another plan at another price, and another plan at the same price.
@@ -270,7 +270,11 @@ fn a_payment_whose_answer_was_lost_is_found_whatever_is_the_cheapest_plan_by_now
 #[test]
 fn a_sealed_id_that_was_not_made_here_is_not_found_without_a_plan_either() {
     let config = shop(&SOME);
-    let forged = version2(config.pay_to, 20_000, &json!({"challengeId": "forged"}));
+    let forged = version2(
+        config.wallets.pay_to,
+        20_000,
+        &json!({"challengeId": "forged"}),
+    );
     let answer = post(&config, "{}", Some(&forged), []);
     assert_eq!(answer.status, StatusCode::NOT_FOUND);
     assert_eq!(answer.body["code"], "CHALLENGE_NOT_FOUND");

@@ -6,7 +6,7 @@ use super::*;
 fn a_payment_that_is_refused_counts_and_one_that_is_good_or_only_unlucky_does_not() {
     let config = test_config();
     let body = json!({"planId": PLAN});
-    let good = version1(config.pay_to, price(&config).units());
+    let good = version1(config.wallets.pay_to, price(&config).units());
     let pending = PayReply::Pending { transaction: None };
     for (reply, counts) in [
         (granted(), false),

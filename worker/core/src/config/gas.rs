@@ -1,16 +1,37 @@
-//! Whose smart wallets are created for their payers, read from the settings.
+//! What the gas wallet pays for.
 
+use super::gas_limit::GasLimit;
 use super::vars::{Vars, address};
 use crate::settlement::Settlement;
 use crate::types::Address;
 
 const MAX_FACTORIES: usize = 8;
 
-/// The factories of `KEY0_WALLET_FACTORIES`; none unless the seller names them. Only a gas wallet can call them.
-pub(super) fn read<F: Fn(&str) -> Option<String>>(
-    vars: &mut Vars<F>,
-    settlement: Option<&Settlement>,
-) -> Vec<Address> {
+/// What the gas wallet pays for.
+#[derive(Debug)]
+pub struct GasSettings {
+    /// How much a payment's gas may cost.
+    pub limit: GasLimit,
+    /// Factories whose smart wallets are created when they pay for the first time.
+    pub factories: Vec<Address>,
+}
+
+/// An ether's price is a setting: nothing in the worker knows it, and too high a one only stops sales a little earlier.
+pub(super) fn read(vars: &mut Vars<'_>, settlement: Option<&Settlement>) -> Option<GasSettings> {
+    let max_share_percent = vars.number("GAS_MAX_SHARE_PERCENT", 100, 1, 1_000_000);
+    let dollars_per_ether = vars.number("ETH_USD_PRICE", 5_000, 1, 1_000_000);
+    let factories = factories(vars, settlement);
+    Some(GasSettings {
+        limit: GasLimit {
+            max_share_percent: max_share_percent?,
+            dollars_per_ether: dollars_per_ether?,
+        },
+        factories,
+    })
+}
+
+/// None unless the seller names them. Only a gas wallet can call them.
+fn factories(vars: &mut Vars<'_>, settlement: Option<&Settlement>) -> Vec<Address> {
     let factories = vars.list("KEY0_WALLET_FACTORIES", MAX_FACTORIES, address);
     if !factories.is_empty() && settlement.is_some_and(|routes| routes.gas_wallet().is_none()) {
         vars.problem(
@@ -37,7 +58,7 @@ mod tests {
             _ => valid(name).map(str::to_owned),
         };
         Config::from_vars(lookup)
-            .map(|config| config.wallet_factories.len())
+            .map(|config| config.gas.factories.len())
             .map_err(|problems| {
                 let text =
                     |problem: super::super::Problem| format!("{} {}", problem.name, problem.reason);

@@ -1,0 +1,48 @@
+//! How offers are made, and what a transfer that pays one must show.
+
+use super::secrets::Secrets;
+use super::vars::Vars;
+use crate::offer::SealKeys;
+
+/// How offers are made, and what a transfer that pays one must show.
+#[derive(Debug)]
+pub struct OfferSettings {
+    /// The shortest time for which an offer can be paid.
+    pub ttl_seconds: u64,
+    /// What challenge ids are sealed and opened with.
+    pub keys: SealKeys,
+    /// What binds a plain transfer to who presents it.
+    pub proof_binding: ProofBinding,
+}
+
+/// What binds a transfer to who presents it.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum ProofBinding {
+    /// A signature of the challenge id by the wallet that paid.
+    Signature,
+    /// Nothing but its hash, which everybody can read on chain: whoever presents a transfer first has paid with it. For old
+    /// clients that cannot sign texts.
+    TxHash,
+}
+
+impl ProofBinding {
+    /// The setting's value.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Signature => "signature",
+            Self::TxHash => "txhash",
+        }
+    }
+}
+
+pub(super) fn read(vars: &mut Vars<'_>, secrets: &Secrets) -> Option<OfferSettings> {
+    let ttl_seconds = vars.number("CHALLENGE_TTL_SECONDS", 900, 1, 86_400);
+    let bindings = [ProofBinding::Signature, ProofBinding::TxHash];
+    let bindings = bindings.map(|binding| (binding.name(), binding));
+    let proof_binding = vars.choice("PROOF_BINDING", "signature", &bindings);
+    Some(OfferSettings {
+        ttl_seconds: ttl_seconds?,
+        keys: SealKeys::new(secrets.token.as_ref()?, &secrets.old),
+        proof_binding: proof_binding?,
+    })
+}

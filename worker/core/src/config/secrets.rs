@@ -1,0 +1,49 @@
+//! The secrets that the parts share.
+
+use super::vars::{Vars, secret, secret_in_list};
+use crate::types::Secret;
+
+const MAX_OLD_SECRETS: usize = 4;
+
+/// The secrets that several parts need, as far as each could be read.
+pub(super) struct Secrets {
+    /// What tokens, offers and stored credentials are protected with.
+    pub(super) token: Option<Secret>,
+    /// Its predecessors: they still open what they have sealed.
+    pub(super) old: Vec<Secret>,
+    /// What opens the operator's door.
+    pub(super) admin: Option<Secret>,
+}
+
+impl Secrets {
+    /// Whether this is a secret for tokens. Backends know those.
+    fn is_for_tokens(&self, other: &Secret) -> bool {
+        self.token.as_ref() == Some(other) || self.old.contains(other)
+    }
+
+    /// Whether this is one of all these, none of which is sent to anybody.
+    pub(super) fn contains(&self, other: &Secret) -> bool {
+        self.is_for_tokens(other) || self.admin.as_ref() == Some(other)
+    }
+}
+
+pub(super) fn read(vars: &mut Vars<'_>) -> Secrets {
+    let secrets = Secrets {
+        token: vars.required("KEY0_ACCESS_TOKEN_SECRET", secret),
+        old: vars.list(
+            "KEY0_ACCESS_TOKEN_SECRETS_OLD",
+            MAX_OLD_SECRETS,
+            secret_in_list,
+        ),
+        admin: vars.optional("KEY0_ADMIN_SECRET", secret).into_option(),
+    };
+    if let Some(admin) = &secrets.admin
+        && secrets.is_for_tokens(admin)
+    {
+        vars.problem(
+            "KEY0_ADMIN_SECRET",
+            "must not be the value of KEY0_ACCESS_TOKEN_SECRET, nor one of KEY0_ACCESS_TOKEN_SECRETS_OLD",
+        );
+    }
+    secrets
+}
