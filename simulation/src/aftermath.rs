@@ -226,12 +226,12 @@ fn ask(world: &Rc<World>, pay: Pay, trust: Trust) {
         if trust == Trust::Nothing {
             then.sleep_between(0, 2 * TROUBLE_MILLIS).await;
         }
-        let reply = request(&then, &pay).await;
-        if let Some(reply) = &reply {
-            rules::on_reply(&then, Asker::Payer, &pay, reply);
+        let outcome = request(&then, &pay).await;
+        if let Some(outcome) = &outcome {
+            rules::on_outcome(&then, Asker::Payer, &pay, outcome);
         }
         if trust == Trust::Answers {
-            answers_as_left(&then, &pay, reply.as_ref());
+            answers_as_left(&then, &pay, outcome.as_ref());
         }
     });
 }

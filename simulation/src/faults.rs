@@ -82,6 +82,8 @@ pub enum Fault {
     Attack,
     /// A buyer's request or its answer is lost.
     BuyerOffline,
+    /// A request is taken by an isolate that still runs with the first settings.
+    DoorOutdated,
     /// A buyer presents one authorization for two purchases at once.
     DoubleUse,
     /// The backend refuses everything for a while.
@@ -113,7 +115,7 @@ pub enum Fault {
 }
 
 /// How often, per thousand, each fault may happen when its seed switches it on.
-const INTENSITIES: [(Fault, [u64; 3]); 50] = [
+const INTENSITIES: [(Fault, [u64; 3]); 51] = [
     (Fault::CrashObject, [1, 5, 20]),
     (Fault::CrashRuntime, [1, 2, 4]),
     (Fault::StoreError, [1, 5, 20]),
@@ -150,6 +152,7 @@ const INTENSITIES: [(Fault, [u64; 3]); 50] = [
     (Fault::PayerMovesMoney, [20, 100, 300]),
     (Fault::Attack, [50, 200, 500]),
     (Fault::BuyerOffline, [20, 100, 300]),
+    (Fault::DoorOutdated, [10, 50, 200]),
     (Fault::DoubleUse, [10, 50, 200]),
     (Fault::BackendRefuses, [5, 20, 100]),
     (Fault::BackendOff, [2, 10, 50]),

@@ -20,6 +20,7 @@ use crate::actors;
 use crate::chain::{View, WalletTransaction};
 use crate::faults::Fault;
 use crate::rules::{self, Told};
+use crate::setting::Version;
 use crate::world::{Life, World};
 
 /// How far behind a stale node may be, in blocks.
@@ -40,6 +41,8 @@ pub struct Rpc {
     world: Rc<World>,
     life: Rc<Life>,
     told: Cell<Told>,
+    /// Whether it is the RPC of another network, where none of the model's wallets exists.
+    is_elsewhere: bool,
 }
 
 impl Rpc {
@@ -49,6 +52,15 @@ impl Rpc {
             world: Rc::clone(world),
             life: Rc::clone(life),
             told: Cell::default(),
+            is_elsewhere: false,
+        }
+    }
+
+    /// The RPC of a worker with this configuration.
+    pub fn of_door(world: &Rc<World>, life: &Rc<Life>, version: Version) -> Self {
+        Self {
+            is_elsewhere: version.is_elsewhere,
+            ..Self::new(world, life)
         }
     }
 
@@ -169,9 +181,9 @@ impl Chain for Rpc {
         deployment: Option<&Deployment>,
     ) -> Result<WalletAnswer, ChainError> {
         self.read("isValidSignature", |view| {
-            match deployment.is_some() || view.can_answer(wallet) {
-                true => WalletAnswer::Accepts,
-                false => WalletAnswer::NoCode,
+            match deployment.is_some() || (view.has_code(wallet) && view.can_answer(wallet)) {
+                true if !self.is_elsewhere => WalletAnswer::Accepts,
+                _ => WalletAnswer::NoCode,
             }
         })
         .await

@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use alloy_primitives::Address;
-use key0_core::purchase::{Pay, PayReply};
+use key0_core::checkout::{Outcome as Told, Stop};
+use key0_core::purchase::Pay;
 
 use crate::actors::{
     Buyer, LONGEST_MILLIS, ask_proof, give_back, last_proofs, operate, request, retry_refunds,
@@ -191,7 +192,10 @@ fn last_questions(world: &Rc<World>) {
         world.executor.spawn(Owner::World, async move {
             let mut reply = request(&then, &pay).await;
             // What was presented is public by now: the payer signs anew to prove who asks.
-            if reply == Some(PayReply::NeedsFreshSignature) {
+            if let Some(Told::Stopped {
+                why: Stop::SignAgain { .. },
+            }) = reply
+            {
                 let buyers = then.market.buyers.borrow().clone();
                 let payer = pay.authorization.payer();
                 let buyer = buyers.iter().find(|buyer| buyer.address() == payer);
@@ -203,10 +207,10 @@ fn last_questions(world: &Rc<World>) {
             let record = then.objects.purchase(id).record();
             let is_kept = record.is_some_and(|record| rules::is_kept(&then, &record));
             match &reply {
-                Some(reply @ (PayReply::Granted { .. } | PayReply::Refund { .. })) => {
-                    rules::on_reply(&then, Asker::Payer, &pay, reply);
+                Some(reply) if is_end(reply) => {
+                    rules::on_outcome(&then, Asker::Payer, &pay, reply);
                 }
-                Some(PayReply::Undelivered { .. } | PayReply::Pending { .. }) if is_kept => {}
+                Some(Told::Pending { .. }) if is_kept => {}
                 _ => then.violation(
                     "charged_without_grant",
                     id,
@@ -219,6 +223,11 @@ fn last_questions(world: &Rc<World>) {
     world
         .executor
         .run_until(world.now().0 + ANSWER_MILLIS, &world.random);
+}
+
+/// The buyer has the goods, or knows of the refund.
+fn is_end(told: &Told<'_>) -> bool {
+    matches!(told, Told::Granted { .. }) || rules::is_about_a_refund(told)
 }
 
 /// Every buyer whose transfer has paid in time asks once more, and must get the grant, or learn of the refund.
@@ -235,8 +244,8 @@ fn last_proof_questions(world: &Rc<World>) {
             let record = then.objects.purchase(id).record();
             let is_kept = record.is_some_and(|record| rules::is_kept(&then, &record));
             match &reply {
-                Some(PayReply::Granted { .. } | PayReply::Refund { .. }) => {}
-                Some(PayReply::Undelivered { .. } | PayReply::Pending { .. }) if is_kept => {}
+                Some(reply) if is_end(reply) => {}
+                Some(Told::Pending { .. }) if is_kept => {}
                 _ => then.violation(
                     "proof_denied",
                     &prove.offer.terms.request_id,

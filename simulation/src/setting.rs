@@ -27,6 +27,9 @@ const EDITED: [(&str, u64); 2] = [("bronze", 60), ("steel", 90 * 86_400)];
 /// The plan that the catalog does not have for a while.
 const REMOVED: &str = "silver";
 
+/// The plan that costs a little less for a while.
+const CHEAPER: &str = "bronze";
+
 /// What the backend is told of one plan: before and after the catalog was edited.
 const EXTRAS: (&str, [&str; 2]) = ("steel", ["stainless", "rusty"]);
 
@@ -224,6 +227,7 @@ impl Setting {
             .iter()
             .filter(|(id, _)| catalog != 1 || *id != REMOVED)
             .map(|(id, units)| {
+                let units = units - u64::from(catalog == 1 && *id == CHEAPER);
                 let price = format!("${}.{:06}", units / 1_000_000, units % 1_000_000);
                 let edited = EDITED.iter().find(|(plan, _)| is_edited && plan == id);
                 let lasting = LASTING.iter().find(|(plan, _)| plan == id);

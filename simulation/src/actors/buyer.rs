@@ -3,11 +3,13 @@
 use std::rc::Rc;
 
 use alloy_primitives::{Address, B256, U256, hex, keccak256};
+use key0_core::chain::transfer::text_digest;
 use key0_core::chain::{Presented, SignedAuthorization, usdc};
+use key0_core::checkout::{Outcome, Retry};
 use key0_core::offer::{Offer, Target, Terms, lifetime};
-use key0_core::purchase::{Pay, PayReply, Sold};
+use key0_core::purchase::{Pay, Sold};
 use key0_core::types::WalletKey;
-use key0_core::types::{RequestId, ResourceId, UsdcAmount};
+use key0_core::types::{RequestId, ResourceId};
 use serde_json::json;
 
 use super::transfer::transfer_instead;
@@ -77,6 +79,12 @@ impl Buyer {
         serde_json::from_value(signed).ok()
     }
 
+    /// Signs a text (EIP-191). For a contract wallet its owner does; the chain here knows that it accepts that.
+    pub(super) fn sign_text(&self, text: &str) -> Option<Vec<u8>> {
+        let signature = self.key.sign(&text_digest(text)).ok()?;
+        Some(signature.as_bytes().to_vec())
+    }
+
     /// Signs a payment for an offer.
     pub fn pay(&self, world: &World, offer: Offer) -> Option<Pay> {
         let terms = &offer.terms;
@@ -102,7 +110,12 @@ impl Buyer {
                 Presented::Claimed(_) => return None,
             }
         };
-        world.chain.borrow_mut().learn(&authorization);
+        let mut chain = world.chain.borrow_mut();
+        chain.learn(&authorization);
+        if let Some(without) = without_creation(&authorization) {
+            chain.learn(&without);
+        }
+        drop(chain);
         Some(Pay {
             // The door says it again, from the catalog that it has then.
             sold: Sold::today(&offer.terms.target, &world.config)?,
@@ -118,6 +131,14 @@ impl Buyer {
     }
 }
 
+/// The same once the wallet exists.
+fn without_creation(signed: &SignedAuthorization) -> Option<SignedAuthorization> {
+    signed.deployment()?;
+    let mut value = serde_json::to_value(signed).ok()?;
+    value["signature"].as_object_mut()?.remove("deployment");
+    serde_json::from_value(value).ok()
+}
+
 /// An offer for a plan, under a new request id.
 pub(super) fn new_offer(world: &World, plan: usize) -> Option<Offer> {
     offer_as(world, plan, RequestId::from_random(world.random.bytes()))
@@ -125,16 +146,16 @@ pub(super) fn new_offer(world: &World, plan: usize) -> Option<Offer> {
 
 /// An offer for a plan, made now.
 pub(super) fn offer_as(world: &World, plan: usize, request_id: RequestId) -> Option<Offer> {
-    let (id, units) = PLANS[plan % PLANS.len()];
-    let target = Target::Plan(id.parse().ok()?);
+    let (id, _) = PLANS[plan % PLANS.len()];
+    let id = id.parse().ok()?;
     // What the catalog does not have is not offered.
-    Sold::today(&target, world.config_now())?;
+    let price = world.config_now().catalog.plan(&id)?.price;
     let (issued_at, expires_at) = lifetime(world.seconds(), world.setting.ttl);
     Some(world.config.offers.keys.seal(Terms {
         request_id,
-        target,
+        target: Target::Plan(id),
         resource: ResourceId::default(),
-        amount: UsdcAmount::from_units(units),
+        amount: price,
         pay_to: world.config_now().wallets.pay_to,
         network: world.config.network,
         issued_at,
@@ -185,14 +206,14 @@ pub async fn shop(world: Rc<World>, buyer: Buyer, plan: usize) {
 
 async fn go_on(world: Rc<World>, buyer: Buyer, plan: usize, mut pay: Pay) {
     for _ in 0..MAX_ROUNDS {
-        let reply = present(&world, &pay).await;
-        if let Some(PayReply::Refused { begun: true, .. }) = reply
+        let outcome = present(&world, &pay).await;
+        if let Some(Outcome::PayAgain { booked: true, .. }) = outcome
             && world.setting.transfers > 0
             && world.random.chance(500)
         {
             return transfer_instead(&world, &buyer, plan, &pay).await;
         }
-        let next = decide(&world, reply.as_ref());
+        let next = decide(&world, outcome.as_ref());
         world.trace(|| {
             format!(
                 "{} the buyer goes on with {next:?}",
@@ -225,7 +246,7 @@ async fn go_on(world: Rc<World>, buyer: Buyer, plan: usize, mut pay: Pay) {
 }
 
 /// Presents a payment, perhaps several times at once; the last answer that arrives counts.
-pub(super) async fn present(world: &Rc<World>, pay: &Pay) -> Option<PayReply> {
+pub(super) async fn present(world: &Rc<World>, pay: &Pay) -> Option<Outcome<'static>> {
     world.market.presented.borrow_mut().push(pay.clone());
     world.trace(|| {
         format!(
@@ -247,15 +268,15 @@ pub(super) async fn present(world: &Rc<World>, pay: &Pay) -> Option<PayReply> {
             let (world_then, pay) = (Rc::clone(world), pay.clone());
             world.executor.spawn(Owner::World, async move {
                 world_then.sleep_between(0, 300).await;
-                if let Some(reply) = request(&world_then, &pay).await {
-                    rules::on_reply(&world_then, Asker::Payer, &pay, &reply);
+                if let Some(outcome) = request(&world_then, &pay).await {
+                    rules::on_outcome(&world_then, Asker::Payer, &pay, &outcome);
                 }
             });
         }
     }
-    let reply = request(world, pay).await?;
-    rules::on_reply(world, Asker::Payer, pay, &reply);
-    Some(reply)
+    let outcome = request(world, pay).await?;
+    rules::on_outcome(world, Asker::Payer, pay, &outcome);
+    Some(outcome)
 }
 
 /// Presents the same authorization for another purchase at the same time.
@@ -274,40 +295,42 @@ fn use_twice(world: &Rc<World>, pay: &Pay) {
     let then = Rc::clone(world);
     world.executor.spawn(Owner::World, async move {
         then.sleep_between(0, 300).await;
-        if let Some(reply) = request(&then, &again).await {
-            rules::on_reply(&then, Asker::Payer, &again, &reply);
+        if let Some(outcome) = request(&then, &again).await {
+            rules::on_outcome(&then, Asker::Payer, &again, &outcome);
         }
     });
 }
 
-fn decide(world: &World, reply: Option<&PayReply>) -> Move {
+fn decide(world: &World, outcome: Option<&Outcome<'_>>) -> Move {
     use Move::{FreshPurchase, FreshSignature, GiveUp, Later, Same};
     let random = &world.random;
-    match reply {
-        Some(PayReply::Granted { .. }) => {
+    let retry = match outcome {
+        Some(Outcome::Stopped { why }) => Some(why.retry()),
+        _ => None,
+    };
+    match outcome {
+        Some(Outcome::Granted { .. }) => {
             random.pick(&[GiveUp, GiveUp, GiveUp, GiveUp, Same, Later, FreshSignature])
         }
-        None
-        | Some(
-            PayReply::Pending { .. }
-            | PayReply::Unavailable
-            | PayReply::NotNow(_)
-            | PayReply::Undelivered { .. },
-        ) => random.pick(&[
-            Same,
-            Same,
-            Same,
-            Same,
-            Same,
-            Same,
-            FreshSignature,
-            FreshPurchase,
-            FreshPurchase,
-            Later,
-            GiveUp,
-        ]),
-        Some(PayReply::NeedsFreshSignature) => random.pick(&[FreshSignature, Same, GiveUp]),
-        Some(_) => random.pick(&[
+        _ if retry == Some(Retry::SignAgain) => random.pick(&[FreshSignature, Same, GiveUp]),
+        None | Some(Outcome::Pending { .. } | Outcome::Stopped { .. })
+            if retry.is_none_or(|retry| retry == Retry::Same) =>
+        {
+            random.pick(&[
+                Same,
+                Same,
+                Same,
+                Same,
+                Same,
+                Same,
+                FreshSignature,
+                FreshPurchase,
+                FreshPurchase,
+                Later,
+                GiveUp,
+            ])
+        }
+        _ => random.pick(&[
             Same,
             Same,
             FreshSignature,

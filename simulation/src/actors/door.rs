@@ -1,84 +1,148 @@
-//! A request to the worker and its way through the door to the purchases.
+//! A request to the worker, and its way through checkout to the purchases.
 
 use core::future::Future;
 use std::rc::Rc;
 
-use key0_core::book::TargetKey;
-use key0_core::purchase::{
-    Ask, Pay, PayReply, Purchase, Purchases, Repeat, Sold, purchase, repeated,
-};
-use key0_core::types::{CallFault, RequestId};
+use alloy_primitives::{B256, Bytes, hex};
+use key0_core::chain::SignedAuthorization;
+use key0_core::checkout::{Checkout, Echo, Order, Outcome, Payment, TransferProof};
+use key0_core::offer::Offer;
+use key0_core::purchase::{Ask, Pay, PayReply, Prove, Purchases};
+use key0_core::token::{RsaPrivateKey, RsaSigner, Signature, SigningError};
+use key0_core::types::{CallFault, Patience, RequestId};
+use key0_core::x402::Authorization;
 
+use super::buyer::derived;
 use crate::executor::TaskId;
 use crate::faults::Fault;
 use crate::network::{Answer, call};
 use crate::objects;
 use crate::oneshot::Sender;
+use crate::rpc::Rpc;
+use crate::setting::Version;
 use crate::world::{Life, Owner, World};
 
 const PURCHASE_DEADLINE_MILLIS: u64 = 60_000;
 const BUYER_DEADLINE_MILLIS: u64 = 60_000;
+/// What the last 32 bytes of an ERC-6492 signature are.
+const COUNTERFACTUAL_SUFFIX: [u8; 32] =
+    hex!("6492649264926492649264926492649264926492649264926492649264926492");
+
+/// What a client sends with its payment.
+#[derive(Clone, Debug)]
+struct Presented {
+    order: Order,
+    authorization: Authorization,
+    signature: Bytes,
+    identifier: Option<B256>,
+    challenge_id: Option<String>,
+}
+
+/// Repeats nothing of what it was offered, so it contradicts nothing.
+struct Silent;
+
+impl Echo for Silent {
+    fn mismatches(&self, _: &Offer) -> Vec<&'static str> {
+        Vec::new()
+    }
+}
 
 /// Presents a payment. `None`: no answer arrived.
-pub async fn request(world: &Rc<World>, pay: &Pay) -> Option<PayReply> {
-    let mut payment = pay.clone();
-    // The seller has changed the price meanwhile, and the client does not bring its offer: it can only be a repeat.
-    let id = &pay.offer.terms.request_id;
-    let is_its = |record: &Purchase| record.terms.pay_to == pay.authorization.authorization().to;
-    let record = world.objects.purchase(id).record();
-    let is_known = record.as_ref().is_some_and(is_its);
-    let is_dated = match Sold::today(&pay.offer.terms.target, world.config_now()) {
-        Some(sold) => {
-            payment.sold = sold;
-            world.random.chance(100) && is_known
-        }
-        // What is not in the catalog can only be a repeat.
-        None if is_known => true,
-        None => return None,
-    };
-    // What pays another wallet or amount than the offer's can be the payment of an earlier one, and begins nothing.
-    let authorization = pay.authorization.authorization();
-    let terms = &pay.offer.terms;
-    let is_of_the_offer =
-        authorization.to == terms.pay_to && authorization.value == terms.amount.to_u256();
-    if !is_of_the_offer && !is_dated {
-        return None;
-    }
-    // Some clients name the resource as well, some only the plan, and some nothing: their body is empty.
-    let target = match world.random.range(0, 3) {
-        0 => TargetKey::of_any_plan(None),
-        1 => TargetKey::of_any_resource(&terms.target),
-        _ => TargetKey::new(&terms.target, &terms.resource),
-    };
+pub async fn request(world: &Rc<World>, pay: &Pay) -> Option<Outcome<'static>> {
+    let presented = sent(world, pay);
     ask_door(world, &pay.offer.terms.request_id, move |door| {
-        let (payment, target) = (payment.clone(), target.clone());
-        async move {
-            match is_dated {
-                true => repeated(&door, dated(payment, target)).await,
-                false => purchase(&door, payment).await,
-            }
-        }
+        let presented = presented.clone();
+        async move { door.pay(&presented).await }
     })
     .await
 }
 
-fn dated(pay: Pay, target: TargetKey) -> Repeat {
-    Repeat {
-        request_id: pay.offer.terms.request_id.clone(),
-        target,
-        authorization: pay.authorization,
+/// Shows a transfer. `None`: no answer arrived, or nobody can sign for this payer.
+pub(super) async fn show_proof(world: &Rc<World>, prove: &Prove) -> Option<Outcome<'static>> {
+    let signature = match prove.payer {
+        None => None,
+        Some(payer) => {
+            let buyers = world.market.buyers.borrow();
+            let buyer = buyers.iter().find(|buyer| buyer.address() == payer)?;
+            Some(buyer.sign_text(prove.offer.id.as_str())?)
+        }
+    };
+    let proof = TransferProof {
+        challenge_id: prove.offer.id.to_string(),
+        transaction: prove.transaction,
+        signature,
+        chain_id: None,
+        payer: prove.payer,
+    };
+    ask_door(world, &prove.offer.terms.request_id, move |door| {
+        let proof = proof.clone();
+        async move { door.redeem(&proof).await }
+    })
+    .await
+}
+
+/// What the client sends for this payment. Most send their offer back. Some only name what they buy, or not even that; then
+/// what they pay is judged by the offer of the moment.
+fn sent(world: &World, pay: &Pay) -> Presented {
+    let random = &world.random;
+    let terms = &pay.offer.terms;
+    let signed = &pay.authorization;
+    let is_derived = derived(world, signed).as_ref() == Some(&terms.request_id);
+    let is_dropped = is_derived || random.chance(150);
+    let order = Order {
+        target: random.chance(700).then(|| terms.target.clone()),
+        resource: random.chance(300).then(|| terms.resource.clone()),
+        request_id: (!is_derived && (pay.chosen || is_dropped || random.chance(300)))
+            .then(|| terms.request_id.clone()),
+        chosen: pay.chosen,
+        patience: Patience::REQUEST,
+    };
+    // An order for nothing in particular is one for the cheapest: without its offer a payment says what it is for.
+    let target = match is_dropped {
+        true => Some(terms.target.clone()),
+        false => order.target,
+    };
+    Presented {
+        order: Order { target, ..order },
+        authorization: signed.authorization().clone(),
+        signature: signature(signed),
         identifier: pay.identifier,
+        challenge_id: (!is_dropped).then(|| pay.offer.id.to_string()),
     }
 }
 
+/// The signature as clients send it: with the wallet's creation while it does not exist yet (ERC-6492).
+fn signature(signed: &SignedAuthorization) -> Bytes {
+    let bytes = hex::decode(signed.signature_hex()).unwrap_or_default();
+    let Some(deployment) = signed.deployment() else {
+        return bytes.into();
+    };
+    let (factory, call) = deployment.parts();
+    let blob = |bytes: &[u8]| {
+        let mut words = B256::left_padding_from(&bytes.len().to_be_bytes()).to_vec();
+        words.extend(bytes);
+        words.resize(words.len().next_multiple_of(32), 0);
+        words
+    };
+    let call = blob(call);
+    let offset = |number: usize| B256::left_padding_from(&number.to_be_bytes());
+    let mut wrapped = factory.into_word().to_vec();
+    wrapped.extend(offset(3 * 32));
+    wrapped.extend(offset(3 * 32 + call.len()));
+    wrapped.extend(call);
+    wrapped.extend(blob(&bytes));
+    wrapped.extend(COUNTERFACTUAL_SUFFIX);
+    wrapped.into()
+}
+
 /// Has the door do something. `None`: no answer arrived.
-pub(super) async fn ask_door<F>(
+async fn ask_door<F>(
     world: &Rc<World>,
     id: &RequestId,
     work: impl Fn(Door) -> F + Clone + 'static,
-) -> Option<PayReply>
+) -> Option<Outcome<'static>>
 where
-    F: Future<Output = Result<PayReply, CallFault>> + 'static,
+    F: Future<Output = Option<Outcome<'static>>> + 'static,
 {
     if world.strikes(Fault::BuyerOffline) {
         world.sleep_between(100, 5_000).await;
@@ -86,39 +150,129 @@ where
     }
     let nobody = Life::new(Owner::World);
     let callee = move |world: &Rc<World>, sender| door(world, work.clone(), sender);
-    let reply = call(world, &nobody, "door", BUYER_DEADLINE_MILLIS, callee).await;
-    world.trace(|| format!("{id} answers {reply:?}"));
-    reply.ok().filter(|_| !world.strikes(Fault::BuyerOffline))
+    let outcome = call(world, &nobody, "door", BUYER_DEADLINE_MILLIS, callee).await;
+    world.trace(|| format!("{id} answers {outcome:?}"));
+    outcome.ok().filter(|_| !world.strikes(Fault::BuyerOffline))
 }
 
 fn door<F>(
     world: &Rc<World>,
     work: impl Fn(Door) -> F + 'static,
-    sender: Sender<Answer<PayReply>>,
+    sender: Sender<Answer<Outcome<'static>>>,
 ) -> TaskId
 where
-    F: Future<Output = Result<PayReply, CallFault>> + 'static,
+    F: Future<Output = Option<Outcome<'static>>> + 'static,
 {
+    let life = Rc::clone(&world.door.borrow());
+    // An isolate that was started before a new deployment may serve a while longer.
+    let version = match world.strikes(Fault::DoorOutdated) {
+        true => Version::default(),
+        false => world.version(),
+    };
     let door = Door {
+        rpc: Rpc::of_door(world, &life, version),
+        version,
         world: Rc::clone(world),
-        life: Rc::clone(&world.door.borrow()),
+        life,
     };
     world.executor.spawn(Owner::Door, async move {
-        let reply = work(door).await;
-        sender.send(reply.map_err(|fault| fault.0));
+        let outcome = work(door).await;
+        sender.send(outcome.ok_or_else(|| "the door has no address".to_owned()));
     })
 }
 
 /// The worker that takes a request.
-pub(super) struct Door {
+struct Door {
     world: Rc<World>,
     life: Rc<Life>,
+    rpc: Rpc,
+    version: Version,
+}
+
+impl Door {
+    fn checkout(&self) -> Option<Checkout<'_, (&Self, &Rpc)>> {
+        let config = self.world.config_of(self.version);
+        Some(Checkout {
+            config,
+            deployment: (self, &self.rpc),
+            rsa: &NoRsa,
+            origin: config.origin("https://shop.example/x402/access")?,
+            now: self.world.seconds(),
+            random: self.world.random.bytes(),
+        })
+    }
+
+    async fn pay(&self, presented: &Presented) -> Option<Outcome<'static>> {
+        let payment = Payment {
+            authorization: &presented.authorization,
+            signature: &presented.signature,
+            identifier: presented.identifier,
+            challenge_id: presented.challenge_id.as_deref(),
+            echo: &Silent,
+        };
+        let checkout = self.checkout()?;
+        Some(owned(checkout.pay(&presented.order, &payment).await))
+    }
+
+    async fn redeem(&self, proof: &TransferProof) -> Option<Outcome<'static>> {
+        let checkout = self.checkout()?;
+        Some(owned(checkout.redeem(&Order::default(), proof).await))
+    }
+}
+
+/// The outcome without what could be paid instead, which belongs to the catalog of the moment.
+fn owned(outcome: Outcome<'_>) -> Outcome<'static> {
+    match outcome {
+        Outcome::Granted {
+            goods,
+            receipt,
+            again,
+        } => Outcome::Granted {
+            goods,
+            receipt,
+            again,
+        },
+        Outcome::Pending {
+            phase,
+            request_id,
+            claim,
+            receipt,
+            transaction,
+        } => Outcome::Pending {
+            phase,
+            request_id,
+            claim,
+            receipt,
+            transaction,
+        },
+        Outcome::PayAgain {
+            why,
+            mismatches,
+            transaction,
+            booked,
+            quote: _,
+        } => Outcome::PayAgain {
+            why,
+            mismatches,
+            transaction,
+            booked,
+            quote: None,
+        },
+        Outcome::Stopped { why } => Outcome::Stopped { why },
+    }
 }
 
 impl Purchases for Door {
-    async fn ask(&self, request_id: &RequestId, ask: &Ask) -> Result<PayReply, CallFault> {
+    async fn ask(
+        &self,
+        request_id: &RequestId,
+        ask: &Ask,
+        patience: Patience,
+    ) -> Result<PayReply, CallFault> {
         let (id, ask) = (request_id.clone(), ask.clone());
-        let callee = move |world: &Rc<World>, sender| objects::ask(world, &id, ask.clone(), sender);
+        let callee = move |world: &Rc<World>, sender| {
+            objects::ask(world, &id, ask.clone(), patience, sender)
+        };
         call(
             &self.world,
             &self.life,
@@ -128,5 +282,14 @@ impl Purchases for Door {
         )
         .await
         .map_err(CallFault)
+    }
+}
+
+/// No seller of the simulation signs with RSA.
+struct NoRsa;
+
+impl RsaSigner for NoRsa {
+    fn rs256<'a>(&'a self, _: &'a RsaPrivateKey, _: &'a [u8]) -> Signature<'a> {
+        Box::pin(async { Err(SigningError) })
     }
 }

@@ -123,8 +123,8 @@ async fn attack(world: &Rc<World>, stolen: SignedAuthorization) {
         let Some((asker, pay)) = forge(world, &stolen) else {
             return;
         };
-        if let Some(reply) = request(world, &pay).await {
-            rules::on_reply(world, asker, &pay, &reply);
+        if let Some(outcome) = request(world, &pay).await {
+            rules::on_outcome(world, asker, &pay, &outcome);
         }
         world.sleep_between(500, 60_000).await;
     }

@@ -19,7 +19,8 @@ pub use weather::run_chain;
 use core::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 
-use key0_core::purchase::{Pay, PayReply, Prove};
+use key0_core::goods::{Goods, Receipt};
+use key0_core::purchase::{Pay, Prove};
 use key0_core::types::RequestId;
 
 use crate::chain::AuthorizationKey;
@@ -34,7 +35,7 @@ pub struct Market {
     /// Every proof of a transfer that was shown, and whether by who had sent the money for it.
     pub proofs: RefCell<Vec<(Prove, bool)>>,
     /// The first grant of each purchase.
-    pub grants: RefCell<BTreeMap<RequestId, PayReply>>,
+    pub grants: RefCell<BTreeMap<RequestId, (Goods, Receipt)>>,
     /// Authorizations that everybody has seen.
     pub public: RefCell<BTreeSet<AuthorizationKey>>,
 }

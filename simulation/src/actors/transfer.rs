@@ -4,12 +4,12 @@
 use std::rc::Rc;
 
 use alloy_primitives::{Address, B256};
-use key0_core::chain::transfer::ProofFault;
+use key0_core::checkout::{Outcome, Phase, Stop};
 use key0_core::offer::Offer;
-use key0_core::purchase::{Ask, Pay, PayReply, Prove, Purchases as _, Sold};
+use key0_core::purchase::{Pay, Prove};
 
 use super::buyer::{Buyer, new_offer, present};
-use super::door::ask_door;
+use super::door::show_proof;
 use crate::chain::{Action, PlainTransfer};
 use crate::faults::Fault;
 use crate::rules;
@@ -64,10 +64,11 @@ async fn show_until_answered(
         match reply {
             None
             | Some(
-                PayReply::Unproven(ProofFault::TxUnconfirmed | ProofFault::AuthorizationOpen(_))
-                | PayReply::Pending { .. }
-                | PayReply::Unavailable
-                | PayReply::Undelivered { .. },
+                Outcome::Pending { .. }
+                | Outcome::Stopped {
+                    // Its wallet is created by the transfer.
+                    why: Stop::NotThePayers | Stop::ProofUnchecked | Stop::Unavailable,
+                },
             ) => {
                 let impatient = world.random.range(0, 19);
                 match impatient {
@@ -91,7 +92,7 @@ async fn show_until_answered(
                 }
                 world.sleep_between(0, 8_000).await;
             }
-            Some(PayReply::Granted { .. }) => match world.random.range(0, 5) {
+            Some(Outcome::Granted { .. }) => match world.random.range(0, 5) {
                 // Shows it for another purchase.
                 0 => {
                     let Some(other) = new_offer(world, plan) else {
@@ -224,7 +225,7 @@ pub fn on_settlement(world: &Rc<World>, payer: Address, transaction: B256) {
 }
 
 /// Shows a proof, perhaps several times at once.
-async fn show(world: &Rc<World>, prove: Prove, is_owners: bool) -> Option<PayReply> {
+async fn show(world: &Rc<World>, prove: Prove, is_owners: bool) -> Option<Outcome<'static>> {
     {
         let mut proofs = world.market.proofs.borrow_mut();
         if !proofs.iter().any(|(known, _)| *known == prove) {
@@ -242,26 +243,15 @@ async fn show(world: &Rc<World>, prove: Prove, is_owners: bool) -> Option<PayRep
 }
 
 /// Shows a proof again that has had its answer long ago, perhaps for another purchase.
-pub async fn show_again(world: &Rc<World>, prove: &Prove) -> Option<PayReply> {
+pub async fn show_again(world: &Rc<World>, prove: &Prove) -> Option<Outcome<'static>> {
     show(world, prove.clone(), false).await
 }
 
 /// One request with a proof. `None`: no answer arrived.
-pub async fn ask_proof(world: &Rc<World>, prove: &Prove) -> Option<PayReply> {
-    let id = prove.offer.terms.request_id.clone();
-    let ask = Ask::Prove(Box::new(Prove {
-        // The door says it, from the catalog that it has then.
-        sold: Sold::today(&prove.offer.terms.target, world.config_now()),
-        ..prove.clone()
-    }));
-    let name = id.clone();
-    let reply = ask_door(world, &name, move |door| {
-        let (id, ask) = (id.clone(), ask.clone());
-        async move { door.ask(&id, &ask).await }
-    })
-    .await?;
-    rules::on_proof_reply(world, prove, &reply);
-    Some(reply)
+pub async fn ask_proof(world: &Rc<World>, prove: &Prove) -> Option<Outcome<'static>> {
+    let outcome = show_proof(world, prove).await?;
+    rules::on_proof_outcome(world, prove, &outcome);
+    Some(outcome)
 }
 
 /// Nothing goes wrong any more: everybody who has paid shows it until he is answered.
@@ -272,15 +262,22 @@ pub fn last_proofs(world: &Rc<World>) {
         world.executor.spawn(Owner::World, async move {
             for _ in 0..LAST_ROUNDS {
                 match ask_proof(&then, &prove).await {
-                    Some(PayReply::Unproven(ProofFault::AuthorizationOpen(until))) => {
+                    Some(Outcome::Pending {
+                        phase: Phase::AuthorizationOpen { until },
+                        ..
+                    }) => {
                         then.sleep(until.to_millis().since(then.now()) + 1_000)
                             .await;
                     }
                     None
                     | Some(
-                        PayReply::Unproven(ProofFault::TxUnconfirmed)
-                        | PayReply::Pending { .. }
-                        | PayReply::Unavailable,
+                        Outcome::Pending {
+                            phase: Phase::Unconfirmed | Phase::Settling,
+                            ..
+                        }
+                        | Outcome::Stopped {
+                            why: Stop::NotThePayers | Stop::ProofUnchecked | Stop::Unavailable,
+                        },
                     ) => then.sleep(5_000).await,
                     Some(_) => return,
                 }

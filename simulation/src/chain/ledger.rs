@@ -126,6 +126,14 @@ impl Ledger {
         self.deployed.contains(&account)
     }
 
+    /// Creates a contract wallet, if this is one that does not exist yet.
+    pub(super) fn deploy(&mut self, account: Address, undo: &mut Vec<Undo>) {
+        if !self.can_answer(account) {
+            self.deployed.insert(account);
+            undo.push(Undo::Deployment(account));
+        }
+    }
+
     /// Whether the token would find somebody to ask about a signature of this account.
     pub(super) fn can_answer(&self, account: Address) -> bool {
         !self.wallets.contains(&account) || self.is_deployed(account)
@@ -227,8 +235,7 @@ impl Ledger {
         if !self.can_answer(from) {
             // Created and paid from in one transaction, or neither.
             signed.deployment()?;
-            self.deployed.insert(from);
-            undo.push(Undo::Deployment(from));
+            self.deploy(from, undo);
         }
         self.move_units(from, to, authorization.value.saturating_to(), undo);
         self.mark(

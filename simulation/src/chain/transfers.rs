@@ -36,6 +36,8 @@ impl Ledger {
             return None;
         }
         let logs = all.iter().map(|transfer| {
+            // What sends a transaction exists.
+            self.deploy(transfer.from, undo);
             self.move_units(transfer.from, transfer.to, transfer.units, undo);
             let (from, to) = (transfer.from.into_word(), transfer.to.into_word());
             let units = U256::from(transfer.units).to_be_bytes_vec();

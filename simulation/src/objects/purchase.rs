@@ -11,6 +11,7 @@ use key0_core::chain::SignedAuthorization;
 use key0_core::purchase::{
     Ask, AuditLine, Driver, OperatorCommand, PayReply, Purchase, PurchaseEnv, Sold, Versioned,
 };
+use key0_core::types::Patience;
 use key0_core::types::RequestId;
 
 use self::outside::Outside;
@@ -113,11 +114,12 @@ pub fn ask(
     world: &Rc<World>,
     id: &RequestId,
     ask: Ask,
+    patience: Patience,
     sender: Sender<Answer<PayReply>>,
 ) -> TaskId {
     let outside = Outside::new(world, &world.objects.purchase(id));
     world.executor.spawn(outside.object.owner(), async move {
-        let reply = outside.instance.memory.ask(&outside, &ask).await;
+        let reply = outside.instance.memory.ask(&outside, &ask, patience).await;
         rules::on_answer_elsewhere(&outside.world, &outside.object, outside.version, &reply);
         if let Ok(reply) = &reply {
             rules::on_refusal(

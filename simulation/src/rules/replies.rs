@@ -3,10 +3,11 @@
 use std::rc::Rc;
 
 use key0_core::chain::transfer::ProofFault;
-use key0_core::goods::Goods;
+use key0_core::checkout::{Outcome, Phase, Stop};
+use key0_core::goods::{Goods, Receipt};
 use key0_core::offer::Terms;
-use key0_core::purchase::{Pay, PayReply, Prove, State};
-use key0_core::types::{Address, Status};
+use key0_core::purchase::{Pay, Prove, State};
+use key0_core::types::Address;
 
 use super::money::{must_be_honoured, received};
 use crate::objects::PurchaseObject;
@@ -26,34 +27,48 @@ pub enum Asker {
 }
 
 /// An answer to a payment arrived.
-pub fn on_reply(world: &Rc<World>, asker: Asker, pay: &Pay, reply: &PayReply) {
-    match reply {
-        PayReply::Granted { .. } => {
-            must_be_its_own(world, pay, reply);
+pub fn on_outcome(world: &Rc<World>, asker: Asker, pay: &Pay, outcome: &Outcome<'_>) {
+    match outcome {
+        Outcome::Granted {
+            goods,
+            receipt: Some(receipt),
+            ..
+        } => {
+            must_be_its_own(world, pay, goods);
             let payer = Some(pay.authorization.payer());
-            on_grant(world, asker, &pay.offer.terms, payer, reply);
+            on_grant(world, asker, &pay.offer.terms, payer, (goods, receipt));
         }
-        reply => on_other_reply(world, pay, reply),
+        outcome => on_other_outcome(world, pay, outcome),
     }
 }
 
 /// An answer to a proof arrived.
-pub fn on_proof_reply(world: &Rc<World>, prove: &Prove, reply: &PayReply) {
-    if let PayReply::Unproven(
-        fault @ (ProofFault::NoTransfer
-        | ProofFault::PayerMismatch
-        | ProofFault::AmountMismatch(_)
-        | ProofFault::TransactionReverted),
-    ) = reply
+pub fn on_proof_outcome(world: &Rc<World>, prove: &Prove, outcome: &Outcome<'_>) {
+    if let Outcome::Stopped {
+        why:
+            Stop::NotPaid {
+                fault:
+                    fault @ (ProofFault::NoTransfer
+                    | ProofFault::PayerMismatch
+                    | ProofFault::AmountMismatch(_)
+                    | ProofFault::TransactionReverted),
+                ..
+            },
+    } = outcome
         && must_be_honoured(world, prove)
     {
         let detail = format!("{fault:?}, though {} pays", prove.transaction);
         world.violation("proof_denied", &prove.offer.terms.request_id, detail);
     }
-    if let PayReply::Granted { receipt, .. } = reply {
+    if let Outcome::Granted {
+        goods,
+        receipt: Some(receipt),
+        ..
+    } = outcome
+    {
         let transaction = &receipt.transaction;
         let terms = &prove.offer.terms;
-        on_grant(world, Asker::Payer, terms, prove.payer, reply);
+        on_grant(world, Asker::Payer, terms, prove.payer, (goods, receipt));
         if prove.payer.is_none() && *transaction != prove.transaction {
             let detail = format!("{} opens {transaction}", prove.transaction);
             world.violation("grant_without_signature", &terms.request_id, detail);
@@ -67,16 +82,9 @@ fn on_grant(
     asker: Asker,
     terms: &Terms,
     asks: Option<Address>,
-    reply: &PayReply,
+    (goods, receipt): (&Goods, &Receipt),
 ) {
-    // The grant is the same whether or not it says that it was handed out before.
-    let mut told = reply.clone();
-    if let PayReply::Granted { again, .. } = &mut told {
-        *again = false;
-    }
-    let PayReply::Granted { goods, receipt, .. } = reply else {
-        return;
-    };
+    let told = (goods.clone(), receipt.clone());
     let (claims, transaction) = (goods.claims(), receipt.transaction);
     let asked = &terms.request_id;
     let Ok(id) = claims.sub.parse() else {
@@ -105,7 +113,7 @@ fn on_grant(
         );
     }
     if !is_issued(world, goods) {
-        world.violation("grant_not_issued", &object.id, format!("{reply:?}"));
+        world.violation("grant_not_issued", &object.id, format!("{goods:?}"));
     }
     let Some(record) = object.record() else {
         return world.violation("grant_without_money", &object.id, "there is no record");
@@ -146,10 +154,7 @@ fn is_stranger(world: &World, asker: Asker, object: &PurchaseObject) -> bool {
 }
 
 /// Who has named a purchase means that one, unless it has shown the very payment of another.
-fn must_be_its_own(world: &World, pay: &Pay, reply: &PayReply) {
-    let PayReply::Granted { goods, .. } = reply else {
-        return;
-    };
+fn must_be_its_own(world: &World, pay: &Pay, goods: &Goods) {
     let claims = goods.claims();
     let id = &pay.offer.terms.request_id;
     let Ok(sold) = claims.sub.parse() else {
@@ -190,40 +195,43 @@ fn is_issued(world: &World, goods: &Goods) -> bool {
 }
 
 /// Answers without a grant.
-fn on_other_reply(world: &World, pay: &Pay, reply: &PayReply) {
+fn on_other_outcome(world: &World, pay: &Pay, outcome: &Outcome<'_>) {
     let id = &pay.offer.terms.request_id;
     let chain = world.chain.borrow();
-    match reply {
-        PayReply::Refund {
-            status,
-            transaction,
-        } if *status == Status::Refunded => {
-            let returned = transaction.is_some_and(|transaction| {
-                chain.ledger().executed().any(|((from, _), used)| {
-                    world.is_seller(*from)
-                        && used.transaction == transaction
-                        && used.to == pay.authorization.payer()
-                }) || chain
-                    .ledger()
-                    .all_plain(transaction)
-                    .iter()
-                    .any(|(_, made)| {
-                        world.is_seller(made.from) && made.to == pay.authorization.payer()
-                    })
-            });
-            if !returned {
-                world.violation(
-                    "refund_shown_without_transfer",
-                    id,
-                    format!("{transaction:?}"),
-                );
-            }
+    if let Outcome::Stopped {
+        why: Stop::Refunded { transaction },
+    } = outcome
+    {
+        let returned = transaction.is_some_and(|transaction| {
+            chain.ledger().executed().any(|((from, _), used)| {
+                world.is_seller(*from)
+                    && used.transaction == transaction
+                    && used.to == pay.authorization.payer()
+            }) || chain
+                .ledger()
+                .all_plain(transaction)
+                .iter()
+                .any(|(_, made)| world.is_seller(made.from) && made.to == pay.authorization.payer())
+        });
+        if !returned {
+            let detail = format!("{transaction:?}");
+            world.violation("refund_shown_without_transfer", id, detail);
         }
-        PayReply::Refund { .. } | PayReply::Undelivered { .. } if !world.setting.refunds => {
-            if matches!(reply, PayReply::Refund { .. }) {
-                world.violation("refund_although_off", id, format!("{reply:?}"));
-            }
-        }
-        _ => {}
     }
+    if is_about_a_refund(outcome) && !world.setting.refunds {
+        world.violation("refund_although_off", id, format!("{outcome:?}"));
+    }
+}
+
+/// Whether it says that the money goes back, went back, or could not.
+pub fn is_about_a_refund(outcome: &Outcome<'_>) -> bool {
+    matches!(
+        outcome,
+        Outcome::Pending {
+            phase: Phase::Refunding { .. },
+            ..
+        } | Outcome::Stopped {
+            why: Stop::Refunded { .. } | Stop::RefundFailed,
+        }
+    )
 }

@@ -1,9 +1,11 @@
 //! What must hold of what is kept, and for how long.
 
-use key0_core::purchase::{HISTORY_MILLIS, Pay, PayReply, Prove, Purchase, Rest, State};
-use key0_core::types::{RequestId, Status};
+use key0_core::checkout::{Outcome, Stop, Unpaid};
+use key0_core::purchase::{HISTORY_MILLIS, Pay, Prove, Purchase, Rest, State};
+use key0_core::types::RequestId;
 
 use super::outages::has_lost_alarm;
+use super::replies::is_about_a_refund;
 use super::steps::describe;
 use crate::objects::PurchaseObject;
 use crate::world::World;
@@ -135,15 +137,35 @@ fn size(stored: &impl serde::Serialize) -> usize {
 }
 
 /// Long after the end, an answer says what the record says.
-pub fn answers_as_left(world: &World, pay: &Pay, reply: Option<&PayReply>) {
+pub fn answers_as_left(world: &World, pay: &Pay, outcome: Option<&Outcome<'_>>) {
+    use Outcome::{Granted, PayAgain, Pending, Stopped};
     let id = &pay.offer.terms.request_id;
+    let Some(outcome) = outcome else {
+        return world.violation("false_answer_later", id, "no answer");
+    };
     let fits = match expected(world, id) {
+        // What was paid then is judged by the offer of now, or of nothing that is sold.
+        None if is_of_the_moment(outcome) => true,
         // Before all else: its client has given its name to another payment.
-        _ if is_named_otherwise(world, pay) => matches!(reply, Some(PayReply::NamedOtherwise)),
+        _ if is_named_otherwise(world, pay) => {
+            matches!(
+                outcome,
+                Stopped {
+                    why: Stop::NamedOtherwise
+                }
+            )
+        }
         // A request id that is new: but the authorization is old.
-        None => match reply {
-            Some(PayReply::Taken | PayReply::Elsewhere { .. } | PayReply::Refused { .. }) => true,
-            Some(PayReply::Withdrawn) => !world
+        None => match outcome {
+            Stopped { why: Stop::Taken } => true,
+            PayAgain {
+                why: Unpaid::Refused(_),
+                ..
+            } => true,
+            PayAgain {
+                why: Unpaid::Withdrawn,
+                ..
+            } => !world
                 .config_now()
                 .wallets
                 .is_paid_at(pay.offer.terms.pay_to),
@@ -151,44 +173,70 @@ pub fn answers_as_left(world: &World, pay: &Pay, reply: Option<&PayReply>) {
         },
         // Somebody else has begun this purchase, under a request id that had leaked.
         Some(record) if record.payer != pay.authorization.payer() => {
-            matches!(reply, Some(PayReply::Conflict))
+            matches!(
+                outcome,
+                Stopped {
+                    why: Stop::Conflict
+                }
+            ) || is_of_the_moment(outcome)
         }
-        Some(record) => match (&record.state, reply) {
-            (State::Delivered { .. }, Some(PayReply::Granted { .. })) => true,
+        Some(record) => match (&record.state, outcome) {
+            (State::Delivered { .. }, Granted { .. }) => true,
             // What was presented is public.
-            (State::Delivered { .. }, Some(PayReply::NeedsFreshSignature)) => {
-                record.terms.request_id.as_str().starts_with("x402-")
-            }
-            (State::Closed { payment }, Some(PayReply::AccessEnded { transaction })) => {
-                payment.transaction == *transaction
-            }
-            (State::Expired { .. }, Some(PayReply::Expired))
-            | (State::Cancelled { .. }, Some(PayReply::Cancelled)) => true,
-            (State::Refunded { .. }, Some(PayReply::Refund { status, .. })) => {
-                *status == Status::Refunded
-            }
-            (_, reply) => {
+            (
+                State::Delivered { .. },
+                Stopped {
+                    why: Stop::SignAgain { .. },
+                },
+            ) => record.terms.request_id.as_str().starts_with("x402-"),
+            (
+                State::Closed { payment },
+                Stopped {
+                    why: Stop::AccessEnded { transaction, .. },
+                },
+            ) => payment.transaction == *transaction,
+            (
+                State::Expired { .. },
+                PayAgain {
+                    why: Unpaid::Expired,
+                    ..
+                },
+            )
+            | (
+                State::Cancelled { .. },
+                PayAgain {
+                    why: Unpaid::Cancelled,
+                    ..
+                },
+            )
+            | (
+                State::Refunded { .. },
+                Stopped {
+                    why: Stop::Refunded { .. },
+                },
+            ) => true,
+            (_, outcome) => {
                 // The purchase that this one counted for is still open: refunds are off, or failed for good.
                 !is_end(&record)
-                    && matches!(
-                        reply,
-                        Some(
-                            PayReply::Undelivered { .. }
-                                | PayReply::Pending { .. }
-                                | PayReply::Refund { .. }
-                        )
-                    )
+                    && (matches!(outcome, Pending { .. }) || is_about_a_refund(outcome))
             }
         },
     };
     if !fits {
         let state = expected(world, id).map(|record| describe(&record));
-        world.violation(
-            "false_answer_later",
-            id,
-            format!("{reply:?}, but {state:?}"),
-        );
+        let detail = format!("{outcome:?}, but {state:?}");
+        world.violation("false_answer_later", id, detail);
     }
+}
+
+/// Whether the payment was judged by what is sold now: it brought no offer, and no purchase that it may know answered.
+fn is_of_the_moment(outcome: &Outcome<'_>) -> bool {
+    matches!(
+        outcome,
+        Outcome::Stopped {
+            why: Stop::NotSold { .. } | Stop::ForeignOffer | Stop::Conflict,
+        } | Outcome::PayAgain { booked: false, .. }
+    )
 }
 
 /// Whether the payer's book gives the client's name for this payment to another one.
@@ -201,7 +249,7 @@ fn is_named_otherwise(world: &World, pay: &Pay) -> bool {
 }
 
 /// The same of an answer to a proof. What has not paid by then never does.
-pub fn answers_proof_as_left(world: &World, prove: &Prove, reply: Option<&PayReply>) {
+pub fn answers_proof_as_left(world: &World, prove: &Prove, outcome: Option<&Outcome<'_>>) {
     let id = &prove.offer.terms.request_id;
     let record = world.objects.purchase(id).record();
     let state = record.as_ref().map(|record| &record.state);
@@ -213,22 +261,43 @@ pub fn answers_proof_as_left(world: &World, prove: &Prove, reply: Option<&PayRep
                 && record.challenge_id == prove.offer.id
         }),
     });
-    let fits = match (state, reply) {
-        (Some(State::Delivered { .. }), Some(PayReply::Granted { .. }))
-        | (Some(State::Closed { .. }), Some(PayReply::AccessEnded { .. }))
-        | (Some(State::Refunded { .. }), Some(PayReply::Refund { .. })) => opens,
-        (Some(State::Delivered { .. } | State::Closed { .. } | State::Refunded { .. }), reply) => {
-            !opens && matches!(reply, Some(PayReply::Conflict))
-        }
+    use Outcome::{Granted, Stopped};
+    let fits = match (state, outcome) {
+        (Some(State::Delivered { .. }), Some(Granted { .. }))
+        | (
+            Some(State::Closed { .. }),
+            Some(Stopped {
+                why: Stop::AccessEnded { .. },
+            }),
+        )
+        | (
+            Some(State::Refunded { .. }),
+            Some(Stopped {
+                why: Stop::Refunded { .. },
+            }),
+        ) => opens,
+        (
+            Some(State::Delivered { .. } | State::Closed { .. } | State::Refunded { .. }),
+            Some(Stopped {
+                // A contract wallet that does not exist signs nothing.
+                why: Stop::ProofConflict | Stop::NotThePayers,
+            }),
+        ) => !opens,
         (
             None | Some(State::Expired { .. } | State::Cancelled { .. }),
-            Some(PayReply::Unproven(_) | PayReply::Taken | PayReply::Conflict),
+            Some(Stopped {
+                why:
+                    Stop::NotPaid { .. }
+                    | Stop::TransferTaken
+                    | Stop::ProofConflict
+                    | Stop::NotThePayers,
+            }),
         ) => true,
         _ => false,
     };
     if !fits {
         let state = record.as_ref().map(describe);
-        let detail = format!("{reply:?} to {prove:?}, but {state:?}");
+        let detail = format!("{outcome:?} to {prove:?}, but {state:?}");
         world.violation("false_answer_later", id, detail);
     }
 }

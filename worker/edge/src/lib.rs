@@ -16,6 +16,7 @@ mod sweeping;
 mod webcrypto;
 
 use http::Method;
+use key0_core::checkout::Checkout;
 use key0_core::config::{Config, Problem};
 use key0_core::documents::{AgentCardVersion, agent_card, discover, json_web_key_set, token_info};
 use key0_core::doors::{admin, http as x402};
@@ -180,14 +181,18 @@ async fn sell(inbound: Inbound, env: &Env, config: &Config, origin: HttpUrl) -> 
     let Ok(random) = platform::random() else {
         return response::error(&Error::internal());
     };
-    let arrival = x402::Arrival {
-        headers: &headers,
-        body: &body,
+    let chain = outbound::chain(config);
+    let checkout = Checkout {
+        config,
+        deployment: (&objects::Objects::new(env), &chain),
+        rsa: &rsa::WebCrypto,
         origin,
         now: platform::now().to_seconds(),
         random,
-        rsa: &rsa::WebCrypto,
     };
-    let chain = outbound::chain(config);
-    x402::access(config, &objects::Objects::new(env), &chain, &arrival).await
+    let arrival = x402::Arrival {
+        headers: &headers,
+        body: &body,
+    };
+    x402::access(&checkout, &arrival).await
 }

@@ -42,6 +42,13 @@ pub struct Deployment {
     pub(crate) call: Bytes,
 }
 
+impl Deployment {
+    /// The factory, and the call that it is sent.
+    pub const fn parts(&self) -> (Address, &Bytes) {
+        (self.factory, &self.call)
+    }
+}
+
 impl WalletSignature {
     /// Reads a signature that is not a key's. `None` for what cannot be one: empty (a wallet may say yes to that for messages
     /// that its owner has approved on chain; it would prove nothing of who asks), too long, or badly wrapped.

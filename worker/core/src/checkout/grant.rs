@@ -124,7 +124,7 @@ impl AccessGrant<'_> {
 }
 
 /// Fills a resource into the seller's URL template, percent-encoded as one path segment.
-pub fn resource_endpoint(template: &str, resource: &ResourceId) -> String {
+fn resource_endpoint(template: &str, resource: &ResourceId) -> String {
     let mut encoded = String::with_capacity(resource.as_str().len());
     for byte in resource.as_str().bytes() {
         if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {

@@ -13,7 +13,7 @@ use crate::book::TargetKey;
 use crate::chain::SignedAuthorization;
 use crate::config::{Config, Policy};
 use crate::offer::Offer;
-use crate::types::{Address, CallFault, Network, RequestId, UnixMillis};
+use crate::types::{Address, CallFault, Network, Patience, RequestId, UnixMillis};
 
 /// How often a payment is passed on to the purchase that it counts for.
 const MAX_HOPS: usize = 3;
@@ -75,6 +75,8 @@ pub struct Join {
 pub struct Repeat {
     /// The purchase that it was presented for.
     pub request_id: RequestId,
+    /// The network that the door sells on.
+    pub network: Network,
     /// What the payer signed, for the wallet and over the price of then.
     pub authorization: SignedAuthorization,
     /// What is bought; of any resource, when the client named none.
@@ -158,7 +160,8 @@ impl Prove {
 }
 
 impl Pay {
-    fn target(&self) -> TargetKey {
+    /// What the payer's book calls what is bought.
+    pub fn target(&self) -> TargetKey {
         TargetKey::new(&self.offer.terms.target, &self.offer.terms.resource)
     }
 }
@@ -186,12 +189,13 @@ impl Ask {
         }
     }
 
-    /// The network of the offer that is presented.
+    /// The network that it is presented for.
     pub(super) fn offered_on(&self) -> Option<Network> {
         match self {
             Self::Pay(pay) => Some(pay.offer.terms.network),
             Self::Prove(prove) => Some(prove.offer.terms.network),
-            Self::Join(_) | Self::Repeat(_) => None,
+            Self::Repeat(repeat) => Some(repeat.network),
+            Self::Join(_) => None,
         }
     }
 
@@ -379,35 +383,81 @@ impl Ask {
 
 /// The purchases of this deployment, each behind its request id.
 pub trait Purchases {
-    /// Asks one purchase.
+    /// Asks one purchase, and waits this long for its outcome.
     fn ask(
         &self,
         request_id: &RequestId,
         ask: &Ask,
+        patience: Patience,
     ) -> impl Future<Output = Result<PayReply, CallFault>>;
 }
 
 /// Presents a payment, and follows it to the purchase that it counts for.
-pub async fn purchase<P: Purchases>(purchases: &P, pay: Pay) -> Result<PayReply, CallFault> {
+pub async fn purchase<P: Purchases>(
+    purchases: &P,
+    pay: Pay,
+    patience: Patience,
+) -> Result<PayReply, CallFault> {
     let request_id = pay.offer.terms.request_id.clone();
     let join = Join {
         payer: pay.authorization.payer(),
         target: pay.target(),
         by_attempted: false,
     };
-    follow(purchases, request_id, Ask::Pay(Box::new(pay)), join).await
+    follow(
+        purchases,
+        request_id,
+        Ask::Pay(Box::new(pay)),
+        join,
+        patience,
+    )
+    .await
 }
 
 /// Asks what became of a payment that may have been taken under this request id, and follows it like [`purchase`]. It
 /// begins nothing: where there is no purchase that fits, the answer is [`PayReply::Conflict`].
-pub async fn repeated<P: Purchases>(purchases: &P, repeat: Repeat) -> Result<PayReply, CallFault> {
+pub async fn repeated<P: Purchases>(
+    purchases: &P,
+    repeat: Repeat,
+    patience: Patience,
+) -> Result<PayReply, CallFault> {
     let join = Join {
         payer: repeat.authorization.payer(),
         target: repeat.target.clone(),
         by_attempted: false,
     };
     let request_id = repeat.request_id.clone();
-    follow(purchases, request_id, Ask::Repeat(Box::new(repeat)), join).await
+    follow(
+        purchases,
+        request_id,
+        Ask::Repeat(Box::new(repeat)),
+        join,
+        patience,
+    )
+    .await
+}
+
+/// Asks what became of a purchase for a payer that was proven earlier, and follows it like [`purchase`]. It begins nothing.
+pub async fn joined<P: Purchases>(
+    purchases: &P,
+    request_id: &RequestId,
+    payer: Address,
+    target: TargetKey,
+    patience: Patience,
+) -> Result<PayReply, CallFault> {
+    let join = Join {
+        payer,
+        target,
+        by_attempted: false,
+    };
+    follow(
+        purchases,
+        request_id.clone(),
+        Ask::Join(join.clone()),
+        join,
+        patience,
+    )
+    .await
 }
 
 async fn follow<P: Purchases>(
@@ -415,9 +465,10 @@ async fn follow<P: Purchases>(
     mut request_id: RequestId,
     mut ask: Ask,
     join: Join,
+    patience: Patience,
 ) -> Result<PayReply, CallFault> {
     for _ in 0..MAX_HOPS {
-        match purchases.ask(&request_id, &ask).await? {
+        match purchases.ask(&request_id, &ask, patience).await? {
             PayReply::Elsewhere {
                 request_id: other,
                 attempted,

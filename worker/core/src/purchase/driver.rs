@@ -24,9 +24,8 @@ use super::schedule::{Effect, next_effect, next_look};
 use super::state::{Stage, State};
 use super::store::{commit, record_fact, record_outcome};
 use crate::settlement::Route;
+use crate::types::Patience;
 
-/// How long a buyer's request is kept waiting for the chain before it is told to come back.
-const PATIENCE_MILLIS: u64 = 20_000;
 const FIRST_PAUSE_MILLIS: u64 = 250;
 const MAX_PAUSE_MILLIS: u64 = 1_000;
 
@@ -53,7 +52,12 @@ impl Driver {
 
     /// Answers a question with the purchase's outcome, or that it is not known yet. Begins the purchase when a payment is
     /// presented for the first time.
-    pub async fn ask<E: PurchaseEnv>(&self, env: &E, ask: &Ask) -> Result<PayReply, StoreFault> {
+    pub async fn ask<E: PurchaseEnv>(
+        &self,
+        env: &E,
+        ask: &Ask,
+        patience: Patience,
+    ) -> Result<PayReply, StoreFault> {
         let began = env.now();
         let mut pause = FIRST_PAUSE_MILLIS;
         let mut involved = false;
@@ -64,15 +68,15 @@ impl Driver {
             rearm_for_buyer(env, &stored.record).await;
         }
         match (env.store().load()?, ask) {
+            (None, _) if ask.offered_on().is_some_and(|offered| offered != network) => {
+                return Ok(PayReply::Conflict);
+            }
             (None, Ask::Repeat(repeat)) => return Ok(counts_elsewhere(env, repeat).await),
             // Whoever has no purchase here hears of no book either. Nor does a purchase on another network: it has no book.
             (Some(stored), Ask::Repeat(_)) if !ask.fits(&stored.record, network) => {
                 return Ok(PayReply::Conflict);
             }
             (Some(stored), _) if stored.record.terms.network != network => {
-                return Ok(PayReply::Conflict);
-            }
-            (None, _) if ask.offered_on().is_some_and(|offered| offered != network) => {
                 return Ok(PayReply::Conflict);
             }
             _ => {}
@@ -126,7 +130,7 @@ impl Driver {
                 {
                     match find_payment(env, stored).await? {
                         Found::Nothing => {}
-                        Found::More if env.now().since(began) < PATIENCE_MILLIS => continue,
+                        Found::More if !patience.is_over_after(env.now().since(began)) => continue,
                         Found::More | Found::Unknown => {
                             return Ok(PayReply::Pending { transaction: None });
                         }
@@ -137,7 +141,7 @@ impl Driver {
                 }
                 return Ok(reply);
             }
-            if env.now().since(began) >= PATIENCE_MILLIS {
+            if patience.is_over_after(env.now().since(began)) {
                 return Ok(PayReply::Pending {
                     transaction: record.and_then(|record| record.state.transaction()),
                 });

@@ -31,7 +31,7 @@ mod stored_form;
 #[cfg(test)]
 pub(crate) mod test_support;
 
-pub use ask::{Ask, Join, Pay, Prove, Purchases, Repeat, purchase, repeated};
+pub use ask::{Ask, Join, Pay, Prove, Purchases, Repeat, joined, purchase, repeated};
 pub use driver::Driver;
 pub use effects::refund_nonce;
 pub use env::{PurchaseEnv, PurchaseStore, StoreFault, Versioned};

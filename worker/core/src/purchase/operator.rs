@@ -12,7 +12,7 @@ use super::lifecycle::{Event, apply};
 use super::schedule::wake_at;
 use super::state::{Purchase, Rest};
 use crate::config::Policy;
-use crate::types::{CallFault, RequestId, Status, UnixMillis};
+use crate::types::{CallFault, Patience, RequestId, Status, UnixMillis};
 
 /// How often a command is tried again because the purchase moved at the same moment.
 const MAX_RACES: usize = 8;
@@ -24,7 +24,12 @@ const HIDDEN: [&str; 2] = ["signature", "sealed"];
 #[serde(rename_all = "camelCase")]
 pub enum Call {
     /// A door asks for a buyer.
-    Buyer(Ask),
+    Buyer {
+        /// What.
+        ask: Ask,
+        /// How long it waits for the outcome.
+        patience: Patience,
+    },
     /// The operator asks.
     Operator(OperatorCommand),
     /// The sweep looks whether everything is on its way.

@@ -27,7 +27,7 @@ use key0_core::purchase::{
 use key0_core::settlement::wallet::{
     WalletCommand, WalletOperation, WalletReply, WalletView, Wallets,
 };
-use key0_core::types::{Address, B256, CallFault, Network, RequestId};
+use key0_core::types::{Address, B256, CallFault, Network, Patience, RequestId};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use worker::{Delay, Env, Headers, Method, Request, RequestInit, Response};
@@ -174,8 +174,14 @@ impl<'a> Objects<'a> {
 }
 
 impl Purchases for Objects<'_> {
-    async fn ask(&self, request_id: &RequestId, ask: &Ask) -> Result<PayReply, CallFault> {
-        let call = Call::Buyer(ask.clone());
+    async fn ask(
+        &self,
+        request_id: &RequestId,
+        ask: &Ask,
+        patience: Patience,
+    ) -> Result<PayReply, CallFault> {
+        let ask = ask.clone();
+        let call = Call::Buyer { ask, patience };
         let reply = self
             .call("PURCHASES", request_id.as_str(), &call, PURCHASE_DEADLINE)
             .await;

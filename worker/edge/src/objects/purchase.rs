@@ -4,7 +4,7 @@
 //! same transaction; the whole table goes a week after the purchase is over). Nothing is stored, not even the tables,
 //! before the first payment has passed all checks. The record stays for ever: a request id is never sold twice.
 //!
-//! Calls: `Call::Buyer(Ask)` → `PayReply`, `Call::Operator(OperatorCommand)` → `OperatorReply`; the alarm carries on what
+//! Calls: `Call::Buyer` → `PayReply`, `Call::Operator(OperatorCommand)` → `OperatorReply`; the alarm carries on what
 //! was interrupted, and removes what is not needed any more.
 //!
 //! Why no interleaving breaks it: while a call waits for the chain, a payer's book, a facilitator or a wallet, other calls
@@ -66,9 +66,11 @@ impl DurableObject for PurchaseObject {
             return reply::<(), _>("purchase", Err("misconfigured"));
         };
         match call {
-            Call::Buyer(ask) => reply(
+            Call::Buyer { ask, patience } => reply(
                 "purchase",
-                self.driver.ask(&self.outside(&config), &ask).await,
+                self.driver
+                    .ask(&self.outside(&config), &ask, patience)
+                    .await,
             ),
             Call::Operator(command) => reply(
                 "purchase",

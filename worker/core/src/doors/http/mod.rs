@@ -4,10 +4,7 @@ mod answer;
 mod arrival;
 mod door;
 mod instructions;
-mod offers;
 mod proof;
-mod redeem;
-mod repeat;
 mod request;
 
 pub use arrival::Arrival;

@@ -5,9 +5,11 @@ use core::str::FromStr;
 use http::HeaderMap;
 use serde_json::{Value, json};
 
-use super::proof::Proof;
+use super::proof;
+use crate::checkout::{Order, TransferProof};
 use crate::error::Error;
-use crate::types::{IdError, PlanId, RequestId, ResourceId};
+use crate::offer::Target;
+use crate::types::{IdError, Patience, PlanId, RequestId, ResourceId};
 use crate::x402::header::{self, PAYMENT_SIGNATURE, X_PAYMENT};
 use crate::x402::{PaymentPayload, Refusal, Unreadable, Version};
 
@@ -19,13 +21,13 @@ const MAX_KEY_CHARS: usize = 255;
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(super) struct AccessRequest {
     /// The plan; `None` when it named none.
-    pub(super) plan: Option<PlanId>,
+    plan: Option<PlanId>,
     /// The purchase, when the client chose an id.
-    pub(super) request_id: Option<RequestId>,
+    request_id: Option<RequestId>,
     /// The resource, when the client named one.
-    pub(super) resource: Option<ResourceId>,
+    resource: Option<ResourceId>,
     /// The transfer by which it has paid, when it presents one.
-    pub(super) proof: Option<Proof>,
+    pub(super) proof: Option<TransferProof>,
     /// Whether the body has a member that is not known here, and a value.
     is_strange: bool,
     /// A member that was meant for a known one, which stands second.
@@ -92,9 +94,20 @@ impl AccessRequest {
             resource: member(&value, "resourceId")?,
             proof: match value.get("proof") {
                 None | Some(Value::Null) => None,
-                Some(proof) => Some(Proof::parse(proof)?),
+                Some(proof) => Some(proof::parse(proof)?),
             },
         })
+    }
+
+    /// What it asks for.
+    pub(super) fn order(&self) -> Order {
+        Order {
+            target: self.plan.clone().map(Target::Plan),
+            resource: self.resource.clone(),
+            request_id: self.request_id.clone(),
+            chosen: self.request_id.is_some(),
+            patience: Patience::REQUEST,
+        }
     }
 
     /// What is wrong with a body that names no plan and asks for something all the same: it would be sold what it did not mean.

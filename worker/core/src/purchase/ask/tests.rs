@@ -249,6 +249,7 @@ fn a_delivered_purchase_whose_request_id_is_derived_needs_a_fresh_signature() {
 
 fn repeat_of(authorization: SignedAuthorization) -> Ask {
     Ask::Repeat(Box::new(Repeat {
+        network: Network::BaseSepolia,
         request_id: pay(1).offer.terms.request_id,
         authorization,
         target: TargetKey::of_any_resource(&pay(1).offer.terms.target),
@@ -316,6 +317,7 @@ fn a_repeat_fits_its_payers_purchase_of_the_plan_and_of_the_resource_that_it_nam
         let authorization = pay(1).authorization;
         let identifier = None;
         Ask::Repeat(Box::new(Repeat {
+            network: Network::BaseSepolia,
             request_id: pay(1).offer.terms.request_id,
             authorization,
             target,
@@ -338,7 +340,12 @@ struct Script {
 }
 
 impl Purchases for Script {
-    async fn ask(&self, request_id: &RequestId, ask: &Ask) -> Result<PayReply, CallFault> {
+    async fn ask(
+        &self,
+        request_id: &RequestId,
+        ask: &Ask,
+        _: Patience,
+    ) -> Result<PayReply, CallFault> {
         self.asked
             .borrow_mut()
             .push((request_id.clone(), ask.clone()));
@@ -352,7 +359,10 @@ fn follow(replies: Vec<PayReply>) -> (PayReply, Vec<(RequestId, Ask)>) {
         replies: RefCell::new(replies.into()),
         asked: RefCell::default(),
     };
-    let reply = purchase(&script, pay(1)).now_or_never().unwrap().unwrap();
+    let reply = purchase(&script, pay(1), Patience::REQUEST)
+        .now_or_never()
+        .unwrap()
+        .unwrap();
     (reply, script.asked.into_inner())
 }
 
@@ -407,7 +417,9 @@ fn a_repeat_that_counts_elsewhere_is_followed_there_for_any_resource() {
     let Ask::Repeat(repeat) = repeat_of(pay(1).authorization) else {
         panic!("no repeat");
     };
-    let reply = repeated(&script, (*repeat).clone()).now_or_never().unwrap();
+    let reply = repeated(&script, (*repeat).clone(), Patience::REQUEST)
+        .now_or_never()
+        .unwrap();
     assert_eq!(reply, Ok(PayReply::Expired));
     let asked = script.asked.into_inner();
     let join = Ask::Join(Join {

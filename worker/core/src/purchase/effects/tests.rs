@@ -10,6 +10,7 @@ mod reverts;
 mod search;
 mod terms;
 
+use crate::types::Patience;
 use core::cell::{Cell, RefCell};
 use core::ops::RangeInclusive;
 use std::collections::VecDeque;
@@ -210,7 +211,7 @@ impl Outside {
     fn ask(&self) -> PayReply {
         let ask = Ask::Pay(Box::new(pay(1)));
         Driver::default()
-            .ask(self, &ask)
+            .ask(self, &ask, Patience::REQUEST)
             .now_or_never()
             .unwrap()
             .unwrap()

@@ -15,15 +15,21 @@ use super::*;
 use crate::chain::endpoints::{EndpointMemory, Http, HttpFault};
 use crate::chain::rpc::RpcChain;
 use crate::chain::usdc;
+use crate::config::Config;
 use crate::config::test_config;
+use crate::offer::{Target, Terms};
 use crate::purchase::Ask;
 use crate::purchase::NotNow;
+use crate::purchase::{PayReply, Purchases};
 use crate::token::NoRsa;
 use crate::types::UnixSeconds;
 use crate::types::{Address, Network, U256, UnixMillis, UsdcAmount};
 use crate::types::{CallFault, WalletKey};
+use crate::types::{Patience, RequestId, ResourceId};
 use crate::x402::Authorization;
+use crate::x402::Refusal;
 use crate::x402::header::{PAYMENT_REQUIRED, PAYMENT_SIGNATURE, X_PAYMENT, encode};
+use serde_json::{Value, json};
 
 const PLAN: &str = "basic";
 const GONE: &str = "sold-no-more";
@@ -36,7 +42,12 @@ struct Shop {
 }
 
 impl Purchases for Shop {
-    async fn ask(&self, request_id: &RequestId, ask: &Ask) -> Result<PayReply, CallFault> {
+    async fn ask(
+        &self,
+        request_id: &RequestId,
+        ask: &Ask,
+        _: Patience,
+    ) -> Result<PayReply, CallFault> {
         let question = (request_id.clone(), ask.clone());
         self.asked.borrow_mut().push(question);
         let next = self.replies.borrow_mut().pop_front();
@@ -176,21 +187,20 @@ fn post_with(
     let arrival = Arrival {
         headers: &headers,
         body: text.as_bytes(),
-        origin: "https://shop.example".parse().unwrap(),
-        now: UnixSeconds(1_800_000_010),
-        random: [1; 16],
-        rsa: &NoRsa,
     };
     let memory = EndpointMemory::default();
     let chain = RpcChain::new(node, &config.chain.rpc_urls, config.network, &memory);
-    let response = access(config, &shop, &chain, &arrival)
-        .now_or_never()
-        .unwrap();
+    let checkout = Checkout {
+        config,
+        deployment: (&shop, &chain),
+        rsa: &NoRsa,
+        origin: "https://shop.example".parse().unwrap(),
+        now: UnixSeconds(1_800_000_010),
+        random: [1; 16],
+    };
+    let response = access(&checkout, &arrival).now_or_never().unwrap();
     let counts = limit::counts(&response);
-    let response = crate::response::finish(
-        crate::response::allow_browsers(response),
-        &http::Method::POST,
-    );
+    let response = response::finish(response::allow_browsers(response), &http::Method::POST);
     let lines = response.headers().iter();
     Answer {
         status: response.status(),

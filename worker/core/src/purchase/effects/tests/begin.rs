@@ -5,6 +5,7 @@ use crate::purchase::reply::NotNow;
 use crate::settlement::Settlement;
 use crate::settlement::facilitator::Facilitator;
 use crate::settlement::wallet::{DataFee, expected_cost, most_cost, offered};
+use crate::types::Patience;
 use crate::types::RequestId;
 
 const SHORT: &str = "execution reverted: ERC20: transfer amount exceeds balance";
@@ -252,7 +253,9 @@ fn who_shows_an_attempted_payment_again_is_not_shown_what_was_delivered() {
             target: crate::book::TargetKey::new(&terms.target, &terms.resource),
             by_attempted,
         });
-        let reply = Driver::default().ask(&delivered(), &join).now_or_never();
+        let reply = Driver::default()
+            .ask(&delivered(), &join, Patience::REQUEST)
+            .now_or_never();
         let reply = reply.unwrap().unwrap();
         assert_eq!(
             matches!(reply, PayReply::Granted { .. }),
@@ -273,7 +276,9 @@ fn a_facilitator_that_has_seen_a_payment_gets_nothing_by_showing_it() {
         target: crate::book::TargetKey::new(&terms.target, &terms.resource),
         by_attempted: true,
     });
-    let reply = Driver::default().ask(&outside, &join).now_or_never();
+    let reply = Driver::default()
+        .ask(&outside, &join, Patience::REQUEST)
+        .now_or_never();
     let pending = PayReply::Pending { transaction: None };
     assert_eq!(reply.unwrap(), Ok(pending));
 }

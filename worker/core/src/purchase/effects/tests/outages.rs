@@ -5,6 +5,7 @@ use crate::backend::issuance::IssuingBackend;
 use crate::purchase::rearm::nudge;
 use crate::purchase::reply::NotNow;
 use crate::purchase::test_support::claims;
+use crate::types::Patience;
 
 const SECOND: u64 = 1;
 
@@ -237,7 +238,9 @@ fn a_stranger_wakes_nothing() {
         2,
     );
     let ask = Ask::Pay(Box::new(theirs));
-    let reply = Driver::default().ask(&outside, &ask).now_or_never();
+    let reply = Driver::default()
+        .ask(&outside, &ask, Patience::REQUEST)
+        .now_or_never();
     assert_eq!(reply.unwrap().unwrap(), PayReply::Conflict);
     assert_eq!(outside.alarm.get(), None);
 }

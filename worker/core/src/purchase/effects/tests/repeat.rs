@@ -5,17 +5,20 @@ use crate::book::TargetKey;
 use crate::chain::usdc::payment_fingerprint;
 use crate::purchase::ask::Repeat;
 use crate::purchase::test_support::{claims, test_offer};
+use crate::types::Network;
+use crate::types::Patience;
 use crate::types::RequestId;
 
 fn ask(outside: &Outside, nonce: u8) -> PayReply {
     let repeat = Ask::Repeat(Box::new(Repeat {
+        network: Network::BaseSepolia,
         request_id: test_offer().terms.request_id,
         authorization: signed(nonce),
         target: TargetKey::of_any_resource(&test_offer().terms.target),
         identifier: Some(B256::repeat_byte(0x1d)),
     }));
     Driver::default()
-        .ask(outside, &repeat)
+        .ask(outside, &repeat, Patience::REQUEST)
         .now_or_never()
         .unwrap()
         .unwrap()

@@ -7,6 +7,7 @@ use crate::catalog::Catalog;
 use crate::purchase::outbox::NoticeKind;
 use crate::purchase::sold::Sold;
 use crate::purchase::state::Rest;
+use crate::types::Patience;
 use crate::types::WalletKey;
 
 fn paid_for(sold: Option<Sold>) -> Purchase {
@@ -138,7 +139,7 @@ fn a_purchase_on_another_network_answers_nobody_and_asks_nobody() {
     named.identifier = Some(B256::repeat_byte(5));
     let ask = Ask::Pay(Box::new(named));
     let answer = Driver::default()
-        .ask(&outside, &ask)
+        .ask(&outside, &ask, Patience::REQUEST)
         .now_or_never()
         .unwrap();
     assert_eq!(answer, Ok(PayReply::Conflict));

@@ -1,5 +1,6 @@
 //! A chain with one transaction, a real payer's book, and storage that counts its writes.
 
+use crate::types::Patience;
 use core::cell::{Cell, RefCell};
 use core::ops::RangeInclusive;
 use std::collections::BTreeMap;
@@ -138,7 +139,9 @@ impl Shop {
 
     pub(super) fn ask(&self, prove: Prove) -> PayReply {
         let ask = Ask::Prove(Box::new(prove));
-        let reply = Driver::default().ask(self, &ask).now_or_never();
+        let reply = Driver::default()
+            .ask(self, &ask, Patience::REQUEST)
+            .now_or_never();
         reply.unwrap().unwrap()
     }
 

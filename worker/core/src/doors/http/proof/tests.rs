@@ -10,16 +10,23 @@ use proptest::prelude::*;
 use alloy_primitives::hex;
 use serde_json::Value;
 
+use super::super::arrival::Arrival;
 use super::super::door::access;
 use super::super::instructions::Instructions;
-use super::*;
 use crate::chain::endpoints::{EndpointMemory, Http, HttpFault};
 use crate::chain::rpc::RpcChain;
 use crate::chain::signature::MAX_SIGNATURE_BYTES;
+use crate::chain::transfer::ProofFault;
 use crate::chain::usdc;
+use crate::checkout::Checkout;
+use crate::config::Config;
 use crate::config::{ProofBinding, test_config};
 use crate::goods::DeliveryFault;
+use crate::offer::{Offer, Target, Terms};
+use crate::purchase::{Ask, PayReply, Prove, Purchases};
 use crate::token::NoRsa;
+use crate::types::{Address, Patience};
+use serde_json::json;
 
 use crate::types::{CallFault, WalletKey};
 use crate::types::{Network, PlanId, RequestId, ResourceId, UnixMillis, UnixSeconds, UsdcAmount};
@@ -65,7 +72,7 @@ const YES: &str = "0x1626ba7e000000000000000000000000000000000000000000000000000
 const NO: &str = "0xffffffff00000000000000000000000000000000000000000000000000000000";
 
 impl Purchases for Shop {
-    async fn ask(&self, _: &RequestId, ask: &Ask) -> Result<PayReply, CallFault> {
+    async fn ask(&self, _: &RequestId, ask: &Ask, _: Patience) -> Result<PayReply, CallFault> {
         let Ask::Prove(prove) = ask else {
             panic!("{ask:?}");
         };
@@ -136,16 +143,18 @@ fn send_to(
     let arrival = Arrival {
         headers,
         body: text.as_bytes(),
-        origin: "https://shop.example".parse().unwrap(),
-        now: UnixSeconds(1_900_000_000),
-        random: [1; 16],
-        rsa: &NoRsa,
     };
     let memory = EndpointMemory::default();
     let chain = RpcChain::new(node, &config.chain.rpc_urls, config.network, &memory);
-    let response = access(config, &shop, &chain, &arrival)
-        .now_or_never()
-        .unwrap();
+    let checkout = Checkout {
+        config,
+        deployment: (&shop, &chain),
+        rsa: &NoRsa,
+        origin: "https://shop.example".parse().unwrap(),
+        now: UnixSeconds(1_900_000_000),
+        random: [1; 16],
+    };
+    let response = access(&checkout, &arrival).now_or_never().unwrap();
     let told = serde_json::from_slice(response.body()).unwrap();
     (response.status(), told, shop.asked.into_inner())
 }
@@ -402,6 +411,6 @@ fn the_offer_says_what_to_sign_only_where_a_signature_is_wanted() {
 proptest! {
     #[test]
     fn hostile_proofs_never_panic(id in ".{0,80}", hash in "(0x)?[0-9a-fA-Fxyz]{0,70}", signature in "(0x)?[0-9a-f]{0,140}", chain in any::<f64>()) {
-        let _ = Proof::parse(&json!({"challengeId": id, "txHash": hash, "signature": signature, "chainId": chain}));
+        let _ = super::parse(&json!({"challengeId": id, "txHash": hash, "signature": signature, "chainId": chain}));
     }
 }

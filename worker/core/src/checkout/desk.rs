@@ -1,0 +1,68 @@
+//! What every call needs.
+
+use super::grant::{AccessGrant, GrantError};
+use super::outcome::Outcome;
+use super::stop::Stop;
+use crate::chain::Chain;
+use crate::config::Config;
+use crate::goods::Goods;
+use crate::purchase::Purchases;
+use crate::token::RsaSigner;
+use crate::types::{HttpUrl, UnixSeconds};
+
+/// What checkout reaches outside. Doors pass it on and need not know what is in it.
+pub trait Deployment {
+    /// The purchases, each behind its request id.
+    type Purchases: Purchases;
+    /// The chain. Here only contract wallets are asked about their signatures.
+    type Chain: Chain;
+
+    /// The purchases.
+    fn purchases(&self) -> &Self::Purchases;
+    /// The chain.
+    fn chain(&self) -> &Self::Chain;
+}
+
+impl<P: Purchases, C: Chain> Deployment for (&P, &C) {
+    type Purchases = P;
+    type Chain = C;
+
+    fn purchases(&self) -> &P {
+        self.0
+    }
+
+    fn chain(&self) -> &C {
+        self.1
+    }
+}
+
+/// The one way to a purchase, for every door. Made for one request.
+#[expect(
+    missing_debug_implementations,
+    reason = "the platform has nothing to show"
+)]
+pub struct Checkout<'a, D> {
+    /// The settings.
+    pub config: &'a Config,
+    /// What is outside.
+    pub deployment: D,
+    /// The platform's RSA.
+    pub rsa: &'a dyn RsaSigner,
+    /// The public address of this deployment.
+    pub origin: HttpUrl,
+    /// The time.
+    pub now: UnixSeconds,
+    /// Random bytes, for the ids of purchases that the client does not name.
+    pub random: [u8; 16],
+}
+
+impl<'a, D> Checkout<'a, D> {
+    /// What the buyer is given for these goods. The same goods always give the same grant.
+    pub async fn grant<'g>(&self, goods: &'g Goods) -> Result<AccessGrant<'g>, GrantError> {
+        AccessGrant::new(self.config, self.rsa, goods).await
+    }
+
+    pub(super) const fn stopped(why: Stop) -> Outcome<'a> {
+        Outcome::Stopped { why }
+    }
+}

@@ -1,0 +1,280 @@
+//! The four ways in which a call to checkout ends.
+
+use alloy_primitives::B256;
+use serde_json::{Value, json};
+
+use super::order::Claim;
+use super::quote::Quote;
+use super::stop::Stop;
+use crate::error::{Code, Error};
+use crate::goods::{DeliveryFault, Goods, Receipt};
+use crate::types::{HttpUrl, Network, RequestId, Status, UnixMillis, UnixSeconds};
+use crate::x402::Refusal;
+
+/// How long a client should wait before it repeats what is not over.
+pub(super) const RETRY_AFTER_SECONDS: u64 = 2;
+/// An authorization may be good for years.
+const MAX_RETRY_AFTER_SECONDS: u64 = 86_400;
+
+/// How a call ends.
+#[derive(Debug)]
+pub enum Outcome<'a> {
+    /// Here are the goods.
+    Granted {
+        /// What the buyer gets; [`Checkout::grant`](super::Checkout::grant) makes the grant of it.
+        goods: Goods,
+        /// For which money; `None` when nothing was charged.
+        receipt: Option<Receipt>,
+        /// Whether a proof was presented again after the delivery.
+        again: bool,
+    },
+    /// It is not over. Never answered with an offer, which would invite a second payment.
+    Pending {
+        /// What is going on.
+        phase: Phase,
+        /// The purchase.
+        request_id: RequestId,
+        /// Lets the door ask again without another proof, if the payer was proven.
+        claim: Option<Claim>,
+        /// The money, once it has arrived.
+        receipt: Option<Receipt>,
+        /// The transaction, once there is one.
+        transaction: Option<B256>,
+    },
+    /// Nothing was charged, for certain. Paying anew is safe.
+    PayAgain {
+        /// Why this payment did not count.
+        why: Unpaid,
+        /// What the client repeats that is none of the offer.
+        mismatches: Vec<&'static str>,
+        /// The transaction that failed.
+        transaction: Option<B256>,
+        /// Whether the purchase was begun: then it takes no other payment, and the quote has a new id.
+        booked: bool,
+        /// What to pay instead; `None` when it is no longer sold.
+        quote: Option<Quote<'a>>,
+    },
+    /// This payment brings no more here.
+    Stopped {
+        /// Why.
+        why: Stop,
+    },
+}
+
+/// What goes on with a purchase that is not over.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Phase {
+    /// The payment is being settled.
+    Settling,
+    /// Paid; the delivery failed and is tried again.
+    Delivering {
+        /// How the last try failed.
+        fault: DeliveryFault,
+        /// When the money goes back; `None` when refunds are off.
+        refund_at: Option<UnixMillis>,
+    },
+    /// The money is on its way back.
+    Refunding {
+        /// The transaction that returns it, once there is one.
+        transaction: Option<B256>,
+    },
+    /// The transfer that was shown is not on chain yet, or not deep enough. Nothing is stored of it.
+    Unconfirmed,
+    /// The transfer pays, but so may an authorization that was presented before, until then.
+    AuthorizationOpen {
+        /// When that authorization ends.
+        until: UnixSeconds,
+    },
+}
+
+/// Why a payment did not count.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Unpaid {
+    /// It was refused, or failed.
+    Refused(Refusal),
+    /// Its offer has expired.
+    Expired,
+    /// Its offer names a wallet that the seller no longer uses.
+    Withdrawn,
+    /// The purchase was called off.
+    Cancelled,
+}
+
+impl Outcome<'_> {
+    /// What happened, for outside: `None` for goods. Says whether money moved, and what to do next.
+    pub fn error(&self, origin: &HttpUrl, network: Network) -> Option<Error> {
+        Some(match self {
+            Self::Granted { .. } => return None,
+            Self::Pending {
+                phase,
+                request_id,
+                receipt,
+                transaction,
+                ..
+            } => match phase {
+                Phase::Settling => settling(request_id, *transaction),
+                Phase::Delivering { fault, refund_at } => {
+                    undelivered(*fault, receipt.as_ref(), *refund_at)
+                }
+                Phase::Refunding { transaction } => {
+                    returned(Status::RefundPending, *transaction, network)
+                }
+                Phase::Unconfirmed => Error::new(
+                    Code::TxUnconfirmed,
+                    "The transaction is not on chain yet, or not deep enough. Repeat the same request; a transfer that was \
+                     included in time stays good.",
+                ),
+                Phase::AuthorizationOpen { until } => Error::new(
+                    Code::TxUnconfirmed,
+                    format!(
+                        "The transfer pays, but so may the authorization that was presented for this requestId before, until {}. \
+                         Repeat the same request after that; or cancel that authorization on chain (cancelAuthorization of the \
+                         USDC contract) and repeat it at once. If it is executed first, it is the payment.",
+                        until.to_iso()
+                    ),
+                )
+                .with_details(json!({"reason": "authorization_open", "until": until.to_iso()})),
+            },
+            Self::PayAgain {
+                why,
+                mismatches,
+                transaction,
+                ..
+            } => unpaid(*why, mismatches, *transaction),
+            Self::Stopped { why } => why.error(origin, network),
+        })
+    }
+
+    /// The reason as x402 tells it.
+    /// <https://github.com/x402-foundation/x402/blob/main/specs/x402-specification-v2.md>
+    pub const fn reason(&self) -> &'static str {
+        match self {
+            Self::Granted { .. } => "",
+            Self::Pending { phase, .. } => match phase {
+                Phase::Refunding { .. } => "refunded",
+                _ => "settlement_pending",
+            },
+            Self::PayAgain { why, .. } => match why {
+                Unpaid::Refused(refusal) => refusal.code(),
+                Unpaid::Expired => "challenge_expired",
+                Unpaid::Withdrawn => "challenge_withdrawn",
+                Unpaid::Cancelled => "challenge_cancelled",
+            },
+            Self::Stopped { why } => why.reason(),
+        }
+    }
+
+    /// After how many seconds the same request may have another outcome.
+    pub fn retry_after(&self, now: UnixSeconds) -> Option<u64> {
+        match self {
+            Self::Granted { .. } | Self::PayAgain { .. } => None,
+            Self::Pending { phase, .. } => match phase {
+                Phase::Settling | Phase::Delivering { .. } | Phase::Unconfirmed => {
+                    Some(RETRY_AFTER_SECONDS)
+                }
+                Phase::Refunding { .. } => None,
+                Phase::AuthorizationOpen { until } => {
+                    let left = until.0.saturating_sub(now.0);
+                    Some(left.clamp(1, MAX_RETRY_AFTER_SECONDS))
+                }
+            },
+            Self::Stopped { why } => why.retry_after(),
+        }
+    }
+}
+
+fn settling(request_id: &RequestId, transaction: Option<B256>) -> Error {
+    let mut details = json!({"requestId": request_id});
+    note_transaction(&mut details, transaction);
+    Error::new(
+        Code::SettlementPending,
+        "The payment is being settled. Repeat the same request with the same payment; it will not be charged twice.",
+    )
+    .with_details(details)
+}
+
+fn undelivered(
+    fault: DeliveryFault,
+    receipt: Option<&Receipt>,
+    refund_at: Option<UnixMillis>,
+) -> Error {
+    let (code, happened) = match fault {
+        DeliveryFault::Failed => (Code::TokenIssueFailed, "could not issue the access token"),
+        DeliveryFault::Timeout => (Code::TokenIssueTimeout, "gave no answer in time"),
+        DeliveryFault::Unauthenticated => (Code::InternalError, "could not be asked"),
+        DeliveryFault::PlanGone => (Code::TokenIssueFailed, "no longer has this plan"),
+    };
+    let promise = match (fault, refund_at) {
+        (DeliveryFault::PlanGone, Some(_)) => "The money is sent back by itself.",
+        (DeliveryFault::PlanGone, None) => "Ask the seller to send the money back.",
+        (_, Some(_)) => {
+            "It is tried again; if that does not help, the money is sent back by itself."
+        }
+        (_, None) => "It is tried again.",
+    };
+    Error::new(
+        code,
+        format!("The payment arrived, but the seller's backend {happened}. {promise} Repeat the same request with the same payment."),
+    )
+    .with_details(json!({
+        "state": Status::Paid,
+        "transaction": receipt.map(|receipt| receipt.transaction),
+        "refundAfter": refund_at.map(|at| at.to_seconds().to_iso()),
+    }))
+}
+
+/// What became of the money of a purchase that could not be delivered.
+pub(super) fn returned(status: Status, transaction: Option<B256>, network: Network) -> Error {
+    let message = match status {
+        Status::Refunded => {
+            "The purchase could not be delivered and the money was sent back to the payer."
+        }
+        Status::RefundFailed => {
+            "The purchase could not be delivered and the refund has not succeeded yet. The seller has been told."
+        }
+        _ => "The purchase could not be delivered. The money is being sent back to the payer.",
+    };
+    Error::new(Code::TokenIssueFailed, message).with_details(json!({
+        "state": status,
+        "refundTransaction": transaction,
+        "refundExplorerUrl": transaction.map(|hash| format!("{}/tx/{hash}", network.explorer())),
+    }))
+}
+
+fn unpaid(why: Unpaid, mismatches: &[&'static str], transaction: Option<B256>) -> Error {
+    let refusal = match why {
+        Unpaid::Refused(refusal) => refusal,
+        Unpaid::Expired => {
+            return Error::new(
+                Code::ChallengeExpired,
+                "The offer has expired and nothing was charged. Repeat the request without a payment and with a new \
+                 requestId to get a new offer.",
+            );
+        }
+        Unpaid::Withdrawn => {
+            return Error::new(
+                Code::ChallengeExpired,
+                "The offer names a wallet that the seller no longer uses, and nothing was charged. Repeat the request without \
+                 a payment and with a new requestId to get a new offer.",
+            );
+        }
+        Unpaid::Cancelled => {
+            return Error::new(
+                Code::ChallengeExpired,
+                "The purchase was cancelled and nothing was charged. Choose a new requestId to buy again.",
+            );
+        }
+    };
+    let mut details = json!({"reason": refusal.code()});
+    if let (false, Some(members)) = (mismatches.is_empty(), details.as_object_mut()) {
+        members.insert("mismatch".to_owned(), json!(mismatches));
+    }
+    note_transaction(&mut details, transaction);
+    Error::new(Code::PaymentFailed, refusal.message()).with_details(details)
+}
+
+fn note_transaction(details: &mut Value, transaction: Option<B256>) {
+    if let (Some(hash), Some(members)) = (transaction, details.as_object_mut()) {
+        members.insert("transaction".to_owned(), json!(hash));
+    }
+}

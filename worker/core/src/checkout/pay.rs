@@ -1,0 +1,254 @@
+//! A signed authorization is presented.
+//!
+//! A payment that brings its offer back is judged by that. One that does not (no client of x402 version 1 does) is judged by the
+//! offer of the moment, and refused for what only the seller has changed meanwhile: price, wallet, catalog. Its client would then
+//! pay anew, also if the first payment was taken and only the answer was lost. So such a payment is first held against itself:
+//! its signature must be the payer's, for whomever and over whatever it was made. Then its purchase is asked, which answers if
+//! it has begun already, for that wallet and over that amount, and never begins by this.
+
+use super::desk::{Checkout, Deployment};
+use super::order::{Claim, Order};
+use super::outcome::{Outcome, Unpaid};
+use super::payment::Payment;
+use super::quote::{Quote, Wish};
+use super::reply::Asked;
+use super::stop::Stop;
+use crate::chain::usdc::payment_fingerprint;
+use crate::chain::{Presented, SignedAuthorization};
+use crate::offer::Offer;
+use crate::purchase::{Pay, PayReply, Repeat, Sold, purchase, repeated};
+use crate::types::{RequestId, UsdcAmount};
+use crate::x402::Refusal;
+
+/// Why a payment is not what it must be.
+struct Unfit {
+    refusal: Refusal,
+    /// What it repeats that is none of the offer.
+    mismatches: Vec<&'static str>,
+}
+
+impl Unfit {
+    /// Whether nothing is wrong but what the seller may have changed since the payment was made.
+    fn may_be_dated(&self, order: &Order) -> bool {
+        match self.refusal {
+            Refusal::InvalidPaymentRequirements => self.mismatches.iter().all(|name| match *name {
+                "amount" | "payTo" => true,
+                "resourceId" => order.resource.is_none(),
+                _ => false,
+            }),
+            Refusal::InvalidExactEvmPayloadRecipientMismatch
+            | Refusal::InvalidExactEvmPayloadAuthorizationValueMismatch => true,
+            _ => false,
+        }
+    }
+}
+
+impl<'a, D: Deployment> Checkout<'a, D> {
+    /// Presents a payment. Begins its purchase, or answers for the one that it belongs to.
+    ///
+    /// Until the signature has proven to be the payer's, nothing is asked of any object; and of the chain only what a contract
+    /// wallet says to its signature. Presenting the same payment again is safe, and gets the outcome.
+    pub async fn pay(&self, order: &Order, payment: &Payment<'_>) -> Outcome<'a> {
+        let wish = match self.wish(order, payment.challenge_id) {
+            Ok(wish) => wish,
+            // It is sold no more, but it may have been.
+            Err(why) => match self.earlier(order, payment, |_| None).await {
+                None | Some(Outcome::PayAgain { .. }) => return Self::stopped(why),
+                Some(outcome) => return outcome,
+            },
+        };
+        let offer = match payment.challenge_id {
+            Some(id) => match self.opened(id) {
+                Ok(offer) => offer,
+                Err(why) => return Self::stopped(why),
+            },
+            None => {
+                let request_id = order.request_id.clone();
+                let request_id = request_id.unwrap_or_else(|| self.derived(payment));
+                self.price(&wish, request_id).offer
+            }
+        };
+        let quote = |is_renewed| Some(self.instead(order, &wish, is_renewed));
+        let refused = |unfit: Unfit| Outcome::PayAgain {
+            why: Unpaid::Refused(unfit.refusal),
+            mismatches: unfit.mismatches,
+            transaction: None,
+            booked: false,
+            quote: quote(false),
+        };
+        let is_judged_by_today = payment.challenge_id.is_none();
+        let presented = match judge(order, payment, &offer) {
+            Ok(presented) => presented,
+            Err(unfit) => {
+                if is_judged_by_today
+                    && unfit.may_be_dated(order)
+                    && let Some(outcome) = self.earlier(order, payment, quote).await
+                {
+                    return outcome;
+                }
+                return refused(unfit);
+            }
+        };
+        let factories = &self.config.gas.factories;
+        let authorization = match presented.prove(self.deployment.chain(), factories).await {
+            Ok(Ok(authorization)) => authorization,
+            Ok(Err(refusal)) => {
+                return refused(Unfit {
+                    refusal,
+                    mismatches: Vec::new(),
+                });
+            }
+            Err(_) => return Self::stopped(Stop::PaymentUnchecked),
+        };
+        self.present(order, payment, &wish, offer, authorization)
+            .await
+    }
+
+    /// Asks the purchase.
+    async fn present(
+        &self,
+        order: &Order,
+        payment: &Payment<'_>,
+        wish: &Wish<'a>,
+        offer: Offer,
+        authorization: SignedAuthorization,
+    ) -> Outcome<'a> {
+        let request_id = offer.terms.request_id.clone();
+        // Which plan is the cheapest, and which resource comes first in it, may have changed too.
+        let is_chosen_here = order.resource.is_none() || order.target.is_none();
+        let again = (payment.challenge_id.is_none() && is_chosen_here).then(|| Repeat {
+            request_id: request_id.clone(),
+            network: self.config.network,
+            authorization: authorization.clone(),
+            target: order.covered(),
+            identifier: payment.identifier,
+        });
+        let pay = Pay {
+            sold: Sold::of(wish.plan, self.config),
+            issuer: self.origin.as_str().to_owned(),
+            authorization,
+            identifier: payment.identifier,
+            chosen: order.chosen,
+            offer,
+        };
+        let asked = Asked {
+            request_id: &request_id,
+            claim: Some(Claim {
+                request_id: request_id.clone(),
+                payer: pay.authorization.payer(),
+                target: pay.target(),
+            }),
+            shown_for: None,
+        };
+        let patience = order.patience;
+        let reply = match (
+            purchase(self.deployment.purchases(), pay, patience).await,
+            again,
+        ) {
+            (Ok(PayReply::Conflict), Some(again)) => {
+                repeated(self.deployment.purchases(), again, patience).await
+            }
+            (reply, _) => reply,
+        };
+        // An outcome that cannot be had now is not known; a new offer would invite a second payment.
+        let reply = reply.unwrap_or(PayReply::Pending { transaction: None });
+        asked.outcome(reply, |is_renewed| {
+            Some(self.instead(order, wish, is_renewed))
+        })
+    }
+
+    /// The outcome of a purchase that this payment may have begun earlier. `None`: as far as the caller may know there is none.
+    async fn earlier(
+        &self,
+        order: &Order,
+        payment: &Payment<'_>,
+        quote: impl FnOnce(bool) -> Option<Quote<'a>>,
+    ) -> Option<Outcome<'a>> {
+        let config = self.config;
+        let target = order.covered();
+        let request_id = match (&order.request_id, payment.challenge_id) {
+            (Some(id), _) => id.clone(),
+            (None, Some(sealed)) => config.offers.keys.open(sealed)?.terms.request_id,
+            (None, None) => self.derived(payment),
+        };
+        let claimed = payment.authorization;
+        let presented = Presented::new(
+            claimed.clone(),
+            payment.signature,
+            config.network,
+            claimed.to,
+            UsdcAmount::from_units(u64::try_from(claimed.value).ok()?),
+        );
+        let proven = presented
+            .ok()?
+            .prove(self.deployment.chain(), &config.gas.factories);
+        let authorization = match proven.await {
+            Ok(Ok(authorization)) => authorization,
+            Ok(Err(_)) => return None,
+            Err(_) => return Some(Self::stopped(Stop::PaymentUnchecked)),
+        };
+        let asked = Asked {
+            request_id: &request_id,
+            claim: Some(Claim {
+                request_id: request_id.clone(),
+                payer: authorization.payer(),
+                target: target.clone(),
+            }),
+            shown_for: None,
+        };
+        let repeat = Repeat {
+            request_id: request_id.clone(),
+            network: self.config.network,
+            authorization,
+            target,
+            identifier: payment.identifier,
+        };
+        let reply = repeated(self.deployment.purchases(), repeat, order.patience).await;
+        match reply.unwrap_or(PayReply::Pending { transaction: None }) {
+            PayReply::Conflict => None,
+            reply => Some(asked.outcome(reply, quote)),
+        }
+    }
+
+    /// What to pay instead: under the client's own id, or a new one where that takes no other payment.
+    fn instead(&self, order: &Order, wish: &Wish<'a>, is_renewed: bool) -> Quote<'a> {
+        let own = order.request_id.clone().filter(|_| !is_renewed);
+        let request_id = own.unwrap_or_else(|| self.new_id(0));
+        Quote {
+            first: self.price(wish, request_id),
+            more: Vec::new(),
+            is_ordered: true,
+        }
+    }
+
+    /// The request id of a payment whose client names none: the same through every door.
+    fn derived(&self, payment: &Payment<'_>) -> RequestId {
+        let (from, nonce) = (payment.authorization.from, payment.authorization.nonce);
+        RequestId::derived(&payment_fingerprint(self.config.network, from, nonce))
+    }
+}
+
+/// Holds the payment against the offer, as far as that can be done without asking anybody.
+fn judge(order: &Order, payment: &Payment<'_>, offer: &Offer) -> Result<Presented, Unfit> {
+    let terms = &offer.terms;
+    let mut mismatches = order.contradictions(terms);
+    mismatches.extend(payment.echo.mismatches(offer));
+    if !mismatches.is_empty() {
+        mismatches.dedup();
+        return Err(Unfit {
+            refusal: Refusal::InvalidPaymentRequirements,
+            mismatches,
+        });
+    }
+    Presented::new(
+        payment.authorization.clone(),
+        payment.signature,
+        terms.network,
+        terms.pay_to,
+        terms.amount,
+    )
+    .map_err(|refusal| Unfit {
+        refusal,
+        mismatches,
+    })
+}

@@ -1,0 +1,114 @@
+//! An ordinary transfer is shown that has paid an offer.
+
+use super::desk::{Checkout, Deployment};
+use super::order::{Claim, Order};
+use super::outcome::Outcome;
+use super::payment::TransferProof;
+use super::quote::Quote;
+use super::reply::Asked;
+use super::stop::Stop;
+use crate::book::TargetKey;
+use crate::chain::Chain;
+use crate::chain::signature::MAX_SIGNATURE_BYTES;
+use crate::chain::transfer::{signer, text_digest};
+use crate::chain::wallet_call::WalletAnswer;
+use crate::config::ProofBinding;
+use crate::offer::{Offer, Terms};
+use crate::purchase::{Ask, PayReply, Prove, Purchases, Sold};
+use crate::types::Address;
+
+impl<'a, D: Deployment> Checkout<'a, D> {
+    /// Presents the proof of a transfer. Until it is known whose it is, nothing is asked of any object; and of the chain only
+    /// what a contract wallet says to its signature.
+    pub async fn redeem(&self, order: &Order, proof: &TransferProof) -> Outcome<'a> {
+        let offer = match self.shown_for(order, proof) {
+            Ok(offer) => offer,
+            Err(why) => return Self::stopped(why),
+        };
+        let payer = match self.prover(proof).await {
+            Ok(payer) => payer,
+            Err(why) => return Self::stopped(why),
+        };
+        let terms = &offer.terms;
+        let ask = Ask::Prove(Box::new(Prove {
+            sold: Sold::today(&terms.target, self.config),
+            offer: offer.clone(),
+            issuer: self.origin.as_str().to_owned(),
+            payer,
+            transaction: proof.transaction,
+        }));
+        let reply = self
+            .deployment
+            .purchases()
+            .ask(&terms.request_id, &ask, order.patience);
+        let reply = reply.await;
+        let asked = Asked {
+            request_id: &terms.request_id,
+            claim: payer.map(|payer| Claim {
+                request_id: terms.request_id.clone(),
+                payer,
+                target: TargetKey::new(&terms.target, &terms.resource),
+            }),
+            shown_for: Some(terms),
+        };
+        let reply = reply.unwrap_or(PayReply::Pending { transaction: None });
+        asked.outcome(reply, |_| self.instead_of(terms))
+    }
+
+    /// The offer that was paid, if it was made here and for this chain, and the order is for nothing else.
+    fn shown_for(&self, order: &Order, proof: &TransferProof) -> Result<Offer, Stop> {
+        let offer = self.config.offers.keys.open(&proof.challenge_id);
+        let offer = offer.ok_or(Stop::ForeignProof)?;
+        let sold_on = self.config.network.chain_id();
+        let offered = offer.terms.network.chain_id();
+        let presented = proof.chain_id;
+        if offered != sold_on || presented.is_some_and(|id| id != sold_on) {
+            return Err(Stop::OtherChain { offered, presented });
+        }
+        match order.contradictions(&offer.terms) {
+            members if members.is_empty() => Ok(offer),
+            members => Err(Stop::Contradicts(members)),
+        }
+    }
+
+    /// Who has signed the challenge id. Nobody, where the seller wants no signature and there is none. The key tells its
+    /// account; a contract wallet must be named, and asked.
+    async fn prover(&self, proof: &TransferProof) -> Result<Option<Address>, Stop> {
+        let Some(signature) = &proof.signature else {
+            return match self.config.offers.proof_binding {
+                ProofBinding::TxHash => Ok(None),
+                ProofBinding::Signature => Err(Stop::Unsigned),
+            };
+        };
+        let digest = text_digest(&proof.challenge_id);
+        let key = signer(&digest, signature);
+        let payer = proof.payer.or(key);
+        let is_proven = match payer {
+            None => false,
+            payer if payer == key => true,
+            Some(wallet) => {
+                // An EIP-1271 wallet may accept an empty signature for a pre-approved digest, which proves nothing about the
+                // caller.
+                (1..=MAX_SIGNATURE_BYTES).contains(&signature.len())
+                    && self
+                        .deployment
+                        .chain()
+                        .wallet_accepts(wallet, digest, &signature.clone().into(), None)
+                        .await
+                        .map_err(|_| Stop::ProofUnchecked)?
+                        == WalletAnswer::Accepts
+            }
+        };
+        is_proven.then_some(payer).ok_or(Stop::NotThePayers)
+    }
+
+    /// Today's offer of the same, if it is still sold: it has a new id and a new lifetime.
+    fn instead_of(&self, terms: &Terms) -> Option<Quote<'a>> {
+        let order = Order {
+            target: Some(terms.target.clone()),
+            resource: Some(terms.resource.clone()),
+            ..Order::default()
+        };
+        self.quote(&order).ok()
+    }
+}

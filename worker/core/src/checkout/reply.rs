@@ -1,0 +1,132 @@
+//! What a purchase answers, as an outcome.
+
+use alloy_primitives::B256;
+
+use super::order::Claim;
+use super::outcome::{Outcome, Phase, Unpaid};
+use super::quote::Quote;
+use super::stop::Stop;
+use crate::chain::transfer::ProofFault;
+use crate::goods::Receipt;
+use crate::offer::Terms;
+use crate::purchase::PayReply;
+use crate::types::{RequestId, Status};
+
+/// What the answer is about.
+pub(super) struct Asked<'s> {
+    pub(super) request_id: &'s RequestId,
+    /// The right to ask again, if the payer was proven.
+    pub(super) claim: Option<Claim>,
+    /// What the transfer must have paid, when one was shown.
+    pub(super) shown_for: Option<&'s Terms>,
+}
+
+impl Asked<'_> {
+    /// `quote`: what to pay instead, under the same request id or a new one.
+    pub(super) fn outcome<'a>(
+        self,
+        reply: PayReply,
+        quote: impl FnOnce(bool) -> Option<Quote<'a>>,
+    ) -> Outcome<'a> {
+        let pay_again = |why, transaction, booked, quote| Outcome::PayAgain {
+            why,
+            mismatches: Vec::new(),
+            transaction,
+            booked,
+            quote,
+        };
+        let request_id = || self.request_id.clone();
+        let is_proof = self.shown_for.is_some();
+        let why = match reply {
+            PayReply::Granted {
+                goods,
+                receipt,
+                again,
+            } => {
+                return Outcome::Granted {
+                    goods,
+                    receipt: Some(receipt),
+                    again,
+                };
+            }
+            PayReply::Undelivered {
+                fault,
+                receipt,
+                refund_at,
+            } => {
+                let phase = Phase::Delivering { fault, refund_at };
+                return self.pending(phase, Some(receipt), None);
+            }
+            PayReply::Refund {
+                status,
+                transaction,
+            } => match status {
+                Status::Refunded => Stop::Refunded { transaction },
+                Status::RefundFailed => Stop::RefundFailed,
+                _ => return self.pending(Phase::Refunding { transaction }, None, None),
+            },
+            PayReply::Pending { transaction } => {
+                return self.pending(Phase::Settling, None, transaction);
+            }
+            PayReply::Refused {
+                reason,
+                transaction,
+                begun,
+            } => {
+                return pay_again(Unpaid::Refused(reason), transaction, begun, quote(begun));
+            }
+            PayReply::Expired => return pay_again(Unpaid::Expired, None, false, quote(true)),
+            PayReply::Withdrawn => return pay_again(Unpaid::Withdrawn, None, false, quote(true)),
+            PayReply::Cancelled => return pay_again(Unpaid::Cancelled, None, false, quote(true)),
+            PayReply::Unproven(ProofFault::TxUnconfirmed) => {
+                return self.pending(Phase::Unconfirmed, None, None);
+            }
+            PayReply::Unproven(ProofFault::AuthorizationOpen(until)) => {
+                return self.pending(Phase::AuthorizationOpen { until }, None, None);
+            }
+            PayReply::Unproven(fault) => match self.shown_for {
+                Some(terms) => Stop::NotPaid {
+                    fault,
+                    terms: Box::new(terms.clone()),
+                },
+                // Only proofs are answered like that.
+                None => return self.pending(Phase::Settling, None, None),
+            },
+            // It was followed as far as it is followed.
+            PayReply::Elsewhere { .. } => return self.pending(Phase::Settling, None, None),
+            PayReply::AccessEnded { transaction } => Stop::AccessEnded {
+                request_id: request_id(),
+                transaction,
+            },
+            PayReply::NeedsFreshSignature => Stop::SignAgain {
+                request_id: request_id(),
+            },
+            PayReply::NamedOtherwise => Stop::NamedOtherwise,
+            PayReply::Taken if is_proof => Stop::TransferTaken,
+            PayReply::Taken => Stop::Taken,
+            PayReply::Conflict if is_proof => Stop::ProofConflict,
+            PayReply::Conflict => Stop::Conflict,
+            PayReply::Spent { reason } => Stop::Spent(reason),
+            PayReply::Paused { seconds } => Stop::Paused { seconds },
+            PayReply::Unavailable => Stop::Unavailable,
+            PayReply::NotNow(why) => Stop::NotNow(why),
+        };
+        Outcome::Stopped { why }
+    }
+
+    fn pending<'a>(
+        self,
+        phase: Phase,
+        receipt: Option<Receipt>,
+        transaction: Option<B256>,
+    ) -> Outcome<'a> {
+        let paid = receipt.as_ref().map(|receipt| receipt.transaction);
+        Outcome::Pending {
+            phase,
+            request_id: self.request_id.clone(),
+            claim: self.claim,
+            receipt,
+            transaction: paid.or(transaction),
+        }
+    }
+}
