@@ -119,9 +119,11 @@ async fn serve(
             headers,
             CATALOG_MAX_AGE_SECONDS,
         ),
-        Page::Keys => {
-            response::document(&json_web_key_set(config), headers, CATALOG_MAX_AGE_SECONDS)
-        }
+        Page::Keys => response::document(
+            &json_web_key_set(&config.token),
+            headers,
+            CATALOG_MAX_AGE_SECONDS,
+        ),
         Page::AgentCard => {
             let version = headers
                 .get("a2a-version")

@@ -11,7 +11,7 @@ use std::panic::AssertUnwindSafe;
 
 use key0_core::backend::authentication::BackendAuth;
 use key0_core::backend::oauth::{HeldToken, OAuthClient, TokenEnv, TokenKeeper};
-use key0_core::config::Config;
+use key0_core::config::BackendSettings;
 use key0_core::types::UnixMillis;
 use serde_json::json;
 use worker::{DurableObject, Env, Request, Response, State, durable_object};
@@ -53,7 +53,7 @@ impl DurableObject for BackendTokenObject {
         };
         let outside = Outside {
             state: &self.state,
-            config: &config,
+            settings: &config.backend,
             client,
         };
         let token = self.keeper.token(&outside, refused).await;
@@ -64,7 +64,7 @@ impl DurableObject for BackendTokenObject {
 
 struct Outside<'a> {
     state: &'a State,
-    config: &'a Config,
+    settings: &'a BackendSettings,
     client: &'a OAuthClient,
 }
 
@@ -75,7 +75,7 @@ impl Outside<'_> {
             return Ok(None);
         }
         let rows: Vec<String> = storage::bodies(&sql, "SELECT body FROM token", vec![])?;
-        let key = &self.config.backend.credential_key;
+        let key = &self.settings.credential_key;
         // What was sealed for another purpose, or with a secret that is gone, does not open.
         Ok(rows
             .first()
@@ -84,7 +84,7 @@ impl Outside<'_> {
     }
 
     fn write(&self, token: &HeldToken) -> worker::Result<()> {
-        let key = &self.config.backend.credential_key;
+        let key = &self.settings.credential_key;
         let sealed = key.seal(&self.client.fingerprint(), token.to_text().as_bytes());
         let body = serde_json::to_string(&sealed)?;
         let storage = self.state.storage();
