@@ -13,6 +13,7 @@ mod rsa;
 mod settings;
 mod storage;
 mod sweeping;
+mod tables;
 mod webcrypto;
 
 use http::Method;
