@@ -11,9 +11,10 @@
 //  7. One transaction with several transfers pays one purchase for each; each payer's are its own.
 //  8. A request that was begun with an authorization that failed is paid by a transfer, once that authorization cannot be
 //     executed any more.
-//  9. A contract wallet that has made a transfer shows it with a signature that it accepts (EIP-1271).
-//  10. A transfer that the seller has marked as returned cannot be shown for a grant; one that pays a purchase cannot be marked.
-//  11. Afterwards the ledger and the chain agree (`npm run reconcile`).
+//  9. The same works when that purchase has lost its history, a week later; its history begins anew.
+//  10. A contract wallet that has made a transfer shows it with a signature that it accepts (EIP-1271).
+//  11. A transfer that the seller has marked as returned cannot be shown for a grant; one that pays a purchase cannot be marked.
+//  12. Afterwards the ledger and the chain agree (`npm run reconcile`).
 
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
@@ -30,6 +31,7 @@ import { broadcasts, income, stored } from './support/facts.mjs';
 import { startIssuer } from './support/issuer.mjs';
 import { poll } from './support/poll.mjs';
 import { newWallet } from './support/smart-wallets.mjs';
+import { letTimePass } from './support/time-passes.mjs';
 import { PRICE, call, clocksAgree, newSender, offer, present, proofOf, send, transfer } from './support/transfer.mjs';
 import { useWorld } from './support/world.mjs';
 import { access, signCancellation, signPayment } from './support/x402.mjs';
@@ -164,23 +166,8 @@ describe('a buyer without an x402 client', () => {
   });
 
   test('whose authorization failed pays the same request by transfer', async () => {
-    const sender = await newSender(world, 20_000n);
-    const request = order();
-    const { required, body: offered } = await access(world.url, request);
-    const payment = await signPayment(sender.privateKey, required);
-    await world.chain.holdBlocks();
-    const before = await broadcasts(world);
-    const first = access(world.url, request, { payment });
-    await poll(async () => (await broadcasts(world)) > before, 'the broadcast of the authorization');
-    // The transfer pays more for its place in the block; what is left is too little for the authorization.
-    const sent = transfer(world, sender, PRICE, world.seller.address, { maxPriorityFeePerGas: 20_000_000_000n, maxFeePerGas: 40_000_000_000n });
-    await poll(async () => (await world.chain.client.getBlock({ blockTag: 'pending' })).transactions.length === 2, 'both in one block');
-    await world.chain.mine();
-    await world.chain.setBlockTime(0);
-    const hash = await sent;
-    assert.equal((await first).body.code, 'PAYMENT_FAILED');
+    const { sender, payment, hash, proof } = await failByTransfer(world);
     // Whoever saw the authorization could still have it executed, and the purchase would be paid twice.
-    const proof = await proofOf(offered, sender, hash);
     const early = await present(world, proof);
     assert.deepEqual([early.status, early.body.code, early.body.details.reason], [202, 'TX_UNCONFIRMED', 'authorization_open'], early.text);
     const { nonce, validBefore } = payment.payload.authorization;
@@ -254,6 +241,25 @@ describe('a transfer', () => {
   });
 });
 
+describe('a purchase that failed and has lost its history', () => {
+  const world = useWorld();
+  test('is paid by a transfer that is shown later, and its history begins anew', async () => {
+    const { sender, request, payment, hash, proof } = await failByTransfer(world);
+    const { nonce } = payment.payload.authorization;
+    await call(world, sender, 'cancelAuthorization', [sender.address, nonce, await signCancellation(sender.privateKey, nonce)]);
+    const inspect = async () => (await operator(world, `/purchases/${request.requestId}`)).body;
+    await letTimePass(world, 3_600_000);
+    await poll(async () => (await inspect()).status === 'EXPIRED', 'the end of the purchase', 30_000);
+    await letTimePass(world, 9 * 24 * 3_600_000);
+    await poll(async () => (await inspect()).historyRemoved, 'the history to go', 30_000);
+    const answer = await present(world, proof);
+    assert.equal(answer.status, 200, answer.text);
+    assert.equal(answer.body.txHash, hash);
+    const { audit, historyRemoved } = await inspect();
+    assert.deepEqual([audit[0]?.event, audit.at(-1)?.status, historyRemoved], ['proven', 'DELIVERED', false]);
+  });
+});
+
 describe('with two confirmations', () => {
   const world = useWorld({ vars: { KEY0_CONFIRMATIONS: '2' } });
   test('a transfer in the newest block is 202 with Retry-After and stores nothing; one block later it counts', async () => {
@@ -295,6 +301,26 @@ describe('a purchase that cannot be delivered', () => {
     await (await issuing).stop();
   });
 });
+
+/** A buyer whose transfer for an offer is included just before its authorization for it, which therefore fails. */
+async function failByTransfer(world) {
+  const sender = await newSender(world, 20_000n);
+  const request = order();
+  const { required, body: offered } = await access(world.url, request);
+  const payment = await signPayment(sender.privateKey, required);
+  await world.chain.holdBlocks();
+  const before = await broadcasts(world);
+  const first = access(world.url, request, { payment });
+  await poll(async () => (await broadcasts(world)) > before, 'the broadcast of the authorization');
+  // The transfer pays more for its place in the block; what is left is too little for the authorization.
+  const sent = transfer(world, sender, PRICE, world.seller.address, { maxPriorityFeePerGas: 20_000_000_000n, maxFeePerGas: 40_000_000_000n });
+  await poll(async () => (await world.chain.client.getBlock({ blockTag: 'pending' })).transactions.length === 2, 'both in one block');
+  await world.chain.mine();
+  await world.chain.setBlockTime(0);
+  const hash = await sent;
+  assert.equal((await first).body.code, 'PAYMENT_FAILED');
+  return { sender, request, payment, hash, proof: await proofOf(offered, sender, hash) };
+}
 
 /** One transaction with several transfers to the seller. */
 function batch(world, sender, batcher, from, values) {

@@ -13,9 +13,10 @@ mod rsa;
 mod settings;
 mod storage;
 mod sweeping;
+mod tables;
 mod webcrypto;
 
-use http::Method;
+use http::{HeaderMap, Method};
 use key0_core::checkout::Checkout;
 use key0_core::config::{Config, Problem};
 use key0_core::documents::{AgentCardVersion, agent_card, discover, json_web_key_set, token_info};
@@ -23,13 +24,37 @@ use key0_core::doors::{admin, http as x402};
 use key0_core::error::{Code, Error};
 use key0_core::response::{self, Response};
 use key0_core::types::HttpUrl;
+use serde::Serialize;
 use worker::{Context, Env, ScheduleContext, ScheduledEvent, event};
 
 use inbound::Inbound;
+use settings::Settings;
 
 const READ: &str = "GET, HEAD, OPTIONS";
 const WRITE: &str = "POST, OPTIONS";
 const CATALOG_MAX_AGE_SECONDS: u32 = 300;
+
+/// What is served, and to which methods. A new door has a line here, a [`Page`], and an arm in [`serve`]. (The operator's
+/// door has paths of its own.)
+const ROUTES: [(&str, &str, Page); 7] = [
+    ("/health", READ, Page::Health),
+    ("/discover", READ, Page::Discover),
+    ("/.well-known/agent-card.json", READ, Page::AgentCard),
+    ("/.well-known/agent.json", READ, Page::AgentCard),
+    ("/.well-known/token-info", READ, Page::TokenInfo),
+    ("/.well-known/jwks.json", READ, Page::Keys),
+    ("/x402/access", WRITE, Page::X402Access),
+];
+
+#[derive(Clone, Copy)]
+enum Page {
+    Health,
+    Discover,
+    AgentCard,
+    TokenInfo,
+    Keys,
+    X402Access,
+}
 
 #[event(fetch)]
 async fn fetch(
@@ -53,33 +78,12 @@ async fn scheduled(_event: ScheduledEvent, env: Env, _context: ScheduleContext) 
     sweeping::run(&env).await;
 }
 
+/// Finds the page and answers what needs no settings.
 async fn route(inbound: Inbound, env: &Env) -> Response {
-    let path = inbound.path.clone();
-    match path.trim_end_matches('/') {
-        "/health" => answer(READ, inbound, env, Page::Health).await,
-        "/discover" => answer(READ, inbound, env, Page::Discover).await,
-        "/.well-known/agent-card.json" | "/.well-known/agent.json" => {
-            answer(READ, inbound, env, Page::AgentCard).await
-        }
-        "/.well-known/token-info" => answer(READ, inbound, env, Page::TokenInfo).await,
-        "/.well-known/jwks.json" => answer(READ, inbound, env, Page::Keys).await,
-        "/x402/access" => answer(WRITE, inbound, env, Page::X402Access).await,
-        _ => response::not_found(),
-    }
-}
-
-#[derive(Clone, Copy)]
-enum Page {
-    Health,
-    Discover,
-    AgentCard,
-    TokenInfo,
-    Keys,
-    X402Access,
-}
-
-/// Answers what needs no configuration, checks the configuration, then serves the page.
-async fn answer(allowed: &'static str, inbound: Inbound, env: &Env, page: Page) -> Response {
+    let path = inbound.path.trim_end_matches('/');
+    let Some((_, allowed, page)) = ROUTES.into_iter().find(|(served, ..)| *served == path) else {
+        return response::not_found();
+    };
     if inbound.method == Method::OPTIONS {
         return response::options(allowed);
     }
@@ -89,52 +93,53 @@ async fn answer(allowed: &'static str, inbound: Inbound, env: &Env, page: Page) 
     {
         return response::method_not_allowed(allowed);
     }
-    let settings = settings::settings(env);
-    if let Page::Health = page {
-        return health::health(settings.as_deref(), &inbound.headers).await;
-    }
-    let config = match &settings {
-        Ok(config) => config,
-        Err(problems) => return misconfigured(problems),
-    };
-    let Some(origin) = config.origin(&inbound.url) else {
-        return response::error(&Error::internal());
-    };
-    serve(page, inbound, env, config, origin).await
+    let answer = serve(page, inbound, env).await;
+    answer.unwrap_or_else(|error| response::error(&error))
 }
 
-async fn serve(
-    page: Page,
-    inbound: Inbound,
-    env: &Env,
-    config: &Config,
-    origin: HttpUrl,
-) -> Response {
+async fn serve(page: Page, inbound: Inbound, env: &Env) -> Result<Response, Error> {
+    let settings = settings::settings(env);
+    let shop = shop(&settings, &inbound.url);
     let headers = &inbound.headers;
-    match page {
+    Ok(match page {
+        Page::Health => health::health(settings.as_deref(), headers).await,
         Page::Discover => {
-            response::document(&discover(config, &origin), headers, CATALOG_MAX_AGE_SECONDS)
-        }
-        Page::TokenInfo => response::document(
-            &token_info(config, &origin),
-            headers,
-            CATALOG_MAX_AGE_SECONDS,
-        ),
-        Page::Keys => {
-            response::document(&json_web_key_set(config), headers, CATALOG_MAX_AGE_SECONDS)
+            let (config, origin) = shop?;
+            document(&discover(config, &origin), headers)
         }
         Page::AgentCard => {
+            let (config, origin) = shop?;
             let version = headers
                 .get("a2a-version")
                 .and_then(|value| value.to_str().ok());
             let card = agent_card(config, &origin, AgentCardVersion::negotiate(version));
-            let mut response = response::document(&card, headers, CATALOG_MAX_AGE_SECONDS);
+            let mut response = document(&card, headers);
             response::set(&mut response, http::header::VARY, "A2A-Version");
             response
         }
-        Page::X402Access => x402_access(inbound, env, config, origin).await,
-        Page::Health => response::not_found(),
-    }
+        Page::TokenInfo => {
+            let (config, origin) = shop?;
+            document(&token_info(config, &origin), headers)
+        }
+        Page::Keys => document(&json_web_key_set(&shop?.0.token), headers),
+        Page::X402Access => {
+            let (config, origin) = shop?;
+            x402_access(inbound, env, config, origin).await
+        }
+    })
+}
+
+/// The settings, and the address under which the shop is known; or why nothing is sold.
+fn shop<'a>(settings: &'a Settings, url: &str) -> Result<(&'a Config, HttpUrl), Error> {
+    let config = settings
+        .as_deref()
+        .map_err(|problems| misconfigured(problems))?;
+    let origin = config.origin(url).ok_or_else(Error::internal)?;
+    Ok((config, origin))
+}
+
+fn document(body: &impl Serialize, headers: &HeaderMap) -> Response {
+    response::document(body, headers, CATALOG_MAX_AGE_SECONDS)
 }
 
 /// The operator's door: no browser may read its answers.
@@ -149,18 +154,16 @@ async fn operator(inbound: Inbound, env: &Env) -> Response {
             };
             admin::answer(&config, &objects::Objects::new(env), &arrival).await
         }
-        Err(problems) => misconfigured(&problems),
+        Err(problems) => response::error(&misconfigured(&problems)),
     }
 }
 
-fn misconfigured(problems: &[Problem]) -> Response {
-    response::error(
-        &Error::new(
-            Code::ConfigInvalid,
-            "This deployment is not configured correctly; details name what its operator must set.",
-        )
-        .with_details(serde_json::json!({"problems": problems})),
+fn misconfigured(problems: &[Problem]) -> Error {
+    Error::new(
+        Code::ConfigInvalid,
+        "This deployment is not configured correctly; details name what its operator must set.",
     )
+    .with_details(serde_json::json!({"problems": problems}))
 }
 
 async fn x402_access(inbound: Inbound, env: &Env, config: &Config, origin: HttpUrl) -> Response {

@@ -4,8 +4,7 @@
 use std::panic::AssertUnwindSafe;
 
 use key0_core::types::UnixMillis;
-use serde::Deserialize;
-use serde::de::DeserializeOwned;
+use serde::de::{DeserializeOwned, IgnoredAny};
 use wasm_bindgen::prelude::*;
 use wasm_bindgen_futures::JsFuture;
 use worker::{Error, Result, SqlStorage, SqlStorageValue, Storage};
@@ -56,97 +55,20 @@ pub(crate) fn rows<T: DeserializeOwned>(
         .collect()
 }
 
-/// Runs one statement whose rows are JSON texts in a column named `body`, and reads what they say.
-pub(crate) fn bodies<T: DeserializeOwned>(
-    sql: &SqlStorage,
-    query: &str,
-    bindings: Vec<SqlStorageValue>,
-) -> Result<Vec<T>> {
-    #[derive(Deserialize)]
-    struct Row {
-        body: String,
-    }
-    let rows: Vec<Row> = rows(sql, query, bindings)?;
-    rows.iter()
-        .map(|row| Ok(serde_json::from_slice(row.body.as_bytes())?))
-        .collect()
-}
-
 /// Runs one statement that returns nothing.
 pub(crate) fn run(sql: &SqlStorage, query: &str, bindings: Vec<SqlStorageValue>) -> Result<()> {
-    rows::<serde::de::IgnoredAny>(sql, query, bindings).map(drop)
+    rows::<IgnoredAny>(sql, query, bindings).map(drop)
 }
 
-/// Whether a table exists. Asking creates nothing.
-pub(crate) fn has_table(sql: &SqlStorage, name: &str) -> Result<bool> {
-    let query = "SELECT name FROM sqlite_master WHERE type = 'table' AND name = ?";
-    let found: Vec<serde::de::IgnoredAny> = rows(sql, query, vec![name.into()])?;
-    Ok(!found.is_empty())
+/// A whole number. The platform's numbers are floats, so one that would not cross unchanged is a fault.
+pub(crate) fn integer(number: u64) -> Result<SqlStorageValue> {
+    let number = i64::try_from(number).map_err(|_| "a number is too large to be stored")?;
+    SqlStorageValue::try_from_i64(number)
 }
 
-/// The tables of one class of objects, as the steps that lead to them: each a list of statements. A release that changes
-/// tables adds a step. The number of steps that an object has taken is stored with it, so a later release takes the others
-/// when it opens the object.
-pub(crate) struct Schema(pub(crate) &'static [&'static [&'static str]]);
-
-impl Schema {
-    /// Whether the tables exist; those of an earlier release are brought up to date. Asking an object that stores nothing
-    /// creates nothing.
-    pub(crate) fn open(&self, sql: &SqlStorage) -> Result<bool> {
-        let taken = steps_taken(sql)?;
-        if taken > 0 {
-            self.take(sql, taken)?;
-        }
-        Ok(taken > 0)
-    }
-
-    /// Creates the tables. To be called in the transaction that first writes to them.
-    pub(crate) fn create(&self, sql: &SqlStorage) -> Result<()> {
-        self.take(sql, steps_taken(sql)?)
-    }
-
-    /// Forgets that there were tables. To be called in the transaction that drops them.
-    pub(crate) fn forget(&self, sql: &SqlStorage) -> Result<()> {
-        match steps_taken(sql)? {
-            0 => Ok(()),
-            number => run(sql, &format!("DROP VIEW {NUMBER}{number}"), vec![]),
-        }
-    }
-
-    /// Takes the steps that were not taken. Nothing is awaited between them, so the platform writes all or none.
-    fn take(&self, sql: &SqlStorage, taken: usize) -> Result<()> {
-        if taken >= self.0.len() {
-            return Ok(());
-        }
-        for statement in self.0.iter().skip(taken).copied().flatten() {
-            run(sql, statement, vec![])?;
-        }
-        let number = self.0.len();
-        if taken > 0 {
-            run(sql, &format!("DROP VIEW {NUMBER}{taken}"), vec![])?;
-        }
-        run(
-            sql,
-            &format!("CREATE VIEW {NUMBER}{number} AS SELECT {number} AS number"),
-            vec![],
-        )
-    }
-}
-
-/// The number is the name of a view. A table would take a page of every object.
-const NUMBER: &str = "schema_";
-
-fn steps_taken(sql: &SqlStorage) -> Result<usize> {
-    #[derive(Deserialize)]
-    struct Row {
-        name: String,
-    }
-    let query = "SELECT name FROM sqlite_master WHERE type = 'view' AND name GLOB 'schema_[0-9]*'";
-    let rows: Vec<Row> = rows(sql, query, vec![])?;
-    let numbers = rows
-        .iter()
-        .filter_map(|row| row.name.strip_prefix(NUMBER)?.parse().ok());
-    Ok(numbers.max().unwrap_or_default())
+/// How many rows are wanted at most.
+pub(crate) fn count(limit: usize) -> SqlStorageValue {
+    i32::try_from(limit).unwrap_or(i32::MAX).into()
 }
 
 /// Runs `body` in a transaction: an error or a panic undoes everything, the alarm included.

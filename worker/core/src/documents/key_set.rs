@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use crate::config::Config;
+use crate::config::TokenSettings;
 use crate::token::{JsonWebKey, RsaPublicKey};
 
 /// `GET /.well-known/jwks.json`: the public keys whose tokens may be good (RFC 7517, section 5).
@@ -12,13 +12,8 @@ pub struct JsonWebKeySet<'a> {
 }
 
 /// The public keys of this deployment, the signing one first. A shared secret is not among them.
-pub fn json_web_key_set(config: &Config) -> JsonWebKeySet<'_> {
+pub fn json_web_key_set(token: &TokenSettings) -> JsonWebKeySet<'_> {
     JsonWebKeySet {
-        keys: config
-            .token
-            .public_keys
-            .iter()
-            .map(RsaPublicKey::jwk)
-            .collect(),
+        keys: token.public_keys.iter().map(RsaPublicKey::jwk).collect(),
     }
 }

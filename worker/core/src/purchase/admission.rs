@@ -4,12 +4,12 @@ use super::ask::Ask;
 use super::reply::PayReply;
 use super::state::Purchase;
 use crate::chain::transfer::{ProofFault, SHOW_SECONDS};
-use crate::config::Config;
+use crate::config::SellerWallets;
 use crate::types::UnixMillis;
 
 /// Why nothing begins by this question, if nothing does. A purchase that has begun is answered all the same.
 pub(super) fn refusal(
-    config: &Config,
+    wallets: &SellerWallets,
     ask: &Ask,
     record: Option<&Purchase>,
     now: UnixMillis,
@@ -19,7 +19,7 @@ pub(super) fn refusal(
             let terms = &pay.offer.terms;
             // An attempt that has failed is not repeated; its failure is the answer.
             let withdrawn = || record.and_then(Ask::failure).unwrap_or(PayReply::Withdrawn);
-            (!config.wallets.is_paid_at(terms.pay_to)).then(withdrawn)
+            (!wallets.is_paid_at(terms.pay_to)).then(withdrawn)
         }
         Ask::Prove(prove) => {
             let terms = &prove.offer.terms;
@@ -27,7 +27,7 @@ pub(super) fn refusal(
             if record.is_some_and(|record| record.terms.pay_to != terms.pay_to) {
                 return Some(PayReply::Conflict);
             }
-            let fault = if !config.wallets.is_paid_at(terms.pay_to) {
+            let fault = if !wallets.is_paid_at(terms.pay_to) {
                 ProofFault::WalletNotUsed
             } else if now.to_seconds() >= terms.expires_at.plus(SHOW_SECONDS) {
                 ProofFault::ShownTooLate
@@ -83,28 +83,28 @@ mod tests {
     #[test]
     fn an_offer_of_a_wallet_that_is_not_listed_begins_nothing() {
         let mut config = test_config();
-        assert_eq!(refusal(&config, &payment(), None, NOW), None);
-        assert_eq!(refusal(&config, &proof(), None, NOW), None);
+        assert_eq!(refusal(&config.wallets, &payment(), None, NOW), None);
+        assert_eq!(refusal(&config.wallets, &proof(), None, NOW), None);
         let earlier = config.wallets.pay_to;
         config.wallets.pay_to = Address::repeat_byte(9);
         assert_eq!(
-            refusal(&config, &payment(), None, NOW),
+            refusal(&config.wallets, &payment(), None, NOW),
             Some(PayReply::Withdrawn)
         );
         let fault = ProofFault::WalletNotUsed;
         assert_eq!(
-            refusal(&config, &proof(), None, NOW),
+            refusal(&config.wallets, &proof(), None, NOW),
             Some(PayReply::Unproven(fault))
         );
         // What has failed says so, and nothing else is true of it.
-        let answer = refusal(&config, &payment(), Some(&failed()), NOW);
+        let answer = refusal(&config.wallets, &payment(), Some(&failed()), NOW);
         assert!(matches!(
             answer,
             Some(PayReply::Refused { begun: true, .. })
         ));
         config.wallets.old = vec![earlier];
         for ask in [payment(), proof()] {
-            assert_eq!(refusal(&config, &ask, None, NOW), None);
+            assert_eq!(refusal(&config.wallets, &ask, None, NOW), None);
         }
     }
 
@@ -112,20 +112,23 @@ mod tests {
     fn a_transfer_can_be_shown_for_thirty_days_after_its_offer() {
         let config = test_config();
         let end = EXPIRES_AT.plus(30 * 86_400).to_millis();
-        let at = |now| refusal(&config, &proof(), None, now);
+        let at = |now| refusal(&config.wallets, &proof(), None, now);
         assert_eq!(at(UnixMillis(end.0 - 1)), None);
         let late = PayReply::Unproven(ProofFault::ShownTooLate);
         assert_eq!(at(end), Some(late.clone()));
-        assert_eq!(refusal(&config, &proof(), Some(&failed()), end), Some(late));
+        assert_eq!(
+            refusal(&config.wallets, &proof(), Some(&failed()), end),
+            Some(late)
+        );
     }
 
     #[test]
     fn a_purchase_is_not_paid_at_another_wallet_than_its_own() {
         let config = test_config();
         let mut record = failed();
-        assert_eq!(refusal(&config, &proof(), Some(&record), NOW), None);
+        assert_eq!(refusal(&config.wallets, &proof(), Some(&record), NOW), None);
         record.terms.pay_to = Address::repeat_byte(9);
-        let answer = refusal(&config, &proof(), Some(&record), NOW);
+        let answer = refusal(&config.wallets, &proof(), Some(&record), NOW);
         assert_eq!(answer, Some(PayReply::Conflict));
     }
 

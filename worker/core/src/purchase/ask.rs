@@ -11,8 +11,9 @@ use super::sold::Sold;
 use super::state::{Purchase, Stage, State};
 use crate::book::TargetKey;
 use crate::chain::SignedAuthorization;
-use crate::config::{Config, Policy};
+use crate::config::Policy;
 use crate::offer::Offer;
+use crate::settlement::Settlement;
 use crate::types::{Address, CallFault, Network, Patience, RequestId, UnixMillis};
 
 /// How often a payment is passed on to the purchase that it counts for.
@@ -219,11 +220,14 @@ impl Ask {
     /// the payer. Once something is delivered it may be anybody: a transaction that reverts shows its authorization and leaves
     /// no trace, and another payment may have bought what is delivered. Before that a facilitator has seen it, if there is one,
     /// and must not get the grant of a buyer.
-    pub(super) fn answer_to_attempted(record: &Purchase, config: &Config) -> Option<PayReply> {
+    pub(super) fn answer_to_attempted(
+        record: &Purchase,
+        settlement: &Settlement,
+    ) -> Option<PayReply> {
         if Self::is_delivered(record) {
             return Some(PayReply::Taken);
         }
-        let is_ours_alone = config.settlement.only_gas_wallet().is_some();
+        let is_ours_alone = settlement.only_gas_wallet().is_some();
         (!is_ours_alone).then_some(PayReply::Pending { transaction: None })
     }
 

@@ -85,7 +85,7 @@ impl Driver {
             && join.by_attempted
             && let Some(stored) = env.store().load()?
             && ask.fits(&stored.record, network)
-            && let Some(reply) = Ask::answer_to_attempted(&stored.record, env.config())
+            && let Some(reply) = Ask::answer_to_attempted(&stored.record, &env.config().settlement)
         {
             return Ok(reply);
         }
@@ -118,10 +118,12 @@ impl Driver {
             let stored = env.store().load()?;
             let record = stored.as_ref().map(|stored| &stored.record);
             let next = match ask.answer(record, env.now(), &env.config().policy()) {
-                Next::Begin => match admission::refusal(env.config(), ask, record, env.now()) {
-                    Some(refusal) => Next::Answer(refusal),
-                    None => Next::Begin,
-                },
+                Next::Begin => {
+                    match admission::refusal(&env.config().wallets, ask, record, env.now()) {
+                        Some(refusal) => Next::Answer(refusal),
+                        None => Next::Begin,
+                    }
+                }
                 next => next,
             };
             if let Next::Answer(mut reply) = next {

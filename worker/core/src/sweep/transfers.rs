@@ -5,7 +5,6 @@ use alloy_primitives::Address;
 use super::env::{SweepEnv, Swept, wake};
 use super::payments::payments;
 use crate::chain::base::Seen;
-use crate::config::Config;
 use crate::ledger::{LedgerCommand, LedgerReply, Progress, ask_all, wrong_answer};
 
 /// Blocks that are younger are left alone: their purchases are on their way. Ten minutes of two seconds.
@@ -27,14 +26,6 @@ const MAX_UNKNOWN: u32 = 300;
 /// So many transactions the ledger is asked about at once.
 const CHUNK: usize = 200;
 
-/// The wallets that payments arrive at; the earlier ones too, while their offers are still taken.
-fn wallets(config: &Config) -> Vec<Address> {
-    let earlier = config.wallets.old.iter().copied();
-    core::iter::once(config.wallets.pay_to)
-        .chain(earlier)
-        .collect()
-}
-
 /// How far one sweep has come.
 struct Look {
     head: u64,
@@ -52,7 +43,8 @@ pub(super) async fn sweep<E: SweepEnv>(
     let last = head.saturating_sub(SETTLING_BLOCKS);
     let overlap = head.saturating_sub(OVERLAP_BLOCKS);
     let mut next = progress.next_block.unwrap_or(overlap).min(overlap);
-    let wallets = wallets(env.config());
+    // The earlier ones too, while their offers are still taken.
+    let wallets: Vec<Address> = env.config().wallets.all().collect();
     let mut look = Look {
         head,
         unknown: 0,

@@ -11,14 +11,14 @@ use std::panic::AssertUnwindSafe;
 
 use key0_core::backend::authentication::BackendAuth;
 use key0_core::backend::oauth::{HeldToken, OAuthClient, TokenEnv, TokenKeeper};
-use key0_core::config::Config;
+use key0_core::config::BackendSettings;
 use key0_core::types::UnixMillis;
 use serde_json::json;
 use worker::{DurableObject, Env, Request, Response, State, durable_object};
 
 use super::{body, send};
 use crate::settings::settings;
-use crate::storage::{self, Schema};
+use crate::tables::{Schema, Tables};
 use crate::{outbound, platform};
 
 const SCHEMA: Schema = Schema(&[&[
@@ -27,16 +27,16 @@ const SCHEMA: Schema = Schema(&[&[
 
 #[durable_object(fetch)]
 pub struct BackendTokenObject {
-    state: State,
     env: Env,
+    tables: Tables,
     keeper: AssertUnwindSafe<TokenKeeper>,
 }
 
 impl DurableObject for BackendTokenObject {
     fn new(state: State, env: Env) -> Self {
         Self {
-            state,
             env,
+            tables: Tables::new(&state, &SCHEMA),
             keeper: AssertUnwindSafe(TokenKeeper::default()),
         }
     }
@@ -52,8 +52,8 @@ impl DurableObject for BackendTokenObject {
             return send("backend_token", Err("the strategy is not oauth".to_owned()));
         };
         let outside = Outside {
-            state: &self.state,
-            config: &config,
+            tables: &self.tables,
+            settings: &config.backend,
             client,
         };
         let token = self.keeper.token(&outside, refused).await;
@@ -63,36 +63,27 @@ impl DurableObject for BackendTokenObject {
 }
 
 struct Outside<'a> {
-    state: &'a State,
-    config: &'a Config,
+    tables: &'a Tables,
+    settings: &'a BackendSettings,
     client: &'a OAuthClient,
 }
 
 impl Outside<'_> {
     fn read(&self) -> worker::Result<Option<HeldToken>> {
-        let sql = self.state.storage().sql();
-        if !SCHEMA.open(&sql)? {
-            return Ok(None);
-        }
-        let rows: Vec<String> = storage::bodies(&sql, "SELECT body FROM token", vec![])?;
-        let key = &self.config.backend.credential_key;
+        let sealed: Option<String> = self.tables.body("SELECT body FROM token", vec![])?;
+        let key = &self.settings.credential_key;
         // What was sealed for another purpose, or with a secret that is gone, does not open.
-        Ok(rows
-            .first()
-            .and_then(|sealed| key.open(&self.client.fingerprint(), sealed))
+        Ok(sealed
+            .and_then(|sealed| key.open(&self.client.fingerprint(), &sealed))
             .and_then(|text| HeldToken::from_text(core::str::from_utf8(&text).ok()?)))
     }
 
     fn write(&self, token: &HeldToken) -> worker::Result<()> {
-        let key = &self.config.backend.credential_key;
+        let key = &self.settings.credential_key;
         let sealed = key.seal(&self.client.fingerprint(), token.to_text().as_bytes());
         let body = serde_json::to_string(&sealed)?;
-        let storage = self.state.storage();
-        let sql = storage.sql();
-        storage::transaction(&storage, || {
-            SCHEMA.create(&sql)?;
-            storage::run(
-                &sql,
+        self.tables.transaction(|| {
+            self.tables.write(
                 "INSERT OR REPLACE INTO token (id, body) VALUES (1, ?)",
                 vec![body.into()],
             )

@@ -10,7 +10,6 @@
 //! Why no interleaving breaks it: between choosing a nonce and storing the job that takes it nothing is awaited; and a job
 //! that was changed since it was read is not written.
 
-use std::cell::Cell;
 use std::panic::AssertUnwindSafe;
 
 use key0_core::chain::rpc::RpcChain;
@@ -21,21 +20,16 @@ use key0_core::settlement::wallet::{
 };
 use key0_core::types::WalletKey;
 use key0_core::types::{Address, B256, Network, UnixMillis};
-use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
-use worker::{
-    DurableObject, Env, Request, Response, SqlStorage, SqlStorageValue, State, durable_object,
-};
+use worker::{DurableObject, Env, Request, Response, State, durable_object};
 
-use super::{command, reply};
+use super::{alarm_failed, command, misconfigured_alarm, reply};
 use crate::outbound::{self, FetchHttp};
 use crate::platform;
 use crate::settings::settings;
-use crate::storage::{self, Schema};
-
-/// When an alarm that failed is handled again.
-const RETRY_MILLIS: u64 = 10_000;
+use crate::storage::{count, integer};
+use crate::tables::{Schema, Tables};
 
 const SCHEMA: Schema = Schema(&[&[
     "CREATE TABLE jobs (key TEXT PRIMARY KEY, body TEXT NOT NULL) STRICT, WITHOUT ROWID",
@@ -60,19 +54,17 @@ pub(super) enum WalletCall {
 
 #[durable_object(alarm)]
 pub struct GasWalletObject {
-    state: State,
     env: Env,
+    jobs: Jobs,
     wallet: AssertUnwindSafe<GasWallet>,
-    has_tables: AssertUnwindSafe<Cell<bool>>,
 }
 
 impl DurableObject for GasWalletObject {
     fn new(state: State, env: Env) -> Self {
         Self {
-            state,
             env,
+            jobs: Jobs(Tables::new(&state, &SCHEMA)),
             wallet: AssertUnwindSafe(GasWallet::default()),
-            has_tables: AssertUnwindSafe(Cell::new(false)),
         }
     }
 
@@ -101,30 +93,23 @@ impl DurableObject for GasWalletObject {
 
     async fn alarm(&self) -> worker::Result<Response> {
         self.wallet.rang();
-        let config = settings(&self.env);
-        let Ok(config) = &config else {
-            storage::set_alarm(&self.state.storage(), Some(platform::now().plus(60_000)))?;
-            return Response::empty();
+        let Ok(config) = settings(&self.env) else {
+            return misconfigured_alarm(&self.jobs.0);
         };
-        let woken = match self.jobs().open_jobs(None, 1) {
+        let woken = match self.jobs.open_jobs(None, 1) {
             Ok(open) => match open.first() {
-                None => self.wallet.tidy(&self.jobs(), platform::now()),
-                Some(sent) => match key_of(config, sent.job.sender) {
-                    Some(key) => self.wallet.wake(&self.outside(config, key)).await,
+                None => self.wallet.tidy(&self.jobs, platform::now()),
+                Some(sent) => match key_of(&config, sent.job.sender) {
+                    Some(key) => self.wallet.wake(&self.outside(&config, key)).await,
                     None => Err(WalletFault("the sender's key is not set".to_owned())),
                 },
             },
             Err(fault) => Err(fault),
         };
-        if let Err(fault) = woken {
-            log("alarm_failed", &fault.0);
-            // It may have failed before the next alarm was set. Without one nobody would ever look again.
-            storage::set_alarm(
-                &self.state.storage(),
-                Some(platform::now().plus(RETRY_MILLIS)),
-            )?;
+        match woken {
+            Ok(()) => Response::empty(),
+            Err(fault) => alarm_failed("gas_wallet", &self.jobs.0, &fault.0),
         }
-        Response::empty()
     }
 }
 
@@ -136,21 +121,10 @@ fn key_of(config: &Config, sender: Option<Address>) -> Option<&WalletKey> {
     }
 }
 
-fn log(event: &str, detail: &str) {
-    platform::log(event, json!({"object": "gas_wallet", "detail": detail}));
-}
-
 impl GasWalletObject {
-    fn jobs(&self) -> Jobs<'_> {
-        Jobs {
-            state: &self.state,
-            has_tables: &self.has_tables,
-        }
-    }
-
     fn outside<'a>(&'a self, config: &'a Config, key: &'a WalletKey) -> Outside<'a> {
         Outside {
-            jobs: self.jobs(),
+            jobs: &self.jobs,
             key,
             network: config.network,
             chain: outbound::chain(config),
@@ -159,18 +133,18 @@ impl GasWalletObject {
 }
 
 struct Outside<'a> {
-    jobs: Jobs<'a>,
+    jobs: &'a Jobs,
     key: &'a WalletKey,
     network: Network,
     chain: RpcChain<'a, FetchHttp>,
 }
 
 impl<'a> WalletEnv for Outside<'a> {
-    type Store = Jobs<'a>;
+    type Store = Jobs;
     type Chain = RpcChain<'a, FetchHttp>;
 
-    fn store(&self) -> &Jobs<'a> {
-        &self.jobs
+    fn store(&self) -> &Jobs {
+        self.jobs
     }
 
     fn chain(&self) -> &Self::Chain {
@@ -190,51 +164,24 @@ impl<'a> WalletEnv for Outside<'a> {
     }
 
     fn log(&self, event: &str, detail: &str) {
-        log(event, detail);
+        platform::log(event, json!({"object": "gas_wallet", "detail": detail}));
     }
 }
 
-struct Jobs<'a> {
-    state: &'a State,
-    has_tables: &'a Cell<bool>,
-}
+struct Jobs(Tables);
 
-impl Jobs<'_> {
-    fn sql(&self) -> SqlStorage {
-        self.state.storage().sql()
-    }
-
-    fn has_tables(&self) -> worker::Result<bool> {
-        if !self.has_tables.get() {
-            self.has_tables.set(SCHEMA.open(&self.sql())?);
-        }
-        Ok(self.has_tables.get())
-    }
-
-    fn bodies<T: DeserializeOwned>(
-        &self,
-        query: &str,
-        bindings: Vec<SqlStorageValue>,
-    ) -> worker::Result<Vec<T>> {
-        if !self.has_tables()? {
-            return Ok(Vec::new());
-        }
-        storage::bodies(&self.sql(), query, bindings)
-    }
-
+impl Jobs {
     fn read_hashes(&self, key: &JobKey) -> worker::Result<Option<Vec<B256>>> {
         if let Some(sent) = self.read_job(key)? {
             return Ok(Some(sent.hashes()));
         }
         let query = "SELECT body FROM done WHERE key = ?";
-        let done = self.bodies(query, vec![key.0.as_str().into()])?;
-        Ok(done.into_iter().next())
+        self.0.body(query, vec![key.0.as_str().into()])
     }
 
     fn read_job(&self, key: &JobKey) -> worker::Result<Option<Sent>> {
         let query = "SELECT body FROM jobs WHERE key = ?";
-        let jobs = self.bodies(query, vec![key.0.as_str().into()])?;
-        Ok(jobs.into_iter().next())
+        self.0.body(query, vec![key.0.as_str().into()])
     }
 
     fn read_floor(&self) -> worker::Result<Option<u64>> {
@@ -242,59 +189,44 @@ impl Jobs<'_> {
         struct Row {
             floor: u64,
         }
-        if !self.has_tables()? {
-            return Ok(None);
-        }
-        let rows: Vec<Row> = storage::rows(&self.sql(), "SELECT floor FROM wallet", vec![])?;
-        Ok(rows.into_iter().next().map(|row| row.floor))
+        let row: Option<Row> = self.0.row("SELECT floor FROM wallet", vec![])?;
+        Ok(row.map(|row| row.floor))
     }
 
     fn change(&self, change: &Change<'_>) -> worker::Result<()> {
-        let storage = self.state.storage();
-        let sql = storage.sql();
-        let has_tables = self.has_tables()?;
-        storage::transaction(&storage, || {
-            if !has_tables {
-                SCHEMA.create(&sql)?;
-            }
+        let tables = &self.0;
+        tables.transaction(|| {
             if let Some(sent) = change.put {
                 let body = serde_json::to_string(sent)?;
-                storage::run(
-                    &sql,
+                tables.write(
                     "INSERT OR REPLACE INTO jobs (key, body) VALUES (?, ?)",
                     vec![sent.key.0.as_str().into(), body.into()],
                 )?;
             }
             if let Some(sent) = change.close {
                 let key = sent.key.0.as_str();
-                storage::run(&sql, "DELETE FROM jobs WHERE key = ?", vec![key.into()])?;
+                tables.write("DELETE FROM jobs WHERE key = ?", vec![key.into()])?;
                 let body = serde_json::to_string(&sent.hashes())?;
-                storage::run(
-                    &sql,
+                tables.write(
                     "INSERT OR REPLACE INTO done (key, closed_at, body) VALUES (?, ?, ?)",
                     vec![key.into(), integer(platform::now().0)?, body.into()],
                 )?;
             }
             if let Some(floor) = change.floor {
-                storage::run(
-                    &sql,
+                tables.write(
                     "INSERT OR REPLACE INTO wallet (id, floor) VALUES (1, ?)",
                     vec![integer(floor)?],
                 )?;
             }
             match change.wake_at {
-                Some(at) => storage::set_alarm(&storage, Some(at)),
+                Some(at) => tables.set_alarm(Some(at)),
                 None => Ok(()),
             }
         })
     }
 
     fn remove_done(&self, before: UnixMillis, limit: usize) -> worker::Result<usize> {
-        if !self.has_tables()? {
-            return Ok(0);
-        }
-        let removed: Vec<serde::de::IgnoredAny> = storage::rows(
-            &self.sql(),
+        let removed: Vec<serde::de::IgnoredAny> = self.0.rows(
             "DELETE FROM done WHERE key IN (SELECT key FROM done WHERE closed_at < ? ORDER BY closed_at LIMIT ?)
              RETURNING key",
             vec![integer(before.0)?, count(limit)],
@@ -303,7 +235,7 @@ impl Jobs<'_> {
     }
 }
 
-impl WalletStore for Jobs<'_> {
+impl WalletStore for Jobs {
     fn hashes(&self, key: &JobKey) -> Result<Option<Vec<B256>>, WalletFault> {
         self.read_hashes(key).map_err(fault)
     }
@@ -314,11 +246,12 @@ impl WalletStore for Jobs<'_> {
 
     fn open_jobs(&self, after: Option<&JobKey>, limit: usize) -> Result<Vec<Sent>, WalletFault> {
         let after = after.map_or("", |key| key.0.as_str());
-        self.bodies(
-            "SELECT body FROM jobs WHERE key > ? ORDER BY key LIMIT ?",
-            vec![after.into(), count(limit)],
-        )
-        .map_err(fault)
+        self.0
+            .bodies(
+                "SELECT body FROM jobs WHERE key > ? ORDER BY key LIMIT ?",
+                vec![after.into(), count(limit)],
+            )
+            .map_err(fault)
     }
 
     fn floor(&self) -> Result<Option<u64>, WalletFault> {
@@ -334,20 +267,11 @@ impl WalletStore for Jobs<'_> {
     }
 
     fn wake_at(&self, at: Option<UnixMillis>) -> Result<(), WalletFault> {
-        storage::set_alarm(&self.state.storage(), at).map_err(fault)
+        self.0.set_alarm(at).map_err(fault)
     }
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "for map_err")]
 fn fault(error: worker::Error) -> WalletFault {
     WalletFault(error.to_string())
-}
-
-fn integer(number: u64) -> worker::Result<SqlStorageValue> {
-    let number = i64::try_from(number).map_err(|_| "a number is too large to be stored")?;
-    SqlStorageValue::try_from_i64(number)
-}
-
-fn count(limit: usize) -> SqlStorageValue {
-    i32::try_from(limit).unwrap_or(i32::MAX).into()
 }

@@ -14,12 +14,11 @@ use key0_core::ledger::{
 };
 use key0_core::types::{B256, RequestId, Status, UnixMillis, UsdcAmount};
 use serde::Deserialize;
-use worker::{
-    DurableObject, Env, Request, Response, SqlStorage, SqlStorageValue, State, durable_object,
-};
+use worker::{DurableObject, Env, Request, Response, State, durable_object};
 
 use super::{command, reply};
-use crate::storage::{self, Schema};
+use crate::storage::{count, integer};
+use crate::tables::{Schema, Tables};
 
 const SCHEMA: Schema = Schema(&[&[
     "CREATE TABLE entries (
@@ -40,52 +39,25 @@ const SCHEMA: Schema = Schema(&[&[
 
 #[durable_object(fetch)]
 pub struct LedgerObject {
-    state: State,
+    entries: Entries,
 }
 
 impl DurableObject for LedgerObject {
     fn new(state: State, _env: Env) -> Self {
-        Self { state }
+        Self {
+            entries: Entries(Tables::new(&state, &SCHEMA)),
+        }
     }
 
     async fn fetch(&self, mut request: Request) -> worker::Result<Response> {
         let command: LedgerCommand = command(&mut request).await?;
-        let storage = self.state.storage();
-        let outcome = storage::transaction(&storage, || {
-            let entries = Entries {
-                sql: storage.sql(),
-                has_tables: SCHEMA.open(&storage.sql())?,
-            };
-            execute(&entries, &command)
-        });
+        let entries = &self.entries;
+        let outcome = entries.0.transaction(|| execute(entries, &command));
         reply("ledger", outcome)
     }
 }
 
-struct Entries {
-    sql: SqlStorage,
-    has_tables: bool,
-}
-
-impl Entries {
-    fn create_tables(&self) -> worker::Result<()> {
-        if self.has_tables {
-            return Ok(());
-        }
-        SCHEMA.create(&self.sql)
-    }
-
-    fn select(
-        &self,
-        query: &str,
-        bindings: Vec<SqlStorageValue>,
-    ) -> worker::Result<Vec<LedgerEntry>> {
-        if !self.has_tables {
-            return Ok(Vec::new());
-        }
-        storage::bodies(&self.sql, query, bindings)
-    }
-}
+struct Entries(Tables);
 
 impl LedgerStore for Entries {
     type Error = worker::Error;
@@ -95,18 +67,13 @@ impl LedgerStore for Entries {
         struct Row {
             version: u64,
         }
-        if !self.has_tables {
-            return Ok(None);
-        }
         let query = "SELECT version FROM entries WHERE request_id = ?";
-        let rows: Vec<Row> = storage::rows(&self.sql, query, vec![request_id.as_str().into()])?;
-        Ok(rows.into_iter().next().map(|row| row.version))
+        let row: Option<Row> = self.0.row(query, vec![request_id.as_str().into()])?;
+        Ok(row.map(|row| row.version))
     }
 
     fn put(&self, entry: &LedgerEntry) -> worker::Result<()> {
-        self.create_tables()?;
-        storage::run(
-            &self.sql,
+        self.0.write(
             "INSERT INTO entries (request_id, version, status, created_at, changed_at, amount, paid_by, body)
              VALUES (?, ?, ?, ?, ?, ?, ?, ?)
              ON CONFLICT DO UPDATE SET version = excluded.version, status = excluded.status,
@@ -134,7 +101,7 @@ impl LedgerStore for Entries {
             Some(after) => (after.at.0.min(MAX_INTEGER), after.request_id.as_str()),
             None => (MAX_INTEGER, ""),
         };
-        self.select(
+        self.0.bodies(
             "SELECT body FROM entries WHERE status = ?1 AND changed_at <= ?2 AND (changed_at < ?2 OR request_id > ?3)
              ORDER BY changed_at DESC, request_id LIMIT ?4",
             vec![status.as_str().into(), integer(at)?, request_id.into(), count(limit)],
@@ -154,7 +121,7 @@ impl LedgerStore for Entries {
             }
             _ => (first.0, ""),
         };
-        self.select(
+        self.0.bodies(
             "SELECT body FROM entries WHERE created_at >= ?1 AND created_at < ?2 AND (created_at > ?1 OR request_id > ?3)
              ORDER BY created_at, request_id LIMIT ?4",
             vec![integer(at)?, integer(end.0)?, request_id.into(), count(limit)],
@@ -169,14 +136,10 @@ impl LedgerStore for Entries {
             count: u64,
             units: String,
         }
-        if !self.has_tables {
-            return Ok(Vec::new());
-        }
         let (first, end) = days.millis();
         // Sums cross as text: as numbers they would lose digits above 2^53. The length of a day (86,400,000 ms) stands in
         // the text because a bound number is a float, and a float would not be divided into whole days.
-        let rows: Vec<Row> = storage::rows(
-            &self.sql,
+        let rows: Vec<Row> = self.0.rows(
             "SELECT created_at / 86400000 * 86400000 AS day, status, COUNT(*) AS count,
                 CAST(SUM(CAST(amount AS INTEGER)) AS TEXT) AS units
              FROM entries WHERE created_at >= ? AND created_at < ? GROUP BY 1, 2",
@@ -199,27 +162,17 @@ impl LedgerStore for Entries {
         struct Row {
             count: u32,
         }
-        if !self.has_tables {
-            return Ok(0);
-        }
         let query = "SELECT COUNT(*) AS count FROM entries WHERE paid_by = ?";
-        let bindings = vec![transaction.to_string().into()];
-        let rows: Vec<Row> = storage::rows(&self.sql, query, bindings)?;
-        Ok(rows.first().map_or(0, |row| row.count))
+        let row: Option<Row> = self.0.row(query, vec![transaction.to_string().into()])?;
+        Ok(row.map_or(0, |row| row.count))
     }
 
     fn swept(&self) -> worker::Result<Option<Progress>> {
-        if !self.has_tables {
-            return Ok(None);
-        }
-        let rows: Vec<Progress> = storage::bodies(&self.sql, "SELECT body FROM sweep", vec![])?;
-        Ok(rows.into_iter().next())
+        self.0.body("SELECT body FROM sweep", vec![])
     }
 
     fn set_swept(&self, progress: &Progress) -> worker::Result<()> {
-        self.create_tables()?;
-        storage::run(
-            &self.sql,
+        self.0.write(
             "INSERT OR REPLACE INTO sweep (id, body) VALUES (1, ?)",
             vec![serde_json::to_string(progress)?.into()],
         )
@@ -228,12 +181,3 @@ impl LedgerStore for Entries {
 
 /// The largest whole number that crosses unchanged; later than any moment.
 const MAX_INTEGER: u64 = (1 << 53) - 1;
-
-fn integer(number: u64) -> worker::Result<SqlStorageValue> {
-    let number = i64::try_from(number).map_err(|_| "a number is too large to be stored")?;
-    SqlStorageValue::try_from_i64(number)
-}
-
-fn count(limit: usize) -> SqlStorageValue {
-    i32::try_from(limit).unwrap_or(i32::MAX).into()
-}

@@ -35,6 +35,7 @@ use worker::{Delay, Env, Headers, Method, Request, RequestInit, Response};
 use crate::outbound;
 use crate::platform;
 use crate::settings::settings;
+use crate::tables::Tables;
 use gas_wallet::WalletCall;
 
 /// Longer than a purchase's patience, together with one facilitator's answers to `verify` and `settle`.
@@ -287,6 +288,26 @@ async fn command<T: DeserializeOwned>(request: &mut Request) -> worker::Result<T
 async fn body(request: &mut Request) -> worker::Result<Vec<u8>> {
     hear(request.headers());
     request.bytes().await
+}
+
+/// An alarm that failed is handled again after this. It may have failed before the next one was set, and without one nobody
+/// would ever look again.
+const RETRY_MILLIS: u64 = 10_000;
+/// With settings that are wrong nothing can be driven. Looking again later is all that can be done.
+const MISCONFIGURED_MILLIS: u64 = 60_000;
+
+/// Answers an alarm that failed.
+fn alarm_failed(object: &str, tables: &Tables, fault: &str) -> worker::Result<Response> {
+    let detail = serde_json::json!({"object": object, "detail": fault});
+    platform::log("alarm_failed", detail);
+    tables.set_alarm(Some(platform::now().plus(RETRY_MILLIS)))?;
+    Response::empty()
+}
+
+/// Answers an alarm for which the settings are wrong.
+fn misconfigured_alarm(tables: &Tables) -> worker::Result<Response> {
+    tables.set_alarm(Some(platform::now().plus(MISCONFIGURED_MILLIS)))?;
+    Response::empty()
 }
 
 /// Answers a call. What went wrong inside goes to the log.

@@ -18,24 +18,25 @@ use worker::{DurableObject, Env, Request, Response, State, durable_object};
 use self::tables::Book;
 use super::{command, reply};
 use crate::platform;
-use crate::storage;
 
 #[durable_object(fetch)]
 pub struct PayerObject {
-    state: State,
+    book: Book,
 }
 
 impl DurableObject for PayerObject {
     fn new(state: State, _env: Env) -> Self {
-        Self { state }
+        Self {
+            book: Book::new(&state),
+        }
     }
 
     async fn fetch(&self, mut request: Request) -> worker::Result<Response> {
         let command: PayerCommand = command(&mut request).await?;
-        let storage = self.state.storage();
-        let outcome = storage::transaction(&storage, || {
-            execute(&Book::new(storage.sql())?, &command, platform::now())
-        });
+        let book = &self.book;
+        let outcome = book
+            .0
+            .transaction(|| execute(book, &command, platform::now()));
         reply("payer", outcome)
     }
 }

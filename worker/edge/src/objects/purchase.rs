@@ -13,7 +13,6 @@
 
 mod tables;
 
-use std::cell::Cell;
 use std::panic::AssertUnwindSafe;
 
 use key0_core::backend::authentication::{BackendAnswer, BackendCall};
@@ -30,33 +29,28 @@ use key0_core::settlement::facilitator::{FacilitatorAnswer, FacilitatorCall};
 use key0_core::settlement::wallet::{WalletCommand, WalletReply};
 use key0_core::types::{Address, CallFault, UnixMillis};
 use serde_json::json;
-use worker::{DurableObject, Env, Request, Response, SqlStorage, State, durable_object};
+use worker::{DurableObject, Env, Request, Response, State, durable_object};
 
-use super::{Objects, command, reply};
+use super::{Objects, alarm_failed, command, misconfigured_alarm, reply};
 use crate::backend;
 use crate::outbound::{self, FetchHttp};
 use crate::platform;
 use crate::settings::settings;
-use crate::storage;
-
-/// When an alarm that failed is handled again.
-const RETRY_MILLIS: u64 = 10_000;
+use crate::tables::Tables;
 
 #[durable_object(alarm)]
 pub struct PurchaseObject {
-    state: State,
     env: Env,
+    tables: Tables,
     driver: AssertUnwindSafe<Driver>,
-    has_tables: AssertUnwindSafe<Cell<bool>>,
 }
 
 impl DurableObject for PurchaseObject {
     fn new(state: State, env: Env) -> Self {
         Self {
-            state,
             env,
+            tables: Tables::new(&state, &tables::SCHEMA),
             driver: AssertUnwindSafe(Driver::default()),
-            has_tables: AssertUnwindSafe(Cell::new(false)),
         }
     }
 
@@ -84,22 +78,13 @@ impl DurableObject for PurchaseObject {
     }
 
     async fn alarm(&self) -> worker::Result<Response> {
-        let config = settings(&self.env);
-        let Ok(config) = &config else {
-            // Nothing can be driven now. Looking again later is all that can be done.
-            storage::set_alarm(&self.state.storage(), Some(platform::now().plus(60_000)))?;
-            return Response::empty();
+        let Ok(config) = settings(&self.env) else {
+            return misconfigured_alarm(&self.tables);
         };
-        let outside = self.outside(config);
-        if let Err(fault) = self.driver.wake(&outside).await {
-            outside.log("alarm_failed", &fault.0);
-            // It may have failed before the next alarm was set. Without one nobody would ever look again.
-            storage::set_alarm(
-                &self.state.storage(),
-                Some(platform::now().plus(RETRY_MILLIS)),
-            )?;
+        match self.driver.wake(&self.outside(&config)).await {
+            Ok(()) => Response::empty(),
+            Err(fault) => alarm_failed("purchase", &self.tables, &fault.0),
         }
-        Response::empty()
     }
 }
 
@@ -112,31 +97,6 @@ impl PurchaseObject {
         }
     }
 
-    fn sql(&self) -> SqlStorage {
-        self.state.storage().sql()
-    }
-
-    fn has_tables(&self) -> worker::Result<bool> {
-        if !self.has_tables.get() {
-            self.has_tables.set(tables::SCHEMA.open(&self.sql())?);
-        }
-        Ok(self.has_tables.get())
-    }
-
-    fn read(&self) -> worker::Result<Option<Versioned>> {
-        if !self.has_tables()? {
-            return Ok(None);
-        }
-        tables::record(&self.sql())
-    }
-
-    fn read_history(&self) -> worker::Result<Vec<AuditLine>> {
-        if !self.has_tables()? {
-            return Ok(Vec::new());
-        }
-        tables::history(&self.sql())
-    }
-
     fn write(
         &self,
         expected: Option<u64>,
@@ -145,23 +105,18 @@ impl PurchaseObject {
         wake_at: Option<UnixMillis>,
     ) -> worker::Result<bool> {
         let body = serde_json::to_string(record)?;
-        let storage = self.state.storage();
-        let sql = storage.sql();
-        storage::transaction(&storage, || {
-            // What was paid by a transfer goes on also after its history was removed.
-            if expected.is_none() || audit.is_some_and(|row| row.event == "proven") {
-                tables::create(&sql)?;
-            }
-            if !tables::put_record(&sql, expected, record.state.status().as_str(), body)? {
+        self.tables.transaction(|| {
+            self.tables.create()?;
+            if !tables::put_record(&self.tables, expected, record.state.status().as_str(), body)? {
                 return Ok(false);
             }
             if let Some(row) = audit {
-                tables::put_audit(&sql, row)?;
+                tables::put_audit(&self.tables, row)?;
             }
             if record.rest == Rest::WithoutHistory {
-                tables::remove_history(&sql)?;
+                tables::remove_history(&self.tables)?;
             }
-            storage::set_alarm(&storage, wake_at)?;
+            self.tables.set_alarm(wake_at)?;
             Ok(true)
         })
     }
@@ -176,7 +131,7 @@ struct Outside<'a> {
 
 impl PurchaseStore for PurchaseObject {
     fn load(&self) -> Result<Option<Versioned>, StoreFault> {
-        self.read().map_err(|error| StoreFault(error.to_string()))
+        tables::record(&self.tables).map_err(|error| StoreFault(error.to_string()))
     }
 
     fn commit(
@@ -199,21 +154,22 @@ impl PurchaseStore for PurchaseObject {
     }
 
     async fn alarm(&self) -> Result<Option<UnixMillis>, StoreFault> {
-        storage::alarm(&self.state.storage())
+        self.tables
+            .alarm()
             .await
             .map_err(|error| StoreFault(error.to_string()))
     }
 
     fn set_alarm(&self, at: UnixMillis) -> Result<(), StoreFault> {
-        storage::set_alarm(&self.state.storage(), Some(at))
+        self.tables
+            .set_alarm(Some(at))
             .map_err(|error| StoreFault(error.to_string()))
     }
 }
 
 impl History for PurchaseObject {
     fn history(&self) -> Result<Vec<AuditLine>, StoreFault> {
-        self.read_history()
-            .map_err(|error| StoreFault(error.to_string()))
+        tables::history(&self.tables).map_err(|error| StoreFault(error.to_string()))
     }
 }
 

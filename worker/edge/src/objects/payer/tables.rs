@@ -1,17 +1,16 @@
 //! The tables of one payer's book.
 
-use core::cell::Cell;
-
 use key0_core::book::{
     BOUND_MILLIS, Booking, HOLD_MILLIS, MAX_BOUND, Open, PayerStore, RECENT_MILLIS, Recent,
     Standing, TargetKey, UnderWay,
 };
 use key0_core::types::{B256, RequestId, UnixMillis, UsdcAmount};
 use serde::Deserialize;
-use serde::de::{DeserializeOwned, IgnoredAny};
-use worker::{SqlStorage, SqlStorageValue};
+use serde::de::IgnoredAny;
+use worker::{SqlStorageValue, State};
 
-use crate::storage::{self, Schema};
+use crate::storage::integer;
+use crate::tables::{Schema, Tables};
 
 /// Few payers name their payments, and each table takes a page.
 const IDENTIFIERS: &str = "CREATE TABLE IF NOT EXISTS identifiers (
@@ -52,54 +51,28 @@ const SCHEMA: Schema = Schema(&[&[
     ) STRICT",
 ]]);
 
-/// The book. Its tables are created by the first write.
-pub(super) struct Book {
-    sql: SqlStorage,
-    has_tables: Cell<bool>,
-}
+/// The book.
+pub(super) struct Book(pub(super) Tables);
 
 impl Book {
-    pub(super) fn new(sql: SqlStorage) -> worker::Result<Self> {
-        let has_tables = Cell::new(SCHEMA.open(&sql)?);
-        Ok(Self { sql, has_tables })
-    }
-
-    fn rows<T: DeserializeOwned>(
-        &self,
-        query: &str,
-        bindings: Vec<SqlStorageValue>,
-    ) -> worker::Result<Vec<T>> {
-        if !self.has_tables.get() {
-            return Ok(Vec::new());
-        }
-        storage::rows(&self.sql, query, bindings)
+    pub(super) fn new(state: &State) -> Self {
+        Self(Tables::new(state, &SCHEMA))
     }
 
     fn write(&self, statement: &str, bindings: Vec<SqlStorageValue>) -> worker::Result<()> {
-        if !self.has_tables.get() {
-            SCHEMA.create(&self.sql)?;
+        if self.0.create()? {
             let first = Standing::default();
-            storage::run(
-                &self.sql,
+            self.0.write(
                 "INSERT INTO standing (id, reverts, last_at, slots) VALUES (1, 0, 0, ?)",
                 vec![i64::from(first.slots).into()],
             )?;
-            self.has_tables.set(true);
         }
-        storage::run(&self.sql, statement, bindings)
+        self.0.write(statement, bindings)
     }
 }
 
-fn millis(at: UnixMillis) -> SqlStorageValue {
-    i64::try_from(at.0).unwrap_or(i64::MAX).into()
-}
-
-fn units(amount: UsdcAmount) -> SqlStorageValue {
-    i64::try_from(amount.units()).unwrap_or(i64::MAX).into()
-}
-
-fn ago(now: UnixMillis, span: u64) -> SqlStorageValue {
-    millis(UnixMillis(now.0.saturating_sub(span)))
+fn ago(now: UnixMillis, span: u64) -> worker::Result<SqlStorageValue> {
+    integer(now.0.saturating_sub(span))
 }
 
 #[derive(Deserialize)]
@@ -141,8 +114,8 @@ impl PayerStore for Book {
             attempt: u32,
         }
         let query = "SELECT claimant, owner, attempt FROM payments WHERE nonce = ?";
-        let rows: Vec<Row> = self.rows(query, vec![nonce.to_string().into()])?;
-        Ok(rows.into_iter().next().map(|row| Booking {
+        let row: Option<Row> = self.0.row(query, vec![nonce.to_string().into()])?;
+        Ok(row.map(|row| Booking {
             claimant: row.claimant,
             owner: row.owner,
             attempt: row.attempt,
@@ -157,7 +130,7 @@ impl PayerStore for Book {
                 booking.claimant.as_str().into(),
                 booking.owner.as_str().into(),
                 i64::from(booking.attempt).into(),
-                millis(now),
+                integer(now.0)?,
             ],
         )
     }
@@ -167,12 +140,12 @@ impl PayerStore for Book {
         struct Row {
             nonce: B256,
         }
-        if !storage::has_table(&self.sql, "identifiers")? {
+        if !self.0.has("identifiers")? {
             return Ok(None);
         }
         let query = "SELECT nonce FROM identifiers WHERE identifier = ?";
-        let rows: Vec<Row> = self.rows(query, vec![identifier.to_string().into()])?;
-        Ok(rows.into_iter().next().map(|row| row.nonce))
+        let row: Option<Row> = self.0.row(query, vec![identifier.to_string().into()])?;
+        Ok(row.map(|row| row.nonce))
     }
 
     fn identify(&self, identifier: B256, nonce: B256) -> worker::Result<()> {
@@ -186,17 +159,17 @@ impl PayerStore for Book {
     fn opened(&self, request_id: &RequestId) -> worker::Result<Option<Open>> {
         let query =
             "SELECT request_id, target, amount, chosen, held, at FROM open WHERE request_id = ?";
-        let rows: Vec<OpenRow> = self.rows(query, vec![request_id.as_str().into()])?;
-        Ok(rows.into_iter().next().map(Open::from))
+        let row: Option<OpenRow> = self.0.row(query, vec![request_id.as_str().into()])?;
+        Ok(row.map(Open::from))
     }
 
     fn holder(&self, target: &TargetKey, other_than: &RequestId) -> worker::Result<Option<Open>> {
-        let rows: Vec<OpenRow> = self.rows(
+        let row: Option<OpenRow> = self.0.row(
             "SELECT request_id, target, amount, chosen, held, at FROM open
              WHERE target = ? AND request_id <> ? ORDER BY held = 0, at LIMIT 1",
             vec![target.as_str().into(), other_than.as_str().into()],
         )?;
-        Ok(rows.into_iter().next().map(Open::from))
+        Ok(row.map(Open::from))
     }
 
     fn under_way(
@@ -209,19 +182,16 @@ impl PayerStore for Book {
             purchases: u32,
             amount: u64,
         }
-        let rows: Vec<Row> = self.rows(
+        let row: Option<Row> = self.0.row(
             "SELECT count(*) FILTER (WHERE amount > 0) AS purchases, coalesce(sum(amount), 0)
                  + (SELECT coalesce(sum(amount), 0) FROM recent WHERE at >= ?) AS amount
              FROM open WHERE request_id <> ?",
-            vec![millis(delivered_since), except.as_str().into()],
+            vec![integer(delivered_since.0)?, except.as_str().into()],
         )?;
-        Ok(rows
-            .into_iter()
-            .next()
-            .map_or_else(UnderWay::default, |row| UnderWay {
-                purchases: row.purchases,
-                amount: row.amount,
-            }))
+        Ok(row.map_or_else(UnderWay::default, |row| UnderWay {
+            purchases: row.purchases,
+            amount: row.amount,
+        }))
     }
 
     fn open(&self, open: &Open) -> worker::Result<()> {
@@ -230,10 +200,10 @@ impl PayerStore for Book {
             vec![
                 open.request_id.as_str().into(),
                 open.target.as_str().into(),
-                units(open.amount),
+                integer(open.amount.units())?,
                 i64::from(open.chosen).into(),
                 i64::from(open.held).into(),
-                millis(open.at),
+                integer(open.at.0)?,
             ],
         )
     }
@@ -244,38 +214,38 @@ impl PayerStore for Book {
     }
 
     fn recent(&self, target: &TargetKey, after: UnixMillis) -> worker::Result<Option<RequestId>> {
-        let rows: Vec<Id> = self.rows(
+        let row: Option<Id> = self.0.row(
             "SELECT request_id FROM recent WHERE at > ? AND target = ? ORDER BY at DESC LIMIT 1",
-            vec![millis(after), target.as_str().into()],
+            vec![integer(after.0)?, target.as_str().into()],
         )?;
-        Ok(rows.into_iter().next().map(|row| row.request_id))
+        Ok(row.map(|row| row.request_id))
     }
 
     fn delivered(&self, recent: &Recent, now: UnixMillis) -> worker::Result<()> {
         let old = "DELETE FROM recent WHERE at <= ?";
-        self.write(old, vec![ago(now, RECENT_MILLIS)])?;
+        self.write(old, vec![ago(now, RECENT_MILLIS)?])?;
         self.write(
             "INSERT OR REPLACE INTO recent (request_id, target, amount, at) VALUES (?, ?, ?, ?)",
             vec![
                 recent.request_id.as_str().into(),
                 recent.target.as_str().into(),
-                units(recent.amount),
-                millis(now),
+                integer(recent.amount.units())?,
+                integer(now.0)?,
             ],
         )
     }
 
     fn forget(&self, now: UnixMillis) -> worker::Result<()> {
-        if !self.has_tables.get() {
+        if !self.0.exist()? {
             return Ok(());
         }
         self.write(
             "DELETE FROM open WHERE held = 0 AND at <= ?",
-            vec![ago(now, HOLD_MILLIS)],
+            vec![ago(now, HOLD_MILLIS)?],
         )?;
         self.write(
             "DELETE FROM payments WHERE attempt = 0 AND at <= ?",
-            vec![ago(now, BOUND_MILLIS)],
+            vec![ago(now, BOUND_MILLIS)?],
         )?;
         self.write(
             "DELETE FROM payments WHERE nonce IN
@@ -287,16 +257,11 @@ impl PayerStore for Book {
     fn forget_stranger(&self) -> worker::Result<()> {
         let query =
             "SELECT 1 FROM open UNION ALL SELECT 1 FROM payments WHERE attempt <> 0 LIMIT 1";
-        if !self.rows::<IgnoredAny>(query, vec![])?.is_empty() {
+        if !self.0.rows::<IgnoredAny>(query, vec![])?.is_empty() {
             return Ok(());
         }
-        for table in ["payments", "open", "recent", "identifiers", "standing"] {
-            let statement = format!("DROP TABLE IF EXISTS {table}");
-            storage::run(&self.sql, &statement, vec![])?;
-        }
-        SCHEMA.forget(&self.sql)?;
-        self.has_tables.set(false);
-        Ok(())
+        let all = ["payments", "open", "recent", "identifiers", "standing"];
+        self.0.drop_all(&all)
     }
 
     fn standing(&self) -> worker::Result<Standing> {
@@ -307,15 +272,12 @@ impl PayerStore for Book {
             slots: u32,
         }
         let query = "SELECT reverts, last_at, slots FROM standing";
-        let rows: Vec<Row> = self.rows(query, vec![])?;
-        Ok(rows
-            .into_iter()
-            .next()
-            .map_or_else(Standing::default, |row| Standing {
-                reverts: row.reverts,
-                last: UnixMillis(row.last_at),
-                slots: row.slots,
-            }))
+        let row: Option<Row> = self.0.row(query, vec![])?;
+        Ok(row.map_or_else(Standing::default, |row| Standing {
+            reverts: row.reverts,
+            last: UnixMillis(row.last_at),
+            slots: row.slots,
+        }))
     }
 
     fn set_standing(&self, standing: Standing) -> worker::Result<()> {
@@ -323,7 +285,7 @@ impl PayerStore for Book {
             "UPDATE standing SET reverts = ?, last_at = ?, slots = ?",
             vec![
                 i64::from(standing.reverts).into(),
-                millis(standing.last),
+                integer(standing.last.0)?,
                 i64::from(standing.slots).into(),
             ],
         )

@@ -1,0 +1,207 @@
+//! The tables of an object. They exist from its first write on: asking an object that stores nothing creates nothing, and
+//! finds nothing.
+
+use std::cell::Cell;
+use std::panic::AssertUnwindSafe;
+
+use key0_core::types::UnixMillis;
+use serde::Deserialize;
+use serde::de::{DeserializeOwned, IgnoredAny};
+use worker::{Result, SqlStorage, SqlStorageValue, State, Storage};
+
+use crate::storage::{self, rows, run};
+
+/// The tables of one object.
+pub(crate) struct Tables {
+    storage: Storage,
+    schema: &'static Schema,
+    /// Whether they are known to exist.
+    exist: AssertUnwindSafe<Cell<bool>>,
+}
+
+impl Tables {
+    pub(crate) fn new(state: &State, schema: &'static Schema) -> Self {
+        Self {
+            storage: state.storage(),
+            schema,
+            exist: AssertUnwindSafe(Cell::new(false)),
+        }
+    }
+
+    /// Runs a query; without tables it finds nothing.
+    pub(crate) fn rows<T: DeserializeOwned>(
+        &self,
+        query: &str,
+        bindings: Vec<SqlStorageValue>,
+    ) -> Result<Vec<T>> {
+        match self.exist()? {
+            true => rows(&self.sql(), query, bindings),
+            false => Ok(Vec::new()),
+        }
+    }
+
+    /// The first row that a query finds.
+    pub(crate) fn row<T: DeserializeOwned>(
+        &self,
+        query: &str,
+        bindings: Vec<SqlStorageValue>,
+    ) -> Result<Option<T>> {
+        Ok(self.rows(query, bindings)?.into_iter().next())
+    }
+
+    /// Runs a query whose rows are JSON texts in a column named `body`, and reads what they say.
+    pub(crate) fn bodies<T: DeserializeOwned>(
+        &self,
+        query: &str,
+        bindings: Vec<SqlStorageValue>,
+    ) -> Result<Vec<T>> {
+        #[derive(Deserialize)]
+        struct Row {
+            body: String,
+        }
+        let rows: Vec<Row> = self.rows(query, bindings)?;
+        rows.iter()
+            .map(|row| Ok(serde_json::from_slice(row.body.as_bytes())?))
+            .collect()
+    }
+
+    /// The first of these texts.
+    pub(crate) fn body<T: DeserializeOwned>(
+        &self,
+        query: &str,
+        bindings: Vec<SqlStorageValue>,
+    ) -> Result<Option<T>> {
+        Ok(self.bodies(query, bindings)?.into_iter().next())
+    }
+
+    /// Runs a statement that writes, in a transaction of [`Tables::transaction`]; the first one creates the tables.
+    pub(crate) fn write(&self, statement: &str, bindings: Vec<SqlStorageValue>) -> Result<()> {
+        self.create()?;
+        run(&self.sql(), statement, bindings)
+    }
+
+    /// Creates the tables where there are none, in a transaction; whether it had to.
+    pub(crate) fn create(&self) -> Result<bool> {
+        let is_missing = !self.exist()?;
+        if is_missing {
+            self.schema.create(&self.sql())?;
+            self.exist.set(true);
+        }
+        Ok(is_missing)
+    }
+
+    /// Drops these tables, which must be all, in a transaction.
+    pub(crate) fn drop_all(&self, names: &[&str]) -> Result<()> {
+        for name in names {
+            let statement = format!("DROP TABLE IF EXISTS {name}");
+            run(&self.sql(), &statement, vec![])?;
+        }
+        self.schema.forget(&self.sql())?;
+        self.exist.set(false);
+        Ok(())
+    }
+
+    /// Whether a table exists that comes and goes on its own.
+    pub(crate) fn has(&self, name: &str) -> Result<bool> {
+        let query = "SELECT name FROM sqlite_master WHERE type = 'table' AND name = ?";
+        let found: Option<IgnoredAny> = self.row(query, vec![name.into()])?;
+        Ok(found.is_some())
+    }
+
+    /// Runs `body` in a transaction: an error or a panic undoes everything, the alarm included.
+    pub(crate) fn transaction<T>(&self, body: impl FnOnce() -> Result<T>) -> Result<T> {
+        let outcome = storage::transaction(&self.storage, body);
+        if outcome.is_err() {
+            // What it has created is gone.
+            self.exist.set(false);
+        }
+        outcome
+    }
+
+    /// Sets the object's one alarm, or removes it. Inside a transaction it is part of it.
+    pub(crate) fn set_alarm(&self, at: Option<UnixMillis>) -> Result<()> {
+        storage::set_alarm(&self.storage, at)
+    }
+
+    /// When the object's one alarm rings; `None` when none is set, or while one is being handled.
+    pub(crate) async fn alarm(&self) -> Result<Option<UnixMillis>> {
+        storage::alarm(&self.storage).await
+    }
+
+    /// Whether they exist.
+    pub(crate) fn exist(&self) -> Result<bool> {
+        if !self.exist.get() {
+            self.exist.set(self.schema.open(&self.sql())?);
+        }
+        Ok(self.exist.get())
+    }
+
+    fn sql(&self) -> SqlStorage {
+        self.storage.sql()
+    }
+}
+
+/// The tables of one class of objects, as the steps that lead to them: each a list of statements. A release that changes
+/// tables adds a step. The number of steps that an object has taken is stored with it, so a later release takes the others
+/// when it opens the object.
+pub(crate) struct Schema(pub(crate) &'static [&'static [&'static str]]);
+
+impl Schema {
+    /// Whether the tables exist; those of an earlier release are brought up to date. Asking an object that stores nothing
+    /// creates nothing.
+    fn open(&self, sql: &SqlStorage) -> Result<bool> {
+        let taken = steps_taken(sql)?;
+        if taken > 0 {
+            self.take(sql, taken)?;
+        }
+        Ok(taken > 0)
+    }
+
+    /// Creates the tables. To be called in the transaction that first writes to them.
+    fn create(&self, sql: &SqlStorage) -> Result<()> {
+        self.take(sql, steps_taken(sql)?)
+    }
+
+    /// Forgets that there were tables. To be called in the transaction that drops them.
+    fn forget(&self, sql: &SqlStorage) -> Result<()> {
+        match steps_taken(sql)? {
+            0 => Ok(()),
+            number => run(sql, &format!("DROP VIEW {NUMBER}{number}"), vec![]),
+        }
+    }
+
+    /// Takes the steps that were not taken. Nothing is awaited between them, so the platform writes all or none.
+    fn take(&self, sql: &SqlStorage, taken: usize) -> Result<()> {
+        if taken >= self.0.len() {
+            return Ok(());
+        }
+        for statement in self.0.iter().skip(taken).copied().flatten() {
+            run(sql, statement, vec![])?;
+        }
+        let number = self.0.len();
+        if taken > 0 {
+            run(sql, &format!("DROP VIEW {NUMBER}{taken}"), vec![])?;
+        }
+        run(
+            sql,
+            &format!("CREATE VIEW {NUMBER}{number} AS SELECT {number} AS number"),
+            vec![],
+        )
+    }
+}
+
+/// The number is the name of a view. A table would take a page of every object.
+const NUMBER: &str = "schema_";
+
+fn steps_taken(sql: &SqlStorage) -> Result<usize> {
+    #[derive(Deserialize)]
+    struct Row {
+        name: String,
+    }
+    let query = "SELECT name FROM sqlite_master WHERE type = 'view' AND name GLOB 'schema_[0-9]*'";
+    let rows: Vec<Row> = rows(sql, query, vec![])?;
+    let numbers = rows
+        .iter()
+        .filter_map(|row| row.name.strip_prefix(NUMBER)?.parse().ok());
+    Ok(numbers.max().unwrap_or_default())
+}
