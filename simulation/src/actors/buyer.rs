@@ -5,7 +5,7 @@ use std::rc::Rc;
 use alloy_primitives::{Address, B256, U256, hex, keccak256};
 use key0_core::chain::{Presented, SignedAuthorization, usdc};
 use key0_core::offer::{Offer, Target, Terms, lifetime};
-use key0_core::purchase::{Pay, PayReply, Sold};
+use key0_core::purchase::{Pay, PayReply};
 use key0_core::types::WalletKey;
 use key0_core::types::{RequestId, ResourceId, UsdcAmount};
 use serde_json::json;
@@ -104,8 +104,8 @@ impl Buyer {
         };
         world.chain.borrow_mut().learn(&authorization);
         Some(Pay {
-            // The door says it again, from the catalog that it has then.
-            sold: Sold::today(&offer.terms.target, &world.config)?,
+            // The door says it, from the catalog that it has then.
+            sold: None,
             offer,
             issuer: "https://shop.example".to_owned(),
             authorization,
@@ -126,16 +126,19 @@ pub(super) fn new_offer(world: &World, plan: usize) -> Option<Offer> {
 /// An offer for a plan, made now.
 pub(super) fn offer_as(world: &World, plan: usize, request_id: RequestId) -> Option<Offer> {
     let (id, units) = PLANS[plan % PLANS.len()];
-    let target = Target::Plan(id.parse().ok()?);
+    let config = world.config_now();
     // What the catalog does not have is not offered.
-    Sold::today(&target, world.config_now())?;
+    let sold = config.catalog.plan(&id.parse().ok()?)?;
     let (issued_at, expires_at) = lifetime(world.seconds(), world.setting.ttl);
     Some(world.config.seal_keys.seal(Terms {
         request_id,
-        target,
+        chosen: false,
+        target: Target::Plan(sold.id.clone()),
         resource: ResourceId::default(),
+        lifetime: sold.lifetime(config.token_ttl_seconds),
+        extra: config.seal_keys.digest(&sold.extra),
         amount: UsdcAmount::from_units(units),
-        pay_to: world.config_now().pay_to,
+        pay_to: config.pay_to,
         network: world.config.network,
         issued_at,
         expires_at,
@@ -149,13 +152,25 @@ pub(super) fn derived(world: &World, payment: &SignedAuthorization) -> Option<Re
     format!("x402-{}", hex::encode(digest)).parse().ok()
 }
 
+/// The client names the purchase: when it asks for the price, when it pays, or both times.
+fn name(world: &World, pay: &mut Pay) {
+    let when = world.random.range(0, 2);
+    pay.chosen = when != 0;
+    if when != 1 {
+        pay.offer = world.config.seal_keys.seal(Terms {
+            chosen: true,
+            ..pay.offer.terms.clone()
+        });
+    }
+}
+
 /// A payment for a new purchase; some clients name it, and some name no request id and send back no challenge.
 fn fresh(world: &World, buyer: &Buyer, plan: usize) -> Option<Pay> {
     let mut pay = buyer.pay(world, new_offer(world, plan)?)?;
     if world.random.chance(150) {
         pay.offer = offer_as(world, plan, derived(world, &pay.authorization)?)?;
-    } else {
-        pay.chosen = world.random.chance(400);
+    } else if world.random.chance(400) {
+        name(world, &mut pay);
     }
     Some(pay)
 }
@@ -167,7 +182,7 @@ pub async fn shop_in_parallel(world: Rc<World>, buyer: Buyer, plan: usize) {
         else {
             return;
         };
-        pay.chosen = true;
+        name(&world, &mut pay);
         let (then, buyer) = (Rc::clone(&world), buyer.clone());
         world.executor.spawn(Owner::World, async move {
             go_on(then, buyer, plan, pay).await;

@@ -4,6 +4,7 @@ use core::future::Future;
 use std::rc::Rc;
 
 use key0_core::book::TargetKey;
+use key0_core::offer::Terms;
 use key0_core::purchase::{
     Ask, Pay, PayReply, Purchase, Purchases, Repeat, Sold, purchase, repeated,
 };
@@ -27,9 +28,19 @@ pub async fn request(world: &Rc<World>, pay: &Pay) -> Option<PayReply> {
     let is_its = |record: &Purchase| record.terms.pay_to == pay.authorization.authorization().to;
     let record = world.objects.purchase(id).record();
     let is_known = record.as_ref().is_some_and(is_its);
-    let is_dated = match Sold::today(&pay.offer.terms.target, world.config_now()) {
-        Some(sold) => {
-            payment.sold = sold;
+    let config = world.config_now();
+    let plan = pay.offer.terms.target.plan();
+    let is_dated = match plan.and_then(|id| config.catalog.plan(id)) {
+        Some(plan) => {
+            // A client that names no request id brings no offer: it pays today's.
+            if id.as_str().starts_with("x402-") {
+                payment.offer = config.seal_keys.seal(Terms {
+                    lifetime: plan.lifetime(config.token_ttl_seconds),
+                    extra: config.seal_keys.digest(&plan.extra),
+                    ..pay.offer.terms.clone()
+                });
+            }
+            payment.sold = Sold::of(&payment.offer.terms, config);
             world.random.chance(100) && is_known
         }
         // What is not in the catalog can only be a repeat.

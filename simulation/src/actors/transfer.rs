@@ -251,7 +251,7 @@ pub async fn ask_proof(world: &Rc<World>, prove: &Prove) -> Option<PayReply> {
     let id = prove.offer.terms.request_id.clone();
     let ask = Ask::Prove(Box::new(Prove {
         // The door says it, from the catalog that it has then.
-        sold: Sold::today(&prove.offer.terms.target, world.config_now()),
+        sold: Sold::of(&prove.offer.terms, world.config_now()),
         ..prove.clone()
     }));
     let name = id.clone();

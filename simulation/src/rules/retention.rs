@@ -1,6 +1,6 @@
 //! What must hold of what is kept, and for how long.
 
-use key0_core::purchase::{HISTORY_MILLIS, Pay, PayReply, Prove, Purchase, Rest, State};
+use key0_core::purchase::{HISTORY_MILLIS, Pay, PayReply, Prove, Purchase, Rest, Sold, State};
 use key0_core::types::RequestId;
 
 use super::outages::has_lost_alarm;
@@ -139,7 +139,11 @@ pub fn answers_as_left(world: &World, pay: &Pay, reply: Option<&PayReply>) {
         // A request id that is new: but the authorization is old.
         None => match reply {
             Some(PayReply::Taken | PayReply::Elsewhere { .. } | PayReply::Refused { .. }) => true,
-            Some(PayReply::Withdrawn) => !world.config_now().is_paid_at(pay.offer.terms.pay_to),
+            Some(PayReply::Withdrawn) => {
+                let config = world.config_now();
+                !config.is_paid_at(pay.offer.terms.pay_to)
+                    || Sold::of(&pay.offer.terms, config).is_none()
+            }
             _ => false,
         },
         // Somebody else has begun this purchase, under a request id that had leaked.

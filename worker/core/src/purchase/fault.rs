@@ -14,7 +14,8 @@ pub enum IssueFault {
     Timeout,
     /// It was not asked: we have nothing to authenticate with.
     Unauthenticated,
-    /// The backend was not asked: the catalog did not have the plan when the purchase began, so what was sold is not known.
+    /// The backend was not asked: what was sold is not known. When the purchase began, the catalog no longer said of the plan what
+    /// it had said when the offer was made; or what was sold is no plan.
     PlanGone,
 }
 

@@ -57,7 +57,10 @@ struct RequirementsExtra {
     payment_flow: &'static str,
     challenge_id: String,
     request_id: String,
-    plan_id: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    plan_id: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    route_id: Option<String>,
     resource_id: String,
 }
 
@@ -65,7 +68,10 @@ impl PaymentRequirements {
     /// How this offer can be paid.
     pub fn new(offer: &Offer) -> Self {
         let terms = &offer.terms;
-        let Target::Plan(plan) = &terms.target;
+        let (plan_id, route_id) = match &terms.target {
+            Target::Plan(id) => (Some(id.to_string()), None),
+            Target::Route { id, .. } => (None, Some(id.to_string())),
+        };
         Self {
             scheme: SCHEME,
             network: terms.network.caip2(),
@@ -80,7 +86,8 @@ impl PaymentRequirements {
                 payment_flow: "upfront",
                 challenge_id: offer.id.to_string(),
                 request_id: terms.request_id.to_string(),
-                plan_id: plan.to_string(),
+                plan_id,
+                route_id,
                 resource_id: terms.resource.to_string(),
             },
         }
@@ -111,6 +118,7 @@ impl PaymentRequirements {
             "challengeId",
             "requestId",
             "planId",
+            "routeId",
             "resourceId",
         ] {
             let theirs = their_extra.and_then(|extra| extra.get(name));

@@ -224,6 +224,7 @@ impl Context<'_> {
                 let fresh = self.offer.map(|(plan, offer)| {
                     let mut terms = offer.terms.clone();
                     terms.request_id = RequestId::from_random(random);
+                    terms.chosen = false;
                     (plan, self.config.seal_keys.seal(terms))
                 });
                 let offer = fresh.as_ref().map(|(plan, offer)| (*plan, offer));
@@ -291,8 +292,8 @@ impl Context<'_> {
             PayReply::Withdrawn => self.failed(
                 Error::new(
                     Code::ChallengeExpired,
-                    "The offer names a wallet that the seller no longer uses, and nothing was charged. Repeat the request without \
-                     a payment and with a new requestId to get a new offer.",
+                    "The seller has withdrawn this offer, for another wallet or a change of the plan, and nothing was charged. Repeat \
+                     the request without a payment and with a new requestId to get a new offer.",
                 ),
                 "challenge_withdrawn",
             ),
@@ -418,7 +419,7 @@ impl Context<'_> {
             IssueFault::Failed => (Code::TokenIssueFailed, "could not issue the access token"),
             IssueFault::Timeout => (Code::TokenIssueTimeout, "gave no answer in time"),
             IssueFault::Unauthenticated => (Code::InternalError, "could not be asked"),
-            IssueFault::PlanGone => (Code::TokenIssueFailed, "no longer has this plan"),
+            IssueFault::PlanGone => (Code::TokenIssueFailed, "no longer has what was bought"),
         };
         let promise = match (fault, refund_at) {
             (IssueFault::PlanGone, Some(_)) => "The money is sent back by itself.",

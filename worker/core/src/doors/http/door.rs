@@ -146,8 +146,12 @@ impl<'a> Wish<'a> {
         ) {
             (Some(plan_id), _) => plan_id,
             (None, Some(id)) => {
-                let Target::Plan(plan_id) = opened(config, id)?.terms.target;
-                sealed = plan_id;
+                match opened(config, id)?.terms.target {
+                    Target::Plan(plan_id) => sealed = plan_id,
+                    target @ Target::Route { .. } => {
+                        return Err(not_in_catalog(&target, &catalog()));
+                    }
+                }
                 &sealed
             }
             (None, None) => {
@@ -173,14 +177,8 @@ impl<'a> Wish<'a> {
             }
         };
         let Some(plan) = config.catalog.plan(plan_id) else {
-            return Err(Error::new(
-                Code::TierNotFound,
-                format!(
-                    "There is no plan \"{plan_id}\". GET {} lists the plans.",
-                    catalog()
-                ),
-            )
-            .with_details(json!({"planId": plan_id, "discover": catalog()})));
+            let target = Target::Plan(plan_id.clone());
+            return Err(not_in_catalog(&target, &catalog()));
         };
         let Some(resource) = plan.resource(request.resource.clone()) else {
             return Err(Error::invalid_request(format!(
@@ -210,7 +208,7 @@ impl<'a> Wish<'a> {
     fn offers(&self, config: &Config, arrival: &Arrival<'_>) -> Offers<'a> {
         let more = self.more.iter().zip(1..).map(|((plan, resource), at)| {
             let request_id = offers::request_id(arrival.random, at);
-            let offer = seal(config, arrival, request_id, plan, resource);
+            let offer = seal(config, arrival, (request_id, false), plan, resource);
             Quoted { plan, offer }
         });
         Offers {
@@ -224,7 +222,9 @@ impl<'a> Wish<'a> {
     }
 
     fn seal(&self, config: &Config, arrival: &Arrival<'_>, request_id: RequestId) -> Offer {
-        seal(config, arrival, request_id, self.plan, &self.resource)
+        let chosen = self.request.request_id.is_some();
+        let named = (request_id, chosen);
+        seal(config, arrival, named, self.plan, &self.resource)
     }
 
     /// What is being paid: the sealed offer that came back with the payment, so that a price stays what it was when it
@@ -339,7 +339,7 @@ impl<'a> Wish<'a> {
             identifier: payment.identifier,
         });
         let pay = Pay {
-            sold: Sold::of(self.plan, config),
+            sold: Sold::of(&offer.terms, config),
             issuer: arrival.origin.as_str().to_owned(),
             authorization,
             identifier: payment.identifier,
@@ -377,19 +377,32 @@ fn opened(config: &Config, id: &str) -> Result<Offer, Error> {
         })
 }
 
-/// Today's offer for a plan.
+/// What is not sold here (any more).
+fn not_in_catalog(target: &Target, catalog: &str) -> Error {
+    let (kind, id) = (target.kind(), target.id());
+    Error::new(
+        Code::TierNotFound,
+        format!("There is no {kind} \"{id}\". GET {catalog} lists the plans."),
+    )
+    .with_details(json!({target.member(): id, "discover": catalog}))
+}
+
+/// Today's offer for a plan, under this id, which the client has chosen or not.
 fn seal(
     config: &Config,
     arrival: &Arrival<'_>,
-    request_id: RequestId,
+    (request_id, chosen): (RequestId, bool),
     plan: &Plan,
     resource: &ResourceId,
 ) -> Offer {
     let (issued_at, expires_at) = lifetime(arrival.now, config.challenge_ttl_seconds);
     config.seal_keys.seal(Terms {
         request_id,
+        chosen,
         target: Target::Plan(plan.id.clone()),
         resource: resource.clone(),
+        lifetime: plan.lifetime(config.token_ttl_seconds),
+        extra: config.seal_keys.digest(&plan.extra),
         amount: plan.price,
         pay_to: config.pay_to,
         network: config.network,

@@ -12,7 +12,7 @@ use crate::chain::transfer::{ProofFault, SHOW_SECONDS};
 use crate::config::Config;
 use crate::error::{Code, Error};
 use crate::limit;
-use crate::offer::{Offer, Target, Terms};
+use crate::offer::{Offer, Terms};
 use crate::purchase::{Ask, PayReply, Prove, Purchases, Sold};
 use crate::response::{self, Response};
 use crate::types::{Address, UnixSeconds};
@@ -45,7 +45,7 @@ pub(super) async fn redeem<P: Purchases, C: Chain>(
     };
     let request_id = offer.terms.request_id.clone();
     let ask = Ask::Prove(Box::new(Prove {
-        sold: Sold::today(&offer.terms.target, config),
+        sold: Sold::of(&offer.terms, config),
         offer: offer.clone(),
         issuer: arrival.origin.as_str().to_owned(),
         payer,
@@ -58,9 +58,14 @@ pub(super) async fn redeem<P: Purchases, C: Chain>(
 
 /// The offer says what is bought. A body that says something else was meant for another one.
 fn contradictions(request: &AccessRequest, terms: &Terms) -> Result<(), Error> {
-    let Target::Plan(plan) = &terms.target;
     let differs = [
-        ("planId", request.plan.as_ref().is_some_and(|id| id != plan)),
+        (
+            "planId",
+            request
+                .plan
+                .as_ref()
+                .is_some_and(|id| Some(id) != terms.target.plan()),
+        ),
         (
             "resourceId",
             request
@@ -109,9 +114,8 @@ async fn answer(
              wallet that paid for it.",
         ),
         reply => {
-            let Target::Plan(id) = &terms.target;
             // A plan may be sold no more; what was paid for it counts all the same.
-            let plan = config.catalog.plan(id);
+            let plan = terms.target.plan().and_then(|id| config.catalog.plan(id));
             let context = answer::Context {
                 config,
                 origin: &arrival.origin,

@@ -2,6 +2,7 @@ use super::*;
 use alloy_primitives::U256;
 use serde_json::json;
 
+use crate::offer::CallDigest;
 use crate::purchase::test_offer;
 
 fn ours() -> (PaymentRequirements, Value) {
@@ -36,6 +37,25 @@ fn the_offer_has_exactly_the_members_of_the_specification() {
     assert_eq!(value["extra"]["paymentFlow"], "upfront");
     assert_eq!(value["asset"], "0x036CbD53842c5426634e7929541eC2318f3dCF7e");
     assert!(value["maxTimeoutSeconds"].is_u64());
+}
+
+#[test]
+fn an_offer_names_the_plan_or_the_route_that_it_is_for() {
+    let (_, plan) = ours();
+    assert_eq!(plan["extra"]["planId"], "basic");
+    assert_eq!(plan["extra"].get("routeId"), None);
+    let mut offer = test_offer();
+    offer.terms.target = Target::Route {
+        id: "weather".parse().unwrap(),
+        call: CallDigest::of([]),
+    };
+    let requirements = PaymentRequirements::new(&offer);
+    let mut route = serde_json::to_value(&requirements).unwrap();
+    assert_eq!(route["extra"]["routeId"], "weather");
+    assert_eq!(route["extra"].get("planId"), None);
+    assert!(requirements.mismatches(&route).is_empty());
+    route["extra"]["planId"] = json!("weather");
+    assert_eq!(requirements.mismatches(&route), ["planId"]);
 }
 
 /// What a client would sign with, from nothing but the offer, against the contracts' own separators.

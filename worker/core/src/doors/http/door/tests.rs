@@ -17,7 +17,7 @@ use crate::chain::rpc::RpcChain;
 use crate::chain::usdc;
 use crate::config::test_config;
 use crate::purchase::Ask;
-use crate::purchase::NotNow;
+use crate::purchase::{NotNow, test_offer};
 use crate::token::NoRsa;
 use crate::types::UnixSeconds;
 use crate::types::{Address, Network, U256, UnixMillis, UsdcAmount};
@@ -306,12 +306,9 @@ fn a_payment_for_what_the_catalog_has_no_more_gets_what_its_purchase_answers() {
     let sealed = config.seal_keys.seal(Terms {
         request_id: OWN_ID.parse().unwrap(),
         target: Target::Plan(GONE.parse().unwrap()),
-        resource: ResourceId::default(),
         amount: price(&config),
         pay_to: config.pay_to,
-        network: config.network,
-        issued_at: UnixSeconds(1_800_000_000),
-        expires_at: UnixSeconds(1_800_000_900),
+        ..test_offer().terms
     });
     let kept = json!({"challengeId": sealed.id});
     let own = json!({"planId": GONE, "requestId": OWN_ID});
@@ -414,3 +411,4 @@ fn while_deliveries_keep_failing_buyers_are_told_when_to_come_back_and_offered_n
 
 mod empty_body;
 mod limits;
+mod sealed;
