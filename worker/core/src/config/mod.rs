@@ -11,6 +11,7 @@ mod problem;
 mod proof;
 mod read;
 mod safety;
+mod seal;
 mod settings;
 mod settlement;
 #[cfg(test)]

@@ -6,11 +6,10 @@ use super::vars::{
     Read, Vars, address, named, parsed, private_key, resource_template, secret, secret_in_list,
     template_sample,
 };
-use super::{backend, factories, ledger, proof, safety, settlement};
+use super::{backend, factories, ledger, proof, safety, seal, settlement};
 use crate::backend::authentication::BackendAuth;
 use crate::backend::issuance::{CredentialKey, IssuingBackend};
 use crate::catalog::{Catalog, default_catalog};
-use crate::offer::SealKeys;
 use crate::settlement::{Route, Settlement};
 use crate::token::{RsaPrivateKey, RsaPublicKey, TokenSigner};
 use crate::types::{AdminSecret, HttpUrl, Network, Secret, WalletKey};
@@ -138,11 +137,13 @@ impl Config {
             }
         }
         let backend_url = backend_url.into_option();
-        let known: Vec<&Secret> = secret
+        let mut known: Vec<&Secret> = secret
             .iter()
             .chain(&admin_secret)
             .chain(&old_secrets)
             .collect();
+        let seal_secrets = seal::read(vars, &known);
+        known.extend(&seal_secrets);
         let backend_auth = backend::read(vars, backend_url.as_ref(), &known);
         let notified = backend::notified(vars, backend_url.as_ref());
         if issues_remotely == Some(true) && backend_url.is_none() {
@@ -210,7 +211,7 @@ impl Config {
             confirmations: confirmations?,
             challenge_ttl_seconds: challenge_ttl_seconds?,
             token_ttl_seconds: token_ttl_seconds?,
-            seal_keys: SealKeys::new(&secret, &old_secrets),
+            seal_keys: seal::keys(&seal_secrets, &secret, &old_secrets),
             token_signer: match rsa_key {
                 Some(key) if signs_with_rsa? => TokenSigner::Rs256(Box::new(key)),
                 _ => TokenSigner::hs256(&secret),
