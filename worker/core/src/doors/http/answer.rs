@@ -18,8 +18,8 @@ use crate::purchase::{IssueFault, NotNow, PayReply};
 use crate::response::{self, Response};
 use crate::token::RsaSigner;
 use crate::types::{Address, HttpUrl, PlanId, RequestId, ResourceId, UnixMillis, UsdcAmount};
-use crate::x402::header::{PAYMENT_REQUIRED, PAYMENT_RESPONSE, X_PAYMENT_RESPONSE, encode};
-use crate::x402::{PaymentRequired, Refusal, SettleResponse, Unreadable, Version, v1};
+use crate::x402::header::{PAYMENT_REQUIRED, encode};
+use crate::x402::{Dialect, PaymentRequired, Refusal, Resource, SettleResponse, Unreadable, v1};
 
 pub(super) const RETRY_AFTER_SECONDS: &str = "2";
 const TOO_MANY_REVERTS: &str = "too_many_reverts";
@@ -106,14 +106,14 @@ pub(super) fn offer(
         description: &plan.description,
         next_step: NextStep {
             method: "POST",
-            url: origin.join("/x402/access"),
+            url: terms.url(origin.as_str()),
             header: "PAYMENT-SIGNATURE",
             body: next,
             client: "any x402 client of version 2 or 1, for example @x402/fetch",
         },
         x402_version: 1,
         error: ASKING,
-        accepts: v1::accepts(terms, &plan.description, origin),
+        accepts: v1::accepts(terms, &resource(offer, &plan.description, origin)),
         transfer_instead: Instructions::new(offer, binding),
     };
     let mut response = response::json(StatusCode::PAYMENT_REQUIRED, &body);
@@ -154,7 +154,7 @@ fn offered(
     if let Some(members) = body.as_object_mut() {
         members.insert("x402Version".to_owned(), json!(1));
         members.insert("error".to_owned(), json!(refusal.code()));
-        let accepts = v1::accepts(&offer.terms, &plan.description, origin);
+        let accepts = v1::accepts(&offer.terms, &resource(offer, &plan.description, origin));
         members.insert("accepts".to_owned(), accepts);
     }
     let mut response = response::json(error.code.status(), &body);
@@ -167,7 +167,7 @@ pub(super) struct Context<'a> {
     pub(super) config: &'a Config,
     pub(super) origin: &'a HttpUrl,
     /// What the client speaks.
-    pub(super) version: Version,
+    pub(super) dialect: Dialect,
     pub(super) payer: Address,
     /// What to pay instead, if this payment is refused; `None` when the plan is sold no more.
     pub(super) offer: Option<(&'a Plan, &'a Offer)>,
@@ -514,36 +514,38 @@ impl Context<'_> {
 
     fn success(&self, response: &mut Response, transaction: B256, payer: Address) {
         let network = self.config.network;
-        let settled = SettleResponse::success(self.version, transaction, network, payer);
+        let settled = SettleResponse::success(self.dialect, transaction, network, payer);
         self.settle_header(response, &settled);
     }
 
     fn failure(&self, response: &mut Response, reason: &'static str, transaction: Option<B256>) {
         let network = self.config.network;
         let failed =
-            SettleResponse::failure(self.version, reason, transaction, network, self.payer);
+            SettleResponse::failure(self.dialect, reason, transaction, network, self.payer);
         self.settle_header(response, &failed);
     }
 
     fn settle_header(&self, response: &mut Response, settled: &SettleResponse) {
-        let name = match self.version {
-            Version::V1 => X_PAYMENT_RESPONSE,
-            Version::V2 => PAYMENT_RESPONSE,
-        };
+        let name = self.dialect.response_header();
         if let Some(text) = encode(settled) {
             response::set(response, HeaderName::from_static(name), &text);
         }
     }
 }
 
+/// What an offer is for, in these words.
+fn resource(offer: &Offer, description: &str, origin: &HttpUrl) -> Resource {
+    Resource::json(&offer.terms.url(origin.as_str()), description)
+}
+
 /// Offers as many as fit, and always the first. The header may become longer than its budget with one entry only, which the
 /// lengths of ids and descriptions bound.
 fn offer_header(response: &mut Response, offers: &Offers<'_>, origin: &HttpUrl, error: &str) {
-    let description = offers.description(origin);
+    let resource = resource(&offers.first.offer, &offers.description(origin), origin);
     let text = (0..=offers.more.len()).rev().find_map(|count| {
         let more = offers.more.iter().take(count);
         let more = more.map(|offer| &offer.offer);
-        let required = PaymentRequired::new(&offers.first.offer, more, &description, origin, error);
+        let required = PaymentRequired::new(&offers.first.offer, more, resource.clone(), error);
         encode(&required).filter(|text| count == 0 || text.len() <= MAX_OFFER_CHARS)
     });
     if let Some(text) = text {

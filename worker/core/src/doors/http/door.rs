@@ -304,7 +304,7 @@ impl<'a> Wish<'a> {
         let context = answer::Context {
             config,
             origin: &arrival.origin,
-            version: payment.version,
+            dialect: payment.dialect,
             payer: payment.authorization.from,
             offer: Some((self.plan, &fresh)),
         };

@@ -16,7 +16,7 @@ use crate::offer::{Offer, Terms};
 use crate::purchase::{Ask, PayReply, Prove, Purchases, Sold};
 use crate::response::{self, Response};
 use crate::types::{Address, UnixSeconds};
-use crate::x402::Version;
+use crate::x402::Dialect;
 
 /// An authorization may be good for years.
 const MAX_RETRY_AFTER_SECONDS: u64 = 86_400;
@@ -119,7 +119,7 @@ async fn answer(
             let context = answer::Context {
                 config,
                 origin: &arrival.origin,
-                version: Version::V2,
+                dialect: Dialect::X402V2,
                 payer: payer.unwrap_or_default(),
                 offer: plan.map(|plan| (plan, offer)),
             };

@@ -96,7 +96,7 @@ pub(super) async fn answer<P: Purchases, C: Chain>(
     let context = answer::Context {
         config,
         origin: &arrival.origin,
-        version: payment.version,
+        dialect: payment.dialect,
         payer: payment.authorization.from,
         offer: None,
     };

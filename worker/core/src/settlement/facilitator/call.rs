@@ -132,7 +132,7 @@ pub fn request(terms: &Terms, issuer: &str, signed: &SignedAuthorization) -> Vec
         valid_before,
         nonce,
     );
-    let url = Value::from(format!("{issuer}/x402/access"));
+    let url = Value::from(terms.url(issuer));
     let extensions = Value::Object(extensions::for_catalogues(&terms.target));
     format!(
         concat!(
