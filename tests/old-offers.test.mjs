@@ -2,9 +2,11 @@
 //
 //  1. An offer that was sealed with the secret and names a wallet of the sealer's is taken neither by an authorization nor by a
 //     transfer: the seller's wallet would have to return money that it never got. Nothing is stored.
-//  2. A transfer can be shown until thirty days after the end of its offer.
-//  3. The seller takes another wallet. Offers of the first one are taken no more; what was paid to it is answered.
-//  4. With KEY0_WALLET_ADDRESSES_OLD they are taken, and pay the first wallet.
+//  2. With a KEY0_SEAL_SECRET the token secret seals nothing, unless it stands behind the new secret; and what the new secret has
+//     sealed is paid.
+//  3. A transfer can be shown until thirty days after the end of its offer.
+//  4. The seller takes another wallet. Offers of the first one are taken no more; what was paid to it is answered.
+//  5. With KEY0_WALLET_ADDRESSES_OLD they are taken, and pay the first wallet.
 
 import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
@@ -46,6 +48,26 @@ describe('an offer that somebody else has sealed with the secret', () => {
     const hash = await transfer(world, sender);
     const shown = await present(world, await proofOf({ challengeId }, sender, hash));
     assert.equal(shown.status, 200, shown.text);
+  });
+
+  test('is not taken where offers have a secret of their own, unless the token secret stands behind that', async () => {
+    const own = 'a secret for offers of 32 letters';
+    const sender = await newSender(world);
+    const challengeId = seal(world.tokenSecret, { ...order(), payTo: world.seller.address, issuedAt: now() - 60, expiresAt: now() + 600 });
+    const proof = await proofOf({ challengeId }, sender, await transfer(world, sender));
+    await world.restartWorker({ KEY0_SEAL_SECRET: own });
+    const unknown = await present(world, proof);
+    assert.deepEqual([unknown.status, unknown.body.code], [404, 'CHALLENGE_NOT_FOUND'], unknown.text);
+    const buyer = await world.newBuyer();
+    const offered = await access(world.url, order());
+
+    await world.restartWorker({ KEY0_SEAL_SECRET: `${own},${world.tokenSecret}` });
+    const shown = await present(world, proof);
+    assert.equal(shown.status, 200, shown.text);
+    const { requestId } = offered.body;
+    const paid = await access(world.url, { planId: 'basic', requestId }, { payment: await signPayment(buyer.privateKey, offered.required) });
+    assert.equal(paid.status, 200, paid.text);
+    await world.restartWorker({});
   });
 
   test('and that ended thirty days ago is not paid by any transfer', async () => {

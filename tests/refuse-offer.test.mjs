@@ -11,6 +11,7 @@ import { randomUUID } from 'node:crypto';
 import { describe, test } from 'node:test';
 import { income } from './support/facts.mjs';
 import { assertRefused } from './support/refusal.mjs';
+import { number } from './support/seal.mjs';
 import { useWorld } from './support/world.mjs';
 import { access, signPayment } from './support/x402.mjs';
 
@@ -75,8 +76,9 @@ describe('a challenge id that we did not seal opens nothing', () => {
   /** The bytes of issue, expiry, amount and chain id follow the version byte, eight each. */
   const withAmount = (id, amount) => {
     const bytes = Buffer.from(id, 'base64url');
-    bytes.writeBigUInt64BE(amount, 17);
-    return bytes.toString('base64url');
+    // Behind version, flags, kind, request id, plan, resource, recipient and chain.
+    const at = 3 + 16 + 1 + 'basic'.length + 1 + 'default'.length + 20 + number(84532).length;
+    return Buffer.concat([bytes.subarray(0, at), number(amount), bytes.subarray(at + number(15_000n).length)]).toString('base64url');
   };
   const forgeries = {
     'one character changed': (id) => id.slice(0, 9) + (id[9] === 'A' ? 'B' : 'A') + id.slice(10),

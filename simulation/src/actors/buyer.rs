@@ -7,7 +7,7 @@ use key0_core::chain::transfer::text_digest;
 use key0_core::chain::{Presented, SignedAuthorization, usdc};
 use key0_core::checkout::{Outcome, Retry};
 use key0_core::offer::{Offer, Target, Terms, lifetime};
-use key0_core::purchase::{Pay, Sold};
+use key0_core::purchase::Pay;
 use key0_core::types::WalletKey;
 use key0_core::types::{RequestId, ResourceId};
 use serde_json::json;
@@ -117,8 +117,8 @@ impl Buyer {
         }
         drop(chain);
         Some(Pay {
-            // The door says it again, from the catalog that it has then.
-            sold: Sold::today(&offer.terms.target, &world.config)?,
+            // The door says it, from the catalog that it has then.
+            sold: None,
             offer,
             issuer: "https://shop.example".to_owned(),
             authorization,
@@ -147,16 +147,19 @@ pub(super) fn new_offer(world: &World, plan: usize) -> Option<Offer> {
 /// An offer for a plan, made now.
 pub(super) fn offer_as(world: &World, plan: usize, request_id: RequestId) -> Option<Offer> {
     let (id, _) = PLANS[plan % PLANS.len()];
-    let id = id.parse().ok()?;
+    let config = world.config_now();
     // What the catalog does not have is not offered.
-    let price = world.config_now().catalog.plan(&id)?.price;
+    let sold = config.catalog.plan(&id.parse().ok()?)?;
     let (issued_at, expires_at) = lifetime(world.seconds(), world.setting.ttl);
     Some(world.config.offers.keys.seal(Terms {
         request_id,
-        target: Target::Plan(id),
+        chosen: false,
+        target: Target::Plan(sold.id.clone()),
         resource: ResourceId::default(),
-        amount: price,
-        pay_to: world.config_now().wallets.pay_to,
+        lifetime: sold.lifetime(config.token.ttl_seconds),
+        extra: config.offers.keys.digest(&sold.extra),
+        amount: sold.price,
+        pay_to: config.wallets.pay_to,
         network: world.config.network,
         issued_at,
         expires_at,
@@ -170,13 +173,25 @@ pub(super) fn derived(world: &World, payment: &SignedAuthorization) -> Option<Re
     format!("x402-{}", hex::encode(digest)).parse().ok()
 }
 
+/// The client names the purchase: when it asks for the price, when it pays, or both times.
+fn name(world: &World, pay: &mut Pay) {
+    let when = world.random.range(0, 2);
+    pay.chosen = when != 0;
+    if when != 1 {
+        pay.offer = world.config.offers.keys.seal(Terms {
+            chosen: true,
+            ..pay.offer.terms.clone()
+        });
+    }
+}
+
 /// A payment for a new purchase; some clients name it, and some name no request id and send back no challenge.
 fn fresh(world: &World, buyer: &Buyer, plan: usize) -> Option<Pay> {
     let mut pay = buyer.pay(world, new_offer(world, plan)?)?;
     if world.random.chance(150) {
         pay.offer = offer_as(world, plan, derived(world, &pay.authorization)?)?;
-    } else {
-        pay.chosen = world.random.chance(400);
+    } else if world.random.chance(400) {
+        name(world, &mut pay);
     }
     Some(pay)
 }
@@ -188,7 +203,7 @@ pub async fn shop_in_parallel(world: Rc<World>, buyer: Buyer, plan: usize) {
         else {
             return;
         };
-        pay.chosen = true;
+        name(&world, &mut pay);
         let (then, buyer) = (Rc::clone(&world), buyer.clone());
         world.executor.spawn(Owner::World, async move {
             go_on(then, buyer, plan, pay).await;

@@ -3,7 +3,7 @@
 use std::rc::Rc;
 
 use key0_core::chain::SignedAuthorization;
-use key0_core::purchase::{Pay, Sold};
+use key0_core::purchase::Pay;
 use key0_core::types::Address;
 
 use super::{buyer, request};
@@ -169,7 +169,7 @@ fn forge(world: &World, stolen: &SignedAuthorization) -> Option<(Asker, Pay)> {
         since: world.now().0,
     };
     let pay = Pay {
-        sold: Sold::today(&offer.terms.target, &world.config)?,
+        sold: None,
         offer,
         issuer: "https://shop.example".to_owned(),
         authorization: stolen.clone(),

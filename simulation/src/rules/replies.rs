@@ -169,7 +169,7 @@ fn must_be_its_own(world: &World, pay: &Pay, goods: &Goods) {
             .borrow()
             .contains(&nonce)
     };
-    if pay.chosen && sold != *id && !is_shown_again() {
+    if pay.is_chosen() && sold != *id && !is_shown_again() {
         world.violation(
             "named_and_swallowed",
             id,

@@ -1,7 +1,7 @@
 //! What must hold of what is kept, and for how long.
 
 use key0_core::checkout::{Outcome, Stop, Unpaid};
-use key0_core::purchase::{HISTORY_MILLIS, Pay, Prove, Purchase, Rest, State};
+use key0_core::purchase::{HISTORY_MILLIS, Pay, Prove, Purchase, Rest, Sold, State};
 use key0_core::types::RequestId;
 
 use super::outages::has_lost_alarm;
@@ -165,10 +165,11 @@ pub fn answers_as_left(world: &World, pay: &Pay, outcome: Option<&Outcome<'_>>) 
             PayAgain {
                 why: Unpaid::Withdrawn,
                 ..
-            } => !world
-                .config_now()
-                .wallets
-                .is_paid_at(pay.offer.terms.pay_to),
+            } => {
+                let config = world.config_now();
+                !config.wallets.is_paid_at(pay.offer.terms.pay_to)
+                    || Sold::of(&pay.offer.terms, config).is_none()
+            }
             _ => false,
         },
         // Somebody else has begun this purchase, under a request id that had leaked.

@@ -3,7 +3,6 @@
 use std::rc::Rc;
 
 use key0_core::book::TargetKey;
-use key0_core::offer::Target;
 use key0_core::purchase::{Attempt, Purchase, Stage, State};
 use key0_core::settlement::wallet::{Job, Sent};
 use key0_core::types::RequestId;
@@ -311,7 +310,6 @@ pub(super) fn may_charge(
 }
 
 fn target(record: &Purchase) -> TargetKey {
-    let Target::Plan(_) = &record.terms.target;
     TargetKey::new(&record.terms.target, &record.terms.resource)
 }
 

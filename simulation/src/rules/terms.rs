@@ -19,12 +19,17 @@ pub(super) fn on_change(
         && matches!(after.state, State::Pending { .. } | State::Proving { .. });
     if is_learnt {
         object.sold.replace(after.sold.clone());
-        let is_in_a_catalog = Version::all().any(|version| {
-            let target = &after.terms.target;
-            after.sold == key0_core::purchase::Sold::today(target, world.config_of(version))
-        });
-        if !is_in_a_catalog {
-            let detail = format!("{:?} is in no catalog", after.sold);
+        let terms = &after.terms;
+        let is_agreed = match &after.sold {
+            Some(sold) => {
+                sold.lifetime == terms.lifetime
+                    && world.config.offers.keys.digest(&sold.extra) == terms.extra
+            }
+            // Only what the backend is told can be forgotten.
+            None => terms.extra.is_some(),
+        };
+        if !is_agreed {
+            let detail = format!("{:?} for {terms:?}", after.sold);
             world.violation("sold_otherwise", &object.id, detail);
         }
     }

@@ -58,6 +58,7 @@ pub enum DeliveryFault {
     Timeout,
     /// The backend was not called: there is nothing to authenticate with.
     Unauthenticated,
-    /// The backend was not called: the catalog did not have the plan when the purchase began, so what was sold is not known.
+    /// The backend was not called: what was sold is not known. When the purchase began, the catalog no longer said of the
+    /// plan what it had said when the offer was made; or what was sold is no plan.
     PlanGone,
 }

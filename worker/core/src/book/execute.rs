@@ -143,8 +143,8 @@ fn whose<S: PayerStore>(store: &S, booking: &Booking) -> Result<PayerReply, S::E
     })
 }
 
-/// The purchase that a payment counts for whose client has named none: one that is unresolved, or was delivered so lately that
-/// its answer may have been lost.
+/// The purchase that a payment counts for whose client has named none: one that is unresolved, or of a plan one that was delivered
+/// so lately that its answer may have been lost.
 fn join<S: PayerStore>(
     store: &S,
     reservation: &Reservation,
@@ -155,6 +155,7 @@ fn join<S: PayerStore>(
     let by = match store.holder(&reservation.target, own)? {
         Some(holder) if holder.held == NO_ATTEMPT => return Ok(Some(PayerReply::Wait)),
         Some(holder) => Some(holder.request_id),
+        None if !reservation.target.is_plan() => None,
         None => {
             let after = UnixMillis(now.0.saturating_sub(RECENT_MILLIS));
             let recent = store.recent(&reservation.target, after)?;

@@ -2,7 +2,7 @@ use core::convert::Infallible;
 
 use super::memory::MemoryBook as Book;
 use super::*;
-use crate::offer::Target;
+use crate::offer::{CallDigest, Target};
 use crate::types::{B256, RequestId, ResourceId, UnixMillis, UsdcAmount};
 
 mod naming;
@@ -35,6 +35,31 @@ fn a_key_without_a_resource_stands_for_all_resources_of_its_plan_and_for_no_othe
     assert!(!of_resource.covers(&of("a", "bb")) && !of_resource.covers(&of("b", "a")));
     let all = TargetKey::of_any_plan(None);
     assert!(all.covers(&of("a", "b")) && !of("a", "b").covers(&all));
+}
+
+/// The key of one call of a route.
+fn call(route: &str, path: &str) -> TargetKey {
+    let target = Target::Route {
+        id: route.parse().unwrap(),
+        call: CallDigest::of([path.as_bytes()]),
+    };
+    TargetKey::new(&target, &ResourceId::default())
+}
+
+#[test]
+fn two_calls_of_one_route_are_two_targets_and_who_names_no_plan_means_no_call() {
+    assert_ne!(call("a", "/oslo"), call("a", "/rome"));
+    assert_eq!(call("a", "/oslo"), call("a", "/oslo"));
+    assert!(!call("a", "/oslo").covers(&call("a", "/rome")));
+    for plan in [
+        TargetKey::of_any_plan(None),
+        TargetKey::of_any_plan(Some(&ResourceId::default())),
+        TargetKey::of_any_resource(&Target::Plan("a".parse().unwrap())),
+        target("a"),
+    ] {
+        assert!(!plan.covers(&call("a", "/oslo")), "{plan:?}");
+        assert!(!call("a", "/oslo").covers(&plan), "{plan:?}");
+    }
 }
 
 fn reservation(nonce: u8, request: u8, plan: &str) -> Reservation {

@@ -33,6 +33,11 @@ pub struct Plan {
 }
 
 impl Plan {
+    /// How long the access lasts from its delivery, in seconds; `usual` where the plan does not say.
+    pub fn lifetime(&self, usual: u64) -> u64 {
+        self.expires_in.unwrap_or(usual)
+    }
+
     /// The resource a purchase is for: the one asked for if this plan opens it; without a wish `default`, or else the
     /// first that the plan opens. `None` when the plan does not open what was asked for.
     pub fn resource(&self, wish: Option<ResourceId>) -> Option<ResourceId> {

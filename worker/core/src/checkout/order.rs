@@ -29,7 +29,10 @@ impl Order {
             ordered.is_some_and(|ordered| ordered != offered)
         }
         [
-            ("planId", differs(self.target.as_ref(), &terms.target)),
+            (
+                terms.target.member(),
+                differs(self.target.as_ref(), &terms.target),
+            ),
             (
                 "resourceId",
                 differs(self.resource.as_ref(), &terms.resource),

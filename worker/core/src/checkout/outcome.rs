@@ -94,7 +94,7 @@ pub enum Unpaid {
     Refused(Refusal),
     /// Its offer has expired.
     Expired,
-    /// Its offer names a wallet that the seller no longer uses.
+    /// The seller has withdrawn its offer: it names a wallet that is no longer used, or a plan that has changed.
     Withdrawn,
     /// The purchase was called off.
     Cancelled,
@@ -202,7 +202,7 @@ fn undelivered(
         DeliveryFault::Failed => (Code::TokenIssueFailed, "could not issue the access token"),
         DeliveryFault::Timeout => (Code::TokenIssueTimeout, "gave no answer in time"),
         DeliveryFault::Unauthenticated => (Code::InternalError, "could not be asked"),
-        DeliveryFault::PlanGone => (Code::TokenIssueFailed, "no longer has this plan"),
+        DeliveryFault::PlanGone => (Code::TokenIssueFailed, "no longer has what was bought"),
     };
     let promise = match (fault, refund_at) {
         (DeliveryFault::PlanGone, Some(_)) => "The money is sent back by itself.",
@@ -254,8 +254,8 @@ fn unpaid(why: Unpaid, mismatches: &[&'static str], transaction: Option<B256>) -
         Unpaid::Withdrawn => {
             return Error::new(
                 Code::ChallengeExpired,
-                "The offer names a wallet that the seller no longer uses, and nothing was charged. Repeat the request without \
-                 a payment and with a new requestId to get a new offer.",
+                "The seller has withdrawn this offer, for another wallet or a change of the plan, and nothing was charged. Repeat \
+                 the request without a payment and with a new requestId to get a new offer.",
             );
         }
         Unpaid::Cancelled => {

@@ -65,7 +65,7 @@ impl<'a, D: Deployment> Checkout<'a, D> {
             None => {
                 let request_id = order.request_id.clone();
                 let request_id = request_id.unwrap_or_else(|| self.derived(payment));
-                self.price(&wish, request_id).offer
+                self.price(&wish, request_id, order.chosen).offer
             }
         };
         let quote = |is_renewed| Some(self.instead(order, &wish, is_renewed));
@@ -124,7 +124,7 @@ impl<'a, D: Deployment> Checkout<'a, D> {
             identifier: payment.identifier,
         });
         let pay = Pay {
-            sold: Sold::of(wish.plan, self.config),
+            sold: Sold::of(&offer.terms, self.config),
             issuer: self.origin.as_str().to_owned(),
             authorization,
             identifier: payment.identifier,
@@ -213,9 +213,10 @@ impl<'a, D: Deployment> Checkout<'a, D> {
     /// What to pay instead: under the client's own id, or a new one where that takes no other payment.
     fn instead(&self, order: &Order, wish: &Wish<'a>, is_renewed: bool) -> Quote<'a> {
         let own = order.request_id.clone().filter(|_| !is_renewed);
+        let chosen = own.is_some() && order.chosen;
         let request_id = own.unwrap_or_else(|| self.new_id(0));
         Quote {
-            first: self.price(wish, request_id),
+            first: self.price(wish, request_id, chosen),
             more: Vec::new(),
             is_ordered: true,
         }

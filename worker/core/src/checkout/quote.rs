@@ -47,8 +47,8 @@ impl Quote<'_> {
         let each = core::iter::once(&self.first)
             .chain(&self.more)
             .map(|Priced { offer, .. }| {
-                let Target::Plan(id) = &offer.terms.target;
-                format!("{id} for {}", offer.terms.amount)
+                let Terms { target, amount, .. } = &offer.terms;
+                format!("{} for {amount}", target.id())
             })
             .collect::<Vec<_>>();
         let catalog = origin.join("/discover");
@@ -75,7 +75,7 @@ impl<'a, D> Checkout<'a, D> {
         let more = wish.more.iter().zip(1..).map(|((plan, resource), at)| {
             let request_id = self.new_id(at);
             Priced {
-                offer: self.seal(request_id, plan, resource),
+                offer: self.seal(request_id, false, plan, resource),
                 description: &plan.description,
             }
         });
@@ -83,7 +83,7 @@ impl<'a, D> Checkout<'a, D> {
         let request_id = order.request_id.clone();
         let request_id = request_id.unwrap_or_else(|| self.new_id(0));
         Ok(Quote {
-            first: self.price(&wish, request_id),
+            first: self.price(&wish, request_id, order.chosen),
             more,
             is_ordered: order.target.is_some(),
         })
@@ -112,8 +112,7 @@ impl<'a, D> Checkout<'a, D> {
                 });
             }
         };
-        let Target::Plan(plan_id) = &target;
-        let Some(plan) = self.config.catalog.plan(plan_id) else {
+        let Some(plan) = self.on_sale(&target) else {
             return Err(Stop::NotSold { target });
         };
         let Some(resource) = plan.resource(order.resource.clone()) else {
@@ -129,22 +128,37 @@ impl<'a, D> Checkout<'a, D> {
         })
     }
 
-    /// The one offer for a wish, under this id.
-    pub(super) fn price(&self, wish: &Wish<'a>, request_id: RequestId) -> Priced<'a> {
+    /// The plan, if it is one and on sale.
+    fn on_sale(&self, target: &Target) -> Option<&'a Plan> {
+        let plan_id = target.plan()?;
+        self.config.catalog.plan(plan_id)
+    }
+
+    /// The one offer for a wish, under this id, which the client has chosen or not.
+    pub(super) fn price(&self, wish: &Wish<'a>, request_id: RequestId, chosen: bool) -> Priced<'a> {
         Priced {
-            offer: self.seal(request_id, wish.plan, &wish.resource),
+            offer: self.seal(request_id, chosen, wish.plan, &wish.resource),
             description: &wish.plan.description,
         }
     }
 
     /// Today's offer for a plan.
-    pub(super) fn seal(&self, request_id: RequestId, plan: &Plan, resource: &ResourceId) -> Offer {
+    fn seal(
+        &self,
+        request_id: RequestId,
+        chosen: bool,
+        plan: &Plan,
+        resource: &ResourceId,
+    ) -> Offer {
         let config = self.config;
         let (issued_at, expires_at) = lifetime(self.now, config.offers.ttl_seconds);
         config.offers.keys.seal(Terms {
             request_id,
+            chosen,
             target: Target::Plan(plan.id.clone()),
             resource: resource.clone(),
+            lifetime: plan.lifetime(config.token.ttl_seconds),
+            extra: config.offers.keys.digest(&plan.extra),
             amount: plan.price,
             pay_to: config.wallets.pay_to,
             network: config.network,

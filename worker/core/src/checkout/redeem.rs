@@ -31,7 +31,7 @@ impl<'a, D: Deployment> Checkout<'a, D> {
         };
         let terms = &offer.terms;
         let ask = Ask::Prove(Box::new(Prove {
-            sold: Sold::today(&terms.target, self.config),
+            sold: Sold::of(terms, self.config),
             offer: offer.clone(),
             issuer: self.origin.as_str().to_owned(),
             payer,

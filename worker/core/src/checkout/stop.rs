@@ -190,7 +190,7 @@ impl Stop {
         match self {
             Self::NotSold { target } => not_sold(target, origin),
             Self::NotOpened { target, resources } => {
-                let Target::Plan(plan) = target;
+                let plan = target.id();
                 Error::invalid_request(format!(
                     "Plan \"{plan}\" does not open this resourceId; details list the ones it opens."
                 ))
@@ -315,13 +315,13 @@ impl Stop {
 const TOO_MANY_REVERTS: &str = "too_many_reverts";
 
 fn not_sold(target: &Target, origin: &HttpUrl) -> Error {
-    let Target::Plan(plan) = target;
+    let (kind, id) = (target.kind(), target.id());
     let catalog = origin.join("/discover");
     Error::new(
         Code::TierNotFound,
-        format!("There is no plan \"{plan}\". GET {catalog} lists the plans."),
+        format!("There is no {kind} \"{id}\". GET {catalog} lists the plans."),
     )
-    .with_details(json!({"planId": plan, "discover": catalog}))
+    .with_details(json!({target.member(): id, "discover": catalog}))
 }
 
 /// A proof that proves nothing, and what to send.

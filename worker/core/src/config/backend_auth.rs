@@ -53,7 +53,7 @@ pub(super) fn read(
     {
         vars.problem(
             "INTERNAL_AUTH_SECRET",
-            "must not be the value of KEY0_ACCESS_TOKEN_SECRET or KEY0_ADMIN_SECRET, nor one of KEY0_ACCESS_TOKEN_SECRETS_OLD",
+            "must not be the value of KEY0_ACCESS_TOKEN_SECRET, KEY0_ADMIN_SECRET or KEY0_SEAL_SECRET, nor one of KEY0_ACCESS_TOKEN_SECRETS_OLD",
         );
     }
     let header = vars.parse("INTERNAL_AUTH_HEADER", "X-Internal-Auth", header_name);

@@ -14,6 +14,7 @@ mod problem;
 mod read;
 mod refund;
 mod safety;
+mod seal;
 mod secrets;
 mod seller;
 mod settings;

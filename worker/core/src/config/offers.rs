@@ -1,5 +1,6 @@
 //! How offers are made, and what a transfer that pays one must show.
 
+use super::seal;
 use super::secrets::Secrets;
 use super::vars::Vars;
 use crate::offer::SealKeys;
@@ -40,9 +41,10 @@ pub(super) fn read(vars: &mut Vars<'_>, secrets: &Secrets) -> Option<OfferSettin
     let bindings = [ProofBinding::Signature, ProofBinding::TxHash];
     let bindings = bindings.map(|binding| (binding.name(), binding));
     let proof_binding = vars.choice("PROOF_BINDING", "signature", &bindings);
+    let keys = seal::keys(&secrets.seal, secrets);
     Some(OfferSettings {
         ttl_seconds: ttl_seconds?,
-        keys: SealKeys::new(secrets.token.as_ref()?, &secrets.old),
+        keys: keys?,
         proof_binding: proof_binding?,
     })
 }

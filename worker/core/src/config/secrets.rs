@@ -1,5 +1,6 @@
 //! The secrets that the parts share.
 
+use super::seal;
 use super::vars::{Vars, secret, secret_in_list};
 use crate::types::Secret;
 
@@ -13,6 +14,8 @@ pub(super) struct Secrets {
     pub(super) old: Vec<Secret>,
     /// What opens the operator's door.
     pub(super) admin: Option<Secret>,
+    /// What offers are sealed with, where that is not the token secret.
+    pub(super) seal: Vec<Secret>,
 }
 
 impl Secrets {
@@ -23,12 +26,12 @@ impl Secrets {
 
     /// Whether this is one of all these, none of which is sent to anybody.
     pub(super) fn contains(&self, other: &Secret) -> bool {
-        self.is_for_tokens(other) || self.admin.as_ref() == Some(other)
+        self.is_for_tokens(other) || self.admin.as_ref() == Some(other) || self.seal.contains(other)
     }
 }
 
 pub(super) fn read(vars: &mut Vars<'_>) -> Secrets {
-    let secrets = Secrets {
+    let mut secrets = Secrets {
         token: vars.required("KEY0_ACCESS_TOKEN_SECRET", secret),
         old: vars.list(
             "KEY0_ACCESS_TOKEN_SECRETS_OLD",
@@ -36,7 +39,9 @@ pub(super) fn read(vars: &mut Vars<'_>) -> Secrets {
             secret_in_list,
         ),
         admin: vars.optional("KEY0_ADMIN_SECRET", secret).into_option(),
+        seal: Vec::new(),
     };
+    secrets.seal = seal::read(vars, &secrets);
     if let Some(admin) = &secrets.admin
         && secrets.is_for_tokens(admin)
     {

@@ -64,7 +64,7 @@ pub fn discover<'a>(config: &'a Config, origin: &HttpUrl) -> Discover<'a> {
                 plan_id: &plan.id,
                 unit_amount: plan.price,
                 description: &plan.description,
-                expires_in: plan.expires_in.unwrap_or(config.token.ttl_seconds),
+                expires_in: plan.lifetime(config.token.ttl_seconds),
                 resource_ids: &plan.resources,
             })
             .collect(),

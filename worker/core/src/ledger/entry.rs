@@ -14,7 +14,7 @@ pub struct LedgerEntry {
     pub challenge_id: String,
     /// Its state.
     pub status: Status,
-    /// What was bought, as `plan:<planId>`.
+    /// What was bought, as `plan:<planId>` or `route:<routeId>`.
     pub target: String,
     /// What it opens.
     pub resource: ResourceId,

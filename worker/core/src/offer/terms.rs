@@ -2,18 +2,14 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::types::{Address, Network, PlanId, RequestId, ResourceId, UnixSeconds, UsdcAmount};
+use super::digest::ExtraDigest;
+use super::target::Target;
+use crate::types::{Address, Network, RequestId, ResourceId, UnixSeconds, UsdcAmount};
 
 /// The longest step by which expiry is rounded up.
 const MAX_WINDOW_SECONDS: u64 = 60;
-
-/// What is bought.
-#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub enum Target {
-    /// A plan of the catalog.
-    Plan(PlanId),
-}
+/// Where plans are bought.
+const ACCESS_PATH: &str = "/x402/access";
 
 /// Everything that buyer and seller agree on. Never changes once money may have moved.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
@@ -21,10 +17,18 @@ pub enum Target {
 pub struct Terms {
     /// The purchase.
     pub request_id: RequestId,
+    /// Whether the client has named the purchase, when it asked for the price. Otherwise the id is ours.
+    #[serde(default, skip_serializing_if = "core::ops::Not::not")]
+    pub chosen: bool,
     /// What is bought.
     pub target: Target,
-    /// What it opens.
+    /// What it opens. Of a route, its path.
     pub resource: ResourceId,
+    /// How long the access lasts from its delivery, in seconds; nothing for a call.
+    pub lifetime: u64,
+    /// What the backend is told of the plan besides. `None` when that is nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub extra: Option<ExtraDigest>,
     /// The price.
     pub amount: UsdcAmount,
     /// Who is paid.
@@ -35,6 +39,25 @@ pub struct Terms {
     pub issued_at: UnixSeconds,
     /// From this second on it can no longer be paid.
     pub expires_at: UnixSeconds,
+}
+
+impl Terms {
+    /// What a payment is for, as a URL without a query: where a plan is bought, or the path of a route.
+    pub fn url(&self, origin: &str) -> String {
+        match (&self.target, self.resource.as_str()) {
+            (Target::Plan(_), _) => format!("{origin}{ACCESS_PATH}"),
+            (Target::Route { .. }, path) => format!("{origin}/{}", path.trim_start_matches('/')),
+        }
+    }
+
+    /// Whether both sell the same for the same price. Who they are made for, by which wallet and when says nothing here.
+    pub fn sell_the_same(&self, other: &Self) -> bool {
+        self.target == other.target
+            && self.resource == other.resource
+            && self.lifetime == other.lifetime
+            && self.extra == other.extra
+            && self.amount == other.amount
+    }
 }
 
 /// When an offer made at `now` was issued and when it expires.

@@ -19,7 +19,9 @@ pub(super) fn refusal(
             let terms = &pay.offer.terms;
             // An attempt that has failed is not repeated; its failure is the answer.
             let withdrawn = || record.and_then(Ask::failure).unwrap_or(PayReply::Withdrawn);
-            (!wallets.is_paid_at(terms.pay_to)).then(withdrawn)
+            // What cannot be delivered is not charged for.
+            let is_known = record.is_some() || pay.sold.is_some();
+            (!is_known || !wallets.is_paid_at(terms.pay_to)).then(withdrawn)
         }
         Ask::Prove(prove) => {
             let terms = &prove.offer.terms;
@@ -44,7 +46,6 @@ pub(super) fn refusal(
 mod tests {
     use super::super::ask::Prove;
     use super::super::lifecycle::Event;
-    use super::super::sold::Sold;
     use super::super::test_support::{
         EXPIRES_AT, NOW, attempted, buyer, pay, record_after, sold, test_offer,
     };
@@ -133,16 +134,15 @@ mod tests {
     }
 
     #[test]
-    fn a_plan_without_a_lifetime_sells_the_deployments_usual_one() {
-        let mut config = test_config();
-        config.token.ttl_seconds = 77;
-        let plans = r#"[{"planId":"basic","unitAmount":"$1"},{"planId":"pro","unitAmount":"$2","expiresIn":5}]"#;
-        config.catalog = crate::catalog::Catalog::from_json(plans).unwrap();
-        let lifetime = |plan: &str| {
-            let target = crate::offer::Target::Plan(plan.parse().unwrap());
-            Sold::today(&target, &config).map(|sold| sold.lifetime)
-        };
-        let found = [lifetime("basic"), lifetime("pro"), lifetime("gone")];
-        assert_eq!(found, [Some(77), Some(5), None]);
+    fn what_could_not_be_delivered_begins_nothing_and_what_has_begun_is_answered() {
+        let config = test_config();
+        let mut unknown = pay(1);
+        unknown.sold = None;
+        let ask = Ask::Pay(Box::new(unknown));
+        assert_eq!(
+            refusal(&config.wallets, &ask, None, NOW),
+            Some(PayReply::Withdrawn)
+        );
+        assert_eq!(refusal(&config.wallets, &ask, Some(&failed()), NOW), None);
     }
 }

@@ -41,8 +41,8 @@ pub enum Ask {
 pub struct Pay {
     /// What is paid.
     pub offer: Offer,
-    /// What is delivered for it, if the purchase begins now.
-    pub sold: Sold,
+    /// What is delivered for it, if the purchase begins now; `None` when that is not known any more, and then it does not begin.
+    pub sold: Option<Sold>,
     /// The public URL through which it is bought.
     pub issuer: String,
     /// What the payer signed; fits the challenge.
@@ -50,8 +50,7 @@ pub struct Pay {
     /// The digest of the client's own name for the payment.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub identifier: Option<B256>,
-    /// Whether the client has named the purchase. Then it means another one than those that it has begun before; otherwise it
-    /// may have lost an answer and be starting over.
+    /// Whether this request names the purchase. An offer may say so, too: see [`Pay::is_chosen`].
     #[serde(default, skip_serializing_if = "core::ops::Not::not")]
     pub chosen: bool,
 }
@@ -93,7 +92,7 @@ pub struct Repeat {
 pub struct Prove {
     /// What was paid.
     pub offer: Offer,
-    /// What is delivered for it, if the purchase begins now; `None` when the catalog does not have it.
+    /// What is delivered for it, if the purchase begins now; `None` when that is not known any more.
     pub sold: Option<Sold>,
     /// The public URL through which it is bought.
     pub issuer: String,
@@ -161,6 +160,12 @@ impl Prove {
 }
 
 impl Pay {
+    /// Whether the client has named the purchase, when it asked for the price or now. Then it means another one than those that
+    /// it has begun before; otherwise it may have lost an answer and be starting over.
+    pub const fn is_chosen(&self) -> bool {
+        self.chosen || self.offer.terms.chosen
+    }
+
     /// What the payer's book calls what is bought.
     pub fn target(&self) -> TargetKey {
         TargetKey::new(&self.offer.terms.target, &self.offer.terms.resource)

@@ -62,7 +62,7 @@ pub(super) async fn begin<E: PurchaseEnv>(
             _ => 1,
         },
         identifier: pay.identifier,
-        chosen: pay.chosen,
+        chosen: pay.is_chosen(),
     };
     let refusal = not_delivering(env).or_else(|| outlook.refusal(env, terms, signed, LEAST_GAS));
     let held = match refusal {
@@ -123,7 +123,7 @@ pub(super) async fn begin<E: PurchaseEnv>(
                         issuer: pay.issuer.clone(),
                         authorization: signed.clone(),
                         identifier: pay.identifier,
-                        chosen: pay.chosen,
+                        chosen: pay.is_chosen(),
                         gas_limit,
                         from_block: outlook.head.number,
                     };

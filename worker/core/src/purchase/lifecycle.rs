@@ -85,10 +85,10 @@ pub fn apply(
                 ..
             },
         ) if may_prove(record, payer) => {
-            // What was sold at the first beginning stays sold; at another price something else is.
+            // What was sold at the first beginning stays sold, unless the offer that was paid sells something else.
             next.sold = next
                 .sold
-                .filter(|_| offer.terms.amount == record.terms.amount)
+                .filter(|_| offer.terms.sell_the_same(&record.terms))
                 .or(sold);
             next.state = State::Proving {
                 transaction,
@@ -313,7 +313,7 @@ fn begin(event: Event, now: UnixMillis) -> Result<Purchase, Refused> {
             };
             (
                 offer,
-                Some(sold),
+                sold,
                 issuer,
                 payer,
                 chosen,
@@ -338,7 +338,8 @@ fn begin(event: Event, now: UnixMillis) -> Result<Purchase, Refused> {
                 transfers,
                 signed,
             };
-            (offer, sold, issuer, payer, false, state)
+            let chosen = offer.terms.chosen;
+            (offer, sold, issuer, payer, chosen, state)
         }
         _ => return Err(Refused),
     };

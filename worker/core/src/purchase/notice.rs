@@ -7,7 +7,6 @@ use super::outbox::{Notice, NoticeKind};
 use super::state::{Purchase, State};
 use crate::backend::authentication::BackendCall;
 use crate::backend::notification::{self, Notified};
-use crate::offer::Target;
 use crate::types::UnixSeconds;
 
 impl NoticeKind {
@@ -28,7 +27,6 @@ pub(super) fn call(
     notice: &Notice,
     now: UnixSeconds,
 ) -> Option<BackendCall> {
-    let Target::Plan(plan) = &record.terms.target;
     let terms = &record.terms;
     let payment = record.state.transaction()?;
     let explorer = |hash| format!("{}/tx/{hash}", terms.network.explorer());
@@ -42,7 +40,7 @@ pub(super) fn call(
         "requestId": terms.request_id,
         "challengeId": record.challenge_id,
         "resourceId": terms.resource,
-        "planId": plan,
+        terms.target.member(): terms.target.id(),
         "txHash": payment,
         "explorerUrl": explorer(payment),
         "unitAmount": terms.amount,
@@ -67,6 +65,7 @@ mod tests {
 
     use super::*;
     use crate::backend::notification::SigningSecret;
+    use crate::offer::{CallDigest, Target};
     use crate::purchase::test_support::{NOW, delivered_and_noted};
 
     fn notified(secrets: &[&str]) -> Notified {
@@ -101,6 +100,20 @@ mod tests {
                 .iter()
                 .any(|name| name.to_lowercase().contains("token"))
         );
+    }
+
+    #[test]
+    fn a_notice_of_a_call_names_its_route() {
+        let mut record = delivered_and_noted();
+        record.terms.target = Target::Route {
+            id: "weather".parse().unwrap(),
+            call: CallDigest::of([]),
+        };
+        let notice = &record.outbox.open[0];
+        let call = call(&notified(&[]), &record, notice, NOW.to_seconds()).unwrap();
+        let body: Value = serde_json::from_slice(&call.body).unwrap();
+        assert_eq!(body["routeId"], "weather");
+        assert_eq!(body.get("planId"), None);
     }
 
     #[test]

@@ -83,7 +83,8 @@ pub enum PayReply {
     },
     /// The offer has expired and nothing was charged.
     Expired,
-    /// The offer names a wallet that the seller no longer uses. Nothing was begun.
+    /// The seller has withdrawn the offer: it names a wallet that is no longer used, or what it sells is no longer known. Nothing was
+    /// begun.
     Withdrawn,
     /// The purchase was called off and nothing was charged.
     Cancelled,

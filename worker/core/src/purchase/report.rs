@@ -3,18 +3,17 @@
 use super::state::{Purchase, Stage, State};
 use crate::goods::DeliveryFault;
 use crate::ledger::LedgerEntry;
-use crate::offer::Target;
 use crate::types::B256;
 
 /// What a purchase reports of itself.
 pub fn ledger_entry(record: &Purchase, version: u64) -> LedgerEntry {
-    let Target::Plan(plan) = &record.terms.target;
+    let target = &record.terms.target;
     let state = &record.state;
     LedgerEntry {
         request_id: record.terms.request_id.clone(),
         challenge_id: record.challenge_id.to_string(),
         status: state.status(),
-        target: format!("plan:{plan}"),
+        target: format!("{}:{}", target.kind(), target.id()),
         resource: record.terms.resource.clone(),
         amount: state
             .payment()

@@ -22,7 +22,7 @@ pub struct Purchase {
     pub challenge_id: ChallengeId,
     /// What was agreed.
     pub terms: Terms,
-    /// What is to be delivered. `None` when the catalog did not have it at the beginning: then nothing is delivered and the
+    /// What is to be delivered. `None` when that was not known any more at the beginning: then nothing is delivered and the
     /// money goes back. Also removed with the history, once it is delivered or returned.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sold: Option<Sold>,

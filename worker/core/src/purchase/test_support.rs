@@ -37,8 +37,11 @@ pub(crate) fn buyer() -> WalletKey {
 pub(crate) fn test_offer() -> Offer {
     SealKeys::new(&Secret::new("test"), &[]).seal(Terms {
         request_id: RequestId::from_random([7; 16]),
+        chosen: false,
         target: Target::Plan("basic".parse().unwrap()),
         resource: ResourceId::default(),
+        lifetime: 3_600,
+        extra: None,
         amount: UsdcAmount::from_units(15_000),
         pay_to: "0x209693Bc6afc0C5328bA36FaF03C514EF312287C"
             .parse()
@@ -92,7 +95,7 @@ pub(crate) fn signed(nonce: u8) -> SignedAuthorization {
 pub(crate) fn pay(nonce: u8) -> Pay {
     Pay {
         offer: test_offer(),
-        sold: sold(),
+        sold: Some(sold()),
         issuer: "https://shop.example".to_owned(),
         authorization: signed(nonce),
         identifier: None,
@@ -104,7 +107,7 @@ pub(crate) fn pay(nonce: u8) -> Pay {
 pub(crate) fn attempted(nonce: u8) -> Event {
     Event::Attempted {
         offer: test_offer(),
-        sold: sold(),
+        sold: Some(sold()),
         issuer: "https://shop.example".to_owned(),
         authorization: signed(nonce),
         identifier: None,

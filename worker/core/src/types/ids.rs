@@ -69,7 +69,11 @@ macro_rules! text_id {
 
 text_id! {
     /// A plan of the catalog: 1 to 64 letters, digits, `.`, `_`, `-`; not `.` or `..` alone.
-    PlanId, plan_id
+    PlanId, catalog_id
+}
+text_id! {
+    /// A route of the catalog: 1 to 64 letters, digits, `.`, `_`, `-`; not `.` or `..` alone.
+    RouteId, catalog_id
 }
 text_id! {
     /// What a token opens: 1 to 128 letters, digits, `.`, `_`, `-`, `~`, `:`, `/`, `@`; no part between slashes is `.` or `..`.
@@ -109,6 +113,10 @@ impl RequestId {
     fn uuid(mut bytes: [u8; 16], version: u8) -> Self {
         bytes[6] = (bytes[6] & 0x0f) | (version << 4);
         bytes[8] = (bytes[8] & 0x3f) | 0x80;
+        Self::hyphenated(bytes)
+    }
+
+    fn hyphenated(bytes: [u8; 16]) -> Self {
         let hex = alloy_primitives::hex::encode(bytes);
         let mut text = String::with_capacity(36);
         for (at, digit) in hex.chars().enumerate() {
@@ -118,6 +126,24 @@ impl RequestId {
             text.push(digit);
         }
         Self(text)
+    }
+
+    /// The id of these bytes: one that is derived from a payment, or a UUID. The inverse of [`RequestId::to_bytes`].
+    pub(crate) fn from_bytes(bytes: [u8; 16], is_derived: bool) -> Self {
+        match is_derived {
+            true => Self::derived(&bytes),
+            false => Self::hyphenated(bytes),
+        }
+    }
+
+    /// The sixteen bytes of either form.
+    pub(crate) fn to_bytes(&self) -> [u8; 16] {
+        let mut bytes = [0; 16];
+        let digits = self.0.strip_prefix(DERIVED_PREFIX).unwrap_or(&self.0);
+        let digits = digits.replace('-', "");
+        // Every id has 32 hex digits.
+        let _ = alloy_primitives::hex::decode_to_slice(digits, &mut bytes);
+        bytes
     }
 
     /// Whether the id follows from a payment, and so from what the chain shows.
@@ -140,7 +166,7 @@ impl Default for ResourceId {
     }
 }
 
-fn plan_id(text: &str) -> Result<String, IdError> {
+fn catalog_id(text: &str) -> Result<String, IdError> {
     let fits = (1..=64).contains(&text.len())
         && text
             .bytes()
@@ -267,9 +293,17 @@ mod tests {
         }
 
         #[test]
+        fn an_id_is_its_bytes_and_its_form(bytes: [u8; 16], is_derived: bool) {
+            let id = RequestId::from_bytes(bytes, is_derived);
+            prop_assert_eq!(id.as_str().parse::<RequestId>(), Ok(id.clone()));
+            prop_assert_eq!((id.to_bytes(), id.is_derived()), (bytes, is_derived));
+        }
+
+        #[test]
         fn hostile_ids_never_panic(text in ".{0,200}") {
             let _ = text.parse::<RequestId>();
             let _ = text.parse::<PlanId>();
+            let _ = text.parse::<RouteId>();
             let _ = text.parse::<ResourceId>();
         }
     }

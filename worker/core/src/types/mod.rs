@@ -17,7 +17,7 @@ pub use admin_secret::AdminSecret;
 pub use alloy_primitives::{Address, B256, Bytes, U256};
 pub use amount::{PriceError, UsdcAmount};
 pub use fault::CallFault;
-pub use ids::{IdError, PlanId, RequestId, ResourceId, SERVICE_PLAN};
+pub use ids::{IdError, PlanId, RequestId, ResourceId, RouteId, SERVICE_PLAN};
 pub use network::Network;
 pub use patience::Patience;
 pub use pem::{PemBlock, pem_blocks};

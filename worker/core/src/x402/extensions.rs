@@ -3,37 +3,46 @@
 //! <https://github.com/x402-foundation/x402/tree/main/specs/extensions>
 
 use alloy_primitives::B256;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 
 use super::unreadable::Unreadable;
 use crate::offer::Target;
+use crate::types::PlanId;
 
 const DIALECT: &str = "https://json-schema.org/draft/2020-12/schema";
+const BAZAAR: &str = "bazaar";
 const IDENTIFIER: &str = "payment-identifier";
 
 /// What stands in an offer's `extensions`.
 pub fn advertised(target: &Target) -> Value {
-    json!({
-        "bazaar": bazaar(target),
-        IDENTIFIER: {
-            "info": {"required": false},
-            "schema": {
-                "$schema": DIALECT,
-                "type": "object",
-                "properties": {
-                    "required": {"type": "boolean"},
-                    "id": {"type": "string", "minLength": 16, "maxLength": 128, "pattern": "^[A-Za-z0-9_-]+$"},
-                },
-                "required": ["required"],
+    let identifier = json!({
+        "info": {"required": false},
+        "schema": {
+            "$schema": DIALECT,
+            "type": "object",
+            "properties": {
+                "required": {"type": "boolean"},
+                "id": {"type": "string", "minLength": 16, "maxLength": 128, "pattern": "^[A-Za-z0-9_-]+$"},
             },
+            "required": ["required"],
         },
-    })
+    });
+    let mut extensions = for_catalogues(target);
+    extensions.insert(IDENTIFIER.to_owned(), identifier);
+    Value::Object(extensions)
 }
 
-/// How a plan is bought. A facilitator with a catalogue is told this, and nothing of a purchase.
-pub fn bazaar(target: &Target) -> Value {
-    let Target::Plan(plan) = target;
+/// What a facilitator with a catalogue is told: how to call what is sold, and nothing of a purchase.
+pub fn for_catalogues(target: &Target) -> Map<String, Value> {
+    match target {
+        Target::Plan(plan) => Map::from_iter([(BAZAAR.to_owned(), bazaar(plan))]),
+        Target::Route { .. } => Map::new(),
+    }
+}
+
+/// How a plan is bought.
+fn bazaar(plan: &PlanId) -> Value {
     json!({
         "info": {
             "input": {"type": "http", "method": "POST", "bodyType": "json", "body": {"planId": plan}},

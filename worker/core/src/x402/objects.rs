@@ -7,12 +7,14 @@ use alloy_primitives::{Address, B256};
 use serde::Serialize;
 use serde_json::Value;
 
+use super::dialect::Dialect;
 use super::extensions;
-use crate::offer::{Offer, Target};
-use crate::types::{HttpUrl, Network};
+use super::resource::Resource;
+use crate::offer::{Offer, Target, Terms};
+use crate::types::Network;
 
 /// The x402 version of our own words.
-pub const X402_VERSION: u32 = 2;
+pub const X402_VERSION: u32 = Dialect::X402V2.x402_version();
 /// How long a client should let its authorization be valid.
 pub const MAX_TIMEOUT_SECONDS: u32 = 300;
 const SCHEME: &str = "exact";
@@ -23,17 +25,9 @@ const SCHEME: &str = "exact";
 pub struct PaymentRequired {
     x402_version: u32,
     error: String,
-    resource: ResourceInfo,
+    resource: Resource,
     accepts: Vec<PaymentRequirements>,
     extensions: Value,
-}
-
-#[derive(Clone, Debug, Serialize)]
-#[serde(rename_all = "camelCase")]
-struct ResourceInfo {
-    url: String,
-    description: String,
-    mime_type: &'static str,
 }
 
 /// One way to pay.
@@ -55,17 +49,34 @@ struct RequirementsExtra {
     name: &'static str,
     version: &'static str,
     payment_flow: &'static str,
-    challenge_id: String,
-    request_id: String,
-    plan_id: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    challenge_id: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    request_id: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    plan_id: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    route_id: Option<String>,
     resource_id: String,
 }
 
 impl PaymentRequirements {
     /// How this offer can be paid.
     pub fn new(offer: &Offer) -> Self {
-        let terms = &offer.terms;
-        let Target::Plan(plan) = &terms.target;
+        let mut requirements = Self::without_ids(&offer.terms);
+        requirements.extra.challenge_id = Some(offer.id.to_string());
+        requirements.extra.request_id = Some(offer.terms.request_id.to_string());
+        requirements
+    }
+
+    /// How an offer of these terms can be paid, for a client that asks for the price anew with each call and compares: the same
+    /// goods at the same price are offered in the same bytes, whenever and to whomever. The id of the purchase follows from the
+    /// payment, and the payment is judged by the offer of the moment.
+    pub fn without_ids(terms: &Terms) -> Self {
+        let (plan_id, route_id) = match &terms.target {
+            Target::Plan(id) => (Some(id.to_string()), None),
+            Target::Route { id, .. } => (None, Some(id.to_string())),
+        };
         Self {
             scheme: SCHEME,
             network: terms.network.caip2(),
@@ -78,9 +89,10 @@ impl PaymentRequirements {
                 version: terms.network.usdc_domain_version(),
                 // We settle before we deliver, and say so.
                 payment_flow: "upfront",
-                challenge_id: offer.id.to_string(),
-                request_id: terms.request_id.to_string(),
-                plan_id: plan.to_string(),
+                challenge_id: None,
+                request_id: None,
+                plan_id,
+                route_id,
                 resource_id: terms.resource.to_string(),
             },
         }
@@ -111,6 +123,7 @@ impl PaymentRequirements {
             "challengeId",
             "requestId",
             "planId",
+            "routeId",
             "resourceId",
         ] {
             let theirs = their_extra.and_then(|extra| extra.get(name));
@@ -128,38 +141,29 @@ impl PaymentRequired {
     pub fn new<'a>(
         first: &'a Offer,
         more: impl IntoIterator<Item = &'a Offer>,
-        description: &str,
-        origin: &HttpUrl,
+        resource: Resource,
         error: &str,
     ) -> Self {
-        let purchases = core::iter::once(first).chain(more);
+        let offers = core::iter::once(first).chain(more);
         Self {
             x402_version: X402_VERSION,
             error: error.to_owned(),
-            resource: ResourceInfo {
-                url: origin.join("/x402/access"),
-                description: ascii(description),
-                mime_type: "application/json",
-            },
-            accepts: purchases.map(PaymentRequirements::new).collect(),
+            resource,
+            accepts: offers.map(PaymentRequirements::new).collect(),
             extensions: extensions::advertised(&first.terms.target),
         }
     }
-}
 
-/// Some clients encode what they echo with a function that knows only Latin-1 (`btoa`), so the offer is
-/// plain ASCII; the catalog keeps the seller's text.
-pub(super) fn ascii(text: &str) -> String {
-    text.chars()
-        .map(|c| match c {
-            '\u{2010}'..='\u{2015}' => '-',
-            '\u{2018}' | '\u{2019}' => '\'',
-            '\u{201c}' | '\u{201d}' => '"',
-            c if c.is_ascii() && !c.is_ascii_control() => c,
-            c if c.is_whitespace() => ' ',
-            _ => '?',
-        })
-        .collect()
+    /// One offer without ids, see [`PaymentRequirements::without_ids`].
+    pub fn without_ids(terms: &Terms, resource: Resource, error: &str) -> Self {
+        Self {
+            x402_version: X402_VERSION,
+            error: error.to_owned(),
+            resource,
+            accepts: vec![PaymentRequirements::without_ids(terms)],
+            extensions: extensions::advertised(&terms.target),
+        }
+    }
 }
 
 /// Equal as x402 compares: addresses and other hex without case, numbers by value (some clients send `300.0`).
@@ -172,24 +176,6 @@ fn agree(ours: Option<&Value>, theirs: Option<&Value>) -> bool {
             ours.as_f64() == theirs.as_f64()
         }
         _ => false,
-    }
-}
-
-/// What a client speaks, and is answered in.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Version {
-    /// Version 1: `X-PAYMENT`.
-    V1,
-    /// Version 2: `PAYMENT-SIGNATURE`.
-    V2,
-}
-
-impl Version {
-    pub(super) const fn number(self) -> u32 {
-        match self {
-            Self::V1 => 1,
-            Self::V2 => X402_VERSION,
-        }
     }
 }
 
@@ -208,19 +194,19 @@ pub struct SettleResponse {
 
 impl SettleResponse {
     /// The money arrived.
-    pub fn success(version: Version, transaction: B256, network: Network, payer: Address) -> Self {
+    pub fn success(dialect: Dialect, transaction: B256, network: Network, payer: Address) -> Self {
         Self {
             success: true,
             error_reason: None,
             transaction: transaction.to_string(),
-            network: name_of(network, version),
+            network: dialect.name_of(network),
             payer: payer.to_checksum(None),
         }
     }
 
     /// It did not, or not yet; `transaction` is known once something was broadcast.
     pub fn failure(
-        version: Version,
+        dialect: Dialect,
         reason: &'static str,
         transaction: Option<B256>,
         network: Network,
@@ -230,16 +216,9 @@ impl SettleResponse {
             success: false,
             error_reason: Some(reason),
             transaction: transaction.map(|hash| hash.to_string()).unwrap_or_default(),
-            network: name_of(network, version),
+            network: dialect.name_of(network),
             payer: payer.to_checksum(None),
         }
-    }
-}
-
-const fn name_of(network: Network, version: Version) -> &'static str {
-    match version {
-        Version::V1 => network.v1_name(),
-        Version::V2 => network.caip2(),
     }
 }
 

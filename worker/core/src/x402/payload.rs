@@ -4,8 +4,9 @@ use alloy_primitives::{Address, B256, U256};
 use serde_json::{Value, json};
 
 use super::authorization::Authorization;
+use super::dialect::Dialect;
 use super::extensions;
-use super::objects::{PaymentRequirements, Version};
+use super::objects::PaymentRequirements;
 use super::refusal::Refusal;
 use super::unreadable::Unreadable;
 use super::v1;
@@ -15,7 +16,7 @@ use crate::offer::Offer;
 #[derive(Clone, Debug)]
 pub struct PaymentPayload {
     /// What it is written in.
-    pub version: Version,
+    pub dialect: Dialect,
     /// What the client says it accepted; in version 1, the payment's own scheme and network.
     pub accepted: Value,
     /// What the client says the payer signed.
@@ -66,8 +67,8 @@ impl<'a> Members<'a> {
 
 impl PaymentPayload {
     /// Reads the object. `null` counts as absent and `2.0` as `2`, as some clients write them.
-    pub fn parse(version: Version, value: &Value) -> Result<Self, Unreadable> {
-        let number = version.number();
+    pub fn parse(dialect: Dialect, value: &Value) -> Result<Self, Unreadable> {
+        let number = dialect.x402_version();
         let payment = Members(Some(value));
         let said = payment.get(
             "x402Version",
@@ -77,9 +78,11 @@ impl PaymentPayload {
         if said != f64::from(number) {
             return Err(Refusal::InvalidX402Version.into());
         }
-        let accepted = match version {
-            Version::V1 => json!({"scheme": value.get("scheme"), "network": value.get("network")}),
-            Version::V2 => payment.get(
+        let accepted = match dialect {
+            Dialect::X402V1 => {
+                json!({"scheme": value.get("scheme"), "network": value.get("network")})
+            }
+            Dialect::X402V2 => payment.get(
                 "accepted",
                 "the entry of `accepts` that is paid, unchanged",
                 |value| value.is_object().then(|| value.clone()),
@@ -99,7 +102,7 @@ impl PaymentPayload {
             alloy_primitives::hex::decode(text.strip_prefix("0x")?).ok()
         })?;
         Ok(Self {
-            version,
+            dialect,
             accepted,
             authorization,
             signature,
@@ -109,9 +112,9 @@ impl PaymentPayload {
 
     /// The members that contradict this offer; empty when it is paid as it was offered.
     pub fn mismatches(&self, offer: &Offer) -> Vec<&'static str> {
-        match self.version {
-            Version::V1 => v1::mismatches(&offer.terms, &self.accepted),
-            Version::V2 => PaymentRequirements::new(offer).mismatches(&self.accepted),
+        match self.dialect {
+            Dialect::X402V1 => v1::mismatches(&offer.terms, &self.accepted),
+            Dialect::X402V2 => PaymentRequirements::new(offer).mismatches(&self.accepted),
         }
     }
 

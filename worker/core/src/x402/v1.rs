@@ -8,22 +8,25 @@
 
 use serde_json::{Value, json};
 
-use super::objects::{MAX_TIMEOUT_SECONDS, ascii};
+use super::dialect::Dialect;
+use super::objects::MAX_TIMEOUT_SECONDS;
+use super::resource::Resource;
 use crate::offer::Terms;
-use crate::types::HttpUrl;
+
+const V1: Dialect = Dialect::X402V1;
 
 /// What the body of a 402 says to a client of version 1, beside members of our own, which it ignores.
 ///
 /// It checks each entry against a schema, and one that does not fit spoils them all: every member stands here, none is `null`.
-pub fn accepts(terms: &Terms, description: &str, origin: &HttpUrl) -> Value {
+pub fn accepts(terms: &Terms, resource: &Resource) -> Value {
     let network = terms.network;
     json!([{
         "scheme": "exact",
-        "network": network.v1_name(),
+        "network": V1.name_of(network),
         "maxAmountRequired": terms.amount.units().to_string(),
-        "resource": origin.join("/x402/access"),
-        "description": ascii(description),
-        "mimeType": "application/json",
+        "resource": resource.url,
+        "description": resource.description,
+        "mimeType": resource.mime_type,
         "payTo": terms.pay_to.to_checksum(None),
         "maxTimeoutSeconds": MAX_TIMEOUT_SECONDS,
         "asset": network.usdc().to_checksum(None),
@@ -33,7 +36,7 @@ pub fn accepts(terms: &Terms, description: &str, origin: &HttpUrl) -> Value {
 
 /// The members of a payment of version 1 that contradict these terms. (Amount, asset and recipient are in the signature.)
 pub fn mismatches(terms: &Terms, payment: &Value) -> Vec<&'static str> {
-    [("scheme", "exact"), ("network", terms.network.v1_name())]
+    [("scheme", "exact"), ("network", V1.name_of(terms.network))]
         .into_iter()
         .filter(|(name, ours)| payment.get(*name).and_then(Value::as_str) != Some(*ours))
         .map(|(name, _)| name)
@@ -47,8 +50,9 @@ mod tests {
 
     #[test]
     fn the_offer_is_what_the_published_client_demands() {
-        let origin = "https://shop.example".parse().unwrap();
-        let offer = accepts(&test_offer().terms, "An hour \u{2014} \u{1f4f7}", &origin);
+        let url = "https://shop.example/x402/access";
+        let resource = Resource::json(url, "An hour \u{2014} \u{1f4f7}");
+        let offer = accepts(&test_offer().terms, &resource);
         assert_eq!(
             offer,
             json!([{

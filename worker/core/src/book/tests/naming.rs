@@ -74,6 +74,24 @@ fn for_two_minutes_after_a_delivery_a_new_payment_is_taken_for_a_repeat_unless_i
 }
 
 #[test]
+fn a_call_waits_for_the_same_one_while_that_is_unresolved_and_is_made_anew_after_it() {
+    let book = Book::default();
+    let ask = |nonce, request, path| {
+        let mut hold = hold_of(nonce, request, "a");
+        hold.reservation.target = call("a", path);
+        match super::hold(&book, &hold) {
+            PayerReply::Reserved => run(&book, PayerCommand::Reserve(hold.reservation), NOW),
+            reply => reply,
+        }
+    };
+    assert_eq!(ask(1, 1, "/oslo"), PayerReply::Reserved);
+    assert_eq!(ask(2, 2, "/rome"), PayerReply::Reserved, "another call");
+    assert_eq!(ask(3, 3, "/oslo"), superseded(1));
+    deliver(&book, 1, NOW);
+    assert_eq!(ask(4, 4, "/oslo"), PayerReply::Reserved);
+}
+
+#[test]
 fn what_was_paid_and_not_delivered_takes_no_later_payment() {
     let book = Book::default();
     reserve(&book, 1, 1, "a");

@@ -11,11 +11,13 @@ use crate::checkout::{Checkout, Outcome, Priced, Quote, Stop, Unpaid};
 use crate::error::Error;
 use crate::goods::Receipt;
 use crate::limit;
-use crate::offer::{ChallengeId, Target};
+use crate::offer::{ChallengeId, Offer};
 use crate::response::{self, Response};
-use crate::types::{Address, HttpUrl, Network, PlanId, RequestId, ResourceId, UsdcAmount};
-use crate::x402::header::{PAYMENT_REQUIRED, PAYMENT_RESPONSE, X_PAYMENT_RESPONSE, encode};
-use crate::x402::{PaymentPayload, PaymentRequired, SettleResponse, Unreadable, Version, v1};
+use crate::types::{Address, HttpUrl, Network, RequestId, ResourceId, UsdcAmount};
+use crate::x402::header::{PAYMENT_REQUIRED, encode};
+use crate::x402::{
+    Dialect, PaymentPayload, PaymentRequired, Resource, SettleResponse, Unreadable, v1,
+};
 
 /// With it, all headers of an answer stay below 6 kB: some servers and proxies allow 8 kB for all of them.
 const MAX_OFFER_CHARS: usize = 4_608;
@@ -31,7 +33,7 @@ struct X402Challenge<'a> {
     message: String,
     challenge_id: &'a ChallengeId,
     request_id: &'a RequestId,
-    plan_id: &'a PlanId,
+    plan_id: &'a str,
     resource_id: &'a ResourceId,
     amount: UsdcAmount,
     asset: &'static str,
@@ -66,7 +68,7 @@ pub(super) fn challenge<D>(
     let origin = &checkout.origin;
     let Priced { offer, description } = &quote.first;
     let terms = &offer.terms;
-    let Target::Plan(plan) = &terms.target;
+    let plan = terms.target.id();
     let chosen = match quote.is_ordered {
         true => String::new(),
         false => format!(
@@ -101,14 +103,14 @@ pub(super) fn challenge<D>(
         description,
         next_step: NextStep {
             method: "POST",
-            url: origin.join("/x402/access"),
+            url: terms.url(origin.as_str()),
             header: "PAYMENT-SIGNATURE",
             body: next,
             client: "any x402 client of version 2 or 1, for example @x402/fetch",
         },
         x402_version: 1,
         error: ASKING,
-        accepts: v1::accepts(terms, description, origin),
+        accepts: v1::accepts(terms, &resource(offer, description, origin)),
         transfer_instead: Instructions::new(offer, checkout.config.offers.proof_binding),
     };
     let mut response = response::json(StatusCode::PAYMENT_REQUIRED, &body);
@@ -135,7 +137,7 @@ fn offered(error: &Error, reason: &str, quote: &Quote<'_>, origin: &HttpUrl) -> 
     if let Some(members) = body.as_object_mut() {
         members.insert("x402Version".to_owned(), json!(1));
         members.insert("error".to_owned(), json!(reason));
-        let accepts = v1::accepts(&offer.terms, description, origin);
+        let accepts = v1::accepts(&offer.terms, &resource(offer, description, origin));
         members.insert("accepts".to_owned(), accepts);
     }
     let mut response = response::json(error.code.status(), &body);
@@ -146,7 +148,7 @@ fn offered(error: &Error, reason: &str, quote: &Quote<'_>, origin: &HttpUrl) -> 
 
 /// To whom an outcome is told, and in the words of which version.
 pub(super) struct Answer {
-    version: Version,
+    dialect: Dialect,
     /// Who is said to have signed the payment; `None` when a transfer is shown.
     payer: Option<Address>,
 }
@@ -154,13 +156,13 @@ pub(super) struct Answer {
 impl Answer {
     /// To a proof of a transfer.
     pub(super) const TO_PROOF: Self = Self {
-        version: Version::V2,
+        dialect: Dialect::X402V2,
         payer: None,
     };
 
     pub(super) const fn to(payment: &PaymentPayload) -> Self {
         Self {
-            version: payment.version,
+            dialect: payment.dialect,
             payer: Some(payment.authorization.from),
         }
     }
@@ -228,9 +230,9 @@ impl Answer {
                 let Receipt {
                     transaction, payer, ..
                 } = receipt.as_ref()?;
-                let (version, payer) = (self.version, *payer);
+                let (dialect, payer) = (self.dialect, *payer);
                 return Some(SettleResponse::success(
-                    version,
+                    dialect,
                     *transaction,
                     network,
                     payer,
@@ -249,10 +251,10 @@ impl Answer {
             }
             Outcome::Stopped { .. } => None,
         };
-        let (version, payer) = (self.version, self.payer?);
+        let (dialect, payer) = (self.dialect, self.payer?);
         let reason = outcome.reason();
         Some(SettleResponse::failure(
-            version,
+            dialect,
             reason,
             transaction,
             network,
@@ -261,24 +263,26 @@ impl Answer {
     }
 
     fn settle_header(&self, response: &mut Response, settled: &SettleResponse) {
-        let name = match self.version {
-            Version::V1 => X_PAYMENT_RESPONSE,
-            Version::V2 => PAYMENT_RESPONSE,
-        };
+        let name = self.dialect.response_header();
         if let Some(text) = encode(settled) {
             response::set(response, HeaderName::from_static(name), &text);
         }
     }
 }
 
+/// What an offer is for, in these words.
+fn resource(offer: &Offer, description: &str, origin: &HttpUrl) -> Resource {
+    Resource::json(&offer.terms.url(origin.as_str()), description)
+}
+
 /// Offers as many as fit, and always the first. The header may become longer than its budget with one entry only, which the
 /// lengths of ids and descriptions bound.
 fn offer_header(response: &mut Response, quote: &Quote<'_>, origin: &HttpUrl, error: &str) {
-    let description = quote.description(origin);
+    let resource = resource(&quote.first.offer, &quote.description(origin), origin);
     let text = (0..=quote.more.len()).rev().find_map(|count| {
         let more = quote.more.iter().take(count);
         let more = more.map(|priced| &priced.offer);
-        let required = PaymentRequired::new(&quote.first.offer, more, &description, origin, error);
+        let required = PaymentRequired::new(&quote.first.offer, more, resource.clone(), error);
         encode(&required).filter(|text| count == 0 || text.len() <= MAX_OFFER_CHARS)
     });
     if let Some(text) = text {

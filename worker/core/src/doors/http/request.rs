@@ -10,8 +10,8 @@ use crate::checkout::{Order, TransferProof};
 use crate::error::Error;
 use crate::offer::Target;
 use crate::types::{IdError, Patience, PlanId, RequestId, ResourceId};
-use crate::x402::header::{self, PAYMENT_SIGNATURE, X_PAYMENT};
-use crate::x402::{PaymentPayload, Refusal, Unreadable, Version};
+use crate::x402::header;
+use crate::x402::{Dialect, PaymentPayload, Refusal, Unreadable};
 
 /// Names the purchase (draft-ietf-httpapi-idempotency-key-header), like `requestId` in the body.
 const IDEMPOTENCY_KEY: &str = "idempotency-key";
@@ -171,14 +171,15 @@ fn member<T: FromStr<Err = IdError>>(value: &Value, name: &str) -> Result<Option
     }
 }
 
-/// The payment, if there is one; where both versions' headers are sent, that of version 2. Proxies join repeated headers
+/// The payment, if there is one; where headers of both versions are sent, that of version 2. Proxies join repeated headers
 /// with a comma, which base64 does not contain.
 pub(super) fn payment(headers: &HeaderMap) -> Result<Option<PaymentPayload>, Unreadable> {
-    let version = match headers.contains_key(PAYMENT_SIGNATURE) {
-        true => Version::V2,
-        false => Version::V1,
+    let mut dialects = Dialect::ALL.into_iter();
+    let Some(dialect) = dialects.find(|dialect| headers.contains_key(dialect.payment_header()))
+    else {
+        return Ok(None);
     };
-    let mut values = headers.get_all(header_of(version)).iter();
+    let mut values = headers.get_all(dialect.payment_header()).iter();
     let Some(value) = values.next() else {
         return Ok(None);
     };
@@ -187,14 +188,7 @@ pub(super) fn payment(headers: &HeaderMap) -> Result<Option<PaymentPayload>, Unr
         return Err(Refusal::InvalidPayload.into());
     }
     let value = header::decode(text).ok_or(Refusal::InvalidPayload)?;
-    PaymentPayload::parse(version, &value).map(Some)
-}
-
-const fn header_of(version: Version) -> &'static str {
-    match version {
-        Version::V1 => X_PAYMENT,
-        Version::V2 => PAYMENT_SIGNATURE,
-    }
+    PaymentPayload::parse(dialect, &value).map(Some)
 }
 
 #[cfg(test)]
@@ -204,6 +198,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::x402::header::{PAYMENT_SIGNATURE, X_PAYMENT};
 
     #[test]
     fn members_are_optional_and_null_is_absence() {
@@ -320,13 +315,13 @@ mod tests {
         header::encode(&payment).unwrap().parse().unwrap()
     }
 
-    fn read(lines: &[(&'static str, HeaderValue)]) -> Result<Option<Version>, Refusal> {
+    fn read(lines: &[(&'static str, HeaderValue)]) -> Result<Option<Dialect>, Refusal> {
         let mut headers = HeaderMap::new();
         for (name, value) in lines {
             headers.append(*name, value.clone());
         }
         payment(&headers)
-            .map(|payment| payment.map(|payment| payment.version))
+            .map(|payment| payment.map(|payment| payment.dialect))
             .map_err(|fault| fault.refusal)
     }
 
@@ -334,11 +329,14 @@ mod tests {
     fn each_version_has_its_header_and_version_2_goes_first() {
         let garbage = HeaderValue::from_static("!");
         assert_eq!(read(&[]), Ok(None));
-        assert_eq!(read(&[(X_PAYMENT, text(1))]), Ok(Some(Version::V1)));
-        assert_eq!(read(&[(PAYMENT_SIGNATURE, text(2))]), Ok(Some(Version::V2)));
+        assert_eq!(read(&[(X_PAYMENT, text(1))]), Ok(Some(Dialect::X402V1)));
+        assert_eq!(
+            read(&[(PAYMENT_SIGNATURE, text(2))]),
+            Ok(Some(Dialect::X402V2))
+        );
         for ignored in [text(1), text(2), garbage.clone()] {
             let both = [(X_PAYMENT, ignored), (PAYMENT_SIGNATURE, text(2))];
-            assert_eq!(read(&both), Ok(Some(Version::V2)));
+            assert_eq!(read(&both), Ok(Some(Dialect::X402V2)));
         }
         for (name, number) in [(X_PAYMENT, 2), (PAYMENT_SIGNATURE, 1), (X_PAYMENT, 3)] {
             assert_eq!(

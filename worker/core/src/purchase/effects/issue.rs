@@ -9,13 +9,29 @@ use super::issue_call;
 use crate::backend::issuance::{IssueAnswer, IssuingBackend};
 use crate::book::PayerCommand;
 use crate::goods::{DeliveryFault, Goods};
-use crate::offer::Target;
-use crate::types::UnixMillis;
+use crate::types::{PlanId, UnixMillis};
 
 /// The pause before a call to the backend is repeated for the first time; doubled with each further time.
 const FIRST_PAUSE_MILLIS: u64 = 500;
 /// Repeats begin for this long; afterwards the buyer is told, and the alarm tries again.
 const REPEAT_MILLIS: u64 = 20_000;
+
+/// What a credential is for.
+#[derive(Clone, Copy)]
+struct Access<'a> {
+    plan: &'a PlanId,
+    sold: &'a Sold,
+}
+
+impl<'a> Access<'a> {
+    /// `None` when it is not known what was sold. Nor does a credential ever come of a call: its route may have a plan's name.
+    fn of(record: &'a Purchase) -> Option<Self> {
+        Some(Self {
+            plan: record.terms.target.plan()?,
+            sold: record.sold.as_ref()?,
+        })
+    }
+}
 
 /// Fixes the credential: our own token's claims, and the backend's credential where it issues one.
 pub(super) async fn issue<E: PurchaseEnv>(
@@ -24,23 +40,23 @@ pub(super) async fn issue<E: PurchaseEnv>(
     payment: &Payment,
 ) -> Result<Event, Stuck> {
     let is_first = matches!(record.state, State::Paid { failure: None, .. });
-    let outcome = match (&record.sold, &env.config().backend.issuing) {
+    let outcome = match (Access::of(record), &env.config().backend.issuing) {
         (None, _) => Err(DeliveryFault::PlanGone),
-        (Some(sold), None) => {
+        (Some(access), None) => {
             return Ok(Event::Issued {
                 goods: Goods::Token {
-                    claims: claims(env, record, sold, payment),
+                    claims: claims(env, record, access, payment),
                 },
             });
         }
-        (Some(sold), Some(backend)) => ask_backend(env, record, sold, payment, backend)
+        (Some(access), Some(backend)) => ask_backend(env, record, access, payment, backend)
             .await
-            .map(|answer| (sold, answer)),
+            .map(|answer| (access, answer)),
     };
     match outcome {
-        Ok((sold, answer)) => {
+        Ok((access, answer)) => {
             env.shared().deliveries.worked(env.now());
-            let mut claims = claims(env, record, sold, payment);
+            let mut claims = claims(env, record, access, payment);
             if let Some(expires_at) = answer.expires_at {
                 claims.exp = expires_at.0;
             }
@@ -88,11 +104,11 @@ async fn tell_arrived<E: PurchaseEnv>(env: &E, record: &Purchase) {
 async fn ask_backend<E: PurchaseEnv>(
     env: &E,
     record: &Purchase,
-    sold: &Sold,
+    access: Access<'_>,
     payment: &Payment,
     backend: &IssuingBackend,
 ) -> Result<IssueAnswer, DeliveryFault> {
-    let call = issue_call::call(backend, &sold.extra, record, payment);
+    let call = issue_call::call(backend, access.plan, &access.sold.extra, record, payment);
     let end = repeats_until(env, record);
     let mut repeats = 0;
     loop {
@@ -129,10 +145,9 @@ fn repeats_until<E: PurchaseEnv>(env: &E, record: &Purchase) -> UnixMillis {
 fn claims<E: PurchaseEnv>(
     env: &E,
     record: &Purchase,
-    sold: &Sold,
+    Access { plan, sold }: Access<'_>,
     payment: &Payment,
 ) -> key0_validator::Claims {
-    let Target::Plan(plan) = &record.terms.target;
     let now = env.now().to_seconds();
     key0_validator::Claims {
         sub: record.terms.request_id.to_string(),

@@ -5,16 +5,16 @@ use serde_json::{Map, Value, json};
 use super::super::state::{Payment, Purchase};
 use crate::backend::authentication::BackendCall;
 use crate::backend::issuance::{self, IssuingBackend};
-use crate::offer::Target;
+use crate::types::PlanId;
 
 /// The call for a purchase. `extra` is what the seller wanted to be told of the plan when it was sold.
 pub(super) fn call(
     backend: &IssuingBackend,
+    plan: &PlanId,
     extra: &Map<String, Value>,
     record: &Purchase,
     payment: &Payment,
 ) -> BackendCall {
-    let Target::Plan(plan) = &record.terms.target;
     let mut body = json!({
         "requestId": record.terms.request_id,
         "challengeId": record.challenge_id,

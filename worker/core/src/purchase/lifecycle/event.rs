@@ -18,8 +18,8 @@ pub enum Event {
     Attempted {
         /// What is paid.
         offer: Offer,
-        /// What is delivered for it.
-        sold: Sold,
+        /// What is delivered for it, if that is known.
+        sold: Option<Sold>,
         /// The public URL through which it is bought.
         issuer: String,
         /// What the payer signed.
@@ -37,7 +37,7 @@ pub enum Event {
     Proven {
         /// What is paid.
         offer: Offer,
-        /// What is delivered for it, if the catalog has it.
+        /// What is delivered for it, if that is known.
         sold: Option<Sold>,
         /// The public URL through which it is bought.
         issuer: String,

@@ -715,6 +715,7 @@ fn the_stored_form_is_unchanged() {
                 "requestId": "07070707-0707-4707-8707-070707070707",
                 "target": {"plan": "basic"},
                 "resource": "default",
+                "lifetime": 3_600,
                 "amount": "$0.015",
                 "payTo": "0x209693bc6afc0c5328ba36faf03c514ef312287c",
                 "network": "eip155:84532",

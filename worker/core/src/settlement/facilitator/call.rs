@@ -132,14 +132,14 @@ pub fn request(terms: &Terms, issuer: &str, signed: &SignedAuthorization) -> Vec
         valid_before,
         nonce,
     );
-    let url = Value::from(format!("{issuer}/x402/access"));
-    let bazaar = extensions::bazaar(&terms.target);
+    let url = Value::from(terms.url(issuer));
+    let extensions = Value::Object(extensions::for_catalogues(&terms.target));
     format!(
         concat!(
             r#"{{"x402Version":2,"paymentPayload":{{"x402Version":2,"resource":{{"url":{}}},"#,
-            r#""accepted":{},"payload":{},"extensions":{{"bazaar":{}}}}},"paymentRequirements":{}}}"#,
+            r#""accepted":{},"payload":{},"extensions":{}}},"paymentRequirements":{}}}"#,
         ),
-        url, requirements, payload, bazaar, requirements,
+        url, requirements, payload, extensions, requirements,
     )
     .into_bytes()
 }

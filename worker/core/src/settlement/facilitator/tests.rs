@@ -4,6 +4,7 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::*;
+use crate::offer::{CallDigest, Target, Terms};
 use crate::purchase::test_offer;
 use crate::purchase::test_support::signed;
 use crate::settlement::cdp::CdpKey;
@@ -41,6 +42,35 @@ fn a_request_is_ours_in_every_member_and_names_no_purchase() {
     let text = String::from_utf8(body).unwrap();
     assert!(!text.contains(offer.id.as_str()));
     assert!(!text.contains(offer.terms.request_id.as_str()));
+}
+
+#[test]
+fn a_facilitator_is_told_where_a_plan_is_bought_and_of_a_call_the_path_of_its_route() {
+    let sent = |terms: &Terms| {
+        let body = request(terms, "https://shop.example", &signed(1));
+        serde_json::from_slice::<Value>(&body).unwrap()["paymentPayload"].clone()
+    };
+    let plan = test_offer().terms;
+    let of_plan = sent(&plan);
+    assert_eq!(
+        of_plan["resource"]["url"],
+        "https://shop.example/x402/access"
+    );
+    let bought = &of_plan["extensions"]["bazaar"]["info"]["input"]["body"];
+    assert_eq!(bought["planId"], "basic");
+    let of_call = sent(&Terms {
+        target: Target::Route {
+            id: "weather".parse().unwrap(),
+            call: CallDigest::of([]),
+        },
+        resource: "/weather/:city".parse().unwrap(),
+        ..plan
+    });
+    assert_eq!(
+        of_call["resource"]["url"],
+        "https://shop.example/weather/:city"
+    );
+    assert_eq!(of_call["extensions"], json!({}));
 }
 
 #[test]

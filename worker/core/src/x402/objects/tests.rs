@@ -2,7 +2,9 @@ use super::*;
 use alloy_primitives::U256;
 use serde_json::json;
 
+use crate::offer::CallDigest;
 use crate::purchase::test_offer;
+use crate::types::RequestId;
 
 fn ours() -> (PaymentRequirements, Value) {
     let requirements = PaymentRequirements::new(&test_offer());
@@ -36,6 +38,25 @@ fn the_offer_has_exactly_the_members_of_the_specification() {
     assert_eq!(value["extra"]["paymentFlow"], "upfront");
     assert_eq!(value["asset"], "0x036CbD53842c5426634e7929541eC2318f3dCF7e");
     assert!(value["maxTimeoutSeconds"].is_u64());
+}
+
+#[test]
+fn an_offer_names_the_plan_or_the_route_that_it_is_for() {
+    let (_, plan) = ours();
+    assert_eq!(plan["extra"]["planId"], "basic");
+    assert_eq!(plan["extra"].get("routeId"), None);
+    let mut offer = test_offer();
+    offer.terms.target = Target::Route {
+        id: "weather".parse().unwrap(),
+        call: CallDigest::of([]),
+    };
+    let requirements = PaymentRequirements::new(&offer);
+    let mut route = serde_json::to_value(&requirements).unwrap();
+    assert_eq!(route["extra"]["routeId"], "weather");
+    assert_eq!(route["extra"].get("planId"), None);
+    assert!(requirements.mismatches(&route).is_empty());
+    route["extra"]["planId"] = json!("weather");
+    assert_eq!(requirements.mismatches(&route), ["planId"]);
 }
 
 /// What a client would sign with, from nothing but the offer, against the contracts' own separators.
@@ -79,18 +100,67 @@ fn the_offer_names_the_token_as_it_calls_itself_on_each_network() {
 
 #[test]
 fn the_offer_fits_the_header_budget_and_is_ascii() {
-    let origin = "https://shop.example".parse().unwrap();
-    let offer = PaymentRequired::new(
-        &test_offer(),
-        [],
-        &"Photos \u{2014} \u{201c}all\u{201d} \u{1f4f7} ".repeat(20),
-        &origin,
-        "Payment required",
-    );
+    let description = "Photos \u{2014} \u{201c}all\u{201d} \u{1f4f7} ".repeat(20);
+    let resource = Resource::json("https://shop.example/x402/access", &description);
+    let offer = PaymentRequired::new(&test_offer(), [], resource, "Payment required");
     let text = serde_json::to_string(&offer).unwrap();
     assert!(text.is_ascii(), "{text}");
     assert!(!text.contains("null"));
     assert!(super::super::header::encode(&offer).unwrap().len() < 8 * 1024);
+}
+
+#[test]
+fn the_offer_names_what_is_paid_for_as_it_was_given() {
+    let resource = Resource::new("https://shop.example/weather/oslo", "Weather", "text/plain");
+    let offer = PaymentRequired::new(&test_offer(), [], resource, "Payment required");
+    assert_eq!(
+        serde_json::to_value(&offer).unwrap()["resource"],
+        json!({
+            "url": "https://shop.example/weather/oslo",
+            "description": "Weather",
+            "mimeType": "text/plain",
+        })
+    );
+}
+
+#[test]
+fn an_offer_without_ids_is_the_same_for_everybody_and_at_all_times() {
+    let text = |terms: &Terms| {
+        let resource = Resource::json("https://shop.example/mcp", "An hour");
+        let offer = PaymentRequired::without_ids(terms, resource, "Payment required");
+        serde_json::to_string(&offer).unwrap()
+    };
+    let terms = test_offer().terms;
+    let other = Terms {
+        request_id: RequestId::from_random([8; 16]),
+        chosen: true,
+        issued_at: terms.issued_at.plus(77),
+        expires_at: terms.expires_at.plus(77),
+        ..terms.clone()
+    };
+    assert_eq!(text(&terms), text(&other));
+    let dearer = Terms {
+        amount: crate::types::UsdcAmount::from_units(15_001),
+        ..terms.clone()
+    };
+    assert_ne!(text(&terms), text(&dearer));
+    let shown: Value = serde_json::from_str(&text(&terms)).unwrap();
+    let extra = shown["accepts"][0]["extra"].as_object().unwrap();
+    let names: Vec<_> = extra.keys().map(String::as_str).collect();
+    assert_eq!(
+        names,
+        ["name", "paymentFlow", "planId", "resourceId", "version"]
+    );
+}
+
+#[test]
+fn who_copies_an_offer_without_ids_accepts_the_offer_of_the_moment() {
+    let (requirements, _) = ours();
+    let mut copy =
+        serde_json::to_value(PaymentRequirements::without_ids(&test_offer().terms)).unwrap();
+    assert!(requirements.mismatches(&copy).is_empty());
+    copy["amount"] = json!("1");
+    assert_eq!(requirements.mismatches(&copy), ["amount"]);
 }
 
 #[test]

@@ -26,16 +26,16 @@ fn a_payment_is_read_with_floats_and_nulls() {
     let mut value = payload();
     value["x402Version"] = json!(2.0);
     value["extensions"] = Value::Null;
-    let payment = PaymentPayload::parse(Version::V2, &value).unwrap();
+    let payment = PaymentPayload::parse(Dialect::X402V2, &value).unwrap();
     assert_eq!(payment.authorization.value, U256::from(15_000));
     assert_eq!(payment.signature.len(), 65);
     assert!(payment.challenge_id().is_some());
 }
 
 /// What is said of a payment with one member changed, or removed.
-fn unreadable(version: Version, path: &str, value: Option<Value>) -> Unreadable {
+fn unreadable(dialect: Dialect, path: &str, value: Option<Value>) -> Unreadable {
     let mut changed = payload();
-    changed["x402Version"] = json!(version.number());
+    changed["x402Version"] = json!(dialect.x402_version());
     let (parent, name) = path.rsplit_once('/').unwrap();
     let members = changed.pointer_mut(parent).unwrap();
     let members = members.as_object_mut().unwrap();
@@ -43,7 +43,7 @@ fn unreadable(version: Version, path: &str, value: Option<Value>) -> Unreadable 
         Some(value) => members.insert(name.to_owned(), value),
         None => members.remove(name),
     };
-    PaymentPayload::parse(version, &changed).unwrap_err()
+    PaymentPayload::parse(dialect, &changed).unwrap_err()
 }
 
 #[test]
@@ -124,7 +124,7 @@ fn each_malformed_member_is_named_with_what_belongs_there() {
             "0x and 64 hex digits",
         ),
     ] {
-        let fault = unreadable(Version::V2, path, value);
+        let fault = unreadable(Dialect::X402V2, path, value);
         assert_eq!(fault.refusal, Refusal::InvalidPayload, "{path}");
         let member = path.trim_start_matches('/').replace('/', ".");
         assert_eq!(fault.member, Some(member.as_str()), "{path}");
@@ -139,7 +139,7 @@ fn each_malformed_member_is_named_with_what_belongs_there() {
             fault.message
         );
     }
-    let version1 = unreadable(Version::V1, "/x402Version", Some(json!("1")));
+    let version1 = unreadable(Dialect::X402V1, "/x402Version", Some(json!("1")));
     assert!(
         version1.message.contains("the number 1"),
         "{}",
@@ -147,7 +147,7 @@ fn each_malformed_member_is_named_with_what_belongs_there() {
     );
     let mut named = payload();
     named["extensions"] = json!({"payment-identifier": {"info": {"id": "short"}}});
-    let fault = PaymentPayload::parse(Version::V2, &named).unwrap_err();
+    let fault = PaymentPayload::parse(Dialect::X402V2, &named).unwrap_err();
     assert_eq!(fault.member, Some("extensions.payment-identifier.info.id"));
 }
 
@@ -156,7 +156,7 @@ fn a_payment_of_the_other_version_is_told_which_header_is_its_own() {
     let mut version = payload();
     version["x402Version"] = json!(1);
     assert_eq!(
-        PaymentPayload::parse(Version::V2, &version).err(),
+        PaymentPayload::parse(Dialect::X402V2, &version).err(),
         Some(Refusal::InvalidX402Version.into())
     );
 }

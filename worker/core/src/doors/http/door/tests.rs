@@ -19,13 +19,13 @@ use crate::config::Config;
 use crate::config::test_config;
 use crate::offer::{Target, Terms};
 use crate::purchase::Ask;
-use crate::purchase::NotNow;
+use crate::purchase::{NotNow, test_offer};
 use crate::purchase::{PayReply, Purchases};
 use crate::token::NoRsa;
 use crate::types::UnixSeconds;
 use crate::types::{Address, Network, U256, UnixMillis, UsdcAmount};
 use crate::types::{CallFault, WalletKey};
-use crate::types::{Patience, RequestId, ResourceId};
+use crate::types::{Patience, RequestId};
 use crate::x402::Authorization;
 use crate::x402::Refusal;
 use crate::x402::header::{PAYMENT_REQUIRED, PAYMENT_SIGNATURE, X_PAYMENT, encode};
@@ -316,12 +316,9 @@ fn a_payment_for_what_the_catalog_has_no_more_gets_what_its_purchase_answers() {
     let sealed = config.offers.keys.seal(Terms {
         request_id: OWN_ID.parse().unwrap(),
         target: Target::Plan(GONE.parse().unwrap()),
-        resource: ResourceId::default(),
         amount: price(&config),
         pay_to: config.wallets.pay_to,
-        network: config.network,
-        issued_at: UnixSeconds(1_800_000_000),
-        expires_at: UnixSeconds(1_800_000_900),
+        ..test_offer().terms
     });
     let kept = json!({"challengeId": sealed.id});
     let own = json!({"planId": GONE, "requestId": OWN_ID});
@@ -424,3 +421,4 @@ fn while_deliveries_keep_failing_buyers_are_told_when_to_come_back_and_offered_n
 
 mod empty_body;
 mod limits;
+mod sealed;

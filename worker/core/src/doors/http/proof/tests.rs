@@ -23,14 +23,16 @@ use crate::config::Config;
 use crate::config::{ProofBinding, test_config};
 use crate::goods::DeliveryFault;
 use crate::offer::{Offer, Target, Terms};
+use crate::purchase::test_offer;
 use crate::purchase::{Ask, PayReply, Prove, Purchases};
 use crate::token::NoRsa;
 use crate::types::{Address, Patience};
 use serde_json::json;
 
 use crate::types::{CallFault, WalletKey};
-use crate::types::{Network, PlanId, RequestId, ResourceId, UnixMillis, UnixSeconds, UsdcAmount};
+use crate::types::{Network, PlanId, RequestId, UnixMillis, UnixSeconds, UsdcAmount};
 
+const GONE: &str = "gone-from-the-catalog";
 const HASH: &str = "0x7777777777777777777777777777777777777777777777777777777777777777";
 
 /// Purchases that answer the same to everybody and remember the questions.
@@ -93,14 +95,10 @@ fn config(binding: ProofBinding) -> Config {
 
 fn offer(config: &Config, network: Network) -> Offer {
     config.offers.keys.seal(Terms {
-        request_id: RequestId::from_random([7; 16]),
-        target: Target::Plan("gone-from-the-catalog".parse().unwrap()),
-        resource: ResourceId::default(),
-        amount: UsdcAmount::from_units(15_000),
+        target: Target::Plan(GONE.parse().unwrap()),
         pay_to: config.wallets.pay_to,
         network,
-        issued_at: UnixSeconds(1_800_000_000),
-        expires_at: UnixSeconds(1_800_000_960),
+        ..test_offer().terms
     })
 }
 
@@ -177,15 +175,25 @@ fn a_proof_reaches_its_purchase_long_after_the_offer_with_the_signer_as_payer() 
 }
 
 #[test]
-fn what_was_sold_is_said_from_the_catalog_and_never_made_up() {
+fn what_was_sold_is_what_the_offer_says_and_not_what_the_catalog_says_by_now() {
     let mut config = config(ProofBinding::Signature);
     let gone = offer(&config, config.network);
-    let (_, _, asked) = send(&config, PayReply::Taken, &body(&gone));
-    assert_eq!(asked[0].sold, None);
-    let plans = r#"[{"planId":"gone-from-the-catalog","unitAmount":"$1","expiresIn":77}]"#;
+    let lifetime = |config: &Config, offer: &Offer| {
+        let (_, _, asked) = send(config, PayReply::Taken, &body(offer));
+        asked[0].sold.as_ref().map(|sold| sold.lifetime)
+    };
+    assert_eq!(lifetime(&config, &gone), Some(3_600));
+    let plans =
+        r#"[{"planId":"gone-from-the-catalog","unitAmount":"$1","expiresIn":77,"extra":{"a":1}}]"#;
     config.catalog = crate::catalog::Catalog::from_json(plans).unwrap();
-    let (_, _, asked) = send(&config, PayReply::Taken, &body(&gone));
-    assert_eq!(asked[0].sold.as_ref().map(|sold| sold.lifetime), Some(77));
+    assert_eq!(lifetime(&config, &gone), Some(3_600));
+    // Of what the backend is told there is only a digest, and it is never made up.
+    let extra = serde_json::from_value(json!({"a": 2})).unwrap();
+    let told = config.offers.keys.seal(Terms {
+        extra: config.offers.keys.digest(&extra),
+        ..gone.terms
+    });
+    assert_eq!(lifetime(&config, &told), None);
 }
 
 #[test]

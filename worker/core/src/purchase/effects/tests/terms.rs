@@ -4,6 +4,8 @@ use super::*;
 use crate::backend::issuance::IssuingBackend;
 use crate::backend::notification::Notified;
 use crate::catalog::Catalog;
+use crate::goods::DeliveryFault;
+use crate::offer::{CallDigest, Target};
 use crate::purchase::outbox::NoticeKind;
 use crate::purchase::sold::Sold;
 use crate::purchase::state::Rest;
@@ -55,6 +57,32 @@ fn what_nobody_knows_is_a_failed_delivery_and_not_an_hour() {
     outside.config.backend.issuing = Some(backend());
     assert_eq!(outside.run(), Some(Event::IssueFailed { fault }));
     assert!(outside.calls.borrow().is_empty());
+}
+
+/// Paid for a call of a route whose id is a plan's.
+fn paid_for_a_call() -> Purchase {
+    let mut record = paid_for(Some(a_month()));
+    record.terms.target = Target::Route {
+        id: "basic".parse().unwrap(),
+        call: CallDigest::of([]),
+    };
+    record
+}
+
+#[test]
+fn a_call_never_becomes_a_token_of_the_plan_of_its_name() {
+    let fault = DeliveryFault::PlanGone;
+    let mut outside = Outside::new(paid_for_a_call());
+    assert_eq!(outside.run(), Some(Event::IssueFailed { fault }));
+    outside.config.backend.issuing = Some(backend());
+    assert_eq!(outside.run(), Some(Event::IssueFailed { fault }));
+    assert!(outside.calls.borrow().is_empty());
+}
+
+#[test]
+fn the_ledger_is_told_of_a_call_under_its_route() {
+    let entry = crate::purchase::ledger_entry(&paid_for_a_call(), 1);
+    assert_eq!(entry.target, "route:basic");
 }
 
 #[test]

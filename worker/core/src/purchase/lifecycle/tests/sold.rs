@@ -1,9 +1,10 @@
 //! What was sold is fixed when the purchase begins.
 
 use super::*;
+use crate::offer::{ExtraDigest, SealKeys, Terms};
 use crate::purchase::sold::Sold;
-use crate::purchase::test_support::{sold, test_offer};
-use crate::types::UsdcAmount;
+use crate::purchase::test_support::{pay, sold, test_offer};
+use crate::types::{Secret, UsdcAmount};
 
 fn shown(sold: Option<Sold>) -> Event {
     Event::Proven {
@@ -17,6 +18,11 @@ fn shown(sold: Option<Sold>) -> Event {
         transfers: vec![(3, payment().amount)],
         signed: true,
     }
+}
+
+fn a_digest() -> Option<ExtraDigest> {
+    let extra = serde_json::from_str(r#"{"tier":"gold"}"#).unwrap();
+    SealKeys::new(&Secret::new("test"), &[]).digest(&extra)
 }
 
 fn longer() -> Sold {
@@ -41,18 +47,45 @@ fn it_is_in_the_record_from_the_first_event_and_no_later_one_changes_it() {
 }
 
 #[test]
-fn what_is_delivered_belongs_to_the_price_that_was_paid() {
+fn what_is_delivered_belongs_to_the_offer_that_was_paid() {
     let expired = [attempted(1), Event::Reserved, LAPSED, Event::TargetReleased];
-    let delivered = |offered: Option<Sold>| {
+    let delivered = |offered: Option<Sold>, change: fn(&mut Terms)| {
         let mut event = shown(offered);
         if let Event::Proven { offer, .. } = &mut event {
-            offer.terms.amount = UsdcAmount::from_units(1);
+            change(&mut offer.terms);
         }
         let proven = record_after(expired.clone().into_iter().chain([event]));
         proven.sold
     };
-    assert_eq!(delivered(Some(longer())), Some(longer()));
-    assert_eq!(delivered(None), None, "it is not known, and goes back");
+    let changes: [fn(&mut Terms); 3] = [
+        |terms| terms.amount = UsdcAmount::from_units(1),
+        |terms| terms.lifetime += 1,
+        |terms| terms.extra = a_digest(),
+    ];
+    for (at, change) in changes.into_iter().enumerate() {
+        assert_eq!(delivered(Some(longer()), change), Some(longer()), "{at}");
+        let found = delivered(None, change);
+        assert_eq!(found, None, "{at}: it is not known, and goes back");
+    }
+    // A later offer of the same.
+    let later = |terms: &mut Terms| terms.expires_at = terms.expires_at.plus(60);
+    assert_eq!(delivered(None, later), Some(sold()));
+}
+
+#[test]
+fn a_purchase_is_named_by_its_offer_or_by_the_request_that_pays() {
+    let mut named = shown(None);
+    if let Event::Proven { offer, .. } = &mut named {
+        offer.terms.chosen = true;
+    }
+    assert!(record_after([named]).chosen);
+    assert!(!record_after([shown(None)]).chosen);
+    for (by_offer, by_request) in [(false, false), (false, true), (true, false), (true, true)] {
+        let mut pay = pay(1);
+        pay.offer.terms.chosen = by_offer;
+        pay.chosen = by_request;
+        assert_eq!(pay.is_chosen(), by_offer || by_request);
+    }
 }
 
 #[test]

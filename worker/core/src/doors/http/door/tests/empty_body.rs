@@ -46,7 +46,7 @@ fn plans(answer: &Answer) -> Vec<String> {
 fn paid(answer: &Answer) -> Vec<(String, String, u64)> {
     let each = |(id, ask): &(RequestId, Ask)| match ask {
         Ask::Pay(pay) => {
-            let Target::Plan(plan) = &pay.offer.terms.target;
+            let plan = pay.offer.terms.target.id();
             let units = pay.offer.terms.amount.units();
             (id.to_string(), plan.to_string(), units)
         }
