@@ -30,7 +30,8 @@ impl Order {
         }
         [
             (
-                terms.target.member(),
+                // As the client calls it.
+                self.target.as_ref().unwrap_or(&terms.target).member(),
                 differs(self.target.as_ref(), &terms.target),
             ),
             (
