@@ -5,13 +5,13 @@ use std::rc::Rc;
 use alloy_primitives::{Address, B256, U256, hex, keccak256};
 use key0_core::chain::{Presented, SignedAuthorization, usdc};
 use key0_core::offer::{Offer, Target, Terms, lifetime};
-use key0_core::purchase::{Pay, PayReply, Sold};
+use key0_core::purchase::{PayReply, Sold};
 use key0_core::types::WalletKey;
 use key0_core::types::{RequestId, ResourceId, UsdcAmount};
 use serde_json::json;
 
 use super::transfer::transfer_instead;
-use super::{on_payment, request};
+use super::{Payment, on_payment, request};
 use crate::faults::Fault;
 use crate::rules::{self, Asker};
 use crate::setting::{FACTORY, PLANS};
@@ -78,7 +78,7 @@ impl Buyer {
     }
 
     /// Signs a payment for an offer.
-    pub fn pay(&self, world: &World, offer: Offer) -> Option<Pay> {
+    pub fn pay(&self, world: &World, offer: Offer) -> Option<Payment> {
         let terms = &offer.terms;
         let authorization = Authorization {
             from: self.address(),
@@ -103,11 +103,8 @@ impl Buyer {
             }
         };
         world.chain.borrow_mut().learn(&authorization);
-        Some(Pay {
-            // The door says it again, from the catalog that it has then.
-            sold: Sold::today(&offer.terms.target, &world.config)?,
+        Some(Payment {
             offer,
-            issuer: "https://shop.example".to_owned(),
             authorization,
             identifier: world
                 .random
@@ -150,7 +147,7 @@ pub(super) fn derived(world: &World, payment: &SignedAuthorization) -> Option<Re
 }
 
 /// A payment for a new purchase; some clients name it, and some name no request id and send back no challenge.
-fn fresh(world: &World, buyer: &Buyer, plan: usize) -> Option<Pay> {
+fn fresh(world: &World, buyer: &Buyer, plan: usize) -> Option<Payment> {
     let mut pay = buyer.pay(world, new_offer(world, plan)?)?;
     if world.random.chance(150) {
         pay.offer = offer_as(world, plan, derived(world, &pay.authorization)?)?;
@@ -183,7 +180,7 @@ pub async fn shop(world: Rc<World>, buyer: Buyer, plan: usize) {
     }
 }
 
-async fn go_on(world: Rc<World>, buyer: Buyer, plan: usize, mut pay: Pay) {
+async fn go_on(world: Rc<World>, buyer: Buyer, plan: usize, mut pay: Payment) {
     for _ in 0..MAX_ROUNDS {
         let reply = present(&world, &pay).await;
         if let Some(PayReply::Refused { begun: true, .. }) = reply
@@ -225,7 +222,7 @@ async fn go_on(world: Rc<World>, buyer: Buyer, plan: usize, mut pay: Pay) {
 }
 
 /// Presents a payment, perhaps several times at once; the last answer that arrives counts.
-pub(super) async fn present(world: &Rc<World>, pay: &Pay) -> Option<PayReply> {
+pub(super) async fn present(world: &Rc<World>, pay: &Payment) -> Option<PayReply> {
     world.market.presented.borrow_mut().push(pay.clone());
     world.trace(|| {
         format!(
@@ -259,11 +256,11 @@ pub(super) async fn present(world: &Rc<World>, pay: &Pay) -> Option<PayReply> {
 }
 
 /// Presents the same authorization for another purchase at the same time.
-fn use_twice(world: &Rc<World>, pay: &Pay) {
+fn use_twice(world: &Rc<World>, pay: &Payment) {
     let Some(offer) = new_offer(world, world.random.range(0, 2) as usize) else {
         return;
     };
-    let again = Pay {
+    let again = Payment {
         offer,
         ..pay.clone()
     };

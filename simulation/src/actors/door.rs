@@ -4,11 +4,10 @@ use core::future::Future;
 use std::rc::Rc;
 
 use key0_core::book::TargetKey;
-use key0_core::purchase::{
-    Ask, Pay, PayReply, Purchase, Purchases, Repeat, Sold, purchase, repeated,
-};
+use key0_core::purchase::{Ask, PayReply, Purchase, Purchases, Sold, purchase};
 use key0_core::types::{CallFault, RequestId};
 
+use super::payment::Payment;
 use crate::executor::TaskId;
 use crate::faults::Fault;
 use crate::network::{Answer, call};
@@ -20,28 +19,24 @@ const PURCHASE_DEADLINE_MILLIS: u64 = 60_000;
 const BUYER_DEADLINE_MILLIS: u64 = 60_000;
 
 /// Presents a payment. `None`: no answer arrived.
-pub async fn request(world: &Rc<World>, pay: &Pay) -> Option<PayReply> {
-    let mut payment = pay.clone();
-    // The seller has changed the price meanwhile, and the client does not bring its offer: it can only be a repeat.
+pub async fn request(world: &Rc<World>, pay: &Payment) -> Option<PayReply> {
+    // The seller has changed the price meanwhile, and the client does not bring its offer: nothing begins by it.
     let id = &pay.offer.terms.request_id;
     let is_its = |record: &Purchase| record.terms.pay_to == pay.authorization.authorization().to;
     let record = world.objects.purchase(id).record();
     let is_known = record.as_ref().is_some_and(is_its);
-    let is_dated = match Sold::today(&pay.offer.terms.target, world.config_now()) {
-        Some(sold) => {
-            payment.sold = sold;
-            world.random.chance(100) && is_known
-        }
-        // What is not in the catalog can only be a repeat.
-        None if is_known => true,
-        None => return None,
-    };
+    let sold = Sold::today(&pay.offer.terms.target, world.config_now());
+    let sold = sold.filter(|_| !(world.random.chance(100) && is_known));
+    // Nor by one for what is not in the catalog.
+    if sold.is_none() && !is_known {
+        return None;
+    }
     // What pays another wallet or amount than the offer's can be the payment of an earlier one, and begins nothing.
     let authorization = pay.authorization.authorization();
     let terms = &pay.offer.terms;
     let is_of_the_offer =
         authorization.to == terms.pay_to && authorization.value == terms.amount.to_u256();
-    if !is_of_the_offer && !is_dated {
+    if !is_of_the_offer && sold.is_some() {
         return None;
     }
     // Some clients name the resource as well, some only the plan, and some nothing: their body is empty.
@@ -50,25 +45,12 @@ pub async fn request(world: &Rc<World>, pay: &Pay) -> Option<PayReply> {
         1 => TargetKey::of_any_resource(&terms.target),
         _ => TargetKey::new(&terms.target, &terms.resource),
     };
-    ask_door(world, &pay.offer.terms.request_id, move |door| {
-        let (payment, target) = (payment.clone(), target.clone());
-        async move {
-            match is_dated {
-                true => repeated(&door, dated(payment, target)).await,
-                false => purchase(&door, payment).await,
-            }
-        }
+    let payment = pay.hand_over(target, sold);
+    ask_door(world, id, move |door| {
+        let payment = payment.clone();
+        async move { purchase(&door, payment).await }
     })
     .await
-}
-
-fn dated(pay: Pay, target: TargetKey) -> Repeat {
-    Repeat {
-        request_id: pay.offer.terms.request_id.clone(),
-        target,
-        authorization: pay.authorization,
-        identifier: pay.identifier,
-    }
 }
 
 /// Has the door do something. `None`: no answer arrived.

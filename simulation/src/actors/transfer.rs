@@ -6,10 +6,11 @@ use std::rc::Rc;
 use alloy_primitives::{Address, B256};
 use key0_core::chain::transfer::ProofFault;
 use key0_core::offer::Offer;
-use key0_core::purchase::{Ask, Pay, PayReply, Prove, Purchases as _, Sold};
+use key0_core::purchase::{Ask, PayReply, Prove, Purchases as _, Sold};
 
 use super::buyer::{Buyer, new_offer, present};
 use super::door::ask_door;
+use super::payment::Payment;
 use crate::chain::{Action, PlainTransfer};
 use crate::faults::Fault;
 use crate::rules;
@@ -44,7 +45,7 @@ pub async fn shop_by_transfer(world: Rc<World>, buyer: Buyer, plan: usize) {
 }
 
 /// Pays a purchase by a transfer whose authorization has failed.
-pub(super) async fn transfer_instead(world: &Rc<World>, buyer: &Buyer, plan: usize, pay: &Pay) {
+pub(super) async fn transfer_instead(world: &Rc<World>, buyer: &Buyer, plan: usize, pay: &Payment) {
     let transaction = send(world, buyer, &pay.offer);
     show_until_answered(world, buyer, plan, pay.offer.clone(), transaction).await;
 }

@@ -4,10 +4,11 @@ use std::rc::Rc;
 
 use key0_core::chain::transfer::ProofFault;
 use key0_core::offer::Terms;
-use key0_core::purchase::{Pay, PayReply, Prove, State};
+use key0_core::purchase::{PayReply, Prove, State};
 use key0_core::types::Address;
 
 use super::money::{must_be_honoured, received};
+use crate::actors::Payment;
 use crate::objects::PurchaseObject;
 use crate::setting::Issuer;
 use crate::world::World;
@@ -25,7 +26,7 @@ pub enum Asker {
 }
 
 /// An answer to a payment arrived.
-pub fn on_reply(world: &Rc<World>, asker: Asker, pay: &Pay, reply: &PayReply) {
+pub fn on_reply(world: &Rc<World>, asker: Asker, pay: &Payment, reply: &PayReply) {
     match reply {
         PayReply::Granted { .. } => {
             must_be_its_own(world, pay, reply);
@@ -150,7 +151,7 @@ fn is_stranger(world: &World, asker: Asker, object: &PurchaseObject) -> bool {
 }
 
 /// Who has named a purchase means that one, unless it has shown the very payment of another.
-fn must_be_its_own(world: &World, pay: &Pay, reply: &PayReply) {
+fn must_be_its_own(world: &World, pay: &Payment, reply: &PayReply) {
     let PayReply::Granted { claims, .. } = reply else {
         return;
     };
@@ -188,7 +189,7 @@ fn is_issued(world: &World, offer: &str, remote: Option<&str>) -> bool {
 }
 
 /// Answers without a grant.
-fn on_other_reply(world: &World, pay: &Pay, reply: &PayReply) {
+fn on_other_reply(world: &World, pay: &Payment, reply: &PayReply) {
     let id = &pay.offer.terms.request_id;
     let chain = world.chain.borrow();
     match reply {

@@ -1,10 +1,11 @@
 //! What must hold of what is kept, and for how long.
 
-use key0_core::purchase::{HISTORY_MILLIS, Pay, PayReply, Prove, Purchase, Rest, State};
+use key0_core::purchase::{HISTORY_MILLIS, PayReply, Prove, Purchase, Rest, State};
 use key0_core::types::RequestId;
 
 use super::outages::has_lost_alarm;
 use super::steps::describe;
+use crate::actors::Payment;
 use crate::objects::PurchaseObject;
 use crate::world::World;
 
@@ -131,10 +132,14 @@ fn size(stored: &impl serde::Serialize) -> usize {
 }
 
 /// Long after the end, an answer says what the record says.
-pub fn answers_as_left(world: &World, pay: &Pay, reply: Option<&PayReply>) {
+pub fn answers_as_left(world: &World, pay: &Payment, reply: Option<&PayReply>) {
     let id = &pay.offer.terms.request_id;
     let fits = match expected(world, id) {
-        // Before all else: its client has given its name to another payment.
+        // Somebody else has begun this purchase, under a request id that had leaked.
+        Some(record) if record.payer != pay.authorization.payer() => {
+            matches!(reply, Some(PayReply::Conflict))
+        }
+        // Its client has given its name to another payment.
         _ if is_named_otherwise(world, pay) => matches!(reply, Some(PayReply::NamedOtherwise)),
         // A request id that is new: but the authorization is old.
         None => match reply {
@@ -142,10 +147,6 @@ pub fn answers_as_left(world: &World, pay: &Pay, reply: Option<&PayReply>) {
             Some(PayReply::Withdrawn) => !world.config_now().is_paid_at(pay.offer.terms.pay_to),
             _ => false,
         },
-        // Somebody else has begun this purchase, under a request id that had leaked.
-        Some(record) if record.payer != pay.authorization.payer() => {
-            matches!(reply, Some(PayReply::Conflict))
-        }
         Some(record) => match (&record.state, reply) {
             (State::Delivered { .. }, Some(PayReply::Granted { .. })) => true,
             // What was presented is public.
@@ -183,7 +184,7 @@ pub fn answers_as_left(world: &World, pay: &Pay, reply: Option<&PayReply>) {
 }
 
 /// Whether the payer's book gives the client's name for this payment to another one.
-fn is_named_otherwise(world: &World, pay: &Pay) -> bool {
+fn is_named_otherwise(world: &World, pay: &Payment) -> bool {
     let book = world.objects.payer(pay.authorization.payer());
     let book = book.book.borrow();
     let names = book.names.borrow();

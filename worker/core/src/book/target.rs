@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::offer::Target;
+use crate::offer::{Target, Terms};
 use crate::types::ResourceId;
 
 /// A target together with its resource, as one text.
@@ -15,6 +15,11 @@ impl TargetKey {
     pub fn new(target: &Target, resource: &ResourceId) -> Self {
         let Target::Plan(plan) = target;
         Self(format!("plan {plan} {resource}"))
+    }
+
+    /// The key of what these terms sell.
+    pub fn of(terms: &Terms) -> Self {
+        Self::new(&terms.target, &terms.resource)
     }
 
     /// Stands for all keys of a target, to look a purchase up whose resource is not known. Nothing is booked under it.

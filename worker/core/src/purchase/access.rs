@@ -3,10 +3,10 @@
 
 use alloy_primitives::B256;
 
-use super::ask::Repeat;
 use super::effects;
 use super::env::{PurchaseEnv, StoreFault, Stuck, Versioned};
 use super::lifecycle::Event;
+use super::question::{Join, Pay};
 use super::reply::PayReply;
 use super::store::record_fact;
 use crate::book::{Claim, PayerCommand, PayerReply, TargetKey};
@@ -32,7 +32,7 @@ pub(super) async fn prove_unseen<E: PurchaseEnv>(
     let look = PayerCommand::Claim(Claim {
         transfers: vec![nonce],
         request_id: terms.request_id.clone(),
-        target: TargetKey::new(&terms.target, &terms.resource),
+        target: TargetKey::of(terms),
         only_look: true,
     });
     match env.payer(signed.payer(), look).await {
@@ -91,28 +91,35 @@ pub(super) async fn lead_to<E: PurchaseEnv>(
     env: &E,
     signed: &SignedAuthorization,
     other: RequestId,
-    attempted: bool,
+    target: TargetKey,
+    by_attempted: bool,
 ) -> PayReply {
     match prove_fresh(env, signed).await {
         None => PayReply::Elsewhere {
             request_id: other,
-            attempted,
+            join: Join {
+                payer: signed.payer(),
+                target,
+                by_attempted,
+            },
         },
         Some(PayReply::NeedsFreshSignature) => PayReply::Taken,
         Some(reply) => reply,
     }
 }
 
-/// A payment is presented again where no purchase has begun: it may have been booked to another one of the same payer and target,
-/// for which it was signed anew after a lost answer.
-pub(super) async fn counts_elsewhere<E: PurchaseEnv>(env: &E, repeat: &Repeat) -> PayReply {
-    let signed = &repeat.authorization;
+/// A payment is presented where no purchase has begun and none begins: it may have been booked to another one of the same payer
+/// and target, for which it was signed anew after a lost answer.
+pub(super) async fn counts_elsewhere<E: PurchaseEnv>(env: &E, pay: &Pay) -> PayReply {
+    let signed = &pay.authorization;
     let whose = PayerCommand::Whose {
         nonce: signed.authorization().nonce,
-        request_id: repeat.request_id.clone(),
+        request_id: pay.request_id.clone(),
     };
     match env.payer(signed.payer(), whose).await {
-        Ok(PayerReply::Superseded { by }) => lead_to(env, signed, by, false).await,
+        Ok(PayerReply::Superseded { by }) => {
+            lead_to(env, signed, by, pay.target.clone(), false).await
+        }
         Ok(_) => PayReply::Conflict,
         Err(fault) => {
             env.log("check_failed", &fault.0);

@@ -1,6 +1,6 @@
 //! Which offers begin a purchase, whatever the chain says.
 
-use super::ask::Ask;
+use super::question::Ask;
 use super::reply::PayReply;
 use super::state::Purchase;
 use crate::chain::transfer::{ProofFault, SHOW_SECONDS};
@@ -16,7 +16,7 @@ pub(super) fn refusal(
 ) -> Option<PayReply> {
     match ask {
         Ask::Pay(pay) => {
-            let terms = &pay.offer.terms;
+            let terms = &pay.sale.as_ref()?.offer.terms;
             // An attempt that has failed is not repeated; its failure is the answer.
             let withdrawn = || record.and_then(Ask::failure).unwrap_or(PayReply::Withdrawn);
             (!config.is_paid_at(terms.pay_to)).then(withdrawn)
@@ -36,14 +36,14 @@ pub(super) fn refusal(
             };
             Some(PayReply::Unproven(fault))
         }
-        Ask::Join(_) | Ask::Repeat(_) => None,
+        Ask::Join(_) => None,
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::ask::Prove;
     use super::super::lifecycle::Event;
+    use super::super::question::Prove;
     use super::super::sold::Sold;
     use super::super::test_support::{
         EXPIRES_AT, NOW, attempted, buyer, pay, record_after, sold, test_offer,

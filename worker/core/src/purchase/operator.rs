@@ -6,9 +6,9 @@ use alloy_primitives::B256;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::ask::Ask;
 use super::env::{PurchaseStore, StoreFault, Versioned};
 use super::lifecycle::{Event, apply};
+use super::question::Ask;
 use super::schedule::wake_at;
 use super::state::{Purchase, Rest};
 use crate::config::Policy;

@@ -5,11 +5,11 @@
 //! transfers are recorded as the intent to book one of them; then the payer's book gives one, for ever; then the purchase
 //! is paid and goes on like any other.
 
-use super::ask::Prove;
 use super::begun::{Begun, unavailable, unknown};
 use super::effects;
 use super::env::{PurchaseEnv, StoreFault, Stuck, Versioned};
 use super::lifecycle::Event;
+use super::question::Prove;
 use super::reply::PayReply;
 use super::state::Purchase;
 use super::store::{commit, record_fact};

@@ -5,6 +5,7 @@ use key0_validator::Claims;
 use serde::{Deserialize, Serialize};
 
 use super::fault::IssueFault;
+use super::question::Join;
 use crate::chain::transfer::ProofFault;
 use crate::types::{Address, RequestId, UnixMillis};
 use crate::x402::Refusal;
@@ -63,9 +64,8 @@ pub enum PayReply {
     Elsewhere {
         /// That purchase.
         request_id: RequestId,
-        /// Whether that purchase has attempted the payment itself.
-        #[serde(default)]
-        attempted: bool,
+        /// What it is asked for the outcome.
+        join: Join,
     },
     /// Delivered long ago; the access has ended and the grant is not kept any more.
     AccessEnded {
@@ -80,7 +80,7 @@ pub enum PayReply {
     NamedOtherwise,
     /// The payment belongs to another purchase.
     Taken,
-    /// The request id belongs to a purchase of something else, or of somebody else; or, for what can only be a repeat, to none.
+    /// The request id belongs to a purchase of something else, or of somebody else; or, where nothing begins, to none.
     Conflict,
     /// An earlier payment attempt of this purchase failed; it takes no other payment.
     Spent {

@@ -8,13 +8,14 @@ use super::offers::{self, Offers, Quoted};
 use super::redeem;
 use super::repeat;
 use super::request::{self, AccessRequest};
+use crate::book::TargetKey;
 use crate::catalog::Plan;
 use crate::chain::{Chain, Presented};
 use crate::config::Config;
 use crate::error::{Code, Error};
 use crate::limit;
 use crate::offer::{Offer, Target, Terms, lifetime};
-use crate::purchase::{Pay, PayReply, Purchases, Repeat, Sold, purchase, repeated};
+use crate::purchase::{Pay, Purchases, Sale, Sold, purchase};
 use crate::response::Response;
 use crate::types::{RequestId, ResourceId};
 use crate::x402::{PaymentPayload, Refusal, Unreadable};
@@ -330,28 +331,24 @@ impl<'a> Wish<'a> {
             // Only contracts are asked about their signatures.
             Err(_) => return limit::counted(context.unavailable()),
         };
-        // Which plan is the cheapest, and which resource comes first in it, may have changed too.
-        let is_chosen_here = self.request.resource.is_none() || self.request.plan.is_none();
-        let again = (is_judged_by_today && is_chosen_here).then(|| Repeat {
-            request_id: offer.terms.request_id.clone(),
-            authorization: authorization.clone(),
-            target: repeat::target(self.request),
-            identifier: payment.identifier,
-        });
+        let request_id = offer.terms.request_id.clone();
         let pay = Pay {
-            sold: Sold::of(self.plan, config),
-            issuer: arrival.origin.as_str().to_owned(),
+            request_id: request_id.clone(),
             authorization,
             identifier: payment.identifier,
-            chosen: self.request.request_id.is_some(),
-            offer,
+            target: match is_judged_by_today {
+                // Which plan is the cheapest, and which resource comes first in it, may have changed too.
+                true => repeat::target(self.request),
+                false => TargetKey::of(&offer.terms),
+            },
+            sale: Some(Sale {
+                offer,
+                sold: Sold::of(self.plan, config),
+                issuer: arrival.origin.as_str().to_owned(),
+                chosen: self.request.request_id.is_some(),
+            }),
         };
-        let request_id = pay.offer.terms.request_id.clone();
-        let reply = match (purchase(purchases, pay).await, again) {
-            (Ok(PayReply::Conflict), Some(again)) => repeated(purchases, again).await,
-            (reply, _) => reply,
-        };
-        match reply {
+        match purchase(purchases, pay).await {
             Ok(reply) => {
                 context
                     .outcome(arrival.rsa, reply, &request_id, arrival.random)

@@ -13,7 +13,7 @@ use crate::chain::usdc::payment_fingerprint;
 use crate::chain::{Chain, Presented};
 use crate::config::Config;
 use crate::offer::Target;
-use crate::purchase::{PayReply, Purchases, Repeat, repeated};
+use crate::purchase::{Pay, PayReply, Purchases, purchase};
 use crate::response::Response;
 use crate::types::{RequestId, UsdcAmount};
 use crate::x402::PaymentPayload;
@@ -62,14 +62,15 @@ pub(super) async fn outcome<P: Purchases, C: Chain>(
     );
     let reply = match presented.ok()?.prove(chain, &config.wallet_factories).await {
         Ok(Ok(authorization)) => {
-            let repeat = Repeat {
+            let pay = Pay {
                 request_id: request_id.clone(),
                 authorization,
-                target,
                 identifier: payment.identifier,
+                target,
+                sale: None,
             };
             // An outcome that cannot be had now is not known; a new offer would invite a second payment.
-            repeated(purchases, repeat)
+            purchase(purchases, pay)
                 .await
                 .unwrap_or(PayReply::Pending { transaction: None })
         }

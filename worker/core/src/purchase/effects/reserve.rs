@@ -117,7 +117,7 @@ pub(in crate::purchase) async fn release<E: PurchaseEnv>(
             nonce,
             request_id: record.terms.request_id.clone(),
             attempt: 1,
-            target: TargetKey::new(&record.terms.target, &record.terms.resource),
+            target: TargetKey::of(&record.terms),
             identifier: None,
         });
         env.payer(record.payer, reserve).await?;
@@ -146,7 +146,7 @@ pub(in crate::purchase) fn claim(
             .map(|(log, _)| booking_key(transaction, *log))
             .collect(),
         request_id: terms.request_id.clone(),
-        target: TargetKey::new(&terms.target, &terms.resource),
+        target: TargetKey::of(terms),
         only_look,
     })
 }

@@ -17,11 +17,11 @@ use std::collections::VecDeque;
 use alloy_primitives::{Address, B256, Bytes, U256};
 use futures_util::FutureExt as _;
 
-use super::super::ask::Ask;
 use super::super::driver::Driver;
 use super::super::env::{PurchaseEnv, PurchaseStore, StoreFault, Versioned};
 use super::super::fault::IssueFault;
 use super::super::lifecycle::{MAX_REFUND_FAILURES, Refused, apply};
+use super::super::question::Ask;
 use super::super::reply::PayReply;
 use super::super::shared::Shared;
 use super::super::state::{Attempt, AuditRow, Purchase, Stage, State};

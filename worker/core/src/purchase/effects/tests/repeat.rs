@@ -1,21 +1,18 @@
 //! A payment that today's offer does not ask for: its purchase is asked, and nothing is begun or booked by that.
 
 use super::*;
-use crate::book::TargetKey;
 use crate::chain::usdc::payment_fingerprint;
-use crate::purchase::ask::Repeat;
-use crate::purchase::test_support::{claims, test_offer};
+use crate::purchase::question::{Join, Pay};
+use crate::purchase::test_support::{claims, dated};
 use crate::types::RequestId;
 
 fn ask(outside: &Outside, nonce: u8) -> PayReply {
-    let repeat = Ask::Repeat(Box::new(Repeat {
-        request_id: test_offer().terms.request_id,
-        authorization: signed(nonce),
-        target: TargetKey::of_any_resource(&test_offer().terms.target),
+    let pay = Ask::Pay(Box::new(Pay {
         identifier: Some(B256::repeat_byte(0x1d)),
+        ..dated(nonce)
     }));
     Driver::default()
-        .ask(outside, &repeat)
+        .ask(outside, &pay)
         .now_or_never()
         .unwrap()
         .unwrap()
@@ -60,7 +57,11 @@ fn where_no_purchase_is_the_book_knows_whether_the_payment_counts_for_another() 
     let counts_for = || PayerReply::Superseded { by: by.clone() };
     let elsewhere = PayReply::Elsewhere {
         request_id: by.clone(),
-        attempted: false,
+        join: Join {
+            payer: buyer().address(),
+            target: dated(1).target,
+            by_attempted: false,
+        },
     };
     for (whose, is_used, reply) in [
         (PayerReply::Released, false, PayReply::Conflict),
