@@ -140,9 +140,12 @@ pub fn answers_as_left(world: &World, pay: &Payment, reply: Option<&PayReply>) {
             matches!(reply, Some(PayReply::Conflict))
         }
         // Its client has given its name to another payment.
-        _ if is_named_otherwise(world, pay) => matches!(reply, Some(PayReply::NamedOtherwise)),
+        Some(_) if is_named_otherwise(world, pay) => {
+            matches!(reply, Some(PayReply::NamedOtherwise))
+        }
         // A request id that is new: but the authorization is old.
         None => match reply {
+            Some(PayReply::NamedOtherwise) => is_named_otherwise(world, pay),
             Some(PayReply::Taken | PayReply::Elsewhere { .. } | PayReply::Refused { .. }) => true,
             Some(PayReply::Withdrawn) => !world.config_now().is_paid_at(pay.offer.terms.pay_to),
             _ => false,

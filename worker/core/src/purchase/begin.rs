@@ -80,6 +80,9 @@ pub(super) async fn begin<E: PurchaseEnv>(
             return Ok(Begun::Refused(led_to(to, true).await));
         }
         (Ok(PayerReply::Taken), _) => return Ok(Begun::Refused(PayReply::Taken)),
+        (Ok(PayerReply::NamedOtherwise), _) => {
+            return Ok(Begun::Refused(PayReply::NamedOtherwise));
+        }
         (Ok(PayerReply::Wait), _) | (Ok(PayerReply::Reserved), Some(_)) => return Ok(Begun::Wait),
         (_, Some(why)) => return Ok(Begun::Refused(PayReply::NotNow(why))),
         (Ok(PayerReply::Reserved), None) => {}
@@ -100,7 +103,8 @@ pub(super) async fn begin<E: PurchaseEnv>(
                 PayerReply::Lapsed
                 | PayerReply::NameCode
                 | PayerReply::Claimed(_)
-                | PayerReply::Released,
+                | PayerReply::Seen(_)
+                | PayerReply::Noted,
             ),
             None,
         ) => return Ok(unavailable(env, "the payer's book gave a wrong answer")),

@@ -6,7 +6,7 @@
 
 use core::cell::Cell;
 
-use super::access::{Found, check_name, counts_elsewhere, find_payment, prove_unseen};
+use super::access::{Found, counts_elsewhere, find_payment, objection};
 use super::admission;
 use super::begin::begin;
 use super::begun::Begun;
@@ -80,9 +80,8 @@ impl Driver {
         {
             return Ok(reply);
         }
-        if let Ask::Pay(pay) = ask
-            && let Some(identifier) = pay.identifier
-            && let Some(reply) = check_name(env, &pay.authorization, identifier).await
+        if let (Some(stored), Ask::Pay(pay)) = (env.store().load()?, ask)
+            && let Some(reply) = objection(env, pay, &stored.record).await
         {
             // Who hears that nothing was charged pays anew, but a failed attempt may have been executed since.
             match (&reply, env.store().load()?) {
@@ -95,12 +94,6 @@ impl Driver {
                 }
                 _ => return Ok(reply),
             }
-        }
-        if let (Some(stored), Ask::Pay(pay)) = (env.store().load()?, ask)
-            && Ask::needs_fresh_signature(&stored.record)
-            && let Some(reply) = prove_unseen(env, &pay.authorization, &stored.record.terms).await
-        {
-            return Ok(reply);
         }
         loop {
             let stored = env.store().load()?;

@@ -10,7 +10,7 @@ use futures_util::FutureExt as _;
 use super::super::*;
 use crate::backend::authentication::{BackendAnswer, BackendCall};
 use crate::book::memory::MemoryBook;
-use crate::book::{Booking, PayerCommand, execute};
+use crate::book::{Booking, PayerCommand, PayerReply, execute};
 use crate::chain::ChainError;
 use crate::chain::SignedAuthorization;
 use crate::chain::base::{AuthorizationEvents, Completeness, Head, Log, SendOutcome, Simulation};
