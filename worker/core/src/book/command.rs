@@ -125,7 +125,7 @@ pub enum PayerCode {
 
 /// A payment whose price is to be set aside.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
-#[serde(from = "HoldWire", into = "HoldWire")]
+#[serde(rename_all = "camelCase")]
 pub struct Hold {
     /// The payment, and what it is for.
     pub reservation: Reservation,
@@ -139,35 +139,6 @@ pub struct Hold {
     pub read_at: UnixMillis,
     /// Whether the payer's account has code.
     pub code: PayerCode,
-}
-
-/// On its way to the book: a list needs less code than names would.
-type HoldWire = (Reservation, UsdcAmount, bool, u64, UnixMillis, PayerCode);
-
-impl From<HoldWire> for Hold {
-    fn from((reservation, amount, chosen, balance, read_at, code): HoldWire) -> Self {
-        Self {
-            reservation,
-            amount,
-            chosen,
-            balance,
-            read_at,
-            code,
-        }
-    }
-}
-
-impl From<Hold> for HoldWire {
-    fn from(hold: Hold) -> Self {
-        (
-            hold.reservation,
-            hold.amount,
-            hold.chosen,
-            hold.balance,
-            hold.read_at,
-            hold.code,
-        )
-    }
 }
 
 /// A payment, the purchase that presents it, and what it is for.
@@ -190,7 +161,7 @@ pub struct Reservation {
 
 /// Transfers of one transaction, of which one is to pay a purchase.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
-#[serde(from = "ClaimWire", into = "ClaimWire")]
+#[serde(rename_all = "camelCase")]
 pub struct Claim {
     /// The keys of the transfers ([`booking_key`](crate::chain::transfer::booking_key)); the first one that is free is taken.
     pub transfers: Vec<B256>,
@@ -198,25 +169,6 @@ pub struct Claim {
     pub request_id: RequestId,
     /// What is bought.
     pub target: TargetKey,
-}
-
-/// On its way to the book: a list needs less code than names would.
-type ClaimWire = (Vec<B256>, RequestId, TargetKey);
-
-impl From<ClaimWire> for Claim {
-    fn from((transfers, request_id, target): ClaimWire) -> Self {
-        Self {
-            transfers,
-            request_id,
-            target,
-        }
-    }
-}
-
-impl From<Claim> for ClaimWire {
-    fn from(claim: Claim) -> Self {
-        (claim.transfers, claim.request_id, claim.target)
-    }
 }
 
 /// The book's answer.

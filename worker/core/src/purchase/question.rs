@@ -73,7 +73,7 @@ pub struct Join {
 
 /// A transaction that is said to have paid an offer.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
-#[serde(from = "Wire", into = "Wire")]
+#[serde(rename_all = "camelCase")]
 pub struct Prove {
     /// What was paid.
     pub offer: Offer,
@@ -85,33 +85,6 @@ pub struct Prove {
     pub payer: Option<Address>,
     /// The transaction.
     pub transaction: B256,
-}
-
-/// On its way to the purchase: a list needs less code than names would.
-type Wire = (Offer, Option<Sold>, String, Option<Address>, B256);
-
-impl From<Wire> for Prove {
-    fn from((offer, sold, issuer, payer, transaction): Wire) -> Self {
-        Self {
-            offer,
-            sold,
-            issuer,
-            payer,
-            transaction,
-        }
-    }
-}
-
-impl From<Prove> for Wire {
-    fn from(prove: Prove) -> Self {
-        (
-            prove.offer,
-            prove.sold,
-            prove.issuer,
-            prove.payer,
-            prove.transaction,
-        )
-    }
 }
 
 impl Pay {
