@@ -4,10 +4,10 @@
 use std::rc::Rc;
 
 use key0_core::offer::{Offer, Terms, lifetime};
-use key0_core::purchase::{HISTORY_MILLIS, Pay, Prove, Rest, State};
+use key0_core::purchase::{HISTORY_MILLIS, Prove, Rest, State};
 use key0_core::types::RequestId;
 
-use crate::actors::{request, show_again};
+use crate::actors::{Payment, request, show_again};
 use crate::faults::Fault;
 use crate::objects::PurchaseObject;
 use crate::rules::{self, Asker, answers_as_left, answers_proof_as_left};
@@ -140,7 +140,7 @@ fn ask_all(world: &Rc<World>, trust: Trust) {
     let buyers = world.market.buyers.borrow().clone();
     for object in over(world) {
         ask_with_proofs(world, &object, trust);
-        let old: Vec<Pay> = {
+        let old: Vec<Payment> = {
             let presented = world.market.presented.borrow();
             let its = presented.iter().filter(|pay| id(pay) == &object.id);
             its.take(MAX_REPLAYS).cloned().collect()
@@ -159,7 +159,7 @@ fn ask_all(world: &Rc<World>, trust: Trust) {
         let fresh = fresh
             .into_iter()
             .filter_map(|offer| buyer.pay(world, offer));
-        let same = [again, elsewhere].into_iter().map(|offer| Pay {
+        let same = [again, elsewhere].into_iter().map(|offer| Payment {
             offer,
             ..first.clone()
         });
@@ -205,7 +205,7 @@ fn ask_with_proofs(world: &Rc<World>, object: &PurchaseObject, trust: Trust) {
     }
 }
 
-fn id(pay: &Pay) -> &RequestId {
+fn id(pay: &Payment) -> &RequestId {
     &pay.offer.terms.request_id
 }
 
@@ -220,7 +220,7 @@ fn sealed_now(world: &World, terms: &Terms, request_id: RequestId) -> Offer {
     })
 }
 
-fn ask(world: &Rc<World>, pay: Pay, trust: Trust) {
+fn ask(world: &Rc<World>, pay: Payment, trust: Trust) {
     let then = Rc::clone(world);
     world.executor.spawn(Owner::World, async move {
         if trust == Trust::Nothing {

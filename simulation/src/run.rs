@@ -6,11 +6,10 @@ use std::rc::Rc;
 
 use alloy_primitives::Address;
 use key0_core::checkout::{Outcome as Told, Stop};
-use key0_core::purchase::Pay;
 
 use crate::actors::{
-    Buyer, LONGEST_MILLIS, ask_proof, give_back, last_proofs, operate, request, retry_refunds,
-    run_chain, shop, shop_by_transfer, shop_in_parallel, sweep_by_the_clock,
+    Buyer, LONGEST_MILLIS, Payment, ask_proof, give_back, last_proofs, operate, request,
+    retry_refunds, run_chain, shop, shop_by_transfer, shop_in_parallel, sweep_by_the_clock,
 };
 use crate::aftermath;
 use crate::faults::Fault;
@@ -172,10 +171,10 @@ fn last_notice(world: &World) -> u64 {
 /// Every payer whose authorization was executed asks once more with the same payment, and must get the grant, or learn
 /// of the refund.
 fn last_questions(world: &Rc<World>) {
-    let charged: Vec<Pay> = {
+    let charged: Vec<Payment> = {
         let chain = world.chain.borrow();
         let presented = world.market.presented.borrow();
-        let is_charged = |pay: &&Pay| {
+        let is_charged = |pay: &&Payment| {
             let authorization = pay.authorization.authorization();
             let object = world.objects.purchase(&pay.offer.terms.request_id);
             let key = (authorization.from, authorization.nonce);
@@ -183,7 +182,7 @@ fn last_questions(world: &Rc<World>) {
                 && rules::presented_first(world, key, &object.id)
                 && chain.ledger().transfer(&key).is_some()
         };
-        let mut charged: Vec<Pay> = presented.iter().filter(is_charged).cloned().collect();
+        let mut charged: Vec<Payment> = presented.iter().filter(is_charged).cloned().collect();
         charged.dedup();
         charged
     };

@@ -7,13 +7,12 @@ use key0_core::chain::transfer::text_digest;
 use key0_core::chain::{Presented, SignedAuthorization, usdc};
 use key0_core::checkout::{Outcome, Retry};
 use key0_core::offer::{Offer, Target, Terms, lifetime};
-use key0_core::purchase::Pay;
 use key0_core::types::WalletKey;
 use key0_core::types::{RequestId, ResourceId};
 use serde_json::json;
 
 use super::transfer::transfer_instead;
-use super::{on_payment, request};
+use super::{Payment, on_payment, request};
 use crate::faults::Fault;
 use crate::rules::{self, Asker};
 use crate::setting::{FACTORY, PLANS};
@@ -86,7 +85,7 @@ impl Buyer {
     }
 
     /// Signs a payment for an offer.
-    pub fn pay(&self, world: &World, offer: Offer) -> Option<Pay> {
+    pub fn pay(&self, world: &World, offer: Offer) -> Option<Payment> {
         let terms = &offer.terms;
         let authorization = Authorization {
             from: self.address(),
@@ -116,11 +115,8 @@ impl Buyer {
             chain.learn(&without);
         }
         drop(chain);
-        Some(Pay {
-            // The door says it, from the catalog that it has then.
-            sold: None,
+        Some(Payment {
             offer,
-            issuer: "https://shop.example".to_owned(),
             authorization,
             identifier: world
                 .random
@@ -174,7 +170,7 @@ pub(super) fn derived(world: &World, payment: &SignedAuthorization) -> Option<Re
 }
 
 /// The client names the purchase: when it asks for the price, when it pays, or both times.
-fn name(world: &World, pay: &mut Pay) {
+fn name(world: &World, pay: &mut Payment) {
     let when = world.random.range(0, 2);
     pay.chosen = when != 0;
     if when != 1 {
@@ -186,7 +182,7 @@ fn name(world: &World, pay: &mut Pay) {
 }
 
 /// A payment for a new purchase; some clients name it, and some name no request id and send back no challenge.
-fn fresh(world: &World, buyer: &Buyer, plan: usize) -> Option<Pay> {
+fn fresh(world: &World, buyer: &Buyer, plan: usize) -> Option<Payment> {
     let mut pay = buyer.pay(world, new_offer(world, plan)?)?;
     if world.random.chance(150) {
         pay.offer = offer_as(world, plan, derived(world, &pay.authorization)?)?;
@@ -219,7 +215,7 @@ pub async fn shop(world: Rc<World>, buyer: Buyer, plan: usize) {
     }
 }
 
-async fn go_on(world: Rc<World>, buyer: Buyer, plan: usize, mut pay: Pay) {
+async fn go_on(world: Rc<World>, buyer: Buyer, plan: usize, mut pay: Payment) {
     for _ in 0..MAX_ROUNDS {
         let outcome = present(&world, &pay).await;
         if let Some(Outcome::PayAgain { booked: true, .. }) = outcome
@@ -261,7 +257,7 @@ async fn go_on(world: Rc<World>, buyer: Buyer, plan: usize, mut pay: Pay) {
 }
 
 /// Presents a payment, perhaps several times at once; the last answer that arrives counts.
-pub(super) async fn present(world: &Rc<World>, pay: &Pay) -> Option<Outcome<'static>> {
+pub(super) async fn present(world: &Rc<World>, pay: &Payment) -> Option<Outcome<'static>> {
     world.market.presented.borrow_mut().push(pay.clone());
     world.trace(|| {
         format!(
@@ -295,12 +291,14 @@ pub(super) async fn present(world: &Rc<World>, pay: &Pay) -> Option<Outcome<'sta
 }
 
 /// Presents the same authorization for another purchase at the same time.
-fn use_twice(world: &Rc<World>, pay: &Pay) {
+fn use_twice(world: &Rc<World>, pay: &Payment) {
     let Some(offer) = new_offer(world, world.random.range(0, 2) as usize) else {
         return;
     };
-    let again = Pay {
+    // Without a name it would join another purchase, and its payment with it.
+    let again = Payment {
         offer,
+        chosen: pay.is_chosen(),
         ..pay.clone()
     };
     if again.offer.terms.amount != pay.offer.terms.amount {

@@ -5,14 +5,15 @@ use std::rc::Rc;
 
 use alloy_primitives::{B256, Bytes, hex};
 use key0_core::chain::SignedAuthorization;
-use key0_core::checkout::{Checkout, Echo, Order, Outcome, Payment, TransferProof};
+use key0_core::checkout::{self, Checkout, Echo, Order, Outcome, TransferProof};
 use key0_core::offer::Offer;
-use key0_core::purchase::{Ask, Pay, PayReply, Prove, Purchases};
+use key0_core::purchase::{Ask, PayReply, Prove, Purchases};
 use key0_core::token::{RsaPrivateKey, RsaSigner, Signature, SigningError};
 use key0_core::types::{CallFault, Patience, RequestId};
 use key0_core::x402::Authorization;
 
 use super::buyer::derived;
+use super::payment::Payment;
 use crate::executor::TaskId;
 use crate::faults::Fault;
 use crate::network::{Answer, call};
@@ -48,7 +49,7 @@ impl Echo for Silent {
 }
 
 /// Presents a payment. `None`: no answer arrived.
-pub async fn request(world: &Rc<World>, pay: &Pay) -> Option<Outcome<'static>> {
+pub async fn request(world: &Rc<World>, pay: &Payment) -> Option<Outcome<'static>> {
     let presented = sent(world, pay);
     ask_door(world, &pay.offer.terms.request_id, move |door| {
         let presented = presented.clone();
@@ -83,7 +84,7 @@ pub(super) async fn show_proof(world: &Rc<World>, prove: &Prove) -> Option<Outco
 
 /// What the client sends for this payment. Most send their offer back. Some only name what they buy, or not even that; then
 /// what they pay is judged by the offer of the moment.
-fn sent(world: &World, pay: &Pay) -> Presented {
+fn sent(world: &World, pay: &Payment) -> Presented {
     let random = &world.random;
     let terms = &pay.offer.terms;
     let signed = &pay.authorization;
@@ -94,7 +95,8 @@ fn sent(world: &World, pay: &Pay) -> Presented {
         resource: random.chance(300).then(|| terms.resource.clone()),
         request_id: (!is_derived && (pay.chosen || is_dropped || random.chance(300)))
             .then(|| terms.request_id.clone()),
-        chosen: pay.chosen,
+        // Without its offer only the request can say so.
+        chosen: pay.chosen || (is_dropped && pay.is_chosen()),
         patience: Patience::REQUEST,
     };
     // An order for nothing in particular is one for the cheapest: without its offer a payment says what it is for.
@@ -203,7 +205,7 @@ impl Door {
     }
 
     async fn pay(&self, presented: &Presented) -> Option<Outcome<'static>> {
-        let payment = Payment {
+        let payment = checkout::Payment {
             authorization: &presented.authorization,
             signature: &presented.signature,
             identifier: presented.identifier,

@@ -3,10 +3,9 @@
 use std::rc::Rc;
 
 use key0_core::chain::SignedAuthorization;
-use key0_core::purchase::Pay;
 use key0_core::types::Address;
 
-use super::{buyer, request};
+use super::{Payment, buyer, request};
 use crate::chain::Action;
 use crate::faults::Fault;
 use crate::rules::{self, Asker};
@@ -19,7 +18,7 @@ const ELSEWHERE: Address = Address::repeat_byte(0xe1);
 const LATEST_MILLIS: u64 = 3_600_000;
 
 /// A payer has presented a payment: it may cancel it on chain or move its money away.
-pub fn on_payment(world: &Rc<World>, pay: &Pay) {
+pub fn on_payment(world: &Rc<World>, pay: &Payment) {
     let authorization = pay.authorization.authorization();
     let (payer, nonce) = (authorization.from, authorization.nonce);
     if world.strikes(Fault::PayerCancels) {
@@ -131,7 +130,7 @@ async fn attack(world: &Rc<World>, stolen: SignedAuthorization) {
 }
 
 /// What a stranger makes of a payment that he saw.
-fn forge(world: &World, stolen: &SignedAuthorization) -> Option<(Asker, Pay)> {
+fn forge(world: &World, stolen: &SignedAuthorization) -> Option<(Asker, Payment)> {
     let random = &world.random;
     let plan = random.range(0, 2) as usize;
     let offer = match random.range(0, 3) {
@@ -168,10 +167,8 @@ fn forge(world: &World, stolen: &SignedAuthorization) -> Option<(Asker, Pay)> {
     let asker = Asker::Stranger {
         since: world.now().0,
     };
-    let pay = Pay {
-        sold: None,
+    let pay = Payment {
         offer,
-        issuer: "https://shop.example".to_owned(),
         authorization: stolen.clone(),
         identifier: None,
         chosen: false,

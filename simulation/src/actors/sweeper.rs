@@ -4,7 +4,7 @@ use core::ops::RangeInclusive;
 use std::rc::Rc;
 
 use alloy_primitives::{Address, B256};
-use key0_core::book::{PayerCommand, PayerReply};
+use key0_core::book::{Look, PayerCommand};
 use key0_core::chain::base::Seen;
 use key0_core::chain::base::{Head, Receipt};
 use key0_core::chain::{Chain, ChainError};
@@ -98,13 +98,14 @@ impl SweepEnv for Sweeper {
 
     async fn owner(&self, payer: Address, payment: B256) -> Result<Option<RequestId>, CallFault> {
         let callee = move |world: &Rc<World>, sender| {
-            ask_payer(world, payer, PayerCommand::Owner { payment }, sender)
+            let look = Look {
+                payments: vec![payment],
+                identifier: None,
+            };
+            ask_payer(world, payer, PayerCommand::Look(look), sender)
         };
         let reply = call(&self.world, &self.life, "payer", DEADLINE_MILLIS, callee).await;
-        match reply.map_err(CallFault)? {
-            PayerReply::Superseded { by } => Ok(Some(by)),
-            _ => Ok(None),
-        }
+        Ok(reply.map_err(CallFault)?.seen()?.owner())
     }
 
     async fn nudge(&self, request_id: &RequestId) -> Result<bool, CallFault> {

@@ -6,10 +6,11 @@ use std::rc::Rc;
 use alloy_primitives::{Address, B256};
 use key0_core::checkout::{Outcome, Phase, Stop};
 use key0_core::offer::Offer;
-use key0_core::purchase::{Pay, Prove};
+use key0_core::purchase::Prove;
 
 use super::buyer::{Buyer, new_offer, present};
 use super::door::show_proof;
+use super::payment::Payment;
 use crate::chain::{Action, PlainTransfer};
 use crate::faults::Fault;
 use crate::rules;
@@ -44,7 +45,7 @@ pub async fn shop_by_transfer(world: Rc<World>, buyer: Buyer, plan: usize) {
 }
 
 /// Pays a purchase by a transfer whose authorization has failed.
-pub(super) async fn transfer_instead(world: &Rc<World>, buyer: &Buyer, plan: usize, pay: &Pay) {
+pub(super) async fn transfer_instead(world: &Rc<World>, buyer: &Buyer, plan: usize, pay: &Payment) {
     let transaction = send(world, buyer, &pay.offer);
     show_until_answered(world, buyer, plan, pay.offer.clone(), transaction).await;
 }

@@ -114,5 +114,5 @@ fn must_have_reverted(world: &World, id: &RequestId) {
 }
 
 fn target(record: &Purchase) -> TargetKey {
-    TargetKey::new(&record.terms.target, &record.terms.resource)
+    TargetKey::of(&record.terms)
 }

@@ -59,7 +59,6 @@ pub fn on_refusal(world: &World, object: &PurchaseObject, told: Told, ask: &Ask,
     }
     let signed = match ask {
         Ask::Pay(pay) => &pay.authorization,
-        Ask::Repeat(repeat) => &repeat.authorization,
         Ask::Join(_) | Ask::Prove(_) => return,
     };
     let says = match reply {

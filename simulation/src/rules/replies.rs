@@ -6,10 +6,11 @@ use key0_core::chain::transfer::ProofFault;
 use key0_core::checkout::{Outcome, Phase, Stop};
 use key0_core::goods::{Goods, Receipt};
 use key0_core::offer::Terms;
-use key0_core::purchase::{Pay, Prove, State};
+use key0_core::purchase::{Prove, State};
 use key0_core::types::Address;
 
 use super::money::{must_be_honoured, received};
+use crate::actors::Payment;
 use crate::objects::PurchaseObject;
 use crate::setting::Issuer;
 use crate::world::World;
@@ -27,7 +28,7 @@ pub enum Asker {
 }
 
 /// An answer to a payment arrived.
-pub fn on_outcome(world: &Rc<World>, asker: Asker, pay: &Pay, outcome: &Outcome<'_>) {
+pub fn on_outcome(world: &Rc<World>, asker: Asker, pay: &Payment, outcome: &Outcome<'_>) {
     match outcome {
         Outcome::Granted {
             goods,
@@ -154,7 +155,7 @@ fn is_stranger(world: &World, asker: Asker, object: &PurchaseObject) -> bool {
 }
 
 /// Who has named a purchase means that one, unless it has shown the very payment of another.
-fn must_be_its_own(world: &World, pay: &Pay, goods: &Goods) {
+fn must_be_its_own(world: &World, pay: &Payment, goods: &Goods) {
     let claims = goods.claims();
     let id = &pay.offer.terms.request_id;
     let Ok(sold) = claims.sub.parse() else {
@@ -195,7 +196,7 @@ fn is_issued(world: &World, goods: &Goods) -> bool {
 }
 
 /// Answers without a grant.
-fn on_other_outcome(world: &World, pay: &Pay, outcome: &Outcome<'_>) {
+fn on_other_outcome(world: &World, pay: &Payment, outcome: &Outcome<'_>) {
     let id = &pay.offer.terms.request_id;
     let chain = world.chain.borrow();
     if let Outcome::Stopped {

@@ -1,12 +1,13 @@
 //! What must hold of what is kept, and for how long.
 
 use key0_core::checkout::{Outcome, Stop, Unpaid};
-use key0_core::purchase::{HISTORY_MILLIS, Pay, Prove, Purchase, Rest, Sold, State};
+use key0_core::purchase::{HISTORY_MILLIS, Prove, Purchase, Rest, Sold, State};
 use key0_core::types::RequestId;
 
 use super::outages::has_lost_alarm;
 use super::replies::is_about_a_refund;
 use super::steps::describe;
+use crate::actors::Payment;
 use crate::objects::PurchaseObject;
 use crate::world::World;
 
@@ -137,7 +138,7 @@ fn size(stored: &impl serde::Serialize) -> usize {
 }
 
 /// Long after the end, an answer says what the record says.
-pub fn answers_as_left(world: &World, pay: &Pay, outcome: Option<&Outcome<'_>>) {
+pub fn answers_as_left(world: &World, pay: &Payment, outcome: Option<&Outcome<'_>>) {
     use Outcome::{Granted, PayAgain, Pending, Stopped};
     let id = &pay.offer.terms.request_id;
     let Some(outcome) = outcome else {
@@ -241,7 +242,7 @@ fn is_of_the_moment(outcome: &Outcome<'_>) -> bool {
 }
 
 /// Whether the payer's book gives the client's name for this payment to another one.
-fn is_named_otherwise(world: &World, pay: &Pay) -> bool {
+fn is_named_otherwise(world: &World, pay: &Payment) -> bool {
     let book = world.objects.payer(pay.authorization.payer());
     let book = book.book.borrow();
     let names = book.names.borrow();

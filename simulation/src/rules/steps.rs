@@ -310,7 +310,7 @@ pub(super) fn may_charge(
 }
 
 fn target(record: &Purchase) -> TargetKey {
-    TargetKey::new(&record.terms.target, &record.terms.resource)
+    TargetKey::of(&record.terms)
 }
 
 /// Whether the payer's book had this purchase open before the other one.

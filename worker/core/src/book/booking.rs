@@ -1,5 +1,7 @@
 //! What stands in the book, and for how long.
 
+use serde::{Deserialize, Serialize};
+
 use super::target::TargetKey;
 use crate::types::{RequestId, UnixMillis, UsdcAmount};
 
@@ -22,7 +24,8 @@ pub const RECENT_MILLIS: u64 = 120_000;
 pub const BALANCE_LAG_MILLIS: u64 = 2_000;
 
 /// A booked payment.
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
 pub struct Booking {
     /// The purchase that presented it.
     pub claimant: RequestId,
@@ -30,6 +33,14 @@ pub struct Booking {
     pub owner: RequestId,
     /// The newest attempt that it was reserved for; [`NO_ATTEMPT`] while it is only bound.
     pub attempt: u32,
+}
+
+impl Booking {
+    /// Whether this purchase presented the payment, so that it may present it again.
+    pub(super) fn is_by(&self, request_id: &RequestId) -> bool {
+        // What was returned is nobody's, also not of who names the purchase under which it is booked.
+        self.claimant == *request_id && self.attempt != RETURNED_ATTEMPT
+    }
 }
 
 /// A purchase under way.

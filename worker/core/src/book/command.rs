@@ -2,8 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::booking::Booking;
 use super::target::TargetKey;
-use crate::types::{B256, RequestId, UnixMillis, UsdcAmount};
+use crate::types::{B256, CallFault, RequestId, UnixMillis, UsdcAmount};
 
 /// What a purchase asks of its payer's book.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
@@ -25,26 +26,8 @@ pub enum PayerCommand {
         /// The transfer's key ([`booking_key`](crate::chain::transfer::booking_key)).
         transfer: B256,
     },
-    /// Is the client's name for this payment free, or this payment's already? Books nothing.
-    Identify {
-        /// The name's digest.
-        identifier: B256,
-        /// The authorization's nonce.
-        nonce: B256,
-    },
-    /// Which purchase does this payment count for, which this one has presented? Books nothing.
-    Whose {
-        /// The authorization's nonce.
-        nonce: B256,
-        /// The purchase that is asked for.
-        request_id: RequestId,
-    },
-    /// Which purchase does this payment count for? Books nothing. For the sweep alone: whoever presents a payment asks by the
-    /// purchase that it presented ([`Whose`](Self::Whose)).
-    Owner {
-        /// The authorization's nonce, or the transfer's key.
-        payment: B256,
-    },
+    /// What is booked? Changes nothing, and what it says may be otherwise a moment later.
+    Look(Look),
     /// The purchase's money has arrived, and it is not resolved. Repeating it changes nothing.
     Arrived {
         /// The purchase.
@@ -60,6 +43,51 @@ pub enum PayerCommand {
         #[serde(default, skip_serializing_if = "Outcome::is_other")]
         outcome: Outcome,
     },
+}
+
+/// A look into the book.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Look {
+    /// Nonces of authorizations, and keys of transfers.
+    pub payments: Vec<B256>,
+    /// The digest of a client's own name for a payment.
+    pub identifier: Option<B256>,
+}
+
+/// What a look has found.
+#[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Seen {
+    /// The payments' bookings, in the order asked.
+    pub bookings: Vec<Option<Booking>>,
+    /// The payment that has the name.
+    pub named: Option<B256>,
+}
+
+impl Seen {
+    /// The purchase that one of the payments counts for.
+    pub fn owner(self) -> Option<RequestId> {
+        let booking = self.bookings.into_iter().flatten().next();
+        booking.map(|booking| booking.owner)
+    }
+
+    /// The other purchase that a payment counts for which this one has presented.
+    pub fn superseded_by(&self, request_id: &RequestId) -> Option<&RequestId> {
+        let mut its = self.bookings.iter().flatten();
+        its.find(|booking| booking.is_by(request_id) && booking.owner != *request_id)
+            .map(|booking| &booking.owner)
+    }
+
+    /// Whether this purchase may present one of the payments: it has done so before, or no other has.
+    pub fn is_free_for(&self, request_id: &RequestId) -> bool {
+        let mut all = self.bookings.iter();
+        all.any(|booking| {
+            booking
+                .as_ref()
+                .is_none_or(|booking| booking.is_by(request_id))
+        })
+    }
 }
 
 /// What the end of an attempt says of its payer's transfers.
@@ -97,7 +125,7 @@ pub enum PayerCode {
 
 /// A payment whose price is to be set aside.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
-#[serde(from = "HoldWire", into = "HoldWire")]
+#[serde(rename_all = "camelCase")]
 pub struct Hold {
     /// The payment, and what it is for.
     pub reservation: Reservation,
@@ -111,35 +139,6 @@ pub struct Hold {
     pub read_at: UnixMillis,
     /// Whether the payer's account has code.
     pub code: PayerCode,
-}
-
-/// On its way to the book: a list needs less code than names would.
-type HoldWire = (Reservation, UsdcAmount, bool, u64, UnixMillis, PayerCode);
-
-impl From<HoldWire> for Hold {
-    fn from((reservation, amount, chosen, balance, read_at, code): HoldWire) -> Self {
-        Self {
-            reservation,
-            amount,
-            chosen,
-            balance,
-            read_at,
-            code,
-        }
-    }
-}
-
-impl From<Hold> for HoldWire {
-    fn from(hold: Hold) -> Self {
-        (
-            hold.reservation,
-            hold.amount,
-            hold.chosen,
-            hold.balance,
-            hold.read_at,
-            hold.code,
-        )
-    }
 }
 
 /// A payment, the purchase that presents it, and what it is for.
@@ -162,7 +161,7 @@ pub struct Reservation {
 
 /// Transfers of one transaction, of which one is to pay a purchase.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
-#[serde(from = "ClaimWire", into = "ClaimWire")]
+#[serde(rename_all = "camelCase")]
 pub struct Claim {
     /// The keys of the transfers ([`booking_key`](crate::chain::transfer::booking_key)); the first one that is free is taken.
     pub transfers: Vec<B256>,
@@ -170,40 +169,13 @@ pub struct Claim {
     pub request_id: RequestId,
     /// What is bought.
     pub target: TargetKey,
-    /// Whether it is only asked what would be booked.
-    pub only_look: bool,
-}
-
-/// On its way to the book: a list needs less code than names would.
-type ClaimWire = (Vec<B256>, RequestId, TargetKey, bool);
-
-impl From<ClaimWire> for Claim {
-    fn from((transfers, request_id, target, only_look): ClaimWire) -> Self {
-        Self {
-            transfers,
-            request_id,
-            target,
-            only_look,
-        }
-    }
-}
-
-impl From<Claim> for ClaimWire {
-    fn from(claim: Claim) -> Self {
-        (
-            claim.transfers,
-            claim.request_id,
-            claim.target,
-            claim.only_look,
-        )
-    }
 }
 
 /// The book's answer.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub enum PayerReply {
-    /// The price is set aside and the payment bound; or the payment belongs to this purchase.
+    /// (For `Hold` and `Reserve`.) The price is set aside and the payment bound; or the payment belongs to this purchase.
     Reserved,
     /// (Only for `Reserve`.) The price is not set aside: too much time has passed since.
     Lapsed,
@@ -228,7 +200,7 @@ pub enum PayerReply {
     Crowded,
     /// (Only for `Hold`.) So many are under way that it matters whether the payer's account has code.
     NameCode,
-    /// The transfer with this key belongs to this purchase (or would, if it was only asked).
+    /// The transfer with this key belongs to this purchase, or is returned.
     Claimed(
         /// Its key.
         B256,
@@ -240,6 +212,20 @@ pub enum PayerReply {
         /// For how long.
         millis: u64,
     },
-    /// Released; or, asked about a name for a payment: it is good; or, asked whose a payment is: nobody's.
-    Released,
+    /// The client's name for the payment is another payment's.
+    NamedOtherwise,
+    /// (Only for `Look`.) This is booked.
+    Seen(Seen),
+    /// (For `Withdraw`, `Arrived` and `Release`.) The book knows.
+    Noted,
+}
+
+impl PayerReply {
+    /// What was found, if it was a look that was answered.
+    pub fn seen(self) -> Result<Seen, CallFault> {
+        match self {
+            Self::Seen(seen) => Ok(seen),
+            _ => Err(CallFault("the payer's book gave a wrong answer".to_owned())),
+        }
+    }
 }

@@ -4,7 +4,9 @@ use super::booking::{
     BALANCE_LAG_MILLIS, Booking, LAST_ATTEMPT, NO_ATTEMPT, Open, RECENT_MILLIS, RETURNED_ATTEMPT,
     Recent,
 };
-use super::command::{Claim, Hold, Outcome, PayerCode, PayerCommand, PayerReply, Reservation};
+use super::command::{
+    Claim, Hold, Look, Outcome, PayerCode, PayerCommand, PayerReply, Reservation, Seen,
+};
 use super::store::PayerStore;
 use crate::types::{B256, RequestId, UnixMillis, UsdcAmount};
 
@@ -24,29 +26,12 @@ pub fn execute<S: PayerStore>(
                 // Nothing is kept of who has never paid.
                 store.forget_stranger()?;
             }
-            Ok(PayerReply::Released)
+            Ok(PayerReply::Noted)
         }
         PayerCommand::Reserve(reservation) => reserve(store, reservation, now),
         PayerCommand::Claim(claim) => self::claim(store, claim, now),
-        PayerCommand::Identify { identifier, nonce } => Ok(
-            match is_named_otherwise(store, Some(*identifier), *nonce)? {
-                true => PayerReply::Taken,
-                false => PayerReply::Released,
-            },
-        ),
         PayerCommand::Return { transfer } => give_back(store, *transfer, now),
-        PayerCommand::Whose { nonce, request_id } => Ok(match store.booking(*nonce)? {
-            Some(booking) if booking.claimant != *request_id => PayerReply::Taken,
-            Some(booking) if booking.owner != booking.claimant => {
-                PayerReply::Superseded { by: booking.owner }
-            }
-            Some(_) => PayerReply::Reserved,
-            None => PayerReply::Released,
-        }),
-        PayerCommand::Owner { payment } => Ok(match store.booking(*payment)? {
-            Some(booking) => PayerReply::Superseded { by: booking.owner },
-            None => PayerReply::Released,
-        }),
+        PayerCommand::Look(look) => self::look(store, look),
         PayerCommand::Arrived { request_id } => arrived(store, request_id),
         PayerCommand::Release {
             request_id,
@@ -66,7 +51,7 @@ fn hold<S: PayerStore>(store: &S, hold: &Hold, now: UnixMillis) -> Result<PayerR
         return Ok(PayerReply::Reserved);
     }
     if is_named_otherwise(store, reservation.identifier, reservation.nonce)? {
-        return Ok(PayerReply::Taken);
+        return Ok(PayerReply::NamedOtherwise);
     }
     if let Some(booking) = &booking {
         if booking.claimant != reservation.request_id {
@@ -179,7 +164,7 @@ fn reserve<S: PayerStore>(
         return Ok(PayerReply::Reserved);
     }
     if is_named_otherwise(store, reservation.identifier, reservation.nonce)? {
-        return Ok(PayerReply::Taken);
+        return Ok(PayerReply::NamedOtherwise);
     }
     if let Some(booking) = &booking {
         if booking.claimant != reservation.request_id {
@@ -212,9 +197,7 @@ fn claim<S: PayerStore>(store: &S, claim: &Claim, now: UnixMillis) -> Result<Pay
     let mut free = None;
     for transfer in claim.transfers.iter().copied() {
         match store.booking(transfer)? {
-            Some(booking)
-                if booking.claimant == claim.request_id && booking.attempt != RETURNED_ATTEMPT =>
-            {
+            Some(booking) if booking.is_by(&claim.request_id) => {
                 return Ok(PayerReply::Claimed(transfer));
             }
             Some(_) => {}
@@ -224,24 +207,33 @@ fn claim<S: PayerStore>(store: &S, claim: &Claim, now: UnixMillis) -> Result<Pay
     let Some(transfer) = free else {
         return Ok(PayerReply::Taken);
     };
-    if !claim.only_look {
-        let request_id = &claim.request_id;
-        let booking = Booking {
-            claimant: request_id.clone(),
-            owner: request_id.clone(),
-            attempt: LAST_ATTEMPT,
-        };
-        store.book(transfer, &booking, now)?;
-        store.open(&Open {
-            request_id: request_id.clone(),
-            target: claim.target.clone(),
-            amount: UsdcAmount::from_units(0),
-            chosen: false,
-            held: LAST_ATTEMPT,
-            at: now,
-        })?;
-    }
+    let request_id = &claim.request_id;
+    let booking = Booking {
+        claimant: request_id.clone(),
+        owner: request_id.clone(),
+        attempt: LAST_ATTEMPT,
+    };
+    store.book(transfer, &booking, now)?;
+    store.open(&Open {
+        request_id: request_id.clone(),
+        target: claim.target.clone(),
+        amount: UsdcAmount::from_units(0),
+        chosen: false,
+        held: LAST_ATTEMPT,
+        at: now,
+    })?;
     Ok(PayerReply::Claimed(transfer))
+}
+
+fn look<S: PayerStore>(store: &S, look: &Look) -> Result<PayerReply, S::Error> {
+    let bookings = look.payments.iter().map(|payment| store.booking(*payment));
+    Ok(PayerReply::Seen(Seen {
+        bookings: bookings.collect::<Result<_, _>>()?,
+        named: match look.identifier {
+            Some(identifier) => store.identified(identifier)?,
+            None => None,
+        },
+    }))
 }
 
 /// What a purchase counts is returned by that purchase alone.
@@ -281,7 +273,7 @@ fn arrived<S: PayerStore>(store: &S, request_id: &RequestId) -> Result<PayerRepl
             ..open
         })?;
     }
-    Ok(PayerReply::Reserved)
+    Ok(PayerReply::Noted)
 }
 
 /// The open purchase names its attempt and is closed once: a message that comes again, or late, counts nothing.
@@ -293,17 +285,17 @@ fn release<S: PayerStore>(
     now: UnixMillis,
 ) -> Result<PayerReply, S::Error> {
     let Some(open) = store.opened(request_id)? else {
-        return Ok(PayerReply::Released);
+        return Ok(PayerReply::Noted);
     };
     if open.held == NO_ATTEMPT {
         // No attempt will follow for which the price could be set aside.
         if attempt == LAST_ATTEMPT {
             store.close(request_id)?;
         }
-        return Ok(PayerReply::Released);
+        return Ok(PayerReply::Noted);
     }
     if open.held > attempt {
-        return Ok(PayerReply::Released);
+        return Ok(PayerReply::Noted);
     }
     store.close(request_id)?;
     if outcome == Outcome::Delivered {
@@ -322,7 +314,7 @@ fn release<S: PayerStore>(
             store.set_standing(after)?;
         }
     }
-    Ok(PayerReply::Released)
+    Ok(PayerReply::Noted)
 }
 
 /// Whether this name is another payment's.

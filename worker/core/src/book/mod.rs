@@ -24,7 +24,9 @@ pub use booking::{
     BALANCE_LAG_MILLIS, BOUND_MILLIS, Booking, HOLD_MILLIS, LAST_ATTEMPT, MAX_BOUND, NO_ATTEMPT,
     Open, RECENT_MILLIS, Recent,
 };
-pub use command::{Claim, Hold, Outcome, PayerCode, PayerCommand, PayerReply, Reservation};
+pub use command::{
+    Claim, Hold, Look, Outcome, PayerCode, PayerCommand, PayerReply, Reservation, Seen,
+};
 pub use execute::execute;
 pub use standing::Standing;
 pub use store::{PayerStore, UnderWay};

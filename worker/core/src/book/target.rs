@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::offer::Target;
+use crate::offer::{Target, Terms};
 use crate::types::ResourceId;
 
 /// A target together with its resource, as one text.
@@ -14,6 +14,11 @@ impl TargetKey {
     /// The key of a target and a resource. Neither contains a space of its own, so no two pairs share a key.
     pub fn new(target: &Target, resource: &ResourceId) -> Self {
         Self(format!("{} {resource}", target.key()))
+    }
+
+    /// The key of what these terms sell.
+    pub fn of(terms: &Terms) -> Self {
+        Self::new(&terms.target, &terms.resource)
     }
 
     /// Stands for all keys of a target, to look a purchase up whose resource is not known. Nothing is booked under it.

@@ -81,25 +81,17 @@ fn a_name_is_one_payments_from_its_reservation_on_and_for_ever() {
         hold.reservation.identifier = Some(name);
         hold
     };
-    let ask = |nonce| {
-        let nonce = B256::repeat_byte(nonce);
-        let identifier = name;
-        run(&book, PayerCommand::Identify { identifier, nonce }, NOW)
-    };
+    let has_name = || seen(&book, &[], Some(name)).named;
     assert_eq!(hold(&book, &named(1, 1)), PayerReply::Reserved);
-    assert_eq!(
-        ask(2),
-        PayerReply::Released,
-        "what is set aside has no name"
-    );
+    assert_eq!(has_name(), None, "what is set aside has no name");
     let reservation = named(1, 1).reservation;
     let reserved = run(&book, PayerCommand::Reserve(reservation), NOW);
     assert_eq!(reserved, PayerReply::Reserved);
     release(&book, 1);
-    assert_eq!((ask(1), ask(2)), (PayerReply::Released, PayerReply::Taken));
-    assert_eq!(hold(&book, &named(2, 2)), PayerReply::Taken);
+    assert_eq!(has_name(), Some(B256::repeat_byte(1)));
+    assert_eq!(hold(&book, &named(2, 2)), PayerReply::NamedOtherwise);
     let other = PayerCommand::Reserve(named(2, 2).reservation);
-    assert_eq!(run(&book, other, NOW), PayerReply::Taken);
+    assert_eq!(run(&book, other, NOW), PayerReply::NamedOtherwise);
     assert_eq!(reserve(&book, 2, 2, "basic"), PayerReply::Reserved);
 }
 
@@ -118,6 +110,15 @@ fn hold_of(nonce: u8, request: u8, plan: &str) -> Hold {
 fn run(book: &Book, command: PayerCommand, now: UnixMillis) -> PayerReply {
     let Ok(reply): Result<_, Infallible> = execute(book, &command, now);
     reply
+}
+
+fn seen(book: &Book, payments: &[u8], identifier: Option<B256>) -> Seen {
+    let payments = payments.iter().map(|n| B256::repeat_byte(*n)).collect();
+    let look = Look {
+        payments,
+        identifier,
+    };
+    run(book, PayerCommand::Look(look), NOW).seen().unwrap()
 }
 
 fn hold(book: &Book, hold: &Hold) -> PayerReply {
@@ -148,7 +149,7 @@ fn end_attempt(book: &Book, request: u8, attempt: u32) {
         attempt,
         outcome: Outcome::Other,
     };
-    assert_eq!(run(book, command, NOW), PayerReply::Released);
+    assert_eq!(run(book, command, NOW), PayerReply::Noted);
 }
 
 #[test]
@@ -235,12 +236,11 @@ fn a_release_by_another_purchase_changes_nothing() {
     );
 }
 
-fn claim(book: &Book, transfers: &[u8], request: u8, only_look: bool) -> PayerReply {
+fn claim(book: &Book, transfers: &[u8], request: u8) -> PayerReply {
     let command = PayerCommand::Claim(Claim {
         transfers: transfers.iter().map(|n| B256::repeat_byte(*n)).collect(),
         request_id: purchase(request),
         target: target("a"),
-        only_look,
     });
     run(book, command, NOW)
 }
@@ -256,22 +256,45 @@ fn release_for_good(book: &Book, request: u8) {
 #[test]
 fn each_transfer_of_a_transaction_pays_one_purchase_for_ever() {
     let book = Book::default();
-    assert_eq!(claim(&book, &[1, 2], 1, false), claimed(1));
-    assert_eq!(claim(&book, &[1, 2], 2, false), claimed(2));
-    assert_eq!(claim(&book, &[1, 2], 3, false), PayerReply::Taken);
+    assert_eq!(claim(&book, &[1, 2], 1), claimed(1));
+    assert_eq!(claim(&book, &[1, 2], 2), claimed(2));
+    assert_eq!(claim(&book, &[1, 2], 3), PayerReply::Taken);
     release_for_good(&book, 1);
     release_for_good(&book, 2);
-    assert_eq!(claim(&book, &[1, 2], 3, false), PayerReply::Taken);
-    assert_eq!(claim(&book, &[1, 2], 2, false), claimed(2), "repeated");
+    assert_eq!(claim(&book, &[1, 2], 3), PayerReply::Taken);
+    assert_eq!(claim(&book, &[1, 2], 2), claimed(2), "repeated");
 }
 
 #[test]
 fn looking_at_a_transfer_books_nothing() {
     let book = Book::default();
-    assert_eq!(claim(&book, &[1], 1, true), claimed(1));
+    let name = Some(B256::repeat_byte(0x1d));
+    assert!(seen(&book, &[1, 2], name).is_free_for(&purchase(1)));
     assert!(book.bookings.borrow().is_empty() && book.open.borrow().is_empty());
-    claim(&book, &[1], 1, false);
-    assert_eq!(claim(&book, &[1], 2, true), PayerReply::Taken);
+    assert!(book.names.borrow().is_empty());
+    claim(&book, &[1], 1);
+    for (request, is_free) in [(1, true), (2, false)] {
+        let request_id = purchase(request);
+        assert_eq!(seen(&book, &[1], None).is_free_for(&request_id), is_free);
+        assert!(seen(&book, &[1, 2], None).is_free_for(&request_id));
+    }
+}
+
+#[test]
+fn a_look_tells_which_purchase_a_payment_counts_for_and_tells_another_only_to_who_presented_it() {
+    let book = Book::default();
+    reserve(&book, 1, 1, "a");
+    reserve(&book, 2, 2, "a");
+    let seen = |payment| seen(&book, &[payment], None);
+    let owners = [1, 2, 3].map(|payment| seen(payment).owner());
+    assert_eq!(owners, [Some(purchase(1)), Some(purchase(1)), None]);
+    for payment in 1..=3 {
+        for request in 1..=3 {
+            let by = ((payment, request) == (2, 2)).then(|| purchase(1));
+            let told = seen(payment);
+            assert_eq!(told.superseded_by(&purchase(request)), by.as_ref());
+        }
+    }
 }
 
 #[test]
@@ -283,11 +306,11 @@ fn a_transfer_that_the_seller_has_returned_pays_nothing_and_one_that_pays_is_not
     };
     assert_eq!(give_back(1), claimed(1));
     assert_eq!(give_back(1), claimed(1), "and again");
-    assert_eq!(claim(&book, &[1], 1, true), PayerReply::Taken);
-    assert_eq!(claim(&book, &[1], 1, false), PayerReply::Taken);
-    assert_eq!(claim(&book, &[1, 2], 1, false), claimed(2));
+    assert!(!seen(&book, &[1], None).is_free_for(&purchase(1)));
+    assert_eq!(claim(&book, &[1], 1), PayerReply::Taken);
+    assert_eq!(claim(&book, &[1, 2], 1), claimed(2));
     assert_eq!(give_back(2), PayerReply::Superseded { by: purchase(1) });
-    assert_eq!(claim(&book, &[2], 1, false), claimed(2));
+    assert_eq!(claim(&book, &[2], 1), claimed(2));
     assert!(book.open.borrow().len() == 1, "a return holds no target");
     // Not even to who names the purchase under which it is booked.
     let booking = book.booking(B256::repeat_byte(1)).unwrap().unwrap();
@@ -295,7 +318,6 @@ fn a_transfer_that_the_seller_has_returned_pays_nothing_and_one_that_pays_is_not
         transfers: vec![B256::repeat_byte(1)],
         request_id: booking.claimant,
         target: target("basic"),
-        only_look: false,
     });
     assert_eq!(execute(&book, &claim, NOW), Ok(PayerReply::Taken));
 }
@@ -304,7 +326,7 @@ fn a_transfer_that_the_seller_has_returned_pays_nothing_and_one_that_pays_is_not
 fn a_transfer_counts_for_its_own_purchase_also_while_another_is_unresolved() {
     let book = Book::default();
     reserve(&book, 1, 1, "a");
-    assert_eq!(claim(&book, &[9], 2, false), claimed(9));
+    assert_eq!(claim(&book, &[9], 2), claimed(9));
     release_for_good(&book, 2);
     let superseded = PayerReply::Superseded { by: purchase(1) };
     assert_eq!(
@@ -317,14 +339,14 @@ fn a_transfer_counts_for_its_own_purchase_also_while_another_is_unresolved() {
 #[test]
 fn who_paid_by_transfer_and_waits_is_not_charged_anew() {
     let book = Book::default();
-    claim(&book, &[9], 1, false);
+    claim(&book, &[9], 1);
     let superseded = PayerReply::Superseded { by: purchase(1) };
     assert_eq!(reserve(&book, 2, 2, "a"), superseded);
     // A release of an attempt before it comes late.
     release(&book, 1);
     assert_eq!(reserve(&book, 3, 3, "a"), superseded);
     release_for_good(&book, 1);
-    assert_eq!(claim(&book, &[9], 1, false), claimed(9), "a late copy");
+    assert_eq!(claim(&book, &[9], 1), claimed(9), "a late copy");
     assert_eq!(reserve(&book, 4, 4, "a"), PayerReply::Reserved);
 }
 
@@ -352,7 +374,7 @@ fn end(book: &Book, number: u8, outcome: Outcome, now: UnixMillis) -> PayerComma
         attempt: 1,
         outcome,
     };
-    assert_eq!(run(book, release.clone(), now), PayerReply::Released);
+    assert_eq!(run(book, release.clone(), now), PayerReply::Noted);
     release
 }
 
@@ -411,7 +433,7 @@ fn a_release_that_comes_again_or_late_counts_nothing() {
     let repeat = |release: &PayerCommand| {
         for _ in 0..3 {
             let later = NOW.plus(1_000);
-            assert_eq!(run(&book, release.clone(), later), PayerReply::Released);
+            assert_eq!(run(&book, release.clone(), later), PayerReply::Noted);
         }
     };
     let reverts = || book.standing.get().reverts;

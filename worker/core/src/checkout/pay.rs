@@ -13,10 +13,11 @@ use super::payment::Payment;
 use super::quote::{Quote, Wish};
 use super::reply::Asked;
 use super::stop::Stop;
+use crate::book::TargetKey;
 use crate::chain::usdc::payment_fingerprint;
 use crate::chain::{Presented, SignedAuthorization};
 use crate::offer::Offer;
-use crate::purchase::{Pay, PayReply, Repeat, Sold, purchase, repeated};
+use crate::purchase::{Pay, PayReply, Sale, Sold, purchase};
 use crate::types::{RequestId, UsdcAmount};
 use crate::x402::Refusal;
 
@@ -113,48 +114,59 @@ impl<'a, D: Deployment> Checkout<'a, D> {
         offer: Offer,
         authorization: SignedAuthorization,
     ) -> Outcome<'a> {
-        let request_id = offer.terms.request_id.clone();
-        // Which plan is the cheapest, and which resource comes first in it, may have changed too.
-        let is_chosen_here = order.resource.is_none() || order.target.is_none();
-        let again = (payment.challenge_id.is_none() && is_chosen_here).then(|| Repeat {
-            request_id: request_id.clone(),
-            network: self.config.network,
-            authorization: authorization.clone(),
-            target: order.covered(),
-            identifier: payment.identifier,
-        });
-        let pay = Pay {
+        let target = match payment.challenge_id {
+            Some(_) => TargetKey::of(&offer.terms),
+            // Which plan is the cheapest, and which resource comes first in it, may have changed too.
+            None => order.covered(),
+        };
+        let sale = Sale {
             sold: Sold::of(&offer.terms, self.config),
             issuer: self.origin.as_str().to_owned(),
-            authorization,
-            identifier: payment.identifier,
             chosen: order.chosen,
             offer,
         };
-        let asked = Asked {
-            request_id: &request_id,
-            claim: Some(Claim {
-                request_id: request_id.clone(),
-                payer: pay.authorization.payer(),
-                target: pay.target(),
-            }),
-            shown_for: None,
-        };
-        let patience = order.patience;
-        let reply = match (
-            purchase(self.deployment.purchases(), pay, patience).await,
-            again,
-        ) {
-            (Ok(PayReply::Conflict), Some(again)) => {
-                repeated(self.deployment.purchases(), again, patience).await
-            }
-            (reply, _) => reply,
-        };
-        // An outcome that cannot be had now is not known; a new offer would invite a second payment.
-        let reply = reply.unwrap_or(PayReply::Pending { transaction: None });
+        let request_id = sale.offer.terms.request_id.clone();
+        let pay = self.question(payment, request_id, authorization, target, Some(sale));
+        let (asked, reply) = self.ask(order, pay).await;
         asked.outcome(reply, |is_renewed| {
             Some(self.instead(order, wish, is_renewed))
         })
+    }
+
+    fn question(
+        &self,
+        payment: &Payment<'_>,
+        request_id: RequestId,
+        authorization: SignedAuthorization,
+        target: TargetKey,
+        sale: Option<Sale>,
+    ) -> Pay {
+        Pay {
+            request_id,
+            authorization,
+            identifier: payment.identifier,
+            target,
+            network: self.config.network,
+            sale,
+        }
+    }
+
+    async fn ask(&self, order: &Order, pay: Pay) -> (Asked<'static>, PayReply) {
+        let asked = Asked {
+            request_id: pay.request_id.clone(),
+            claim: Some(Claim {
+                request_id: pay.request_id.clone(),
+                payer: pay.authorization.payer(),
+                target: pay.target.clone(),
+            }),
+            shown_for: None,
+        };
+        let reply = purchase(self.deployment.purchases(), pay, order.patience).await;
+        // An outcome that cannot be had now is not known; a new offer would invite a second payment.
+        (
+            asked,
+            reply.unwrap_or(PayReply::Pending { transaction: None }),
+        )
     }
 
     /// The outcome of a purchase that this payment may have begun earlier. `None`: as far as the caller may know there is none.
@@ -187,26 +199,10 @@ impl<'a, D: Deployment> Checkout<'a, D> {
             Ok(Err(_)) => return None,
             Err(_) => return Some(Self::stopped(Stop::PaymentUnchecked)),
         };
-        let asked = Asked {
-            request_id: &request_id,
-            claim: Some(Claim {
-                request_id: request_id.clone(),
-                payer: authorization.payer(),
-                target: target.clone(),
-            }),
-            shown_for: None,
-        };
-        let repeat = Repeat {
-            request_id: request_id.clone(),
-            network: self.config.network,
-            authorization,
-            target,
-            identifier: payment.identifier,
-        };
-        let reply = repeated(self.deployment.purchases(), repeat, order.patience).await;
-        match reply.unwrap_or(PayReply::Pending { transaction: None }) {
-            PayReply::Conflict => None,
-            reply => Some(asked.outcome(reply, quote)),
+        let pay = self.question(payment, request_id, authorization, target, None);
+        match self.ask(order, pay).await {
+            (_, PayReply::Conflict) => None,
+            (asked, reply) => Some(asked.outcome(reply, quote)),
         }
     }
 

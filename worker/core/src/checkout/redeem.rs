@@ -43,11 +43,11 @@ impl<'a, D: Deployment> Checkout<'a, D> {
             .ask(&terms.request_id, &ask, order.patience);
         let reply = reply.await;
         let asked = Asked {
-            request_id: &terms.request_id,
+            request_id: terms.request_id.clone(),
             claim: payer.map(|payer| Claim {
                 request_id: terms.request_id.clone(),
                 payer,
-                target: TargetKey::new(&terms.target, &terms.resource),
+                target: TargetKey::of(terms),
             }),
             shown_for: Some(terms),
         };

@@ -14,7 +14,7 @@ use crate::types::{RequestId, Status};
 
 /// What the answer is about.
 pub(super) struct Asked<'s> {
-    pub(super) request_id: &'s RequestId,
+    pub(super) request_id: RequestId,
     /// The right to ask again, if the payer was proven.
     pub(super) claim: Option<Claim>,
     /// What the transfer must have paid, when one was shown.
@@ -123,7 +123,7 @@ impl Asked<'_> {
         let paid = receipt.as_ref().map(|receipt| receipt.transaction);
         Outcome::Pending {
             phase,
-            request_id: self.request_id.clone(),
+            request_id: self.request_id,
             claim: self.claim,
             receipt,
             transaction: paid.or(transaction),

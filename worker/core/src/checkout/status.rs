@@ -12,14 +12,14 @@ impl<'a, D: Deployment> Checkout<'a, D> {
     pub async fn status(&self, claim: &Claim, patience: Patience) -> Outcome<'a> {
         let reply = joined(
             self.deployment.purchases(),
-            &claim.request_id,
+            claim.request_id.clone(),
             claim.payer,
             claim.target.clone(),
             patience,
         );
         let reply = reply.await;
         let asked = Asked {
-            request_id: &claim.request_id,
+            request_id: claim.request_id.clone(),
             claim: Some(claim.clone()),
             shown_for: None,
         };

@@ -3,66 +3,69 @@
 
 use alloy_primitives::B256;
 
-use super::ask::Repeat;
 use super::effects;
 use super::env::{PurchaseEnv, StoreFault, Stuck, Versioned};
 use super::lifecycle::Event;
+use super::question::{Ask, Join, Pay};
 use super::reply::PayReply;
+use super::state::Purchase;
 use super::store::record_fact;
-use crate::book::{Claim, PayerCommand, PayerReply, TargetKey};
+use crate::book::{Look, PayerCommand, Seen, TargetKey};
 use crate::chain::Chain;
 use crate::chain::SignedAuthorization;
 use crate::chain::usdc::payment_fingerprint;
-use crate::offer::Terms;
-use crate::types::RequestId;
+use crate::types::{Address, CallFault, RequestId};
 
-/// As [`prove_fresh`], for an authorization that opens what was delivered. A transaction shows it to everybody also when it reverts,
-/// and then the chain does not remember: but the payer's book knows every authorization that was ever attempted.
-pub(super) async fn prove_unseen<E: PurchaseEnv>(
+/// Why a payment that fits this purchase is not answered by it, as far as the payer's book knows: the client has given its name for
+/// the payment to another one before, or what was delivered takes an authorization that nobody else can have seen.
+///
+/// A transaction shows an authorization to everybody also when it reverts, and then the chain does not remember; but the book knows
+/// every authorization that was ever attempted.
+pub(super) async fn objection<E: PurchaseEnv>(
     env: &E,
-    signed: &SignedAuthorization,
-    terms: &Terms,
+    pay: &Pay,
+    record: &Purchase,
 ) -> Option<PayReply> {
+    let signed = &pay.authorization;
     let nonce = signed.authorization().nonce;
-    let fingerprint = payment_fingerprint(terms.network, signed.payer(), nonce);
-    if terms.request_id == RequestId::derived(&fingerprint) {
+    let request_id = &record.terms.request_id;
+    let must_be_fresh = Ask::needs_fresh_signature(record);
+    let fingerprint = payment_fingerprint(record.terms.network, signed.payer(), nonce);
+    let is_public = must_be_fresh && *request_id == RequestId::derived(&fingerprint);
+    if pay.identifier.is_none() && (is_public || !must_be_fresh) {
+        return is_public.then_some(PayReply::NeedsFreshSignature);
+    }
+    let seen = match look(env, signed.payer(), vec![nonce], pay.identifier).await {
+        Ok(seen) => seen,
+        Err(fault) => {
+            env.log("check_failed", &fault.0);
+            return Some(PayReply::Unavailable);
+        }
+    };
+    if seen.named.is_some_and(|named| named != nonce) {
+        return Some(PayReply::NamedOtherwise);
+    }
+    if !must_be_fresh {
+        return None;
+    }
+    if is_public || !seen.is_free_for(request_id) {
         return Some(PayReply::NeedsFreshSignature);
     }
-    // Only a look: an authorization that shows who asks pays nothing.
-    let look = PayerCommand::Claim(Claim {
-        transfers: vec![nonce],
-        request_id: terms.request_id.clone(),
-        target: TargetKey::new(&terms.target, &terms.resource),
-        only_look: true,
-    });
-    match env.payer(signed.payer(), look).await {
-        Ok(PayerReply::Taken) => Some(PayReply::NeedsFreshSignature),
-        Ok(_) => prove_fresh(env, signed).await,
-        Err(fault) => {
-            env.log("check_failed", &fault.0);
-            Some(PayReply::Unavailable)
-        }
-    }
+    prove_fresh(env, signed).await
 }
 
-/// Whether the client has given its name for this payment to another one before. `Some` is the refusal.
-pub(super) async fn check_name<E: PurchaseEnv>(
+/// What the payer's book says of these payments, and of the client's name for one. Decides nothing: who books asks again.
+pub(super) async fn look<E: PurchaseEnv>(
     env: &E,
-    signed: &SignedAuthorization,
-    identifier: B256,
-) -> Option<PayReply> {
-    let identify = PayerCommand::Identify {
+    payer: Address,
+    payments: Vec<B256>,
+    identifier: Option<B256>,
+) -> Result<Seen, CallFault> {
+    let look = PayerCommand::Look(Look {
+        payments,
         identifier,
-        nonce: signed.authorization().nonce,
-    };
-    match env.payer(signed.payer(), identify).await {
-        Ok(PayerReply::Taken) => Some(PayReply::NamedOtherwise),
-        Ok(_) => None,
-        Err(fault) => {
-            env.log("check_failed", &fault.0);
-            Some(PayReply::Unavailable)
-        }
-    }
+    });
+    env.payer(payer, look).await?.seen()
 }
 
 /// An authorization that the chain has not seen comes from the payer itself. `Some` is the refusal of any other.
@@ -91,29 +94,33 @@ pub(super) async fn lead_to<E: PurchaseEnv>(
     env: &E,
     signed: &SignedAuthorization,
     other: RequestId,
-    attempted: bool,
+    target: TargetKey,
+    by_attempted: bool,
 ) -> PayReply {
     match prove_fresh(env, signed).await {
         None => PayReply::Elsewhere {
             request_id: other,
-            attempted,
+            join: Join {
+                payer: signed.payer(),
+                target,
+                by_attempted,
+            },
         },
         Some(PayReply::NeedsFreshSignature) => PayReply::Taken,
         Some(reply) => reply,
     }
 }
 
-/// A payment is presented again where no purchase has begun: it may have been booked to another one of the same payer and target,
-/// for which it was signed anew after a lost answer.
-pub(super) async fn counts_elsewhere<E: PurchaseEnv>(env: &E, repeat: &Repeat) -> PayReply {
-    let signed = &repeat.authorization;
-    let whose = PayerCommand::Whose {
-        nonce: signed.authorization().nonce,
-        request_id: repeat.request_id.clone(),
-    };
-    match env.payer(signed.payer(), whose).await {
-        Ok(PayerReply::Superseded { by }) => lead_to(env, signed, by, false).await,
-        Ok(_) => PayReply::Conflict,
+/// A payment is presented where no purchase has begun and none begins: it may have been booked to another one of the same payer
+/// and target, for which it was signed anew after a lost answer.
+pub(super) async fn counts_elsewhere<E: PurchaseEnv>(env: &E, pay: &Pay) -> PayReply {
+    let signed = &pay.authorization;
+    let nonce = signed.authorization().nonce;
+    match look(env, signed.payer(), vec![nonce], None).await {
+        Ok(seen) => match seen.superseded_by(&pay.request_id) {
+            Some(by) => lead_to(env, signed, by.clone(), pay.target.clone(), false).await,
+            None => PayReply::Conflict,
+        },
         Err(fault) => {
             env.log("check_failed", &fault.0);
             PayReply::Pending { transaction: None }

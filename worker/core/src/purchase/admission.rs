@@ -1,6 +1,6 @@
 //! Which offers begin a purchase, whatever the chain says.
 
-use super::ask::Ask;
+use super::question::Ask;
 use super::reply::PayReply;
 use super::state::Purchase;
 use crate::chain::transfer::{ProofFault, SHOW_SECONDS};
@@ -16,11 +16,12 @@ pub(super) fn refusal(
 ) -> Option<PayReply> {
     match ask {
         Ask::Pay(pay) => {
-            let terms = &pay.offer.terms;
+            let sale = pay.sale.as_ref()?;
+            let terms = &sale.offer.terms;
             // An attempt that has failed is not repeated; its failure is the answer.
             let withdrawn = || record.and_then(Ask::failure).unwrap_or(PayReply::Withdrawn);
             // What cannot be delivered is not charged for.
-            let is_known = record.is_some() || pay.sold.is_some();
+            let is_known = record.is_some() || sale.sold.is_some();
             (!is_known || !wallets.is_paid_at(terms.pay_to)).then(withdrawn)
         }
         Ask::Prove(prove) => {
@@ -38,14 +39,14 @@ pub(super) fn refusal(
             };
             Some(PayReply::Unproven(fault))
         }
-        Ask::Join(_) | Ask::Repeat(_) => None,
+        Ask::Join(_) => None,
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::ask::Prove;
     use super::super::lifecycle::Event;
+    use super::super::question::Prove;
     use super::super::test_support::{
         EXPIRES_AT, NOW, attempted, buyer, pay, record_after, sold, test_offer,
     };
@@ -137,7 +138,7 @@ mod tests {
     fn what_could_not_be_delivered_begins_nothing_and_what_has_begun_is_answered() {
         let config = test_config();
         let mut unknown = pay(1);
-        unknown.sold = None;
+        unknown.sale.as_mut().unwrap().sold = None;
         let ask = Ask::Pay(Box::new(unknown));
         assert_eq!(
             refusal(&config.wallets, &ask, None, NOW),

@@ -12,17 +12,17 @@
 //! Only then the record is written, which is the intent to reserve.
 
 use super::access::{Found, find_payment, lead_to, prove_fresh};
-use super::ask::Pay;
 use super::begun::{Begun, unavailable, unknown};
 use super::effects::{self, DISAGREE, TOO_LITTLE};
 use super::env::{PurchaseEnv, PurchaseStore, StoreFault, Stuck, Versioned};
 use super::hold::{Wanted, ask_whose, hold, withdraw};
 use super::lifecycle::Event;
 use super::outlook::{self, LEAST_GAS};
+use super::question::{Pay, Sale};
 use super::reply::{NotNow, PayReply};
 use super::state::State;
 use super::store::{commit, record_fact};
-use crate::book::PayerReply;
+use crate::book::{PayerReply, TargetKey};
 use crate::chain::Chain;
 use crate::chain::base::Simulation;
 use crate::chain::{ChainError, SignedAuthorization};
@@ -37,10 +37,11 @@ const UNCOVERED_PAUSES: [u64; 2] = [700, 2_000];
 pub(super) async fn begin<E: PurchaseEnv>(
     env: &E,
     pay: &Pay,
+    sale: &Sale,
     stored: Option<Versioned>,
 ) -> Result<Begun, StoreFault> {
     let signed = &pay.authorization;
-    let terms = &pay.offer.terms;
+    let terms = &sale.offer.terms;
     // How the attempt before has ended must be in the book before the book is asked.
     if let Some(before) = stored.as_ref().filter(|stored| stored.record.holds_target)
         && let Err(stuck) = effects::release(env, &before.record).await
@@ -62,7 +63,7 @@ pub(super) async fn begin<E: PurchaseEnv>(
             _ => 1,
         },
         identifier: pay.identifier,
-        chosen: pay.is_chosen(),
+        chosen: sale.is_chosen(),
     };
     let refusal = not_delivering(env).or_else(|| outlook.refusal(env, terms, signed, LEAST_GAS));
     let held = match refusal {
@@ -70,14 +71,18 @@ pub(super) async fn begin<E: PurchaseEnv>(
         // A payment that counts elsewhere is led there all the same.
         Some(_) => ask_whose(env, &wanted).await,
     };
+    let led_to = |other, attempted| lead_to(env, signed, other, TargetKey::of(terms), attempted);
     match (held, refusal) {
         (Ok(PayerReply::Superseded { by }), _) => {
-            return Ok(Begun::Refused(lead_to(env, signed, by, false).await));
+            return Ok(Begun::Refused(led_to(by, false).await));
         }
         (Ok(PayerReply::Presented { to }), _) => {
-            return Ok(Begun::Refused(lead_to(env, signed, to, true).await));
+            return Ok(Begun::Refused(led_to(to, true).await));
         }
         (Ok(PayerReply::Taken), _) => return Ok(Begun::Refused(PayReply::Taken)),
+        (Ok(PayerReply::NamedOtherwise), _) => {
+            return Ok(Begun::Refused(PayReply::NamedOtherwise));
+        }
         (Ok(PayerReply::Wait), _) | (Ok(PayerReply::Reserved), Some(_)) => return Ok(Begun::Wait),
         (_, Some(why)) => return Ok(Begun::Refused(PayReply::NotNow(why))),
         (Ok(PayerReply::Reserved), None) => {}
@@ -98,7 +103,8 @@ pub(super) async fn begin<E: PurchaseEnv>(
                 PayerReply::Lapsed
                 | PayerReply::NameCode
                 | PayerReply::Claimed(_)
-                | PayerReply::Released,
+                | PayerReply::Seen(_)
+                | PayerReply::Noted,
             ),
             None,
         ) => return Ok(unavailable(env, "the payer's book gave a wrong answer")),
@@ -118,12 +124,12 @@ pub(super) async fn begin<E: PurchaseEnv>(
                 Some(why) => Begun::Refused(PayReply::NotNow(why)),
                 None => {
                     let event = Event::Attempted {
-                        offer: pay.offer.clone(),
-                        sold: pay.sold.clone(),
-                        issuer: pay.issuer.clone(),
+                        offer: sale.offer.clone(),
+                        sold: sale.sold.clone(),
+                        issuer: sale.issuer.clone(),
                         authorization: signed.clone(),
                         identifier: pay.identifier,
-                        chosen: pay.is_chosen(),
+                        chosen: sale.is_chosen(),
                         gas_limit,
                         from_block: outlook.head.number,
                     };

@@ -6,9 +6,8 @@
 
 use core::cell::Cell;
 
-use super::access::{Found, check_name, counts_elsewhere, find_payment, prove_unseen};
+use super::access::{Found, counts_elsewhere, find_payment, objection};
 use super::admission;
-use super::ask::Ask;
 use super::begin::begin;
 use super::begun::Begun;
 use super::effects;
@@ -17,6 +16,7 @@ use super::env::{Memory, PurchaseEnv, PurchaseStore, StoreFault};
 use super::lifecycle::Event;
 use super::notify::notify_all;
 use super::prove;
+use super::question::Ask;
 use super::rearm::rearm_for_buyer;
 use super::reply::{Next, PayReply};
 use super::report::ledger_entry;
@@ -62,42 +62,33 @@ impl Driver {
         let mut pause = FIRST_PAUSE_MILLIS;
         let mut involved = false;
         let network = env.config().network;
-        if let Some(stored) = env.store().load()?
-            && ask.fits(&stored.record, network)
-        {
-            rearm_for_buyer(env, &stored.record).await;
-        }
         match (env.store().load()?, ask) {
+            // The same words whatever does not fit, and before the book is asked, so that nobody learns whose purchase it is.
+            // (A purchase on another network has no book here.)
+            (Some(stored), _) if !ask.fits(&stored.record, network) => {
+                return Ok(PayReply::Conflict);
+            }
+            (Some(stored), _) => rearm_for_buyer(env, &stored.record).await,
             (None, _) if ask.offered_on().is_some_and(|offered| offered != network) => {
                 return Ok(PayReply::Conflict);
             }
-            (None, Ask::Repeat(repeat)) => return Ok(counts_elsewhere(env, repeat).await),
-            // Whoever has no purchase here hears of no book either. Nor does a purchase on another network: it has no book.
-            (Some(stored), Ask::Repeat(_)) if !ask.fits(&stored.record, network) => {
-                return Ok(PayReply::Conflict);
+            (None, Ask::Pay(pay)) if pay.sale.is_none() => {
+                return Ok(counts_elsewhere(env, pay).await);
             }
-            (Some(stored), _) if stored.record.terms.network != network => {
-                return Ok(PayReply::Conflict);
-            }
-            _ => {}
+            (None, _) => {}
         }
         if let Ask::Join(join) = ask
             && join.by_attempted
             && let Some(stored) = env.store().load()?
-            && ask.fits(&stored.record, network)
             && let Some(reply) = Ask::answer_to_attempted(&stored.record, &env.config().settlement)
         {
             return Ok(reply);
         }
-        if let Some((signed, Some(identifier))) = ask.payment()
-            && let Some(reply) = check_name(env, signed, identifier).await
+        if let (Some(stored), Ask::Pay(pay)) = (env.store().load()?, ask)
+            && let Some(reply) = objection(env, pay, &stored.record).await
         {
             // Who hears that nothing was charged pays anew, but a failed attempt may have been executed since.
-            let stored = env
-                .store()
-                .load()?
-                .filter(|stored| ask.fits(&stored.record, network));
-            match (&reply, stored) {
+            match (&reply, env.store().load()?) {
                 (PayReply::NamedOtherwise, Some(stored)) => {
                     match find_payment(env, &stored).await? {
                         Found::Nothing => return Ok(reply),
@@ -107,12 +98,6 @@ impl Driver {
                 }
                 _ => return Ok(reply),
             }
-        }
-        if let (Some(stored), Some((signed, _))) = (env.store().load()?, ask.payment())
-            && Ask::needs_fresh_signature(&stored.record)
-            && let Some(reply) = prove_unseen(env, signed, &stored.record.terms).await
-        {
-            return Ok(reply);
         }
         loop {
             let stored = env.store().load()?;
@@ -156,7 +141,10 @@ impl Driver {
                 return Ok(reply);
             }
             let begun = match (next, ask) {
-                (Next::Begin, Ask::Pay(pay)) => Some(begin(env, pay, stored).await?),
+                (Next::Begin, Ask::Pay(pay)) => match &pay.sale {
+                    Some(sale) => Some(begin(env, pay, sale, stored).await?),
+                    None => return Ok(PayReply::Conflict),
+                },
                 (Next::Begin, Ask::Prove(proof)) => Some(prove::begin(env, proof, stored).await?),
                 _ => None,
             };

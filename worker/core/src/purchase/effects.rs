@@ -23,7 +23,7 @@ pub(super) use depth::shown;
 pub(super) use diagnose::{DISAGREE, TOO_LITTLE, diagnose};
 pub(super) use reconcile::{end, given_up, refused, used_by_anybody};
 pub use refund::refund_nonce;
-pub(super) use reserve::{claim, release};
+pub(super) use reserve::{booking_keys, release};
 
 /// Carries out what the record asks for now.
 pub(super) async fn run<E: PurchaseEnv>(

@@ -25,7 +25,7 @@ impl Wanted<'_> {
             nonce: self.signed.authorization().nonce,
             request_id: self.terms.request_id.clone(),
             attempt: self.attempt,
-            target: TargetKey::new(&self.terms.target, &self.terms.resource),
+            target: TargetKey::of(self.terms),
             identifier: self.identifier,
         }
     }

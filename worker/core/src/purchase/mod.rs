@@ -18,6 +18,7 @@ mod outbox;
 mod outlook;
 mod pause;
 mod prove;
+mod question;
 mod rearm;
 mod reply;
 mod report;
@@ -31,7 +32,7 @@ mod stored_form;
 #[cfg(test)]
 pub(crate) mod test_support;
 
-pub use ask::{Ask, Join, Pay, Prove, Purchases, Repeat, joined, purchase, repeated};
+pub use ask::{Purchases, joined, purchase};
 pub use driver::Driver;
 pub use effects::refund_nonce;
 pub use env::{PurchaseEnv, PurchaseStore, StoreFault, Versioned};
@@ -39,6 +40,7 @@ pub use fault::RefundFault;
 pub use lifecycle::{Event, MAX_REFUND_FAILURES, Refused, apply};
 pub use operator::{AuditLine, Call, History, OperatorCommand, OperatorReply, Operators, operate};
 pub use outbox::{Notice, NoticeEvent, NoticeKind, Outbox};
+pub use question::{Ask, Join, Pay, Prove, Sale};
 pub use rearm::nudge;
 pub use reply::{NotNow, PayReply};
 pub use report::ledger_entry;

@@ -6,9 +6,9 @@ use alloy_primitives::B256;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::ask::Ask;
 use super::env::{PurchaseStore, StoreFault, Versioned};
 use super::lifecycle::{Event, apply};
+use super::question::Ask;
 use super::schedule::wake_at;
 use super::state::{Purchase, Rest};
 use crate::config::Policy;
@@ -168,10 +168,7 @@ fn inspect<S: PurchaseStore + History>(store: &S) -> Result<OperatorReply, Store
 
 /// The record as the operator may see it.
 fn shown(record: &Purchase) -> Result<Value, StoreFault> {
-    // By way of text: the worker has the code for that anyway, and none that turns records into values.
-    let mut value = serde_json::to_string(record)
-        .and_then(|text| serde_json::from_slice(text.as_bytes()))
-        .map_err(|error| StoreFault(error.to_string()))?;
+    let mut value = serde_json::to_value(record).map_err(|error| StoreFault(error.to_string()))?;
     hide(&mut value);
     Ok(value)
 }

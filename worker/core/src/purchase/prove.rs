@@ -5,15 +5,15 @@
 //! transfers are recorded as the intent to book one of them; then the payer's book gives one, for ever; then the purchase
 //! is paid and goes on like any other.
 
-use super::ask::Prove;
+use super::access::look;
 use super::begun::{Begun, unavailable, unknown};
 use super::effects;
 use super::env::{PurchaseEnv, StoreFault, Stuck, Versioned};
 use super::lifecycle::Event;
+use super::question::Prove;
 use super::reply::PayReply;
 use super::state::Purchase;
 use super::store::{commit, record_fact};
-use crate::book::PayerReply;
 use crate::chain::Chain;
 use crate::chain::base::Receipt;
 use crate::chain::transfer::{ProofFault, Transfer, check_time, payments};
@@ -87,9 +87,9 @@ async fn check<E: PurchaseEnv>(
     let transfers = payments(&receipt, terms, payer).map_err(unproven)?;
     check_time(terms, included_at).map_err(unproven)?;
     for (payer, transfers) in by_payer(transfers) {
-        let look = effects::claim(terms, receipt.transaction, &transfers, true);
-        match env.payer(payer, look).await {
-            Ok(PayerReply::Taken) => {}
+        let keys = effects::booking_keys(receipt.transaction, &transfers);
+        match look(env, payer, keys, None).await {
+            Ok(seen) if !seen.is_free_for(&terms.request_id) => {}
             Ok(_) => {
                 return Ok(Event::Proven {
                     offer: prove.offer.clone(),

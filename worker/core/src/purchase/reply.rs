@@ -3,6 +3,7 @@
 use alloy_primitives::B256;
 use serde::{Deserialize, Serialize};
 
+use super::question::Join;
 use crate::chain::transfer::ProofFault;
 use crate::goods::{DeliveryFault, Goods, Receipt};
 use crate::types::{RequestId, Status, UnixMillis};
@@ -57,9 +58,8 @@ pub enum PayReply {
     Elsewhere {
         /// That purchase.
         request_id: RequestId,
-        /// Whether that purchase has attempted the payment itself.
-        #[serde(default)]
-        attempted: bool,
+        /// What it is asked for the outcome.
+        join: Join,
     },
     /// Delivered long ago; the access has ended and the grant is not kept any more.
     AccessEnded {
@@ -74,7 +74,7 @@ pub enum PayReply {
     NamedOtherwise,
     /// The payment belongs to another purchase.
     Taken,
-    /// The request id belongs to a purchase of something else, or of somebody else; or, for what can only be a repeat, to none.
+    /// The request id belongs to a purchase of something else, or of somebody else; or, where nothing begins, to none.
     Conflict,
     /// An earlier payment attempt of this purchase failed; it takes no other payment.
     Spent {

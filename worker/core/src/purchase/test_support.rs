@@ -4,10 +4,11 @@ use crate::goods::Receipt;
 use alloy_primitives::{Address, B256, U256};
 use key0_validator::Claims;
 
-use super::ask::Pay;
 use super::lifecycle::{Event, apply};
+use super::question::{Pay, Sale};
 use super::sold::Sold;
 use super::state::{Payment, Purchase};
+use crate::book::TargetKey;
 use crate::chain::{Presented, SignedAuthorization, usdc};
 use crate::config::Policy;
 use crate::offer::{Offer, SealKeys, Target, Terms};
@@ -93,13 +94,28 @@ pub(crate) fn signed(nonce: u8) -> SignedAuthorization {
 
 /// The same as the doors hand it over.
 pub(crate) fn pay(nonce: u8) -> Pay {
+    let offer = test_offer();
     Pay {
-        offer: test_offer(),
-        sold: Some(sold()),
-        issuer: "https://shop.example".to_owned(),
+        request_id: offer.terms.request_id.clone(),
         authorization: signed(nonce),
         identifier: None,
-        chosen: false,
+        target: TargetKey::of(&offer.terms),
+        network: offer.terms.network,
+        sale: Some(Sale {
+            offer,
+            sold: Some(sold()),
+            issuer: "https://shop.example".to_owned(),
+            chosen: false,
+        }),
+    }
+}
+
+/// A payment that fits no offer that stands, by a client that names the plan.
+pub(crate) fn dated(nonce: u8) -> Pay {
+    Pay {
+        target: TargetKey::of_any_resource(&test_offer().terms.target),
+        sale: None,
+        ..pay(nonce)
     }
 }
 

@@ -12,7 +12,7 @@ use core::time::Duration;
 
 use futures_util::future::{Either, select};
 use key0_core::backend::oauth::HeldToken;
-use key0_core::book::{PayerCommand, PayerReply};
+use key0_core::book::{Look, PayerCommand, PayerReply};
 use key0_core::breaker::Observed;
 use key0_core::chain::Chain as _;
 use key0_core::chain::base::Receipt;
@@ -98,11 +98,12 @@ impl<'a> Objects<'a> {
         payer: Address,
         payment: B256,
     ) -> Result<Option<RequestId>, CallFault> {
-        let command = PayerCommand::Owner { payment };
-        Ok(match self.payer(network, payer, &command).await? {
-            PayerReply::Superseded { by } => Some(by),
-            _ => None,
-        })
+        let look = PayerCommand::Look(Look {
+            payments: vec![payment],
+            identifier: None,
+        });
+        let seen = self.payer(network, payer, &look).await?.seen()?;
+        Ok(seen.owner())
     }
 
     /// Has a purchase look whether it is on its way.

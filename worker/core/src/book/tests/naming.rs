@@ -24,7 +24,7 @@ fn deliver(book: &Book, request: u8, now: UnixMillis) {
         attempt: LAST_ATTEMPT,
         outcome: Outcome::Delivered,
     };
-    assert_eq!(run(book, command, now), PayerReply::Released);
+    assert_eq!(run(book, command, now), PayerReply::Noted);
 }
 
 fn superseded(by: u8) -> PayerReply {

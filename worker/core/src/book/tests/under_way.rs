@@ -99,7 +99,7 @@ fn a_balance_that_was_read_before_a_payment_arrived_does_not_count_it_twice() {
 #[test]
 fn a_transfer_that_has_arrived_takes_nothing_of_the_balance() {
     let book = Book::default();
-    claim(&book, &[9], 9, false);
+    claim(&book, &[9], 9);
     let begun = (1..=3).filter(|number| begin(&book, of(*number)) == PayerReply::Reserved);
     assert_eq!(begun.count(), 3);
 }

@@ -5,15 +5,18 @@ use std::collections::VecDeque;
 
 use futures_util::FutureExt as _;
 
+use alloy_primitives::B256;
+
 use super::super::lifecycle::{Event, apply};
 use super::super::state::Purchase;
 use super::super::test_support::{
-    EXPIRES_AT, NOW, POLICY, attempted, buyer, claims, pay, payment, receipt, record_after,
+    EXPIRES_AT, NOW, POLICY, attempted, buyer, claims, dated, pay, payment, receipt, record_after,
     signed_by,
 };
 use super::*;
+use crate::chain::SignedAuthorization;
 use crate::offer::Target;
-use crate::types::WalletKey;
+use crate::types::{Address, Network, WalletKey};
 use crate::x402::Refusal;
 
 fn submitted() -> Event {
@@ -45,12 +48,33 @@ fn ask(pay: Pay) -> Ask {
     Ask::Pay(Box::new(pay))
 }
 
-fn join() -> Ask {
-    Ask::Join(Join {
+/// The payer's question to another purchase of the same target.
+fn join_of(by_attempted: bool) -> Join {
+    Join {
         payer: buyer().address(),
-        target: pay(1).target(),
-        by_attempted: false,
-    })
+        target: pay(1).target,
+        by_attempted,
+    }
+}
+
+fn join() -> Ask {
+    Ask::Join(join_of(false))
+}
+
+fn elsewhere(by: &RequestId, by_attempted: bool) -> PayReply {
+    PayReply::Elsewhere {
+        request_id: by.clone(),
+        join: join_of(by_attempted),
+    }
+}
+
+/// A payment for another offer under the same request id.
+fn pay_for(nonce: u8, change: impl FnOnce(&mut crate::offer::Terms)) -> Pay {
+    let mut pay = pay(nonce);
+    let terms = &mut pay.sale.as_mut().unwrap().offer.terms;
+    change(terms);
+    pay.target = TargetKey::of(terms);
+    pay
 }
 
 fn granted() -> Next {
@@ -123,9 +147,10 @@ fn a_purchase_whose_access_has_ended_says_so_to_its_payer_and_is_never_begun_aga
     let transaction = payment.transaction;
     closed.state = State::Closed { payment };
     let ended = Next::Answer(PayReply::AccessEnded { transaction });
-    let mut new_offer = pay(2);
-    new_offer.offer.terms.issued_at = EXPIRES_AT;
-    new_offer.offer.terms.expires_at = EXPIRES_AT.plus(900);
+    let new_offer = pay_for(2, |terms| {
+        terms.issued_at = EXPIRES_AT;
+        terms.expires_at = EXPIRES_AT.plus(900);
+    });
     for question in [ask(pay(1)), ask(pay(2)), ask(new_offer), join()] {
         for now in [NOW, NOW.plus(u64::MAX / 2)] {
             assert_eq!(question.answer(Some(&closed), now, &POLICY), ended);
@@ -153,10 +178,10 @@ fn another_payer_gets_a_conflict_in_every_state() {
 
 #[test]
 fn another_target_under_the_same_request_id_is_a_conflict() {
-    let mut other_plan = pay(1);
-    other_plan.offer.terms.target = Target::Plan("pro-monthly".parse().unwrap());
-    let mut other_resource = pay(1);
-    other_resource.offer.terms.resource = "other".parse().unwrap();
+    let other_plan = pay_for(1, |terms| {
+        terms.target = Target::Plan("pro-monthly".parse().unwrap());
+    });
+    let other_resource = pay_for(1, |terms| terms.resource = "other".parse().unwrap());
     for question in [other_plan, other_resource] {
         assert_eq!(
             ask(question).answer(Some(&delivered()), NOW, &POLICY),
@@ -212,10 +237,7 @@ fn a_superseded_purchase_names_the_one_that_counts() {
     let record = record_after([attempted(1), Event::Superseded { by: by.clone() }]);
     assert_eq!(
         ask(pay(1)).answer(Some(&record), NOW, &POLICY),
-        Next::Answer(PayReply::Elsewhere {
-            request_id: by,
-            attempted: false,
-        })
+        Next::Answer(elsewhere(&by, false))
     );
     let cancelled = apply(
         Some(&record_after([attempted(1)])),
@@ -247,19 +269,16 @@ fn a_delivered_purchase_whose_request_id_is_derived_needs_a_fresh_signature() {
     );
 }
 
-fn repeat_of(authorization: SignedAuthorization) -> Ask {
-    Ask::Repeat(Box::new(Repeat {
-        network: Network::BaseSepolia,
-        request_id: pay(1).offer.terms.request_id,
+fn dated_by(authorization: SignedAuthorization) -> Ask {
+    ask(Pay {
         authorization,
-        target: TargetKey::of_any_resource(&pay(1).offer.terms.target),
-        identifier: None,
-    }))
+        ..dated(1)
+    })
 }
 
 #[test]
-fn a_repeat_is_answered_like_the_payment_but_never_begins_anything() {
-    let again = |nonce| repeat_of(pay(nonce).authorization);
+fn a_payment_without_an_offer_is_answered_like_any_other_but_begins_nothing() {
+    let again = |nonce| ask(dated(nonce));
     let at = |ask: &Ask, record: &Purchase| ask.answer(Some(record), NOW, &POLICY);
     let conflict = Next::Answer(PayReply::Conflict);
     assert_eq!(again(1).answer(None, NOW, &POLICY), conflict);
@@ -272,10 +291,7 @@ fn a_repeat_is_answered_like_the_payment_but_never_begins_anything() {
     assert_eq!(at(&again(1), &delivered()), granted());
     let by = RequestId::from_random([9; 16]);
     let superseded = record_after([attempted(1), Event::Superseded { by: by.clone() }]);
-    let elsewhere = Next::Answer(PayReply::Elsewhere {
-        request_id: by,
-        attempted: false,
-    });
+    let elsewhere = Next::Answer(elsewhere(&by, false));
     assert_eq!(at(&again(1), &superseded), elsewhere);
 
     let failed = record_after([attempted(1), failed()]);
@@ -292,16 +308,17 @@ fn a_repeat_is_answered_like_the_payment_but_never_begins_anything() {
 }
 
 #[test]
-fn a_repeat_fits_its_payers_purchase_of_the_plan_and_of_the_resource_that_it_names() {
+fn a_payment_without_an_offer_fits_its_payers_purchase_of_the_plan_and_of_the_resource_that_it_names()
+ {
     let record = delivered();
     let thief = WalletKey::from_hex(&format!("{:064x}", 0xbad)).unwrap();
-    assert!(!repeat_of(signed_by(&thief, 1)).fits(&record, Network::BaseSepolia));
+    assert!(!dated_by(signed_by(&thief, 1)).fits(&record, Network::BaseSepolia));
     // Who was paid by the same wallet elsewhere has its signature, too.
     let signed_otherwise = |change: fn(&mut crate::x402::Authorization)| {
         let mut authorization = pay(1).authorization.authorization().clone();
         change(&mut authorization);
         let network = record.terms.network;
-        repeat_of(SignedAuthorization::sign(&buyer(), authorization, network).unwrap())
+        dated_by(SignedAuthorization::sign(&buyer(), authorization, network).unwrap())
     };
     assert!(signed_otherwise(|_| {}).fits(&record, Network::BaseSepolia));
     assert!(
@@ -313,17 +330,7 @@ fn a_repeat_fits_its_payers_purchase_of_the_plan_and_of_the_resource_that_it_nam
             .fits(&record, Network::BaseSepolia)
     );
     let target = |plan: &str| Target::Plan(plan.parse().unwrap());
-    let of = |target| {
-        let authorization = pay(1).authorization;
-        let identifier = None;
-        Ask::Repeat(Box::new(Repeat {
-            network: Network::BaseSepolia,
-            request_id: pay(1).offer.terms.request_id,
-            authorization,
-            target,
-            identifier,
-        }))
-    };
+    let of = |target| ask(Pay { target, ..dated(1) });
     let default = record.terms.resource.clone();
     let other = "other".parse().unwrap();
     assert!(of(TargetKey::of_any_resource(&target("basic"))).fits(&record, Network::BaseSepolia));
@@ -369,29 +376,17 @@ fn follow(replies: Vec<PayReply>) -> (PayReply, Vec<(RequestId, Ask)>) {
 #[test]
 fn a_payment_that_counts_elsewhere_is_followed_there_without_presenting_it_again() {
     let first = RequestId::from_random([9; 16]);
-    let (reply, asked) = follow(vec![
-        PayReply::Elsewhere {
-            request_id: first.clone(),
-            attempted: false,
-        },
-        PayReply::Taken,
-    ]);
+    let (reply, asked) = follow(vec![elsewhere(&first, false), PayReply::Taken]);
     assert_eq!(reply, PayReply::Taken);
-    let [(own, Ask::Pay(_)), (other, Ask::Join(_))] = asked.as_slice() else {
-        panic!("{asked:?}");
-    };
-    assert_eq!(own, &pay(1).offer.terms.request_id);
-    assert_eq!(other, &first);
+    let own = pay(1).request_id;
+    assert_eq!(asked, [(own, ask(pay(1))), (first, join())]);
 }
 
 #[test]
 fn a_payment_that_another_purchase_has_taken_is_followed_to_it_unless_that_one_is_of_another_target()
  {
     let first = RequestId::from_random([9; 16]);
-    let elsewhere = PayReply::Elsewhere {
-        request_id: first,
-        attempted: true,
-    };
+    let elsewhere = elsewhere(&first, true);
     let (reply, asked) = follow(vec![elsewhere.clone(), PayReply::Expired]);
     assert_eq!(reply, PayReply::Expired);
     let [_, (_, Ask::Join(join))] = asked.as_slice() else {
@@ -403,40 +398,31 @@ fn a_payment_that_another_purchase_has_taken_is_followed_to_it_unless_that_one_i
 }
 
 #[test]
-fn a_repeat_that_counts_elsewhere_is_followed_there_for_any_resource() {
-    let own = pay(1).offer.terms.request_id;
-    let first = RequestId::from_random([9; 16]);
-    let elsewhere = PayReply::Elsewhere {
-        request_id: first.clone(),
-        attempted: false,
+fn a_payment_that_fits_todays_offer_also_opens_what_it_bought_before_and_begins_it_not_again() {
+    // The client named no plan; another one is the cheapest today, at the same price.
+    let today = || Pay {
+        target: TargetKey::of_any_plan(None),
+        ..pay_for(1, |terms| {
+            terms.target = Target::Plan("other".parse().unwrap())
+        })
     };
-    let script = Script {
-        replies: RefCell::new(vec![elsewhere, PayReply::Expired].into()),
-        asked: RefCell::default(),
-    };
-    let Ask::Repeat(repeat) = repeat_of(pay(1).authorization) else {
-        panic!("no repeat");
-    };
-    let reply = repeated(&script, (*repeat).clone(), Patience::REQUEST)
-        .now_or_never()
-        .unwrap();
-    assert_eq!(reply, Ok(PayReply::Expired));
-    let asked = script.asked.into_inner();
-    let join = Ask::Join(Join {
-        payer: buyer().address(),
-        target: repeat.target.clone(),
-        by_attempted: false,
-    });
-    assert!(join.fits(&delivered(), Network::BaseSepolia));
-    assert_eq!(asked, [(own, Ask::Repeat(repeat)), (first, join)]);
+    let at = |pay, record: &Purchase| ask(pay).answer(Some(record), NOW, &POLICY);
+    assert_eq!(ask(today()).answer(None, NOW, &POLICY), Next::Begin);
+    assert_eq!(at(today(), &delivered()), granted());
+    let failed = record_after([attempted(1), failed()]);
+    assert!(matches!(
+        at(today(), &failed),
+        Next::Answer(PayReply::Refused { begun: true, .. })
+    ));
+    // What was paid then was another amount.
+    let mut cheaper = delivered();
+    cheaper.terms.amount = crate::types::UsdcAmount::from_units(1);
+    assert_eq!(at(today(), &cheaper), Next::Answer(PayReply::Conflict));
 }
 
 #[test]
 fn an_endless_chain_of_purchases_is_not_followed_for_ever() {
-    let elsewhere = PayReply::Elsewhere {
-        request_id: RequestId::from_random([9; 16]),
-        attempted: false,
-    };
+    let elsewhere = elsewhere(&RequestId::from_random([9; 16]), false);
     let (reply, asked) = follow(vec![elsewhere; 10]);
     assert_eq!(reply, PayReply::Pending { transaction: None });
     assert_eq!(asked.len(), MAX_HOPS);

@@ -7,7 +7,6 @@ use super::super::state::{Attempt, Purchase, Stage, State};
 use crate::book::{Claim, LAST_ATTEMPT, Outcome, PayerCommand, PayerReply, Reservation, TargetKey};
 use crate::chain::Chain;
 use crate::chain::transfer::booking_key;
-use crate::offer::Terms;
 use crate::settlement::Route;
 use crate::types::{B256, UnixSeconds, UsdcAmount};
 use crate::x402::Refusal;
@@ -37,7 +36,9 @@ pub(super) async fn reserve<E: PurchaseEnv>(
     match reply {
         PayerReply::Reserved => Ok(Event::Reserved),
         PayerReply::Superseded { by } => Ok(Event::Superseded { by }),
-        PayerReply::Taken | PayerReply::Presented { .. } => Ok(Event::Taken),
+        PayerReply::Taken | PayerReply::NamedOtherwise | PayerReply::Presented { .. } => {
+            Ok(Event::Taken)
+        }
         // It waits for its turn, as long as there is time for it. Nothing was broadcast.
         PayerReply::Lapsed
         | PayerReply::Wait
@@ -56,9 +57,11 @@ pub(super) async fn reserve<E: PurchaseEnv>(
         | PayerReply::Uncovered { .. }
         | PayerReply::Crowded
         | PayerReply::Paused { .. } => Err(Stuck::Waiting),
-        PayerReply::NameCode | PayerReply::Claimed(_) | PayerReply::Released => Err(Stuck::Fault(
-            "the payer's book gave a wrong answer".to_owned(),
-        )),
+        PayerReply::NameCode | PayerReply::Claimed(_) | PayerReply::Seen(_) | PayerReply::Noted => {
+            Err(Stuck::Fault(
+                "the payer's book gave a wrong answer".to_owned(),
+            ))
+        }
     }
 }
 
@@ -117,7 +120,7 @@ pub(in crate::purchase) async fn release<E: PurchaseEnv>(
             nonce,
             request_id: record.terms.request_id.clone(),
             attempt: 1,
-            target: TargetKey::new(&record.terms.target, &record.terms.resource),
+            target: TargetKey::of(&record.terms),
             identifier: None,
         });
         env.payer(record.payer, reserve).await?;
@@ -134,21 +137,15 @@ pub(in crate::purchase) async fn release<E: PurchaseEnv>(
     Ok(Event::TargetReleased)
 }
 
-pub(in crate::purchase) fn claim(
-    terms: &Terms,
+/// The keys under which the payer's book knows these transfers.
+pub(in crate::purchase) fn booking_keys(
     transaction: B256,
     transfers: &[(u32, UsdcAmount)],
-    only_look: bool,
-) -> PayerCommand {
-    PayerCommand::Claim(Claim {
-        transfers: transfers
-            .iter()
-            .map(|(log, _)| booking_key(transaction, *log))
-            .collect(),
-        request_id: terms.request_id.clone(),
-        target: TargetKey::new(&terms.target, &terms.resource),
-        only_look,
-    })
+) -> Vec<B256> {
+    let keys = transfers
+        .iter()
+        .map(|(log, _)| booking_key(transaction, *log));
+    keys.collect()
 }
 
 /// Books one of the transfers with the payer.
@@ -158,7 +155,11 @@ pub(super) async fn book<E: PurchaseEnv>(
     transaction: B256,
     transfers: &[(u32, UsdcAmount)],
 ) -> Result<Event, Stuck> {
-    let claim = claim(&record.terms, transaction, transfers, false);
+    let claim = PayerCommand::Claim(Claim {
+        transfers: booking_keys(transaction, transfers),
+        request_id: record.terms.request_id.clone(),
+        target: TargetKey::of(&record.terms),
+    });
     match env.payer(record.payer, claim).await? {
         PayerReply::Taken => Some(Event::Taken),
         PayerReply::Claimed(transfer) => transfers

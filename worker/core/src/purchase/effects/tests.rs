@@ -18,10 +18,10 @@ use std::collections::VecDeque;
 use alloy_primitives::{Address, B256, Bytes, U256};
 use futures_util::FutureExt as _;
 
-use super::super::ask::Ask;
 use super::super::driver::Driver;
 use super::super::env::{PurchaseEnv, PurchaseStore, StoreFault, Versioned};
 use super::super::lifecycle::{MAX_REFUND_FAILURES, Refused, apply};
+use super::super::question::Ask;
 use super::super::reply::PayReply;
 use super::super::shared::Shared;
 use super::super::state::{Attempt, AuditRow, Purchase, Stage, State};
@@ -30,7 +30,7 @@ use super::super::test_support::{
 };
 use super::*;
 use crate::backend::authentication::{BackendAnswer, BackendCall};
-use crate::book::{Outcome, PayerCommand, PayerReply};
+use crate::book::{Booking, Outcome, PayerCommand, PayerReply, Seen};
 use crate::chain::SignedAuthorization;
 use crate::chain::base::{
     AuthorizationEvents, Completeness, Head, Log, Receipt, SendOutcome, Simulation,
@@ -129,7 +129,7 @@ struct Outside {
     /// How often a receipt is shown, before its block is replaced.
     receipts_left: Cell<u32>,
     /// Whom the payer's book counts a payment for.
-    whose: PayerReply,
+    booking: Option<Booking>,
     /// Whether the client has given its name for the payment to another one.
     is_named_otherwise: bool,
     /// How often the node answers a question for events, before it does no more.
@@ -190,7 +190,7 @@ impl Outside {
             ledger_is_gone: false,
             book_is_gone: Cell::default(),
             receipts_left: Cell::new(u32::MAX),
-            whose: PayerReply::Released,
+            booking: None,
             is_named_otherwise: false,
             patience: Cell::new(u32::MAX),
             asked: RefCell::default(),
@@ -406,15 +406,14 @@ impl PurchaseEnv for Outside {
         }
         let is_check = matches!(command, PayerCommand::Hold(_));
         let is_of_nothing = matches!(&command, PayerCommand::Hold(hold) if hold.balance == 0);
-        let is_whose = matches!(command, PayerCommand::Whose { .. });
-        let is_name = matches!(command, PayerCommand::Identify { .. });
+        let is_look = matches!(command, PayerCommand::Look(_));
         let is_booking = is_check || matches!(command, PayerCommand::Reserve(_));
         self.asked.borrow_mut().push(command);
-        if is_whose {
-            return Ok(self.whose.clone());
-        }
-        if is_name && self.is_named_otherwise {
-            return Ok(PayerReply::Taken);
+        if is_look {
+            return Ok(PayerReply::Seen(Seen {
+                bookings: vec![self.booking.clone()],
+                named: self.is_named_otherwise.then_some(B256::repeat_byte(0xee)),
+            }));
         }
         if is_booking && let Some(reply) = self.held.borrow_mut().pop_front() {
             return Ok(reply);

@@ -4,14 +4,14 @@
 //! What is sent is built from our own terms, never from what the client echoed; and it names neither offer nor request,
 //! because who knows both these and the payment can ask for the grant.
 
-use serde_json::Value;
+use serde_json::json;
 
 use crate::chain::SignedAuthorization;
 use crate::offer::Terms;
 use crate::settlement::cdp::{CDP_HOST, CdpKey};
 use crate::types::HttpUrl;
-use crate::x402::objects::MAX_TIMEOUT_SECONDS;
-use crate::x402::{Authorization, extensions};
+use crate::x402::extensions;
+use crate::x402::objects::{MAX_TIMEOUT_SECONDS, X402_VERSION};
 
 /// Facilitators answer in a few hundred bytes.
 pub const MAX_ANSWER_BYTES: usize = 64 * 1024;
@@ -96,50 +96,42 @@ pub struct FacilitatorCall<'a> {
     pub body: Vec<u8>,
 }
 
-/// The body of `verify` and `settle`. Every value is hex, digits or a word of ours and needs no escaping, except the URL.
+/// The body of `verify` and `settle`.
 pub fn request(terms: &Terms, issuer: &str, signed: &SignedAuthorization) -> Vec<u8> {
-    let Authorization {
-        from,
-        to,
-        value,
-        valid_after,
-        valid_before,
-        nonce,
-    } = signed.authorization();
-    let requirements = format!(
-        concat!(
-            r#"{{"scheme":"exact","network":"{}","amount":"{}","asset":"{}","payTo":"{}","maxTimeoutSeconds":{},"#,
-            r#""extra":{{"name":"{}","version":"{}","paymentFlow":"upfront"}}}}"#,
-        ),
-        terms.network.caip2(),
-        terms.amount.units(),
-        terms.network.usdc(),
-        terms.pay_to,
-        MAX_TIMEOUT_SECONDS,
-        terms.network.usdc_domain_name(),
-        terms.network.usdc_domain_version(),
-    );
-    let payload = format!(
-        concat!(
-            r#"{{"signature":"{}","authorization":{{"from":"{}","to":"{}","value":"{}","#,
-            r#""validAfter":"{}","validBefore":"{}","nonce":"{}"}}}}"#,
-        ),
-        signed.signature_hex(),
-        from,
-        to,
-        value,
-        valid_after,
-        valid_before,
-        nonce,
-    );
-    let url = Value::from(terms.url(issuer));
-    let extensions = Value::Object(extensions::for_catalogues(&terms.target));
-    format!(
-        concat!(
-            r#"{{"x402Version":2,"paymentPayload":{{"x402Version":2,"resource":{{"url":{}}},"#,
-            r#""accepted":{},"payload":{},"extensions":{}}},"paymentRequirements":{}}}"#,
-        ),
-        url, requirements, payload, extensions, requirements,
-    )
-    .into_bytes()
+    let authorization = signed.authorization();
+    let requirements = json!({
+        "scheme": "exact",
+        "network": terms.network.caip2(),
+        "amount": terms.amount.units().to_string(),
+        "asset": terms.network.usdc().to_string(),
+        "payTo": terms.pay_to.to_string(),
+        "maxTimeoutSeconds": MAX_TIMEOUT_SECONDS,
+        "extra": {
+            "name": terms.network.usdc_domain_name(),
+            "version": terms.network.usdc_domain_version(),
+            "paymentFlow": "upfront",
+        },
+    });
+    let request = json!({
+        "x402Version": X402_VERSION,
+        "paymentPayload": {
+            "x402Version": X402_VERSION,
+            "resource": {"url": terms.url(issuer)},
+            "accepted": requirements,
+            "payload": {
+                "signature": signed.signature_hex(),
+                "authorization": {
+                    "from": authorization.from.to_string(),
+                    "to": authorization.to.to_string(),
+                    "value": authorization.value.to_string(),
+                    "validAfter": authorization.valid_after.to_string(),
+                    "validBefore": authorization.valid_before.to_string(),
+                    "nonce": authorization.nonce,
+                },
+            },
+            "extensions": extensions::for_catalogues(&terms.target),
+        },
+        "paymentRequirements": requirements,
+    });
+    request.to_string().into_bytes()
 }

@@ -17,7 +17,7 @@ use crate::chain::rpc::RpcChain;
 use crate::chain::usdc;
 use crate::config::Config;
 use crate::config::test_config;
-use crate::offer::{Target, Terms};
+use crate::offer::{Offer, Target, Terms};
 use crate::purchase::Ask;
 use crate::purchase::{NotNow, test_offer};
 use crate::purchase::{PayReply, Purchases};
@@ -136,6 +136,18 @@ fn version2(to: Address, units: u64, extra: &Value) -> Value {
     payment
 }
 
+/// An offer that was made a moment ago.
+fn sealed(plan: &str) -> Offer {
+    let config = test_config();
+    config.offers.keys.seal(Terms {
+        request_id: OWN_ID.parse().unwrap(),
+        target: Target::Plan(plan.parse().unwrap()),
+        amount: price(&config),
+        pay_to: config.wallets.pay_to,
+        ..test_offer().terms
+    })
+}
+
 struct Answer {
     status: StatusCode,
     body: Value,
@@ -242,11 +254,13 @@ fn refused(begun: bool) -> PayReply {
 
 /// The one question that was asked: under which id, and about what.
 fn repeat(answer: &Answer) -> (String, String) {
-    let [(id, Ask::Repeat(repeat))] = answer.asked.as_slice() else {
+    let [(id, Ask::Pay(pay))] = answer.asked.as_slice() else {
         panic!("{:?}", answer.asked);
     };
-    assert_eq!(repeat.authorization.payer(), buyer().address());
-    (id.to_string(), repeat.target.as_str().to_owned())
+    assert_eq!(pay.authorization.payer(), buyer().address());
+    assert_eq!(pay.sale, None, "it begins nothing");
+    assert_eq!(pay.request_id, *id);
+    (id.to_string(), pay.target.as_str().to_owned())
 }
 
 /// Payments that were good until the seller changed something, in both versions: another wallet, another price.
@@ -313,14 +327,7 @@ fn a_purchase_that_cannot_be_asked_may_have_been_paid_so_nothing_is_offered() {
 fn a_payment_for_what_the_catalog_has_no_more_gets_what_its_purchase_answers() {
     let config = test_config();
     let units = price(&config).units();
-    let sealed = config.offers.keys.seal(Terms {
-        request_id: OWN_ID.parse().unwrap(),
-        target: Target::Plan(GONE.parse().unwrap()),
-        amount: price(&config),
-        pay_to: config.wallets.pay_to,
-        ..test_offer().terms
-    });
-    let kept = json!({"challengeId": sealed.id});
+    let kept = json!({"challengeId": sealed(GONE).id});
     let own = json!({"planId": GONE, "requestId": OWN_ID});
     for (body, payment) in [
         (own.clone(), version1(config.wallets.pay_to, units)),
@@ -377,21 +384,24 @@ fn what_was_wrong_also_before_the_change_reaches_no_purchase() {
 fn a_payment_whose_resource_the_catalog_chose_is_found_under_the_one_it_chose_then() {
     let config = test_config();
     let payment = version1(config.wallets.pay_to, price(&config).units());
-    let ask = |body: &Value| {
-        let answer = send(body, &payment, [PayReply::Conflict, granted()]);
-        let kinds = answer.asked.iter().map(|(id, ask)| match ask {
-            Ask::Pay(_) => (id.to_string(), "pay".to_owned()),
-            Ask::Repeat(repeat) => (id.to_string(), repeat.target.as_str().to_owned()),
-            _ => panic!("{ask:?}"),
-        });
-        (answer.status, kinds.collect::<Vec<_>>())
+    let target = |body: &Value, payment: &Value| {
+        let answer = send(body, payment, [granted()]);
+        let [(id, Ask::Pay(pay))] = answer.asked.as_slice() else {
+            panic!("{:?}", answer.asked);
+        };
+        assert_eq!((id.as_str(), pay.request_id.as_str()), (OWN_ID, OWN_ID));
+        assert!(pay.sale.is_some(), "it may begin");
+        pay.target.as_str().to_owned()
     };
-    let own = |what: &str| (OWN_ID.to_owned(), what.to_owned());
-    let unnamed = ask(&json!({"planId": PLAN, "requestId": OWN_ID}));
-    let any = format!("plan {PLAN} ");
-    assert_eq!(unnamed, (StatusCode::OK, vec![own("pay"), own(&any)]));
+    let unnamed = json!({"planId": PLAN, "requestId": OWN_ID});
+    assert_eq!(target(&unnamed, &payment), format!("plan {PLAN} "));
     let named = json!({"planId": PLAN, "requestId": OWN_ID, "resourceId": "default"});
-    assert_eq!(ask(&named), (StatusCode::CONFLICT, vec![own("pay")]));
+    assert_eq!(target(&named, &payment), format!("plan {PLAN} default"));
+    // What brings its offer back is judged by that alone.
+    let kept = json!({"challengeId": sealed(PLAN).id});
+    let kept = version2(config.wallets.pay_to, price(&config).units(), &kept);
+    let nothing = json!({"requestId": OWN_ID});
+    assert_eq!(target(&nothing, &kept), format!("plan {PLAN} default"));
 }
 
 #[test]

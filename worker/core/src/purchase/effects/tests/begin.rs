@@ -1,6 +1,8 @@
 //! What must hold before a purchase begins, and what is asked first.
 
 use super::*;
+use crate::book::TargetKey;
+use crate::purchase::question::Join;
 use crate::purchase::reply::NotNow;
 use crate::settlement::Settlement;
 use crate::settlement::facilitator::Facilitator;
@@ -33,6 +35,15 @@ fn is_withdrawn(outside: &Outside) -> bool {
     matches!(asked.last(), Some(PayerCommand::Withdraw { .. }))
 }
 
+/// The buyer's question to another purchase of the same target.
+fn join(by_attempted: bool) -> Join {
+    Join {
+        payer: buyer().address(),
+        target: TargetKey::of(&crate::purchase::test_offer().terms),
+        by_attempted,
+    }
+}
+
 /// Of nothing the book sets nothing aside.
 fn only_asks_whose(outside: &Outside) -> bool {
     let asked = outside.asked.borrow();
@@ -46,7 +57,7 @@ fn a_payment_that_counts_elsewhere_is_led_there_also_while_the_chain_stands_stil
     outside.time = NOW.to_seconds().0 - 600;
     let elsewhere = PayReply::Elsewhere {
         request_id: by,
-        attempted: false,
+        join: join(false),
     };
     assert_eq!(outside.ask(), elsewhere);
 }
@@ -223,7 +234,7 @@ fn a_payment_that_another_purchase_has_taken_leads_there_unless_the_chain_shows_
     let mut outside = answering([PayerReply::Presented { to: by.clone() }]);
     let elsewhere = PayReply::Elsewhere {
         request_id: by.clone(),
-        attempted: true,
+        join: join(true),
     };
     assert_eq!(outside.ask(), elsewhere);
     outside.is_used = true;
@@ -247,12 +258,7 @@ fn who_shows_an_attempted_payment_again_is_not_shown_what_was_delivered() {
         ]))
     };
     for (by_attempted, is_shown) in [(true, false), (false, true)] {
-        let terms = crate::purchase::test_offer().terms;
-        let join = Ask::Join(crate::purchase::Join {
-            payer: buyer().address(),
-            target: crate::book::TargetKey::new(&terms.target, &terms.resource),
-            by_attempted,
-        });
+        let join = Ask::Join(join(by_attempted));
         let reply = Driver::default()
             .ask(&delivered(), &join, Patience::REQUEST)
             .now_or_never();
@@ -270,12 +276,7 @@ fn a_facilitator_that_has_seen_a_payment_gets_nothing_by_showing_it() {
     let mut outside = Outside::new(submitted());
     let facilitator = Facilitator::new("https://f.example".parse().unwrap(), None);
     outside.config.settlement = Settlement::new(vec![facilitator], None).unwrap();
-    let terms = crate::purchase::test_offer().terms;
-    let join = Ask::Join(crate::purchase::Join {
-        payer: buyer().address(),
-        target: crate::book::TargetKey::new(&terms.target, &terms.resource),
-        by_attempted: true,
-    });
+    let join = Ask::Join(join(true));
     let reply = Driver::default()
         .ask(&outside, &join, Patience::REQUEST)
         .now_or_never();

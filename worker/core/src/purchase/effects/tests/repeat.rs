@@ -1,24 +1,20 @@
 //! A payment that today's offer does not ask for: its purchase is asked, and nothing is begun or booked by that.
 
 use super::*;
-use crate::book::TargetKey;
+use crate::book::Booking;
 use crate::chain::usdc::payment_fingerprint;
-use crate::purchase::ask::Repeat;
-use crate::purchase::test_support::{claims, test_offer};
-use crate::types::Network;
+use crate::purchase::question::{Join, Pay};
+use crate::purchase::test_support::{claims, dated};
 use crate::types::Patience;
 use crate::types::RequestId;
 
 fn ask(outside: &Outside, nonce: u8) -> PayReply {
-    let repeat = Ask::Repeat(Box::new(Repeat {
-        network: Network::BaseSepolia,
-        request_id: test_offer().terms.request_id,
-        authorization: signed(nonce),
-        target: TargetKey::of_any_resource(&test_offer().terms.target),
+    let pay = Ask::Pay(Box::new(Pay {
         identifier: Some(B256::repeat_byte(0x1d)),
+        ..dated(nonce)
     }));
     Driver::default()
-        .ask(outside, &repeat, Patience::REQUEST)
+        .ask(outside, &pay, Patience::REQUEST)
         .now_or_never()
         .unwrap()
         .unwrap()
@@ -59,29 +55,42 @@ fn where_a_purchase_of_somebody_else_is_no_book_is_asked_and_nothing_is_stored()
 #[test]
 fn where_no_purchase_is_the_book_knows_whether_the_payment_counts_for_another() {
     let by = RequestId::from_random([9; 16]);
-    let counts_for = || PayerReply::Superseded { by: by.clone() };
+    let booked = |claimant: &RequestId, owner: &RequestId| {
+        Some(Booking {
+            claimant: claimant.clone(),
+            owner: owner.clone(),
+            attempt: 1,
+        })
+    };
+    let own = dated(1).request_id;
     let elsewhere = PayReply::Elsewhere {
         request_id: by.clone(),
-        attempted: false,
+        join: Join {
+            payer: buyer().address(),
+            target: dated(1).target,
+            by_attempted: false,
+        },
     };
-    for (whose, is_used, reply) in [
-        (PayerReply::Released, false, PayReply::Conflict),
-        (PayerReply::Taken, false, PayReply::Conflict),
-        (counts_for(), false, elsewhere),
+    for (booking, is_used, reply) in [
+        (None, false, PayReply::Conflict),
+        (booked(&own, &own), false, PayReply::Conflict),
+        // Another purchase has presented it.
+        (booked(&by, &by), false, PayReply::Conflict),
+        (booked(&own, &by), false, elsewhere),
         // A stranger may have seen it on chain.
-        (counts_for(), true, PayReply::Taken),
+        (booked(&own, &by), true, PayReply::Taken),
     ] {
         let mut outside = Outside::new(failed());
         outside.stored = RefCell::default();
         outside.is_used = is_used;
-        outside.whose = whose;
+        outside.booking = booking;
         assert_eq!(ask(&outside, 1), reply);
         assert_eq!(outside.load(), Ok(None));
         let asked = outside.asked.borrow();
-        let [PayerCommand::Whose { nonce, .. }] = asked.as_slice() else {
+        let [PayerCommand::Look(look)] = asked.as_slice() else {
             panic!("{asked:?}");
         };
-        assert_eq!(*nonce, signed(1).authorization().nonce);
+        assert_eq!(look.payments, [signed(1).authorization().nonce]);
     }
 }
 
@@ -114,16 +123,37 @@ fn under_a_derived_id_what_was_delivered_takes_a_fresh_signature_and_the_book_is
     outside.is_used = false;
     let reply = ask(&outside, 2);
     assert!(matches!(reply, PayReply::Granted { .. }), "{reply:?}");
-    for command in outside.asked.borrow().iter() {
-        assert!(
-            match command {
-                PayerCommand::Identify { .. } => true,
-                PayerCommand::Claim(claim) => claim.only_look,
-                _ => false,
-            },
-            "{command:?}"
-        );
-    }
+    let asked = outside.asked.take();
+    assert!(
+        matches!(asked[..], [PayerCommand::Look(_), PayerCommand::Look(_)]),
+        "one look for each question: {asked:?}"
+    );
+    // An attempt of another purchase may have shown it to everybody, without a trace on chain.
+    let another = RequestId::from_random([9; 16]);
+    outside.booking = Some(Booking {
+        claimant: another.clone(),
+        owner: another,
+        attempt: 1,
+    });
+    assert_eq!(ask(&outside, 2), PayReply::NeedsFreshSignature);
+}
+
+#[test]
+fn a_first_payment_that_its_client_names_asks_the_book_only_where_its_price_is_set_aside() {
+    let mut outside = Outside::new(failed());
+    outside.stored = RefCell::default();
+    (outside.is_accepted, outside.is_used) = (true, false);
+    let pay = Ask::Pay(Box::new(Pay {
+        identifier: Some(B256::repeat_byte(0x1d)),
+        ..pay(1)
+    }));
+    outside.held = RefCell::new([PayerReply::NamedOtherwise].into());
+    let reply = Driver::default()
+        .ask(&outside, &pay, Patience::REQUEST)
+        .now_or_never();
+    assert_eq!(reply.unwrap(), Ok(PayReply::NamedOtherwise));
+    let asked = outside.asked.borrow();
+    assert!(matches!(asked[..], [PayerCommand::Hold(_)]), "{asked:?}");
 }
 
 #[test]

@@ -81,10 +81,10 @@ fn a_purchase_is_named_by_its_offer_or_by_the_request_that_pays() {
     assert!(record_after([named]).chosen);
     assert!(!record_after([shown(None)]).chosen);
     for (by_offer, by_request) in [(false, false), (false, true), (true, false), (true, true)] {
-        let mut pay = pay(1);
-        pay.offer.terms.chosen = by_offer;
-        pay.chosen = by_request;
-        assert_eq!(pay.is_chosen(), by_offer || by_request);
+        let mut sale = pay(1).sale.unwrap();
+        sale.offer.terms.chosen = by_offer;
+        sale.chosen = by_request;
+        assert_eq!(sale.is_chosen(), by_offer || by_request);
     }
 }
 

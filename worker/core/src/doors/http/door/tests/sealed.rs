@@ -55,7 +55,7 @@ fn who_named_the_purchase_when_asking_for_the_price_need_not_name_it_again_to_pa
         let [(_, Ask::Pay(pay))] = answer.asked.as_slice() else {
             panic!("{:?}", answer.asked);
         };
-        pay.is_chosen()
+        pay.sale.as_ref().unwrap().is_chosen()
     };
     assert!(asked(&json!({"planId": PLAN, "requestId": OWN_ID})));
     assert!(!asked(&json!({"planId": PLAN})));
