@@ -278,8 +278,10 @@ fn use_twice(world: &Rc<World>, pay: &Pay) {
     let Some(offer) = new_offer(world, world.random.range(0, 2) as usize) else {
         return;
     };
+    // Without a name it would join another purchase, and its payment with it.
     let again = Pay {
         offer,
+        chosen: pay.is_chosen(),
         ..pay.clone()
     };
     if again.offer.terms.amount != pay.offer.terms.amount {
