@@ -3,9 +3,8 @@
 
 use alloy_primitives::B256;
 
-use super::effects;
+use super::effects::{self, Fate};
 use super::env::{PurchaseEnv, StoreFault, Stuck, Versioned};
-use super::lifecycle::Event;
 use super::question::{Ask, Join, Pay};
 use super::reply::PayReply;
 use super::state::Purchase;
@@ -148,8 +147,9 @@ pub(super) async fn find_payment<E: PurchaseEnv>(
     let Some(attempt) = record.state.open_attempt() else {
         return Ok(Found::Nothing);
     };
-    Ok(match effects::used_by_anybody(env, record, attempt).await {
-        Ok(None | Some(Event::AttemptFailed { .. })) => Found::Nothing,
+    let fate = effects::fate_of(env, record, attempt).await;
+    Ok(match fate.map(Fate::payment) {
+        Ok(None) => Found::Nothing,
         Ok(Some(event)) => match record_fact(env, stored, &event)? {
             true => Found::More,
             false => Found::Unknown,

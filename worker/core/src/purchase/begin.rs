@@ -233,11 +233,11 @@ async fn refuse<E: PurchaseEnv>(
     {
         // The newest block, not one that is remembered: what is included up to it must not be overlooked.
         let head = match env.chain().head().await {
-            Ok(head) => head.number,
+            Ok(head) => head,
             Err(error) => return Ok(unavailable(env, &error.0)),
         };
         // A failed attempt may have been paid after all. Never ask for a second payment before that is known.
-        match effects::refused(env, &before.record, attempt, text, head).await {
+        match effects::refused(env, &before.record, attempt, text, &head).await {
             Ok(Event::AttemptFailed { reason, .. }) => Ok(reason),
             Ok(event) => {
                 record_fact(env, before, &event)?;

@@ -5,23 +5,23 @@ mod confirm;
 mod depth;
 mod diagnose;
 pub(super) mod facilitator;
+mod fate;
 mod issue;
 mod issue_call;
-mod reconcile;
 mod refund;
 mod reserve;
 mod search;
 
 use super::env::{Memory, PurchaseEnv, Stuck};
 use super::lifecycle::Event;
-use super::schedule::{Effect, next_effect};
+use super::schedule::{Effect, next_effect, watched_enough};
 use super::state::{Purchase, State};
 use crate::settlement::Route;
 
 pub(super) use charge::gas_limit;
 pub(super) use depth::shown;
 pub(super) use diagnose::{DISAGREE, TOO_LITTLE, diagnose};
-pub(super) use reconcile::{end, given_up, refused, used_by_anybody};
+pub(super) use fate::{Fate, end, fate_of, refused};
 pub use refund::refund_nonce;
 pub(super) use reserve::{booking_keys, release};
 
@@ -58,7 +58,10 @@ pub(super) async fn run<E: PurchaseEnv>(
         (Effect::Confirm, State::Pending { attempt }) => {
             confirm::confirm(env, record, attempt, memory).await
         }
-        (Effect::Lapse, State::Pending { attempt }) => reconcile::lapse(env, record, attempt).await,
+        (Effect::Lapse, State::Pending { attempt }) => {
+            let fate = fate_of(env, record, attempt).await?;
+            Ok(fate.given_up(false).event())
+        }
         (
             Effect::Watch,
             State::Expired {
@@ -68,9 +71,15 @@ pub(super) async fn run<E: PurchaseEnv>(
                 watch: Some(attempt),
                 ..
             },
-        ) => reconcile::watch(env, record, attempt).await,
+        ) => {
+            let fate = fate_of(env, record, attempt).await?;
+            let is_enough = watched_enough(record, env.now());
+            fate.given_up(is_enough).awaited(true)
+        }
+        // Its authorization is good for years, and its transactions are public.
         (Effect::Watch, State::RefundFailed { refund, .. }) => {
-            reconcile::watch_refund(env, record, &refund.attempt).await
+            let fate = fate_of(env, record, &refund.attempt).await?;
+            fate.payment().ok_or(Stuck::Waiting)
         }
         (Effect::Issue, State::Paid { payment, .. }) => issue::issue(env, record, payment).await,
         (

@@ -7,7 +7,7 @@
 
 use super::access::look;
 use super::begun::{Begun, unavailable, unknown};
-use super::effects;
+use super::effects::{self, Fate};
 use super::env::{PurchaseEnv, StoreFault, Stuck, Versioned};
 use super::lifecycle::Event;
 use super::question::Prove;
@@ -40,22 +40,17 @@ pub(super) async fn begin<E: PurchaseEnv>(
         && let Some(attempt) = stored.record.state.open_attempt()
     {
         // While it can be executed, crediting the transfer besides would let the purchase be paid twice.
-        match effects::given_up(env, &stored.record, attempt).await {
+        match effects::fate_of(env, &stored.record, attempt).await {
             // It can pay nothing any more.
-            Ok(
-                Event::Lapsed {
-                    may_still_land: false,
-                }
-                | Event::AttemptFailed { .. },
-            ) => {}
-            Ok(Event::Lapsed { .. }) => {
+            Ok(Fate::Spent | Fate::Expired) => {}
+            Ok(Fate::Open) => {
                 let until = effects::end(attempt);
                 let fault = ProofFault::AuthorizationOpen(until);
                 return Ok(Begun::Refused(PayReply::Unproven(fault)));
             }
             // It has paid already. Or the search for that goes on.
-            Ok(event) => {
-                record_fact(env, stored, &event)?;
+            Ok(fate) => {
+                record_fact(env, stored, &fate.event())?;
                 return Ok(Begun::LookAgain);
             }
             Err(stuck) => return Ok(unknown(env, &stuck)),

@@ -7,7 +7,7 @@ use crate::settlement::wallet::{Job, JobKey, WalletCommand, WalletReply};
 use crate::types::{Address, UnixSeconds};
 use crate::x402::authorization::MIN_REMAINING_SECONDS;
 
-use super::reconcile::not_included;
+use super::fate::not_included;
 
 /// From this second on the payment is not begun any more: nothing expired is charged.
 pub(super) fn last_moment(record: &Purchase, attempt: &Attempt) -> UnixSeconds {

@@ -1,12 +1,14 @@
 //! What became of a transfer that is on its way.
 
+use alloy_primitives::B256;
+
 use super::super::env::{Memory, PurchaseEnv, Stuck};
 use super::super::lifecycle::Event;
 use super::super::state::{Attempt, Purchase, Stage, State};
 use super::charge::charge;
 use super::depth::{confirmed, settled, wanted};
 use super::facilitator;
-use super::reconcile::{elsewhere, not_included, not_included_yet};
+use super::fate::{Fate, fate_at, fate_of, not_included};
 use super::refund::pay_back;
 use crate::chain::Chain;
 use crate::chain::base::Receipt;
@@ -38,18 +40,16 @@ pub(super) async fn confirm<E: PurchaseEnv>(
             continue;
         };
         match verdict(&receipt, attempt.authorization.authorization(), usdc) {
-            Verdict::Transferred => return settled(env, record, &receipt).await,
+            Verdict::Transferred => {
+                let payment = settled(env, record, &receipt).await?;
+                return Ok(Event::Settled { payment });
+            }
             // Any hash can be claimed. That it is not our transfer says nothing of the authorization.
             Verdict::NoTransfer | Verdict::OtherTransfer | Verdict::Unclear if claimed => {}
             // It did what we have sent. Which events it has emitted is not known yet.
             Verdict::Unclear => is_unclear = true,
-            Verdict::NoTransfer | Verdict::OtherTransfer => {
-                let reason = Refusal::InvalidExactEvmTransferEventMismatch;
-                return failed(env, record, attempt, &receipt, reason).await;
-            }
-            Verdict::Reverted => {
-                let reason = Refusal::InvalidExactEvmTransactionFailed;
-                return failed(env, record, attempt, &receipt, reason).await;
+            verdict @ (Verdict::NoTransfer | Verdict::OtherTransfer | Verdict::Reverted) => {
+                return failed(env, record, attempt, &receipt, verdict).await;
             }
         }
     }
@@ -67,56 +67,48 @@ pub(super) async fn confirm<E: PurchaseEnv>(
         return Err(Stuck::Waiting);
     }
     memory.last_asked.set(Some(env.now()));
-    if claimed {
-        return facilitator::reconcile(env, record, attempt).await;
-    }
     // Not included for a while. The wallet may send under another hash by now; to submit again is to ask that.
-    let (answer, is_refund) = match (&record.state, env.config().settlement.route(attempt.via)) {
-        (State::RefundPending { refund, .. }, _) => (pay_back(env, record, refund).await?, true),
-        (_, Route::GasWallet(key)) => (charge(env, record, attempt, key.address()).await?, false),
-        (_, Route::Facilitator(_)) => return Err(Stuck::Waiting),
+    let sent = match (&record.state, env.config().settlement.route(attempt.via)) {
+        (State::RefundPending { refund, .. }, _) => pay_back(env, record, refund).await?,
+        (_, Route::GasWallet(key)) => charge(env, record, attempt, key.address()).await?,
+        (_, Route::Facilitator(_)) => return facilitator::reconcile(env, record, attempt).await,
     };
-    match answer {
-        Event::Submitted { hashes: current }
-            if current.iter().any(|hash| !hashes.contains(hash)) =>
+    let is_known = |current: &[B256]| current.iter().all(|hash| hashes.contains(hash));
+    if !matches!(&sent, Event::Submitted { hashes } if is_known(hashes)) {
+        return Ok(sent);
+    }
+    match (fate_of(env, record, attempt).await?, &record.state) {
+        // Replaced after the gas wallet had seen it included, for instance: nobody sends it any more, and unlike a payment it
+        // does not expire soon. The contract executes the next try or this one, never both.
+        (Fate::Open | Fate::Expired, State::RefundPending { .. })
+            if env.now().since(*since) >= REFUND_LOST_MILLIS =>
         {
-            Ok(Event::Submitted { hashes: current })
+            Ok(Event::AttemptFailed {
+                reason: Refusal::InvalidExactEvmTransactionFailed,
+                transaction: None,
+            })
         }
-        Event::Submitted { .. } if is_refund => {
-            let at = env.chain().head().await?.number;
-            match elsewhere(env, record, attempt, at).await? {
-                Some(event) => Ok(event),
-                // Replaced after the gas wallet had seen it included, for instance: nobody sends it any more, and unlike
-                // a payment it does not expire soon. The contract executes the next try or this one, never both.
-                None if env.now().since(*since) >= REFUND_LOST_MILLIS => Ok(Event::AttemptFailed {
-                    reason: Refusal::InvalidExactEvmTransactionFailed,
-                    transaction: None,
-                }),
-                None => Err(Stuck::Waiting),
-            }
-        }
-        Event::Submitted { .. } => not_included_yet(env, record, attempt).await,
-        other => Ok(other),
+        (fate, _) => fate.awaited(true),
     }
 }
 
 /// Whether an attempt's transactions are a facilitator's claim. (A refund is always sent by a wallet of ours.)
-pub(super) fn is_claimed<E: PurchaseEnv>(env: &E, record: &Purchase, attempt: &Attempt) -> bool {
+fn is_claimed<E: PurchaseEnv>(env: &E, record: &Purchase, attempt: &Attempt) -> bool {
     let route = env.config().settlement.route(attempt.via);
     matches!(record.state, State::Pending { .. }) && matches!(route, Route::Facilitator(_))
 }
 
-/// The attempt's transaction moved no money, for this reason. Somebody else may have used the authorization before it, so a node
-/// that does not know that block must not be asked; or may still use it.
+/// The attempt's transaction moved no money. Somebody else may have used the authorization before it, so a node that does not
+/// know that block must not be asked; or may still use it.
 async fn failed<E: PurchaseEnv>(
     env: &E,
     record: &Purchase,
     attempt: &Attempt,
     receipt: &Receipt,
-    reason: Refusal,
+    verdict: Verdict,
 ) -> Result<Event, Stuck> {
-    let at = confirmed(env, receipt, wanted(env, record)).await?;
-    if let Some(event) = elsewhere(env, record, attempt, at).await? {
+    let head = confirmed(env, receipt, wanted(env, record)).await?;
+    if let Some(event) = fate_at(env, record, attempt, &head).await?.used() {
         return Ok(event);
     }
     if is_claimed(env, record, attempt) && !env.config().settlement.is_last(attempt.via) {
@@ -126,7 +118,10 @@ async fn failed<E: PurchaseEnv>(
         return not_included(env, record, attempt).await;
     }
     Ok(Event::AttemptFailed {
-        reason,
+        reason: match verdict {
+            Verdict::Reverted => Refusal::InvalidExactEvmTransactionFailed,
+            _ => Refusal::InvalidExactEvmTransferEventMismatch,
+        },
         transaction: Some(receipt.transaction),
     })
 }

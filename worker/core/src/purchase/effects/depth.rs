@@ -1,10 +1,9 @@
 //! When an included transaction counts: how deep its block must be, and that the block is still there.
 
 use super::super::env::{PurchaseEnv, Stuck};
-use super::super::lifecycle::Event;
 use super::super::state::{Payment, Purchase, State};
 use crate::chain::Chain;
-use crate::chain::base::{Completeness, Receipt};
+use crate::chain::base::{Completeness, Head, Receipt};
 use crate::types::UnixSeconds;
 
 /// A refund counts once it is at least so deep, its own block included. The buyer does not wait for it, and afterwards the chain
@@ -13,23 +12,22 @@ const REFUND_CONFIRMATIONS: u64 = 5;
 /// So many blocks after its own, a receipt without a filter counts as complete: nodes that show events late are seconds late.
 const INDEXED_BLOCKS: u64 = 30;
 
+/// The money, once the transaction that brought it counts.
 pub(super) async fn settled<E: PurchaseEnv>(
     env: &E,
     record: &Purchase,
     receipt: &Receipt,
-) -> Result<Event, Stuck> {
+) -> Result<Payment, Stuck> {
     confirmed(env, receipt, wanted(env, record)).await?;
     let time = env.chain().block_time(receipt.block).await?;
-    Ok(Event::Settled {
-        payment: Payment {
-            transaction: receipt.transaction,
-            block: receipt.block,
-            settled_at: UnixSeconds(time.ok_or(Stuck::Waiting)?),
-            // The verdict has proven that exactly this arrived.
-            amount: record.terms.amount,
-            log: None,
-            unsigned: false,
-        },
+    Ok(Payment {
+        transaction: receipt.transaction,
+        block: receipt.block,
+        settled_at: UnixSeconds(time.ok_or(Stuck::Waiting)?),
+        // The verdict has proven that exactly this arrived.
+        amount: record.terms.amount,
+        log: None,
+        unsigned: false,
     })
 }
 
@@ -49,7 +47,7 @@ pub(super) async fn confirmed<E: PurchaseEnv>(
     env: &E,
     receipt: &Receipt,
     wanted: u64,
-) -> Result<u64, Stuck> {
+) -> Result<Head, Stuck> {
     let head = env.chain().head().await?;
     if head.number.saturating_add(1) < receipt.block.saturating_add(wanted) {
         return Err(Stuck::Waiting);
@@ -61,7 +59,7 @@ pub(super) async fn confirmed<E: PurchaseEnv>(
         false => env.chain().receipt(receipt.transaction).await?.as_ref() == Some(receipt),
     };
     match stands {
-        true => Ok(head.number),
+        true => Ok(head),
         false => Err(Stuck::Waiting),
     }
 }
@@ -73,7 +71,7 @@ pub(in crate::purchase) async fn shown<E: PurchaseEnv>(
     receipt: &Receipt,
 ) -> Result<(), Stuck> {
     let head = confirmed(env, receipt, env.config().chain.confirmations).await?;
-    let is_old = head >= receipt.block.saturating_add(INDEXED_BLOCKS);
+    let is_old = head.number >= receipt.block.saturating_add(INDEXED_BLOCKS);
     match receipt.completeness {
         Completeness::Complete => Ok(()),
         Completeness::Unproven if is_old => Ok(()),

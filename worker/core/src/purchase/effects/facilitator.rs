@@ -9,7 +9,7 @@ use super::super::schedule::ANSWER_MILLIS;
 use super::super::shared::RouteFault;
 use super::super::state::{Attempt, Purchase, Stage};
 use super::charge::last_moment;
-use super::reconcile::{not_included, used_by_anybody};
+use super::fate::{fate_of, not_included};
 use crate::settlement::facilitator::{
     Action, Facilitator, FacilitatorAnswer, FacilitatorCall, Settled, Verification, request,
 };
@@ -32,7 +32,7 @@ pub(in crate::purchase) async fn verify<E: PurchaseEnv>(
     memory: &Memory,
 ) -> Result<Event, Stuck> {
     if attempt.exposed
-        && let Some(event) = used_by_anybody(env, record, attempt).await?
+        && let Some(event) = fate_of(env, record, attempt).await?.used()
     {
         return Ok(event);
     }
@@ -151,7 +151,7 @@ pub(in crate::purchase) async fn reconcile<E: PurchaseEnv>(
     record: &Purchase,
     attempt: &Attempt,
 ) -> Result<Event, Stuck> {
-    if let Some(event) = used_by_anybody(env, record, attempt).await? {
+    if let Some(event) = fate_of(env, record, attempt).await?.used() {
         return Ok(event);
     }
     let (Stage::Asked { since } | Stage::Submitted { since, .. }) = &attempt.stage else {
@@ -174,7 +174,7 @@ async fn declined<E: PurchaseEnv>(
     reason: Refusal,
     memory: &Memory,
 ) -> Result<Event, Stuck> {
-    if let Some(event) = used_by_anybody(env, record, attempt).await? {
+    if let Some(event) = fate_of(env, record, attempt).await?.used() {
         return Ok(event);
     }
     let is_last = env.config().settlement.is_last(attempt.via);
@@ -200,7 +200,7 @@ async fn declined<E: PurchaseEnv>(
     if was_told {
         // Whoever hears "not charged" buys again. When we die here, the stored intent is reconciled like any other.
         env.sleep(DOUBT_MILLIS).await;
-        if let Some(event) = used_by_anybody(env, record, attempt).await? {
+        if let Some(event) = fate_of(env, record, attempt).await?.used() {
             return Ok(event);
         }
     }

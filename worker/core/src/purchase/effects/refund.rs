@@ -7,7 +7,7 @@ use super::super::env::{PurchaseEnv, Stuck};
 use super::super::lifecycle::Event;
 use super::super::state::{Payment, Purchase, Refund};
 use super::charge::{gas_limit, submit};
-use super::reconcile::refused;
+use super::fate::refused;
 use crate::chain::Chain;
 use crate::chain::SignedAuthorization;
 use crate::chain::base::Simulation;
@@ -64,15 +64,15 @@ pub(super) async fn prepare<E: PurchaseEnv>(
 ) -> Result<Event, Stuck> {
     let signed = &refund.attempt.authorization;
     let simulation = env.chain().simulate(signed, refund_sender(env)?).await?;
-    let head = env.chain().head().await?.number;
+    let head = env.chain().head().await?;
     match simulation {
         Simulation::Succeeds { gas } => Ok(Event::RefundPrepared {
             gas_limit: gas_limit(gas),
-            from_block: head,
+            from_block: head.number,
         }),
         // An earlier try may have succeeded after we had given it up.
         Simulation::Reverts(text) => {
-            let event = refused(env, record, &refund.attempt, &text, head).await?;
+            let event = refused(env, record, &refund.attempt, &text, &head).await?;
             if let Event::AttemptFailed { reason, .. } = &event {
                 env.log("refund_not_possible", reason.code());
             }

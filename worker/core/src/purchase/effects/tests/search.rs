@@ -1,5 +1,6 @@
 //! Finding who used an authorization, with nodes that keep few states and look through few blocks at once.
 
+use super::fate::fate_at;
 use super::*;
 
 /// The stranger's transaction is in the block `block` of `head`, the newest.
@@ -10,19 +11,24 @@ fn outside(record: Purchase, block: u64, head: u64) -> Outside {
     outside
 }
 
+/// What the block `at` says of who used the authorization; `None` when nobody has.
+fn look(outside: &Outside, record: &Purchase, at: u64) -> Result<Option<Event>, Stuck> {
+    let attempt = match &record.state {
+        State::Pending { attempt } => attempt,
+        state => state.watch().unwrap(),
+    };
+    let mut head = outside.head().now_or_never().unwrap()?;
+    head.number = at;
+    let fate = fate_at(outside, record, attempt, &head);
+    fate.now_or_never().unwrap().map(Fate::used)
+}
+
 /// Lets the purchase look until it knows more than how far the search has come.
 fn search(outside: &Outside) -> (Option<Event>, u32) {
     let mut steps = 1;
     loop {
         let stored = outside.load().unwrap().unwrap();
-        let attempt = match &stored.record.state {
-            State::Pending { attempt } => attempt,
-            state => state.watch().unwrap(),
-        };
-        let head = outside.head;
-        let found = reconcile::elsewhere(outside, &stored.record, attempt, head)
-            .now_or_never()
-            .unwrap();
+        let found = look(outside, &stored.record, outside.head);
         let Ok(Some(event @ Event::Searched { .. })) = found else {
             return (found.ok().flatten(), steps);
         };
@@ -74,9 +80,8 @@ fn what_is_searched_is_remembered_but_for_the_newest_blocks() {
     let mut before = 0;
     for _ in 0..10_000 {
         let record = outside.load().unwrap().unwrap().record;
-        let attempt = record.state.watch().unwrap();
-        let found = reconcile::elsewhere(&outside, &record, attempt, HEAD);
-        let Ok(Some(Event::Searched { to })) = found.now_or_never().unwrap() else {
+        let found = look(&outside, &record, HEAD);
+        let Ok(Some(Event::Searched { to })) = found else {
             return;
         };
         assert!(to > before && to <= HEAD - 150, "{to}");
@@ -97,14 +102,11 @@ fn a_node_that_does_not_show_the_event_yet_does_not_end_the_search() {
     outside.block = 61;
     outside.is_used = true;
     let record = expired();
-    let attempt = record.state.watch().unwrap();
     outside.state = 61;
-    let found = reconcile::elsewhere(&outside, &record, attempt, 60);
-    assert!(matches!(found.now_or_never().unwrap(), Ok(None)));
+    assert!(matches!(look(&outside, &record, 60), Ok(None)));
     outside.head = 61;
     outside.blocks_searched = 0;
-    let found = reconcile::elsewhere(&outside, &record, attempt, 61);
-    assert!(found.now_or_never().unwrap().is_err(), "no node answers");
+    assert!(look(&outside, &record, 61).is_err(), "no node answers");
 }
 
 #[test]
@@ -152,11 +154,7 @@ fn a_search_in_vain_begins_again_another_time() {
     let mut record = expired();
     let searched = Event::Searched { to: HEAD - 200 };
     record = apply(Some(&record), searched, NOW, &POLICY).unwrap();
-    let look = |record: &Purchase| {
-        let attempt = record.state.watch().unwrap();
-        let found = reconcile::elsewhere(&outside, record, attempt, HEAD);
-        found.now_or_never().unwrap().ok().flatten()
-    };
+    let look = |record: &Purchase| look(&outside, record, HEAD).ok().flatten();
     assert_eq!(look(&record), Some(Event::SearchedInVain));
     record = apply(Some(&record), Event::SearchedInVain, NOW, &POLICY).unwrap();
     assert_eq!(record.state.watch().unwrap().searched_to, 0);
