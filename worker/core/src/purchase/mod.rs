@@ -47,7 +47,7 @@ pub use schedule::{Effect, next_effect, wake_at};
 pub use shared::{RouteFault, Shared};
 pub use sold::Sold;
 pub use state::{
-    Attempt, AuditRow, DeliveryFailure, Payment, Purchase, Refund, Rest, Stage, State,
+    Attempt, AuditRow, DeliveryFailure, Payment, Proof, Purchase, Refund, Rest, Stage, State,
 };
 #[cfg(test)]
 pub(crate) use test_support::test_offer;

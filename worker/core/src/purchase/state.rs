@@ -61,18 +61,7 @@ pub enum State {
         attempt: Attempt,
     },
     /// The payer has shown that the money is here already; it is about to be booked with the payer.
-    Proving {
-        /// The transaction.
-        transaction: B256,
-        /// Its block.
-        block: u64,
-        /// That block's time.
-        included_at: UnixSeconds,
-        /// Ordinary transfers of it, each enough for the price: the place of each among its events, and the amount.
-        transfers: Vec<(u32, UsdcAmount)>,
-        /// Whether the payer has signed the challenge id.
-        signed: bool,
-    },
+    Proving(Proof),
     /// The money is here; the goods are not delivered.
     Paid {
         /// The money.
@@ -146,6 +135,22 @@ pub enum State {
         #[serde(default, skip_serializing_if = "is_default")]
         retried: bool,
     },
+}
+
+/// Ordinary transfers that have paid already.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Proof {
+    /// The transaction.
+    pub transaction: B256,
+    /// Its block.
+    pub block: u64,
+    /// That block's time.
+    pub included_at: UnixSeconds,
+    /// Transfers of the payer, each enough for the price: the place of each among its events, and the amount.
+    pub transfers: Vec<(u32, UsdcAmount)>,
+    /// Whether the payer has signed the challenge id.
+    pub signed: bool,
 }
 
 /// Whether a purchase is over.
@@ -418,7 +423,7 @@ impl State {
                 Stage::Failed { transaction, .. } => *transaction,
                 Stage::Preparing | Stage::Reserving | Stage::Settling | Stage::Asked { .. } => None,
             },
-            Self::Proving { transaction, .. } => Some(*transaction),
+            Self::Proving(proof) => Some(proof.transaction),
             _ => self.payment().map(|payment| payment.transaction),
         }
     }

@@ -11,11 +11,13 @@ fn shown(sold: Option<Sold>) -> Event {
         sold,
         issuer: "https://shop.example".to_owned(),
         payer: buyer().address(),
-        transaction: B256::repeat_byte(0x77),
-        block: 9,
-        included_at: NOW.to_seconds(),
-        transfers: vec![(3, payment().amount)],
-        signed: true,
+        proof: crate::purchase::Proof {
+            transaction: B256::repeat_byte(0x77),
+            block: 9,
+            included_at: NOW.to_seconds(),
+            transfers: vec![(3, payment().amount)],
+            signed: true,
+        },
     }
 }
 
