@@ -23,12 +23,8 @@ use super::report::ledger_entry;
 use super::schedule::{Effect, next_effect, next_look};
 use super::state::{Stage, State};
 use super::store::{commit, record_fact, record_outcome};
+use crate::pauses::{LOOK, PATIENCE};
 use crate::settlement::Route;
-
-/// How long a buyer's request is kept waiting for the chain before it is told to come back.
-const PATIENCE_MILLIS: u64 = 20_000;
-const FIRST_PAUSE_MILLIS: u64 = 250;
-const MAX_PAUSE_MILLIS: u64 = 1_000;
 
 /// Drives one purchase. What it keeps in memory may be lost at any time.
 #[derive(Debug, Default)]
@@ -55,7 +51,7 @@ impl Driver {
     /// presented for the first time.
     pub async fn ask<E: PurchaseEnv>(&self, env: &E, ask: &Ask) -> Result<PayReply, StoreFault> {
         let began = env.now();
-        let mut pause = FIRST_PAUSE_MILLIS;
+        let mut looks = 0;
         let mut involved = false;
         let network = env.config().network;
         if let Some(stored) = env.store().load()?
@@ -126,7 +122,7 @@ impl Driver {
                 {
                     match find_payment(env, stored).await? {
                         Found::Nothing => {}
-                        Found::More if env.now().since(began) < PATIENCE_MILLIS => continue,
+                        Found::More if env.now().since(began) < PATIENCE => continue,
                         Found::More | Found::Unknown => {
                             return Ok(PayReply::Pending { transaction: None });
                         }
@@ -137,7 +133,7 @@ impl Driver {
                 }
                 return Ok(reply);
             }
-            if env.now().since(began) >= PATIENCE_MILLIS {
+            if env.now().since(began) >= PATIENCE {
                 return Ok(PayReply::Pending {
                     transaction: record.and_then(|record| record.state.transaction()),
                 });
@@ -168,10 +164,10 @@ impl Driver {
                 }
             };
             if moved {
-                pause = FIRST_PAUSE_MILLIS;
+                looks = 0;
             } else {
-                env.sleep(pause).await;
-                pause = (pause * 3 / 2).min(MAX_PAUSE_MILLIS);
+                env.sleep(LOOK.after(looks)).await;
+                looks += 1;
             }
         }
     }

@@ -16,7 +16,6 @@ mod notify;
 mod operator;
 mod outbox;
 mod outlook;
-mod pause;
 mod prove;
 mod rearm;
 mod reply;

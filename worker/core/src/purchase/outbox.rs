@@ -5,15 +5,10 @@ use alloy_primitives::B256;
 use serde::{Deserialize, Serialize};
 
 use super::fault::RefundFault;
-use super::pause::doubled;
 use super::stored_form::is_default;
+use crate::pauses::{NOTICE, NOTICE_END};
 use crate::types::UnixMillis;
 
-/// The pause after the first try; doubled with each further one. Longer than a try can take, so that none overtakes
-/// another.
-const FIRST_PAUSE_MILLIS: u64 = 15_000;
-/// For so long a notice is tried, counted from when those before it were done with.
-const GIVE_UP_MILLIS: u64 = 48 * 3_600_000;
 /// How many tries an answer counts for that says that there is nobody who takes notices.
 const UNWANTED_TRIES: u32 = 4;
 
@@ -99,7 +94,7 @@ impl Outbox {
 
     /// Whether the oldest open notice was tried for long enough.
     pub fn is_hopeless(&self) -> bool {
-        self.tries > 0 && self.not_before > self.since.plus(GIVE_UP_MILLIS)
+        self.tries > 0 && self.not_before > self.since.plus(NOTICE_END)
     }
 
     /// What an event makes of the notice with this number. Whether it is still the oldest open one.
@@ -114,10 +109,10 @@ impl Outbox {
                     _ => self.tries.saturating_add(UNWANTED_TRIES - 2),
                 };
                 // The last try is made when its time is over, however long the pause would be.
-                let last = self.since.plus(GIVE_UP_MILLIS);
+                let last = self.since.plus(NOTICE_END);
                 self.not_before = now
-                    .plus(doubled(FIRST_PAUSE_MILLIS, pause))
-                    .min(last.max(now.plus(FIRST_PAUSE_MILLIS)));
+                    .plus(NOTICE.after(pause))
+                    .min(last.max(now.plus(NOTICE.first)));
                 self.tries = pause.saturating_add(1);
             }
             NoticeEvent::Taken | NoticeEvent::GivenUp => {

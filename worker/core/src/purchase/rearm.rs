@@ -9,10 +9,8 @@ use super::lifecycle::{Event, apply};
 use super::schedule::wake_at;
 use super::state::Purchase;
 use crate::config::Policy;
+use crate::pauses::LOST_ALARM;
 use crate::types::UnixMillis;
-
-/// An alarm that should have rung this long ago is lost.
-const LOST_MILLIS: u64 = 60_000;
 
 /// When the alarm must ring that is missing, if one is.
 fn missing(
@@ -23,7 +21,7 @@ fn missing(
 ) -> Option<UnixMillis> {
     let at = wake_at(record, now, policy)?;
     alarm
-        .is_none_or(|alarm| alarm.plus(LOST_MILLIS) < now)
+        .is_none_or(|alarm| alarm.plus(LOST_ALARM) < now)
         .then_some(at)
 }
 

@@ -2,13 +2,14 @@
 
 use super::super::env::{PurchaseEnv, Stuck};
 use super::super::lifecycle::Event;
-use super::super::schedule::{ANSWER_MILLIS, watched_enough};
+use super::super::schedule::watched_enough;
 use super::super::state::{Attempt, Purchase, Stage};
 use super::depth::settled;
 use super::diagnose::diagnose;
 use super::search::{Search, find_event};
 use crate::chain::Chain;
 use crate::chain::events::{Verdict, verdict};
+use crate::pauses;
 use crate::types::UnixSeconds;
 use crate::x402::Refusal;
 
@@ -52,7 +53,7 @@ pub(super) async fn not_included<E: PurchaseEnv>(
 /// authorizations may be good for years.
 fn is_under_way<E: PurchaseEnv>(env: &E, record: &Purchase, attempt: &Attempt) -> bool {
     let begun = !matches!(attempt.stage, Stage::Settling);
-    let end = record.terms.expires_at.to_millis().plus(ANSWER_MILLIS);
+    let end = record.terms.expires_at.to_millis().plus(pauses::ANSWER);
     (begun || attempt.exposed) && env.now() < end
 }
 
