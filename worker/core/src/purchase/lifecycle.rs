@@ -10,7 +10,7 @@ mod paid;
 mod prove;
 mod refund;
 
-use super::outbox::Outbox;
+use super::outbox::{Outbox, Tries};
 use super::report::ledger_entry;
 use super::schedule::{Effect, next_effect};
 use super::state::{Attempt, DeliveryFailure, Payment, Purchase, Refund, Rest, Stage, State};
@@ -39,13 +39,9 @@ pub fn apply(
     }
     match event {
         Event::Tried => next.tries = record.tries.saturating_add(1),
-        Event::Reported => next.unreported = None,
-        Event::ReportTried => {
-            next.unreported = record.unreported.map(|tries| tries.saturating_add(1));
-        }
-        Event::ReportAsked => next.unreported = Some(0),
-        Event::Notice { number, event } => {
-            if !next.outbox.apply(number, event, now) {
+        Event::ReportAsked => next.outbox.report = Some(Tries::due(now)),
+        Event::Told { message, sending } => {
+            if !next.outbox.apply(message, sending, now) {
                 return Err(Refused);
             }
             // The history is kept for a week from its last line, and this may have been one.
@@ -102,7 +98,7 @@ pub fn apply(
     let says = |record| ledger_entry(record, 0);
     // News is told at once, however often the ledger gave no answer to the old.
     if says(&next) != says(record) {
-        next.unreported = Some(0);
+        next.outbox.report = Some(Tries::due(now));
     }
     Ok(next)
 }
@@ -290,8 +286,10 @@ fn begin(event: Event, now: UnixMillis) -> Result<Purchase, Refused> {
         rest: Rest::NotYet,
         chosen,
         holds_target: true,
-        unreported: Some(0),
-        outbox: Outbox::default(),
+        outbox: Outbox {
+            report: Some(Tries::due(now)),
+            ..Outbox::default()
+        },
         tries: 0,
     })
 }

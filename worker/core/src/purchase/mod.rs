@@ -12,7 +12,6 @@ mod fault;
 mod hold;
 mod lifecycle;
 mod notice;
-mod notify;
 mod operator;
 mod outbox;
 mod outlook;
@@ -27,6 +26,7 @@ mod sold;
 mod state;
 mod store;
 mod stored_form;
+mod tell;
 #[cfg(test)]
 pub(crate) mod test_support;
 
@@ -37,12 +37,12 @@ pub use env::{PurchaseEnv, PurchaseStore, StoreFault, Versioned};
 pub use fault::{IssueFault, RefundFault};
 pub use lifecycle::{Event, MAX_REFUND_FAILURES, Refused, apply};
 pub use operator::{AuditLine, Call, History, OperatorCommand, OperatorReply, Operators, operate};
-pub use outbox::{Notice, NoticeEvent, NoticeKind, Outbox};
+pub use outbox::{Message, Notice, NoticeKind, Outbox, Sending, Tries};
 pub use rearm::nudge;
 pub use reply::{NotNow, PayReply};
 pub use report::ledger_entry;
 pub use retention::HISTORY_MILLIS;
-pub use schedule::{Effect, next_effect, wake_at};
+pub use schedule::{Effect, next_effect, next_message, wake_at};
 pub use shared::{RouteFault, Shared};
 pub use sold::Sold;
 pub use state::{

@@ -58,7 +58,7 @@ pub async fn nudge<S: PurchaseStore>(
     let Some(Versioned { version, record }) = store.load()? else {
         return Ok(false);
     };
-    if record.unreported.is_some_and(|tries| tries > 0)
+    if record.outbox.report.is_some_and(|tries| tries.count > 0)
         && let Ok(after) = apply(Some(&record), Event::ReportAsked, now, policy)
         // Whoever was faster has set the alarm.
         && store.commit(Some(version), &after, None, wake_at(&after, now, policy))?

@@ -1,6 +1,7 @@
 //! What a record asks for next, and when the alarm must look at it again.
 
 use super::fault::IssueFault;
+use super::outbox::Message;
 use super::retention::{HISTORY_MILLIS, LEEWAY_SECONDS};
 use super::state::{DeliveryFailure, Purchase, Rest, Stage, State};
 use crate::config::Policy;
@@ -90,7 +91,7 @@ pub fn next_effect(record: &Purchase, now: UnixMillis, policy: &Policy) -> Effec
 /// The chain, the wallets and the books that could be asked now are another network's, and the backend expects that one's
 /// purchases. So nothing outside is asked or told until the seller is back on this network.
 fn on_another_network(record: &Purchase, now: UnixMillis) -> Effect {
-    match record.is_over() && record.outbox.due_at().is_none() {
+    match record.is_over() && record.outbox.open.is_empty() {
         true => removal(record, now),
         false => Effect::WaitUntil(now.plus(pauses::OTHER_NETWORK)),
     }
@@ -99,7 +100,7 @@ fn on_another_network(record: &Purchase, now: UnixMillis) -> Effect {
 /// What is to be removed next of a purchase, if it is over.
 fn removal(record: &Purchase, now: UnixMillis) -> Effect {
     match (record.rest, &record.state) {
-        _ if record.unreported.is_some() || record.outbox.due_at().is_some() => Effect::Rest,
+        _ if !record.outbox.is_empty() => Effect::Rest,
         (Rest::Since(since), _) => at(since.plus(HISTORY_MILLIS), now, Effect::RemoveHistory),
         (Rest::WithoutHistory, State::Delivered { claims, .. }) => {
             let end = UnixSeconds(claims.exp).plus(LEEWAY_SECONDS);
@@ -135,24 +136,29 @@ fn after_payment(
     Effect::WaitUntil(refund_at.map_or(again, |refund_at| refund_at.min(again)))
 }
 
+/// The message that is sent next, and when.
+pub fn next_message(record: &Purchase, policy: &Policy) -> Option<(Message, UnixMillis)> {
+    let outbox = &record.outbox;
+    // What the ledger calls over, no sweep looks at again. So the payer's book is told first: there
+    // the purchase would stay open.
+    let hears_report = !(record.holds_target && record.is_end());
+    let report = outbox.report.filter(|_| hears_report);
+    let report = report.map(|tries| (Message::Report, tries.not_before));
+    // The backend of one network hears of no purchase on another.
+    let notice_at = outbox.notice_at();
+    let notice_at = notice_at.filter(|_| record.terms.network == policy.network);
+    let notice = notice_at.map(|at| (Message::Notice(outbox.number()), at));
+    report.into_iter().chain(notice).min_by_key(|(_, at)| *at)
+}
+
 /// When the alarm must look at a record again, if nobody else does before.
 pub fn wake_at(record: &Purchase, now: UnixMillis, policy: &Policy) -> Option<UnixMillis> {
     let retry = retry_at(now, record.tries);
-    // The ledger is told where a purchase comes to rest, and in passing when the alarm looks after it anyway.
-    let report_at = match record.unreported {
-        None => None,
-        Some(0) => Some(now),
-        Some(tries) => Some(now.plus(pauses::REPORT.after(tries - 1))),
-    };
-    // So is the backend.
-    let notice_at = record.outbox.due_at();
-    let notice_at = notice_at.filter(|_| record.terms.network == policy.network);
-    let report_at = match (report_at, notice_at) {
-        (Some(report), Some(notice)) => Some(report.min(notice)),
-        (report, notice) => report.or(notice),
-    };
+    // They are told where a purchase comes to rest, and in passing when the alarm looks after it
+    // anyway.
+    let told_at = next_message(record, policy).map(|(_, at)| at);
     let at = match next_effect(record, now, policy) {
-        Effect::Rest => return report_at,
+        Effect::Rest => return told_at,
         Effect::WaitUntil(at) => at.min(now.plus(pauses::SLEEP)),
         Effect::Watch => match next_look(record) {
             next if next > now => next.max(retry),
@@ -165,7 +171,7 @@ pub fn wake_at(record: &Purchase, now: UnixMillis, policy: &Policy) -> Option<Un
         Effect::ReleaseTarget if record.tries == 0 => return Some(now),
         _ => return Some(retry),
     };
-    Some(report_at.map_or(at, |report_at| report_at.min(at)))
+    Some(told_at.map_or(at, |told_at| told_at.min(at)))
 }
 
 /// How long to wait after a refund's failures.

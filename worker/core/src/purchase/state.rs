@@ -42,10 +42,8 @@ pub struct Purchase {
     pub chosen: bool,
     /// Whether the payer's book still counts this purchase as unresolved.
     pub holds_target: bool,
-    /// How often the ledger was told in vain what this record says; nothing when it knows.
-    pub unreported: Option<u32>,
-    /// What the backend is still to be told.
-    #[serde(default, skip_serializing_if = "Outbox::is_new")]
+    /// What the ledger and the backend are still to be told.
+    #[serde(default, skip_serializing_if = "is_default")]
     pub outbox: Outbox,
     /// How often the alarm has tried since the last progress; spaces the tries out.
     pub tries: u32,

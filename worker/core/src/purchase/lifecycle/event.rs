@@ -4,7 +4,7 @@ use alloy_primitives::{Address, B256};
 use key0_validator::Claims;
 
 use super::super::fault::IssueFault;
-use super::super::outbox::NoticeEvent;
+use super::super::outbox::{Message, Sending};
 use super::super::sold::Sold;
 use super::super::state::{AuditRow, Payment, Proof, Purchase, State};
 use crate::chain::SignedAuthorization;
@@ -138,16 +138,12 @@ pub enum Event {
     HistoryRemoved,
     /// The grant has been kept for long enough.
     GrantRemoved,
-    /// The ledger knows what the record says.
-    Reported,
-    /// The ledger is about to be told.
-    ReportTried,
-    /// Something came of a notice to the backend.
-    Notice {
-        /// Which notice of the purchase, from 1.
-        number: u32,
+    /// Something came of a message to the ledger or the backend.
+    Told {
+        /// Which message.
+        message: Message,
         /// What.
-        event: NoticeEvent,
+        sending: Sending,
     },
     /// An operator wants the ledger to be told again.
     ReportAsked,
@@ -166,10 +162,8 @@ impl Event {
         !matches!(
             self,
             Self::Tried
-                | Self::Reported
-                | Self::ReportTried
                 | Self::ReportAsked
-                | Self::Notice { .. }
+                | Self::Told { .. }
                 | Self::PassedOn { exposed: false }
                 | Self::Searched { .. }
                 | Self::SearchedInVain
@@ -192,9 +186,9 @@ impl Event {
         let tells_something = match (self, &after.state) {
             (Self::HistoryRemoved | Self::GrantRemoved, _) => false,
             (
-                Self::Notice {
-                    event: NoticeEvent::Taken | NoticeEvent::GivenUp,
-                    ..
+                Self::Told {
+                    message: Message::Notice(_),
+                    sending: Sending::Taken | Sending::GivenUp,
                 },
                 _,
             ) => true,
@@ -243,13 +237,11 @@ impl Event {
             Self::TargetReleased => "target_released",
             Self::HistoryRemoved => "history_removed",
             Self::GrantRemoved => "grant_removed",
-            Self::Reported => "reported",
-            Self::ReportTried => "report_tried",
-            Self::Notice { event, .. } => match event {
-                NoticeEvent::Tried => "notice_tried",
-                NoticeEvent::Unwanted => "notice_unwanted",
-                NoticeEvent::Taken => "notified",
-                NoticeEvent::GivenUp => "notice_given_up",
+            Self::Told { sending, .. } => match sending {
+                Sending::Tried => "told",
+                Sending::Unwanted => "notice_unwanted",
+                Sending::Taken => "notified",
+                Sending::GivenUp => "notice_given_up",
             },
             Self::ReportAsked => "report_asked",
             Self::Tried => "tried",

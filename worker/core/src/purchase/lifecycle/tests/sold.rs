@@ -60,7 +60,7 @@ fn what_is_delivered_belongs_to_the_price_that_was_paid() {
 #[test]
 fn it_goes_with_the_history_of_what_is_delivered_or_returned_and_of_nothing_else() {
     let after_a_week = |mut record: Purchase| {
-        for event in [Event::TargetReleased, Event::Reported] {
+        for event in [Event::TargetReleased, REPORTED] {
             record = apply(Some(&record), event.clone(), NOW, &POLICY).unwrap_or(record);
         }
         let later = NOW.plus(HISTORY_MILLIS);
