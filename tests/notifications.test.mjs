@@ -138,7 +138,7 @@ test('what no backend takes is given up after two days, visibly, and the purchas
   issuer.answerNotices(() => 404);
   const { bought, requestId, ask } = await purchase();
   await told(requestId);
-  await poll(() => records(world)[requestId].outbox.tries > 1, 'the answer to count for more', 10_000);
+  await poll(() => records(world)[requestId].outbox.notice.count > 1, 'the answer to count for more', 10_000);
   await letTimePass(world, 2 * DAY_MS);
   await closed(requestId);
   const shown = await fetch(`${world.url}/admin/purchases/${requestId}`, { headers: { authorization: `Bearer ${world.adminSecret}` } });
@@ -154,7 +154,7 @@ test('without notifications nobody is told', async () => {
   await world.restartWorker({ BACKEND_NOTIFICATIONS: 'false' });
   const { bought, requestId } = await purchase();
   assert.equal(bought.status, 200, bought.text);
-  await poll(() => records(world)[requestId]?.unreported === null, 'the purchase to have told the ledger');
+  await poll(() => records(world)[requestId] && !records(world)[requestId].outbox?.report, 'the purchase to have told the ledger');
   assert.equal(records(world)[requestId].outbox, undefined);
   assert.deepEqual(issuer.noticesFor(requestId), []);
 });

@@ -27,7 +27,7 @@ const rows = (world) => JSON.stringify(stored(world));
 
 /** Nothing is under way that would write by itself. */
 const resting = (world) =>
-  poll(() => Object.values(records(world)).every(({ unreported, holdsTarget }) => unreported === null && !holdsTarget), 'the end of all that is under way', 30_000);
+  poll(() => Object.values(records(world)).every(({ outbox, holdsTarget }) => !outbox?.report && !holdsTarget), 'the end of all that is under way', 30_000);
 
 /** Presents it and holds that it is refused with these words, and that nothing was kept, sent or shown. */
 async function assertRefused(world, proof, status, code, reason) {

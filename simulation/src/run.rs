@@ -164,7 +164,7 @@ fn last_moment(world: &World) -> u64 {
 fn last_notice(world: &World) -> u64 {
     let objects = world.objects.purchases();
     let records = objects.iter().filter_map(|object| object.record());
-    let moments = records.filter_map(|record| record.outbox.due_at());
+    let moments = records.filter_map(|record| record.outbox.notice_at());
     moments.max().unwrap_or_default().0
 }
 

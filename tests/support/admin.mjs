@@ -19,4 +19,4 @@ export const command = (world, path) => operator(world, path, { method: 'POST' }
 
 /** Waits until the ledger knows what every purchase says of itself. @param {import('./world.mjs').TestWorld} world */
 export const reported = (world) =>
-  poll(() => Object.values(records(world)).every(({ unreported }) => unreported === null), 'all purchases to be reported');
+  poll(() => Object.values(records(world)).every(({ outbox }) => !outbox?.report), 'all purchases to be reported');

@@ -7,9 +7,10 @@ use alloy_primitives::{B256, Bytes, hex};
 use key0_core::chain::SignedAuthorization;
 use key0_core::checkout::{self, Checkout, Echo, Order, Outcome, TransferProof};
 use key0_core::offer::Offer;
+use key0_core::pauses::Patience;
 use key0_core::purchase::{Ask, PayReply, Prove, Purchases};
 use key0_core::token::{RsaPrivateKey, RsaSigner, Signature, SigningError};
-use key0_core::types::{CallFault, Patience, RequestId};
+use key0_core::types::{CallFault, RequestId};
 use key0_core::x402::Authorization;
 
 use super::buyer::derived;

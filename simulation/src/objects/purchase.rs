@@ -8,10 +8,10 @@ use std::rc::{Rc, Weak};
 use alloy_primitives::B256;
 use key0_core::backend::authentication::BackendCall;
 use key0_core::chain::SignedAuthorization;
+use key0_core::pauses::Patience;
 use key0_core::purchase::{
     Ask, AuditLine, Driver, OperatorCommand, PayReply, Purchase, PurchaseEnv, Sold, Versioned,
 };
-use key0_core::types::Patience;
 use key0_core::types::RequestId;
 
 use self::outside::Outside;

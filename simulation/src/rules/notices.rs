@@ -31,7 +31,7 @@ pub(super) fn on_change(
     // However often it was tried, the next time comes in its two days; the very last may be shortly after.
     let outbox = &after.outbox;
     let latest = (outbox.since.0 + LONGEST_MILLIS).max(world.now().0 + LAST_MILLIS);
-    if outbox.due_at().is_some_and(|due_at| due_at.0 > latest) {
+    if outbox.notice_at().is_some_and(|due_at| due_at.0 > latest) {
         world.violation("told_too_late", &object.id, format!("{outbox:?}"));
     }
     let kept = after.outbox.done as usize + after.outbox.open.len();

@@ -45,10 +45,8 @@ pub(super) fn on_change(
         let detail = format!("at {now}, the token ends at {}", goods.claims().exp);
         world.violation("grant_removed_early", &object.id, detail);
     }
-    if (loses_history || loses_grant)
-        && !(is_end(before) && before.unreported.is_none() && before.outbox.open.is_empty())
-    {
-        let detail = format!("{} unreported={:?}", describe(before), before.unreported);
+    if (loses_history || loses_grant) && !(is_end(before) && before.outbox.is_empty()) {
+        let detail = format!("{} {:?}", describe(before), before.outbox);
         world.violation("removed_while_open", &object.id, detail);
     }
 }

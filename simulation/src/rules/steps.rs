@@ -99,7 +99,7 @@ pub fn on_change(
 pub(super) fn describe(record: &Purchase) -> String {
     let detail = match &record.state {
         State::Pending { attempt } => format!(" attempt {} {:?}", attempt.number, attempt.stage),
-        State::Proving { transaction, .. } => format!(" {transaction}"),
+        State::Proving(proof) => format!(" {}", proof.transaction),
         State::Paid {
             payment, failure, ..
         } => format!(" by {} {failure:?}", payment.transaction),

@@ -2,6 +2,7 @@
 
 use core::cell::Cell;
 
+use crate::pauses::Backoff;
 use crate::types::UnixMillis;
 
 /// So many failures in a row open it.
@@ -11,8 +12,7 @@ const OPENS_AFTER: u32 = 3;
 /// growing distances. It lives in memory: an isolate that knows nothing learns it anew, from `OPENS_AFTER` failures.
 #[derive(Debug)]
 pub struct Breaker {
-    first_pause: u64,
-    longest_pause: u64,
+    pauses: Backoff,
     state: Cell<Observed>,
 }
 
@@ -28,12 +28,10 @@ pub struct Observed {
 }
 
 impl Breaker {
-    /// One that is closed. The first pause lasts so many milliseconds; each further one twice as long as the one before,
-    /// up to the longest.
-    pub const fn new(first_pause: u64, longest_pause: u64) -> Self {
+    /// One that is closed.
+    pub const fn new(pauses: Backoff) -> Self {
         Self {
-            first_pause,
-            longest_pause,
+            pauses,
             state: Cell::new(Observed {
                 failures: 0,
                 probes: 0,
@@ -71,11 +69,7 @@ impl Breaker {
         if failures < OPENS_AFTER {
             return None;
         }
-        let pause = self
-            .first_pause
-            .saturating_mul(1_u64.checked_shl(probes.min(32)).unwrap_or(u64::MAX))
-            .min(self.longest_pause);
-        let end = at.plus(pause);
+        let end = at.plus(self.pauses.after(probes));
         (now < end).then(|| end.since(now))
     }
 
@@ -137,9 +131,13 @@ mod tests {
 
     const NOW: UnixMillis = UnixMillis(1_800_000_000_000);
     const SECOND: u64 = 1_000;
+    const PAUSES: Backoff = Backoff {
+        first: 30 * SECOND,
+        cap: 300 * SECOND,
+    };
 
     fn open() -> Breaker {
-        let breaker = Breaker::new(30 * SECOND, 300 * SECOND);
+        let breaker = Breaker::new(PAUSES);
         for _ in 0..OPENS_AFTER {
             assert_eq!(breaker.admit(NOW), Ok(()));
             breaker.failed(NOW);
@@ -149,7 +147,7 @@ mod tests {
 
     #[test]
     fn it_opens_after_failures_in_a_row_and_not_after_as_many_in_all() {
-        let breaker = Breaker::new(30 * SECOND, 300 * SECOND);
+        let breaker = Breaker::new(PAUSES);
         for _ in 0..10 {
             breaker.failed(NOW);
             breaker.failed(NOW);
@@ -192,7 +190,7 @@ mod tests {
 
     #[test]
     fn who_saw_something_last_is_believed() {
-        let (knows, learns) = (open(), Breaker::new(30 * SECOND, 300 * SECOND));
+        let (knows, learns) = (open(), Breaker::new(PAUSES));
         learns.hear(Observed::from_text(&knows.observed().to_text()).unwrap());
         assert_eq!(learns.pause(NOW), Some(30 * SECOND));
         learns.worked(NOW.plus(1));

@@ -5,7 +5,7 @@
 //! purchase, [`config`] reads the settings, [`ledger`] is the operator's index, [`backend`] calls the seller's backend,
 //! [`settlement`] broadcasts, [`book`] knows whose a payment is, [`chain`] asks Base, [`x402`] has the protocol's objects,
 //! [`offer`] seals terms, [`catalog`] has the plans, [`token`] signs. Below them are [`goods`], [`limit`], [`response`],
-//! [`error`], [`breaker`] and [`types`]. `npm test -- --only lint` holds this order.
+//! [`error`], [`breaker`], [`pauses`] and [`types`]. `npm test -- --only lint` holds this order.
 //! Nothing here reads a clock, a random number, a storage or a network: they come in as arguments.
 
 #![forbid(unsafe_code)]
@@ -24,6 +24,7 @@ pub mod goods;
 pub mod ledger;
 pub mod limit;
 pub mod offer;
+pub mod pauses;
 pub mod purchase;
 pub mod response;
 pub mod settlement;

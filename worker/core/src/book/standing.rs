@@ -2,13 +2,12 @@
 //! succeeded.
 
 use super::command::Outcome;
+use crate::pauses::REVERTS;
 use crate::types::UnixMillis;
 
 /// How many transfers of a payer may revert before it must wait. A success halves the count: cleared by one cheap purchase, it
 /// would let two dear reverts pass for each.
 const MAX_REVERTS: u32 = 3;
-/// How long it waits after the last of them.
-const REVERT_PAUSE_MILLIS: u64 = 3_600_000;
 /// How many purchases an unknown account with code may have under way through the gas wallet. Like a congestion window this
 /// grows by one with each success and is halved by each revert.
 const FIRST_SLOTS: u32 = 3;
@@ -38,7 +37,7 @@ impl Default for Standing {
 impl Standing {
     /// How long the payer must wait, if it must.
     pub(super) fn pause(self, now: UnixMillis) -> Option<u64> {
-        let end = self.last.plus(REVERT_PAUSE_MILLIS);
+        let end = self.last.plus(REVERTS);
         (self.reverts >= MAX_REVERTS && now < end).then(|| end.since(now))
     }
 

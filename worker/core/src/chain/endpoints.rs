@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 
 use super::rpc_error::RpcError;
 use super::usdc;
+use crate::pauses::ENDPOINT;
 use crate::types::{HttpUrl, Network, UnixMillis};
 
 /// How long an answer may take while there is another endpoint to ask.
@@ -20,9 +21,6 @@ const DEADLINE_MILLIS: u32 = 3_000;
 const LAST_DEADLINE_MILLIS: u32 = 5_000;
 /// An endpoint is checked again after this time: what stands behind an address may change.
 const CHECK_AGAIN_MILLIS: u64 = 600_000;
-/// After its first failure an endpoint is asked last for this long; twice as long after each further one.
-const FIRST_PAUSE_MILLIS: u64 = 10_000;
-const MAX_PAUSE_DOUBLINGS: u32 = 5;
 /// The JSON-RPC codes under which nodes refuse transactions, and what they are asked in general. Any other code says that this
 /// endpoint does not answer this call: rate limits, unknown methods, its own trouble.
 const REFUSALS: [i64; 6] = [3, -32000, -32003, -32010, -32015, -32602];
@@ -110,7 +108,7 @@ impl EndpointMemory {
 
     fn failed(&self, at: usize, now: UnixMillis) {
         self.change(at, |seen| {
-            let pause = FIRST_PAUSE_MILLIS << seen.failures.min(MAX_PAUSE_DOUBLINGS);
+            let pause = ENDPOINT.after(seen.failures);
             *seen = Seen {
                 checked_until: UnixMillis::default(),
                 paused_until: now.plus(pause),

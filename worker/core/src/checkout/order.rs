@@ -4,7 +4,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::book::TargetKey;
 use crate::offer::{Target, Terms};
-use crate::types::{Address, Patience, RequestId, ResourceId};
+use crate::pauses::Patience;
+use crate::types::{Address, RequestId, ResourceId};
 
 /// What a buyer wants. Everything may be left out: then it is offered the cheapest plan under a new request id.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]

@@ -4,8 +4,8 @@ use super::desk::{Checkout, Deployment};
 use super::order::Claim;
 use super::outcome::Outcome;
 use super::reply::Asked;
+use crate::pauses::Patience;
 use crate::purchase::{PayReply, joined};
-use crate::types::Patience;
 
 impl<'a, D: Deployment> Checkout<'a, D> {
     /// Asks on the strength of a claim. Begins nothing; without patience it drives nothing either.

@@ -8,8 +8,9 @@ use super::schedule::{Effect, next_effect};
 use super::state::{Purchase, Stage, State};
 use crate::book::TargetKey;
 use crate::config::Policy;
+use crate::pauses::Patience;
 use crate::settlement::Settlement;
-use crate::types::{Address, CallFault, Patience, RequestId, UnixMillis};
+use crate::types::{Address, CallFault, RequestId, UnixMillis};
 
 /// How often a payment is passed on to the purchase that it counts for.
 const MAX_HOPS: usize = 3;

@@ -26,12 +26,9 @@ use crate::book::{PayerReply, TargetKey};
 use crate::chain::Chain;
 use crate::chain::base::Simulation;
 use crate::chain::{ChainError, SignedAuthorization};
+use crate::pauses::UNCOVERED;
 use crate::types::WalletKey;
 use crate::x402::Refusal;
-
-/// The pauses after which it is looked again whether the balance covers the price. What was delivered a moment ago may still
-/// count as under way: its release follows its answer.
-const UNCOVERED_PAUSES: [u64; 2] = [700, 2_000];
 
 /// Begins a purchase for which everything holds.
 pub(super) async fn begin<E: PurchaseEnv>(
@@ -153,7 +150,7 @@ pub(super) async fn begin<E: PurchaseEnv>(
 
 /// Has the price set aside. What does not fit beside what is under way may fit a moment later.
 async fn hold_patiently<E: PurchaseEnv>(env: &E, wanted: &Wanted<'_>) -> Result<PayerReply, Stuck> {
-    for pause in UNCOVERED_PAUSES {
+    for pause in UNCOVERED {
         match hold(env, wanted).await? {
             PayerReply::Uncovered { under_way: true } => env.sleep(pause).await,
             reply => return Ok(reply),

@@ -14,20 +14,17 @@ use super::effects;
 use super::effects::facilitator;
 use super::env::{Memory, PurchaseEnv, PurchaseStore, StoreFault};
 use super::lifecycle::Event;
-use super::notify::notify_all;
 use super::prove;
 use super::question::Ask;
 use super::rearm::rearm_for_buyer;
 use super::reply::{Next, PayReply};
-use super::report::ledger_entry;
-use super::schedule::{Effect, next_effect, next_look};
+use super::schedule::{Effect, next_effect, next_look, wake_at};
 use super::state::{Stage, State};
-use super::store::{commit, record_fact, record_outcome};
+use super::store::{commit, record_outcome};
+use super::tell::tell_all;
+use crate::pauses::LOOK;
+use crate::pauses::Patience;
 use crate::settlement::Route;
-use crate::types::Patience;
-
-const FIRST_PAUSE_MILLIS: u64 = 250;
-const MAX_PAUSE_MILLIS: u64 = 1_000;
 
 /// Drives one purchase. What it keeps in memory may be lost at any time.
 #[derive(Debug, Default)]
@@ -59,7 +56,7 @@ impl Driver {
         patience: Patience,
     ) -> Result<PayReply, StoreFault> {
         let began = env.now();
-        let mut pause = FIRST_PAUSE_MILLIS;
+        let mut looks = 0;
         let mut involved = false;
         let network = env.config().network;
         match (env.store().load()?, ask) {
@@ -162,45 +159,35 @@ impl Driver {
                 }
             };
             if moved {
-                pause = FIRST_PAUSE_MILLIS;
+                looks = 0;
             } else {
-                env.sleep(pause).await;
-                pause = (pause * 3 / 2).min(MAX_PAUSE_MILLIS);
+                env.sleep(LOOK.after(looks)).await;
+                looks += 1;
             }
         }
     }
 
     /// The alarm. Carries on until the purchase rests or must wait.
     pub async fn wake<E: PurchaseEnv>(&self, env: &E) -> Result<(), StoreFault> {
-        // Armed first: whatever happens below, there is a next time.
         let Some(stored) = env.store().load()? else {
             return Ok(());
         };
-        let effect = match next_effect(&stored.record, env.now(), &env.config().policy()) {
+        let (record, now, policy) = (&stored.record, env.now(), env.config().policy());
+        let is_early = match next_effect(record, now, &policy) {
+            Effect::Rest | Effect::WaitUntil(_) => true,
             // The last look has been; the next one has its time.
-            Effect::Watch if next_look(&stored.record) > env.now() => {
-                Effect::WaitUntil(next_look(&stored.record))
-            }
-            effect => effect,
+            Effect::Watch => next_look(record) > now,
+            _ => false,
         };
-        let is_here = stored.record.terms.network == env.config().network;
-        let notice_at = stored.record.outbox.due_at().filter(|_| is_here);
-        let event = match (effect, stored.record.unreported) {
-            (Effect::Rest, None) if notice_at.is_none() => return Ok(()),
-            // Too early for anything else: the alarm is for the ledger, or for the backend.
-            (Effect::Rest | Effect::WaitUntil(_), Some(_)) => Event::ReportTried,
-            (Effect::Rest | Effect::WaitUntil(_), None)
-                if notice_at.is_some_and(|at| at <= env.now()) =>
-            {
-                return notify_all(env).await;
-            }
-            _ => Event::Tried,
-        };
-        commit(env, Some(&stored), event)?;
-        while self.drive(env).await? {}
-        // Last, and without a say in what happens: no purchase waits for the ledger, nor for the backend to take note.
-        report(env).await?;
-        notify_all(env).await
+        // Armed first: whatever happens below, there is a next time.
+        if !is_early {
+            commit(env, Some(&stored), Event::Tried)?;
+            while self.drive(env).await? {}
+        } else if let Some(at) = wake_at(record, now, &policy) {
+            env.store().set_alarm(at)?;
+        }
+        // Last, and without a say in what happens.
+        tell_all(env).await
     }
 
     /// Carries out the next effect. Whether that changed the record.
@@ -239,25 +226,5 @@ impl Driver {
             record_outcome(env, &stored, &outcome)?;
         }
         Ok(())
-    }
-}
-
-/// Tells the ledger what the record says, if it does not know.
-async fn report<E: PurchaseEnv>(env: &E) -> Result<(), StoreFault> {
-    let Some(stored) = env.store().load()? else {
-        return Ok(());
-    };
-    // What the ledger calls over, no sweep looks at again: so the payer's book is told first, where it would stay open.
-    if stored.record.unreported.is_none() || (stored.record.holds_target && stored.record.is_end())
-    {
-        return Ok(());
-    }
-    let entry = ledger_entry(&stored.record, stored.version);
-    match env.ledger(entry).await {
-        Ok(()) => record_fact(env, &stored, &Event::Reported).map(drop),
-        Err(fault) => {
-            env.log("report_failed", &fault.0);
-            Ok(())
-        }
     }
 }

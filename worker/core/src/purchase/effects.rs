@@ -36,14 +36,9 @@ pub(super) async fn run<E: PurchaseEnv>(
         (Effect::Reserve, State::Pending { attempt }) => {
             reserve::reserve(env, record, attempt).await
         }
-        (
-            Effect::Reserve,
-            State::Proving {
-                transaction,
-                transfers,
-                ..
-            },
-        ) => reserve::book(env, record, *transaction, transfers).await,
+        (Effect::Reserve, State::Proving(proof)) => {
+            reserve::book(env, record, proof.transaction, &proof.transfers).await
+        }
         (Effect::Submit, State::Pending { attempt }) => {
             match env.config().settlement.route(attempt.via) {
                 Route::Facilitator(facilitator) => {

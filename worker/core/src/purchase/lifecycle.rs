@@ -10,12 +10,7 @@ mod paid;
 mod prove;
 mod refund;
 
-use attempt::advance;
-use paid::paid;
-use prove::{advance_proof, may_prove};
-use refund::{advance_refund, again, arrived};
-
-use super::outbox::Outbox;
+use super::outbox::{Outbox, Tries};
 use super::report::ledger_entry;
 use super::schedule::{Effect, next_effect};
 use super::state::{Attempt, DeliveryFailure, Payment, Purchase, Refund, Rest, Stage, State};
@@ -36,21 +31,17 @@ pub fn apply(
         return begin(event, now);
     };
     let mut next = record.clone();
-    next.tries = 0;
-    match (&mut next.state, event) {
-        (_, Event::Tried) => next.tries = record.tries.saturating_add(1),
-        // The schedule of everything else does not depend on the ledger.
-        (_, event @ (Event::Reported | Event::ReportTried | Event::ReportAsked)) => {
-            next.tries = record.tries;
-            next.unreported = match event {
-                Event::Reported => None,
-                Event::ReportTried => record.unreported.map(|tries| tries.saturating_add(1)),
-                _ => Some(0),
-            };
-        }
-        (_, Event::Notice { number, event }) => {
-            next.tries = record.tries;
-            if !next.outbox.apply(number, event, now) {
+    if event.is_progress() {
+        next.tries = 0;
+    }
+    if let Some(holds_target) = event.holds_target() {
+        next.holds_target = holds_target;
+    }
+    match event {
+        Event::Tried => next.tries = record.tries.saturating_add(1),
+        Event::ReportAsked => next.outbox.report = Some(Tries::due(now)),
+        Event::Told { message, sending } => {
+            if !next.outbox.apply(message, sending, now) {
                 return Err(Refused);
             }
             // The history is kept for a week from its last line, and this may have been one.
@@ -58,201 +49,18 @@ pub fn apply(
                 next.rest = Rest::Since(now);
             }
         }
-        (state, event @ (Event::Searched { .. } | Event::SearchedInVain)) => {
-            next.tries = record.tries;
-            let attempt = state.attempt_mut().ok_or(Refused)?;
-            let to = match event {
-                Event::Searched { to } if to > attempt.searched_to => to,
-                Event::SearchedInVain if attempt.searched_to > 0 => 0,
-                _ => return Err(Refused),
-            };
-            attempt.searched_to = to;
+        Event::Searched { to } => {
+            let attempt = next.state.attempt_mut();
+            let behind = attempt.filter(|attempt| attempt.searched_to < to);
+            behind.ok_or(Refused)?.searched_to = to;
         }
-        (_, Event::TargetReleased) if record.holds_target && record.state.is_resolved() => {
-            next.holds_target = false;
+        Event::SearchedInVain => {
+            let attempt = next.state.attempt_mut();
+            let begun = attempt.filter(|attempt| attempt.searched_to > 0);
+            begun.ok_or(Refused)?.searched_to = 0;
         }
-        (
-            _,
-            Event::Proven {
-                offer,
-                sold,
-                payer,
-                transaction,
-                block,
-                included_at,
-                transfers,
-                signed,
-                ..
-            },
-        ) if may_prove(record, payer) => {
-            // What was sold at the first beginning stays sold, unless the offer that was paid sells something else.
-            next.sold = next
-                .sold
-                .filter(|_| offer.terms.sell_the_same(&record.terms))
-                .or(sold);
-            next.state = State::Proving {
-                transaction,
-                block,
-                included_at,
-                transfers,
-                signed,
-            };
-            next.holds_target = true;
-            next.rest = Rest::NotYet;
-        }
-        (State::Proving { .. }, event) => {
-            next.holds_target = !matches!(event, Event::Taken);
-            next.state = advance_proof(&record.state, &event, now).ok_or(Refused)?;
-        }
-        (
-            State::Pending { attempt },
-            Event::Attempted {
-                authorization,
-                gas_limit,
-                from_block,
-                ..
-            },
-        ) if matches!(attempt.stage, Stage::Failed { .. })
-            // What failed may still be used by anybody who saw it. So only the very same authorization is tried again:
-            // another one beside it could charge the purchase twice.
-            && authorization.authorization() == attempt.authorization.authorization() =>
-        {
-            *attempt = Attempt {
-                number: attempt.number.saturating_add(1),
-                authorization,
-                identifier: attempt.identifier,
-                gas_limit,
-                from_block: from_block.min(attempt.from_block),
-                searched_to: 0,
-                via: 0,
-                exposed: attempt.exposed,
-                stage: Stage::Reserving,
-            };
-            next.holds_target = true;
-        }
-        (State::Pending { attempt }, event) => {
-            let is_without_target = matches!(event, Event::Superseded { .. } | Event::Taken);
-            // A route that cannot be reached is no progress.
-            if matches!(event, Event::PassedOn { exposed: false }) {
-                next.tries = record.tries;
-            }
-            let state = advance(attempt, event, now)?;
-            // A superseded purchase never got hold of its target, nor did one whose payment is another's.
-            if is_without_target {
-                next.holds_target = false;
-            }
-            next.state = state.unwrap_or(next.state);
-        }
-        (State::Paid { payment, .. }, Event::Issued { goods }) => {
-            next.state = State::Delivered {
-                payment: payment.clone(),
-                goods,
-            };
-        }
-        (State::Paid { failure, .. }, Event::IssueFailed { fault }) => {
-            let tries = failure.map_or(0, |failure| failure.tries).saturating_add(1);
-            *failure = Some(DeliveryFailure {
-                fault,
-                at: now,
-                tries,
-            });
-        }
-        (
-            State::Paid { payment, .. }
-            | State::RefundBlocked {
-                payment,
-                retried: true,
-            },
-            Event::RefundBegun { authorization },
-        ) if authorization.authorization().from == record.terms.pay_to
-            && authorization.authorization().to == record.payer
-            && authorization.authorization().value == payment.amount.to_u256() =>
-        {
-            next.state = State::RefundPending {
-                refund: Refund {
-                    attempt: Attempt {
-                        number: 1,
-                        authorization,
-                        identifier: None,
-                        gas_limit: 0,
-                        from_block: payment.block,
-                        searched_to: 0,
-                        via: 0,
-                        exposed: false,
-                        stage: Stage::Preparing,
-                    },
-                    failures: 0,
-                    not_before: now,
-                    reason: None,
-                },
-                payment: payment.clone(),
-            };
-        }
-        (
-            State::Paid {
-                payment,
-                failure: Some(_),
-                ..
-            },
-            event @ (Event::RefundBlocked | Event::Cancelled),
-        ) if matches!(event, Event::RefundBlocked) || policy.refund_after_millis.is_none() => {
-            next.state = blocked(payment);
-        }
-        (
-            State::RefundBlocked {
-                payment,
-                retried: true,
-            },
-            Event::RefundBlocked,
-        ) => next.state = blocked(payment),
-        (State::RefundBlocked { retried, .. }, Event::RefundRetried) if !*retried => {
-            *retried = true;
-        }
-        // Only where nothing was signed: a signed refund may still arrive, and would return the money a second time.
-        (
-            State::RefundBlocked {
-                payment,
-                retried: false,
-            },
-            Event::ReturnedByHand { transaction },
-        ) if transaction != payment.transaction => {
-            next.state = State::Refunded {
-                payment: payment.clone(),
-                transaction,
-            };
-        }
-        (State::RefundPending { payment, refund }, event) => {
-            if let Some(state) = advance_refund(payment, refund, event, now, policy)? {
-                next.state = state;
-            }
-        }
-        (State::RefundFailed { payment, refund }, Event::RefundRetried) => {
-            let mut refund = refund.clone();
-            refund.failures = 0;
-            again(&mut refund, now);
-            next.state = State::RefundPending {
-                payment: payment.clone(),
-                refund,
-            };
-        }
-        // Given up too early: a transaction of an earlier try, or of anybody who saw one.
-        (State::RefundFailed { payment, .. }, Event::Settled { payment: returned }) => {
-            next.state = arrived(payment, &returned)?;
-        }
-        // Given up too early, or called off: the charge was broadcast by somebody else.
-        (
-            State::Expired { watch: Some(_) } | State::Cancelled { watch: Some(_), .. },
-            Event::Settled { payment },
-        ) => {
-            next.state = paid(payment, now);
-        }
-        (
-            State::Expired { watch } | State::Cancelled { watch, .. },
-            Event::Lapsed {
-                may_still_land: false,
-            },
-        ) if watch.is_some() => *watch = None,
-        (_, Event::HistoryRemoved) if next_effect(record, now, policy) == Effect::RemoveHistory => {
+        Event::TargetReleased if record.holds_target && record.state.is_resolved() => {}
+        Event::HistoryRemoved if next_effect(record, now, policy) == Effect::RemoveHistory => {
             next.rest = Rest::WithoutHistory;
             if matches!(
                 record.state,
@@ -261,14 +69,22 @@ pub fn apply(
                 next.sold = None;
             }
         }
-        (State::Delivered { payment, .. }, Event::GrantRemoved)
-            if next_effect(record, now, policy) == Effect::RemoveGrant =>
-        {
-            next.state = State::Closed {
-                payment: payment.clone(),
-            };
+        Event::Proven {
+            offer,
+            sold,
+            payer,
+            proof,
+            ..
+        } if prove::may_prove(record, payer) => {
+            // What was sold at the first beginning stays sold, unless the offer that was paid sells something else.
+            next.sold = next
+                .sold
+                .filter(|_| offer.terms.sell_the_same(&record.terms))
+                .or(sold);
+            next.state = State::Proving(proof);
+            next.rest = Rest::NotYet;
         }
-        _ => return Err(Refused),
+        event => next.state = advance(record, event, now, policy)?,
     }
     if next.state.status() != record.state.status() {
         next.changed_at = now;
@@ -282,9 +98,137 @@ pub fn apply(
     let says = |record| ledger_entry(record, 0);
     // News is told at once, however often the ledger gave no answer to the old.
     if says(&next) != says(record) {
-        next.unreported = Some(0);
+        next.outbox.report = Some(Tries::due(now));
     }
     Ok(next)
+}
+
+/// Where an event takes a purchase.
+fn advance(
+    record: &Purchase,
+    event: Event,
+    now: UnixMillis,
+    policy: &Policy,
+) -> Result<State, Refused> {
+    Ok(match (record.state.clone(), event) {
+        (State::Pending { attempt }, event) => attempt::advance(attempt, event, now)?,
+        (State::Proving(proof), event) => prove::advance(&proof, &event, now).ok_or(Refused)?,
+        (State::Paid { payment, .. }, Event::Issued { goods }) => {
+            State::Delivered { payment, goods }
+        }
+        (
+            State::Paid {
+                payment,
+                since,
+                failure,
+            },
+            Event::IssueFailed { fault },
+        ) => {
+            let tries = failure.map_or(0, |failure| failure.tries).saturating_add(1);
+            State::Paid {
+                payment,
+                since,
+                failure: Some(DeliveryFailure {
+                    fault,
+                    at: now,
+                    tries,
+                }),
+            }
+        }
+        (
+            State::Paid { payment, .. }
+            | State::RefundBlocked {
+                payment,
+                retried: true,
+            },
+            Event::RefundBegun { authorization },
+        ) => refund::begin(record, payment, authorization, now)?,
+        (
+            State::Paid {
+                payment,
+                failure: Some(_),
+                ..
+            }
+            | State::RefundBlocked {
+                payment,
+                retried: true,
+            },
+            Event::RefundBlocked,
+        ) => blocked(payment),
+        (
+            State::Paid {
+                payment,
+                failure: Some(_),
+                ..
+            },
+            Event::Cancelled,
+        ) if policy.refund_after_millis.is_none() => blocked(payment),
+        (
+            State::RefundBlocked {
+                payment,
+                retried: false,
+            },
+            Event::RefundRetried,
+        ) => State::RefundBlocked {
+            payment,
+            retried: true,
+        },
+        // Only where nothing was signed: a signed refund may still arrive, and would return the money a second time.
+        (
+            State::RefundBlocked {
+                payment,
+                retried: false,
+            },
+            Event::ReturnedByHand { transaction },
+        ) => refund::arrived(payment, transaction)?,
+        (State::RefundPending { payment, refund }, event) => {
+            refund::advance(payment, refund, event, now, policy)?
+        }
+        (State::RefundFailed { payment, refund }, Event::RefundRetried) => refund::again(
+            payment,
+            Refund {
+                failures: 0,
+                ..refund
+            },
+            now,
+        ),
+        // Given up too early: a transaction of an earlier try, or of anybody who saw one.
+        (State::RefundFailed { payment, .. }, Event::Settled { payment: returned }) => {
+            refund::arrived(payment, returned.transaction)?
+        }
+        // Given up too early, or called off: the charge was broadcast by somebody else.
+        (
+            State::Expired { watch: Some(_) } | State::Cancelled { watch: Some(_), .. },
+            Event::Settled { payment },
+        ) => paid::paid(payment, now),
+        // Nobody can broadcast it any longer.
+        (
+            State::Expired { watch: Some(_) },
+            Event::Lapsed {
+                may_still_land: false,
+            },
+        ) => State::Expired { watch: None },
+        (
+            State::Cancelled {
+                superseded_by,
+                reserving,
+                watch: Some(_),
+            },
+            Event::Lapsed {
+                may_still_land: false,
+            },
+        ) => State::Cancelled {
+            superseded_by,
+            reserving,
+            watch: None,
+        },
+        (State::Delivered { payment, .. }, Event::GrantRemoved)
+            if next_effect(record, now, policy) == Effect::RemoveGrant =>
+        {
+            State::Closed { payment }
+        }
+        _ => return Err(Refused),
+    })
 }
 
 fn begin(event: Event, now: UnixMillis) -> Result<Purchase, Refused> {
@@ -325,21 +269,10 @@ fn begin(event: Event, now: UnixMillis) -> Result<Purchase, Refused> {
             sold,
             issuer,
             payer,
-            transaction,
-            block,
-            included_at,
-            transfers,
-            signed,
+            proof,
         } => {
-            let state = State::Proving {
-                transaction,
-                block,
-                included_at,
-                transfers,
-                signed,
-            };
             let chosen = offer.terms.chosen;
-            (offer, sold, issuer, payer, chosen, state)
+            (offer, sold, issuer, payer, chosen, State::Proving(proof))
         }
         _ => return Err(Refused),
     };
@@ -354,15 +287,17 @@ fn begin(event: Event, now: UnixMillis) -> Result<Purchase, Refused> {
         rest: Rest::NotYet,
         chosen,
         holds_target: true,
-        unreported: Some(0),
-        outbox: Outbox::default(),
+        outbox: Outbox {
+            report: Some(Tries::due(now)),
+            ..Outbox::default()
+        },
         tries: 0,
     })
 }
 
-fn blocked(payment: &Payment) -> State {
+const fn blocked(payment: Payment) -> State {
     State::RefundBlocked {
-        payment: payment.clone(),
+        payment,
         retried: false,
     }
 }

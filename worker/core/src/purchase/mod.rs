@@ -12,11 +12,9 @@ mod fault;
 mod hold;
 mod lifecycle;
 mod notice;
-mod notify;
 mod operator;
 mod outbox;
 mod outlook;
-mod pause;
 mod prove;
 mod question;
 mod rearm;
@@ -29,6 +27,7 @@ mod sold;
 mod state;
 mod store;
 mod stored_form;
+mod tell;
 #[cfg(test)]
 pub(crate) mod test_support;
 
@@ -39,17 +38,17 @@ pub use env::{PurchaseEnv, PurchaseStore, StoreFault, Versioned};
 pub use fault::RefundFault;
 pub use lifecycle::{Event, MAX_REFUND_FAILURES, Refused, apply};
 pub use operator::{AuditLine, Call, History, OperatorCommand, OperatorReply, Operators, operate};
-pub use outbox::{Notice, NoticeEvent, NoticeKind, Outbox};
+pub use outbox::{Message, Notice, NoticeKind, Outbox, Sending, Tries};
 pub use question::{Ask, Join, Pay, Prove, Sale};
 pub use rearm::nudge;
 pub use reply::{NotNow, PayReply};
 pub use report::ledger_entry;
 pub use retention::HISTORY_MILLIS;
-pub use schedule::{Effect, next_effect, wake_at};
+pub use schedule::{Effect, next_effect, next_message, wake_at};
 pub use shared::{RouteFault, Shared};
 pub use sold::Sold;
 pub use state::{
-    Attempt, AuditRow, DeliveryFailure, Payment, Purchase, Refund, Rest, Stage, State,
+    Attempt, AuditRow, DeliveryFailure, Payment, Proof, Purchase, Refund, Rest, Stage, State,
 };
 #[cfg(test)]
 pub(crate) use test_support::test_offer;

@@ -12,7 +12,8 @@ use super::question::Ask;
 use super::schedule::wake_at;
 use super::state::{Purchase, Rest};
 use crate::config::Policy;
-use crate::types::{CallFault, Patience, RequestId, Status, UnixMillis};
+use crate::pauses::Patience;
+use crate::types::{CallFault, RequestId, Status, UnixMillis};
 
 /// How often a command is tried again because the purchase moved at the same moment.
 const MAX_RACES: usize = 8;

@@ -1,43 +1,61 @@
-//! What the backend is told of a purchase: each notice from when it is true until the backend has taken it, one after the
-//! other. Stored with the record, so that a notice exists as soon as what it tells of does.
+//! What the ledger and the backend are still to be told of a purchase: each message from when it is
+//! true until its receiver has taken it. Stored with the record, so that a message exists as soon as
+//! what it tells of does. No purchase waits for either.
 
 use alloy_primitives::B256;
 use serde::{Deserialize, Serialize};
 
 use super::fault::RefundFault;
-use super::pause::doubled;
 use super::stored_form::is_default;
+use crate::pauses::{NOTICE, NOTICE_END, REPORT};
 use crate::types::UnixMillis;
 
-/// The pause after the first try; doubled with each further one. Longer than a try can take, so that none overtakes
-/// another.
-const FIRST_PAUSE_MILLIS: u64 = 15_000;
-/// For so long a notice is tried, counted from when those before it were done with.
-const GIVE_UP_MILLIS: u64 = 48 * 3_600_000;
 /// How many tries an answer counts for that says that there is nobody who takes notices.
 const UNWANTED_TRIES: u32 = 4;
 
-/// The notices of one purchase.
+/// The messages of one purchase.
 #[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Outbox {
-    /// How many are done with.
+    /// The report to the ledger, unless it knows what the record says. There is one at most: it
+    /// always tells the newest.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub report: Option<Tries>,
+    /// How many notices to the backend are done with.
+    #[serde(default, skip_serializing_if = "is_default")]
     pub done: u32,
     /// How many of them the backend never took.
     #[serde(default, skip_serializing_if = "is_default")]
     pub given_up: u32,
-    /// How often the oldest open one was tried.
+    /// The tries of the oldest open one.
     #[serde(default, skip_serializing_if = "is_default")]
-    pub tries: u32,
+    pub notice: Tries,
     /// Since when the oldest open one is the oldest.
     #[serde(default, skip_serializing_if = "is_default")]
     pub since: UnixMillis,
-    /// The next try is not made before.
-    #[serde(default, skip_serializing_if = "is_default")]
-    pub not_before: UnixMillis,
     /// Those that the backend has not taken, the oldest first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub open: Vec<Notice>,
+}
+
+/// The tries to send a message.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Tries {
+    /// How many there were.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub count: u32,
+    /// The next one is not made before.
+    pub not_before: UnixMillis,
+}
+
+/// One of the messages.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Message {
+    /// The report to the ledger.
+    Report,
+    /// The notice to the backend with this number, from 1.
+    Notice(u32),
 }
 
 /// Something that the backend is to be told.
@@ -68,12 +86,12 @@ pub enum NoticeKind {
     RefundFailed,
 }
 
-/// What comes of the oldest open notice.
+/// What came of a message.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum NoticeEvent {
+pub enum Sending {
     /// It is about to be sent.
     Tried,
-    /// The backend has taken it.
+    /// Its receiver has taken it.
     Taken,
     /// The backend says that nobody there takes notices.
     Unwanted,
@@ -81,10 +99,30 @@ pub enum NoticeEvent {
     GivenUp,
 }
 
+impl Tries {
+    /// None yet: the message is due.
+    pub(super) const fn due(now: UnixMillis) -> Self {
+        Self {
+            count: 0,
+            not_before: now,
+        }
+    }
+}
+
 impl Outbox {
-    /// Whether nothing was ever told.
-    pub fn is_new(&self) -> bool {
-        *self == Self::default()
+    /// Whether all was told.
+    pub fn is_empty(&self) -> bool {
+        self.report.is_none() && self.open.is_empty()
+    }
+
+    /// When the oldest open notice is to be sent.
+    pub fn notice_at(&self) -> Option<UnixMillis> {
+        (!self.open.is_empty()).then_some(self.notice.not_before)
+    }
+
+    /// Whether the oldest open notice was tried for long enough.
+    pub fn is_hopeless(&self) -> bool {
+        self.notice.count > 0 && self.notice.not_before > self.since.plus(NOTICE_END)
     }
 
     /// The number of the oldest open notice.
@@ -92,48 +130,51 @@ impl Outbox {
         self.done.saturating_add(1)
     }
 
-    /// When the oldest open notice is to be sent.
-    pub fn due_at(&self) -> Option<UnixMillis> {
-        (!self.open.is_empty()).then_some(self.not_before)
-    }
-
-    /// Whether the oldest open notice was tried for long enough.
-    pub fn is_hopeless(&self) -> bool {
-        self.tries > 0 && self.not_before > self.since.plus(GIVE_UP_MILLIS)
-    }
-
-    /// What an event makes of the notice with this number. Whether it is still the oldest open one.
-    pub(super) fn apply(&mut self, number: u32, event: NoticeEvent, now: UnixMillis) -> bool {
-        if number != self.number() || self.open.is_empty() {
-            return false;
-        }
-        match event {
-            NoticeEvent::Tried | NoticeEvent::Unwanted => {
-                let pause = match event {
-                    NoticeEvent::Tried => self.tries,
-                    _ => self.tries.saturating_add(UNWANTED_TRIES - 2),
-                };
-                // The last try is made when its time is over, however long the pause would be.
-                let last = self.since.plus(GIVE_UP_MILLIS);
-                self.not_before = now
-                    .plus(doubled(FIRST_PAUSE_MILLIS, pause))
-                    .min(last.max(now.plus(FIRST_PAUSE_MILLIS)));
-                self.tries = pause.saturating_add(1);
+    /// What becomes of a message. Whether it is still one of those to be sent.
+    pub(super) fn apply(&mut self, message: Message, sending: Sending, now: UnixMillis) -> bool {
+        match (message, sending, self.report) {
+            (Message::Report, Sending::Tried, Some(tries)) => {
+                self.report = Some(Tries {
+                    count: tries.count.saturating_add(1),
+                    not_before: now.plus(REPORT.after(tries.count)),
+                });
             }
-            NoticeEvent::Taken | NoticeEvent::GivenUp => {
-                self.given_up += u32::from(event == NoticeEvent::GivenUp);
-                self.done = number;
-                self.tries = 0;
-                self.open.remove(0);
-                let since = if self.open.is_empty() {
-                    UnixMillis::default()
-                } else {
-                    now
-                };
-                (self.since, self.not_before) = (since, since);
+            (Message::Report, _, Some(_)) => self.report = None,
+            (Message::Notice(number), ..) if number == self.number() && !self.open.is_empty() => {
+                self.apply_to_notice(sending, now);
             }
+            _ => return false,
         }
         true
+    }
+
+    fn apply_to_notice(&mut self, sending: Sending, now: UnixMillis) {
+        match sending {
+            Sending::Tried | Sending::Unwanted => {
+                let others = match sending {
+                    Sending::Tried => self.notice.count,
+                    _ => self.notice.count.saturating_add(UNWANTED_TRIES - 2),
+                };
+                // The last try is made when its time is over, however long the pause would be.
+                let last = self.since.plus(NOTICE_END);
+                self.notice = Tries {
+                    count: others.saturating_add(1),
+                    not_before: now
+                        .plus(NOTICE.after(others))
+                        .min(last.max(now.plus(NOTICE.first))),
+                };
+            }
+            Sending::Taken | Sending::GivenUp => {
+                self.given_up += u32::from(sending == Sending::GivenUp);
+                self.done = self.number();
+                self.open.remove(0);
+                self.since = match self.open.is_empty() {
+                    true => UnixMillis::default(),
+                    false => now,
+                };
+                self.notice = Tries::due(self.since);
+            }
+        }
     }
 }
 
@@ -142,32 +183,28 @@ mod tests {
     use super::super::lifecycle::{Event, apply};
     use super::super::schedule::{Effect, next_effect, wake_at};
     use super::super::state::Purchase;
-    use super::super::test_support::{NOW, POLICY, delivered_and_noted};
+    use super::super::test_support::{NOW, POLICY, REPORTED, delivered_and_noted};
     use super::*;
 
     const HOUR_MILLIS: u64 = 3_600_000;
 
-    fn told(
-        record: &Purchase,
-        number: u32,
-        event: NoticeEvent,
-        now: UnixMillis,
-    ) -> Option<Purchase> {
-        apply(Some(record), Event::Notice { number, event }, now, &POLICY).ok()
+    fn told(record: &Purchase, number: u32, sending: Sending, now: UnixMillis) -> Option<Purchase> {
+        let message = Message::Notice(number);
+        apply(Some(record), Event::Told { message, sending }, now, &POLICY).ok()
     }
 
     /// Tries until the notice is hopeless, while each answer counts as `answer` says. The ages of the tries.
-    fn tries(answer: Option<NoticeEvent>) -> Vec<u64> {
+    fn tries(answer: Option<Sending>) -> Vec<u64> {
         let mut record = delivered_and_noted();
         let mut ages = Vec::new();
         while !record.outbox.is_hopeless() {
-            let now = record.outbox.due_at().unwrap();
+            let now = record.outbox.notice_at().unwrap();
             ages.push(now.since(NOW));
-            record = told(&record, 1, NoticeEvent::Tried, now).unwrap();
+            record = told(&record, 1, Sending::Tried, now).unwrap();
             if let Some(event) = answer {
                 record = told(&record, 1, event, now).unwrap();
             }
-            assert!(record.outbox.due_at() > Some(now));
+            assert!(record.outbox.notice_at() > Some(now));
         }
         ages
     }
@@ -182,7 +219,7 @@ mod tests {
 
     #[test]
     fn where_nobody_takes_notices_a_handful_of_tries_is_spread_over_the_two_days() {
-        let ages = tries(Some(NoticeEvent::Unwanted));
+        let ages = tries(Some(Sending::Unwanted));
         assert!(ages.len() <= 6, "{ages:?}");
         assert_eq!(ages.last(), Some(&(48 * HOUR_MILLIS)));
     }
@@ -190,17 +227,14 @@ mod tests {
     #[test]
     fn late_news_of_a_notice_that_is_done_with_changes_nothing() {
         let record = delivered_and_noted();
-        let taken = told(&record, 1, NoticeEvent::Taken, NOW).unwrap();
+        let taken = told(&record, 1, Sending::Taken, NOW).unwrap();
         let expected = Outbox {
+            report: record.outbox.report,
             done: 1,
             ..Outbox::default()
         };
         assert_eq!(taken.outbox, expected);
-        for event in [
-            NoticeEvent::Taken,
-            NoticeEvent::Unwanted,
-            NoticeEvent::GivenUp,
-        ] {
+        for event in [Sending::Taken, Sending::Unwanted, Sending::GivenUp] {
             assert_eq!(told(&taken, 1, event, NOW), None);
             assert_eq!(told(&taken, 2, event, NOW), None);
             assert_eq!(told(&record, 2, event, NOW), None);
@@ -210,15 +244,15 @@ mod tests {
     #[test]
     fn a_notice_moves_nothing_else_and_wakes_the_purchase() {
         let record = delivered_and_noted();
-        let tried = told(&record, 1, NoticeEvent::Tried, NOW).unwrap();
+        let tried = told(&record, 1, Sending::Tried, NOW).unwrap();
         let same = Purchase {
             outbox: record.outbox.clone(),
             ..tried.clone()
         };
         assert_eq!(same, record);
-        let reported = apply(Some(&tried), Event::Reported, NOW, &POLICY).unwrap();
+        let reported = apply(Some(&tried), REPORTED, NOW, &POLICY).unwrap();
         let resting = apply(Some(&reported), Event::TargetReleased, NOW, &POLICY).unwrap();
-        assert_eq!(wake_at(&resting, NOW, &POLICY), resting.outbox.due_at());
+        assert_eq!(wake_at(&resting, NOW, &POLICY), resting.outbox.notice_at());
     }
 
     #[test]
@@ -230,10 +264,10 @@ mod tests {
             &POLICY,
         )
         .unwrap();
-        let record = apply(Some(&record), Event::Reported, NOW, &POLICY).unwrap();
+        let record = apply(Some(&record), REPORTED, NOW, &POLICY).unwrap();
         let later = NOW.plus(400 * 24 * HOUR_MILLIS);
         assert_eq!(next_effect(&record, later, &POLICY), Effect::Rest);
-        let given_up = told(&record, 1, NoticeEvent::GivenUp, NOW).unwrap();
+        let given_up = told(&record, 1, Sending::GivenUp, NOW).unwrap();
         assert_eq!(given_up.outbox.given_up, 1);
         assert_eq!(
             next_effect(&given_up, later, &POLICY),
@@ -246,7 +280,7 @@ mod tests {
         let outbox = delivered_and_noted().outbox;
         assert_eq!(
             serde_json::to_string(&outbox).unwrap(),
-            r#"{"done":0,"since":1800000010000,"notBefore":1800000010000,"open":[{"kind":"delivered","at":1800000010000}]}"#
+            r#"{"report":{"notBefore":1800000010000},"notice":{"notBefore":1800000010000},"since":1800000010000,"open":[{"kind":"delivered","at":1800000010000}]}"#
         );
     }
 }

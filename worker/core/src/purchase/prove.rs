@@ -12,7 +12,7 @@ use super::env::{PurchaseEnv, StoreFault, Stuck, Versioned};
 use super::lifecycle::Event;
 use super::question::Prove;
 use super::reply::PayReply;
-use super::state::Purchase;
+use super::state::{Proof, Purchase};
 use super::store::{commit, record_fact};
 use crate::chain::Chain;
 use crate::chain::base::Receipt;
@@ -91,11 +91,13 @@ async fn check<E: PurchaseEnv>(
                     sold: prove.sold.clone(),
                     issuer: prove.issuer.clone(),
                     payer,
-                    transaction: receipt.transaction,
-                    block: receipt.block,
-                    included_at,
-                    transfers,
-                    signed: prove.payer.is_some(),
+                    proof: Proof {
+                        transaction: receipt.transaction,
+                        block: receipt.block,
+                        included_at,
+                        transfers,
+                        signed: prove.payer.is_some(),
+                    },
                 });
             }
             Err(fault) => return Err(unavailable(env, &fault.0)),

@@ -9,10 +9,8 @@ use super::lifecycle::{Event, apply};
 use super::schedule::wake_at;
 use super::state::Purchase;
 use crate::config::Policy;
+use crate::pauses::LOST_ALARM;
 use crate::types::UnixMillis;
-
-/// An alarm that should have rung this long ago is lost.
-const LOST_MILLIS: u64 = 60_000;
 
 /// When the alarm must ring that is missing, if one is.
 fn missing(
@@ -23,7 +21,7 @@ fn missing(
 ) -> Option<UnixMillis> {
     let at = wake_at(record, now, policy)?;
     alarm
-        .is_none_or(|alarm| alarm.plus(LOST_MILLIS) < now)
+        .is_none_or(|alarm| alarm.plus(LOST_ALARM) < now)
         .then_some(at)
 }
 
@@ -60,7 +58,7 @@ pub async fn nudge<S: PurchaseStore>(
     let Some(Versioned { version, record }) = store.load()? else {
         return Ok(false);
     };
-    if record.unreported.is_some_and(|tries| tries > 0)
+    if record.outbox.report.is_some_and(|tries| tries.count > 0)
         && let Ok(after) = apply(Some(&record), Event::ReportAsked, now, policy)
         // Whoever was faster has set the alarm.
         && store.commit(Some(version), &after, None, wake_at(&after, now, policy))?

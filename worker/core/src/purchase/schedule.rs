@@ -1,35 +1,12 @@
 //! What a record asks for next, and when the alarm must look at it again.
 
-use super::pause::doubled;
+use super::outbox::Message;
 use super::retention::{HISTORY_MILLIS, LEEWAY_SECONDS};
 use super::state::{DeliveryFailure, Purchase, Rest, Stage, State};
 use crate::config::Policy;
 use crate::goods::DeliveryFault;
+use crate::pauses::{self, Backoff};
 use crate::types::{UnixMillis, UnixSeconds};
-
-/// The alarm's first distance to an effect that is being carried out, doubled with each try.
-const FIRST_RETRY_MILLIS: u64 = 3_000;
-const MAX_RETRY_MILLIS: u64 = 60_000;
-/// How long a facilitator that was asked to settle is waited for, before the next route is tried. Longer than its answer
-/// may take and a few blocks.
-pub(super) const ANSWER_MILLIS: u64 = 30_000;
-/// The first pause after a failed delivery, doubled with each failure.
-const FIRST_DELIVERY_PAUSE_MILLIS: u64 = 2_000;
-/// The first look at an authorization that we gave up and somebody else may broadcast; doubled with each look, so often; and
-/// then every day.
-const FIRST_WATCH_MILLIS: u64 = 60_000;
-const WATCH_DOUBLINGS: u32 = 10;
-const DAY_MILLIS: u64 = 24 * 3_600_000;
-/// How long it takes at most until a look that failed, and was the last one due, is made up for.
-const MAX_LATE_WATCH_MILLIS: u64 = 3_600_000;
-/// Longer than any client lets its authorization be valid; after this nobody looks any more.
-const MAX_WATCH_MILLIS: u64 = 30 * DAY_MILLIS;
-/// An alarm is set at most this far ahead: a credential may last until the year 9999, and for an alarm there is none.
-const MAX_SLEEP_MILLIS: u64 = 366 * DAY_MILLIS;
-/// How often a purchase on another network than the configured one looks whether it is back.
-const OTHER_NETWORK_MILLIS: u64 = 3_600_000;
-/// A chain's clock may be behind ours.
-const CHAIN_LAG_MILLIS: u64 = 60_000;
 
 /// What a record asks for next.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -114,16 +91,16 @@ pub fn next_effect(record: &Purchase, now: UnixMillis, policy: &Policy) -> Effec
 /// The chain, the wallets and the books that could be asked now are another network's, and the backend expects that one's
 /// purchases. So nothing outside is asked or told until the seller is back on this network.
 fn on_another_network(record: &Purchase, now: UnixMillis) -> Effect {
-    match record.is_over() && record.outbox.due_at().is_none() {
+    match record.is_over() && record.outbox.open.is_empty() {
         true => removal(record, now),
-        false => Effect::WaitUntil(now.plus(OTHER_NETWORK_MILLIS)),
+        false => Effect::WaitUntil(now.plus(pauses::OTHER_NETWORK)),
     }
 }
 
 /// What is to be removed next of a purchase, if it is over.
 fn removal(record: &Purchase, now: UnixMillis) -> Effect {
     match (record.rest, &record.state) {
-        _ if record.unreported.is_some() || record.outbox.due_at().is_some() => Effect::Rest,
+        _ if !record.outbox.is_empty() => Effect::Rest,
         (Rest::Since(since), _) => at(since.plus(HISTORY_MILLIS), now, Effect::RemoveHistory),
         (Rest::WithoutHistory, State::Delivered { goods, .. }) => {
             let end = UnixSeconds(goods.claims().exp).plus(LEEWAY_SECONDS);
@@ -149,9 +126,8 @@ fn after_payment(
     }
     let pause = match failure.fault {
         // Trying again cannot help.
-        DeliveryFault::PlanGone => DAY_MILLIS,
-        _ => doubled(FIRST_DELIVERY_PAUSE_MILLIS, failure.tries.saturating_sub(1))
-            .min(MAX_RETRY_MILLIS),
+        DeliveryFault::PlanGone => pauses::DAY,
+        _ => pauses::DELIVERY.after(failure.tries.saturating_sub(1)),
     };
     let again = failure.at.plus(pause);
     if again <= now {
@@ -160,29 +136,33 @@ fn after_payment(
     Effect::WaitUntil(refund_at.map_or(again, |refund_at| refund_at.min(again)))
 }
 
+/// The message that is sent next, and when.
+pub fn next_message(record: &Purchase, policy: &Policy) -> Option<(Message, UnixMillis)> {
+    let outbox = &record.outbox;
+    // What the ledger calls over, no sweep looks at again. So the payer's book is told first: there
+    // the purchase would stay open.
+    let hears_report = !(record.holds_target && record.is_end());
+    let report = outbox.report.filter(|_| hears_report);
+    let report = report.map(|tries| (Message::Report, tries.not_before));
+    // The backend of one network hears of no purchase on another.
+    let notice_at = outbox.notice_at();
+    let notice_at = notice_at.filter(|_| record.terms.network == policy.network);
+    let notice = notice_at.map(|at| (Message::Notice(outbox.number()), at));
+    report.into_iter().chain(notice).min_by_key(|(_, at)| *at)
+}
+
 /// When the alarm must look at a record again, if nobody else does before.
 pub fn wake_at(record: &Purchase, now: UnixMillis, policy: &Policy) -> Option<UnixMillis> {
     let retry = retry_at(now, record.tries);
-    // The ledger is told where a purchase comes to rest, and in passing when the alarm looks after it anyway.
-    let report_at = match record.unreported {
-        None => None,
-        Some(0) => Some(now),
-        // As long as the ledger takes nothing, every purchase waits for it: each must ring seldom.
-        Some(tries) => Some(now.plus(doubled(FIRST_RETRY_MILLIS, tries).min(DAY_MILLIS))),
-    };
-    // So is the backend.
-    let notice_at = record.outbox.due_at();
-    let notice_at = notice_at.filter(|_| record.terms.network == policy.network);
-    let report_at = match (report_at, notice_at) {
-        (Some(report), Some(notice)) => Some(report.min(notice)),
-        (report, notice) => report.or(notice),
-    };
+    // They are told where a purchase comes to rest, and in passing when the alarm looks after it
+    // anyway.
+    let told_at = next_message(record, policy).map(|(_, at)| at);
     let at = match next_effect(record, now, policy) {
-        Effect::Rest => return report_at,
-        Effect::WaitUntil(at) => at.min(now.plus(MAX_SLEEP_MILLIS)),
+        Effect::Rest => return told_at,
+        Effect::WaitUntil(at) => at.min(now.plus(pauses::SLEEP)),
         Effect::Watch => match next_look(record) {
             next if next > now => next.max(retry),
-            _ => now.plus(doubled(FIRST_RETRY_MILLIS, record.tries).min(MAX_LATE_WATCH_MILLIS)),
+            _ => now.plus(pauses::LATE_WATCH.after(record.tries)),
         },
         Effect::Reconcile => {
             return Some(answer_due(record, now).map_or(retry, |due| due.min(retry)));
@@ -191,17 +171,21 @@ pub fn wake_at(record: &Purchase, now: UnixMillis, policy: &Policy) -> Option<Un
         Effect::ReleaseTarget if record.tries == 0 => return Some(now),
         _ => return Some(retry),
     };
-    Some(report_at.map_or(at, |report_at| report_at.min(at)))
+    Some(told_at.map_or(at, |told_at| told_at.min(at)))
 }
 
 /// How long to wait after a refund's failures.
 pub(super) fn refund_pause(policy: &Policy, failures: u32) -> u64 {
-    doubled(policy.refund_interval_millis, failures.saturating_sub(1))
+    let pauses = Backoff {
+        first: policy.refund_interval_millis,
+        cap: u64::MAX,
+    };
+    pauses.after(failures.saturating_sub(1))
 }
 
 /// Whether an authorization that was given up has been watched for long enough.
 pub(super) fn watched_enough(record: &Purchase, now: UnixMillis) -> bool {
-    now >= record.changed_at.plus(MAX_WATCH_MILLIS)
+    now >= record.changed_at.plus(pauses::WATCH_END)
 }
 
 /// When it is looked next at an authorization that was given up.
@@ -211,11 +195,11 @@ pub(super) fn next_look(record: &Purchase) -> UnixMillis {
 
 /// The look with this number: in growing distances, and for the last time when the chain cannot accept it any more.
 fn watch_at(record: &Purchase, number: u32) -> UnixMillis {
-    let days = number.saturating_sub(WATCH_DOUBLINGS);
+    let days = number.saturating_sub(pauses::WATCH_DOUBLINGS);
     let look = record
         .changed_at
-        .plus(doubled(FIRST_WATCH_MILLIS, number.min(WATCH_DOUBLINGS)))
-        .plus(DAY_MILLIS.saturating_mul(days.into()));
+        .plus(pauses::WATCH.after(number))
+        .plus(pauses::DAY.saturating_mul(days.into()));
     let Some(attempt) = record.state.watch() else {
         return look;
     };
@@ -225,8 +209,8 @@ fn watch_at(record: &Purchase, number: u32) -> UnixMillis {
         .expires_at()
         .to_millis();
     let last = expiry
-        .plus(CHAIN_LAG_MILLIS)
-        .min(record.changed_at.plus(MAX_WATCH_MILLIS));
+        .plus(pauses::CHAIN_LAG)
+        .min(record.changed_at.plus(pauses::WATCH_END));
     look.min(last)
 }
 
@@ -234,7 +218,7 @@ fn watch_at(record: &Purchase, number: u32) -> UnixMillis {
 fn answer_due(record: &Purchase, now: UnixMillis) -> Option<UnixMillis> {
     match &record.state {
         State::Pending { attempt } => match attempt.stage {
-            Stage::Asked { since } => Some(since.plus(ANSWER_MILLIS)).filter(|due| *due > now),
+            Stage::Asked { since } => Some(since.plus(pauses::ANSWER)).filter(|due| *due > now),
             _ => None,
         },
         _ => None,
@@ -242,7 +226,7 @@ fn answer_due(record: &Purchase, now: UnixMillis) -> Option<UnixMillis> {
 }
 
 fn retry_at(now: UnixMillis, tries: u32) -> UnixMillis {
-    now.plus(doubled(FIRST_RETRY_MILLIS, tries).min(MAX_RETRY_MILLIS))
+    now.plus(pauses::EFFECT.after(tries))
 }
 
 fn at(moment: UnixMillis, now: UnixMillis, effect: Effect) -> Effect {

@@ -9,14 +9,9 @@ use alloy_primitives::{Address, U256};
 
 use crate::breaker::Breaker;
 use crate::chain::base::Head;
+use crate::pauses::{DELIVERIES, FACILITATOR};
 use crate::settlement::wallet::DataFee;
 use crate::types::{HttpUrl, UnixMillis};
-
-/// The first pause after deliveries have failed in a row; doubled with each further one.
-const FIRST_DELIVERY_PAUSE_MILLIS: u64 = 30_000;
-const LONGEST_DELIVERY_PAUSE_MILLIS: u64 = 300_000;
-/// For so long a facilitator that keeps failing is not asked. Short: whoever can pay waits for it meanwhile.
-const ROUTE_PAUSE_MILLIS: u64 = 5_000;
 
 /// What all purchases of one isolate know of the outside.
 #[derive(Debug)]
@@ -71,7 +66,7 @@ impl Shared {
     /// Nothing is known.
     pub const fn new() -> Self {
         Self {
-            deliveries: Breaker::new(FIRST_DELIVERY_PAUSE_MILLIS, LONGEST_DELIVERY_PAUSE_MILLIS),
+            deliveries: Breaker::new(DELIVERIES),
             chain: ChainMemory::new(),
             facilitators: RefCell::new(BTreeMap::new()),
         }
@@ -129,7 +124,7 @@ impl Shared {
         let known = known
             .entry(facilitator.as_str().to_owned())
             .or_insert_with(|| Facilitator {
-                breaker: Breaker::new(ROUTE_PAUSE_MILLIS, ROUTE_PAUSE_MILLIS),
+                breaker: Breaker::new(FACILITATOR),
                 fault: None,
                 moved_to: None,
             });

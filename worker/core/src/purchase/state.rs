@@ -42,10 +42,8 @@ pub struct Purchase {
     pub chosen: bool,
     /// Whether the payer's book still counts this purchase as unresolved.
     pub holds_target: bool,
-    /// How often the ledger was told in vain what this record says; nothing when it knows.
-    pub unreported: Option<u32>,
-    /// What the backend is still to be told.
-    #[serde(default, skip_serializing_if = "Outbox::is_new")]
+    /// What the ledger and the backend are still to be told.
+    #[serde(default, skip_serializing_if = "is_default")]
     pub outbox: Outbox,
     /// How often the alarm has tried since the last progress; spaces the tries out.
     pub tries: u32,
@@ -61,18 +59,7 @@ pub enum State {
         attempt: Attempt,
     },
     /// The payer has shown that the money is here already; it is about to be booked with the payer.
-    Proving {
-        /// The transaction.
-        transaction: B256,
-        /// Its block.
-        block: u64,
-        /// That block's time.
-        included_at: UnixSeconds,
-        /// Ordinary transfers of it, each enough for the price: the place of each among its events, and the amount.
-        transfers: Vec<(u32, UsdcAmount)>,
-        /// Whether the payer has signed the challenge id.
-        signed: bool,
-    },
+    Proving(Proof),
     /// The money is here; the goods are not delivered.
     Paid {
         /// The money.
@@ -143,6 +130,22 @@ pub enum State {
         #[serde(default, skip_serializing_if = "is_default")]
         retried: bool,
     },
+}
+
+/// Ordinary transfers that have paid already.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Proof {
+    /// The transaction.
+    pub transaction: B256,
+    /// Its block.
+    pub block: u64,
+    /// That block's time.
+    pub included_at: UnixSeconds,
+    /// Transfers of the payer, each enough for the price: the place of each among its events, and the amount.
+    pub transfers: Vec<(u32, UsdcAmount)>,
+    /// Whether the payer has signed the challenge id.
+    pub signed: bool,
 }
 
 /// Whether a purchase is over.
@@ -426,7 +429,7 @@ impl State {
                 Stage::Failed { transaction, .. } => *transaction,
                 Stage::Preparing | Stage::Reserving | Stage::Settling | Stage::Asked { .. } => None,
             },
-            Self::Proving { transaction, .. } => Some(*transaction),
+            Self::Proving(proof) => Some(proof.transaction),
             _ => self.payment().map(|payment| payment.transaction),
         }
     }

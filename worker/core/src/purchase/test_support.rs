@@ -5,6 +5,7 @@ use alloy_primitives::{Address, B256, U256};
 use key0_validator::Claims;
 
 use super::lifecycle::{Event, apply};
+use super::outbox::{Message, Sending};
 use super::question::{Pay, Sale};
 use super::sold::Sold;
 use super::state::{Payment, Purchase};
@@ -27,6 +28,12 @@ pub(crate) const POLICY: Policy = Policy {
     refund_after_millis: Some(30_000),
     refund_interval_millis: 15_000,
     notifies: false,
+};
+
+/// The ledger has taken a report.
+pub(crate) const REPORTED: Event = Event::Told {
+    message: Message::Report,
+    sending: Sending::Taken,
 };
 
 /// The buyer.

@@ -21,13 +21,14 @@ use key0_core::doors::admin::Transfers;
 use key0_core::ledger::{
     self as core_ledger, Layout, LedgerCommand, LedgerEntry, LedgerReply, Ledgers, Shard,
 };
+use key0_core::pauses::Patience;
 use key0_core::purchase::{
     Ask, Call, OperatorCommand, OperatorReply, Operators, PayReply, Purchases,
 };
 use key0_core::settlement::wallet::{
     WalletCommand, WalletOperation, WalletReply, WalletView, Wallets,
 };
-use key0_core::types::{Address, B256, CallFault, Network, Patience, RequestId};
+use key0_core::types::{Address, B256, CallFault, Network, RequestId};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use worker::{Delay, Env, Headers, Method, Request, RequestInit, Response};

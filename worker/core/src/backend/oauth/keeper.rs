@@ -5,11 +5,11 @@ use core::cell::{Cell, RefCell};
 use core::future::Future;
 
 use super::client::{HeldToken, TOKEN_DEADLINE_MILLIS, read_answer};
+use crate::pauses::RENEWAL;
 use crate::types::UnixMillis;
 
 /// A token is renewed this long before it ends: the call that it is for takes time.
 const MARGIN_MILLIS: u64 = 10_000;
-const PAUSE_MILLIS: u64 = 50;
 
 /// What keeping a token needs from outside.
 pub trait TokenEnv {
@@ -64,7 +64,7 @@ impl TokenKeeper {
                 return None;
             }
             if env.now().0 < self.busy_until.get() {
-                env.sleep(PAUSE_MILLIS).await;
+                env.sleep(RENEWAL).await;
                 continue;
             }
             self.renew(env, known.map_or(0, |known| known.number)).await;

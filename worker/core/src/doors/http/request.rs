@@ -9,7 +9,8 @@ use super::proof;
 use crate::checkout::{Order, TransferProof};
 use crate::error::Error;
 use crate::offer::Target;
-use crate::types::{IdError, Patience, PlanId, RequestId, ResourceId};
+use crate::pauses::Patience;
+use crate::types::{IdError, PlanId, RequestId, ResourceId};
 use crate::x402::header;
 use crate::x402::{Dialect, PaymentPayload, Refusal, Unreadable};
 

@@ -13,14 +13,9 @@ use super::refund::pay_back;
 use crate::chain::Chain;
 use crate::chain::base::Receipt;
 use crate::chain::events::{Verdict, verdict};
+use crate::pauses;
 use crate::settlement::Route;
 use crate::x402::Refusal;
-
-/// Without a receipt for this long the gas wallet is asked whether it sends under other hashes by now; or the chain, whether
-/// a facilitator does.
-const ASK_AGAIN_MILLIS: u64 = 5_000;
-/// A refund that is not included for this long is tried again in another transaction.
-const REFUND_LOST_MILLIS: u64 = 600_000;
 
 /// Looks for the receipt of a transfer that is on its way.
 pub(super) async fn confirm<E: PurchaseEnv>(
@@ -63,7 +58,7 @@ pub(super) async fn confirm<E: PurchaseEnv>(
         .get()
         .filter(|at| at >= since)
         .unwrap_or(*since);
-    if env.now().since(last) < ASK_AGAIN_MILLIS {
+    if env.now().since(last) < pauses::RECEIPT {
         return Err(Stuck::Waiting);
     }
     memory.last_asked.set(Some(env.now()));
@@ -81,7 +76,7 @@ pub(super) async fn confirm<E: PurchaseEnv>(
         // Replaced after the gas wallet had seen it included, for instance: nobody sends it any more, and unlike a payment it
         // does not expire soon. The contract executes the next try or this one, never both.
         (Fate::Open | Fate::Expired, State::RefundPending { .. })
-            if env.now().since(*since) >= REFUND_LOST_MILLIS =>
+            if env.now().since(*since) >= pauses::REFUND_RECEIPT =>
         {
             Ok(Event::AttemptFailed {
                 reason: Refusal::InvalidExactEvmTransactionFailed,

@@ -5,23 +5,15 @@
 
 use super::super::env::{Memory, PurchaseEnv, Stuck};
 use super::super::lifecycle::Event;
-use super::super::schedule::ANSWER_MILLIS;
 use super::super::shared::RouteFault;
 use super::super::state::{Attempt, Purchase, Stage};
 use super::charge::last_moment;
 use super::fate::{fate_of, not_included};
+use crate::pauses;
 use crate::settlement::facilitator::{
     Action, Facilitator, FacilitatorAnswer, FacilitatorCall, Settled, Verification, request,
 };
 use crate::x402::Refusal;
-
-/// The pause before all routes are tried again.
-const PAUSE_MILLIS: u64 = 5_000;
-/// How long the last "no" of who was told to settle is doubted: what it may have broadcast is in a block by then (Base has
-/// one every two seconds).
-const DOUBT_MILLIS: u64 = 5_000;
-/// The pause before a facilitator that did not say whether it would settle is asked once more.
-const AGAIN_MILLIS: u64 = 500;
 
 /// Before anything is broadcast. Ends with the intent to have the facilitator settle, or with the next route.
 pub(in crate::purchase) async fn verify<E: PurchaseEnv>(
@@ -40,7 +32,7 @@ pub(in crate::purchase) async fn verify<E: PurchaseEnv>(
         return not_included(env, record, attempt).await;
     }
     if let Some(failed) = memory.routes_failed.get()
-        && env.now().since(failed) < PAUSE_MILLIS
+        && env.now().since(failed) < pauses::ROUTES
     {
         return Err(Stuck::Waiting);
     }
@@ -101,7 +93,7 @@ async fn would_settle<E: PurchaseEnv>(
             Verification::Invalid { reason, said } => return Ok(Verdict::No { reason, said }),
             Verification::Unclear(_) if !is_repeat && !answer.refuses_key() => {
                 is_repeat = true;
-                env.sleep(AGAIN_MILLIS).await;
+                env.sleep(pauses::VERIFY_AGAIN).await;
             }
             Verification::Unclear(_) => {
                 return Err(RouteFault {
@@ -157,7 +149,7 @@ pub(in crate::purchase) async fn reconcile<E: PurchaseEnv>(
     let (Stage::Asked { since } | Stage::Submitted { since, .. }) = &attempt.stage else {
         return Err(Stuck::Waiting);
     };
-    if env.now().since(*since) < ANSWER_MILLIS {
+    if env.now().since(*since) < pauses::ANSWER {
         return Err(Stuck::Waiting);
     }
     if is_too_late(env, record, attempt) {
@@ -199,7 +191,7 @@ async fn declined<E: PurchaseEnv>(
     }
     if was_told {
         // Whoever hears "not charged" buys again. When we die here, the stored intent is reconciled like any other.
-        env.sleep(DOUBT_MILLIS).await;
+        env.sleep(pauses::DOUBT).await;
         if let Some(event) = fate_of(env, record, attempt).await?.used() {
             return Ok(event);
         }

@@ -17,7 +17,6 @@
 
 use super::super::env::{PurchaseEnv, Stuck};
 use super::super::lifecycle::Event;
-use super::super::schedule::ANSWER_MILLIS;
 use super::super::state::{Attempt, Payment, Purchase, Stage};
 use super::depth::settled;
 use super::diagnose::diagnose;
@@ -25,6 +24,7 @@ use super::search::{Search, find_event};
 use crate::chain::Chain;
 use crate::chain::base::Head;
 use crate::chain::events::{Verdict, verdict};
+use crate::pauses;
 use crate::types::UnixSeconds;
 use crate::x402::Refusal;
 
@@ -186,7 +186,7 @@ pub(super) async fn not_included<E: PurchaseEnv>(
     let fate = fate_of(env, record, attempt).await?;
     let begun = !matches!(attempt.stage, Stage::Settling);
     // Everybody gives up sooner or later, and authorizations may be good for years.
-    let end = record.terms.expires_at.to_millis().plus(ANSWER_MILLIS);
+    let end = record.terms.expires_at.to_millis().plus(pauses::ANSWER);
     fate.awaited((begun || attempt.exposed) && env.now() < end)
 }
 

@@ -2,19 +2,14 @@
 
 use super::super::env::{PurchaseEnv, PurchaseStore, Stuck};
 use super::super::lifecycle::Event;
-use super::super::pause::doubled;
 use super::super::sold::Sold;
 use super::super::state::{Payment, Purchase, State};
 use super::issue_call;
 use crate::backend::issuance::{IssueAnswer, IssuingBackend};
 use crate::book::PayerCommand;
 use crate::goods::{DeliveryFault, Goods};
+use crate::pauses::{BACKEND_CALL, BACKEND_CALLS};
 use crate::types::{PlanId, UnixMillis};
-
-/// The pause before a call to the backend is repeated for the first time; doubled with each further time.
-const FIRST_PAUSE_MILLIS: u64 = 500;
-/// Repeats begin for this long; afterwards the buyer is told, and the alarm tries again.
-const REPEAT_MILLIS: u64 = 20_000;
 
 /// What a credential is for.
 #[derive(Clone, Copy)]
@@ -119,7 +114,7 @@ async fn ask_backend<E: PurchaseEnv>(
             },
             Err(fault) => fault,
         };
-        let pause = doubled(FIRST_PAUSE_MILLIS, repeats);
+        let pause = BACKEND_CALL.after(repeats);
         let may_repeat = fault == DeliveryFault::Failed && repeats < backend.retries;
         if !may_repeat || env.now().plus(pause) >= end {
             return Err(fault);
@@ -135,7 +130,7 @@ async fn ask_backend<E: PurchaseEnv>(
 
 /// Until when repeats may begin: not when the money is to go back.
 fn repeats_until<E: PurchaseEnv>(env: &E, record: &Purchase) -> UnixMillis {
-    let end = env.now().plus(REPEAT_MILLIS);
+    let end = env.now().plus(BACKEND_CALLS);
     match (&record.state, env.config().policy().refund_after_millis) {
         (State::Paid { since, .. }, Some(age)) => end.min(since.plus(age)),
         _ => end,

@@ -10,7 +10,7 @@ mod reverts;
 mod search;
 mod terms;
 
-use crate::types::Patience;
+use crate::pauses::Patience;
 use core::cell::{Cell, RefCell};
 use core::ops::RangeInclusive;
 use std::collections::VecDeque;

@@ -8,13 +8,37 @@ use super::paid::paid;
 use crate::types::UnixMillis;
 use crate::x402::Refusal;
 
-/// Moves a payment attempt on. `Some` when the purchase leaves `PENDING`.
+/// Moves a payment attempt on.
 pub(super) fn advance(
-    attempt: &mut Attempt,
+    mut attempt: Attempt,
     event: Event,
     now: UnixMillis,
-) -> Result<Option<State>, Refused> {
+) -> Result<State, Refused> {
     match (&mut attempt.stage, event) {
+        (
+            Stage::Failed { .. },
+            Event::Attempted {
+                authorization,
+                gas_limit,
+                from_block,
+                ..
+            },
+        )
+            // What failed may still be used by anybody who saw it. So only the very same
+            // authorization is tried again: another one could charge the purchase twice.
+            if authorization.authorization() == attempt.authorization.authorization() =>
+        {
+            attempt = Attempt {
+                number: attempt.number.saturating_add(1),
+                authorization,
+                gas_limit,
+                from_block: from_block.min(attempt.from_block),
+                searched_to: 0,
+                via: 0,
+                stage: Stage::Reserving,
+                ..attempt
+            };
+        }
         (Stage::Reserving, Event::Reserved) => attempt.stage = Stage::Settling,
         // An earlier attempt has made the authorization public, so it must be watched like any that failed.
         (Stage::Reserving, Event::Superseded { .. }) if attempt.number > 1 => {
@@ -24,19 +48,19 @@ pub(super) fn advance(
             };
         }
         (Stage::Reserving, Event::Superseded { by }) => {
-            return Ok(Some(State::Cancelled {
+            return Ok(State::Cancelled {
                 superseded_by: Some(by),
                 reserving: None,
                 watch: None,
-            }));
+            });
         }
         // The end at once: whatever becomes of that authorization counts for the other purchase, never for this one.
         (Stage::Reserving, Event::Taken) => {
-            return Ok(Some(State::Cancelled {
+            return Ok(State::Cancelled {
                 superseded_by: None,
                 reserving: None,
                 watch: None,
-            }));
+            });
         }
         // From here on a facilitator may broadcast.
         (Stage::Settling, Event::Asked) => attempt.stage = Stage::Asked { since: now },
@@ -48,7 +72,7 @@ pub(super) fn advance(
             attempt.exposed |= exposed;
             attempt.stage = Stage::Settling;
         }
-        (_, Event::Submitted { hashes }) => collect(attempt, hashes, now)?,
+        (_, Event::Submitted { hashes }) => collect(&mut attempt, hashes, now)?,
         (
             Stage::Reserving | Stage::Settling | Stage::Asked { .. } | Stage::Submitted { .. },
             Event::AttemptFailed {
@@ -62,36 +86,36 @@ pub(super) fn advance(
             };
         }
         (_, Event::Lapsed { may_still_land }) => {
-            return Ok(Some(State::Expired {
-                watch: may_still_land.then(|| attempt.clone()),
-            }));
+            return Ok(State::Expired {
+                watch: may_still_land.then_some(attempt),
+            });
         }
         // Also after a failure: somebody else may have broadcast the authorization.
         (
             Stage::Settling | Stage::Asked { .. } | Stage::Submitted { .. } | Stage::Failed { .. },
             Event::Settled { payment },
         ) => {
-            return Ok(Some(paid(payment, now)));
+            return Ok(paid(payment, now));
         }
         // As long as our own transaction may be included, calling off is too late.
         (Stage::Reserving, Event::Cancelled) if attempt.number == 1 => {
-            return Ok(Some(State::Cancelled {
+            return Ok(State::Cancelled {
                 superseded_by: None,
                 reserving: Some(attempt.authorization.authorization().nonce),
                 watch: None,
-            }));
+            });
         }
         // What has failed is not tried again any more; but everybody may have seen its authorization.
         (Stage::Failed { .. }, Event::Cancelled) => {
-            return Ok(Some(State::Cancelled {
+            return Ok(State::Cancelled {
                 superseded_by: None,
                 reserving: None,
-                watch: Some(attempt.clone()),
-            }));
+                watch: Some(attempt),
+            });
         }
         _ => return Err(Refused),
     }
-    Ok(None)
+    Ok(State::Pending { attempt })
 }
 
 /// Adds the hashes under which an attempt may be included.

@@ -2,13 +2,13 @@
 
 use alloy_primitives::{Address, B256};
 
-use super::super::outbox::NoticeEvent;
+use super::super::outbox::{Message, Sending};
 use super::super::sold::Sold;
-use super::super::state::{AuditRow, Payment, Purchase, State};
+use super::super::state::{AuditRow, Payment, Proof, Purchase, State};
 use crate::chain::SignedAuthorization;
 use crate::goods::{DeliveryFault, Goods};
 use crate::offer::Offer;
-use crate::types::{RequestId, UnixMillis, UnixSeconds, UsdcAmount};
+use crate::types::{RequestId, UnixMillis};
 use crate::x402::Refusal;
 
 /// Something that happened to a purchase.
@@ -43,16 +43,8 @@ pub enum Event {
         issuer: String,
         /// Who has paid.
         payer: Address,
-        /// The transaction.
-        transaction: B256,
-        /// Its block.
-        block: u64,
-        /// That block's time.
-        included_at: UnixSeconds,
-        /// Its transfers that pay enough, all of that payer: place and amount.
-        transfers: Vec<(u32, UsdcAmount)>,
-        /// Whether the payer has signed the challenge id.
-        signed: bool,
+        /// The transfer, or several of which each pays enough.
+        proof: Proof,
     },
     /// The payer's book gave a transfer to this purchase.
     Claimed {
@@ -143,16 +135,12 @@ pub enum Event {
     HistoryRemoved,
     /// The grant has been kept for long enough.
     GrantRemoved,
-    /// The ledger knows what the record says.
-    Reported,
-    /// The ledger is about to be told.
-    ReportTried,
-    /// Something came of a notice to the backend.
-    Notice {
-        /// Which notice of the purchase, from 1.
-        number: u32,
+    /// Something came of a message to the ledger or the backend.
+    Told {
+        /// Which message.
+        message: Message,
         /// What.
-        event: NoticeEvent,
+        sending: Sending,
     },
     /// An operator wants the ledger to be told again.
     ReportAsked,
@@ -165,30 +153,46 @@ pub enum Event {
 pub struct Refused;
 
 impl Event {
+    /// Whether the purchase has come further: then its alarm hurries again. No purchase waits for
+    /// the ledger or the backend, so telling them is no progress; nor is a route out of reach.
+    pub(super) const fn is_progress(&self) -> bool {
+        !matches!(
+            self,
+            Self::Tried
+                | Self::ReportAsked
+                | Self::Told { .. }
+                | Self::PassedOn { exposed: false }
+                | Self::Searched { .. }
+                | Self::SearchedInVain
+        )
+    }
+
+    /// Whether the payer's book counts the purchase as unresolved from here on, if that changes.
+    pub(super) const fn holds_target(&self) -> Option<bool> {
+        match self {
+            Self::Attempted { .. } | Self::Proven { .. } => Some(true),
+            // A superseded purchase never got hold of its target, nor did one whose payment is another's.
+            Self::Superseded { .. } | Self::Taken | Self::TargetReleased => Some(false),
+            _ => None,
+        }
+    }
+
     /// The line of history for this event, if it belongs there. Retries, reports and removals do not, and of deliveries
     /// that keep failing only the first, second, fourth, eighth and so on: without refunds they may fail for ever.
     pub fn audit(&self, after: &Purchase, at: UnixMillis) -> Option<AuditRow> {
         let tells_something = match (self, &after.state) {
+            (Self::HistoryRemoved | Self::GrantRemoved, _) => false,
             (
-                Self::Tried
-                | Self::HistoryRemoved
-                | Self::GrantRemoved
-                | Self::Reported
-                | Self::ReportTried
-                | Self::ReportAsked
-                | Self::Notice {
-                    event: NoticeEvent::Tried | NoticeEvent::Unwanted,
-                    ..
-                }
-                | Self::PassedOn { exposed: false }
-                | Self::Searched { .. }
-                | Self::SearchedInVain,
+                Self::Told {
+                    message: Message::Notice(_),
+                    sending: Sending::Taken | Sending::GivenUp,
+                },
                 _,
-            ) => false,
+            ) => true,
             (Self::IssueFailed { .. }, State::Paid { failure, .. }) => {
                 failure.is_some_and(|failure| failure.tries.is_power_of_two())
             }
-            _ => true,
+            _ => self.is_progress(),
         };
         let transaction = match &after.state {
             State::Refunded { transaction, .. } => Some(*transaction),
@@ -230,13 +234,11 @@ impl Event {
             Self::TargetReleased => "target_released",
             Self::HistoryRemoved => "history_removed",
             Self::GrantRemoved => "grant_removed",
-            Self::Reported => "reported",
-            Self::ReportTried => "report_tried",
-            Self::Notice { event, .. } => match event {
-                NoticeEvent::Tried => "notice_tried",
-                NoticeEvent::Unwanted => "notice_unwanted",
-                NoticeEvent::Taken => "notified",
-                NoticeEvent::GivenUp => "notice_given_up",
+            Self::Told { sending, .. } => match sending {
+                Sending::Tried => "told",
+                Sending::Unwanted => "notice_unwanted",
+                Sending::Taken => "notified",
+                Sending::GivenUp => "notice_given_up",
             },
             Self::ReportAsked => "report_asked",
             Self::Tried => "tried",

@@ -1,6 +1,6 @@
 //! Which states of a purchase the backend is told of.
 
-use super::super::outbox::{Notice, NoticeKind, Outbox};
+use super::super::outbox::{Notice, NoticeKind, Outbox, Tries};
 use super::super::state::State;
 use crate::types::UnixMillis;
 
@@ -16,7 +16,7 @@ impl Outbox {
             _ => return,
         };
         if self.open.is_empty() {
-            (self.since, self.not_before) = (now, now);
+            (self.since, self.notice) = (now, Tries::due(now));
         }
         self.open.push(Notice {
             kind,

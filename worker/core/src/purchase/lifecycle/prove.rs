@@ -2,7 +2,7 @@
 
 use alloy_primitives::Address;
 
-use super::super::state::{Payment, Purchase, State};
+use super::super::state::{Payment, Proof, Purchase, State};
 use super::event::Event;
 use super::paid::paid;
 use crate::types::UnixMillis;
@@ -13,27 +13,17 @@ pub(super) fn may_prove(record: &Purchase, payer: Address) -> bool {
 }
 
 /// What the payer's book makes of the proof.
-pub(super) fn advance_proof(state: &State, event: &Event, now: UnixMillis) -> Option<State> {
-    let State::Proving {
-        transaction,
-        block,
-        included_at,
-        transfers,
-        signed,
-    } = state
-    else {
-        return None;
-    };
+pub(super) fn advance(proof: &Proof, event: &Event, now: UnixMillis) -> Option<State> {
     match event {
         Event::Claimed { log } => {
-            let (log, amount) = transfers.iter().find(|(place, _)| place == log)?;
+            let (log, amount) = proof.transfers.iter().find(|(place, _)| place == log)?;
             let payment = Payment {
-                transaction: *transaction,
-                block: *block,
-                settled_at: *included_at,
+                transaction: proof.transaction,
+                block: proof.block,
+                settled_at: proof.included_at,
                 amount: *amount,
                 log: Some(*log),
-                unsigned: !signed,
+                unsigned: !proof.signed,
             };
             Some(paid(payment, now))
         }

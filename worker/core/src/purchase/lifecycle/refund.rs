@@ -1,23 +1,62 @@
 //! A refund: the same authorization tried again until it is included, or too often.
 
+use alloy_primitives::B256;
+
 use super::super::schedule::refund_pause;
-use super::super::state::{Payment, Refund, Stage, State};
+use super::super::state::{Attempt, Payment, Purchase, Refund, Stage, State};
 use super::attempt::collect;
 use super::event::{Event, Refused};
+use crate::chain::SignedAuthorization;
 use crate::config::Policy;
 use crate::types::UnixMillis;
 
 /// After so many failed tries an operator must look at a refund.
 pub const MAX_REFUND_FAILURES: u32 = 8;
 
-/// Moves a refund on. `Some` when the purchase leaves `REFUND_PENDING`.
-pub(super) fn advance_refund(
-    payment: &Payment,
-    refund: &mut Refund,
+/// The money is to go back, by what the wallet that received it has signed.
+pub(super) fn begin(
+    record: &Purchase,
+    payment: Payment,
+    authorization: SignedAuthorization,
+    now: UnixMillis,
+) -> Result<State, Refused> {
+    let signed = authorization.authorization();
+    if signed.from != record.terms.pay_to
+        || signed.to != record.payer
+        || signed.value != payment.amount.to_u256()
+    {
+        return Err(Refused);
+    }
+    let attempt = Attempt {
+        number: 1,
+        authorization,
+        identifier: None,
+        gas_limit: 0,
+        from_block: payment.block,
+        searched_to: 0,
+        via: 0,
+        exposed: false,
+        stage: Stage::Preparing,
+    };
+    Ok(State::RefundPending {
+        payment,
+        refund: Refund {
+            attempt,
+            failures: 0,
+            not_before: now,
+            reason: None,
+        },
+    })
+}
+
+/// Moves a refund on.
+pub(super) fn advance(
+    payment: Payment,
+    mut refund: Refund,
     event: Event,
     now: UnixMillis,
     policy: &Policy,
-) -> Result<Option<State>, Refused> {
+) -> Result<State, Refused> {
     match (&refund.attempt.stage, event) {
         (
             Stage::Preparing,
@@ -35,37 +74,35 @@ pub(super) fn advance_refund(
             refund.reason = Some(reason);
             refund.failures = refund.failures.saturating_add(1);
             if refund.failures >= MAX_REFUND_FAILURES {
-                return Ok(Some(State::RefundFailed {
-                    payment: payment.clone(),
-                    refund: refund.clone(),
-                }));
+                return Ok(State::RefundFailed { payment, refund });
             }
             let pause = refund_pause(policy, refund.failures);
-            again(refund, now.plus(pause));
+            return Ok(again(payment, refund, now.plus(pause)));
         }
         (_, Event::Settled { payment: returned }) => {
-            return arrived(payment, &returned).map(Some);
+            return arrived(payment, returned.transaction);
         }
         _ => return Err(Refused),
     }
-    Ok(None)
+    Ok(State::RefundPending { payment, refund })
 }
 
 /// The money is back.
-pub(super) fn arrived(payment: &Payment, returned: &Payment) -> Result<State, Refused> {
+pub(super) fn arrived(payment: Payment, transaction: B256) -> Result<State, Refused> {
     // The payment's own transaction returns nothing; a late word of it must not pass for the refund.
-    if returned.transaction == payment.transaction {
+    if transaction == payment.transaction {
         return Err(Refused);
     }
     Ok(State::Refunded {
-        payment: payment.clone(),
-        transaction: returned.transaction,
+        payment,
+        transaction,
     })
 }
 
 /// The next try of a refund: the same authorization, another job for the gas wallet.
-pub(super) fn again(refund: &mut Refund, not_before: UnixMillis) {
+pub(super) fn again(payment: Payment, mut refund: Refund, not_before: UnixMillis) -> State {
     refund.attempt.number = refund.attempt.number.saturating_add(1);
     refund.attempt.stage = Stage::Preparing;
     refund.not_before = not_before;
+    State::RefundPending { payment, refund }
 }

@@ -3,11 +3,12 @@
 use alloy_primitives::B256;
 use serde_json::json;
 
+use super::super::outbox::{Message, Sending};
 use super::super::retention::HISTORY_MILLIS;
 use super::super::schedule::{Effect, next_effect, wake_at};
 use super::super::test_support::{
-    EXPIRES_AT, NOW, POLICY, attempted, buyer, claims, payment, record_after, refund, signed,
-    signed_by,
+    EXPIRES_AT, NOW, POLICY, REPORTED, attempted, buyer, claims, payment, record_after, refund,
+    signed, signed_by,
 };
 use super::*;
 use crate::goods::DeliveryFault;
@@ -15,6 +16,10 @@ use crate::types::WalletKey;
 use crate::types::{RequestId, UnixSeconds};
 use crate::x402::Refusal;
 
+const REPORT_TRIED: Event = Event::Told {
+    message: Message::Report,
+    sending: Sending::Tried,
+};
 const LAPSED: Event = Event::Lapsed {
     may_still_land: false,
 };
@@ -151,7 +156,7 @@ fn states() -> Vec<(&'static str, Purchase)> {
 
 /// The record once the ledger knows what it says.
 fn reported(record: &Purchase) -> Purchase {
-    apply(Some(record), Event::Reported, NOW, &POLICY).unwrap()
+    apply(Some(record), REPORTED, NOW, &POLICY).unwrap()
 }
 
 fn events() -> Vec<(&'static str, Event)> {
@@ -621,7 +626,7 @@ fn an_authorization_that_was_given_up_is_watched_until_the_chain_cannot_accept_i
         Event::Reserved,
         GIVEN_UP,
         Event::TargetReleased,
-        Event::Reported,
+        REPORTED,
     ]);
     let mut now = NOW;
     let mut looks = 0;
@@ -644,7 +649,7 @@ fn an_authorization_that_was_given_up_is_watched_until_the_chain_cannot_accept_i
 #[test]
 fn a_refund_that_was_given_up_is_looked_for_every_day_and_not_more_often() {
     let fails = (0..MAX_REFUND_FAILURES).map(|_| failed());
-    let end = [Event::TargetReleased, Event::Reported];
+    let end = [Event::TargetReleased, REPORTED];
     let mut record = record_after(refund_events().into_iter().chain(fails).chain(end));
     let mut now = NOW;
     let mut looks = Vec::new();
@@ -671,7 +676,7 @@ fn a_last_look_that_fails_is_made_up_for_within_the_hour_and_ever_less_often() {
         Event::Reserved,
         GIVEN_UP,
         Event::TargetReleased,
-        Event::Reported,
+        REPORTED,
     ]);
     // The authorization ended long ago.
     let mut now = NOW.plus(3_600_000);
@@ -748,7 +753,7 @@ fn the_stored_form_is_unchanged() {
             "changedAt": 1_800_000_010_000u64,
             "holdsTarget": true,
             "tries": 0,
-            "unreported": 0,
+            "outbox": {"report": {"notBefore": 1_800_000_010_000u64}},
         })
     );
     assert_eq!(serde_json::from_value::<Purchase>(stored).unwrap(), record);

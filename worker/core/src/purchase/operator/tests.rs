@@ -2,8 +2,11 @@ use crate::goods::Goods;
 use core::cell::{Cell, RefCell};
 
 use super::super::lifecycle::MAX_REFUND_FAILURES;
+use super::super::outbox::Tries;
 use super::super::state::{AuditRow, Rest, State};
-use super::super::test_support::{NOW, POLICY, attempted, claims, payment, record_after, refund};
+use super::super::test_support::{
+    NOW, POLICY, REPORTED, attempted, claims, payment, record_after, refund,
+};
 use super::*;
 use crate::x402::Refusal;
 
@@ -268,13 +271,13 @@ fn only_a_refund_that_failed_for_good_is_tried_again() {
 fn a_purchase_reports_again_when_asked_and_nothing_else_happens() {
     let store = Store::after(refund_failed());
     let record = || store.load().unwrap().unwrap().record;
-    let reported = apply(Some(&record()), Event::Reported, NOW, &POLICY).unwrap();
+    let reported = apply(Some(&record()), REPORTED, NOW, &POLICY).unwrap();
     store.stored.replace(Some(Versioned {
         version: 3,
         record: reported.clone(),
     }));
     assert_eq!(store.ask(OperatorCommand::Report), done("REFUND_FAILED"));
-    assert_eq!(record().unreported, Some(0));
+    assert_eq!(record().outbox.report, Some(Tries::due(NOW)));
     assert_eq!(record().state, reported.state);
     assert!(store.wake_at.get().is_some());
     assert!(store.history().unwrap().is_empty());

@@ -324,7 +324,7 @@ fn a_purchase_that_lost_its_history_long_ago_begins_a_new_one() {
     let mut record = expired();
     record.state = State::Expired { watch: None };
     record.rest = Rest::Since(NOW);
-    record.unreported = None;
+    record.outbox.report = None;
     let later = NOW.plus(HISTORY_MILLIS);
     let record = apply(Some(&record), Event::HistoryRemoved, later, &POLICY).unwrap();
     let shop = Shop::after(record, vec![paid(buyers_address(), 15_000)]);

@@ -19,17 +19,14 @@ use super::cost::MAX_FEE;
 use super::env::{Change, WalletEnv, WalletStore};
 use super::job::{Sent, Signed, WalletFault};
 use super::line::Line;
-use super::pipeline::{CHECK_MILLIS, GasWallet, MAX_VERSIONS, warn_empty};
+use super::pipeline::{GasWallet, MAX_VERSIONS, warn_empty};
 use super::sight::LOST_MILLIS;
 use super::transaction::Fees;
 use crate::chain::Chain;
 use crate::chain::base::Head;
+use crate::pauses::{NOT_DEEP, NOT_INCLUDED, STUCK};
 use crate::types::UnixMillis;
 
-/// When the alarm looks again at what is included and not deep enough yet.
-const SETTLED_CHECK_MILLIS: u64 = 8_000;
-/// A transaction that is next in line and not included for this long may get a higher fee.
-pub(super) const STUCK_MILLIS: u64 = 15_000;
 /// For this long all answers must contradict what the wallet believes of its nonces before it believes them.
 pub(super) const REPAIR_MILLIS: u64 = 60_000;
 /// A job is done this many blocks deep, its own included.
@@ -71,7 +68,7 @@ impl GasWallet {
         if self.with_line(env, Line::is_empty)? {
             return self.tidy(env.store(), env.now());
         }
-        self.arm(env, CHECK_MILLIS)?;
+        self.arm(env, NOT_INCLUDED)?;
         let (head, counted) = future::join(
             env.chain().head(),
             env.chain().included_count(env.key().address()),
@@ -85,7 +82,7 @@ impl GasWallet {
         }
         let waits = self.with_line(env, |line| line.tail() > look.used)?;
         if !waits {
-            self.arm(env, SETTLED_CHECK_MILLIS)?;
+            self.arm(env, NOT_DEEP)?;
         }
         env.store().forget(old(env.now()), MAX_FORGOTTEN).map(drop)
     }
@@ -93,7 +90,7 @@ impl GasWallet {
     /// The alarm of a wallet with no open job: what is left to do is to forget what is long done.
     pub fn tidy<S: WalletStore>(&self, store: &S, now: UnixMillis) -> Result<(), WalletFault> {
         let again = match store.forget(old(now), MAX_FORGOTTEN)? {
-            MAX_FORGOTTEN.. => Some(now.plus(CHECK_MILLIS)),
+            MAX_FORGOTTEN.. => Some(now.plus(NOT_INCLUDED)),
             _ => None,
         };
         self.set_alarm(store, again)
@@ -190,7 +187,7 @@ impl GasWallet {
                 self.add_version(env, sent, next.nonce, fees, None)?;
             }
         } else if live.iter().all(|version| version.nonce > look.reach)
-            && sent.age(env.now()) >= STUCK_MILLIS
+            && sent.age(env.now()) >= STUCK
             && sent.signed(false) < MAX_VERSIONS
         {
             // Nothing holds a nonce before it: one of another program was given up by the network, or never existed.
@@ -258,9 +255,7 @@ impl GasWallet {
         sent: &Sent,
         next: &Signed,
     ) -> Result<Option<Fees>, WalletFault> {
-        if env.now().since(next.signed_at) < STUCK_MILLIS
-            || sent.signed(next.cancels) >= MAX_VERSIONS
-        {
+        if env.now().since(next.signed_at) < STUCK || sent.signed(next.cancels) >= MAX_VERSIONS {
             return Ok(None);
         }
         let quote = self.quote(env).await?;

@@ -26,12 +26,9 @@ use super::transaction::{Fees, Transaction};
 use crate::chain::Chain;
 use crate::chain::base::SendOutcome;
 use crate::chain::settlement_call::settlement_call;
+use crate::pauses::{LOST_WALLET_ALARM, NOT_INCLUDED};
 use crate::types::UnixMillis;
 
-/// How often the alarm looks after what is not included.
-pub(super) const CHECK_MILLIS: u64 = 4_000;
-/// An alarm that has not rung for so long after its time is not counted on any more.
-const ALARM_LATE_MILLIS: u64 = 10_000;
 /// Fees are asked for at most this often.
 const QUOTE_MILLIS: u64 = 2_000;
 /// The data fee is asked for at most this often. It changes with the L1 chain, by an eighth in twelve seconds.
@@ -177,10 +174,10 @@ impl GasWallet {
         sent: &Sent,
         floor: Option<u64>,
     ) -> Result<(), WalletFault> {
-        let latest = env.now().plus(CHECK_MILLIS);
+        let latest = env.now().plus(NOT_INCLUDED);
         let armed = self.alarm.get();
         let wake_at = armed
-            .filter(|at| env.now().since(*at) < ALARM_LATE_MILLIS)
+            .filter(|at| env.now().since(*at) < LOST_WALLET_ALARM)
             .map_or(latest, |at| at.min(latest));
         let change = Change {
             put: Some(sent),

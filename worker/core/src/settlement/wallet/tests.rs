@@ -14,8 +14,7 @@ use std::collections::BTreeMap;
 use alloy_primitives::{Address, B256, Bytes, U256};
 use futures_util::FutureExt as _;
 
-use super::care::{FINAL_MILLIS, STUCK_MILLIS};
-use super::pipeline::CHECK_MILLIS;
+use super::care::FINAL_MILLIS;
 use super::*;
 use crate::chain::SignedAuthorization;
 use crate::chain::base::{
@@ -24,6 +23,7 @@ use crate::chain::base::{
 use crate::chain::signature::Deployment;
 use crate::chain::wallet_call::WalletAnswer;
 use crate::chain::{Chain, ChainError};
+use crate::pauses::{NOT_INCLUDED, STUCK};
 use crate::purchase::test_support::{NOW, signed};
 use crate::types::WalletKey;
 use crate::types::{Network, UnixMillis, UnixSeconds};

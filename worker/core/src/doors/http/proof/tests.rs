@@ -23,10 +23,11 @@ use crate::config::Config;
 use crate::config::{ProofBinding, test_config};
 use crate::goods::DeliveryFault;
 use crate::offer::{Offer, Target, Terms};
+use crate::pauses::Patience;
 use crate::purchase::test_offer;
 use crate::purchase::{Ask, PayReply, Prove, Purchases};
 use crate::token::NoRsa;
-use crate::types::{Address, Patience};
+use crate::types::Address;
 use serde_json::json;
 
 use crate::types::{CallFault, WalletKey};

@@ -2,12 +2,12 @@
 
 use super::*;
 use crate::book::TargetKey;
+use crate::pauses::Patience;
 use crate::purchase::question::Join;
 use crate::purchase::reply::NotNow;
 use crate::settlement::Settlement;
 use crate::settlement::facilitator::Facilitator;
 use crate::settlement::wallet::{DataFee, expected_cost, most_cost, offered};
-use crate::types::Patience;
 use crate::types::RequestId;
 
 const SHORT: &str = "execution reverted: ERC20: transfer amount exceeds balance";

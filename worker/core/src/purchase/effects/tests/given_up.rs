@@ -1,6 +1,7 @@
 //! Attempts and refunds that nobody pursues any more, or that moved no money: when they end, and what is found out later.
 
 use super::*;
+use crate::purchase::test_support::REPORTED;
 
 /// An authorization that is good for years, handed to a wallet of ours.
 fn long_lasting(stage: Event) -> Purchase {
@@ -94,7 +95,7 @@ fn a_transaction_that_moved_no_money_does_not_say_that_none_moved() {
 
 #[test]
 fn a_refund_that_arrives_after_it_was_given_up_is_noticed() {
-    let record = refund_failed([Event::TargetReleased, Event::Reported]);
+    let record = refund_failed([Event::TargetReleased, REPORTED]);
     let State::RefundFailed {
         refund: given_up, ..
     } = &record.state

@@ -2,10 +2,12 @@
 
 use super::*;
 use crate::backend::issuance::IssuingBackend;
+use crate::purchase::outbox::Tries;
 use crate::purchase::rearm::nudge;
 use crate::purchase::reply::NotNow;
-use crate::purchase::test_support::claims;
-use crate::types::Patience;
+
+use crate::pauses::Patience;
+use crate::purchase::test_support::{REPORTED, claims};
 
 const SECOND: u64 = 1;
 
@@ -219,7 +221,7 @@ fn the_ledger_calls_nothing_over_of_which_the_payers_book_has_not_been_told() {
         let woken = Driver::default().wake(&outside).now_or_never();
         woken.unwrap().unwrap();
         let record = outside.load().unwrap().unwrap().record;
-        (record.holds_target, record.unreported.is_some())
+        (record.holds_target, record.outbox.report.is_some())
     };
     outside.book_is_gone.set(true);
     assert_eq!(wake(), (true, true));
@@ -249,18 +251,21 @@ fn a_stranger_wakes_nothing() {
 fn a_nudge_wakes_what_has_lost_its_alarm_and_has_the_ledger_told_soon() {
     let nudged = |outside: &Outside| nudge(outside, NOW, &POLICY).now_or_never().unwrap();
     for record in answering() {
-        let mut record = apply(Some(&record), Event::Reported, NOW, &POLICY).unwrap();
+        let mut record = apply(Some(&record), REPORTED, NOW, &POLICY).unwrap();
         let outside = Outside::new(record.clone());
         assert_eq!(nudged(&outside), Ok(false), "it is on its way");
         outside.alarm.set(None);
         assert_eq!(nudged(&outside), Ok(true));
         assert!(outside.alarm.get().is_some());
 
-        record.unreported = Some(20);
+        record.outbox.report = Some(Tries {
+            count: 20,
+            not_before: NOW.plus(50_000),
+        });
         let outside = Outside::new(record);
         assert_eq!(nudged(&outside), Ok(true));
         let after = outside.load().unwrap().unwrap().record;
-        assert_eq!(after.unreported, Some(0));
+        assert_eq!(after.outbox.report, Some(Tries::due(NOW)));
     }
     let none = new();
     assert_eq!(nudged(&none), Ok(false), "there is no such purchase");

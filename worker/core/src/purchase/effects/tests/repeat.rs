@@ -3,9 +3,9 @@
 use super::*;
 use crate::book::Booking;
 use crate::chain::usdc::payment_fingerprint;
+use crate::pauses::Patience;
 use crate::purchase::question::{Join, Pay};
 use crate::purchase::test_support::{claims, dated};
-use crate::types::Patience;
 use crate::types::RequestId;
 
 fn ask(outside: &Outside, nonce: u8) -> PayReply {

@@ -6,10 +6,10 @@ use crate::backend::notification::Notified;
 use crate::catalog::Catalog;
 use crate::goods::DeliveryFault;
 use crate::offer::{CallDigest, Target};
+use crate::pauses::Patience;
 use crate::purchase::outbox::NoticeKind;
 use crate::purchase::sold::Sold;
 use crate::purchase::state::Rest;
-use crate::types::Patience;
 use crate::types::WalletKey;
 
 fn paid_for(sold: Option<Sold>) -> Purchase {

@@ -5,12 +5,7 @@ use super::*;
 #[test]
 fn reports_and_retries_are_no_history() {
     for (state, record) in states() {
-        for event in [
-            Event::Tried,
-            Event::Reported,
-            Event::ReportTried,
-            Event::ReportAsked,
-        ] {
+        for event in [Event::Tried, REPORTED, REPORT_TRIED, Event::ReportAsked] {
             assert_eq!(event.audit(&record, NOW), None, "{state}");
         }
     }

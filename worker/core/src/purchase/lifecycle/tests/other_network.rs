@@ -16,7 +16,7 @@ fn it_asks_for_nothing_outside_and_looks_every_hour_whether_the_network_is_back(
         if record.holds_target || record.rest == Rest::NotYet {
             let effect = next_effect(&record, NOW, &MAINNET);
             assert_eq!(effect, Effect::WaitUntil(NOW.plus(HOUR)), "{state}");
-            record.unreported = None;
+            record.outbox.report = None;
             assert_eq!(
                 wake_at(&record, NOW, &MAINNET),
                 Some(NOW.plus(HOUR)),
@@ -28,10 +28,9 @@ fn it_asks_for_nothing_outside_and_looks_every_hour_whether_the_network_is_back(
 
 #[test]
 fn what_is_over_is_forgotten_in_its_time_and_wakes_for_nothing_else() {
-    let delivered =
-        paid_events()
-            .into_iter()
-            .chain([issued(), Event::TargetReleased, Event::Reported]);
+    let delivered = paid_events()
+        .into_iter()
+        .chain([issued(), Event::TargetReleased, REPORTED]);
     let record = record_after(delivered);
     let later = NOW.plus(HISTORY_MILLIS);
     assert_eq!(wake_at(&record, NOW, &MAINNET), Some(later));
@@ -46,7 +45,14 @@ fn a_notice_waits_for_the_network_to_be_back() {
     };
     let paid = record_after(paid_events());
     let mut record = apply(Some(&paid), issued(), NOW, &testnet).unwrap();
-    (record.holds_target, record.unreported) = (false, None);
+    (record.holds_target, record.outbox.report) = (false, None);
     assert_eq!(wake_at(&record, NOW, &testnet), Some(NOW), "at once");
     assert_eq!(wake_at(&record, NOW, &MAINNET), Some(NOW.plus(HOUR)));
+}
+
+#[test]
+fn a_report_that_waits_for_the_payers_book_rings_no_alarm() {
+    let delivered = record_after(paid_events().into_iter().chain([issued()]));
+    assert!(delivered.holds_target && delivered.outbox.report.is_some());
+    assert_eq!(wake_at(&delivered, NOW, &MAINNET), Some(NOW.plus(HOUR)));
 }

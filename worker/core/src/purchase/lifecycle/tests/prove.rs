@@ -12,11 +12,13 @@ fn proven_by(payer: Address) -> Event {
         sold: Some(sold()),
         issuer: "https://shop.example".to_owned(),
         payer,
-        transaction: B256::repeat_byte(0x77),
-        block: 9,
-        included_at: NOW.to_seconds(),
-        transfers: vec![(3, units(15_000)), (1, units(20_000))],
-        signed: true,
+        proof: crate::purchase::Proof {
+            transaction: B256::repeat_byte(0x77),
+            block: 9,
+            included_at: NOW.to_seconds(),
+            transfers: vec![(3, units(15_000)), (1, units(20_000))],
+            signed: true,
+        },
     }
 }
 

@@ -4,7 +4,7 @@ use super::*;
 
 /// What the driver's alarm does about the ledger alone, with a ledger that answers or does not.
 fn wake(record: &Purchase, now: UnixMillis, answers: bool) -> Purchase {
-    let tried = apply(Some(record), Event::ReportTried, now, &POLICY).unwrap();
+    let tried = apply(Some(record), REPORT_TRIED, now, &POLICY).unwrap();
     if answers { reported(&tried) } else { tried }
 }
 
@@ -17,9 +17,10 @@ fn whatever_changes_for_the_ledger_is_reported_at_once_when_the_purchase_rests_o
                 continue;
             };
             let is_news = ledger_entry(&next, 0) != ledger_entry(&record, 0);
-            assert_eq!(next.unreported.is_some(), is_news, "{state} {event}");
+            assert_eq!(next.outbox.report.is_some(), is_news, "{state} {event}");
             let effect = next_effect(&next, NOW, &POLICY);
-            if next.unreported.is_some() && matches!(effect, Effect::Rest | Effect::WaitUntil(_)) {
+            if next.outbox.report.is_some() && matches!(effect, Effect::Rest | Effect::WaitUntil(_))
+            {
                 assert_eq!(wake_at(&next, NOW, &POLICY), Some(NOW), "{state} {event}");
             }
         }
@@ -32,7 +33,10 @@ fn a_report_moves_nothing_else() {
         record.tries = 3;
         let after = wake(&record, NOW.plus(1), true);
         let expected = Purchase {
-            unreported: None,
+            outbox: Outbox {
+                report: None,
+                ..record.outbox.clone()
+            },
             ..record.clone()
         };
         assert_eq!(after, expected, "{state}");
@@ -77,7 +81,7 @@ fn news_is_told_at_once_also_while_the_ledger_gives_no_answer() {
         NOW,
         &POLICY,
     );
-    assert_eq!(settled.unwrap().unreported, Some(0));
+    assert_eq!(settled.unwrap().outbox.report, Some(Tries::due(NOW)));
 }
 
 #[test]

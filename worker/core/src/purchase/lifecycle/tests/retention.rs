@@ -22,7 +22,7 @@ fn ends() -> Vec<(&'static str, Purchase)> {
         .map(|(state, record)| (state, settle_down(&record)))
         .filter(|(_, record)| record.is_over())
         .collect();
-    let taken = record_after([attempted(1), Event::Taken, Event::Reported]);
+    let taken = record_after([attempted(1), Event::Taken, REPORTED]);
     ends.push(("taken", taken));
     ends
 }
@@ -133,7 +133,7 @@ fn what_is_left_says_the_same_to_the_ledger_and_never_changes_again() {
         live(&mut after, NOW.plus(500 * DAY));
         let says = |record| ledger_entry(record, 0);
         assert_eq!(says(&after), says(&record), "{state}");
-        assert_eq!(after.unreported, None);
+        assert_eq!(after.outbox.report, None);
         for (name, event) in events() {
             for record in [&record, &after] {
                 let refused = apply(Some(record), event.clone(), NOW.plus(500 * DAY), &POLICY);
@@ -149,8 +149,8 @@ fn a_ledger_that_does_not_know_yet_keeps_everything_where_it_is() {
         let record = apply(Some(&record), Event::ReportAsked, NOW, &POLICY).unwrap();
         let late = NOW.plus(400 * DAY);
         assert_eq!(next_effect(&record, late, &POLICY), Effect::Rest, "{state}");
-        assert_eq!(wake_at(&record, late, &POLICY), Some(late), "{state}");
-        let told = apply(Some(&record), Event::Reported, late, &POLICY).unwrap();
+        assert_eq!(wake_at(&record, late, &POLICY), Some(NOW), "{state}");
+        let told = apply(Some(&record), REPORTED, late, &POLICY).unwrap();
         assert_eq!(next_effect(&told, late, &POLICY), Effect::RemoveHistory);
         assert!(wake_at(&told, late, &POLICY) <= Some(late.plus(60_000)));
     }
@@ -258,9 +258,9 @@ fn any_event() -> impl Strategy<Value = Event> {
         Event::HistoryRemoved,
         Event::GrantRemoved,
         Event::GrantRemoved,
-        Event::Reported,
-        Event::Reported,
-        Event::ReportTried,
+        REPORTED,
+        REPORTED,
+        REPORT_TRIED,
         Event::ReportAsked,
         Event::Tried,
     ];
@@ -286,7 +286,7 @@ proptest! {
             let says_removed = |record: &Purchase| record.rest == Rest::WithoutHistory;
             if says_removed(&after) && !says_removed(&before) {
                 prop_assert!(now >= last_line.plus(7 * DAY));
-                prop_assert!(before.is_over() && before.unreported.is_none());
+                prop_assert!(before.is_over() && before.outbox.report.is_none());
             }
             prop_assert!(!says_removed(&after) || event.audit(&after, now).is_none());
             if event.audit(&after, now).is_some() {
@@ -296,7 +296,7 @@ proptest! {
                 (State::Delivered { goods, .. }, State::Closed { .. }) => {
                     prop_assert!(now >= delivered.plus(12 * HOUR));
                     prop_assert!(now.to_seconds().0 >= goods.claims().exp);
-                    prop_assert_eq!(before.unreported, None);
+                    prop_assert_eq!(before.outbox.report, None);
                 }
                 (State::Delivered { .. }, state) => prop_assert_eq!(&before.state, state),
                 (State::Closed { .. }, state) => prop_assert_eq!(&before.state, state),

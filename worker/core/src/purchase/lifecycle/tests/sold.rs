@@ -12,11 +12,13 @@ fn shown(sold: Option<Sold>) -> Event {
         sold,
         issuer: "https://shop.example".to_owned(),
         payer: buyer().address(),
-        transaction: B256::repeat_byte(0x77),
-        block: 9,
-        included_at: NOW.to_seconds(),
-        transfers: vec![(3, payment().amount)],
-        signed: true,
+        proof: crate::purchase::Proof {
+            transaction: B256::repeat_byte(0x77),
+            block: 9,
+            included_at: NOW.to_seconds(),
+            transfers: vec![(3, payment().amount)],
+            signed: true,
+        },
     }
 }
 
@@ -91,7 +93,7 @@ fn a_purchase_is_named_by_its_offer_or_by_the_request_that_pays() {
 #[test]
 fn it_goes_with_the_history_of_what_is_delivered_or_returned_and_of_nothing_else() {
     let after_a_week = |mut record: Purchase| {
-        for event in [Event::TargetReleased, Event::Reported] {
+        for event in [Event::TargetReleased, REPORTED] {
             record = apply(Some(&record), event.clone(), NOW, &POLICY).unwrap_or(record);
         }
         let later = NOW.plus(HISTORY_MILLIS);

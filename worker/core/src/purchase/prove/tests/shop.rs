@@ -1,6 +1,6 @@
 //! A chain with one transaction, a real payer's book, and storage that counts its writes.
 
-use crate::types::Patience;
+use crate::pauses::Patience;
 use core::cell::{Cell, RefCell};
 use core::ops::RangeInclusive;
 use std::collections::BTreeMap;

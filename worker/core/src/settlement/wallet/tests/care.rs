@@ -25,7 +25,7 @@ fn a_job_whose_block_was_replaced_is_broadcast_again() {
     let (bench, wallet) = (Bench::new(), GasWallet::default());
     bench.hashes(&wallet, "a");
     bench.mine();
-    bench.pass(CHECK_MILLIS);
+    bench.pass(NOT_INCLUDED);
     bench.wake(&wallet);
     {
         let mut node = bench.node.borrow_mut();
@@ -33,7 +33,7 @@ fn a_job_whose_block_was_replaced_is_broadcast_again() {
         node.receipts.clear();
         node.sent.clear();
     }
-    bench.pass(CHECK_MILLIS);
+    bench.pass(NOT_INCLUDED);
     bench.wake(&wallet);
     let raw = bench.job("a").versions[0].raw.clone();
     assert_eq!(bench.node.borrow().sent, [raw]);
@@ -53,7 +53,7 @@ fn the_job_that_holds_the_next_nonce_is_looked_after_first_whatever_the_backlog(
     }
     bench.node.borrow_mut().reachable = true;
     bench.node.borrow_mut().sent.clear();
-    bench.pass(CHECK_MILLIS);
+    bench.pass(NOT_INCLUDED);
     bench.wake(&wallet);
     let dropped = bench.job("dropped").versions[0].raw.clone();
     assert_eq!(bench.node.borrow().sent.first(), Some(&dropped));
@@ -110,7 +110,7 @@ fn a_transaction_that_offers_too_little_is_replaced_at_the_same_nonce() {
     bench.hashes(&wallet, "a");
     bench.hashes(&wallet, "b");
     bench.node.borrow_mut().base_fee *= 3;
-    bench.pass(STUCK_MILLIS);
+    bench.pass(STUCK);
     bench.wake(&wallet);
     let [first, second] = &bench.job("a").versions[..] else {
         panic!("{:?}", bench.job("a"));

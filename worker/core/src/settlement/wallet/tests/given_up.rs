@@ -60,7 +60,7 @@ fn a_job_that_was_paid_at_one_nonce_uses_up_its_other_without_paying() {
     bench.node.borrow_mut().pending = 6;
     bench.hashes(&wallet, "a");
     bench.floor.set(Some(5));
-    bench.live(&wallet, STUCK_MILLIS + CHECK_MILLIS);
+    bench.live(&wallet, STUCK + NOT_INCLUDED);
     assert_eq!(bench.nonces_of("a"), [6, 5]);
     let first = bench.job("a").versions[1].hash;
     {
@@ -68,7 +68,7 @@ fn a_job_that_was_paid_at_one_nonce_uses_up_its_other_without_paying() {
         (node.included, node.head) = (6, 101);
         node.receipts.insert(first, 101);
     }
-    bench.live(&wallet, CHECK_MILLIS);
+    bench.live(&wallet, NOT_INCLUDED);
     let job = bench.job("a");
     assert_eq!(cancellation(&job).map(|version| version.nonce), Some(6));
     bench.run(&wallet, 20_000);
@@ -82,18 +82,18 @@ fn a_receipt_of_a_block_that_is_not_made_yet_gives_up_no_nonce() {
         bench.node.borrow_mut().pending = 6;
         bench.hashes(&wallet, "a");
         bench.floor.set(Some(5));
-        bench.live(&wallet, STUCK_MILLIS + CHECK_MILLIS);
+        bench.live(&wallet, STUCK + NOT_INCLUDED);
         let first = bench.job("a").versions[1].hash;
         {
             let mut node = bench.node.borrow_mut();
             (node.included, node.head, node.head_hash) = (6, 101, head_hash);
             node.receipts.insert(first, block);
         }
-        bench.live(&wallet, CHECK_MILLIS);
+        bench.live(&wallet, NOT_INCLUDED);
         assert_eq!(cancellation(&bench.job("a")), None, "{block}");
         bench.node.borrow_mut().head_hash = B256::ZERO;
         bench.bury(1);
-        bench.live(&wallet, CHECK_MILLIS);
+        bench.live(&wallet, NOT_INCLUDED);
         assert!(cancellation(&bench.job("a")).is_some(), "{block}");
     }
 }
@@ -104,7 +104,7 @@ fn a_job_that_reverted_pays_no_more_although_it_holds_another_nonce() {
     bench.node.borrow_mut().pending = 6;
     bench.hashes(&wallet, "a");
     bench.floor.set(Some(5));
-    bench.live(&wallet, STUCK_MILLIS + CHECK_MILLIS);
+    bench.live(&wallet, STUCK + NOT_INCLUDED);
     let first = bench.job("a").versions[1].hash;
     {
         let mut node = bench.node.borrow_mut();
@@ -112,7 +112,7 @@ fn a_job_that_reverted_pays_no_more_although_it_holds_another_nonce() {
         node.receipts.insert(first, 101);
         node.sent.clear();
     }
-    bench.live(&wallet, CHECK_MILLIS);
+    bench.live(&wallet, NOT_INCLUDED);
     let cancelled = bench.job("a").versions.last().cloned().unwrap();
     assert!(cancelled.cancels);
     assert_eq!(bench.node.borrow().sent, [cancelled.raw]);
@@ -125,7 +125,7 @@ fn a_cancellation_that_offers_too_little_is_raised_too() {
     bench.now.set(EXPIRES);
     bench.wake(&wallet);
     bench.node.borrow_mut().base_fee *= 10;
-    bench.live(&wallet, 2 * STUCK_MILLIS);
+    bench.live(&wallet, 2 * STUCK);
     let job = bench.job("a");
     let cancels: Vec<_> = job.versions.iter().map(|version| version.cancels).collect();
     assert_eq!(cancels, [false, true, true]);

@@ -114,7 +114,7 @@ fn a_wrong_count_at_the_first_start_is_corrected() {
     bench.node.borrow_mut().pending = 1_000_000;
     bench.hashes(&wallet, "a");
     assert_eq!(bench.nonces_of("a"), [1_000_000]);
-    bench.run(&wallet, REPAIR_MILLIS + STUCK_MILLIS);
+    bench.run(&wallet, REPAIR_MILLIS + STUCK);
     bench.run(&wallet, 20_000);
     assert!(!bench.is_open("a"));
     assert_eq!(bench.node.borrow().included, 6);
@@ -129,7 +129,7 @@ fn jobs_behind_a_gap_are_all_signed_for_the_nonces_in_it() {
     bench.hashes(&wallet, "a");
     bench.hashes(&wallet, "b");
     assert_eq!(bench.nonces(), [8, 9]);
-    bench.live(&wallet, REPAIR_MILLIS + STUCK_MILLIS);
+    bench.live(&wallet, REPAIR_MILLIS + STUCK);
     assert_eq!(bench.nonces_of("a"), [8, 5]);
     assert_eq!(bench.nonces_of("b"), [9, 6]);
     bench.run(&wallet, 30_000);

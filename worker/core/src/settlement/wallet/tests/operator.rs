@@ -78,7 +78,7 @@ fn a_repair_takes_the_chains_word_for_the_next_nonce_at_once() {
     }
     bench.hashes(&wallet, "b");
     assert_eq!(bench.nonces_of("b"), [5]);
-    bench.run(&wallet, 2 * STUCK_MILLIS + 30_000);
+    bench.run(&wallet, 2 * STUCK + 30_000);
     assert!(bench.jobs.borrow().is_empty());
     let view = operate(&bench, &wallet, WalletOperation::Show);
     assert_eq!(view.next_nonce, Some(7));
