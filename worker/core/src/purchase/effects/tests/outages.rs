@@ -208,6 +208,19 @@ fn a_buyers_question_wakes_a_purchase_whose_alarm_was_lost() {
 }
 
 #[test]
+fn an_alarm_that_gets_no_further_has_stored_the_next_one() {
+    let told = apply(Some(&submitted()), REPORTED, NOW, &POLICY).unwrap();
+    let mut outside = Outside::new(told.clone());
+    outside.is_used = false;
+    outside.receipts_left.set(0);
+    let woken = Driver::default().wake(&outside).now_or_never();
+    woken.unwrap().unwrap();
+    let after = outside.load().unwrap().unwrap().record;
+    assert_eq!(after.state, told.state);
+    assert_eq!(after.tries, 1, "each change of the record sets the alarm");
+}
+
+#[test]
 fn the_ledger_calls_nothing_over_of_which_the_payers_book_has_not_been_told() {
     let outside = Outside::new(record_after([
         attempted(1),
