@@ -6,8 +6,8 @@ use std::borrow::Cow;
 
 use base64_simd::{AsOut, URL_SAFE_NO_PAD};
 
+use crate::cursor::Cursor;
 use crate::json::{Text, Value, read_object};
-use crate::quick::Cursor;
 use crate::{Flaw, ValidationError};
 
 /// Longest header that is read, in base64url symbols.
