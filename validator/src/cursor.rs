@@ -14,26 +14,18 @@ pub(crate) struct Cursor<'t> {
 }
 
 impl<'t> Cursor<'t> {
-    /// The start of a text, if its strings have no escapes and no control characters.
-    pub(crate) fn new(text: &'t str) -> Option<Self> {
+    /// The start of a text that spans can hold.
+    pub(crate) fn start(text: &'t str) -> Option<Self> {
         let rest = text.as_bytes();
-        let is_odd = |byte| (byte < b' ') | (byte == b'\\');
-        let is_plain = rest.len() <= MAX_TEXT && !words::any(rest, is_odd);
-        is_plain.then_some(Self {
+        (rest.len() <= MAX_TEXT).then_some(Self {
             len: rest.len(),
             rest,
         })
     }
 
-    /// The start of a text without escapes that may have control characters: white space between the members, and wrong in
-    /// a string.
-    pub(crate) fn with_controls(text: &'t str) -> Option<Self> {
-        let rest = text.as_bytes();
-        let is_plain = rest.len() <= MAX_TEXT && !words::any(rest, |byte| byte == b'\\');
-        is_plain.then_some(Self {
-            len: rest.len(),
-            rest,
-        })
+    /// The same of a text in which no string has an escape or a control character.
+    pub(crate) fn plain(text: &'t str) -> Option<Self> {
+        Self::start(text).filter(|start| !words::any_odd(start.rest))
     }
 
     pub(crate) fn is_at_end(&self) -> bool {
@@ -86,11 +78,11 @@ impl<'t> Cursor<'t> {
         }
     }
 
-    /// Any value, read by the whole reader. `odd`: it may have control characters.
+    /// Any value, read by the whole reader. `odd`: there may be escapes and control characters.
     #[inline(never)]
     pub(crate) fn value(&mut self, text: &'t str, odd: bool) -> Option<Value> {
         let place = self.len - self.rest.len();
-        let mut reader = Reader::without_escapes(text, place, odd);
+        let mut reader = Reader::at(text, place, odd);
         let value = reader.value(0).ok()?;
         self.rest = text.as_bytes().get(reader.place()..)?;
         Some(value)

@@ -53,7 +53,7 @@ pub(crate) struct Gateway {
 impl Gateway {
     pub(crate) fn new(config: Config) -> Self {
         Self {
-            cache: config.cached_tokens.map(Cache::new),
+            cache: config.cache.map(|(tokens, make)| make(tokens)),
             config,
         }
     }

@@ -115,7 +115,7 @@ impl Found {
     /// not refused here.
     fn at_a_glance(text: &str) -> Option<Self> {
         let mut found = Self::default();
-        let mut cursor = Cursor::new(text)?;
+        let mut cursor = Cursor::plain(text)?;
         cursor.take(b"{")?;
         loop {
             let slot = if cursor.take(b"\"alg\":\"").is_some() {

@@ -11,9 +11,9 @@ use crate::words;
 /// `{"sub":…,"jti":…,"resourceId":…,"planId":…,"txHash":…,"iat":…,"exp":…}`, with `iss`, `payer` and `chainId` behind where they
 /// are there, or with the dates in front, as `jwt-compact` writes its own. No white space, no escapes, whole seconds.
 pub(crate) fn read(text: &str) -> Option<Fields> {
-    match Cursor::new(text) {
+    match Cursor::plain(text) {
         Some(cursor) => in_shape(text, cursor),
-        None => in_any_order(text, Begun::at(Cursor::with_controls(text)?), true),
+        None => in_any_order(text, Begun::at(Cursor::start(text)?), true),
     }
 }
 
@@ -130,8 +130,8 @@ impl<'t> Begun<'t> {
     }
 }
 
-/// Claims in any order and with others between them, if none of them has an escape. `odd`: there may be control characters,
-/// which are white space between the members and wrong in a string.
+/// Claims in any order and with others between them, if none of them has an escape. `odd`: there may be escapes and control
+/// characters, and the latter are white space between the members.
 ///
 /// Not inlined, so that what is read of a gateway's own tokens stays small.
 #[inline(never)]
@@ -143,7 +143,7 @@ fn in_any_order(text: &str, begun: Begun<'_>, odd: bool) -> Option<Fields> {
     } = begun;
     let string = |cursor: &mut Cursor<'_>| {
         let span = cursor.string()?;
-        let is_wrong = odd && words::any(span.of(text).as_bytes(), |byte| byte < b' ');
+        let is_wrong = odd && words::any_odd(span.of(text).as_bytes());
         (!is_wrong).then_some(span)
     };
     // Of names that have no meaning here. A mark that is there twice is for the whole reader to look into.
