@@ -185,6 +185,7 @@ fn legal() -> Vec<(&'static str, String)> {
     let shuffled = inside(&[3, 8, 0, 6, 9, 2, 5, 1, 7, 4]);
     let spaced = |claims: &str| claims.replace(',', ", ").replace("\":", "\": ");
     vec![
+        ("as a gateway writes it", CLAIMS.to_owned()),
         (
             "exp before iat",
             CLAIMS.replace(dates, r#""exp":9999999999,"iat":1799999990"#),
