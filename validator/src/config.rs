@@ -51,9 +51,12 @@ pub struct Config {
     pub(crate) issuer: Option<String>,
     pub(crate) leeway: u64,
     pub(crate) admission: Option<Arc<dyn Admission>>,
-    /// How many tokens are remembered, and what makes the memory: a program that remembers none links none of it.
-    pub(crate) cache: Option<(usize, fn(usize) -> Cache)>,
+    /// How many tokens are remembered, if any.
+    pub(crate) cache: Option<(usize, MakeCache)>,
 }
+
+/// What makes the memory of tokens. Named only where one is asked for, so that a program that remembers none links none of it.
+pub(crate) type MakeCache = fn(usize) -> Cache;
 
 impl Config {
     /// Accepts tokens signed with HS256 under this secret, the gateway's `KEY0_ACCESS_TOKEN_SECRET`.
