@@ -5,6 +5,7 @@ use core::time::Duration;
 use std::sync::Arc;
 
 use crate::admission::AdmitIf;
+use crate::cache::Cache;
 #[cfg(feature = "hs256")]
 use crate::hmac::HmacKey;
 use crate::keys::Keys;
@@ -50,8 +51,12 @@ pub struct Config {
     pub(crate) issuer: Option<String>,
     pub(crate) leeway: u64,
     pub(crate) admission: Option<Arc<dyn Admission>>,
-    pub(crate) cached_tokens: Option<usize>,
+    /// How many tokens are remembered, if any.
+    pub(crate) cache: Option<(usize, MakeCache)>,
 }
+
+/// What makes the memory of tokens. Named only where one is asked for, so that a program that remembers none links none of it.
+pub(crate) type MakeCache = fn(usize) -> Cache;
 
 impl Config {
     /// Accepts tokens signed with HS256 under this secret, the gateway's `KEY0_ACCESS_TOKEN_SECRET`.
@@ -142,7 +147,7 @@ impl Config {
             issuer: None,
             leeway: 0,
             admission: None,
-            cached_tokens: None,
+            cache: None,
         }
     }
 
@@ -217,7 +222,7 @@ impl Config {
     #[must_use]
     pub fn verified_cache(self, tokens: usize) -> Self {
         Self {
-            cached_tokens: (tokens > 0).then_some(tokens),
+            cache: (tokens > 0).then_some((tokens, Cache::new)),
             ..self
         }
     }
@@ -233,7 +238,7 @@ impl fmt::Debug for Config {
             .field("issuer", &self.issuer)
             .field("leeway", &self.leeway)
             .field("admission", &self.admission.is_some())
-            .field("cached_tokens", &self.cached_tokens)
+            .field("cached_tokens", &self.cache.map(|(tokens, _)| tokens))
             .finish()
     }
 }

@@ -12,6 +12,9 @@ use crate::{AccessToken, Admission, Config, ValidationError, service, words};
 /// Longest Authorization header that is read, in bytes.
 pub(crate) const MAX_HEADER_LEN: usize = 8192;
 
+/// Longest token that came without a scheme: what such a header has room for.
+const MAX_TOKEN_LEN: usize = MAX_HEADER_LEN - b"Bearer ".len();
+
 /// By what dates are judged. The system's clock is read only for a token that got so far.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Clock {
@@ -53,7 +56,7 @@ pub(crate) struct Gateway {
 impl Gateway {
     pub(crate) fn new(config: Config) -> Self {
         Self {
-            cache: config.cached_tokens.map(Cache::new),
+            cache: config.cache.map(|(tokens, make)| make(tokens)),
             config,
         }
     }
@@ -177,7 +180,7 @@ pub(crate) fn token_of_header(authorization: Option<&str>) -> Result<&[u8], Vali
 pub(crate) fn bare_token(token: &str) -> Result<&[u8], ValidationError> {
     match token.len() {
         0 => Err(ValidationError::NotOneToken),
-        len if len > MAX_HEADER_LEN => Err(ValidationError::TooLong),
+        len if len > MAX_TOKEN_LEN => Err(ValidationError::TooLong),
         _ => Ok(token.as_bytes()),
     }
 }

@@ -6,8 +6,8 @@ use std::borrow::Cow;
 
 use base64_simd::{AsOut, URL_SAFE_NO_PAD};
 
+use crate::cursor::Cursor;
 use crate::json::{Text, Value, read_object};
-use crate::quick::Cursor;
 use crate::{Flaw, ValidationError};
 
 /// Longest header that is read, in base64url symbols.
@@ -115,7 +115,7 @@ impl Found {
     /// not refused here.
     fn at_a_glance(text: &str) -> Option<Self> {
         let mut found = Self::default();
-        let mut cursor = Cursor::new(text)?;
+        let mut cursor = Cursor::plain(text)?;
         cursor.take(b"{")?;
         loop {
             let slot = if cursor.take(b"\"alg\":\"").is_some() {

@@ -146,10 +146,8 @@ pub(crate) const MAX_MEMBERS: usize = 32;
 pub(crate) struct Reader<'a> {
     text: &'a str,
     at: usize,
-    /// Whether there is any escape in the text. Where there is none, a string ends at the next quote.
-    escapes: bool,
-    /// Whether there is any control character in it: between the parts they are white space, in a string they are wrong.
-    controls: bool,
+    /// Whether there is any escape or control character in the text. Where there is none, a string ends at the next quote.
+    odd: bool,
 }
 
 /// The names of one object so far.
@@ -239,19 +237,13 @@ impl<'a> Reader<'a> {
         (bytes.len() <= MAX_TEXT).then(|| Self {
             text,
             at: 0,
-            escapes: words::any(bytes, |byte| byte == b'\\'),
-            controls: words::any(bytes, |byte| byte < b' '),
+            odd: words::any_odd(bytes),
         })
     }
 
-    /// A byte of a text that spans can hold and that has no escapes.
-    pub(crate) fn without_escapes(text: &'a str, at: usize, controls: bool) -> Self {
-        Self {
-            text,
-            at,
-            escapes: false,
-            controls,
-        }
+    /// A byte of a text that spans can hold.
+    pub(crate) fn at(text: &'a str, at: usize, odd: bool) -> Self {
+        Self { text, at, odd }
     }
 
     pub(crate) fn place(&self) -> usize {
@@ -340,11 +332,8 @@ impl<'a> Reader<'a> {
         let start = self.at;
         let rest = self.text.as_bytes().get(start..).unwrap_or_default();
         let len = words::position(rest, b'"').ok_or(Flaw::NotAnObject)?;
-        if self.escapes || self.controls {
-            let piece = rest.get(..len).unwrap_or_default();
-            if words::any(piece, |byte| (byte < b' ') | (byte == b'\\')) {
-                return self.odd_string(start);
-            }
+        if self.odd && words::any_odd(rest.get(..len).unwrap_or_default()) {
+            return self.odd_string(start);
         }
         self.at = start + len + 1;
         Ok(Text::plain(Span::new(start, start + len)))

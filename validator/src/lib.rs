@@ -34,6 +34,8 @@ mod carrier;
 mod claims;
 #[cfg(feature = "_verify")]
 mod config;
+#[cfg(feature = "_verify")]
+mod cursor;
 #[cfg(feature = "rs256")]
 mod der;
 #[cfg(feature = "_verify")]

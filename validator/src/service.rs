@@ -40,7 +40,7 @@ impl ServiceValidator {
     #[must_use]
     pub fn new(config: Config, audience: impl Into<String>) -> Self {
         let config = Config {
-            cached_tokens: None,
+            cache: None,
             ..config
         };
         Self {

@@ -108,8 +108,8 @@ impl<A> TokenLayer<A> {
         }
     }
 
-    /// Answers like this instead. gRPC, for example, has an answer of its own:
-    /// `|refused| tonic::Status::unauthenticated(refused.to_string()).into_http()`.
+    /// Answers like this instead. gRPC, for example, has an answer of its own: `tonic::Status::new(code, text).into_http()`, with
+    /// a code for each [`Refused::status`].
     #[must_use]
     pub fn refuse_with(
         self,

@@ -34,6 +34,14 @@ pub(crate) fn position(bytes: &[u8], byte: u8) -> Option<usize> {
     Some(bytes.len() - rest.len() + behind)
 }
 
+/// Whether there is a control character or an escape of JSON: what no plain string has.
+///
+/// Not inlined, because what finds bytes fast is long, and this is wanted in many places.
+#[inline(never)]
+pub(crate) fn any_odd(bytes: &[u8]) -> bool {
+    any(bytes, |byte| (byte < b' ') | (byte == b'\\'))
+}
+
 /// Whether a byte is of this kind. Without an end at the first one, so that the compiler makes vectors of it.
 #[inline]
 pub(crate) fn any(bytes: &[u8], is: impl Fn(u8) -> bool) -> bool {

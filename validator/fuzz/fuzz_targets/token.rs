@@ -68,6 +68,10 @@ fuzz_target!(|data: &[u8]| {
         assert_eq!(theirs["resourceId"], access.resource_id());
         assert_eq!(theirs["planId"], access.plan_id());
         assert_eq!(theirs["txHash"], access.tx_hash());
+        assert_eq!(
+            theirs["chainId"].as_f64(),
+            access.chain_id().map(|id| id as f64)
+        );
     } else {
         // Numbers beyond a double are legal, and too much for them.
         let text = std::str::from_utf8(payload).expect("we found it to be UTF-8");

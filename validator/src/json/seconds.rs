@@ -10,6 +10,13 @@ pub(crate) struct Seconds {
 }
 
 impl Seconds {
+    pub(crate) fn whole(seconds: u64) -> Self {
+        Self {
+            floor: seconds,
+            ceil: seconds,
+        }
+    }
+
     /// Reads what [`read_object`](super::read_object) found to be a number.
     pub(crate) fn read(number: &str) -> Self {
         Self::of_date(number.as_bytes()).unwrap_or_else(|| Self::of_any(number))
@@ -22,10 +29,7 @@ impl Seconds {
         };
         let front = words::eight_digits(*eight)?;
         let seconds = front * 100 + u64::from(tens - b'0') * 10 + u64::from(ones - b'0');
-        Some(Self {
-            floor: seconds,
-            ceil: seconds,
-        })
+        Some(Self::whole(seconds))
     }
 
     fn of_any(number: &str) -> Self {

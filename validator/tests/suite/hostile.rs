@@ -207,6 +207,17 @@ fn headers_of_the_token_that_break_a_rule_are_refused() {
 }
 
 #[test]
+fn a_token_is_as_long_as_it_may_be_with_and_without_a_scheme() {
+    let validator = validator();
+    for len in 8184..8194 {
+        let token = "A".repeat(len);
+        let alone = validator.validate_token(&token).unwrap_err();
+        let in_header = validator.validate(format!("Bearer {token}").as_str());
+        assert_eq!(in_header.unwrap_err(), alone, "{len}");
+    }
+}
+
+#[test]
 fn the_shape_of_the_header_is_judged_before_the_signature() {
     let header = bearer(
         br#"{"alg":"none"}"#,

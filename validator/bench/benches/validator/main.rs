@@ -18,6 +18,8 @@ fn main() {
         ["--count", name, calls] => subjects::count(name, calls.parse().expect("a number")),
         // jsonwebtoken has one back end for a process: the second one is measured in a process of its own.
         ["--peer", algorithm] => subjects::peer_alone(algorithm),
+        // Only what is judged by a ratio within one table, for work on the reader of claims.
+        ["--legal", ..] => drop(legal()),
         _ => everything(),
     }
 }
@@ -31,13 +33,7 @@ fn everything() {
     let hostile = table(subjects::hostile(), "", "");
 
     println!("\nAny legal token, HS256");
-    let legal: Vec<_> = measure::together(subjects::any_legal())
-        .chunks(2)
-        .map(|pair| (pair[1].name.clone(), pair[1].ns / pair[0].ns))
-        .collect();
-    for (name, ratio) in &legal {
-        println!("  {name:36} {ratio:>9.2} x bound");
-    }
+    let legal = legal();
 
     println!("\nCache hits, RS256");
     scaling::print();
@@ -88,8 +84,16 @@ fn everything() {
         ),
         Outcome::at_most("RS256, allocations", allocations(&rs, "ours"), 1.0),
         Outcome::at_least("best peer / RS256", best_peer(&rs) / ns(&rs, "ours"), 1.0),
-        Outcome::at_most("HS256 cache hit, ns", ns(&hs, "ours, cache hit"), 80.0),
-        Outcome::at_most("RS256 cache hit, ns", ns(&rs, "ours, cache hit"), 80.0),
+        Outcome::at_most(
+            "HS256 cache hit / MAC bound",
+            by_mac("ours, cache hit"),
+            0.25,
+        ),
+        Outcome::at_most(
+            "RS256 cache hit / MAC bound",
+            ns(&rs, "ours, cache hit") / mac,
+            0.25,
+        ),
         Outcome::at_most(
             "cache hit, allocations",
             allocations(&hs, "ours, cache hit"),
@@ -119,6 +123,18 @@ fn everything() {
     }
     let missed = bars.iter().filter(|bar| !bar.met()).count();
     println!("\n{} bars met, {missed} missed", bars.len() - missed);
+}
+
+/// How many times the bare MAC each legal token takes.
+fn legal() -> Vec<(String, f64)> {
+    let ratios: Vec<_> = measure::together(subjects::any_legal())
+        .chunks(2)
+        .map(|pair| (pair[1].name.clone(), pair[1].ns / pair[0].ns))
+        .collect();
+    for (name, ratio) in &ratios {
+        println!("  {name:36} {ratio:>9.2} x bound");
+    }
+    ratios
 }
 
 /// Measures the subjects together and prints them, with those of other processes.

@@ -176,15 +176,30 @@ fn finish(mut state: [u32; 8], message: &[u8]) -> [u8; 32] {
 /// The same claims as others may write them: each must be as good as a gateway's own.
 fn legal() -> Vec<(&'static str, String)> {
     let dates = r#""iat":1799999990,"exp":9999999999"#;
-    let members: Vec<_> = CLAIMS.trim_matches(['{', '}']).split(',').rev().collect();
+    let members: Vec<_> = CLAIMS.trim_matches(['{', '}']).split(',').collect();
+    let inside = |order: &[usize]| {
+        let members: Vec<_> = order.iter().map(|at| members[*at]).collect();
+        format!("{{{}}}", members.join(","))
+    };
+    let more = r#","nbf":1700000000,"aud":"https://api.example","scope":"read write"}"#;
+    let shuffled = inside(&[3, 8, 0, 6, 9, 2, 5, 1, 7, 4]);
+    let spaced = |claims: &str| claims.replace(',', ", ").replace("\":", "\": ");
     vec![
+        ("as a gateway writes it", CLAIMS.to_owned()),
         (
             "exp before iat",
             CLAIMS.replace(dates, r#""exp":9999999999,"iat":1799999990"#),
         ),
-        ("in reverse", format!("{{{}}}", members.join(","))),
-        ("one more claim", CLAIMS.replace("8453}", "8453,\"x\":1}")),
-        ("white space", CLAIMS.replace(',', ", ")),
+        ("in reverse", inside(&[9, 8, 7, 6, 5, 4, 3, 2, 1, 0])),
+        ("one more claim", CLAIMS.replace('}', ",\"x\":1}")),
+        ("one more claim in front", CLAIMS.replace('{', "{\"x\":1,")),
+        ("three more claims", CLAIMS.replace('}', more)),
+        ("white space", spaced(CLAIMS)),
+        (
+            "shuffled, three more, white space",
+            spaced(&shuffled.replace('}', more)),
+        ),
+        ("shuffled", shuffled),
     ]
 }
 
