@@ -3,6 +3,7 @@
 use key0_core::checkout::{Outcome, Stop, Unpaid};
 use key0_core::purchase::{HISTORY_MILLIS, Prove, Purchase, Rest, Sold, State};
 use key0_core::types::RequestId;
+use key0_core::x402::Refusal;
 
 use super::outages::has_lost_alarm;
 use super::replies::is_about_a_refund;
@@ -180,6 +181,12 @@ pub fn answers_as_left(world: &World, pay: &Payment, outcome: Option<&Outcome<'_
                 }
             ) || is_of_the_moment(outcome)
         }
+        // A contract wallet whose creation was replaced with its block signs nothing.
+        Some(record)
+            if !world.chain.borrow().ledger().is_deployed(record.payer) && is_unsigned(outcome) =>
+        {
+            true
+        }
         Some(record) => match (&record.state, outcome) {
             (State::Delivered { .. }, Granted { .. }) => true,
             // What was presented is public.
@@ -227,6 +234,18 @@ pub fn answers_as_left(world: &World, pay: &Payment, outcome: Option<&Outcome<'_
         let detail = format!("{outcome:?}, but {state:?}");
         world.violation("false_answer_later", id, detail);
     }
+}
+
+/// Whether the signature was refused before anything was asked of a purchase.
+fn is_unsigned(outcome: &Outcome<'_>) -> bool {
+    matches!(
+        outcome,
+        Outcome::PayAgain {
+            why: Unpaid::Refused(Refusal::InvalidExactEvmPayloadSignature),
+            booked: false,
+            ..
+        }
+    )
 }
 
 /// Whether the payment was judged by what is sold now: it brought no offer, and no purchase that it may know answered.

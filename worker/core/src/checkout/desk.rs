@@ -1,8 +1,6 @@
 //! What every call needs.
 
 use super::grant::{AccessGrant, GrantError};
-use super::outcome::Outcome;
-use super::stop::Stop;
 use crate::chain::Chain;
 use crate::config::Config;
 use crate::goods::Goods;
@@ -56,13 +54,9 @@ pub struct Checkout<'a, D> {
     pub random: [u8; 16],
 }
 
-impl<'a, D> Checkout<'a, D> {
+impl<D> Checkout<'_, D> {
     /// What the buyer is given for these goods. The same goods always give the same grant.
     pub async fn grant<'g>(&self, goods: &'g Goods) -> Result<AccessGrant<'g>, GrantError> {
         AccessGrant::new(self.config, self.rsa, goods).await
-    }
-
-    pub(super) const fn stopped(why: Stop) -> Outcome<'a> {
-        Outcome::Stopped { why }
     }
 }

@@ -5,14 +5,12 @@ use serde_json::{Value, json};
 
 use super::order::Claim;
 use super::quote::Quote;
-use super::stop::Stop;
+use super::stop::{RETRY_AFTER_SECONDS, Stop, returned};
 use crate::error::{Code, Error};
 use crate::goods::{DeliveryFault, Goods, Receipt};
 use crate::types::{HttpUrl, Network, RequestId, Status, UnixMillis, UnixSeconds};
 use crate::x402::Refusal;
 
-/// How long a client should wait before it repeats what is not over.
-pub(super) const RETRY_AFTER_SECONDS: u64 = 2;
 /// An authorization may be good for years.
 const MAX_RETRY_AFTER_SECONDS: u64 = 86_400;
 
@@ -220,24 +218,6 @@ fn undelivered(
         "state": Status::Paid,
         "transaction": receipt.map(|receipt| receipt.transaction),
         "refundAfter": refund_at.map(|at| at.to_seconds().to_iso()),
-    }))
-}
-
-/// What became of the money of a purchase that could not be delivered.
-pub(super) fn returned(status: Status, transaction: Option<B256>, network: Network) -> Error {
-    let message = match status {
-        Status::Refunded => {
-            "The purchase could not be delivered and the money was sent back to the payer."
-        }
-        Status::RefundFailed => {
-            "The purchase could not be delivered and the refund has not succeeded yet. The seller has been told."
-        }
-        _ => "The purchase could not be delivered. The money is being sent back to the payer.",
-    };
-    Error::new(Code::TokenIssueFailed, message).with_details(json!({
-        "state": status,
-        "refundTransaction": transaction,
-        "refundExplorerUrl": transaction.map(|hash| format!("{}/tx/{hash}", network.explorer())),
     }))
 }
 

@@ -54,14 +54,14 @@ impl<'a, D: Deployment> Checkout<'a, D> {
             Ok(wish) => wish,
             // It is sold no more, but it may have been.
             Err(why) => match self.earlier(order, payment, |_| None).await {
-                None | Some(Outcome::PayAgain { .. }) => return Self::stopped(why),
+                None | Some(Outcome::PayAgain { .. }) => return Outcome::Stopped { why },
                 Some(outcome) => return outcome,
             },
         };
         let offer = match payment.challenge_id {
             Some(id) => match self.opened(id) {
                 Ok(offer) => offer,
-                Err(why) => return Self::stopped(why),
+                Err(why) => return Outcome::Stopped { why },
             },
             None => {
                 let request_id = order.request_id.clone();
@@ -99,7 +99,11 @@ impl<'a, D: Deployment> Checkout<'a, D> {
                     mismatches: Vec::new(),
                 });
             }
-            Err(_) => return Self::stopped(Stop::PaymentUnchecked),
+            Err(_) => {
+                return Outcome::Stopped {
+                    why: Stop::PaymentUnchecked,
+                };
+            }
         };
         self.present(order, payment, &wish, offer, authorization)
             .await
@@ -197,7 +201,11 @@ impl<'a, D: Deployment> Checkout<'a, D> {
         let authorization = match proven.await {
             Ok(Ok(authorization)) => authorization,
             Ok(Err(_)) => return None,
-            Err(_) => return Some(Self::stopped(Stop::PaymentUnchecked)),
+            Err(_) => {
+                return Some(Outcome::Stopped {
+                    why: Stop::PaymentUnchecked,
+                });
+            }
         };
         let pay = self.question(payment, request_id, authorization, target, None);
         match self.ask(order, pay).await {

@@ -23,11 +23,11 @@ impl<'a, D: Deployment> Checkout<'a, D> {
     pub async fn redeem(&self, order: &Order, proof: &TransferProof) -> Outcome<'a> {
         let offer = match self.shown_for(order, proof) {
             Ok(offer) => offer,
-            Err(why) => return Self::stopped(why),
+            Err(why) => return Outcome::Stopped { why },
         };
         let payer = match self.prover(proof).await {
             Ok(payer) => payer,
-            Err(why) => return Self::stopped(why),
+            Err(why) => return Outcome::Stopped { why },
         };
         let terms = &offer.terms;
         let ask = Ask::Prove(Box::new(Prove {

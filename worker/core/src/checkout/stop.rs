@@ -3,13 +3,15 @@
 use alloy_primitives::B256;
 use serde_json::json;
 
-use super::outcome::{RETRY_AFTER_SECONDS, returned};
 use crate::chain::transfer::{ProofFault, SHOW_SECONDS};
 use crate::error::{Code, Error};
 use crate::offer::{Target, Terms};
 use crate::purchase::NotNow;
 use crate::types::{HttpUrl, Network, RequestId, ResourceId, Status};
 use crate::x402::Refusal;
+
+/// How long a client should wait before it repeats what is not over.
+pub(super) const RETRY_AFTER_SECONDS: u64 = 2;
 
 /// Why there is nothing to be had for what was presented.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -434,4 +436,22 @@ fn not_paid(fault: ProofFault, terms: &Terms) -> Error {
             Error::new(Code::TxUnconfirmed, "Repeat the same request.")
         }
     }
+}
+
+/// What became of the money of a purchase that could not be delivered.
+pub(super) fn returned(status: Status, transaction: Option<B256>, network: Network) -> Error {
+    let message = match status {
+        Status::Refunded => {
+            "The purchase could not be delivered and the money was sent back to the payer."
+        }
+        Status::RefundFailed => {
+            "The purchase could not be delivered and the refund has not succeeded yet. The seller has been told."
+        }
+        _ => "The purchase could not be delivered. The money is being sent back to the payer.",
+    };
+    Error::new(Code::TokenIssueFailed, message).with_details(json!({
+        "state": status,
+        "refundTransaction": transaction,
+        "refundExplorerUrl": transaction.map(|hash| format!("{}/tx/{hash}", network.explorer())),
+    }))
 }

@@ -5,7 +5,7 @@ use super::problem::Problem;
 use super::settings::Config;
 use super::vars::{Read, Vars};
 use super::{
-    backend, chain, gas, ledger, offers, refund, safety, secrets, seller, settlement, token,
+    backend, chain, gas, ledger, offers, refund, safety, seal, secrets, seller, settlement, token,
     wallets,
 };
 use crate::catalog::{Catalog, default_catalog};
@@ -36,7 +36,8 @@ fn read(vars: &mut Vars<'_>) -> Option<Config> {
     let public_url = vars.url("KEY0_PUBLIC_URL");
     let wallets = wallets::read(vars);
     let pay_to = wallets.as_ref().map(|wallets| wallets.pay_to);
-    let secrets = secrets::read(vars);
+    let mut secrets = secrets::read(vars);
+    secrets.seal = seal::read(vars, &secrets);
     let offers = offers::read(vars, &secrets);
     let token = token::read(vars, &secrets);
     let chain = chain::read(vars, network);

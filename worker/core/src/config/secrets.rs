@@ -1,6 +1,5 @@
 //! The secrets that the parts share.
 
-use super::seal;
 use super::vars::{Vars, secret, secret_in_list};
 use crate::types::Secret;
 
@@ -31,7 +30,7 @@ impl Secrets {
 }
 
 pub(super) fn read(vars: &mut Vars<'_>) -> Secrets {
-    let mut secrets = Secrets {
+    let secrets = Secrets {
         token: vars.required("KEY0_ACCESS_TOKEN_SECRET", secret),
         old: vars.list(
             "KEY0_ACCESS_TOKEN_SECRETS_OLD",
@@ -41,7 +40,6 @@ pub(super) fn read(vars: &mut Vars<'_>) -> Secrets {
         admin: vars.optional("KEY0_ADMIN_SECRET", secret).into_option(),
         seal: Vec::new(),
     };
-    secrets.seal = seal::read(vars, &secrets);
     if let Some(admin) = &secrets.admin
         && secrets.is_for_tokens(admin)
     {
