@@ -75,7 +75,7 @@ export class Purchase {
     const body = this.#record();
     if (!body) return 'none';
     const [[status, inner]] = Object.entries(body.state);
-    const attempt = inner.attempt ?? inner.refund?.attempt;
+    const attempt = inner.attempt ?? inner.refund;
     if (status === 'PAID' && inner.failure) return 'PAID undelivered';
     if (!status.endsWith('PENDING')) return status;
     return `${status} ${typeof attempt.stage === 'string' ? attempt.stage : Object.keys(attempt.stage)[0]}`;

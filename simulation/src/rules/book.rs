@@ -105,7 +105,12 @@ fn must_have_reverted(world: &World, id: &RequestId) {
     let time = blocks
         .find(|block| block.number == receipt.block)
         .map(|block| block.timestamp);
-    let good_until = attempt.authorization.authorization().expires_at().0;
+    let good_until = attempt
+        .broadcast
+        .authorization
+        .authorization()
+        .expires_at()
+        .0;
     if receipt.success || time.is_some_and(|time| time >= good_until) {
         let detail = format!("{receipt:?} at {time:?}, good until {good_until}");
         drop(chain);

@@ -37,7 +37,7 @@ pub fn on_end_without_money(
         _ => None,
     };
     if let Some(attempt) = attempt {
-        let nonce = attempt.authorization.authorization().nonce;
+        let nonce = attempt.broadcast.authorization.authorization().nonce;
         check(
             world,
             object,

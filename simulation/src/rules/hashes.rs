@@ -1,7 +1,7 @@
 //! What must hold of the transaction hashes under which a purchase looks for its money.
 
 use alloy_primitives::B256;
-use key0_core::purchase::{Attempt, Purchase, Stage};
+use key0_core::purchase::{Attempt, Purchase, RefundStage, Stage};
 use key0_core::settlement::Route;
 use key0_core::settlement::wallet::JobKey;
 
@@ -43,20 +43,21 @@ fn submitted<'a>(
     object: &PurchaseObject,
     record: &'a Purchase,
 ) -> Option<(JobKey, &'a [B256])> {
-    let (attempt, kind) = match refund_of(&record.state) {
-        Some(refund) => (&refund.attempt, " refund "),
-        None => (
-            attempt_of(&record.state).filter(|attempt| is_sent_by_us(world, attempt))?,
-            "",
-        ),
-    };
-    match &attempt.stage {
-        Stage::Submitted { hashes, .. } => {
-            let job = JobKey(format!("{}{kind}#{}", object.id, attempt.number));
-            Some((job, hashes))
+    let (broadcast, sent, kind) = match refund_of(&record.state) {
+        Some(refund) => match &refund.stage {
+            RefundStage::Submitted(sent) => (&refund.broadcast, sent, " refund "),
+            RefundStage::Preparing | RefundStage::Settling => return None,
+        },
+        None => {
+            let attempt = attempt_of(&record.state).filter(|its| is_sent_by_us(world, its))?;
+            let Stage::Submitted(sent) = &attempt.stage else {
+                return None;
+            };
+            (&attempt.broadcast, sent, "")
         }
-        _ => None,
-    }
+    };
+    let job = JobKey(format!("{}{kind}#{}", object.id, broadcast.number));
+    Some((job, &sent.hashes))
 }
 
 fn is_sent_by_us(world: &World, attempt: &Attempt) -> bool {

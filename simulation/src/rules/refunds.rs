@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use alloy_primitives::{B256, U256};
-use key0_core::purchase::{MAX_REFUND_FAILURES, Purchase, Refund, Stage, State, refund_nonce};
+use key0_core::purchase::{
+    MAX_REFUND_FAILURES, Purchase, Refund, RefundStage, State, refund_nonce,
+};
 use key0_core::settlement::wallet::Sent;
 
 use super::money::{received, receiver};
@@ -52,17 +54,17 @@ pub(super) fn on_change(
     let Some(refund) = refund_of(&after.state) else {
         return;
     };
-    let authorization = refund.attempt.authorization.authorization();
+    let authorization = refund.broadcast.authorization.authorization();
     world
         .chain
         .borrow_mut()
-        .learn(&refund.attempt.authorization);
+        .learn(&refund.broadcast.authorization);
     let first = object
         .refund
         .borrow_mut()
-        .get_or_insert_with(|| refund.attempt.authorization.clone())
+        .get_or_insert_with(|| refund.broadcast.authorization.clone())
         .clone();
-    if first != refund.attempt.authorization {
+    if first != refund.broadcast.authorization {
         let detail = format!("{first:?} became {authorization:?}");
         world.violation("refund_changed", &object.id, detail);
     }
@@ -100,9 +102,9 @@ pub(super) fn may_broadcast(world: &World, object: &PurchaseObject, sent: &Sent)
     };
     let intended = match &record.state {
         State::RefundPending { refund, .. } => {
-            refund.attempt.authorization == *signed
-                && matches!(refund.attempt.stage, Stage::Settling)
-                && sent.key.0 == format!("{} refund #{}", object.id, refund.attempt.number)
+            refund.broadcast.authorization == *signed
+                && matches!(refund.stage, RefundStage::Settling)
+                && sent.key.0 == format!("{} refund #{}", object.id, refund.broadcast.number)
         }
         _ => false,
     };

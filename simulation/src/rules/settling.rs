@@ -29,9 +29,13 @@ pub fn on_facilitator(
         Stage::Asked { .. } => call.action == Action::Settle,
         _ => false,
     };
-    let ours = request(&record.terms, &record.issuer, &attempt.authorization);
+    let ours = request(
+        &record.terms,
+        &record.issuer,
+        &attempt.broadcast.authorization,
+    );
     // It would have to create the payer's wallet, by a call that somebody else has written.
-    let is_ours_alone = attempt.authorization.deployment().is_some();
+    let is_ours_alone = attempt.broadcast.authorization.deployment().is_some();
     if !intended || call.body != ours || is_ours_alone {
         let detail = format!("{:?} while {}", call.action, describe(&record));
         world.violation("facilitator_without_intent", id, detail);
@@ -41,7 +45,7 @@ pub fn on_facilitator(
             world,
             object,
             &record,
-            attempt.authorization.authorization(),
+            attempt.broadcast.authorization.authorization(),
         );
         // What is known to have failed is not under way.
         if has_reverted(world, object) {
@@ -53,7 +57,7 @@ pub fn on_facilitator(
             world.violation("settled_blindly", id, format!("{told:?}"));
         }
     }
-    Some(attempt.authorization.clone())
+    Some(attempt.broadcast.authorization.clone())
 }
 
 fn has_reverted(world: &World, object: &PurchaseObject) -> bool {

@@ -98,7 +98,9 @@ pub fn on_change(
 /// One line about a record.
 pub(super) fn describe(record: &Purchase) -> String {
     let detail = match &record.state {
-        State::Pending { attempt } => format!(" attempt {} {:?}", attempt.number, attempt.stage),
+        State::Pending { attempt } => {
+            format!(" attempt {} {:?}", attempt.broadcast.number, attempt.stage)
+        }
         State::Proving(proof) => format!(" {}", proof.transaction),
         State::Paid {
             payment, failure, ..
@@ -107,7 +109,7 @@ pub(super) fn describe(record: &Purchase) -> String {
         State::Closed { payment } => format!(" and closed, by {}", payment.transaction),
         State::RefundPending { refund, .. } | State::RefundFailed { refund, .. } => format!(
             " try {} after {} failures {:?} {:?}",
-            refund.attempt.number, refund.failures, refund.reason, refund.attempt.stage
+            refund.broadcast.number, refund.failures, refund.reason, refund.stage
         ),
         State::Refunded { transaction, .. } => format!(" by {transaction}"),
         State::RefundBlocked { retried, .. } => format!(" blocked retried={retried}"),
@@ -127,7 +129,7 @@ pub(super) fn describe(record: &Purchase) -> String {
 }
 
 fn note_attempt(world: &World, object: &PurchaseObject, attempt: &Attempt) {
-    let nonce = attempt.authorization.authorization().nonce;
+    let nonce = attempt.broadcast.authorization.authorization().nonce;
     let mut attempts = object.attempts.borrow_mut();
     if attempts.contains(&nonce) {
         return;
@@ -229,8 +231,8 @@ pub(super) fn has_only_searched(before: &State, after: &State) -> bool {
             | State::Expired { watch: Some(its) }
             | State::Cancelled {
                 watch: Some(its), ..
-            } => its.searched_to = 0,
-            State::RefundFailed { refund, .. } => refund.attempt.searched_to = 0,
+            } => its.broadcast.searched_to = 0,
+            State::RefundFailed { refund, .. } => refund.broadcast.searched_to = 0,
             _ => {}
         }
         state
@@ -247,9 +249,9 @@ pub(super) fn may_broadcast(world: &World, object: &PurchaseObject, sent: &Sent,
     };
     let intended = match &record.state {
         State::Pending { attempt } => {
-            attempt.authorization == job.authorization
+            attempt.broadcast.authorization == job.authorization
                 && matches!(attempt.stage, Stage::Settling)
-                && sent.key.0 == format!("{id}#{}", attempt.number)
+                && sent.key.0 == format!("{id}#{}", attempt.broadcast.number)
         }
         _ => false,
     };
@@ -334,7 +336,7 @@ fn is_in_flight(
         State::Pending { attempt } => {
             matches!(
                 attempt.stage,
-                Stage::Settling | Stage::Asked { .. } | Stage::Submitted { .. }
+                Stage::Settling | Stage::Asked { .. } | Stage::Submitted(_)
             )
         }
         State::Paid { payment, .. } | State::RefundPending { payment, .. } => {

@@ -113,8 +113,10 @@ impl PurchaseStore for Outside {
             self.object.history.borrow_mut().clear();
         }
         let given_up = |record: &Purchase| match &record.state {
-            State::RefundFailed { refund, .. } => Some(refund.attempt.authorization.clone()),
-            state => state.watch().map(|attempt| attempt.authorization.clone()),
+            State::RefundFailed { refund, .. } => Some(refund.broadcast.authorization.clone()),
+            state => state
+                .watch()
+                .map(|attempt| attempt.broadcast.authorization.clone()),
         };
         if let Some(signed) = given_up(record)
             && before.is_some_and(|before| given_up(&before).is_none())

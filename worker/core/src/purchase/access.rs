@@ -147,7 +147,7 @@ pub(super) async fn find_payment<E: PurchaseEnv>(
     let Some(attempt) = record.state.open_attempt() else {
         return Ok(Found::Nothing);
     };
-    let fate = effects::fate_of(env, record, attempt).await;
+    let fate = effects::fate_of(env, record, &attempt.broadcast).await;
     Ok(match fate.map(Fate::payment) {
         Ok(None) => Found::Nothing,
         Ok(Some(event)) => match record_fact(env, stored, &event)? {

@@ -121,17 +121,15 @@ impl Ask {
         }
         Next::Answer(match &record.state {
             State::Pending { attempt } => match &attempt.stage {
-                Stage::Preparing
-                | Stage::Reserving
-                | Stage::Settling
-                | Stage::Asked { .. }
-                | Stage::Submitted { .. } => return Next::Drive,
+                Stage::Reserving | Stage::Settling | Stage::Asked { .. } | Stage::Submitted(_) => {
+                    return Next::Drive;
+                }
                 Stage::Failed {
                     reason,
                     transaction,
                 } => {
                     let now = now.to_seconds();
-                    let attempted = attempt.authorization.authorization();
+                    let attempted = attempt.broadcast.authorization.authorization();
                     match self {
                         Self::Pay(pay) if pay.authorization.authorization() != attempted => {
                             PayReply::Spent { reason: *reason }

@@ -56,7 +56,7 @@ pub(super) async fn begin<E: PurchaseEnv>(
         terms,
         signed,
         attempt: match stored.as_ref().map(|stored| &stored.record.state) {
-            Some(State::Pending { attempt }) => attempt.number.saturating_add(1),
+            Some(State::Pending { attempt }) => attempt.broadcast.number.saturating_add(1),
             _ => 1,
         },
         identifier: pay.identifier,
@@ -234,7 +234,7 @@ async fn refuse<E: PurchaseEnv>(
             Err(error) => return Ok(unavailable(env, &error.0)),
         };
         // A failed attempt may have been paid after all. Never ask for a second payment before that is known.
-        match effects::refused(env, &before.record, attempt, text, &head).await {
+        match effects::refused(env, &before.record, &attempt.broadcast, text, &head).await {
             Ok(Event::AttemptFailed { reason, .. }) => Ok(reason),
             Ok(event) => {
                 record_fact(env, before, &event)?;

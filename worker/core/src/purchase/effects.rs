@@ -15,7 +15,7 @@ mod search;
 use super::env::{Memory, PurchaseEnv, Stuck};
 use super::lifecycle::Event;
 use super::schedule::{Effect, next_effect, watched_enough};
-use super::state::{Purchase, State};
+use super::state::{Purchase, RefundStage, Stage, State};
 use crate::settlement::Route;
 
 pub(super) use charge::gas_limit;
@@ -50,11 +50,12 @@ pub(super) async fn run<E: PurchaseEnv>(
         (Effect::Reconcile, State::Pending { attempt }) => {
             facilitator::reconcile(env, record, attempt).await
         }
-        (Effect::Confirm, State::Pending { attempt }) => {
-            confirm::confirm(env, record, attempt, memory).await
-        }
+        (Effect::Confirm, State::Pending { attempt }) => match &attempt.stage {
+            Stage::Submitted(sent) => confirm::payment(env, record, attempt, sent, memory).await,
+            _ => Err(Stuck::Waiting),
+        },
         (Effect::Lapse, State::Pending { attempt }) => {
-            let fate = fate_of(env, record, attempt).await?;
+            let fate = fate_of(env, record, &attempt.broadcast).await?;
             Ok(fate.given_up(false).event())
         }
         (
@@ -67,13 +68,13 @@ pub(super) async fn run<E: PurchaseEnv>(
                 ..
             },
         ) => {
-            let fate = fate_of(env, record, attempt).await?;
+            let fate = fate_of(env, record, &attempt.broadcast).await?;
             let is_enough = watched_enough(record, env.now());
             fate.given_up(is_enough).awaited(true)
         }
         // Its authorization is good for years, and its transactions are public.
         (Effect::Watch, State::RefundFailed { refund, .. }) => {
-            let fate = fate_of(env, record, &refund.attempt).await?;
+            let fate = fate_of(env, record, &refund.broadcast).await?;
             fate.payment().ok_or(Stuck::Waiting)
         }
         (Effect::Issue, State::Paid { payment, .. }) => issue::issue(env, record, payment).await,
@@ -87,9 +88,12 @@ pub(super) async fn run<E: PurchaseEnv>(
         (Effect::Submit, State::RefundPending { refund, .. }) => {
             refund::pay_back(env, record, refund).await
         }
-        (Effect::Confirm, State::RefundPending { refund, .. }) => {
-            confirm::confirm(env, record, &refund.attempt, memory).await
-        }
+        (Effect::Confirm, State::RefundPending { refund, .. }) => match &refund.stage {
+            RefundStage::Submitted(sent) => {
+                confirm::refund(env, record, refund, sent, memory).await
+            }
+            _ => Err(Stuck::Waiting),
+        },
         (Effect::ReleaseTarget, _) => release(env, record).await,
         (Effect::RemoveHistory, _) => Ok(Event::HistoryRemoved),
         (Effect::RemoveGrant, _) => Ok(Event::GrantRemoved),

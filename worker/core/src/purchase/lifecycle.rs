@@ -13,7 +13,9 @@ mod refund;
 use super::outbox::{Outbox, Tries};
 use super::report::ledger_entry;
 use super::schedule::{Effect, next_effect};
-use super::state::{Attempt, DeliveryFailure, Payment, Purchase, Refund, Rest, Stage, State};
+use super::state::{
+    Attempt, Broadcast, DeliveryFailure, Payment, Purchase, Refund, Rest, Stage, State,
+};
 use crate::config::Policy;
 use crate::types::UnixMillis;
 
@@ -50,13 +52,13 @@ pub fn apply(
             }
         }
         Event::Searched { to } => {
-            let attempt = next.state.attempt_mut();
-            let behind = attempt.filter(|attempt| attempt.searched_to < to);
+            let broadcast = next.state.broadcast_mut();
+            let behind = broadcast.filter(|broadcast| broadcast.searched_to < to);
             behind.ok_or(Refused)?.searched_to = to;
         }
         Event::SearchedInVain => {
-            let attempt = next.state.attempt_mut();
-            let begun = attempt.filter(|attempt| attempt.searched_to > 0);
+            let broadcast = next.state.broadcast_mut();
+            let begun = broadcast.filter(|broadcast| broadcast.searched_to > 0);
             begun.ok_or(Refused)?.searched_to = 0;
         }
         Event::TargetReleased if record.holds_target && record.state.is_resolved() => {}
@@ -245,12 +247,14 @@ fn begin(event: Event, now: UnixMillis) -> Result<Purchase, Refused> {
         } => {
             let payer = authorization.payer();
             let attempt = Attempt {
-                number: 1,
-                authorization,
+                broadcast: Broadcast {
+                    number: 1,
+                    authorization,
+                    gas_limit,
+                    from_block,
+                    searched_to: 0,
+                },
                 identifier,
-                gas_limit,
-                from_block,
-                searched_to: 0,
                 via: 0,
                 exposed: false,
                 stage: Stage::Reserving,

@@ -48,7 +48,8 @@ pub use schedule::{Effect, next_effect, next_message, wake_at};
 pub use shared::{RouteFault, Shared};
 pub use sold::Sold;
 pub use state::{
-    Attempt, AuditRow, DeliveryFailure, Payment, Proof, Purchase, Refund, Rest, Stage, State,
+    Attempt, AuditRow, Broadcast, DeliveryFailure, Payment, Proof, Purchase, Refund, RefundStage,
+    Rest, Sent, Stage, State,
 };
 #[cfg(test)]
 pub(crate) use test_support::test_offer;

@@ -40,11 +40,11 @@ pub(super) async fn begin<E: PurchaseEnv>(
         && let Some(attempt) = stored.record.state.open_attempt()
     {
         // While it can be executed, crediting the transfer besides would let the purchase be paid twice.
-        match effects::fate_of(env, &stored.record, attempt).await {
+        match effects::fate_of(env, &stored.record, &attempt.broadcast).await {
             // It can pay nothing any more.
             Ok(Fate::Spent | Fate::Expired) => {}
             Ok(Fate::Open) => {
-                let until = effects::end(attempt);
+                let until = effects::end(&attempt.broadcast);
                 let fault = ProofFault::AuthorizationOpen(until);
                 return Ok(Begun::Refused(PayReply::Unproven(fault)));
             }

@@ -2,7 +2,7 @@
 
 use super::outbox::Message;
 use super::retention::{HISTORY_MILLIS, LEEWAY_SECONDS};
-use super::state::{DeliveryFailure, Purchase, Rest, Stage, State};
+use super::state::{DeliveryFailure, Purchase, RefundStage, Rest, Stage, State};
 use crate::config::Policy;
 use crate::goods::DeliveryFault;
 use crate::pauses::{self, Backoff};
@@ -55,18 +55,16 @@ pub fn next_effect(record: &Purchase, now: UnixMillis, policy: &Policy) -> Effec
             Stage::Reserving => Effect::Reserve,
             Stage::Settling => Effect::Submit,
             Stage::Asked { .. } => Effect::Reconcile,
-            Stage::Submitted { .. } => Effect::Confirm,
+            Stage::Submitted(_) => Effect::Confirm,
             Stage::Failed { .. } => at(record.terms.expires_at.to_millis(), now, Effect::Lapse),
-            Stage::Preparing => Effect::Rest,
         },
         State::Proving { .. } => Effect::Reserve,
         State::Paid { since, failure, .. } => after_payment(*since, *failure, now, policy),
         State::RefundPending { refund, .. } => {
-            let effect = match refund.attempt.stage {
-                Stage::Preparing => Effect::PrepareRefund,
-                Stage::Settling => Effect::Submit,
-                Stage::Submitted { .. } => Effect::Confirm,
-                Stage::Reserving | Stage::Asked { .. } | Stage::Failed { .. } => Effect::Rest,
+            let effect = match refund.stage {
+                RefundStage::Preparing => Effect::PrepareRefund,
+                RefundStage::Settling => Effect::Submit,
+                RefundStage::Submitted(_) => Effect::Confirm,
             };
             at(refund.not_before, now, effect)
         }
@@ -204,6 +202,7 @@ fn watch_at(record: &Purchase, number: u32) -> UnixMillis {
         return look;
     };
     let expiry = attempt
+        .broadcast
         .authorization
         .authorization()
         .expires_at()

@@ -161,17 +161,14 @@ pub enum Rest {
     WithoutHistory,
 }
 
-/// One authorization on its way to becoming a payment.
+/// An authorization that is to be executed, and where to look for that.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Attempt {
-    /// 1 for the first, and so on: together with the request id it names the gas wallet's job.
+pub struct Broadcast {
+    /// 1 for the first try, and so on: together with the request id it names the gas wallet's job.
     pub number: u32,
-    /// What the payer signed.
+    /// What was signed.
     pub authorization: SignedAuthorization,
-    /// The digest of the client's own name for the payment.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub identifier: Option<B256>,
     /// The most gas that the transfer may use.
     pub gas_limit: u64,
     /// No transaction before this block can have used the authorization.
@@ -179,7 +176,28 @@ pub struct Attempt {
     /// When the authorization is used and the search for its transaction takes long: up to which block nothing was found.
     #[serde(default, skip_serializing_if = "is_default")]
     pub searched_to: u64,
-    /// How many routes were tried before: the number of the one that is tried now. (A refund has its one sender.)
+}
+
+/// Transactions that are on their way.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Sent {
+    /// Their hashes: one of them is to be included.
+    pub hashes: Vec<B256>,
+    /// Since when.
+    pub since: UnixMillis,
+}
+
+/// The payer's authorization on its way to becoming a payment.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Attempt {
+    /// What is executed.
+    pub broadcast: Broadcast,
+    /// The digest of the client's own name for the payment.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub identifier: Option<B256>,
+    /// How many routes were tried before: the number of the one that is tried now.
     #[serde(default, skip_serializing_if = "is_default")]
     pub via: u32,
     /// Whether a facilitator that was asked to settle, and was given up, may still do so.
@@ -193,8 +211,6 @@ pub struct Attempt {
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase", rename_all_fields = "camelCase")]
 pub enum Stage {
-    /// A refund about to be checked against the chain. Nothing of this attempt was broadcast.
-    Preparing,
     /// About to be booked with the payer. Nothing can have been broadcast.
     Reserving,
     /// About to be handed to the route's facilitator; or to the gas wallet, or handed over with the answer lost.
@@ -204,13 +220,8 @@ pub enum Stage {
         /// Since when.
         since: UnixMillis,
     },
-    /// On its way, under one of these hashes.
-    Submitted {
-        /// Transaction hashes.
-        hashes: Vec<B256>,
-        /// Since when.
-        since: UnixMillis,
-    },
+    /// On its way.
+    Submitted(Sent),
     /// It failed and moved no money.
     Failed {
         /// Why.
@@ -237,9 +248,11 @@ pub struct DeliveryFailure {
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Refund {
-    /// The try that is under way. Its authorization's nonce follows from the challenge id, so that the USDC contract
-    /// itself executes it at most once, however often it is sent.
-    pub attempt: Attempt,
+    /// What is executed. Its nonce follows from the challenge id, so that the USDC contract itself executes it at most once,
+    /// however often it is sent.
+    pub broadcast: Broadcast,
+    /// How far the try has come that is under way.
+    pub stage: RefundStage,
     /// How many tries have failed.
     pub failures: u32,
     /// The next try is not made before.
@@ -247,6 +260,18 @@ pub struct Refund {
     /// Why the last try failed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<Refusal>,
+}
+
+/// How far a try to return the money has come. Each stage is the recorded intent of the next outside effect.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub enum RefundStage {
+    /// About to be checked against the chain. Nothing of this try was broadcast.
+    Preparing,
+    /// About to be handed to a wallet, or handed over with the answer lost.
+    Settling,
+    /// On its way.
+    Submitted(Sent),
 }
 
 /// Money that arrived.
@@ -333,9 +358,9 @@ impl Rest {
 impl Refund {
     /// The transaction that is to return the money, once there is one.
     pub fn transaction(&self) -> Option<B256> {
-        match &self.attempt.stage {
-            Stage::Submitted { hashes, .. } => hashes.last().copied(),
-            _ => None,
+        match &self.stage {
+            RefundStage::Submitted(sent) => sent.hashes.last().copied(),
+            RefundStage::Preparing | RefundStage::Settling => None,
         }
     }
 }
@@ -377,13 +402,16 @@ impl State {
     }
 
     /// The authorization that may still be used: of the attempt, of the refund, or the one that is watched.
-    pub(super) const fn attempt_mut(&mut self) -> Option<&mut Attempt> {
+    pub(super) const fn broadcast_mut(&mut self) -> Option<&mut Broadcast> {
         match self {
-            Self::Pending { attempt } => Some(attempt),
+            Self::Pending { attempt } => Some(&mut attempt.broadcast),
             Self::RefundPending { refund, .. } | Self::RefundFailed { refund, .. } => {
-                Some(&mut refund.attempt)
+                Some(&mut refund.broadcast)
             }
-            Self::Expired { watch } | Self::Cancelled { watch, .. } => watch.as_mut(),
+            Self::Expired { watch } | Self::Cancelled { watch, .. } => match watch {
+                Some(attempt) => Some(&mut attempt.broadcast),
+                None => None,
+            },
             Self::Proving { .. }
             | Self::Paid { .. }
             | Self::Delivered { .. }
@@ -425,9 +453,9 @@ impl State {
     pub fn transaction(&self) -> Option<B256> {
         match self {
             Self::Pending { attempt } => match &attempt.stage {
-                Stage::Submitted { hashes, .. } => hashes.last().copied(),
+                Stage::Submitted(Sent { hashes, .. }) => hashes.last().copied(),
                 Stage::Failed { transaction, .. } => *transaction,
-                Stage::Preparing | Stage::Reserving | Stage::Settling | Stage::Asked { .. } => None,
+                Stage::Reserving | Stage::Settling | Stage::Asked { .. } => None,
             },
             Self::Proving(proof) => Some(proof.transaction),
             _ => self.payment().map(|payment| payment.transaction),

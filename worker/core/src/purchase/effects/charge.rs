@@ -2,7 +2,7 @@
 
 use super::super::env::{PurchaseEnv, Stuck};
 use super::super::lifecycle::Event;
-use super::super::state::{Attempt, Purchase};
+use super::super::state::{Attempt, Broadcast, Purchase};
 use crate::settlement::wallet::{Job, JobKey, WalletCommand, WalletReply};
 use crate::types::{Address, UnixSeconds};
 use crate::x402::authorization::MIN_REMAINING_SECONDS;
@@ -11,7 +11,12 @@ use super::fate::not_included;
 
 /// From this second on the payment is not begun any more: nothing expired is charged.
 pub(super) fn last_moment(record: &Purchase, attempt: &Attempt) -> UnixSeconds {
-    let expiry = attempt.authorization.authorization().expires_at().0;
+    let expiry = attempt
+        .broadcast
+        .authorization
+        .authorization()
+        .expires_at()
+        .0;
     UnixSeconds(expiry.saturating_sub(MIN_REMAINING_SECONDS)).min(record.terms.expires_at)
 }
 
@@ -22,8 +27,12 @@ pub(super) async fn charge<E: PurchaseEnv>(
     attempt: &Attempt,
     sender: Address,
 ) -> Result<Event, Stuck> {
-    let job = JobKey(format!("{}#{}", record.terms.request_id, attempt.number));
-    match submit(env, attempt, job, sender, last_moment(record, attempt)).await? {
+    let job = JobKey(format!(
+        "{}#{}",
+        record.terms.request_id, attempt.broadcast.number
+    ));
+    let not_after = last_moment(record, attempt);
+    match submit(env, &attempt.broadcast, job, sender, not_after).await? {
         WalletReply::Sent { hashes } => Ok(Event::Submitted { hashes }),
         // We broadcast nothing, but anybody who saw the authorization may have.
         WalletReply::TooLate => not_included(env, record, attempt).await,
@@ -32,14 +41,14 @@ pub(super) async fn charge<E: PurchaseEnv>(
 
 pub(super) async fn submit<E: PurchaseEnv>(
     env: &E,
-    attempt: &Attempt,
+    broadcast: &Broadcast,
     key: JobKey,
     sender: Address,
     not_after: UnixSeconds,
 ) -> Result<WalletReply, Stuck> {
     let job = Box::new(Job {
-        authorization: attempt.authorization.clone(),
-        gas_limit: attempt.gas_limit,
+        authorization: broadcast.authorization.clone(),
+        gas_limit: broadcast.gas_limit,
         not_after,
         sender: Some(sender),
     });

@@ -6,7 +6,7 @@
 use super::super::env::{Memory, PurchaseEnv, Stuck};
 use super::super::lifecycle::Event;
 use super::super::shared::RouteFault;
-use super::super::state::{Attempt, Purchase, Stage};
+use super::super::state::{Attempt, Purchase, Sent, Stage};
 use super::charge::last_moment;
 use super::fate::{fate_of, not_included};
 use crate::pauses;
@@ -24,7 +24,7 @@ pub(in crate::purchase) async fn verify<E: PurchaseEnv>(
     memory: &Memory,
 ) -> Result<Event, Stuck> {
     if attempt.exposed
-        && let Some(event) = fate_of(env, record, attempt).await?.used()
+        && let Some(event) = fate_of(env, record, &attempt.broadcast).await?.used()
     {
         return Ok(event);
     }
@@ -37,7 +37,7 @@ pub(in crate::purchase) async fn verify<E: PurchaseEnv>(
         return Err(Stuck::Waiting);
     }
     let host = facilitator.url().host();
-    if attempt.authorization.deployment().is_some() {
+    if attempt.broadcast.authorization.deployment().is_some() {
         // It would have to make a call that somebody else has written, and is not asked to.
         let fault = format!("{host}: the payer's wallet is deployed by the gas wallet only");
         return unreachable(env, attempt, memory, &fault);
@@ -143,10 +143,10 @@ pub(in crate::purchase) async fn reconcile<E: PurchaseEnv>(
     record: &Purchase,
     attempt: &Attempt,
 ) -> Result<Event, Stuck> {
-    if let Some(event) = fate_of(env, record, attempt).await?.used() {
+    if let Some(event) = fate_of(env, record, &attempt.broadcast).await?.used() {
         return Ok(event);
     }
-    let (Stage::Asked { since } | Stage::Submitted { since, .. }) = &attempt.stage else {
+    let (Stage::Asked { since } | Stage::Submitted(Sent { since, .. })) = &attempt.stage else {
         return Err(Stuck::Waiting);
     };
     if env.now().since(*since) < pauses::ANSWER {
@@ -166,7 +166,7 @@ async fn declined<E: PurchaseEnv>(
     reason: Refusal,
     memory: &Memory,
 ) -> Result<Event, Stuck> {
-    if let Some(event) = fate_of(env, record, attempt).await?.used() {
+    if let Some(event) = fate_of(env, record, &attempt.broadcast).await?.used() {
         return Ok(event);
     }
     let is_last = env.config().settlement.is_last(attempt.via);
@@ -192,7 +192,7 @@ async fn declined<E: PurchaseEnv>(
     if was_told {
         // Whoever hears "not charged" buys again. When we die here, the stored intent is reconciled like any other.
         env.sleep(pauses::DOUBT).await;
-        if let Some(event) = fate_of(env, record, attempt).await?.used() {
+        if let Some(event) = fate_of(env, record, &attempt.broadcast).await?.used() {
             return Ok(event);
         }
     }
@@ -231,7 +231,11 @@ async fn ask<E: PurchaseEnv>(
     let call = FacilitatorCall {
         facilitator,
         action,
-        body: request(&record.terms, &record.issuer, &attempt.authorization),
+        body: request(
+            &record.terms,
+            &record.issuer,
+            &attempt.broadcast.authorization,
+        ),
     };
     env.facilitator(call).await.map_err(|fault| fault.0)
 }

@@ -17,7 +17,7 @@
 
 use super::super::env::{PurchaseEnv, Stuck};
 use super::super::lifecycle::Event;
-use super::super::state::{Attempt, Payment, Purchase, Stage};
+use super::super::state::{Attempt, Broadcast, Payment, Purchase, Stage};
 use super::depth::settled;
 use super::diagnose::diagnose;
 use super::search::{Search, find_event};
@@ -99,11 +99,11 @@ impl Fate {
 pub(in crate::purchase) async fn fate_of<E: PurchaseEnv>(
     env: &E,
     record: &Purchase,
-    attempt: &Attempt,
+    broadcast: &Broadcast,
 ) -> Result<Fate, Stuck> {
     // The head first: what is included while we ask must not be overlooked.
     let head = env.chain().head().await?;
-    fate_at(env, record, attempt, &head).await
+    fate_at(env, record, broadcast, &head).await
 }
 
 /// What this block says: the nodes behind one address may be blocks apart, and what one of them does not know yet must not
@@ -111,23 +111,23 @@ pub(in crate::purchase) async fn fate_of<E: PurchaseEnv>(
 pub(super) async fn fate_at<E: PurchaseEnv>(
     env: &E,
     record: &Purchase,
-    attempt: &Attempt,
+    broadcast: &Broadcast,
     head: &Head,
 ) -> Result<Fate, Stuck> {
-    let authorization = attempt.authorization.authorization();
+    let authorization = broadcast.authorization.authorization();
     let chain = env.chain();
     let at = head.number;
     if !chain
         .authorization_used(authorization.from, authorization.nonce, Some(at))
         .await?
     {
-        return Ok(match head.timestamp < end(attempt).0 {
+        return Ok(match head.timestamp < end(broadcast).0 {
             true => Fate::Open,
             false => Fate::Expired,
         });
     }
-    let first = attempt.from_block.saturating_sub(LOG_MARGIN_BLOCKS);
-    let first = first.max(attempt.searched_to);
+    let first = broadcast.from_block.saturating_sub(LOG_MARGIN_BLOCKS);
+    let first = first.max(broadcast.searched_to);
     let events = match find_event(chain, authorization, first, at).await? {
         Search::Found(events) => events,
         Search::NotBefore(block) => {
@@ -139,7 +139,7 @@ pub(super) async fn fate_at<E: PurchaseEnv>(
             };
         }
         // Who was asked for the older blocks may not have them any more. The next search begins again.
-        Search::Nothing if attempt.searched_to > 0 => return Ok(Fate::Searching { from: None }),
+        Search::Nothing if broadcast.searched_to > 0 => return Ok(Fate::Searching { from: None }),
         // A guess could lose a payment.
         Search::Nothing => {
             return Err(Stuck::Fault(
@@ -171,8 +171,8 @@ pub(super) async fn fate_at<E: PurchaseEnv>(
 }
 
 /// When the chain's clock shows this, an authorization that is unused will never be used.
-pub(in crate::purchase) fn end(attempt: &Attempt) -> UnixSeconds {
-    let expiry = attempt.authorization.authorization().expires_at();
+pub(in crate::purchase) fn end(broadcast: &Broadcast) -> UnixSeconds {
+    let expiry = broadcast.authorization.authorization().expires_at();
     expiry.plus(LAPSE_MARGIN_SECONDS)
 }
 
@@ -183,7 +183,7 @@ pub(super) async fn not_included<E: PurchaseEnv>(
     record: &Purchase,
     attempt: &Attempt,
 ) -> Result<Event, Stuck> {
-    let fate = fate_of(env, record, attempt).await?;
+    let fate = fate_of(env, record, &attempt.broadcast).await?;
     let begun = !matches!(attempt.stage, Stage::Settling);
     // Everybody gives up sooner or later, and authorizations may be good for years.
     let end = record.terms.expires_at.to_millis().plus(pauses::ANSWER);
@@ -194,14 +194,14 @@ pub(super) async fn not_included<E: PurchaseEnv>(
 pub(in crate::purchase) async fn refused<E: PurchaseEnv>(
     env: &E,
     record: &Purchase,
-    attempt: &Attempt,
+    broadcast: &Broadcast,
     text: &str,
     head: &Head,
 ) -> Result<Event, Stuck> {
-    if let Some(event) = fate_at(env, record, attempt, head).await?.used() {
+    if let Some(event) = fate_at(env, record, broadcast, head).await?.used() {
         return Ok(event);
     }
-    match diagnose(env, &attempt.authorization, text).await? {
+    match diagnose(env, &broadcast.authorization, text).await? {
         // Used after that block.
         Refusal::InvalidExactEvmNonceAlreadyUsed => Err(Stuck::Waiting),
         reason => Ok(Event::AttemptFailed {

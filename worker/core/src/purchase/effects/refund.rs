@@ -62,7 +62,7 @@ pub(super) async fn prepare<E: PurchaseEnv>(
     record: &Purchase,
     refund: &Refund,
 ) -> Result<Event, Stuck> {
-    let signed = &refund.attempt.authorization;
+    let signed = &refund.broadcast.authorization;
     let simulation = env.chain().simulate(signed, refund_sender(env)?).await?;
     let head = env.chain().head().await?;
     match simulation {
@@ -72,7 +72,7 @@ pub(super) async fn prepare<E: PurchaseEnv>(
         }),
         // An earlier try may have succeeded after we had given it up.
         Simulation::Reverts(text) => {
-            let event = refused(env, record, &refund.attempt, &text, &head).await?;
+            let event = refused(env, record, &refund.broadcast, &text, &head).await?;
             if let Event::AttemptFailed { reason, .. } = &event {
                 env.log("refund_not_possible", reason.code());
             }
@@ -87,14 +87,14 @@ pub(super) async fn pay_back<E: PurchaseEnv>(
     record: &Purchase,
     refund: &Refund,
 ) -> Result<Event, Stuck> {
-    let attempt = &refund.attempt;
+    let broadcast = &refund.broadcast;
     let job = JobKey(format!(
         "{} refund #{}",
-        record.terms.request_id, attempt.number
+        record.terms.request_id, broadcast.number
     ));
-    let not_after = attempt.authorization.authorization().expires_at();
+    let not_after = broadcast.authorization.authorization().expires_at();
     let sender = refund_sender(env)?;
-    match submit(env, attempt, job, sender, not_after).await? {
+    match submit(env, broadcast, job, sender, not_after).await? {
         WalletReply::Sent { hashes } => Ok(Event::Submitted { hashes }),
         WalletReply::TooLate => Ok(Event::AttemptFailed {
             reason: Refusal::InvalidExactEvmPayloadAuthorizationValidBefore,

@@ -20,8 +20,8 @@ pub(super) async fn reserve<E: PurchaseEnv>(
 ) -> Result<Event, Stuck> {
     let wanted = Wanted {
         terms: &record.terms,
-        signed: &attempt.authorization,
-        attempt: attempt.number,
+        signed: &attempt.broadcast.authorization,
+        attempt: attempt.broadcast.number,
         identifier: attempt.identifier,
         chosen: record.chosen,
     };
@@ -82,7 +82,7 @@ async fn outcome<E: PurchaseEnv>(env: &E, record: &Purchase) -> Result<Outcome, 
             },
             Route::GasWallet(_),
         ) => {
-            let good_until = attempt.authorization.authorization().expires_at();
+            let good_until = attempt.broadcast.authorization.authorization().expires_at();
             Ok(match included_at(env, *transaction).await? {
                 Some(time) if time < good_until => Outcome::Reverted,
                 // The chain was late, not the payer at fault; or the transaction is not there any more.
@@ -128,7 +128,7 @@ pub(in crate::purchase) async fn release<E: PurchaseEnv>(
     let release = PayerCommand::Release {
         request_id: record.terms.request_id.clone(),
         attempt: match &record.state {
-            State::Pending { attempt } => attempt.number,
+            State::Pending { attempt } => attempt.broadcast.number,
             _ => LAST_ATTEMPT,
         },
         outcome: outcome(env, record).await?,

@@ -147,7 +147,7 @@ struct Outside {
 impl Outside {
     fn new(record: Purchase) -> Self {
         let authorization = match &record.state {
-            State::RefundPending { refund, .. } => refund.attempt.authorization.clone(),
+            State::RefundPending { refund, .. } => refund.broadcast.authorization.clone(),
             _ => signed(1),
         };
         Self {

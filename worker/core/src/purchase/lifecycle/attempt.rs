@@ -2,7 +2,7 @@
 
 use alloy_primitives::B256;
 
-use super::super::state::{Attempt, Stage, State};
+use super::super::state::{Attempt, Broadcast, Sent, Stage, State};
 use super::event::{Event, Refused};
 use super::paid::paid;
 use crate::types::UnixMillis;
@@ -26,14 +26,16 @@ pub(super) fn advance(
         )
             // What failed may still be used by anybody who saw it. So only the very same
             // authorization is tried again: another one could charge the purchase twice.
-            if authorization.authorization() == attempt.authorization.authorization() =>
+            if authorization.authorization() == attempt.broadcast.authorization.authorization() =>
         {
             attempt = Attempt {
-                number: attempt.number.saturating_add(1),
-                authorization,
-                gas_limit,
-                from_block: from_block.min(attempt.from_block),
-                searched_to: 0,
+                broadcast: Broadcast {
+                    number: attempt.broadcast.number.saturating_add(1),
+                    authorization,
+                    gas_limit,
+                    from_block: from_block.min(attempt.broadcast.from_block),
+                    searched_to: 0,
+                },
                 via: 0,
                 stage: Stage::Reserving,
                 ..attempt
@@ -41,7 +43,7 @@ pub(super) fn advance(
         }
         (Stage::Reserving, Event::Reserved) => attempt.stage = Stage::Settling,
         // An earlier attempt has made the authorization public, so it must be watched like any that failed.
-        (Stage::Reserving, Event::Superseded { .. }) if attempt.number > 1 => {
+        (Stage::Reserving, Event::Superseded { .. }) if attempt.broadcast.number > 1 => {
             attempt.stage = Stage::Failed {
                 reason: Refusal::InvalidExactEvmTransactionFailed,
                 transaction: None,
@@ -65,16 +67,19 @@ pub(super) fn advance(
         // From here on a facilitator may broadcast.
         (Stage::Settling, Event::Asked) => attempt.stage = Stage::Asked { since: now },
         (
-            Stage::Settling | Stage::Asked { .. } | Stage::Submitted { .. },
+            Stage::Settling | Stage::Asked { .. } | Stage::Submitted(_),
             Event::PassedOn { exposed },
         ) => {
             attempt.via = attempt.via.wrapping_add(1);
             attempt.exposed |= exposed;
             attempt.stage = Stage::Settling;
         }
-        (_, Event::Submitted { hashes }) => collect(&mut attempt, hashes, now)?,
+        (Stage::Settling | Stage::Asked { .. }, Event::Submitted { hashes }) => {
+            attempt.stage = Stage::Submitted(Sent::begin(hashes, now)?);
+        }
+        (Stage::Submitted(sent), Event::Submitted { hashes }) => sent.add(hashes)?,
         (
-            Stage::Reserving | Stage::Settling | Stage::Asked { .. } | Stage::Submitted { .. },
+            Stage::Reserving | Stage::Settling | Stage::Asked { .. } | Stage::Submitted(_),
             Event::AttemptFailed {
                 reason,
                 transaction,
@@ -92,16 +97,16 @@ pub(super) fn advance(
         }
         // Also after a failure: somebody else may have broadcast the authorization.
         (
-            Stage::Settling | Stage::Asked { .. } | Stage::Submitted { .. } | Stage::Failed { .. },
+            Stage::Settling | Stage::Asked { .. } | Stage::Submitted(_) | Stage::Failed { .. },
             Event::Settled { payment },
         ) => {
             return Ok(paid(payment, now));
         }
         // As long as our own transaction may be included, calling off is too late.
-        (Stage::Reserving, Event::Cancelled) if attempt.number == 1 => {
+        (Stage::Reserving, Event::Cancelled) if attempt.broadcast.number == 1 => {
             return Ok(State::Cancelled {
                 superseded_by: None,
-                reserving: Some(attempt.authorization.authorization().nonce),
+                reserving: Some(attempt.broadcast.authorization.authorization().nonce),
                 watch: None,
             });
         }
@@ -118,28 +123,23 @@ pub(super) fn advance(
     Ok(State::Pending { attempt })
 }
 
-/// Adds the hashes under which an attempt may be included.
-pub(super) fn collect(
-    attempt: &mut Attempt,
-    hashes: Vec<B256>,
-    now: UnixMillis,
-) -> Result<(), Refused> {
-    match &mut attempt.stage {
-        Stage::Settling | Stage::Asked { .. } if !hashes.is_empty() => {
-            attempt.stage = Stage::Submitted { hashes, since: now };
-            Ok(())
-        }
-        Stage::Submitted { hashes: known, .. } => {
-            let new: Vec<B256> = hashes
-                .into_iter()
-                .filter(|hash| !known.contains(hash))
-                .collect();
-            if new.is_empty() {
-                return Err(Refused);
+impl Sent {
+    /// The first hashes under which it may be included.
+    pub(super) fn begin(hashes: Vec<B256>, now: UnixMillis) -> Result<Self, Refused> {
+        let is_sent = !hashes.is_empty();
+        is_sent
+            .then_some(Self { hashes, since: now })
+            .ok_or(Refused)
+    }
+
+    /// Further ones.
+    pub(super) fn add(&mut self, hashes: Vec<B256>) -> Result<(), Refused> {
+        let known = self.hashes.len();
+        for hash in hashes {
+            if !self.hashes.contains(&hash) {
+                self.hashes.push(hash);
             }
-            known.extend(new);
-            Ok(())
         }
-        _ => Err(Refused),
+        (self.hashes.len() > known).then_some(()).ok_or(Refused)
     }
 }

@@ -3,8 +3,7 @@
 use alloy_primitives::B256;
 
 use super::super::schedule::refund_pause;
-use super::super::state::{Attempt, Payment, Purchase, Refund, Stage, State};
-use super::attempt::collect;
+use super::super::state::{Broadcast, Payment, Purchase, Refund, RefundStage, Sent, State};
 use super::event::{Event, Refused};
 use crate::chain::SignedAuthorization;
 use crate::config::Policy;
@@ -27,21 +26,18 @@ pub(super) fn begin(
     {
         return Err(Refused);
     }
-    let attempt = Attempt {
+    let broadcast = Broadcast {
         number: 1,
         authorization,
-        identifier: None,
         gas_limit: 0,
         from_block: payment.block,
         searched_to: 0,
-        via: 0,
-        exposed: false,
-        stage: Stage::Preparing,
     };
     Ok(State::RefundPending {
         payment,
         refund: Refund {
-            attempt,
+            broadcast,
+            stage: RefundStage::Preparing,
             failures: 0,
             not_before: now,
             reason: None,
@@ -57,19 +53,22 @@ pub(super) fn advance(
     now: UnixMillis,
     policy: &Policy,
 ) -> Result<State, Refused> {
-    match (&refund.attempt.stage, event) {
+    match (&mut refund.stage, event) {
         (
-            Stage::Preparing,
+            RefundStage::Preparing,
             Event::RefundPrepared {
                 gas_limit,
                 from_block,
             },
         ) => {
-            refund.attempt.gas_limit = gas_limit;
-            refund.attempt.from_block = from_block.min(refund.attempt.from_block);
-            refund.attempt.stage = Stage::Settling;
+            refund.broadcast.gas_limit = gas_limit;
+            refund.broadcast.from_block = from_block.min(refund.broadcast.from_block);
+            refund.stage = RefundStage::Settling;
         }
-        (_, Event::Submitted { hashes }) => collect(&mut refund.attempt, hashes, now)?,
+        (RefundStage::Settling, Event::Submitted { hashes }) => {
+            refund.stage = RefundStage::Submitted(Sent::begin(hashes, now)?);
+        }
+        (RefundStage::Submitted(sent), Event::Submitted { hashes }) => sent.add(hashes)?,
         (_, Event::AttemptFailed { reason, .. }) => {
             refund.reason = Some(reason);
             refund.failures = refund.failures.saturating_add(1);
@@ -101,8 +100,8 @@ pub(super) fn arrived(payment: Payment, transaction: B256) -> Result<State, Refu
 
 /// The next try of a refund: the same authorization, another job for the gas wallet.
 pub(super) fn again(payment: Payment, mut refund: Refund, not_before: UnixMillis) -> State {
-    refund.attempt.number = refund.attempt.number.saturating_add(1);
-    refund.attempt.stage = Stage::Preparing;
+    refund.broadcast.number = refund.broadcast.number.saturating_add(1);
+    refund.stage = RefundStage::Preparing;
     refund.not_before = not_before;
     State::RefundPending { payment, refund }
 }

@@ -1,5 +1,6 @@
 //! Every state against every event, the refused ones included; and the stored form, to the letter.
 
+use crate::purchase::Sent;
 use alloy_primitives::B256;
 use serde_json::json;
 
@@ -374,8 +375,8 @@ fn every_try_of_a_refund_is_the_same_authorization_in_another_job() {
         let State::RefundPending { refund: way, .. } = &record.state else {
             panic!("{record:?}");
         };
-        assert_eq!(way.attempt.number, number);
-        assert_eq!(way.attempt.authorization, refund());
+        assert_eq!(way.broadcast.number, number);
+        assert_eq!(way.broadcast.authorization, refund());
         pauses.push(way.not_before.since(NOW));
         record = apply(Some(&record), failed(), NOW, &POLICY).unwrap();
     }
@@ -391,10 +392,10 @@ fn every_try_of_a_refund_is_the_same_authorization_in_another_job() {
         panic!("{retried:?}");
     };
     assert_eq!(
-        (way.attempt.number, way.failures),
+        (way.broadcast.number, way.failures),
         (MAX_REFUND_FAILURES + 1, 0)
     );
-    assert_eq!(way.attempt.authorization, refund());
+    assert_eq!(way.broadcast.authorization, refund());
 }
 
 #[test]
@@ -449,7 +450,7 @@ fn a_failed_attempt_is_repeated_only_with_the_very_same_authorization() {
         panic!("{again:?}");
     };
     assert_eq!(
-        attempt.number, 2,
+        attempt.broadcast.number, 2,
         "the gas wallet must not mistake it for the first"
     );
     assert!(again.holds_target);
@@ -524,7 +525,7 @@ fn a_purchase_that_is_called_off_after_its_authorization_became_public_is_watche
         let record = of(events);
         assert_eq!(record.state.status().as_str(), "CANCELLED");
         let watched = record.state.watch().unwrap();
-        assert_eq!(watched.authorization, signed(1));
+        assert_eq!(watched.broadcast.authorization, signed(1));
         assert_eq!(
             apply(Some(&record), attempted(1), NOW, &POLICY),
             Err(Refused),
@@ -544,7 +545,7 @@ fn hashes_are_collected_and_never_forgotten() {
     let State::Pending { attempt } = &record.state else {
         panic!("{record:?}");
     };
-    let Stage::Submitted { hashes, .. } = &attempt.stage else {
+    let Stage::Submitted(Sent { hashes, .. }) = &attempt.stage else {
         panic!("{attempt:?}");
     };
     assert_eq!(hashes, &[B256::repeat_byte(1), B256::repeat_byte(2)]);
@@ -710,7 +711,7 @@ fn the_stored_form_is_unchanged() {
     let record = record_after([attempted(1), Event::Reserved, submitted(1)]);
     let stored = serde_json::to_value(&record).unwrap();
     let attempt = &stored["state"]["PENDING"]["attempt"];
-    let signature = attempt["authorization"]["signature"].clone();
+    let signature = attempt["broadcast"]["authorization"]["signature"].clone();
     assert!(signature.is_object());
     assert_eq!(
         stored,
@@ -731,6 +732,7 @@ fn the_stored_form_is_unchanged() {
             "issuer": "https://shop.example",
             "payer": buyer().address(),
             "state": {"PENDING": {"attempt": {
+                "broadcast": {
                 "number": 1,
                 "authorization": {
                     "authorization": {
@@ -745,6 +747,7 @@ fn the_stored_form_is_unchanged() {
                 },
                 "gasLimit": 100_000,
                 "fromBlock": 7,
+                },
                 "stage": {"submitted": {
                     "hashes": [format!("0x{}", "01".repeat(32))],
                     "since": 1_800_000_010_000u64,

@@ -261,7 +261,7 @@ fn only_a_refund_that_failed_for_good_is_tried_again() {
         panic!("no refund");
     };
     assert_eq!(
-        again.attempt.authorization,
+        again.broadcast.authorization,
         refund(),
         "the nonce must stay the same"
     );

@@ -2,6 +2,7 @@
 //! blocks stand on it.
 
 use super::*;
+use crate::purchase::{RefundStage, Sent};
 use crate::settlement::Settlement;
 use crate::settlement::facilitator::Facilitator;
 
@@ -172,10 +173,10 @@ fn refund_under(hash: B256) -> Outside {
     let stored = outside.load().unwrap().unwrap();
     let mut record = stored.record;
     if let State::RefundPending { refund, .. } = &mut record.state {
-        refund.attempt.stage = Stage::Submitted {
+        refund.stage = RefundStage::Submitted(Sent {
             hashes: vec![hash],
             since: NOW,
-        };
+        });
     }
     outside
         .stored

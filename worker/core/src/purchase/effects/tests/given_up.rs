@@ -7,10 +7,10 @@ use crate::purchase::test_support::REPORTED;
 fn long_lasting(stage: Event) -> Purchase {
     let mut record = record_after([attempted(1), Event::Reserved, stage]);
     if let State::Pending { attempt } = &mut record.state {
-        let mut authorization = attempt.authorization.authorization().clone();
+        let mut authorization = attempt.broadcast.authorization.authorization().clone();
         authorization.valid_before = U256::from(9_000_000_000_u64);
         let signed = SignedAuthorization::sign(&buyer(), authorization, Network::BaseSepolia);
-        attempt.authorization = signed.unwrap();
+        attempt.broadcast.authorization = signed.unwrap();
     }
     record
 }
@@ -103,7 +103,7 @@ fn a_refund_that_arrives_after_it_was_given_up_is_noticed() {
         panic!("{record:?}");
     };
     let mut outside = Outside::new(record.clone());
-    outside.authorization = given_up.attempt.authorization.clone();
+    outside.authorization = given_up.broadcast.authorization.clone();
     outside.time = NOW.to_seconds().0 + 60;
     assert_eq!(outside.run(), None, "not deep enough yet");
     (outside.head, outside.state) = (BLOCK + 4, BLOCK + 4);

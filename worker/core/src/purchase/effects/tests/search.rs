@@ -19,7 +19,7 @@ fn look(outside: &Outside, record: &Purchase, at: u64) -> Result<Option<Event>, 
     };
     let mut head = outside.head().now_or_never().unwrap()?;
     head.number = at;
-    let fate = fate_at(outside, record, attempt, &head);
+    let fate = fate_at(outside, record, &attempt.broadcast, &head);
     fate.now_or_never().unwrap().map(Fate::used)
 }
 
@@ -116,7 +116,7 @@ fn a_search_does_not_count_as_progress_of_the_purchase() {
     let searched = Event::Searched { to: 900 };
     let next = apply(Some(&record), searched.clone(), NOW, &POLICY).unwrap();
     assert_eq!(next.tries, 5);
-    assert_eq!(next.state.watch().unwrap().searched_to, 900);
+    assert_eq!(next.state.watch().unwrap().broadcast.searched_to, 900);
     assert!(
         apply(Some(&next), searched, NOW, &POLICY).is_err(),
         "no further"
@@ -157,7 +157,7 @@ fn a_search_in_vain_begins_again_another_time() {
     let look = |record: &Purchase| look(&outside, record, HEAD).ok().flatten();
     assert_eq!(look(&record), Some(Event::SearchedInVain));
     record = apply(Some(&record), Event::SearchedInVain, NOW, &POLICY).unwrap();
-    assert_eq!(record.state.watch().unwrap().searched_to, 0);
+    assert_eq!(record.state.watch().unwrap().broadcast.searched_to, 0);
     assert!(
         is_settled_by_the_stranger(look(&record)),
         "from the beginning"
@@ -182,7 +182,7 @@ fn the_alarm_does_not_begin_again_at_once() {
         .unwrap()
         .unwrap();
     let after = outside.load().unwrap().unwrap().record;
-    assert_eq!(after.state.watch().unwrap().searched_to, 0);
+    assert_eq!(after.state.watch().unwrap().broadcast.searched_to, 0);
     Driver::default()
         .wake(&outside)
         .now_or_never()
