@@ -162,6 +162,17 @@ impl Outcome<'_> {
         }
     }
 
+    /// Whether a contract wallet was asked about a signature and gave no answer. Nothing was paid, and the question has cost the
+    /// seller's quota: such a request counts against its caller (see [`crate::limit`]).
+    pub const fn is_unchecked(&self) -> bool {
+        matches!(
+            self,
+            Self::Stopped {
+                why: Stop::PaymentUnchecked | Stop::ProofUnchecked
+            }
+        )
+    }
+
     /// After how many seconds the same request may have another outcome.
     pub fn retry_after(&self, now: UnixSeconds) -> Option<u64> {
         match self {
