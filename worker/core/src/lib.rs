@@ -1,7 +1,7 @@
 //! The rules of key0: what is sold, how it is paid, and what the buyer receives.
 //!
 //! A payment passes through the rooms in this order, and a room imports only rooms below it: [`doors`] read the wire,
-//! [`checkout`] gives the grant, [`documents`] publish the prices, [`sweep`] wakes what nothing drives, [`purchase`] drives a
+//! [`checkout`] is their one way to a purchase, [`documents`] publish the prices, [`sweep`] wakes what nothing drives, [`purchase`] drives a
 //! purchase, [`config`] reads the settings, [`ledger`] is the operator's index, [`backend`] calls the seller's backend,
 //! [`settlement`] broadcasts, [`book`] knows whose a payment is, [`chain`] asks Base, [`x402`] has the protocol's objects,
 //! [`offer`] seals terms, [`catalog`] has the plans, [`token`] signs. Below them are [`goods`], [`limit`], [`response`],

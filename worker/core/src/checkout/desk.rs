@@ -1,4 +1,4 @@
-//! What every call needs.
+//! What every call needs: the settings, what is outside, and the moment.
 
 use super::grant::{AccessGrant, GrantError};
 use crate::chain::Chain;
@@ -8,11 +8,11 @@ use crate::purchase::Purchases;
 use crate::token::RsaSigner;
 use crate::types::{HttpUrl, UnixSeconds};
 
-/// What checkout reaches outside. Doors pass it on and need not know what is in it.
+/// What checkout reaches outside. The platform makes it, and doors pass it on: no door names what is in it.
 pub trait Deployment {
     /// The purchases, each behind its request id.
     type Purchases: Purchases;
-    /// The chain. Here only contract wallets are asked about their signatures.
+    /// The chain. Checkout asks it one thing only: whether a contract wallet accepts a signature.
     type Chain: Chain;
 
     /// The purchases.
@@ -44,18 +44,19 @@ pub struct Checkout<'a, D> {
     pub config: &'a Config,
     /// What is outside.
     pub deployment: D,
-    /// The platform's RSA.
+    /// The platform's RSA, for tokens that are signed with it.
     pub rsa: &'a dyn RsaSigner,
     /// The public address of this deployment.
     pub origin: HttpUrl,
     /// The time.
     pub now: UnixSeconds,
-    /// Random bytes, for the ids of purchases that the client does not name.
+    /// Random bytes, new for each request: ids of purchases that the client does not name are made of them.
     pub random: [u8; 16],
 }
 
 impl<D> Checkout<'_, D> {
-    /// What the buyer is given for these goods. The same goods always give the same grant.
+    /// Makes the grant, which the buyer is answered with, of the goods of an [`Outcome::Granted`](super::Outcome::Granted).
+    /// The same goods always give the same grant.
     pub async fn grant<'g>(&self, goods: &'g Goods) -> Result<AccessGrant<'g>, GrantError> {
         AccessGrant::new(self.config, self.rsa, goods).await
     }

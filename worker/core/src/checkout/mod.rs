@@ -1,6 +1,14 @@
-//! The one call that every door makes: what it costs, what a payment brings, what became of it.
+//! The one way from every door to a purchase. A door reads its wire, calls one of these, and writes what comes back:
 //!
-//! A door reads its wire into an [`Order`] and a [`Payment`], calls [`Checkout`], and writes the [`Outcome`] in its own words.
+//! | call | when | ends in |
+//! |---|---|---|
+//! | [`Checkout::quote`] | a client asks for the price | a [`Quote`], or a [`Stop`] |
+//! | [`Checkout::pay`] | it sends an [`Order`] and a signed [`Payment`] | an [`Outcome`] |
+//! | [`Checkout::redeem`] | it shows a [`TransferProof`] of a transfer that it made itself | an [`Outcome`] |
+//! | [`Checkout::status`] | it asks again, and the door kept the [`Claim`] of an earlier outcome | an [`Outcome`] |
+//!
+//! An [`Outcome`] says what happened, in words for every door ([`Outcome::error`]), and whether another payment is safe. The
+//! door `doors/sketch.rs` is as small as a door can be.
 
 mod desk;
 mod grant;

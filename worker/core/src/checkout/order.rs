@@ -1,4 +1,4 @@
-//! What a buyer wants, in no door's words.
+//! What a buyer wants, whatever the wire.
 
 use serde::{Deserialize, Serialize};
 
@@ -7,19 +7,19 @@ use crate::offer::{Target, Terms};
 use crate::pauses::Patience;
 use crate::types::{Address, RequestId, ResourceId};
 
-/// What a buyer wants. Everything may be left out: then it is offered the cheapest plan under a new request id.
+/// What a buyer wants. Everything may be left out: then the cheapest plan is offered, under a new request id.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct Order {
-    /// What it wants to buy.
+    /// The plan or the call.
     pub target: Option<Target>,
-    /// What that should open.
+    /// What the plan should open. Where none is named that is `default`, or the first that the plan opens.
     pub resource: Option<ResourceId>,
-    /// The purchase.
+    /// The purchase. Without an id a payment's purchase is that of its offer, or one whose id follows from the payment.
     pub request_id: Option<RequestId>,
-    /// Whether the client itself has named the purchase. Then it means no other one; otherwise it may have lost an answer and
-    /// be starting over.
+    /// Whether the client itself chose `request_id`. Then it means that purchase and no other. Otherwise it may have lost an
+    /// answer and be starting over, so its payment may join a purchase that it began a moment ago.
     pub chosen: bool,
-    /// How long it waits for an outcome.
+    /// How long the request waits for an outcome before it is told that the purchase is pending.
     pub patience: Patience,
 }
 
@@ -31,7 +31,7 @@ impl Order {
         }
         [
             (
-                // As the client calls it.
+                // The member's name as the client wrote it.
                 self.target.as_ref().unwrap_or(&terms.target).member(),
                 differs(self.target.as_ref(), &terms.target),
             ),
@@ -49,8 +49,9 @@ impl Order {
         .collect()
     }
 
-    /// What a payment without an offer may have bought: target and resource only if the client named them. The plan may have
-    /// opened another resource first, and another plan may have been the cheapest one; then the purchase says what was bought.
+    /// What a payment that does not bring its offer back may have bought: of target and resource only what the client named.
+    /// For what it left out the catalog may have had another answer then: another plan was the cheapest, or the plan opened
+    /// another resource first. The purchase knows which.
     pub(super) fn covered(&self) -> TargetKey {
         match (&self.target, &self.resource) {
             (Some(target), Some(resource)) => TargetKey::new(target, resource),
@@ -60,8 +61,8 @@ impl Order {
     }
 }
 
-/// The right to ask what became of a purchase, for a payer that was proven when it was given. A door that keeps it (with a task
-/// of a random id, for instance) need not ask for another proof.
+/// The right to ask what became of a purchase. It is given only after its payer was proven, so a door that keeps it needs no
+/// other proof. Whoever presents it is believed: keep it out of the client's reach, for instance under a task's random id.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Claim {

@@ -14,52 +14,52 @@ use crate::x402::Refusal;
 /// An authorization may be good for years.
 const MAX_RETRY_AFTER_SECONDS: u64 = 86_400;
 
-/// How a call ends.
+/// How a call ends: with goods, unfinished, with another offer, or with a reason why there is neither.
 #[derive(Debug)]
 pub enum Outcome<'a> {
-    /// Here are the goods.
+    /// The purchase is delivered.
     Granted {
-        /// What the buyer gets; [`Checkout::grant`](super::Checkout::grant) makes the grant of it.
+        /// What is delivered; [`Checkout::grant`](super::Checkout::grant) makes the grant of it.
         goods: Goods,
-        /// For which money; `None` when nothing was charged.
+        /// The money that was paid for it; `None` when nothing was charged.
         receipt: Option<Receipt>,
-        /// Whether a proof was presented again after the delivery.
+        /// Whether the proof of a transfer was shown again after the delivery.
         again: bool,
     },
-    /// It is not over. Never answered with an offer, which would invite a second payment.
+    /// The purchase is not over. A door never adds an offer, which would invite a second payment.
     Pending {
-        /// What is going on.
+        /// What it waits for.
         phase: Phase,
         /// The purchase.
         request_id: RequestId,
-        /// Lets the door ask again without another proof, if the payer was proven.
+        /// For [`Checkout::status`](super::Checkout::status), if the payer was proven.
         claim: Option<Claim>,
         /// The money, once it has arrived.
         receipt: Option<Receipt>,
         /// The transaction, once there is one.
         transaction: Option<B256>,
     },
-    /// Nothing was charged, for certain. Paying anew is safe.
+    /// Nothing was charged: the chain was asked where money could have moved. Paying anew is safe.
     PayAgain {
         /// Why this payment did not count.
         why: Unpaid,
-        /// What the client repeats that is none of the offer.
+        /// The members of the request that contradict the offer.
         mismatches: Vec<&'static str>,
-        /// The transaction that failed.
+        /// The transaction that failed, if one was included.
         transaction: Option<B256>,
-        /// Whether the purchase was begun: then it takes no other payment, and the quote has a new id.
+        /// Whether the purchase was begun: then it takes no other payment, and the quote has a new request id.
         booked: bool,
         /// What to pay instead; `None` when it is no longer sold.
         quote: Option<Quote<'a>>,
     },
-    /// This payment brings no more here.
+    /// Neither goods nor another offer.
     Stopped {
-        /// Why.
+        /// Why, and what may be done about it ([`Stop::retry`]).
         why: Stop,
     },
 }
 
-/// What goes on with a purchase that is not over.
+/// What a purchase waits for that is not over.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Phase {
     /// The payment is being settled.
@@ -99,7 +99,8 @@ pub enum Unpaid {
 }
 
 impl Outcome<'_> {
-    /// What happened, for outside: `None` for goods. Says whether money moved, and what to do next.
+    /// What happened, as a code, a sentence and details that fit every door: whether money moved, and what to do next. `None`
+    /// for goods.
     pub fn error(&self, origin: &HttpUrl, network: Network) -> Option<Error> {
         Some(match self {
             Self::Granted { .. } => return None,
@@ -160,6 +161,17 @@ impl Outcome<'_> {
             },
             Self::Stopped { why } => why.reason(),
         }
+    }
+
+    /// Whether a contract wallet was asked about a signature and gave no answer. Nothing was paid, and the question has cost the
+    /// seller's quota: such a request counts against its caller (see [`crate::limit`]).
+    pub const fn is_unchecked(&self) -> bool {
+        matches!(
+            self,
+            Self::Stopped {
+                why: Stop::PaymentUnchecked | Stop::ProofUnchecked
+            }
+        )
     }
 
     /// After how many seconds the same request may have another outcome.

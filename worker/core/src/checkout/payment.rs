@@ -6,13 +6,14 @@ use crate::offer::Offer;
 use crate::types::Address;
 use crate::x402::{Authorization, PaymentPayload};
 
-/// What a client repeats of the offer that it accepts. It decides nothing; but what contradicts our offer was meant for another.
+/// What a client repeats of the offer that it accepts. It decides nothing: the sealed offer does. But a payment that
+/// contradicts the offer was meant for another one, and is refused.
 pub trait Echo {
-    /// The members that contradict this offer; empty when it is paid as it was offered.
+    /// The members that contradict this offer, by their names on the wire; empty when there are none.
     fn mismatches(&self, offer: &Offer) -> Vec<&'static str>;
 }
 
-/// A signed authorization, read and not yet believed.
+/// A signed authorization as it was read from the wire. Nothing of it is checked yet.
 #[derive(Clone, Copy)]
 #[expect(
     missing_debug_implementations,
@@ -23,11 +24,11 @@ pub struct Payment<'a> {
     pub authorization: &'a Authorization,
     /// The claimed signature.
     pub signature: &'a [u8],
-    /// The digest of the client's own name for the payment.
+    /// The digest of the client's own name for the payment (the x402 extension `payment-identifier`).
     pub identifier: Option<B256>,
     /// The id of the offer that it pays, if the client has kept it.
     pub challenge_id: Option<&'a str>,
-    /// What else it repeats.
+    /// What else it repeats of that offer.
     pub echo: &'a dyn Echo,
 }
 

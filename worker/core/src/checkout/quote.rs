@@ -30,11 +30,11 @@ pub struct Priced<'a> {
 /// What can be paid now.
 #[derive(Debug)]
 pub struct Quote<'a> {
-    /// What most clients take.
+    /// The offer that most clients pay, because it comes first.
     pub first: Priced<'a>,
     /// What else is offered to a client that named nothing.
     pub more: Vec<Priced<'a>>,
-    /// Whether the client has named what it wants.
+    /// Whether the client named a plan. Otherwise a door should say that it offers the cheapest.
     pub is_ordered: bool,
 }
 
@@ -59,7 +59,7 @@ impl Quote<'_> {
     }
 }
 
-/// What is wanted, found in the catalog.
+/// An order with what it left out filled in from the catalog.
 pub(super) struct Wish<'a> {
     pub(super) plan: &'a Plan,
     pub(super) resource: ResourceId,
@@ -68,8 +68,8 @@ pub(super) struct Wish<'a> {
 }
 
 impl<'a, D> Checkout<'a, D> {
-    /// What an order costs now. Stores nothing, asks nobody. The same order gives the same offers within a window of time, if
-    /// it names its purchase.
+    /// What an order costs now. Stores nothing and asks no object. Within a window of time the same order gives the same
+    /// offers, if it names its purchase.
     pub fn quote(&self, order: &Order) -> Result<Quote<'a>, Stop> {
         let wish = self.wish(order, None)?;
         let more = wish.more.iter().zip(1..).map(|((plan, resource), at)| {
@@ -89,8 +89,8 @@ impl<'a, D> Checkout<'a, D> {
         })
     }
 
-    /// What is meant without a target: what the payment's own sealed offer is for, or else the first of the offers that an
-    /// order without a payment is answered with.
+    /// Finds what is ordered. Without a target that is what the payment's own sealed offer is for, or else what
+    /// [`Checkout::quote`] would offer first.
     pub(super) fn wish(&self, order: &Order, sealed: Option<&str>) -> Result<Wish<'a>, Stop> {
         let target = match (&order.target, sealed) {
             (Some(target), _) => target.clone(),
@@ -128,13 +128,13 @@ impl<'a, D> Checkout<'a, D> {
         })
     }
 
-    /// The plan, if it is one and on sale.
+    /// The plan of the catalog, if the target is one. Routes are not on sale yet.
     fn on_sale(&self, target: &Target) -> Option<&'a Plan> {
         let plan_id = target.plan()?;
         self.config.catalog.plan(plan_id)
     }
 
-    /// The one offer for a wish, under this id, which the client has chosen or not.
+    /// The one offer for a wish, under this id. `chosen`: whether the client chose the id.
     pub(super) fn price(&self, wish: &Wish<'a>, request_id: RequestId, chosen: bool) -> Priced<'a> {
         Priced {
             offer: self.seal(request_id, chosen, wish.plan, &wish.resource),
@@ -175,7 +175,7 @@ impl<'a, D> Checkout<'a, D> {
             .ok_or(Stop::ForeignOffer)
     }
 
-    /// The request id of the purchase that is offered in this place.
+    /// A new request id for the offer at this place of a quote, from 0.
     pub(super) fn new_id(&self, at: usize) -> RequestId {
         request_id(self.random, at)
     }
@@ -196,7 +196,7 @@ fn request_id(random: [u8; 16], at: usize) -> RequestId {
     }))
 }
 
-/// The plans that are offered to who names none, the cheapest first; of equal price, in the seller's order. Each with what it
+/// The plans that are offered to a client that names none, the cheapest first; of equal price, in the seller's order. Each with what it
 /// would open. Empty only when no plan opens the resource that was named.
 fn unnamed<'a>(catalog: &'a Catalog, wish: Option<&ResourceId>) -> Vec<(&'a Plan, ResourceId)> {
     let mut plans: Vec<_> = catalog

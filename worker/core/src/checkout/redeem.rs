@@ -1,4 +1,4 @@
-//! An ordinary transfer is shown that has paid an offer.
+//! A buyer paid an offer by an ordinary transfer, and shows it.
 
 use super::desk::{Checkout, Deployment};
 use super::order::{Claim, Order};
@@ -18,8 +18,9 @@ use crate::purchase::{Ask, PayReply, Prove, Purchases, Sold};
 use crate::types::Address;
 
 impl<'a, D: Deployment> Checkout<'a, D> {
-    /// Presents the proof of a transfer. Until it is known whose it is, nothing is asked of any object; and of the chain only
-    /// what a contract wallet says to its signature.
+    /// Presents the proof of a transfer. Begins its purchase, or answers for it. Until the signature is checked,
+    /// no object is asked; and of the chain only what a contract wallet says to its signature. Whether the
+    /// transfer is there and pays the offer is the purchase's question.
     pub async fn redeem(&self, order: &Order, proof: &TransferProof) -> Outcome<'a> {
         let offer = match self.shown_for(order, proof) {
             Ok(offer) => offer,
@@ -71,8 +72,8 @@ impl<'a, D: Deployment> Checkout<'a, D> {
         }
     }
 
-    /// Who has signed the challenge id. Nobody, where the seller wants no signature and there is none. The key tells its
-    /// account; a contract wallet must be named, and asked.
+    /// Who has signed the challenge id; `None` where the seller wants no signature and there is none. From a signature by a key
+    /// the account follows; a contract wallet must be named, and is asked.
     async fn prover(&self, proof: &TransferProof) -> Result<Option<Address>, Stop> {
         let Some(signature) = &proof.signature else {
             return match self.config.offers.proof_binding {
@@ -102,7 +103,7 @@ impl<'a, D: Deployment> Checkout<'a, D> {
         is_proven.then_some(payer).ok_or(Stop::NotThePayers)
     }
 
-    /// Today's offer of the same, if it is still sold: it has a new id and a new lifetime.
+    /// Today's offer for the same target and resource, under a new request id, if it is still sold.
     fn instead_of(&self, terms: &Terms) -> Option<Quote<'a>> {
         let order = Order {
             target: Some(terms.target.clone()),

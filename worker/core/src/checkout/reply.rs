@@ -1,4 +1,4 @@
-//! What a purchase answers, as an outcome.
+//! Which of the four outcomes each answer of a purchase is.
 
 use alloy_primitives::B256;
 
@@ -12,17 +12,18 @@ use crate::offer::Terms;
 use crate::purchase::PayReply;
 use crate::types::{RequestId, Status};
 
-/// What the answer is about.
+/// The question that the purchase answers.
 pub(super) struct Asked<'s> {
     pub(super) request_id: RequestId,
     /// The right to ask again, if the payer was proven.
     pub(super) claim: Option<Claim>,
-    /// What the transfer must have paid, when one was shown.
+    /// The terms that a transfer must have paid; `None` when no transfer was shown.
     pub(super) shown_for: Option<&'s Terms>,
 }
 
 impl Asked<'_> {
-    /// `quote`: what to pay instead, under the same request id or a new one.
+    /// The outcome of this answer. `quote` makes the offer to pay instead; its argument says whether it needs a new request id,
+    /// because the purchase has begun and takes no other payment.
     pub(super) fn outcome<'a>(
         self,
         reply: PayReply,
@@ -89,10 +90,10 @@ impl Asked<'_> {
                     fault,
                     terms: Box::new(terms.clone()),
                 },
-                // Only proofs are answered like that.
+                // A purchase answers that to proofs only.
                 None => return self.pending(Phase::Settling, None, None),
             },
-            // It was followed as far as it is followed.
+            // `purchase` follows payments from one purchase to the next, and has given up.
             PayReply::Elsewhere { .. } => return self.pending(Phase::Settling, None, None),
             PayReply::AccessEnded { transaction } => Stop::AccessEnded {
                 request_id: request_id(),

@@ -8,7 +8,8 @@ use crate::pauses::Patience;
 use crate::purchase::{PayReply, joined};
 
 impl<'a, D: Deployment> Checkout<'a, D> {
-    /// Asks on the strength of a claim. Begins nothing; without patience it drives nothing either.
+    /// What became of the purchase of a claim. Begins nothing; with [`Patience::NONE`] it drives nothing on either, which is
+    /// what a client that polls needs. There is no offer in the outcome.
     pub async fn status(&self, claim: &Claim, patience: Patience) -> Outcome<'a> {
         let reply = joined(
             self.deployment.purchases(),

@@ -1,4 +1,4 @@
-//! Why a payment brings nothing more here: one table of codes, sentences and what to do next.
+//! Why a call ends without goods and without an offer: for each reason its code, its sentence and what to do next.
 
 use alloy_primitives::B256;
 use serde_json::json;
@@ -13,7 +13,7 @@ use crate::x402::Refusal;
 /// How long a client should wait before it repeats what is not over.
 pub(super) const RETRY_AFTER_SECONDS: u64 = 2;
 
-/// Why there is nothing to be had for what was presented.
+/// Why a call ends without goods and without an offer.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Stop {
     /// The catalog has nothing under this name.
@@ -106,7 +106,7 @@ pub enum Stop {
     },
 }
 
-/// What may be done about it.
+/// What a client may do about a [`Stop`].
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Retry {
     /// Nothing that a client could do.
@@ -120,7 +120,7 @@ pub enum Retry {
 }
 
 impl Stop {
-    /// What may be done about it.
+    /// What a client may do about it.
     pub const fn retry(&self) -> Retry {
         match self {
             Self::PaymentUnchecked

@@ -2,3 +2,7 @@
 
 pub mod admin;
 pub mod http;
+#[cfg(test)]
+mod sketch;
+#[cfg(test)]
+mod test_support;

@@ -193,12 +193,9 @@ impl Answer {
         if let Some(settled) = self.settled(&outcome, network) {
             self.settle_header(&mut response, &settled);
         }
-        match outcome {
-            // A wallet was asked, and nothing was paid.
-            Outcome::Stopped {
-                why: Stop::PaymentUnchecked | Stop::ProofUnchecked,
-            } => limit::counted(response),
-            _ => response,
+        match outcome.is_unchecked() {
+            true => limit::counted(response),
+            false => response,
         }
     }
 

@@ -2,140 +2,30 @@
 //! that must wait.
 
 use core::cell::RefCell;
-use std::collections::VecDeque;
 
-use alloy_primitives::{B256, hex};
+use alloy_primitives::B256;
 use futures_util::FutureExt as _;
+use http::HeaderMap;
 use http::StatusCode;
 use http::header::RETRY_AFTER;
-
-use http::HeaderMap;
+use serde_json::{Value, json};
 
 use super::*;
-use crate::chain::endpoints::{EndpointMemory, Http, HttpFault};
+use crate::chain::endpoints::EndpointMemory;
 use crate::chain::rpc::RpcChain;
-use crate::chain::usdc;
 use crate::config::Config;
 use crate::config::test_config;
+use crate::doors::test_support::{Node, Shop, buyer, price, version1, version2};
 use crate::offer::{Offer, Target, Terms};
-use crate::pauses::Patience;
-use crate::purchase::Ask;
-use crate::purchase::{NotNow, test_offer};
-use crate::purchase::{PayReply, Purchases};
+use crate::purchase::{Ask, NotNow, PayReply, test_offer};
 use crate::token::NoRsa;
-use crate::types::RequestId;
-use crate::types::UnixSeconds;
-use crate::types::{Address, Network, U256, UnixMillis, UsdcAmount};
-use crate::types::{CallFault, WalletKey};
-use crate::x402::Authorization;
+use crate::types::{Address, RequestId, UnixSeconds};
 use crate::x402::Refusal;
 use crate::x402::header::{PAYMENT_REQUIRED, PAYMENT_SIGNATURE, X_PAYMENT, encode};
-use serde_json::{Value, json};
 
 const PLAN: &str = "basic";
 const GONE: &str = "sold-no-more";
 const OWN_ID: &str = "01010101-0101-4101-8101-010101010101";
-
-/// Purchases that answer what they are told, and remember what they were asked.
-struct Shop {
-    replies: RefCell<VecDeque<PayReply>>,
-    asked: RefCell<Vec<(RequestId, Ask)>>,
-}
-
-impl Purchases for Shop {
-    async fn ask(
-        &self,
-        request_id: &RequestId,
-        ask: &Ask,
-        _: Patience,
-    ) -> Result<PayReply, CallFault> {
-        let question = (request_id.clone(), ask.clone());
-        self.asked.borrow_mut().push(question);
-        let next = self.replies.borrow_mut().pop_front();
-        next.ok_or_else(|| CallFault("no more replies".to_owned()))
-    }
-}
-
-/// A node that knows no wallet: what no key has signed is not proven. Unless it is down.
-struct Node {
-    is_down: bool,
-}
-
-impl Http for Node {
-    async fn post(&self, _: &str, _: Vec<u8>, _: u32) -> Result<Vec<u8>, HttpFault> {
-        if self.is_down {
-            return Err(HttpFault::NoAnswer("no answer".to_owned()));
-        }
-        let separator = hex::encode_prefixed(usdc::domain(Network::BaseSepolia).separator());
-        let told = json!([
-            {"id": 1, "result": "0x14a34"},
-            {"id": 2, "result": separator},
-            {"id": 3, "result": "0x"},
-        ]);
-        Ok(told.to_string().into_bytes())
-    }
-    fn now(&self) -> UnixMillis {
-        UnixMillis(1_800_000_010_000)
-    }
-    fn skipped(&self, _: usize, fault: &str) {
-        assert!(self.is_down, "{fault}");
-    }
-}
-
-fn buyer() -> WalletKey {
-    WalletKey::from_hex(&format!("{:064x}", 0xb0b)).unwrap()
-}
-
-/// What the seller asks today.
-fn price(config: &Config) -> UsdcAmount {
-    config.catalog.plan(&PLAN.parse().unwrap()).unwrap().price
-}
-
-/// A payment of version 1, to `to` over `units`.
-fn version1(to: Address, units: u64) -> Value {
-    let authorization = Authorization {
-        from: buyer().address(),
-        to,
-        value: U256::from(units),
-        valid_after: U256::ZERO,
-        valid_before: U256::from(1_800_000_300u64),
-        nonce: B256::repeat_byte(1),
-    };
-    let digest = usdc::authorization_digest(&authorization, Network::BaseSepolia);
-    let signature = buyer().sign(&digest).unwrap().as_bytes();
-    json!({
-        "x402Version": 1,
-        "scheme": "exact",
-        "network": "base-sepolia",
-        "payload": {
-            "signature": hex::encode_prefixed(signature),
-            "authorization": {
-                "from": authorization.from,
-                "to": to,
-                "value": units.to_string(),
-                "validAfter": "0",
-                "validBefore": "1800000300",
-                "nonce": authorization.nonce,
-            },
-        },
-    })
-}
-
-/// The same in version 2, by a client that sends back this much of the offer it has accepted.
-fn version2(to: Address, units: u64, extra: &Value) -> Value {
-    let config = test_config();
-    let mut payment = version1(to, units);
-    payment["x402Version"] = json!(2);
-    payment["accepted"] = json!({
-        "scheme": "exact",
-        "network": config.network.caip2(),
-        "amount": units.to_string(),
-        "asset": config.network.usdc(),
-        "payTo": to,
-        "extra": extra,
-    });
-    payment
-}
 
 /// An offer that was made a moment ago.
 fn sealed(plan: &str) -> Offer {
