@@ -33,7 +33,8 @@ pub const DAY: u64 = 24 * HOUR;
 pub struct Patience(u64);
 
 impl Patience {
-    /// A look: what is known now. Nothing is driven on.
+    /// A look: what is known now. Nothing is driven on. Before it is said that nothing was charged, the chain is asked once more,
+    /// at most every ten seconds.
     pub const NONE: Self = Self(0);
     /// What an HTTP request waits: long enough for a payment to be settled on Base, short enough for
     /// clients and proxies.
@@ -56,6 +57,8 @@ pub const LOOK: Backoff = Backoff {
     first: 250,
     cap: SECOND,
 };
+/// For how long a request that only looks in is answered by the last look at the chain.
+pub const GLANCE: u64 = 10 * SECOND;
 /// Before it looks again whether the balance covers the price. What was delivered a moment ago may
 /// still count as under way: its release follows its answer.
 pub const UNCOVERED: [u64; 2] = [700, 2 * SECOND];

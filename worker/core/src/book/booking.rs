@@ -36,6 +36,11 @@ pub struct Booking {
 }
 
 impl Booking {
+    /// Whether its owner has reserved it, so that it may be on its way.
+    pub(super) const fn is_attempted(&self) -> bool {
+        self.attempt != NO_ATTEMPT && self.attempt != RETURNED_ATTEMPT
+    }
+
     /// Whether this purchase presented the payment, so that it may present it again.
     pub(super) fn is_by(&self, request_id: &RequestId) -> bool {
         // What was returned is nobody's, also not of who names the purchase under which it is booked.

@@ -79,6 +79,14 @@ impl Seen {
             .map(|booking| &booking.owner)
     }
 
+    /// The other purchase that has attempted a payment.
+    pub fn attempted_by_another(&self, request_id: &RequestId) -> Option<&RequestId> {
+        let mut attempted = self.bookings.iter().flatten();
+        attempted
+            .find(|booking| booking.is_attempted() && booking.owner != *request_id)
+            .map(|booking| &booking.owner)
+    }
+
     /// Whether this purchase may present one of the payments: it has done so before, or no other has.
     pub fn is_free_for(&self, request_id: &RequestId) -> bool {
         let mut all = self.bookings.iter();

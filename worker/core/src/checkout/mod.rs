@@ -29,3 +29,6 @@ pub use outcome::{Outcome, Phase, Unpaid};
 pub use payment::{Echo, Payment, TransferProof};
 pub use quote::{Priced, Quote};
 pub use stop::{Retry, Stop};
+
+#[cfg(test)]
+mod tests;

@@ -7,17 +7,17 @@
 //! it has begun already, for that wallet and over that amount, and never begins by this.
 
 use super::desk::{Checkout, Deployment};
-use super::order::{Claim, Order};
+use super::order::Order;
 use super::outcome::{Outcome, Unpaid};
 use super::payment::Payment;
 use super::quote::{Quote, Wish};
-use super::reply::Asked;
+use super::reply::{Asked, claim};
 use super::stop::Stop;
 use crate::book::TargetKey;
 use crate::chain::usdc::payment_fingerprint;
 use crate::chain::{Presented, SignedAuthorization};
 use crate::offer::Offer;
-use crate::purchase::{Pay, PayReply, Sale, Sold, purchase};
+use crate::purchase::{Answered, Join, Pay, PayReply, Sale, Sold, purchase};
 use crate::types::{RequestId, UsdcAmount};
 use crate::x402::Refusal;
 
@@ -54,7 +54,11 @@ impl<'a, D: Deployment> Checkout<'a, D> {
             Ok(wish) => wish,
             // It is sold no more, but it may have been.
             Err(why) => match self.earlier(order, payment, |_| None).await {
-                None | Some(Outcome::PayAgain { .. }) => return Outcome::Stopped { why },
+                None
+                | Some(Outcome::PayAgain {
+                    why: Unpaid::Refused(_),
+                    ..
+                }) => return Outcome::Stopped { why },
                 Some(outcome) => return outcome,
             },
         };
@@ -156,21 +160,30 @@ impl<'a, D: Deployment> Checkout<'a, D> {
     }
 
     async fn ask(&self, order: &Order, pay: Pay) -> (Asked<'static>, PayReply) {
-        let asked = Asked {
+        let sale = pay.sale.as_ref();
+        let offer_until = sale.map(|sale| sale.offer.terms.expires_at);
+        let unknown = Answered {
             request_id: pay.request_id.clone(),
-            claim: Some(Claim {
-                request_id: pay.request_id.clone(),
+            join: Join {
                 payer: pay.authorization.payer(),
                 target: pay.target.clone(),
-            }),
+                by_attempted: false,
+            },
+            // An outcome that cannot be had now is not known; a new offer would invite a second payment.
+            reply: PayReply::Pending { transaction: None },
+        };
+        let answered = purchase(self.deployment.purchases(), pay, order.patience).await;
+        let Answered {
+            request_id,
+            join,
+            reply,
+        } = answered.unwrap_or(unknown);
+        let asked = Asked {
+            claim: claim(&request_id, join, offer_until),
+            request_id,
             shown_for: None,
         };
-        let reply = purchase(self.deployment.purchases(), pay, order.patience).await;
-        // An outcome that cannot be had now is not known; a new offer would invite a second payment.
-        (
-            asked,
-            reply.unwrap_or(PayReply::Pending { transaction: None }),
-        )
+        (asked, reply)
     }
 
     /// The outcome of a purchase that this payment may have begun earlier. `None`: as far as the caller may know there is none.

@@ -1,11 +1,11 @@
 //! A buyer paid an offer by an ordinary transfer, and shows it.
 
 use super::desk::{Checkout, Deployment};
-use super::order::{Claim, Order};
+use super::order::Order;
 use super::outcome::Outcome;
 use super::payment::TransferProof;
 use super::quote::Quote;
-use super::reply::Asked;
+use super::reply::{Asked, claim};
 use super::stop::Stop;
 use crate::book::TargetKey;
 use crate::chain::Chain;
@@ -14,7 +14,7 @@ use crate::chain::transfer::{signer, text_digest};
 use crate::chain::wallet_call::WalletAnswer;
 use crate::config::ProofBinding;
 use crate::offer::{Offer, Terms};
-use crate::purchase::{Ask, PayReply, Prove, Purchases, Sold};
+use crate::purchase::{Ask, Join, PayReply, Prove, Purchases, Sold};
 use crate::types::Address;
 
 impl<'a, D: Deployment> Checkout<'a, D> {
@@ -45,10 +45,13 @@ impl<'a, D: Deployment> Checkout<'a, D> {
         let reply = reply.await;
         let asked = Asked {
             request_id: terms.request_id.clone(),
-            claim: payer.map(|payer| Claim {
-                request_id: terms.request_id.clone(),
-                payer,
-                target: TargetKey::of(terms),
+            claim: payer.and_then(|payer| {
+                let join = Join {
+                    payer,
+                    target: TargetKey::of(terms),
+                    by_attempted: false,
+                };
+                claim(&terms.request_id, join, Some(terms.expires_at))
             }),
             shown_for: Some(terms),
         };

@@ -9,8 +9,11 @@ use super::stop::Stop;
 use crate::chain::transfer::ProofFault;
 use crate::goods::Receipt;
 use crate::offer::Terms;
-use crate::purchase::PayReply;
-use crate::types::{RequestId, Status};
+use crate::purchase::{Join, PayReply};
+use crate::types::{RequestId, Status, UnixSeconds};
+
+/// A purchase that was asked may begin this long after its offer's end: the call to it may take as long.
+const BEGINS_SECONDS: u64 = 120;
 
 /// The question that the purchase answers.
 pub(super) struct Asked<'s> {
@@ -19,6 +22,21 @@ pub(super) struct Asked<'s> {
     pub(super) claim: Option<Claim>,
     /// The terms that a transfer must have paid; `None` when no transfer was shown.
     pub(super) shown_for: Option<&'s Terms>,
+}
+
+/// The right to ask this purchase again. `None` where its id follows from a payment that everybody may have seen: there only a
+/// payment opens what was delivered.
+pub(super) fn claim(
+    request_id: &RequestId,
+    join: Join,
+    offer_until: Option<UnixSeconds>,
+) -> Option<Claim> {
+    (!request_id.is_derived()).then(|| Claim {
+        request_id: request_id.clone(),
+        payer: join.payer,
+        target: join.target,
+        may_begin_until: offer_until.unwrap_or(UnixSeconds(0)).plus(BEGINS_SECONDS),
+    })
 }
 
 impl Asked<'_> {
@@ -80,10 +98,10 @@ impl Asked<'_> {
             PayReply::Withdrawn => return pay_again(Unpaid::Withdrawn, None, false, quote(true)),
             PayReply::Cancelled => return pay_again(Unpaid::Cancelled, None, false, quote(true)),
             PayReply::Unproven(ProofFault::TxUnconfirmed) => {
-                return self.pending(Phase::Unconfirmed, None, None);
+                return self.unproven(Phase::Unconfirmed);
             }
             PayReply::Unproven(ProofFault::AuthorizationOpen(until)) => {
-                return self.pending(Phase::AuthorizationOpen { until }, None, None);
+                return self.unproven(Phase::AuthorizationOpen { until });
             }
             PayReply::Unproven(fault) => match self.shown_for {
                 Some(terms) => Stop::NotPaid {
@@ -94,7 +112,9 @@ impl Asked<'_> {
                 None => return self.pending(Phase::Settling, None, None),
             },
             // `purchase` follows payments from one purchase to the next, and has given up.
-            PayReply::Elsewhere { .. } => return self.pending(Phase::Settling, None, None),
+            PayReply::Elsewhere { .. } | PayReply::Unbegun => {
+                return self.pending(Phase::Settling, None, None);
+            }
             PayReply::AccessEnded { transaction } => Stop::AccessEnded {
                 request_id: request_id(),
                 transaction,
@@ -113,6 +133,15 @@ impl Asked<'_> {
             PayReply::NotNow(why) => Stop::NotNow(why),
         };
         Outcome::Stopped { why }
+    }
+
+    /// The purchase does not know of this transfer yet: only the proof can be shown again.
+    fn unproven<'a>(self, phase: Phase) -> Outcome<'a> {
+        let asked = Self {
+            claim: None,
+            ..self
+        };
+        asked.pending(phase, None, None)
     }
 
     fn pending<'a>(

@@ -5,26 +5,29 @@ use super::order::Claim;
 use super::outcome::Outcome;
 use super::reply::Asked;
 use crate::pauses::Patience;
-use crate::purchase::{PayReply, joined};
+use crate::purchase::{Join, PayReply, joined};
 
 impl<'a, D: Deployment> Checkout<'a, D> {
     /// What became of the purchase of a claim. Begins nothing; with [`Patience::NONE`] it drives nothing on either, which is
     /// what a client that polls needs. There is no offer in the outcome.
     pub async fn status(&self, claim: &Claim, patience: Patience) -> Outcome<'a> {
-        let reply = joined(
-            self.deployment.purchases(),
-            claim.request_id.clone(),
-            claim.payer,
-            claim.target.clone(),
-            patience,
-        );
-        let reply = reply.await;
+        let join = Join {
+            payer: claim.payer,
+            target: claim.target.clone(),
+            by_attempted: false,
+        };
+        let request_id = claim.request_id.clone();
+        let answered = joined(self.deployment.purchases(), request_id, join, patience).await;
+        let reply = match answered.map(|answered| answered.reply) {
+            // Nothing has begun. While it may still begin, that is not known.
+            Ok(PayReply::Unbegun) if self.now >= claim.may_begin_until => PayReply::Expired,
+            reply => reply.unwrap_or(PayReply::Pending { transaction: None }),
+        };
         let asked = Asked {
             request_id: claim.request_id.clone(),
             claim: Some(claim.clone()),
             shown_for: None,
         };
-        let reply = reply.unwrap_or(PayReply::Pending { transaction: None });
         asked.outcome(reply, |_| None)
     }
 }

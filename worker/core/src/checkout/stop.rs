@@ -115,6 +115,8 @@ pub enum Retry {
     Same,
     /// Sign anew under the same request id; it is not charged.
     SignAgain,
+    /// Send the payment that was presented before; or sign a new one and call it otherwise.
+    Rename,
     /// Begin anew under another request id.
     NewId,
 }
@@ -130,10 +132,10 @@ impl Stop {
             | Self::Unavailable
             | Self::NotNow(_) => Retry::Same,
             Self::SignAgain { .. } => Retry::SignAgain,
+            Self::NamedOtherwise => Retry::Rename,
             Self::ForeignOffer
             | Self::Conflict
             | Self::Taken
-            | Self::NamedOtherwise
             | Self::Spent(_)
             | Self::AccessEnded { .. }
             | Self::Refunded { .. } => Retry::NewId,

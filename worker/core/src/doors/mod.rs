@@ -5,4 +5,4 @@ pub mod http;
 #[cfg(test)]
 mod sketch;
 #[cfg(test)]
-mod test_support;
+pub(crate) mod test_support;

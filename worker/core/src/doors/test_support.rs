@@ -19,9 +19,9 @@ use crate::x402::Authorization;
 const PLAN: &str = "basic";
 
 /// Purchases that answer what they are told, and remember what they were asked.
-pub(super) struct Shop {
-    pub(super) replies: RefCell<VecDeque<PayReply>>,
-    pub(super) asked: RefCell<Vec<(RequestId, Ask)>>,
+pub(crate) struct Shop {
+    pub(crate) replies: RefCell<VecDeque<PayReply>>,
+    pub(crate) asked: RefCell<Vec<(RequestId, Ask)>>,
 }
 
 impl Purchases for Shop {
@@ -39,8 +39,8 @@ impl Purchases for Shop {
 }
 
 /// A node that knows no wallet: what no key has signed is not proven. Unless it is down.
-pub(super) struct Node {
-    pub(super) is_down: bool,
+pub(crate) struct Node {
+    pub(crate) is_down: bool,
 }
 
 impl Http for Node {
@@ -64,17 +64,17 @@ impl Http for Node {
     }
 }
 
-pub(super) fn buyer() -> WalletKey {
+pub(crate) fn buyer() -> WalletKey {
     WalletKey::from_hex(&format!("{:064x}", 0xb0b)).unwrap()
 }
 
 /// What the seller asks today.
-pub(super) fn price(config: &Config) -> UsdcAmount {
+pub(crate) fn price(config: &Config) -> UsdcAmount {
     config.catalog.plan(&PLAN.parse().unwrap()).unwrap().price
 }
 
 /// A payment of version 1, to `to` over `units`.
-pub(super) fn version1(to: Address, units: u64) -> Value {
+pub(crate) fn version1(to: Address, units: u64) -> Value {
     let authorization = Authorization {
         from: buyer().address(),
         to,
@@ -104,7 +104,7 @@ pub(super) fn version1(to: Address, units: u64) -> Value {
 }
 
 /// The same in version 2, by a client that sends back this much of the offer it has accepted.
-pub(super) fn version2(to: Address, units: u64, extra: &Value) -> Value {
+pub(crate) fn version2(to: Address, units: u64, extra: &Value) -> Value {
     let config = test_config();
     let mut payment = version1(to, units);
     payment["x402Version"] = json!(2);

@@ -4,7 +4,7 @@
 use alloy_primitives::B256;
 
 use super::effects::{self, Fate};
-use super::env::{PurchaseEnv, StoreFault, Stuck, Versioned};
+use super::env::{Found, PurchaseEnv, StoreFault, Stuck, Versioned};
 use super::question::{Ask, Join, Pay};
 use super::reply::PayReply;
 use super::state::Purchase;
@@ -110,31 +110,27 @@ pub(super) async fn lead_to<E: PurchaseEnv>(
     }
 }
 
-/// A payment is presented where no purchase has begun and none begins: it may have been booked to another one of the same payer
-/// and target, for which it was signed anew after a lost answer.
-pub(super) async fn counts_elsewhere<E: PurchaseEnv>(env: &E, pay: &Pay) -> PayReply {
+/// A payment is presented where no purchase has begun and none begins. It may be another purchase's: one of the same payer and
+/// target, for which it was signed anew after a lost answer, or one that it was presented for under another id. Whoever would be
+/// told to pay anew is led there first. `None`: as far as the payer's book knows it is nobody else's.
+pub(super) async fn counts_elsewhere<E: PurchaseEnv>(env: &E, pay: &Pay) -> Option<PayReply> {
     let signed = &pay.authorization;
     let nonce = signed.authorization().nonce;
-    match look(env, signed.payer(), vec![nonce], None).await {
-        Ok(seen) => match seen.superseded_by(&pay.request_id) {
-            Some(by) => lead_to(env, signed, by.clone(), pay.target.clone(), false).await,
-            None => PayReply::Conflict,
-        },
+    let seen = match look(env, signed.payer(), vec![nonce], None).await {
+        Ok(seen) => seen,
         Err(fault) => {
             env.log("check_failed", &fault.0);
-            PayReply::Pending { transaction: None }
+            return Some(PayReply::Pending { transaction: None });
         }
-    }
-}
-
-/// What came of a look for a payment that we had given up.
-pub(super) enum Found {
-    /// There is none.
-    Nothing,
-    /// The record knows more now.
-    More,
-    /// The chain cannot tell right now.
-    Unknown,
+    };
+    let superseded = seen.superseded_by(&pay.request_id);
+    let (other, by_attempted) = match (superseded, seen.attempted_by_another(&pay.request_id)) {
+        (Some(other), _) => (other, false),
+        (None, Some(other)) => (other, true),
+        (None, None) => return None,
+    };
+    let target = pay.target.clone();
+    Some(lead_to(env, signed, other.clone(), target, by_attempted).await)
 }
 
 /// Who hears that nothing was charged pays anew. But an authorization that we have given up may have been executed by

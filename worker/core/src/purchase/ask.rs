@@ -10,7 +10,7 @@ use crate::book::TargetKey;
 use crate::config::Policy;
 use crate::pauses::Patience;
 use crate::settlement::Settlement;
-use crate::types::{Address, CallFault, RequestId, UnixMillis};
+use crate::types::{CallFault, RequestId, UnixMillis};
 
 /// How often a payment is passed on to the purchase that it counts for.
 const MAX_HOPS: usize = 3;
@@ -90,7 +90,7 @@ impl Ask {
         let pay = match self {
             Self::Pay(pay) => pay,
             Self::Prove(_) => return Next::Begin,
-            Self::Join(_) => return Next::Answer(PayReply::Expired),
+            Self::Join(_) => return Next::Answer(PayReply::Unbegun),
         };
         let Some(sale) = &pay.sale else {
             return Next::Answer(PayReply::Conflict);
@@ -213,56 +213,80 @@ pub trait Purchases {
     ) -> impl Future<Output = Result<PayReply, CallFault>>;
 }
 
+/// What was answered in the end, and by which purchase.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Answered {
+    /// The purchase that the question was followed to.
+    pub request_id: RequestId,
+    /// What may be asked of it for the same payer.
+    pub join: Join,
+    /// Its answer.
+    pub reply: PayReply,
+}
+
 /// Presents a payment, and follows it to the purchase that it counts for. Where no purchase fits and none begins, the answer is
 /// [`PayReply::Conflict`].
 pub async fn purchase<P: Purchases>(
     purchases: &P,
     pay: Pay,
     patience: Patience,
-) -> Result<PayReply, CallFault> {
+) -> Result<Answered, CallFault> {
     let request_id = pay.request_id.clone();
-    follow(purchases, request_id, Ask::Pay(Box::new(pay)), patience).await
+    let join = Join {
+        payer: pay.authorization.payer(),
+        target: pay.target.clone(),
+        by_attempted: false,
+    };
+    let ask = Ask::Pay(Box::new(pay));
+    follow(purchases, request_id, ask, join, patience).await
 }
 
 /// Asks what became of a purchase for a payer that was proven earlier, and follows it like [`purchase`]. It begins nothing.
 pub async fn joined<P: Purchases>(
     purchases: &P,
     request_id: RequestId,
-    payer: Address,
-    target: TargetKey,
+    join: Join,
     patience: Patience,
-) -> Result<PayReply, CallFault> {
-    let join = Join {
-        payer,
-        target,
-        by_attempted: false,
-    };
-    follow(purchases, request_id, Ask::Join(join), patience).await
+) -> Result<Answered, CallFault> {
+    let ask = Ask::Join(join.clone());
+    follow(purchases, request_id, ask, join, patience).await
 }
 
 async fn follow<P: Purchases>(
     purchases: &P,
     mut request_id: RequestId,
     mut ask: Ask,
+    mut join: Join,
     patience: Patience,
-) -> Result<PayReply, CallFault> {
-    for _ in 0..MAX_HOPS {
-        match purchases.ask(&request_id, &ask, patience).await? {
+) -> Result<Answered, CallFault> {
+    for hop in 0..MAX_HOPS {
+        let reply = match purchases.ask(&request_id, &ask, patience).await? {
             PayReply::Elsewhere {
                 request_id: other,
-                join,
+                join: next,
             } => {
                 request_id = other;
-                ask = Ask::Join(join);
+                join = next;
+                ask = Ask::Join(join.clone());
+                continue;
             }
             // A purchase of another target has taken the payment: what the client is told is about the payment.
-            PayReply::Conflict if matches!(&ask, Ask::Join(join) if join.by_attempted) => {
-                return Ok(PayReply::Taken);
-            }
-            reply => return Ok(reply),
-        }
+            PayReply::Conflict if join.by_attempted => PayReply::Taken,
+            // The purchase that it was to join has never begun.
+            PayReply::Unbegun if hop > 0 => PayReply::Expired,
+            reply => reply,
+        };
+        return Ok(Answered {
+            request_id,
+            join,
+            reply,
+        });
     }
-    Ok(PayReply::Pending { transaction: None })
+    Ok(Answered {
+        request_id,
+        join,
+        reply: PayReply::Pending { transaction: None },
+    })
 }
 
 #[cfg(test)]

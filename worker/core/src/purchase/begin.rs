@@ -11,10 +11,10 @@
 //!
 //! Only then the record is written, which is the intent to reserve.
 
-use super::access::{Found, find_payment, lead_to, prove_fresh};
+use super::access::{find_payment, lead_to, prove_fresh};
 use super::begun::{Begun, unavailable, unknown};
 use super::effects::{self, DISAGREE, TOO_LITTLE};
-use super::env::{PurchaseEnv, PurchaseStore, StoreFault, Stuck, Versioned};
+use super::env::{Found, PurchaseEnv, PurchaseStore, StoreFault, Stuck, Versioned};
 use super::hold::{Wanted, ask_whose, hold, withdraw};
 use super::lifecycle::Event;
 use super::outlook::{self, LEAST_GAS};

@@ -6,13 +6,13 @@
 
 use core::cell::Cell;
 
-use super::access::{Found, counts_elsewhere, find_payment, objection};
+use super::access::{counts_elsewhere, find_payment, objection};
 use super::admission;
 use super::begin::begin;
 use super::begun::Begun;
 use super::effects;
 use super::effects::facilitator;
-use super::env::{Memory, PurchaseEnv, PurchaseStore, StoreFault};
+use super::env::{Found, Memory, PurchaseEnv, PurchaseStore, StoreFault, Versioned};
 use super::lifecycle::Event;
 use super::prove;
 use super::question::Ask;
@@ -22,9 +22,9 @@ use super::schedule::{Effect, next_effect, next_look, wake_at};
 use super::state::{Stage, State};
 use super::store::{commit, record_outcome};
 use super::tell::tell_all;
-use crate::pauses::LOOK;
-use crate::pauses::Patience;
+use crate::pauses::{GLANCE, LOOK, Patience};
 use crate::settlement::Route;
+use crate::types::UnixMillis;
 
 /// Drives one purchase. What it keeps in memory may be lost at any time.
 #[derive(Debug, Default)]
@@ -70,7 +70,8 @@ impl Driver {
                 return Ok(PayReply::Conflict);
             }
             (None, Ask::Pay(pay)) if pay.sale.is_none() => {
-                return Ok(counts_elsewhere(env, pay).await);
+                let elsewhere = counts_elsewhere(env, pay).await;
+                return Ok(elsewhere.unwrap_or(PayReply::Conflict));
             }
             (None, _) => {}
         }
@@ -109,10 +110,18 @@ impl Driver {
                 next => next,
             };
             if let Next::Answer(mut reply) = next {
+                // Where nothing has begun, the payment may be another purchase's.
+                if reply.invites_another_payment()
+                    && stored.is_none()
+                    && let Ask::Pay(pay) = ask
+                    && let Some(elsewhere) = counts_elsewhere(env, pay).await
+                {
+                    return Ok(elsewhere);
+                }
                 if reply.invites_another_payment()
                     && let Some(stored) = &stored
                 {
-                    match find_payment(env, stored).await? {
+                    match self.find_payment(env, stored, patience).await? {
                         Found::Nothing => {}
                         Found::More if !patience.is_over_after(env.now().since(began)) => continue,
                         Found::More | Found::Unknown => {
@@ -188,6 +197,31 @@ impl Driver {
         }
         // Last, and without a say in what happens.
         tell_all(env).await
+    }
+
+    /// Looks for a payment that was given up. Who only looks in is answered by the last look, if there was one just now: it may
+    /// look in as often as it likes.
+    async fn find_payment<E: PurchaseEnv>(
+        &self,
+        env: &E,
+        stored: &Versioned,
+        patience: Patience,
+    ) -> Result<Found, StoreFault> {
+        let is_recent = |at: &UnixMillis| env.now().since(*at) < GLANCE;
+        if patience == Patience::NONE {
+            let looked = self.memory.looked.get();
+            if let Some((_, found)) = looked.filter(|(at, _)| is_recent(at)) {
+                return Ok(found);
+            }
+        }
+        let found = find_payment(env, stored).await?;
+        // What the record knows now is asked of the record.
+        let found_before = match found {
+            Found::More => None,
+            found => Some((env.now(), found)),
+        };
+        self.memory.looked.set(found_before);
+        Ok(found)
     }
 
     /// Carries out the next effect. Whether that changed the record.

@@ -104,8 +104,21 @@ pub trait PurchaseEnv {
 pub(super) struct Memory {
     /// When it was last asked what became of a transaction without a receipt.
     pub(super) last_asked: Cell<Option<UnixMillis>>,
+    /// When a payment that was given up was looked for, and what came of it.
+    pub(super) looked: Cell<Option<(UnixMillis, Found)>>,
     /// When the last one of the routes was found to be of no use.
     pub(super) routes_failed: Cell<Option<UnixMillis>>,
+}
+
+/// What came of a look for a payment that we had given up.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Found {
+    /// There is none.
+    Nothing,
+    /// The record knows more now.
+    More,
+    /// The chain cannot tell right now.
+    Unknown,
 }
 
 /// Why an effect got no further. Trying again is safe.

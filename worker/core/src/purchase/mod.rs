@@ -31,7 +31,7 @@ mod tell;
 #[cfg(test)]
 pub(crate) mod test_support;
 
-pub use ask::{Purchases, joined, purchase};
+pub use ask::{Answered, Purchases, joined, purchase};
 pub use driver::Driver;
 pub use effects::refund_nonce;
 pub use env::{PurchaseEnv, PurchaseStore, StoreFault, Versioned};

@@ -83,6 +83,8 @@ pub enum PayReply {
     },
     /// The offer has expired and nothing was charged.
     Expired,
+    /// No purchase has begun under this id. Asked by who presents no payment for it.
+    Unbegun,
     /// The seller has withdrawn the offer: it names a wallet that is no longer used, or what it sells is no longer known. Nothing was
     /// begun.
     Withdrawn,
@@ -125,7 +127,11 @@ impl PayReply {
     pub(super) const fn invites_another_payment(&self) -> bool {
         matches!(
             self,
-            Self::Refused { .. } | Self::Spent { .. } | Self::Expired | Self::Cancelled
+            Self::Refused { .. }
+                | Self::Spent { .. }
+                | Self::Expired
+                | Self::Withdrawn
+                | Self::Cancelled
         )
     }
 }

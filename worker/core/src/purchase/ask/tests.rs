@@ -123,8 +123,11 @@ fn a_first_payment_begins_a_purchase_while_offer_and_authorization_are_good() {
 fn nobody_joins_a_purchase_that_does_not_exist() {
     assert_eq!(
         join().answer(None, NOW, &POLICY),
-        Next::Answer(PayReply::Expired)
+        Next::Answer(PayReply::Unbegun)
     );
+    let never_begun = RequestId::from_random([9; 16]);
+    let (reply, _) = follow(vec![elsewhere(&never_begun, false), PayReply::Unbegun]);
+    assert_eq!(reply, PayReply::Expired);
 }
 
 #[test]
@@ -370,7 +373,7 @@ fn follow(replies: Vec<PayReply>) -> (PayReply, Vec<(RequestId, Ask)>) {
         .now_or_never()
         .unwrap()
         .unwrap();
-    (reply, script.asked.into_inner())
+    (reply.reply, script.asked.into_inner())
 }
 
 #[test]

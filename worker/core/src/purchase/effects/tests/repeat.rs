@@ -63,22 +63,23 @@ fn where_no_purchase_is_the_book_knows_whether_the_payment_counts_for_another() 
         })
     };
     let own = dated(1).request_id;
-    let elsewhere = PayReply::Elsewhere {
+    let elsewhere = |by_attempted| PayReply::Elsewhere {
         request_id: by.clone(),
         join: Join {
             payer: buyer().address(),
             target: dated(1).target,
-            by_attempted: false,
+            by_attempted,
         },
     };
     for (booking, is_used, reply) in [
         (None, false, PayReply::Conflict),
         (booked(&own, &own), false, PayReply::Conflict),
-        // Another purchase has presented it.
-        (booked(&by, &by), false, PayReply::Conflict),
-        (booked(&own, &by), false, elsewhere),
+        (booked(&own, &by), false, elsewhere(false)),
+        // It was shown for another purchase, which has attempted it.
+        (booked(&by, &by), false, elsewhere(true)),
         // A stranger may have seen it on chain.
         (booked(&own, &by), true, PayReply::Taken),
+        (booked(&by, &by), true, PayReply::Taken),
     ] {
         let mut outside = Outside::new(failed());
         outside.stored = RefCell::default();
@@ -202,4 +203,59 @@ fn a_name_that_is_another_payments_is_no_reason_to_pay_anew_before_the_chain_is_
     let mut anothers = failed();
     anothers.payer = Address::repeat_byte(9);
     assert_eq!(ask(&named(anothers), 1), PayReply::Conflict);
+}
+
+/// A payment that the book has given to another purchase. None has begun under its own id.
+fn superseded() -> Outside {
+    let mut outside = Outside::new(failed());
+    outside.stored = RefCell::default();
+    (outside.is_accepted, outside.is_used) = (true, false);
+    outside.booking = Some(Booking {
+        claimant: pay(1).request_id,
+        owner: RequestId::from_random([9; 16]),
+        attempt: 1,
+    });
+    outside
+}
+
+#[test]
+fn whoever_would_be_told_to_pay_anew_is_first_led_to_the_purchase_that_has_the_payment() {
+    let ends = |outside: &Outside, pay: Pay| {
+        let ask = Ask::Pay(Box::new(pay));
+        let driver = Driver::default();
+        let reply = driver.ask(outside, &ask, Patience::REQUEST);
+        let reply = reply.now_or_never().unwrap().unwrap();
+        assert!(matches!(reply, PayReply::Elsewhere { .. }), "{reply:?}");
+    };
+    // The authorization has ended, or the offer; or what it sells is no longer known.
+    for time in [1_800_000_300, EXPIRES_AT.0] {
+        let mut outside = superseded();
+        outside.time = time;
+        ends(&outside, pay(1));
+    }
+    let mut unknown = pay(1);
+    unknown.sale.as_mut().unwrap().sold = None;
+    ends(&superseded(), unknown);
+}
+
+#[test]
+fn whoever_only_looks_in_makes_the_chain_be_asked_once_in_ten_seconds() {
+    let mut outside = Outside::new(failed());
+    (outside.is_accepted, outside.is_used) = (true, false);
+    let driver = Driver::default();
+    let join = Ask::Join(Join {
+        payer: buyer().address(),
+        target: dated(1).target,
+        by_attempted: false,
+    });
+    let look = |outside: &Outside| {
+        let reply = driver.ask(outside, &join, Patience::NONE);
+        let reply = reply.now_or_never().unwrap().unwrap();
+        assert!(matches!(reply, PayReply::Refused { .. }), "{reply:?}");
+        outside.heads.get()
+    };
+    let first = look(&outside);
+    assert_eq!(look(&outside), first);
+    outside.time += 10;
+    assert_eq!(look(&outside), first + 1);
 }

@@ -1,0 +1,207 @@
+//! What a door may ask later on the strength of a claim.
+
+use core::cell::RefCell;
+
+use futures_util::FutureExt as _;
+use serde_json::{Value, json};
+
+use super::{Checkout, Claim, Order, Outcome, Payment, Phase, Stop, Unpaid};
+use crate::chain::endpoints::EndpointMemory;
+use crate::chain::rpc::RpcChain;
+use crate::config::test_config;
+use crate::doors::test_support::{Node, Shop, buyer, price, version2};
+use crate::offer::{Target, Terms};
+use crate::pauses::Patience;
+use crate::purchase::{PayReply, test_offer};
+use crate::token::NoRsa;
+use crate::types::{RequestId, UnixSeconds};
+use crate::x402::{Dialect, PaymentPayload, Refusal};
+
+const NOW: u64 = 1_800_000_010;
+const SOLD: &str = "basic";
+const GONE: &str = "gone";
+
+fn pending() -> PayReply {
+    PayReply::Pending { transaction: None }
+}
+
+fn elsewhere(other: &RequestId) -> PayReply {
+    let join = json!({"payer": buyer().address(), "target": "plan basic default"});
+    serde_json::from_value(json!({"elsewhere": {"requestId": other, "join": join}})).unwrap()
+}
+
+/// A checkout at this moment, whose purchases answer this, does some work. What they were asked.
+fn at<T>(
+    now: u64,
+    replies: impl IntoIterator<Item = PayReply>,
+    work: impl AsyncFnOnce(&Checkout<'_, (&Shop, &RpcChain<'_, Node>)>) -> T,
+) -> (T, Vec<RequestId>) {
+    let config = test_config();
+    let shop = Shop {
+        replies: RefCell::new(replies.into_iter().collect()),
+        asked: RefCell::default(),
+    };
+    let node = Node { is_down: false };
+    let memory = EndpointMemory::default();
+    let chain = RpcChain::new(node, &config.chain.rpc_urls, config.network, &memory);
+    let checkout = Checkout {
+        config: &config,
+        deployment: (&shop, &chain),
+        rsa: &NoRsa,
+        origin: "https://shop.example".parse().unwrap(),
+        now: UnixSeconds(now),
+        random: [1; 16],
+    };
+    let done = work(&checkout).now_or_never().unwrap();
+    let asked = shop.asked.into_inner();
+    (done, asked.into_iter().map(|(id, _)| id).collect())
+}
+
+/// A payment of an offer for this plan, by a client that sends the offer back, or not.
+fn payment(plan: &str, keeps_offer: bool) -> PaymentPayload {
+    let config = test_config();
+    let offer = config.offers.keys.seal(Terms {
+        target: Target::Plan(plan.parse().unwrap()),
+        amount: price(&config),
+        pay_to: config.wallets.pay_to,
+        ..test_offer().terms
+    });
+    let extra = match keeps_offer {
+        true => json!({"challengeId": offer.id}),
+        false => Value::Null,
+    };
+    let value = version2(config.wallets.pay_to, price(&config).units(), &extra);
+    PaymentPayload::parse(Dialect::X402V2, &value).unwrap()
+}
+
+fn pay(
+    payment: &PaymentPayload,
+    replies: impl IntoIterator<Item = PayReply>,
+) -> (Outcome<'static>, Vec<RequestId>) {
+    at(NOW, replies, async |checkout| {
+        let order = Order {
+            target: Some(Target::Plan(SOLD.parse().unwrap())),
+            ..Order::default()
+        };
+        let order = match payment.challenge_id() {
+            Some(_) => Order::default(),
+            None => order,
+        };
+        match checkout.pay(&order, &Payment::from(payment)).await {
+            Outcome::Pending {
+                phase,
+                request_id,
+                claim,
+                receipt,
+                transaction,
+            } => Outcome::Pending {
+                phase,
+                request_id,
+                claim,
+                receipt,
+                transaction,
+            },
+            Outcome::Stopped { why } => Outcome::Stopped { why },
+            Outcome::PayAgain { why, .. } => Outcome::PayAgain {
+                why,
+                mismatches: Vec::new(),
+                transaction: None,
+                booked: false,
+                quote: None,
+            },
+            Outcome::Granted { .. } => panic!("nothing is granted"),
+        }
+    })
+}
+
+fn claim_of(outcome: Outcome<'_>) -> Option<Claim> {
+    let Outcome::Pending { claim, .. } = outcome else {
+        panic!("{outcome:?}");
+    };
+    claim
+}
+
+/// What the door is told that asks at this moment.
+fn status(claim: &Claim, now: u64, reply: PayReply) -> (bool, Vec<RequestId>) {
+    at(now, [reply], async |checkout| {
+        match checkout.status(claim, Patience::NONE).await {
+            Outcome::Pending {
+                phase: Phase::Settling,
+                ..
+            } => true,
+            Outcome::PayAgain {
+                why: Unpaid::Expired,
+                ..
+            } => false,
+            outcome => panic!("{outcome:?}"),
+        }
+    })
+}
+
+#[test]
+fn a_claim_is_for_the_purchase_that_the_payment_counts_for() {
+    let other = RequestId::from_random([9; 16]);
+    let (outcome, asked) = pay(&payment(SOLD, true), [elsewhere(&other), pending()]);
+    assert_eq!(asked, [test_offer().terms.request_id, other.clone()]);
+    let Outcome::Pending { request_id, .. } = &outcome else {
+        panic!("{outcome:?}");
+    };
+    assert_eq!(*request_id, other);
+    let claim = claim_of(outcome).unwrap();
+    let (is_pending, asked) = status(&claim, NOW, pending());
+    assert_eq!((is_pending, asked), (true, vec![other]));
+}
+
+#[test]
+fn a_purchase_that_has_not_begun_is_pending_while_the_payment_may_be_on_its_way_to_it() {
+    let (outcome, _) = pay(&payment(SOLD, true), []);
+    let claim = claim_of(outcome).unwrap();
+    let end = test_offer().terms.expires_at.0;
+    for (now, is_pending) in [(NOW, true), (end + 119, true), (end + 120, false)] {
+        assert_eq!(
+            status(&claim, now, PayReply::Unbegun).0,
+            is_pending,
+            "{now}"
+        );
+        // What has begun and expired says so at once.
+        assert!(!status(&claim, now, PayReply::Expired).0);
+    }
+}
+
+#[test]
+fn no_claim_is_given_where_the_payment_itself_may_be_all_that_proves_who_asks() {
+    let (outcome, asked) = pay(&payment(SOLD, false), [pending()]);
+    assert!(asked[0].is_derived());
+    assert_eq!(claim_of(outcome), None);
+}
+
+#[test]
+fn what_is_sold_no_more_is_said_to_have_expired_where_it_was_begun_and_has() {
+    let gone = payment(GONE, true);
+    let (outcome, _) = pay(&gone, [PayReply::Expired]);
+    assert!(
+        matches!(
+            outcome,
+            Outcome::PayAgain {
+                why: Unpaid::Expired,
+                ..
+            }
+        ),
+        "{outcome:?}"
+    );
+    let refused = PayReply::Refused {
+        reason: Refusal::InsufficientFunds,
+        transaction: None,
+        begun: false,
+    };
+    let (outcome, _) = pay(&gone, [refused]);
+    assert!(
+        matches!(
+            outcome,
+            Outcome::Stopped {
+                why: Stop::NotSold { .. }
+            }
+        ),
+        "{outcome:?}"
+    );
+}
