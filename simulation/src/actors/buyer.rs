@@ -5,12 +5,13 @@ use std::rc::Rc;
 use alloy_primitives::{Address, B256, U256, hex, keccak256};
 use key0_core::chain::transfer::text_digest;
 use key0_core::chain::{Presented, SignedAuthorization, usdc};
-use key0_core::checkout::{Outcome, Retry};
+use key0_core::checkout::{Claim, Outcome, Retry};
 use key0_core::offer::{Offer, Target, Terms, lifetime};
 use key0_core::types::WalletKey;
 use key0_core::types::{RequestId, ResourceId};
 use serde_json::json;
 
+use super::door::poll;
 use super::transfer::transfer_instead;
 use super::{Payment, on_payment, request};
 use crate::faults::Fault;
@@ -224,6 +225,13 @@ async fn go_on(world: Rc<World>, buyer: Buyer, plan: usize, mut pay: Payment) {
         {
             return transfer_instead(&world, &buyer, plan, &pay).await;
         }
+        if let Some(Outcome::Pending {
+            claim: Some(claim), ..
+        }) = &outcome
+            && world.random.chance(300)
+        {
+            look_in(&world, &pay, claim).await;
+        }
         let next = decide(&world, outcome.as_ref());
         world.trace(|| {
             format!(
@@ -253,6 +261,17 @@ async fn go_on(world: Rc<World>, buyer: Buyer, plan: usize, mut pay: Payment) {
             _ => None,
         };
         pay = next_pay.unwrap_or(pay);
+    }
+}
+
+/// Asks a few times what has become of a payment, without showing it.
+async fn look_in(world: &Rc<World>, pay: &Payment, claim: &Claim) {
+    for _ in 0..world.random.range(1, 4) {
+        world.sleep_between(0, 20_000).await;
+        if let Some(outcome) = poll(world, claim).await {
+            rules::on_outcome(world, Asker::Payer, pay, &outcome);
+            rules::on_poll(world, pay, &outcome);
+        }
     }
 }
 

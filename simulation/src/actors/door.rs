@@ -5,7 +5,7 @@ use std::rc::Rc;
 
 use alloy_primitives::{B256, Bytes, hex};
 use key0_core::chain::SignedAuthorization;
-use key0_core::checkout::{self, Checkout, Echo, Order, Outcome, TransferProof};
+use key0_core::checkout::{self, Checkout, Claim, Echo, Order, Outcome, TransferProof};
 use key0_core::offer::Offer;
 use key0_core::pauses::Patience;
 use key0_core::purchase::{Ask, PayReply, Prove, Purchases};
@@ -79,6 +79,21 @@ pub(super) async fn show_proof(world: &Rc<World>, prove: &Prove) -> Option<Outco
     ask_door(world, &prove.offer.terms.request_id, move |door| {
         let proof = proof.clone();
         async move { door.redeem(&proof).await }
+    })
+    .await
+}
+
+/// Asks what became of a payment, on the strength of the claim that came with an earlier answer. `None`: no answer arrived.
+pub(super) async fn poll(world: &Rc<World>, claim: &Claim) -> Option<Outcome<'static>> {
+    let claim = claim.clone();
+    let patience = world.random.pick(&[Patience::NONE, Patience::REQUEST]);
+    let id = claim.request_id.clone();
+    ask_door(world, &id, move |door| {
+        let claim = claim.clone();
+        async move {
+            let checkout = door.checkout()?;
+            Some(owned(checkout.status(&claim, patience).await))
+        }
     })
     .await
 }

@@ -24,7 +24,7 @@ pub use money::must_be_honoured;
 pub use notices::{all_told, on_notice};
 pub use outages::Deliveries;
 pub use refunds::noticed;
-pub use replies::{Asker, is_about_a_refund, on_outcome, on_proof_outcome};
+pub use replies::{Asker, is_about_a_refund, on_outcome, on_poll, on_proof_outcome};
 pub use retention::{answers_as_left, answers_proof_as_left, closed, without_history};
 pub use settling::{on_facilitator, on_facilitator_answer};
 pub use steps::on_change;

@@ -43,6 +43,18 @@ pub fn on_outcome(world: &Rc<World>, asker: Asker, pay: &Payment, outcome: &Outc
     }
 }
 
+/// An answer to a poll arrived: nothing was charged, or it is not said.
+pub fn on_poll(world: &World, pay: &Payment, outcome: &Outcome<'_>) {
+    let authorization = pay.authorization.authorization();
+    let key = (authorization.from, authorization.nonce);
+    if let Outcome::PayAgain { .. } = outcome
+        && world.chain.borrow().ledger().transfer(&key).is_some()
+    {
+        let detail = format!("{outcome:?}, though it was executed");
+        world.violation("charge_denied", &pay.offer.terms.request_id, detail);
+    }
+}
+
 /// An answer to a proof arrived.
 pub fn on_proof_outcome(world: &Rc<World>, prove: &Prove, outcome: &Outcome<'_>) {
     if let Outcome::Stopped {

@@ -158,8 +158,9 @@ pub fn answers_as_left(world: &World, pay: &Payment, outcome: Option<&Outcome<'_
         // A request id that is new: but the authorization is old.
         None => match outcome {
             Stopped { why: Stop::Taken } => true,
+            // Refused, or led to a purchase that has come to nothing.
             PayAgain {
-                why: Unpaid::Refused(_),
+                why: Unpaid::Refused(_) | Unpaid::Expired | Unpaid::Cancelled,
                 ..
             } => true,
             PayAgain {

@@ -70,7 +70,10 @@ pub fn on_answer_elsewhere(
     if let (true, Ok(reply)) = (version.is_elsewhere, reply)
         && !matches!(
             reply,
-            PayReply::Conflict | PayReply::Expired | PayReply::Refused { begun: false, .. }
+            PayReply::Conflict
+                | PayReply::Expired
+                | PayReply::Unbegun
+                | PayReply::Refused { begun: false, .. }
         )
     {
         world.violation(

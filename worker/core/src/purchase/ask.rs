@@ -43,8 +43,13 @@ impl Ask {
         record: &Purchase,
         settlement: &Settlement,
     ) -> Option<PayReply> {
-        if Self::is_delivered(record) {
+        let has_ended = record.state.is_resolved() && record.state.payment().is_some();
+        if has_ended {
             return Some(PayReply::Taken);
+        }
+        // It has come to nothing, and says so.
+        if record.state.is_open() {
+            return None;
         }
         let is_ours_alone = settlement.only_gas_wallet().is_some();
         (!is_ours_alone).then_some(PayReply::Pending { transaction: None })

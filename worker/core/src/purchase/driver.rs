@@ -114,9 +114,14 @@ impl Driver {
                 if reply.invites_another_payment()
                     && stored.is_none()
                     && let Ask::Pay(pay) = ask
-                    && let Some(elsewhere) = counts_elsewhere(env, pay).await
                 {
-                    return Ok(elsewhere);
+                    if let Some(elsewhere) = counts_elsewhere(env, pay).await {
+                        return Ok(elsewhere);
+                    }
+                    // An identical request may have begun it meanwhile.
+                    if env.store().load()?.is_some() {
+                        continue;
+                    }
                 }
                 if reply.invites_another_payment()
                     && let Some(stored) = &stored
