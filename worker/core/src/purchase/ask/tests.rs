@@ -1,8 +1,5 @@
 //! What a question meets, in every state a purchase can be in.
 
-use core::cell::RefCell;
-use std::collections::VecDeque;
-
 use futures_util::FutureExt as _;
 
 use alloy_primitives::B256;
@@ -16,6 +13,7 @@ use super::super::test_support::{
 use super::*;
 use crate::chain::SignedAuthorization;
 use crate::offer::Target;
+use crate::testing::ScriptedPurchases;
 use crate::types::{Address, Network, WalletKey};
 use crate::x402::Refusal;
 
@@ -340,32 +338,8 @@ fn a_payment_without_an_offer_fits_its_payers_purchase_of_the_plan_and_of_the_re
     assert!(!of(TargetKey::new(&target("pro"), &default)).fits(&record, Network::BaseSepolia));
 }
 
-/// Purchases that answer what they are told, and remember what they were asked.
-struct Script {
-    replies: RefCell<VecDeque<PayReply>>,
-    asked: RefCell<Vec<(RequestId, Ask)>>,
-}
-
-impl Purchases for Script {
-    async fn ask(
-        &self,
-        request_id: &RequestId,
-        ask: &Ask,
-        _: Patience,
-    ) -> Result<PayReply, CallFault> {
-        self.asked
-            .borrow_mut()
-            .push((request_id.clone(), ask.clone()));
-        let next = self.replies.borrow_mut().pop_front();
-        next.ok_or_else(|| CallFault("no more replies".to_owned()))
-    }
-}
-
 fn follow(replies: Vec<PayReply>) -> (PayReply, Vec<(RequestId, Ask)>) {
-    let script = Script {
-        replies: RefCell::new(replies.into()),
-        asked: RefCell::default(),
-    };
+    let script = ScriptedPurchases::new(replies);
     let reply = purchase(&script, pay(1), Patience::REQUEST)
         .now_or_never()
         .unwrap()

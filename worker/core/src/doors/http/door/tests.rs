@@ -1,9 +1,6 @@
 //! What a payment without an offer is answered after the seller has changed price, wallet or catalog; and what a payer is told
 //! that must wait.
 
-use core::cell::RefCell;
-use std::collections::VecDeque;
-
 use alloy_primitives::{B256, hex};
 use futures_util::FutureExt as _;
 use http::StatusCode;
@@ -12,21 +9,16 @@ use http::header::RETRY_AFTER;
 use http::HeaderMap;
 
 use super::*;
-use crate::chain::endpoints::{EndpointMemory, Http, HttpFault};
+use crate::chain::endpoints::EndpointMemory;
 use crate::chain::rpc::RpcChain;
 use crate::chain::usdc;
 use crate::config::Config;
 use crate::config::test_config;
 use crate::offer::{Offer, Target, Terms};
-use crate::pauses::Patience;
-use crate::purchase::Ask;
-use crate::purchase::{NotNow, test_offer};
-use crate::purchase::{PayReply, Purchases};
-use crate::token::NoRsa;
-use crate::types::RequestId;
-use crate::types::UnixSeconds;
-use crate::types::{Address, Network, U256, UnixMillis, UsdcAmount};
-use crate::types::{CallFault, WalletKey};
+use crate::purchase::test_support::{NOW, buyer, claims, receipt};
+use crate::purchase::{Ask, NotNow, PayReply, test_offer};
+use crate::testing::{ScriptedPurchases, WalletNode, checkout};
+use crate::types::{Address, Network, RequestId, U256, UsdcAmount};
 use crate::x402::Authorization;
 use crate::x402::Refusal;
 use crate::x402::header::{PAYMENT_REQUIRED, PAYMENT_SIGNATURE, X_PAYMENT, encode};
@@ -36,55 +28,8 @@ const PLAN: &str = "basic";
 const GONE: &str = "sold-no-more";
 const OWN_ID: &str = "01010101-0101-4101-8101-010101010101";
 
-/// Purchases that answer what they are told, and remember what they were asked.
-struct Shop {
-    replies: RefCell<VecDeque<PayReply>>,
-    asked: RefCell<Vec<(RequestId, Ask)>>,
-}
-
-impl Purchases for Shop {
-    async fn ask(
-        &self,
-        request_id: &RequestId,
-        ask: &Ask,
-        _: Patience,
-    ) -> Result<PayReply, CallFault> {
-        let question = (request_id.clone(), ask.clone());
-        self.asked.borrow_mut().push(question);
-        let next = self.replies.borrow_mut().pop_front();
-        next.ok_or_else(|| CallFault("no more replies".to_owned()))
-    }
-}
-
-/// A node that knows no wallet: what no key has signed is not proven. Unless it is down.
-struct Node {
-    is_down: bool,
-}
-
-impl Http for Node {
-    async fn post(&self, _: &str, _: Vec<u8>, _: u32) -> Result<Vec<u8>, HttpFault> {
-        if self.is_down {
-            return Err(HttpFault::NoAnswer("no answer".to_owned()));
-        }
-        let separator = hex::encode_prefixed(usdc::domain(Network::BaseSepolia).separator());
-        let told = json!([
-            {"id": 1, "result": "0x14a34"},
-            {"id": 2, "result": separator},
-            {"id": 3, "result": "0x"},
-        ]);
-        Ok(told.to_string().into_bytes())
-    }
-    fn now(&self) -> UnixMillis {
-        UnixMillis(1_800_000_010_000)
-    }
-    fn skipped(&self, _: usize, fault: &str) {
-        assert!(self.is_down, "{fault}");
-    }
-}
-
-fn buyer() -> WalletKey {
-    WalletKey::from_hex(&format!("{:064x}", 0xb0b)).unwrap()
-}
+/// No wallet has code there: what no key has signed is not proven.
+const EMPTY: Result<&str, &str> = Ok("0x");
 
 /// What the seller asks today.
 fn price(config: &Config) -> UsdcAmount {
@@ -175,20 +120,17 @@ fn post(
     payment: Option<&Value>,
     replies: impl IntoIterator<Item = PayReply>,
 ) -> Answer {
-    post_with(Node { is_down: false }, config, text, payment, replies)
+    post_with(EMPTY, config, text, payment, replies)
 }
 
 fn post_with(
-    node: Node,
+    wallets_say: Result<&'static str, &'static str>,
     config: &Config,
     text: &str,
     payment: Option<&Value>,
     replies: impl IntoIterator<Item = PayReply>,
 ) -> Answer {
-    let shop = Shop {
-        replies: RefCell::new(replies.into_iter().collect()),
-        asked: RefCell::default(),
-    };
+    let shop = ScriptedPurchases::new(replies);
     let mut headers = HeaderMap::new();
     if let Some(payment) = payment {
         let name = match payment["x402Version"] == 1 {
@@ -201,16 +143,14 @@ fn post_with(
         headers: &headers,
         body: text.as_bytes(),
     };
+    let node = WalletNode {
+        about: "",
+        says: Some(wallets_say),
+        now: NOW,
+    };
     let memory = EndpointMemory::default();
     let chain = RpcChain::new(node, &config.chain.rpc_urls, config.network, &memory);
-    let checkout = Checkout {
-        config,
-        deployment: (&shop, &chain),
-        rsa: &NoRsa,
-        origin: "https://shop.example".parse().unwrap(),
-        now: UnixSeconds(1_800_000_010),
-        random: [1; 16],
-    };
+    let checkout = checkout(config, (&shop, &chain), NOW.to_seconds());
     let response = access(&checkout, &arrival).now_or_never().unwrap();
     let counts = limit::counts(&response);
     let response = response::finish(response::allow_browsers(response), &http::Method::POST);
@@ -237,10 +177,8 @@ fn post_with(
 
 fn granted() -> PayReply {
     PayReply::Granted {
-        goods: crate::goods::Goods::Token {
-            claims: crate::purchase::test_support::claims(),
-        },
-        receipt: crate::purchase::test_support::receipt(buyer().address()),
+        goods: crate::goods::Goods::Token { claims: claims() },
+        receipt: receipt(buyer().address()),
         again: false,
     }
 }
