@@ -2,8 +2,6 @@
 //! blocks stand on it.
 
 use super::*;
-use crate::settlement::Settlement;
-use crate::settlement::facilitator::Facilitator;
 
 const USED: &str = "execution reverted: FiatTokenV2: authorization is used or canceled";
 
@@ -20,10 +18,7 @@ fn waiting() -> Outside {
 
 /// The same, where a facilitator has named it.
 fn waiting_for_a_facilitator() -> Outside {
-    let mut outside = waiting();
-    let facilitator = Facilitator::new("https://f.example".parse().unwrap(), None);
-    outside.config.settlement = Settlement::new(vec![facilitator], None).unwrap();
-    outside
+    waiting().by_facilitators(1)
 }
 
 /// A purchase whose refund has this transaction.
@@ -121,7 +116,7 @@ fn a_receipt_without_its_events_does_not_say_that_no_money_moved() {
             assert_eq!(outside.ask(), unknown, "{completeness:?}");
             show(&mut outside);
             outside.ask();
-            let state = outside.load().unwrap().unwrap().record.state;
+            let state = outside.store.record().state;
             assert_eq!(state.transaction(), Some(STRANGERS));
         }
     }
@@ -152,7 +147,7 @@ fn a_refund_is_final_when_blocks_stand_on_it() {
             outside.config.chain.confirmations = confirmations;
             // Found by its hash, or by the authorization that it has used.
             if is_gone {
-                outside.stored.replace(refund_under(OURS).stored.take());
+                outside.store.put(refund_under(OURS).store.record());
                 outside.is_included = false;
                 later(&mut outside);
             }
@@ -169,17 +164,14 @@ fn a_refund_is_final_when_blocks_stand_on_it() {
 /// A refund that was sent under this hash.
 fn refund_under(hash: B256) -> Outside {
     let outside = refunding();
-    let stored = outside.load().unwrap().unwrap();
-    let mut record = stored.record;
+    let mut record = outside.store.record();
     if let State::RefundPending { refund, .. } = &mut record.state {
         refund.attempt.stage = Stage::Submitted {
             hashes: vec![hash],
             since: NOW,
         };
     }
-    outside
-        .stored
-        .replace(Some(Versioned { version: 1, record }));
+    outside.store.put(record);
     outside
 }
 

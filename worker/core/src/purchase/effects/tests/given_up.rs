@@ -136,24 +136,17 @@ fn an_alarm_for_the_ledger_is_no_look_at_a_refund_that_was_given_up() {
     let record = refund_failed([Event::TargetReleased]);
     let mut outside = Outside::new(record);
     (outside.is_used, outside.ledger_is_gone) = (false, true);
-    let wake = |outside: &Outside| {
-        Driver::default()
-            .wake(outside)
-            .now_or_never()
-            .unwrap()
-            .unwrap()
-    };
-    let tries = |outside: &Outside| outside.load().unwrap().unwrap().record.tries;
+    let tries = |outside: &Outside| outside.store.record().tries;
     outside.time = NOW.to_seconds().0 + 61;
-    wake(&outside);
+    outside.wake();
     assert_eq!(tries(&outside), 1, "the first look");
     for second in 62..100 {
         outside.time = NOW.to_seconds().0 + second;
-        wake(&outside);
+        outside.wake();
     }
     assert_eq!(tries(&outside), 1);
     outside.time = NOW.to_seconds().0 + 121;
-    wake(&outside);
+    outside.wake();
     assert_eq!(tries(&outside), 2);
 }
 

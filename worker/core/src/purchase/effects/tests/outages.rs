@@ -6,7 +6,6 @@ use crate::purchase::outbox::Tries;
 use crate::purchase::rearm::nudge;
 use crate::purchase::reply::NotNow;
 
-use crate::pauses::Patience;
 use crate::purchase::test_support::{REPORTED, claims};
 
 const SECOND: u64 = 1;
@@ -21,7 +20,7 @@ fn new() -> Outside {
     });
     outside.is_used = false;
     outside.is_accepted = true;
-    outside.stored.replace(None);
+    outside.forget();
     outside
 }
 
@@ -32,25 +31,23 @@ fn paid(outside: &Outside) {
         Event::Reserved,
         Event::Settled { payment: payment() },
     ]);
-    outside
-        .stored
-        .replace(Some(Versioned { version: 1, record }));
+    outside.store.put(record);
     assert!(matches!(
         outside.run(),
         Some(Event::IssueFailed { .. } | Event::Issued { .. })
     ));
-    outside.stored.replace(None);
+    outside.forget();
 }
 
 /// What a buyer hears who presents a payment.
 fn begin(outside: &Outside) -> PayReply {
-    outside.stored.replace(None);
+    outside.forget();
     outside.asked.borrow_mut().clear();
     outside.ask()
 }
 
 fn is_begun(outside: &Outside) -> bool {
-    outside.stored.borrow().is_some()
+    outside.store.stored.borrow().is_some()
 }
 
 #[test]
@@ -119,10 +116,7 @@ fn one_purchase_that_can_never_be_delivered_keeps_no_other_from_beginning() {
         Event::Settled { payment: payment() },
     ]);
     for round in 0..5 {
-        outside.stored.replace(Some(Versioned {
-            version: 1,
-            record: record.clone(),
-        }));
+        outside.store.put(record.clone());
         let fault = DeliveryFault::Failed;
         assert_eq!(outside.run(), Some(Event::IssueFailed { fault }));
         let now = outside.now();
@@ -153,8 +147,7 @@ fn the_payers_book_hears_that_the_money_has_arrived_when_a_delivery_fails_again(
         let failed = core::iter::repeat_n(Event::IssueFailed { fault }, failures);
         let record = record_after(events.clone().into_iter().chain(failed));
         let request_id = record.terms.request_id.clone();
-        let version = 1;
-        outside.stored.replace(Some(Versioned { version, record }));
+        outside.store.put(record);
         outside.asked.take();
         assert_eq!(outside.run(), Some(Event::IssueFailed { fault }));
         let arrived = [PayerCommand::Arrived { request_id }];
@@ -199,9 +192,9 @@ fn a_buyers_question_wakes_a_purchase_whose_alarm_was_lost() {
             (Some(UnixMillis(NOW.0 - 1_000)), false),
             (Some(NOW.plus(50_000)), false),
         ] {
-            outside.alarm.set(alarm);
+            outside.store.alarm.set(alarm);
             outside.ask();
-            let is_set = outside.alarm.get() != alarm;
+            let is_set = outside.store.alarm.get() != alarm;
             assert_eq!(is_set, is_lost, "{state} {alarm:?}");
         }
     }
@@ -213,9 +206,8 @@ fn an_alarm_that_gets_no_further_has_stored_the_next_one() {
     let mut outside = Outside::new(told.clone());
     outside.is_used = false;
     outside.receipts_left.set(0);
-    let woken = Driver::default().wake(&outside).now_or_never();
-    woken.unwrap().unwrap();
-    let after = outside.load().unwrap().unwrap().record;
+    outside.wake();
+    let after = outside.store.record();
     assert_eq!(after.state, told.state);
     assert_eq!(after.tries, 1, "each change of the record sets the alarm");
 }
@@ -231,9 +223,8 @@ fn the_ledger_calls_nothing_over_of_which_the_payers_book_has_not_been_told() {
         },
     ]));
     let wake = || {
-        let woken = Driver::default().wake(&outside).now_or_never();
-        woken.unwrap().unwrap();
-        let record = outside.load().unwrap().unwrap().record;
+        outside.wake();
+        let record = outside.store.record();
         (record.holds_target, record.outbox.report.is_some())
     };
     outside.book_is_gone.set(true);
@@ -246,30 +237,27 @@ fn the_ledger_calls_nothing_over_of_which_the_payers_book_has_not_been_told() {
 fn a_stranger_wakes_nothing() {
     let [record, ..] = answering();
     let outside = Outside::new(record);
-    outside.alarm.set(None);
+    outside.store.alarm.set(None);
     let mut theirs = pay(2);
     theirs.authorization = crate::purchase::test_support::signed_by(
         &crate::types::WalletKey::from_hex(&format!("{:064x}", 0xbad)).unwrap(),
         2,
     );
     let ask = Ask::Pay(Box::new(theirs));
-    let reply = Driver::default()
-        .ask(&outside, &ask, Patience::REQUEST)
-        .now_or_never();
-    assert_eq!(reply.unwrap().unwrap(), PayReply::Conflict);
-    assert_eq!(outside.alarm.get(), None);
+    assert_eq!(outside.answer(ask), PayReply::Conflict);
+    assert_eq!(outside.store.alarm.get(), None);
 }
 
 #[test]
 fn a_nudge_wakes_what_has_lost_its_alarm_and_has_the_ledger_told_soon() {
-    let nudged = |outside: &Outside| nudge(outside, NOW, &POLICY).now_or_never().unwrap();
+    let nudged = |outside: &Outside| nudge(&outside.store, NOW, &POLICY).now_or_never().unwrap();
     for record in answering() {
         let mut record = apply(Some(&record), REPORTED, NOW, &POLICY).unwrap();
         let outside = Outside::new(record.clone());
         assert_eq!(nudged(&outside), Ok(false), "it is on its way");
-        outside.alarm.set(None);
+        outside.store.alarm.set(None);
         assert_eq!(nudged(&outside), Ok(true));
-        assert!(outside.alarm.get().is_some());
+        assert!(outside.store.alarm.get().is_some());
 
         record.outbox.report = Some(Tries {
             count: 20,
@@ -277,7 +265,7 @@ fn a_nudge_wakes_what_has_lost_its_alarm_and_has_the_ledger_told_soon() {
         });
         let outside = Outside::new(record);
         assert_eq!(nudged(&outside), Ok(true));
-        let after = outside.load().unwrap().unwrap().record;
+        let after = outside.store.record();
         assert_eq!(after.outbox.report, Some(Tries::due(NOW)));
     }
     let none = new();

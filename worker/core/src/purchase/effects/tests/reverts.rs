@@ -2,8 +2,6 @@
 
 use super::*;
 use crate::purchase::test_support::claims;
-use crate::settlement::Settlement;
-use crate::settlement::facilitator::Facilitator;
 
 const REVERTED: Event = Event::AttemptFailed {
     reason: Refusal::InvalidExactEvmTransactionFailed,
@@ -69,9 +67,7 @@ fn what_reverted_because_its_authorization_had_expired_is_not_counted() {
 
 #[test]
 fn what_cost_the_gas_wallet_nothing_is_not_counted() {
-    let mut by_facilitator = holding([REVERTED]);
-    let facilitator = Facilitator::new("https://f.example".parse().unwrap(), None);
-    by_facilitator.config.settlement = Settlement::new(vec![facilitator], None).unwrap();
+    let by_facilitator = holding([REVERTED]).by_facilitators(1);
     let never_included = holding([Event::AttemptFailed {
         reason: Refusal::InvalidExactEvmTransactionSimulationFailed,
         transaction: None,
@@ -89,11 +85,11 @@ fn what_cost_the_gas_wallet_nothing_is_not_counted() {
 #[test]
 fn a_payer_that_must_wait_is_told_so_before_anything_is_stored() {
     let mut outside = holding([]);
-    outside.stored = RefCell::default();
+    outside.forget();
     outside.is_accepted = true;
     outside.pause = Some(3_599_001);
     assert_eq!(outside.ask(), WAIT);
-    assert_eq!(outside.load(), Ok(None));
+    assert_eq!(outside.store.load(), Ok(None));
 }
 
 #[test]
@@ -101,9 +97,9 @@ fn an_attempt_is_counted_before_the_next_one_of_the_same_authorization_is_judged
     let mut outside = holding([REVERTED]);
     outside.is_accepted = true;
     outside.pause = Some(3_600_000);
-    let before = outside.load();
+    let before = outside.store.load();
     assert_eq!(outside.ask(), WAIT);
-    assert_eq!(outside.load(), before);
+    assert_eq!(outside.store.load(), before);
     let asked = outside.asked.borrow();
     assert!(
         matches!(
@@ -126,6 +122,6 @@ fn who_must_wait_still_learns_that_its_failed_payment_arrived_after_all() {
     let mut outside = Outside::new(failed());
     outside.pause = Some(3_600_000);
     outside.ask();
-    let state = outside.load().unwrap().unwrap().record.state;
+    let state = outside.store.record().state;
     assert_eq!(state.transaction(), Some(STRANGERS));
 }
