@@ -9,7 +9,7 @@ use crate::types::{Network, UnixMillis};
 
 /// A node on Base Sepolia.
 pub(crate) struct WalletNode {
-    /// What stands in each question that it may be asked.
+    /// What each question must contain.
     pub(crate) about: &'static str,
     /// The word that the wallet returns, or the fault of the node. Without one the chain must not be asked.
     pub(crate) says: Option<Result<&'static str, &'static str>>,

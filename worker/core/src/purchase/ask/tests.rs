@@ -7,8 +7,8 @@ use alloy_primitives::B256;
 use super::super::lifecycle::{Event, apply};
 use super::super::state::Purchase;
 use super::super::test_support::{
-    EXPIRES_AT, NOW, POLICY, attempted, buyer, claims, dated, pay, payment, receipt, record_after,
-    signed_by,
+    self, EXPIRES_AT, NOW, POLICY, attempt_failed, attempted, buyer, dated, issued, pay,
+    record_after, sent, settled, signed_by,
 };
 use super::*;
 use crate::chain::SignedAuthorization;
@@ -18,16 +18,11 @@ use crate::types::{Address, Network, WalletKey};
 use crate::x402::Refusal;
 
 fn submitted() -> Event {
-    Event::Submitted {
-        hashes: vec![B256::repeat_byte(1)],
-    }
+    sent(B256::repeat_byte(1))
 }
 
 fn failed() -> Event {
-    Event::AttemptFailed {
-        reason: Refusal::InvalidExactEvmTransactionFailed,
-        transaction: None,
-    }
+    attempt_failed(Refusal::InvalidExactEvmTransactionFailed)
 }
 
 fn delivered() -> Purchase {
@@ -35,10 +30,8 @@ fn delivered() -> Purchase {
         attempted(1),
         Event::Reserved,
         submitted(),
-        Event::Settled { payment: payment() },
-        Event::Issued {
-            goods: crate::goods::Goods::Token { claims: claims() },
-        },
+        settled(),
+        issued(),
     ])
 }
 
@@ -76,11 +69,7 @@ fn pay_for(nonce: u8, change: impl FnOnce(&mut crate::offer::Terms)) -> Pay {
 }
 
 fn granted() -> Next {
-    Next::Answer(PayReply::Granted {
-        goods: crate::goods::Goods::Token { claims: claims() },
-        receipt: receipt(buyer().address()),
-        again: false,
-    })
+    Next::Answer(test_support::granted())
 }
 
 #[test]
@@ -194,12 +183,7 @@ fn a_purchase_under_way_is_driven_whatever_the_same_payer_signs() {
         vec![attempted(1)],
         vec![attempted(1), Event::Reserved],
         vec![attempted(1), Event::Reserved, submitted()],
-        vec![
-            attempted(1),
-            Event::Reserved,
-            submitted(),
-            Event::Settled { payment: payment() },
-        ],
+        vec![attempted(1), Event::Reserved, submitted(), settled()],
     ] {
         let record = record_after(events);
         for question in [ask(pay(1)), ask(pay(2)), join()] {

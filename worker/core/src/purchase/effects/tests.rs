@@ -25,7 +25,8 @@ use super::super::reply::PayReply;
 use super::super::shared::Shared;
 use super::super::state::{Attempt, Purchase, Stage, State};
 use super::super::test_support::{
-    EXPIRES_AT, NOW, POLICY, attempted, buyer, pay, payment, record_after, refund, signed,
+    EXPIRES_AT, GIVEN_UP, NOW, POLICY, UNDELIVERED, attempt_failed, attempted, buyer, issued, pay,
+    record_after, refund_begun, sent, settled, signed,
 };
 use super::*;
 use crate::backend::authentication::{BackendAnswer, BackendCall};
@@ -203,7 +204,7 @@ impl Outside {
         run(self, &record, &memory).now_or_never().unwrap().ok()
     }
 
-    /// What the buyer is answered who pays.
+    /// The answer to the buyer's payment.
     fn ask(&self) -> PayReply {
         self.answer(Ask::Pay(Box::new(pay(1))))
     }
@@ -420,11 +421,7 @@ impl PurchaseEnv for Outside {
 }
 
 fn submitted() -> Purchase {
-    record_after([
-        attempted(1),
-        Event::Reserved,
-        Event::Submitted { hashes: vec![OURS] },
-    ])
+    record_after([attempted(1), Event::Reserved, sent(OURS)])
 }
 
 fn failed() -> Purchase {
@@ -433,7 +430,7 @@ fn failed() -> Purchase {
     record_after([
         attempted(1),
         Event::Reserved,
-        Event::Submitted { hashes: vec![OURS] },
+        sent(OURS),
         Event::AttemptFailed {
             reason,
             transaction,
@@ -444,13 +441,10 @@ fn failed() -> Purchase {
 
 /// Given up, and watched.
 fn expired() -> Purchase {
-    let given_up = Event::Lapsed {
-        may_still_land: true,
-    };
     record_after([
         attempted(1),
         Event::Reserved,
-        given_up,
+        GIVEN_UP,
         Event::TargetReleased,
     ])
 }

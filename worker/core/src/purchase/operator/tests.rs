@@ -2,7 +2,8 @@ use super::super::lifecycle::MAX_REFUND_FAILURES;
 use super::super::outbox::Tries;
 use super::super::state::{Rest, State};
 use super::super::test_support::{
-    NOW, POLICY, REPORTED, attempted, claims, payment, record_after, refund,
+    NOW, POLICY, REPORTED, attempt_failed, attempted, claims, payment, record_after, refund,
+    refund_begun, sent, settled,
 };
 use super::*;
 use crate::goods::Goods;
@@ -21,18 +22,11 @@ fn refund_failed() -> Vec<Event> {
     let mut events = vec![
         attempted(1),
         Event::Reserved,
-        Event::Submitted {
-            hashes: vec![payment().transaction],
-        },
-        Event::Settled { payment: payment() },
-        Event::RefundBegun {
-            authorization: refund(),
-        },
+        sent(payment().transaction),
+        settled(),
+        refund_begun(),
     ];
-    events.extend((0..MAX_REFUND_FAILURES).map(|_| Event::AttemptFailed {
-        reason: Refusal::InsufficientFunds,
-        transaction: None,
-    }));
+    events.extend((0..MAX_REFUND_FAILURES).map(|_| attempt_failed(Refusal::InsufficientFunds)));
     events
 }
 
@@ -71,7 +65,7 @@ fn an_inspected_purchase_shows_everything_but_signatures_and_credentials() {
             vec![
                 attempted(1),
                 Event::Reserved,
-                Event::Settled { payment: payment() },
+                settled(),
                 Event::Issued {
                     goods: Goods::Credential {
                         claims: claims(),
@@ -104,11 +98,7 @@ fn an_inspected_purchase_shows_everything_but_signatures_and_credentials() {
 
 #[test]
 fn a_purchase_that_is_long_over_still_tells_how_it_ended() {
-    let store = after([
-        attempted(1),
-        Event::Reserved,
-        Event::Settled { payment: payment() },
-    ]);
+    let store = after([attempted(1), Event::Reserved, settled()]);
     let mut closed = store.record();
     closed.state = State::Closed { payment: payment() };
     closed.rest = Rest::WithoutHistory;
@@ -162,10 +152,7 @@ fn a_purchase_is_called_off_only_before_anything_can_be_broadcast() {
 
 #[test]
 fn a_purchase_whose_attempt_has_failed_can_be_called_off() {
-    let failed = Event::AttemptFailed {
-        reason: Refusal::InvalidExactEvmTransactionFailed,
-        transaction: None,
-    };
+    let failed = attempt_failed(Refusal::InvalidExactEvmTransactionFailed);
     let store = after([attempted(1), Event::Reserved, failed]);
     assert_eq!(ask(&store, OperatorCommand::Cancel), done("CANCELLED"));
     assert!(store.alarm.get().is_some(), "its authorization is watched");

@@ -8,7 +8,10 @@ use shop::{ANN, BLOCK, BOB, EXECUTED, Shop, TX, Use, buyers_address, paid, proof
 use super::super::lifecycle::{Event, apply};
 use super::super::retention::HISTORY_MILLIS;
 use super::super::state::{Payment, Rest, State};
-use super::super::test_support::{EXPIRES_AT, NOW, POLICY, attempted, payment, record_after};
+use super::super::test_support::{
+    EXPIRES_AT, GIVEN_UP, NOW, POLICY, attempt_failed, attempted, claims, payment, record_after,
+    settled,
+};
 use super::*;
 use crate::chain::base::{Completeness, Log};
 use crate::types::UsdcAmount;
@@ -29,10 +32,7 @@ fn failed() -> Purchase {
     record_after([
         attempted(1),
         Event::Reserved,
-        Event::AttemptFailed {
-            reason: Refusal::InsufficientFunds,
-            transaction: None,
-        },
+        attempt_failed(Refusal::InsufficientFunds),
         Event::TargetReleased,
     ])
 }
@@ -41,9 +41,7 @@ fn expired() -> Purchase {
     record_after([
         attempted(1),
         Event::Reserved,
-        Event::Lapsed {
-            may_still_land: true,
-        },
+        GIVEN_UP,
         Event::TargetReleased,
     ])
 }
@@ -53,16 +51,10 @@ fn cancelled() -> Purchase {
 }
 
 fn delivered_by_authorization() -> Purchase {
-    let mut record = record_after([
-        attempted(1),
-        Event::Reserved,
-        Event::Settled { payment: payment() },
-    ]);
+    let mut record = record_after([attempted(1), Event::Reserved, settled()]);
     record.state = State::Delivered {
         payment: payment(),
-        goods: Goods::Token {
-            claims: super::super::test_support::claims(),
-        },
+        goods: Goods::Token { claims: claims() },
     };
     record.holds_target = false;
     record

@@ -15,7 +15,7 @@ use crate::chain::usdc;
 use crate::config::Config;
 use crate::config::test_config;
 use crate::offer::{Offer, Target, Terms};
-use crate::purchase::test_support::{NOW, buyer, claims, receipt};
+use crate::purchase::test_support::{NOW, buyer, granted};
 use crate::purchase::{Ask, NotNow, PayReply, test_offer};
 use crate::testing::{ScriptedPurchases, WalletNode, checkout};
 use crate::types::{Address, Network, RequestId, U256, UsdcAmount};
@@ -172,14 +172,6 @@ fn post_with(
             .get(RETRY_AFTER)
             .map(|value| value.to_str().unwrap().to_owned()),
         asked: shop.asked.into_inner(),
-    }
-}
-
-fn granted() -> PayReply {
-    PayReply::Granted {
-        goods: crate::goods::Goods::Token { claims: claims() },
-        receipt: receipt(buyer().address()),
-        again: false,
     }
 }
 

@@ -243,13 +243,9 @@ fn who_shows_an_attempted_payment_again_is_not_shown_what_was_delivered() {
         Outside::new(record_after([
             attempted(1),
             Event::Reserved,
-            Event::Submitted { hashes: vec![OURS] },
-            Event::Settled { payment: payment() },
-            Event::Issued {
-                goods: crate::goods::Goods::Token {
-                    claims: crate::purchase::test_support::claims(),
-                },
-            },
+            sent(OURS),
+            settled(),
+            issued(),
         ]))
     };
     for (by_attempted, is_shown) in [(true, false), (false, true)] {
@@ -301,10 +297,7 @@ fn a_purchase_whose_price_is_not_covered_any_longer_waits_and_ends_without_a_bro
     assert_eq!(outside.run(), None);
     outside.held = RefCell::new(uncovered().into());
     outside.time = signed(1).authorization().expires_at().0;
-    let failed = Event::AttemptFailed {
-        reason: Refusal::InsufficientFunds,
-        transaction: None,
-    };
+    let failed = attempt_failed(Refusal::InsufficientFunds);
     assert_eq!(outside.run(), Some(failed));
 }
 

@@ -10,9 +10,7 @@ fn waiting() -> Outside {
     Outside::new(record_after([
         attempted(1),
         Event::Reserved,
-        Event::Submitted {
-            hashes: vec![STRANGERS],
-        },
+        sent(STRANGERS),
     ]))
 }
 
@@ -26,21 +24,15 @@ fn refunding() -> Outside {
     Outside::new(record_after([
         attempted(1),
         Event::Reserved,
-        Event::Submitted { hashes: vec![OURS] },
-        Event::Settled { payment: payment() },
-        Event::IssueFailed {
-            fault: DeliveryFault::Failed,
-        },
-        Event::RefundBegun {
-            authorization: refund(),
-        },
+        sent(OURS),
+        settled(),
+        UNDELIVERED,
+        refund_begun(),
         Event::RefundPrepared {
             gas_limit: 100_000,
             from_block: 7,
         },
-        Event::Submitted {
-            hashes: vec![STRANGERS],
-        },
+        sent(STRANGERS),
     ]))
 }
 
@@ -208,14 +200,10 @@ fn a_refund_has_not_failed_while_nodes_disagree_why_the_chain_refuses() {
     let record = record_after([
         attempted(1),
         Event::Reserved,
-        Event::Submitted { hashes: vec![OURS] },
-        Event::Settled { payment: payment() },
-        Event::IssueFailed {
-            fault: DeliveryFault::Failed,
-        },
-        Event::RefundBegun {
-            authorization: refund(),
-        },
+        sent(OURS),
+        settled(),
+        UNDELIVERED,
+        refund_begun(),
     ]);
     let mut outside = Outside::new(record);
     outside.head = BLOCK - 1;

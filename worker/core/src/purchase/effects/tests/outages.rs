@@ -6,7 +6,7 @@ use crate::purchase::outbox::Tries;
 use crate::purchase::rearm::nudge;
 use crate::purchase::reply::NotNow;
 
-use crate::purchase::test_support::{REPORTED, claims};
+use crate::purchase::test_support::REPORTED;
 
 const SECOND: u64 = 1;
 
@@ -26,11 +26,7 @@ fn new() -> Outside {
 
 /// Paid; what is told of the delivery is kept.
 fn paid(outside: &Outside) {
-    let record = record_after([
-        attempted(1),
-        Event::Reserved,
-        Event::Settled { payment: payment() },
-    ]);
+    let record = record_after([attempted(1), Event::Reserved, settled()]);
     outside.store.put(record);
     assert!(matches!(
         outside.run(),
@@ -110,11 +106,7 @@ fn one_delivery_that_succeeds_opens_the_shop_again() {
 #[test]
 fn one_purchase_that_can_never_be_delivered_keeps_no_other_from_beginning() {
     let mut outside = new();
-    let mut record = record_after([
-        attempted(1),
-        Event::Reserved,
-        Event::Settled { payment: payment() },
-    ]);
+    let mut record = record_after([attempted(1), Event::Reserved, settled()]);
     for round in 0..5 {
         outside.store.put(record.clone());
         let fault = DeliveryFault::Failed;
@@ -138,11 +130,7 @@ fn the_payers_book_hears_that_the_money_has_arrived_when_a_delivery_fails_again(
     let mut outside = new();
     outside.time = NOW.to_seconds().0 + 5 * SECOND;
     let fault = DeliveryFault::Failed;
-    let events = [
-        attempted(1),
-        Event::Reserved,
-        Event::Settled { payment: payment() },
-    ];
+    let events = [attempted(1), Event::Reserved, settled()];
     for (failures, is_told) in [(0, false), (1, true), (2, true)] {
         let failed = core::iter::repeat_n(Event::IssueFailed { fault }, failures);
         let record = record_after(events.clone().into_iter().chain(failed));
@@ -169,15 +157,11 @@ fn answering() -> [Purchase; 3] {
     let failed = [
         attempted(1),
         Event::Reserved,
-        Event::Submitted { hashes: vec![OURS] },
-        Event::Settled { payment: payment() },
-        Event::IssueFailed {
-            fault: DeliveryFault::Failed,
-        },
+        sent(OURS),
+        settled(),
+        UNDELIVERED,
     ];
-    let refunding = failed.clone().into_iter().chain([Event::RefundBegun {
-        authorization: refund(),
-    }]);
+    let refunding = failed.clone().into_iter().chain([refund_begun()]);
     [record_after(failed), record_after(refunding), expired()]
 }
 
@@ -217,10 +201,8 @@ fn the_ledger_calls_nothing_over_of_which_the_payers_book_has_not_been_told() {
     let outside = Outside::new(record_after([
         attempted(1),
         Event::Reserved,
-        Event::Settled { payment: payment() },
-        Event::Issued {
-            goods: crate::goods::Goods::Token { claims: claims() },
-        },
+        settled(),
+        issued(),
     ]));
     let wake = || {
         outside.wake();

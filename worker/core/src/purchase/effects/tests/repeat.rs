@@ -4,7 +4,7 @@ use super::*;
 use crate::book::Booking;
 use crate::chain::usdc::payment_fingerprint;
 use crate::purchase::question::{Join, Pay};
-use crate::purchase::test_support::{claims, dated};
+use crate::purchase::test_support::dated;
 use crate::types::RequestId;
 
 fn ask(outside: &Outside, nonce: u8) -> PayReply {
@@ -20,11 +20,9 @@ fn delivered_under_a_derived_id() -> Outside {
     let mut record = record_after([
         attempted(1),
         Event::Reserved,
-        Event::Submitted { hashes: vec![OURS] },
-        Event::Settled { payment: payment() },
-        Event::Issued {
-            goods: crate::goods::Goods::Token { claims: claims() },
-        },
+        sent(OURS),
+        settled(),
+        issued(),
         Event::TargetReleased,
     ]);
     let authorization = signed(1);

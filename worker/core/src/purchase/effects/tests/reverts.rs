@@ -1,7 +1,6 @@
 //! What a payer's book is told of transfers that reverted, and what its buyer is told then.
 
 use super::*;
-use crate::purchase::test_support::claims;
 
 const REVERTED: Event = Event::AttemptFailed {
     reason: Refusal::InvalidExactEvmTransactionFailed,
@@ -11,11 +10,7 @@ const WAIT: PayReply = PayReply::Paused { seconds: 3_600 };
 
 /// A purchase after this, which has not let go of its target yet; the authorization is unused.
 fn holding(events: impl IntoIterator<Item = Event>) -> Outside {
-    let begun = [
-        attempted(1),
-        Event::Reserved,
-        Event::Submitted { hashes: vec![OURS] },
-    ];
+    let begun = [attempted(1), Event::Reserved, sent(OURS)];
     let mut outside = Outside::new(record_after(begun.into_iter().chain(events)));
     outside.is_used = false;
     outside
@@ -41,12 +36,7 @@ fn the_book_is_told_of_what_reverted_at_the_gas_wallets_cost_and_of_what_was_pai
     assert_eq!(reverted.run(), Some(Event::TargetReleased));
     assert_eq!(told(&reverted), [(1, Outcome::Reverted)]);
 
-    let paid = holding([
-        Event::Settled { payment: payment() },
-        Event::Issued {
-            goods: crate::goods::Goods::Token { claims: claims() },
-        },
-    ]);
+    let paid = holding([settled(), issued()]);
     assert_eq!(paid.run(), Some(Event::TargetReleased));
     assert_eq!(told(&paid), [(u32::MAX, Outcome::Delivered)]);
 }
@@ -68,13 +58,10 @@ fn what_reverted_because_its_authorization_had_expired_is_not_counted() {
 #[test]
 fn what_cost_the_gas_wallet_nothing_is_not_counted() {
     let by_facilitator = holding([REVERTED]).by_facilitators(1);
-    let never_included = holding([Event::AttemptFailed {
-        reason: Refusal::InvalidExactEvmTransactionSimulationFailed,
-        transaction: None,
-    }]);
-    let expired = holding([Event::Lapsed {
-        may_still_land: true,
-    }]);
+    let never_included = holding([attempt_failed(
+        Refusal::InvalidExactEvmTransactionSimulationFailed,
+    )]);
+    let expired = holding([GIVEN_UP]);
     for outside in [by_facilitator, never_included, expired] {
         assert_eq!(outside.run(), Some(Event::TargetReleased));
         let told = told(&outside);

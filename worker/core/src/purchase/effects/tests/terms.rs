@@ -12,11 +12,7 @@ use crate::purchase::state::Rest;
 use crate::types::WalletKey;
 
 fn paid_for(sold: Option<Sold>) -> Purchase {
-    let mut record = record_after([
-        attempted(1),
-        Event::Reserved,
-        Event::Settled { payment: payment() },
-    ]);
+    let mut record = record_after([attempted(1), Event::Reserved, settled()]);
     record.sold = sold;
     record
 }
