@@ -29,6 +29,8 @@ pub mod purchase;
 pub mod response;
 pub mod settlement;
 pub mod sweep;
+#[cfg(test)]
+mod testing;
 pub mod token;
 pub mod types;
 pub mod x402;

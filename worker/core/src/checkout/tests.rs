@@ -1,7 +1,5 @@
 //! What a door may ask later on the strength of a claim.
 
-use core::cell::RefCell;
-
 use futures_util::FutureExt as _;
 use serde_json::{Value, json};
 
@@ -9,11 +7,11 @@ use super::{Checkout, Claim, Order, Outcome, Payment, Phase, Stop, Unpaid};
 use crate::chain::endpoints::EndpointMemory;
 use crate::chain::rpc::RpcChain;
 use crate::config::test_config;
-use crate::doors::test_support::{Node, Shop, buyer, price, version2};
+use crate::doors::test_support::{buyer, node, price, version2};
 use crate::offer::{Target, Terms};
 use crate::pauses::Patience;
 use crate::purchase::{PayReply, test_offer};
-use crate::token::NoRsa;
+use crate::testing::{ScriptedPurchases, WalletNode, checkout};
 use crate::types::{RequestId, UnixSeconds};
 use crate::x402::{Dialect, PaymentPayload, Refusal};
 
@@ -34,24 +32,14 @@ fn elsewhere(other: &RequestId) -> PayReply {
 fn at<T>(
     now: u64,
     replies: impl IntoIterator<Item = PayReply>,
-    work: impl AsyncFnOnce(&Checkout<'_, (&Shop, &RpcChain<'_, Node>)>) -> T,
+    work: impl AsyncFnOnce(&Checkout<'_, (&ScriptedPurchases, &RpcChain<'_, WalletNode>)>) -> T,
 ) -> (T, Vec<RequestId>) {
     let config = test_config();
-    let shop = Shop {
-        replies: RefCell::new(replies.into_iter().collect()),
-        asked: RefCell::default(),
-    };
-    let node = Node { is_down: false };
+    let shop = ScriptedPurchases::new(replies);
+    let node = node();
     let memory = EndpointMemory::default();
     let chain = RpcChain::new(node, &config.chain.rpc_urls, config.network, &memory);
-    let checkout = Checkout {
-        config: &config,
-        deployment: (&shop, &chain),
-        rsa: &NoRsa,
-        origin: "https://shop.example".parse().unwrap(),
-        now: UnixSeconds(now),
-        random: [1; 16],
-    };
+    let checkout = checkout(&config, (&shop, &chain), UnixSeconds(now));
     let done = work(&checkout).now_or_never().unwrap();
     let asked = shop.asked.into_inner();
     (done, asked.into_iter().map(|(id, _)| id).collect())

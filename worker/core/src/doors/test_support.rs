@@ -1,66 +1,25 @@
 //! What stands behind the doors in their tests, and what buyers send.
 
-use core::cell::RefCell;
-use std::collections::VecDeque;
-
 use alloy_primitives::{B256, hex};
 use serde_json::{Value, json};
 
-use crate::chain::endpoints::{Http, HttpFault};
 use crate::chain::usdc;
 use crate::config::{Config, test_config};
-use crate::pauses::Patience;
-use crate::purchase::{Ask, PayReply, Purchases};
-use crate::types::{
-    Address, CallFault, Network, RequestId, U256, UnixMillis, UsdcAmount, WalletKey,
-};
+use crate::testing::WalletNode;
+use crate::types::{Address, Network, U256, UnixMillis, UsdcAmount, WalletKey};
 use crate::x402::Authorization;
 
 const PLAN: &str = "basic";
 
-/// Purchases that answer what they are told, and remember what they were asked.
-pub(crate) struct Shop {
-    pub(crate) replies: RefCell<VecDeque<PayReply>>,
-    pub(crate) asked: RefCell<Vec<(RequestId, Ask)>>,
-}
+/// No wallet has code there: what no key has signed is not proven.
+pub(crate) const EMPTY: Result<&str, &str> = Ok("0x");
 
-impl Purchases for Shop {
-    async fn ask(
-        &self,
-        request_id: &RequestId,
-        ask: &Ask,
-        _: Patience,
-    ) -> Result<PayReply, CallFault> {
-        let question = (request_id.clone(), ask.clone());
-        self.asked.borrow_mut().push(question);
-        let next = self.replies.borrow_mut().pop_front();
-        next.ok_or_else(|| CallFault("no more replies".to_owned()))
-    }
-}
-
-/// A node that knows no wallet: what no key has signed is not proven. Unless it is down.
-pub(crate) struct Node {
-    pub(crate) is_down: bool,
-}
-
-impl Http for Node {
-    async fn post(&self, _: &str, _: Vec<u8>, _: u32) -> Result<Vec<u8>, HttpFault> {
-        if self.is_down {
-            return Err(HttpFault::NoAnswer("no answer".to_owned()));
-        }
-        let separator = hex::encode_prefixed(usdc::domain(Network::BaseSepolia).separator());
-        let told = json!([
-            {"id": 1, "result": "0x14a34"},
-            {"id": 2, "result": separator},
-            {"id": 3, "result": "0x"},
-        ]);
-        Ok(told.to_string().into_bytes())
-    }
-    fn now(&self) -> UnixMillis {
-        UnixMillis(1_800_000_010_000)
-    }
-    fn skipped(&self, _: usize, fault: &str) {
-        assert!(self.is_down, "{fault}");
+/// A node that says so.
+pub(crate) fn node() -> WalletNode {
+    WalletNode {
+        about: "",
+        says: Some(EMPTY),
+        now: UnixMillis(1_800_000_010_000),
     }
 }
 

@@ -1,21 +1,22 @@
 //! Offers, payments and records for tests of this crate.
 
-use crate::goods::Receipt;
 use alloy_primitives::{Address, B256, U256};
 use key0_validator::Claims;
 
 use super::lifecycle::{Event, apply};
 use super::outbox::{Message, Sending};
 use super::question::{Pay, Sale};
+use super::reply::PayReply;
 use super::sold::Sold;
 use super::state::{Payment, Purchase};
 use crate::book::TargetKey;
 use crate::chain::{Presented, SignedAuthorization, usdc};
 use crate::config::Policy;
+use crate::goods::{DeliveryFault, Goods, Receipt};
 use crate::offer::{Offer, SealKeys, Target, Terms};
 use crate::types::WalletKey;
 use crate::types::{Network, RequestId, ResourceId, Secret, UnixMillis, UnixSeconds, UsdcAmount};
-use crate::x402::Authorization;
+use crate::x402::{Authorization, Refusal};
 
 /// When everything in these tests happens.
 pub(crate) const NOW: UnixMillis = UnixMillis(1_800_000_010_000);
@@ -193,6 +194,56 @@ pub(crate) fn receipt(payer: Address) -> Receipt {
     }
 }
 
+/// The end of an attempt that is watched from then on.
+pub(crate) const GIVEN_UP: Event = Event::Lapsed {
+    may_still_land: true,
+};
+
+/// A delivery that failed.
+pub(crate) const UNDELIVERED: Event = Event::IssueFailed {
+    fault: DeliveryFault::Failed,
+};
+
+/// A transaction was sent.
+pub(crate) fn sent(hash: B256) -> Event {
+    Event::Submitted { hashes: vec![hash] }
+}
+
+/// An attempt that failed without a transaction.
+pub(crate) fn attempt_failed(reason: Refusal) -> Event {
+    Event::AttemptFailed {
+        reason,
+        transaction: None,
+    }
+}
+
+/// The arrival of [`payment`].
+pub(crate) fn settled() -> Event {
+    Event::Settled { payment: payment() }
+}
+
+/// The delivery of a token.
+pub(crate) fn issued() -> Event {
+    let goods = Goods::Token { claims: claims() };
+    Event::Issued { goods }
+}
+
+/// The decision to return the money.
+pub(crate) fn refund_begun() -> Event {
+    Event::RefundBegun {
+        authorization: refund(),
+    }
+}
+
+/// What the buyer is answered whose purchase is delivered.
+pub(crate) fn granted() -> PayReply {
+    PayReply::Granted {
+        goods: Goods::Token { claims: claims() },
+        receipt: receipt(buyer().address()),
+        again: false,
+    }
+}
+
 /// A delivered purchase of a seller whose backend is to be told of it.
 pub(crate) fn delivered_and_noted() -> Purchase {
     let policy = Policy {
@@ -202,13 +253,9 @@ pub(crate) fn delivered_and_noted() -> Purchase {
     let events = [
         attempted(1),
         Event::Reserved,
-        Event::Submitted {
-            hashes: vec![payment().transaction],
-        },
-        Event::Settled { payment: payment() },
-        Event::Issued {
-            goods: crate::goods::Goods::Token { claims: claims() },
-        },
+        sent(payment().transaction),
+        settled(),
+        issued(),
     ];
     let mut record = None;
     for event in events {

@@ -3,7 +3,7 @@
 use core::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
 
-use alloy_primitives::{Bytes, U256};
+use alloy_primitives::U256;
 use futures_util::FutureExt as _;
 
 use core::ops::RangeInclusive;
@@ -13,14 +13,13 @@ use alloy_primitives::{Address, B256};
 use super::env::{SweepEnv, Swept};
 use super::run::{progress, sweep};
 use crate::chain::ChainError;
-use crate::chain::base::{Completeness, Log};
 use crate::chain::base::{Head, Receipt, Seen};
 use crate::chain::transfer::booking_key;
-use crate::chain::usdc::{AUTHORIZATION_USED_TOPIC, TRANSFER_TOPIC};
 use crate::config::Config;
 use crate::config::test_config;
 use crate::ledger::test_support::{Shards, entry};
 use crate::ledger::{Layout, LedgerCommand, LedgerEntry, LedgerReply, Ledgers, Shard};
+use crate::testing::{authorization_used, receipt, transfer};
 use crate::types::{CallFault, RequestId, UnixMillis};
 
 const HEAD: u64 = 1_000_000;
@@ -147,32 +146,17 @@ impl SweepEnv for World {
         let its = chain
             .iter()
             .filter(|(seen, ..)| seen.transaction == transaction);
-        let usdc = self.config.network.usdc();
-        let log = |topics: Vec<B256>, data: Bytes| Log {
-            address: usdc,
-            topics,
-            data,
-        };
         let mut logs = Vec::new();
         let mut block = 0;
         for (seen, payer, nonce) in its {
             block = seen.block;
             if let Some(nonce) = nonce {
-                let used = vec![AUTHORIZATION_USED_TOPIC, payer.into_word(), *nonce];
-                logs.push(log(used, Bytes::new()));
+                logs.push(authorization_used(*payer, *nonce));
             }
-            let to = self.config.wallets.pay_to.into_word();
-            let paid = U256::from(15_000).to_be_bytes_vec().into();
-            logs.push(log(vec![TRANSFER_TOPIC, payer.into_word(), to], paid));
+            let to = self.config.wallets.pay_to;
+            logs.push(transfer(*payer, to, U256::from(15_000)));
         }
-        Ok(Some(Receipt {
-            transaction,
-            block,
-            block_hash: B256::ZERO,
-            completeness: Completeness::Complete,
-            success: true,
-            logs,
-        }))
+        Ok(Some(receipt(transaction, block, logs)))
     }
     async fn owner(&self, payer: Address, payment: B256) -> Result<Option<RequestId>, CallFault> {
         Ok(self.books.borrow().get(&(payer, payment)).cloned())

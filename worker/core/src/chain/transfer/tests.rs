@@ -2,9 +2,10 @@
 
 use alloy_primitives::{Bytes, address, hex};
 
-use super::super::base::{Completeness, Log};
+use super::super::base::Log;
 use super::*;
 use crate::purchase::test_offer;
+use crate::testing;
 
 const USDC: Address = address!("0x036CbD53842c5426634e7929541eC2318f3dCF7e");
 const SELLER: Address = address!("0x209693Bc6afc0C5328bA36FaF03C514EF312287C");
@@ -41,14 +42,7 @@ fn used(from: Address) -> Log {
 }
 
 fn receipt(logs: Vec<Log>) -> Receipt {
-    Receipt {
-        transaction: B256::ZERO,
-        block: 1,
-        block_hash: B256::ZERO,
-        success: true,
-        logs,
-        completeness: Completeness::Complete,
-    }
+    testing::receipt(B256::ZERO, 1, logs)
 }
 
 fn judge(logs: Vec<Log>, payer: Option<Address>) -> Result<Vec<(u32, u64)>, ProofFault> {

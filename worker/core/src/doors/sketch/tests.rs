@@ -1,5 +1,3 @@
-use core::cell::RefCell;
-
 use futures_util::FutureExt as _;
 
 use super::*;
@@ -8,10 +6,10 @@ use crate::chain::endpoints::EndpointMemory;
 use crate::chain::rpc::RpcChain;
 use crate::chain::transfer::text_digest;
 use crate::config::test_config;
-use crate::doors::test_support::{Node, Shop, buyer, price, version2};
+use crate::doors::test_support::{buyer, node, price, version2};
 use crate::purchase::test_support::{claims, receipt};
 use crate::purchase::{Ask, PayReply, test_offer};
-use crate::token::NoRsa;
+use crate::testing::{ScriptedPurchases, checkout};
 use crate::types::{B256, UnixSeconds};
 use crate::x402::Refusal;
 
@@ -20,21 +18,11 @@ const PLAN: &str = "basic";
 /// What the door answers when purchases reply this, and what they were asked.
 fn send(message: Message, reply: Option<PayReply>) -> (Response, Value, Vec<Ask>) {
     let config = test_config();
-    let shop = Shop {
-        replies: RefCell::new(reply.into_iter().collect()),
-        asked: RefCell::default(),
-    };
-    let node = Node { is_down: false };
+    let shop = ScriptedPurchases::new(reply);
+    let node = node();
     let memory = EndpointMemory::default();
     let chain = RpcChain::new(node, &config.chain.rpc_urls, config.network, &memory);
-    let checkout = Checkout {
-        config: &config,
-        deployment: (&shop, &chain),
-        rsa: &NoRsa,
-        origin: "https://shop.example".parse().unwrap(),
-        now: UnixSeconds(1_800_000_010),
-        random: [1; 16],
-    };
+    let checkout = checkout(&config, (&shop, &chain), UnixSeconds(1_800_000_010));
     let response = answer(&checkout, message).now_or_never().unwrap();
     let body = serde_json::from_slice(response.body()).unwrap();
     let asked = shop.asked.into_inner();

@@ -1,8 +1,5 @@
 //! What a question meets, in every state a purchase can be in.
 
-use core::cell::RefCell;
-use std::collections::VecDeque;
-
 use futures_util::FutureExt as _;
 
 use alloy_primitives::B256;
@@ -10,26 +7,22 @@ use alloy_primitives::B256;
 use super::super::lifecycle::{Event, apply};
 use super::super::state::Purchase;
 use super::super::test_support::{
-    EXPIRES_AT, NOW, POLICY, attempted, buyer, claims, dated, pay, payment, receipt, record_after,
-    signed_by,
+    self, EXPIRES_AT, NOW, POLICY, attempt_failed, attempted, buyer, dated, issued, pay,
+    record_after, sent, settled, signed_by,
 };
 use super::*;
 use crate::chain::SignedAuthorization;
 use crate::offer::Target;
+use crate::testing::ScriptedPurchases;
 use crate::types::{Address, Network, WalletKey};
 use crate::x402::Refusal;
 
 fn submitted() -> Event {
-    Event::Submitted {
-        hashes: vec![B256::repeat_byte(1)],
-    }
+    sent(B256::repeat_byte(1))
 }
 
 fn failed() -> Event {
-    Event::AttemptFailed {
-        reason: Refusal::InvalidExactEvmTransactionFailed,
-        transaction: None,
-    }
+    attempt_failed(Refusal::InvalidExactEvmTransactionFailed)
 }
 
 fn delivered() -> Purchase {
@@ -37,10 +30,8 @@ fn delivered() -> Purchase {
         attempted(1),
         Event::Reserved,
         submitted(),
-        Event::Settled { payment: payment() },
-        Event::Issued {
-            goods: crate::goods::Goods::Token { claims: claims() },
-        },
+        settled(),
+        issued(),
     ])
 }
 
@@ -78,11 +69,7 @@ fn pay_for(nonce: u8, change: impl FnOnce(&mut crate::offer::Terms)) -> Pay {
 }
 
 fn granted() -> Next {
-    Next::Answer(PayReply::Granted {
-        goods: crate::goods::Goods::Token { claims: claims() },
-        receipt: receipt(buyer().address()),
-        again: false,
-    })
+    Next::Answer(test_support::granted())
 }
 
 #[test]
@@ -199,12 +186,7 @@ fn a_purchase_under_way_is_driven_whatever_the_same_payer_signs() {
         vec![attempted(1)],
         vec![attempted(1), Event::Reserved],
         vec![attempted(1), Event::Reserved, submitted()],
-        vec![
-            attempted(1),
-            Event::Reserved,
-            submitted(),
-            Event::Settled { payment: payment() },
-        ],
+        vec![attempted(1), Event::Reserved, submitted(), settled()],
     ] {
         let record = record_after(events);
         for question in [ask(pay(1)), ask(pay(2)), join()] {
@@ -343,32 +325,8 @@ fn a_payment_without_an_offer_fits_its_payers_purchase_of_the_plan_and_of_the_re
     assert!(!of(TargetKey::new(&target("pro"), &default)).fits(&record, Network::BaseSepolia));
 }
 
-/// Purchases that answer what they are told, and remember what they were asked.
-struct Script {
-    replies: RefCell<VecDeque<PayReply>>,
-    asked: RefCell<Vec<(RequestId, Ask)>>,
-}
-
-impl Purchases for Script {
-    async fn ask(
-        &self,
-        request_id: &RequestId,
-        ask: &Ask,
-        _: Patience,
-    ) -> Result<PayReply, CallFault> {
-        self.asked
-            .borrow_mut()
-            .push((request_id.clone(), ask.clone()));
-        let next = self.replies.borrow_mut().pop_front();
-        next.ok_or_else(|| CallFault("no more replies".to_owned()))
-    }
-}
-
 fn follow(replies: Vec<PayReply>) -> (PayReply, Vec<(RequestId, Ask)>) {
-    let script = Script {
-        replies: RefCell::new(replies.into()),
-        asked: RefCell::default(),
-    };
+    let script = ScriptedPurchases::new(replies);
     let reply = purchase(&script, pay(1), Patience::REQUEST)
         .now_or_never()
         .unwrap()

@@ -10,40 +10,37 @@ mod reverts;
 mod search;
 mod terms;
 
-use crate::pauses::Patience;
 use core::cell::{Cell, RefCell};
 use core::ops::RangeInclusive;
 use std::collections::VecDeque;
 
-use alloy_primitives::{Address, B256, Bytes, U256};
+use alloy_primitives::{Address, B256, U256};
 use futures_util::FutureExt as _;
 
 use super::super::driver::Driver;
-use super::super::env::{PurchaseEnv, PurchaseStore, StoreFault, Versioned};
+use super::super::env::{PurchaseEnv, PurchaseStore as _};
 use super::super::lifecycle::{MAX_REFUND_FAILURES, Refused, apply};
 use super::super::question::Ask;
 use super::super::reply::PayReply;
 use super::super::shared::Shared;
-use super::super::state::{Attempt, AuditRow, Purchase, Stage, State};
+use super::super::state::{Attempt, Purchase, Stage, State};
 use super::super::test_support::{
-    EXPIRES_AT, NOW, POLICY, attempted, buyer, pay, payment, record_after, refund, signed,
+    EXPIRES_AT, GIVEN_UP, NOW, POLICY, UNDELIVERED, attempt_failed, attempted, buyer, issued, pay,
+    record_after, refund_begun, sent, settled, signed,
 };
 use super::*;
 use crate::backend::authentication::{BackendAnswer, BackendCall};
 use crate::book::{Booking, Outcome, PayerCommand, PayerReply, Seen};
-use crate::chain::SignedAuthorization;
-use crate::chain::base::{
-    AuthorizationEvents, Completeness, Head, Log, Receipt, SendOutcome, Simulation,
-};
-use crate::chain::signature::Deployment;
-use crate::chain::usdc::{AUTHORIZATION_USED_TOPIC, TRANSFER_TOPIC};
-use crate::chain::wallet_call::WalletAnswer;
-use crate::chain::{Chain, ChainError};
+use crate::chain::base::{AuthorizationEvents, Completeness, Head, Receipt, Simulation};
+use crate::chain::{ChainError, SignedAuthorization};
 use crate::config::{Config, test_config};
 use crate::goods::DeliveryFault;
 use crate::ledger::LedgerEntry;
-use crate::settlement::facilitator::{Action, FacilitatorAnswer, FacilitatorCall};
+use crate::pauses::Patience;
+use crate::settlement::Settlement;
+use crate::settlement::facilitator::{Action, Facilitator, FacilitatorAnswer, FacilitatorCall};
 use crate::settlement::wallet::{WalletCommand, WalletReply};
+use crate::testing::{MemoryStore, ScriptedChain, authorization_used, receipt, transfer};
 use crate::types::{CallFault, Network, UnixMillis};
 use crate::x402::Refusal;
 
@@ -59,9 +56,7 @@ struct Outside {
     config: Config,
     shared: Shared,
     backend_works: Cell<bool>,
-    /// When the alarm rings.
-    alarm: Cell<Option<UnixMillis>>,
-    stored: RefCell<Option<Versioned>>,
+    store: MemoryStore,
     /// Whether the stranger exists.
     is_used: bool,
     /// Whether it pays the seller; or somebody else.
@@ -150,12 +145,13 @@ impl Outside {
             State::RefundPending { refund, .. } => refund.broadcast.authorization.clone(),
             _ => signed(1),
         };
+        let store = MemoryStore::of(record);
+        store.alarm.set(Some(NOW));
         Self {
             config: test_config(),
             shared: Shared::new(),
             backend_works: Cell::new(false),
-            alarm: Cell::new(Some(NOW)),
-            stored: RefCell::new(Some(Versioned { version: 1, record })),
+            store,
             is_used: true,
             pays_the_seller: true,
             comes_later: false,
@@ -202,80 +198,58 @@ impl Outside {
 
     /// What the next effect finds out; nothing while it cannot tell.
     fn run(&self) -> Option<Event> {
-        let record = self.load().unwrap().unwrap().record;
+        let record = self.store.record();
         let memory = Memory::default();
         memory.last_asked.set(Some(NOW));
         run(self, &record, &memory).now_or_never().unwrap().ok()
     }
 
+    /// The answer to the buyer's payment.
     fn ask(&self) -> PayReply {
-        let ask = Ask::Pay(Box::new(pay(1)));
+        self.answer(Ask::Pay(Box::new(pay(1))))
+    }
+
+    fn answer(&self, ask: Ask) -> PayReply {
         Driver::default()
             .ask(self, &ask, Patience::REQUEST)
             .now_or_never()
             .unwrap()
             .unwrap()
     }
-}
 
-impl PurchaseStore for Outside {
-    fn load(&self) -> Result<Option<Versioned>, StoreFault> {
-        Ok(self.stored.borrow().clone())
+    /// The alarm.
+    fn wake(&self) {
+        let woken = Driver::default().wake(self).now_or_never();
+        woken.unwrap().unwrap();
     }
-    fn commit(
-        &self,
-        expected: Option<u64>,
-        record: &Purchase,
-        _: Option<&AuditRow>,
-        _: Option<UnixMillis>,
-    ) -> Result<bool, StoreFault> {
-        self.stored.replace(Some(Versioned {
-            version: expected.unwrap_or_default() + 1,
-            record: record.clone(),
-        }));
-        Ok(true)
+
+    /// Without a purchase.
+    fn forget(&self) {
+        self.store.stored.replace(None);
     }
-    async fn alarm(&self) -> Result<Option<UnixMillis>, StoreFault> {
-        Ok(self.alarm.get())
-    }
-    fn set_alarm(&self, at: UnixMillis) -> Result<(), StoreFault> {
-        self.alarm.set(Some(at));
-        Ok(())
+
+    /// So many facilitators settle.
+    fn by_facilitators(mut self, count: usize) -> Self {
+        let one = || Facilitator::new("https://f.example".parse().unwrap(), None);
+        let all = (0..count).map(|_| one()).collect();
+        self.config.settlement = Settlement::new(all, None).unwrap();
+        self
     }
 }
 
-impl Chain for Outside {
-    async fn simulate(
-        &self,
-        _: &SignedAuthorization,
-        _: Address,
-    ) -> Result<Simulation, ChainError> {
+impl ScriptedChain for Outside {
+    fn simulate(&self, _: &SignedAuthorization, _: Address) -> Result<Simulation, ChainError> {
         self.simulations.set(self.simulations.get() + 1);
         if self.has_a_twin.take() {
             assert_eq!(self.shared.deliveries.admit(self.now()), Ok(()));
-            let record = record_after([attempted(1)]);
-            self.stored.replace(Some(Versioned { version: 1, record }));
+            self.store.put(record_after([attempted(1)]));
         }
         Ok(match self.is_accepted {
             true => Simulation::Succeeds { gas: self.gas },
             false => Simulation::Reverts(self.refusal.to_owned()),
         })
     }
-    async fn wallet_accepts(
-        &self,
-        _: Address,
-        _: B256,
-        _: &Bytes,
-        _: Option<&Deployment>,
-    ) -> Result<WalletAnswer, ChainError> {
-        panic!("a purchase does not ask")
-    }
-    async fn authorization_used(
-        &self,
-        _: Address,
-        _: B256,
-        at: Option<u64>,
-    ) -> Result<bool, ChainError> {
+    fn authorization_used(&self, _: Address, _: B256, at: Option<u64>) -> Result<bool, ChainError> {
         self.searches.set(self.searches.get() + 1);
         match at.unwrap_or(self.state) {
             at if at > self.state => Err(ChainError("header not found".to_owned())),
@@ -288,7 +262,7 @@ impl Chain for Outside {
             }
         }
     }
-    async fn authorization_events(
+    fn authorization_events(
         &self,
         _: Address,
         _: B256,
@@ -308,19 +282,19 @@ impl Chain for Outside {
             cancelled: false,
         })
     }
-    async fn usdc_balance(&self, _: Address) -> Result<U256, ChainError> {
+    fn usdc_balance(&self, _: Address) -> Result<U256, ChainError> {
         Ok(self.balance)
     }
-    async fn has_code(&self, _: Address) -> Result<bool, ChainError> {
+    fn has_code(&self, _: Address) -> Result<bool, ChainError> {
         Ok(false)
     }
-    async fn ether_balance(&self, _: Address) -> Result<U256, ChainError> {
+    fn ether_balance(&self, _: Address) -> Result<U256, ChainError> {
         Ok(self.ether)
     }
-    async fn data_fee(&self, _: usize) -> Result<U256, ChainError> {
+    fn data_fee(&self, _: usize) -> Result<U256, ChainError> {
         Ok(self.data_fee)
     }
-    async fn head(&self) -> Result<Head, ChainError> {
+    fn head(&self) -> Result<Head, ChainError> {
         self.heads.set(self.heads.get() + 1);
         Ok(Head {
             number: self.head,
@@ -329,64 +303,46 @@ impl Chain for Outside {
             base_fee: self.base_fee,
         })
     }
-    async fn block_time(&self, _: u64) -> Result<Option<u64>, ChainError> {
+    fn block_time(&self, _: u64) -> Result<Option<u64>, ChainError> {
         Ok(Some(self.block_time))
     }
-    async fn priority_fee(&self) -> Result<u128, ChainError> {
+    fn priority_fee(&self) -> Result<u128, ChainError> {
         Ok(1)
     }
-    async fn receipt(&self, transaction: B256) -> Result<Option<Receipt>, ChainError> {
+    fn receipt(&self, transaction: B256) -> Result<Option<Receipt>, ChainError> {
         let Some(left) = self.receipts_left.get().checked_sub(1) else {
             return Ok(None);
         };
         self.receipts_left.set(left);
         let is_ours = transaction == OURS;
         let a = self.authorization.authorization();
-        let log = |topics, data: Vec<u8>| Log {
-            address: Network::BaseSepolia.usdc(),
-            topics,
-            data: data.into(),
-        };
         let logs = || {
             let to = if self.pays_the_seller { a.to } else { a.from };
-            let [from, to] = [a.from.into_word(), to.into_word()];
-            let used = log(vec![AUTHORIZATION_USED_TOPIC, from, a.nonce], Vec::new());
-            let value = a.value.to_be_bytes_vec();
-            vec![used, log(vec![TRANSFER_TOPIC, from, to], value)]
+            let used = authorization_used(a.from, a.nonce);
+            vec![used, transfer(a.from, to, a.value)]
+        };
+        let logs = match is_ours || self.hides_events.get() {
+            true => Vec::new(),
+            false => logs(),
         };
         let receipt = Receipt {
-            transaction,
-            block: self.block,
-            block_hash: B256::ZERO,
             success: !is_ours || self.ours_succeeds,
-            logs: match is_ours || self.hides_events.get() {
-                true => Vec::new(),
-                false => logs(),
-            },
             completeness: self.completeness,
+            ..receipt(transaction, self.block, logs)
         };
         Ok(Some(receipt).filter(|_| !is_ours || self.is_included))
-    }
-    async fn included_count(&self, _: Address) -> Result<u64, ChainError> {
-        panic!("a purchase does not ask")
-    }
-    async fn pending_count(&self, _: Address) -> Result<u64, ChainError> {
-        panic!("a purchase does not ask")
-    }
-    async fn send_raw(&self, _: &Bytes) -> Result<SendOutcome, ChainError> {
-        panic!("a purchase sends nothing itself")
     }
 }
 
 impl PurchaseEnv for Outside {
-    type Store = Self;
+    type Store = MemoryStore;
     type Chain = Self;
 
     fn config(&self) -> &Config {
         &self.config
     }
-    fn store(&self) -> &Self {
-        self
+    fn store(&self) -> &MemoryStore {
+        &self.store
     }
     fn chain(&self) -> &Self {
         self
@@ -433,8 +389,7 @@ impl PurchaseEnv for Outside {
         })
     }
     async fn facilitator(&self, call: FacilitatorCall<'_>) -> Result<FacilitatorAnswer, CallFault> {
-        let stored = self.load().unwrap().unwrap();
-        let State::Pending { attempt } = stored.record.state else {
+        let State::Pending { attempt } = self.store.record().state else {
             panic!("asked about nothing");
         };
         self.told.borrow_mut().push((call.action, attempt.stage));
@@ -466,11 +421,7 @@ impl PurchaseEnv for Outside {
 }
 
 fn submitted() -> Purchase {
-    record_after([
-        attempted(1),
-        Event::Reserved,
-        Event::Submitted { hashes: vec![OURS] },
-    ])
+    record_after([attempted(1), Event::Reserved, sent(OURS)])
 }
 
 fn failed() -> Purchase {
@@ -479,7 +430,7 @@ fn failed() -> Purchase {
     record_after([
         attempted(1),
         Event::Reserved,
-        Event::Submitted { hashes: vec![OURS] },
+        sent(OURS),
         Event::AttemptFailed {
             reason,
             transaction,
@@ -490,13 +441,10 @@ fn failed() -> Purchase {
 
 /// Given up, and watched.
 fn expired() -> Purchase {
-    let given_up = Event::Lapsed {
-        may_still_land: true,
-    };
     record_after([
         attempted(1),
         Event::Reserved,
-        given_up,
+        GIVEN_UP,
         Event::TargetReleased,
     ])
 }
@@ -550,7 +498,7 @@ fn a_purchase_is_not_refused_again_while_nodes_disagree_why_the_chain_refuses() 
     }
     let outside = Outside::new(failed());
     outside.ask();
-    let state = outside.load().unwrap().unwrap().record.state;
+    let state = outside.store.record().state;
     assert_eq!(state.transaction(), Some(STRANGERS));
 }
 

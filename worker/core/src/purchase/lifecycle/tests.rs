@@ -8,8 +8,8 @@ use super::super::outbox::{Message, Sending};
 use super::super::retention::HISTORY_MILLIS;
 use super::super::schedule::{Effect, next_effect, wake_at};
 use super::super::test_support::{
-    EXPIRES_AT, NOW, POLICY, REPORTED, attempted, buyer, claims, payment, record_after, refund,
-    signed, signed_by,
+    EXPIRES_AT, GIVEN_UP, NOW, POLICY, REPORTED, attempted, buyer, claims, issued, payment,
+    record_after, refund, refund_begun, sent, settled, signed, signed_by,
 };
 use super::*;
 use crate::goods::DeliveryFault;
@@ -24,9 +24,6 @@ const REPORT_TRIED: Event = Event::Told {
 const LAPSED: Event = Event::Lapsed {
     may_still_land: false,
 };
-const GIVEN_UP: Event = Event::Lapsed {
-    may_still_land: true,
-};
 const ISSUE_FAILED: Event = Event::IssueFailed {
     fault: DeliveryFault::Timeout,
 };
@@ -39,9 +36,7 @@ const PREPARED: Event = Event::RefundPrepared {
 };
 
 fn submitted(byte: u8) -> Event {
-    Event::Submitted {
-        hashes: vec![B256::repeat_byte(byte)],
-    }
+    sent(B256::repeat_byte(byte))
 }
 
 const PASSED_ON: Event = Event::PassedOn { exposed: true };
@@ -58,30 +53,14 @@ fn other() -> RequestId {
     RequestId::from_random([9; 16])
 }
 
-fn settled() -> Event {
-    Event::Settled { payment: payment() }
-}
-
 fn returned() -> Event {
     let mut payment = payment();
     payment.transaction = B256::repeat_byte(0xbb);
     Event::Settled { payment }
 }
 
-fn issued() -> Event {
-    Event::Issued {
-        goods: crate::goods::Goods::Token { claims: claims() },
-    }
-}
-
 fn superseded() -> Event {
     Event::Superseded { by: other() }
-}
-
-fn refund_begun() -> Event {
-    Event::RefundBegun {
-        authorization: refund(),
-    }
 }
 
 fn paid_events() -> Vec<Event> {

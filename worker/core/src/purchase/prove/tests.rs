@@ -8,7 +8,10 @@ use shop::{ANN, BLOCK, BOB, EXECUTED, Shop, TX, Use, buyers_address, paid, proof
 use super::super::lifecycle::{Event, apply};
 use super::super::retention::HISTORY_MILLIS;
 use super::super::state::{Payment, Rest, State};
-use super::super::test_support::{EXPIRES_AT, NOW, POLICY, attempted, payment, record_after};
+use super::super::test_support::{
+    EXPIRES_AT, GIVEN_UP, NOW, POLICY, attempt_failed, attempted, claims, payment, record_after,
+    settled,
+};
 use super::*;
 use crate::chain::base::{Completeness, Log};
 use crate::types::UsdcAmount;
@@ -29,10 +32,7 @@ fn failed() -> Purchase {
     record_after([
         attempted(1),
         Event::Reserved,
-        Event::AttemptFailed {
-            reason: Refusal::InsufficientFunds,
-            transaction: None,
-        },
+        attempt_failed(Refusal::InsufficientFunds),
         Event::TargetReleased,
     ])
 }
@@ -41,9 +41,7 @@ fn expired() -> Purchase {
     record_after([
         attempted(1),
         Event::Reserved,
-        Event::Lapsed {
-            may_still_land: true,
-        },
+        GIVEN_UP,
         Event::TargetReleased,
     ])
 }
@@ -53,16 +51,10 @@ fn cancelled() -> Purchase {
 }
 
 fn delivered_by_authorization() -> Purchase {
-    let mut record = record_after([
-        attempted(1),
-        Event::Reserved,
-        Event::Settled { payment: payment() },
-    ]);
+    let mut record = record_after([attempted(1), Event::Reserved, settled()]);
     record.state = State::Delivered {
         payment: payment(),
-        goods: Goods::Token {
-            claims: super::super::test_support::claims(),
-        },
+        goods: Goods::Token { claims: claims() },
     };
     record.holds_target = false;
     record
@@ -148,8 +140,12 @@ fn every_refusal_stores_nothing() {
         (time(EXPIRES_AT.0), ProofFault::TransferAfterExpiry),
     ] {
         assert_eq!(shop.ask(proof(ANN)), PayReply::Unproven(fault));
-        assert_eq!((shop.record(), shop.writes.get()), (None, 0), "{fault:?}");
-        let books = shop.books.borrow();
+        assert_eq!(
+            (shop.record(), shop.store.writes.get()),
+            (None, 0),
+            "{fault:?}"
+        );
+        let books = shop.books.of.borrow();
         assert!(books.values().all(|book| book.bookings.borrow().is_empty()));
     }
 }
@@ -210,7 +206,7 @@ fn what_another_purchase_has_claimed_is_taken_and_leaves_nothing() {
     let shop = Shop::new(vec![paid(ANN, 15_000)]);
     shop.claimed(ANN, 0);
     assert_eq!(shop.ask(proof(ANN)), PayReply::Taken);
-    assert_eq!(shop.writes.get(), 0);
+    assert_eq!(shop.store.writes.get(), 0);
 }
 
 #[test]
@@ -230,7 +226,7 @@ fn of_several_transfers_the_smallest_free_one_is_credited() {
 fn when_the_book_says_taken_after_all_the_purchase_ends_and_another_transfer_still_pays_it() {
     let shop = Shop::new(vec![paid(ANN, 15_000)]);
     let record = record_with_proof(&shop);
-    shop.stored.replace(Some(Versioned { version: 1, record }));
+    shop.store.put(record);
     shop.claimed(ANN, 0);
     assert_eq!(shop.ask(proof(ANN)), PayReply::Taken);
     let Some(Purchase {
@@ -261,7 +257,7 @@ fn a_crash_between_check_and_booking_is_carried_on_by_the_alarm() {
     let record = record_with_proof(&shop);
     assert_eq!(record.state.status().as_str(), "PENDING");
     assert_eq!(record.state.transaction(), Some(TX));
-    shop.stored.replace(Some(Versioned { version: 1, record }));
+    shop.store.put(record);
     shop.wake();
     assert_eq!(shop.record().unwrap().state.status().as_str(), "DELIVERED");
     assert!(is_granted(&shop.ask(proof(ANN))));
@@ -270,9 +266,9 @@ fn a_crash_between_check_and_booking_is_carried_on_by_the_alarm() {
 #[test]
 fn a_book_without_an_answer_begins_nothing() {
     let shop = Shop::new(vec![paid(ANN, 15_000)]);
-    shop.book_is_gone.set(true);
+    shop.books.are_gone.set(true);
     assert_eq!(shop.ask(proof(ANN)), PayReply::Unavailable);
-    assert_eq!(shop.writes.get(), 0);
+    assert_eq!(shop.store.writes.get(), 0);
 }
 
 #[test]
@@ -295,9 +291,9 @@ fn no_transfer_is_credited_while_the_earlier_authorization_could_pay_besides() {
             let open = PayReply::Unproven(ProofFault::AuthorizationOpen(LAPSED));
             assert_eq!(shop.ask(proof(buyers_address())), open);
         }
-        let books = shop.books.borrow();
+        let books = shop.books.of.borrow();
         assert!(books.values().all(|book| book.bookings.borrow().is_empty()));
-        assert_eq!(shop.writes.get(), 0);
+        assert_eq!(shop.store.writes.get(), 0);
     }
 }
 
@@ -315,7 +311,7 @@ fn an_earlier_authorization_that_has_paid_is_the_payment_and_the_transfer_stays_
     shop.authorization.set(Use::Executed);
     assert!(is_granted(&shop.ask(proof(buyers_address()))));
     assert_eq!(payment_of(&shop).transaction, EXECUTED);
-    let books = shop.books.borrow();
+    let books = shop.books.of.borrow();
     assert!(books.values().all(|book| book.bookings.borrow().is_empty()));
 }
 
@@ -342,7 +338,7 @@ fn a_purchase_keeps_its_payer() {
     ] {
         let shop = Shop::after(record, vec![paid(ANN, 15_000)]);
         assert_eq!(shop.ask(proof(ANN)), PayReply::Conflict);
-        assert_eq!(shop.writes.get(), 0);
+        assert_eq!(shop.store.writes.get(), 0);
     }
 }
 
@@ -355,8 +351,8 @@ fn a_second_payment_of_a_delivered_purchase_is_not_touched() {
         matches!(reply, PayReply::Granted { again: true, .. }),
         "{reply:?}"
     );
-    assert_eq!((shop.writes.get(), shop.reads.get()), (0, 0));
-    assert!(shop.books.borrow().is_empty());
+    assert_eq!((shop.store.writes.get(), shop.reads.get()), (0, 0));
+    assert!(shop.books.of.borrow().is_empty());
 }
 
 #[test]

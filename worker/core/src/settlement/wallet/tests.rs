@@ -8,7 +8,6 @@ mod operator;
 mod submit;
 
 use core::cell::{Cell, RefCell};
-use core::ops::RangeInclusive;
 use std::collections::BTreeMap;
 
 use alloy_primitives::{Address, B256, Bytes, U256};
@@ -16,17 +15,12 @@ use futures_util::FutureExt as _;
 
 use super::care::FINAL_MILLIS;
 use super::*;
-use crate::chain::SignedAuthorization;
-use crate::chain::base::{
-    AuthorizationEvents, Completeness, Head, Receipt, SendOutcome, Simulation,
-};
-use crate::chain::signature::Deployment;
-use crate::chain::wallet_call::WalletAnswer;
-use crate::chain::{Chain, ChainError};
+use crate::chain::ChainError;
+use crate::chain::base::{Head, Receipt, SendOutcome};
 use crate::pauses::{NOT_INCLUDED, STUCK};
 use crate::purchase::test_support::{NOW, signed};
-use crate::types::WalletKey;
-use crate::types::{Network, UnixMillis, UnixSeconds};
+use crate::testing::{ScriptedChain, receipt};
+use crate::types::{Network, UnixMillis, UnixSeconds, WalletKey};
 
 /// Everything outside the wallet, in one place. Nothing here ever waits.
 struct Bench {
@@ -249,49 +243,11 @@ impl WalletStore for Bench {
     }
 }
 
-impl Chain for Bench {
-    async fn simulate(
-        &self,
-        _: &SignedAuthorization,
-        _: Address,
-    ) -> Result<Simulation, ChainError> {
-        panic!("the wallet does not simulate")
-    }
-    async fn wallet_accepts(
-        &self,
-        _: Address,
-        _: B256,
-        _: &Bytes,
-        _: Option<&Deployment>,
-    ) -> Result<WalletAnswer, ChainError> {
-        panic!("a wallet does not ask")
-    }
-    async fn authorization_used(
-        &self,
-        _: Address,
-        _: B256,
-        _: Option<u64>,
-    ) -> Result<bool, ChainError> {
-        panic!("the wallet does not ask")
-    }
-    async fn authorization_events(
-        &self,
-        _: Address,
-        _: B256,
-        _: RangeInclusive<u64>,
-    ) -> Result<AuthorizationEvents, ChainError> {
-        panic!("the wallet does not ask")
-    }
-    async fn usdc_balance(&self, _: Address) -> Result<U256, ChainError> {
-        panic!("the wallet does not ask")
-    }
-    async fn has_code(&self, _: Address) -> Result<bool, ChainError> {
-        panic!("a wallet does not ask")
-    }
-    async fn ether_balance(&self, _: Address) -> Result<U256, ChainError> {
+impl ScriptedChain for Bench {
+    fn ether_balance(&self, _: Address) -> Result<U256, ChainError> {
         Ok(self.node.borrow().balance)
     }
-    async fn head(&self) -> Result<Head, ChainError> {
+    fn head(&self) -> Result<Head, ChainError> {
         self.pass(self.node.borrow().slowness);
         Ok(Head {
             number: self.node.borrow().head,
@@ -300,37 +256,30 @@ impl Chain for Bench {
             base_fee: self.node.borrow().base_fee,
         })
     }
-    async fn block_time(&self, _: u64) -> Result<Option<u64>, ChainError> {
-        panic!("a wallet does not ask")
-    }
-    async fn priority_fee(&self) -> Result<u128, ChainError> {
+    fn priority_fee(&self) -> Result<u128, ChainError> {
         Err(ChainError("not offered".to_owned()))
     }
-    async fn data_fee(&self, _: usize) -> Result<U256, ChainError> {
+    fn data_fee(&self, _: usize) -> Result<U256, ChainError> {
         self.node.borrow().data_fee.clone()
     }
-    async fn receipt(&self, transaction: B256) -> Result<Option<Receipt>, ChainError> {
+    fn receipt(&self, transaction: B256) -> Result<Option<Receipt>, ChainError> {
         self.node.borrow_mut().receipts_asked += 1;
         if !self.node.borrow().has_receipts {
             return Err(ChainError("no answer".to_owned()));
         }
         let block = self.node.borrow().receipts.get(&transaction).copied();
         Ok(block.map(|block| Receipt {
-            transaction,
-            block,
-            block_hash: B256::ZERO,
-            completeness: Completeness::Complete,
             success: !self.node.borrow().reverts,
-            logs: Vec::new(),
+            ..receipt(transaction, block, Vec::new())
         }))
     }
-    async fn included_count(&self, _: Address) -> Result<u64, ChainError> {
+    fn included_count(&self, _: Address) -> Result<u64, ChainError> {
         Ok(self.node.borrow().included)
     }
-    async fn pending_count(&self, _: Address) -> Result<u64, ChainError> {
+    fn pending_count(&self, _: Address) -> Result<u64, ChainError> {
         Ok(self.node.borrow().pending)
     }
-    async fn send_raw(&self, transaction: &Bytes) -> Result<SendOutcome, ChainError> {
+    fn send_raw(&self, transaction: &Bytes) -> Result<SendOutcome, ChainError> {
         let mut node = self.node.borrow_mut();
         if !node.reachable {
             return Err(ChainError("unreachable".to_owned()));

@@ -1,8 +1,6 @@
 //! What a payment without an offer is answered after the seller has changed price, wallet or catalog; and what a payer is told
 //! that must wait.
 
-use core::cell::RefCell;
-
 use alloy_primitives::B256;
 use futures_util::FutureExt as _;
 use http::HeaderMap;
@@ -15,11 +13,12 @@ use crate::chain::endpoints::EndpointMemory;
 use crate::chain::rpc::RpcChain;
 use crate::config::Config;
 use crate::config::test_config;
-use crate::doors::test_support::{Node, Shop, buyer, price, version1, version2};
+use crate::doors::test_support::{EMPTY, buyer, price, version1, version2};
 use crate::offer::{Offer, Target, Terms};
+use crate::purchase::test_support::{NOW, granted};
 use crate::purchase::{Ask, NotNow, PayReply, test_offer};
-use crate::token::NoRsa;
-use crate::types::{Address, RequestId, UnixSeconds};
+use crate::testing::{ScriptedPurchases, WalletNode, checkout};
+use crate::types::{Address, RequestId};
 use crate::x402::Refusal;
 use crate::x402::header::{PAYMENT_REQUIRED, PAYMENT_SIGNATURE, X_PAYMENT, encode};
 
@@ -65,20 +64,17 @@ fn post(
     payment: Option<&Value>,
     replies: impl IntoIterator<Item = PayReply>,
 ) -> Answer {
-    post_with(Node { is_down: false }, config, text, payment, replies)
+    post_with(EMPTY, config, text, payment, replies)
 }
 
 fn post_with(
-    node: Node,
+    wallets_say: Result<&'static str, &'static str>,
     config: &Config,
     text: &str,
     payment: Option<&Value>,
     replies: impl IntoIterator<Item = PayReply>,
 ) -> Answer {
-    let shop = Shop {
-        replies: RefCell::new(replies.into_iter().collect()),
-        asked: RefCell::default(),
-    };
+    let shop = ScriptedPurchases::new(replies);
     let mut headers = HeaderMap::new();
     if let Some(payment) = payment {
         let name = match payment["x402Version"] == 1 {
@@ -91,16 +87,14 @@ fn post_with(
         headers: &headers,
         body: text.as_bytes(),
     };
+    let node = WalletNode {
+        about: "",
+        says: Some(wallets_say),
+        now: NOW,
+    };
     let memory = EndpointMemory::default();
     let chain = RpcChain::new(node, &config.chain.rpc_urls, config.network, &memory);
-    let checkout = Checkout {
-        config,
-        deployment: (&shop, &chain),
-        rsa: &NoRsa,
-        origin: "https://shop.example".parse().unwrap(),
-        now: UnixSeconds(1_800_000_010),
-        random: [1; 16],
-    };
+    let checkout = checkout(config, (&shop, &chain), NOW.to_seconds());
     let response = access(&checkout, &arrival).now_or_never().unwrap();
     let counts = limit::counts(&response);
     let response = response::finish(response::allow_browsers(response), &http::Method::POST);
@@ -122,16 +116,6 @@ fn post_with(
             .get(RETRY_AFTER)
             .map(|value| value.to_str().unwrap().to_owned()),
         asked: shop.asked.into_inner(),
-    }
-}
-
-fn granted() -> PayReply {
-    PayReply::Granted {
-        goods: crate::goods::Goods::Token {
-            claims: crate::purchase::test_support::claims(),
-        },
-        receipt: crate::purchase::test_support::receipt(buyer().address()),
-        again: false,
     }
 }
 

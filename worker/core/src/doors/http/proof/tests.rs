@@ -1,8 +1,5 @@
 //! What is refused before anything is asked of an object or a network, and with which words.
 
-use crate::purchase::test_support::receipt;
-use core::cell::RefCell;
-
 use futures_util::FutureExt as _;
 use http::{HeaderMap, HeaderValue, StatusCode};
 use proptest::prelude::*;
@@ -13,80 +10,31 @@ use serde_json::Value;
 use super::super::arrival::Arrival;
 use super::super::door::access;
 use super::super::instructions::Instructions;
-use crate::chain::endpoints::{EndpointMemory, Http, HttpFault};
+use crate::chain::endpoints::EndpointMemory;
 use crate::chain::rpc::RpcChain;
 use crate::chain::signature::MAX_SIGNATURE_BYTES;
 use crate::chain::transfer::ProofFault;
-use crate::chain::usdc;
-use crate::checkout::Checkout;
 use crate::config::Config;
 use crate::config::{ProofBinding, test_config};
 use crate::goods::DeliveryFault;
 use crate::offer::{Offer, Target, Terms};
-use crate::pauses::Patience;
-use crate::purchase::test_offer;
-use crate::purchase::{Ask, PayReply, Prove, Purchases};
-use crate::token::NoRsa;
+use crate::purchase::test_support::{buyer, claims, receipt};
+use crate::purchase::{Ask, PayReply, Prove, test_offer};
+use crate::testing::{ScriptedPurchases, WalletNode, checkout};
 use crate::types::Address;
 use serde_json::json;
 
-use crate::types::{CallFault, WalletKey};
-use crate::types::{Network, PlanId, RequestId, UnixMillis, UnixSeconds, UsdcAmount};
+use crate::types::{Network, PlanId, UnixSeconds, UsdcAmount};
 
 const GONE: &str = "gone-from-the-catalog";
 const HASH: &str = "0x7777777777777777777777777777777777777777777777777777777777777777";
 
-/// Purchases that answer the same to everybody and remember the questions.
-struct Shop {
-    reply: PayReply,
-    asked: RefCell<Vec<Prove>>,
-}
-
-/// A contract wallet's answer, behind a node. Without one the door must not ask the chain.
-struct Node(Option<Result<&'static str, &'static str>>);
-
-impl Http for Node {
-    async fn post(&self, _: &str, body: Vec<u8>, _: u32) -> Result<Vec<u8>, HttpFault> {
-        let text = String::from_utf8_lossy(&body).into_owned();
-        assert!(text.contains(WALLET), "{text}");
-        let answer = self.0.unwrap_or_else(|| panic!("{text}"));
-        let word = answer.map_err(|fault| HttpFault::NoAnswer(fault.to_owned()))?;
-        // The question comes third, after those for the chain's identity.
-        let separator = hex::encode_prefixed(usdc::domain(Network::BaseSepolia).separator());
-        let told = json!([
-            {"id": 1, "result": "0x14a34"},
-            {"id": 2, "result": separator},
-            {"id": 3, "result": word},
-        ]);
-        Ok(told.to_string().into_bytes())
-    }
-
-    fn now(&self) -> UnixMillis {
-        UnixMillis(1_900_000_000_000)
-    }
-
-    fn skipped(&self, _: usize, fault: &str) {
-        assert!(matches!(self.0, Some(Err(_))), "{fault}");
-    }
-}
+/// A contract wallet's answer. Without one the door must not ask the chain.
+type Said = Option<Result<&'static str, &'static str>>;
 
 const WALLET: &str = "0xabababababababababababababababababababab";
 const YES: &str = "0x1626ba7e00000000000000000000000000000000000000000000000000000000";
 const NO: &str = "0xffffffff00000000000000000000000000000000000000000000000000000000";
-
-impl Purchases for Shop {
-    async fn ask(&self, _: &RequestId, ask: &Ask, _: Patience) -> Result<PayReply, CallFault> {
-        let Ask::Prove(prove) = ask else {
-            panic!("{ask:?}");
-        };
-        self.asked.borrow_mut().push((**prove).clone());
-        Ok(self.reply.clone())
-    }
-}
-
-fn buyer() -> WalletKey {
-    WalletKey::from_hex(&format!("{:064x}", 0xb0b)).unwrap()
-}
 
 fn config(binding: ProofBinding) -> Config {
     let mut config = test_config();
@@ -124,7 +72,7 @@ fn send_with(
     body: &Value,
     headers: &HeaderMap,
 ) -> (StatusCode, Value, Vec<Prove>) {
-    send_to(config, reply, body, headers, Node(None))
+    send_to(config, reply, body, headers, None)
 }
 
 fn send_to(
@@ -132,30 +80,30 @@ fn send_to(
     reply: PayReply,
     body: &Value,
     headers: &HeaderMap,
-    node: Node,
+    says: Said,
 ) -> (StatusCode, Value, Vec<Prove>) {
-    let shop = Shop {
-        reply,
-        asked: RefCell::default(),
-    };
+    let shop = ScriptedPurchases::new([reply]);
     let text = body.to_string();
     let arrival = Arrival {
         headers,
         body: text.as_bytes(),
     };
+    let now = UnixSeconds(1_900_000_000);
+    let node = WalletNode {
+        about: WALLET,
+        says,
+        now: now.to_millis(),
+    };
     let memory = EndpointMemory::default();
     let chain = RpcChain::new(node, &config.chain.rpc_urls, config.network, &memory);
-    let checkout = Checkout {
-        config,
-        deployment: (&shop, &chain),
-        rsa: &NoRsa,
-        origin: "https://shop.example".parse().unwrap(),
-        now: UnixSeconds(1_900_000_000),
-        random: [1; 16],
-    };
+    let checkout = checkout(config, (&shop, &chain), now);
     let response = access(&checkout, &arrival).now_or_never().unwrap();
     let told = serde_json::from_slice(response.body()).unwrap();
-    (response.status(), told, shop.asked.into_inner())
+    let proofs = shop.asked.take().into_iter().map(|(_, ask)| match ask {
+        Ask::Prove(prove) => *prove,
+        ask => panic!("{ask:?}"),
+    });
+    (response.status(), told, proofs.collect())
 }
 
 #[test]
@@ -295,13 +243,7 @@ fn a_contract_wallet_is_named_and_asked() {
     let wallet: Address = WALLET.parse().unwrap();
     let signed = |signature: Value| json!({"proof": {"challengeId": offer.id, "txHash": HASH, "signature": signature, "payer": WALLET}});
     let ask = |body: &Value, answer| {
-        let (_, told, asked) = send_to(
-            &config,
-            PayReply::Taken,
-            body,
-            &HeaderMap::new(),
-            Node(answer),
-        );
+        let (_, told, asked) = send_to(&config, PayReply::Taken, body, &HeaderMap::new(), answer);
         (
             told["code"].as_str().unwrap().to_owned(),
             asked.first().map(|prove| prove.payer),
@@ -379,9 +321,7 @@ fn a_purchase_of_a_plan_that_has_left_the_catalog_is_answered_all_the_same() {
             .is_none()
     );
     let granted = |again| PayReply::Granted {
-        goods: crate::goods::Goods::Token {
-            claims: crate::purchase::test_support::claims(),
-        },
+        goods: crate::goods::Goods::Token { claims: claims() },
         receipt: receipt(buyer().address()),
         again,
     };

@@ -2,11 +2,8 @@
 
 use super::*;
 use crate::book::TargetKey;
-use crate::pauses::Patience;
 use crate::purchase::question::Join;
 use crate::purchase::reply::NotNow;
-use crate::settlement::Settlement;
-use crate::settlement::facilitator::Facilitator;
 use crate::settlement::wallet::{DataFee, expected_cost, most_cost, offered};
 use crate::types::RequestId;
 
@@ -15,7 +12,7 @@ const SHORT: &str = "execution reverted: ERC20: transfer amount exceeds balance"
 /// A buyer's first request, which the chain would take.
 fn fresh() -> Outside {
     let mut outside = Outside::new(submitted());
-    outside.stored = RefCell::default();
+    outside.forget();
     (outside.is_accepted, outside.is_used) = (true, false);
     outside
 }
@@ -67,13 +64,13 @@ fn nothing_is_begun_or_booked_while_the_newest_block_is_older_than_half_a_minute
     let mut outside = fresh();
     outside.time = NOW.to_seconds().0 - 31;
     assert_eq!(outside.ask(), not_now(NotNow::ChainStandsStill));
-    assert_eq!(outside.load(), Ok(None));
+    assert_eq!(outside.store.load(), Ok(None));
     assert!(only_asks_whose(&outside));
     assert_eq!(outside.simulations.get(), 0);
     let mut outside = fresh();
     outside.time = NOW.to_seconds().0 - 30;
     outside.ask();
-    assert!(outside.load().unwrap().is_some());
+    assert!(outside.store.load().unwrap().is_some());
 }
 
 #[test]
@@ -87,7 +84,7 @@ fn nothing_is_begun_while_gas_costs_more_than_its_share_of_the_price() {
     (outside.base_fee, outside.gas) = (40_000_000, 80_000);
     assert_eq!(outside.ask(), not_now(NotNow::GasTooDear));
     assert!(is_withdrawn(&outside));
-    assert_eq!(outside.load(), Ok(None));
+    assert_eq!(outside.store.load(), Ok(None));
 }
 
 /// What the bytes of the buyer's payment cost, if those of the sample cost this.
@@ -104,7 +101,7 @@ fn the_fee_for_the_data_counts_as_gas() {
     outside.data_fee = U256::from(20_000_000_000_000_u64);
     assert!(data_fee(&outside) < most);
     outside.ask();
-    assert!(outside.load().unwrap().is_some());
+    assert!(outside.store.load().unwrap().is_some());
     let mut outside = fresh();
     outside.data_fee = U256::from(40_000_000_000_000_u64);
     assert!(data_fee(&outside) > most);
@@ -124,24 +121,22 @@ fn nothing_is_begun_that_the_gas_wallet_would_not_take() {
         let needed = most_cost(&signed(1), Network::BaseSepolia, limit, fees, price);
         outside.ether = needed - U256::from(1);
         assert_eq!(outside.ask(), not_now(NotNow::GasWalletEmpty));
-        assert_eq!(outside.load(), Ok(None));
+        assert_eq!(outside.store.load(), Ok(None));
         outside.shared = Shared::new();
         outside.ether = needed;
         outside.ask();
-        assert!(outside.load().unwrap().is_some());
+        assert!(outside.store.load().unwrap().is_some());
     }
 }
 
 #[test]
 fn where_a_facilitator_settles_the_price_of_gas_does_not_matter() {
-    let mut outside = fresh();
+    let mut outside = fresh().by_facilitators(1);
     outside.base_fee = 61_000_000;
-    let facilitator = Facilitator::new("https://f.example".parse().unwrap(), None);
-    outside.config.settlement = Settlement::new(vec![facilitator], None).unwrap();
     let declines = r#"{"isValid":false,"invalidReason":"insufficient_funds"}"#;
     outside.answers = RefCell::new([declines].into());
     outside.ask();
-    assert!(outside.load().unwrap().is_some());
+    assert!(outside.store.load().unwrap().is_some());
 }
 
 #[test]
@@ -167,7 +162,7 @@ fn the_transfer_is_tried_out_after_its_price_is_set_aside_and_a_refusal_gives_th
         let outside = answering([reply.clone(), reply.clone(), reply]);
         assert_eq!(outside.ask(), told);
         assert_eq!(outside.simulations.get(), 0);
-        assert_eq!(outside.load(), Ok(None));
+        assert_eq!(outside.store.load(), Ok(None));
     }
     let mut outside = fresh();
     outside.is_accepted = false;
@@ -194,14 +189,14 @@ fn a_balance_that_a_second_look_does_not_find_refuses_nothing() {
     let mut outside = fresh();
     outside.held = uncovered();
     assert_eq!(outside.ask(), PayReply::Unavailable);
-    assert_eq!(outside.load(), Ok(None));
+    assert_eq!(outside.store.load(), Ok(None));
     for is_accepted in [true, false] {
         let mut outside = Outside::new(failed());
         (outside.is_accepted, outside.is_used) = (is_accepted, false);
         (outside.refusal, outside.held) = (SHORT, uncovered());
-        let before = outside.load();
+        let before = outside.store.load();
         assert_eq!(outside.ask(), PayReply::Pending { transaction: None });
-        assert_eq!(outside.load(), before);
+        assert_eq!(outside.store.load(), before);
     }
 }
 
@@ -225,7 +220,7 @@ fn a_simulation_that_no_other_answer_of_the_chain_confirms_refuses_nothing() {
 fn what_was_delivered_a_moment_ago_does_not_refuse_the_next_purchase() {
     let outside = answering([PayerReply::Uncovered { under_way: true }]);
     outside.ask();
-    assert!(outside.load().unwrap().is_some());
+    assert!(outside.store.load().unwrap().is_some());
 }
 
 #[test]
@@ -248,21 +243,13 @@ fn who_shows_an_attempted_payment_again_is_not_shown_what_was_delivered() {
         Outside::new(record_after([
             attempted(1),
             Event::Reserved,
-            Event::Submitted { hashes: vec![OURS] },
-            Event::Settled { payment: payment() },
-            Event::Issued {
-                goods: crate::goods::Goods::Token {
-                    claims: crate::purchase::test_support::claims(),
-                },
-            },
+            sent(OURS),
+            settled(),
+            issued(),
         ]))
     };
     for (by_attempted, is_shown) in [(true, false), (false, true)] {
-        let join = Ask::Join(join(by_attempted));
-        let reply = Driver::default()
-            .ask(&delivered(), &join, Patience::REQUEST)
-            .now_or_never();
-        let reply = reply.unwrap().unwrap();
+        let reply = delivered().answer(Ask::Join(join(by_attempted)));
         assert_eq!(
             matches!(reply, PayReply::Granted { .. }),
             is_shown,
@@ -273,15 +260,9 @@ fn who_shows_an_attempted_payment_again_is_not_shown_what_was_delivered() {
 
 #[test]
 fn a_facilitator_that_has_seen_a_payment_gets_nothing_by_showing_it() {
-    let mut outside = Outside::new(submitted());
-    let facilitator = Facilitator::new("https://f.example".parse().unwrap(), None);
-    outside.config.settlement = Settlement::new(vec![facilitator], None).unwrap();
-    let join = Ask::Join(join(true));
-    let reply = Driver::default()
-        .ask(&outside, &join, Patience::REQUEST)
-        .now_or_never();
+    let outside = Outside::new(submitted()).by_facilitators(1);
     let pending = PayReply::Pending { transaction: None };
-    assert_eq!(reply.unwrap(), Ok(pending));
+    assert_eq!(outside.answer(Ask::Join(join(true))), pending);
 }
 
 #[test]
@@ -316,10 +297,7 @@ fn a_purchase_whose_price_is_not_covered_any_longer_waits_and_ends_without_a_bro
     assert_eq!(outside.run(), None);
     outside.held = RefCell::new(uncovered().into());
     outside.time = signed(1).authorization().expires_at().0;
-    let failed = Event::AttemptFailed {
-        reason: Refusal::InsufficientFunds,
-        transaction: None,
-    };
+    let failed = attempt_failed(Refusal::InsufficientFunds);
     assert_eq!(outside.run(), Some(failed));
 }
 

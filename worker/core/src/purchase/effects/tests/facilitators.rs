@@ -1,8 +1,6 @@
 //! What a purchase does with a facilitator's answers, and without them.
 
 use super::*;
-use crate::settlement::Settlement;
-use crate::settlement::facilitator::Facilitator;
 
 const VALID: &str = r#"{"isValid":true}"#;
 const INVALID: &str = r#"{"isValid":false,"invalidReason":"unsupported_scheme"}"#;
@@ -15,10 +13,8 @@ const OUT_OF_PATIENCE: u64 = 31;
 
 /// A purchase that is about to be settled by so many facilitators, which say this; the authorization is unused.
 fn settling(facilitators: usize, answers: &[&'static str]) -> Outside {
-    let mut outside = Outside::new(record_after([attempted(1), Event::Reserved]));
-    let one = || Facilitator::new("https://f.example".parse().unwrap(), None);
-    let all = (0..facilitators).map(|_| one()).collect();
-    outside.config.settlement = Settlement::new(all, None).unwrap();
+    let begun = Outside::new(record_after([attempted(1), Event::Reserved]));
+    let mut outside = begun.by_facilitators(facilitators);
     outside.is_used = false;
     outside.is_included = false;
     outside.answers.borrow_mut().extend(answers);
@@ -27,9 +23,8 @@ fn settling(facilitators: usize, answers: &[&'static str]) -> Outside {
 
 /// Lets the alarm go on for as long as there is something to do. Returns how far the purchase is then.
 fn wake(outside: &Outside) -> State {
-    let woken = Driver::default().wake(outside).now_or_never();
-    woken.unwrap().unwrap();
-    outside.load().unwrap().unwrap().record.state
+    outside.wake();
+    outside.store.record().state
 }
 
 fn attempt(state: State) -> Attempt {
@@ -196,8 +191,7 @@ fn a_facilitator_that_keeps_failing_is_left_alone_by_all_purchases_for_a_moment(
     .unwrap();
     let begin = |outside: &Outside| {
         let record = record_after([attempted(1), Event::Reserved]);
-        let stored = Versioned { version: 1, record };
-        outside.stored.replace(Some(stored));
+        outside.store.put(record);
     };
     let asked = |outside: &Outside| {
         let verify = told(outside)

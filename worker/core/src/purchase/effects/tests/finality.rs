@@ -3,8 +3,6 @@
 
 use super::*;
 use crate::purchase::{RefundStage, Sent};
-use crate::settlement::Settlement;
-use crate::settlement::facilitator::Facilitator;
 
 const USED: &str = "execution reverted: FiatTokenV2: authorization is used or canceled";
 
@@ -13,18 +11,13 @@ fn waiting() -> Outside {
     Outside::new(record_after([
         attempted(1),
         Event::Reserved,
-        Event::Submitted {
-            hashes: vec![STRANGERS],
-        },
+        sent(STRANGERS),
     ]))
 }
 
 /// The same, where a facilitator has named it.
 fn waiting_for_a_facilitator() -> Outside {
-    let mut outside = waiting();
-    let facilitator = Facilitator::new("https://f.example".parse().unwrap(), None);
-    outside.config.settlement = Settlement::new(vec![facilitator], None).unwrap();
-    outside
+    waiting().by_facilitators(1)
 }
 
 /// A purchase whose refund has this transaction.
@@ -32,21 +25,15 @@ fn refunding() -> Outside {
     Outside::new(record_after([
         attempted(1),
         Event::Reserved,
-        Event::Submitted { hashes: vec![OURS] },
-        Event::Settled { payment: payment() },
-        Event::IssueFailed {
-            fault: DeliveryFault::Failed,
-        },
-        Event::RefundBegun {
-            authorization: refund(),
-        },
+        sent(OURS),
+        settled(),
+        UNDELIVERED,
+        refund_begun(),
         Event::RefundPrepared {
             gas_limit: 100_000,
             from_block: 7,
         },
-        Event::Submitted {
-            hashes: vec![STRANGERS],
-        },
+        sent(STRANGERS),
     ]))
 }
 
@@ -122,7 +109,7 @@ fn a_receipt_without_its_events_does_not_say_that_no_money_moved() {
             assert_eq!(outside.ask(), unknown, "{completeness:?}");
             show(&mut outside);
             outside.ask();
-            let state = outside.load().unwrap().unwrap().record.state;
+            let state = outside.store.record().state;
             assert_eq!(state.transaction(), Some(STRANGERS));
         }
     }
@@ -153,7 +140,7 @@ fn a_refund_is_final_when_blocks_stand_on_it() {
             outside.config.chain.confirmations = confirmations;
             // Found by its hash, or by the authorization that it has used.
             if is_gone {
-                outside.stored.replace(refund_under(OURS).stored.take());
+                outside.store.put(refund_under(OURS).store.record());
                 outside.is_included = false;
                 later(&mut outside);
             }
@@ -170,17 +157,14 @@ fn a_refund_is_final_when_blocks_stand_on_it() {
 /// A refund that was sent under this hash.
 fn refund_under(hash: B256) -> Outside {
     let outside = refunding();
-    let stored = outside.load().unwrap().unwrap();
-    let mut record = stored.record;
+    let mut record = outside.store.record();
     if let State::RefundPending { refund, .. } = &mut record.state {
         refund.stage = RefundStage::Submitted(Sent {
             hashes: vec![hash],
             since: NOW,
         });
     }
-    outside
-        .stored
-        .replace(Some(Versioned { version: 1, record }));
+    outside.store.put(record);
     outside
 }
 
@@ -217,14 +201,10 @@ fn a_refund_has_not_failed_while_nodes_disagree_why_the_chain_refuses() {
     let record = record_after([
         attempted(1),
         Event::Reserved,
-        Event::Submitted { hashes: vec![OURS] },
-        Event::Settled { payment: payment() },
-        Event::IssueFailed {
-            fault: DeliveryFault::Failed,
-        },
-        Event::RefundBegun {
-            authorization: refund(),
-        },
+        sent(OURS),
+        settled(),
+        UNDELIVERED,
+        refund_begun(),
     ]);
     let mut outside = Outside::new(record);
     outside.head = BLOCK - 1;

@@ -15,27 +15,16 @@ fn long_lasting(stage: Event) -> Purchase {
     record
 }
 
-fn sent() -> Event {
-    Event::Submitted { hashes: vec![OURS] }
-}
-
 /// A refund that was given up, and what happened then.
 fn refund_failed<const N: usize>(then: [Event; N]) -> Purchase {
-    let fails = (0..MAX_REFUND_FAILURES).map(|_| Event::AttemptFailed {
-        reason: Refusal::InsufficientFunds,
-        transaction: None,
-    });
+    let fails = (0..MAX_REFUND_FAILURES).map(|_| attempt_failed(Refusal::InsufficientFunds));
     let begun = [
         attempted(1),
         Event::Reserved,
-        sent(),
-        Event::Settled { payment: payment() },
-        Event::IssueFailed {
-            fault: DeliveryFault::Failed,
-        },
-        Event::RefundBegun {
-            authorization: refund(),
-        },
+        sent(OURS),
+        settled(),
+        UNDELIVERED,
+        refund_begun(),
     ];
     record_after(begun.into_iter().chain(fails).chain(then))
 }
@@ -59,16 +48,13 @@ fn a_node_that_is_behind_the_newest_block_does_not_say_that_an_authorization_has
 fn what_a_wallet_has_sent_that_is_not_ours_any_more_is_given_up_after_the_offer() {
     let end = EXPIRES_AT.0 + 30;
     let outside = |time, is_too_late| {
-        let mut outside = Outside::new(long_lasting(sent()));
+        let mut outside = Outside::new(long_lasting(sent(OURS)));
         (outside.is_used, outside.is_included) = (false, false);
         (outside.time, outside.is_too_late) = (time, is_too_late);
         outside.run()
     };
     assert_eq!(outside(end - 1, true), None);
-    let given_up = Event::Lapsed {
-        may_still_land: true,
-    };
-    assert_eq!(outside(end, true), Some(given_up), "and watched");
+    assert_eq!(outside(end, true), Some(GIVEN_UP), "and watched");
     assert_eq!(outside(end, false), None, "our wallet goes on sending it");
 }
 
@@ -124,7 +110,7 @@ fn what_moved_no_money_is_no_failure_while_a_facilitator_may_still_settle() {
         Event::Reserved,
         Event::Asked,
         passed_on,
-        Event::Submitted { hashes: vec![OURS] },
+        sent(OURS),
     ]);
     let mut outside = Outside::new(record);
     (outside.is_used, outside.ours_succeeds) = (false, true);
@@ -136,24 +122,17 @@ fn an_alarm_for_the_ledger_is_no_look_at_a_refund_that_was_given_up() {
     let record = refund_failed([Event::TargetReleased]);
     let mut outside = Outside::new(record);
     (outside.is_used, outside.ledger_is_gone) = (false, true);
-    let wake = |outside: &Outside| {
-        Driver::default()
-            .wake(outside)
-            .now_or_never()
-            .unwrap()
-            .unwrap()
-    };
-    let tries = |outside: &Outside| outside.load().unwrap().unwrap().record.tries;
+    let tries = |outside: &Outside| outside.store.record().tries;
     outside.time = NOW.to_seconds().0 + 61;
-    wake(&outside);
+    outside.wake();
     assert_eq!(tries(&outside), 1, "the first look");
     for second in 62..100 {
         outside.time = NOW.to_seconds().0 + second;
-        wake(&outside);
+        outside.wake();
     }
     assert_eq!(tries(&outside), 1);
     outside.time = NOW.to_seconds().0 + 121;
-    wake(&outside);
+    outside.wake();
     assert_eq!(tries(&outside), 2);
 }
 

@@ -6,8 +6,7 @@ use crate::purchase::outbox::Tries;
 use crate::purchase::rearm::nudge;
 use crate::purchase::reply::NotNow;
 
-use crate::pauses::Patience;
-use crate::purchase::test_support::{REPORTED, claims};
+use crate::purchase::test_support::REPORTED;
 
 const SECOND: u64 = 1;
 
@@ -21,36 +20,30 @@ fn new() -> Outside {
     });
     outside.is_used = false;
     outside.is_accepted = true;
-    outside.stored.replace(None);
+    outside.forget();
     outside
 }
 
 /// Paid; what is told of the delivery is kept.
 fn paid(outside: &Outside) {
-    let record = record_after([
-        attempted(1),
-        Event::Reserved,
-        Event::Settled { payment: payment() },
-    ]);
-    outside
-        .stored
-        .replace(Some(Versioned { version: 1, record }));
+    let record = record_after([attempted(1), Event::Reserved, settled()]);
+    outside.store.put(record);
     assert!(matches!(
         outside.run(),
         Some(Event::IssueFailed { .. } | Event::Issued { .. })
     ));
-    outside.stored.replace(None);
+    outside.forget();
 }
 
 /// What a buyer hears who presents a payment.
 fn begin(outside: &Outside) -> PayReply {
-    outside.stored.replace(None);
+    outside.forget();
     outside.asked.borrow_mut().clear();
     outside.ask()
 }
 
 fn is_begun(outside: &Outside) -> bool {
-    outside.stored.borrow().is_some()
+    outside.store.stored.borrow().is_some()
 }
 
 #[test]
@@ -113,16 +106,9 @@ fn one_delivery_that_succeeds_opens_the_shop_again() {
 #[test]
 fn one_purchase_that_can_never_be_delivered_keeps_no_other_from_beginning() {
     let mut outside = new();
-    let mut record = record_after([
-        attempted(1),
-        Event::Reserved,
-        Event::Settled { payment: payment() },
-    ]);
+    let mut record = record_after([attempted(1), Event::Reserved, settled()]);
     for round in 0..5 {
-        outside.stored.replace(Some(Versioned {
-            version: 1,
-            record: record.clone(),
-        }));
+        outside.store.put(record.clone());
         let fault = DeliveryFault::Failed;
         assert_eq!(outside.run(), Some(Event::IssueFailed { fault }));
         let now = outside.now();
@@ -144,17 +130,12 @@ fn the_payers_book_hears_that_the_money_has_arrived_when_a_delivery_fails_again(
     let mut outside = new();
     outside.time = NOW.to_seconds().0 + 5 * SECOND;
     let fault = DeliveryFault::Failed;
-    let events = [
-        attempted(1),
-        Event::Reserved,
-        Event::Settled { payment: payment() },
-    ];
+    let events = [attempted(1), Event::Reserved, settled()];
     for (failures, is_told) in [(0, false), (1, true), (2, true)] {
         let failed = core::iter::repeat_n(Event::IssueFailed { fault }, failures);
         let record = record_after(events.clone().into_iter().chain(failed));
         let request_id = record.terms.request_id.clone();
-        let version = 1;
-        outside.stored.replace(Some(Versioned { version, record }));
+        outside.store.put(record);
         outside.asked.take();
         assert_eq!(outside.run(), Some(Event::IssueFailed { fault }));
         let arrived = [PayerCommand::Arrived { request_id }];
@@ -176,15 +157,11 @@ fn answering() -> [Purchase; 3] {
     let failed = [
         attempted(1),
         Event::Reserved,
-        Event::Submitted { hashes: vec![OURS] },
-        Event::Settled { payment: payment() },
-        Event::IssueFailed {
-            fault: DeliveryFault::Failed,
-        },
+        sent(OURS),
+        settled(),
+        UNDELIVERED,
     ];
-    let refunding = failed.clone().into_iter().chain([Event::RefundBegun {
-        authorization: refund(),
-    }]);
+    let refunding = failed.clone().into_iter().chain([refund_begun()]);
     [record_after(failed), record_after(refunding), expired()]
 }
 
@@ -199,9 +176,9 @@ fn a_buyers_question_wakes_a_purchase_whose_alarm_was_lost() {
             (Some(UnixMillis(NOW.0 - 1_000)), false),
             (Some(NOW.plus(50_000)), false),
         ] {
-            outside.alarm.set(alarm);
+            outside.store.alarm.set(alarm);
             outside.ask();
-            let is_set = outside.alarm.get() != alarm;
+            let is_set = outside.store.alarm.get() != alarm;
             assert_eq!(is_set, is_lost, "{state} {alarm:?}");
         }
     }
@@ -213,9 +190,8 @@ fn an_alarm_that_gets_no_further_has_stored_the_next_one() {
     let mut outside = Outside::new(told.clone());
     outside.is_used = false;
     outside.receipts_left.set(0);
-    let woken = Driver::default().wake(&outside).now_or_never();
-    woken.unwrap().unwrap();
-    let after = outside.load().unwrap().unwrap().record;
+    outside.wake();
+    let after = outside.store.record();
     assert_eq!(after.state, told.state);
     assert_eq!(after.tries, 1, "each change of the record sets the alarm");
 }
@@ -225,15 +201,12 @@ fn the_ledger_calls_nothing_over_of_which_the_payers_book_has_not_been_told() {
     let outside = Outside::new(record_after([
         attempted(1),
         Event::Reserved,
-        Event::Settled { payment: payment() },
-        Event::Issued {
-            goods: crate::goods::Goods::Token { claims: claims() },
-        },
+        settled(),
+        issued(),
     ]));
     let wake = || {
-        let woken = Driver::default().wake(&outside).now_or_never();
-        woken.unwrap().unwrap();
-        let record = outside.load().unwrap().unwrap().record;
+        outside.wake();
+        let record = outside.store.record();
         (record.holds_target, record.outbox.report.is_some())
     };
     outside.book_is_gone.set(true);
@@ -246,30 +219,27 @@ fn the_ledger_calls_nothing_over_of_which_the_payers_book_has_not_been_told() {
 fn a_stranger_wakes_nothing() {
     let [record, ..] = answering();
     let outside = Outside::new(record);
-    outside.alarm.set(None);
+    outside.store.alarm.set(None);
     let mut theirs = pay(2);
     theirs.authorization = crate::purchase::test_support::signed_by(
         &crate::types::WalletKey::from_hex(&format!("{:064x}", 0xbad)).unwrap(),
         2,
     );
     let ask = Ask::Pay(Box::new(theirs));
-    let reply = Driver::default()
-        .ask(&outside, &ask, Patience::REQUEST)
-        .now_or_never();
-    assert_eq!(reply.unwrap().unwrap(), PayReply::Conflict);
-    assert_eq!(outside.alarm.get(), None);
+    assert_eq!(outside.answer(ask), PayReply::Conflict);
+    assert_eq!(outside.store.alarm.get(), None);
 }
 
 #[test]
 fn a_nudge_wakes_what_has_lost_its_alarm_and_has_the_ledger_told_soon() {
-    let nudged = |outside: &Outside| nudge(outside, NOW, &POLICY).now_or_never().unwrap();
+    let nudged = |outside: &Outside| nudge(&outside.store, NOW, &POLICY).now_or_never().unwrap();
     for record in answering() {
         let mut record = apply(Some(&record), REPORTED, NOW, &POLICY).unwrap();
         let outside = Outside::new(record.clone());
         assert_eq!(nudged(&outside), Ok(false), "it is on its way");
-        outside.alarm.set(None);
+        outside.store.alarm.set(None);
         assert_eq!(nudged(&outside), Ok(true));
-        assert!(outside.alarm.get().is_some());
+        assert!(outside.store.alarm.get().is_some());
 
         record.outbox.report = Some(Tries {
             count: 20,
@@ -277,7 +247,7 @@ fn a_nudge_wakes_what_has_lost_its_alarm_and_has_the_ledger_told_soon() {
         });
         let outside = Outside::new(record);
         assert_eq!(nudged(&outside), Ok(true));
-        let after = outside.load().unwrap().unwrap().record;
+        let after = outside.store.record();
         assert_eq!(after.outbox.report, Some(Tries::due(NOW)));
     }
     let none = new();

@@ -3,9 +3,8 @@
 use super::*;
 use crate::book::Booking;
 use crate::chain::usdc::payment_fingerprint;
-use crate::pauses::Patience;
 use crate::purchase::question::{Join, Pay};
-use crate::purchase::test_support::{claims, dated};
+use crate::purchase::test_support::dated;
 use crate::types::RequestId;
 
 fn ask(outside: &Outside, nonce: u8) -> PayReply {
@@ -13,11 +12,7 @@ fn ask(outside: &Outside, nonce: u8) -> PayReply {
         identifier: Some(B256::repeat_byte(0x1d)),
         ..dated(nonce)
     }));
-    Driver::default()
-        .ask(outside, &pay, Patience::REQUEST)
-        .now_or_never()
-        .unwrap()
-        .unwrap()
+    outside.answer(pay)
 }
 
 /// The purchase as it is delivered, under the id that follows from its first payment.
@@ -25,11 +20,9 @@ fn delivered_under_a_derived_id() -> Outside {
     let mut record = record_after([
         attempted(1),
         Event::Reserved,
-        Event::Submitted { hashes: vec![OURS] },
-        Event::Settled { payment: payment() },
-        Event::Issued {
-            goods: crate::goods::Goods::Token { claims: claims() },
-        },
+        sent(OURS),
+        settled(),
+        issued(),
         Event::TargetReleased,
     ]);
     let authorization = signed(1);
@@ -46,9 +39,9 @@ fn where_a_purchase_of_somebody_else_is_no_book_is_asked_and_nothing_is_stored()
     let mut anothers = failed();
     anothers.payer = Address::repeat_byte(9);
     let outside = Outside::new(anothers);
-    let before = outside.load();
+    let before = outside.store.load();
     assert_eq!(ask(&outside, 1), PayReply::Conflict);
-    assert_eq!(outside.load(), before);
+    assert_eq!(outside.store.load(), before);
     assert!(outside.asked.borrow().is_empty());
 }
 
@@ -82,11 +75,11 @@ fn where_no_purchase_is_the_book_knows_whether_the_payment_counts_for_another() 
         (booked(&by, &by), true, PayReply::Taken),
     ] {
         let mut outside = Outside::new(failed());
-        outside.stored = RefCell::default();
+        outside.forget();
         outside.is_used = is_used;
         outside.booking = booking;
         assert_eq!(ask(&outside, 1), reply);
-        assert_eq!(outside.load(), Ok(None));
+        assert_eq!(outside.store.load(), Ok(None));
         let asked = outside.asked.borrow();
         let [PayerCommand::Look(look)] = asked.as_slice() else {
             panic!("{asked:?}");
@@ -99,21 +92,21 @@ fn where_no_purchase_is_the_book_knows_whether_the_payment_counts_for_another() 
 fn an_attempt_that_failed_is_not_tried_again() {
     let mut outside = Outside::new(failed());
     (outside.is_accepted, outside.is_used) = (true, false);
-    let before = outside.load();
+    let before = outside.store.load();
     let reply = PayReply::Refused {
         reason: Refusal::InvalidExactEvmTransactionFailed,
         transaction: Some(OURS),
         begun: true,
     };
     assert_eq!(ask(&outside, 1), reply);
-    assert_eq!(outside.load(), before);
+    assert_eq!(outside.store.load(), before);
 }
 
 #[test]
 fn a_purchase_that_is_under_way_is_driven_on() {
     let outside = Outside::new(submitted());
     ask(&outside, 1);
-    let state = outside.load().unwrap().unwrap().record.state;
+    let state = outside.store.record().state;
     assert_eq!(state.transaction(), Some(STRANGERS));
 }
 
@@ -142,17 +135,14 @@ fn under_a_derived_id_what_was_delivered_takes_a_fresh_signature_and_the_book_is
 #[test]
 fn a_first_payment_that_its_client_names_asks_the_book_only_where_its_price_is_set_aside() {
     let mut outside = Outside::new(failed());
-    outside.stored = RefCell::default();
+    outside.forget();
     (outside.is_accepted, outside.is_used) = (true, false);
     let pay = Ask::Pay(Box::new(Pay {
         identifier: Some(B256::repeat_byte(0x1d)),
         ..pay(1)
     }));
     outside.held = RefCell::new([PayerReply::NamedOtherwise].into());
-    let reply = Driver::default()
-        .ask(&outside, &pay, Patience::REQUEST)
-        .now_or_never();
-    assert_eq!(reply.unwrap(), Ok(PayReply::NamedOtherwise));
+    assert_eq!(outside.answer(pay), PayReply::NamedOtherwise);
     let asked = outside.asked.borrow();
     assert!(matches!(asked[..], [PayerCommand::Hold(_)]), "{asked:?}");
 }
@@ -208,7 +198,7 @@ fn a_name_that_is_another_payments_is_no_reason_to_pay_anew_before_the_chain_is_
 /// A payment that the book has given to another purchase. None has begun under its own id.
 fn superseded() -> Outside {
     let mut outside = Outside::new(failed());
-    outside.stored = RefCell::default();
+    outside.forget();
     (outside.is_accepted, outside.is_used) = (true, false);
     outside.booking = Some(Booking {
         claimant: pay(1).request_id,
@@ -221,10 +211,7 @@ fn superseded() -> Outside {
 #[test]
 fn whoever_would_be_told_to_pay_anew_is_first_led_to_the_purchase_that_has_the_payment() {
     let ends = |outside: &Outside, pay: Pay| {
-        let ask = Ask::Pay(Box::new(pay));
-        let driver = Driver::default();
-        let reply = driver.ask(outside, &ask, Patience::REQUEST);
-        let reply = reply.now_or_never().unwrap().unwrap();
+        let reply = outside.answer(Ask::Pay(Box::new(pay)));
         assert!(matches!(reply, PayReply::Elsewhere { .. }), "{reply:?}");
     };
     // The authorization has ended, or the offer; or what it sells is no longer known.

@@ -1,9 +1,6 @@
 //! What a payer's book is told of transfers that reverted, and what its buyer is told then.
 
 use super::*;
-use crate::purchase::test_support::claims;
-use crate::settlement::Settlement;
-use crate::settlement::facilitator::Facilitator;
 
 const REVERTED: Event = Event::AttemptFailed {
     reason: Refusal::InvalidExactEvmTransactionFailed,
@@ -13,11 +10,7 @@ const WAIT: PayReply = PayReply::Paused { seconds: 3_600 };
 
 /// A purchase after this, which has not let go of its target yet; the authorization is unused.
 fn holding(events: impl IntoIterator<Item = Event>) -> Outside {
-    let begun = [
-        attempted(1),
-        Event::Reserved,
-        Event::Submitted { hashes: vec![OURS] },
-    ];
+    let begun = [attempted(1), Event::Reserved, sent(OURS)];
     let mut outside = Outside::new(record_after(begun.into_iter().chain(events)));
     outside.is_used = false;
     outside
@@ -43,12 +36,7 @@ fn the_book_is_told_of_what_reverted_at_the_gas_wallets_cost_and_of_what_was_pai
     assert_eq!(reverted.run(), Some(Event::TargetReleased));
     assert_eq!(told(&reverted), [(1, Outcome::Reverted)]);
 
-    let paid = holding([
-        Event::Settled { payment: payment() },
-        Event::Issued {
-            goods: crate::goods::Goods::Token { claims: claims() },
-        },
-    ]);
+    let paid = holding([settled(), issued()]);
     assert_eq!(paid.run(), Some(Event::TargetReleased));
     assert_eq!(told(&paid), [(u32::MAX, Outcome::Delivered)]);
 }
@@ -69,16 +57,11 @@ fn what_reverted_because_its_authorization_had_expired_is_not_counted() {
 
 #[test]
 fn what_cost_the_gas_wallet_nothing_is_not_counted() {
-    let mut by_facilitator = holding([REVERTED]);
-    let facilitator = Facilitator::new("https://f.example".parse().unwrap(), None);
-    by_facilitator.config.settlement = Settlement::new(vec![facilitator], None).unwrap();
-    let never_included = holding([Event::AttemptFailed {
-        reason: Refusal::InvalidExactEvmTransactionSimulationFailed,
-        transaction: None,
-    }]);
-    let expired = holding([Event::Lapsed {
-        may_still_land: true,
-    }]);
+    let by_facilitator = holding([REVERTED]).by_facilitators(1);
+    let never_included = holding([attempt_failed(
+        Refusal::InvalidExactEvmTransactionSimulationFailed,
+    )]);
+    let expired = holding([GIVEN_UP]);
     for outside in [by_facilitator, never_included, expired] {
         assert_eq!(outside.run(), Some(Event::TargetReleased));
         let told = told(&outside);
@@ -89,11 +72,11 @@ fn what_cost_the_gas_wallet_nothing_is_not_counted() {
 #[test]
 fn a_payer_that_must_wait_is_told_so_before_anything_is_stored() {
     let mut outside = holding([]);
-    outside.stored = RefCell::default();
+    outside.forget();
     outside.is_accepted = true;
     outside.pause = Some(3_599_001);
     assert_eq!(outside.ask(), WAIT);
-    assert_eq!(outside.load(), Ok(None));
+    assert_eq!(outside.store.load(), Ok(None));
 }
 
 #[test]
@@ -101,9 +84,9 @@ fn an_attempt_is_counted_before_the_next_one_of_the_same_authorization_is_judged
     let mut outside = holding([REVERTED]);
     outside.is_accepted = true;
     outside.pause = Some(3_600_000);
-    let before = outside.load();
+    let before = outside.store.load();
     assert_eq!(outside.ask(), WAIT);
-    assert_eq!(outside.load(), before);
+    assert_eq!(outside.store.load(), before);
     let asked = outside.asked.borrow();
     assert!(
         matches!(
@@ -126,6 +109,6 @@ fn who_must_wait_still_learns_that_its_failed_payment_arrived_after_all() {
     let mut outside = Outside::new(failed());
     outside.pause = Some(3_600_000);
     outside.ask();
-    let state = outside.load().unwrap().unwrap().record.state;
+    let state = outside.store.record().state;
     assert_eq!(state.transaction(), Some(STRANGERS));
 }

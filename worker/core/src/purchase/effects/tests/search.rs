@@ -17,7 +17,7 @@ fn look(outside: &Outside, record: &Purchase, at: u64) -> Result<Option<Event>, 
         State::Pending { attempt } => attempt,
         state => state.watch().unwrap(),
     };
-    let mut head = outside.head().now_or_never().unwrap()?;
+    let mut head = outside.head()?;
     head.number = at;
     let fate = fate_at(outside, record, &attempt.broadcast, &head);
     fate.now_or_never().unwrap().map(Fate::used)
@@ -27,16 +27,13 @@ fn look(outside: &Outside, record: &Purchase, at: u64) -> Result<Option<Event>, 
 fn search(outside: &Outside) -> (Option<Event>, u32) {
     let mut steps = 1;
     loop {
-        let stored = outside.load().unwrap().unwrap();
-        let found = look(outside, &stored.record, outside.head);
+        let record = outside.store.record();
+        let found = look(outside, &record, outside.head);
         let Ok(Some(event @ Event::Searched { .. })) = found else {
             return (found.ok().flatten(), steps);
         };
-        let record = apply(Some(&stored.record), event, NOW, &POLICY).unwrap();
-        outside.stored.replace(Some(Versioned {
-            version: stored.version + 1,
-            record,
-        }));
+        let next = apply(Some(&record), event, NOW, &POLICY).unwrap();
+        outside.store.put(next);
         steps += 1;
         assert!(steps < 10_000, "endless");
     }
@@ -79,7 +76,7 @@ fn what_is_searched_is_remembered_but_for_the_newest_blocks() {
     outside.states_kept = 0;
     let mut before = 0;
     for _ in 0..10_000 {
-        let record = outside.load().unwrap().unwrap().record;
+        let record = outside.store.record();
         let found = look(&outside, &record, HEAD);
         let Ok(Some(Event::Searched { to })) = found else {
             return;
@@ -88,9 +85,7 @@ fn what_is_searched_is_remembered_but_for_the_newest_blocks() {
         before = to;
         let searched = Event::Searched { to };
         let record = apply(Some(&record), searched, NOW, &POLICY).unwrap();
-        outside
-            .stored
-            .replace(Some(Versioned { version: 1, record }));
+        outside.store.put(record);
     }
     panic!("endless");
 }
@@ -176,18 +171,10 @@ fn the_alarm_does_not_begin_again_at_once() {
     record = apply(Some(&record), searched, NOW, &POLICY).unwrap();
     let mut outside = outside(record, 10, HEAD);
     (outside.states_kept, outside.time) = (0, NOW.to_seconds().0 + 3_600);
-    Driver::default()
-        .wake(&outside)
-        .now_or_never()
-        .unwrap()
-        .unwrap();
-    let after = outside.load().unwrap().unwrap().record;
+    outside.wake();
+    let after = outside.store.record();
     assert_eq!(after.state.watch().unwrap().broadcast.searched_to, 0);
-    Driver::default()
-        .wake(&outside)
-        .now_or_never()
-        .unwrap()
-        .unwrap();
-    let after = outside.load().unwrap().unwrap().record;
+    outside.wake();
+    let after = outside.store.record();
     assert!(after.state.payment().is_some(), "{after:?}");
 }

@@ -6,18 +6,13 @@ use crate::backend::notification::Notified;
 use crate::catalog::Catalog;
 use crate::goods::DeliveryFault;
 use crate::offer::{CallDigest, Target};
-use crate::pauses::Patience;
 use crate::purchase::outbox::NoticeKind;
 use crate::purchase::sold::Sold;
 use crate::purchase::state::Rest;
 use crate::types::WalletKey;
 
 fn paid_for(sold: Option<Sold>) -> Purchase {
-    let mut record = record_after([
-        attempted(1),
-        Event::Reserved,
-        Event::Settled { payment: payment() },
-    ]);
+    let mut record = record_after([attempted(1), Event::Reserved, settled()]);
     record.sold = sold;
     record
 }
@@ -138,7 +133,7 @@ fn a_refund_leaves_only_the_wallet_that_received_the_payment() {
 #[test]
 fn a_blocked_refund_that_is_retried_without_a_key_is_blocked_again() {
     let outside = to_be_refunded(Address::repeat_byte(9));
-    let mut record = outside.load().unwrap().unwrap().record;
+    let mut record = outside.store.record();
     for event in [Event::RefundBlocked, Event::RefundRetried] {
         record = apply(Some(&record), event, NOW, &POLICY).unwrap();
     }
@@ -161,16 +156,12 @@ fn on_mainnet(record: Purchase) -> Outside {
 #[test]
 fn a_purchase_on_another_network_answers_nobody_and_asks_nobody() {
     // Nor does one that has not begun.
-    let mut outside = on_mainnet(submitted());
-    outside.stored = RefCell::new(None);
+    let outside = on_mainnet(submitted());
+    outside.forget();
     let mut named = pay(1);
     named.identifier = Some(B256::repeat_byte(5));
     let ask = Ask::Pay(Box::new(named));
-    let answer = Driver::default()
-        .ask(&outside, &ask, Patience::REQUEST)
-        .now_or_never()
-        .unwrap();
-    assert_eq!(answer, Ok(PayReply::Conflict));
+    assert_eq!(outside.answer(ask), PayReply::Conflict);
     assert!(outside.asked.borrow().is_empty());
 
     let delivered = crate::purchase::test_support::delivered_and_noted();
@@ -184,15 +175,11 @@ fn a_purchase_on_another_network_answers_nobody_and_asks_nobody() {
     ] {
         let outside = on_mainnet(record.clone());
         assert_eq!(outside.ask(), PayReply::Conflict, "{:?}", record.state);
-        Driver::default()
-            .wake(&outside)
-            .now_or_never()
-            .unwrap()
-            .unwrap();
+        outside.wake();
         assert!(outside.asked.borrow().is_empty(), "{:?}", record.state);
         assert!(outside.calls.borrow().is_empty(), "{:?}", record.state);
         assert_eq!(outside.searches.get(), 0, "{:?}", record.state);
-        let after = outside.load().unwrap().unwrap().record;
+        let after = outside.store.record();
         assert_eq!(after.state, record.state);
         assert!(after.rest == Rest::NotYet, "{:?}", record.state);
         // And back on its own network it goes on.

@@ -60,14 +60,10 @@ fn a_refund_of_it_returns_all_that_was_received() {
     let paid = [proven(), Event::Claimed { log: 1 }, ISSUE_FAILED];
     let record = record_after(paid);
     // That one is over the price, and more was paid.
-    let wrong = Event::RefundBegun {
-        authorization: refund(),
-    };
+    let wrong = refund_begun();
     assert_eq!(apply(Some(&record), wrong, NOW, &POLICY), Err(Refused));
     let record = record_after([proven(), Event::Claimed { log: 3 }, ISSUE_FAILED]);
-    let right = Event::RefundBegun {
-        authorization: refund(),
-    };
+    let right = refund_begun();
     let begun = apply(Some(&record), right, NOW, &POLICY).unwrap();
     assert_eq!(begun.state.status().as_str(), "REFUND_PENDING");
 }

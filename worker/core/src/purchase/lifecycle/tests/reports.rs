@@ -75,12 +75,7 @@ fn news_is_told_at_once_also_while_the_ledger_gives_no_answer() {
     for _ in 0..20 {
         record = wake(&record, NOW, false);
     }
-    let settled = apply(
-        Some(&record),
-        Event::Settled { payment: payment() },
-        NOW,
-        &POLICY,
-    );
+    let settled = apply(Some(&record), settled(), NOW, &POLICY);
     assert_eq!(settled.unwrap().outbox.report, Some(Tries::due(NOW)));
 }
 

@@ -1,36 +1,30 @@
-//! A chain with one transaction, a real payer's book, and storage that counts its writes.
+//! A chain with one transaction, a real payer's book, and a storage.
 
-use crate::pauses::Patience;
-use core::cell::{Cell, RefCell};
+use core::cell::Cell;
 use core::ops::RangeInclusive;
-use std::collections::BTreeMap;
 
-use alloy_primitives::{Bytes, U256};
+use alloy_primitives::U256;
 use futures_util::FutureExt as _;
 
 use super::super::*;
 use crate::backend::authentication::{BackendAnswer, BackendCall};
-use crate::book::memory::MemoryBook;
-use crate::book::{Booking, PayerCommand, PayerReply, execute};
+use crate::book::{Booking, PayerCommand, PayerReply};
 use crate::chain::ChainError;
-use crate::chain::SignedAuthorization;
-use crate::chain::base::{AuthorizationEvents, Completeness, Head, Log, SendOutcome, Simulation};
-use crate::chain::signature::Deployment;
+use crate::chain::base::{AuthorizationEvents, Head, Log};
 use crate::chain::transfer::booking_key;
-use crate::chain::usdc::{AUTHORIZATION_USED_TOPIC, TRANSFER_TOPIC};
-use crate::chain::wallet_call::WalletAnswer;
 use crate::config::{Config, test_config};
 use crate::goods::DeliveryFault;
 use crate::ledger::LedgerEntry;
+use crate::pauses::Patience;
 use crate::purchase::driver::Driver;
-use crate::purchase::env::PurchaseStore;
+use crate::purchase::env::PurchaseStore as _;
 use crate::purchase::question::Ask;
 use crate::purchase::shared::Shared;
-use crate::purchase::state::AuditRow;
 use crate::purchase::test_support::{NOW, buyer, sold, test_offer};
 use crate::settlement::facilitator::{FacilitatorAnswer, FacilitatorCall};
 use crate::settlement::wallet::{WalletCommand, WalletReply};
-use crate::types::{CallFault, Network, RequestId, UnixMillis};
+use crate::testing::{Books, MemoryStore, ScriptedChain, authorization_used, receipt, transfer};
+use crate::types::{CallFault, RequestId, UnixMillis};
 
 /// The one transaction.
 pub(super) const TX: B256 = B256::repeat_byte(0x77);
@@ -43,12 +37,7 @@ pub(super) const BLOCK: u64 = 50;
 
 /// A transfer to the seller.
 pub(super) fn paid(from: Address, units: u64) -> Log {
-    let to = test_offer().terms.pay_to;
-    Log {
-        address: Network::BaseSepolia.usdc(),
-        topics: vec![TRANSFER_TOPIC, from.into_word(), to.into_word()],
-        data: U256::from(units).to_be_bytes_vec().into(),
-    }
+    transfer(from, test_offer().terms.pay_to, U256::from(units))
 }
 
 /// The proof of the one transaction, signed by `payer`.
@@ -87,9 +76,7 @@ pub(super) const EXECUTED: B256 = B256::repeat_byte(0x99);
 pub(super) struct Shop {
     pub(super) config: Config,
     shared: Shared,
-    pub(super) stored: RefCell<Option<Versioned>>,
-    /// How often something was written.
-    pub(super) writes: Cell<u32>,
+    pub(super) store: MemoryStore,
     /// How often the chain was asked.
     pub(super) reads: Cell<u32>,
     pub(super) receipt: Option<Receipt>,
@@ -99,41 +86,32 @@ pub(super) struct Shop {
     pub(super) time: Option<u64>,
     /// What has happened to the buyer's authorization.
     pub(super) authorization: Cell<Use>,
-    pub(super) books: RefCell<BTreeMap<Address, MemoryBook>>,
-    /// Whether the payer's book answers.
-    pub(super) book_is_gone: Cell<bool>,
+    pub(super) books: Books,
 }
 
 impl Shop {
     /// The transaction holds these transfers and is deep enough.
     pub(super) fn new(logs: Vec<Log>) -> Self {
+        let store = MemoryStore::default();
+        store.alarm.set(Some(NOW));
         Self {
             config: test_config(),
             shared: Shared::new(),
-            stored: RefCell::default(),
-            writes: Cell::default(),
+            store,
             reads: Cell::default(),
-            receipt: Some(Receipt {
-                transaction: TX,
-                block: BLOCK,
-                block_hash: B256::ZERO,
-                success: true,
-                logs,
-                completeness: Completeness::Complete,
-            }),
+            receipt: Some(receipt(TX, BLOCK, logs)),
             head: BLOCK,
             head_time: Cell::new(NOW.to_seconds().0),
             authorization: Cell::default(),
             time: Some(NOW.to_seconds().0),
-            books: RefCell::default(),
-            book_is_gone: Cell::default(),
+            books: Books::default(),
         }
     }
 
     /// As [`Shop::new`], with a purchase that has come so far.
     pub(super) fn after(record: Purchase, logs: Vec<Log>) -> Self {
         let shop = Self::new(logs);
-        shop.stored.replace(Some(Versioned { version: 1, record }));
+        shop.store.put(record);
         shop
     }
 
@@ -142,6 +120,7 @@ impl Shop {
         let reply = Driver::default()
             .ask(self, &ask, Patience::REQUEST)
             .now_or_never();
+        assert_eq!(self.store.rearmed.get(), 0, "nothing has lost the alarm");
         reply.unwrap().unwrap()
     }
 
@@ -152,13 +131,11 @@ impl Shop {
             .now_or_never()
             .unwrap()
             .unwrap();
+        assert_eq!(self.store.rearmed.get(), 0, "nothing has lost the alarm");
     }
 
     pub(super) fn record(&self) -> Option<Purchase> {
-        self.stored
-            .borrow()
-            .as_ref()
-            .map(|stored| stored.record.clone())
+        self.store.load().unwrap().map(|stored| stored.record)
     }
 
     /// Somebody else's purchase has claimed a transfer of the transaction.
@@ -169,7 +146,7 @@ impl Shop {
             owner: other,
             attempt: 1,
         };
-        let mut books = self.books.borrow_mut();
+        let mut books = self.books.of.borrow_mut();
         let book = books.entry(payer).or_default();
         book.bookings
             .borrow_mut()
@@ -177,50 +154,8 @@ impl Shop {
     }
 }
 
-impl PurchaseStore for Shop {
-    fn load(&self) -> Result<Option<Versioned>, StoreFault> {
-        Ok(self.stored.borrow().clone())
-    }
-    fn commit(
-        &self,
-        expected: Option<u64>,
-        record: &Purchase,
-        _: Option<&AuditRow>,
-        _: Option<UnixMillis>,
-    ) -> Result<bool, StoreFault> {
-        self.writes.set(self.writes.get() + 1);
-        self.stored.replace(Some(Versioned {
-            version: expected.unwrap_or_default() + 1,
-            record: record.clone(),
-        }));
-        Ok(true)
-    }
-    async fn alarm(&self) -> Result<Option<UnixMillis>, StoreFault> {
-        Ok(Some(NOW))
-    }
-    fn set_alarm(&self, at: UnixMillis) -> Result<(), StoreFault> {
-        panic!("nothing has lost the alarm: {at:?}")
-    }
-}
-
-impl Chain for Shop {
-    async fn simulate(
-        &self,
-        _: &SignedAuthorization,
-        _: Address,
-    ) -> Result<Simulation, ChainError> {
-        panic!("a proof charges nothing")
-    }
-    async fn wallet_accepts(
-        &self,
-        _: Address,
-        _: B256,
-        _: &Bytes,
-        _: Option<&Deployment>,
-    ) -> Result<WalletAnswer, ChainError> {
-        panic!("a proof does not ask")
-    }
-    async fn authorization_used(
+impl ScriptedChain for Shop {
+    fn authorization_used(
         &self,
         payer: Address,
         _: B256,
@@ -229,7 +164,7 @@ impl Chain for Shop {
         assert_eq!(payer, buyers_address());
         Ok(self.authorization.get() != Use::Unused)
     }
-    async fn authorization_events(
+    fn authorization_events(
         &self,
         _: Address,
         _: B256,
@@ -242,16 +177,7 @@ impl Chain for Shop {
             cancelled: used == Use::Cancelled,
         })
     }
-    async fn usdc_balance(&self, _: Address) -> Result<U256, ChainError> {
-        panic!("a proof charges nothing")
-    }
-    async fn has_code(&self, _: Address) -> Result<bool, ChainError> {
-        panic!("a proof charges nothing")
-    }
-    async fn ether_balance(&self, _: Address) -> Result<U256, ChainError> {
-        panic!("a proof charges nothing")
-    }
-    async fn head(&self) -> Result<Head, ChainError> {
+    fn head(&self) -> Result<Head, ChainError> {
         self.reads.set(self.reads.get() + 1);
         Ok(Head {
             number: self.head,
@@ -260,58 +186,32 @@ impl Chain for Shop {
             base_fee: 1,
         })
     }
-    async fn block_time(&self, number: u64) -> Result<Option<u64>, ChainError> {
+    fn block_time(&self, number: u64) -> Result<Option<u64>, ChainError> {
         assert_eq!(number, BLOCK);
         self.reads.set(self.reads.get() + 1);
         Ok(self.time)
     }
-    async fn priority_fee(&self) -> Result<u128, ChainError> {
-        panic!("a proof charges nothing")
-    }
-    async fn receipt(&self, transaction: B256) -> Result<Option<Receipt>, ChainError> {
+    fn receipt(&self, transaction: B256) -> Result<Option<Receipt>, ChainError> {
         self.reads.set(self.reads.get() + 1);
         if transaction == EXECUTED {
-            let [from, to] = [buyers_address(), test_offer().terms.pay_to];
-            let [nonce, value] = [B256::repeat_byte(1), U256::from(15_000).into()];
-            let log = |topics, data: Bytes| Log {
-                address: Network::BaseSepolia.usdc(),
-                topics,
-                data,
-            };
-            let used = vec![AUTHORIZATION_USED_TOPIC, from.into_word(), nonce];
-            let moved = vec![TRANSFER_TOPIC, from.into_word(), to.into_word()];
-            return Ok(Some(Receipt {
-                transaction,
-                block: BLOCK,
-                block_hash: B256::ZERO,
-                success: true,
-                completeness: Completeness::Complete,
-                logs: vec![log(used, Bytes::new()), log(moved, value.to_vec().into())],
-            }));
+            let used = authorization_used(buyers_address(), B256::repeat_byte(1));
+            let logs = vec![used, paid(buyers_address(), 15_000)];
+            return Ok(Some(receipt(transaction, BLOCK, logs)));
         }
         let receipt = self.receipt.clone();
         Ok(receipt.filter(|receipt| receipt.transaction == transaction))
     }
-    async fn included_count(&self, _: Address) -> Result<u64, ChainError> {
-        panic!("a proof charges nothing")
-    }
-    async fn pending_count(&self, _: Address) -> Result<u64, ChainError> {
-        panic!("a proof charges nothing")
-    }
-    async fn send_raw(&self, _: &Bytes) -> Result<SendOutcome, ChainError> {
-        panic!("a proof charges nothing")
-    }
 }
 
 impl PurchaseEnv for Shop {
-    type Store = Self;
+    type Store = MemoryStore;
     type Chain = Self;
 
     fn config(&self) -> &Config {
         &self.config
     }
-    fn store(&self) -> &Self {
-        self
+    fn store(&self) -> &MemoryStore {
+        &self.store
     }
     fn chain(&self) -> &Self {
         self
@@ -326,12 +226,7 @@ impl PurchaseEnv for Shop {
         panic!("nobody waits for a proof")
     }
     async fn payer(&self, payer: Address, command: PayerCommand) -> Result<PayerReply, CallFault> {
-        if self.book_is_gone.get() {
-            return Err(CallFault("gone".to_owned()));
-        }
-        let mut books = self.books.borrow_mut();
-        let Ok(reply) = execute(books.entry(payer).or_default(), &command, NOW);
-        Ok(reply)
+        self.books.ask(payer, &command, NOW)
     }
     async fn wallet(&self, _: Address, _: WalletCommand) -> Result<WalletReply, CallFault> {
         panic!("a proof charges nothing")

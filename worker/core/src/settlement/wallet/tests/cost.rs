@@ -69,7 +69,7 @@ fn a_wallet_that_cannot_pay_what_waits_raises_no_fee() {
 #[test]
 fn what_a_payment_is_expected_to_cost_grows_with_its_data() {
     let bench = Bench::new();
-    let head = bench.head().now_or_never().unwrap().unwrap();
+    let head = bench.head().unwrap();
     let cost = |data| {
         expected_cost(
             &signed(1),

@@ -1,31 +1,21 @@
 //! Transfers that are returned by hand.
 
 use super::*;
-use crate::chain::base::{Completeness, Log};
+use crate::chain::base::Log;
 use crate::chain::transfer::booking_key;
-use crate::chain::usdc::TRANSFER_TOPIC;
+use crate::testing;
+use crate::types::U256;
 
 const TX: B256 = B256::repeat_byte(0x77);
 const ANN: Address = Address::repeat_byte(0xa1);
 
 fn transfer(from: Address, to: Address) -> Log {
-    Log {
-        address: test_config().network.usdc(),
-        topics: vec![TRANSFER_TOPIC, from.into_word(), to.into_word()],
-        data: B256::with_last_byte(7).to_vec().into(),
-    }
+    testing::transfer(from, to, U256::from(7))
 }
 
 fn with(logs: Vec<Log>) -> Deployment {
     Deployment {
-        receipt: Some(Receipt {
-            transaction: TX,
-            block: 9,
-            block_hash: B256::ZERO,
-            completeness: Completeness::Complete,
-            success: true,
-            logs,
-        }),
+        receipt: Some(testing::receipt(TX, 9, logs)),
         ..deployment()
     }
 }

@@ -24,7 +24,7 @@ fn a_payment_that_is_refused_counts_and_one_that_is_good_or_only_unlucky_does_no
     let mut unsigned = good.clone();
     unsigned["payload"]["authorization"]["nonce"] = json!(B256::repeat_byte(2));
     assert!(send(&body, &unsigned, []).counts);
-    let down = Node { is_down: true };
+    let down = Err("no answer");
     let unknown = post_with(down, &config, &body.to_string(), Some(&unsigned), []);
     assert_eq!(unknown.status, StatusCode::BAD_GATEWAY);
     assert!(unknown.counts, "a wallet was asked, and nothing was paid");
