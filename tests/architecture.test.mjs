@@ -33,7 +33,7 @@ const variants = (name, file) => {
   const body = new RegExp(`pub enum ${name} \\{\\n([\\s\\S]*?)\\n\\}`).exec(read(`${CORE}/${file}`))?.[1] ?? '';
   return [...body.matchAll(/^ {4}([A-Z]\w*)/gm)].map(([, variant]) => variant);
 };
-const STATES = [...variants('State', 'purchase/state.rs'), ...variants('Stage', 'purchase/state.rs')];
+const STATES = ['State', 'Stage', 'RefundStage'].flatMap((name) => variants(name, 'purchase/state.rs'));
 const EVENTS = variants('Event', 'purchase/lifecycle/event.rs');
 
 /** Whether a file defines a name: a type, a function, a constant or a variant; of `Type::member` the member, beside the type. */
