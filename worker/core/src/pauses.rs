@@ -1,4 +1,4 @@
-//! How long everything waits before it is done, or done again. All in milliseconds.
+//! How long purchases, refunds and messages wait before they are done, or done again. All in milliseconds.
 
 use serde::{Deserialize, Serialize};
 
