@@ -123,15 +123,21 @@ fn return_by_hand(world: &Rc<World>) {
                 }]));
         world.trace(|| format!("{} is returned by hand in {transaction}", object.id));
         object.by_hand.set(Some(transaction));
-        after(world, BY_HAND_MILLIS, move |world| {
-            let receipt = world.chain.borrow().ledger().receipt(transaction).cloned();
-            match receipt {
-                Some(receipt) if receipt.success => tell_until_noted(world, object, transaction),
-                // It did not arrive, and the operator tries again the next time.
-                _ => object.by_hand.set(None),
-            }
-        });
+        tell_when_included(world, object, transaction);
     }
+}
+
+/// What is still on its way may arrive, so nothing is sent in its place.
+fn tell_when_included(world: &Rc<World>, object: Rc<PurchaseObject>, transaction: B256) {
+    after(world, BY_HAND_MILLIS, move |world| {
+        let receipt = world.chain.borrow().ledger().receipt(transaction).cloned();
+        match receipt {
+            Some(receipt) if receipt.success => tell_until_noted(world, object, transaction),
+            // It failed, and the operator tries again the next time.
+            Some(_) => object.by_hand.set(None),
+            None => tell_when_included(world, object, transaction),
+        }
+    });
 }
 
 /// Storage may fail; the operator does not give up.

@@ -84,6 +84,11 @@ impl ModelChain {
         self.pool.add(transaction, self.ledger.next_nonce())
     }
 
+    /// The gas wallet's transaction that waits with this nonce.
+    pub fn waits_at(&self, nonce: u64) -> Option<B256> {
+        self.pool.wallet(nonce).map(|waiting| waiting.hash)
+    }
+
     /// The gas wallet's next nonce including what waits.
     pub fn pending_nonce(&self) -> u64 {
         self.pool.pending_nonce(self.ledger.next_nonce())

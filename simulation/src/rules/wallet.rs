@@ -73,7 +73,10 @@ fn signed_again(world: &World, before: &Sent, newest: &Signed) {
         let newest_blocks = chain.blocks().iter().rev().take(UNKNOWN_BLOCKS);
         let asked = newest_blocks.map(|block| block.base_fee).max();
         let enough = asked.unwrap_or_default() * RISE / 8 + TIP;
-        if replaced.fees.max_fee >= enough {
+        // What waits in its place has to be outbid.
+        let waiting = chain.waits_at(newest.nonce);
+        let is_in_the_way = waiting.is_some_and(|hash| !before.hashes().contains(&hash));
+        if replaced.fees.max_fee >= enough && !is_in_the_way {
             let detail = format!("{:?} where {enough} is enough", replaced.fees);
             world.violation("raised_without_need", &before.key.0, detail);
         }
