@@ -6,8 +6,7 @@ use std::rc::Rc;
 
 use alloy_primitives::Address;
 use key0_core::config::Config;
-use key0_core::offer::Target;
-use key0_core::purchase::{Shared, Sold};
+use key0_core::purchase::Shared;
 use key0_core::types::WalletKey;
 use key0_core::types::{RequestId, UnixMillis, UnixSeconds};
 
@@ -159,20 +158,6 @@ impl World {
     /// Which of its configurations the deployment runs with now.
     pub fn version(&self) -> Version {
         self.setting.version(self.now().0)
-    }
-
-    /// Whether any version sells this.
-    pub fn sells(&self, target: &Target, sold: &Sold) -> bool {
-        let Target::Plan(id) = target else {
-            return false;
-        };
-        self.configs.iter().any(|config| {
-            let usual = config.token.ttl_seconds;
-            let plan = config.catalog.plan(id);
-            plan.is_some_and(|plan| {
-                plan.lifetime(usual) == sold.lifetime && plan.extra == sold.extra
-            })
-        })
     }
 
     /// The settings of a version.

@@ -14,21 +14,10 @@ pub(super) fn on_change(
     before: Option<&Purchase>,
     after: &Purchase,
 ) {
-    // An offer made since may sell something else at the same price, and the transfer pays for that one.
-    let is_proven_anew = matches!(after.state, State::Proving { .. })
-        && before.is_some_and(|before| !matches!(before.state, State::Proving { .. }));
-    let is_for_another_offer = is_proven_anew
-        && after.sold != *object.sold.borrow()
-        && after
-            .sold
-            .as_ref()
-            .is_some_and(|sold| world.sells(&after.terms.target, sold));
     // A transfer may be shown again, for what nobody knew the first time.
     let is_learnt = before.is_none_or(|before| before.sold.is_none())
         && matches!(after.state, State::Pending { .. } | State::Proving { .. });
-    if is_for_another_offer {
-        object.sold.replace(after.sold.clone());
-    } else if is_learnt {
+    if is_learnt {
         object.sold.replace(after.sold.clone());
         let terms = &after.terms;
         let is_agreed = match &after.sold {
