@@ -123,7 +123,7 @@ describe('the ledger', () => {
   /** What each purchase's own record says, in the ledger's words. */
   const truth = () =>
     Object.fromEntries(
-      Object.entries(records(world)).map(([requestId, { state, payer, challengeId, terms, changedAt }]) => {
+      Object.entries(records(world)).map(([requestId, { state, payer, challengeId, terms, begunAt, changedAt }]) => {
         const [[status, { payment, transaction, refund }]] = Object.entries(state);
         return [
           requestId,
@@ -139,7 +139,7 @@ describe('the ledger', () => {
             transaction: payment.transaction,
             refund: transaction ?? null,
             reason: refund?.reason ?? null,
-            createdAt: terms.issuedAt * 1000,
+            createdAt: begunAt,
             changedAt,
           },
         ];

@@ -17,6 +17,27 @@ use crate::objects::{Ended, PurchaseObject};
 use crate::world::World;
 use key0_core::x402::Authorization;
 
+/// Whether nothing of what was agreed has changed; but for the offer, when a transfer pays another one: for the same target at
+/// the same wallet.
+fn is_the_same_purchase(before: &Purchase, after: &Purchase) -> bool {
+    let kept = |record: &Purchase| {
+        let terms = &record.terms;
+        (
+            terms.request_id.clone(),
+            terms.target.clone(),
+            terms.resource.clone(),
+            terms.pay_to,
+            terms.network,
+            record.issuer.clone(),
+            record.payer,
+            record.begun_at,
+        )
+    };
+    let is_same_offer =
+        (&before.challenge_id, &before.terms) == (&after.challenge_id, &after.terms);
+    kept(before) == kept(after) && (is_same_offer || matches!(after.state, State::Proving(_)))
+}
+
 /// A record was stored.
 pub fn on_change(
     world: &Rc<World>,
@@ -27,17 +48,7 @@ pub fn on_change(
     world.trace(|| format!("{} is {}", object.id, describe(after)));
     outages::on_change(world, object, before, after);
     if let Some(before) = before {
-        if (
-            &before.challenge_id,
-            &before.terms,
-            &before.issuer,
-            before.payer,
-        ) != (
-            &after.challenge_id,
-            &after.terms,
-            &after.issuer,
-            after.payer,
-        ) {
+        if !is_the_same_purchase(before, after) {
             world.violation("record_frozen", &object.id, "terms or payer changed");
         }
         if !may_follow(&before.state, &after.state) {

@@ -14,10 +14,11 @@ pub(super) fn on_change(
     before: Option<&Purchase>,
     after: &Purchase,
 ) {
-    // A transfer may be shown again, for what nobody knew the first time.
+    // A transfer may be shown again, for what nobody knew the first time; and for another offer than the first.
     let is_learnt = before.is_none_or(|before| before.sold.is_none())
         && matches!(after.state, State::Pending { .. } | State::Proving { .. });
-    if is_learnt {
+    let is_other = before.is_some_and(|before| before.challenge_id != after.challenge_id);
+    if is_learnt || is_other {
         object.sold.replace(after.sold.clone());
         let terms = &after.terms;
         let is_agreed = match &after.sold {

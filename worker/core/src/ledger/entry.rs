@@ -30,7 +30,7 @@ pub struct LedgerEntry {
     pub refund: Option<B256>,
     /// Why it got no further.
     pub reason: Option<String>,
-    /// When the offer was made: the beginning of its window. Never changes, so a purchase belongs to one day for ever.
+    /// When the purchase began. Never changes, so a purchase belongs to one day for ever.
     pub created_at: UnixMillis,
     /// When the state last changed.
     pub changed_at: UnixMillis,

@@ -78,11 +78,14 @@ pub fn apply(
             proof,
             ..
         } if prove::may_prove(record, payer) => {
-            // What was sold at the first beginning stays sold, unless the offer that was paid sells something else.
+            // A client that names its purchase may hold several offers for it, and begin with another one than it pays.
+            // Where both sell the same, what was known at the first beginning stays known.
             next.sold = next
                 .sold
                 .filter(|_| offer.terms.sell_the_same(&record.terms))
                 .or(sold);
+            next.challenge_id = offer.id;
+            next.terms = offer.terms;
             next.state = State::Proving(proof);
             next.rest = Rest::NotYet;
         }
@@ -287,6 +290,7 @@ fn begin(event: Event, now: UnixMillis) -> Result<Purchase, Refused> {
         issuer,
         payer,
         state,
+        begun_at: now,
         changed_at: now,
         rest: Rest::NotYet,
         chosen,

@@ -23,7 +23,7 @@ pub fn ledger_entry(record: &Purchase, version: u64) -> LedgerEntry {
         transaction: state.transaction(),
         refund: refund(state),
         reason: reason(state),
-        created_at: record.terms.issued_at.to_millis(),
+        created_at: record.begun_at,
         changed_at: record.changed_at,
         version,
     }
@@ -99,7 +99,7 @@ mod tests {
                 "transaction": payment().transaction,
                 "refund": null,
                 "reason": "backend_timeout",
-                "createdAt": 1_800_000_000_000_u64,
+                "createdAt": NOW.0,
                 "changedAt": NOW.0,
                 "version": 4,
             })

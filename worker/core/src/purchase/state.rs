@@ -14,7 +14,8 @@ use crate::offer::Terms;
 use crate::types::{RequestId, Status, UnixMillis, UnixSeconds, UsdcAmount};
 use crate::x402::Refusal;
 
-/// One purchase. Terms and payer never change once it exists.
+/// One purchase. Once it exists, its request id and payer never change. Its offer changes only when a transfer pays another
+/// one, for the same target at the same wallet; until then nothing was paid.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Purchase {
@@ -32,6 +33,8 @@ pub struct Purchase {
     pub payer: Address,
     /// How far it has come.
     pub state: State,
+    /// When it began. The ledger files it under this day.
+    pub begun_at: UnixMillis,
     /// When the state last changed.
     pub changed_at: UnixMillis,
     /// Whether the purchase is over, and what was removed of it since.

@@ -409,12 +409,13 @@ fn only_an_attempt_begins_a_purchase() {
 }
 
 #[test]
-fn terms_payer_and_offer_never_change() {
+fn payer_and_beginning_never_change_and_the_offer_by_no_event_of_these() {
     for (state, record) in states() {
         for (name, event) in events() {
             if let Ok(next) = apply(Some(&record), event, NOW, &POLICY) {
                 assert_eq!(next.terms, record.terms, "{state}, {name}");
                 assert_eq!(next.payer, record.payer, "{state}, {name}");
+                assert_eq!(next.begun_at, record.begun_at, "{state}, {name}");
                 assert_eq!(next.challenge_id, record.challenge_id, "{state}, {name}");
             }
         }
@@ -732,6 +733,7 @@ fn the_stored_form_is_unchanged() {
                     "since": 1_800_000_010_000u64,
                 }},
             }}},
+            "begunAt": 1_800_000_010_000u64,
             "changedAt": 1_800_000_010_000u64,
             "holdsTarget": true,
             "tries": 0,

@@ -7,6 +7,7 @@ use shop::{ANN, BLOCK, BOB, EXECUTED, Shop, TX, Use, buyers_address, paid, proof
 
 use super::super::lifecycle::{Event, apply};
 use super::super::retention::HISTORY_MILLIS;
+use super::super::sold::Sold;
 use super::super::state::{Payment, Rest, State};
 use super::super::test_support::{
     EXPIRES_AT, GIVEN_UP, NOW, POLICY, attempt_failed, attempted, claims, payment, record_after,
@@ -420,4 +421,29 @@ fn without_a_signature_a_purchase_that_has_begun_still_keeps_its_payer() {
     shop.head_time.set(LAPSED.0);
     assert!(is_granted(&shop.ask(unsigned())));
     assert_eq!(payment_of(&shop).amount, UsdcAmount::from_units(16_000));
+}
+
+#[test]
+fn a_transfer_for_another_offer_than_the_first_is_found_again_by_that_offer() {
+    let mut other = unsigned();
+    let mut terms = other.offer.terms.clone();
+    terms.lifetime *= 2;
+    other.sold = other.sold.map(|sold| Sold {
+        lifetime: terms.lifetime,
+        ..sold
+    });
+    let keys = crate::offer::SealKeys::new(&crate::types::Secret::new("test"), &[]);
+    other.offer = keys.seal(terms.clone());
+    let shop = Shop::after(failed(), vec![paid(buyers_address(), 15_000)]);
+    shop.head_time.set(LAPSED.0);
+    let of = |reply: PayReply| match reply {
+        PayReply::Granted { goods, again, .. } => (goods, again),
+        reply => panic!("{reply:?}"),
+    };
+    let (goods, _) = of(shop.ask(other.clone()));
+    let claims = goods.claims();
+    assert_eq!(claims.jti, other.offer.id.as_str());
+    assert_eq!(claims.exp - claims.iat, terms.lifetime);
+    assert_eq!(of(shop.ask(other)), (goods, true));
+    assert_eq!(shop.ask(unsigned()), PayReply::Conflict);
 }

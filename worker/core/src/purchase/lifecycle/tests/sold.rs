@@ -22,9 +22,24 @@ fn shown(sold: Option<Sold>) -> Event {
     }
 }
 
+/// The same as [`shown`], for another offer of the same purchase.
+fn shown_for(sold: Option<Sold>, change: fn(&mut Terms)) -> Event {
+    let mut event = shown(sold);
+    if let Event::Proven { offer, .. } = &mut event {
+        let mut terms = offer.terms.clone();
+        change(&mut terms);
+        *offer = seal_keys().seal(terms);
+    }
+    event
+}
+
+fn seal_keys() -> SealKeys {
+    SealKeys::new(&Secret::new("test"), &[])
+}
+
 fn a_digest() -> Option<ExtraDigest> {
     let extra = serde_json::from_str(r#"{"tier":"gold"}"#).unwrap();
-    SealKeys::new(&Secret::new("test"), &[]).digest(&extra)
+    seal_keys().digest(&extra)
 }
 
 fn longer() -> Sold {
@@ -52,10 +67,7 @@ fn it_is_in_the_record_from_the_first_event_and_no_later_one_changes_it() {
 fn what_is_delivered_belongs_to_the_offer_that_was_paid() {
     let expired = [attempted(1), Event::Reserved, LAPSED, Event::TargetReleased];
     let delivered = |offered: Option<Sold>, change: fn(&mut Terms)| {
-        let mut event = shown(offered);
-        if let Event::Proven { offer, .. } = &mut event {
-            change(&mut offer.terms);
-        }
+        let event = shown_for(offered, change);
         let proven = record_after(expired.clone().into_iter().chain([event]));
         proven.sold
     };
@@ -72,6 +84,27 @@ fn what_is_delivered_belongs_to_the_offer_that_was_paid() {
     // A later offer of the same.
     let later = |terms: &mut Terms| terms.expires_at = terms.expires_at.plus(60);
     assert_eq!(delivered(None, later), Some(sold()));
+}
+
+#[test]
+fn a_transfer_for_another_offer_makes_that_the_purchases_offer() {
+    let expired = [attempted(1), Event::Reserved, LAPSED, Event::TargetReleased];
+    let begun = record_after(expired.clone());
+    let changes: [fn(&mut Terms); 3] = [
+        |terms| terms.amount = UsdcAmount::from_units(14_999),
+        |terms| terms.lifetime += 1,
+        |terms| terms.issued_at = terms.issued_at.plus(86_400),
+    ];
+    for change in changes {
+        let mut paid = begun.terms.clone();
+        change(&mut paid);
+        let event = shown_for(Some(longer()), change);
+        let proven = record_after(expired.clone().into_iter().chain([event]));
+        assert_eq!(proven.challenge_id, seal_keys().seal(paid.clone()).id);
+        assert_eq!(proven.terms, paid);
+        // The ledger would file it under another day.
+        assert_eq!(proven.begun_at, begun.begun_at);
+    }
 }
 
 #[test]
