@@ -1,7 +1,10 @@
 //! The ways in. A door reads its wire format, asks the rooms below, and writes the answer.
 
+mod access_request;
 pub mod admin;
 pub mod http;
+mod instructions;
+mod proof;
 #[cfg(test)]
 mod sketch;
 #[cfg(test)]
