@@ -97,6 +97,11 @@ impl AccessRequest {
         }
     }
 
+    /// The member that one of the unknown members was meant for.
+    pub(super) fn hint(&self) -> Option<&'static str> {
+        self.near_miss.map(|(_, meant)| meant)
+    }
+
     /// What is wrong with a body that names no plan and asks for something all the same: it would be sold what it did not mean.
     /// One that asks for nothing in particular gets offers.
     pub(super) fn misunderstood(&self, catalog: &str) -> Option<Error> {

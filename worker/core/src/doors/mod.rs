@@ -1,10 +1,12 @@
 //! The ways in. A door reads its wire format, asks the rooms below, and writes the answer.
 
+pub mod a2a;
 mod access_request;
 pub mod admin;
 pub mod http;
 mod instructions;
 mod proof;
+mod whole;
 #[cfg(test)]
 mod sketch;
 #[cfg(test)]

@@ -3,6 +3,7 @@
 use alloy_primitives::hex;
 use serde_json::Value;
 
+use super::whole::whole;
 use crate::checkout::TransferProof;
 use crate::error::Error;
 
@@ -29,7 +30,7 @@ pub(super) fn parse(value: &Value) -> Result<TransferProof, Error> {
     let chain_id = match value.get("chainId") {
         None | Some(Value::Null) => None,
         Some(id) => Some(
-            id.as_u64()
+            whole(id)
                 .ok_or_else(|| invalid("chainId must be a whole number"))?,
         ),
     };
