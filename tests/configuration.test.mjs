@@ -69,6 +69,7 @@ test('with every setting wrong each is named once, and no value is shown anywher
     KEY0_RESOURCE_ENDPOINT: canary,
     PROVIDER_URL: canary,
     PLANS: `[{"planId":"${canary}","unitAmount":"${canary}"}]`,
+    A2A_ENABLED: canary,
     AGENT_NAME: canary.repeat(10),
     AGENT_DESCRIPTION: canary.repeat(100),
   };

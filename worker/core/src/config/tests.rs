@@ -47,6 +47,7 @@ fn the_defaults_are_the_documented_ones() {
     assert_eq!(config.token.ttl_seconds, 3600);
     assert_eq!(config.chain.confirmations, 1);
     assert_eq!(config.offers.proof_binding, ProofBinding::Signature);
+    assert!(config.a2a.enabled);
     assert_eq!(config.catalog.plans().len(), 4);
     assert_eq!(
         config.backend.resource_endpoint.as_deref(),
@@ -128,6 +129,7 @@ fn each_bad_value_is_named_and_not_repeated() {
         ("TOKEN_ISSUE_TIMEOUT_MS", "99.5"),
         ("LEDGER_PARTS_FROM", "next-month"),
         ("LEDGER_PARTS_FROM", "2028-01-01,2027-01-01"),
+        ("A2A_ENABLED", "perhaps"),
         ("PROVIDER_NAME", "Acme-without-url"),
     ] {
         let problems = problems(&[(name, value)]);

@@ -1,10 +1,12 @@
 //! What is published about the seller and its plans.
 
+mod a2a;
 mod agent_card;
 mod discover;
 mod key_set;
 mod token_info;
 
+pub use a2a::{A2A_PATH, X402_EXTENSIONS};
 pub use agent_card::{AgentCardVersion, agent_card};
 pub use discover::{NextStep, discover};
 pub use key_set::{JsonWebKeySet, json_web_key_set};
