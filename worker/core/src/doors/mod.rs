@@ -6,8 +6,8 @@ pub mod admin;
 pub mod http;
 mod instructions;
 mod proof;
-mod whole;
 #[cfg(test)]
 mod sketch;
 #[cfg(test)]
 pub(crate) mod test_support;
+mod whole;

@@ -29,10 +29,7 @@ pub(super) fn parse(value: &Value) -> Result<TransferProof, Error> {
     };
     let chain_id = match value.get("chainId") {
         None | Some(Value::Null) => None,
-        Some(id) => Some(
-            whole(id)
-                .ok_or_else(|| invalid("chainId must be a whole number"))?,
-        ),
+        Some(id) => Some(whole(id).ok_or_else(|| invalid("chainId must be a whole number"))?),
     };
     let payer = match value.get("payer") {
         None | Some(Value::Null) => None,

@@ -134,7 +134,9 @@ impl SealKeys {
         let bytes = (id.len() <= MAX_ID_CHARS)
             .then(|| URL_SAFE_NO_PAD.decode(id).ok())
             .flatten();
-        let parts = bytes.as_deref().and_then(|bytes| bytes.split_at_checked(16));
+        let parts = bytes
+            .as_deref()
+            .and_then(|bytes| bytes.split_at_checked(16));
         parts.is_some_and(|(random, tag)| {
             tag.len() == TAG_BYTES
                 && self.all().any(|key| {

@@ -75,7 +75,9 @@ const ROLES: [(&str, &str); 2] = [("ROLE_USER", "user"), ("ROLE_AGENT", "agent")
 impl Dialect {
     /// The version that a request names in its header, or in its query. None is 0.3.
     pub(super) fn negotiate(headers: &HeaderMap, query: &str) -> Result<Self, Fault> {
-        let in_header = headers.get(VERSION).map(|value| value.to_str().unwrap_or("?"));
+        let in_header = headers
+            .get(VERSION)
+            .map(|value| value.to_str().unwrap_or("?"));
         let in_query = || {
             let mut pairs = query.split('&').filter_map(|pair| pair.split_once('='));
             let (_, value) = pairs.find(|(name, _)| name.eq_ignore_ascii_case(VERSION))?;
@@ -96,10 +98,11 @@ impl Dialect {
     /// What a method's name asks for.
     pub(super) fn method(self, name: &str) -> Result<Method, Fault> {
         let found = METHODS.iter().find(|(new, old, _)| {
-            *name == **match self {
-                Self::V1_0 => new,
-                Self::V0_3 => old,
-            }
+            *name
+                == **match self {
+                    Self::V1_0 => new,
+                    Self::V0_3 => old,
+                }
         });
         if let (Some((.., method)), false) = (found, name.is_empty()) {
             return Ok(*method);
@@ -201,7 +204,9 @@ fn old_parts(holder: &mut Value) {
     let parts = holder.get_mut("parts").and_then(Value::as_array_mut);
     for part in parts.into_iter().flatten() {
         if let Some(part) = part.as_object_mut() {
-            let kind = ["text", "data"].into_iter().find(|kind| part.contains_key(*kind));
+            let kind = ["text", "data"]
+                .into_iter()
+                .find(|kind| part.contains_key(*kind));
             part.insert("kind".to_owned(), kind.unwrap_or("file").into());
         }
     }

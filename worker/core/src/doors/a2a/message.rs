@@ -111,9 +111,21 @@ fn text(message: &Map<String, Value>, name: &str) -> Result<Option<String>, Faul
 /// A part has exactly one content, and we read texts and data only.
 fn check(part: &Value) -> Result<(), Fault> {
     let has = |name: &&str| part.get(*name).is_some_and(|value| !value.is_null());
-    let files = ["raw", "url", "file"].iter().filter(|name| has(name)).count();
-    match (["text", "data"].iter().filter(|name| has(name)).count(), files) {
-        (1, 0) if part.get("text").is_none_or(|text| text.is_string() || text.is_null()) => Ok(()),
+    let files = ["raw", "url", "file"]
+        .iter()
+        .filter(|name| has(name))
+        .count();
+    match (
+        ["text", "data"].iter().filter(|name| has(name)).count(),
+        files,
+    ) {
+        (1, 0)
+            if part
+                .get("text")
+                .is_none_or(|text| text.is_string() || text.is_null()) =>
+        {
+            Ok(())
+        }
         (0, 1) => Err(Fault::new(
             Kind::ContentType,
             "Files are not read here: send text or data parts.",
@@ -126,7 +138,11 @@ fn check(part: &Value) -> Result<(), Fault> {
 
 fn asks(message: &Map<String, Value>, parts: &[Value]) -> Asks {
     let metadata = message.get("metadata");
-    let metadata = |name| metadata.and_then(|metadata| metadata.get(name)).filter(|value| !value.is_null());
+    let metadata = |name| {
+        metadata
+            .and_then(|metadata| metadata.get(name))
+            .filter(|value| !value.is_null())
+    };
     let status = metadata(STATUS).and_then(Value::as_str);
     if status == Some("payment-rejected") {
         return Asks::Reject;
@@ -138,7 +154,9 @@ fn asks(message: &Map<String, Value>, parts: &[Value]) -> Asks {
         }
         None => {}
     }
-    let data = parts.iter().find_map(|part| part.get("data").filter(|data| data.is_object()));
+    let data = parts
+        .iter()
+        .find_map(|part| part.get("data").filter(|data| data.is_object()));
     let read: Option<Value>;
     let data = match data {
         Some(data) => data,

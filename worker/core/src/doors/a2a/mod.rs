@@ -20,5 +20,6 @@ pub use door::{Arrival, Desk, answer, is_call};
 pub use ids::{ContextKey, TaskId};
 pub use task::{Said, Stage, Task, Turn};
 pub use tasks::{
-    Conversations, MAX_UNPAID, Page, Place, Standing, TaskCommand, TaskReply, TaskStore, execute,
+    Conversations, MAX_COUNTED, MAX_UNPAID, Page, Place, Standing, TaskCommand, TaskReply,
+    TaskStore, execute,
 };

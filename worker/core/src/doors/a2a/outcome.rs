@@ -28,7 +28,10 @@ impl Tried<'_> {
     /// Whether another payment for the task may be under way, so that this one's failure ends nothing.
     fn is_beside_another(&self) -> bool {
         match self.before {
-            Stage::Paying { by, claim, .. } => *by != self.by && *claim != self.claim,
+            Stage::Paying {
+                claim: Some(claim), ..
+            } => self.claim.as_ref() != Some(claim),
+            Stage::Paying { by, .. } => *by != self.by,
             _ => false,
         }
     }
@@ -51,12 +54,8 @@ pub(super) fn take<D>(
     if let Some(receipt) = receipt(outcome, tried, checkout) {
         task.note(receipt);
     }
-    let offer_until = |id: &str| {
-        let offer = checkout.config.offers.keys.open(id);
-        offer.map(|offer| offer.terms.expires_at)
-    };
     let own = tried.challenge_id.to_owned();
-    let until = offer_until(&own);
+    let until = offer_end(checkout, &own);
     let (stage, until) = match (outcome, said) {
         (Outcome::Granted { goods, receipt, .. }, _) => (
             Stage::Delivered {
@@ -94,7 +93,7 @@ pub(super) fn take<D>(
                 until,
             ),
             Still::Payable { offer: Some(id) } => {
-                let until = offer_until(&id);
+                let until = offer_end(checkout, &id);
                 task.say(Turn::Offer(own));
                 (
                     Stage::Offered {
@@ -208,11 +207,15 @@ fn receipt<D>(
 
 /// The extension's word for why a payment is not the end of it.
 /// <https://github.com/google-agentic-commerce/a2a-x402/blob/main/spec/v0.2/spec.md>
-const fn word(outcome: &Outcome<'_>) -> &'static str {
+fn word(outcome: &Outcome<'_>) -> &'static str {
     match outcome {
-        Outcome::PayAgain { why, .. } => match why {
+        Outcome::PayAgain {
+            why, mismatches, ..
+        } => match why {
             Unpaid::Expired | Unpaid::Withdrawn => "EXPIRED_PAYMENT",
             Unpaid::Cancelled => "SETTLEMENT_FAILED",
+            Unpaid::Refused(_) if names(mismatches, &["network", "asset"]) => "NETWORK_MISMATCH",
+            Unpaid::Refused(_) if names(mismatches, &["amount", "payTo"]) => "INVALID_AMOUNT",
             Unpaid::Refused(refusal) => word_of(*refusal),
         },
         Outcome::Stopped { why } => match why {
@@ -234,6 +237,10 @@ const fn word(outcome: &Outcome<'_>) -> &'static str {
             ..
         } => "SETTLEMENT_FAILED",
     }
+}
+
+fn names(mismatches: &[&str], members: &[&str]) -> bool {
+    mismatches.iter().any(|name| members.contains(name))
 }
 
 pub(super) const fn word_of(refusal: Refusal) -> &'static str {

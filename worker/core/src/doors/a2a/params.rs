@@ -47,8 +47,14 @@ impl Manner {
                 ));
             }
         }
-        let modes = configuration.get("acceptedOutputModes").and_then(Value::as_array);
-        let mut modes = modes.into_iter().flatten().filter_map(Value::as_str).peekable();
+        let modes = configuration
+            .get("acceptedOutputModes")
+            .and_then(Value::as_array);
+        let mut modes = modes
+            .into_iter()
+            .flatten()
+            .filter_map(Value::as_str)
+            .peekable();
         let ours = |mode: &str| {
             ["application/json", "text", "*", "application/*"]
                 .iter()
@@ -63,7 +69,11 @@ impl Manner {
         let says = |name: &str| configuration.get(name).and_then(Value::as_bool);
         let at_once = says("returnImmediately") == Some(true) || says("blocking") == Some(false);
         Ok(Self {
-            patience: if at_once { Patience::NONE } else { Patience::REQUEST },
+            patience: if at_once {
+                Patience::NONE
+            } else {
+                Patience::REQUEST
+            },
             history: history(configuration)?,
         })
     }

@@ -22,12 +22,17 @@ impl Call {
             return Err((Value::Null, fault));
         };
         let Value::Object(mut members) = body else {
-            return refused(Value::Null, "The body must be one JSON-RPC 2.0 request; batches are not served.");
+            return refused(
+                Value::Null,
+                "The body must be one JSON-RPC 2.0 request; batches are not served.",
+            );
         };
         let id = match members.remove("id") {
             None => Value::Null,
             Some(id @ (Value::Null | Value::String(_))) => id,
-            Some(Value::Number(id)) if !id.is_f64() || id.as_f64().is_some_and(|id| id.fract() == 0.0) => {
+            Some(Value::Number(id))
+                if !id.is_f64() || id.as_f64().is_some_and(|id| id.fract() == 0.0) =>
+            {
                 Value::Number(id)
             }
             Some(_) => {

@@ -7,13 +7,9 @@ use serde_json::Value;
 use super::ids::TaskId;
 use crate::checkout::Claim;
 use crate::goods::{Goods, Receipt};
-use crate::pauses::{DAY, HOUR};
+use crate::pauses::{PAID_TASK, UNPAID_TASK};
 use crate::types::{UnixMillis, UnixSeconds};
 
-/// For how long after its offer's end a task is kept that nobody has paid.
-const UNPAID_MILLIS: u64 = HOUR;
-/// For how long after its last change a task is kept that was paid.
-const PAID_MILLIS: u64 = 35 * DAY;
 /// What a task may take that nobody has paid, as JSON.
 pub(super) const MAX_UNPAID_BYTES: usize = 2_048;
 /// The longest message that a task can begin with, as JSON.
@@ -210,14 +206,19 @@ impl Task {
     }
 
     /// Takes the next stage. `offer_until`: the end of the offer that it is about.
-    pub(super) fn go_on(&mut self, stage: Stage, offer_until: Option<UnixSeconds>, now: UnixMillis) {
+    pub(super) fn go_on(
+        &mut self,
+        stage: Stage,
+        offer_until: Option<UnixSeconds>,
+        now: UnixMillis,
+    ) {
         self.stage = stage;
         self.at = now;
         self.until = match self.is_paid() {
-            true => now.plus(PAID_MILLIS),
+            true => now.plus(PAID_TASK),
             false => {
                 let end = offer_until.map_or(now, UnixSeconds::to_millis);
-                end.max(now).plus(UNPAID_MILLIS)
+                end.max(now).plus(UNPAID_TASK)
             }
         };
         self.trim();
@@ -263,8 +264,10 @@ impl Task {
             self.receipts.clear();
         }
         if self.bytes() > MAX_UNPAID_BYTES
-            && let Stage::Offered { said: Some(said), .. } | Stage::Failed { said, .. } =
-                &mut self.stage
+            && let Stage::Offered {
+                said: Some(said), ..
+            }
+            | Stage::Failed { said, .. } = &mut self.stage
             && let Some(members) = said.error.as_object_mut()
         {
             members.remove("details");

@@ -12,6 +12,9 @@ use crate::types::{CallFault, UnixMillis};
 /// makes room, and last of all one whose payment may be under way.
 pub const MAX_UNPAID: usize = 32;
 
+/// The most tasks that are counted for a list, so that asking for one costs no more after a million purchases.
+pub const MAX_COUNTED: usize = 1_000;
+
 /// What the object of a context is asked.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase", rename_all_fields = "camelCase")]
@@ -67,7 +70,7 @@ pub enum TaskReply {
         tasks: Vec<Task>,
         /// Whether there are more behind them.
         more: bool,
-        /// How many there are in all, wherever the list begins.
+        /// How many there are in all, wherever the list begins; at most [`MAX_COUNTED`].
         total: usize,
     },
 }
@@ -119,7 +122,7 @@ pub trait TaskStore {
     fn make_room(&self) -> Result<(), Self::Error>;
     /// Some tasks, the latest change first, then by id; those whose time is over by `now` left out.
     fn list(&self, page: &Page, now: UnixMillis) -> Result<Vec<Task>, Self::Error>;
-    /// How many a page without [`Page::after`] and [`Page::limit`] would have.
+    /// How many a page without [`Page::after`] and [`Page::limit`] would have; at most [`MAX_COUNTED`].
     fn count(&self, page: &Page, now: UnixMillis) -> Result<usize, Self::Error>;
     /// Has the alarm ring when the first task's time is over; without tasks there is none.
     fn set_alarm(&self) -> Result<(), Self::Error>;
