@@ -19,7 +19,9 @@ mod webcrypto;
 use http::{HeaderMap, Method};
 use key0_core::checkout::Checkout;
 use key0_core::config::{Config, Problem};
-use key0_core::documents::{AgentCardVersion, agent_card, discover, json_web_key_set, token_info};
+use key0_core::documents::{
+    AgentCardVersion, CARD_KEYS_PATH, agent_card, card_keys, discover, json_web_key_set, token_info,
+};
 use key0_core::doors::{a2a, admin, http as x402};
 use key0_core::error::{Code, Error};
 use key0_core::response::{self, Response};
@@ -36,11 +38,12 @@ const CATALOG_MAX_AGE_SECONDS: u32 = 300;
 
 /// What is served, and to which methods. A new door has a line here, a [`Page`], and an arm in [`serve`]. (The operator's
 /// door has paths of its own.)
-const ROUTES: [(&str, &str, Page); 9] = [
+const ROUTES: [(&str, &str, Page); 10] = [
     ("/health", READ, Page::Health),
     ("/discover", READ, Page::Discover),
     ("/.well-known/agent-card.json", READ, Page::AgentCard),
     ("/.well-known/agent.json", READ, Page::AgentCard),
+    (CARD_KEYS_PATH, READ, Page::CardKeys),
     ("/.well-known/token-info", READ, Page::TokenInfo),
     ("/.well-known/jwks.json", READ, Page::Keys),
     ("/x402/access", WRITE, Page::X402Access),
@@ -53,6 +56,7 @@ enum Page {
     Health,
     Discover,
     AgentCard,
+    CardKeys,
     TokenInfo,
     Keys,
     X402Access,
@@ -120,6 +124,10 @@ async fn serve(page: Page, inbound: Inbound, env: &Env) -> Result<Response, Erro
             response::set(&mut response, http::header::VARY, "A2A-Version");
             response
         }
+        Page::CardKeys => match card_keys(&shop?.0.a2a) {
+            Some(keys) => document(&keys, headers),
+            None => response::not_found(),
+        },
         Page::TokenInfo => {
             let (config, origin) = shop?;
             document(&token_info(config, &origin), headers)

@@ -46,7 +46,7 @@ fn read(vars: &mut Vars<'_>) -> Option<Config> {
     let refund = refund::read(vars, pay_to);
     let backend = backend::read(vars, &secrets);
     let ledger = ledger::read(vars);
-    let a2a = a2a::read(vars);
+    let a2a = a2a::read(vars, &public_url);
     let catalog = catalog(vars);
     let seller = seller::read(vars);
     if network == Some(Network::Base) {

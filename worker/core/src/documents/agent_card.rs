@@ -4,6 +4,7 @@
 use serde_json::{Value, json};
 
 use super::a2a::{A2A_PATH, X402_EXTENSIONS};
+use super::card_signature::signature;
 use crate::catalog::Plan;
 use crate::config::Config;
 use crate::types::HttpUrl;
@@ -91,7 +92,8 @@ impl Door {
 
 /// The card of this deployment, as seen at `origin`.
 ///
-/// It declares only what is served. No member is empty: readers drop such members before they check a signature.
+/// It declares only what is served. No member is empty: readers drop such members before they check a signature. Both forms
+/// have the same signature.
 pub fn agent_card(config: &Config, origin: &HttpUrl, version: AgentCardVersion) -> Value {
     let seller = &config.seller;
     let door = match config.a2a.enabled {
@@ -131,18 +133,18 @@ pub fn agent_card(config: &Config, origin: &HttpUrl, version: AgentCardVersion) 
             },
         ],
     });
-    if let Some(members) = card.as_object_mut() {
-        if let Some(provider) = &seller.provider {
-            members.insert(
-                "provider".to_owned(),
-                json!({"organization": provider.name, "url": provider.url.as_str()}),
-            );
-        }
-        if version == AgentCardVersion::Hybrid {
-            members.insert("url".to_owned(), json!(door.url));
-            members.insert("preferredTransport".to_owned(), json!(door.binding));
-            members.insert("protocolVersion".to_owned(), json!("0.3.0"));
-        }
+    if let Some(provider) = &seller.provider {
+        let provider = json!({"organization": provider.name, "url": provider.url.as_str()});
+        set(&mut card, "provider", provider);
+    }
+    let key = config.a2a.card_key.as_ref();
+    if let Some(signature) = key.and_then(|key| signature(&card, key, origin)) {
+        set(&mut card, "signatures", json!([signature]));
+    }
+    if version == AgentCardVersion::Hybrid {
+        set(&mut card, "url", json!(door.url));
+        set(&mut card, "preferredTransport", json!(door.binding));
+        set(&mut card, "protocolVersion", json!("0.3.0"));
     }
     card
 }
@@ -155,29 +157,30 @@ fn extensions(config: &Config, origin: &HttpUrl) -> [Value; 2] {
     let mut extensions = X402_EXTENSIONS
         .map(|uri| json!({"uri": uri, "description": "Pay with USDC on Base through x402."}));
     let [newest, _] = &mut extensions;
-    if let Some(members) = newest.as_object_mut() {
-        members.insert(
-            "params".to_owned(),
-            json!({
-                "network": config.network.caip2(),
-                "asset": config.network.usdc().to_checksum(None),
-                "payTo": config.wallets.pay_to.to_checksum(None),
-                "httpUrl": origin.join(X402_PATH),
-                "plans": config.catalog.plans().iter().map(plan_entry).collect::<Vec<_>>(),
-            }),
-        );
-    }
+    let params = json!({
+        "network": config.network.caip2(),
+        "asset": config.network.usdc().to_checksum(None),
+        "payTo": config.wallets.pay_to.to_checksum(None),
+        "httpUrl": origin.join(X402_PATH),
+        "plans": config.catalog.plans().iter().map(plan_entry).collect::<Vec<_>>(),
+    });
+    set(newest, "params", params);
     extensions
 }
 
 fn plan_entry(plan: &Plan) -> Value {
     let mut entry = json!({"planId": plan.id, "unitAmount": plan.price});
-    if let Some(members) = entry.as_object_mut()
-        && !plan.description.is_empty()
-    {
-        members.insert("description".to_owned(), json!(plan.description));
+    if !plan.description.is_empty() {
+        set(&mut entry, "description", json!(plan.description));
     }
     entry
+}
+
+/// Gives an object one more member.
+fn set(object: &mut Value, name: &str, value: Value) {
+    if let Some(members) = object.as_object_mut() {
+        members.insert(name.to_owned(), value);
+    }
 }
 
 #[cfg(test)]
