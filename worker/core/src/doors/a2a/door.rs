@@ -12,7 +12,7 @@ use super::outcome::{Tried, offer_end, refused, take, word_of};
 use super::params::{self, Manner, Wanted};
 use super::rpc::{self, Call};
 use super::show::{Extent, show};
-use super::task::{MAX_FIRST_BYTES, Said, Stage, Task, Turn};
+use super::task::{MAX_MESSAGE_BYTES, Said, Stage, Task};
 use super::tasks::{Conversations, Page, Place, TaskCommand, TaskReply};
 use crate::checkout::{Checkout, Claim, Deployment, Order, Outcome, Payment, Stop, TransferProof};
 use crate::doors::access_request::AccessRequest;
@@ -178,6 +178,7 @@ impl<D: Deployment, C: Conversations> Desk<'_, D, C> {
         patience: Patience,
         counts: &mut bool,
     ) -> Result<Task, Fault> {
+        is_short(&message.kept)?;
         for _ in 0..MAX_ROUNDS {
             let task = match &message.task_id {
                 Some(id) => {
@@ -194,7 +195,7 @@ impl<D: Deployment, C: Conversations> Desk<'_, D, C> {
                     }
                     task
                 }
-                None => self.begun(message)?,
+                None => self.begun(message),
             };
             *counts |= task.version == 0;
             if let Ok(task) = self.hear(task, message, patience, counts).await? {
@@ -205,19 +206,13 @@ impl<D: Deployment, C: Conversations> Desk<'_, D, C> {
     }
 
     /// A new task for a message.
-    fn begun(&self, message: &Message) -> Result<Task, Fault> {
-        let length = serde_json::to_vec(&message.kept).map_or(usize::MAX, |kept| kept.len());
-        if length > MAX_FIRST_BYTES {
-            return Err(Fault::bad(format!(
-                "The message is longer than {MAX_FIRST_BYTES} bytes: a request for access needs less."
-            )));
-        }
+    fn begun(&self, message: &Message) -> Task {
         let [own, context] = self.random;
         let context_id = message.context_id.clone();
         let context_id =
             context_id.unwrap_or_else(|| self.checkout.config.offers.keys.conversation(context));
         let id = TaskId::new(ContextKey::of(&context_id), own);
-        Ok(Task::new(id, context_id, self.now))
+        Task::new(id, context_id, self.now)
     }
 
     /// The answer to a message for a task that is over, or that was heard before; `None` when it is to be heard.
@@ -285,20 +280,13 @@ impl<D: Deployment, C: Conversations> Desk<'_, D, C> {
                 },
             },
         };
-        self.say(&mut task, message);
+        task.let_pass();
+        task.hear(message.kept.clone());
         let until = stage
             .challenge_id()
             .and_then(|id| offer_end(self.checkout, id));
         task.go_on(stage, until, self.now);
         self.keep(task).await
-    }
-
-    /// Adds what we have said last, and the client's message.
-    fn say(&self, task: &mut Task, message: &Message) {
-        if let Some(id) = task.stage.challenge_id() {
-            task.say(Turn::Offer(id.to_owned()));
-        }
-        task.say(Turn::Theirs(message.kept.clone()));
     }
 
     fn price(&self, request: &AccessRequest) -> Stage {
@@ -367,7 +355,8 @@ impl<D: Deployment, C: Conversations> Desk<'_, D, C> {
                 said,
                 by: Some(payload.authorization.nonce),
             };
-            self.say(&mut task, message);
+            task.let_pass();
+            task.hear(message.kept.clone());
             task.go_on(stage, None, self.now);
             return self.keep(task).await;
         };
@@ -381,7 +370,8 @@ impl<D: Deployment, C: Conversations> Desk<'_, D, C> {
             patience,
             ..Order::default()
         };
-        self.say(&mut task, message);
+        task.let_pass();
+        task.hear(message.kept.clone());
         let until = offer_end(self.checkout, &challenge_id);
         let mut claimed = None;
         let mut is_stale = false;
@@ -431,7 +421,8 @@ impl<D: Deployment, C: Conversations> Desk<'_, D, C> {
         counts: &mut bool,
     ) -> Result<Result<Task, Stale>, Fault> {
         let before = task.stage.clone();
-        self.say(&mut task, message);
+        task.let_pass();
+        task.hear(message.kept.clone());
         let order = Order {
             patience,
             ..Order::default()
@@ -517,9 +508,7 @@ impl<D: Deployment, C: Conversations> Desk<'_, D, C> {
                 };
                 return Err(Fault::new(Kind::TaskNotCancelable, why).about(id));
             }
-            if let Some(id) = task.stage.challenge_id().map(str::to_owned) {
-                task.say(Turn::Offer(id));
-            }
+            task.let_pass();
             task.go_on(Stage::Canceled, None, self.now);
             if let Ok(task) = self.keep(task).await? {
                 return Ok(task);
@@ -600,6 +589,17 @@ impl<D: Deployment, C: Conversations> Desk<'_, D, C> {
         let keep = TaskCommand::Keep(Box::new(task.clone()));
         let reply = self.conversations.ask(task.id.context(), &keep).await?;
         Ok(reply == TaskReply::Kept)
+    }
+}
+
+/// What a client says is kept before anybody has paid.
+fn is_short(kept: &Value) -> Result<(), Fault> {
+    let length = serde_json::to_vec(kept).map_or(usize::MAX, |kept| kept.len());
+    match length <= MAX_MESSAGE_BYTES {
+        true => Ok(()),
+        false => Err(Fault::bad(format!(
+            "The message is longer than {MAX_MESSAGE_BYTES} bytes: a request for access needs less."
+        ))),
     }
 }
 

@@ -3,7 +3,7 @@
 use alloy_primitives::B256;
 use serde_json::{Value, json};
 
-use super::task::{Said, Stage, Task, Turn};
+use super::task::{Said, Stage, Task};
 use crate::checkout::{Checkout, Claim, Outcome, Phase, Retry, Stop, Unpaid};
 use crate::error::Error;
 use crate::goods::Receipt;
@@ -94,7 +94,6 @@ pub(super) fn take<D>(
             ),
             Still::Payable { offer: Some(id) } => {
                 let until = offer_end(checkout, &id);
-                task.say(Turn::Offer(own));
                 (
                     Stage::Offered {
                         challenge_id: id,
