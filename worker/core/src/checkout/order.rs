@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::book::TargetKey;
 use crate::offer::{Target, Terms};
 use crate::pauses::Patience;
-use crate::types::{Address, RequestId, ResourceId, UnixSeconds};
+use crate::types::{Address, RequestId, ResourceId};
 
 /// What a buyer wants. Everything may be left out: then the cheapest plan is offered, under a new request id.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
@@ -71,6 +71,4 @@ pub struct Claim {
     /// Who pays.
     pub payer: Address,
     pub(super) target: TargetKey,
-    /// Until then a purchase that has not begun may still begin: the payment may be on its way to it.
-    pub(super) may_begin_until: UnixSeconds,
 }

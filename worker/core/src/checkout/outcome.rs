@@ -64,6 +64,8 @@ pub enum Outcome<'a> {
 pub enum Phase {
     /// The payment is being settled.
     Settling,
+    /// Nothing is known: the purchase gave no answer, or has not begun.
+    Unheard,
     /// Paid; the delivery failed and is tried again.
     Delivering {
         /// How the last try failed.
@@ -111,7 +113,7 @@ impl Outcome<'_> {
                 transaction,
                 ..
             } => match phase {
-                Phase::Settling => settling(request_id, *transaction),
+                Phase::Settling | Phase::Unheard => settling(request_id, *transaction),
                 Phase::Delivering { fault, refund_at } => {
                     undelivered(*fault, receipt.as_ref(), *refund_at)
                 }
@@ -179,9 +181,10 @@ impl Outcome<'_> {
         match self {
             Self::Granted { .. } | Self::PayAgain { .. } => None,
             Self::Pending { phase, .. } => match phase {
-                Phase::Settling | Phase::Delivering { .. } | Phase::Unconfirmed => {
-                    Some(RETRY_AFTER_SECONDS)
-                }
+                Phase::Settling
+                | Phase::Unheard
+                | Phase::Delivering { .. }
+                | Phase::Unconfirmed => Some(RETRY_AFTER_SECONDS),
                 Phase::Refunding { .. } => None,
                 Phase::AuthorizationOpen { until } => {
                     let left = until.0.saturating_sub(now.0);

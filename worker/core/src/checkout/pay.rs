@@ -126,8 +126,7 @@ impl<'a, D: Deployment> Checkout<'a, D> {
             target: TargetKey::of(&offer.terms),
             by_attempted: false,
         };
-        let until = Some(offer.terms.expires_at);
-        if let Some(claim) = claim(&offer.terms.request_id, join, until)
+        if let Some(claim) = claim(&offer.terms.request_id, join)
             && note(&claim).await.is_err()
         {
             return Outcome::Stopped {
@@ -185,8 +184,6 @@ impl<'a, D: Deployment> Checkout<'a, D> {
     }
 
     async fn ask(&self, order: &Order, pay: Pay) -> (Asked<'static>, PayReply) {
-        let sale = pay.sale.as_ref();
-        let offer_until = sale.map(|sale| sale.offer.terms.expires_at);
         let unknown = Answered {
             request_id: pay.request_id.clone(),
             join: Join {
@@ -195,7 +192,7 @@ impl<'a, D: Deployment> Checkout<'a, D> {
                 by_attempted: false,
             },
             // An outcome that cannot be had now is not known; a new offer would invite a second payment.
-            reply: PayReply::Pending { transaction: None },
+            reply: PayReply::Unbegun,
         };
         let answered = purchase(self.deployment.purchases(), pay, order.patience).await;
         let Answered {
@@ -204,7 +201,7 @@ impl<'a, D: Deployment> Checkout<'a, D> {
             reply,
         } = answered.unwrap_or(unknown);
         let asked = Asked {
-            claim: claim(&request_id, join, offer_until),
+            claim: claim(&request_id, join),
             request_id,
             shown_for: None,
         };

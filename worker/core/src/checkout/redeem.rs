@@ -15,13 +15,24 @@ use crate::chain::wallet_call::WalletAnswer;
 use crate::config::ProofBinding;
 use crate::offer::{Offer, Terms};
 use crate::purchase::{Ask, Join, PayReply, Prove, Purchases, Sold};
-use crate::types::Address;
+use crate::types::{Address, CallFault};
 
 impl<'a, D: Deployment> Checkout<'a, D> {
     /// Presents the proof of a transfer. Begins its purchase, or answers for it. Until the signature is checked,
     /// no object is asked; and of the chain only what a contract wallet says to its signature. Whether the
     /// transfer is there and pays the offer is the purchase's question.
     pub async fn redeem(&self, order: &Order, proof: &TransferProof) -> Outcome<'a> {
+        self.redeem_noting(order, proof, async || Ok(())).await
+    }
+
+    /// The same for a door whose client asks again without its proof: `note` is called once the offer is known to be ours and the
+    /// signature to be the payer's, and before the purchase is asked. When it fails, nothing begins.
+    pub async fn redeem_noting(
+        &self,
+        order: &Order,
+        proof: &TransferProof,
+        note: impl AsyncFnOnce() -> Result<(), CallFault>,
+    ) -> Outcome<'a> {
         let offer = match self.shown_for(order, proof) {
             Ok(offer) => offer,
             Err(why) => return Outcome::Stopped { why },
@@ -30,6 +41,10 @@ impl<'a, D: Deployment> Checkout<'a, D> {
             Ok(payer) => payer,
             Err(why) => return Outcome::Stopped { why },
         };
+        if note().await.is_err() {
+            let why = Stop::Unavailable;
+            return Outcome::Stopped { why };
+        }
         let terms = &offer.terms;
         let ask = Ask::Prove(Box::new(Prove {
             sold: Sold::of(terms, self.config),
@@ -51,11 +66,11 @@ impl<'a, D: Deployment> Checkout<'a, D> {
                     target: TargetKey::of(terms),
                     by_attempted: false,
                 };
-                claim(&terms.request_id, join, Some(terms.expires_at))
+                claim(&terms.request_id, join)
             }),
             shown_for: Some(terms),
         };
-        let reply = reply.unwrap_or(PayReply::Pending { transaction: None });
+        let reply = reply.unwrap_or(PayReply::Unbegun);
         asked.outcome(reply, |_| self.instead_of(terms))
     }
 

@@ -10,10 +10,7 @@ use crate::chain::transfer::ProofFault;
 use crate::goods::Receipt;
 use crate::offer::Terms;
 use crate::purchase::{Join, PayReply};
-use crate::types::{RequestId, Status, UnixSeconds};
-
-/// A purchase that was asked may begin this long after its offer's end: the call to it may take as long.
-const BEGINS_SECONDS: u64 = 120;
+use crate::types::{RequestId, Status};
 
 /// The question that the purchase answers.
 pub(super) struct Asked<'s> {
@@ -26,16 +23,11 @@ pub(super) struct Asked<'s> {
 
 /// The right to ask this purchase again. `None` where its id follows from a payment that everybody may have seen: there only a
 /// payment opens what was delivered.
-pub(super) fn claim(
-    request_id: &RequestId,
-    join: Join,
-    offer_until: Option<UnixSeconds>,
-) -> Option<Claim> {
+pub(super) fn claim(request_id: &RequestId, join: Join) -> Option<Claim> {
     (!request_id.is_derived()).then(|| Claim {
         request_id: request_id.clone(),
         payer: join.payer,
         target: join.target,
-        may_begin_until: offer_until.unwrap_or(UnixSeconds(0)).plus(BEGINS_SECONDS),
     })
 }
 
@@ -111,9 +103,10 @@ impl Asked<'_> {
                 // A purchase answers that to proofs only.
                 None => return self.pending(Phase::Settling, None, None),
             },
-            // `purchase` follows payments from one purchase to the next, and has given up.
+            // `purchase` follows payments from one purchase to the next, and has given up; or nothing has begun under this id.
+            // The payment may be on its way there, or count for another purchase.
             PayReply::Elsewhere { .. } | PayReply::Unbegun => {
-                return self.pending(Phase::Settling, None, None);
+                return self.pending(Phase::Unheard, None, None);
             }
             PayReply::AccessEnded { transaction } => Stop::AccessEnded {
                 request_id: request_id(),

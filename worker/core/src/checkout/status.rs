@@ -9,7 +9,8 @@ use crate::purchase::{Join, PayReply, joined};
 
 impl<'a, D: Deployment> Checkout<'a, D> {
     /// What became of the purchase of a claim. Begins nothing; with [`Patience::NONE`] it drives nothing on either, which is
-    /// what a client that polls needs. There is no offer in the outcome.
+    /// what a client that polls needs. There is no offer in the outcome. Of a purchase that has not begun the outcome is pending,
+    /// for ever: its payment may count for another one. Only the payment itself, presented again, tells.
     pub async fn status(&self, claim: &Claim, patience: Patience) -> Outcome<'a> {
         let join = Join {
             payer: claim.payer,
@@ -18,11 +19,7 @@ impl<'a, D: Deployment> Checkout<'a, D> {
         };
         let request_id = claim.request_id.clone();
         let answered = joined(self.deployment.purchases(), request_id, join, patience).await;
-        let reply = match answered.map(|answered| answered.reply) {
-            // Nothing has begun. While it may still begin, that is not known.
-            Ok(PayReply::Unbegun) if self.now >= claim.may_begin_until => PayReply::Expired,
-            reply => reply.unwrap_or(PayReply::Pending { transaction: None }),
-        };
+        let reply = answered.map_or(PayReply::Unbegun, |answered| answered.reply);
         let asked = Asked {
             request_id: claim.request_id.clone(),
             claim: Some(claim.clone()),

@@ -8,13 +8,15 @@ use super::dialect::{Dialect, Method};
 use super::fault::{Fault, Kind};
 use super::ids::{ContextKey, TaskId};
 use super::message::{Asks, Message};
-use super::outcome::{Tried, offer_end, refused, take, word_of};
+use super::outcome::{Tried, failure, offer_end, refused, take, word_of};
 use super::params::{self, Manner, Wanted};
 use super::rpc::{self, Call};
 use super::show::{Extent, show};
-use super::task::{MAX_MESSAGE_BYTES, Said, Stage, Task};
+use super::task::{Known, MAX_MESSAGE_BYTES, Said, Stage, Task};
 use super::tasks::{Conversations, Page, Place, TaskCommand, TaskReply};
-use crate::checkout::{Checkout, Claim, Deployment, Order, Outcome, Payment, Stop, TransferProof};
+use crate::checkout::{
+    Checkout, Claim, Deployment, Order, Outcome, Payment, Phase, Quote, Stop, TransferProof,
+};
 use crate::doors::access_request::AccessRequest;
 use crate::error::{Code, Error};
 use crate::limit;
@@ -25,6 +27,8 @@ use crate::x402::{PaymentPayload, Refusal, Unreadable};
 
 /// How often a task is read again because somebody else has changed it meanwhile.
 const MAX_ROUNDS: usize = 4;
+/// The most levels of a message.
+const MAX_DEPTH: usize = 32;
 
 /// A call as it arrived.
 #[derive(Clone, Copy, Debug)]
@@ -200,7 +204,6 @@ impl<D: Deployment, C: Conversations> Desk<'_, D, C> {
                 }
                 None => self.begun(message),
             };
-            *counts |= task.version == 0;
             if let Ok(task) = self.hear(task, message, patience, counts).await? {
                 return Ok(task);
             }
@@ -230,7 +233,7 @@ impl<D: Deployment, C: Conversations> Desk<'_, D, C> {
             _ => None,
         };
         let is_again = match by {
-            Some(by) => task.stage.by() == Some(by),
+            Some(by) => task.payments.contains(&by),
             None => task.has_heard(&message.id),
         };
         match (task.stage.is_end(), is_again) {
@@ -257,6 +260,8 @@ impl<D: Deployment, C: Conversations> Desk<'_, D, C> {
             Asks::Prove(_) => true,
             _ => false,
         };
+        // Whatever is kept costs, and only a payment brings money.
+        *counts |= !pays;
         if task.is_paying() && !pays {
             // Only its outcome ends a payment.
             return Ok(self.looked(task, patience).await?.ok_or(Stale));
@@ -264,17 +269,14 @@ impl<D: Deployment, C: Conversations> Desk<'_, D, C> {
         let stage = match &message.asks {
             Asks::Pay(payment) => match payment.as_ref() {
                 Ok(payment) => return self.pay(task, message, payment, patience, counts).await,
-                Err(unreadable) => {
-                    *counts = true;
-                    self.unreadable(&task, unreadable)
-                }
+                Err(unreadable) => self.unreadable(&task, unreadable),
             },
             Asks::Prove(proof) => return self.redeem(task, message, proof, patience, counts).await,
-            Asks::Price(request) => self.price(request),
+            Asks::Price(request) => self.price(request, task.stage.claim()),
             Asks::Refused(error) => failed(refused(error)),
-            Asks::Reject => Stage::Rejected,
-            Asks::Browse if task.version == 0 => Stage::Listed,
-            Asks::Browse | Asks::Talk(_) => match &task.stage {
+            Asks::Reject if task.stage.challenge_id().is_some() => Stage::Rejected,
+            Asks::Browse if task.stage.challenge_id().is_none() => Stage::Listed,
+            Asks::Browse | Asks::Talk(_) | Asks::Reject => match &task.stage {
                 offered @ Stage::Offered { .. } => offered.clone(),
                 _ => Stage::Unclear {
                     hint: match &message.asks {
@@ -293,12 +295,14 @@ impl<D: Deployment, C: Conversations> Desk<'_, D, C> {
         self.keep(task).await
     }
 
-    fn price(&self, request: &AccessRequest) -> Stage {
+    /// `claim`: the right to ask about a payment for the offer before.
+    fn price(&self, request: &AccessRequest, claim: Option<&Claim>) -> Stage {
         match self.checkout.quote(&request.order()) {
             Ok(quote) => Stage::Offered {
                 challenge_id: quote.first.offer.id.to_string(),
                 said: None,
                 again: false,
+                claim: claim.cloned(),
             },
             Err(why) => failed(refused(&self.error(&why))),
         }
@@ -319,7 +323,10 @@ impl<D: Deployment, C: Conversations> Desk<'_, D, C> {
             }
             _ => unreadable.message.clone(),
         };
-        let details = json!({"reason": unreadable.refusal.code(), "member": unreadable.member});
+        let mut details = json!({"reason": unreadable.refusal.code()});
+        if let (Some(member), Some(details)) = (unreadable.member, details.as_object_mut()) {
+            details.insert("member".to_owned(), json!(member));
+        }
         let said = Said {
             error: Error::invalid_request(message).with_details(details).body(),
             payment: Some(word_of(unreadable.refusal).to_owned()),
@@ -329,6 +336,7 @@ impl<D: Deployment, C: Conversations> Desk<'_, D, C> {
                 challenge_id: id.to_owned(),
                 said: Some(said),
                 again: false,
+                claim: task.stage.claim().cloned(),
             },
             None => failed(said),
         }
@@ -343,57 +351,61 @@ impl<D: Deployment, C: Conversations> Desk<'_, D, C> {
         patience: Patience,
         counts: &mut bool,
     ) -> Result<Result<Task, Stale>, Fault> {
+        let payer = payload.authorization.from;
         let of_task = task.stage.challenge_id().map(str::to_owned);
-        let Some(challenge_id) = of_task.or_else(|| payload.challenge_id().map(str::to_owned))
-        else {
-            let error = Error::new(
-                Code::ChallengeNotFound,
-                "It is not said which offer is paid: send the payment on the task of the offer, or with \
-                 accepted.extra.challengeId. Nothing was charged.",
-            );
-            let said = Said {
-                error: error.body(),
-                payment: Some("SETTLEMENT_FAILED".to_owned()),
-            };
-            let stage = Stage::Failed {
-                said,
-                by: Some(payload.authorization.nonce),
-            };
+        let challenge_id = of_task.or_else(|| payload.challenge_id().map(str::to_owned));
+        let sealed = challenge_id.and_then(|id| self.checkout.config.offers.keys.open(&id));
+        // Of an id that follows from a payment, nobody who has seen that may ask.
+        let Some(offer) = sealed.filter(|offer| !offer.terms.request_id.is_derived()) else {
+            let network = self.checkout.config.network;
+            task.note(failure("challenge_not_found", None, payer, network));
             task.let_pass();
             task.hear(message.kept.clone());
-            task.go_on(stage, None, self.now);
+            task.go_on(failed(not_offered()), None, self.now);
+            *counts = true;
             return self.keep(task).await;
         };
+        if let Stage::Paying {
+            claim: Some(claim), ..
+        } = &task.stage
+            && claim.payer != payer
+        {
+            // One wallet at a time: the claim of the first would be lost.
+            return Ok(self.looked(task, patience).await?.ok_or(Stale));
+        }
         let before = task.stage.clone();
-        let by = payload.authorization.nonce;
         let payment = Payment {
-            challenge_id: Some(&challenge_id),
+            challenge_id: Some(offer.id.as_str()),
             ..Payment::from(payload)
         };
+        // What may be paid instead is for the same purchase, as long as that has not begun.
         let order = Order {
+            resource: Some(offer.terms.resource.clone()),
+            request_id: Some(offer.terms.request_id.clone()),
+            chosen: offer.terms.chosen,
             patience,
             ..Order::default()
         };
         task.let_pass();
         task.hear(message.kept.clone());
-        let until = offer_end(self.checkout, &challenge_id);
+        let until = Some(offer.terms.expires_at);
         let mut claimed = None;
         let mut is_stale = false;
         let outcome = self
             .checkout
             .pay_noting(&order, &payment, async |claim: &Claim| {
                 claimed = Some(claim.clone());
-                if let Stage::Paying { claim: Some(_), .. } = &before {
-                    // Of two payments the first is the one to ask about.
-                    return Ok(());
-                }
+                let known = match &before {
+                    Stage::Paying { known, .. } if *known >= Known::Begun => *known,
+                    _ => Known::Nothing,
+                };
                 let stage = Stage::Paying {
-                    challenge_id: challenge_id.clone(),
-                    by,
+                    challenge_id: offer.id.to_string(),
                     claim: claimed.clone(),
                     said: None,
-                    arrived: false,
+                    known,
                 };
+                task.present(payload.authorization.nonce);
                 task.go_on(stage, until, self.now);
                 is_stale = !self.write(&mut task).await?;
                 match is_stale {
@@ -406,13 +418,14 @@ impl<D: Deployment, C: Conversations> Desk<'_, D, C> {
             return Ok(Err(Stale));
         }
         let tried = Tried {
-            challenge_id: &challenge_id,
-            by,
-            payer: Some(payload.authorization.from),
+            challenge_id: offer.id.as_str(),
+            payer: Some(payer),
             claim: claimed,
             before: &before,
+            is_presented: true,
         };
-        self.conclude(task, &outcome, &tried, counts).await
+        let task = self.conclude(task, message, &outcome, &tried, counts);
+        task.await.map(Ok)
     }
 
     /// A transfer that was made already. That it was shown is kept before the purchase is asked: after a crash nobody is then
@@ -426,61 +439,101 @@ impl<D: Deployment, C: Conversations> Desk<'_, D, C> {
         counts: &mut bool,
     ) -> Result<Result<Task, Stale>, Fault> {
         let before = task.stage.clone();
-        task.let_pass();
-        task.hear(message.kept.clone());
         let order = Order {
             patience,
             ..Order::default()
         };
+        task.let_pass();
+        task.hear(message.kept.clone());
+        let of_task = before.challenge_id();
         let tried = Tried {
-            challenge_id: &proof.challenge_id,
-            by: proof.transaction,
+            challenge_id: of_task.unwrap_or(&proof.challenge_id),
             payer: None,
             claim: None,
             before: &before,
+            is_presented: true,
         };
-        if before
-            .challenge_id()
-            .is_some_and(|id| id != proof.challenge_id)
-        {
+        if of_task.is_some_and(|id| id != proof.challenge_id) {
             let why = Stop::Contradicts(vec!["challengeId"]);
-            return self
-                .conclude(task, &Outcome::Stopped { why }, &tried, counts)
-                .await;
+            let outcome = Outcome::Stopped { why };
+            let task = self.conclude(task, message, &outcome, &tried, counts);
+            return task.await.map(Ok);
         }
-        if !task.is_paying() {
-            let stage = Stage::Paying {
-                challenge_id: proof.challenge_id.clone(),
-                by: proof.transaction,
-                claim: None,
-                said: None,
-                arrived: false,
-            };
-            task.go_on(
-                stage,
-                offer_end(self.checkout, &proof.challenge_id),
-                self.now,
-            );
-            match self.keep(task).await? {
-                Ok(kept) => task = kept,
-                Err(stale) => return Ok(Err(stale)),
-            }
+        let mut is_stale = false;
+        let outcome = self
+            .checkout
+            .redeem_noting(&order, proof, async || {
+                let stage = match &before {
+                    // What is known of a payment is more than that a transfer was shown.
+                    paying @ Stage::Paying { .. } => paying.clone(),
+                    _ => Stage::Paying {
+                        challenge_id: proof.challenge_id.clone(),
+                        claim: None,
+                        said: None,
+                        known: Known::Nothing,
+                    },
+                };
+                task.present(proof.transaction);
+                let until = offer_end(self.checkout, &proof.challenge_id);
+                task.go_on(stage, until, self.now);
+                is_stale = !self.write(&mut task).await?;
+                match is_stale {
+                    true => Err(CallFault("the task has changed".to_owned())),
+                    false => Ok(()),
+                }
+            })
+            .await;
+        if is_stale {
+            return Ok(Err(Stale));
         }
-        let outcome = self.checkout.redeem(&order, proof).await;
-        self.conclude(task, &outcome, &tried, counts).await
+        let task = self.conclude(task, message, &outcome, &tried, counts);
+        task.await.map(Ok)
     }
 
-    /// Keeps what came of a payment.
+    /// Keeps what came of a payment. It is not presented again when somebody else has changed the task meanwhile: the outcome
+    /// is taken into what that has left.
     async fn conclude(
         &self,
         mut task: Task,
+        message: &Message,
         outcome: &Outcome<'_>,
         tried: &Tried<'_>,
         counts: &mut bool,
-    ) -> Result<Result<Task, Stale>, Fault> {
-        *counts |= matches!(outcome, Outcome::PayAgain { .. } | Outcome::Stopped { .. });
+    ) -> Result<Task, Fault> {
+        *counts |= matches!(
+            outcome,
+            Outcome::PayAgain { .. }
+                | Outcome::Stopped { .. }
+                | Outcome::Pending {
+                    phase: Phase::Unconfirmed | Phase::AuthorizationOpen { .. },
+                    ..
+                }
+        );
         take(&mut task, outcome, tried, self.checkout, self.now);
-        self.keep(task).await
+        for _ in 0..MAX_ROUNDS {
+            let id = task.id.to_string();
+            if let Ok(task) = self.keep(task).await? {
+                return Ok(task);
+            }
+            task = self.read(&id).await?;
+            if task.stage.is_end() {
+                return Ok(task);
+            }
+            let before = task.stage.clone();
+            let tried = Tried {
+                challenge_id: tried.challenge_id,
+                payer: tried.payer,
+                claim: tried.claim.clone(),
+                before: &before,
+                is_presented: true,
+            };
+            task.hear(message.kept.clone());
+            let is_news = matches!(outcome, Outcome::Granted { .. } | Outcome::Pending { .. });
+            if is_news || task.is_paying() {
+                take(&mut task, outcome, &tried, self.checkout, self.now);
+            }
+        }
+        Err(Fault::internal())
     }
 
     /// The task with this id, brought up to date.
@@ -494,31 +547,42 @@ impl<D: Deployment, C: Conversations> Desk<'_, D, C> {
         Err(Fault::internal())
     }
 
-    /// Asks what became of the payment that is under way. `None`: somebody else has changed the task.
-    async fn looked(&self, mut task: Task, patience: Patience) -> Result<Option<Task>, Fault> {
+    /// Asks what became of a payment that may be under way. `None`: somebody else has changed the task.
+    async fn looked(&self, task: Task, patience: Patience) -> Result<Option<Task>, Fault> {
         let before = task.stage.clone();
-        let Stage::Paying {
-            challenge_id,
-            by,
-            claim: Some(claim),
-            ..
-        } = &before
-        else {
+        let (Some(challenge_id), Some(claim)) = (before.challenge_id(), before.claim()) else {
             return Ok(Some(task));
         };
-        let outcome = self.checkout.status(claim, patience).await;
+        let mut outcome = self.checkout.status(claim, patience).await;
+        if let Outcome::PayAgain { quote, .. } = &mut outcome {
+            // Its purchase is over, and nothing was charged.
+            *quote = self.instead_of(challenge_id);
+        }
         let tried = Tried {
             challenge_id,
-            by: *by,
             payer: Some(claim.payer),
             claim: Some(claim.clone()),
             before: &before,
+            is_presented: false,
         };
-        take(&mut task, &outcome, &tried, self.checkout, self.now);
-        if task.stage == before {
+        let mut next = task.clone();
+        next.let_pass();
+        take(&mut next, &outcome, &tried, self.checkout, self.now);
+        if next.stage == before {
             return Ok(Some(task));
         }
-        Ok(self.keep(task).await?.ok())
+        Ok(self.keep(next).await?.ok())
+    }
+
+    /// Today's offer for what this one sells, for another purchase.
+    fn instead_of(&self, challenge_id: &str) -> Option<Quote<'_>> {
+        let offer = self.checkout.config.offers.keys.open(challenge_id)?;
+        let order = Order {
+            target: Some(offer.terms.target),
+            resource: Some(offer.terms.resource),
+            ..Order::default()
+        };
+        self.checkout.quote(&order).ok()
     }
 
     async fn cancel(&self, id: &str) -> Result<Task, Fault> {
@@ -615,8 +679,13 @@ impl<D: Deployment, C: Conversations> Desk<'_, D, C> {
     }
 }
 
-/// What a client says is kept before anybody has paid.
+/// What a client says is kept before anybody has paid. What is kept is read again inside of something else.
 fn is_short(kept: &Value) -> Result<(), Fault> {
+    if depth(kept) > MAX_DEPTH {
+        return Err(Fault::bad(format!(
+            "The message has more than {MAX_DEPTH} levels."
+        )));
+    }
     let length = serde_json::to_vec(kept).map_or(usize::MAX, |kept| kept.len());
     match length <= MAX_MESSAGE_BYTES {
         true => Ok(()),
@@ -627,7 +696,33 @@ fn is_short(kept: &Value) -> Result<(), Fault> {
 }
 
 fn failed(said: Said) -> Stage {
-    Stage::Failed { said, by: None }
+    Stage::Failed {
+        said,
+        was_paid: false,
+    }
+}
+
+/// How many levels a value has.
+fn depth(value: &Value) -> usize {
+    let inner = match value {
+        Value::Array(items) => items.iter().map(depth).max(),
+        Value::Object(members) => members.values().map(depth).max(),
+        _ => return 0,
+    };
+    inner.unwrap_or_default().saturating_add(1)
+}
+
+/// What is said of a payment for which there is no offer.
+fn not_offered() -> Said {
+    let error = Error::new(
+        Code::ChallengeNotFound,
+        "It is not said which offer is paid, or that is none of ours: send the payment on the task of the offer, or with \
+         accepted.extra.challengeId. Nothing was charged.",
+    );
+    Said {
+        error: error.body(),
+        payment: Some("SETTLEMENT_FAILED".to_owned()),
+    }
 }
 
 /// The place behind which the next page begins.

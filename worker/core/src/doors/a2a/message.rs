@@ -8,7 +8,7 @@ use crate::checkout::TransferProof;
 use crate::doors::access_request::AccessRequest;
 use crate::doors::proof;
 use crate::error::Error;
-use crate::types::RouteId;
+use crate::types::{RequestId, RouteId};
 use crate::x402::{Dialect as X402, PaymentPayload, Refusal, Unreadable};
 
 pub(super) const STATUS: &str = "x402.payment.status";
@@ -82,6 +82,9 @@ impl Message {
                 // Said anew with each answer.
                 for name in ["contextId", "taskId"] {
                     kept.remove(name);
+                }
+                if let Some(metadata) = kept.get_mut("metadata").and_then(Value::as_object_mut) {
+                    metadata.remove(PAYLOAD);
                 }
                 Value::Object(kept)
             }
@@ -181,8 +184,19 @@ fn wish(data: &Value) -> Result<Asks, Error> {
         return proof::parse(data).map(Asks::Prove);
     }
     let request = AccessRequest::read(data)?;
+    if request
+        .request_id
+        .as_ref()
+        .is_some_and(RequestId::is_derived)
+    {
+        // Its payment would be one that everybody may have seen.
+        return Err(Error::invalid_request("requestId must be a UUID."));
+    }
     if has("routeId") {
         return Ok(Asks::Refused(route(data, request.plan.is_some())));
+    }
+    if let Some(proof) = request.proof {
+        return Ok(Asks::Prove(proof));
     }
     if request.plan.is_some() {
         return Ok(Asks::Price(request));

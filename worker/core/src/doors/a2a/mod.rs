@@ -20,7 +20,7 @@ mod test_support;
 
 pub use door::{Arrival, Desk, answer, is_call};
 pub use ids::{ContextKey, TaskId};
-pub use task::{Said, Stage, Task, Turn};
+pub use task::{Known, Said, Stage, Task, Turn};
 pub use tasks::{
     Conversations, MAX_COUNTED, MAX_UNPAID, Page, Place, Standing, TaskCommand, TaskReply,
     TaskStore, execute,

@@ -1,38 +1,69 @@
 //! What an outcome makes of a task, and the words of the x402 extension for it.
+//!
+//! The rule: a task leaves [`Stage::Paying`] only by what its own purchase has said. What is said of a payment alone, or by
+//! nobody, leaves it there: an identical payment may be under way in another request.
 
-use alloy_primitives::B256;
 use serde_json::{Value, json};
 
-use super::task::{Said, Stage, Task};
+use super::task::{Known, Said, Stage, Task};
 use crate::checkout::{Checkout, Claim, Outcome, Phase, Retry, Stop, Unpaid};
-use crate::error::Error;
+use crate::error::{Code, Error};
 use crate::goods::Receipt;
-use crate::types::{Address, UnixMillis, UnixSeconds};
+use crate::types::{Address, Network, UnixMillis, UnixSeconds};
 use crate::x402::{Dialect, Refusal, SettleResponse};
+
+/// A purchase that was asked may begin this long after its offer's end: the call to it may take as long.
+const BEGINS_SECONDS: u64 = 120;
 
 /// The payment that an outcome is of.
 pub(super) struct Tried<'t> {
     /// The offer that it was for.
     pub(super) challenge_id: &'t str,
-    /// The authorization's nonce, or the transaction of a transfer.
-    pub(super) by: B256,
     /// Who is said to have signed it.
     pub(super) payer: Option<Address>,
     /// The right to ask again, where the payer was proven.
     pub(super) claim: Option<Claim>,
-    /// The stage that the task was in before.
+    /// The stage that the task was in before it was presented.
     pub(super) before: &'t Stage,
+    /// Whether it was presented now; otherwise its purchase was asked only.
+    pub(super) is_presented: bool,
 }
 
 impl Tried<'_> {
-    /// Whether another payment for the task may be under way, so that this one's failure ends nothing.
-    fn is_beside_another(&self) -> bool {
-        match self.before {
-            Stage::Paying {
-                claim: Some(claim), ..
-            } => self.claim.as_ref() != Some(claim),
-            Stage::Paying { by, .. } => *by != self.by,
-            _ => false,
+    /// Whether an earlier payment may be under way.
+    const fn is_beside(&self) -> bool {
+        matches!(self.before, Stage::Paying { claim: Some(_), .. })
+    }
+
+    /// Whether what its purchase says is said of that payment, too.
+    fn is_of_the_same(&self) -> bool {
+        !self.is_beside() || self.before.claim() == self.claim.as_ref()
+    }
+
+    /// The stage of a payment that may be under way. What was known is not forgotten.
+    fn paying(&self, claim: Option<Claim>, said: Option<Said>, known: Known) -> Stage {
+        let begun = match self.before {
+            Stage::Paying { known, .. } if *known >= Known::Begun => *known,
+            _ => Known::Nothing,
+        };
+        let earlier = match self.before {
+            Stage::Paying { claim, .. } => claim.clone(),
+            _ => None,
+        };
+        Stage::Paying {
+            challenge_id: self.challenge_id.to_owned(),
+            claim: claim.or_else(|| self.claim.clone()).or(earlier),
+            said,
+            known: known.max(begun),
+        }
+    }
+
+    fn offered(&self, challenge_id: String, said: Said, again: bool) -> Stage {
+        Stage::Offered {
+            challenge_id,
+            said: Some(said),
+            again,
+            claim: self.claim.clone(),
         }
     }
 }
@@ -45,124 +76,126 @@ pub(super) fn take<D>(
     checkout: &Checkout<'_, D>,
     now: UnixMillis,
 ) {
-    let said = outcome
-        .error(&checkout.origin, checkout.config.network)
-        .map(|error| Said {
-            error: error.body(),
-            payment: Some(word(outcome).to_owned()),
-        });
-    if let Some(receipt) = receipt(outcome, tried, checkout) {
+    if let Some(receipt) = receipt(outcome, tried, checkout.config.network) {
         task.note(receipt);
     }
-    let own = tried.challenge_id.to_owned();
-    let until = offer_end(checkout, &own);
-    let (stage, until) = match (outcome, said) {
-        (Outcome::Granted { goods, receipt, .. }, _) => (
-            Stage::Delivered {
-                by: tried.by,
-                goods: goods.clone(),
-                receipt: receipt.clone(),
-            },
-            until,
-        ),
-        (_, None) => return,
-        (outcome, Some(said)) => match still(outcome, tried) {
-            Still::UnderWay { claim, receipt } => (
-                Stage::Paying {
-                    challenge_id: own,
-                    by: tried.by,
-                    claim,
-                    said: Some(said),
-                    arrived: receipt,
-                },
-                until,
-            ),
-            // It says nothing of the payment that is under way.
-            Still::Other => (tried.before.clone(), until),
-            Still::Payable { offer: None } => (
-                Stage::Offered {
-                    challenge_id: own,
-                    said: Some(said),
-                    again: true,
-                },
-                until,
-            ),
-            Still::Payable { offer: Some(id) } => {
-                let until = offer_end(checkout, &id);
-                (
-                    Stage::Offered {
-                        challenge_id: id,
-                        said: Some(said),
-                        again: false,
-                    },
-                    until,
-                )
-            }
-            Still::Nothing => (
-                Stage::Failed {
-                    said,
-                    by: Some(tried.by),
-                },
-                until,
-            ),
+    let stage = match (outcome, said(outcome, checkout)) {
+        (Outcome::Granted { goods, receipt, .. }, _) => Stage::Delivered {
+            goods: goods.clone(),
+            receipt: receipt.clone(),
         },
+        (_, None) => return,
+        (outcome, Some(said)) => {
+            let end = offer_end(checkout, tried.challenge_id);
+            let may_begin = end.is_some_and(|end| checkout.now < end.plus(BEGINS_SECONDS));
+            next(outcome, said, tried, may_begin)
+        }
     };
+    let offer = stage.challenge_id().unwrap_or(tried.challenge_id);
+    let until = offer_end(checkout, offer);
     task.go_on(stage, until, now);
 }
 
-/// What there is left to wait for, of a task that is not delivered.
-enum Still {
-    /// This payment.
-    UnderWay { claim: Option<Claim>, receipt: bool },
-    /// An earlier payment.
-    Other,
-    /// Another payment, or the same again when there is no offer.
-    Payable { offer: Option<String> },
-    /// Nothing.
-    Nothing,
-}
-
-fn still(outcome: &Outcome<'_>, tried: &Tried<'_>) -> Still {
-    let claim = || match tried.before {
-        Stage::Paying { claim, .. } => claim.clone(),
-        _ => None,
-    };
+/// Where an outcome leads that is not the goods. `may_begin`: whether its purchase may still begin.
+fn next(outcome: &Outcome<'_>, said: Said, tried: &Tried<'_>, may_begin: bool) -> Stage {
+    let failed = |said, was_paid| Stage::Failed { said, was_paid };
     match outcome {
         Outcome::Pending {
-            claim: new,
+            phase,
+            claim,
             receipt,
             ..
-        } => Still::UnderWay {
-            claim: new.clone().or_else(|| tried.claim.clone()).or_else(claim),
-            receipt: receipt.is_some(),
-        },
+        } => {
+            let known = match phase {
+                Phase::Unheard if tried.is_presented => {
+                    return tried.paying(None, None, Known::Nothing);
+                }
+                Phase::Unheard => return unheard(tried, may_begin),
+                Phase::Unconfirmed | Phase::AuthorizationOpen { .. } => Known::Nothing,
+                Phase::Settling if receipt.is_none() => Known::Begun,
+                Phase::Settling | Phase::Delivering { .. } | Phase::Refunding { .. } => {
+                    Known::Arrived
+                }
+            };
+            tried.paying(claim.clone(), Some(said), known)
+        }
         // The money has arrived and is not back yet.
         Outcome::Stopped {
             why: Stop::RefundFailed,
-        } => Still::UnderWay {
-            claim: tried.claim.clone().or_else(claim),
-            receipt: true,
-        },
-        _ if tried.is_beside_another() => Still::Other,
+        } => tried.paying(None, Some(said), Known::Arrived),
+        Outcome::Stopped {
+            why: Stop::Refunded { .. } | Stop::AccessEnded { .. },
+        } => failed(said, true),
+        // Its purchase is over, or can never begin.
+        Outcome::PayAgain {
+            why, booked, quote, ..
+        } if (*booked || !matches!(why, Unpaid::Refused(_))) && tried.is_of_the_same() => {
+            match quote {
+                Some(quote) => Stage::Offered {
+                    challenge_id: quote.first.offer.id.to_string(),
+                    said: Some(said),
+                    again: false,
+                    claim: None,
+                },
+                None => failed(said, false),
+            }
+        }
+        _ if tried.is_beside() => beside(tried, said),
+        // Of this payment alone: its purchase can still be paid.
         Outcome::PayAgain {
             quote: Some(quote), ..
-        } => Still::Payable {
-            offer: Some(quote.first.offer.id.to_string()),
-        },
+        } => tried.offered(quote.first.offer.id.to_string(), said, false),
         Outcome::Stopped { why } => match why.retry() {
-            Retry::Same | Retry::SignAgain | Retry::Rename => Still::Payable { offer: None },
-            // A proof that proves nothing: another one may.
-            Retry::Never if is_proof(why) => Still::Payable { offer: None },
-            Retry::Never | Retry::NewId => Still::Nothing,
+            Retry::Same | Retry::SignAgain | Retry::Rename if tried.claim.is_some() => {
+                tried.paying(None, Some(said), Known::Refused)
+            }
+            Retry::Same | Retry::SignAgain | Retry::Rename => {
+                tried.offered(tried.challenge_id.to_owned(), said, true)
+            }
+            Retry::Never if is_proof(why) && tried.before.challenge_id().is_some() => {
+                tried.offered(tried.challenge_id.to_owned(), said, true)
+            }
+            Retry::Never | Retry::NewId => failed(said, false),
         },
-        Outcome::PayAgain { quote: None, .. } | Outcome::Granted { .. } => Still::Nothing,
+        Outcome::PayAgain { quote: None, .. } | Outcome::Granted { .. } => failed(said, false),
+    }
+}
+
+/// Its purchase was asked and knows of nothing. While it may begin, that is no news; later only the payment itself tells, as it
+/// may count for another purchase.
+fn unheard(tried: &Tried<'_>, may_begin: bool) -> Stage {
+    match tried.before {
+        Stage::Paying {
+            known: Known::Nothing,
+            ..
+        } if !may_begin => {
+            let error = Error::new(
+                Code::SettlementPending,
+                "No answer has come for the payment, and the offer has ended. Send the same payment again to learn what became of \
+                 it; it is not charged twice.",
+            );
+            tried.paying(None, Some(refused(&error)), Known::Refused)
+        }
+        before => before.clone(),
+    }
+}
+
+/// A refusal of what was sent beside a payment that may be under way. Where nothing is known of that, the same payment may be
+/// sent again.
+fn beside(tried: &Tried<'_>, said: Said) -> Stage {
+    match tried.before {
+        Stage::Paying { known, .. } if *known <= Known::Refused && tried.claim.is_some() => {
+            tried.paying(None, Some(said), Known::Refused)
+        }
+        before => before.clone(),
     }
 }
 
 const fn is_proof(why: &Stop) -> bool {
     matches!(
         why,
-        Stop::OtherChain { .. }
+        Stop::ForeignProof
+            | Stop::OtherChain { .. }
             | Stop::Contradicts(_)
             | Stop::Unsigned
             | Stop::NotThePayers
@@ -172,12 +205,7 @@ const fn is_proof(why: &Stop) -> bool {
 }
 
 /// What came of the payment, as x402 tells it. `None` when nothing can be told of one.
-fn receipt<D>(
-    outcome: &Outcome<'_>,
-    tried: &Tried<'_>,
-    checkout: &Checkout<'_, D>,
-) -> Option<Value> {
-    let network = checkout.config.network;
+fn receipt(outcome: &Outcome<'_>, tried: &Tried<'_>, network: Network) -> Option<Value> {
     let arrived = match outcome {
         Outcome::Granted { receipt, .. } | Outcome::Pending { receipt, .. } => receipt.as_ref(),
         _ => None,
@@ -194,9 +222,39 @@ fn receipt<D>(
         Outcome::Stopped { why } if why.retry() != Retry::Same => None,
         _ => return None,
     };
-    let (reason, payer) = (outcome.reason(), tried.payer?);
+    Some(failure(
+        outcome.reason(),
+        transaction,
+        tried.payer?,
+        network,
+    ))
+}
+
+/// A receipt for a payment that did not count.
+pub(super) fn failure(
+    reason: &'static str,
+    transaction: Option<alloy_primitives::B256>,
+    payer: Address,
+    network: Network,
+) -> Value {
     let failure = SettleResponse::failure(Dialect::X402V2, reason, transaction, network, payer);
-    Some(json!(failure))
+    json!(failure)
+}
+
+/// What we say of an outcome. `None` for goods.
+fn said<D>(outcome: &Outcome<'_>, checkout: &Checkout<'_, D>) -> Option<Said> {
+    let mut error = outcome.error(&checkout.origin, checkout.config.network)?;
+    // There is no header that could say it.
+    if let Some(seconds) = outcome.retry_after(checkout.now) {
+        let details = error.details.get_or_insert_with(|| json!({}));
+        if let Some(details) = details.as_object_mut() {
+            details.insert("retryAfterSeconds".to_owned(), json!(seconds));
+        }
+    }
+    Some(Said {
+        error: error.body(),
+        payment: Some(word(outcome).to_owned()),
+    })
 }
 
 /// The extension's word for why a payment is not the end of it.
@@ -220,16 +278,7 @@ fn word(outcome: &Outcome<'_>) -> &'static str {
             Stop::Spent(refusal) => word_of(*refusal),
             _ => "SETTLEMENT_FAILED",
         },
-        Outcome::Granted { .. }
-        | Outcome::Pending {
-            phase:
-                Phase::Settling
-                | Phase::Delivering { .. }
-                | Phase::Refunding { .. }
-                | Phase::Unconfirmed
-                | Phase::AuthorizationOpen { .. },
-            ..
-        } => "SETTLEMENT_FAILED",
+        Outcome::Granted { .. } | Outcome::Pending { .. } => "SETTLEMENT_FAILED",
     }
 }
 
@@ -237,6 +286,7 @@ fn names(mismatches: &[&str], members: &[&str]) -> bool {
     mismatches.iter().any(|name| members.contains(name))
 }
 
+/// The extension's word for why a payment is refused.
 pub(super) const fn word_of(refusal: Refusal) -> &'static str {
     match refusal {
         Refusal::InvalidExactEvmPayloadSignature => "INVALID_SIGNATURE",

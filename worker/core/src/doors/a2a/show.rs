@@ -3,7 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use super::message::STATUS;
-use super::task::{Said, Stage, Task, Turn};
+use super::task::{Known, Said, Stage, Task, Turn};
 use crate::checkout::Checkout;
 use crate::documents::{X402_EXTENSIONS, discover};
 use crate::doors::instructions::{Instructions, Way};
@@ -144,6 +144,7 @@ async fn shown<D>(task: &Task, checkout: &Checkout<'_, D>) -> Result<Shown, NoGr
             challenge_id,
             said,
             again,
+            ..
         } => match (said, again) {
             (Some(said), true) => alone(told(said, receipts("payment-submitted", Some(said)))),
             (Some(said), false) => {
@@ -157,17 +158,12 @@ async fn shown<D>(task: &Task, checkout: &Checkout<'_, D>) -> Result<Shown, NoGr
             (None, _) => alone(offered(challenge_id, None, checkout)),
         },
         Stage::Paying {
-            said,
-            arrived,
-            claim,
-            ..
+            said, known, claim, ..
         } => {
-            let status = match arrived {
-                true => "payment-verified",
-                false => "payment-submitted",
+            let status = match known {
+                Known::Arrived => "payment-verified",
+                _ => "payment-submitted",
             };
-            // An earlier failure is not what has become of this payment.
-            let metadata = receipts(status, None);
             let unanswered = match claim {
                 Some(_) => {
                     "The payment is being settled. Ask for this task again; or send the same payment again: it is not charged twice."
@@ -176,6 +172,9 @@ async fn shown<D>(task: &Task, checkout: &Checkout<'_, D>) -> Result<Shown, NoGr
                     "A transfer was shown, and the answer is missing. Show it again: it is not lost."
                 }
             };
+            // What has become of an earlier payment is not what becomes of this one.
+            let word = said.as_ref().filter(|_| *known == Known::Refused);
+            let metadata = receipts(status, word);
             alone(match said {
                 Some(said) => told(said, metadata),
                 None => marked(json!([{"text": unanswered}]), metadata),
@@ -196,7 +195,7 @@ async fn shown<D>(task: &Task, checkout: &Checkout<'_, D>) -> Result<Shown, NoGr
                 artifact: Some(("access-grant", grant)),
             }
         }
-        Stage::Failed { said, by } => alone(match by {
+        Stage::Failed { said, .. } => alone(match said.payment {
             Some(_) => told(said, receipts("payment-failed", Some(said))),
             None => json!({"parts": parts_of(said)}),
         }),
@@ -208,7 +207,7 @@ async fn shown<D>(task: &Task, checkout: &Checkout<'_, D>) -> Result<Shown, NoGr
             ))
         }
         Stage::Canceled => {
-            let text = "Called off. Nothing was charged.";
+            let text = "Called off, before a payment was settled for it. A transfer that you have made can still be shown.";
             alone(json!({"parts": [{"text": text}]}))
         }
     })

@@ -17,6 +17,7 @@ pub(super) const MAX_MESSAGE_BYTES: usize = 1_024;
 /// The most receipts that are kept; of more, the latest.
 const MAX_RECEIPTS: usize = 4;
 const MAX_TURNS: usize = 16;
+const MAX_PAYMENTS: usize = 4;
 
 /// One task. Everything that a client sees of it is made of this.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
@@ -30,6 +31,9 @@ pub struct Task {
     pub turns: Vec<Turn>,
     /// How far it has come.
     pub stage: Stage,
+    /// The payments that were presented, the latest last: an authorization's nonce, or a transfer's transaction.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub payments: Vec<B256>,
     /// What came of the payments that were tried.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub receipts: Vec<Value>,
@@ -75,30 +79,29 @@ pub enum Stage {
         /// What came of the last payment.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         said: Option<Said>,
-        /// Whether the same payment is to be sent again, so that no offer is shown that would invite another.
+        /// Whether the offer is left out of what we say, as the same payment or another proof is to be sent.
         #[serde(default, skip_serializing_if = "core::ops::Not::not")]
         again: bool,
+        /// The right to ask about a payment that was refused before anything began: an identical one may have been faster.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        claim: Option<Claim>,
     },
     /// It may have been paid. Written before anybody is asked to settle.
     Paying {
         /// The offer.
         challenge_id: String,
-        /// The authorization's nonce, or the transaction of a transfer.
-        by: B256,
         /// The right to ask what became of it; without one the client has to show it again.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         claim: Option<Claim>,
-        /// What its purchase has said.
+        /// What its purchase has said last.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         said: Option<Said>,
-        /// Whether the money has arrived.
-        #[serde(default, skip_serializing_if = "core::ops::Not::not")]
-        arrived: bool,
+        /// How much we know.
+        #[serde(default, skip_serializing_if = "Known::is_nothing")]
+        known: Known,
     },
     /// It is paid and delivered.
     Delivered {
-        /// As in [`Stage::Paying`].
-        by: B256,
         /// What was delivered. The grant is made of it anew each time.
         goods: Goods,
         /// The money that was paid for it.
@@ -109,14 +112,35 @@ pub enum Stage {
     Failed {
         /// Why.
         said: Said,
-        /// As in [`Stage::Paying`], if a payment was tried.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        by: Option<B256>,
+        /// Whether money had arrived for it.
+        #[serde(default, skip_serializing_if = "core::ops::Not::not")]
+        was_paid: bool,
     },
     /// The client did not want to pay.
     Rejected,
     /// The client has called it off.
     Canceled,
+}
+
+/// What is known of a payment.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, Ord, PartialEq, PartialOrd, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Known {
+    /// Nothing.
+    #[default]
+    Nothing,
+    /// That nothing had begun when it was refused; the same payment is to be sent again.
+    Refused,
+    /// That its purchase has begun.
+    Begun,
+    /// That the money has arrived.
+    Arrived,
+}
+
+impl Known {
+    fn is_nothing(&self) -> bool {
+        *self == Self::Nothing
+    }
 }
 
 /// What we say of a payment, or of a request that cannot be met.
@@ -134,7 +158,12 @@ impl Stage {
     /// The name of its state in A2A 1.0.
     pub const fn state(&self) -> &'static str {
         match self {
-            Self::Unclear { .. } | Self::Offered { .. } => "TASK_STATE_INPUT_REQUIRED",
+            Self::Unclear { .. }
+            | Self::Offered { .. }
+            | Self::Paying {
+                known: Known::Refused,
+                ..
+            } => "TASK_STATE_INPUT_REQUIRED",
             Self::Paying { .. } => "TASK_STATE_WORKING",
             Self::Listed | Self::Delivered { .. } => "TASK_STATE_COMPLETED",
             Self::Failed { .. } | Self::Rejected => "TASK_STATE_FAILED",
@@ -164,11 +193,10 @@ impl Stage {
         }
     }
 
-    /// What has paid it, or tried to.
-    pub const fn by(&self) -> Option<B256> {
+    /// The right to ask about its payment.
+    pub const fn claim(&self) -> Option<&Claim> {
         match self {
-            Self::Paying { by, .. } | Self::Delivered { by, .. } => Some(*by),
-            Self::Failed { by, .. } => *by,
+            Self::Offered { claim, .. } | Self::Paying { claim, .. } => claim.as_ref(),
             _ => None,
         }
     }
@@ -181,6 +209,7 @@ impl Task {
             id,
             context_id,
             turns: Vec::new(),
+            payments: Vec::new(),
             stage: Stage::Unclear { hint: None },
             receipts: Vec::new(),
             at: now,
@@ -192,15 +221,10 @@ impl Task {
     /// Whether money may have moved for it. Only then is it kept for long, and never dropped for others.
     pub fn is_paid(&self) -> bool {
         match &self.stage {
-            // A transfer that is shown may never have been made, but a purchase that answers has begun.
-            Stage::Paying {
-                said,
-                claim,
-                arrived,
-                ..
-            } => *arrived || (said.is_some() && claim.is_some()),
+            // A transfer that is shown may never have been made, and a payment that was signed not be covered.
+            Stage::Paying { known, .. } => *known >= Known::Begun,
             Stage::Delivered { .. } => true,
-            Stage::Failed { .. } => self.receipts.iter().any(is_success),
+            Stage::Failed { was_paid, .. } => *was_paid,
             _ => false,
         }
     }
@@ -263,13 +287,27 @@ impl Task {
         })
     }
 
-    /// Adds what came of a payment.
+    /// Adds a payment that is presented.
+    pub(super) fn present(&mut self, payment: B256) {
+        if !self.payments.contains(&payment) {
+            self.payments.push(payment);
+        }
+        let more = self.payments.len().saturating_sub(MAX_PAYMENTS);
+        self.payments.drain(..more);
+    }
+
+    /// Adds what came of a payment. Of too many, an early failure goes.
     pub(super) fn note(&mut self, receipt: Value) {
-        if self.receipts.last() != Some(&receipt) {
+        if !self.receipts.contains(&receipt) {
             self.receipts.push(receipt);
         }
-        let more = self.receipts.len().saturating_sub(MAX_RECEIPTS);
-        self.receipts.drain(..more);
+        if self.receipts.len() > MAX_RECEIPTS {
+            let failure = self
+                .receipts
+                .iter()
+                .position(|receipt| !is_success(receipt));
+            self.receipts.remove(failure.unwrap_or_default());
+        }
     }
 
     /// Forgets what was said in the middle, as far as the room does not suffice; of an unpaid task at last everything but its stage.

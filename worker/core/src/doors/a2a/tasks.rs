@@ -85,24 +85,27 @@ pub trait Conversations {
     ) -> impl Future<Output = Result<TaskReply, CallFault>>;
 }
 
-/// Which unpaid task makes room: those that only wait go first.
+/// Which task makes room: the higher ones last, and the highest never.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub enum Standing {
     /// Nobody has paid it.
     Unpaid = 0,
-    /// A payment was presented, and its purchase has not answered yet.
-    Paying = 1,
+    /// A transfer was shown that may never have been made.
+    Shown = 1,
+    /// A payment was signed, and its purchase has not answered yet.
+    Signed = 2,
     /// Money may have moved.
-    Paid = 2,
+    Paid = 3,
 }
 
 impl Standing {
     /// Where this task stands.
     pub fn of(task: &Task) -> Self {
-        match (task.is_paid(), task.is_paying()) {
-            (true, _) => Self::Paid,
-            (false, true) => Self::Paying,
-            (false, false) => Self::Unpaid,
+        match (task.is_paid(), task.is_paying(), task.stage.claim()) {
+            (true, ..) => Self::Paid,
+            (false, true, Some(_)) => Self::Signed,
+            (false, true, None) => Self::Shown,
+            (false, false, _) => Self::Unpaid,
         }
     }
 }

@@ -3,14 +3,14 @@
 use core::cell::RefCell;
 use core::convert::Infallible;
 
-use alloy_primitives::B256;
 use serde_json::json;
 
 use super::ids::{ContextKey, TaskId};
-use super::task::{Said, Stage, Task};
+use super::task::{Known, Stage, Task};
 use super::tasks::{
     Conversations, MAX_UNPAID, Page, Standing, TaskCommand, TaskReply, TaskStore, execute,
 };
+use crate::checkout::Claim;
 use crate::types::{CallFault, UnixMillis};
 
 pub(super) const NOW: UnixMillis = UnixMillis(1_800_000_010_000);
@@ -125,24 +125,29 @@ pub(super) fn offered(number: u8, at: UnixMillis) -> Task {
             challenge_id,
             said: None,
             again: false,
+            claim: None,
         },
     )
 }
 
-pub(super) fn paying(number: u8, at: UnixMillis, arrived: bool) -> Task {
-    let said = Said {
-        error: json!({}),
-        payment: None,
-    };
+pub(super) fn paying(number: u8, at: UnixMillis, claim: Option<Claim>, known: Known) -> Task {
     task(
         number,
         at,
         Stage::Paying {
             challenge_id: "id".to_owned(),
-            by: B256::repeat_byte(number),
-            claim: None,
-            said: arrived.then_some(said),
-            arrived,
+            claim,
+            said: None,
+            known,
         },
     )
+}
+
+pub(super) fn claim() -> Claim {
+    let claim = json!({
+        "requestId": "07070707-0707-4707-8707-070707070707",
+        "payer": format!("0x{}", "11".repeat(20)),
+        "target": "plan basic default",
+    });
+    serde_json::from_value(claim).unwrap()
 }

@@ -82,7 +82,6 @@ fn claim() -> Claim {
         "requestId": terms.request_id,
         "payer": buyer().address(),
         "target": TargetKey::of(&terms),
-        "mayBeginUntil": terms.expires_at,
     });
     serde_json::from_value(kept).unwrap()
 }

@@ -1,11 +1,12 @@
 //! The door in front of purchases that say what the test says.
 
-use core::cell::RefCell;
+use core::cell::{Cell, RefCell};
 
 use futures_util::FutureExt as _;
 use http::HeaderValue;
 use proptest::prelude::*;
 
+use super::super::task::MAX_UNPAID_BYTES;
 use super::super::test_support::{Hook, MemoryConversations, NOW};
 use super::*;
 use alloy_primitives::hex;
@@ -16,8 +17,9 @@ use crate::chain::transfer::{ProofFault, text_digest};
 use crate::config::{Config, test_config};
 use crate::doors::test_support::{buyer, node, price, version2};
 use crate::goods::Goods;
+use crate::offer::Terms;
 use crate::purchase::test_support::{claims, receipt};
-use crate::purchase::{Ask, PayReply};
+use crate::purchase::{Ask, NotNow, PayReply, test_offer};
 use crate::testing::{ScriptedPurchases, checkout};
 use crate::types::{Address, Status};
 
@@ -28,6 +30,8 @@ struct Shop {
     asked: RefCell<Vec<Ask>>,
     calls: RefCell<u8>,
     counted: RefCell<bool>,
+    /// By how many seconds it is later than [`NOW`].
+    later: Cell<u64>,
 }
 
 impl Shop {
@@ -38,6 +42,7 @@ impl Shop {
             asked: RefCell::default(),
             calls: RefCell::new(0),
             counted: RefCell::new(false),
+            later: Cell::new(0),
         }
     }
 
@@ -65,14 +70,15 @@ impl Shop {
         let memory = EndpointMemory::default();
         let chain = &self.config.chain;
         let chain = RpcChain::new(node(), &chain.rpc_urls, self.config.network, &memory);
-        let checkout = checkout(&self.config, (&purchases, &chain), NOW.to_seconds());
+        let now = NOW.plus(self.later.get() * 1_000);
+        let checkout = checkout(&self.config, (&purchases, &chain), now.to_seconds());
         *self.calls.borrow_mut() += 1;
         let number = *self.calls.borrow();
         let desk = Desk {
             checkout: &checkout,
             conversations: &self.conversations,
             random: [[number; 16], [200; 16]],
-            now: NOW,
+            now,
         };
         let response = answer(&desk, &arrival).now_or_never().unwrap();
         assert_eq!(response.status(), StatusCode::OK);
@@ -239,11 +245,7 @@ fn what_is_needed_to_ask_again_is_kept_before_the_purchase_is_asked() {
 fn what_is_not_known_is_working_and_carries_no_offer() {
     for reply in [
         pending(),
-        PayReply::Undelivered {
-            fault: crate::goods::DeliveryFault::Failed,
-            receipt: receipt(buyer().address()),
-            refund_at: None,
-        },
+        undelivered(),
         PayReply::Refund {
             status: Status::RefundPending,
             transaction: None,
@@ -382,6 +384,247 @@ fn a_transfer_is_shown_until_it_is_credited_and_meanwhile_nobody_is_invited_to_p
     assert_eq!(state(&wrong), "TASK_STATE_INPUT_REQUIRED");
     assert!(!offers(&wrong), "the transfer may be shown that does pay");
     assert_eq!(state(&show(vec![granted()])), "TASK_STATE_COMPLETED");
+}
+
+#[test]
+fn what_is_said_of_a_payment_alone_takes_no_task_off_the_payment_that_is_under_way() {
+    for alive in [pending(), undelivered()] {
+        for alone in [
+            PayReply::Unavailable,
+            PayReply::NamedOtherwise,
+            PayReply::NotNow(NotNow::Crowded),
+            PayReply::Conflict,
+            PayReply::Taken,
+            refused(false),
+        ] {
+            let shop = Shop::new();
+            let task = shop.offered();
+            let payment = shop.payment(&task);
+            let before = shop.pay(&task, &payment, [alive.clone()]);
+            let after = shop.pay(&task, &payment, [alone.clone()]);
+            assert_eq!(state(&after), "TASK_STATE_WORKING", "{alone:?}");
+            assert_eq!(status(&after), status(&before));
+            assert!(shop.conversations.tasks.0.borrow()[0].is_paid());
+            let id = json!({"id": task["id"]});
+            let cancel = shop.call("CancelTask", &id, [alive.clone()]);
+            assert_eq!(cancel["error"]["code"], -32002);
+            assert_eq!(state(&shop.get(&task, [granted()])), "TASK_STATE_COMPLETED");
+        }
+    }
+}
+
+fn undelivered() -> PayReply {
+    PayReply::Undelivered {
+        fault: crate::goods::DeliveryFault::Failed,
+        receipt: receipt(buyer().address()),
+        refund_at: None,
+    }
+}
+
+#[test]
+fn where_nothing_could_begin_now_the_same_payment_is_sent_again() {
+    let shop = Shop::new();
+    let task = shop.offered();
+    let payment = shop.payment(&task);
+    let later = shop.pay(&task, &payment, [PayReply::NotNow(NotNow::GasTooDear)]);
+    assert_eq!(state(&later), "TASK_STATE_INPUT_REQUIRED");
+    assert!(!offers(&later), "{later}");
+    let error = &later["status"]["message"]["parts"][1]["data"];
+    assert!(error["details"]["retryAfterSeconds"].is_u64(), "{error}");
+    // Nobody knows whether an identical request has begun it.
+    assert_eq!(state(&shop.get(&task, [])), "TASK_STATE_INPUT_REQUIRED");
+    let cancel = shop.call("CancelTask", &json!({"id": task["id"]}), []);
+    assert_eq!(cancel["error"]["code"], -32002);
+    assert_eq!(
+        state(&shop.pay(&task, &payment, [granted()])),
+        "TASK_STATE_COMPLETED"
+    );
+}
+
+#[test]
+fn an_outcome_is_taken_into_what_a_faster_request_has_left() {
+    let shop = Shop::new();
+    let task = shop.offered();
+    let payment = shop.payment(&task);
+    // An identical request was refused, and has put the offer back, before this one's outcome is kept.
+    shop.before(|tasks, command| {
+        if matches!(command, TaskCommand::Keep(task) if task.version == 3) {
+            let mut tasks = tasks.0.borrow_mut();
+            let task = tasks.last_mut().unwrap();
+            if task.version == 2 {
+                let challenge_id = task.stage.challenge_id().unwrap().to_owned();
+                task.stage = Stage::Offered {
+                    challenge_id,
+                    said: None,
+                    again: false,
+                    claim: None,
+                };
+                task.version = 3;
+            }
+        }
+        Ok(())
+    });
+    let done = shop.pay(&task, &payment, [granted()]);
+    assert_eq!(state(&done), "TASK_STATE_COMPLETED");
+    assert_eq!(shop.asked.borrow().len(), 1, "it was not presented again");
+}
+
+#[test]
+fn a_payment_of_which_nothing_is_heard_is_never_called_uncharged() {
+    let shop = Shop::new();
+    let task = shop.offered();
+    let payment = shop.payment(&task);
+    // Its purchase gives no answer, now or later.
+    let working = shop.pay(&task, &payment, []);
+    assert_eq!(state(&working), "TASK_STATE_WORKING");
+    assert!(
+        !shop.conversations.tasks.0.borrow()[0].is_paid(),
+        "a signature is free"
+    );
+    assert_eq!(shop.get(&task, [])["status"], working["status"]);
+    shop.later.set(2_000);
+    let late = shop.get(&task, [PayReply::Unbegun]);
+    assert_eq!(state(&late), "TASK_STATE_INPUT_REQUIRED");
+    assert!(!offers(&late), "{late}");
+    assert!(
+        late.to_string().contains("Send the same payment again"),
+        "{late}"
+    );
+    assert_eq!(
+        state(&shop.pay(&task, &payment, [granted()])),
+        "TASK_STATE_COMPLETED"
+    );
+}
+
+#[test]
+fn what_may_be_paid_instead_is_the_same_purchase_as_long_as_that_has_not_begun() {
+    let shop = Shop::new();
+    let task = shop.offered();
+    let extra = |task: &Value| {
+        let required = &task["status"]["message"]["metadata"]["x402.payment.required"];
+        required["accepts"][0]["extra"].clone()
+    };
+    let again = shop.pay(&task, &shop.payment(&task), [refused(false)]);
+    assert_eq!(extra(&again), extra(&task));
+    let offer = shop
+        .config
+        .offers
+        .keys
+        .open(extra(&again)["challengeId"].as_str().unwrap());
+    assert!(offer.unwrap().terms.chosen);
+    let other = shop.pay(&task, &shop.payment(&task), [refused(true)]);
+    assert_ne!(extra(&other)["requestId"], extra(&task)["requestId"]);
+}
+
+#[test]
+fn one_wallet_pays_a_task_at_a_time() {
+    let shop = Shop::new();
+    let task = shop.offered();
+    let mut payment = shop.payment(&task);
+    shop.pay(&task, &payment, [pending()]);
+    let asked = shop.asked.borrow().len();
+    payment["payload"]["authorization"]["from"] = json!(Address::repeat_byte(5));
+    let working = shop.pay(&task, &payment, [pending()]);
+    assert_eq!(state(&working), "TASK_STATE_WORKING");
+    let asked: Vec<_> = shop.asked.borrow()[asked..].to_vec();
+    assert!(matches!(asked.as_slice(), [Ask::Join(join)] if join.payer == buyer().address()));
+}
+
+#[test]
+fn an_id_that_follows_from_a_payment_is_not_sold_under() {
+    let shop = Shop::new();
+    let wish = json!({"planId": "basic", "requestId": format!("x402-{}", "ab".repeat(16))});
+    let failed = shop.message(json!({"parts": [{"data": wish}]}), []);
+    assert_eq!(
+        failed["status"]["message"]["parts"][1]["data"]["code"],
+        "INVALID_REQUEST"
+    );
+    let offer = shop.config.offers.keys.seal(Terms {
+        request_id: format!("x402-{}", "ab".repeat(16)).parse().unwrap(),
+        ..test_offer().terms
+    });
+    let units = price(&shop.config).units();
+    let payment = version2(
+        shop.config.wallets.pay_to,
+        units,
+        &json!({"challengeId": offer.id}),
+    );
+    let failed = shop.pay(&Value::Null, &payment, [granted()]);
+    assert_eq!(state(&failed), "TASK_STATE_FAILED");
+    let metadata = &failed["status"]["message"]["metadata"];
+    assert_eq!(metadata["x402.payment.receipts"][0]["success"], false);
+    assert!(shop.asked.borrow().is_empty());
+}
+
+#[test]
+fn a_proof_of_another_offer_or_of_none_of_ours_leaves_the_tasks_offer() {
+    let shop = Shop::new();
+    let (task, other) = (shop.offered(), shop.offered());
+    let show = |proof: Value, replies: Vec<PayReply>| {
+        shop.message(
+            json!({"taskId": task["id"], "parts": [{"data": proof}]}),
+            replies,
+        )
+    };
+    let mut long = proof(&task);
+    long["challengeId"] = json!("x".repeat(50_000));
+    for bad in [proof(&other), long] {
+        assert_eq!(
+            state(&show(bad.clone(), vec![granted()])),
+            "TASK_STATE_INPUT_REQUIRED"
+        );
+        let alone = shop.message(json!({"parts": [{"data": bad}]}), []);
+        assert!(
+            ["TASK_STATE_WORKING", "TASK_STATE_FAILED"].contains(&state(&alone)),
+            "{alone}"
+        );
+    }
+    for task in shop.conversations.tasks.0.borrow().iter() {
+        assert!(serde_json::to_vec(task).unwrap().len() <= MAX_UNPAID_BYTES);
+    }
+    // In the form of the other door.
+    let done = show(json!({"proof": proof(&task)}), vec![granted()]);
+    assert_eq!(state(&done), "TASK_STATE_COMPLETED");
+}
+
+#[test]
+fn whatever_costs_and_brings_no_money_is_counted() {
+    let shop = Shop::new();
+    let task = shop.offered();
+    assert!(*shop.counted.borrow());
+    let proof = json!({"taskId": task["id"], "parts": [{"data": proof(&task)}]});
+    shop.message(proof, [PayReply::Unproven(ProofFault::TxUnconfirmed)]);
+    assert!(*shop.counted.borrow());
+    shop.message(json!({"taskId": shop.offered()["id"]}), []);
+    assert!(*shop.counted.borrow());
+    let task = shop.offered();
+    shop.pay(&task, &shop.payment(&task), [pending()]);
+    assert!(!*shop.counted.borrow());
+    shop.get(&task, [pending()]);
+    assert!(!*shop.counted.borrow());
+}
+
+#[test]
+fn a_message_of_many_levels_is_not_kept() {
+    let shop = Shop::new();
+    let deep = (0..MAX_DEPTH).fold(json!(1), |inner, _| json!([inner]));
+    assert_eq!(
+        shop.message(json!({"parts": [{"data": deep}]}), [])["code"],
+        -32602
+    );
+}
+
+#[test]
+fn a_refusal_to_pay_hands_out_no_signature() {
+    let shop = Shop::new();
+    let task = shop.offered();
+    let payment = shop.payment(&task);
+    let metadata =
+        json!({"x402.payment.status": "payment-rejected", "x402.payment.payload": payment});
+    let rejected = shop.message(json!({"taskId": task["id"], "metadata": metadata}), []);
+    assert_eq!(status(&rejected), "payment-rejected");
+    let signature = payment["payload"]["signature"].as_str().unwrap();
+    assert!(!rejected.to_string().contains(signature));
 }
 
 #[test]

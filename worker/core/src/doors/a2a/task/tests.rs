@@ -23,6 +23,7 @@ fn offered(said: Option<Said>) -> Stage {
         challenge_id: "i".repeat(512),
         said,
         again: false,
+        claim: None,
     }
 }
 
@@ -64,43 +65,31 @@ fn what_is_paid_is_kept_for_long_and_what_is_not_until_an_hour_after_its_offer()
     task.go_on(offered(None), Some(end), NOW);
     assert!(!task.is_paid());
     assert_eq!(task.until, end.to_millis().plus(UNPAID_TASK));
-    let paying = |claim, said, arrived| Stage::Paying {
-        challenge_id: "i".to_owned(),
-        by: B256::repeat_byte(1),
-        claim,
-        said,
-        arrived,
-    };
-    let claim: Claim = serde_json::from_value(json!({
-        "requestId": "07070707-0707-4707-8707-070707070707",
-        "payer": format!("0x{}", "11".repeat(20)),
-        "target": "plan basic default",
-        "mayBeginUntil": 1_800_000_960,
-    }))
-    .unwrap();
-    for (stage, is_paid) in [
-        (paying(Some(claim.clone()), None, false), false),
-        (paying(None, Some(said(1)), false), false),
-        (paying(Some(claim), Some(said(1)), false), true),
-        (paying(None, Some(said(1)), true), true),
+    for (known, is_paid) in [
+        (Known::Nothing, false),
+        (Known::Refused, false),
+        (Known::Begun, true),
+        (Known::Arrived, true),
     ] {
-        task.go_on(stage, Some(end), NOW);
-        assert_eq!(task.is_paid(), is_paid);
+        let paying = Stage::Paying {
+            challenge_id: "i".to_owned(),
+            claim: None,
+            said: Some(said(1)),
+            known,
+        };
+        task.go_on(paying, Some(end), NOW);
+        assert_eq!(task.is_paid(), is_paid, "{known:?}");
         let until = match is_paid {
             true => NOW.plus(PAID_TASK),
             false => end.to_millis().plus(UNPAID_TASK),
         };
         assert_eq!(task.until, until);
     }
-    let failed = Stage::Failed {
-        said: said(1),
-        by: None,
-    };
-    task.go_on(failed.clone(), None, NOW);
-    assert_eq!((task.is_paid(), task.until), (false, NOW.plus(UNPAID_TASK)));
-    task.note(json!({"success": true}));
-    task.go_on(failed, None, NOW);
-    assert!(task.is_paid());
+    for was_paid in [false, true] {
+        let said = said(1);
+        task.go_on(Stage::Failed { said, was_paid }, None, NOW);
+        assert_eq!(task.is_paid(), was_paid);
+    }
 }
 
 #[test]
@@ -126,13 +115,33 @@ fn an_offer_that_was_said_is_history_once() {
 }
 
 #[test]
-fn receipts_are_kept_in_order_and_few() {
+fn receipts_are_kept_in_order_and_few_and_none_of_money_that_arrived_is_forgotten() {
     let mut task = task();
-    for at in 0..9 {
-        task.note(json!(at));
-        task.note(json!(at));
+    let receipt = |at: u8, success| json!({"success": success, "transaction": at});
+    task.note(receipt(0, true));
+    for at in 1..9 {
+        task.note(receipt(at, false));
+        task.note(receipt(at, false));
     }
-    assert_eq!(task.receipts, [5, 6, 7, 8]);
+    let kept: Vec<_> = task
+        .receipts
+        .iter()
+        .map(|one| one["transaction"].clone())
+        .collect();
+    assert_eq!(kept, [0, 6, 7, 8]);
+}
+
+#[test]
+fn the_latest_payments_are_known() {
+    let mut task = task();
+    for at in [1, 1, 2, 3, 4, 5] {
+        task.present(B256::repeat_byte(at));
+    }
+    assert_eq!(task.payments.len(), 4);
+    assert!(
+        task.payments.contains(&B256::repeat_byte(5))
+            && !task.payments.contains(&B256::repeat_byte(1))
+    );
 }
 
 /// Records that earlier releases have stored must stay readable: a change here needs a migration.
@@ -146,6 +155,7 @@ fn the_stored_form_is_unchanged() {
             challenge_id: "id".to_owned(),
             said: None,
             again: false,
+            claim: None,
         },
         None,
         NOW,

@@ -1,4 +1,5 @@
-use super::super::test_support::{MemoryTasks, NOW, offered, paying};
+use super::super::task::Known;
+use super::super::test_support::{MemoryTasks, NOW, claim, offered, paying};
 use super::*;
 
 fn run(store: &MemoryTasks, command: TaskCommand) -> TaskReply {
@@ -31,10 +32,12 @@ fn only_the_next_version_is_kept() {
 #[test]
 fn the_oldest_unpaid_task_makes_room_and_last_of_all_one_that_is_being_paid() {
     let store = MemoryTasks::default();
-    let paid = paying(0, NOW, true);
-    let under_way = paying(1, NOW, false);
-    assert_eq!(keep(&store, &paid), TaskReply::Kept);
-    assert_eq!(keep(&store, &under_way), TaskReply::Kept);
+    let paid = paying(0, NOW, None, Known::Arrived);
+    let signed = paying(1, NOW, Some(claim()), Known::Nothing);
+    let shown = paying(2, NOW.plus(99), None, Known::Nothing);
+    for task in [&paid, &signed, &shown] {
+        assert_eq!(keep(&store, task), TaskReply::Kept);
+    }
     let waiting: Vec<_> = (0..40)
         .map(|at| offered(10 + at, NOW.plus(u64::from(at) + 1)))
         .collect();
@@ -42,15 +45,23 @@ fn the_oldest_unpaid_task_makes_room_and_last_of_all_one_that_is_being_paid() {
         assert_eq!(keep(&store, task), TaskReply::Kept);
         assert!(store.unpaid().unwrap() <= MAX_UNPAID);
     }
-    assert!(has(&store, &paid) && has(&store, &under_way));
+    assert!(has(&store, &paid) && has(&store, &signed) && has(&store, &shown));
     let kept = waiting.iter().filter(|task| has(&store, task)).count();
-    assert_eq!(kept, MAX_UNPAID - 1);
-    assert!(!has(&store, &waiting[8]) && has(&store, &waiting[9]));
+    assert_eq!(kept, MAX_UNPAID - 2);
+    assert!(!has(&store, &waiting[9]) && has(&store, &waiting[10]));
     // A change of a task needs no room.
     let mut next = waiting[39].clone();
     next.version = 2;
     assert_eq!(keep(&store, &next), TaskReply::Kept);
-    assert!(has(&store, &waiting[9]));
+    assert!(has(&store, &waiting[10]));
+    // Where nothing waits, a transfer that was only shown goes before what was signed.
+    for at in 50..82 {
+        keep(
+            &store,
+            &paying(at, NOW.plus(200), Some(claim()), Known::Nothing),
+        );
+    }
+    assert!(has(&store, &paid) && !has(&store, &shown) && !has(&store, &waiting[39]));
 }
 
 #[test]
