@@ -3,7 +3,7 @@
 //
 //  1. What the client echoes is not the offer, in one member; for terms that are signed, the signature follows the change.
 //  2. What the client signed is not good: domain, recipient, value, time, signature, balance.
-//  3. An offer pays for nothing but itself: not for another task, another shop, another price.
+//  3. An offer pays for nothing but itself: not for another task, not at another price, not after its end.
 //  4. A payment that was used for one purchase, for another one; read from the chain, by a stranger.
 //  5. Somebody else's purchase, by its request id, by its challenge, by a guessed task.
 //  6. Payments that cannot be read, and those of x402 version 1.
@@ -174,6 +174,22 @@ describe('an offer pays for nothing but itself', () => {
     const { required } = await door.offer();
     const payment = await signPayment(buyer.privateKey, required, { accepted: { extra: undefined } });
     await assertRefused(world, () => door.send({ text: 'payment', metadata: submitted(payment) }), { code: 'CHALLENGE_NOT_FOUND', again: false });
+  });
+});
+
+describe('an offer that has expired', () => {
+  const short = useWorld({ backend: false, vars: { CHALLENGE_TTL_SECONDS: '1' } });
+  test('is refused with a new one on the same task, which can be paid', async () => {
+    const wallet = await short.newBuyer();
+    const here = new Door(short);
+    const offer = await here.offer();
+    const payment = await signPayment(wallet.privateKey, offer.required);
+    await poll(() => Date.now() >= Date.parse(offer.data[0].expiresAt), 'the end of the offer', 5_000);
+    const expected = { code: 'CHALLENGE_EXPIRED', error: 'EXPIRED_PAYMENT' };
+    const task = await assertRefused(short, () => here.pay(offer, payment), expected);
+    assert.notEqual(task.data.at(-1).challengeId, offer.data[0].challengeId);
+    assertGranted(await here.pay(task, await signPayment(wallet.privateKey, task.required)));
+    assert.equal(await isUsed(short, payment.payload.authorization), false);
   });
 });
 
