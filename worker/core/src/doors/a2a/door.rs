@@ -12,7 +12,7 @@ use super::outcome::{Tried, offer_end, refused, take, word_of};
 use super::params::{self, Manner, Wanted};
 use super::rpc::{self, Call};
 use super::show::{Extent, show};
-use super::task::{MAX_FIRST_BYTES, Said, Stage, Task, Turn};
+use super::task::{MAX_MESSAGE_BYTES, Said, Stage, Task};
 use super::tasks::{Conversations, Page, Place, TaskCommand, TaskReply};
 use crate::checkout::{Checkout, Claim, Deployment, Order, Outcome, Payment, Stop, TransferProof};
 use crate::doors::access_request::AccessRequest;
@@ -73,7 +73,10 @@ pub async fn answer<D: Deployment, C: Conversations>(
         Ok(call) => {
             let result =
                 match dialect.and_then(|dialect| readable(arrival.headers).map(|()| dialect)) {
-                    Ok(dialect) => carry_out(desk, &call, dialect, &mut counts).await,
+                    Ok(dialect) => carry_out(desk, &call, dialect, &mut counts)
+                        .await
+                        // An object was asked for nothing.
+                        .inspect_err(|fault| counts |= fault.is_of_no_task()),
                     Err(fault) => Err(fault),
                 };
             rpc::answer(&call.id, result, spoken)
@@ -178,6 +181,7 @@ impl<D: Deployment, C: Conversations> Desk<'_, D, C> {
         patience: Patience,
         counts: &mut bool,
     ) -> Result<Task, Fault> {
+        is_short(&message.kept)?;
         for _ in 0..MAX_ROUNDS {
             let task = match &message.task_id {
                 Some(id) => {
@@ -194,7 +198,7 @@ impl<D: Deployment, C: Conversations> Desk<'_, D, C> {
                     }
                     task
                 }
-                None => self.begun(message)?,
+                None => self.begun(message),
             };
             *counts |= task.version == 0;
             if let Ok(task) = self.hear(task, message, patience, counts).await? {
@@ -205,19 +209,13 @@ impl<D: Deployment, C: Conversations> Desk<'_, D, C> {
     }
 
     /// A new task for a message.
-    fn begun(&self, message: &Message) -> Result<Task, Fault> {
-        let length = serde_json::to_vec(&message.kept).map_or(usize::MAX, |kept| kept.len());
-        if length > MAX_FIRST_BYTES {
-            return Err(Fault::bad(format!(
-                "The message is longer than {MAX_FIRST_BYTES} bytes: a request for access needs less."
-            )));
-        }
+    fn begun(&self, message: &Message) -> Task {
         let [own, context] = self.random;
         let context_id = message.context_id.clone();
         let context_id =
             context_id.unwrap_or_else(|| self.checkout.config.offers.keys.conversation(context));
         let id = TaskId::new(ContextKey::of(&context_id), own);
-        Ok(Task::new(id, context_id, self.now))
+        Task::new(id, context_id, self.now)
     }
 
     /// The answer to a message for a task that is over, or that was heard before; `None` when it is to be heard.
@@ -254,11 +252,12 @@ impl<D: Deployment, C: Conversations> Desk<'_, D, C> {
         patience: Patience,
         counts: &mut bool,
     ) -> Result<Result<Task, Stale>, Fault> {
-        if let (
-            Asks::Price(_) | Asks::Refused(_) | Asks::Browse | Asks::Talk(_) | Asks::Reject,
-            true,
-        ) = (&message.asks, task.is_paying())
-        {
+        let pays = match &message.asks {
+            Asks::Pay(payment) => payment.is_ok(),
+            Asks::Prove(_) => true,
+            _ => false,
+        };
+        if task.is_paying() && !pays {
             // Only its outcome ends a payment.
             return Ok(self.looked(task, patience).await?.ok_or(Stale));
         }
@@ -285,20 +284,13 @@ impl<D: Deployment, C: Conversations> Desk<'_, D, C> {
                 },
             },
         };
-        self.say(&mut task, message);
+        task.let_pass();
+        task.hear(message.kept.clone());
         let until = stage
             .challenge_id()
             .and_then(|id| offer_end(self.checkout, id));
         task.go_on(stage, until, self.now);
         self.keep(task).await
-    }
-
-    /// Adds what we have said last, and the client's message.
-    fn say(&self, task: &mut Task, message: &Message) {
-        if let Some(id) = task.stage.challenge_id() {
-            task.say(Turn::Offer(id.to_owned()));
-        }
-        task.say(Turn::Theirs(message.kept.clone()));
     }
 
     fn price(&self, request: &AccessRequest) -> Stage {
@@ -333,12 +325,12 @@ impl<D: Deployment, C: Conversations> Desk<'_, D, C> {
             payment: Some(word_of(unreadable.refusal).to_owned()),
         };
         match task.stage.challenge_id() {
-            Some(id) if !task.is_paying() => Stage::Offered {
+            Some(id) => Stage::Offered {
                 challenge_id: id.to_owned(),
                 said: Some(said),
                 again: false,
             },
-            _ => failed(said),
+            None => failed(said),
         }
     }
 
@@ -367,7 +359,8 @@ impl<D: Deployment, C: Conversations> Desk<'_, D, C> {
                 said,
                 by: Some(payload.authorization.nonce),
             };
-            self.say(&mut task, message);
+            task.let_pass();
+            task.hear(message.kept.clone());
             task.go_on(stage, None, self.now);
             return self.keep(task).await;
         };
@@ -381,7 +374,8 @@ impl<D: Deployment, C: Conversations> Desk<'_, D, C> {
             patience,
             ..Order::default()
         };
-        self.say(&mut task, message);
+        task.let_pass();
+        task.hear(message.kept.clone());
         let until = offer_end(self.checkout, &challenge_id);
         let mut claimed = None;
         let mut is_stale = false;
@@ -421,7 +415,8 @@ impl<D: Deployment, C: Conversations> Desk<'_, D, C> {
         self.conclude(task, &outcome, &tried, counts).await
     }
 
-    /// A transfer that was made already. It is on the chain, so nothing is lost that could not be shown again.
+    /// A transfer that was made already. That it was shown is kept before the purchase is asked: after a crash nobody is then
+    /// invited to pay once more.
     async fn redeem(
         &self,
         mut task: Task,
@@ -431,7 +426,8 @@ impl<D: Deployment, C: Conversations> Desk<'_, D, C> {
         counts: &mut bool,
     ) -> Result<Result<Task, Stale>, Fault> {
         let before = task.stage.clone();
-        self.say(&mut task, message);
+        task.let_pass();
+        task.hear(message.kept.clone());
         let order = Order {
             patience,
             ..Order::default()
@@ -451,6 +447,24 @@ impl<D: Deployment, C: Conversations> Desk<'_, D, C> {
             return self
                 .conclude(task, &Outcome::Stopped { why }, &tried, counts)
                 .await;
+        }
+        if !task.is_paying() {
+            let stage = Stage::Paying {
+                challenge_id: proof.challenge_id.clone(),
+                by: proof.transaction,
+                claim: None,
+                said: None,
+                arrived: false,
+            };
+            task.go_on(
+                stage,
+                offer_end(self.checkout, &proof.challenge_id),
+                self.now,
+            );
+            match self.keep(task).await? {
+                Ok(kept) => task = kept,
+                Err(stale) => return Ok(Err(stale)),
+            }
         }
         let outcome = self.checkout.redeem(&order, proof).await;
         self.conclude(task, &outcome, &tried, counts).await
@@ -517,9 +531,7 @@ impl<D: Deployment, C: Conversations> Desk<'_, D, C> {
                 };
                 return Err(Fault::new(Kind::TaskNotCancelable, why).about(id));
             }
-            if let Some(id) = task.stage.challenge_id().map(str::to_owned) {
-                task.say(Turn::Offer(id));
-            }
+            task.let_pass();
             task.go_on(Stage::Canceled, None, self.now);
             if let Ok(task) = self.keep(task).await? {
                 return Ok(task);
@@ -600,6 +612,17 @@ impl<D: Deployment, C: Conversations> Desk<'_, D, C> {
         let keep = TaskCommand::Keep(Box::new(task.clone()));
         let reply = self.conversations.ask(task.id.context(), &keep).await?;
         Ok(reply == TaskReply::Kept)
+    }
+}
+
+/// What a client says is kept before anybody has paid.
+fn is_short(kept: &Value) -> Result<(), Fault> {
+    let length = serde_json::to_vec(kept).map_or(usize::MAX, |kept| kept.len());
+    match length <= MAX_MESSAGE_BYTES {
+        true => Ok(()),
+        false => Err(Fault::bad(format!(
+            "The message is longer than {MAX_MESSAGE_BYTES} bytes: a request for access needs less."
+        ))),
     }
 }
 

@@ -3,7 +3,7 @@
 use alloy_primitives::B256;
 use serde_json::{Value, json};
 
-use super::task::{Said, Stage, Task, Turn};
+use super::task::{Said, Stage, Task};
 use crate::checkout::{Checkout, Claim, Outcome, Phase, Retry, Stop, Unpaid};
 use crate::error::Error;
 use crate::goods::Receipt;
@@ -77,13 +77,8 @@ pub(super) fn take<D>(
                 },
                 until,
             ),
-            Still::Other => {
-                let mut stage = tried.before.clone();
-                if let Stage::Paying { said: kept, .. } = &mut stage {
-                    *kept = Some(said);
-                }
-                (stage, until)
-            }
+            // It says nothing of the payment that is under way.
+            Still::Other => (tried.before.clone(), until),
             Still::Payable { offer: None } => (
                 Stage::Offered {
                     challenge_id: own,
@@ -94,7 +89,6 @@ pub(super) fn take<D>(
             ),
             Still::Payable { offer: Some(id) } => {
                 let until = offer_end(checkout, &id);
-                task.say(Turn::Offer(own));
                 (
                     Stage::Offered {
                         challenge_id: id,

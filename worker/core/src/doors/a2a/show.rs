@@ -6,7 +6,7 @@ use super::message::STATUS;
 use super::task::{Said, Stage, Task, Turn};
 use crate::checkout::Checkout;
 use crate::documents::{X402_EXTENSIONS, discover};
-use crate::doors::instructions::Instructions;
+use crate::doors::instructions::{Instructions, Way};
 use crate::goods::{Goods, Receipt};
 use crate::offer::Offer;
 use crate::x402::{Dialect, PaymentRequired, Resource, SettleResponse};
@@ -50,7 +50,7 @@ pub(super) async fn show<D>(
     let is_secret = matches!(task.stage, Stage::Delivered { .. });
     if !(extent.is_listed && is_secret) {
         let Shown { message, artifact } = shown(task, checkout).await?;
-        let message = ids.message(&format!("{}.{}", task.id, task.version), message);
+        let message = ids.message(task.version, message);
         if let Some(status) = status.as_object_mut() {
             status.insert("message".to_owned(), message);
         }
@@ -68,14 +68,11 @@ pub(super) async fn show<D>(
             .turns
             .len()
             .saturating_sub(length.unwrap_or(usize::MAX));
-        let turns = task.turns.iter().enumerate().skip(skipped);
+        let turns = task.turns.iter().skip(skipped);
         let history: Vec<_> = turns
-            .map(|(at, turn)| match turn {
+            .map(|turn| match turn {
                 Turn::Theirs(message) => ids.added(message.clone()),
-                Turn::Offer(id) => ids.message(
-                    &format!("{}.offer.{at}", task.id),
-                    offered(id, None, checkout),
-                ),
+                Turn::Offer { id, version } => ids.message(*version, offered(id, None, checkout)),
             })
             .collect();
         if !history.is_empty() {
@@ -90,9 +87,10 @@ struct Ids<'t> {
 }
 
 impl Ids<'_> {
-    /// A message of ours.
-    fn message(&self, id: &str, mut message: Value) -> Value {
+    /// A message of ours: what the task's status said in this version.
+    fn message(&self, version: u32, mut message: Value) -> Value {
         if let Some(members) = message.as_object_mut() {
+            let id = format!("{}.{version}", self.task.id);
             members.insert("messageId".to_owned(), json!(id));
             members.insert("role".to_owned(), json!("ROLE_AGENT"));
         }
@@ -158,20 +156,29 @@ async fn shown<D>(task: &Task, checkout: &Checkout<'_, D>) -> Result<Shown, NoGr
             }
             (None, _) => alone(offered(challenge_id, None, checkout)),
         },
-        Stage::Paying { said, arrived, .. } => {
+        Stage::Paying {
+            said,
+            arrived,
+            claim,
+            ..
+        } => {
             let status = match arrived {
                 true => "payment-verified",
                 false => "payment-submitted",
             };
             // An earlier failure is not what has become of this payment.
             let metadata = receipts(status, None);
+            let unanswered = match claim {
+                Some(_) => {
+                    "The payment is being settled. Ask for this task again; or send the same payment again: it is not charged twice."
+                }
+                None => {
+                    "A transfer was shown, and the answer is missing. Show it again: it is not lost."
+                }
+            };
             alone(match said {
                 Some(said) => told(said, metadata),
-                None => marked(
-                    json!([{"text": "The payment is being settled. Ask for this task again; or send the same payment again: it will \
-                                     not be charged twice."}]),
-                    metadata,
-                ),
+                None => marked(json!([{"text": unanswered}]), metadata),
             })
         }
         Stage::Delivered { goods, receipt, .. } => {
@@ -258,7 +265,7 @@ fn offered<D>(id: &str, said: Option<&Said>, checkout: &Checkout<'_, D>) -> Valu
     let description = plan.map_or("", |plan| &plan.description);
     let resource = Resource::json(&terms.url(checkout.origin.as_str()), description);
     let error = said.and_then(|said| said.error.get("message")?.as_str());
-    let required = PaymentRequired::new(&offer, [], resource, error.unwrap_or(ASKING));
+    let required = PaymentRequired::new(&offer, [], resource, error.unwrap_or(ASKING)).elsewhere();
     let price = format!(
         "{} \"{}\" costs {} USDC. Sign x402.payment.required with an x402 client and send the payment on this task, in the \
          message's metadata as x402.payment.payload with x402.payment.status \"payment-submitted\".",
@@ -310,7 +317,7 @@ fn challenge<D>(offer: &Offer, description: &str, checkout: &Checkout<'_, D>) ->
         "destination": terms.pay_to.to_checksum(None),
         "expiresAt": terms.expires_at.to_iso(),
         "description": description,
-        "transferInstead": Instructions::new(offer, checkout.config.offers.proof_binding),
+        "transferInstead": Instructions::new(offer, checkout.config.offers.proof_binding, Way::Message),
     });
     if let Some(members) = challenge.as_object_mut() {
         let member = terms.target.member();

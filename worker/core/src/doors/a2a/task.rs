@@ -12,8 +12,8 @@ use crate::types::{UnixMillis, UnixSeconds};
 
 /// What a task may take that nobody has paid, as JSON.
 pub(super) const MAX_UNPAID_BYTES: usize = 2_048;
-/// The longest message that a task can begin with, as JSON.
-pub(super) const MAX_FIRST_BYTES: usize = 1_024;
+/// The longest message that a task keeps, as JSON.
+pub(super) const MAX_MESSAGE_BYTES: usize = 1_024;
 /// The most receipts that are kept; of more, the latest.
 const MAX_RECEIPTS: usize = 4;
 const MAX_TURNS: usize = 16;
@@ -43,12 +43,17 @@ pub struct Task {
 
 /// One message of the past.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
-#[serde(rename_all = "camelCase")]
+#[serde(rename_all = "camelCase", rename_all_fields = "camelCase")]
 pub enum Turn {
     /// The client's, in the form of A2A 1.0, without its ids of task and context.
     Theirs(Value),
-    /// Ours: this offer.
-    Offer(String),
+    /// Ours: an offer.
+    Offer {
+        /// Its challenge id.
+        id: String,
+        /// The version of the task whose status it was.
+        version: u32,
+    },
 }
 
 /// How far a task has come.
@@ -224,10 +229,29 @@ impl Task {
         self.trim();
     }
 
-    /// Adds a message of the past.
-    pub(super) fn say(&mut self, turn: Turn) {
+    /// Adds a client's message.
+    pub(super) fn hear(&mut self, message: Value) {
+        let turn = Turn::Theirs(message);
+        // The same payment is often sent again.
         if self.turns.last() != Some(&turn) {
             self.turns.push(turn);
+        }
+    }
+
+    /// Adds the offer that its status has said so far, if it has said one.
+    pub(super) fn let_pass(&mut self) {
+        let version = self.version;
+        let is_said =
+            |turn: &Turn| matches!(turn, Turn::Offer { version: said, .. } if *said == version);
+        if let Stage::Offered {
+            challenge_id,
+            again: false,
+            ..
+        } = &self.stage
+            && !self.turns.iter().any(is_said)
+        {
+            let id = challenge_id.clone();
+            self.turns.push(Turn::Offer { id, version });
         }
     }
 
@@ -235,7 +259,7 @@ impl Task {
     pub(super) fn has_heard(&self, message_id: &str) -> bool {
         self.turns.iter().any(|turn| match turn {
             Turn::Theirs(message) => message.get("messageId").is_some_and(|id| id == message_id),
-            Turn::Offer(_) => false,
+            Turn::Offer { .. } => false,
         })
     }
 
@@ -248,7 +272,7 @@ impl Task {
         self.receipts.drain(..more);
     }
 
-    /// Forgets what was said in the middle, as far as the room does not suffice; of an unpaid task at last the details.
+    /// Forgets what was said in the middle, as far as the room does not suffice; of an unpaid task at last everything but its stage.
     fn trim(&mut self) {
         let more = self.turns.len().saturating_sub(MAX_TURNS);
         if more > 0 {
@@ -271,6 +295,9 @@ impl Task {
             && let Some(members) = said.error.as_object_mut()
         {
             members.remove("details");
+        }
+        if self.bytes() > MAX_UNPAID_BYTES {
+            self.turns.clear();
         }
     }
 
