@@ -293,7 +293,7 @@ describe('a payment that cannot be read', () => {
       const here = new Door(world, version);
       const offer = await here.offer();
       const old = asVersion1(await signPayment(buyer.privateKey, offer.required));
-      const task = await assertRefused(world, () => here.pay(offer, old), { code: 'PAYMENT_FAILED' });
+      const task = await assertRefused(world, () => here.pay(offer, old), { code: 'INVALID_REQUEST', reason: 'invalid_x402_version' });
       assert.match(task.words, /version 2/);
     });
   }
@@ -310,7 +310,7 @@ describe('a payment that cannot be read', () => {
   };
   for (const [name, mutate] of Object.entries(mutations)) {
     test(`${name}: refused, and the task can be paid`, async () => {
-      const { offer } = await refused({ code: 'PAYMENT_FAILED' }, { mutate });
+      const { offer } = await refused({ code: 'INVALID_REQUEST' }, { mutate });
       await assertPayable(offer, (await world.newBuyer()).privateKey);
     });
   }

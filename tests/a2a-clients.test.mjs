@@ -163,13 +163,16 @@ for (const [name, open] of Object.entries(CLIENTS)) {
       const offered = await offer();
       const sent = await broadcasts(world);
       await world.chain.holdBlocks();
-      const begun = await pay(offered, buyer, dialect.waiting(false));
-      assert.deepEqual([begun.state, begun.payment, begun.required], ['working', 'payment-submitted', undefined]);
-      await poll(async () => (await broadcasts(world)) === sent + 1, 'the transaction in the node');
-      assert.equal(read(dialect, await client.get(offered.id)).state, 'working');
-      await assert.rejects(client.cancel(offered.id), { name: 'TaskNotCancelableError' });
-      await world.chain.setBlockTime(0);
-      await world.chain.mine();
+      try {
+        const begun = await pay(offered, buyer, dialect.waiting(false));
+        assert.deepEqual([begun.state, begun.payment, begun.required], ['working', 'payment-submitted', undefined]);
+        await poll(async () => (await broadcasts(world)) === sent + 1, 'the transaction in the node');
+        assert.equal(read(dialect, await client.get(offered.id)).state, 'working');
+        await assert.rejects(client.cancel(offered.id), { name: 'TaskNotCancelableError' });
+      } finally {
+        await world.chain.setBlockTime(0);
+        await world.chain.mine();
+      }
       const bought = await poll(async () => {
         const task = read(dialect, await client.get(offered.id));
         return task.state !== 'working' && task;

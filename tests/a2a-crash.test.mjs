@@ -2,16 +2,17 @@
 //
 //  1. Between offer and payment: the task still waits for its payment, with the same offer, and is paid.
 //  2. Between payment and grant, at every point of tests/support/points.mjs: nobody pays again. Asked by its id, the task shows
-//     the truth: first that it is under way, then the grant; the chain shows one transfer. Where nothing had begun, it shows
-//     an offer again, and the same payment buys.
-//  3. After the grant: the same grant.
-//  4. A task that was canceled or has failed is so afterwards too.
+//     the truth: first that it is under way, then the grant; the chain shows one transfer. Where nothing had begun, the same
+//     payment buys.
+//  3. Where nothing had begun, and nobody sends the payment again before the offer ends, the task waits for a new payment.
+//  4. After the grant: the same grant.
+//  5. A task that was canceled or has failed is so afterwards too.
 
 import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
 import { after, describe, test } from 'node:test';
 import { Door, V0_3, assertGranted } from './support/a2a.mjs';
-import { broadcasts, income } from './support/facts.mjs';
+import { broadcasts, income, isUsed } from './support/facts.mjs';
 import { startIssuer } from './support/issuer.mjs';
 import { PRICE, Purchase } from './support/kill.mjs';
 import { PAYMENT } from './support/points.mjs';
@@ -81,11 +82,8 @@ describe('killed', { concurrency: true }, () => {
         const first = await its.look();
         assert.notEqual(first.state, 'failed', first.text);
         if (point.begins) {
-          const open = await poll(async () => {
-            const task = await its.look();
-            return task.state === 'input-required' && task;
-          }, 'the task waits for a payment', 60_000);
-          assert.deepEqual([open.payment, await its.charges()], ['payment-required', []]);
+          // The payment may still begin, when it is sent again; until then nobody is asked for another one.
+          assert.deepEqual([first.state, first.required, await its.charges()], ['working', undefined, []]);
           await its.ask();
         }
         const task = await poll(async () => {
@@ -133,6 +131,32 @@ describe('killed', { concurrency: true }, () => {
       assert.deepEqual((await income(world)).map(({ hash }) => hash), grants.map(({ txHash }) => txHash));
       assertGranted(await door.pay(sold, payment));
       assert.equal(await broadcasts(world), 2);
+    });
+  });
+
+  describe('before anything has begun', () => {
+    const world = useWorld({ backend: false, vars: { CHALLENGE_TTL_SECONDS: '3' } });
+
+    test('a task whose offer ends waits for a new payment, which is the only one', async () => {
+      const buyer = await world.newBuyer();
+      const door = new Door(world);
+      const offer = await door.offer();
+      const payment = await signPayment(buyer.privateKey, offer.required);
+      const held = world.rpc.on('eth_estimateGas', { kind: 'hang' });
+      const lost = assert.rejects(door.pay(offer, payment));
+      await poll(() => held.calls.length > 0, 'the question to the chain');
+      await world.killWorker();
+      await lost;
+      world.rpc.clear();
+      await world.restartWorker();
+      const open = await poll(async () => {
+        const task = await door.get(offer);
+        return task.state === 'input-required' && task;
+      }, 'the task waits for a payment', 30_000);
+      assert.deepEqual([open.payment, await income(world)], ['payment-required', []], open.text);
+      const grant = assertGranted(await door.pay(open, await signPayment(buyer.privateKey, open.required)));
+      assert.deepEqual((await income(world)).map(({ hash }) => hash), [grant.txHash]);
+      assert.equal(await isUsed(world, payment.payload.authorization), false);
     });
   });
 
