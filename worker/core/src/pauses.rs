@@ -36,6 +36,8 @@ impl Patience {
     /// A look: what is known now. Nothing is driven on. Before it is said that nothing was charged, the chain is asked once more,
     /// at most every ten seconds.
     pub const NONE: Self = Self(0);
+    /// For a payment that is not waited for: it begins, and its alarm goes on.
+    pub const BEGIN: Self = Self(1);
     /// What an HTTP request waits: long enough for a payment to be settled on Base, short enough for
     /// clients and proxies.
     pub const REQUEST: Self = Self(20 * SECOND);

@@ -70,7 +70,7 @@ impl Manner {
         let at_once = says("returnImmediately") == Some(true) || says("blocking") == Some(false);
         Ok(Self {
             patience: if at_once {
-                Patience::NONE
+                Patience::BEGIN
             } else {
                 Patience::REQUEST
             },
