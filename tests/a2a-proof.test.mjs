@@ -14,6 +14,7 @@ import { broadcasts, income, traces } from './support/facts.mjs';
 import { poll } from './support/poll.mjs';
 import { PRICE, newSender, proofOf, sign, transfer } from './support/transfer.mjs';
 import { useWorld } from './support/world.mjs';
+import { signPayment } from './support/x402.mjs';
 
 const world = useWorld();
 const challengeOf = (offer) => offer.data.at(-1);
@@ -29,6 +30,24 @@ async function refused(door, message, code, reason) {
   assert.ok(['failed', 'input-required'].includes(task.state), task.state);
   assert.deepEqual([traces(world), await broadcasts(world)], before);
   return task;
+}
+
+/**
+ * A transfer, and what is done while it waits in the node. Afterwards it is included.
+ * @param {{address: string, privateKey: `0x${string}`}} sender @param {(hash: `0x${string}`) => Promise<void>} meanwhile
+ */
+async function hold(sender, meanwhile) {
+  await world.chain.holdBlocks();
+  const sending = transfer(world, sender);
+  const waiting = async () => (await world.chain.client.getBlock({ blockTag: 'pending', includeTransactions: true })).transactions;
+  try {
+    const { hash } = await poll(async () => (await waiting()).find(({ from }) => from.toLowerCase() === sender.address.toLowerCase()), 'the transfer in the node');
+    await meanwhile(hash);
+    return { sending, hash };
+  } finally {
+    await world.chain.setBlockTime(0);
+    await world.chain.mine();
+  }
 }
 
 for (const dialect of DIALECTS) {
@@ -107,33 +126,41 @@ for (const dialect of DIALECTS) {
     test('that is not on chain yet is under way; once it is, asking for the task shows the grant', async () => {
       const sender = await newSender(world);
       const offer = await door.offer();
-      await world.chain.holdBlocks();
-      const sending = transfer(world, sender);
-      const pending = async () => (await world.chain.client.getBlock({ blockTag: 'pending', includeTransactions: true })).transactions;
-      let its;
-      try {
-        its = await poll(async () => (await pending()).find(({ from }) => from.toLowerCase() === sender.address.toLowerCase()), 'the transfer in the node');
-        const early = await door.send({ taskId: offer.id, data: await proofFor(offer, sender, its.hash) });
+      const { sending, hash } = await hold(sender, async (hash) => {
+        const early = await door.send({ taskId: offer.id, data: await proofFor(offer, sender, hash) });
         assert.deepEqual([early.state, early.payment, early.data[0].code], ['working', 'payment-submitted', 'TX_UNCONFIRMED'], early.text);
-      } finally {
-        await world.chain.setBlockTime(0);
-        await world.chain.mine();
-      }
-      assert.equal(await sending, its.hash);
+      });
+      assert.equal(await sending, hash);
       const task = await poll(async () => {
         const task = await door.get(offer);
         return task.state !== 'working' && task;
       }, 'the end of the task', 30_000);
-      assert.equal(assertGranted(task).txHash, its.hash);
+      assert.equal(assertGranted(task).txHash, hash);
     });
 
-    test('that nobody knows is not a grant', async () => {
+    test('that is not on chain yet may be shown again once it is', async () => {
+      const sender = await newSender(world);
+      const offer = await door.offer();
+      const { sending, hash } = await hold(sender, async (hash) => {
+        const early = await door.send({ taskId: offer.id, data: await proofFor(offer, sender, hash) });
+        assert.equal(early.state, 'working', early.text);
+      });
+      assert.equal(await sending, hash);
+      const task = await door.send({ taskId: offer.id, data: await proofFor(offer, sender, hash) });
+      assert.equal(assertGranted(task).txHash, hash);
+    });
+
+    test('that nobody knows is not a grant, and keeps nobody from paying', async () => {
       const sender = await newSender(world);
       const offer = await door.offer();
       const before = traces(world);
       const task = await door.send({ taskId: offer.id, data: await proofFor(offer, sender, keccak256(sender.address)) });
       assert.deepEqual([task.data[0].code, task.state], ['TX_UNCONFIRMED', 'working'], task.text);
+      assertNoToken(task.text);
       assert.deepEqual(traces(world), before);
+      const paid = await door.pay(offer, await signPayment(sender.privateKey, offer.required));
+      const grant = assertGranted(paid);
+      assert.deepEqual((await income(world)).filter(({ from }) => from === sender.address).map(({ hash }) => hash), [grant.txHash]);
     });
   });
 }
