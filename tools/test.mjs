@@ -4,7 +4,7 @@
 import { spawn } from 'node:child_process';
 import { randomBytes, randomInt } from 'node:crypto';
 import { readdirSync } from 'node:fs';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { readFlags } from './lib/args.mjs';
 import { buildBackend } from './lib/backend.mjs';
 import { buildInspector } from './lib/inspector.mjs';
@@ -128,9 +128,10 @@ async function e2e({ file, name }) {
   await buildInspector();
   const all = readdirSync(join(root, 'tests')).filter((entry) => entry.endsWith('.test.mjs'));
   const files = file ?? all.sort().map((entry) => join('tests', entry));
-  if (files.some((name) => name.endsWith('clients.test.mjs'))) await buildRustClient();
-  // Here and not in the test, whose time is limited.
-  if (files.some((name) => name.endsWith('interop.test.mjs'))) await ensurePython();
+  const isThere = (...names) => files.some((file) => names.includes(basename(file)));
+  if (isThere('clients.test.mjs')) await buildRustClient();
+  // Here and not in the tests, whose time is limited.
+  if (isThere('interop.test.mjs', 'a2a-clients.test.mjs')) await ensurePython();
   if (!files.length) return say('  no black-box tests yet');
   const options = ['--test', '--test-concurrency=2', '--test-timeout=300000', '--test-reporter=spec'];
   if (name) options.push(`--test-name-pattern=${name}`);

@@ -1,7 +1,7 @@
 // Promises: what happened, read from where it cannot be wrong: the chain itself and the worker's files. Nothing here
 // asks the worker.
 
-import { copyFileSync, existsSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { copyFileSync, existsSync, mkdtempSync, readdirSync, rmSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
@@ -48,14 +48,14 @@ export function stored(world) {
 
 /** What each purchase stores of itself, by request id. @returns {Record<string, any>} */
 export function records(world) {
-  const rows = stored(world).PurchaseObject?.record ?? [];
+  const rows = stored(world, ['PurchaseObject']).PurchaseObject?.record ?? [];
   const bodies = rows.map(({ body }) => JSON.parse(/** @type {string} */ (body)));
   return Object.fromEntries(bodies.map((record) => [record.terms.requestId, record]));
 }
 
 /** How far each purchase is, by request id. @returns {Record<string, string>} */
 export function statuses(world) {
-  const rows = stored(world).PurchaseObject?.record ?? [];
+  const rows = stored(world, ['PurchaseObject']).PurchaseObject?.record ?? [];
   return Object.fromEntries(rows.map(({ status, body }) => [JSON.parse(/** @type {string} */ (body)).terms.requestId, status]));
 }
 
@@ -64,7 +64,7 @@ export function statuses(world) {
  * follows a purchase by itself (history, marks of what is done) is left out, so that two looks can be compared.
  */
 export function traces(world) {
-  const { PayerObject, GasWalletObject } = stored(world);
+  const { PayerObject, GasWalletObject } = stored(world, ['PayerObject', 'GasWalletObject']);
   // What a purchase that did not begin was bound to is forgotten after a while.
   const booked = (PayerObject?.payments ?? []).filter(({ attempt }) => Number(attempt) > 0);
   const payments = booked.map(({ nonce, claimant, owner }) => `${nonce} ${claimant} ${owner}`);
@@ -72,8 +72,17 @@ export function traces(world) {
   return { purchases: statuses(world), payments: payments.sort(), jobs: jobs.sort() };
 }
 
-/** Reads a copy, so that the runtime's own locks are never in the way. */
+/** What was read of each file, and when it was written last: a world may have hundreds, and most rest. */
+const readBefore = new Map();
+
 function tables(file) {
+  const writtenAt = ['', '-wal'].map((suffix) => statSync(file + suffix, { bigint: true, throwIfNoEntry: false })?.mtimeNs).join();
+  if (readBefore.get(file)?.writtenAt !== writtenAt) readBefore.set(file, { writtenAt, tables: copiedTables(file) });
+  return readBefore.get(file).tables;
+}
+
+/** Reads a copy, so that the runtime's own locks are never in the way. */
+function copiedTables(file) {
   const folder = mkdtempSync(join(tmpdir(), 'key0-copy-'));
   try {
     for (const suffix of ['', '-wal']) {

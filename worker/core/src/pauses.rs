@@ -36,7 +36,7 @@ impl Patience {
     /// A look: what is known now. Nothing is driven on. Before it is said that nothing was charged, the chain is asked once more,
     /// at most every ten seconds.
     pub const NONE: Self = Self(0);
-    /// What is asked for is begun, and not waited for.
+    /// For a payment that is not waited for: it begins, and its alarm goes on.
     pub const BEGIN: Self = Self(1);
     /// What an HTTP request waits: long enough for a payment to be settled on Base, short enough for
     /// clients and proxies.
