@@ -1,19 +1,20 @@
 #!/usr/bin/env node
 // Promises: an agent that buys. It asks the seller for the price list, shows the price, pays with the published x402
 // client, prints the receipt and uses the token at the seller's backend. Everything it knows about the seller comes
-// from /discover.
+// from /discover, or with `--via a2a` from the agent card and the conversation.
 
 import { randomUUID } from 'node:crypto';
 import { decimal, dollars } from './money.mjs';
 import { readOptions } from './options.mjs';
 import { fail, plain, stop } from './say.mjs';
 import { useToken } from './token.mjs';
-import { meet } from './via-http.mjs';
 import { openWallet } from './wallet.mjs';
 
 async function main() {
-  const { url, privateKey, most, ...wanted } = readOptions();
+  const { url, via, privateKey, most, ...wanted } = readOptions();
   const wallet = openWallet(privateKey, most);
+  // Only the client of the chosen way is loaded.
+  const { meet } = via === 'a2a' ? await import('./via-a2a.mjs') : await import('./via-http.mjs');
   const seller = await meet(url);
 
   const { catalog } = seller;

@@ -11,9 +11,12 @@ const HELP = `
 An agent that buys access.
 
   npm run agent                          buys the cheapest plan of the local world (npm start)
+  npm run agent -- --via a2a             buys it in an A2A conversation, and shows the conversation
   npm run agent -- --plan starter-monthly --max 15
+  key0-agent --url https://…             the same agent, installed as a package
 
   --url URL       the seller; otherwise the local world's
+  --via WAY       how it buys: http (the default) or a2a
   --plan ID       the plan; otherwise the cheapest
   --request ID    the purchase's id (a UUID); repeat it to ask for the same purchase again
   --resource ID   what to open; otherwise the plan's default
@@ -27,6 +30,7 @@ export function readOptions() {
   const flags = readFlags();
   const most = dollars(flags.max) ?? stop(`--max must be an amount in dollars, like 0.50, not "${flags.max}".`);
   if (flags.url !== undefined && !isHttp(flags.url)) stop('--url must begin with http:// or https://');
+  if (!['http', 'a2a'].includes(flags.via)) stop(`--via must be http or a2a, not "${flags.via}".`);
   const world = localWorld(flags.dir);
   const url = (flags.url ?? world?.url)?.replace(/\/$/, '');
   const privateKey = process.env.AGENT_PRIVATE_KEY || world?.buyers[0]?.privateKey;
@@ -35,8 +39,8 @@ export function readOptions() {
     stop(`No local world runs from ${flags.dir}: start one with "${start}", or give --url and AGENT_PRIVATE_KEY.`);
   }
   if (!privateKey) stop('This local world has no buyers: set AGENT_PRIVATE_KEY.');
-  const { plan, request, resource } = flags;
-  return { url, privateKey, most, plan, request, resource };
+  const { via, plan, request, resource } = flags;
+  return { url, via, privateKey, most, plan, request, resource };
 }
 
 function readFlags() {
@@ -44,6 +48,7 @@ function readFlags() {
     const { values } = parseArgs({
       options: {
         url: { type: 'string' },
+        via: { type: 'string', default: 'http' },
         plan: { type: 'string' },
         request: { type: 'string' },
         resource: { type: 'string' },
