@@ -74,8 +74,8 @@ async function untilOver(talk, pay, requestId) {
     const working = state === TaskState.TASK_STATE_WORKING || state === TaskState.TASK_STATE_SUBMITTED;
     const notBegun = state === TaskState.TASK_STATE_INPUT_REQUIRED && metadataOf(task)['x402.payment.status'] === 'payment-submitted';
     if (!working && !notBegun) return task;
-    const pause = Number(errorIn(task).details?.retryAfterSeconds ?? PAUSE_SECONDS);
-    if (Date.now() + pause * 1000 > end) stop(`The purchase is still open after ${PATIENCE_SECONDS} seconds. ${comeAgain(requestId)}`);
+    const pause = Math.max(Number(errorIn(task).details?.retryAfterSeconds) || PAUSE_SECONDS, 1);
+    if (Date.now() + pause * 1000 > end) stop(`The purchase is still open, and the agent waits no longer. ${comeAgain(requestId)}`);
     await seconds(pause);
     task = await (notBegun ? pay('Here is the same payment again.') : talk.look(task.id));
   }

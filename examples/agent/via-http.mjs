@@ -38,7 +38,7 @@ async function buy(catalog, order, wallet) {
     body: JSON.stringify(order),
   });
   for (let tries = 0; answer.status === 503 && signed.request() && tries < MOST_TRIES; tries += 1) {
-    const pause = Number(answer.headers.get('retry-after') ?? 2);
+    const pause = Number(answer.headers.get('retry-after')) || 2;
     console.log(`  still being settled, asking again in ${pause} s`);
     await seconds(pause);
     answer = await fetch(signed.request());
