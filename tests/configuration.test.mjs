@@ -12,7 +12,7 @@ import { test } from 'node:test';
 import { useWorld } from './support/world.mjs';
 import { buy } from './support/x402.mjs';
 
-const PATHS = ['/discover', '/.well-known/agent-card.json', '/.well-known/agent.json', '/.well-known/token-info', '/.well-known/jwks.json', '/x402/access'];
+const PATHS = ['/discover', '/.well-known/agent-card.json', '/.well-known/agent.json', '/.well-known/agent-card-keys.json', '/.well-known/token-info', '/.well-known/jwks.json', '/x402/access'];
 const REQUIRED = ['KEY0_WALLET_ADDRESS', 'KEY0_ACCESS_TOKEN_SECRET'];
 const nothing = Object.fromEntries(REQUIRED.map((name) => [name, '']));
 const world = useWorld({ backend: false, vars: nothing });
@@ -69,6 +69,8 @@ test('with every setting wrong each is named once, and no value is shown anywher
     KEY0_RESOURCE_ENDPOINT: canary,
     PROVIDER_URL: canary,
     PLANS: `[{"planId":"${canary}","unitAmount":"${canary}"}]`,
+    A2A_ENABLED: canary,
+    A2A_CARD_KEY: canary,
     AGENT_NAME: canary.repeat(10),
     AGENT_DESCRIPTION: canary.repeat(100),
   };

@@ -43,9 +43,9 @@ describe('documents', () => {
     const both = await Promise.all(['/.well-known/agent-card.json', '/.well-known/agent.json'].map((path) => json(path)));
     assert.deepEqual(both[0], both[1]);
     const { url, preferredTransport, protocolVersion, ...common } = both[0];
-    assert.equal(url, `${world.url}/x402/access`);
+    assert.equal(url, `${world.url}/a2a`);
     assert.equal(protocolVersion, '0.3.0');
-    assert.ok(preferredTransport);
+    assert.equal(preferredTransport, 'JSONRPC');
     for (const path of ['/.well-known/agent-card.json', '/.well-known/agent.json']) {
       assert.deepEqual(await json(path, { headers: { 'a2a-version': '1.0' } }), common);
       assert.deepEqual(await json(path, { headers: { 'a2a-version': '0.3' } }), both[0]);

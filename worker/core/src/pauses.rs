@@ -176,6 +176,13 @@ pub const LOST_WALLET_ALARM: u64 = 10 * SECOND;
 /// Before it is looked again whether another request has renewed it.
 pub const RENEWAL: u64 = 50;
 
+// --- Conversations ---
+
+/// For how long after its offer's end an A2A task is kept that nobody has paid.
+pub const UNPAID_TASK: u64 = HOUR;
+/// For how long after its last change one is kept that was paid.
+pub const PAID_TASK: u64 = 35 * DAY;
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -19,8 +19,10 @@ mod webcrypto;
 use http::{HeaderMap, Method};
 use key0_core::checkout::Checkout;
 use key0_core::config::{Config, Problem};
-use key0_core::documents::{AgentCardVersion, agent_card, discover, json_web_key_set, token_info};
-use key0_core::doors::{admin, http as x402};
+use key0_core::documents::{
+    AgentCardVersion, CARD_KEYS_PATH, agent_card, card_keys, discover, json_web_key_set, token_info,
+};
+use key0_core::doors::{a2a, admin, http as x402};
 use key0_core::error::{Code, Error};
 use key0_core::response::{self, Response};
 use key0_core::types::HttpUrl;
@@ -36,14 +38,17 @@ const CATALOG_MAX_AGE_SECONDS: u32 = 300;
 
 /// What is served, and to which methods. A new door has a line here, a [`Page`], and an arm in [`serve`]. (The operator's
 /// door has paths of its own.)
-const ROUTES: [(&str, &str, Page); 7] = [
+const ROUTES: [(&str, &str, Page); 10] = [
     ("/health", READ, Page::Health),
     ("/discover", READ, Page::Discover),
     ("/.well-known/agent-card.json", READ, Page::AgentCard),
     ("/.well-known/agent.json", READ, Page::AgentCard),
+    (CARD_KEYS_PATH, READ, Page::CardKeys),
     ("/.well-known/token-info", READ, Page::TokenInfo),
     ("/.well-known/jwks.json", READ, Page::Keys),
     ("/x402/access", WRITE, Page::X402Access),
+    ("/a2a", WRITE, Page::A2a),
+    ("/agent", WRITE, Page::A2a),
 ];
 
 #[derive(Clone, Copy)]
@@ -51,9 +56,11 @@ enum Page {
     Health,
     Discover,
     AgentCard,
+    CardKeys,
     TokenInfo,
     Keys,
     X402Access,
+    A2a,
 }
 
 #[event(fetch)]
@@ -117,6 +124,10 @@ async fn serve(page: Page, inbound: Inbound, env: &Env) -> Result<Response, Erro
             response::set(&mut response, http::header::VARY, "A2A-Version");
             response
         }
+        Page::CardKeys => match card_keys(&shop?.0.a2a) {
+            Some(keys) => document(&keys, headers),
+            None => response::not_found(),
+        },
         Page::TokenInfo => {
             let (config, origin) = shop?;
             document(&token_info(config, &origin), headers)
@@ -124,8 +135,12 @@ async fn serve(page: Page, inbound: Inbound, env: &Env) -> Result<Response, Erro
         Page::Keys => document(&json_web_key_set(&shop?.0.token), headers),
         Page::X402Access => {
             let (config, origin) = shop?;
-            x402_access(inbound, env, config, origin).await
+            limited(inbound, env, config, origin, Door::X402).await
         }
+        Page::A2a => match shop? {
+            (config, _) if !config.a2a.enabled => response::not_found(),
+            (config, origin) => limited(inbound, env, config, origin, Door::A2a).await,
+        },
     })
 }
 
@@ -166,33 +181,74 @@ fn misconfigured(problems: &[Problem]) -> Error {
     .with_details(serde_json::json!({"problems": problems}))
 }
 
-async fn x402_access(inbound: Inbound, env: &Env, config: &Config, origin: HttpUrl) -> Response {
+/// The buyers' doors.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Door {
+    X402,
+    A2a,
+}
+
+/// A request to a buyers' door, behind the limit by client address.
+async fn limited(
+    inbound: Inbound,
+    env: &Env,
+    config: &Config,
+    origin: HttpUrl,
+    door: Door,
+) -> Response {
     let caller = limit::Caller::of(&inbound.headers);
     if let Some(refusal) = limit::refusal(caller.as_ref()) {
         return refusal;
     }
-    let response = sell(inbound, env, config, origin).await;
+    let response = sell(inbound, env, config, origin, door).await;
     limit::count(env, caller, &response).await;
     response
 }
 
-async fn sell(inbound: Inbound, env: &Env, config: &Config, origin: HttpUrl) -> Response {
+async fn sell(
+    inbound: Inbound,
+    env: &Env,
+    config: &Config,
+    origin: HttpUrl,
+    door: Door,
+) -> Response {
+    let query = inbound.query().to_owned();
     let (headers, body) = match inbound.read().await {
         Ok(read) => read,
         Err(error) => return response::error(&error),
     };
-    let Ok(random) = platform::random() else {
+    let (Ok(random), Ok(task), Ok(context)) =
+        (platform::random(), platform::random(), platform::random())
+    else {
         return response::error(&Error::internal());
     };
     let chain = outbound::chain(config);
+    let objects = objects::Objects::new(env);
+    let now = platform::now();
     let checkout = Checkout {
         config,
-        deployment: (&objects::Objects::new(env), &chain),
+        deployment: (&objects, &chain),
         rsa: &rsa::WebCrypto,
         origin,
-        now: platform::now().to_seconds(),
+        now: now.to_seconds(),
         random,
     };
+    // Cards of old name the other door's address.
+    let is_conversation = door == Door::A2a || (config.a2a.enabled && a2a::is_call(&body));
+    if is_conversation {
+        let desk = a2a::Desk {
+            checkout: &checkout,
+            conversations: &objects,
+            random: [task, context],
+            now,
+        };
+        let arrival = a2a::Arrival {
+            headers: &headers,
+            query: &query,
+            body: &body,
+        };
+        return a2a::answer(&desk, &arrival).await;
+    }
     let arrival = x402::Arrival {
         headers: &headers,
         body: &body,

@@ -7,7 +7,7 @@
 //! it has begun already, for that wallet and over that amount, and never begins by this.
 
 use super::desk::{Checkout, Deployment};
-use super::order::Order;
+use super::order::{Claim, Order};
 use super::outcome::{Outcome, Unpaid};
 use super::payment::Payment;
 use super::quote::{Quote, Wish};
@@ -18,7 +18,7 @@ use crate::chain::usdc::payment_fingerprint;
 use crate::chain::{Presented, SignedAuthorization};
 use crate::offer::Offer;
 use crate::purchase::{Answered, Join, Pay, PayReply, Sale, Sold, purchase};
-use crate::types::{RequestId, UsdcAmount};
+use crate::types::{CallFault, RequestId, UsdcAmount};
 use crate::x402::Refusal;
 
 /// Why a payment is not what it must be.
@@ -50,6 +50,18 @@ impl<'a, D: Deployment> Checkout<'a, D> {
     /// Until the signature has proven to be the payer's, nothing is asked of any object; and of the chain only what a contract
     /// wallet says to its signature. Presenting the same payment again is safe, and gets the outcome.
     pub async fn pay(&self, order: &Order, payment: &Payment<'_>) -> Outcome<'a> {
+        self.pay_noting(order, payment, async |_| Ok(())).await
+    }
+
+    /// The same for a door whose client asks again without its payment: `note` is told the right to ask, once the payer is
+    /// proven and before the purchase is asked. What the door has written by then survives a crash at any later moment. When
+    /// it fails, nothing begins.
+    pub async fn pay_noting(
+        &self,
+        order: &Order,
+        payment: &Payment<'_>,
+        note: impl AsyncFnOnce(&Claim) -> Result<(), CallFault>,
+    ) -> Outcome<'a> {
         let wish = match self.wish(order, payment.challenge_id) {
             Ok(wish) => wish,
             // It is sold no more, but it may have been.
@@ -109,6 +121,19 @@ impl<'a, D: Deployment> Checkout<'a, D> {
                 };
             }
         };
+        let join = Join {
+            payer: authorization.payer(),
+            target: TargetKey::of(&offer.terms),
+            by_attempted: false,
+        };
+        let until = Some(offer.terms.expires_at);
+        if let Some(claim) = claim(&offer.terms.request_id, join, until)
+            && note(&claim).await.is_err()
+        {
+            return Outcome::Stopped {
+                why: Stop::Unavailable,
+            };
+        }
         self.present(order, payment, &wish, offer, authorization)
             .await
     }

@@ -2,6 +2,7 @@
 //!
 //! Every problem is reported at once, by name and reason. No message repeats a value: it might be a secret.
 
+mod a2a;
 mod backend;
 mod backend_auth;
 mod chain;
@@ -25,6 +26,7 @@ mod token;
 mod vars;
 mod wallets;
 
+pub use a2a::A2aSettings;
 pub use backend::BackendSettings;
 pub use chain::ChainSettings;
 pub use gas::GasSettings;

@@ -5,8 +5,8 @@ use super::problem::Problem;
 use super::settings::Config;
 use super::vars::{Read, Vars};
 use super::{
-    backend, chain, gas, ledger, offers, refund, safety, seal, secrets, seller, settlement, token,
-    wallets,
+    a2a, backend, chain, gas, ledger, offers, refund, safety, seal, secrets, seller, settlement,
+    token, wallets,
 };
 use crate::catalog::{Catalog, default_catalog};
 use crate::settlement::Settlement;
@@ -46,6 +46,7 @@ fn read(vars: &mut Vars<'_>) -> Option<Config> {
     let refund = refund::read(vars, pay_to);
     let backend = backend::read(vars, &secrets);
     let ledger = ledger::read(vars);
+    let a2a = a2a::read(vars, &public_url);
     let catalog = catalog(vars);
     let seller = seller::read(vars);
     if network == Some(Network::Base) {
@@ -65,6 +66,7 @@ fn read(vars: &mut Vars<'_>) -> Option<Config> {
         refund: refund?,
         backend: backend?,
         ledger: ledger?,
+        a2a: a2a?,
         catalog: catalog?,
         seller: seller?,
         admin_secret: secrets.admin.as_ref().map(AdminSecret::new),

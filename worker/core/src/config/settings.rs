@@ -1,5 +1,6 @@
 //! The deployment's settings, typed.
 
+use super::a2a::A2aSettings;
 use super::backend::BackendSettings;
 use super::chain::ChainSettings;
 use super::gas::GasSettings;
@@ -40,6 +41,8 @@ pub struct Config {
     pub backend: BackendSettings,
     /// Which parts the ledger has.
     pub ledger: Layout,
+    /// Whether agents may buy through A2A.
+    pub a2a: A2aSettings,
     /// Plans and prices.
     pub catalog: Catalog,
     /// Who sells.

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::settlement::Route;
-use crate::types::{Address, Network, WalletKey};
+use crate::types::{Address, Network, TEST_CARD_KEY, WalletKey};
 
 pub(super) fn valid(name: &str) -> Option<&'static str> {
     Some(match name {
@@ -47,6 +47,7 @@ fn the_defaults_are_the_documented_ones() {
     assert_eq!(config.token.ttl_seconds, 3600);
     assert_eq!(config.chain.confirmations, 1);
     assert_eq!(config.offers.proof_binding, ProofBinding::Signature);
+    assert!(config.a2a.enabled && config.a2a.card_key.is_none());
     assert_eq!(config.catalog.plans().len(), 4);
     assert_eq!(
         config.backend.resource_endpoint.as_deref(),
@@ -128,6 +129,15 @@ fn each_bad_value_is_named_and_not_repeated() {
         ("TOKEN_ISSUE_TIMEOUT_MS", "99.5"),
         ("LEDGER_PARTS_FROM", "next-month"),
         ("LEDGER_PARTS_FROM", "2028-01-01,2027-01-01"),
+        ("A2A_ENABLED", "perhaps"),
+        (
+            "A2A_CARD_KEY",
+            "0x0000000000000000000000000000000000000000000000000000000000000007",
+        ),
+        (
+            "A2A_CARD_KEY",
+            "-----BEGIN PRIVATE KEY-----MTIzNDU2-----END PRIVATE KEY-----",
+        ),
         ("PROVIDER_NAME", "Acme-without-url"),
     ] {
         let problems = problems(&[(name, value)]);
@@ -148,6 +158,27 @@ fn the_public_address_has_one_form_which_is_also_the_issuer_of_tokens() {
         let origin = config.origin("https://worker.example/x").unwrap();
         assert_eq!(origin.as_str(), "https://shop.example");
     }
+}
+
+#[test]
+fn a_key_for_the_agent_card_is_read_and_not_shown() {
+    let lookup = |name: &str| match name {
+        "A2A_CARD_KEY" => Some(TEST_CARD_KEY.replace('\n', "\\n")),
+        "KEY0_PUBLIC_URL" => Some("https://shop.example".to_owned()),
+        _ => valid(name).map(str::to_owned),
+    };
+    let config = Config::from_vars(lookup).unwrap();
+    let key = config.a2a.card_key.as_ref().unwrap();
+    let shown = format!("{config:?}");
+    assert!(shown.contains(&format!("CardKey(kid {})", key.key_id())));
+    assert!(!shown.contains("PRIVATE KEY"));
+}
+
+#[test]
+fn a_card_is_signed_for_one_address() {
+    let problems = problems(&[("A2A_CARD_KEY", TEST_CARD_KEY)]);
+    assert_eq!(problems.len(), 1);
+    assert_eq!(problems[0].name, "KEY0_PUBLIC_URL");
 }
 
 #[test]

@@ -3,15 +3,18 @@
 
 use serde_json::{Value, json};
 
+use super::a2a::{A2A_PATH, X402_EXTENSIONS};
+use super::card_signature::signature;
+use crate::catalog::Plan;
 use crate::config::Config;
 use crate::types::HttpUrl;
 
-/// The extension that says "you can pay here with x402".
-const X402_EXTENSION: &str =
-    "https://github.com/google-agentic-commerce/a2a-x402/blob/main/spec/v0.2";
 /// How `/x402/access` is spoken to. A custom binding's name is the address of its description.
 const X402_HTTP_BINDING: &str =
     "https://github.com/x402-foundation/x402/blob/main/specs/transports-v2/http.md";
+const X402_PATH: &str = "/x402/access";
+const JSON: &str = "application/json";
+const TEXT: &str = "text/plain";
 
 /// Which form of the card a client reads, from its `A2A-Version` header.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -33,75 +36,157 @@ impl AgentCardVersion {
     }
 }
 
+/// The door that the card leads to.
+struct Door {
+    url: String,
+    binding: &'static str,
+    /// The versions of A2A that are spoken there, the newest first.
+    versions: &'static [&'static str],
+    /// What it reads and what it answers.
+    modes: &'static [&'static str],
+    /// How the plans are listed there; a phrase.
+    discover: &'static str,
+    /// How one is bought; a phrase.
+    buy: &'static str,
+}
+
+impl Door {
+    /// The A2A door.
+    ///
+    /// The x402 door is not declared beside it: an interface has all operations of A2A, and there are no tasks behind that
+    /// door. The extension's parameters name it.
+    fn a2a(origin: &HttpUrl) -> Self {
+        Self {
+            url: origin.join(A2A_PATH),
+            binding: "JSONRPC",
+            versions: &["1.0", "0.3"],
+            modes: &[JSON, TEXT],
+            discover: "send an AccessRequest without a plan, {} is enough",
+            buy: "send an AccessRequest with a planId, then pay the x402 offer of the answer on the same task",
+        }
+    }
+
+    /// The x402 door, where A2A is off: a card must have an interface.
+    fn x402(origin: &HttpUrl) -> Self {
+        Self {
+            url: origin.join(X402_PATH),
+            binding: X402_HTTP_BINDING,
+            versions: &["1.0"],
+            modes: &[JSON],
+            discover: "GET /discover",
+            buy: "POST /x402/access with an x402 client",
+        }
+    }
+
+    fn interfaces(&self) -> Vec<Value> {
+        let interface = |version: &&str| {
+            json!({
+                "url": self.url,
+                "protocolBinding": self.binding,
+                "protocolVersion": version,
+            })
+        };
+        self.versions.iter().map(interface).collect()
+    }
+}
+
 /// The card of this deployment, as seen at `origin`.
 ///
-/// It declares only what is served: the x402 HTTP door, as an interface with a binding of its own.
+/// It declares only what is served. No member is empty: readers drop such members before they check a signature. Both forms
+/// have the same signature.
 pub fn agent_card(config: &Config, origin: &HttpUrl, version: AgentCardVersion) -> Value {
     let seller = &config.seller;
-    let door = origin.join("/x402/access");
+    let door = match config.a2a.enabled {
+        true => Door::a2a(origin),
+        false => Door::x402(origin),
+    };
     let mut card = json!({
         "name": seller.agent_name,
         "description": seller.agent_description,
         "version": env!("CARGO_PKG_VERSION"),
-        "supportedInterfaces": [
-            {"url": door, "protocolBinding": X402_HTTP_BINDING, "protocolVersion": "1.0"},
-        ],
+        "supportedInterfaces": door.interfaces(),
         "documentationUrl": origin.join("/discover"),
         "capabilities": {
             "streaming": false,
             "pushNotifications": false,
-            "extensions": [{
-                "uri": X402_EXTENSION,
-                "description": "Pay with USDC on Base through x402.",
-                "params": {
-                    "network": config.network.caip2(),
-                    "asset": config.network.usdc().to_checksum(None),
-                    "payTo": config.wallets.pay_to.to_checksum(None),
-                    "plans": config.catalog.plans().iter().map(|plan| json!({
-                        "planId": plan.id,
-                        "unitAmount": plan.price,
-                        "description": plan.description,
-                    })).collect::<Vec<_>>(),
-                },
-            }],
+            "extensions": extensions(config, origin),
         },
-        "defaultInputModes": ["application/json"],
-        "defaultOutputModes": ["application/json"],
+        "defaultInputModes": door.modes,
+        "defaultOutputModes": door.modes,
         "skills": [
             {
                 "id": "discover-plans",
                 "name": "Discover plans",
-                "description": "Lists plans and prices. Free: GET /discover.",
+                "description": format!("Lists plans and prices. Free: {}.", door.discover),
                 "tags": ["catalog", "x402"],
+                "examples": ["{}"],
             },
             {
                 "id": "request-access",
                 "name": "Request access",
-                "description": "Buys a plan with USDC and returns a bearer token: POST /x402/access with an x402 client.",
+                "description": format!("Buys a plan with USDC and returns a bearer token: {}.", door.buy),
                 "tags": ["payment", "x402"],
-                "examples": [json!({"planId": config.catalog.plans().first().map(|plan| &plan.id)}).to_string()],
+                "examples": config.catalog.plans().first().map(|plan| [json!({
+                    "type": "AccessRequest",
+                    "planId": plan.id,
+                }).to_string()]),
             },
         ],
     });
-    if let Some(members) = card.as_object_mut() {
-        if let Some(provider) = &seller.provider {
-            members.insert(
-                "provider".to_owned(),
-                json!({"organization": provider.name, "url": provider.url.as_str()}),
-            );
-        }
-        if version == AgentCardVersion::Hybrid {
-            members.insert("url".to_owned(), json!(door));
-            members.insert("preferredTransport".to_owned(), json!(X402_HTTP_BINDING));
-            members.insert("protocolVersion".to_owned(), json!("0.3.0"));
-        }
+    if let Some(provider) = &seller.provider {
+        let provider = json!({"organization": provider.name, "url": provider.url.as_str()});
+        set(&mut card, "provider", provider);
+    }
+    let key = config.a2a.card_key.as_ref();
+    if let Some(signature) = key.and_then(|key| signature(&card, key, origin)) {
+        set(&mut card, "signatures", json!([signature]));
+    }
+    if version == AgentCardVersion::Hybrid {
+        set(&mut card, "url", json!(door.url));
+        set(&mut card, "preferredTransport", json!(door.binding));
+        set(&mut card, "protocolVersion", json!("0.3.0"));
     }
     card
+}
+
+/// The x402 extension in all its versions.
+///
+/// The newest has, as parameters, what no other member of a card may hold: the plans, and where they are sold without A2A.
+/// None is `required`: whoever only asks for the plans pays nothing, and several clients that pay send no extension header.
+fn extensions(config: &Config, origin: &HttpUrl) -> [Value; 2] {
+    let mut extensions = X402_EXTENSIONS
+        .map(|uri| json!({"uri": uri, "description": "Pay with USDC on Base through x402."}));
+    let [newest, _] = &mut extensions;
+    let params = json!({
+        "network": config.network.caip2(),
+        "asset": config.network.usdc().to_checksum(None),
+        "payTo": config.wallets.pay_to.to_checksum(None),
+        "httpUrl": origin.join(X402_PATH),
+        "plans": config.catalog.plans().iter().map(plan_entry).collect::<Vec<_>>(),
+    });
+    set(newest, "params", params);
+    extensions
+}
+
+fn plan_entry(plan: &Plan) -> Value {
+    let mut entry = json!({"planId": plan.id, "unitAmount": plan.price});
+    if !plan.description.is_empty() {
+        set(&mut entry, "description", json!(plan.description));
+    }
+    entry
+}
+
+/// Gives an object one more member.
+fn set(object: &mut Value, name: &str, value: Value) {
+    if let Some(members) = object.as_object_mut() {
+        members.insert(name.to_owned(), value);
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::catalog::Catalog;
     use crate::config::test_config;
 
     fn card(version: AgentCardVersion) -> Value {
@@ -151,7 +236,79 @@ mod tests {
     }
 
     #[test]
-    fn no_value_is_empty_so_that_signatures_stay_canonical() {
+    fn the_a2a_door_is_declared_in_both_versions_the_newest_first() {
+        let (new, hybrid) = (card(AgentCardVersion::V1_0), card(AgentCardVersion::Hybrid));
+        let interface = |version| json!({"url": "https://shop.example/a2a", "protocolBinding": "JSONRPC", "protocolVersion": version});
+        assert_eq!(
+            new["supportedInterfaces"],
+            json!([interface("1.0"), interface("0.3")])
+        );
+        assert_eq!(hybrid["supportedInterfaces"], new["supportedInterfaces"]);
+        assert_eq!(hybrid["url"], "https://shop.example/a2a");
+        assert_eq!(hybrid["preferredTransport"], "JSONRPC");
+        assert_eq!(hybrid["protocolVersion"], "0.3.0");
+        assert_eq!(
+            new["defaultInputModes"],
+            json!(["application/json", "text/plain"])
+        );
+    }
+
+    #[test]
+    fn without_a2a_the_card_leads_to_the_x402_door_and_names_no_other() {
+        let mut config = test_config();
+        config.a2a.enabled = false;
+        let origin = "https://shop.example".parse().unwrap();
+        for version in [AgentCardVersion::V1_0, AgentCardVersion::Hybrid] {
+            let card = agent_card(&config, &origin, version);
+            assert_eq!(
+                card["supportedInterfaces"],
+                json!([{
+                    "url": "https://shop.example/x402/access",
+                    "protocolBinding": X402_HTTP_BINDING,
+                    "protocolVersion": "1.0",
+                }])
+            );
+            assert_eq!(card["defaultInputModes"], json!(["application/json"]));
+            let text = card.to_string();
+            assert!(
+                !text.contains("JSONRPC") && !text.contains("/a2a\""),
+                "{text}"
+            );
+        }
+    }
+
+    #[test]
+    fn both_versions_of_the_extension_are_declared_and_none_is_required() {
+        let card = card(AgentCardVersion::V1_0);
+        let extensions = card["capabilities"]["extensions"].as_array().unwrap();
+        let uris: Vec<_> = extensions
+            .iter()
+            .map(|extension| &extension["uri"])
+            .collect();
+        assert_eq!(uris, X402_EXTENSIONS);
+        assert!(
+            extensions
+                .iter()
+                .all(|extension| extension["required"].is_null())
+        );
+        let params = &extensions[0]["params"];
+        assert_eq!(params["httpUrl"], "https://shop.example/x402/access");
+        assert_eq!(params["plans"].as_array().unwrap().len(), 4);
+    }
+
+    #[test]
+    fn a_skills_examples_are_requests_that_can_be_sent() {
+        let card = card(AgentCardVersion::V1_0);
+        let example = |skill: usize| -> Value {
+            serde_json::from_str(card["skills"][skill]["examples"][0].as_str().unwrap()).unwrap()
+        };
+        assert_eq!(example(0), json!({}));
+        let plan = test_config().catalog.plans()[0].id.clone();
+        assert_eq!(example(1), json!({"type": "AccessRequest", "planId": plan}));
+    }
+
+    #[test]
+    fn no_member_is_empty_so_that_readers_drop_none() {
         fn walk(value: &Value) {
             match value {
                 Value::Null => panic!("null in the card"),
@@ -166,6 +323,14 @@ mod tests {
                 }
                 Value::Bool(_) | Value::Number(_) => {}
             }
+        }
+        let mut config = test_config();
+        let plans = r#"[{"planId":"without-description","unitAmount":"$1"}]"#;
+        config.catalog = Catalog::from_json(plans).unwrap();
+        let origin = "https://shop.example".parse().unwrap();
+        for enabled in [true, false] {
+            config.a2a.enabled = enabled;
+            walk(&agent_card(&config, &origin, AgentCardVersion::Hybrid));
         }
         walk(&card(AgentCardVersion::Hybrid));
     }

@@ -21,6 +21,7 @@ pub(super) const TAG_BYTES: usize = 16;
 pub(super) const MAX_ID_CHARS: usize = 512;
 const SEAL_PURPOSE: &[u8] = b"key0 offer seal v2";
 const EXTRA_PURPOSE: &[u8] = b"key0 offer extra v2";
+const CONVERSATION_PURPOSE: &[u8] = b"key0 conversation v1";
 
 /// A sealed challenge id as text.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
@@ -61,6 +62,7 @@ pub struct SealKeys {
 struct Key {
     seal: [u8; 32],
     extra: [u8; 32],
+    conversation: [u8; 32],
 }
 
 impl fmt::Debug for SealKeys {
@@ -115,6 +117,36 @@ impl SealKeys {
         self.all().any(|key| key.digest(extra) == digest)
     }
 
+    /// Makes the id of a conversation of random bytes: whoever shows it has it from us. (43 characters)
+    pub fn conversation(&self, random: [u8; 16]) -> String {
+        let tag = mac(&self.current.conversation, &random)
+            .finalize()
+            .into_bytes();
+        let bytes: Vec<u8> = random
+            .into_iter()
+            .chain(tag.into_iter().take(TAG_BYTES))
+            .collect();
+        URL_SAFE_NO_PAD.encode(bytes)
+    }
+
+    /// Whether we have made this id.
+    pub fn is_conversation(&self, id: &str) -> bool {
+        let bytes = (id.len() <= MAX_ID_CHARS)
+            .then(|| URL_SAFE_NO_PAD.decode(id).ok())
+            .flatten();
+        let parts = bytes
+            .as_deref()
+            .and_then(|bytes| bytes.split_at_checked(16));
+        parts.is_some_and(|(random, tag)| {
+            tag.len() == TAG_BYTES
+                && self.all().any(|key| {
+                    mac(&key.conversation, random)
+                        .verify_truncated_left(tag)
+                        .is_ok()
+                })
+        })
+    }
+
     fn all(&self) -> impl Iterator<Item = &Key> {
         core::iter::once(&self.current).chain(&self.old)
     }
@@ -125,6 +157,7 @@ impl Key {
         Self {
             seal: derive(secret, SEAL_PURPOSE),
             extra: derive(secret, EXTRA_PURPOSE),
+            conversation: derive(secret, CONVERSATION_PURPOSE),
         }
     }
 

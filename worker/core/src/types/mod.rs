@@ -2,6 +2,7 @@
 
 mod admin_secret;
 mod amount;
+mod card_key;
 mod fault;
 mod ids;
 mod network;
@@ -15,6 +16,9 @@ mod wallet_key;
 pub use admin_secret::AdminSecret;
 pub use alloy_primitives::{Address, B256, Bytes, U256};
 pub use amount::{PriceError, UsdcAmount};
+pub use card_key::CardKey;
+#[cfg(test)]
+pub(crate) use card_key::TEST_CARD_KEY;
 pub use fault::CallFault;
 pub use ids::{IdError, PlanId, RequestId, ResourceId, RouteId, SERVICE_PLAN};
 pub use network::Network;

@@ -58,6 +58,12 @@ impl UnixMillis {
             .to_rfc3339_opts(SecondsFormat::Millis, true)
     }
 
+    /// Reads ISO 8601 with its offset (RFC 3339). `None` for anything else, and for what lies before 1970.
+    pub fn from_iso(text: &str) -> Option<Self> {
+        let moment = DateTime::parse_from_rfc3339(text).ok()?;
+        u64::try_from(moment.timestamp_millis()).ok().map(Self)
+    }
+
     /// The same moment in seconds, rounded down.
     pub const fn to_seconds(self) -> UnixSeconds {
         UnixSeconds(self.0 / 1000)
@@ -74,6 +80,17 @@ mod tests {
             UnixSeconds(1_767_323_045).to_iso(),
             "2026-01-02T03:04:05.000Z"
         );
+    }
+
+    #[test]
+    fn what_is_written_is_read_back() {
+        let moment = UnixMillis(1_767_323_045_678);
+        assert_eq!(UnixMillis::from_iso(&moment.to_iso()), Some(moment));
+        let elsewhere = UnixMillis::from_iso("2026-01-02T05:04:05.678+02:00");
+        assert_eq!(elsewhere, Some(moment));
+        for bad in ["", "today", "2026-01-02", "1969-12-31T00:00:00Z"] {
+            assert_eq!(UnixMillis::from_iso(bad), None, "{bad}");
+        }
     }
 
     #[test]

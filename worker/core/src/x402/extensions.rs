@@ -16,6 +16,13 @@ const IDENTIFIER: &str = "payment-identifier";
 
 /// What stands in an offer's `extensions`.
 pub fn advertised(target: &Target) -> Value {
+    let mut extensions = for_catalogues(target);
+    extensions.extend(for_clients());
+    Value::Object(extensions)
+}
+
+/// What of it concerns a client that has not come by HTTP.
+pub fn for_clients() -> Map<String, Value> {
     let identifier = json!({
         "info": {"required": false},
         "schema": {
@@ -28,9 +35,7 @@ pub fn advertised(target: &Target) -> Value {
             "required": ["required"],
         },
     });
-    let mut extensions = for_catalogues(target);
-    extensions.insert(IDENTIFIER.to_owned(), identifier);
-    Value::Object(extensions)
+    Map::from_iter([(IDENTIFIER.to_owned(), identifier)])
 }
 
 /// What a facilitator with a catalogue is told: how to call what is sold, and nothing of a purchase.

@@ -154,6 +154,15 @@ impl PaymentRequired {
         }
     }
 
+    /// The same for a client that has not come by HTTP: how to call by HTTP is left out.
+    #[must_use]
+    pub fn elsewhere(self) -> Self {
+        Self {
+            extensions: Value::Object(extensions::for_clients()),
+            ..self
+        }
+    }
+
     /// One offer without ids, see [`PaymentRequirements::without_ids`].
     pub fn without_ids(terms: &Terms, resource: Resource, error: &str) -> Self {
         Self {

@@ -3,6 +3,7 @@
 //! A call is JSON over the object's `fetch`. A refusal is an ordinary reply; a status other than 200 is a fault.
 
 mod backend_token;
+mod context;
 mod gas_wallet;
 mod ledger;
 mod payer;
@@ -17,6 +18,7 @@ use key0_core::breaker::Observed;
 use key0_core::chain::Chain as _;
 use key0_core::chain::base::Receipt;
 use key0_core::config::Config;
+use key0_core::doors::a2a::{ContextKey, Conversations, TaskCommand, TaskReply};
 use key0_core::doors::admin::Transfers;
 use key0_core::ledger::{
     self as core_ledger, Layout, LedgerCommand, LedgerEntry, LedgerReply, Ledgers, Shard,
@@ -46,6 +48,7 @@ const PAYER_DEADLINE: Duration = Duration::from_secs(5);
 /// Longer than the authorization server may take.
 const BACKEND_TOKEN_DEADLINE: Duration = Duration::from_secs(15);
 const LEDGER_DEADLINE: Duration = Duration::from_secs(5);
+const CONTEXT_DEADLINE: Duration = Duration::from_secs(5);
 /// Longer than the few RPC calls before a transaction is stored and broadcast.
 const GAS_WALLET_DEADLINE: Duration = Duration::from_secs(20);
 
@@ -223,6 +226,19 @@ impl Transfers for Objects<'_> {
         command: &PayerCommand,
     ) -> Result<PayerReply, CallFault> {
         logged(self.payer(network, payer, command).await)
+    }
+}
+
+impl Conversations for Objects<'_> {
+    async fn ask(
+        &self,
+        context: ContextKey,
+        command: &TaskCommand,
+    ) -> Result<TaskReply, CallFault> {
+        let reply = self
+            .call("CONTEXTS", &context.name(), command, CONTEXT_DEADLINE)
+            .await;
+        logged(reply)
     }
 }
 

@@ -6,8 +6,8 @@ use http::header::{CACHE_CONTROL, HeaderName, RETRY_AFTER};
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::instructions::Instructions;
 use crate::checkout::{Checkout, Outcome, Priced, Quote, Stop, Unpaid};
+use crate::doors::instructions::Instructions;
 use crate::error::Error;
 use crate::goods::Receipt;
 use crate::limit;

@@ -2,8 +2,9 @@
 
 use super::answer::{self, Answer};
 use super::arrival::Arrival;
-use super::request::{self, AccessRequest};
+use super::request;
 use crate::checkout::{Checkout, Deployment, Payment};
+use crate::doors::access_request::AccessRequest;
 use crate::error::Error;
 use crate::limit;
 use crate::response::{self, Response};
@@ -12,7 +13,7 @@ use crate::x402::{PaymentPayload, Unreadable};
 /// Sells a plan: states the price, or takes the payment and answers with the grant.
 pub async fn access<D: Deployment>(checkout: &Checkout<'_, D>, arrival: &Arrival<'_>) -> Response {
     let request = AccessRequest::parse(arrival.body);
-    let request = match request.and_then(|request| request.named_by(arrival.headers)) {
+    let request = match request.and_then(|request| request::named_by(request, arrival.headers)) {
         Ok(request) => request,
         Err(error) => return response::error(&error),
     };

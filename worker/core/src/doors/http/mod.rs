@@ -3,8 +3,6 @@
 mod answer;
 mod arrival;
 mod door;
-mod instructions;
-mod proof;
 mod request;
 
 pub use arrival::Arrival;

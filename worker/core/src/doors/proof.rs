@@ -3,6 +3,7 @@
 use alloy_primitives::hex;
 use serde_json::Value;
 
+use super::whole::whole;
 use crate::checkout::TransferProof;
 use crate::error::Error;
 
@@ -28,10 +29,7 @@ pub(super) fn parse(value: &Value) -> Result<TransferProof, Error> {
     };
     let chain_id = match value.get("chainId") {
         None | Some(Value::Null) => None,
-        Some(id) => Some(
-            id.as_u64()
-                .ok_or_else(|| invalid("chainId must be a whole number"))?,
-        ),
+        Some(id) => Some(whole(id).ok_or_else(|| invalid("chainId must be a whole number"))?),
     };
     let payer = match value.get("payer") {
         None | Some(Value::Null) => None,

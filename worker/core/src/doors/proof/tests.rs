@@ -7,8 +7,6 @@ use proptest::prelude::*;
 use alloy_primitives::hex;
 use serde_json::Value;
 
-use super::super::arrival::Arrival;
-use super::super::door::access;
 use super::super::instructions::Instructions;
 use crate::chain::endpoints::EndpointMemory;
 use crate::chain::rpc::RpcChain;
@@ -16,6 +14,8 @@ use crate::chain::signature::MAX_SIGNATURE_BYTES;
 use crate::chain::transfer::ProofFault;
 use crate::config::Config;
 use crate::config::{ProofBinding, test_config};
+use crate::doors::http::Arrival;
+use crate::doors::http::access;
 use crate::goods::DeliveryFault;
 use crate::offer::{Offer, Target, Terms};
 use crate::purchase::test_support::{buyer, claims, receipt};

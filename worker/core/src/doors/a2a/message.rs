@@ -1,0 +1,213 @@
+//! What a client says: a message, and what of it asks for something.
+
+use serde_json::{Map, Value, json};
+
+use super::dialect::Dialect;
+use super::fault::{Fault, Kind};
+use crate::checkout::TransferProof;
+use crate::doors::access_request::AccessRequest;
+use crate::doors::proof;
+use crate::error::Error;
+use crate::types::RouteId;
+use crate::x402::{Dialect as X402, PaymentPayload, Refusal, Unreadable};
+
+pub(super) const STATUS: &str = "x402.payment.status";
+pub(super) const PAYLOAD: &str = "x402.payment.payload";
+const MAX_ID_CHARS: usize = 128;
+
+/// A client's message, checked in form.
+#[derive(Debug)]
+pub(super) struct Message {
+    pub(super) id: String,
+    pub(super) context_id: Option<String>,
+    pub(super) task_id: Option<String>,
+    pub(super) asks: Asks,
+    /// What is kept of it, in the form of 1.0: all, but for a payment.
+    pub(super) kept: Value,
+}
+
+/// What a message asks for.
+#[derive(Debug)]
+pub(super) enum Asks {
+    /// It pays.
+    Pay(Box<Result<PaymentPayload, Unreadable>>),
+    /// It does not want to pay.
+    Reject,
+    /// It has paid by a transfer of its own.
+    Prove(TransferProof),
+    /// It wants a price.
+    Price(AccessRequest),
+    /// It asks for something that cannot be had.
+    Refused(Error),
+    /// It asks for nothing in particular: the price list.
+    Browse,
+    /// It is not understood; with a hint, if there is one.
+    Talk(Option<&'static str>),
+}
+
+impl Message {
+    /// Reads the member `message` of a call's parameters.
+    pub(super) fn read(params: &Map<String, Value>, dialect: Dialect) -> Result<Self, Fault> {
+        let message = params.get("message").and_then(Value::as_object);
+        let message = message.ok_or_else(|| Fault::bad("params.message must be an object."))?;
+        let message = dialect.arrived(message);
+        if message.get("role").and_then(Value::as_str) != Some("ROLE_USER") {
+            return Err(Fault::bad("message.role must be the user's."));
+        }
+        let id = text(&message, "messageId")?
+            .ok_or_else(|| Fault::bad("message.messageId must be a text."))?;
+        let parts = message.get("parts").and_then(Value::as_array);
+        let parts = parts
+            .filter(|parts| !parts.is_empty())
+            .ok_or_else(|| Fault::bad("message.parts must have at least one part."))?;
+        for part in parts {
+            check(part)?;
+        }
+        let asks = asks(&message, parts);
+        let kept = match &asks {
+            // A signature is nothing to hand out again.
+            Asks::Pay(_) => json!({
+                "messageId": id,
+                "role": "ROLE_USER",
+                "parts": [{"text": "Payment"}],
+                "metadata": {STATUS: "payment-submitted"},
+            }),
+            Asks::Prove(_) => json!({
+                "messageId": id,
+                "role": "ROLE_USER",
+                "parts": [{"text": "Proof of a transfer"}],
+            }),
+            _ => {
+                let mut kept = message.clone();
+                // Said anew with each answer.
+                for name in ["contextId", "taskId"] {
+                    kept.remove(name);
+                }
+                Value::Object(kept)
+            }
+        };
+        Ok(Self {
+            id,
+            context_id: text(&message, "contextId")?,
+            task_id: text(&message, "taskId")?,
+            asks,
+            kept,
+        })
+    }
+}
+
+/// A text of a message; an empty one is absent, as clients with protocol buffers write it.
+fn text(message: &Map<String, Value>, name: &str) -> Result<Option<String>, Fault> {
+    match message.get(name) {
+        None | Some(Value::Null) => Ok(None),
+        Some(Value::String(text)) if text.is_empty() => Ok(None),
+        Some(Value::String(text)) if text.chars().count() <= MAX_ID_CHARS => Ok(Some(text.clone())),
+        Some(_) => Err(Fault::bad(format!(
+            "message.{name} must be a text of at most {MAX_ID_CHARS} characters."
+        ))),
+    }
+}
+
+/// A part has exactly one content, and we read texts and data only.
+fn check(part: &Value) -> Result<(), Fault> {
+    let has = |name: &&str| part.get(*name).is_some_and(|value| !value.is_null());
+    let files = ["raw", "url", "file"]
+        .iter()
+        .filter(|name| has(name))
+        .count();
+    match (
+        ["text", "data"].iter().filter(|name| has(name)).count(),
+        files,
+    ) {
+        (1, 0)
+            if part
+                .get("text")
+                .is_none_or(|text| text.is_string() || text.is_null()) =>
+        {
+            Ok(())
+        }
+        (0, 1) => Err(Fault::new(
+            Kind::ContentType,
+            "Files are not read here: send text or data parts.",
+        )),
+        _ => Err(Fault::bad(
+            "Each part must have exactly one content: text (a string) or data.",
+        )),
+    }
+}
+
+fn asks(message: &Map<String, Value>, parts: &[Value]) -> Asks {
+    let metadata = message.get("metadata");
+    let metadata = |name| {
+        metadata
+            .and_then(|metadata| metadata.get(name))
+            .filter(|value| !value.is_null())
+    };
+    let status = metadata(STATUS).and_then(Value::as_str);
+    if status == Some("payment-rejected") {
+        return Asks::Reject;
+    }
+    match metadata(PAYLOAD) {
+        Some(payload) => return Asks::Pay(Box::new(PaymentPayload::parse(X402::X402V2, payload))),
+        None if status == Some("payment-submitted") => {
+            return Asks::Pay(Box::new(Err(Refusal::InvalidPayload.into())));
+        }
+        None => {}
+    }
+    let data = parts
+        .iter()
+        .find_map(|part| part.get("data").filter(|data| data.is_object()));
+    let read: Option<Value>;
+    let data = match data {
+        Some(data) => data,
+        None => {
+            read = parts.iter().find_map(|part| {
+                let value: Value = serde_json::from_str(part.get("text")?.as_str()?).ok()?;
+                value.is_object().then_some(value)
+            });
+            match &read {
+                Some(data) => data,
+                None => return Asks::Talk(None),
+            }
+        }
+    };
+    wish(data).unwrap_or_else(Asks::Refused)
+}
+
+/// What a data part asks for.
+fn wish(data: &Value) -> Result<Asks, Error> {
+    let has = |name| data.get(name).is_some_and(|value| !value.is_null());
+    if has("txHash") {
+        return proof::parse(data).map(Asks::Prove);
+    }
+    let request = AccessRequest::read(data)?;
+    if has("routeId") {
+        return Ok(Asks::Refused(route(data, request.plan.is_some())));
+    }
+    if request.plan.is_some() {
+        return Ok(Asks::Price(request));
+    }
+    Ok(match request.hint() {
+        Some(member) => Asks::Talk(Some(member)),
+        None => Asks::Browse,
+    })
+}
+
+/// Routes are not on sale.
+fn route(data: &Value, has_plan: bool) -> Error {
+    if has_plan {
+        return Error::invalid_request("Send planId or routeId, not both.");
+    }
+    let id = data.get("routeId").and_then(Value::as_str);
+    match id.and_then(|id| id.parse::<RouteId>().ok()) {
+        Some(id) => Error::new(
+            crate::error::Code::TierNotFound,
+            format!("There is no route \"{id}\". Send an AccessRequest without planId to see the price list."),
+        )
+        .with_details(json!({"routeId": id})),
+        None => Error::invalid_request("routeId must be 1 to 64 letters, digits, '.', '_' or '-'."),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,25 @@
+//! The A2A door: agents buy in a conversation (<https://a2a-protocol.org/latest/specification/>), in protocol versions 1.0 and
+//! 0.3, with the extension for x402 payments (<https://github.com/google-agentic-commerce/a2a-x402>).
+//!
+//! Inside, everything has the form of version 1.0: what arrives is brought into it, and what leaves is brought back
+//! ([`dialect`]). A conversation consists of tasks ([`task`]); they live in one object for each context ([`tasks`]).
+
+mod dialect;
+mod door;
+mod fault;
+mod ids;
+mod message;
+mod outcome;
+mod params;
+mod rpc;
+mod show;
+mod task;
+mod tasks;
+
+pub use door::{Arrival, Desk, answer, is_call};
+pub use ids::{ContextKey, TaskId};
+pub use task::{Said, Stage, Task, Turn};
+pub use tasks::{
+    Conversations, MAX_COUNTED, MAX_UNPAID, Page, Place, Standing, TaskCommand, TaskReply,
+    TaskStore, execute,
+};

@@ -1,0 +1,311 @@
+//! A task: one thing that a client asked for in a conversation, and how far it has come.
+
+use alloy_primitives::B256;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::ids::TaskId;
+use crate::checkout::Claim;
+use crate::goods::{Goods, Receipt};
+use crate::pauses::{PAID_TASK, UNPAID_TASK};
+use crate::types::{UnixMillis, UnixSeconds};
+
+/// What a task may take that nobody has paid, as JSON.
+pub(super) const MAX_UNPAID_BYTES: usize = 2_048;
+/// The longest message that a task keeps, as JSON.
+pub(super) const MAX_MESSAGE_BYTES: usize = 1_024;
+/// The most receipts that are kept; of more, the latest.
+const MAX_RECEIPTS: usize = 4;
+const MAX_TURNS: usize = 16;
+
+/// One task. Everything that a client sees of it is made of this.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Task {
+    /// Its id, which opens it.
+    pub id: TaskId,
+    /// The context it belongs to.
+    pub context_id: String,
+    /// What was said before its status, the oldest first.
+    pub turns: Vec<Turn>,
+    /// How far it has come.
+    pub stage: Stage,
+    /// What came of the payments that were tried.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub receipts: Vec<Value>,
+    /// When the stage last changed.
+    pub at: UnixMillis,
+    /// When it is removed.
+    pub until: UnixMillis,
+    /// How often it was written: who has read an older one may not replace it.
+    pub version: u32,
+}
+
+/// One message of the past.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase", rename_all_fields = "camelCase")]
+pub enum Turn {
+    /// The client's, in the form of A2A 1.0, without its ids of task and context.
+    Theirs(Value),
+    /// Ours: an offer.
+    Offer {
+        /// Its challenge id.
+        id: String,
+        /// The version of the task whose status it was.
+        version: u32,
+    },
+}
+
+/// How far a task has come.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase", rename_all_fields = "camelCase")]
+pub enum Stage {
+    /// The price list was asked for, and shown.
+    Listed,
+    /// We have not understood, and wait for something else.
+    Unclear {
+        /// The member that was meant.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        hint: Option<String>,
+    },
+    /// We wait for a payment.
+    Offered {
+        /// The offer.
+        challenge_id: String,
+        /// What came of the last payment.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        said: Option<Said>,
+        /// Whether the same payment is to be sent again, so that no offer is shown that would invite another.
+        #[serde(default, skip_serializing_if = "core::ops::Not::not")]
+        again: bool,
+    },
+    /// It may have been paid. Written before anybody is asked to settle.
+    Paying {
+        /// The offer.
+        challenge_id: String,
+        /// The authorization's nonce, or the transaction of a transfer.
+        by: B256,
+        /// The right to ask what became of it; without one the client has to show it again.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        claim: Option<Claim>,
+        /// What its purchase has said.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        said: Option<Said>,
+        /// Whether the money has arrived.
+        #[serde(default, skip_serializing_if = "core::ops::Not::not")]
+        arrived: bool,
+    },
+    /// It is paid and delivered.
+    Delivered {
+        /// As in [`Stage::Paying`].
+        by: B256,
+        /// What was delivered. The grant is made of it anew each time.
+        goods: Goods,
+        /// The money that was paid for it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        receipt: Option<Receipt>,
+    },
+    /// It has failed.
+    Failed {
+        /// Why.
+        said: Said,
+        /// As in [`Stage::Paying`], if a payment was tried.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        by: Option<B256>,
+    },
+    /// The client did not want to pay.
+    Rejected,
+    /// The client has called it off.
+    Canceled,
+}
+
+/// What we say of a payment, or of a request that cannot be met.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Said {
+    /// The error as every door tells it: `{"type":"Error","code","message","details"?}`.
+    pub error: Value,
+    /// The extension's word for it, if a payment was tried.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub payment: Option<String>,
+}
+
+impl Stage {
+    /// The name of its state in A2A 1.0.
+    pub const fn state(&self) -> &'static str {
+        match self {
+            Self::Unclear { .. } | Self::Offered { .. } => "TASK_STATE_INPUT_REQUIRED",
+            Self::Paying { .. } => "TASK_STATE_WORKING",
+            Self::Listed | Self::Delivered { .. } => "TASK_STATE_COMPLETED",
+            Self::Failed { .. } | Self::Rejected => "TASK_STATE_FAILED",
+            Self::Canceled => "TASK_STATE_CANCELED",
+        }
+    }
+
+    /// Whether it never changes again.
+    pub const fn is_end(&self) -> bool {
+        matches!(
+            self,
+            Self::Listed
+                | Self::Delivered { .. }
+                | Self::Failed { .. }
+                | Self::Rejected
+                | Self::Canceled
+        )
+    }
+
+    /// The offer that is paid, or is to be.
+    pub fn challenge_id(&self) -> Option<&str> {
+        match self {
+            Self::Offered { challenge_id, .. } | Self::Paying { challenge_id, .. } => {
+                Some(challenge_id)
+            }
+            _ => None,
+        }
+    }
+
+    /// What has paid it, or tried to.
+    pub const fn by(&self) -> Option<B256> {
+        match self {
+            Self::Paying { by, .. } | Self::Delivered { by, .. } => Some(*by),
+            Self::Failed { by, .. } => *by,
+            _ => None,
+        }
+    }
+}
+
+impl Task {
+    /// A task in its first stage.
+    pub(super) fn new(id: TaskId, context_id: String, now: UnixMillis) -> Self {
+        Self {
+            id,
+            context_id,
+            turns: Vec::new(),
+            stage: Stage::Unclear { hint: None },
+            receipts: Vec::new(),
+            at: now,
+            until: now,
+            version: 0,
+        }
+    }
+
+    /// Whether money may have moved for it. Only then is it kept for long, and never dropped for others.
+    pub fn is_paid(&self) -> bool {
+        match &self.stage {
+            // A transfer that is shown may never have been made, but a purchase that answers has begun.
+            Stage::Paying {
+                said,
+                claim,
+                arrived,
+                ..
+            } => *arrived || (said.is_some() && claim.is_some()),
+            Stage::Delivered { .. } => true,
+            Stage::Failed { .. } => self.receipts.iter().any(is_success),
+            _ => false,
+        }
+    }
+
+    /// Whether a payment may be under way that we do not know the outcome of.
+    pub const fn is_paying(&self) -> bool {
+        matches!(self.stage, Stage::Paying { .. })
+    }
+
+    /// Takes the next stage. `offer_until`: the end of the offer that it is about.
+    pub(super) fn go_on(
+        &mut self,
+        stage: Stage,
+        offer_until: Option<UnixSeconds>,
+        now: UnixMillis,
+    ) {
+        self.stage = stage;
+        self.at = now;
+        self.until = match self.is_paid() {
+            true => now.plus(PAID_TASK),
+            false => {
+                let end = offer_until.map_or(now, UnixSeconds::to_millis);
+                end.max(now).plus(UNPAID_TASK)
+            }
+        };
+        self.trim();
+    }
+
+    /// Adds a client's message.
+    pub(super) fn hear(&mut self, message: Value) {
+        let turn = Turn::Theirs(message);
+        // The same payment is often sent again.
+        if self.turns.last() != Some(&turn) {
+            self.turns.push(turn);
+        }
+    }
+
+    /// Adds the offer that its status has said so far, if it has said one.
+    pub(super) fn let_pass(&mut self) {
+        let version = self.version;
+        let is_said =
+            |turn: &Turn| matches!(turn, Turn::Offer { version: said, .. } if *said == version);
+        if let Stage::Offered {
+            challenge_id,
+            again: false,
+            ..
+        } = &self.stage
+            && !self.turns.iter().any(is_said)
+        {
+            let id = challenge_id.clone();
+            self.turns.push(Turn::Offer { id, version });
+        }
+    }
+
+    /// Whether this message was said before.
+    pub(super) fn has_heard(&self, message_id: &str) -> bool {
+        self.turns.iter().any(|turn| match turn {
+            Turn::Theirs(message) => message.get("messageId").is_some_and(|id| id == message_id),
+            Turn::Offer { .. } => false,
+        })
+    }
+
+    /// Adds what came of a payment.
+    pub(super) fn note(&mut self, receipt: Value) {
+        if self.receipts.last() != Some(&receipt) {
+            self.receipts.push(receipt);
+        }
+        let more = self.receipts.len().saturating_sub(MAX_RECEIPTS);
+        self.receipts.drain(..more);
+    }
+
+    /// Forgets what was said in the middle, as far as the room does not suffice; of an unpaid task at last the details.
+    fn trim(&mut self) {
+        let more = self.turns.len().saturating_sub(MAX_TURNS);
+        if more > 0 {
+            self.turns.drain(1..=more);
+        }
+        if self.is_paid() {
+            return;
+        }
+        while self.bytes() > MAX_UNPAID_BYTES && self.turns.len() > 1 {
+            self.turns.remove(1);
+        }
+        if self.bytes() > MAX_UNPAID_BYTES {
+            self.receipts.clear();
+        }
+        if self.bytes() > MAX_UNPAID_BYTES
+            && let Stage::Offered {
+                said: Some(said), ..
+            }
+            | Stage::Failed { said, .. } = &mut self.stage
+            && let Some(members) = said.error.as_object_mut()
+        {
+            members.remove("details");
+        }
+    }
+
+    fn bytes(&self) -> usize {
+        serde_json::to_vec(self).map_or(0, |text| text.len())
+    }
+}
+
+fn is_success(receipt: &Value) -> bool {
+    receipt.get("success") == Some(&Value::Bool(true))
+}
+
+#[cfg(test)]
+mod tests;

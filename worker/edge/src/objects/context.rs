@@ -1,0 +1,183 @@
+//! `ContextObject`, one per A2A context: the tasks of a conversation.
+//!
+//! Stored: `tasks`, each until its time is over; then an alarm removes it. Nothing is stored before the first task.
+//!
+//! Calls: `TaskCommand` → `TaskReply`.
+//!
+//! Why no interleaving breaks it: a command runs in one synchronous transaction and waits for nothing. A task is replaced only by
+//! who has read its last version.
+
+use key0_core::doors::a2a::{
+    MAX_COUNTED, MAX_UNPAID, Page, Standing, Task, TaskCommand, TaskId, TaskStore, execute,
+};
+use key0_core::types::UnixMillis;
+use serde::Deserialize;
+use worker::{DurableObject, Env, Request, Response, SqlStorageValue, State, durable_object};
+
+use super::{alarm_failed, command, reply};
+use crate::platform;
+use crate::storage::{count, integer};
+use crate::tables::{Schema, Tables};
+
+const SCHEMA: Schema = Schema(&[&[
+    "CREATE TABLE tasks (
+        id TEXT PRIMARY KEY,
+        standing INTEGER NOT NULL,
+        state TEXT NOT NULL,
+        at INTEGER NOT NULL,
+        until INTEGER NOT NULL,
+        body TEXT NOT NULL
+    ) STRICT, WITHOUT ROWID",
+    "CREATE INDEX tasks_by_change ON tasks (at DESC, id)",
+    "CREATE INDEX tasks_by_end ON tasks (until)",
+    "CREATE INDEX tasks_unpaid ON tasks (standing, at) WHERE standing < 2",
+]]);
+/// The most tasks that one alarm removes.
+const MAX_REMOVED: usize = 500;
+/// With this alarm the rest of them is removed.
+const NEXT_MILLIS: u64 = 1_000;
+
+#[durable_object(alarm)]
+pub struct ContextObject {
+    tasks: Tasks,
+}
+
+impl DurableObject for ContextObject {
+    fn new(state: State, _env: Env) -> Self {
+        Self {
+            tasks: Tasks(Tables::new(&state, &SCHEMA)),
+        }
+    }
+
+    async fn fetch(&self, mut request: Request) -> worker::Result<Response> {
+        let command: TaskCommand = command(&mut request).await?;
+        let tasks = &self.tasks;
+        let outcome = tasks
+            .0
+            .transaction(|| execute(tasks, &command, platform::now()));
+        reply("context", outcome)
+    }
+
+    async fn alarm(&self) -> worker::Result<Response> {
+        match self.tasks.remove_ended(platform::now()) {
+            Ok(()) => Response::empty(),
+            Err(fault) => alarm_failed("context", &self.tasks.0, &fault.to_string()),
+        }
+    }
+}
+
+struct Tasks(Tables);
+
+impl Tasks {
+    fn remove_ended(&self, now: UnixMillis) -> worker::Result<()> {
+        self.0.transaction(|| {
+            self.0.write(
+                "DELETE FROM tasks WHERE id IN (SELECT id FROM tasks WHERE until <= ? ORDER BY until LIMIT ?)",
+                vec![integer(now.0)?, count(MAX_REMOVED)],
+            )?;
+            match self.first_end()? {
+                Some(end) => self.0.set_alarm(Some(end.max(now.plus(NEXT_MILLIS)))),
+                // The object is as if it had never been asked.
+                None => {
+                    self.0.drop_all(&["tasks"])?;
+                    self.0.set_alarm(None)
+                }
+            }
+        })
+    }
+
+    fn first_end(&self) -> worker::Result<Option<UnixMillis>> {
+        #[derive(Deserialize)]
+        struct Row {
+            until: u64,
+        }
+        let query = "SELECT until FROM tasks ORDER BY until LIMIT 1";
+        let row: Option<Row> = self.0.row(query, vec![])?;
+        Ok(row.map(|row| UnixMillis(row.until)))
+    }
+
+    /// How many rows a query counts.
+    fn number(&self, query: &str, bindings: Vec<SqlStorageValue>) -> worker::Result<usize> {
+        #[derive(Deserialize)]
+        struct Row {
+            number: usize,
+        }
+        let row: Option<Row> = self.0.row(query, bindings)?;
+        Ok(row.map_or(0, |row| row.number))
+    }
+}
+
+impl TaskStore for Tasks {
+    type Error = worker::Error;
+
+    fn read(&self, id: &TaskId) -> worker::Result<Option<Task>> {
+        let query = "SELECT body FROM tasks WHERE id = ?";
+        self.0.body(query, vec![id.to_string().into()])
+    }
+
+    fn write(&self, task: &Task) -> worker::Result<()> {
+        self.0.write(
+            "INSERT OR REPLACE INTO tasks (id, standing, state, at, until, body) VALUES (?, ?, ?, ?, ?, ?)",
+            vec![
+                task.id.to_string().into(),
+                (Standing::of(task) as i32).into(),
+                task.stage.state().into(),
+                integer(task.at.0)?,
+                integer(task.until.0)?,
+                serde_json::to_string(task)?.into(),
+            ],
+        )
+    }
+
+    fn unpaid(&self) -> worker::Result<usize> {
+        self.number(
+            "SELECT COUNT(*) AS number FROM (SELECT 1 FROM tasks WHERE standing < 2 LIMIT ?)",
+            vec![count(MAX_UNPAID.saturating_add(1))],
+        )
+    }
+
+    fn make_room(&self) -> worker::Result<()> {
+        self.0.write(
+            "DELETE FROM tasks WHERE id = (SELECT id FROM tasks WHERE standing < 2 ORDER BY standing, at LIMIT 1)",
+            vec![],
+        )
+    }
+
+    fn list(&self, page: &Page, now: UnixMillis) -> worker::Result<Vec<Task>> {
+        let (at, id) = match &page.after {
+            Some(after) => (after.at.0.min(MAX_INTEGER), after.id.to_string()),
+            None => (MAX_INTEGER, String::new()),
+        };
+        let mut bindings = filter(page, now)?;
+        bindings.extend([integer(at)?, id.into(), count(page.limit)]);
+        self.0.bodies(
+            "SELECT body FROM tasks WHERE until > ?1 AND at > ?2 AND (?3 = '' OR state = ?3)
+               AND at <= ?4 AND (at < ?4 OR id > ?5)
+             ORDER BY at DESC, id LIMIT ?6",
+            bindings,
+        )
+    }
+
+    fn count(&self, page: &Page, now: UnixMillis) -> worker::Result<usize> {
+        let mut bindings = filter(page, now)?;
+        bindings.push(count(MAX_COUNTED));
+        self.number(
+            "SELECT COUNT(*) AS number FROM
+               (SELECT 1 FROM tasks WHERE until > ?1 AND at > ?2 AND (?3 = '' OR state = ?3) LIMIT ?4)",
+            bindings,
+        )
+    }
+
+    fn set_alarm(&self) -> worker::Result<()> {
+        self.0.set_alarm(self.first_end()?)
+    }
+}
+
+fn filter(page: &Page, now: UnixMillis) -> worker::Result<Vec<SqlStorageValue>> {
+    let since = page.since.map_or(0, |since| since.0.min(MAX_INTEGER));
+    let state = page.state.clone().unwrap_or_default();
+    Ok(vec![integer(now.0)?, integer(since)?, state.into()])
+}
+
+/// The largest whole number that crosses unchanged; later than any moment.
+const MAX_INTEGER: u64 = (1 << 53) - 1;
