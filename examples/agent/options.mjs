@@ -1,0 +1,78 @@
+// Promises: what the agent is told, read and checked: the command line, AGENT_PRIVATE_KEY, and the local world, which
+// stands in for both the seller and the wallet when they are not named.
+
+import { readFileSync } from 'node:fs';
+import { join, resolve } from 'node:path';
+import { parseArgs } from 'node:util';
+import { dollars } from './money.mjs';
+import { Stop, stop } from './say.mjs';
+
+const HELP = `
+An agent that buys access.
+
+  npm run agent                          buys the cheapest plan of the local world (npm start)
+  npm run agent -- --via a2a             buys it in an A2A conversation, and shows the conversation
+  npm run agent -- --plan starter-monthly --max 15
+  key0-agent --url https://…             the same agent, installed as a package
+
+  --url URL       the seller; otherwise the local world's
+  --via WAY       how it buys: http (the default) or a2a
+  --plan ID       the plan; otherwise the cheapest
+  --request ID    the purchase's id (a UUID); repeat it to ask for the same purchase again
+  --resource ID   what to open; otherwise the plan's default
+  --max USD       the most to pay, in dollars (default 1)
+  --dir FOLDER    where the local world lives, as for npm start (default .local)
+
+The wallet's key is read from AGENT_PRIVATE_KEY; otherwise it is the local world's first buyer.
+`;
+
+export function readOptions() {
+  const flags = readFlags();
+  const most = dollars(flags.max) ?? stop(`--max must be an amount in dollars, like 0.50, not "${flags.max}".`);
+  if (flags.url !== undefined && !isHttp(flags.url)) stop('--url must begin with http:// or https://');
+  if (!['http', 'a2a'].includes(flags.via)) stop(`--via must be http or a2a, not "${flags.via}".`);
+  const world = localWorld(flags.dir);
+  const url = (flags.url ?? world?.url)?.replace(/\/$/, '');
+  const privateKey = process.env.AGENT_PRIVATE_KEY || world?.buyers[0]?.privateKey;
+  if (!world && !(url && privateKey)) {
+    const start = flags.dir === '.local' ? 'npm start' : `npm start -- --dir ${flags.dir}`;
+    stop(`No local world runs from ${flags.dir}: start one with "${start}", or give --url and AGENT_PRIVATE_KEY.`);
+  }
+  if (!privateKey) stop('This local world has no buyers: set AGENT_PRIVATE_KEY.');
+  const { via, plan, request, resource } = flags;
+  return { url, via, privateKey, most, plan, request, resource };
+}
+
+function readFlags() {
+  try {
+    const { values } = parseArgs({
+      options: {
+        url: { type: 'string' },
+        via: { type: 'string', default: 'http' },
+        plan: { type: 'string' },
+        request: { type: 'string' },
+        resource: { type: 'string' },
+        max: { type: 'string', default: '1' },
+        dir: { type: 'string', default: '.local' },
+        help: { type: 'boolean', short: 'h' },
+      },
+    });
+    if (!values.help) return values;
+  } catch (error) {
+    if (!String(error.code).startsWith('ERR_PARSE_ARGS')) throw error;
+    throw new Stop(`${error.message.split('. To specify')[0]}. --help tells the options.`);
+  }
+  console.log(HELP.trim());
+  return process.exit(0);
+}
+
+const isHttp = (text) => /^https?:\/\//i.test(text) && URL.canParse(text);
+
+/** The folder counts from where the agent runs; npm runs it in the folder of `npm start`, so both mean the same. */
+function localWorld(folder) {
+  try {
+    return JSON.parse(readFileSync(join(resolve(folder), 'world.json'), 'utf8'));
+  } catch {
+    return undefined;
+  }
+}

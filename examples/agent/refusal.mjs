@@ -1,0 +1,51 @@
+// Promises: a seller's error, however it came, becomes one sentence that says whether money moved and what to do next.
+
+import { stop } from './say.mjs';
+
+/** With these the outcome is open, or nothing has begun: the same request goes on where it stands. */
+const COME_AGAIN = new Set([
+  'SETTLEMENT_PENDING',
+  'TOKEN_ISSUE_TIMEOUT',
+  'TX_UNCONFIRMED',
+  'ADAPTER_ERROR',
+  'TEMPORARILY_UNAVAILABLE',
+  'RATE_LIMITED',
+  'INTERNAL_ERROR',
+]);
+
+/**
+ * @param {{code?: string, message?: string, details?: Record<string, unknown>}} error  as the seller sends it
+ * @param {string} requestId
+ * @returns {never}
+ */
+export function refused(error, requestId) {
+  const { code, message, details = {} } = error;
+  const names = [code, details.reason].filter(Boolean).join(', ');
+  const sentences = [`The seller answers: ${message ?? JSON.stringify(error)}${names && ` (${names})`}`, whereTheMoneyIs(details, requestId)];
+  if (COME_AGAIN.has(code) || details.state === 'PAID') sentences.push(comeAgain(requestId));
+  return stop(sentences.filter(Boolean).join('\n'));
+}
+
+/** What broke the connection, when the network failed and not the seller or this program: `fetch` gives such an error a cause. */
+export function whyBroken(error) {
+  if (error?.name === 'TimeoutError') return 'The seller has not answered in time.';
+  if (!(error instanceof TypeError && error.cause)) return undefined;
+  return `The connection broke (${error.cause.code ?? error.cause.message}).`;
+}
+
+export const comeAgain = (requestId) => `Ask again with --request ${requestId}, it is charged once.`;
+
+function whereTheMoneyIs({ state, refundTransaction }, requestId) {
+  switch (state) {
+    case 'PAID':
+      return 'It is paid, and the seller still tries to deliver.';
+    case 'REFUND_PENDING':
+      return `It was paid, and the money is on its way back. --request ${requestId} tells when it has arrived.`;
+    case 'REFUNDED':
+      return `It was paid, and the money went back in transaction ${refundTransaction}.`;
+    case 'REFUND_FAILED':
+      return `It was paid, and the money could not be sent back yet: ask the seller, with the request ${requestId}.`;
+    default:
+      return undefined;
+  }
+}

@@ -1,0 +1,89 @@
+// Promises: buys in an A2A conversation. The agent card says where to talk, the first task is the price list, the
+// second one the purchase; the payment is a message on that task, signed by the published x402 client.
+
+import { TaskState } from '@a2a-js/sdk';
+import { ClientFactory, DefaultAgentCardResolver, JsonRpcTransportFactory } from '@a2a-js/sdk/client';
+import { NoAnswer, beginConversation, dataOf, metadataOf, textOf } from './conversation.mjs';
+import { comeAgain, refused, whyBroken } from './refusal.mjs';
+import { plain, seconds, stop } from './say.mjs';
+
+/** How long a purchase may stay open before its owner is asked to come again. */
+const PATIENCE_SECONDS = 120;
+const PAUSE_SECONDS = 2;
+
+export async function meet(url) {
+  const card = await readCard(url);
+  const door = card.supportedInterfaces.find((one) => one.protocolBinding === 'JSONRPC' && one.protocolVersion.startsWith('1.'));
+  if (!door) stop(`${card.name} at ${url} has no A2A interface (JSON-RPC, version 1.0). Without --via a2a the agent buys over HTTP.`);
+  console.log(plain(`${card.name} speaks A2A ${door.protocolVersion} at ${door.url}\n`));
+  const factory = new ClientFactory({ transports: [new JsonRpcTransportFactory()] });
+  const talk = beginConversation(await factory.createFromAgentCard(card), card.name);
+
+  const catalog = await askForPrices(talk);
+  console.log();
+  return {
+    catalog,
+    buy: (order, wallet) =>
+      buy(talk, catalog, order, wallet).catch((error) => {
+        if (error instanceof NoAnswer) stop(`${error.message} ${comeAgain(order.requestId)}`);
+        throw error;
+      }),
+  };
+}
+
+async function readCard(url) {
+  try {
+    return await new DefaultAgentCardResolver().resolve(`${url}/`);
+  } catch (error) {
+    if (whyBroken(error)) stop(`Nothing answers at ${url}. Is the worker running?`);
+    return stop(`${url} has no agent card that can be read: ${error.message}`);
+  }
+}
+
+async function askForPrices(talk) {
+  const task = await talk.ask({ text: 'Which plans do you sell?', data: { type: 'AccessRequest' } }).catch((error) => {
+    if (error instanceof NoAnswer) stop(error.message);
+    throw error;
+  });
+  return dataOf(task).find((data) => Array.isArray(data?.plans)) ?? stop('The seller does not tell its prices.');
+}
+
+async function buy(talk, catalog, order, wallet) {
+  console.log();
+  const offered = await talk.ask({ text: `I want the plan "${order.planId}".`, data: { type: 'AccessRequest', ...order } });
+  const offer = metadataOf(offered)['x402.payment.required'];
+  if (offered.status.state !== TaskState.TASK_STATE_INPUT_REQUIRED || !offer) return refused(errorIn(offered), order.requestId);
+
+  const payment = await wallet.client(catalog.chainId).createPaymentPayload(offer).catch(wallet.explain);
+  const pay = (text) => talk.ask({ taskId: offered.id, text, payment });
+  const task = await untilOver(talk, pay, order.requestId);
+
+  const grant = dataOf(task).find((data) => data?.accessToken !== undefined);
+  if (task.status.state !== TaskState.TASK_STATE_COMPLETED || !grant) return refused(errorIn(task), order.requestId);
+  const receipt = metadataOf(task)['x402.payment.receipts']?.findLast(({ success }) => success);
+  console.log();
+  return { grant, receipt: receipt ?? { transaction: grant.txHash, network: payment.accepted.network } };
+}
+
+/** Pays, and follows the task to its end. A payment that could not begin is sent again as it is, and never signed anew. */
+async function untilOver(talk, pay, requestId) {
+  const end = Date.now() + PATIENCE_SECONDS * 1000;
+  let task = await pay('Here is the payment.');
+  for (;;) {
+    const { state } = task.status;
+    const working = state === TaskState.TASK_STATE_WORKING || state === TaskState.TASK_STATE_SUBMITTED;
+    const notBegun = state === TaskState.TASK_STATE_INPUT_REQUIRED && metadataOf(task)['x402.payment.status'] === 'payment-submitted';
+    if (!working && !notBegun) return task;
+    const pause = Math.max(Number(errorIn(task).details?.retryAfterSeconds) || PAUSE_SECONDS, 1);
+    if (Date.now() + pause * 1000 > end) stop(`The purchase is still open, and the agent waits no longer. ${comeAgain(requestId)}`);
+    await seconds(pause);
+    task = await (notBegun ? pay('Here is the same payment again.') : talk.look(task.id));
+  }
+}
+
+/** The seller's error, or what the task says instead. */
+const errorIn = (task) =>
+  dataOf(task).find((data) => data?.type === 'Error') ?? {
+    code: metadataOf(task)['x402.payment.error'],
+    message: textOf(task) || 'the task ended without a grant and without a reason',
+  };

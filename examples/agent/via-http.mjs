@@ -1,0 +1,72 @@
+// Promises: buys over HTTP. The price list is GET /discover; a POST is answered 402, and the published client pays it.
+
+import { decodePaymentResponseHeader, wrapFetchWithPayment } from '@x402/fetch';
+import { comeAgain, refused, whyBroken } from './refusal.mjs';
+import { seconds, stop } from './say.mjs';
+
+const MOST_TRIES = 30;
+
+export async function meet(url) {
+  const catalog = await discover(url);
+  return {
+    catalog,
+    buy: (order, wallet) =>
+      buy(catalog, order, wallet).catch((error) => {
+        const broken = whyBroken(error);
+        if (broken) stop(`${broken} ${comeAgain(order.requestId)}`);
+        const unsigned = /^Failed to create payment payload: (.*)/s.exec(error.message);
+        if (unsigned) wallet.explain(new Error(unsigned[1]));
+        throw error;
+      }),
+  };
+}
+
+async function discover(url) {
+  const answer = await fetch(`${url}/discover`).catch(() => stop(`Nothing answers at ${url}. Is the worker running?`));
+  const catalog = await answer.json().catch(() => stop(`${url}/discover is no price list (status ${answer.status}).`));
+  if (!answer.ok) stop(`${url} cannot sell: ${JSON.stringify(catalog, null, 2)}`);
+  return catalog;
+}
+
+/** Pays; a settlement whose outcome is not known yet is asked for again with the same payment. */
+async function buy(catalog, order, wallet) {
+  const signed = recorder();
+  const pay = wrapFetchWithPayment(signed.fetch, wallet.client(catalog.chainId));
+  let answer = await pay(catalog.nextStep.url, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json' },
+    body: JSON.stringify(order),
+  });
+  for (let tries = 0; answer.status === 503 && signed.request() && tries < MOST_TRIES; tries += 1) {
+    const pause = Number(answer.headers.get('retry-after')) || 2;
+    console.log(`  still being settled, asking again in ${pause} s`);
+    await seconds(pause);
+    answer = await fetch(signed.request());
+  }
+  const text = await answer.text();
+  if (answer.ok) return { grant: JSON.parse(text), receipt: decodePaymentResponseHeader(answer.headers.get('payment-response')) };
+  return refused(errorOf(text) ?? stop(`The seller answered ${answer.status}: ${text}\n${comeAgain(order.requestId)}`), order.requestId);
+}
+
+/** The error in a body, if it is one of ours: a proxy before the worker says something else. */
+function errorOf(text) {
+  try {
+    const error = JSON.parse(text);
+    return typeof error?.code === 'string' ? error : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+/** A fetch that keeps the signed request: a retry must repeat the same payment and never sign a new one. */
+function recorder() {
+  let signed;
+  return {
+    fetch: (input, init) => {
+      const request = new Request(input, init);
+      if (request.headers.has('payment-signature')) signed = request.clone();
+      return fetch(request);
+    },
+    request: () => signed?.clone(),
+  };
+}
