@@ -22,8 +22,8 @@ const ALLOWED_HEADERS: &str = "Content-Type, Authorization, PAYMENT-SIGNATURE, X
      Access-Control-Expose-Headers, A2A-Version, A2A-Extensions, X-A2A-Extensions, baggage, sentry-trace, traceparent, \
      tracestate";
 /// What browser-based agents may read (same section).
-const EXPOSED_HEADERS: &str =
-    "PAYMENT-REQUIRED, PAYMENT-RESPONSE, X-PAYMENT-RESPONSE, WWW-Authenticate, Retry-After, ETag";
+const EXPOSED_HEADERS: &str = "PAYMENT-REQUIRED, PAYMENT-RESPONSE, X-PAYMENT-RESPONSE, WWW-Authenticate, Retry-After, ETag, A2A-Extensions, \
+     X-A2A-Extensions";
 
 /// A JSON answer. A value that cannot be written is a fault of ours and answered as one.
 pub fn json(status: StatusCode, body: &impl Serialize) -> Response {

@@ -10,7 +10,7 @@ use crate::offer::Offer;
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Instructions<'a> {
-    description: &'static str,
+    description: String,
     destination: String,
     asset_address: String,
     amount: String,
@@ -20,33 +20,51 @@ pub(super) struct Instructions<'a> {
     body: Value,
 }
 
+/// How the proof is sent.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Way {
+    /// As the body of a request.
+    Post,
+    /// In a message of a conversation.
+    Message,
+}
+
 impl<'a> Instructions<'a> {
-    pub(super) fn new(offer: &'a Offer, binding: ProofBinding) -> Self {
+    pub(super) fn new(offer: &'a Offer, binding: ProofBinding, way: Way) -> Self {
         let terms = &offer.terms;
         let is_signed = binding == ProofBinding::Signature;
         let mut proof = json!({"challengeId": offer.id, "txHash": "<transaction hash>"});
         if let (true, Some(members)) = (is_signed, proof.as_object_mut()) {
             members.insert("signature".to_owned(), "<signature>".into());
         }
+        let sign = match is_signed {
+            true => {
+                "sign the text in `sign` with the same wallet (EIP-191, personal_sign; a contract wallet also sends its \
+                 address as `payer`); "
+            }
+            false => "",
+        };
+        let (send, body) = match way {
+            Way::Post => ("POST `body`. On 202 repeat it.", json!({"proof": proof})),
+            Way::Message => {
+                if let Some(members) = proof.as_object_mut() {
+                    members.insert("type".to_owned(), "PaymentProof".into());
+                }
+                let send = "send `body` as a data part on this task. While the task is working, send it again.";
+                (send, proof)
+            }
+        };
         Self {
-            description: match is_signed {
-                true => {
-                    "Without an x402 client: send one ordinary USDC transfer of at least `amount` (micro-units) of \
-                     `assetAddress` to `destination`, to be included before `payBefore`; sign the text in `sign` with the \
-                     same wallet (EIP-191, personal_sign; a contract wallet also sends its address as `payer`); then POST `body`. \
-                     On 202 repeat it."
-                }
-                false => {
-                    "Without an x402 client: send one ordinary USDC transfer of at least `amount` (micro-units) of \
-                     `assetAddress` to `destination`, to be included before `payBefore`; then POST `body`. On 202 repeat it."
-                }
-            },
+            description: format!(
+                "Without an x402 client: send one ordinary USDC transfer of at least `amount` (micro-units) of \
+                 `assetAddress` to `destination`, to be included before `payBefore`; {sign}then {send}"
+            ),
             destination: terms.pay_to.to_checksum(None),
             asset_address: terms.network.usdc().to_checksum(None),
             amount: terms.amount.units().to_string(),
             pay_before: terms.expires_at.to_iso(),
             sign: is_signed.then(|| offer.id.as_str()),
-            body: json!({"proof": proof}),
+            body,
         }
     }
 }

@@ -73,7 +73,10 @@ pub async fn answer<D: Deployment, C: Conversations>(
         Ok(call) => {
             let result =
                 match dialect.and_then(|dialect| readable(arrival.headers).map(|()| dialect)) {
-                    Ok(dialect) => carry_out(desk, &call, dialect, &mut counts).await,
+                    Ok(dialect) => carry_out(desk, &call, dialect, &mut counts)
+                        .await
+                        // An object was asked for nothing.
+                        .inspect_err(|fault| counts |= fault.is_of_no_task()),
                     Err(fault) => Err(fault),
                 };
             rpc::answer(&call.id, result, spoken)
@@ -249,11 +252,12 @@ impl<D: Deployment, C: Conversations> Desk<'_, D, C> {
         patience: Patience,
         counts: &mut bool,
     ) -> Result<Result<Task, Stale>, Fault> {
-        if let (
-            Asks::Price(_) | Asks::Refused(_) | Asks::Browse | Asks::Talk(_) | Asks::Reject,
-            true,
-        ) = (&message.asks, task.is_paying())
-        {
+        let pays = match &message.asks {
+            Asks::Pay(payment) => payment.is_ok(),
+            Asks::Prove(_) => true,
+            _ => false,
+        };
+        if task.is_paying() && !pays {
             // Only its outcome ends a payment.
             return Ok(self.looked(task, patience).await?.ok_or(Stale));
         }
@@ -321,12 +325,12 @@ impl<D: Deployment, C: Conversations> Desk<'_, D, C> {
             payment: Some(word_of(unreadable.refusal).to_owned()),
         };
         match task.stage.challenge_id() {
-            Some(id) if !task.is_paying() => Stage::Offered {
+            Some(id) => Stage::Offered {
                 challenge_id: id.to_owned(),
                 said: Some(said),
                 again: false,
             },
-            _ => failed(said),
+            None => failed(said),
         }
     }
 
@@ -411,7 +415,8 @@ impl<D: Deployment, C: Conversations> Desk<'_, D, C> {
         self.conclude(task, &outcome, &tried, counts).await
     }
 
-    /// A transfer that was made already. It is on the chain, so nothing is lost that could not be shown again.
+    /// A transfer that was made already. That it was shown is kept before the purchase is asked: after a crash nobody is then
+    /// invited to pay once more.
     async fn redeem(
         &self,
         mut task: Task,
@@ -442,6 +447,24 @@ impl<D: Deployment, C: Conversations> Desk<'_, D, C> {
             return self
                 .conclude(task, &Outcome::Stopped { why }, &tried, counts)
                 .await;
+        }
+        if !task.is_paying() {
+            let stage = Stage::Paying {
+                challenge_id: proof.challenge_id.clone(),
+                by: proof.transaction,
+                claim: None,
+                said: None,
+                arrived: false,
+            };
+            task.go_on(
+                stage,
+                offer_end(self.checkout, &proof.challenge_id),
+                self.now,
+            );
+            match self.keep(task).await? {
+                Ok(kept) => task = kept,
+                Err(stale) => return Ok(Err(stale)),
+            }
         }
         let outcome = self.checkout.redeem(&order, proof).await;
         self.conclude(task, &outcome, &tried, counts).await

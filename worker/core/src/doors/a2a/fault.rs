@@ -88,6 +88,11 @@ impl Fault {
         Self::new(Kind::TaskNotFound, "Task not found").about(id)
     }
 
+    /// Whether it says that there is no such task.
+    pub(super) fn is_of_no_task(&self) -> bool {
+        self.kind == Kind::TaskNotFound
+    }
+
     pub(super) fn about(mut self, id: &str) -> Self {
         self.task = Some(id.chars().take(64).collect());
         self

@@ -13,7 +13,7 @@ use crate::x402::{Dialect as X402, PaymentPayload, Refusal, Unreadable};
 
 pub(super) const STATUS: &str = "x402.payment.status";
 pub(super) const PAYLOAD: &str = "x402.payment.payload";
-const MAX_ID_CHARS: usize = 128;
+const MAX_ID_BYTES: usize = 128;
 
 /// A client's message, checked in form.
 #[derive(Debug)]
@@ -101,9 +101,9 @@ fn text(message: &Map<String, Value>, name: &str) -> Result<Option<String>, Faul
     match message.get(name) {
         None | Some(Value::Null) => Ok(None),
         Some(Value::String(text)) if text.is_empty() => Ok(None),
-        Some(Value::String(text)) if text.chars().count() <= MAX_ID_CHARS => Ok(Some(text.clone())),
+        Some(Value::String(text)) if text.len() <= MAX_ID_BYTES => Ok(Some(text.clone())),
         Some(_) => Err(Fault::bad(format!(
-            "message.{name} must be a text of at most {MAX_ID_CHARS} characters."
+            "message.{name} must be a text of at most {MAX_ID_BYTES} bytes."
         ))),
     }
 }

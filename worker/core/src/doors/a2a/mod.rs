@@ -15,6 +15,8 @@ mod rpc;
 mod show;
 mod task;
 mod tasks;
+#[cfg(test)]
+mod test_support;
 
 pub use door::{Arrival, Desk, answer, is_call};
 pub use ids::{ContextKey, TaskId};

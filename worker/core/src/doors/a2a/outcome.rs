@@ -77,13 +77,8 @@ pub(super) fn take<D>(
                 },
                 until,
             ),
-            Still::Other => {
-                let mut stage = tried.before.clone();
-                if let Stage::Paying { said: kept, .. } = &mut stage {
-                    *kept = Some(said);
-                }
-                (stage, until)
-            }
+            // It says nothing of the payment that is under way.
+            Still::Other => (tried.before.clone(), until),
             Still::Payable { offer: None } => (
                 Stage::Offered {
                     challenge_id: own,

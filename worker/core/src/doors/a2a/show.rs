@@ -6,7 +6,7 @@ use super::message::STATUS;
 use super::task::{Said, Stage, Task, Turn};
 use crate::checkout::Checkout;
 use crate::documents::{X402_EXTENSIONS, discover};
-use crate::doors::instructions::Instructions;
+use crate::doors::instructions::{Instructions, Way};
 use crate::goods::{Goods, Receipt};
 use crate::offer::Offer;
 use crate::x402::{Dialect, PaymentRequired, Resource, SettleResponse};
@@ -156,20 +156,29 @@ async fn shown<D>(task: &Task, checkout: &Checkout<'_, D>) -> Result<Shown, NoGr
             }
             (None, _) => alone(offered(challenge_id, None, checkout)),
         },
-        Stage::Paying { said, arrived, .. } => {
+        Stage::Paying {
+            said,
+            arrived,
+            claim,
+            ..
+        } => {
             let status = match arrived {
                 true => "payment-verified",
                 false => "payment-submitted",
             };
             // An earlier failure is not what has become of this payment.
             let metadata = receipts(status, None);
+            let unanswered = match claim {
+                Some(_) => {
+                    "The payment is being settled. Ask for this task again; or send the same payment again: it is not charged twice."
+                }
+                None => {
+                    "A transfer was shown, and the answer is missing. Show it again: it is not lost."
+                }
+            };
             alone(match said {
                 Some(said) => told(said, metadata),
-                None => marked(
-                    json!([{"text": "The payment is being settled. Ask for this task again; or send the same payment again: it will \
-                                     not be charged twice."}]),
-                    metadata,
-                ),
+                None => marked(json!([{"text": unanswered}]), metadata),
             })
         }
         Stage::Delivered { goods, receipt, .. } => {
@@ -308,7 +317,7 @@ fn challenge<D>(offer: &Offer, description: &str, checkout: &Checkout<'_, D>) ->
         "destination": terms.pay_to.to_checksum(None),
         "expiresAt": terms.expires_at.to_iso(),
         "description": description,
-        "transferInstead": Instructions::new(offer, checkout.config.offers.proof_binding),
+        "transferInstead": Instructions::new(offer, checkout.config.offers.proof_binding, Way::Message),
     });
     if let Some(members) = challenge.as_object_mut() {
         let member = terms.target.member();

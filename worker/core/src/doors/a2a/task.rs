@@ -272,7 +272,7 @@ impl Task {
         self.receipts.drain(..more);
     }
 
-    /// Forgets what was said in the middle, as far as the room does not suffice; of an unpaid task at last the details.
+    /// Forgets what was said in the middle, as far as the room does not suffice; of an unpaid task at last everything but its stage.
     fn trim(&mut self) {
         let more = self.turns.len().saturating_sub(MAX_TURNS);
         if more > 0 {
@@ -295,6 +295,9 @@ impl Task {
             && let Some(members) = said.error.as_object_mut()
         {
             members.remove("details");
+        }
+        if self.bytes() > MAX_UNPAID_BYTES {
+            self.turns.clear();
         }
     }
 

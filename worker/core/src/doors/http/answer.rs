@@ -7,7 +7,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use crate::checkout::{Checkout, Outcome, Priced, Quote, Stop, Unpaid};
-use crate::doors::instructions::Instructions;
+use crate::doors::instructions::{Instructions, Way};
 use crate::error::Error;
 use crate::goods::Receipt;
 use crate::limit;
@@ -111,7 +111,7 @@ pub(super) fn challenge<D>(
         x402_version: 1,
         error: ASKING,
         accepts: v1::accepts(terms, &resource(offer, description, origin)),
-        transfer_instead: Instructions::new(offer, checkout.config.offers.proof_binding),
+        transfer_instead: Instructions::new(offer, checkout.config.offers.proof_binding, Way::Post),
     };
     let mut response = response::json(StatusCode::PAYMENT_REQUIRED, &body);
     response::set(&mut response, CACHE_CONTROL, "no-store");

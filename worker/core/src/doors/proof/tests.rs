@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use alloy_primitives::hex;
 use serde_json::Value;
 
-use super::super::instructions::Instructions;
+use super::super::instructions::{Instructions, Way};
 use crate::chain::endpoints::EndpointMemory;
 use crate::chain::rpc::RpcChain;
 use crate::chain::signature::MAX_SIGNATURE_BYTES;
@@ -346,7 +346,8 @@ fn a_purchase_of_a_plan_that_has_left_the_catalog_is_answered_all_the_same() {
 fn the_offer_says_what_to_sign_only_where_a_signature_is_wanted() {
     let config = config(ProofBinding::Signature);
     let offer = offer(&config, config.network);
-    let shown = |binding| serde_json::to_value(Instructions::new(&offer, binding)).unwrap();
+    let shown =
+        |binding| serde_json::to_value(Instructions::new(&offer, binding, Way::Post)).unwrap();
     let signed = shown(ProofBinding::Signature);
     assert_eq!(signed["sign"], offer.id.as_str());
     assert_eq!(signed["amount"], "15000");

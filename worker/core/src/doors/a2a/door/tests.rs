@@ -1,1 +1,646 @@
+//! The door in front of purchases that say what the test says.
 
+use core::cell::RefCell;
+
+use futures_util::FutureExt as _;
+use http::HeaderValue;
+use proptest::prelude::*;
+
+use super::super::test_support::{Hook, MemoryConversations, NOW};
+use super::*;
+use alloy_primitives::hex;
+
+use crate::chain::endpoints::EndpointMemory;
+use crate::chain::rpc::RpcChain;
+use crate::chain::transfer::{ProofFault, text_digest};
+use crate::config::{Config, test_config};
+use crate::doors::test_support::{buyer, node, price, version2};
+use crate::goods::Goods;
+use crate::purchase::test_support::{claims, receipt};
+use crate::purchase::{Ask, PayReply};
+use crate::testing::{ScriptedPurchases, checkout};
+use crate::types::{Address, Status};
+
+/// A conversation with a shop.
+struct Shop {
+    config: Config,
+    conversations: MemoryConversations,
+    asked: RefCell<Vec<Ask>>,
+    calls: RefCell<u8>,
+    counted: RefCell<bool>,
+}
+
+impl Shop {
+    fn new() -> Self {
+        Self {
+            config: test_config(),
+            conversations: MemoryConversations::default(),
+            asked: RefCell::default(),
+            calls: RefCell::new(0),
+            counted: RefCell::new(false),
+        }
+    }
+
+    /// The answer to a call when purchases reply this, one after the other.
+    fn call(
+        &self,
+        method: &str,
+        params: &Value,
+        replies: impl IntoIterator<Item = PayReply>,
+    ) -> Value {
+        let body = json!({"jsonrpc": "2.0", "id": 7, "method": method, "params": params});
+        self.send(body.to_string().as_bytes(), replies)
+    }
+
+    fn send(&self, body: &[u8], replies: impl IntoIterator<Item = PayReply>) -> Value {
+        let mut headers = HeaderMap::new();
+        headers.insert("a2a-version", HeaderValue::from_static("1.0"));
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        let arrival = Arrival {
+            headers: &headers,
+            query: "",
+            body,
+        };
+        let purchases = ScriptedPurchases::new(replies);
+        let memory = EndpointMemory::default();
+        let chain = &self.config.chain;
+        let chain = RpcChain::new(node(), &chain.rpc_urls, self.config.network, &memory);
+        let checkout = checkout(&self.config, (&purchases, &chain), NOW.to_seconds());
+        *self.calls.borrow_mut() += 1;
+        let number = *self.calls.borrow();
+        let desk = Desk {
+            checkout: &checkout,
+            conversations: &self.conversations,
+            random: [[number; 16], [200; 16]],
+            now: NOW,
+        };
+        let response = answer(&desk, &arrival).now_or_never().unwrap();
+        assert_eq!(response.status(), StatusCode::OK);
+        *self.counted.borrow_mut() = limit::counts(&response);
+        let asked = purchases.asked.into_inner();
+        self.asked
+            .borrow_mut()
+            .extend(asked.into_iter().map(|(_, ask)| ask));
+        let answer: Value = serde_json::from_slice(response.body()).unwrap();
+        assert_eq!(answer["jsonrpc"], "2.0");
+        answer
+    }
+
+    fn message(&self, mut message: Value, replies: impl IntoIterator<Item = PayReply>) -> Value {
+        if message["messageId"].is_null() {
+            message["messageId"] = json!(format!("m-{}", self.calls.borrow()));
+        }
+        message["role"] = json!("ROLE_USER");
+        if message["parts"].is_null() {
+            message["parts"] = json!([{"text": "x"}]);
+        }
+        let answer = self.call("SendMessage", &json!({"message": message}), replies);
+        match answer.get("error") {
+            Some(error) => error.clone(),
+            None => answer["result"]["task"].clone(),
+        }
+    }
+
+    fn offered(&self) -> Value {
+        let number = *self.calls.borrow();
+        let wish = json!({"planId": "basic", "requestId": format!("07070707-0707-4707-8707-{number:012}")});
+        let task = self.message(json!({"parts": [{"data": wish}]}), []);
+        assert_eq!(state(&task), "TASK_STATE_INPUT_REQUIRED");
+        task
+    }
+
+    /// A payment of this task's offer.
+    fn payment(&self, task: &Value) -> Value {
+        let required = &task["status"]["message"]["metadata"]["x402.payment.required"];
+        let extra = &required["accepts"][0]["extra"];
+        let units = price(&self.config).units();
+        version2(self.config.wallets.pay_to, units, extra)
+    }
+
+    fn pay(
+        &self,
+        task: &Value,
+        payment: &Value,
+        replies: impl IntoIterator<Item = PayReply>,
+    ) -> Value {
+        let metadata =
+            json!({"x402.payment.status": "payment-submitted", "x402.payment.payload": payment});
+        self.message(json!({"taskId": task["id"], "metadata": metadata}), replies)
+    }
+
+    fn get(&self, task: &Value, replies: impl IntoIterator<Item = PayReply>) -> Value {
+        let answer = self.call("GetTask", &json!({"id": task["id"]}), replies);
+        answer["result"].clone()
+    }
+
+    fn before(&self, hook: Hook) {
+        *self.conversations.before.borrow_mut() = Some(hook);
+    }
+
+    fn stage(&self) -> Stage {
+        let tasks = self.conversations.tasks.0.borrow();
+        tasks.last().unwrap().stage.clone()
+    }
+}
+
+fn state(task: &Value) -> &str {
+    task["status"]["state"]
+        .as_str()
+        .unwrap_or_else(|| panic!("{task}"))
+}
+
+fn status(task: &Value) -> &Value {
+    &task["status"]["message"]["metadata"]["x402.payment.status"]
+}
+
+fn granted() -> PayReply {
+    PayReply::Granted {
+        goods: Goods::Token { claims: claims() },
+        receipt: receipt(buyer().address()),
+        again: false,
+    }
+}
+
+fn pending() -> PayReply {
+    PayReply::Pending { transaction: None }
+}
+
+fn refused(begun: bool) -> PayReply {
+    PayReply::Refused {
+        reason: Refusal::InsufficientFunds,
+        transaction: None,
+        begun,
+    }
+}
+
+fn offers(task: &Value) -> bool {
+    task["status"].to_string().contains("x402.payment.required")
+}
+
+#[test]
+fn a_payment_gets_its_grant_and_the_same_again_gets_it_too() {
+    let shop = Shop::new();
+    let task = shop.offered();
+    let payment = shop.payment(&task);
+    let done = shop.pay(&task, &payment, [granted()]);
+    assert_eq!(state(&done), "TASK_STATE_COMPLETED");
+    assert_eq!(status(&done), "payment-completed");
+    let grant = &done["artifacts"][0]["parts"][0]["data"];
+    assert_eq!(grant["type"], "AccessGrant");
+    assert_eq!(done["status"]["message"]["parts"][1]["data"], *grant);
+    let receipts = &done["status"]["message"]["metadata"]["x402.payment.receipts"];
+    assert_eq!(receipts[0]["success"], true);
+    assert!(!*shop.counted.borrow(), "who pays is welcome");
+    let asked = shop.asked.borrow().len();
+    let again = shop.pay(&task, &payment, []);
+    assert_eq!(again["artifacts"], done["artifacts"]);
+    assert_eq!(shop.get(&task, [])["artifacts"], done["artifacts"]);
+    assert_eq!(shop.asked.borrow().len(), asked, "nobody is asked again");
+    let other = shop.message(json!({"taskId": task["id"]}), []);
+    assert_eq!(other["code"], -32004);
+}
+
+#[test]
+fn what_is_needed_to_ask_again_is_kept_before_the_purchase_is_asked() {
+    let shop = Shop::new();
+    let task = shop.offered();
+    let payment = shop.payment(&task);
+    // The object that holds the task fails: nobody is asked to settle anything.
+    shop.before(|_, command| match command {
+        TaskCommand::Keep(_) => Err(CallFault("storage".to_owned())),
+        _ => Ok(()),
+    });
+    let failed = shop.pay(&task, &payment, [granted()]);
+    assert_eq!(failed["code"], -32603);
+    assert!(shop.asked.borrow().is_empty());
+    assert!(matches!(shop.stage(), Stage::Offered { .. }));
+    // The process dies when the purchase has been asked: the second write is lost.
+    shop.before(|tasks, command| match command {
+        TaskCommand::Keep(task) if task.version > 2 => {
+            assert!(tasks.0.borrow().last().unwrap().is_paying());
+            Err(CallFault("died".to_owned()))
+        }
+        _ => Ok(()),
+    });
+    let died = shop.pay(&task, &payment, [granted()]);
+    assert_eq!(died["code"], -32603);
+    assert_eq!(shop.asked.borrow().len(), 1);
+    // Whoever asks then is not invited to pay again, and learns the truth.
+    *shop.conversations.before.borrow_mut() = None;
+    let working = shop.get(&task, [pending()]);
+    assert_eq!(state(&working), "TASK_STATE_WORKING");
+    assert!(!offers(&working), "{working}");
+    let done = shop.get(&task, [granted()]);
+    assert_eq!(state(&done), "TASK_STATE_COMPLETED");
+    assert_eq!(done["artifacts"][0]["name"], "access-grant");
+}
+
+#[test]
+fn what_is_not_known_is_working_and_carries_no_offer() {
+    for reply in [
+        pending(),
+        PayReply::Undelivered {
+            fault: crate::goods::DeliveryFault::Failed,
+            receipt: receipt(buyer().address()),
+            refund_at: None,
+        },
+        PayReply::Refund {
+            status: Status::RefundPending,
+            transaction: None,
+        },
+        PayReply::Refund {
+            status: Status::RefundFailed,
+            transaction: None,
+        },
+    ] {
+        let shop = Shop::new();
+        let task = shop.offered();
+        let working = shop.pay(&task, &shop.payment(&task), [reply]);
+        assert_eq!(state(&working), "TASK_STATE_WORKING");
+        assert!(!offers(&working), "{working}");
+        let cancel = shop.call("CancelTask", &json!({"id": task["id"]}), [pending()]);
+        assert_eq!(cancel["error"]["code"], -32002);
+        let done = shop.get(&task, [granted()]);
+        assert_eq!(state(&done), "TASK_STATE_COMPLETED");
+    }
+}
+
+#[test]
+fn a_refund_ends_the_task_and_its_receipts_tell_both() {
+    let shop = Shop::new();
+    let task = shop.offered();
+    let undelivered = PayReply::Undelivered {
+        fault: crate::goods::DeliveryFault::Failed,
+        receipt: receipt(buyer().address()),
+        refund_at: Some(NOW.plus(1)),
+    };
+    let working = shop.pay(&task, &shop.payment(&task), [undelivered]);
+    assert_eq!(status(&working), "payment-verified");
+    let refund = PayReply::Refund {
+        status: Status::Refunded,
+        transaction: None,
+    };
+    let failed = shop.get(&task, [refund]);
+    assert_eq!(state(&failed), "TASK_STATE_FAILED");
+    assert_eq!(status(&failed), "payment-failed");
+    let receipts = &failed["status"]["message"]["metadata"]["x402.payment.receipts"];
+    let told: Vec<_> = receipts
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|one| &one["success"])
+        .collect();
+    assert_eq!(told, [true, false]);
+}
+
+#[test]
+fn where_nothing_was_charged_there_is_a_fresh_offer() {
+    for begun in [false, true] {
+        let shop = Shop::new();
+        let task = shop.offered();
+        let again = shop.pay(&task, &shop.payment(&task), [refused(begun)]);
+        assert_eq!(state(&again), "TASK_STATE_INPUT_REQUIRED");
+        assert_eq!(status(&again), "payment-required");
+        let metadata = &again["status"]["message"]["metadata"];
+        assert_eq!(metadata["x402.payment.error"], "INSUFFICIENT_FUNDS");
+        assert!(*shop.counted.borrow());
+        let second = shop.pay(&task, &shop.payment(&again), [granted()]);
+        assert_eq!(state(&second), "TASK_STATE_COMPLETED");
+        let Some(Ask::Pay(pay)) = shop.asked.borrow().last().cloned() else {
+            panic!("not asked");
+        };
+        let extra = &metadata["x402.payment.required"]["accepts"][0]["extra"];
+        assert_eq!(json!(pay.request_id), extra["requestId"]);
+    }
+}
+
+#[test]
+fn a_payment_that_fails_beside_another_one_ends_nothing() {
+    let shop = Shop::new();
+    let task = shop.offered();
+    let payment = shop.payment(&task);
+    shop.pay(&task, &payment, [pending()]);
+    // The same nonce with a signature that is not the payer's; a version that is not spoken.
+    let mut forged = payment.clone();
+    forged["payload"]["signature"] = json!(format!("0x{}1b", "22".repeat(64)));
+    let mut old = payment.clone();
+    old["x402Version"] = json!(1);
+    for bad in [forged, old] {
+        let working = shop.pay(&task, &bad, []);
+        assert_eq!(state(&working), "TASK_STATE_WORKING", "{working}");
+        assert!(!offers(&working), "{working}");
+    }
+    for message in [
+        json!({"taskId": task["id"], "parts": [{"data": {"planId": "nope"}}]}),
+        json!({"taskId": task["id"], "parts": [{"data": {"planId": "basic"}}]}),
+        json!({"taskId": task["id"], "metadata": {"x402.payment.status": "payment-rejected"}}),
+    ] {
+        let working = shop.message(message, [pending()]);
+        assert_eq!(state(&working), "TASK_STATE_WORKING", "{working}");
+    }
+    assert_eq!(state(&shop.get(&task, [granted()])), "TASK_STATE_COMPLETED");
+}
+
+/// A proof of a transfer that pays this task's offer.
+fn proof(task: &Value) -> Value {
+    let parts = task["status"]["message"]["parts"].as_array().unwrap();
+    let challenge = parts
+        .iter()
+        .find(|part| part["data"]["type"] == "X402Challenge");
+    let id = &challenge.unwrap()["data"]["challengeId"];
+    let digest = text_digest(id.as_str().unwrap());
+    let signature = buyer().sign(&digest).unwrap().as_bytes();
+    let hash = format!("0x{}", "77".repeat(32));
+    let signature = hex::encode_prefixed(signature);
+    json!({"type": "PaymentProof", "challengeId": id, "txHash": hash, "signature": signature})
+}
+
+#[test]
+fn a_transfer_is_shown_until_it_is_credited_and_meanwhile_nobody_is_invited_to_pay() {
+    let shop = Shop::new();
+    let task = shop.offered();
+    let show = |replies: Vec<PayReply>| {
+        let parts = json!([{"data": proof(&task)}]);
+        shop.message(json!({"taskId": task["id"], "parts": parts}), replies)
+    };
+    shop.before(|_, command| match command {
+        TaskCommand::Keep(task) if task.version > 2 => Err(CallFault("died".to_owned())),
+        _ => Ok(()),
+    });
+    assert_eq!(show(vec![granted()])["code"], -32603);
+    *shop.conversations.before.borrow_mut() = None;
+    let working = shop.get(&task, []);
+    assert_eq!(state(&working), "TASK_STATE_WORKING");
+    assert!(!offers(&working), "{working}");
+    let working = show(vec![PayReply::Unproven(ProofFault::TxUnconfirmed)]);
+    assert_eq!(state(&working), "TASK_STATE_WORKING");
+    assert!(
+        !shop.conversations.tasks.0.borrow()[0].is_paid(),
+        "it may never have been made"
+    );
+    let wrong = show(vec![PayReply::Unproven(ProofFault::NoTransfer)]);
+    assert_eq!(state(&wrong), "TASK_STATE_INPUT_REQUIRED");
+    assert!(!offers(&wrong), "the transfer may be shown that does pay");
+    assert_eq!(state(&show(vec![granted()])), "TASK_STATE_COMPLETED");
+}
+
+#[test]
+fn who_was_faster_decides() {
+    // The task is called off when the payer is proven, but not yet noted: nobody settles it.
+    let shop = Shop::new();
+    let task = shop.offered();
+    shop.before(|tasks, command| {
+        if matches!(command, TaskCommand::Keep(task) if task.is_paying()) {
+            let mut tasks = tasks.0.borrow_mut();
+            let task = tasks.last_mut().unwrap();
+            task.stage = Stage::Canceled;
+            task.version += 1;
+        }
+        Ok(())
+    });
+    let over = shop.pay(&task, &shop.payment(&task), [granted()]);
+    assert_eq!(over["code"], -32004);
+    assert!(shop.asked.borrow().is_empty());
+}
+
+#[test]
+fn a_cancelled_task_takes_no_payment() {
+    let shop = Shop::new();
+    let task = shop.offered();
+    let answer = shop.call("CancelTask", &json!({"id": task["id"]}), []);
+    assert_eq!(state(&answer["result"]), "TASK_STATE_CANCELED");
+    let paid = shop.pay(&task, &shop.payment(&task), [granted()]);
+    assert_eq!(paid["code"], -32004);
+    assert!(shop.asked.borrow().is_empty());
+}
+
+#[test]
+fn a_payment_without_a_task_is_found_by_its_offer() {
+    let shop = Shop::new();
+    let task = shop.offered();
+    let mut payment = shop.payment(&task);
+    let done = shop.pay(&Value::Null, &payment, [granted()]);
+    assert_eq!(state(&done), "TASK_STATE_COMPLETED");
+    assert_ne!(done["id"], task["id"]);
+    payment["accepted"]["extra"] = json!({});
+    let asked = shop.asked.borrow().len();
+    let failed = shop.pay(&Value::Null, &payment, [granted()]);
+    assert_eq!(state(&failed), "TASK_STATE_FAILED");
+    assert_eq!(shop.asked.borrow().len(), asked);
+}
+
+#[test]
+fn a_payment_for_another_offer_than_the_tasks_is_refused() {
+    let shop = Shop::new();
+    let (one, other) = (shop.offered(), shop.offered());
+    let refused = shop.pay(&one, &shop.payment(&other), [granted()]);
+    assert_eq!(status(&refused), "payment-required");
+    let error = &refused["status"]["message"]["parts"][1]["data"];
+    assert!(
+        error["details"]["mismatch"]
+            .to_string()
+            .contains("challengeId"),
+        "{error}"
+    );
+    assert!(shop.asked.borrow().is_empty());
+}
+
+#[test]
+fn a_payment_to_somebody_else_is_refused_before_anybody_is_asked() {
+    let shop = Shop::new();
+    let task = shop.offered();
+    let extra = shop.payment(&task)["accepted"]["extra"].clone();
+    let payment = version2(Address::repeat_byte(9), price(&shop.config).units(), &extra);
+    let refused = shop.pay(&task, &payment, [granted()]);
+    let metadata = &refused["status"]["message"]["metadata"];
+    assert_eq!(metadata["x402.payment.error"], "INVALID_AMOUNT");
+    assert!(shop.asked.borrow().is_empty());
+}
+
+#[test]
+fn a_task_opens_only_by_its_id() {
+    let shop = Shop::new();
+    let task = shop.offered();
+    let id = task["id"].as_str().unwrap();
+    let guessed = TaskId::new(
+        ContextKey::of(task["contextId"].as_str().unwrap()),
+        [99; 16],
+    );
+    for id in ["t-1", "", &id[1..], &guessed.to_string()] {
+        for method in ["GetTask", "CancelTask"] {
+            let code = shop.call(method, &json!({"id": id}), [])["error"]["code"].clone();
+            assert_eq!(*shop.counted.borrow(), !id.is_empty(), "{id}");
+            assert_eq!(code, if id.is_empty() { -32602 } else { -32001 }, "{id}");
+        }
+    }
+    let elsewhere = json!({"taskId": id, "contextId": "another"});
+    assert_eq!(shop.message(elsewhere, [])["code"], -32602);
+}
+
+#[test]
+fn a_list_is_for_who_holds_a_context_id_of_ours_and_has_no_grant() {
+    let shop = Shop::new();
+    let task = shop.offered();
+    shop.pay(&task, &shop.payment(&task), [granted()]);
+    shop.message(json!({"contextId": "mine", "parts": [{"data": {}}]}), []);
+    let list = |context: &Value| {
+        let params = json!({"contextId": context, "includeArtifacts": true});
+        shop.call("ListTasks", &params, [])["result"].clone()
+    };
+    for context in [json!("mine"), Value::Null, json!("x".repeat(43))] {
+        let none = json!({"tasks": [], "nextPageToken": "", "pageSize": 50, "totalSize": 0});
+        assert_eq!(list(&context), none, "{context}");
+    }
+    let all = list(&task["contextId"]);
+    assert!(all["totalSize"].as_u64().unwrap() >= 1, "{all}");
+    let listed = all["tasks"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .find(|one| one["id"] == task["id"]);
+    assert_eq!(state(listed.unwrap()), "TASK_STATE_COMPLETED");
+    assert!(!all.to_string().contains("accessToken"), "{all}");
+}
+
+#[test]
+fn a_message_that_is_too_long_is_not_kept() {
+    let shop = Shop::new();
+    let parts = json!([{"text": "x".repeat(MAX_MESSAGE_BYTES)}]);
+    assert_eq!(shop.message(json!({"parts": parts}), [])["code"], -32602);
+    assert!(shop.conversations.tasks.0.borrow().is_empty());
+    let task = shop.offered();
+    let long = json!({"taskId": task["id"], "parts": parts});
+    assert_eq!(shop.message(long, [])["code"], -32602);
+}
+
+#[test]
+fn a_repeated_message_gets_the_task_as_it_stands() {
+    let shop = Shop::new();
+    let message = json!({"messageId": "once", "parts": [{"data": {"planId": "basic"}}]});
+    let task = shop.message(message.clone(), []);
+    let mut again = message;
+    again["taskId"] = task["id"].clone();
+    assert_eq!(shop.message(again, [])["status"], task["status"]);
+}
+
+#[test]
+fn only_what_is_a_call_comes_from_the_other_door() {
+    assert!(is_call(br#"{"jsonrpc":"2.0","id":1}"#));
+    for other in [
+        &b""[..],
+        b"{}",
+        br#"{"planId":"jsonrpc"}"#,
+        br#"["jsonrpc"]"#,
+        br#"{"jsonrpc""#,
+    ] {
+        assert!(!is_call(other));
+    }
+}
+
+#[test]
+fn each_fault_has_its_code_and_the_calls_id() {
+    let shop = Shop::new();
+    for (body, code, id) in [
+        ("{", -32700, Value::Null),
+        ("[]", -32600, Value::Null),
+        (r#"{"id":1,"method":"GetTask"}"#, -32600, json!(1)),
+        (
+            r#"{"jsonrpc":"2.0","id":{},"method":"GetTask"}"#,
+            -32600,
+            Value::Null,
+        ),
+        (
+            r#"{"jsonrpc":"2.0","id":1.5,"method":"GetTask"}"#,
+            -32600,
+            Value::Null,
+        ),
+        (r#"{"jsonrpc":"2.0","id":"a"}"#, -32600, json!("a")),
+        (
+            r#"{"jsonrpc":"2.0","id":"a","method":"Nope"}"#,
+            -32601,
+            json!("a"),
+        ),
+        (
+            r#"{"jsonrpc":"2.0","id":2,"method":"GetTask"}"#,
+            -32602,
+            json!(2),
+        ),
+        (
+            r#"{"jsonrpc":"2.0","id":2,"method":"GetTask","params":[]}"#,
+            -32602,
+            json!(2),
+        ),
+        (
+            r#"{"jsonrpc":"2.0","id":null,"method":"SendStreamingMessage","params":{}}"#,
+            -32004,
+            Value::Null,
+        ),
+        (
+            r#"{"jsonrpc":"2.0","id":3,"method":"GetTaskPushNotificationConfig"}"#,
+            -32003,
+            json!(3),
+        ),
+        (
+            r#"{"jsonrpc":"2.0","id":3,"method":"GetExtendedAgentCard"}"#,
+            -32004,
+            json!(3),
+        ),
+        (
+            r#"{"jsonrpc":"2.0","id":3,"method":"ListTasks","params":{"pageSize":101}}"#,
+            -32602,
+            json!(3),
+        ),
+        (
+            r#"{"jsonrpc":"2.0","id":3,"method":"ListTasks","params":{"pageToken":"x"}}"#,
+            -32602,
+            json!(3),
+        ),
+        (
+            r#"{"jsonrpc":"2.0","id":3,"method":"ListTasks","params":{"status":"done"}}"#,
+            -32602,
+            json!(3),
+        ),
+    ] {
+        let answer = shop.send(body.as_bytes(), []);
+        assert_eq!(
+            (&answer["error"]["code"], &answer["id"]),
+            (&json!(code), &id),
+            "{body}"
+        );
+        let names: Vec<_> = answer["error"].as_object().unwrap().keys().collect();
+        assert!(
+            names
+                .iter()
+                .all(|name| ["code", "message", "data"].contains(&name.as_str()))
+        );
+    }
+}
+
+proptest! {
+    #[test]
+    fn hostile_bodies_never_panic(body: Vec<u8>) {
+        let answer = Shop::new().send(&body, []);
+        prop_assert!(answer["error"].is_object());
+    }
+
+    #[test]
+    fn hostile_messages_never_panic(
+        text in ".{0,40}",
+        number in any::<f64>(),
+        names in proptest::collection::vec("(messageId|role|parts|taskId|contextId|metadata|text|data|planId|txHash|x402\\.payment\\.(status|payload))", 0..8),
+    ) {
+        let mut message = json!({"messageId": text, "role": "ROLE_USER", "parts": [{"text": text}]});
+        for (at, name) in names.iter().enumerate() {
+            message[name.as_str()] = match at % 4 {
+                0 => json!(text),
+                1 => json!(number),
+                2 => json!([{name.as_str(): text}]),
+                _ => json!({name.as_str(): {"x402Version": number, "payload": text}}),
+            };
+        }
+        let shop = Shop::new();
+        let params = json!({"message": message, "configuration": {"historyLength": number}});
+        let answer = shop.call("SendMessage", &params, []);
+        prop_assert!(answer["error"].is_object() || answer["result"].is_object());
+    }
+}

@@ -1,1 +1,168 @@
+use serde_json::json;
 
+use super::super::ids::ContextKey;
+use super::*;
+use crate::doors::a2a::message::STATUS;
+
+const NOW: UnixMillis = UnixMillis(1_800_000_010_000);
+
+fn task() -> Task {
+    let id = TaskId::new(ContextKey::of("c"), [7; 16]);
+    Task::new(id, "c".to_owned(), NOW)
+}
+
+fn said(length: usize) -> Said {
+    Said {
+        error: json!({"type": "Error", "code": "PAYMENT_FAILED", "message": "m".repeat(400), "details": "d".repeat(length)}),
+        payment: Some("SETTLEMENT_FAILED".to_owned()),
+    }
+}
+
+fn offered(said: Option<Said>) -> Stage {
+    Stage::Offered {
+        challenge_id: "i".repeat(512),
+        said,
+        again: false,
+    }
+}
+
+#[test]
+fn an_unpaid_task_never_takes_more_than_its_room() {
+    let mut task = task();
+    task.context_id = "ä".repeat(64);
+    task.hear(json!({"messageId": "m", "text": "x".repeat(MAX_MESSAGE_BYTES - 60)}));
+    for at in 0..40 {
+        task.note(json!({"success": false, "errorReason": "r".repeat(60), "transaction": at}));
+        task.let_pass();
+        task.hear(json!({"messageId": at, "text": "x".repeat(900)}));
+        task.version += 1;
+        task.go_on(offered(Some(said(300))), None, NOW);
+        assert!(task.bytes() <= MAX_UNPAID_BYTES, "{}", task.bytes());
+    }
+}
+
+#[test]
+fn where_there_is_room_for_some_the_first_message_and_the_latest_stay() {
+    let mut task = task();
+    for at in 0..40 {
+        task.hear(json!({"messageId": at, "text": "x".repeat(300)}));
+        task.go_on(Stage::Unclear { hint: None }, None, NOW);
+    }
+    let ids = task.turns.iter().map(|turn| match turn {
+        Turn::Theirs(message) => message["messageId"].as_u64().unwrap(),
+        Turn::Offer { .. } => panic!("no offer"),
+    });
+    let ids: Vec<_> = ids.collect();
+    assert_eq!((ids.first(), ids.last()), (Some(&0), Some(&39)));
+    assert!(ids.len() > 3 && ids.is_sorted(), "{ids:?}");
+}
+
+#[test]
+fn what_is_paid_is_kept_for_long_and_what_is_not_until_an_hour_after_its_offer() {
+    let mut task = task();
+    let end = NOW.to_seconds().plus(900);
+    task.go_on(offered(None), Some(end), NOW);
+    assert!(!task.is_paid());
+    assert_eq!(task.until, end.to_millis().plus(UNPAID_TASK));
+    let paying = |claim, said, arrived| Stage::Paying {
+        challenge_id: "i".to_owned(),
+        by: B256::repeat_byte(1),
+        claim,
+        said,
+        arrived,
+    };
+    let claim: Claim = serde_json::from_value(json!({
+        "requestId": "07070707-0707-4707-8707-070707070707",
+        "payer": format!("0x{}", "11".repeat(20)),
+        "target": "plan basic default",
+        "mayBeginUntil": 1_800_000_960,
+    }))
+    .unwrap();
+    for (stage, is_paid) in [
+        (paying(Some(claim.clone()), None, false), false),
+        (paying(None, Some(said(1)), false), false),
+        (paying(Some(claim), Some(said(1)), false), true),
+        (paying(None, Some(said(1)), true), true),
+    ] {
+        task.go_on(stage, Some(end), NOW);
+        assert_eq!(task.is_paid(), is_paid);
+        let until = match is_paid {
+            true => NOW.plus(PAID_TASK),
+            false => end.to_millis().plus(UNPAID_TASK),
+        };
+        assert_eq!(task.until, until);
+    }
+    let failed = Stage::Failed {
+        said: said(1),
+        by: None,
+    };
+    task.go_on(failed.clone(), None, NOW);
+    assert_eq!((task.is_paid(), task.until), (false, NOW.plus(UNPAID_TASK)));
+    task.note(json!({"success": true}));
+    task.go_on(failed, None, NOW);
+    assert!(task.is_paid());
+}
+
+#[test]
+fn a_message_that_was_heard_is_known_by_its_id() {
+    let mut task = task();
+    task.hear(json!({"messageId": "a"}));
+    task.hear(json!({"messageId": "a"}));
+    task.hear(json!({"messageId": "p", "metadata": {STATUS: "payment-submitted"}}));
+    assert_eq!(task.turns.len(), 2);
+    assert!(task.has_heard("a") && task.has_heard("p") && !task.has_heard("b"));
+}
+
+#[test]
+fn an_offer_that_was_said_is_history_once() {
+    let mut task = task();
+    task.let_pass();
+    assert!(task.turns.is_empty());
+    task.version = 1;
+    task.go_on(offered(None), None, NOW);
+    task.let_pass();
+    task.let_pass();
+    assert_eq!(task.turns.len(), 1);
+}
+
+#[test]
+fn receipts_are_kept_in_order_and_few() {
+    let mut task = task();
+    for at in 0..9 {
+        task.note(json!(at));
+        task.note(json!(at));
+    }
+    assert_eq!(task.receipts, [5, 6, 7, 8]);
+}
+
+/// Records that earlier releases have stored must stay readable: a change here needs a migration.
+#[test]
+fn the_stored_form_is_unchanged() {
+    let mut task = task();
+    task.hear(json!({"messageId": "a"}));
+    task.version = 1;
+    task.go_on(
+        Stage::Offered {
+            challenge_id: "id".to_owned(),
+            said: None,
+            again: false,
+        },
+        None,
+        NOW,
+    );
+    task.let_pass();
+    let stored = serde_json::to_value(&task).unwrap();
+    assert_eq!(
+        stored,
+        json!({
+            "id": task.id.to_string(),
+            "contextId": "c",
+            "turns": [{"theirs": {"messageId": "a"}}, {"offer": {"id": "id", "version": 1}}],
+            "stage": {"offered": {"challengeId": "id"}},
+            "at": NOW,
+            "until": NOW.plus(UNPAID_TASK),
+            "version": 1,
+        })
+    );
+    assert_eq!(serde_json::from_value::<Task>(stored).unwrap(), task);
+}

@@ -1,1 +1,117 @@
+use super::super::test_support::{MemoryTasks, NOW, offered, paying};
+use super::*;
 
+fn run(store: &MemoryTasks, command: TaskCommand) -> TaskReply {
+    execute(store, &command, NOW).unwrap()
+}
+
+fn keep(store: &MemoryTasks, task: &Task) -> TaskReply {
+    run(store, TaskCommand::Keep(Box::new(task.clone())))
+}
+
+fn has(store: &MemoryTasks, task: &Task) -> bool {
+    let reply = run(store, TaskCommand::Read { id: task.id });
+    reply == TaskReply::Task(Some(Box::new(task.clone())))
+}
+
+#[test]
+fn only_the_next_version_is_kept() {
+    let store = MemoryTasks::default();
+    let first = offered(1, NOW);
+    let mut second = first.clone();
+    second.version = 2;
+    assert_eq!(keep(&store, &second), TaskReply::Stale, "there is no first");
+    assert_eq!(keep(&store, &first), TaskReply::Kept);
+    assert_eq!(keep(&store, &first), TaskReply::Stale);
+    assert_eq!(keep(&store, &second), TaskReply::Kept);
+    assert_eq!(keep(&store, &second), TaskReply::Stale);
+    assert!(has(&store, &second));
+}
+
+#[test]
+fn the_oldest_unpaid_task_makes_room_and_last_of_all_one_that_is_being_paid() {
+    let store = MemoryTasks::default();
+    let paid = paying(0, NOW, true);
+    let under_way = paying(1, NOW, false);
+    assert_eq!(keep(&store, &paid), TaskReply::Kept);
+    assert_eq!(keep(&store, &under_way), TaskReply::Kept);
+    let waiting: Vec<_> = (0..40)
+        .map(|at| offered(10 + at, NOW.plus(u64::from(at) + 1)))
+        .collect();
+    for task in &waiting {
+        assert_eq!(keep(&store, task), TaskReply::Kept);
+        assert!(store.unpaid().unwrap() <= MAX_UNPAID);
+    }
+    assert!(has(&store, &paid) && has(&store, &under_way));
+    let kept = waiting.iter().filter(|task| has(&store, task)).count();
+    assert_eq!(kept, MAX_UNPAID - 1);
+    assert!(!has(&store, &waiting[8]) && has(&store, &waiting[9]));
+    // A change of a task needs no room.
+    let mut next = waiting[39].clone();
+    next.version = 2;
+    assert_eq!(keep(&store, &next), TaskReply::Kept);
+    assert!(has(&store, &waiting[9]));
+}
+
+#[test]
+fn a_task_whose_time_is_over_is_not_found_though_the_alarm_is_late() {
+    let store = MemoryTasks::default();
+    let mut task = offered(1, NOW);
+    task.until = NOW;
+    assert_eq!(keep(&store, &task), TaskReply::Kept);
+    assert!(!has(&store, &task));
+    let page = Page {
+        state: None,
+        since: None,
+        after: None,
+        limit: 9,
+    };
+    let none = TaskReply::Tasks {
+        tasks: Vec::new(),
+        more: false,
+        total: 0,
+    };
+    assert_eq!(run(&store, TaskCommand::List(page)), none);
+}
+
+#[test]
+fn a_list_goes_on_where_it_stopped() {
+    let store = MemoryTasks::default();
+    // Two of them changed at the same moment.
+    let tasks: Vec<_> = [5, 4, 4, 3]
+        .into_iter()
+        .enumerate()
+        .map(|(at, when)| offered(u8::try_from(at).unwrap(), NOW.plus(when)))
+        .collect();
+    for task in &tasks {
+        keep(&store, task);
+    }
+    let mut seen = Vec::new();
+    let mut after = None;
+    loop {
+        let page = Page {
+            state: None,
+            since: None,
+            after: after.clone(),
+            limit: 1,
+        };
+        let TaskReply::Tasks { tasks, more, total } = run(&store, TaskCommand::List(page)) else {
+            panic!("no list");
+        };
+        assert_eq!(total, 4);
+        after = tasks.last().map(|task| Place {
+            at: task.at,
+            id: task.id,
+        });
+        seen.extend(tasks);
+        if !more {
+            break;
+        }
+    }
+    assert_eq!(seen.len(), 4);
+    assert!(seen.is_sorted_by(|a, b| a.at >= b.at));
+    let mut ids: Vec<_> = seen.iter().map(|task| task.id.to_string()).collect();
+    ids.sort();
+    ids.dedup();
+    assert_eq!(ids.len(), 4);
+}
