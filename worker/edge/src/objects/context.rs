@@ -29,8 +29,9 @@ const SCHEMA: Schema = Schema(&[&[
         body TEXT NOT NULL
     ) STRICT, WITHOUT ROWID",
     "CREATE INDEX tasks_by_change ON tasks (at DESC, id)",
+    "CREATE INDEX tasks_by_state ON tasks (state, at DESC, id)",
     "CREATE INDEX tasks_by_end ON tasks (until)",
-    "CREATE INDEX tasks_unpaid ON tasks (standing, at) WHERE standing < 2",
+    "CREATE INDEX tasks_unpaid ON tasks (standing, at) WHERE standing < 3",
 ]]);
 /// The most tasks that one alarm removes.
 const MAX_REMOVED: usize = 500;
@@ -131,14 +132,14 @@ impl TaskStore for Tasks {
 
     fn unpaid(&self) -> worker::Result<usize> {
         self.number(
-            "SELECT COUNT(*) AS number FROM (SELECT 1 FROM tasks WHERE standing < 2 LIMIT ?)",
+            "SELECT COUNT(*) AS number FROM (SELECT 1 FROM tasks WHERE standing < 3 LIMIT ?)",
             vec![count(MAX_UNPAID.saturating_add(1))],
         )
     }
 
     fn make_room(&self) -> worker::Result<()> {
         self.0.write(
-            "DELETE FROM tasks WHERE id = (SELECT id FROM tasks WHERE standing < 2 ORDER BY standing, at LIMIT 1)",
+            "DELETE FROM tasks WHERE id = (SELECT id FROM tasks WHERE standing < 3 ORDER BY standing, at LIMIT 1)",
             vec![],
         )
     }
@@ -148,24 +149,20 @@ impl TaskStore for Tasks {
             Some(after) => (after.at.0.min(MAX_INTEGER), after.id.to_string()),
             None => (MAX_INTEGER, String::new()),
         };
-        let mut bindings = filter(page, now)?;
+        let (wanted, mut bindings) = filter(page, now)?;
         bindings.extend([integer(at)?, id.into(), count(page.limit)]);
-        self.0.bodies(
-            "SELECT body FROM tasks WHERE until > ?1 AND at > ?2 AND (?3 = '' OR state = ?3)
-               AND at <= ?4 AND (at < ?4 OR id > ?5)
-             ORDER BY at DESC, id LIMIT ?6",
-            bindings,
-        )
+        let query = format!(
+            "SELECT body FROM tasks WHERE {wanted} AND at <= ?4 AND (at < ?4 OR id > ?5) ORDER BY at DESC, id LIMIT ?6"
+        );
+        self.0.bodies(&query, bindings)
     }
 
     fn count(&self, page: &Page, now: UnixMillis) -> worker::Result<usize> {
-        let mut bindings = filter(page, now)?;
+        let (wanted, mut bindings) = filter(page, now)?;
         bindings.push(count(MAX_COUNTED));
-        self.number(
-            "SELECT COUNT(*) AS number FROM
-               (SELECT 1 FROM tasks WHERE until > ?1 AND at > ?2 AND (?3 = '' OR state = ?3) LIMIT ?4)",
-            bindings,
-        )
+        let query =
+            format!("SELECT COUNT(*) AS number FROM (SELECT 1 FROM tasks WHERE {wanted} LIMIT ?4)");
+        self.number(&query, bindings)
     }
 
     fn set_alarm(&self) -> worker::Result<()> {
@@ -173,10 +170,15 @@ impl TaskStore for Tasks {
     }
 }
 
-fn filter(page: &Page, now: UnixMillis) -> worker::Result<Vec<SqlStorageValue>> {
+/// What a list is of, as a condition and its three values. With a state there is an index to follow.
+fn filter(page: &Page, now: UnixMillis) -> worker::Result<(&'static str, Vec<SqlStorageValue>)> {
     let since = page.since.map_or(0, |since| since.0.min(MAX_INTEGER));
-    let state = page.state.clone().unwrap_or_default();
-    Ok(vec![integer(now.0)?, integer(since)?, state.into()])
+    let (wanted, state) = match &page.state {
+        Some(state) => ("state = ?1 AND at > ?2 AND until > ?3", state.as_str()),
+        None => ("?1 = '' AND at > ?2 AND until > ?3", ""),
+    };
+    let bindings = vec![state.into(), integer(since)?, integer(now.0)?];
+    Ok((wanted, bindings))
 }
 
 /// The largest whole number that crosses unchanged; later than any moment.
