@@ -2,8 +2,9 @@
 //!
 //! Whoever asks for a price costs next to nothing, and whoever pays well is welcome at any rate: agents in clouds share addresses.
 //! But a payment or a proof that is refused may have cost questions to the chain, on the quota by which paid purchases are
-//! confirmed. So only those are counted, by the platform, after the answer was made. Once the platform says that it is too many, the
-//! isolate remembers the address and refuses it without asking anybody, until the window is over.
+//! confirmed; and what is said in a conversation is kept for a while. So those are counted, by the platform, after the answer
+//! was made. Once the platform says that it is too many, the isolate remembers the address and refuses it without asking anybody,
+//! until the window is over.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -101,8 +102,8 @@ impl Turned {
 fn too_many(seconds: u64) -> Response {
     let error = Error::new(
         Code::RateLimited,
-        "Too many payments or proofs from this address were refused. Nothing was charged for this request. Repeat it after \
-         Retry-After seconds.",
+        "Too many requests from this address have cost something and paid nothing: payments and proofs that were refused, and \
+         A2A messages that only ask. Nothing was charged for this request. Repeat it after Retry-After seconds.",
     )
     .with_details(serde_json::json!({"reason": "too_many_refusals", "retryAfterSeconds": seconds}));
     let mut response = response::error(&error);
