@@ -4,13 +4,16 @@
 //! Inside, everything has the form of version 1.0: what arrives is brought into it, and what leaves is brought back
 //! ([`dialect`]). A conversation consists of tasks ([`task`]); they live in one object for each context ([`tasks`]).
 
+mod desk;
 mod dialect;
 mod door;
 mod fault;
+mod hear;
 mod ids;
 mod message;
 mod outcome;
 mod params;
+mod pay;
 mod rpc;
 mod show;
 mod task;
@@ -18,7 +21,8 @@ mod tasks;
 #[cfg(test)]
 mod test_support;
 
-pub use door::{Arrival, Desk, answer, is_call};
+pub use desk::Desk;
+pub use door::{Arrival, answer, is_call};
 pub use ids::{ContextKey, TaskId};
 pub use task::{Known, Said, Stage, Task, Turn};
 pub use tasks::{

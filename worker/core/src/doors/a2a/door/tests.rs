@@ -2,15 +2,16 @@
 
 use core::cell::{Cell, RefCell};
 
+use alloy_primitives::hex;
 use futures_util::FutureExt as _;
 use http::HeaderValue;
 use proptest::prelude::*;
 
-use super::super::task::MAX_UNPAID_BYTES;
+use super::super::ids::{ContextKey, TaskId};
+use super::super::task::{MAX_MESSAGE_BYTES, MAX_UNPAID_BYTES, Stage};
+use super::super::tasks::TaskCommand;
 use super::super::test_support::{Hook, MemoryConversations, NOW};
 use super::*;
-use alloy_primitives::hex;
-
 use crate::chain::endpoints::EndpointMemory;
 use crate::chain::rpc::RpcChain;
 use crate::chain::transfer::{ProofFault, text_digest};
@@ -21,7 +22,8 @@ use crate::offer::Terms;
 use crate::purchase::test_support::{claims, receipt};
 use crate::purchase::{Ask, NotNow, PayReply, test_offer};
 use crate::testing::{ScriptedPurchases, checkout};
-use crate::types::{Address, Status};
+use crate::types::{Address, CallFault, Status};
+use crate::x402::Refusal;
 
 /// A conversation with a shop.
 struct Shop {
@@ -607,7 +609,7 @@ fn whatever_costs_and_brings_no_money_is_counted() {
 #[test]
 fn a_message_of_many_levels_is_not_kept() {
     let shop = Shop::new();
-    let deep = (0..MAX_DEPTH).fold(json!(1), |inner, _| json!([inner]));
+    let deep = (0..33).fold(json!(1), |inner, _| json!([inner]));
     assert_eq!(
         shop.message(json!({"parts": [{"data": deep}]}), [])["code"],
         -32602

@@ -1,0 +1,160 @@
+//! The tasks that a call is about: read, kept and shown.
+
+use serde_json::{Value, json};
+
+use super::fault::{Fault, Kind};
+use super::ids::{ContextKey, TaskId};
+use super::params::Wanted;
+use super::show::{Extent, show};
+use super::task::{Stage, Task};
+use super::tasks::{Conversations, Page, Place, TaskCommand, TaskReply};
+use crate::checkout::{Checkout, Deployment};
+use crate::pauses::Patience;
+use crate::types::{CallFault, UnixMillis};
+
+/// What the door needs. Made for one call.
+#[expect(
+    missing_debug_implementations,
+    reason = "the platform has nothing to show"
+)]
+pub struct Desk<'a, D, C> {
+    /// The way to the purchases.
+    pub checkout: &'a Checkout<'a, D>,
+    /// The objects that hold the tasks.
+    pub conversations: &'a C,
+    /// Random bytes that nobody knows: a new task's id is made of the first half, a new context's of the second.
+    pub random: [[u8; 16]; 2],
+    /// The time.
+    pub now: UnixMillis,
+}
+
+/// How often a task is read again because somebody else has changed it meanwhile.
+pub(super) const MAX_ROUNDS: usize = 4;
+
+/// What a message made of a task that it could not keep: somebody else was faster.
+pub(super) struct Stale;
+
+impl<D: Deployment, C: Conversations> Desk<'_, D, C> {
+    pub(super) async fn shown(&self, task: &Task, history: Option<u64>) -> Result<Value, Fault> {
+        let extent = Extent {
+            history,
+            is_listed: false,
+            with_artifacts: true,
+        };
+        let shown = show(task, extent, self.checkout).await;
+        shown.map_err(|_| Fault::internal())
+    }
+
+    /// The task with this id, brought up to date.
+    pub(super) async fn look(&self, id: &str) -> Result<Task, Fault> {
+        for _ in 0..MAX_ROUNDS {
+            let task = self.read(id).await?;
+            if let Some(task) = self.looked(task, Patience::NONE).await? {
+                return Ok(task);
+            }
+        }
+        Err(Fault::internal())
+    }
+
+    pub(super) async fn cancel(&self, id: &str) -> Result<Task, Fault> {
+        for _ in 0..MAX_ROUNDS {
+            let mut task = self.look(id).await?;
+            if task.stage.is_end() || task.is_paying() {
+                let why = match task.is_paying() {
+                    true => "A payment for this task is under way.",
+                    false => "This task is over.",
+                };
+                return Err(Fault::new(Kind::TaskNotCancelable, why).about(id));
+            }
+            task.let_pass();
+            task.go_on(Stage::Canceled, None, self.now);
+            if let Ok(task) = self.keep(task).await? {
+                return Ok(task);
+            }
+        }
+        Err(Fault::internal())
+    }
+
+    /// Tasks of a context whose id we have made. Of another, which can be guessed, none: an id in the list opens its task.
+    pub(super) async fn list(&self, wanted: &Wanted<'_>) -> Result<Value, Fault> {
+        let after = match wanted.token {
+            None => None,
+            Some(token) => {
+                Some(place(token).ok_or_else(|| Fault::bad("pageToken is none of ours."))?)
+            }
+        };
+        let context = wanted
+            .context_id
+            .filter(|id| self.checkout.config.offers.keys.is_conversation(id));
+        let limit = usize::try_from(wanted.size).unwrap_or_default();
+        let (tasks, more, total) = match context {
+            None => (Vec::new(), false, 0),
+            Some(id) => {
+                let page = Page {
+                    state: wanted.state.map(str::to_owned),
+                    since: wanted.since,
+                    after,
+                    limit,
+                };
+                let list = TaskCommand::List(page);
+                match self.conversations.ask(ContextKey::of(id), &list).await {
+                    Ok(TaskReply::Tasks { tasks, more, total }) => (tasks, more, total),
+                    _ => return Err(Fault::internal()),
+                }
+            }
+        };
+        let extent = Extent {
+            history: wanted.history,
+            is_listed: true,
+            with_artifacts: wanted.with_artifacts,
+        };
+        let mut shown = Vec::new();
+        for task in &tasks {
+            let task = show(task, extent, self.checkout).await;
+            shown.push(task.map_err(|_| Fault::internal())?);
+        }
+        let next = match (more, tasks.last()) {
+            (true, Some(last)) => format!("{}.{}", last.at.0, last.id),
+            _ => String::new(),
+        };
+        Ok(
+            json!({"tasks": shown, "nextPageToken": next, "pageSize": wanted.size, "totalSize": total}),
+        )
+    }
+
+    pub(super) async fn read(&self, id: &str) -> Result<Task, Fault> {
+        let not_found = || Fault::task_not_found(id);
+        let id = TaskId::parse(id).ok_or_else(not_found)?;
+        let read = TaskCommand::Read { id };
+        match self.conversations.ask(id.context(), &read).await {
+            Ok(TaskReply::Task(Some(task))) => Ok(*task),
+            Ok(TaskReply::Task(None)) => Err(not_found()),
+            _ => Err(Fault::internal()),
+        }
+    }
+
+    pub(super) async fn keep(&self, mut task: Task) -> Result<Result<Task, Stale>, Fault> {
+        match self.write(&mut task).await {
+            Ok(true) => Ok(Ok(task)),
+            Ok(false) => Ok(Err(Stale)),
+            Err(_) => Err(Fault::internal()),
+        }
+    }
+
+    /// Writes the task's next version. Whether it was the next.
+    pub(super) async fn write(&self, task: &mut Task) -> Result<bool, CallFault> {
+        task.version = task.version.saturating_add(1);
+        let keep = TaskCommand::Keep(Box::new(task.clone()));
+        let reply = self.conversations.ask(task.id.context(), &keep).await?;
+        Ok(reply == TaskReply::Kept)
+    }
+}
+
+/// The place behind which the next page begins.
+fn place(token: &str) -> Option<Place> {
+    let (at, id) = token.split_once('.')?;
+    Some(Place {
+        at: UnixMillis(at.parse().ok()?),
+        id: TaskId::parse(id)?,
+    })
+}

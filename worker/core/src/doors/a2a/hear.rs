@@ -1,0 +1,224 @@
+//! What a message makes of a task that pays nothing.
+
+use serde_json::{Value, json};
+
+use super::desk::{Desk, MAX_ROUNDS, Stale};
+use super::fault::{Fault, Kind};
+use super::ids::{ContextKey, TaskId};
+use super::message::{Asks, Message};
+use super::outcome::{offer_end, refused, word_of};
+use super::task::{MAX_MESSAGE_BYTES, Said, Stage, Task};
+use super::tasks::Conversations;
+use crate::checkout::{Claim, Deployment, Stop};
+use crate::doors::access_request::AccessRequest;
+use crate::error::Error;
+use crate::pauses::Patience;
+use crate::x402::{Refusal, Unreadable};
+
+/// The most levels of a message.
+const MAX_DEPTH: usize = 32;
+
+impl<D: Deployment, C: Conversations> Desk<'_, D, C> {
+    /// A message, and the task that it has led to.
+    pub(super) async fn send(
+        &self,
+        message: &Message,
+        patience: Patience,
+        counts: &mut bool,
+    ) -> Result<Task, Fault> {
+        is_short(&message.kept)?;
+        for _ in 0..MAX_ROUNDS {
+            let task = match &message.task_id {
+                Some(id) => {
+                    let task = self.read(id).await?;
+                    if message
+                        .context_id
+                        .as_ref()
+                        .is_some_and(|id| *id != task.context_id)
+                    {
+                        return Err(Fault::bad("contextId is not that of this task.").about(id));
+                    }
+                    if let Some(task) = self.heard(&task, message)? {
+                        return Ok(task);
+                    }
+                    task
+                }
+                None => self.begun(message),
+            };
+            if let Ok(task) = self.hear(task, message, patience, counts).await? {
+                return Ok(task);
+            }
+        }
+        Err(Fault::internal())
+    }
+
+    /// A new task for a message.
+    pub(super) fn begun(&self, message: &Message) -> Task {
+        let [own, context] = self.random;
+        let context_id = message.context_id.clone();
+        let context_id =
+            context_id.unwrap_or_else(|| self.checkout.config.offers.keys.conversation(context));
+        let id = TaskId::new(ContextKey::of(&context_id), own);
+        Task::new(id, context_id, self.now)
+    }
+
+    /// The answer to a message for a task that is over, or that was heard before; `None` when it is to be heard.
+    pub(super) fn heard(&self, task: &Task, message: &Message) -> Result<Option<Task>, Fault> {
+        let by = match &message.asks {
+            Asks::Pay(payment) => payment
+                .as_ref()
+                .as_ref()
+                .ok()
+                .map(|payment| payment.authorization.nonce),
+            Asks::Prove(proof) => Some(proof.transaction),
+            _ => None,
+        };
+        let is_again = match by {
+            Some(by) => task.payments.contains(&by),
+            None => task.has_heard(&message.id),
+        };
+        match (task.stage.is_end(), is_again) {
+            (true, true) => Ok(Some(task.clone())),
+            (true, false) => {
+                let why = "This task is over. Send the message without taskId to begin a new one.";
+                Err(Fault::new(Kind::Unsupported, why).about(&task.id.to_string()))
+            }
+            (false, true) if by.is_none() => Ok(Some(task.clone())),
+            (false, _) => Ok(None),
+        }
+    }
+
+    /// Takes a message into a task, and keeps it.
+    pub(super) async fn hear(
+        &self,
+        mut task: Task,
+        message: &Message,
+        patience: Patience,
+        counts: &mut bool,
+    ) -> Result<Result<Task, Stale>, Fault> {
+        let pays = match &message.asks {
+            Asks::Pay(payment) => payment.is_ok(),
+            Asks::Prove(_) => true,
+            _ => false,
+        };
+        // Whatever is kept costs, and only a payment brings money.
+        *counts |= !pays;
+        if !pays && (task.is_paying() || task.stage.claim().is_some()) {
+            // Only its outcome ends a payment.
+            let Some(current) = self.looked(task, patience).await? else {
+                return Ok(Err(Stale));
+            };
+            if current.is_paying() || current.stage.is_end() {
+                return Ok(Ok(current));
+            }
+            task = current;
+        }
+        let stage = match &message.asks {
+            Asks::Pay(payment) => match payment.as_ref() {
+                Ok(payment) => return self.pay(task, message, payment, patience, counts).await,
+                Err(unreadable) => self.unreadable(&task, unreadable),
+            },
+            Asks::Prove(proof) => return self.redeem(task, message, proof, patience, counts).await,
+            Asks::Price(request) => self.price(request, task.stage.claim()),
+            Asks::Refused(error) => failed(refused(error)),
+            Asks::Reject if task.stage.challenge_id().is_some() => Stage::Rejected,
+            Asks::Browse if task.stage.challenge_id().is_none() => Stage::Listed,
+            Asks::Browse | Asks::Talk(_) | Asks::Reject => match &task.stage {
+                offered @ Stage::Offered { .. } => offered.clone(),
+                _ => Stage::Unclear {
+                    hint: match &message.asks {
+                        Asks::Talk(Some(hint)) => Some((*hint).to_owned()),
+                        _ => None,
+                    },
+                },
+            },
+        };
+        task.let_pass();
+        task.hear(message.kept.clone());
+        let until = stage
+            .challenge_id()
+            .and_then(|id| offer_end(self.checkout, id));
+        task.go_on(stage, until, self.now);
+        self.keep(task).await
+    }
+
+    /// `claim`: the right to ask about a payment for the offer before.
+    pub(super) fn price(&self, request: &AccessRequest, claim: Option<&Claim>) -> Stage {
+        match self.checkout.quote(&request.order()) {
+            Ok(quote) => Stage::Offered {
+                challenge_id: quote.first.offer.id.to_string(),
+                said: None,
+                again: false,
+                claim: claim.cloned(),
+            },
+            Err(why) => failed(refused(&self.error(&why))),
+        }
+    }
+
+    pub(super) fn error(&self, why: &Stop) -> Error {
+        why.error(&self.checkout.origin, self.checkout.config.network)
+    }
+
+    /// A payment that cannot be read: the offer stands.
+    pub(super) fn unreadable(&self, task: &Task, unreadable: &Unreadable) -> Stage {
+        let message = match unreadable.refusal {
+            Refusal::InvalidX402Version => {
+                "This door speaks x402 version 2: send x402Version 2.".into()
+            }
+            Refusal::InvalidPayload if unreadable.member.is_none() => {
+                "x402.payment.payload must be an x402 PaymentPayload.".into()
+            }
+            _ => unreadable.message.clone(),
+        };
+        let mut details = json!({"reason": unreadable.refusal.code()});
+        if let (Some(member), Some(details)) = (unreadable.member, details.as_object_mut()) {
+            details.insert("member".to_owned(), json!(member));
+        }
+        let said = Said {
+            error: Error::invalid_request(message).with_details(details).body(),
+            payment: Some(word_of(unreadable.refusal).to_owned()),
+        };
+        match task.stage.challenge_id() {
+            Some(id) => Stage::Offered {
+                challenge_id: id.to_owned(),
+                said: Some(said),
+                again: false,
+                claim: task.stage.claim().cloned(),
+            },
+            None => failed(said),
+        }
+    }
+}
+
+/// What a client says is kept before anybody has paid. What is kept is read again inside of something else.
+fn is_short(kept: &Value) -> Result<(), Fault> {
+    if depth(kept) > MAX_DEPTH {
+        return Err(Fault::bad(format!(
+            "The message has more than {MAX_DEPTH} levels."
+        )));
+    }
+    let length = serde_json::to_vec(kept).map_or(usize::MAX, |kept| kept.len());
+    match length <= MAX_MESSAGE_BYTES {
+        true => Ok(()),
+        false => Err(Fault::bad(format!(
+            "The message is longer than {MAX_MESSAGE_BYTES} bytes: a request for access needs less."
+        ))),
+    }
+}
+
+/// How many levels a value has.
+fn depth(value: &Value) -> usize {
+    let inner = match value {
+        Value::Array(items) => items.iter().map(depth).max(),
+        Value::Object(members) => members.values().map(depth).max(),
+        _ => return 0,
+    };
+    inner.unwrap_or_default().saturating_add(1)
+}
+
+pub(super) fn failed(said: Said) -> Stage {
+    Stage::Failed {
+        said,
+        was_paid: false,
+    }
+}
