@@ -5,8 +5,6 @@ use std::borrow::Cow;
 
 use serde_json::{Map, Value, json};
 
-use super::dialect::Dialect;
-
 /// Why a call is not carried out.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(super) struct Fault {
@@ -98,11 +96,11 @@ impl Fault {
         self
     }
 
-    /// The error member of the answer.
-    pub(super) fn body(&self, dialect: Dialect) -> Value {
+    /// The error member of the answer; with the reasons, which only version 1.0 has.
+    pub(super) fn body(&self, with_reasons: bool) -> Value {
         let mut body = json!({"code": self.kind.code(), "message": self.message});
-        if let (Dialect::V1_0, Some(reason), Some(members)) =
-            (dialect, self.kind.reason(), body.as_object_mut())
+        if let (true, Some(reason), Some(members)) =
+            (with_reasons, self.kind.reason(), body.as_object_mut())
         {
             let mut info = json!({
                 "@type": "type.googleapis.com/google.rpc.ErrorInfo",

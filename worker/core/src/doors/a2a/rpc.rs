@@ -63,6 +63,8 @@ impl Call {
 pub(super) fn answer(id: &Value, result: Result<Value, Fault>, dialect: Dialect) -> Value {
     match result {
         Ok(result) => json!({"jsonrpc": "2.0", "id": id, "result": result}),
-        Err(fault) => json!({"jsonrpc": "2.0", "id": id, "error": fault.body(dialect)}),
+        Err(fault) => {
+            json!({"jsonrpc": "2.0", "id": id, "error": fault.body(dialect == Dialect::V1_0)})
+        }
     }
 }

@@ -7,7 +7,7 @@ use crate::types::Address;
 fn read(message: Value) -> Result<Message, Value> {
     let params = json!({"message": message});
     let read = Message::read(params.as_object().unwrap(), Dialect::V1_0);
-    read.map_err(|fault| fault.body(Dialect::V1_0)["code"].clone())
+    read.map_err(|fault| fault.body(true)["code"].clone())
 }
 
 fn with_parts(parts: Value) -> Value {
