@@ -123,27 +123,15 @@ for (const dialect of DIALECTS) {
       assert.deepEqual(traces(world), before);
     });
 
-    test('that is not on chain yet is under way; once it is, asking for the task shows the grant', async () => {
+    test('that is not on chain yet is shown again once it is', async () => {
       const sender = await newSender(world);
       const offer = await door.offer();
       const { sending, hash } = await hold(sender, async (hash) => {
         const early = await door.send({ taskId: offer.id, data: await proofFor(offer, sender, hash) });
-        assert.deepEqual([early.state, early.payment, early.data[0].code], ['working', 'payment-submitted', 'TX_UNCONFIRMED'], early.text);
-      });
-      assert.equal(await sending, hash);
-      const task = await poll(async () => {
-        const task = await door.get(offer);
-        return task.state !== 'working' && task;
-      }, 'the end of the task', 30_000);
-      assert.equal(assertGranted(task).txHash, hash);
-    });
-
-    test('that is not on chain yet may be shown again once it is', async () => {
-      const sender = await newSender(world);
-      const offer = await door.offer();
-      const { sending, hash } = await hold(sender, async (hash) => {
-        const early = await door.send({ taskId: offer.id, data: await proofFor(offer, sender, hash) });
-        assert.equal(early.state, 'working', early.text);
+        assert.deepEqual([early.state, early.payment, early.data[0].code], ['input-required', 'payment-submitted', 'TX_UNCONFIRMED'], early.text);
+        assert.ok(early.data[0].details.retryAfterSeconds > 0, early.text);
+        // Nobody is invited to pay once more.
+        assert.equal((await door.get(offer)).required, undefined);
       });
       assert.equal(await sending, hash);
       const task = await door.send({ taskId: offer.id, data: await proofFor(offer, sender, hash) });
@@ -155,7 +143,7 @@ for (const dialect of DIALECTS) {
       const offer = await door.offer();
       const before = traces(world);
       const task = await door.send({ taskId: offer.id, data: await proofFor(offer, sender, keccak256(sender.address)) });
-      assert.deepEqual([task.data[0].code, task.state], ['TX_UNCONFIRMED', 'working'], task.text);
+      assert.deepEqual([task.data[0].code, task.state], ['TX_UNCONFIRMED', 'input-required'], task.text);
       assertNoToken(task.text);
       assert.deepEqual(traces(world), before);
       const paid = await door.pay(offer, await signPayment(sender.privateKey, offer.required));

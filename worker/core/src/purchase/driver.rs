@@ -58,6 +58,7 @@ impl Driver {
         let began = env.now();
         let mut looks = 0;
         let mut involved = false;
+        let mut has_begun = false;
         let network = env.config().network;
         match (env.store().load()?, ask) {
             // The same words whatever does not fit, and before the book is asked, so that nobody learns whose purchase it is.
@@ -139,7 +140,9 @@ impl Driver {
                 }
                 return Ok(reply);
             }
-            if patience.is_over_after(env.now().since(began)) {
+            // What is not waited for is begun all the same, once.
+            let begins = matches!(next, Next::Begin) && !has_begun && patience != Patience::NONE;
+            if !begins && patience.is_over_after(env.now().since(began)) {
                 return Ok(PayReply::Pending {
                     transaction: record.and_then(|record| record.state.transaction()),
                 });
@@ -151,6 +154,7 @@ impl Driver {
             {
                 return Ok(reply);
             }
+            has_begun |= begins;
             let begun = match (next, ask) {
                 (Next::Begin, Ask::Pay(pay)) => match &pay.sale {
                     Some(sale) => Some(begin(env, pay, sale, stored).await?),

@@ -29,7 +29,7 @@ pub struct Desk<'a, D, C> {
 }
 
 /// How often a task is read again because somebody else has changed it meanwhile.
-pub(super) const MAX_ROUNDS: usize = 4;
+pub(super) const MAX_ROUNDS: usize = 8;
 
 /// What a message made of a task that it could not keep: somebody else was faster.
 pub(super) struct Stale;

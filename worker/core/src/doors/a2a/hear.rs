@@ -6,7 +6,7 @@ use super::desk::{Desk, MAX_ROUNDS, Stale};
 use super::fault::{Fault, Kind};
 use super::ids::{ContextKey, TaskId};
 use super::message::{Asks, Message};
-use super::outcome::{offer_end, refused, word_of};
+use super::outcome::{failure, offer_end, refused, word_of};
 use super::task::{MAX_MESSAGE_BYTES, Said, Stage, Task};
 use super::tasks::Conversations;
 use crate::checkout::{Claim, Deployment, Stop};
@@ -116,7 +116,11 @@ impl<D: Deployment, C: Conversations> Desk<'_, D, C> {
         let stage = match &message.asks {
             Asks::Pay(payment) => match payment.as_ref() {
                 Ok(payment) => return self.pay(task, message, payment, patience, counts).await,
-                Err(unreadable) => self.unreadable(&task, unreadable),
+                Err(unreadable) => {
+                    let network = self.checkout.config.network;
+                    task.note(failure(unreadable.refusal.code(), None, None, network));
+                    self.unreadable(&task, unreadable)
+                }
             },
             Asks::Prove(proof) => return self.redeem(task, message, proof, patience, counts).await,
             Asks::Price(request) => self.price(request, task.stage.claim()),

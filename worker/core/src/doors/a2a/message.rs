@@ -63,6 +63,10 @@ impl Message {
         for part in parts {
             check(part)?;
         }
+        let metadata = message.get("metadata");
+        if metadata.is_some_and(|metadata| !(metadata.is_object() || metadata.is_null())) {
+            return Err(Fault::bad("message.metadata must be an object."));
+        }
         let asks = asks(&message, parts);
         let kept = match &asks {
             // A signature is nothing to hand out again.

@@ -111,7 +111,7 @@ fn next(outcome: &Outcome<'_>, said: Said, tried: &Tried<'_>, may_begin: bool) -
                     return tried.paying(None, None, Known::Nothing);
                 }
                 Phase::Unheard => return unheard(tried, may_begin),
-                Phase::Unconfirmed | Phase::AuthorizationOpen { .. } => Known::Nothing,
+                Phase::Unconfirmed | Phase::AuthorizationOpen { .. } => Known::Again,
                 Phase::Settling if receipt.is_none() => Known::Begun,
                 Phase::Settling | Phase::Delivering { .. } | Phase::Refunding { .. } => {
                     Known::Arrived
@@ -147,7 +147,7 @@ fn next(outcome: &Outcome<'_>, said: Said, tried: &Tried<'_>, may_begin: bool) -
         } => tried.offered(quote.first.offer.id.to_string(), said, false),
         Outcome::Stopped { why } => match why.retry() {
             Retry::Same | Retry::SignAgain | Retry::Rename if tried.claim.is_some() => {
-                tried.paying(None, Some(said), Known::Refused)
+                tried.paying(None, Some(said), Known::Again)
             }
             Retry::Same | Retry::SignAgain | Retry::Rename => {
                 tried.offered(tried.challenge_id.to_owned(), said, true)
@@ -174,7 +174,7 @@ fn unheard(tried: &Tried<'_>, may_begin: bool) -> Stage {
                 "No answer has come for the payment, and the offer has ended. Send the same payment again to learn what became of \
                  it; it is not charged twice.",
             );
-            tried.paying(None, Some(refused(&error)), Known::Refused)
+            tried.paying(None, Some(refused(&error)), Known::Again)
         }
         before => before.clone(),
     }
@@ -184,8 +184,8 @@ fn unheard(tried: &Tried<'_>, may_begin: bool) -> Stage {
 /// sent again.
 fn beside(tried: &Tried<'_>, said: Said) -> Stage {
     match tried.before {
-        Stage::Paying { known, .. } if *known <= Known::Refused && tried.claim.is_some() => {
-            tried.paying(None, Some(said), Known::Refused)
+        Stage::Paying { known, .. } if *known <= Known::Again && tried.claim.is_some() => {
+            tried.paying(None, Some(said), Known::Again)
         }
         before => before.clone(),
     }
@@ -225,7 +225,7 @@ fn receipt(outcome: &Outcome<'_>, tried: &Tried<'_>, network: Network) -> Option
     Some(failure(
         outcome.reason(),
         transaction,
-        tried.payer?,
+        Some(tried.payer?),
         network,
     ))
 }
@@ -234,9 +234,14 @@ fn receipt(outcome: &Outcome<'_>, tried: &Tried<'_>, network: Network) -> Option
 pub(super) fn failure(
     reason: &'static str,
     transaction: Option<alloy_primitives::B256>,
-    payer: Address,
+    payer: Option<Address>,
     network: Network,
 ) -> Value {
+    let Some(payer) = payer else {
+        // Who signed what cannot be read is not known.
+        let network = network.caip2();
+        return json!({"success": false, "errorReason": reason, "transaction": "", "network": network});
+    };
     let failure = SettleResponse::failure(Dialect::X402V2, reason, transaction, network, payer);
     json!(failure)
 }

@@ -32,7 +32,7 @@ impl<D: Deployment, C: Conversations> Desk<'_, D, C> {
         // Of an id that follows from a payment, nobody who has seen that may ask.
         let Some(offer) = sealed.filter(|offer| !offer.terms.request_id.is_derived()) else {
             let network = self.checkout.config.network;
-            task.note(failure("challenge_not_found", None, payer, network));
+            task.note(failure("challenge_not_found", None, Some(payer), network));
             task.let_pass();
             task.hear(message.kept.clone());
             task.go_on(failed(not_offered()), None, self.now);
@@ -69,6 +69,14 @@ impl<D: Deployment, C: Conversations> Desk<'_, D, C> {
             .checkout
             .pay_noting(&order, &payment, async |claim: &Claim| {
                 claimed = Some(claim.clone());
+                let is_known = task.payments.contains(&payload.authorization.nonce);
+                if let Stage::Paying { claim, known, .. } = &before
+                    && *claim == claimed
+                    && *known != Known::Again
+                    && is_known
+                {
+                    return Ok(());
+                }
                 let known = match &before {
                     Stage::Paying { known, .. } if *known >= Known::Begun => *known,
                     _ => Known::Nothing,
@@ -144,7 +152,7 @@ impl<D: Deployment, C: Conversations> Desk<'_, D, C> {
                         challenge_id: proof.challenge_id.clone(),
                         claim: None,
                         said: None,
-                        known: Known::Nothing,
+                        known: Known::Again,
                     },
                 };
                 task.present(proof.transaction);

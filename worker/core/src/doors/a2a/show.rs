@@ -173,7 +173,7 @@ async fn shown<D>(task: &Task, checkout: &Checkout<'_, D>) -> Result<Shown, NoGr
                 }
             };
             // What has become of an earlier payment is not what becomes of this one.
-            let word = said.as_ref().filter(|_| *known == Known::Refused);
+            let word = said.as_ref().filter(|_| *known == Known::Again);
             let metadata = receipts(status, word);
             alone(match said {
                 Some(said) => told(said, metadata),

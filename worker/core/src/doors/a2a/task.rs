@@ -129,8 +129,8 @@ pub enum Known {
     /// Nothing.
     #[default]
     Nothing,
-    /// That nothing had begun when it was refused; the same payment is to be sent again.
-    Refused,
+    /// That nothing has begun so far, and the client is to send the same again.
+    Again,
     /// That its purchase has begun.
     Begun,
     /// That the money has arrived.
@@ -161,7 +161,7 @@ impl Stage {
             Self::Unclear { .. }
             | Self::Offered { .. }
             | Self::Paying {
-                known: Known::Refused,
+                known: Known::Again,
                 ..
             } => "TASK_STATE_INPUT_REQUIRED",
             Self::Paying { .. } => "TASK_STATE_WORKING",

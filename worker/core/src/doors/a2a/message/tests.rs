@@ -42,6 +42,10 @@ fn a_message_must_have_its_form() {
             -32602,
         ),
         (json!({"messageId": "m", "role": "ROLE_USER"}), -32602),
+        (
+            json!({"messageId": "m", "role": "ROLE_USER", "parts": [{"text": "x"}], "metadata": []}),
+            -32602,
+        ),
         (with_parts(json!([])), -32602),
         (with_parts(json!([{}])), -32602),
         (with_parts(json!(["x"])), -32602),

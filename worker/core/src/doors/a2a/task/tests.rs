@@ -67,7 +67,7 @@ fn what_is_paid_is_kept_for_long_and_what_is_not_until_an_hour_after_its_offer()
     assert_eq!(task.until, end.to_millis().plus(UNPAID_TASK));
     for (known, is_paid) in [
         (Known::Nothing, false),
-        (Known::Refused, false),
+        (Known::Again, false),
         (Known::Begun, true),
         (Known::Arrived, true),
     ] {
