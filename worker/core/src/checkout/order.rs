@@ -71,6 +71,9 @@ pub struct Claim {
     /// Who pays.
     pub payer: Address,
     pub(super) target: TargetKey,
+    /// Whether only the very authorization that this purchase has attempted led to it, which others may have seen and shown.
+    #[serde(default, skip_serializing_if = "core::ops::Not::not")]
+    pub(super) by_attempted: bool,
     /// Until then a purchase that has not begun may still begin: the payment may be on its way to it.
     pub(super) may_begin_until: UnixSeconds,
 }

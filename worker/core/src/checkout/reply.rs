@@ -35,6 +35,7 @@ pub(super) fn claim(
         request_id: request_id.clone(),
         payer: join.payer,
         target: join.target,
+        by_attempted: join.by_attempted,
         may_begin_until: offer_until.unwrap_or(UnixSeconds(0)).plus(BEGINS_SECONDS),
     })
 }

@@ -383,16 +383,17 @@ impl<D: Deployment, C: Conversations> Desk<'_, D, C> {
             .checkout
             .pay_noting(&order, &payment, async |claim: &Claim| {
                 claimed = Some(claim.clone());
-                if let Stage::Paying { claim: Some(_), .. } = &before {
-                    // Of two payments the first is the one to ask about.
-                    return Ok(());
-                }
-                let stage = Stage::Paying {
-                    challenge_id: challenge_id.clone(),
-                    by,
-                    claim: claimed.clone(),
-                    said: None,
-                    arrived: false,
+                let stage = match &before {
+                    // Of two payments the first is the one to ask about. The second is written down as well: of what was
+                    // presented earlier and is refused now, it may be the same, and begin.
+                    Stage::Paying { claim: Some(_), .. } => before.clone(),
+                    _ => Stage::Paying {
+                        challenge_id: challenge_id.clone(),
+                        by,
+                        claim: claimed.clone(),
+                        said: None,
+                        arrived: false,
+                    },
                 };
                 task.go_on(stage, until, self.now);
                 is_stale = !self.write(&mut task).await?;
@@ -448,23 +449,21 @@ impl<D: Deployment, C: Conversations> Desk<'_, D, C> {
                 .conclude(task, &Outcome::Stopped { why }, &tried, counts)
                 .await;
         }
-        if !task.is_paying() {
-            let stage = Stage::Paying {
+        let stage = match task.is_paying() {
+            true => before.clone(),
+            false => Stage::Paying {
                 challenge_id: proof.challenge_id.clone(),
                 by: proof.transaction,
                 claim: None,
                 said: None,
                 arrived: false,
-            };
-            task.go_on(
-                stage,
-                offer_end(self.checkout, &proof.challenge_id),
-                self.now,
-            );
-            match self.keep(task).await? {
-                Ok(kept) => task = kept,
-                Err(stale) => return Ok(Err(stale)),
-            }
+            },
+        };
+        let until = offer_end(self.checkout, &proof.challenge_id);
+        task.go_on(stage, until, self.now);
+        match self.keep(task).await? {
+            Ok(kept) => task = kept,
+            Err(stale) => return Ok(Err(stale)),
         }
         let outcome = self.checkout.redeem(&order, proof).await;
         self.conclude(task, &outcome, &tried, counts).await
@@ -606,11 +605,16 @@ impl<D: Deployment, C: Conversations> Desk<'_, D, C> {
         }
     }
 
-    /// Writes the task's next version. Whether it was the next.
+    /// Writes the task's next version. Whether it was the next. When that is not known the task stays at the version that was
+    /// read: what is written then is refused if this was written after all, or something else.
     async fn write(&self, task: &mut Task) -> Result<bool, CallFault> {
-        task.version = task.version.saturating_add(1);
-        let keep = TaskCommand::Keep(Box::new(task.clone()));
+        let next = Task {
+            version: task.version.saturating_add(1),
+            ..task.clone()
+        };
+        let keep = TaskCommand::Keep(Box::new(next.clone()));
         let reply = self.conversations.ask(task.id.context(), &keep).await?;
+        *task = next;
         Ok(reply == TaskReply::Kept)
     }
 }

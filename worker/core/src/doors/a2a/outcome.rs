@@ -25,6 +25,11 @@ pub(super) struct Tried<'t> {
 }
 
 impl Tried<'_> {
+    /// Whether the same or another payment was presented before.
+    const fn is_repeated(&self) -> bool {
+        matches!(self.before, Stage::Paying { .. })
+    }
+
     /// Whether another payment for the task may be under way, so that this one's failure ends nothing.
     fn is_beside_another(&self) -> bool {
         match self.before {
@@ -144,6 +149,10 @@ fn still(outcome: &Outcome<'_>, tried: &Tried<'_>) -> Still {
             receipt: true,
         },
         _ if tried.is_beside_another() => Still::Other,
+        // That nothing could be begun now says nothing of what was begun before.
+        Outcome::Stopped { why } if why.retry() == Retry::Same && tried.is_repeated() => {
+            Still::Other
+        }
         Outcome::PayAgain {
             quote: Some(quote), ..
         } => Still::Payable {
