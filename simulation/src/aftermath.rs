@@ -7,7 +7,7 @@ use key0_core::offer::{Offer, Terms, lifetime};
 use key0_core::purchase::{HISTORY_MILLIS, Prove, Rest, State};
 use key0_core::types::RequestId;
 
-use crate::actors::{Payment, request, show_again};
+use crate::actors::{Payment, look_again, request, show_again};
 use crate::faults::Fault;
 use crate::objects::PurchaseObject;
 use crate::rules::{self, Asker, answers_as_left, answers_proof_as_left};
@@ -46,9 +46,11 @@ pub fn run(world: &Rc<World>) {
     pass(world, last_rest(world) + HISTORY_MILLIS);
     rules::without_history(world);
     ask_all(world, Trust::Answers);
+    look_again(world);
     pass(world, last_token(world));
     ask_all(world, Trust::Answers);
     rules::closed(world);
+    rules::all_gone(world);
     rules::noticed(world);
     let after = Moved::now(world);
     if after != moved {

@@ -8,8 +8,9 @@ use alloy_primitives::Address;
 use key0_core::checkout::{Outcome as Told, Stop};
 
 use crate::actors::{
-    Buyer, LONGEST_MILLIS, Payment, ask_proof, give_back, last_proofs, operate, request,
-    retry_refunds, run_chain, shop, shop_by_transfer, shop_in_parallel, sweep_by_the_clock,
+    Buyer, LONGEST_MILLIS, Payment, ask_proof, give_back, last_looks, last_proofs, last_truths,
+    operate, request, retry_refunds, run_chain, shop, shop_by_transfer, shop_in_conversation,
+    shop_in_parallel, sweep_by_the_clock,
 };
 use crate::aftermath;
 use crate::faults::Fault;
@@ -68,6 +69,7 @@ pub fn run(seed: u64, purchases: u64, without: &[Fault], traces: bool) -> Result
     world.faults.stop();
     world.trace(|| "nothing goes wrong any more".to_owned());
     last_proofs(&world);
+    last_looks(&world);
     // What is on another network looks every hour whether it is back.
     let away = world.setting.elsewhere.map_or(0, |_| HOUR_MILLIS);
     let refunds = away
@@ -135,11 +137,14 @@ fn open_shop(world: &Rc<World>) {
         let plan = random.pick(&[0, 0, 0, 1, 1, 2, 3]) % PLANS.len();
         let delay = random.range(0, world.setting.arrivals);
         let in_parallel = random.chance(60);
+        let in_conversation = random.chance(world.setting.conversations);
         let by_transfer = random.chance(world.setting.transfers);
         let then = Rc::clone(world);
         world.executor.spawn(Owner::World, async move {
             then.sleep(delay).await;
-            if in_parallel {
+            if in_conversation {
+                shop_in_conversation(then, buyer, plan).await;
+            } else if in_parallel {
                 shop_in_parallel(then, buyer, plan).await;
             } else if by_transfer {
                 shop_by_transfer(then, buyer, plan).await;
@@ -222,6 +227,11 @@ fn last_questions(world: &Rc<World>) {
     world
         .executor
         .run_until(world.now().0 + ANSWER_MILLIS, &world.random);
+    last_truths(world);
+    world
+        .executor
+        .run_until(world.now().0 + ANSWER_MILLIS, &world.random);
+    rules::charged_for_one_wish(world);
 }
 
 /// The buyer has the goods, or knows of the refund.

@@ -93,6 +93,8 @@ pub struct Setting {
     pub gas_wallet: bool,
     /// How many of a thousand purchases are paid by an ordinary transfer.
     pub transfers: u64,
+    /// How many of a thousand purchases are made in a conversation.
+    pub conversations: u64,
     /// Whether a transfer counts for whoever shows it first.
     pub unsigned: bool,
     /// How much of its price a payment's gas may cost, in percent.
@@ -171,6 +173,7 @@ impl Setting {
             facilitators: random.pick(&[0, 0, 0, 1, 1, 2]),
             gas_wallet: random.chance(500),
             transfers: random.pick(&[0, 0, 200, 500, 1_000]),
+            conversations: random.pick(&[0, 150, 300, 600]),
             unsigned: random.chance(150),
             gas_share: random.pick(&[100, 1_000_000]),
             nodes: Nodes {

@@ -6,6 +6,7 @@ use std::rc::Rc;
 
 use alloy_primitives::Address;
 use key0_core::config::Config;
+use key0_core::doors::a2a::ContextKey;
 use key0_core::purchase::Shared;
 use key0_core::types::WalletKey;
 use key0_core::types::{RequestId, UnixMillis, UnixSeconds};
@@ -38,6 +39,8 @@ pub enum Owner {
     Payer(Address),
     /// The gas wallet.
     Wallet,
+    /// The tasks of a conversation.
+    Context(ContextKey),
 }
 
 /// One life of an object, from its first request to its crash.

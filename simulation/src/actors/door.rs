@@ -1,5 +1,10 @@
 //! A request to the worker, and its way through checkout to the purchases.
 
+mod conversations;
+
+pub(super) use conversations::send as send_call;
+
+use core::fmt::{Debug, Display};
 use core::future::Future;
 use std::rc::Rc;
 
@@ -130,7 +135,7 @@ fn sent(world: &World, pay: &Payment) -> Presented {
 }
 
 /// The signature as clients send it: with the wallet's creation while it does not exist yet (ERC-6492).
-fn signature(signed: &SignedAuthorization) -> Bytes {
+pub(super) fn signature(signed: &SignedAuthorization) -> Bytes {
     let bytes = hex::decode(signed.signature_hex()).unwrap_or_default();
     let Some(deployment) = signed.deployment() else {
         return bytes.into();
@@ -154,13 +159,14 @@ fn signature(signed: &SignedAuthorization) -> Bytes {
 }
 
 /// Has the door do something. `None`: no answer arrived.
-async fn ask_door<F>(
+async fn ask_door<T, F>(
     world: &Rc<World>,
-    id: &RequestId,
+    about: impl Display,
     work: impl Fn(Door) -> F + Clone + 'static,
-) -> Option<Outcome<'static>>
+) -> Option<T>
 where
-    F: Future<Output = Option<Outcome<'static>>> + 'static,
+    T: Debug + 'static,
+    F: Future<Output = Option<T>> + 'static,
 {
     if world.strikes(Fault::BuyerOffline) {
         world.sleep_between(100, 5_000).await;
@@ -169,17 +175,18 @@ where
     let nobody = Life::new(Owner::World);
     let callee = move |world: &Rc<World>, sender| door(world, work.clone(), sender);
     let outcome = call(world, &nobody, "door", BUYER_DEADLINE_MILLIS, callee).await;
-    world.trace(|| format!("{id} answers {outcome:?}"));
+    world.trace(|| format!("{about} answers {outcome:?}"));
     outcome.ok().filter(|_| !world.strikes(Fault::BuyerOffline))
 }
 
-fn door<F>(
+fn door<T, F>(
     world: &Rc<World>,
     work: impl Fn(Door) -> F + 'static,
-    sender: Sender<Answer<Outcome<'static>>>,
+    sender: Sender<Answer<T>>,
 ) -> TaskId
 where
-    F: Future<Output = Option<Outcome<'static>>> + 'static,
+    T: 'static,
+    F: Future<Output = Option<T>> + 'static,
 {
     let life = Rc::clone(&world.door.borrow());
     // An isolate that was started before a new deployment may serve a while longer.

@@ -5,6 +5,7 @@ use std::rc::Rc;
 use key0_core::chain::SignedAuthorization;
 use key0_core::types::Address;
 
+use super::conversation::present_stolen;
 use super::{Payment, buyer, request};
 use crate::chain::Action;
 use crate::faults::Fault;
@@ -118,6 +119,9 @@ fn company(world: &World, signed: &SignedAuthorization) -> Option<SignedAuthoriz
 async fn attack(world: &Rc<World>, stolen: SignedAuthorization) {
     let delay = world.random.pick(&[0, 1_000, 20_000, 200_000]);
     world.sleep(delay).await;
+    if world.setting.conversations > 0 && world.random.chance(400) {
+        return present_stolen(world, &stolen).await;
+    }
     for _ in 0..world.random.range(1, 3) {
         let Some((asker, pay)) = forge(world, &stolen) else {
             return;

@@ -1,6 +1,7 @@
 //! Everybody outside: buyers, the payers' other doings on chain, strangers, and the chain's own course.
 
 mod buyer;
+mod conversation;
 mod door;
 mod interference;
 mod obstacles;
@@ -10,6 +11,9 @@ mod transfer;
 mod weather;
 
 pub use buyer::{Buyer, shop, shop_in_parallel};
+pub use conversation::{
+    Known, Talk, View, last_looks, last_truths, look_again, shop_in_conversation,
+};
 pub use door::request;
 pub use interference::{on_given_up, on_payment, on_public};
 pub use obstacles::{LONGEST_MILLIS, give_back, on_attempt, on_failure, operate, retry_refunds};
@@ -20,10 +24,12 @@ pub use weather::run_chain;
 
 use core::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
+use std::rc::Rc;
 
 use key0_core::goods::{Goods, Receipt};
 use key0_core::purchase::Prove;
 use key0_core::types::RequestId;
+use serde_json::Value;
 
 use crate::chain::AuthorizationKey;
 
@@ -38,6 +44,10 @@ pub struct Market {
     pub proofs: RefCell<Vec<(Prove, bool)>>,
     /// The first grant of each purchase.
     pub grants: RefCell<BTreeMap<RequestId, (Goods, Receipt)>>,
+    /// What is bought in conversations.
+    pub talks: RefCell<Vec<Rc<Talk>>>,
+    /// The first grant of each purchase that was shown on a task.
+    pub shown: RefCell<BTreeMap<RequestId, Value>>,
     /// Authorizations that everybody has seen.
     pub public: RefCell<BTreeSet<AuthorizationKey>>,
 }

@@ -111,7 +111,7 @@ async fn show_until_answered(
 }
 
 /// Sends the money: mostly the price, alone; sometimes too little, more, or together with others' and more of its own.
-fn send(world: &Rc<World>, buyer: &Buyer, offer: &Offer) -> B256 {
+pub(super) fn send(world: &Rc<World>, buyer: &Buyer, offer: &Offer) -> B256 {
     let random = &world.random;
     let price = offer.terms.amount.units();
     let own = |units| PlainTransfer {
@@ -163,7 +163,7 @@ fn send(world: &Rc<World>, buyer: &Buyer, offer: &Offer) -> B256 {
     hash
 }
 
-fn proof(world: &World, offer: &Offer, signer: &Buyer, transaction: B256) -> Prove {
+pub(super) fn proof(world: &World, offer: &Offer, signer: &Buyer, transaction: B256) -> Prove {
     // Where no signature is wanted, some clients sign all the same.
     let signs = !world.setting.unsigned || world.random.chance(200);
     Prove {

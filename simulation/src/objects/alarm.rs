@@ -5,7 +5,7 @@ use std::rc::Rc;
 
 use key0_core::types::UnixMillis;
 
-use super::{purchase, wallet};
+use super::{context, purchase, wallet};
 use crate::faults::Fault;
 use crate::world::{Owner, World};
 
@@ -92,6 +92,12 @@ fn watch(world: &Rc<World>, owner: &Owner, at: u64) {
             Owner::Wallet => {
                 if world.objects.wallet.alarm.begin(world.now().0) {
                     wallet::wake(&world);
+                }
+            }
+            Owner::Context(key) => {
+                let object = world.objects.context(*key);
+                if object.alarm.begin(world.now().0) {
+                    context::wake(&world, &object);
                 }
             }
             Owner::World | Owner::Door | Owner::Payer(_) => {}

@@ -1,12 +1,14 @@
 //! The Durable Objects of the model: storage that survives, memory that does not, alarms that fire at least once.
 
 mod alarm;
+mod context;
 mod ledger;
 mod payer;
 mod purchase;
 mod wallet;
 
 pub use alarm::Alarm;
+pub use context::{ContextObject, Tasks, ask as ask_context};
 pub use ledger::{LedgerObject, ask as ask_ledger};
 pub use payer::{Book, PayerObject, ask as ask_payer};
 pub use purchase::{Ended, PurchaseObject, ask, nudge, operate};
@@ -17,6 +19,7 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use alloy_primitives::Address;
+use key0_core::doors::a2a::ContextKey;
 use key0_core::types::RequestId;
 
 use crate::world::{Life, Owner, World};
@@ -52,6 +55,7 @@ fn end<M>(slot: &RefCell<Option<Rc<Instance<M>>>>) {
 pub struct Objects {
     purchases: RefCell<BTreeMap<RequestId, Rc<PurchaseObject>>>,
     payers: RefCell<BTreeMap<Address, Rc<PayerObject>>>,
+    contexts: RefCell<BTreeMap<String, Rc<ContextObject>>>,
     /// The gas wallet.
     pub wallet: Rc<WalletObject>,
     /// The ledger.
@@ -75,6 +79,20 @@ impl Objects {
             .entry(payer)
             .or_insert_with(|| Rc::new(PayerObject::new(payer)));
         Rc::clone(object)
+    }
+
+    /// The tasks of this conversation.
+    pub fn context(&self, key: ContextKey) -> Rc<ContextObject> {
+        let mut contexts = self.contexts.borrow_mut();
+        let object = contexts
+            .entry(key.name())
+            .or_insert_with(|| Rc::new(ContextObject::new(key)));
+        Rc::clone(object)
+    }
+
+    /// All conversations.
+    pub fn contexts(&self) -> Vec<Rc<ContextObject>> {
+        self.contexts.borrow().values().map(Rc::clone).collect()
     }
 
     /// All purchases.
@@ -103,7 +121,9 @@ impl Objects {
             .copied()
             .map(Owner::Payer)
             .collect::<Vec<_>>();
-        [purchases, payers, vec![Owner::Wallet]].concat()
+        let contexts = self.contexts();
+        let contexts = contexts.iter().map(|object| Owner::Context(object.key));
+        [purchases, payers, contexts.collect(), vec![Owner::Wallet]].concat()
     }
 
     /// Ends an object's life. Its storage stays; an alarm that was being handled fires again.
@@ -118,6 +138,11 @@ impl Objects {
             Owner::Wallet => {
                 end(&self.wallet.instance);
                 self.wallet.alarm.crashed(world, owner);
+            }
+            Owner::Context(key) => {
+                let object = self.context(*key);
+                end(&object.instance);
+                object.alarm.crashed(world, owner);
             }
             Owner::World | Owner::Door => {}
         }

@@ -41,6 +41,8 @@ pub struct PurchaseObject {
     pub attempts: RefCell<Vec<B256>>,
     /// For the rules: whether the last attempt had failed before the money was found.
     pub had_failed: Cell<bool>,
+    /// For the rules: when its last attempt began, in milliseconds.
+    pub tried: Cell<u64>,
     /// For the rules: when it was delivered, in milliseconds.
     pub delivered: Cell<Option<u64>>,
     /// For the rules: when it came to an end without money.
@@ -82,6 +84,7 @@ impl PurchaseObject {
             instance: RefCell::default(),
             attempts: RefCell::default(),
             had_failed: Cell::new(false),
+            tried: Cell::new(0),
             delivered: Cell::new(None),
             ended: Cell::new(None),
             was_late: Cell::new(false),

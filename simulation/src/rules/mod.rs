@@ -2,6 +2,7 @@
 
 mod book;
 mod calls;
+mod conversations;
 mod denials;
 mod end;
 mod hashes;
@@ -13,11 +14,15 @@ mod replies;
 mod retention;
 mod settling;
 mod steps;
+mod tasks;
 mod terms;
 mod wallet;
 
 pub use book::on_book;
 pub use calls::{on_broadcast, on_effect, on_issue};
+pub use conversations::{
+    at_rest, charged_for_one_wish, on_grant_shown, on_list, on_not_found, on_offer, on_view,
+};
 pub use denials::{Told, on_end_without_money, on_refusal};
 pub use end::{Tally, at_end, is_kept, presented_first, tally};
 pub use money::must_be_honoured;
@@ -28,6 +33,7 @@ pub use replies::{Asker, is_about_a_refund, on_outcome, on_poll, on_proof_outcom
 pub use retention::{answers_as_left, answers_proof_as_left, closed, without_history};
 pub use settling::{on_facilitator, on_facilitator_answer};
 pub use steps::on_change;
+pub use tasks::{all_gone, on_tasks, on_tasks_removed};
 pub use terms::{on_answer_elsewhere, on_call_elsewhere};
 pub use wallet::{on_job, on_job_done};
 

@@ -162,7 +162,7 @@ fn on_grant(
 /// A purchase whose client named no request id opens for everybody who presents its payment before the delivery, and the
 /// authorization is public a moment earlier. Where only the gas wallet sends payments, so does any other: a payment that is shown
 /// again is followed to its purchase while the chain does not show it. These are known limits; afterwards nobody may.
-fn is_stranger(world: &World, asker: Asker, object: &PurchaseObject) -> bool {
+pub(super) fn is_stranger(world: &World, asker: Asker, object: &PurchaseObject) -> bool {
     match asker {
         Asker::Payer => false,
         Asker::Stranger { since } => {

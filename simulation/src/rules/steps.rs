@@ -59,6 +59,13 @@ pub fn on_change(
     if let State::Pending { attempt } = &after.state {
         note_attempt(world, object, attempt);
     }
+    let begins = |record: &Purchase| match &record.state {
+        State::Pending { attempt } => matches!(attempt.stage, Stage::Reserving),
+        state => matches!(state, State::Proving(_)),
+    };
+    if begins(after) && !before.is_some_and(begins) {
+        object.tried.set(world.now().0);
+    }
     terms::on_change(world, object, before, after);
     if let (
         Some(State::Paid { since, .. }),

@@ -71,4 +71,7 @@ pub struct Claim {
     /// Who pays.
     pub payer: Address,
     pub(super) target: TargetKey,
+    /// Whether only the very authorization that this purchase has attempted led to it, which others may have seen and shown.
+    #[serde(default, skip_serializing_if = "core::ops::Not::not")]
+    pub(super) by_attempted: bool,
 }

@@ -28,6 +28,7 @@ pub(super) fn claim(request_id: &RequestId, join: Join) -> Option<Claim> {
         request_id: request_id.clone(),
         payer: join.payer,
         target: join.target,
+        by_attempted: join.by_attempted,
     })
 }
 

@@ -15,7 +15,7 @@ impl<'a, D: Deployment> Checkout<'a, D> {
         let join = Join {
             payer: claim.payer,
             target: claim.target.clone(),
-            by_attempted: false,
+            by_attempted: claim.by_attempted,
         };
         let request_id = claim.request_id.clone();
         let answered = joined(self.deployment.purchases(), request_id, join, patience).await;

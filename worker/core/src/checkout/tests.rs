@@ -10,7 +10,7 @@ use crate::config::test_config;
 use crate::doors::test_support::{buyer, node, price, version2};
 use crate::offer::{Target, Terms};
 use crate::pauses::Patience;
-use crate::purchase::{PayReply, test_offer};
+use crate::purchase::{Ask, PayReply, test_offer};
 use crate::testing::{ScriptedPurchases, WalletNode, checkout};
 use crate::types::{RequestId, UnixSeconds};
 use crate::x402::{Dialect, PaymentPayload, Refusal};
@@ -23,8 +23,8 @@ fn pending() -> PayReply {
     PayReply::Pending { transaction: None }
 }
 
-fn elsewhere(other: &RequestId) -> PayReply {
-    let join = json!({"payer": buyer().address(), "target": "plan basic default"});
+fn elsewhere(other: &RequestId, by_attempted: bool) -> PayReply {
+    let join = json!({"payer": buyer().address(), "target": "plan basic default", "byAttempted": by_attempted});
     serde_json::from_value(json!({"elsewhere": {"requestId": other, "join": join}})).unwrap()
 }
 
@@ -129,7 +129,7 @@ fn status(claim: &Claim, now: u64, reply: PayReply) -> (bool, Vec<RequestId>) {
 #[test]
 fn a_claim_is_for_the_purchase_that_the_payment_counts_for() {
     let other = RequestId::from_random([9; 16]);
-    let (outcome, asked) = pay(&payment(SOLD, true), [elsewhere(&other), pending()]);
+    let (outcome, asked) = pay(&payment(SOLD, true), [elsewhere(&other, false), pending()]);
     assert_eq!(asked, [test_offer().terms.request_id, other.clone()]);
     let Outcome::Pending { request_id, .. } = &outcome else {
         panic!("{outcome:?}");
@@ -138,6 +138,30 @@ fn a_claim_is_for_the_purchase_that_the_payment_counts_for() {
     let claim = claim_of(outcome).unwrap();
     let (is_pending, asked) = status(&claim, NOW, pending());
     assert_eq!((is_pending, asked), (true, vec![other]));
+}
+
+#[test]
+fn who_was_led_to_a_purchase_by_what_it_has_attempted_has_no_better_claim_later() {
+    let other = RequestId::from_random([9; 16]);
+    for by_attempted in [false, true] {
+        let replies = [elsewhere(&other, by_attempted), pending()];
+        let (outcome, _) = pay(&payment(SOLD, true), replies);
+        let kept = serde_json::to_value(claim_of(outcome).unwrap()).unwrap();
+        let claim: Claim = serde_json::from_value(kept).unwrap();
+        let config = test_config();
+        let shop = ScriptedPurchases::new([pending()]);
+        let memory = EndpointMemory::default();
+        let chain = RpcChain::new(node(), &config.chain.rpc_urls, config.network, &memory);
+        let checkout = checkout(&config, (&shop, &chain), UnixSeconds(NOW));
+        let status = checkout.status(&claim, Patience::NONE).now_or_never();
+        let kept = claim_of(status.unwrap()).unwrap();
+        assert_eq!(kept, claim);
+        let asked = shop.asked.into_inner();
+        assert!(
+            matches!(&asked[..], [(id, Ask::Join(join))] if *id == other && join.by_attempted == by_attempted),
+            "{asked:?}"
+        );
+    }
 }
 
 #[test]

@@ -141,11 +141,16 @@ impl<D: Deployment, C: Conversations> Desk<'_, D, C> {
         }
     }
 
-    /// Writes the task's next version. Whether it was the next.
+    /// Writes the task's next version. Whether it was the next. When that is not known the task stays at the version that was
+    /// read: what is written then is refused if this was written after all, or something else.
     pub(super) async fn write(&self, task: &mut Task) -> Result<bool, CallFault> {
-        task.version = task.version.saturating_add(1);
-        let keep = TaskCommand::Keep(Box::new(task.clone()));
+        let next = Task {
+            version: task.version.saturating_add(1),
+            ..task.clone()
+        };
+        let keep = TaskCommand::Keep(Box::new(next.clone()));
         let reply = self.conversations.ask(task.id.context(), &keep).await?;
+        *task = next;
         Ok(reply == TaskReply::Kept)
     }
 }

@@ -143,11 +143,15 @@ pub fn execute<S: TaskStore>(
             TaskReply::Task(task.map(Box::new))
         }
         TaskCommand::Keep(task) => {
-            let kept = store.read(&task.id)?.map_or(0, |task| task.version);
+            let before = store.read(&task.id)?;
+            let kept = before.as_ref().map_or(0, |task| task.version);
             if kept.checked_add(1) != Some(task.version) {
                 return Ok(TaskReply::Stale);
             }
-            if kept == 0 && store.unpaid()? >= MAX_UNPAID {
+            // Also one whose purchase has come to nothing is unpaid again.
+            let is_counted = |task: &Task| Standing::of(task) != Standing::Paid;
+            let is_another = is_counted(task) && !before.as_ref().is_some_and(is_counted);
+            if is_another && store.unpaid()? >= MAX_UNPAID {
                 store.make_room()?;
             }
             store.write(task)?;

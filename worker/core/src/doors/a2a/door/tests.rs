@@ -650,6 +650,61 @@ fn who_was_faster_decides() {
 }
 
 #[test]
+fn a_write_without_an_answer_is_followed_by_no_other_that_skips_what_was_written_instead() {
+    // The note gets no answer, and meanwhile the task is called off.
+    let shop = Shop::new();
+    let task = shop.offered();
+    shop.before(|tasks, command| match command {
+        TaskCommand::Keep(task) if task.is_paying() => {
+            let mut tasks = tasks.0.borrow_mut();
+            let kept = tasks.last_mut().unwrap();
+            kept.stage = Stage::Canceled;
+            kept.version = task.version;
+            Err(CallFault("no answer".to_owned()))
+        }
+        _ => Ok(()),
+    });
+    let failed = shop.pay(&task, &shop.payment(&task), [granted()]);
+    assert_eq!(failed["code"], -32603);
+    assert!(matches!(shop.stage(), Stage::Canceled));
+    assert!(shop.asked.borrow().is_empty());
+}
+
+#[test]
+fn a_refusal_is_not_kept_while_the_same_payment_is_presented_once_more() {
+    let shop = Shop::new();
+    let task = shop.offered();
+    let payment = shop.payment(&task);
+    shop.pay(&task, &payment, [pending()]);
+    // Another request presents it between the refusal and the moment when that is kept.
+    shop.before(|tasks, command| {
+        if matches!(command, TaskCommand::Keep(task) if !task.is_paying()) {
+            tasks.0.borrow_mut().last_mut().unwrap().version += 1;
+        }
+        Ok(())
+    });
+    let working = shop.pay(&task, &payment, [refused(false), pending()]);
+    assert_eq!(state(&working), "TASK_STATE_WORKING");
+    assert!(!offers(&working), "{working}");
+}
+
+#[test]
+fn that_nothing_can_be_begun_now_says_nothing_of_what_was_begun() {
+    let shop = Shop::new();
+    let task = shop.offered();
+    let payment = shop.payment(&task);
+    let again = shop.pay(&task, &payment, [PayReply::Unavailable]);
+    assert_eq!(state(&again), "TASK_STATE_INPUT_REQUIRED");
+    assert!(!offers(&again), "{again}");
+    shop.pay(&task, &payment, [pending()]);
+    let working = shop.pay(&task, &payment, [PayReply::Unavailable]);
+    assert_eq!(state(&working), "TASK_STATE_WORKING");
+    let cancel = shop.call("CancelTask", &json!({"id": task["id"]}), [pending()]);
+    assert_eq!(cancel["error"]["code"], -32002);
+    assert_eq!(state(&shop.get(&task, [granted()])), "TASK_STATE_COMPLETED");
+}
+
+#[test]
 fn a_cancelled_task_takes_no_payment() {
     let shop = Shop::new();
     let task = shop.offered();

@@ -65,6 +65,25 @@ fn the_oldest_unpaid_task_makes_room_and_last_of_all_one_that_is_being_paid() {
 }
 
 #[test]
+fn a_task_whose_payment_has_come_to_nothing_needs_room_again() {
+    let store = MemoryTasks::default();
+    let mut task = paying(0, NOW, None, Known::Begun);
+    assert_eq!(keep(&store, &task), TaskReply::Kept);
+    let waiting: Vec<_> = (0..32)
+        .map(|at| offered(10 + at, NOW.plus(u64::from(at) + 1)))
+        .collect();
+    for other in &waiting {
+        keep(&store, other);
+    }
+    assert!(has(&store, &waiting[0]));
+    task.stage = waiting[0].stage.clone();
+    task.version += 1;
+    assert_eq!(keep(&store, &task), TaskReply::Kept);
+    assert_eq!(store.unpaid().unwrap(), MAX_UNPAID);
+    assert!(has(&store, &task) && !has(&store, &waiting[0]));
+}
+
+#[test]
 fn a_task_whose_time_is_over_is_not_found_though_the_alarm_is_late() {
     let store = MemoryTasks::default();
     let mut task = offered(1, NOW);

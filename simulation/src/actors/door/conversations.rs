@@ -1,0 +1,66 @@
+//! The way of a call through the real A2A door to the objects that hold the tasks.
+
+use std::rc::Rc;
+
+use http::header::HeaderMap;
+use key0_core::doors::a2a::{
+    Arrival, ContextKey, Conversations, Desk, TaskCommand, TaskReply, answer,
+};
+use key0_core::types::CallFault;
+use serde_json::Value;
+
+use super::{Door, ask_door};
+use crate::network::call;
+use crate::objects;
+use crate::world::World;
+
+const CONTEXT_DEADLINE_MILLIS: u64 = 5_000;
+
+/// Sends a call. `None`: no answer arrived.
+pub(in crate::actors) async fn send(
+    world: &Rc<World>,
+    about: &str,
+    headers: HeaderMap,
+    body: Vec<u8>,
+) -> Option<Value> {
+    ask_door(world, about, move |door| {
+        let (headers, body) = (headers.clone(), body.clone());
+        async move { door.converse(&headers, &body).await }
+    })
+    .await
+}
+
+impl Door {
+    async fn converse(&self, headers: &HeaderMap, body: &[u8]) -> Option<Value> {
+        let checkout = self.checkout()?;
+        let desk = Desk {
+            checkout: &checkout,
+            conversations: self,
+            random: [self.world.random.bytes(), self.world.random.bytes()],
+            now: self.world.now(),
+        };
+        let arrival = Arrival {
+            headers,
+            query: "",
+            body,
+        };
+        let response = answer(&desk, &arrival).await;
+        serde_json::from_slice(response.body()).ok()
+    }
+}
+
+impl Conversations for Door {
+    async fn ask(
+        &self,
+        context: ContextKey,
+        command: &TaskCommand,
+    ) -> Result<TaskReply, CallFault> {
+        let command = command.clone();
+        let callee = move |world: &Rc<World>, sender| {
+            objects::ask_context(world, context, command.clone(), sender)
+        };
+        let deadline = CONTEXT_DEADLINE_MILLIS;
+        let answer = call(&self.world, &self.life, "context", deadline, callee);
+        answer.await.map_err(CallFault)
+    }
+}

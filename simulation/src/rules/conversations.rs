@@ -1,0 +1,260 @@
+//! What must hold of what clients are told in conversations.
+
+use std::collections::BTreeSet;
+use std::rc::Rc;
+
+use alloy_primitives::Address;
+use key0_core::doors::a2a::TaskId;
+use key0_core::offer::Offer;
+use key0_core::purchase::{Purchase, State};
+use key0_core::types::RequestId;
+use serde_json::Value;
+
+use super::end::is_kept;
+use super::replies::{Asker, is_stranger};
+use super::steps::{describe, is_credited};
+use crate::actors::{Known, Talk, View};
+use crate::objects::PurchaseObject;
+use crate::world::World;
+
+/// More often a purchase is not passed on.
+const MAX_HOPS: usize = 4;
+
+/// An offer is shown on a task.
+pub fn on_offer(world: &World, offer: &Offer, accepts: &Value) {
+    let terms = &offer.terms;
+    let amount = terms.amount.units().to_string();
+    let pay_to = terms.pay_to.to_checksum(None);
+    let shown = (&accepts["amount"], &accepts["payTo"]);
+    if shown != (&Value::from(amount), &Value::from(pay_to)) {
+        let detail = format!("{shown:?} for {terms:?}");
+        world.violation("offered_otherwise", &terms.request_id, detail);
+    }
+}
+
+/// A client has an answer about its task.
+pub fn on_view(
+    world: &Rc<World>,
+    talk: &Talk,
+    known: &Known,
+    end_before: Option<&View>,
+    view: &View,
+) {
+    let told = |view: &View| (view.state.clone(), view.grant.clone());
+    if let Some(end) = end_before
+        && told(end) != told(view)
+    {
+        let detail = format!("{:?} became {:?}", told(end), told(view));
+        world.violation("task_left_its_end", &known.id, detail);
+    }
+    if let Some(grant) = &view.grant {
+        let payer = Some(talk.buyer.address());
+        on_grant_shown(world, Asker::Payer, payer, grant);
+    }
+}
+
+/// A grant was shown on a task. `asks` is who has paid there, as far as that is known.
+pub fn on_grant_shown(world: &World, asker: Asker, asks: Option<Address>, grant: &Value) {
+    let id = grant["requestId"].as_str().and_then(|id| id.parse().ok());
+    let Some(id): Option<RequestId> = id else {
+        return world.violation("grant_changed", "", "the grant names no purchase");
+    };
+    let object = world.objects.purchase(&id);
+    let first = {
+        let mut shown = world.market.shown.borrow_mut();
+        shown.entry(id).or_insert_with(|| grant.clone()).clone()
+    };
+    if first != *grant {
+        let detail = format!("{first} became {grant}");
+        world.violation("grant_changed", &object.id, detail);
+    }
+    let Some(record) = object.record() else {
+        return world.violation("grant_without_money", &object.id, "there is no record");
+    };
+    let payment = record.state.payment();
+    let is_unsigned = payment.is_some_and(|payment| payment.unsigned);
+    let is_others = asks.is_some_and(|asks| asks != record.payer) && !is_unsigned;
+    if is_others || is_stranger(world, asker, &object) {
+        let detail = format!("{asker:?} {asks:?} got the grant of {}", record.payer);
+        world.violation("grant_to_stranger", &object.id, detail);
+    }
+    let paid_by = payment.map(|payment| Value::from(payment.transaction.to_string()));
+    if !is_delivered(&record) || paid_by.as_ref() != Some(&grant["txHash"]) {
+        let detail = format!("{grant}, but {}", describe(&record));
+        world.violation("grant_without_money", &object.id, detail);
+    }
+    if grant["planId"] != record.terms.target.id() {
+        let detail = format!("for {:?}", record.terms.target);
+        world.violation("grant_of_another_plan", &object.id, detail);
+    }
+}
+
+/// A list of tasks was answered.
+pub fn on_list(world: &World, answer: &Value) {
+    if holds_grant(world, answer) {
+        world.violation("grant_in_list", "", answer.to_string());
+    }
+}
+
+fn holds_grant(world: &World, answer: &Value) -> bool {
+    let text = answer.to_string();
+    ["\"accessToken\"", "\"AccessGrant\""]
+        .iter()
+        .any(|secret| text.contains(secret))
+        || world.backend.has_issued_any(&text)
+}
+
+/// A client is told that there is no such task.
+pub fn on_not_found(world: &World, _: &Talk, known: &Known) {
+    let Some(id) = TaskId::parse(&known.id) else {
+        return;
+    };
+    let object = world.objects.context(id.context());
+    let tasks = object.tasks.borrow();
+    let rows = tasks.rows.borrow();
+    if let Some(task) = rows.get(&known.id)
+        && world.now() < task.until
+    {
+        let detail = format!("{:?} is not found", task.stage);
+        world.violation("task_denied", &known.id, detail);
+    }
+}
+
+/// How the purchases stand that a client has paid on a task.
+#[derive(Debug, Default)]
+struct Money {
+    /// Delivered.
+    delivered: Vec<RequestId>,
+    /// The money has arrived and is not back.
+    held: Vec<RequestId>,
+    /// The seller may keep it, or nobody has returned it yet.
+    may_wait: bool,
+}
+
+impl Money {
+    fn of(world: &World, talk: &Talk, known: &Known) -> Self {
+        let mut money = Self::default();
+        let ids: BTreeSet<RequestId> = known
+            .offers()
+            .into_iter()
+            .map(|offer| offer.terms.request_id)
+            .collect();
+        for id in ids {
+            let Some((object, record)) = followed(world, &id) else {
+                continue;
+            };
+            if record.payer != talk.buyer.address() || is_of_later(world, known, &object) {
+                continue;
+            }
+            if is_delivered(&record) {
+                money.delivered.push(object.id.clone());
+            } else if is_credited(&record.state) && !matches!(record.state, State::Refunded { .. })
+            {
+                money.may_wait |= is_kept(world, &record)
+                    || matches!(
+                        record.state,
+                        State::RefundFailed { .. } | State::RefundBlocked { .. }
+                    );
+                money.held.push(object.id.clone());
+            }
+        }
+        money
+    }
+}
+
+fn is_delivered(record: &Purchase) -> bool {
+    matches!(record.state, State::Delivered { .. } | State::Closed { .. })
+}
+
+/// The purchase that counts for this id.
+fn followed(world: &World, id: &RequestId) -> Option<(Rc<PurchaseObject>, Purchase)> {
+    let mut object = world.objects.purchase(id);
+    let mut record = object.record()?;
+    for _ in 0..MAX_HOPS {
+        let State::Cancelled {
+            superseded_by: Some(by),
+            ..
+        } = &record.state
+        else {
+            break;
+        };
+        object = world.objects.purchase(by);
+        record = object.record()?;
+    }
+    Some((object, record))
+}
+
+/// Whether the purchase was tried after the task had last changed. Then that was through another door or on another task; what
+/// this one says was true, and its client knows better.
+fn is_of_later(world: &World, known: &Known, object: &PurchaseObject) -> bool {
+    let Some(id) = TaskId::parse(&known.id) else {
+        return false;
+    };
+    let context = world.objects.context(id.context());
+    let changed = context.changed.borrow().get(&known.id).copied();
+    changed.is_some_and(|changed| changed < object.tried.get())
+}
+
+/// Everything has come to rest, and a client that has paid on a task looks at it: it must learn what became of its money.
+pub fn at_rest(world: &World, talk: &Talk, known: &Known, view: Option<&View>) {
+    let money = Money::of(world, talk, known);
+    let Some(view) = view else {
+        let is_gone = TaskId::parse(&known.id).is_some_and(|id| {
+            let object = world.objects.context(id.context());
+            let made_room = object.made_room.borrow();
+            made_room.contains(&known.id)
+        });
+        if !is_gone && !(money.delivered.is_empty() && money.held.is_empty()) {
+            let detail = format!("no answer, but {money:?}");
+            world.violation("task_lost", &known.id, detail);
+        }
+        return;
+    };
+    let denies = match view.state.as_str() {
+        "failed" | "canceled" => true,
+        "input-required" => view.asks_to_pay(),
+        _ => false,
+    };
+    let has_moved = !money.delivered.is_empty() || !money.held.is_empty();
+    let fits = match view.state.as_str() {
+        "completed" => {
+            let grant = view.grant.as_ref().map(|grant| &grant["requestId"]);
+            let is_its = grant.is_some_and(|id| {
+                money.delivered.is_empty() || money.delivered.iter().any(|its| id == its.as_str())
+            });
+            grant.is_none() && money.delivered.is_empty() || is_its
+        }
+        "working" => money.delivered.is_empty() && money.may_wait,
+        _ => money.delivered.is_empty(),
+    };
+    if !fits || (denies && has_moved) {
+        let detail = format!("{} {:?}, but {money:?}", view.state, view.payment);
+        world.violation("task_lies", &known.id, detail);
+    }
+}
+
+/// Who pays again only when told that nothing was charged pays once for one wish.
+pub fn charged_for_one_wish(world: &World) {
+    for talk in world.market.talks.borrow().iter() {
+        if !talk.is_obedient {
+            continue;
+        }
+        let mut charged = BTreeSet::new();
+        for known in talk.tasks.borrow().iter() {
+            for offer in known.offers() {
+                if let Some((object, record)) = followed(world, &offer.terms.request_id)
+                    && record.payer == talk.buyer.address()
+                    && is_credited(&record.state)
+                    && !matches!(record.state, State::Refunded { .. })
+                {
+                    charged.insert(object.id.clone());
+                }
+            }
+        }
+        if charged.len() > 1 {
+            let tasks = talk.tasks.borrow();
+            let id = tasks.first().map_or("", |known| &known.id);
+            world.violation("wish_charged_twice", id, format!("{charged:?}"));
+        }
+    }
+}

@@ -1,0 +1,135 @@
+//! What must hold of the tasks of conversations, as they are stored.
+
+use key0_core::doors::a2a::{Stage, Task};
+use serde_json::Value;
+
+use crate::objects::{ContextObject, Tasks};
+use crate::world::World;
+
+/// The most tasks of a context that nobody has paid.
+const MAX_UNPAID: usize = 32;
+/// The most bytes of each.
+const MAX_BYTES: usize = 2_048;
+const HOUR_MILLIS: u64 = 3_600_000;
+/// Offers last a little longer than is promised.
+const WINDOW_MILLIS: u64 = 60_000;
+/// How late an alarm may be.
+const LATE_MILLIS: u64 = 600_000;
+
+/// A command was carried out.
+pub fn on_tasks(world: &World, object: &ContextObject, before: &Tasks, after: &Tasks) {
+    let (before, after) = (before.rows.borrow(), after.rows.borrow());
+    for (id, old) in before.iter() {
+        match after.get(id) {
+            Some(new) => changed(world, object, id, old, new),
+            None => made_room(world, object, id, old, before.values()),
+        }
+    }
+    for (id, new) in after.iter().filter(|(id, _)| !before.contains_key(*id)) {
+        note_change(world, object, id);
+        if new.version != 1 {
+            world.violation("task_overwritten", id, "it begins in the middle");
+        }
+    }
+    let unpaid: Vec<&Task> = after.values().filter(|task| !may_be_paid(task)).collect();
+    if unpaid.len() > MAX_UNPAID {
+        let detail = format!("{} unpaid tasks", unpaid.len());
+        world.violation("too_many_tasks", object.key.name(), detail);
+    }
+    for task in unpaid {
+        let id = task.id.to_string();
+        let bytes = serde_json::to_vec(task).map_or(usize::MAX, |text| text.len());
+        if bytes > MAX_BYTES {
+            world.violation("task_too_long", &id, format!("{bytes} bytes"));
+        }
+        let latest = world.now().0 + world.setting.ttl * 1_000 + WINDOW_MILLIS + HOUR_MILLIS;
+        if task.until.0 > latest {
+            let detail = format!("until {}, {:?}", task.until.0, task.stage);
+            world.violation("task_kept_too_long", &id, detail);
+        }
+    }
+}
+
+fn changed(world: &World, object: &ContextObject, id: &str, old: &Task, new: &Task) {
+    if old == new {
+        return;
+    }
+    if new.version != old.version + 1 {
+        let detail = format!("version {} after {}", new.version, old.version);
+        world.violation("task_overwritten", id, detail);
+    }
+    if old.stage != new.stage {
+        note_change(world, object, id);
+        if old.stage.is_end() {
+            let detail = format!("{:?} became {:?}", old.stage, new.stage);
+            world.violation("task_left_its_end", id, detail);
+        }
+    }
+}
+
+fn note_change(world: &World, object: &ContextObject, id: &str) {
+    let now = world.now().0;
+    object.changed.borrow_mut().insert(id.to_owned(), now);
+}
+
+/// Only what nobody has paid makes room, and what may be paid last of all.
+fn made_room<'t>(
+    world: &World,
+    object: &ContextObject,
+    id: &str,
+    task: &Task,
+    mut all: impl Iterator<Item = &'t Task>,
+) {
+    let is_waiting = |task: &Task| !may_be_paid(task) && !is_paying(task);
+    if may_be_paid(task) {
+        world.violation("task_dropped", id, format!("{:?}", task.stage));
+    } else if is_paying(task) {
+        if all.any(is_waiting) {
+            world.violation("task_dropped", id, "before those that only wait");
+        }
+        object.made_room.borrow_mut().push(id.to_owned());
+    }
+}
+
+const fn is_paying(task: &Task) -> bool {
+    matches!(task.stage, Stage::Paying { .. })
+}
+
+/// Whether money may have moved for it, as far as its purchase has said.
+fn may_be_paid(task: &Task) -> bool {
+    let is_success = |receipt: &Value| receipt["success"] == true;
+    match &task.stage {
+        Stage::Delivered { .. } => true,
+        Stage::Paying { said, arrived, .. } => *arrived || said.is_some(),
+        Stage::Failed { .. } => task.receipts.iter().any(is_success),
+        _ => false,
+    }
+}
+
+/// The alarm has rung.
+pub fn on_tasks_removed(world: &World, _: &ContextObject, before: &Tasks, after: &Tasks) {
+    let (before, after) = (before.rows.borrow(), after.rows.borrow());
+    for (id, task) in before.iter().filter(|(id, _)| !after.contains_key(*id)) {
+        if world.now() < task.until {
+            world.violation("task_removed_early", id, format!("until {}", task.until.0));
+        }
+    }
+}
+
+/// Long afterwards: what is over is gone, and an object without tasks has no alarm.
+pub fn all_gone(world: &World) {
+    for object in world.objects.contexts() {
+        let tasks = object.tasks.borrow();
+        let rows = tasks.rows.borrow();
+        for (id, task) in rows.iter() {
+            if task.until.plus(LATE_MILLIS) < world.now() {
+                let detail = format!("until {}, {:?}", task.until.0, task.stage);
+                world.violation("task_kept_too_long", id, detail);
+            }
+        }
+        if let (true, Some(at)) = (rows.is_empty(), object.alarm.at()) {
+            let detail = format!("an alarm at {at}, and no tasks");
+            world.violation("never_at_rest", object.key.name(), detail);
+        }
+    }
+}
