@@ -1,6 +1,6 @@
 //! What must hold of the tasks of conversations, as they are stored.
 
-use key0_core::doors::a2a::{Stage, Task};
+use key0_core::doors::a2a::{Known, Stage, Task};
 use serde_json::Value;
 
 use crate::objects::{ContextObject, Tasks};
@@ -100,7 +100,7 @@ fn may_be_paid(task: &Task) -> bool {
     let is_success = |receipt: &Value| receipt["success"] == true;
     match &task.stage {
         Stage::Delivered { .. } => true,
-        Stage::Paying { said, arrived, .. } => *arrived || said.is_some(),
+        Stage::Paying { known, .. } => *known >= Known::Begun,
         Stage::Failed { .. } => task.receipts.iter().any(is_success),
         _ => false,
     }
