@@ -97,11 +97,10 @@ const fn is_paying(task: &Task) -> bool {
 
 /// Whether money may have moved for it, as far as its purchase has said.
 fn may_be_paid(task: &Task) -> bool {
-    let is_success = |receipt: &Value| receipt["success"] == true;
     match &task.stage {
         Stage::Delivered { .. } => true,
         Stage::Paying { known, .. } => *known >= Known::Begun,
-        Stage::Failed { .. } => task.receipts.iter().any(is_success),
+        Stage::Failed { was_paid, .. } => *was_paid,
         _ => false,
     }
 }

@@ -64,8 +64,10 @@ pub enum Outcome<'a> {
 pub enum Phase {
     /// The payment is being settled.
     Settling,
-    /// Nothing is known: the purchase gave no answer, or has not begun.
+    /// The purchase gave no answer.
     Unheard,
+    /// Nothing has begun under its id so far. The payment may be on its way there, or count for another purchase.
+    Unbegun,
     /// Paid; the delivery failed and is tried again.
     Delivering {
         /// How the last try failed.
@@ -113,7 +115,9 @@ impl Outcome<'_> {
                 transaction,
                 ..
             } => match phase {
-                Phase::Settling | Phase::Unheard => settling(request_id, *transaction),
+                Phase::Settling | Phase::Unheard | Phase::Unbegun => {
+                    settling(request_id, *transaction)
+                }
                 Phase::Delivering { fault, refund_at } => {
                     undelivered(*fault, receipt.as_ref(), *refund_at)
                 }
@@ -183,6 +187,7 @@ impl Outcome<'_> {
             Self::Pending { phase, .. } => match phase {
                 Phase::Settling
                 | Phase::Unheard
+                | Phase::Unbegun
                 | Phase::Delivering { .. }
                 | Phase::Unconfirmed => Some(RETRY_AFTER_SECONDS),
                 Phase::Refunding { .. } => None,

@@ -183,23 +183,25 @@ impl<'a, D: Deployment> Checkout<'a, D> {
         }
     }
 
-    async fn ask(&self, order: &Order, pay: Pay) -> (Asked<'static>, PayReply) {
-        let unknown = Answered {
-            request_id: pay.request_id.clone(),
-            join: Join {
+    /// Without a reply the outcome is not known; a new offer would invite a second payment.
+    async fn ask(&self, order: &Order, pay: Pay) -> (Asked<'static>, Option<PayReply>) {
+        let (first, join) = (
+            pay.request_id.clone(),
+            Join {
                 payer: pay.authorization.payer(),
                 target: pay.target.clone(),
                 by_attempted: false,
             },
-            // An outcome that cannot be had now is not known; a new offer would invite a second payment.
-            reply: PayReply::Unbegun,
-        };
+        );
         let answered = purchase(self.deployment.purchases(), pay, order.patience).await;
-        let Answered {
-            request_id,
-            join,
-            reply,
-        } = answered.unwrap_or(unknown);
+        let (request_id, join, reply) = match answered {
+            Ok(Answered {
+                request_id,
+                join,
+                reply,
+            }) => (request_id, join, Some(reply)),
+            Err(_) => (first, join, None),
+        };
         let asked = Asked {
             claim: claim(&request_id, join),
             request_id,
@@ -244,7 +246,7 @@ impl<'a, D: Deployment> Checkout<'a, D> {
         };
         let pay = self.question(payment, request_id, authorization, target, None);
         match self.ask(order, pay).await {
-            (_, PayReply::Conflict) => None,
+            (_, Some(PayReply::Conflict)) => None,
             (asked, reply) => Some(asked.outcome(reply, quote)),
         }
     }

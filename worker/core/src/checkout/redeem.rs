@@ -14,7 +14,7 @@ use crate::chain::transfer::{signer, text_digest};
 use crate::chain::wallet_call::WalletAnswer;
 use crate::config::ProofBinding;
 use crate::offer::{Offer, Terms};
-use crate::purchase::{Ask, Join, PayReply, Prove, Purchases, Sold};
+use crate::purchase::{Ask, Join, Prove, Purchases, Sold};
 use crate::types::{Address, CallFault};
 
 impl<'a, D: Deployment> Checkout<'a, D> {
@@ -70,8 +70,7 @@ impl<'a, D: Deployment> Checkout<'a, D> {
             }),
             shown_for: Some(terms),
         };
-        let reply = reply.unwrap_or(PayReply::Unbegun);
-        asked.outcome(reply, |_| self.instead_of(terms))
+        asked.outcome(reply.ok(), |_| self.instead_of(terms))
     }
 
     /// The offer that was paid, if it was made here and for this chain, and the order is for nothing else.

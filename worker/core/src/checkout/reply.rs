@@ -34,10 +34,10 @@ pub(super) fn claim(request_id: &RequestId, join: Join) -> Option<Claim> {
 
 impl Asked<'_> {
     /// The outcome of this answer. `quote` makes the offer to pay instead; its argument says whether it needs a new request id,
-    /// because the purchase has begun and takes no other payment.
+    /// because the purchase has begun and takes no other payment. Without a reply nothing is known.
     pub(super) fn outcome<'a>(
         self,
-        reply: PayReply,
+        reply: Option<PayReply>,
         quote: impl FnOnce(bool) -> Option<Quote<'a>>,
     ) -> Outcome<'a> {
         let pay_again = |why, transaction, booked, quote| Outcome::PayAgain {
@@ -46,6 +46,9 @@ impl Asked<'_> {
             transaction,
             booked,
             quote,
+        };
+        let Some(reply) = reply else {
+            return self.pending(Phase::Unheard, None, None);
         };
         let request_id = || self.request_id.clone();
         let is_proof = self.shown_for.is_some();
@@ -104,11 +107,9 @@ impl Asked<'_> {
                 // A purchase answers that to proofs only.
                 None => return self.pending(Phase::Settling, None, None),
             },
-            // `purchase` follows payments from one purchase to the next, and has given up; or nothing has begun under this id.
-            // The payment may be on its way there, or count for another purchase.
-            PayReply::Elsewhere { .. } | PayReply::Unbegun => {
-                return self.pending(Phase::Unheard, None, None);
-            }
+            // `purchase` follows payments from one purchase to the next, and has given up.
+            PayReply::Elsewhere { .. } => return self.pending(Phase::Unheard, None, None),
+            PayReply::Unbegun => return self.pending(Phase::Unbegun, None, None),
             PayReply::AccessEnded { transaction } => Stop::AccessEnded {
                 request_id: request_id(),
                 transaction,

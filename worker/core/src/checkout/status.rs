@@ -5,7 +5,7 @@ use super::order::Claim;
 use super::outcome::Outcome;
 use super::reply::Asked;
 use crate::pauses::Patience;
-use crate::purchase::{Join, PayReply, joined};
+use crate::purchase::{Join, joined};
 
 impl<'a, D: Deployment> Checkout<'a, D> {
     /// What became of the purchase of a claim. Begins nothing; with [`Patience::NONE`] it drives nothing on either, which is
@@ -19,7 +19,7 @@ impl<'a, D: Deployment> Checkout<'a, D> {
         };
         let request_id = claim.request_id.clone();
         let answered = joined(self.deployment.purchases(), request_id, join, patience).await;
-        let reply = answered.map_or(PayReply::Unbegun, |answered| answered.reply);
+        let reply = answered.ok().map(|answered| answered.reply);
         let asked = Asked {
             request_id: claim.request_id.clone(),
             claim: Some(claim.clone()),

@@ -114,7 +114,7 @@ fn status(claim: &Claim, now: u64, reply: PayReply) -> (bool, Vec<RequestId>) {
     at(now, [reply], async |checkout| {
         match checkout.status(claim, Patience::NONE).await {
             Outcome::Pending {
-                phase: Phase::Settling | Phase::Unheard,
+                phase: Phase::Settling | Phase::Unheard | Phase::Unbegun,
                 ..
             } => true,
             Outcome::PayAgain {

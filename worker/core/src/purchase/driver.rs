@@ -143,8 +143,11 @@ impl Driver {
             // What is not waited for is begun all the same, once.
             let begins = matches!(next, Next::Begin) && !has_begun && patience != Patience::NONE;
             if !begins && patience.is_over_after(env.now().since(began)) {
-                return Ok(PayReply::Pending {
-                    transaction: record.and_then(|record| record.state.transaction()),
+                return Ok(match record {
+                    Some(record) => PayReply::Pending {
+                        transaction: record.state.transaction(),
+                    },
+                    None => PayReply::Unbegun,
                 });
             }
             // What failed while this question was asked is its answer. Asked again, it is tried again.

@@ -110,7 +110,8 @@ fn next(outcome: &Outcome<'_>, said: Said, tried: &Tried<'_>, may_begin: bool) -
                 Phase::Unheard if tried.is_presented => {
                     return tried.paying(None, None, Known::Nothing);
                 }
-                Phase::Unheard => return unheard(tried, may_begin),
+                Phase::Unheard => return tried.before.clone(),
+                Phase::Unbegun => return unbegun(tried, may_begin),
                 Phase::Unconfirmed | Phase::AuthorizationOpen { .. } => Known::Again,
                 Phase::Settling if receipt.is_none() => Known::Begun,
                 Phase::Settling | Phase::Delivering { .. } | Phase::Refunding { .. } => {
@@ -161,22 +162,37 @@ fn next(outcome: &Outcome<'_>, said: Said, tried: &Tried<'_>, may_begin: bool) -
     }
 }
 
-/// Its purchase was asked and knows of nothing. While it may begin, that is no news; later only the payment itself tells, as it
-/// may count for another purchase.
-fn unheard(tried: &Tried<'_>, may_begin: bool) -> Stage {
-    match tried.before {
-        Stage::Paying {
-            known: Known::Nothing,
-            ..
-        } if !may_begin => {
+/// Its purchase has not begun. While it may, the payment may be on its way; later only the payment itself tells, as it may count
+/// for another purchase.
+fn unbegun(tried: &Tried<'_>, may_begin: bool) -> Stage {
+    let Stage::Paying { known, .. } = tried.before else {
+        return match tried.is_presented {
+            true => tried.paying(None, None, Known::Nothing),
+            false => tried.before.clone(),
+        };
+    };
+    if *known == Known::Again && !tried.is_presented {
+        return tried.before.clone();
+    }
+    let (said, known) = match may_begin {
+        true => (None, Known::Nothing),
+        false => {
             let error = Error::new(
                 Code::SettlementPending,
                 "No answer has come for the payment, and the offer has ended. Send the same payment again to learn what became of \
                  it; it is not charged twice.",
             );
-            tried.paying(None, Some(refused(&error)), Known::Again)
+            (Some(refused(&error)), Known::Again)
         }
-        before => before.clone(),
+    };
+    Stage::Paying {
+        challenge_id: tried.challenge_id.to_owned(),
+        claim: tried
+            .claim
+            .clone()
+            .or_else(|| tried.before.claim().cloned()),
+        said,
+        known,
     }
 }
 

@@ -12,6 +12,8 @@ use crate::types::{UnixMillis, UnixSeconds};
 
 /// What a task may take that nobody has paid, as JSON.
 pub(super) const MAX_UNPAID_BYTES: usize = 2_048;
+/// The version grows by a digit now and then.
+const SPARE_BYTES: usize = 8;
 /// The longest message that a task keeps, as JSON.
 pub(super) const MAX_MESSAGE_BYTES: usize = 1_024;
 /// The most receipts that are kept; of more, the latest.
@@ -319,13 +321,13 @@ impl Task {
         if self.is_paid() {
             return;
         }
-        while self.bytes() > MAX_UNPAID_BYTES && self.turns.len() > 1 {
+        while self.is_too_long() && self.turns.len() > 1 {
             self.turns.remove(1);
         }
-        if self.bytes() > MAX_UNPAID_BYTES {
+        if self.is_too_long() {
             self.receipts.clear();
         }
-        if self.bytes() > MAX_UNPAID_BYTES
+        if self.is_too_long()
             && let Stage::Offered {
                 said: Some(said), ..
             }
@@ -334,13 +336,14 @@ impl Task {
         {
             members.remove("details");
         }
-        if self.bytes() > MAX_UNPAID_BYTES {
+        if self.is_too_long() {
             self.turns.clear();
         }
     }
 
-    fn bytes(&self) -> usize {
-        serde_json::to_vec(self).map_or(0, |text| text.len())
+    fn is_too_long(&self) -> bool {
+        let length = serde_json::to_vec(self).map_or(0, |text| text.len());
+        length.saturating_add(SPARE_BYTES) > MAX_UNPAID_BYTES
     }
 }
 
