@@ -4,6 +4,7 @@ mod conversations;
 
 pub(super) use conversations::send as send_call;
 
+use core::cell::RefCell;
 use core::fmt::{Debug, Display};
 use core::future::Future;
 use std::rc::Rc;
@@ -199,6 +200,7 @@ where
         version,
         world: Rc::clone(world),
         life,
+        task: RefCell::default(),
     };
     world.executor.spawn(Owner::Door, async move {
         let outcome = work(door).await;
@@ -212,6 +214,8 @@ struct Door {
     life: Rc<Life>,
     rpc: Rpc,
     version: Version,
+    /// The task that the call is about.
+    task: RefCell<Option<String>>,
 }
 
 impl Door {
@@ -294,19 +298,17 @@ impl Purchases for Door {
         ask: &Ask,
         patience: Patience,
     ) -> Result<PayReply, CallFault> {
+        let on_task = self.is_asked(request_id, ask);
         let (id, ask) = (request_id.clone(), ask.clone());
         let callee = move |world: &Rc<World>, sender| {
             objects::ask(world, &id, ask.clone(), patience, sender)
         };
-        call(
-            &self.world,
-            &self.life,
-            "purchase",
-            PURCHASE_DEADLINE_MILLIS,
-            callee,
-        )
-        .await
-        .map_err(CallFault)
+        let deadline = PURCHASE_DEADLINE_MILLIS;
+        let answer = call(&self.world, &self.life, "purchase", deadline, callee).await;
+        if let (Some(asked), Ok(reply)) = (on_task, &answer) {
+            self.is_answered(&asked, reply);
+        }
+        answer.map_err(CallFault)
     }
 }
 

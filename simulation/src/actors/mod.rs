@@ -48,6 +48,8 @@ pub struct Market {
     pub talks: RefCell<Vec<Rc<Talk>>>,
     /// The first grant of each purchase that was shown on a task.
     pub shown: RefCell<BTreeMap<RequestId, Value>>,
+    /// How many requests on a task have asked a purchase and were not told that they have begun nothing.
+    pub asked: RefCell<BTreeMap<(String, RequestId), u32>>,
     /// Authorizations that everybody has seen.
     pub public: RefCell<BTreeSet<AuthorizationKey>>,
 }

@@ -17,6 +17,8 @@ use crate::actors::{Known, Talk, View};
 use crate::objects::PurchaseObject;
 use crate::world::World;
 
+/// How much older than an answer the block may be that it is of: nodes lag behind, and answers travel.
+const LAG_MILLIS: u64 = 60_000;
 /// More often a purchase is not passed on.
 const MAX_HOPS: usize = 4;
 
@@ -134,16 +136,21 @@ struct Money {
 impl Money {
     fn of(world: &World, talk: &Talk, known: &Known) -> Self {
         let mut money = Self::default();
-        let ids: BTreeSet<RequestId> = known
-            .offers()
-            .into_iter()
-            .map(|offer| offer.terms.request_id)
-            .collect();
+        let offers = known.offers().into_iter();
+        let arrived = offers.filter(|offer| has_arrived(world, known, offer));
+        let ids: BTreeSet<RequestId> = arrived.map(|offer| offer.terms.request_id).collect();
         for id in ids {
             let Some((object, record)) = followed(world, &id) else {
                 continue;
             };
-            if record.payer != talk.buyer.address() || is_of_later(world, known, &object) {
+            if record.payer != talk.buyer.address() {
+                continue;
+            }
+            if is_of_later(world, known, &object) || has_moved_later(world, known, &object) {
+                // What the task said before need not be true any more; but that money is there is.
+                money.may_wait |= is_credited(&record.state)
+                    && !is_delivered(&record)
+                    && !matches!(record.state, State::Refunded { .. });
                 continue;
             }
             if is_delivered(&record) {
@@ -160,6 +167,13 @@ impl Money {
         }
         money
     }
+}
+
+/// Whether a request of this task has asked the purchase of this offer, and was not told that it has begun nothing.
+fn has_arrived(world: &World, known: &Known, offer: &Offer) -> bool {
+    let asked = (known.id.clone(), offer.terms.request_id.clone());
+    let open = world.market.asked.borrow().get(&asked).copied();
+    open.is_some_and(|open| open > 0)
 }
 
 fn is_delivered(record: &Purchase) -> bool {
@@ -187,12 +201,35 @@ fn followed(world: &World, id: &RequestId) -> Option<(Rc<PurchaseObject>, Purcha
 /// Whether the purchase was tried after the task had last changed. Then that was through another door or on another task; what
 /// this one says was true, and its client knows better.
 fn is_of_later(world: &World, known: &Known, object: &PurchaseObject) -> bool {
-    let Some(id) = TaskId::parse(&known.id) else {
-        return false;
-    };
-    let context = world.objects.context(id.context());
-    let changed = context.changed.borrow().get(&known.id).copied();
+    let changed = changed(world, known);
     changed.is_some_and(|changed| changed < object.tried.get())
+}
+
+/// Whether the money moved when the purchase had come to nothing and the task had said so: a stranger has broadcast an
+/// authorization that was still good. What a later block includes nobody can know, and what is over does not change.
+fn has_moved_later(world: &World, known: &Known, object: &PurchaseObject) -> bool {
+    let moved = object.attempts.borrow().last().and_then(|nonce| {
+        let chain = world.chain.borrow();
+        let key = (object.record()?.payer, *nonce);
+        let block = chain.ledger().transfer(&key)?.block;
+        let mut blocks = chain.blocks().iter();
+        blocks
+            .find(|its| its.number == block)
+            .map(|its| its.timestamp)
+    });
+    let changed = changed(world, known);
+    (object.was_late.get() || object.had_failed.get())
+        && moved
+            .zip(changed)
+            .is_some_and(|(moved, changed)| changed < moved * 1_000 + LAG_MILLIS)
+}
+
+/// When the task's stage last changed, in milliseconds.
+fn changed(world: &World, known: &Known) -> Option<u64> {
+    let context = TaskId::parse(&known.id)?.context();
+    let context = world.objects.context(context);
+    let changed = context.changed.borrow();
+    changed.get(&known.id).copied()
 }
 
 /// Everything has come to rest, and a client that has paid on a task looks at it: it must learn what became of its money.
@@ -245,6 +282,8 @@ pub fn charged_for_one_wish(world: &World) {
                 if let Some((object, record)) = followed(world, &offer.terms.request_id)
                     && record.payer == talk.buyer.address()
                     && is_credited(&record.state)
+                    // Nobody could know that it would still be paid.
+                    && !(object.was_late.get() || object.had_failed.get())
                     && !matches!(record.state, State::Refunded { .. })
                 {
                     charged.insert(object.id.clone());

@@ -26,7 +26,7 @@ pub fn on_tasks(world: &World, object: &ContextObject, before: &Tasks, after: &T
         }
     }
     for (id, new) in after.iter().filter(|(id, _)| !before.contains_key(*id)) {
-        note_change(world, object, id);
+        note_change(world, object, new);
         if new.version != 1 {
             world.violation("task_overwritten", id, "it begins in the middle");
         }
@@ -59,7 +59,7 @@ fn changed(world: &World, object: &ContextObject, id: &str, old: &Task, new: &Ta
         world.violation("task_overwritten", id, detail);
     }
     if old.stage != new.stage {
-        note_change(world, object, id);
+        note_change(world, object, new);
         if old.stage.is_end() {
             let detail = format!("{:?} became {:?}", old.stage, new.stage);
             world.violation("task_left_its_end", id, detail);
@@ -67,9 +67,9 @@ fn changed(world: &World, object: &ContextObject, id: &str, old: &Task, new: &Ta
     }
 }
 
-fn note_change(world: &World, object: &ContextObject, id: &str) {
-    let now = world.now().0;
-    object.changed.borrow_mut().insert(id.to_owned(), now);
+fn note_change(world: &World, object: &ContextObject, task: &Task) {
+    let (id, now) = (task.id.to_string(), world.now().0);
+    object.changed.borrow_mut().insert(id, now);
 }
 
 /// Only what nobody has paid makes room, and what may be paid last of all.

@@ -2,6 +2,7 @@
 
 use std::rc::Rc;
 
+use key0_core::offer::Offer;
 use key0_core::types::RequestId;
 use serde_json::{Value, json};
 
@@ -140,7 +141,9 @@ fn decide(world: &World, talk: &Talk, known: &Known, view: Option<&View>) -> Act
         };
     }
     if view.asks_to_pay() {
-        let is_fresh = view.offer() != last.as_deref();
+        // What it has asked for itself does not say that nothing was charged.
+        let is_told = view.error.is_some() || !talk.is_obedient;
+        let is_fresh = view.offer() != last.as_deref() && is_told;
         return match (has_paid, is_fresh) {
             (false, _) if random.chance(120) => random.pick(&[Cancel, Reject, Price, Chatter]),
             (false, _) if random.chance(world.setting.transfers) => Transfer,
@@ -179,7 +182,7 @@ async fn carry_out(
             hand_in(world, talk, known, again, accepts)
         }
         Act::Transfer => {
-            let offer = world.config.offers.keys.open(view?.offer()?)?;
+            let offer = offer_of(world, view?)?;
             let transaction = transfer::send(world, &talk.buyer, &offer);
             let prove = transfer::proof(world, &offer, &talk.buyer, transaction);
             let words = Words::Data(proof(&prove, &talk.buyer)?);
@@ -233,10 +236,16 @@ fn beside(world: &Rc<World>, talk: &Rc<Talk>, known: &Rc<Known>, plan: usize, ca
     });
 }
 
+/// The offer that is shown. What is sold for another network's money nobody here can pay.
+fn offer_of(world: &World, view: &View) -> Option<Offer> {
+    let offer = world.config.offers.keys.open(view.offer()?)?;
+    (offer.terms.network == world.config.network).then_some(offer)
+}
+
 /// Signs what is offered.
 fn sign(world: &World, buyer: &Buyer, view: &View) -> Option<(Payment, Value)> {
     let accepts = view.accepts.clone()?;
-    let offer = world.config.offers.keys.open(view.offer()?)?;
+    let offer = offer_of(world, view)?;
     rules::on_offer(world, &offer, &accepts);
     let mut pay = buyer.pay(world, offer)?;
     // The model's names of payments are of the other door.

@@ -62,10 +62,10 @@ pub struct View {
     pub context: String,
     /// Its state, in the words of 0.3.
     pub state: String,
-    /// Since when, as text.
-    pub since: String,
     /// What it says of the payment.
     pub payment: Option<String>,
+    /// The word for what was wrong with the last payment.
+    pub error: Option<String>,
     /// The entry of `accepts`, when it shows an offer.
     pub accepts: Option<Value>,
     /// The grant.
@@ -106,8 +106,8 @@ impl View {
             task: text(&task["id"])?,
             context: text(&task["contextId"])?,
             state: state.replace('_', "-"),
-            since: text(&status["timestamp"])?,
             payment: text(&metadata["x402.payment.status"]),
+            error: text(&metadata["x402.payment.error"]),
             accepts: accepts.is_object().then(|| accepts.clone()),
             grant: data.cloned(),
         })

@@ -1,12 +1,15 @@
 //! The way of a call through the real A2A door to the objects that hold the tasks.
 
+use core::cell::RefMut;
+use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use http::header::HeaderMap;
 use key0_core::doors::a2a::{
     Arrival, ContextKey, Conversations, Desk, TaskCommand, TaskReply, answer,
 };
-use key0_core::types::CallFault;
+use key0_core::purchase::{Ask, PayReply};
+use key0_core::types::{CallFault, RequestId};
 use serde_json::Value;
 
 use super::{Door, ask_door};
@@ -47,6 +50,39 @@ impl Door {
         let response = answer(&desk, &arrival).await;
         serde_json::from_slice(response.body()).ok()
     }
+
+    /// For the rules: a purchase is about to be asked, perhaps on a task.
+    pub(super) fn is_asked(&self, id: &RequestId, ask: &Ask) -> Option<(String, RequestId)> {
+        let (Some(task), Ask::Pay(_) | Ask::Prove(_)) = (&*self.task.borrow(), ask) else {
+            return None;
+        };
+        let asked = (task.clone(), id.clone());
+        *self.open_questions().entry(asked.clone()).or_default() += 1;
+        Some(asked)
+    }
+
+    /// For the rules: it has answered.
+    pub(super) fn is_answered(&self, asked: &(String, RequestId), reply: &PayReply) {
+        let has_begun_nothing = matches!(
+            reply,
+            PayReply::Unavailable
+                | PayReply::NotNow(_)
+                | PayReply::Paused { .. }
+                | PayReply::Refused { begun: false, .. }
+                | PayReply::Withdrawn
+                | PayReply::Conflict
+                | PayReply::Taken
+                | PayReply::NamedOtherwise
+                | PayReply::Unproven(_)
+        );
+        if has_begun_nothing && let Some(open) = self.open_questions().get_mut(asked) {
+            *open -= 1;
+        }
+    }
+
+    fn open_questions(&self) -> RefMut<'_, BTreeMap<(String, RequestId), u32>> {
+        self.world.market.asked.borrow_mut()
+    }
 }
 
 impl Conversations for Door {
@@ -55,6 +91,12 @@ impl Conversations for Door {
         context: ContextKey,
         command: &TaskCommand,
     ) -> Result<TaskReply, CallFault> {
+        let task = match command {
+            TaskCommand::Read { id } => Some(id.to_string()),
+            TaskCommand::Keep(task) => Some(task.id.to_string()),
+            TaskCommand::List(_) => None,
+        };
+        self.task.replace(task);
         let command = command.clone();
         let callee = move |world: &Rc<World>, sender| {
             objects::ask_context(world, context, command.clone(), sender)

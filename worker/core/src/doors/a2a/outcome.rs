@@ -32,12 +32,18 @@ pub(super) struct Tried<'t> {
 impl Tried<'_> {
     /// Whether an earlier payment may be under way.
     const fn is_beside(&self) -> bool {
-        matches!(self.before, Stage::Paying { claim: Some(_), .. })
+        matches!(self.before, Stage::Paying { .. })
     }
 
     /// Whether what its purchase says is said of that payment, too.
     fn is_of_the_same(&self) -> bool {
-        !self.is_beside() || self.before.claim() == self.claim.as_ref()
+        let earlier = self.before.claim();
+        !self.is_beside() || (earlier.is_some() && earlier == self.claim.as_ref())
+    }
+
+    /// Whether a transfer was shown, which moved before we heard of it.
+    const fn is_of_a_transfer(&self) -> bool {
+        self.payer.is_none()
     }
 
     /// The stage of a payment that may be under way. What was known is not forgotten.
@@ -50,11 +56,17 @@ impl Tried<'_> {
             Stage::Paying { claim, .. } => claim.clone(),
             _ => None,
         };
+        let claim = claim.or_else(|| self.claim.clone()).or(earlier);
+        let known = match (known.max(begun), &claim) {
+            // Nobody but the client can ask about it.
+            (Known::Nothing, None) => Known::Again,
+            (known, _) => known,
+        };
         Stage::Paying {
             challenge_id: self.challenge_id.to_owned(),
-            claim: claim.or_else(|| self.claim.clone()).or(earlier),
+            claim,
             said,
-            known: known.max(begun),
+            known,
         }
     }
 
@@ -147,7 +159,9 @@ fn next(outcome: &Outcome<'_>, said: Said, tried: &Tried<'_>, may_begin: bool) -
             quote: Some(quote), ..
         } => tried.offered(quote.first.offer.id.to_string(), said, false),
         Outcome::Stopped { why } => match why.retry() {
-            Retry::Same | Retry::SignAgain | Retry::Rename if tried.claim.is_some() => {
+            Retry::Same | Retry::SignAgain | Retry::Rename
+                if tried.claim.is_some() || tried.is_of_a_transfer() =>
+            {
                 tried.paying(None, Some(said), Known::Again)
             }
             Retry::Same | Retry::SignAgain | Retry::Rename => {
@@ -200,7 +214,9 @@ fn unbegun(tried: &Tried<'_>, may_begin: bool) -> Stage {
 /// sent again.
 fn beside(tried: &Tried<'_>, said: Said) -> Stage {
     match tried.before {
-        Stage::Paying { known, .. } if *known <= Known::Again && tried.claim.is_some() => {
+        Stage::Paying { known, .. }
+            if *known <= Known::Again && (tried.claim.is_some() || tried.is_of_a_transfer()) =>
+        {
             tried.paying(None, Some(said), Known::Again)
         }
         before => before.clone(),
