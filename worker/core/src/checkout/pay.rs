@@ -2,9 +2,10 @@
 //!
 //! A payment that brings its offer back is judged by that. One that does not (no client of x402 version 1 does) is judged by the
 //! offer of the moment, and refused for what only the seller has changed meanwhile: price, wallet, catalog. Its client would then
-//! pay anew, also if the first payment was taken and only the answer was lost. So such a payment is first held against itself:
-//! its signature must be the payer's, for whomever and over whatever it was made. Then its purchase is asked, which answers if
-//! it has begun already, for that wallet and over that amount, and never begins by this.
+//! pay anew, also if the first payment was taken and only the answer was lost. The same is true of one that brings back a later
+//! offer for the same purchase. So such a payment is first held against itself: its signature must be the payer's, for whomever
+//! and over whatever it was made. Then its purchase is asked, which answers if it has begun already, for that wallet and over
+//! that amount, and never begins by this.
 
 use super::desk::{Checkout, Deployment};
 use super::order::{Claim, Order};
@@ -33,7 +34,8 @@ impl Unfit {
     fn may_be_dated(&self, order: &Order) -> bool {
         match self.refusal {
             Refusal::InvalidPaymentRequirements => self.mismatches.iter().all(|name| match *name {
-                "amount" | "payTo" => true,
+                // Of another offer for the same purchase.
+                "amount" | "payTo" | "challengeId" => true,
                 "resourceId" => order.resource.is_none(),
                 _ => false,
             }),
@@ -93,12 +95,10 @@ impl<'a, D: Deployment> Checkout<'a, D> {
             booked: false,
             quote: quote(false),
         };
-        let is_judged_by_today = payment.challenge_id.is_none();
         let presented = match judge(order, payment, &offer) {
             Ok(presented) => presented,
             Err(unfit) => {
-                if is_judged_by_today
-                    && unfit.may_be_dated(order)
+                if unfit.may_be_dated(order)
                     && let Some(outcome) = self.earlier(order, payment, quote).await
                 {
                     return outcome;

@@ -22,7 +22,7 @@ use crate::offer::Terms;
 use crate::purchase::test_support::{claims, receipt};
 use crate::purchase::{Ask, NotNow, PayReply, test_offer};
 use crate::testing::{ScriptedPurchases, checkout};
-use crate::types::{Address, CallFault, Status};
+use crate::types::{Address, CallFault, Status, UsdcAmount};
 use crate::x402::Refusal;
 
 /// A conversation with a shop.
@@ -747,15 +747,46 @@ fn a_payment_for_another_offer_than_the_tasks_is_refused() {
 }
 
 #[test]
-fn a_payment_to_somebody_else_is_refused_before_anybody_is_asked() {
+fn a_payment_to_somebody_else_is_refused_unless_the_purchase_has_begun_with_it() {
     let shop = Shop::new();
     let task = shop.offered();
     let extra = shop.payment(&task)["accepted"]["extra"].clone();
     let payment = version2(Address::repeat_byte(9), price(&shop.config).units(), &extra);
-    let refused = shop.pay(&task, &payment, [granted()]);
+    let refused = shop.pay(&task, &payment, [PayReply::Conflict]);
     let metadata = &refused["status"]["message"]["metadata"];
     assert_eq!(metadata["x402.payment.error"], "INVALID_AMOUNT");
-    assert!(shop.asked.borrow().is_empty());
+    // The purchase has no sale that it could begin.
+    let asked = shop.asked.borrow();
+    assert!(
+        matches!(&asked[..], [Ask::Pay(pay)] if pay.sale.is_none()),
+        "{asked:?}"
+    );
+}
+
+#[test]
+fn a_payment_for_an_earlier_offer_of_the_same_purchase_gets_its_outcome() {
+    let shop = Shop::new();
+    let task = shop.offered();
+    let payment = shop.payment(&task);
+    // The price has changed, and with it the offer of the task.
+    let mut tasks = shop.conversations.tasks.0.borrow_mut();
+    let Stage::Offered { challenge_id, .. } = &mut tasks[0].stage else {
+        panic!("no offer");
+    };
+    let terms = shop.config.offers.keys.open(challenge_id).unwrap().terms;
+    let dearer = Terms {
+        amount: UsdcAmount::from_units(terms.amount.units() + 1),
+        ..terms
+    };
+    *challenge_id = shop.config.offers.keys.seal(dearer).id.to_string();
+    drop(tasks);
+    let done = shop.pay(&task, &payment, [granted()]);
+    assert_eq!(state(&done), "TASK_STATE_COMPLETED", "{done}");
+    let asked = shop.asked.borrow();
+    assert!(
+        matches!(&asked[..], [Ask::Pay(pay)] if pay.sale.is_none()),
+        "{asked:?}"
+    );
 }
 
 #[test]
