@@ -262,6 +262,8 @@ impl Task {
         if self.turns.last() != Some(&turn) {
             self.turns.push(turn);
         }
+        // Not every message leads to another stage.
+        self.trim();
     }
 
     /// Adds the offer that its status has said so far, if it has said one.

@@ -44,6 +44,17 @@ fn an_unpaid_task_never_takes_more_than_its_room() {
 }
 
 #[test]
+fn a_message_that_leads_to_no_other_stage_finds_no_more_room() {
+    let mut task = task();
+    task.go_on(offered(Some(said(300))), None, NOW);
+    for at in 0..4 {
+        task.hear(json!({"messageId": at, "text": "x".repeat(900)}));
+        let length = serde_json::to_vec(&task).unwrap().len();
+        assert!(length <= MAX_UNPAID_BYTES, "{length}");
+    }
+}
+
+#[test]
 fn where_there_is_room_for_some_the_first_message_and_the_latest_stay() {
     let mut task = task();
     for at in 0..40 {
