@@ -268,9 +268,10 @@ async fn go_on(world: Rc<World>, buyer: Buyer, plan: usize, mut pay: Payment) {
 async fn look_in(world: &Rc<World>, pay: &Payment, claim: &Claim) {
     for _ in 0..world.random.range(1, 4) {
         world.sleep_between(0, 20_000).await;
+        let head = world.chain.borrow().head().number;
         if let Some(outcome) = poll(world, claim).await {
             rules::on_outcome(world, Asker::Payer, pay, &outcome);
-            rules::on_poll(world, pay, &outcome);
+            rules::on_poll(world, pay, head, &outcome);
         }
     }
 }

@@ -38,8 +38,8 @@ pub struct ContextObject {
     pub(super) instance: RefCell<Option<Rc<Instance<()>>>>,
     /// For the rules: the tasks that made room for others while their payment may have been under way.
     pub made_room: RefCell<Vec<String>>,
-    /// For the rules: when the stage of each task last changed, in milliseconds.
-    pub changed: RefCell<BTreeMap<String, u64>>,
+    /// For the rules: when each task last had something else to say of each offer, or of another one, in milliseconds.
+    pub changed: RefCell<BTreeMap<(String, String), u64>>,
 }
 
 /// The table of a context's tasks.

@@ -138,25 +138,27 @@ impl Money {
         let mut money = Self::default();
         let offers = known.offers().into_iter();
         let arrived = offers.filter(|offer| has_arrived(world, known, offer));
-        let ids: BTreeSet<RequestId> = arrived.map(|offer| offer.terms.request_id).collect();
-        for id in ids {
-            let Some((object, record)) = followed(world, &id) else {
+        for offer in arrived {
+            let Some((object, record)) = followed(world, &offer.terms.request_id) else {
                 continue;
             };
-            if record.payer != talk.buyer.address() {
+            let is_unsigned = record.state.payment().is_some_and(|paid| paid.unsigned);
+            if record.payer != talk.buyer.address() && !is_unsigned {
                 continue;
             }
-            if is_of_later(world, known, &object) || has_moved_later(world, known, &object) {
-                // What the task said before need not be true any more; but that money is there is.
-                money.may_wait |= is_credited(&record.state)
-                    && !is_delivered(&record)
-                    && !matches!(record.state, State::Refunded { .. });
+            let is_held = is_credited(&record.state)
+                && !is_delivered(&record)
+                && !matches!(record.state, State::Refunded { .. });
+            if is_of_later(world, known, &offer, &object)
+                || has_moved_later(world, known, &offer, &object)
+            {
+                // What the task said before need not be true any more, but it may know by now.
+                money.may_wait |= is_held;
                 continue;
             }
             if is_delivered(&record) {
                 money.delivered.push(object.id.clone());
-            } else if is_credited(&record.state) && !matches!(record.state, State::Refunded { .. })
-            {
+            } else if is_held {
                 money.may_wait |= is_kept(world, &record)
                     || matches!(
                         record.state,
@@ -198,16 +200,16 @@ fn followed(world: &World, id: &RequestId) -> Option<(Rc<PurchaseObject>, Purcha
     Some((object, record))
 }
 
-/// Whether the purchase was tried after the task had last changed. Then that was through another door or on another task; what
+/// Whether the purchase was tried after the task had said its last of the offer. Then that was through another door or on another task; what
 /// this one says was true, and its client knows better.
-fn is_of_later(world: &World, known: &Known, object: &PurchaseObject) -> bool {
-    let changed = changed(world, known);
+fn is_of_later(world: &World, known: &Known, offer: &Offer, object: &PurchaseObject) -> bool {
+    let changed = changed(world, known, offer);
     changed.is_some_and(|changed| changed < object.tried.get())
 }
 
 /// Whether the money moved when the purchase had come to nothing and the task had said so: a stranger has broadcast an
 /// authorization that was still good. What a later block includes nobody can know, and what is over does not change.
-fn has_moved_later(world: &World, known: &Known, object: &PurchaseObject) -> bool {
+fn has_moved_later(world: &World, known: &Known, offer: &Offer, object: &PurchaseObject) -> bool {
     let moved = object.attempts.borrow().last().and_then(|nonce| {
         let chain = world.chain.borrow();
         let key = (object.record()?.payer, *nonce);
@@ -217,19 +219,20 @@ fn has_moved_later(world: &World, known: &Known, object: &PurchaseObject) -> boo
             .find(|its| its.number == block)
             .map(|its| its.timestamp)
     });
-    let changed = changed(world, known);
+    let changed = changed(world, known, offer);
     (object.was_late.get() || object.had_failed.get())
         && moved
             .zip(changed)
             .is_some_and(|(moved, changed)| changed < moved * 1_000 + LAG_MILLIS)
 }
 
-/// When the task's stage last changed, in milliseconds.
-fn changed(world: &World, known: &Known) -> Option<u64> {
+/// When the task last had something else to say of this offer, or went over to another one, in milliseconds.
+fn changed(world: &World, known: &Known, offer: &Offer) -> Option<u64> {
     let context = TaskId::parse(&known.id)?.context();
     let context = world.objects.context(context);
     let changed = context.changed.borrow();
-    changed.get(&known.id).copied()
+    let about = (known.id.clone(), offer.id.to_string());
+    changed.get(&about).copied()
 }
 
 /// Everything has come to rest, and a client that has paid on a task looks at it: it must learn what became of its money.

@@ -44,8 +44,9 @@ pub fn on_outcome(world: &Rc<World>, asker: Asker, pay: &Payment, outcome: &Outc
     }
 }
 
-/// An answer to a poll arrived: nothing was charged, or it is not said.
-pub fn on_poll(world: &World, pay: &Payment, outcome: &Outcome<'_>) {
+/// An answer to a poll arrived: nothing was charged, or it is not said. `head` was the newest block when it was asked; what is
+/// included meanwhile nobody can know.
+pub fn on_poll(world: &World, pay: &Payment, head: u64, outcome: &Outcome<'_>) {
     let authorization = pay.authorization.authorization();
     let key = (authorization.from, authorization.nonce);
     let id = &pay.offer.terms.request_id;
@@ -54,7 +55,8 @@ pub fn on_poll(world: &World, pay: &Payment, outcome: &Outcome<'_>) {
     // A payment that was presented for two purchases belongs to one of them, and the other was not paid.
     let belongs_elsewhere = matches!(booked, Ok(Some(booking)) if booking.owner != *id);
     if let Outcome::PayAgain { .. } = outcome
-        && world.chain.borrow().ledger().transfer(&key).is_some()
+        && let Some(transfer) = world.chain.borrow().ledger().transfer(&key)
+        && transfer.block <= head
         && !belongs_elsewhere
     {
         let detail = format!("{outcome:?}, though it was executed");

@@ -173,6 +173,8 @@ pub fn answers_as_left(world: &World, pay: &Payment, outcome: Option<&Outcome<'_
             }
             _ => false,
         },
+        // It is for an offer of another wallet or price: what may be paid instead in a conversation is for the same purchase.
+        Some(record) if !pays(pay, &record) && is_of_the_moment(outcome) => true,
         // Somebody else has begun this purchase, under a request id that had leaked.
         Some(record) if record.payer != pay.authorization.payer() => {
             matches!(
@@ -235,6 +237,12 @@ pub fn answers_as_left(world: &World, pay: &Payment, outcome: Option<&Outcome<'_
         let detail = format!("{outcome:?}, but {state:?}");
         world.violation("false_answer_later", id, detail);
     }
+}
+
+/// Whether a payment is of what the purchase asked for when it began.
+fn pays(pay: &Payment, record: &Purchase) -> bool {
+    let authorization = pay.authorization.authorization();
+    authorization.to == record.terms.pay_to && authorization.value == record.terms.amount.to_u256()
 }
 
 /// Whether the signature was refused before anything was asked of a purchase.

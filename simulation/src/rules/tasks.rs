@@ -1,7 +1,6 @@
 //! What must hold of the tasks of conversations, as they are stored.
 
 use key0_core::doors::a2a::{Known, Stage, Task};
-use serde_json::Value;
 
 use crate::objects::{ContextObject, Tasks};
 use crate::world::World;
@@ -26,7 +25,7 @@ pub fn on_tasks(world: &World, object: &ContextObject, before: &Tasks, after: &T
         }
     }
     for (id, new) in after.iter().filter(|(id, _)| !before.contains_key(*id)) {
-        note_change(world, object, new);
+        note_change(world, object, id, [None, Some(&new.stage)]);
         if new.version != 1 {
             world.violation("task_overwritten", id, "it begins in the middle");
         }
@@ -59,7 +58,7 @@ fn changed(world: &World, object: &ContextObject, id: &str, old: &Task, new: &Ta
         world.violation("task_overwritten", id, detail);
     }
     if old.stage != new.stage {
-        note_change(world, object, new);
+        note_change(world, object, id, [Some(&old.stage), Some(&new.stage)]);
         if old.stage.is_end() {
             let detail = format!("{:?} became {:?}", old.stage, new.stage);
             world.violation("task_left_its_end", id, detail);
@@ -67,9 +66,14 @@ fn changed(world: &World, object: &ContextObject, id: &str, old: &Task, new: &Ta
     }
 }
 
-fn note_change(world: &World, object: &ContextObject, task: &Task) {
-    let (id, now) = (task.id.to_string(), world.now().0);
-    object.changed.borrow_mut().insert(id, now);
+/// The offer that the task was about, and the one that it is about now.
+fn note_change(world: &World, object: &ContextObject, id: &str, stages: [Option<&Stage>; 2]) {
+    for stage in stages.into_iter().flatten() {
+        if let Some(offer) = stage.challenge_id() {
+            let (about, now) = ((id.to_owned(), offer.to_owned()), world.now().0);
+            object.changed.borrow_mut().insert(about, now);
+        }
+    }
 }
 
 /// Only what nobody has paid makes room, and what may be paid last of all.
