@@ -244,7 +244,8 @@ pub fn at_rest(world: &World, talk: &Talk, known: &Known, view: Option<&View>) {
             let made_room = object.made_room.borrow();
             made_room.contains(&known.id)
         });
-        if !is_gone && !(money.delivered.is_empty() && money.held.is_empty()) {
+        let has_moved = !money.delivered.is_empty() || !money.held.is_empty();
+        if has_moved && !is_gone {
             let detail = format!("no answer, but {money:?}");
             world.violation("task_lost", &known.id, detail);
         }
