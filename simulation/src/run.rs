@@ -48,8 +48,14 @@ pub struct Outcome {
 }
 
 /// Runs one seed.
-pub fn run(seed: u64, purchases: u64, without: &[Fault], traces: bool) -> Result<Outcome, String> {
-    let world = World::new(seed, purchases, without, traces)?;
+pub fn run(
+    seed: u64,
+    purchases: u64,
+    converses: bool,
+    without: &[Fault],
+    traces: bool,
+) -> Result<Outcome, String> {
+    let world = World::new(seed, purchases, converses, without, traces)?;
     world
         .executor
         .spawn(Owner::World, run_chain(Rc::clone(&world)));
@@ -137,7 +143,8 @@ fn open_shop(world: &Rc<World>) {
         let plan = random.pick(&[0, 0, 0, 1, 1, 2, 3]) % PLANS.len();
         let delay = random.range(0, world.setting.arrivals);
         let in_parallel = random.chance(60);
-        let in_conversation = random.chance(world.setting.conversations);
+        let in_conversation =
+            world.setting.conversations > 0 && random.chance(world.setting.conversations);
         let by_transfer = random.chance(world.setting.transfers);
         let then = Rc::clone(world);
         world.executor.spawn(Owner::World, async move {

@@ -104,11 +104,12 @@ impl World {
     pub fn new(
         seed: u64,
         purchases: u64,
+        converses: bool,
         without: &[Fault],
         traces: bool,
     ) -> Result<Rc<Self>, String> {
         let random = Random::new(seed);
-        let setting = Setting::choose(&random, purchases);
+        let setting = Setting::choose(&random, purchases, converses);
         let faults = Faults::choose(&random, without);
         let config = setting.config(Version::default())?;
         let configs: Result<Vec<Config>, String> = Version::all()
