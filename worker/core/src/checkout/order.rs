@@ -75,3 +75,11 @@ pub struct Claim {
     #[serde(default, skip_serializing_if = "core::ops::Not::not")]
     pub(super) by_attempted: bool,
 }
+
+impl Claim {
+    /// Whether it opens less than the payer's own: who presented a payment that the purchase had taken already may be anybody
+    /// who saw it.
+    pub const fn is_by_attempted(&self) -> bool {
+        self.by_attempted
+    }
+}

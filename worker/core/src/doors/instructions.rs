@@ -50,7 +50,7 @@ impl<'a> Instructions<'a> {
                 if let Some(members) = proof.as_object_mut() {
                     members.insert("type".to_owned(), "PaymentProof".into());
                 }
-                let send = "send `body` as a data part on this task. While the task is working, send it again.";
+                let send = "send `body` as a data part on this task. While the answer's code is TX_UNCONFIRMED, send it again after details.retryAfterSeconds.";
                 (send, proof)
             }
         };

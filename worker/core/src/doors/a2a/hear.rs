@@ -102,7 +102,7 @@ impl<D: Deployment, C: Conversations> Desk<'_, D, C> {
             _ => false,
         };
         // Whatever is kept costs, and only a payment brings money.
-        *counts |= !pays;
+        *counts |= !pays || task.version == 0;
         if !pays && (task.is_paying() || task.stage.claim().is_some()) {
             // Only its outcome ends a payment.
             let Some(current) = self.looked(task, patience).await? else {
@@ -186,7 +186,7 @@ impl<D: Deployment, C: Conversations> Desk<'_, D, C> {
             Some(id) => Stage::Offered {
                 challenge_id: id.to_owned(),
                 said: Some(said),
-                again: false,
+                again: matches!(task.stage, Stage::Offered { again: true, .. }),
                 claim: task.stage.claim().cloned(),
             },
             None => failed(said),

@@ -12,7 +12,7 @@ use crate::goods::Receipt;
 use crate::types::{Address, Network, UnixMillis, UnixSeconds};
 use crate::x402::{Dialect, Refusal, SettleResponse};
 
-/// A purchase that was asked may begin this long after its offer's end: the call to it may take as long.
+/// A purchase may begin this long after a payment was presented: the call to it may take as long.
 const BEGINS_SECONDS: u64 = 120;
 
 /// The payment that an outcome is of.
@@ -56,6 +56,8 @@ impl Tried<'_> {
             Stage::Paying { claim, .. } => claim.clone(),
             _ => None,
         };
+        // What others may know too takes nothing from what only the payer had.
+        let claim = claim.filter(|new| !new.is_by_attempted() || earlier.is_none());
         let claim = claim.or_else(|| self.claim.clone()).or(earlier);
         let known = match (known.max(begun), &claim) {
             // Nobody but the client can ask about it.
@@ -75,7 +77,7 @@ impl Tried<'_> {
             challenge_id,
             said: Some(said),
             again,
-            claim: self.claim.clone(),
+            claim: self.claim.clone().or_else(|| self.before.claim().cloned()),
         }
     }
 }
@@ -98,8 +100,7 @@ pub(super) fn take<D>(
         },
         (_, None) => return,
         (outcome, Some(said)) => {
-            let end = offer_end(checkout, tried.challenge_id);
-            let may_begin = end.is_some_and(|end| checkout.now < end.plus(BEGINS_SECONDS));
+            let may_begin = checkout.now < task.at.to_seconds().plus(BEGINS_SECONDS);
             next(outcome, said, tried, may_begin)
         }
     };
@@ -123,7 +124,7 @@ fn next(outcome: &Outcome<'_>, said: Said, tried: &Tried<'_>, may_begin: bool) -
                     return tried.paying(None, None, Known::Nothing);
                 }
                 Phase::Unheard => return tried.before.clone(),
-                Phase::Unbegun => return unbegun(tried, may_begin),
+                Phase::Unbegun => return unbegun(tried, said, may_begin),
                 Phase::Unconfirmed | Phase::AuthorizationOpen { .. } => Known::Again,
                 Phase::Settling if receipt.is_none() => Known::Begun,
                 Phase::Settling | Phase::Delivering { .. } | Phase::Refunding { .. } => {
@@ -131,6 +132,12 @@ fn next(outcome: &Outcome<'_>, said: Said, tried: &Tried<'_>, may_begin: bool) -
                 }
             };
             tried.paying(claim.clone(), Some(said), known)
+        }
+        // What it was led to by is used, and opens nothing any more.
+        Outcome::Stopped { why: Stop::Taken }
+            if !tried.is_presented && tried.claim.as_ref().is_some_and(Claim::is_by_attempted) =>
+        {
+            failed(said, false)
         }
         // The money has arrived and is not back yet.
         Outcome::Stopped {
@@ -176,35 +183,36 @@ fn next(outcome: &Outcome<'_>, said: Said, tried: &Tried<'_>, may_begin: bool) -
     }
 }
 
-/// Its purchase has not begun. While it may, the payment may be on its way; later only the payment itself tells, as it may count
-/// for another purchase.
-fn unbegun(tried: &Tried<'_>, may_begin: bool) -> Stage {
-    let Stage::Paying { known, .. } = tried.before else {
-        return match tried.is_presented {
-            true => tried.paying(None, None, Known::Nothing),
-            false => tried.before.clone(),
-        };
+/// Its purchase has not begun. A payment that was presented now is to be presented again. One that was presented before may be on
+/// its way for a while; later only the payment itself tells, as it may count for another purchase.
+fn unbegun(tried: &Tried<'_>, said: Said, may_begin: bool) -> Stage {
+    let known = match tried.before {
+        Stage::Paying { known, .. } => *known,
+        _ if tried.is_presented => Known::Nothing,
+        before => return before.clone(),
     };
-    if *known == Known::Again && !tried.is_presented {
+    if known == Known::Arrived || (!tried.is_presented && known == Known::Again) {
         return tried.before.clone();
     }
-    let (said, known) = match may_begin {
-        true => (None, Known::Nothing),
-        false => {
+    let (said, known) = match (tried.is_presented, may_begin) {
+        (true, _) => (Some(said), Known::Again),
+        (false, true) => (None, Known::Nothing),
+        (false, false) => {
             let error = Error::new(
                 Code::SettlementPending,
-                "No answer has come for the payment, and the offer has ended. Send the same payment again to learn what became of \
-                 it; it is not charged twice.",
+                "No answer has come for the payment. Send the same payment again to learn what became of it; it is not charged \
+                 twice.",
             );
             (Some(refused(&error)), Known::Again)
         }
     };
+    let earlier = || match tried.before {
+        Stage::Paying { claim, .. } => claim.clone(),
+        _ => None,
+    };
     Stage::Paying {
         challenge_id: tried.challenge_id.to_owned(),
-        claim: tried
-            .claim
-            .clone()
-            .or_else(|| tried.before.claim().cloned()),
+        claim: tried.claim.clone().or_else(earlier),
         said,
         known,
     }

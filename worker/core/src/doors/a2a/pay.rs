@@ -31,6 +31,10 @@ impl<D: Deployment, C: Conversations> Desk<'_, D, C> {
         let sealed = challenge_id.and_then(|id| self.checkout.config.offers.keys.open(&id));
         // Of an id that follows from a payment, nobody who has seen that may ask.
         let Some(offer) = sealed.filter(|offer| !offer.terms.request_id.is_derived()) else {
+            if task.is_paying() || task.stage.claim().is_some() {
+                // The secret that sealed the task's offer may be gone; its payment is not.
+                return Ok(self.looked(task, patience).await?.ok_or(Stale));
+            }
             let network = self.checkout.config.network;
             task.note(failure("challenge_not_found", None, Some(payer), network));
             task.let_pass();
@@ -39,13 +43,15 @@ impl<D: Deployment, C: Conversations> Desk<'_, D, C> {
             *counts = true;
             return self.keep(task).await;
         };
-        if let Stage::Paying {
-            claim: Some(claim), ..
-        } = &task.stage
-            && claim.payer != payer
-        {
+        if task.stage.claim().is_some_and(|claim| claim.payer != payer) {
             // One wallet at a time: the claim of the first would be lost.
-            return Ok(self.looked(task, patience).await?.ok_or(Stale));
+            let Some(current) = self.looked(task, patience).await? else {
+                return Ok(Err(Stale));
+            };
+            if current.is_paying() || current.stage.is_end() {
+                return Ok(Ok(current));
+            }
+            task = current;
         }
         let before = task.stage.clone();
         let payment = Payment {

@@ -523,6 +523,57 @@ fn what_may_be_paid_instead_is_the_same_purchase_as_long_as_that_has_not_begun()
 }
 
 #[test]
+fn a_task_whose_money_has_arrived_outlives_the_secret_of_its_offer() {
+    let mut shop = Shop::new();
+    let task = shop.offered();
+    let payment = shop.payment(&task);
+    shop.pay(&task, &payment, [undelivered()]);
+    shop.config.offers.keys =
+        crate::offer::SealKeys::new(&crate::types::Secret::new("another"), &[]);
+    let working = shop.pay(&task, &payment, [undelivered()]);
+    assert_eq!(state(&working), "TASK_STATE_WORKING", "{working}");
+    assert_eq!(status(&working), "payment-verified");
+    assert_eq!(state(&shop.get(&task, [granted()])), "TASK_STATE_COMPLETED");
+}
+
+#[test]
+fn a_payment_that_has_begun_nothing_is_to_be_sent_again() {
+    let shop = Shop::new();
+    let task = shop.offered();
+    let payment = shop.payment(&task);
+    let again = shop.pay(&task, &payment, [PayReply::Unbegun]);
+    assert_eq!(state(&again), "TASK_STATE_INPUT_REQUIRED");
+    assert!(!offers(&again), "{again}");
+    assert_eq!(
+        shop.get(&task, [PayReply::Unbegun])["status"],
+        again["status"]
+    );
+    assert_eq!(
+        state(&shop.pay(&task, &payment, [granted()])),
+        "TASK_STATE_COMPLETED"
+    );
+}
+
+#[test]
+fn who_was_led_to_a_purchase_by_a_used_payment_hears_so_in_the_end() {
+    let shop = Shop::new();
+    let task = shop.offered();
+    let elsewhere = json!({"elsewhere": {
+        "requestId": "09090909-0909-4909-8909-090909090909",
+        "join": {"payer": buyer().address(), "target": "plan basic default", "byAttempted": true},
+    }});
+    let elsewhere: PayReply = serde_json::from_value(elsewhere).unwrap();
+    let working = shop.pay(&task, &shop.payment(&task), [elsewhere, pending()]);
+    assert_eq!(state(&working), "TASK_STATE_WORKING");
+    let failed = shop.get(&task, [PayReply::Taken]);
+    assert_eq!(state(&failed), "TASK_STATE_FAILED", "{failed}");
+    assert_eq!(
+        failed["status"]["message"]["metadata"]["x402.payment.error"],
+        "DUPLICATE_NONCE"
+    );
+}
+
+#[test]
 fn one_wallet_pays_a_task_at_a_time() {
     let shop = Shop::new();
     let task = shop.offered();
