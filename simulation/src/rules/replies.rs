@@ -254,7 +254,7 @@ pub fn is_about_a_refund(outcome: &Outcome<'_>) -> bool {
             phase: Phase::Refunding { .. },
             ..
         } | Outcome::Stopped {
-            why: Stop::Refunded { .. } | Stop::RefundFailed,
+            why: Stop::Refunded { .. } | Stop::RefundFailed { .. },
         }
     )
 }

@@ -12,6 +12,7 @@ use super::super::task::{MAX_MESSAGE_BYTES, MAX_UNPAID_BYTES, Stage};
 use super::super::tasks::TaskCommand;
 use super::super::test_support::{Hook, MemoryConversations, NOW};
 use super::*;
+use crate::book::TargetKey;
 use crate::chain::endpoints::EndpointMemory;
 use crate::chain::rpc::RpcChain;
 use crate::chain::transfer::{ProofFault, text_digest};
@@ -20,9 +21,9 @@ use crate::doors::test_support::{buyer, node, price, version2};
 use crate::goods::Goods;
 use crate::offer::Terms;
 use crate::purchase::test_support::{claims, receipt};
-use crate::purchase::{Ask, NotNow, PayReply, test_offer};
+use crate::purchase::{Ask, Join, NotNow, PayReply, test_offer};
 use crate::testing::{ScriptedPurchases, checkout};
-use crate::types::{Address, CallFault, Status, UsdcAmount};
+use crate::types::{Address, CallFault, RequestId, Status, UsdcAmount};
 use crate::x402::Refusal;
 
 /// A conversation with a shop.
@@ -410,7 +411,8 @@ fn what_is_said_of_a_payment_alone_takes_no_task_off_the_payment_that_is_under_w
             let after = shop.pay(&task, &payment, [alone.clone()]);
             assert_eq!(state(&after), "TASK_STATE_WORKING", "{alone:?}");
             assert_eq!(status(&after), status(&before));
-            assert!(shop.conversations.tasks.0.borrow()[0].is_paid());
+            let kept = shop.conversations.tasks.0.borrow()[0].clone();
+            assert!(kept.is_paid() || kept.has_begun());
             let id = json!({"id": task["id"]});
             let cancel = shop.call("CancelTask", &id, [alive.clone()]);
             assert_eq!(cancel["error"]["code"], -32002);
@@ -473,6 +475,50 @@ fn an_outcome_is_taken_into_what_a_faster_request_has_left() {
     let done = shop.pay(&task, &payment, [granted()]);
     assert_eq!(state(&done), "TASK_STATE_COMPLETED");
     assert_eq!(shop.asked.borrow().len(), 1, "it was not presented again");
+}
+
+#[test]
+fn of_a_payment_that_was_led_to_another_purchase_that_one_is_asked_whether_its_money_went_back() {
+    let shop = Shop::new();
+    let task = shop.offered();
+    let payment = shop.payment(&task);
+    let other = RequestId::from_random([9; 16]);
+    let id = shop.stage().challenge_id().unwrap().to_owned();
+    let offer = shop.config.offers.keys.open(&id).unwrap();
+    let join = Join {
+        payer: buyer().address(),
+        target: TargetKey::of(&offer.terms),
+        by_attempted: false,
+    };
+    let led = PayReply::Elsewhere {
+        request_id: other.clone(),
+        join,
+    };
+    let stuck = PayReply::Refund {
+        status: Status::RefundFailed,
+        transaction: None,
+    };
+    let working = shop.pay(&task, &payment, [led, stuck]);
+    assert_eq!(state(&working), "TASK_STATE_WORKING");
+    let stage = shop.stage();
+    assert_eq!(stage.claim().map(|claim| &claim.request_id), Some(&other));
+}
+
+#[test]
+fn what_became_of_a_payment_is_kept_though_its_task_has_made_room() {
+    let shop = Shop::new();
+    let task = shop.offered();
+    let payment = shop.payment(&task);
+    // Others need its room while its purchase works.
+    shop.before(|tasks, command| {
+        if matches!(command, TaskCommand::Keep(task) if task.version == 3) {
+            tasks.0.borrow_mut().clear();
+        }
+        Ok(())
+    });
+    let done = shop.pay(&task, &payment, [granted()]);
+    assert_eq!(state(&done), "TASK_STATE_COMPLETED", "{done}");
+    assert_eq!(state(&shop.get(&task, [])), "TASK_STATE_COMPLETED");
 }
 
 #[test]
