@@ -137,6 +137,12 @@ impl<'a, D: Deployment> Checkout<'a, D> {
             .await
     }
 
+    /// What has become of a payment that was presented before, for the purchase that the order names. It begins nothing. `None`:
+    /// as far as the caller may know there is no such purchase.
+    pub async fn recall(&self, order: &Order, payment: &Payment<'_>) -> Option<Outcome<'a>> {
+        self.earlier(order, payment, |_| None).await
+    }
+
     /// Asks the purchase.
     async fn present(
         &self,

@@ -48,17 +48,18 @@ impl Tried<'_> {
 
     /// The stage of a payment that may be under way. What was known is not forgotten.
     fn paying(&self, claim: Option<Claim>, said: Option<Said>, known: Known) -> Stage {
-        let begun = match self.before {
-            Stage::Paying { known, .. } if *known >= Known::Begun => *known,
-            _ => Known::Nothing,
-        };
-        let earlier = match self.before {
-            Stage::Paying { claim, .. } => claim.clone(),
-            _ => None,
+        let (earlier, begun) = match self.before {
+            Stage::Paying { claim, known, .. } if *known >= Known::Begun => (claim.clone(), *known),
+            Stage::Paying { claim, .. } => (claim.clone(), Known::Nothing),
+            _ => (None, Known::Nothing),
         };
         // What others may know too takes nothing from what only the payer had.
         let claim = claim.filter(|new| !new.is_by_attempted() || earlier.is_none());
-        let claim = claim.or_else(|| self.claim.clone()).or(earlier);
+        // A purchase that has begun knows more than one that a payment was made for and led away from.
+        let claim = match begun >= Known::Begun {
+            true => claim.or(earlier).or_else(|| self.claim.clone()),
+            false => claim.or_else(|| self.claim.clone()).or(earlier),
+        };
         let known = match (known.max(begun), &claim) {
             // Nobody but the client can ask about it.
             (Known::Nothing, None) => Known::Again,
@@ -191,7 +192,8 @@ fn unbegun(tried: &Tried<'_>, said: Said, may_begin: bool) -> Stage {
         _ if tried.is_presented => Known::Nothing,
         before => return before.clone(),
     };
-    if known == Known::Arrived || (!tried.is_presented && known == Known::Again) {
+    // What has begun is another purchase, which the payment was led to.
+    if known >= Known::Begun || (!tried.is_presented && known == Known::Again) {
         return tried.before.clone();
     }
     let (said, known) = match (tried.is_presented, may_begin) {

@@ -11,6 +11,7 @@ use crate::checkout::{
     Claim, Deployment, Order, Outcome, Payment, Phase, Quote, Stop, TransferProof,
 };
 use crate::error::{Code, Error};
+use crate::offer::Offer;
 use crate::pauses::Patience;
 use crate::types::CallFault;
 use crate::x402::PaymentPayload;
@@ -53,6 +54,33 @@ impl<D: Deployment, C: Conversations> Desk<'_, D, C> {
             }
             task = current;
         }
+        if let Some(own) = self.own_offer(&task, &offer, payload) {
+            // It was made for another offer, which this task may have shown before. Nobody is invited to pay once more without
+            // that one's purchase being asked.
+            let order = Order {
+                request_id: Some(own.terms.request_id.clone()),
+                chosen: own.terms.chosen,
+                patience,
+                ..Order::default()
+            };
+            match self.checkout.recall(&order, &payload.into()).await {
+                None | Some(Outcome::PayAgain { .. }) => {}
+                Some(outcome) => {
+                    let before = task.stage.clone();
+                    let tried = Tried {
+                        challenge_id: own.id.as_str(),
+                        payer: Some(payer),
+                        claim: None,
+                        before: &before,
+                        is_presented: true,
+                    };
+                    task.let_pass();
+                    task.hear(message.kept.clone());
+                    let task = self.conclude(task, message, &outcome, &tried, counts);
+                    return task.await.map(Ok);
+                }
+            }
+        }
         let before = task.stage.clone();
         let payment = Payment {
             challenge_id: Some(offer.id.as_str()),
@@ -76,20 +104,24 @@ impl<D: Deployment, C: Conversations> Desk<'_, D, C> {
             .pay_noting(&order, &payment, async |claim: &Claim| {
                 claimed = Some(claim.clone());
                 let is_known = task.payments.contains(&payload.authorization.nonce);
-                if let Stage::Paying { claim, known, .. } = &before
-                    && *claim == claimed
-                    && *known != Known::Again
-                    && is_known
-                {
-                    return Ok(());
-                }
-                let known = match &before {
-                    Stage::Paying { known, .. } if *known >= Known::Begun => *known,
-                    _ => Known::Nothing,
+                let (claim, known) = match &before {
+                    Stage::Paying { claim, known, .. }
+                        if is_known && *claim == claimed && *known == Known::Nothing =>
+                    {
+                        return Ok(());
+                    }
+                    Stage::Paying { known, .. } if is_known && *known >= Known::Begun => {
+                        return Ok(());
+                    }
+                    // Its purchase may be an earlier one, which the payment was led to.
+                    Stage::Paying { claim, known, .. } if *known >= Known::Begun => {
+                        (claim.clone().or_else(|| claimed.clone()), *known)
+                    }
+                    _ => (claimed.clone(), Known::Nothing),
                 };
                 let stage = Stage::Paying {
                     challenge_id: offer.id.to_string(),
-                    claim: claimed.clone(),
+                    claim,
                     said: None,
                     known,
                 };
@@ -114,6 +146,18 @@ impl<D: Deployment, C: Conversations> Desk<'_, D, C> {
         };
         let task = self.conclude(task, message, &outcome, &tried, counts);
         task.await.map(Ok)
+    }
+
+    /// The offer that a payment itself names, if that is for another purchase than the task's.
+    fn own_offer(&self, task: &Task, offer: &Offer, payload: &PaymentPayload) -> Option<Offer> {
+        let own = self
+            .checkout
+            .config
+            .offers
+            .keys
+            .open(payload.challenge_id()?)?;
+        let is_another = own.terms.request_id != offer.terms.request_id;
+        (is_another && !task.is_paying() && !own.terms.request_id.is_derived()).then_some(own)
     }
 
     /// A transfer that was made already. That it was shown is kept before the purchase is asked: after a crash nobody is then

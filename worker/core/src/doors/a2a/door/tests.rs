@@ -491,8 +491,8 @@ fn an_outcome_is_taken_into_what_a_faster_request_has_left() {
     assert_eq!(shop.asked.borrow().len(), 1, "it was not presented again");
 }
 
-#[test]
-fn of_a_payment_that_was_led_to_another_purchase_that_one_is_asked_whether_its_money_went_back() {
+/// A payment that was led to another purchase, of which a refund has failed.
+fn led() -> (Shop, Value, Value, RequestId) {
     let shop = Shop::new();
     let task = shop.offered();
     let payment = shop.payment(&task);
@@ -514,8 +514,48 @@ fn of_a_payment_that_was_led_to_another_purchase_that_one_is_asked_whether_its_m
     };
     let working = shop.pay(&task, &payment, [led, stuck]);
     assert_eq!(state(&working), "TASK_STATE_WORKING");
+    (shop, task, payment, other)
+}
+
+#[test]
+fn of_a_payment_that_was_led_to_another_purchase_that_one_is_asked_whether_its_money_went_back() {
+    let (shop, _, _, other) = led();
     let stage = shop.stage();
     assert_eq!(stage.claim().map(|claim| &claim.request_id), Some(&other));
+}
+
+#[test]
+fn a_purchase_that_a_payment_was_led_to_is_not_forgotten_when_the_payment_is_sent_again() {
+    let (shop, task, payment, other) = led();
+    for replies in [vec![], vec![PayReply::Unbegun]] {
+        let working = shop.pay(&task, &payment, replies);
+        assert_eq!(state(&working), "TASK_STATE_WORKING", "{working}");
+        let stage = shop.stage();
+        assert_eq!(stage.claim().map(|claim| &claim.request_id), Some(&other));
+    }
+}
+
+#[test]
+fn a_payment_of_an_offer_that_the_task_has_shown_before_is_answered_by_that_ones_purchase() {
+    let shop = Shop::new();
+    let task = shop.offered();
+    let payment = shop.payment(&task);
+    let wish = json!({"parts": [{"data": {"planId": "basic"}}], "taskId": task["id"]});
+    let renewed = shop.message(wish, []);
+    assert!(offers(&renewed), "{renewed}");
+    // It was made through another door, and is delivered.
+    let done = shop.pay(&task, &payment, [granted()]);
+    assert_eq!(state(&done), "TASK_STATE_COMPLETED", "{done}");
+
+    // Nothing is known of it: it does not pay what the task offers now.
+    let shop = Shop::new();
+    let task = shop.offered();
+    let payment = shop.payment(&task);
+    let wish = json!({"parts": [{"data": {"planId": "basic"}}], "taskId": task["id"]});
+    shop.message(wish, []);
+    let refused = shop.pay(&task, &payment, [PayReply::Conflict, PayReply::Conflict]);
+    assert!(refused.to_string().contains("challengeId"), "{refused}");
+    assert!(offers(&refused), "{refused}");
 }
 
 #[test]
@@ -846,7 +886,11 @@ fn a_payment_without_a_task_is_found_by_its_offer() {
 fn a_payment_for_another_offer_than_the_tasks_is_refused() {
     let shop = Shop::new();
     let (one, other) = (shop.offered(), shop.offered());
-    let refused = shop.pay(&one, &shop.payment(&other), [granted()]);
+    let refused = shop.pay(
+        &one,
+        &shop.payment(&other),
+        [PayReply::Conflict, PayReply::Conflict],
+    );
     assert_eq!(status(&refused), "payment-required");
     let error = &refused["status"]["message"]["parts"][1]["data"];
     assert!(
@@ -855,7 +899,10 @@ fn a_payment_for_another_offer_than_the_tasks_is_refused() {
             .contains("challengeId"),
         "{error}"
     );
-    assert!(shop.asked.borrow().is_empty());
+    // That one's purchase was asked, and has not begun by it.
+    let asked = shop.asked.borrow();
+    let begins = |ask: &Ask| !matches!(ask, Ask::Pay(pay) if pay.sale.is_none());
+    assert!(!asked.is_empty() && !asked.iter().any(begins), "{asked:?}");
 }
 
 #[test]
