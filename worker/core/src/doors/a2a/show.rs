@@ -130,7 +130,10 @@ async fn shown<D>(task: &Task, checkout: &Checkout<'_, D>) -> Result<Shown, NoGr
                 artifact: Some(("catalog", list)),
             }
         }
-        Stage::Unclear { hint } => {
+        Stage::Unclear {
+            said: Some(said), ..
+        } => alone(told(said, receipts("payment-submitted", Some(said)))),
+        Stage::Unclear { hint, said: None } => {
             let hint = hint.as_ref().map_or_else(String::new, |member| {
                 format!(" The member is called `{member}`.")
             });

@@ -1,6 +1,7 @@
 //! The door in front of purchases that say what the test says.
 
 mod calls;
+mod malformed;
 mod offers;
 mod payments;
 mod races;
