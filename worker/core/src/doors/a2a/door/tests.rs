@@ -6,6 +6,7 @@ mod offers;
 mod payments;
 mod races;
 mod tasks;
+mod texts;
 mod transfers;
 
 use core::cell::{Cell, RefCell};
