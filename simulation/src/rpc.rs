@@ -24,7 +24,7 @@ use crate::setting::Version;
 use crate::world::{Life, World};
 
 /// How far behind a stale node may be, in blocks.
-const MAX_LAG: u64 = 5;
+pub const MAX_LAG: u64 = 5;
 /// How nodes say that they cannot tell.
 const TROUBLES: [(i64, &str); 4] = [
     (-32000, "header not found"),

@@ -50,6 +50,8 @@ pub struct Market {
     pub shown: RefCell<BTreeMap<RequestId, Value>>,
     /// How many requests on a task have asked a purchase and were not told that they have begun nothing.
     pub asked: RefCell<BTreeMap<(String, RequestId), u32>>,
+    /// The purchase that each one has last led a payment on a task to.
+    pub led: RefCell<BTreeMap<RequestId, RequestId>>,
     /// Authorizations that everybody has seen.
     pub public: RefCell<BTreeSet<AuthorizationKey>>,
 }

@@ -74,6 +74,17 @@ impl ModelChain {
         self.replacements
     }
 
+    /// The highest base fee of the newest blocks, also of those that were replaced: a node may still have told of them.
+    pub fn highest_fee(&self, blocks: u64) -> u128 {
+        let from = self.head().number.saturating_sub(blocks);
+        let made = self.blocks.iter().rev();
+        let made = made.map(|block| (block.number, block.base_fee));
+        let made = made.take_while(|(number, _)| *number > from);
+        let replaced = self.replaced.iter().copied();
+        let replaced = replaced.filter(|(number, _)| *number > from);
+        made.chain(replaced).map(|(_, fee)| fee).max().unwrap_or(0)
+    }
+
     /// The newest block.
     pub fn head(&self) -> &Block {
         &self.blocks[self.blocks.len() - 1]
@@ -255,6 +266,7 @@ impl ModelChain {
                 break;
             };
             times.push(block.timestamp);
+            self.replaced.push((block.number, block.base_fee));
             self.ledger.take_back(block.undo);
             for transaction in block.transactions.into_iter().rev() {
                 let forgotten = matches!(transaction, Transaction::Wallet(_)) && random.chance(100);

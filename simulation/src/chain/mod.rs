@@ -40,6 +40,8 @@ pub struct ModelChain {
     left_out: BTreeSet<Bytes>,
     hashes: u64,
     replacements: u64,
+    /// Number and base fee of each block that was replaced.
+    replaced: Vec<(u64, u128)>,
 }
 
 impl ModelChain {
@@ -56,6 +58,7 @@ impl ModelChain {
             left_out: BTreeSet::new(),
             hashes: 0,
             replacements: 0,
+            replaced: Vec::new(),
         }
     }
 

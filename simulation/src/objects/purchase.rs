@@ -19,7 +19,7 @@ use super::{Alarm, Instance};
 use crate::executor::TaskId;
 use crate::network::Answer;
 use crate::oneshot::Sender;
-use crate::rules;
+use crate::rules::{self, Told};
 use crate::world::{Owner, World};
 
 /// When an alarm that failed is handled again.
@@ -121,17 +121,19 @@ pub fn ask(
     sender: Sender<Answer<PayReply>>,
 ) -> TaskId {
     let outside = Outside::new(world, &world.objects.purchase(id));
+    // Who only looks in is held to what the chain showed then, if he does not ask it.
+    let looks_in = matches!(ask, Ask::Join(_)) && patience == Patience::NONE;
+    let shown = match looks_in {
+        true => Told::now(world),
+        false => Told::default(),
+    };
     world.executor.spawn(outside.object.owner(), async move {
         let reply = outside.instance.memory.ask(&outside, &ask, patience).await;
         rules::on_answer_elsewhere(&outside.world, &outside.object, outside.version, &reply);
         if let Ok(reply) = &reply {
-            rules::on_refusal(
-                &outside.world,
-                &outside.object,
-                outside.rpc.told(),
-                &ask,
-                reply,
-            );
+            let told = Some(outside.rpc.told()).filter(Told::is_any);
+            let told = told.unwrap_or(shown);
+            rules::on_refusal(&outside.world, &outside.object, told, &ask, reply);
         }
         sender.send(reply.map_err(|fault| fault.0));
     })

@@ -136,10 +136,13 @@ struct Money {
 impl Money {
     fn of(world: &World, talk: &Talk, known: &Known) -> Self {
         let mut money = Self::default();
-        let offers = known.offers().into_iter();
-        let arrived = offers.filter(|offer| has_arrived(world, known, offer));
-        for offer in arrived {
-            let Some((object, record)) = followed(world, &offer.terms.request_id) else {
+        for offer in known.offers() {
+            let id = &offer.terms.request_id;
+            let Some((object, record)) = followed(world, id) else {
+                // It has not begun, as the payer's book has led its payment to an earlier purchase: the task waits for that.
+                let led = world.market.led.borrow().get(id).cloned();
+                let earlier = led.and_then(|id| followed(world, &id));
+                money.may_wait |= earlier.is_some_and(|(_, record)| may_stay(world, &record));
                 continue;
             };
             let is_unsigned = record.state.payment().is_some_and(|paid| paid.unsigned);
@@ -149,26 +152,32 @@ impl Money {
             let is_held = is_credited(&record.state)
                 && !is_delivered(&record)
                 && !matches!(record.state, State::Refunded { .. });
-            if is_of_later(world, known, &offer, &object)
+            if !has_arrived(world, known, &offer)
+                || is_of_later(world, known, &offer, &object)
                 || has_moved_later(world, known, &offer, &object)
             {
-                // What the task said before need not be true any more, but it may know by now.
+                // It did not begin on this task. What the task has said need not be true any more, but it may know by now.
                 money.may_wait |= is_held;
                 continue;
             }
             if is_delivered(&record) {
                 money.delivered.push(object.id.clone());
             } else if is_held {
-                money.may_wait |= is_kept(world, &record)
-                    || matches!(
-                        record.state,
-                        State::RefundFailed { .. } | State::RefundBlocked { .. }
-                    );
+                money.may_wait |= may_stay(world, &record);
                 money.held.push(object.id.clone());
             }
         }
         money
     }
+}
+
+/// Whether money that has arrived may stay for good: nobody can deliver or return it.
+fn may_stay(world: &World, record: &Purchase) -> bool {
+    let is_open = matches!(
+        record.state,
+        State::RefundFailed { .. } | State::RefundBlocked { .. }
+    );
+    is_open || (is_credited(&record.state) && is_kept(world, record))
 }
 
 /// Whether a request of this task has asked the purchase of this offer, and was not told that it has begun nothing.

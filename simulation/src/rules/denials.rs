@@ -20,6 +20,22 @@ pub struct Told {
     pub replacements: u64,
 }
 
+impl Told {
+    /// What the best of all nodes would say now.
+    pub fn now(world: &World) -> Self {
+        let chain = world.chain.borrow();
+        Self {
+            block: chain.head().number,
+            replacements: chain.replacements(),
+        }
+    }
+
+    /// Whether anything was told.
+    pub const fn is_any(&self) -> bool {
+        self.block > 0
+    }
+}
+
 /// A record was stored.
 pub fn on_end_without_money(
     world: &World,
@@ -57,20 +73,32 @@ pub fn on_refusal(world: &World, object: &PurchaseObject, told: Told, ask: &Ask,
         let detail = format!("expired, but {}", describe(&record));
         world.violation("payment_denied", &object.id, detail);
     }
-    let signed = match ask {
-        Ask::Pay(pay) => &pay.authorization,
-        Ask::Join(_) | Ask::Prove(_) => return,
-    };
     let says = match reply {
         PayReply::Refused { reason, .. } => reason.code(),
         PayReply::Expired => "expired",
         PayReply::Cancelled => "cancelled",
         _ => return,
     };
-    let key = (signed.payer(), signed.authorization().nonce);
-    if let PayReply::Refused { reason, .. } = reply {
-        has_reason(world, object, signed, *reason);
-    }
+    let key = match ask {
+        Ask::Pay(pay) => {
+            let signed = &pay.authorization;
+            if let PayReply::Refused { reason, .. } = reply {
+                has_reason(world, object, signed, *reason);
+            }
+            (signed.payer(), signed.authorization().nonce)
+        }
+        Ask::Join(_) => {
+            let Some(record) = object.record() else {
+                return;
+            };
+            let Some(attempt) = record.state.open_attempt() else {
+                return;
+            };
+            let nonce = attempt.broadcast.authorization.authorization().nonce;
+            (record.payer, nonce)
+        }
+        Ask::Prove(_) => return,
+    };
     if object.attempts.borrow().contains(&key.1) && presented_first(world, key, &object.id) {
         check(world, object, told, key, says);
     }

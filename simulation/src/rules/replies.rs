@@ -13,6 +13,7 @@ use key0_core::types::Address;
 use super::money::{must_be_honoured, received};
 use crate::actors::Payment;
 use crate::objects::PurchaseObject;
+use crate::rpc::MAX_LAG;
 use crate::setting::Issuer;
 use crate::world::World;
 
@@ -45,7 +46,7 @@ pub fn on_outcome(world: &Rc<World>, asker: Asker, pay: &Payment, outcome: &Outc
 }
 
 /// An answer to a poll arrived: nothing was charged, or it is not said. `head` was the newest block when it was asked; what is
-/// included meanwhile nobody can know.
+/// included meanwhile nobody can know, nor what the node that is asked does not show yet.
 pub fn on_poll(world: &World, pay: &Payment, head: u64, outcome: &Outcome<'_>) {
     let authorization = pay.authorization.authorization();
     let key = (authorization.from, authorization.nonce);
@@ -56,7 +57,7 @@ pub fn on_poll(world: &World, pay: &Payment, head: u64, outcome: &Outcome<'_>) {
     let belongs_elsewhere = matches!(booked, Ok(Some(booking)) if booking.owner != *id);
     if let Outcome::PayAgain { .. } = outcome
         && let Some(transfer) = world.chain.borrow().ledger().transfer(&key)
-        && transfer.block <= head
+        && transfer.block + MAX_LAG <= head
         && !belongs_elsewhere
     {
         let detail = format!("{outcome:?}, though it was executed");
@@ -253,7 +254,7 @@ pub fn is_about_a_refund(outcome: &Outcome<'_>) -> bool {
             phase: Phase::Refunding { .. },
             ..
         } | Outcome::Stopped {
-            why: Stop::Refunded { .. } | Stop::RefundFailed,
+            why: Stop::Refunded { .. } | Stop::RefundFailed { .. },
         }
     )
 }

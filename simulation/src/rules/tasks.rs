@@ -30,7 +30,7 @@ pub fn on_tasks(world: &World, object: &ContextObject, before: &Tasks, after: &T
             world.violation("task_overwritten", id, "it begins in the middle");
         }
     }
-    let unpaid: Vec<&Task> = after.values().filter(|task| !may_be_paid(task)).collect();
+    let unpaid: Vec<&Task> = after.values().filter(|task| !is_paid(task)).collect();
     if unpaid.len() > MAX_UNPAID {
         let detail = format!("{} unpaid tasks", unpaid.len());
         world.violation("too_many_tasks", object.key.name(), detail);
@@ -42,7 +42,8 @@ pub fn on_tasks(world: &World, object: &ContextObject, before: &Tasks, after: &T
             world.violation("task_too_long", &id, format!("{bytes} bytes"));
         }
         let latest = world.now().0 + world.setting.ttl * 1_000 + WINDOW_MILLIS + HOUR_MILLIS;
-        if task.until.0 > latest {
+        // One whose purchase has begun may be paid while nobody asks for it.
+        if task.until.0 > latest && !task.has_begun() {
             let detail = format!("until {}, {:?}", task.until.0, task.stage);
             world.violation("task_kept_too_long", &id, detail);
         }
@@ -76,7 +77,7 @@ fn note_change(world: &World, object: &ContextObject, id: &str, stages: [Option<
     }
 }
 
-/// Only what nobody has paid makes room, and what may be paid last of all.
+/// Only what nobody has paid makes room, and what is being paid last of all.
 fn made_room<'t>(
     world: &World,
     object: &ContextObject,
@@ -84,8 +85,8 @@ fn made_room<'t>(
     task: &Task,
     mut all: impl Iterator<Item = &'t Task>,
 ) {
-    let is_waiting = |task: &Task| !may_be_paid(task) && !is_paying(task);
-    if may_be_paid(task) {
+    let is_waiting = |task: &Task| !is_paid(task) && !is_paying(task);
+    if is_paid(task) {
         world.violation("task_dropped", id, format!("{:?}", task.stage));
     } else if is_paying(task) {
         if all.any(is_waiting) {
@@ -99,11 +100,11 @@ const fn is_paying(task: &Task) -> bool {
     matches!(task.stage, Stage::Paying { .. })
 }
 
-/// Whether money may have moved for it, as far as its purchase has said.
-fn may_be_paid(task: &Task) -> bool {
+/// Whether money has moved for it, as far as its purchase has said.
+fn is_paid(task: &Task) -> bool {
     match &task.stage {
         Stage::Delivered { .. } => true,
-        Stage::Paying { known, .. } => *known >= Known::Begun,
+        Stage::Paying { known, .. } => *known == Known::Arrived,
         Stage::Failed { was_paid, .. } => *was_paid,
         _ => false,
     }

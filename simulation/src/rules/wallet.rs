@@ -10,7 +10,7 @@ use crate::world::World;
 /// A job may be done this many blocks deep, its own included.
 const FINAL_BLOCKS: u64 = 5;
 /// How many of the newest blocks a node or a quote may not know yet.
-const UNKNOWN_BLOCKS: usize = 12;
+const UNKNOWN_BLOCKS: u64 = 12;
 /// How much a base fee may rise from one block to the next, in eighths.
 const RISE: u128 = 9;
 const TIP: u128 = 1_000_000;
@@ -70,9 +70,7 @@ fn signed_again(world: &World, before: &Sent, newest: &Signed) {
         }
     } else if let Some(replaced) = replaced {
         let chain = world.chain.borrow();
-        let newest_blocks = chain.blocks().iter().rev().take(UNKNOWN_BLOCKS);
-        let asked = newest_blocks.map(|block| block.base_fee).max();
-        let enough = asked.unwrap_or_default() * RISE / 8 + TIP;
+        let enough = chain.highest_fee(UNKNOWN_BLOCKS) * RISE / 8 + TIP;
         // What waits in its place has to be outbid.
         let waiting = chain.waits_at(newest.nonce);
         let is_in_the_way = waiting.is_some_and(|hash| !before.hashes().contains(&hash));

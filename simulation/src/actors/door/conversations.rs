@@ -63,6 +63,10 @@ impl Door {
 
     /// For the rules: it has answered.
     pub(super) fn is_answered(&self, asked: &(String, RequestId), reply: &PayReply) {
+        if let PayReply::Elsewhere { request_id, .. } = reply {
+            let (from, to) = (asked.1.clone(), request_id.clone());
+            self.world.market.led.borrow_mut().insert(from, to);
+        }
         let has_begun_nothing = matches!(
             reply,
             PayReply::Unavailable

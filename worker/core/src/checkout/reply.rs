@@ -77,7 +77,7 @@ impl Asked<'_> {
                 transaction,
             } => match status {
                 Status::Refunded => Stop::Refunded { transaction },
-                Status::RefundFailed => Stop::RefundFailed,
+                Status::RefundFailed => Stop::RefundFailed { claim: self.claim },
                 _ => return self.pending(Phase::Refunding { transaction }, None, None),
             },
             PayReply::Pending { transaction } => {

@@ -3,6 +3,7 @@
 use alloy_primitives::B256;
 use serde_json::json;
 
+use super::order::Claim;
 use crate::chain::transfer::{ProofFault, SHOW_SECONDS};
 use crate::error::{Code, Error};
 use crate::offer::{Target, Terms};
@@ -87,7 +88,10 @@ pub enum Stop {
         transaction: Option<B256>,
     },
     /// It could not be delivered, and the money could not be returned so far.
-    RefundFailed,
+    RefundFailed {
+        /// The right to ask whether it was returned, as for a pending outcome.
+        claim: Option<Claim>,
+    },
     /// Too many of the payer's transfers have reverted.
     Paused {
         /// For how long nothing of this payer's is begun.
@@ -127,7 +131,7 @@ impl Stop {
         match self {
             Self::PaymentUnchecked
             | Self::ProofUnchecked
-            | Self::RefundFailed
+            | Self::RefundFailed { .. }
             | Self::Paused { .. }
             | Self::Unavailable
             | Self::NotNow(_) => Retry::Same,
@@ -182,7 +186,7 @@ impl Stop {
             Self::NamedOtherwise => "payment_identifier_conflict",
             Self::Spent(refusal) => refusal.code(),
             Self::AccessEnded { .. } => "access_ended",
-            Self::Refunded { .. } | Self::RefundFailed => "refunded",
+            Self::Refunded { .. } | Self::RefundFailed { .. } => "refunded",
             Self::Paused { .. } => TOO_MANY_REVERTS,
             Self::NotNow(why) => not_now(*why).reason,
             Self::NotPaid { fault, .. } => fault.code(),
@@ -309,7 +313,7 @@ impl Stop {
                 "transaction": transaction,
             })),
             Self::Refunded { transaction } => returned(Status::Refunded, *transaction, network),
-            Self::RefundFailed => returned(Status::RefundFailed, None, network),
+            Self::RefundFailed { .. } => returned(Status::RefundFailed, None, network),
             Self::Paused { seconds } => Error::new(
                 Code::RateLimited,
                 "The last transfers of this wallet were included and reverted, which cost the seller gas each time. Nothing was \

@@ -144,7 +144,9 @@ pub(super) async fn find_payment<E: PurchaseEnv>(
         return Ok(Found::Nothing);
     };
     let fate = effects::fate_of(env, record, &attempt.broadcast).await;
+    let is_open = matches!(fate, Ok(Fate::Open));
     Ok(match fate.map(Fate::payment) {
+        Ok(None) if is_open => Found::NotYet,
         Ok(None) => Found::Nothing,
         Ok(Some(event)) => match record_fact(env, stored, &event)? {
             true => Found::More,

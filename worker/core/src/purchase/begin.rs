@@ -197,7 +197,7 @@ async fn paused<E: PurchaseEnv>(
     // What was attempted others have seen.
     if let Some(stored) = &stored {
         match find_payment(env, stored).await? {
-            Found::Nothing => {}
+            Found::Nothing | Found::NotYet => {}
             Found::More => return Ok(Begun::LookAgain),
             Found::Unknown => {
                 return Ok(Begun::Refused(PayReply::Pending { transaction: None }));

@@ -90,7 +90,7 @@ impl Driver {
             match (&reply, env.store().load()?) {
                 (PayReply::NamedOtherwise, Some(stored)) => {
                     match find_payment(env, &stored).await? {
-                        Found::Nothing => return Ok(reply),
+                        Found::Nothing | Found::NotYet => return Ok(reply),
                         Found::More => {}
                         Found::Unknown => return Ok(PayReply::Pending { transaction: None }),
                     }
@@ -128,7 +128,7 @@ impl Driver {
                     && let Some(stored) = &stored
                 {
                     match self.find_payment(env, stored, patience).await? {
-                        Found::Nothing => {}
+                        Found::Nothing | Found::NotYet => {}
                         Found::More if !patience.is_over_after(env.now().since(began)) => continue,
                         Found::More | Found::Unknown => {
                             return Ok(PayReply::Pending { transaction: None });
@@ -212,7 +212,7 @@ impl Driver {
     }
 
     /// Looks for a payment that was given up. Who only looks in is answered by the last look, if there was one just now: it may
-    /// look in as often as it likes.
+    /// look in as often as it likes. But what can still be used may have been since, and then nobody knows.
     async fn find_payment<E: PurchaseEnv>(
         &self,
         env: &E,
@@ -223,7 +223,10 @@ impl Driver {
         if patience == Patience::NONE {
             let looked = self.memory.looked.get();
             if let Some((_, found)) = looked.filter(|(at, _)| is_recent(at)) {
-                return Ok(found);
+                return Ok(match found {
+                    Found::NotYet => Found::Unknown,
+                    found => found,
+                });
             }
         }
         let found = find_payment(env, stored).await?;

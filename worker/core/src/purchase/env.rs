@@ -113,8 +113,10 @@ pub(super) struct Memory {
 /// What came of a look for a payment that we had given up.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Found {
-    /// There is none.
+    /// There is none, and never will be.
     Nothing,
+    /// There is none in the newest block, and the authorization can still be used.
+    NotYet,
     /// The record knows more now.
     More,
     /// The chain cannot tell right now.

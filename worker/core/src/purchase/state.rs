@@ -395,7 +395,7 @@ impl State {
 
     /// The authorization of a purchase that has ended without money, or whose attempt has: everybody may have seen it, and may
     /// have had it executed.
-    pub(super) const fn open_attempt(&self) -> Option<&Attempt> {
+    pub const fn open_attempt(&self) -> Option<&Attempt> {
         match self {
             Self::Pending { attempt } if matches!(attempt.stage, Stage::Failed { .. }) => {
                 Some(attempt)

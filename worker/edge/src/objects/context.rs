@@ -31,7 +31,7 @@ const SCHEMA: Schema = Schema(&[&[
     "CREATE INDEX tasks_by_change ON tasks (at DESC, id)",
     "CREATE INDEX tasks_by_state ON tasks (state, at DESC, id)",
     "CREATE INDEX tasks_by_end ON tasks (until)",
-    "CREATE INDEX tasks_unpaid ON tasks (standing, at) WHERE standing < 3",
+    "CREATE INDEX tasks_unpaid ON tasks (standing, at) WHERE standing < 4",
 ]]);
 /// The most tasks that one alarm removes.
 const MAX_REMOVED: usize = 500;
@@ -132,14 +132,14 @@ impl TaskStore for Tasks {
 
     fn unpaid(&self) -> worker::Result<usize> {
         self.number(
-            "SELECT COUNT(*) AS number FROM (SELECT 1 FROM tasks WHERE standing < 3 LIMIT ?)",
+            "SELECT COUNT(*) AS number FROM (SELECT 1 FROM tasks WHERE standing < 4 LIMIT ?)",
             vec![count(MAX_UNPAID.saturating_add(1))],
         )
     }
 
     fn make_room(&self) -> worker::Result<()> {
         self.0.write(
-            "DELETE FROM tasks WHERE id = (SELECT id FROM tasks WHERE standing < 3 ORDER BY standing, at LIMIT 1)",
+            "DELETE FROM tasks WHERE id = (SELECT id FROM tasks WHERE standing < 4 ORDER BY standing, at LIMIT 1)",
             vec![],
         )
     }

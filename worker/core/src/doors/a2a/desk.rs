@@ -125,10 +125,14 @@ impl<D: Deployment, C: Conversations> Desk<'_, D, C> {
     pub(super) async fn read(&self, id: &str) -> Result<Task, Fault> {
         let not_found = || Fault::task_not_found(id);
         let id = TaskId::parse(id).ok_or_else(not_found)?;
+        self.find(id).await?.ok_or_else(not_found)
+    }
+
+    /// The task with this id, if it is there.
+    pub(super) async fn find(&self, id: TaskId) -> Result<Option<Task>, Fault> {
         let read = TaskCommand::Read { id };
         match self.conversations.ask(id.context(), &read).await {
-            Ok(TaskReply::Task(Some(task))) => Ok(*task),
-            Ok(TaskReply::Task(None)) => Err(not_found()),
+            Ok(TaskReply::Task(task)) => Ok(task.map(|task| *task)),
             _ => Err(Fault::internal()),
         }
     }

@@ -129,9 +129,14 @@ fn text(message: &Map<String, Value>, name: &str) -> Result<Option<String>, Faul
     match message.get(name) {
         None | Some(Value::Null) => Ok(None),
         Some(Value::String(text)) if text.is_empty() => Ok(None),
-        Some(Value::String(text)) if text.len() <= MAX_ID_BYTES => Ok(Some(text.clone())),
+        // A control character takes six times its room when it is kept.
+        Some(Value::String(text))
+            if text.len() <= MAX_ID_BYTES && !text.contains(char::is_control) =>
+        {
+            Ok(Some(text.clone()))
+        }
         Some(_) => Err(Fault::bad(format!(
-            "message.{name} must be a text of at most {MAX_ID_BYTES} bytes."
+            "message.{name} must be a text of at most {MAX_ID_BYTES} bytes without control characters."
         ))),
     }
 }

@@ -141,8 +141,8 @@ fn next(outcome: &Outcome<'_>, said: Said, tried: &Tried<'_>, may_begin: bool) -
         }
         // The money has arrived and is not back yet.
         Outcome::Stopped {
-            why: Stop::RefundFailed,
-        } => tried.paying(None, Some(said), Known::Arrived),
+            why: Stop::RefundFailed { claim },
+        } => tried.paying(claim.clone(), Some(said), Known::Arrived),
         Outcome::Stopped {
             why: Stop::Refunded { .. } | Stop::AccessEnded { .. },
         } => failed(said, true),

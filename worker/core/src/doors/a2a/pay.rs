@@ -199,11 +199,15 @@ impl<D: Deployment, C: Conversations> Desk<'_, D, C> {
         );
         take(&mut task, outcome, tried, self.checkout, self.now);
         for _ in 0..MAX_ROUNDS {
-            let id = task.id.to_string();
-            if let Ok(task) = self.keep(task).await? {
+            if let Ok(task) = self.keep(task.clone()).await? {
                 return Ok(task);
             }
-            task = self.read(&id).await?;
+            let Some(changed) = self.find(task.id).await? else {
+                // It has made room for others. What became of the payment is kept all the same.
+                task.version = 0;
+                continue;
+            };
+            task = changed;
             if task.stage.is_end() {
                 return Ok(task);
             }

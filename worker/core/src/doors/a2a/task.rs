@@ -237,15 +237,21 @@ impl Task {
         }
     }
 
-    /// Whether money may have moved for it. Only then is it kept for long, and never dropped for others.
+    /// Whether money has arrived for it. Only then is it never dropped for others.
     pub fn is_paid(&self) -> bool {
         match &self.stage {
-            // A transfer that is shown may never have been made, and a payment that was signed not be covered.
-            Stage::Paying { known, .. } => *known >= Known::Begun,
+            // A transfer that is shown may never have been made, a payment that was signed not be covered, and one that has begun
+            // come to nothing on chain.
+            Stage::Paying { known, .. } => *known == Known::Arrived,
             Stage::Delivered { .. } => true,
             Stage::Failed { was_paid, .. } => *was_paid,
             _ => false,
         }
+    }
+
+    /// Whether its purchase has begun and may be paid.
+    pub fn has_begun(&self) -> bool {
+        matches!(&self.stage, Stage::Paying { known, .. } if *known == Known::Begun)
     }
 
     /// Whether a payment may be under way that we do not know the outcome of.
@@ -262,7 +268,7 @@ impl Task {
     ) {
         self.stage = stage;
         self.at = now;
-        self.until = match self.is_paid() {
+        self.until = match self.is_paid() || self.has_begun() {
             true => now.plus(PAID_TASK),
             false => {
                 let end = offer_until.map_or(now, UnixSeconds::to_millis);
@@ -348,6 +354,9 @@ impl Task {
         }
         if self.is_too_long()
             && let Stage::Offered {
+                said: Some(said), ..
+            }
+            | Stage::Paying {
                 said: Some(said), ..
             }
             | Stage::Failed { said, .. } = &mut self.stage

@@ -94,18 +94,21 @@ pub enum Standing {
     Shown = 1,
     /// A payment was signed, and its purchase has not answered yet.
     Signed = 2,
-    /// Money may have moved.
-    Paid = 3,
+    /// Its purchase has begun, and nobody knows yet whether money will arrive.
+    Begun = 3,
+    /// Money has arrived.
+    Paid = 4,
 }
 
 impl Standing {
     /// Where this task stands.
     pub fn of(task: &Task) -> Self {
-        match (task.is_paid(), task.is_paying(), task.stage.claim()) {
-            (true, ..) => Self::Paid,
-            (false, true, Some(_)) => Self::Signed,
-            (false, true, None) => Self::Shown,
-            (false, false, _) => Self::Unpaid,
+        match (task.is_paying(), task.stage.claim()) {
+            _ if task.is_paid() => Self::Paid,
+            _ if task.has_begun() => Self::Begun,
+            (true, Some(_)) => Self::Signed,
+            (true, None) => Self::Shown,
+            (false, _) => Self::Unpaid,
         }
     }
 }
@@ -143,7 +146,8 @@ pub fn execute<S: TaskStore>(
             TaskReply::Task(task.map(Box::new))
         }
         TaskCommand::Keep(task) => {
-            let before = store.read(&task.id)?;
+            // One whose time is over is gone, though the alarm may be late.
+            let before = store.read(&task.id)?.filter(|task| now < task.until);
             let kept = before.as_ref().map_or(0, |task| task.version);
             if kept.checked_add(1) != Some(task.version) {
                 return Ok(TaskReply::Stale);

@@ -21,6 +21,7 @@ use super::super::task::{MAX_MESSAGE_BYTES, MAX_UNPAID_BYTES, Stage};
 use super::super::tasks::TaskCommand;
 use super::super::test_support::{Hook, MemoryConversations, NOW};
 use super::*;
+use crate::book::TargetKey;
 use crate::chain::endpoints::EndpointMemory;
 use crate::chain::rpc::RpcChain;
 use crate::chain::transfer::{ProofFault, text_digest};
@@ -29,9 +30,9 @@ use crate::doors::test_support::{buyer, node, price, version2};
 use crate::goods::Goods;
 use crate::offer::Terms;
 use crate::purchase::test_support::{claims, receipt};
-use crate::purchase::{Ask, NotNow, PayReply, test_offer};
+use crate::purchase::{Ask, Join, NotNow, PayReply, test_offer};
 use crate::testing::{ScriptedPurchases, checkout};
-use crate::types::{Address, CallFault, Status, UsdcAmount};
+use crate::types::{Address, CallFault, RequestId, Status, UsdcAmount};
 use crate::x402::Refusal;
 
 /// A conversation with a shop.

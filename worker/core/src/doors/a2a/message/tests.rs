@@ -126,8 +126,8 @@ fn a_payment_is_read_from_the_metadata_and_its_signature_is_not_kept() {
     let signature = payment["payload"]["signature"].as_str().unwrap().to_owned();
     for status in [json!("payment-submitted"), Value::Null] {
         let message = json!({
-            "messageId": "m", "role": "ROLE_USER", "parts": [{"text": "pay"}],
-            "metadata": {STATUS: status, PAYLOAD: payment},
+            "messageId": "m", "role": "ROLE_USER", "parts": [{"text": "pay"}, {"data": payment}],
+            "metadata": {STATUS: status, PAYLOAD: payment, "copy": payment},
         });
         let message = read(message).unwrap();
         assert!(matches!(&message.asks, Asks::Pay(payment) if payment.is_ok()));

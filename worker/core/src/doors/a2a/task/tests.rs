@@ -55,6 +55,22 @@ fn a_message_that_leads_to_no_other_stage_finds_no_more_room() {
 }
 
 #[test]
+fn what_is_said_of_a_payment_under_way_finds_room_too() {
+    for known in [Known::Nothing, Known::Again, Known::Begun] {
+        let mut task = task();
+        let paying = Stage::Paying {
+            challenge_id: "i".repeat(512),
+            claim: None,
+            said: Some(said(2_000)),
+            known,
+        };
+        task.go_on(paying, None, NOW);
+        let length = serde_json::to_vec(&task).unwrap().len();
+        assert!(length <= MAX_UNPAID_BYTES, "{length}");
+    }
+}
+
+#[test]
 fn where_there_is_room_for_some_the_first_message_and_the_latest_stay() {
     let mut task = task();
     for at in 0..40 {
@@ -84,11 +100,11 @@ fn what_is_paid_is_kept_for_long_and_what_is_not_until_an_hour_after_its_offer()
     task.go_on(offered(None), Some(end), NOW);
     assert!(!task.is_paid());
     assert_eq!(task.until, end.to_millis().plus(UNPAID_TASK));
-    for (known, is_paid) in [
-        (Known::Nothing, false),
-        (Known::Again, false),
-        (Known::Begun, true),
-        (Known::Arrived, true),
+    for (known, is_paid, is_kept) in [
+        (Known::Nothing, false, false),
+        (Known::Again, false, false),
+        (Known::Begun, false, true),
+        (Known::Arrived, true, true),
     ] {
         let paying = Stage::Paying {
             challenge_id: "i".to_owned(),
@@ -98,7 +114,7 @@ fn what_is_paid_is_kept_for_long_and_what_is_not_until_an_hour_after_its_offer()
         };
         task.go_on(paying, Some(end), NOW);
         assert_eq!(task.is_paid(), is_paid, "{known:?}");
-        let until = match is_paid {
+        let until = match is_kept {
             true => NOW.plus(PAID_TASK),
             false => end.to_millis().plus(UNPAID_TASK),
         };

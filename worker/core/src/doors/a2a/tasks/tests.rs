@@ -62,12 +62,22 @@ fn the_oldest_unpaid_task_makes_room_and_last_of_all_one_that_is_being_paid() {
         );
     }
     assert!(has(&store, &paid) && !has(&store, &shown) && !has(&store, &waiting[39]));
+    // And what was signed before what has begun, which may still come to nothing on chain.
+    for at in 90..122 {
+        let begun = paying(at, NOW.plus(300), Some(claim()), Known::Begun);
+        keep(&store, &begun);
+        assert!(has(&store, &begun));
+    }
+    assert!(has(&store, &paid) && !has(&store, &signed));
+    let last = paying(122, NOW.plus(400), Some(claim()), Known::Begun);
+    keep(&store, &last);
+    assert!(store.unpaid().unwrap() <= MAX_UNPAID && has(&store, &last));
 }
 
 #[test]
 fn a_task_whose_payment_has_come_to_nothing_needs_room_again() {
     let store = MemoryTasks::default();
-    let mut task = paying(0, NOW, None, Known::Begun);
+    let mut task = paying(0, NOW, None, Known::Arrived);
     assert_eq!(keep(&store, &task), TaskReply::Kept);
     let waiting: Vec<_> = (0..32)
         .map(|at| offered(10 + at, NOW.plus(u64::from(at) + 1)))

@@ -225,24 +225,38 @@ fn whoever_would_be_told_to_pay_anew_is_first_led_to_the_purchase_that_has_the_p
     ends(&superseded(), unknown);
 }
 
-#[test]
-fn whoever_only_looks_in_makes_the_chain_be_asked_once_in_ten_seconds() {
-    let mut outside = Outside::new(failed());
-    (outside.is_accepted, outside.is_used) = (true, false);
-    let driver = Driver::default();
+/// What whoever only looks in is answered, and how often the chain was asked by then.
+fn look_in(driver: &Driver, outside: &Outside) -> (PayReply, u32) {
     let join = Ask::Join(Join {
         payer: buyer().address(),
         target: dated(1).target,
         by_attempted: false,
     });
-    let look = |outside: &Outside| {
-        let reply = driver.ask(outside, &join, Patience::NONE);
-        let reply = reply.now_or_never().unwrap().unwrap();
-        assert!(matches!(reply, PayReply::Refused { .. }), "{reply:?}");
-        outside.heads.get()
-    };
-    let first = look(&outside);
-    assert_eq!(look(&outside), first);
+    let reply = driver.ask(outside, &join, Patience::NONE);
+    (reply.now_or_never().unwrap().unwrap(), outside.heads.get())
+}
+
+#[test]
+fn whoever_only_looks_in_makes_the_chain_be_asked_once_in_ten_seconds() {
+    let mut outside = Outside::new(failed());
+    (outside.is_accepted, outside.is_used) = (true, false);
+    let driver = Driver::default();
+    let (reply, first) = look_in(&driver, &outside);
+    assert!(matches!(reply, PayReply::Refused { .. }), "{reply:?}");
+    // It may have been executed since.
+    let pending = PayReply::Pending { transaction: None };
+    assert_eq!(look_in(&driver, &outside), (pending, first));
     outside.time += 10;
-    assert_eq!(look(&outside), first + 1);
+    assert_eq!(look_in(&driver, &outside), (reply, first + 1));
+}
+
+#[test]
+fn of_an_authorization_that_can_never_be_used_the_last_look_tells() {
+    let mut outside = Outside::new(failed());
+    (outside.is_accepted, outside.is_used) = (true, false);
+    outside.time = 1_800_000_400;
+    let driver = Driver::default();
+    let told = look_in(&driver, &outside);
+    assert!(matches!(told.0, PayReply::Refused { .. }), "{told:?}");
+    assert_eq!(look_in(&driver, &outside), told);
 }

@@ -268,3 +268,44 @@ fn that_nothing_can_be_begun_now_says_nothing_of_what_was_begun() {
     assert_eq!(cancel["error"]["code"], -32002);
     assert_eq!(state(&shop.get(&task, [granted()])), "TASK_STATE_COMPLETED");
 }
+
+#[test]
+fn that_the_money_has_arrived_is_not_forgotten_when_the_payment_is_sent_again_and_not_answered() {
+    let shop = Shop::new();
+    let task = shop.offered();
+    let payment = shop.payment(&task);
+    shop.pay(&task, &payment, [undelivered()]);
+    for replies in [vec![], vec![pending()], vec![PayReply::Unavailable]] {
+        let working = shop.pay(&task, &payment, replies);
+        assert_eq!(state(&working), "TASK_STATE_WORKING");
+        assert_eq!(status(&working), "payment-verified");
+        assert!(shop.conversations.tasks.0.borrow()[0].is_paid());
+    }
+}
+
+#[test]
+fn of_a_payment_that_was_led_to_another_purchase_that_one_is_asked_whether_its_money_went_back() {
+    let shop = Shop::new();
+    let task = shop.offered();
+    let payment = shop.payment(&task);
+    let other = RequestId::from_random([9; 16]);
+    let id = shop.stage().challenge_id().unwrap().to_owned();
+    let offer = shop.config.offers.keys.open(&id).unwrap();
+    let join = Join {
+        payer: buyer().address(),
+        target: TargetKey::of(&offer.terms),
+        by_attempted: false,
+    };
+    let led = PayReply::Elsewhere {
+        request_id: other.clone(),
+        join,
+    };
+    let stuck = PayReply::Refund {
+        status: Status::RefundFailed,
+        transaction: None,
+    };
+    let working = shop.pay(&task, &payment, [led, stuck]);
+    assert_eq!(state(&working), "TASK_STATE_WORKING");
+    let stage = shop.stage();
+    assert_eq!(stage.claim().map(|claim| &claim.request_id), Some(&other));
+}

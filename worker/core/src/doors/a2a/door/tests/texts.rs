@@ -65,7 +65,7 @@ fn sentences() -> Vec<String> {
             transaction,
         },
         Stop::Refunded { transaction: None },
-        Stop::RefundFailed,
+        Stop::RefundFailed { claim: None },
         Stop::Paused { seconds: 1 },
         Stop::Unavailable,
     ];
