@@ -236,7 +236,10 @@ fn undelivered(
     };
     Error::new(
         code,
-        format!("The payment arrived, but the seller's backend {happened}. {promise} What was sent may be sent again at any time, to learn how far it is; it is not charged twice."),
+        format!(
+            "The payment arrived, but the seller's backend {happened}. {promise} What was sent may be sent again at any time, to \
+             learn how far it is; it is not charged twice."
+        ),
     )
     .with_details(json!({
         "state": Status::Paid,
