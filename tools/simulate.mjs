@@ -16,7 +16,6 @@ npm run simulate -- [options]
   --rule <name>         show only runs that break this rule
   --faults              tell how often each fault struck
   --stop                begin no other run once a rule is broken
-  --conversations       some purchases are made through A2A
   --without <fault>     switch a fault off; may be repeated (names: simulation/src/faults.rs)
 `;
 

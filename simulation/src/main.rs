@@ -2,8 +2,7 @@
 //!
 //! `--seeds N [--first S] [--purchases M]` or `--seed X [--purchases M] --trace`. To narrow a violation down, `--rule R`
 //! shows only seeds that break this rule, and `--without F` switches a fault off without changing anything else. `--faults`
-//! tells how often each fault struck; `--stop` begins no other seed once a rule is broken. With `--conversations` some of the
-//! purchases are made through A2A; the seeds then take another course.
+//! tells how often each fault struck; `--stop` begins no other seed once a rule is broken.
 
 #![forbid(unsafe_code)]
 #![expect(clippy::print_stdout, reason = "printing is what this program is for")]
@@ -17,7 +16,7 @@ use key0_simulation::faults::Fault;
 use key0_simulation::journal::Violation;
 use key0_simulation::run::{Outcome, run};
 
-const USAGE: &str = "usage: key0-simulation --seeds N [--first S] [--purchases M] | --seed X [--purchases M] [--trace]; [--faults] [--stop] [--conversations]";
+const USAGE: &str = "usage: key0-simulation --seeds N [--first S] [--purchases M] | --seed X [--purchases M] [--trace]; [--faults] [--stop]";
 /// More failing seeds than this are counted, not shown.
 const MAX_SHOWN: usize = 8;
 const MAX_TRACE_LINES: usize = 120;
@@ -29,7 +28,6 @@ struct Options {
     trace: bool,
     faults: bool,
     stop: bool,
-    converses: bool,
     rule: Option<String>,
     without: Vec<Fault>,
 }
@@ -60,7 +58,6 @@ fn read(arguments: impl Iterator<Item = String>) -> Result<Options, String> {
         trace: false,
         faults: false,
         stop: false,
-        converses: false,
         rule: None,
         without: Vec::new(),
     };
@@ -80,7 +77,6 @@ fn read(arguments: impl Iterator<Item = String>) -> Result<Options, String> {
             "--without" => options.without.push(fault(&text()?)?),
             "--faults" => options.faults = true,
             "--stop" => options.stop = true,
-            "--conversations" => options.converses = true,
             "--trace" => options.trace = true,
             _ => return Err(format!("{name} is unknown")),
         }
@@ -96,7 +92,7 @@ fn fault(name: &str) -> Result<Fault, String> {
 
 impl Options {
     fn run(&self, seed: u64, trace: bool) -> Result<Outcome, String> {
-        run(seed, self.purchases, self.converses, &self.without, trace)
+        run(seed, self.purchases, &self.without, trace)
     }
 
     fn shows(&self, violation: &Violation) -> bool {

@@ -48,14 +48,8 @@ pub struct Outcome {
 }
 
 /// Runs one seed.
-pub fn run(
-    seed: u64,
-    purchases: u64,
-    converses: bool,
-    without: &[Fault],
-    traces: bool,
-) -> Result<Outcome, String> {
-    let world = World::new(seed, purchases, converses, without, traces)?;
+pub fn run(seed: u64, purchases: u64, without: &[Fault], traces: bool) -> Result<Outcome, String> {
+    let world = World::new(seed, purchases, without, traces)?;
     world
         .executor
         .spawn(Owner::World, run_chain(Rc::clone(&world)));

@@ -140,8 +140,8 @@ impl Version {
 }
 
 impl Setting {
-    /// The circumstances of a seed. `converses`: whether some buyers buy in conversations.
-    pub fn choose(random: &Random, purchases: u64, converses: bool) -> Self {
+    /// The circumstances of a seed.
+    pub fn choose(random: &Random, purchases: u64) -> Self {
         let ttl = random.pick(&[30, 60, 180, 900]);
         let mut setting = Self {
             confirmations: random.pick(&[1, 1, 2, 3, 5]),
@@ -173,10 +173,7 @@ impl Setting {
             facilitators: random.pick(&[0, 0, 0, 1, 1, 2]),
             gas_wallet: random.chance(500),
             transfers: random.pick(&[0, 0, 200, 500, 1_000]),
-            conversations: match converses {
-                true => random.pick(&[150, 300, 600]),
-                false => 0,
-            },
+            conversations: random.pick(&[0, 0, 150, 300, 600]),
             unsigned: random.chance(150),
             gas_share: random.pick(&[100, 1_000_000]),
             nodes: Nodes {

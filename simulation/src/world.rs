@@ -104,12 +104,11 @@ impl World {
     pub fn new(
         seed: u64,
         purchases: u64,
-        converses: bool,
         without: &[Fault],
         traces: bool,
     ) -> Result<Rc<Self>, String> {
         let random = Random::new(seed);
-        let setting = Setting::choose(&random, purchases, converses);
+        let setting = Setting::choose(&random, purchases);
         let faults = Faults::choose(&random, without);
         let config = setting.config(Version::default())?;
         let configs: Result<Vec<Config>, String> = Version::all()

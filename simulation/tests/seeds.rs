@@ -7,14 +7,14 @@ const PURCHASES: u64 = 40;
 #[test]
 fn no_money_rule_is_broken_in_any_of_these_seeds() {
     for seed in 1..=8 {
-        let outcome = run(seed, PURCHASES, false, &[], false).unwrap();
+        let outcome = run(seed, PURCHASES, &[], false).unwrap();
         assert_eq!(outcome.violations, [], "seed {seed}");
     }
 }
 
 #[test]
 fn faults_strike_and_purchases_are_delivered_all_the_same() {
-    let outcomes = (1..=2).map(|seed| run(seed, PURCHASES, false, &[], false).unwrap());
+    let outcomes = (1..=2).map(|seed| run(seed, PURCHASES, &[], false).unwrap());
     for outcome in outcomes {
         assert!(
             !outcome.faults.is_empty() && outcome.tally.delivered > 0,
@@ -25,7 +25,7 @@ fn faults_strike_and_purchases_are_delivered_all_the_same() {
 
 #[test]
 fn a_seed_replays_step_by_step() {
-    let trace = || run(7, PURCHASES, false, &[], true).unwrap().trace;
+    let trace = || run(7, PURCHASES, &[], true).unwrap().trace;
     let first = trace();
     assert!(first.len() > 100);
     assert!(first == trace());

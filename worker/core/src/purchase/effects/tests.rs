@@ -83,6 +83,10 @@ struct Outside {
     heads: Cell<u32>,
     /// Its time.
     time: u64,
+    /// How many milliseconds pass between two looks at the clock.
+    pace: u64,
+    /// How many have passed.
+    passed: Cell<u64>,
     /// The time of the block that includes both transactions.
     block_time: u64,
     /// The block of the node that tells the state.
@@ -165,6 +169,8 @@ impl Outside {
             head_hash: B256::ZERO,
             heads: Cell::default(),
             time: NOW.to_seconds().0,
+            pace: 0,
+            passed: Cell::default(),
             block_time: NOW.to_seconds().0,
             state: BLOCK,
             block: BLOCK,
@@ -210,8 +216,12 @@ impl Outside {
     }
 
     fn answer(&self, ask: Ask) -> PayReply {
+        self.answer_within(Patience::REQUEST, ask)
+    }
+
+    fn answer_within(&self, patience: Patience, ask: Ask) -> PayReply {
         Driver::default()
-            .ask(self, &ask, Patience::REQUEST)
+            .ask(self, &ask, patience)
             .now_or_never()
             .unwrap()
             .unwrap()
@@ -351,7 +361,8 @@ impl PurchaseEnv for Outside {
         &self.shared
     }
     fn now(&self) -> UnixMillis {
-        UnixMillis(NOW.0.max(self.time * 1_000))
+        self.passed.set(self.passed.get() + self.pace);
+        UnixMillis(NOW.0.max(self.time * 1_000) + self.passed.get())
     }
     async fn sleep(&self, _: u64) {
         self.has_waited.set(true);

@@ -48,6 +48,22 @@ fn only_asks_whose(outside: &Outside) -> bool {
 }
 
 #[test]
+fn what_is_not_waited_for_begins_however_long_it_takes_to_begin_it() {
+    let mut outside = fresh();
+    outside.pace = 100;
+    let pay = || Ask::Pay(Box::new(pay(1)));
+    let unbegun = outside.answer_within(Patience::NONE, pay());
+    assert_eq!(unbegun, PayReply::Unbegun);
+    assert_eq!(outside.store.load(), Ok(None));
+    let begun = outside.answer_within(Patience::BEGIN, pay());
+    assert!(matches!(begun, PayReply::Pending { .. }), "{begun:?}");
+    assert!(matches!(
+        outside.store.record().state,
+        State::Pending { .. }
+    ));
+}
+
+#[test]
 fn a_payment_that_counts_elsewhere_is_led_there_also_while_the_chain_stands_still() {
     let by = RequestId::from_random([9; 16]);
     let mut outside = answering([PayerReply::Superseded { by: by.clone() }]);
