@@ -185,9 +185,10 @@ describe('an offer that has expired', () => {
     const offer = await here.offer();
     const payment = await signPayment(wallet.privateKey, offer.required);
     await poll(() => Date.now() >= Date.parse(offer.data[0].expiresAt), 'the end of the offer', 5_000);
+    assert.deepEqual((await here.get(offer)).task, offer.task, 'it is shown as it was made');
     const expected = { code: 'CHALLENGE_EXPIRED', error: 'EXPIRED_PAYMENT' };
     const task = await assertRefused(short, () => here.pay(offer, payment), expected);
-    assert.notEqual(task.data.at(-1).challengeId, offer.data[0].challengeId);
+    for (const id of ['challengeId', 'requestId']) assert.notEqual(task.data.at(-1)[id], offer.data[0][id]);
     assertGranted(await here.pay(task, await signPayment(wallet.privateKey, task.required)));
     assert.equal(await isUsed(short, payment.payload.authorization), false);
   });
@@ -328,6 +329,7 @@ test('whoever sends too many bad payments is refused by address, with 429; other
     return answer.status === 429 && answer;
   }, 'the refusal', 60_000);
   assert.ok(Number(last.headers.get('retry-after')) >= 1);
+  assert.deepEqual([last.body.type, last.body.code, last.body.jsonrpc], ['Error', 'RATE_LIMITED', undefined], 'no JSON-RPC answer');
   assert.equal((await price('192.0.2.77')).status, 429, 'whatever it sends');
   assert.equal((await price('192.0.2.78')).status, 200);
 });

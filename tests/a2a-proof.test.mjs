@@ -5,6 +5,7 @@
 //  3. Somebody else's signature, none, or one for another challenge: refused, nothing is stored; its owner is served afterwards.
 //  4. A transfer that is not on chain yet: the task is under way, and shows the grant when it is asked about later.
 //  5. A proof for another task's offer is refused.
+//  6. A proof that has not its form: the member that is wrong is named, no offer is shown, and the task can be paid in both ways.
 
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
@@ -110,6 +111,31 @@ for (const dialect of DIALECTS) {
       await refused(door, { taskId: offer.id, data }, 'CHAIN_MISMATCH');
       const hash = await transfer(world, sender);
       assertGranted(await door.send({ taskId: offer.id, data: await proofFor(offer, sender, hash) }));
+    });
+
+    test('of which the proof has not its form is not lost: the member is named, nobody is invited to pay again, the task goes on', async () => {
+      const sender = await newSender(world);
+      const offer = await door.offer();
+      const hash = await transfer(world, sender);
+      const { txHash, ...rest } = await proofFor(offer, sender, hash);
+      const bad = [
+        [rest, 'txHash'],
+        [{ ...rest, transactionHash: txHash }, 'txHash'],
+        [{ ...rest, txHash: txHash.slice(2) }, 'txHash'],
+        [{ ...rest, txHash, challengeId: undefined }, 'challengeId'],
+        [{ ...rest, txHash, signature: 'signed' }, 'signature'],
+      ];
+      for (const [data, member] of bad) {
+        const told = await refused(door, { taskId: offer.id, data }, 'INVALID_REQUEST');
+        assert.deepEqual([told.state, told.payment, told.error, told.required], ['input-required', 'payment-submitted', 'SETTLEMENT_FAILED', undefined], told.text);
+        assert.equal(told.data[0].details.member, member);
+        assert.ok(told.words.includes(`\`${member}\``), told.words);
+        assert.deepEqual((await door.get(offer)).data, told.data);
+      }
+      assert.equal(assertGranted(await door.send({ taskId: offer.id, data: { ...rest, txHash } })).txHash, hash);
+      const other = await door.offer();
+      await refused(door, { taskId: other.id, data: rest }, 'INVALID_REQUEST');
+      assertGranted(await door.pay(other, await signPayment((await world.newBuyer()).privateKey, other.required)));
     });
 
     test('for another task’s offer is refused on this one', async () => {

@@ -9,13 +9,15 @@
 //  6. The same again: the same message, the same payment, the same request id.
 //  7. A purchase begins at one door and ends at the other.
 //  8. 32 unpaid tasks fit into a conversation; one more, and the oldest unpaid one goes. What is paid stays.
-//  9. With A2A_ENABLED=false nothing of this is there.
+//  9. The example of docs/protocols.md buys, word for word.
+//  10. With A2A_ENABLED=false nothing of this is there.
 
 import assert from 'node:assert/strict';
 import { randomBytes, randomUUID } from 'node:crypto';
 import { describe, test } from 'node:test';
 import { NETWORK } from '../tools/lib/chain.mjs';
 import { DIALECTS, Door, EXTENSION, EXTENSION_0_1, V0_3, V1, assertError, assertGranted, assertNoToken, assertOffer, post, submitted } from './support/a2a.mjs';
+import { runExample } from './support/example.mjs';
 import { broadcasts, income, isUsed } from './support/facts.mjs';
 import { poll } from './support/poll.mjs';
 import { useWorld } from './support/world.mjs';
@@ -24,6 +26,7 @@ import { access, signPayment } from './support/x402.mjs';
 const PRICE = 15_000n;
 const OUR_ID = /^[A-Za-z0-9_-]{43}$/;
 const MOST_UNPAID = 32;
+const MOST_BYTES = 64 * 1024;
 const world = useWorld({ backend: false });
 const doors = Object.fromEntries(DIALECTS.map((dialect) => [dialect.name, new Door(world, dialect)]));
 const door = doors['1.0'];
@@ -299,6 +302,35 @@ for (const door of Object.values(doors)) {
         const fine = await raw(body, { 'content-type': 'application/json; charset=utf-8' });
         assert.equal(fine.body.error, undefined, fine.text);
       });
+
+      test('answers in a form that we do not have: -32005; in one of several that we have, or in any: served', async () => {
+        const asked = (acceptedOutputModes) => send({ message: message(), configuration: { acceptedOutputModes } });
+        for (const modes of [['image/png'], ['audio/mpeg', 'video/mp4']]) door.assertError(await asked(modes), -32005);
+        for (const modes of [undefined, null, [], ['application/json'], ['text/plain'], ['text'], ['*/*'], ['image/png', 'application/json']]) {
+          const answer = await asked(modes);
+          assert.equal(answer.body.error, undefined, `${JSON.stringify(modes)}: ${answer.text}`);
+        }
+      });
+
+      test('a body of more than 64 KiB: HTTP 413 with our error, for no JSON-RPC answer can be made; one of 64 KiB is read', async () => {
+        const body = (length) => {
+          const call = (metadata) => JSON.stringify({ jsonrpc: '2.0', id: 1, method: dialect.send, params: { message: message(), metadata } });
+          return call({ filler: 'x'.repeat(length - call({ filler: '' }).length) });
+        };
+        const fits = await raw(body(MOST_BYTES));
+        assert.deepEqual([fits.status, fits.body.error], [200, undefined], fits.text);
+        const large = body(MOST_BYTES + 1);
+        const whole = () => raw(large);
+        const unannounced = async () => {
+          const stream = new Blob([large]).stream();
+          const answer = await fetch(`${world.url}/a2a`, /** @type {any} */ ({ method: 'POST', headers: { 'content-type': 'application/json', ...dialect.headers }, body: stream, duplex: 'half' }));
+          return { status: answer.status, body: await answer.json() };
+        };
+        for (const send of [whole, unannounced]) {
+          const { status, body } = await send();
+          assert.deepEqual([status, body.type, body.code, body.jsonrpc], [413, 'Error', 'PAYLOAD_TOO_LARGE', undefined]);
+        }
+      });
     });
 
     test('the id comes back as it was', async () => {
@@ -408,6 +440,13 @@ describe('the address', () => {
     const other = await access(world.url, { planId: 'basic', method: 'SendMessage', params: {} });
     assert.equal(other.status, 402);
   });
+});
+
+test('the example of docs/protocols.md buys, word for word', async () => {
+  const buyer = await world.newBuyer();
+  const env = { SELLER_URL: world.url, AGENT_PRIVATE_KEY: buyer.privateKey };
+  assert.match(await runExample('docs/protocols.md', 'createPaymentPayload', env), /^TASK_STATE_COMPLETED eyJ/);
+  assert.equal((await paidBy(buyer)).length, 1);
 });
 
 describe('a conversation', () => {

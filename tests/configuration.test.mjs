@@ -12,7 +12,8 @@ import { test } from 'node:test';
 import { useWorld } from './support/world.mjs';
 import { buy } from './support/x402.mjs';
 
-const PATHS = ['/discover', '/.well-known/agent-card.json', '/.well-known/agent.json', '/.well-known/agent-card-keys.json', '/.well-known/token-info', '/.well-known/jwks.json', '/x402/access'];
+const PATHS = ['/discover', '/.well-known/agent-card.json', '/.well-known/agent.json', '/.well-known/agent-card-keys.json', '/.well-known/token-info', '/.well-known/jwks.json', '/x402/access', '/a2a'];
+const POSTED = { '/x402/access': '{"planId":"basic"}', '/a2a': '{"jsonrpc":"2.0","id":1,"method":"ListTasks"}' };
 const REQUIRED = ['KEY0_WALLET_ADDRESS', 'KEY0_ACCESS_TOKEN_SECRET'];
 const nothing = Object.fromEntries(REQUIRED.map((name) => [name, '']));
 const world = useWorld({ backend: false, vars: nothing });
@@ -25,7 +26,7 @@ async function problems() {
   const { status, service, problems: listed } = await health.json();
   assert.deepEqual([status, service], ['misconfigured', 'key0']);
   for (const path of PATHS) {
-    const init = path === '/x402/access' ? { method: 'POST', body: '{"planId":"basic"}' } : {};
+    const init = path in POSTED ? { method: 'POST', body: POSTED[path] } : {};
     const answer = await fetch(world.url + path, init);
     assert.equal(answer.status, 500, path);
     assert.equal(answer.headers.get('cache-control'), 'no-store');

@@ -19,15 +19,14 @@
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
-import { mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, test } from 'node:test';
 import { promisify } from 'node:util';
 import { encodeFunctionData } from 'viem';
-import { nodeModules, root } from '../tools/lib/paths.mjs';
+import { root } from '../tools/lib/paths.mjs';
 import { command, operator, reported } from './support/admin.mjs';
 import { broadcasts, income, stored } from './support/facts.mjs';
+import { runExample } from './support/example.mjs';
 import { startIssuer } from './support/issuer.mjs';
 import { poll } from './support/poll.mjs';
 import { newWallet } from './support/smart-wallets.mjs';
@@ -69,18 +68,8 @@ describe('a buyer without an x402 client', () => {
 
   test('buys with the example of README.md, word for word', async () => {
     const sender = await newSender(world);
-    const readme = readFileSync(join(root, 'README.md'), 'utf8');
-    const example = readme.split(/^```/m).find((block) => block.startsWith('js') && block.includes('signMessage')).slice('js'.length);
-    const folder = mkdtempSync(join(tmpdir(), 'key0-example-'));
-    try {
-      symlinkSync(nodeModules, join(folder, 'node_modules'));
-      writeFileSync(join(folder, 'transfer.mjs'), example);
-      const env = { ...process.env, SELLER_URL: world.url, RPC_URL: world.chain.url, AGENT_PRIVATE_KEY: sender.privateKey };
-      const { stdout } = await run(process.execPath, ['transfer.mjs'], { cwd: folder, env, timeout: 60_000 });
-      assert.match(stdout, /^200 eyJ/);
-    } finally {
-      rmSync(folder, { recursive: true, force: true });
-    }
+    const env = { SELLER_URL: world.url, RPC_URL: world.chain.url, AGENT_PRIVATE_KEY: sender.privateKey };
+    assert.match(await runExample('README.md', 'signMessage', env), /^200 eyJ/);
     assert.equal(await world.chain.usdcBalance(sender.address), 1_000_000_000n - PRICE);
   });
 

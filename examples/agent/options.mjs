@@ -18,7 +18,8 @@ An agent that buys access.
   --url URL       the seller; otherwise the local world's
   --via WAY       how it buys: http (the default) or a2a
   --plan ID       the plan; otherwise the cheapest
-  --request ID    the purchase's id (a UUID); repeat it to ask for the same purchase again
+  --request ID    the purchase's id: a UUID of your own, or one that an answer has named. The same id asks for the same
+                  purchase: it is charged once, and after the delivery the agent signs anew and gets the token again
   --resource ID   what to open; otherwise the plan's default
   --max USD       the most to pay, in dollars (default 1)
   --dir FOLDER    where the local world lives, as for npm start (default .local)

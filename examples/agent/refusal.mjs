@@ -13,6 +13,12 @@ const COME_AGAIN = new Set([
   'INTERNAL_ERROR',
 ]);
 
+/** Whether the same payment, sent again, may still lead somewhere. @param {{code?: string}} error */
+export const isOpen = ({ code }) => COME_AGAIN.has(code);
+
+/** The purchase was delivered, and its payment is public by now: only a fresh signature opens it, under this id. */
+const isDelivered = ({ code, details }) => code === 'TX_ALREADY_REDEEMED' && details?.requestId !== undefined;
+
 /**
  * @param {{code?: string, message?: string, details?: Record<string, unknown>}} error  as the seller sends it
  * @param {string} requestId
@@ -22,7 +28,8 @@ export function refused(error, requestId) {
   const { code, message, details = {} } = error;
   const names = [code, details.reason].filter(Boolean).join(', ');
   const sentences = [`The seller answers: ${message ?? JSON.stringify(error)}${names && ` (${names})`}`, whereTheMoneyIs(details, requestId)];
-  if (COME_AGAIN.has(code) || details.state === 'PAID') sentences.push(comeAgain(requestId));
+  if (isOpen(error) || details.state === 'PAID') sentences.push(comeAgain(requestId));
+  if (isDelivered(error)) sentences.push(`--request ${details.requestId}, over HTTP, gets what was bought: the agent signs anew, and nothing is charged.`);
   return stop(sentences.filter(Boolean).join('\n'));
 }
 

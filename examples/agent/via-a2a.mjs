@@ -4,7 +4,7 @@
 import { TaskState } from '@a2a-js/sdk';
 import { ClientFactory, DefaultAgentCardResolver, JsonRpcTransportFactory } from '@a2a-js/sdk/client';
 import { NoAnswer, beginConversation, dataOf, metadataOf, textOf } from './conversation.mjs';
-import { comeAgain, refused, whyBroken } from './refusal.mjs';
+import { comeAgain, isOpen, refused, whyBroken } from './refusal.mjs';
 import { plain, seconds, stop } from './say.mjs';
 
 /** How long a purchase may stay open before its owner is asked to come again. */
@@ -65,14 +65,18 @@ async function buy(talk, catalog, order, wallet) {
   return { grant, receipt: receipt ?? { transaction: grant.txHash, network: payment.accepted.network } };
 }
 
-/** Pays, and follows the task to its end. A payment that could not begin is sent again as it is, and never signed anew. */
+/**
+ * Pays, and follows the task to its end. A payment that could not begin is sent again as it is, and never signed anew. What another
+ * signature or another purchase is needed for is not sent again: its owner is told.
+ */
 async function untilOver(talk, pay, requestId) {
   const end = Date.now() + PATIENCE_SECONDS * 1000;
   let task = await pay('Here is the payment.');
   for (;;) {
     const { state } = task.status;
     const working = state === TaskState.TASK_STATE_WORKING || state === TaskState.TASK_STATE_SUBMITTED;
-    const notBegun = state === TaskState.TASK_STATE_INPUT_REQUIRED && metadataOf(task)['x402.payment.status'] === 'payment-submitted';
+    const isWaitedFor = state === TaskState.TASK_STATE_INPUT_REQUIRED && metadataOf(task)['x402.payment.status'] === 'payment-submitted';
+    const notBegun = isWaitedFor && isOpen(errorIn(task));
     if (!working && !notBegun) return task;
     const pause = Math.max(Number(errorIn(task).details?.retryAfterSeconds) || PAUSE_SECONDS, 1);
     if (Date.now() + pause * 1000 > end) stop(`The purchase is still open, and the agent waits no longer. ${comeAgain(requestId)}`);

@@ -102,8 +102,8 @@ impl Turned {
 fn too_many(seconds: u64) -> Response {
     let error = Error::new(
         Code::RateLimited,
-        "Too many requests from this address have cost something and paid nothing: payments and proofs that were refused, and \
-         A2A messages that only ask. Nothing was charged for this request. Repeat it after Retry-After seconds.",
+        "Too many requests from this address have cost something and paid nothing: payments and proofs that were refused or \
+         are not on chain yet, A2A messages that do not pay or that begin a task, and calls for A2A tasks that do not exist. Nothing was charged for this request. Repeat it after Retry-After seconds.",
     )
     .with_details(serde_json::json!({"reason": "too_many_refusals", "retryAfterSeconds": seconds}));
     let mut response = response::error(&error);

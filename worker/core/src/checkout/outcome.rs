@@ -115,9 +115,17 @@ impl Outcome<'_> {
                 transaction,
                 ..
             } => match phase {
-                Phase::Settling | Phase::Unheard | Phase::Unbegun => {
-                    settling(request_id, *transaction)
-                }
+                Phase::Settling => settling(
+                    "The payment is being settled. The same payment may be sent again at any time; it is not charged twice.",
+                    request_id,
+                    *transaction,
+                ),
+                Phase::Unheard | Phase::Unbegun => settling(
+                    "No answer has come for the payment so far. Send the same payment again to learn what became of it; it is \
+                     not charged twice.",
+                    request_id,
+                    *transaction,
+                ),
                 Phase::Delivering { fault, refund_at } => {
                     undelivered(*fault, receipt.as_ref(), *refund_at)
                 }
@@ -126,15 +134,15 @@ impl Outcome<'_> {
                 }
                 Phase::Unconfirmed => Error::new(
                     Code::TxUnconfirmed,
-                    "The transaction is not on chain yet, or not deep enough. Repeat the same request; a transfer that was \
+                    "The transaction is not on chain yet, or not deep enough. Send the same proof again; a transfer that was \
                      included in time stays good.",
                 ),
                 Phase::AuthorizationOpen { until } => Error::new(
                     Code::TxUnconfirmed,
                     format!(
                         "The transfer pays, but so may the authorization that was presented for this requestId before, until {}. \
-                         Repeat the same request after that; or cancel that authorization on chain (cancelAuthorization of the \
-                         USDC contract) and repeat it at once. If it is executed first, it is the payment.",
+                         Send the same proof again after that; or cancel that authorization on chain (cancelAuthorization of the \
+                         USDC contract) and send it at once. If it is executed first, it is the payment.",
                         until.to_iso()
                     ),
                 )
@@ -201,14 +209,10 @@ impl Outcome<'_> {
     }
 }
 
-fn settling(request_id: &RequestId, transaction: Option<B256>) -> Error {
+fn settling(message: &'static str, request_id: &RequestId, transaction: Option<B256>) -> Error {
     let mut details = json!({"requestId": request_id});
     note_transaction(&mut details, transaction);
-    Error::new(
-        Code::SettlementPending,
-        "The payment is being settled. Repeat the same request with the same payment; it will not be charged twice.",
-    )
-    .with_details(details)
+    Error::new(Code::SettlementPending, message).with_details(details)
 }
 
 fn undelivered(
@@ -232,7 +236,10 @@ fn undelivered(
     };
     Error::new(
         code,
-        format!("The payment arrived, but the seller's backend {happened}. {promise} Repeat the same request with the same payment."),
+        format!(
+            "The payment arrived, but the seller's backend {happened}. {promise} What was sent may be sent again at any time, to \
+             learn how far it is; it is not charged twice."
+        ),
     )
     .with_details(json!({
         "state": Status::Paid,
@@ -247,21 +254,20 @@ fn unpaid(why: Unpaid, mismatches: &[&'static str], transaction: Option<B256>) -
         Unpaid::Expired => {
             return Error::new(
                 Code::ChallengeExpired,
-                "The offer has expired and nothing was charged. Repeat the request without a payment and with a new \
-                 requestId to get a new offer.",
+                "The offer has expired and nothing was charged. Pay a new one instead, which has a new requestId.",
             );
         }
         Unpaid::Withdrawn => {
             return Error::new(
                 Code::ChallengeExpired,
-                "The seller has withdrawn this offer, for another wallet or a change of the plan, and nothing was charged. Repeat \
-                 the request without a payment and with a new requestId to get a new offer.",
+                "The seller has withdrawn this offer, for another wallet or a change of the plan, and nothing was charged. Pay a \
+                 new one instead, which has a new requestId.",
             );
         }
         Unpaid::Cancelled => {
             return Error::new(
                 Code::ChallengeExpired,
-                "The purchase was cancelled and nothing was charged. Choose a new requestId to buy again.",
+                "The purchase was cancelled and nothing was charged. Pay a new offer instead, which has a new requestId.",
             );
         }
     };

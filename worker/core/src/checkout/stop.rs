@@ -207,14 +207,13 @@ impl Stop {
             Self::NothingOpens => {
                 let catalog = origin.join("/discover");
                 Error::invalid_request(format!(
-                    "No plan opens this resourceId. GET {catalog} lists the plans and what they open."
+                    "No plan opens this resourceId. The price list at {catalog} says what each plan opens."
                 ))
                 .with_details(json!({"discover": catalog}))
             }
             Self::ForeignOffer => Error::new(
                 Code::ChallengeNotFound,
-                "The challengeId was not issued here or was altered. Repeat the request without a payment to get \
-                 a new offer; nothing was charged.",
+                "The challengeId was not issued here or was altered. Ask for a new offer; nothing was charged.",
             ),
             Self::ForeignProof => Error::new(
                 Code::ChallengeNotFound,
@@ -229,32 +228,40 @@ impl Stop {
                 )
                 .with_details(details)
             }
-            Self::Contradicts(members) => Error::invalid_request(
-                "The body contradicts the offer that the proof names. Leave out the members in details, or send what the offer \
-                 says.",
-            )
+            Self::Contradicts(members) => Error::invalid_request(match members.contains(&"challengeId") {
+                // A task has its own offer.
+                true => {
+                    "The proof is for another offer than this task's. Show it on the task of its offer, or in a message \
+                     without taskId."
+                }
+                false => {
+                    "What was sent beside the proof contradicts the offer that it names. Leave out the members in details, or \
+                     send what the offer says."
+                }
+            })
             .with_details(json!({"mismatch": members})),
             Self::Unsigned => no_proof(
                 self.reason(),
                 "A transfer can be seen by everybody. Sign the text of the challengeId with the wallet that paid (EIP-191, \
-                 personal_sign) and send it as proof.signature.",
+                 personal_sign) and send it as the proof's `signature`.",
             ),
             Self::NotThePayers => no_proof(
                 self.reason(),
                 "The signature is not the payer's. Sign the text of the challengeId with the wallet that paid (EIP-191, \
-                 personal_sign); a contract wallet is named in proof.payer and must accept the signature (EIP-1271).",
+                 personal_sign); a contract wallet is named in the proof's `payer` and must accept the signature (EIP-1271).",
             ),
             Self::PaymentUnchecked | Self::Unavailable => Error::new(
                 Code::AdapterError,
-                "The payment could not be checked right now; this request has charged nothing. Repeat it unchanged.",
+                "The payment could not be checked right now, and nothing was charged for this request. Send the same again, unchanged.",
             ),
             Self::ProofUnchecked => Error::new(
                 Code::AdapterError,
-                "The wallet could not be asked about its signature right now. Repeat the same request.",
+                "The wallet could not be asked about its signature right now. Send the same proof again.",
             ),
             Self::Conflict => Error::new(
                 Code::RequestConflict,
-                "This requestId belongs to another purchase. Choose a new requestId; nothing was charged for this request.",
+                "This requestId belongs to another purchase. Ask for an offer under a new requestId; nothing was charged \
+                 for this request.",
             ),
             Self::ProofConflict => Error::new(
                 Code::RequestConflict,
@@ -263,8 +270,8 @@ impl Stop {
             ),
             Self::Taken => Error::new(
                 Code::TxAlreadyRedeemed,
-                "This authorization belongs to another purchase. Sign a new one to buy again; nothing was charged for \
-                 this request.",
+                "This authorization belongs to another purchase. To buy again, sign a new one for a new offer; nothing was charged \
+                 for this request.",
             ),
             Self::TransferTaken => Error::new(
                 Code::TxAlreadyRedeemed,
@@ -283,8 +290,13 @@ impl Stop {
             .with_details(json!({"reason": refusal.code()})),
             Self::SignAgain { request_id } => Error::new(
                 Code::TxAlreadyRedeemed,
-                "This purchase was delivered, and its payment is public on chain by now: it no longer proves who asks. \
-                 Sign a new authorization and send it with the requestId in the details; it will not be charged.",
+                // Its id follows from the payment, and no other door sells under such an id.
+                format!(
+                    "This purchase was delivered, and its payment is public on chain by now: it no longer proves who asks, and \
+                     sent again it never will. Sign a new authorization and send it to {} with the requestId in the details; \
+                     there it is not charged.",
+                    origin.join("/x402/access")
+                ),
             )
             .with_details(json!({"requestId": request_id})),
             Self::AccessEnded {
@@ -306,7 +318,7 @@ impl Stop {
                 Code::RateLimited,
                 "The last transfers of this wallet were included and reverted, which cost the seller gas each time. Nothing was \
                  sent or charged for this request. Make sure that the wallet accepts the transfer also when it is executed, and \
-                 repeat the request after Retry-After seconds; or pay from another wallet.",
+                 send the same again after details.retryAfterSeconds; or pay from another wallet.",
             )
             .with_details(json!({"reason": TOO_MANY_REVERTS, "retryAfterSeconds": seconds})),
             Self::NotNow(why) => {
@@ -327,7 +339,7 @@ fn not_sold(target: &Target, origin: &HttpUrl) -> Error {
     let catalog = origin.join("/discover");
     Error::new(
         Code::TierNotFound,
-        format!("There is no {kind} \"{id}\". GET {catalog} lists the plans."),
+        format!("There is no {kind} \"{id}\". The price list at {catalog} names the plans."),
     )
     .with_details(json!({target.member(): id, "discover": catalog}))
 }
@@ -349,39 +361,39 @@ const fn not_now(why: NotNow) -> Wait {
         NotNow::DeliveriesFail { seconds } => (
             "deliveries_fail",
             seconds,
-            "The seller cannot deliver at the moment. Nothing was sent or charged for this request. Repeat it unchanged after \
-             Retry-After seconds.",
+            "The seller cannot deliver at the moment. Nothing was sent or charged for this request. Send the same again after \
+             details.retryAfterSeconds.",
         ),
         NotNow::UnderWay => (
             "payments_under_way",
             2,
             "The wallet's USDC does not cover this payment together with its others that are being settled. Nothing was sent or \
-             charged for this request. Repeat it unchanged after Retry-After seconds, when those have arrived.",
+             charged for this request. Send the same again after details.retryAfterSeconds, when those have arrived.",
         ),
         NotNow::Crowded => (
             "too_many_under_way",
             5,
             "This wallet is a contract and has as many payments under way as it may have at a time; with each one that \
-             succeeds it may have one more. Nothing was sent or charged for this request. Repeat it unchanged after \
-             Retry-After seconds.",
+             succeeds it may have one more. Nothing was sent or charged for this request. Send the same again after \
+             details.retryAfterSeconds.",
         ),
         NotNow::ChainStandsStill => (
             "chain_stands_still",
             10,
             "The chain makes no blocks at the moment, so no payment is begun. Nothing was sent or charged for this request. \
-             Repeat it after Retry-After seconds.",
+             Send the same again after details.retryAfterSeconds.",
         ),
         NotNow::GasWalletEmpty => (
             "gas_wallet_empty",
             60,
-            "The seller cannot pay for transactions at the moment. Nothing was sent or charged for this request. Repeat it \
-             after Retry-After seconds.",
+            "The seller cannot pay for transactions at the moment. Nothing was sent or charged for this request. Send \
+             the same again after details.retryAfterSeconds.",
         ),
         NotNow::GasTooDear => (
             "gas_too_dear",
             60,
             "Gas costs more at the moment than the seller pays for a sale of this price. Nothing was sent or charged for this \
-             request. Repeat it after Retry-After seconds.",
+             request. Send the same again after details.retryAfterSeconds.",
         ),
     };
     Wait {
@@ -426,8 +438,8 @@ fn not_paid(fault: ProofFault, terms: &Terms) -> Error {
         }
         ProofFault::NoTransfer => no_proof(
             fault.code(),
-            "The transaction holds no ordinary USDC transfer to the seller. (What an authorization moved is presented in \
-             the PAYMENT-SIGNATURE header.)",
+            "The transaction holds no ordinary USDC transfer to the seller. (What an authorization moved is no such transfer: \
+             send the signed payment instead.)",
         ),
         ProofFault::PayerMismatch => no_proof(
             fault.code(),
@@ -439,7 +451,7 @@ fn not_paid(fault: ProofFault, terms: &Terms) -> Error {
         ),
         // Not over: an outcome of its own.
         ProofFault::TxUnconfirmed | ProofFault::AuthorizationOpen(_) => {
-            Error::new(Code::TxUnconfirmed, "Repeat the same request.")
+            Error::new(Code::TxUnconfirmed, "Send the same proof again.")
         }
     }
 }

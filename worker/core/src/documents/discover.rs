@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 
+use super::a2a::A2A_PATH;
 use crate::config::Config;
 use crate::types::{HttpUrl, PlanId, ResourceId, UsdcAmount};
 
@@ -70,14 +71,48 @@ pub fn discover<'a>(config: &'a Config, origin: &HttpUrl) -> Discover<'a> {
             .collect(),
         routes: [],
         next_step: NextStep {
-            description: "Choose a plan and POST it with an x402 (version 2) client. Without a payment the answer is \
-                          402 with the exact price; with one it is the access token. Choose a requestId (a UUID) and \
-                          keep it: repeating the same request is then always safe. The 402 also says how to pay by an \
-                          ordinary USDC transfer, for agents without an x402 client."
-                .to_owned(),
+            description: format!(
+                "Choose a plan and POST it with an x402 (version 2) client. Without a payment the answer is \
+                 402 with the exact price; with one it is the access token. Choose a requestId (a UUID) and \
+                 keep it: repeating the same request is then always safe. The 402 also says how to pay by an \
+                 ordinary USDC transfer, for agents without an x402 client.{}",
+                conversation(config, origin)
+            ),
             method: "POST",
             url: origin.join("/x402/access"),
             body: serde_json::json!({"planId": "<planId>", "requestId": "<UUID, optional>", "resourceId": "<optional>"}),
         },
+    }
+}
+
+/// The other way to buy, where it is open.
+fn conversation(config: &Config, origin: &HttpUrl) -> String {
+    match config.a2a.enabled {
+        true => format!(
+            " Agents that speak A2A buy in a conversation instead: send an AccessRequest with a planId to {}, and pay on the task.",
+            origin.join(A2A_PATH)
+        ),
+        false => String::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::test_config;
+
+    #[test]
+    fn the_conversation_is_named_where_it_is_open() {
+        let mut config = test_config();
+        let origin = "https://shop.example".parse().unwrap();
+        for enabled in [true, false] {
+            config.a2a.enabled = enabled;
+            let said = discover(&config, &origin).next_step.description;
+            assert_eq!(
+                said.contains("https://shop.example/a2a,"),
+                enabled,
+                "{said}"
+            );
+        }
     }
 }

@@ -4,7 +4,8 @@ use core::str::FromStr;
 
 use serde_json::{Value, json};
 
-use super::proof;
+use super::instructions::Way;
+use super::{near, proof};
 use crate::checkout::{Order, TransferProof};
 use crate::error::Error;
 use crate::offer::Target;
@@ -25,7 +26,7 @@ pub(super) struct AccessRequest {
     /// Whether the body has a member that is not known here, and a value.
     is_strange: bool,
     /// A member that was meant for a known one, which stands second.
-    near_miss: Option<(&'static str, &'static str)>,
+    near_miss: Option<(String, &'static str)>,
 }
 
 const KNOWN: [&str; 4] = ["planId", "requestId", "resourceId", "proof"];
@@ -75,13 +76,14 @@ impl AccessRequest {
             .peekable();
         Ok(Self {
             is_strange: strange.peek().is_some(),
-            near_miss: strange.find_map(|name| near(name)),
+            near_miss: near::miss(value, &NEAR, &KNOWN)
+                .map(|(sent, meant)| (sent.to_owned(), meant)),
             plan: member(value, "planId")?,
             request_id: member(value, "requestId")?,
             resource: member(value, "resourceId")?,
             proof: match value.get("proof") {
                 None | Some(Value::Null) => None,
-                Some(proof) => Some(proof::parse(proof)?),
+                Some(proof) => Some(proof::parse(proof, Way::Post)?),
             },
         })
     }
@@ -99,7 +101,7 @@ impl AccessRequest {
 
     /// The member that one of the unknown members was meant for.
     pub(super) fn hint(&self) -> Option<&'static str> {
-        self.near_miss.map(|(_, meant)| meant)
+        self.near_miss.as_ref().map(|(_, meant)| *meant)
     }
 
     /// What is wrong with a body that names no plan and asks for something all the same: it would be sold what it did not mean.
@@ -108,10 +110,13 @@ impl AccessRequest {
         if self.plan.is_some() || !self.is_strange {
             return None;
         }
-        let hint = self.near_miss.map_or_else(String::new, |(sent, meant)| {
-            format!(" Instead of a member like `{sent}` send `{meant}`.")
-        });
-        let details = match self.near_miss {
+        let hint = self
+            .near_miss
+            .as_ref()
+            .map_or_else(String::new, |(sent, meant)| {
+                format!(" Instead of a member like `{sent}` send `{meant}`.")
+            });
+        let details = match &self.near_miss {
             None => json!({"discover": catalog}),
             Some((_, meant)) => json!({"discover": catalog, "expected": meant}),
         };
@@ -121,15 +126,6 @@ impl AccessRequest {
         ));
         Some(error.with_details(details))
     }
-}
-
-fn near(name: &str) -> Option<(&'static str, &'static str)> {
-    let bare: String = name
-        .chars()
-        .filter(|c| !matches!(c, '_' | '-' | ' '))
-        .map(|c| c.to_ascii_lowercase())
-        .collect();
-    NEAR.into_iter().find(|(known, _)| *known == bare)
 }
 
 fn member<T: FromStr<Err = IdError>>(value: &Value, name: &str) -> Result<Option<T>, Error> {

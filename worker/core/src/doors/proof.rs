@@ -1,22 +1,46 @@
 //! What a buyer shows who has paid by an ordinary transfer: the transaction, and the payer's signature.
 
 use alloy_primitives::hex;
-use serde_json::Value;
+use serde_json::{Value, json};
 
+use super::instructions::Way;
+use super::near;
 use super::whole::whole;
 use crate::checkout::TransferProof;
 use crate::error::Error;
 
-/// Reads the member `proof` of a body. Members that are not needed are ignored: what the buyer says of the payment decides
-/// nothing.
-pub(super) fn parse(value: &Value) -> Result<TransferProof, Error> {
+const KNOWN: [&str; 5] = ["challengeId", "txHash", "signature", "payer", "chainId"];
+/// What clients write instead, without regard to case and separators.
+const NEAR: [(&str, &str); 10] = [
+    ("challenge", "challengeId"),
+    ("challengeid", "challengeId"),
+    ("hash", "txHash"),
+    ("transaction", "txHash"),
+    ("transactionhash", "txHash"),
+    ("transactionid", "txHash"),
+    ("tx", "txHash"),
+    ("txhash", "txHash"),
+    ("txid", "txHash"),
+    ("sig", "signature"),
+];
+
+/// Whether a message that wants nothing else is meant to be a proof: it names an offer or a transaction, however it calls them.
+pub(super) fn is_meant(value: &Value) -> bool {
+    let has = |name: &str| value.get(name).is_some_and(|value| !value.is_null());
+    has("challengeId") || has("txHash") || near::miss(value, &NEAR, &KNOWN).is_some()
+}
+
+/// Reads a proof: in a body its member `proof`, in a conversation a data part. Members that are not needed are ignored: what the
+/// buyer says of the payment decides nothing.
+pub(super) fn parse(value: &Value, way: Way) -> Result<TransferProof, Error> {
+    let invalid = |member: &str, expected: &str| refused(value, way, member, expected);
     let text = |name: &str| value.get(name).and_then(Value::as_str);
     let challenge_id = text("challengeId")
-        .ok_or_else(|| invalid("challengeId must be the challengeId of the offer"))?;
+        .ok_or_else(|| invalid("challengeId", "the challengeId of the offer"))?;
     let transaction = text("txHash")
         .filter(|text| text.len() == 66)
         .and_then(|text| text.parse().ok())
-        .ok_or_else(|| invalid("txHash must be 0x and 64 hex digits"))?;
+        .ok_or_else(|| invalid("txHash", "0x and 64 hex digits"))?;
     let signature = match value.get("signature") {
         None | Some(Value::Null) => None,
         Some(signature) => Some(
@@ -24,12 +48,12 @@ pub(super) fn parse(value: &Value) -> Result<TransferProof, Error> {
                 .as_str()
                 .and_then(|text| text.strip_prefix("0x"))
                 .and_then(|digits| hex::decode(digits).ok())
-                .ok_or_else(|| invalid("signature must be 0x and hex digits"))?,
+                .ok_or_else(|| invalid("signature", "0x and hex digits"))?,
         ),
     };
     let chain_id = match value.get("chainId") {
         None | Some(Value::Null) => None,
-        Some(id) => Some(whole(id).ok_or_else(|| invalid("chainId must be a whole number"))?),
+        Some(id) => Some(whole(id).ok_or_else(|| invalid("chainId", "a whole number"))?),
     };
     let payer = match value.get("payer") {
         None | Some(Value::Null) => None,
@@ -37,7 +61,7 @@ pub(super) fn parse(value: &Value) -> Result<TransferProof, Error> {
             payer
                 .as_str()
                 .and_then(|text| text.parse().ok())
-                .ok_or_else(|| invalid("payer must be an address"))?,
+                .ok_or_else(|| invalid("payer", "an address"))?,
         ),
     };
     Ok(TransferProof {
@@ -49,10 +73,28 @@ pub(super) fn parse(value: &Value) -> Result<TransferProof, Error> {
     })
 }
 
-fn invalid(what: &str) -> Error {
+/// A member is missing, or does not hold what belongs there.
+fn refused(value: &Value, way: Way, member: &str, expected: &str) -> Error {
+    let (place, form) = match way {
+        Way::Post => (
+            "proof.",
+            r#"{"proof": {"challengeId", "txHash", "signature"}}"#,
+        ),
+        Way::Message => (
+            "",
+            r#"{"type": "PaymentProof", "challengeId", "txHash", "signature"}"#,
+        ),
+    };
+    let instead = match near::miss(value, &NEAR, &KNOWN) {
+        Some((sent, meant)) if meant == member => {
+            format!(" Instead of a member like `{sent}` send `{meant}`.")
+        }
+        _ => String::new(),
+    };
     Error::invalid_request(format!(
-        "proof.{what}. Send {{\"proof\": {{\"challengeId\", \"txHash\", \"signature\"}}}}."
+        "`{place}{member}` must be {expected}.{instead} Send {form}."
     ))
+    .with_details(json!({"member": format!("{place}{member}")}))
 }
 
 #[cfg(test)]

@@ -108,7 +108,9 @@ impl<D: Deployment, C: Conversations> Desk<'_, D, C> {
             let Some(current) = self.looked(task, patience).await? else {
                 return Ok(Err(Stale));
             };
-            if current.is_paying() || current.stage.is_end() {
+            // What cannot be read is told where the client is waited for, and takes nothing away.
+            let is_told = message.asks.is_unreadable() && current.stage.waits_for_the_same();
+            if current.stage.is_end() || (current.is_paying() && !is_told) {
                 return Ok(Ok(current));
             }
             task = current;
@@ -123,13 +125,20 @@ impl<D: Deployment, C: Conversations> Desk<'_, D, C> {
                 }
             },
             Asks::Prove(proof) => return self.redeem(task, message, proof, patience, counts).await,
+            Asks::Misproven(error) => misproven(&task, error),
             Asks::Price(request) => self.price(request, task.stage.claim()),
             Asks::Refused(error) => failed(refused(error)),
             Asks::Reject if task.stage.challenge_id().is_some() => Stage::Rejected,
             Asks::Browse if task.stage.challenge_id().is_none() => Stage::Listed,
             Asks::Browse | Asks::Talk(_) | Asks::Reject => match &task.stage {
+                Stage::Offered { again: false, .. }
+                    if let Asks::Talk(Some(member)) = message.asks =>
+                {
+                    not_this(&task, member)
+                }
                 offered @ Stage::Offered { .. } => offered.clone(),
                 _ => Stage::Unclear {
+                    said: None,
                     hint: match &message.asks {
                         Asks::Talk(Some(hint)) => Some((*hint).to_owned()),
                         _ => None,
@@ -163,7 +172,7 @@ impl<D: Deployment, C: Conversations> Desk<'_, D, C> {
         why.error(&self.checkout.origin, self.checkout.config.network)
     }
 
-    /// A payment that cannot be read: the offer stands.
+    /// A payment that cannot be read: nothing was charged, and the offer stands.
     pub(super) fn unreadable(&self, task: &Task, unreadable: &Unreadable) -> Stage {
         let message = match unreadable.refusal {
             Refusal::InvalidX402Version => {
@@ -182,16 +191,53 @@ impl<D: Deployment, C: Conversations> Desk<'_, D, C> {
             error: Error::invalid_request(message).with_details(details).body(),
             payment: Some(word_of(unreadable.refusal).to_owned()),
         };
-        match task.stage.challenge_id() {
-            Some(id) => Stage::Offered {
-                challenge_id: id.to_owned(),
+        let again = matches!(task.stage, Stage::Offered { again: true, .. });
+        told(task, said, again)
+    }
+}
+
+/// A proof that cannot be read. The transfer may have been made, so nobody is invited to pay once more.
+fn misproven(task: &Task, error: &Error) -> Stage {
+    let said = Said {
+        error: error.body(),
+        payment: Some("SETTLEMENT_FAILED".to_owned()),
+    };
+    told(task, said, true)
+}
+
+/// A member that was meant for another one, beside an offer: who asks for another plan in this way must not pay for this one.
+fn not_this(task: &Task, member: &str) -> Stage {
+    let error = Error::invalid_request(format!(
+        "This request was not understood: the member is called `{member}`. The offer is the one that was made before."
+    ));
+    told(
+        task,
+        refused(&error.with_details(json!({"member": member}))),
+        false,
+    )
+}
+
+/// What was sent cannot be read. It ends nothing: the task stays where it is, and says so. `again`: its offer is left out.
+fn told(task: &Task, said: Said, again: bool) -> Stage {
+    let mut stage = task.stage.clone();
+    match &mut stage {
+        Stage::Paying { said: before, .. } => *before = Some(said),
+        Stage::Offered {
+            said: before,
+            again: is_left_out,
+            ..
+        } => {
+            *before = Some(said);
+            *is_left_out = again;
+        }
+        _ => {
+            stage = Stage::Unclear {
+                hint: None,
                 said: Some(said),
-                again: matches!(task.stage, Stage::Offered { again: true, .. }),
-                claim: task.stage.claim().cloned(),
-            },
-            None => failed(said),
+            }
         }
     }
+    stage
 }
 
 /// What a client says is kept before anybody has paid. What is kept is read again inside of something else.

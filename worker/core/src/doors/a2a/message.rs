@@ -6,6 +6,7 @@ use super::dialect::Dialect;
 use super::fault::{Fault, Kind};
 use crate::checkout::TransferProof;
 use crate::doors::access_request::AccessRequest;
+use crate::doors::instructions::Way;
 use crate::doors::proof;
 use crate::error::Error;
 use crate::types::{RequestId, RouteId};
@@ -35,6 +36,8 @@ pub(super) enum Asks {
     Reject,
     /// It has paid by a transfer of its own.
     Prove(TransferProof),
+    /// It says so, but not in the form of a proof.
+    Misproven(Error),
     /// It wants a price.
     Price(AccessRequest),
     /// It asks for something that cannot be had.
@@ -43,6 +46,16 @@ pub(super) enum Asks {
     Browse,
     /// It is not understood; with a hint, if there is one.
     Talk(Option<&'static str>),
+}
+
+impl Asks {
+    /// Whether it is a payment or a proof that cannot be read.
+    pub(super) fn is_unreadable(&self) -> bool {
+        match self {
+            Self::Pay(payment) => payment.is_err(),
+            asks => matches!(asks, Self::Misproven(_)),
+        }
+    }
 }
 
 impl Message {
@@ -67,7 +80,15 @@ impl Message {
         if metadata.is_some_and(|metadata| !(metadata.is_object() || metadata.is_null())) {
             return Err(Fault::bad("message.metadata must be an object."));
         }
-        let asks = asks(&message, parts);
+        // Some clients mistake the metadata of the call for those of the message.
+        let beside = params
+            .get("metadata")
+            .and_then(|beside| beside.get(PAYLOAD));
+        let asks = asks(
+            &message,
+            parts,
+            beside.is_some_and(|beside| !beside.is_null()),
+        );
         let kept = match &asks {
             // A signature is nothing to hand out again.
             Asks::Pay(_) => json!({
@@ -76,7 +97,7 @@ impl Message {
                 "parts": [{"text": "Payment"}],
                 "metadata": {STATUS: "payment-submitted"},
             }),
-            Asks::Prove(_) => json!({
+            Asks::Prove(_) | Asks::Misproven(_) => json!({
                 "messageId": id,
                 "role": "ROLE_USER",
                 "parts": [{"text": "Proof of a transfer"}],
@@ -148,7 +169,8 @@ fn check(part: &Value) -> Result<(), Fault> {
     }
 }
 
-fn asks(message: &Map<String, Value>, parts: &[Value]) -> Asks {
+/// `is_beside`: whether a payment stands in the metadata of the call.
+fn asks(message: &Map<String, Value>, parts: &[Value], is_beside: bool) -> Asks {
     let metadata = message.get("metadata");
     let metadata = |name| {
         metadata
@@ -159,12 +181,8 @@ fn asks(message: &Map<String, Value>, parts: &[Value]) -> Asks {
     if status == Some("payment-rejected") {
         return Asks::Reject;
     }
-    match metadata(PAYLOAD) {
-        Some(payload) => return Asks::Pay(Box::new(PaymentPayload::parse(X402::X402V2, payload))),
-        None if status == Some("payment-submitted") => {
-            return Asks::Pay(Box::new(Err(Refusal::InvalidPayload.into())));
-        }
-        None => {}
+    if let Some(payload) = metadata(PAYLOAD) {
+        return Asks::Pay(Box::new(PaymentPayload::parse(X402::X402V2, payload)));
     }
     let data = parts
         .iter()
@@ -177,21 +195,57 @@ fn asks(message: &Map<String, Value>, parts: &[Value]) -> Asks {
                 let value: Value = serde_json::from_str(part.get("text")?.as_str()?).ok()?;
                 value.is_object().then_some(value)
             });
-            match &read {
-                Some(data) => data,
-                None => return Asks::Talk(None),
-            }
+            read.as_ref().unwrap_or(&Value::Null)
         }
     };
-    wish(data).unwrap_or_else(Asks::Refused)
+    if is_beside || is_payment(data) {
+        return Asks::Pay(Box::new(Err(misplaced())));
+    }
+    if is_proof(data) {
+        // The form of the other door is read, too.
+        let proof = data.get("proof").filter(|proof| !proof.is_null());
+        let proof = proof::parse(proof.unwrap_or(data), Way::Message);
+        return proof.map_or_else(Asks::Misproven, Asks::Prove);
+    }
+    if status == Some("payment-submitted") {
+        return Asks::Pay(Box::new(Err(Refusal::InvalidPayload.into())));
+    }
+    match data {
+        Value::Null => Asks::Talk(None),
+        data => wish(data).unwrap_or_else(Asks::Refused),
+    }
+}
+
+fn has(data: &Value, name: &str) -> bool {
+    data.get(name).is_some_and(|value| !value.is_null())
+}
+
+/// Whether a data part is a payment, which belongs into the metadata.
+fn is_payment(data: &Value) -> bool {
+    let is_bare = |data: &Value| has(data, "x402Version") && has(data, "payload");
+    has(data, PAYLOAD) || is_bare(data) || data.get("payment").is_some_and(is_bare)
+}
+
+/// Whether a data part is a proof of a transfer, well formed or not.
+fn is_proof(data: &Value) -> bool {
+    let is_said = data.get("type").and_then(Value::as_str) == Some("PaymentProof");
+    let wants = has(data, "planId") || has(data, "routeId");
+    is_said || has(data, "proof") || has(data, "txHash") || (!wants && proof::is_meant(data))
+}
+
+/// A payment that stands where none is read.
+fn misplaced() -> Unreadable {
+    Unreadable {
+        refusal: Refusal::InvalidPayload,
+        member: Some(PAYLOAD),
+        message: "The payment stands where none is read, and nothing was charged: send the same payment on this task, in \
+                  message.metadata as x402.payment.payload, with x402.payment.status \"payment-submitted\"."
+            .into(),
+    }
 }
 
 /// What a data part asks for.
 fn wish(data: &Value) -> Result<Asks, Error> {
-    let has = |name| data.get(name).is_some_and(|value| !value.is_null());
-    if has("txHash") {
-        return proof::parse(data).map(Asks::Prove);
-    }
     let request = AccessRequest::read(data)?;
     if request
         .request_id
@@ -201,11 +255,8 @@ fn wish(data: &Value) -> Result<Asks, Error> {
         // Its payment would be one that everybody may have seen.
         return Err(Error::invalid_request("requestId must be a UUID."));
     }
-    if has("routeId") {
+    if has(data, "routeId") {
         return Ok(Asks::Refused(route(data, request.plan.is_some())));
-    }
-    if let Some(proof) = request.proof {
-        return Ok(Asks::Prove(proof));
     }
     if request.plan.is_some() {
         return Ok(Asks::Price(request));

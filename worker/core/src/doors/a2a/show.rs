@@ -124,13 +124,16 @@ async fn shown<D>(task: &Task, checkout: &Checkout<'_, D>) -> Result<Shown, NoGr
     Ok(match &task.stage {
         Stage::Listed => {
             let list = price_list(checkout);
-            let text = "The price list. To buy, send an AccessRequest with a planId of it.";
+            let text = "The price list. To buy, send an AccessRequest with a planId of it, in a message without taskId.";
             Shown {
                 message: json!({"parts": [{"text": text}, {"data": list}]}),
                 artifact: Some(("catalog", list)),
             }
         }
-        Stage::Unclear { hint } => {
+        Stage::Unclear {
+            said: Some(said), ..
+        } => alone(told(said, receipts("payment-submitted", Some(said)))),
+        Stage::Unclear { hint, said: None } => {
             let hint = hint.as_ref().map_or_else(String::new, |member| {
                 format!(" The member is called `{member}`.")
             });
@@ -166,17 +169,19 @@ async fn shown<D>(task: &Task, checkout: &Checkout<'_, D>) -> Result<Shown, NoGr
             };
             let unanswered = match claim {
                 Some(_) => {
-                    "The payment is being settled. Ask for this task again; or send the same payment again: it is not charged twice."
+                    "The payment is being settled. Call GetTask every few seconds; or send the same payment again, which is not \
+                     charged twice."
                 }
                 None => {
-                    "A transfer was shown, and the answer is missing. Show it again: it is not lost."
+                    "A transfer was shown, and the answer is missing. Send the same PaymentProof again: the transfer is not lost."
                 }
             };
             // What has become of an earlier payment is not what becomes of this one.
             let word = said.as_ref().filter(|_| *known == Known::Again);
             let metadata = receipts(status, word);
             alone(match said {
-                Some(said) => told(said, metadata),
+                Some(said) if *known == Known::Again => told(said, metadata),
+                Some(said) => marked(following(said), metadata),
                 None => marked(json!([{"text": unanswered}]), metadata),
             })
         }
@@ -200,14 +205,17 @@ async fn shown<D>(task: &Task, checkout: &Checkout<'_, D>) -> Result<Shown, NoGr
             None => json!({"parts": parts_of(said)}),
         }),
         Stage::Rejected => {
-            let text = "You did not want to pay, so nothing was sold. Send a new message without this task's id to begin again.";
+            let text = "You did not want to pay, so nothing was sold. To begin again, send an AccessRequest in a \
+                        message without taskId.";
             alone(marked(
                 json!([{"text": text}]),
                 receipts("payment-rejected", None),
             ))
         }
         Stage::Canceled => {
-            let text = "Called off, before a payment was settled for it. A transfer that you have made can still be shown.";
+            let text = "Called off, before a payment was settled for it. To buy after all, send an AccessRequest in a message \
+                        without taskId. If you have already made a transfer for its offer, send the PaymentProof in a message \
+                        without taskId: it still counts.";
             alone(json!({"parts": [{"text": text}]}))
         }
     })
@@ -243,6 +251,22 @@ fn parts_of(said: &Said) -> Value {
     json!([{"text": text}, {"data": said.error}])
 }
 
+/// The same, and how to follow what is under way. The rest of the sentence is that of every door, and others have no tasks.
+fn following(said: &Said) -> Value {
+    let mut parts = parts_of(said);
+    let message = said
+        .error
+        .get("message")
+        .and_then(Value::as_str)
+        .unwrap_or_default();
+    if let Some(text) = parts.pointer_mut("/0/text") {
+        *text = json!(format!(
+            "{message} Call GetTask every few seconds to follow it."
+        ));
+    }
+    parts
+}
+
 fn told(said: &Said, metadata: Map<String, Value>) -> Value {
     marked(parts_of(said), metadata)
 }
@@ -255,7 +279,8 @@ fn marked(parts: Value, metadata: Map<String, Value>) -> Value {
 /// The offer, and what was wrong with the last payment.
 fn offered<D>(id: &str, said: Option<&Said>, checkout: &Checkout<'_, D>) -> Value {
     let Some(offer) = checkout.config.offers.keys.open(id) else {
-        let text = "This offer is no longer good. Send an AccessRequest to get a new one.";
+        let text =
+            "This offer is no longer good. Send an AccessRequest with the planId to get a new one.";
         return json!({"parts": [{"text": text}]});
     };
     let terms = &offer.terms;

@@ -73,6 +73,9 @@ pub enum Stage {
         /// The member that was meant.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         hint: Option<String>,
+        /// What is wrong with a payment or a proof that could not be read.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        said: Option<Said>,
     },
     /// We wait for a payment.
     Offered {
@@ -185,6 +188,17 @@ impl Stage {
         )
     }
 
+    /// Whether a payment or a proof was shown and is to be sent again.
+    pub(super) const fn waits_for_the_same(&self) -> bool {
+        matches!(
+            self,
+            Self::Paying {
+                known: Known::Again,
+                ..
+            }
+        )
+    }
+
     /// The offer that is paid, or is to be.
     pub fn challenge_id(&self) -> Option<&str> {
         match self {
@@ -212,7 +226,10 @@ impl Task {
             context_id,
             turns: Vec::new(),
             payments: Vec::new(),
-            stage: Stage::Unclear { hint: None },
+            stage: Stage::Unclear {
+                hint: None,
+                said: None,
+            },
             receipts: Vec::new(),
             at: now,
             until: now,

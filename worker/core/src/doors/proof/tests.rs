@@ -358,9 +358,45 @@ fn the_offer_says_what_to_sign_only_where_a_signature_is_wanted() {
     assert!(unsigned["body"]["proof"].get("signature").is_none());
 }
 
+#[test]
+fn what_is_no_proof_says_which_member_is_wrong_as_each_door_calls_it() {
+    for (name, is_near) in [
+        ("transactionHash", true),
+        ("tx_hash", true),
+        ("TX", true),
+        ("transaction hash of the payment", false),
+        ("blockHash", false),
+    ] {
+        let proof = json!({"challengeId": "id", name: HASH});
+        for (way, member) in [(Way::Post, "proof.txHash"), (Way::Message, "txHash")] {
+            let refused = super::parse(&proof, way).unwrap_err();
+            assert_eq!(refused.details, Some(json!({"member": member})));
+            let names = format!("Instead of a member like `{name}` send `txHash`.");
+            assert_eq!(
+                refused.message.contains(&names),
+                is_near,
+                "{}",
+                refused.message
+            );
+        }
+    }
+    let good = json!({"challengeId": "id", "txHash": HASH, "hash": "0x1"});
+    assert!(super::parse(&good, Way::Post).is_ok());
+}
+
 proptest! {
     #[test]
     fn hostile_proofs_never_panic(id in ".{0,80}", hash in "(0x)?[0-9a-fA-Fxyz]{0,70}", signature in "(0x)?[0-9a-f]{0,140}", chain in any::<f64>()) {
-        let _ = super::parse(&json!({"challengeId": id, "txHash": hash, "signature": signature, "chainId": chain}));
+        let _ = super::parse(&json!({"challengeId": id, "txHash": hash, "signature": signature, "chainId": chain}), Way::Post);
+    }
+
+    #[test]
+    fn hostile_members_never_panic_and_are_not_repeated_at_length(name in ".{0,80}", value in ".{0,8}") {
+        let proof = json!({name: value});
+        let _ = super::is_meant(&proof);
+        for way in [Way::Post, Way::Message] {
+            let refused = super::parse(&proof, way).unwrap_err();
+            prop_assert!(refused.message.len() < 300);
+        }
     }
 }

@@ -20,7 +20,7 @@ fn asks(data: Value) -> Asks {
 
 fn code(asks: Asks) -> &'static str {
     match asks {
-        Asks::Refused(error) => error.code.as_str(),
+        Asks::Refused(error) | Asks::Misproven(error) => error.code.as_str(),
         other => panic!("{other:?}"),
     }
 }

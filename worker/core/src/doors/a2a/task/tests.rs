@@ -75,7 +75,14 @@ fn where_there_is_room_for_some_the_first_message_and_the_latest_stay() {
     let mut task = task();
     for at in 0..40 {
         task.hear(json!({"messageId": at, "text": "x".repeat(300)}));
-        task.go_on(Stage::Unclear { hint: None }, None, NOW);
+        task.go_on(
+            Stage::Unclear {
+                hint: None,
+                said: None,
+            },
+            None,
+            NOW,
+        );
     }
     let ids = task.turns.iter().map(|turn| match turn {
         Turn::Theirs(message) => message["messageId"].as_u64().unwrap(),

@@ -1,0 +1,90 @@
+// The example agent, when a seller refuses its payment. The seller is real; what stands before it answers payments only.
+//
+//  1. The payment's purchase was delivered and is public by now: the agent sends it once, and says with which --request the
+//     token is to be had. Sending the same payment again could lead nowhere.
+//  2. The payment could not begin for now: the agent sends the same one again.
+
+import assert from 'node:assert/strict';
+import { execFile } from 'node:child_process';
+import { createServer } from 'node:http';
+import { once } from 'node:events';
+import { after, describe, test } from 'node:test';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
+import { useWorld } from './support/world.mjs';
+
+const AGENT = fileURLToPath(new URL('../examples/agent/agent.mjs', import.meta.url));
+const DELIVERED = '5a7f0c1e-7d34-4a8b-9b52-3d0a5c1f2b6e';
+const run = promisify(execFile);
+let counter;
+const world = useWorld({}, async (ready) => {
+  counter = await startCounter(ready.url);
+});
+after(() => counter.stop());
+
+/** Forwards all but payments, which are answered with `error`, as each door tells it; each that came is in `payments`. */
+async function startCounter(target) {
+  const state = { payments: /** @type {string[]} */ ([]), error: /** @type {any} */ (undefined), status: 0, refusals: 0 };
+  const server = createServer(async (request, response) => {
+    const chunks = [];
+    for await (const chunk of request) chunks.push(chunk);
+    const body = Buffer.concat(chunks).toString();
+    const send = (status, headers, text) => response.writeHead(status, headers).end(text);
+    const { host: _, connection: __, 'content-length': ___, ...headers } = /** @type {any} */ (request.headers);
+    const forward = async (text) => {
+      const answer = await fetch(target + request.url, { method: request.method, headers, body: request.method === 'GET' ? undefined : text });
+      // The seller names its own address; the agent is to come here.
+      const words = (await answer.text()).replaceAll(target, url);
+      return { status: answer.status, headers: Object.fromEntries([...answer.headers].filter(([name]) => !['content-length', 'content-encoding', 'transfer-encoding'].includes(name))), words };
+    };
+    const call = request.url.startsWith('/a2a') ? JSON.parse(body) : undefined;
+    const payment = headers['payment-signature'] ?? call?.params?.message?.metadata?.['x402.payment.payload'];
+    if (payment) state.payments.push(JSON.stringify(payment));
+    if (!payment || state.payments.length > state.refusals) {
+      const { status, headers: named, words } = await forward(body);
+      return send(status, named, words);
+    }
+    if (!call) return send(state.status, { 'content-type': 'application/json', 'retry-after': '1' }, JSON.stringify(state.error));
+    // The task is the seller's own; only what it says is another.
+    const { words } = await forward(JSON.stringify({ jsonrpc: '2.0', id: call.id, method: 'GetTask', params: { id: call.params.message.taskId } }));
+    const task = JSON.parse(words).result;
+    task.status.message.parts = [{ text: state.error.message }, { data: state.error }];
+    task.status.message.metadata = { 'x402.payment.status': 'payment-submitted', 'x402.payment.error': 'DUPLICATE_NONCE' };
+    return send(200, { 'content-type': 'application/json' }, JSON.stringify({ jsonrpc: '2.0', id: call.id, result: { task } }));
+  });
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const { port } = /** @type {import('node:net').AddressInfo} */ (server.address());
+  const url = `http://127.0.0.1:${port}`;
+  return { url, state, stop: () => server.close() };
+}
+
+/** Runs the agent; whether it succeeded, and what it said. */
+async function agent(buyer, ...options) {
+  const env = { ...process.env, AGENT_PRIVATE_KEY: buyer.privateKey };
+  const ended = run(process.execPath, [AGENT, '--dir', 'none', ...options], { env });
+  return ended.then(({ stdout, stderr }) => ({ ok: true, stdout, stderr }), ({ code, stdout, stderr }) => ({ ok: false, code, stdout, stderr }));
+}
+
+for (const via of ['http', 'a2a']) {
+  describe(`an agent that buys via ${via}`, () => {
+    test('sends a payment that is public by now once, and tells the id under which the token is to be had', async () => {
+      const details = { requestId: DELIVERED };
+      Object.assign(counter.state, { payments: [], refusals: 9, status: 409, error: { type: 'Error', code: 'TX_ALREADY_REDEEMED', message: 'It is public.', details } });
+      const said = await agent(await world.newBuyer(), '--url', counter.url, '--via', via);
+      assert.deepEqual([said.ok, said.code], [false, 1], said.stdout);
+      assert.equal(counter.state.payments.length, 1);
+      assert.match(said.stderr, new RegExp(`--request ${DELIVERED}`));
+      assert.match(said.stderr, /TX_ALREADY_REDEEMED/);
+    });
+
+    test('sends the same payment again when it could not begin', async () => {
+      const details = { reason: 'gas_wallet_empty', retryAfterSeconds: 1 };
+      Object.assign(counter.state, { payments: [], refusals: 1, status: 503, error: { type: 'Error', code: 'TEMPORARILY_UNAVAILABLE', message: 'Not now.', details } });
+      const said = await agent(await world.newBuyer(), '--url', counter.url, '--via', via);
+      assert.ok(said.ok, said.stderr);
+      const [first, ...again] = counter.state.payments;
+      assert.deepEqual(again, [first]);
+    });
+  });
+}

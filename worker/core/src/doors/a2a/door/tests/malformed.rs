@@ -1,0 +1,260 @@
+//! A proof or a payment that has not its form: the client is told which member is wrong, and the task goes on.
+
+use super::*;
+
+/// The error that a task tells.
+fn error(task: &Value) -> &Value {
+    let parts = task["status"]["message"]["parts"].as_array().unwrap();
+    let error = parts.iter().find(|part| part["data"]["type"] == "Error");
+    &error.unwrap_or_else(|| panic!("{task}"))["data"]
+}
+
+/// The proof of this task's offer without this member, and with that one.
+fn bent(task: &Value, without: &str, with: &[(&str, Value)]) -> Value {
+    let mut proof = proof(task);
+    let members = proof.as_object_mut().unwrap();
+    members.remove(without);
+    for (name, value) in with {
+        members.insert((*name).to_owned(), value.clone());
+    }
+    proof
+}
+
+#[test]
+fn a_proof_that_has_not_its_form_names_the_member_and_leaves_the_task_to_be_paid() {
+    let hash = json!(format!("0x{}", "77".repeat(32)));
+    for (without, with, member, word) in [
+        ("txHash", vec![], "txHash", "64 hex digits"),
+        (
+            "txHash",
+            vec![("txHash", json!("0x12"))],
+            "txHash",
+            "64 hex digits",
+        ),
+        (
+            "txHash",
+            vec![("txHash", Value::Null)],
+            "txHash",
+            "64 hex digits",
+        ),
+        (
+            "txHash",
+            vec![("transactionHash", hash.clone())],
+            "txHash",
+            "`transactionHash`",
+        ),
+        (
+            "txHash",
+            vec![("tx_hash", hash.clone())],
+            "txHash",
+            "`tx_hash`",
+        ),
+        (
+            "txHash",
+            vec![("transaction", hash.clone())],
+            "txHash",
+            "`transaction`",
+        ),
+        (
+            "challengeId",
+            vec![],
+            "challengeId",
+            "challengeId of the offer",
+        ),
+        (
+            "challengeId",
+            vec![("challengeId", json!(7))],
+            "challengeId",
+            "challengeId of the offer",
+        ),
+        (
+            "type",
+            vec![("signature", json!("signed"))],
+            "signature",
+            "hex digits",
+        ),
+        (
+            "type",
+            vec![("chainId", json!("base"))],
+            "chainId",
+            "whole number",
+        ),
+        ("type", vec![("payer", json!("me"))], "payer", "address"),
+    ] {
+        let shop = Shop::new();
+        let task = shop.offered();
+        let bad = bent(&task, without, &with);
+        let signature = proof(&task)["signature"].as_str().unwrap().to_owned();
+        for metadata in [
+            Value::Null,
+            json!({"x402.payment.status": "payment-submitted"}),
+        ] {
+            let message =
+                json!({"taskId": task["id"], "parts": [{"data": bad}], "metadata": metadata});
+            let told = shop.message(message, []);
+            assert!(*shop.counted.borrow());
+            assert_eq!(state(&told), "TASK_STATE_INPUT_REQUIRED", "{told}");
+            assert_eq!(status(&told), "payment-submitted");
+            let metadata = &told["status"]["message"]["metadata"];
+            assert_eq!(metadata["x402.payment.error"], "SETTLEMENT_FAILED");
+            // The transfer may have been made: nobody is invited to pay once more.
+            assert!(!offers(&told), "{told}");
+            assert_eq!(error(&told)["code"], "INVALID_REQUEST");
+            assert_eq!(error(&told)["details"]["member"], member, "{bad}");
+            let message = error(&told)["message"].as_str().unwrap();
+            assert!(
+                message.contains(&format!("`{member}`")) && message.contains(word),
+                "{message}"
+            );
+            assert!(!message.contains("proof."), "{message}");
+            assert!(!told.to_string().contains(&signature), "{told}");
+        }
+        assert!(shop.asked.borrow().is_empty());
+        // Both ways to pay are as open as before.
+        let parts = json!([{"data": proof(&task)}]);
+        let shown = shop.message(json!({"taskId": task["id"], "parts": parts}), [granted()]);
+        assert_eq!(state(&shown), "TASK_STATE_COMPLETED");
+        let task = shop.offered();
+        shop.message(
+            json!({"taskId": task["id"], "parts": [{"data": bent(&task, without, &with)}]}),
+            [],
+        );
+        let paid = shop.pay(&task, &shop.payment(&task), [granted()]);
+        assert_eq!(state(&paid), "TASK_STATE_COMPLETED");
+    }
+}
+
+#[test]
+fn the_form_of_the_other_door_has_its_members_named_too() {
+    let shop = Shop::new();
+    let task = shop.offered();
+    for bad in [
+        json!({"proof": bent(&task, "txHash", &[])}),
+        json!({"proof": "0x77"}),
+    ] {
+        let told = shop.message(json!({"taskId": task["id"], "parts": [{"data": bad}]}), []);
+        assert_eq!(state(&told), "TASK_STATE_INPUT_REQUIRED", "{told}");
+        assert_eq!(error(&told)["code"], "INVALID_REQUEST");
+        assert!(!offers(&told), "{told}");
+    }
+}
+
+#[test]
+fn what_is_wrong_without_an_offer_is_told_and_can_be_put_right_on_the_same_task() {
+    let shop = Shop::new();
+    let offer = shop.offered();
+    let unclear = shop.message(json!({}), []);
+    for on in [Value::Null, unclear["id"].clone()] {
+        let parts = json!([{"data": bent(&offer, "txHash", &[])}]);
+        let told = shop.message(json!({"taskId": on, "parts": parts}), []);
+        assert_eq!(state(&told), "TASK_STATE_INPUT_REQUIRED", "{told}");
+        assert_eq!(status(&told), "payment-submitted");
+        assert_eq!(error(&told)["details"]["member"], "txHash");
+        let told = shop.pay(&told, &json!({"x402Version": 2}), []);
+        assert_eq!(state(&told), "TASK_STATE_INPUT_REQUIRED", "{told}");
+        assert_eq!(error(&told)["code"], "INVALID_REQUEST");
+        let done = shop.pay(&told, &shop.payment(&offer), [granted()]);
+        assert_eq!(state(&done), "TASK_STATE_COMPLETED", "{done}");
+        assert_eq!(done["id"], told["id"]);
+    }
+}
+
+#[test]
+fn while_a_transfer_is_not_on_chain_yet_a_bad_proof_is_told_and_takes_nothing_away() {
+    let shop = Shop::new();
+    let task = shop.offered();
+    let show = |proof: Value, replies: Vec<PayReply>| {
+        let parts = json!([{"data": proof}]);
+        shop.message(json!({"taskId": task["id"], "parts": parts}), replies)
+    };
+    show(
+        proof(&task),
+        vec![PayReply::Unproven(ProofFault::TxUnconfirmed)],
+    );
+    let told = show(bent(&task, "txHash", &[]), vec![]);
+    assert_eq!(state(&told), "TASK_STATE_INPUT_REQUIRED");
+    assert_eq!(error(&told)["details"]["member"], "txHash");
+    assert!(!offers(&told), "{told}");
+    let cancel = shop.call("CancelTask", &json!({"id": task["id"]}), []);
+    assert_eq!(cancel["error"]["code"], -32002);
+    assert_eq!(
+        state(&show(proof(&task), vec![granted()])),
+        "TASK_STATE_COMPLETED"
+    );
+}
+
+#[test]
+fn while_a_payment_is_under_way_a_bad_one_changes_nothing() {
+    let shop = Shop::new();
+    let task = shop.offered();
+    let working = shop.pay(&task, &shop.payment(&task), [pending()]);
+    let parts = json!([{"data": bent(&task, "txHash", &[])}]);
+    let same = shop.message(json!({"taskId": task["id"], "parts": parts}), [pending()]);
+    assert_eq!(same["status"]["state"], working["status"]["state"]);
+    assert_eq!(
+        same["status"]["message"]["parts"],
+        working["status"]["message"]["parts"]
+    );
+    assert_eq!(state(&shop.get(&task, [granted()])), "TASK_STATE_COMPLETED");
+}
+
+#[test]
+fn a_payment_that_stands_where_none_is_read_is_told_so_and_hands_out_no_signature() {
+    let shop = Shop::new();
+    let task = shop.offered();
+    let payment = shop.payment(&task);
+    let submitted =
+        json!({"x402.payment.status": "payment-submitted", "x402.payment.payload": payment});
+    for data in [
+        payment.clone(),
+        submitted.clone(),
+        json!({"payment": payment}),
+    ] {
+        let parts = json!([{"text": "payment"}, {"data": data}]);
+        let told = shop.message(json!({"taskId": task["id"], "parts": parts}), [granted()]);
+        told_where(&task, &told, &payment);
+    }
+    // The metadata of the call are not those of the message.
+    let message = json!({"messageId": "m", "role": "ROLE_USER", "taskId": task["id"], "parts": [{"text": "payment"}]});
+    let params = json!({"message": message, "metadata": submitted});
+    let answer = shop.call("SendMessage", &params, [granted()]);
+    told_where(&task, &answer["result"]["task"], &payment);
+    assert!(shop.asked.borrow().is_empty());
+    assert_eq!(
+        state(&shop.pay(&task, &payment, [granted()])),
+        "TASK_STATE_COMPLETED"
+    );
+}
+
+/// The offer stands, and it is told where a payment belongs.
+fn told_where(task: &Value, told: &Value, payment: &Value) {
+    assert_eq!(told["id"], task["id"]);
+    assert_eq!(status(told), "payment-required", "{told}");
+    assert!(offers(told));
+    let message = error(told)["message"].as_str().unwrap();
+    assert!(message.contains("message.metadata"), "{message}");
+    assert_eq!(error(told)["details"]["member"], "x402.payment.payload");
+    let signature = payment["payload"]["signature"].as_str().unwrap();
+    assert!(!told.to_string().contains(signature), "{told}");
+}
+
+#[test]
+fn a_request_whose_plan_has_another_name_is_not_answered_with_the_offer_before() {
+    let shop = Shop::new();
+    let task = shop.offered();
+    let ask =
+        |data: Value| shop.message(json!({"taskId": task["id"], "parts": [{"data": data}]}), []);
+    let told = ask(json!({"plan": "pro"}));
+    assert_eq!(status(&told), "payment-required");
+    assert!(offers(&told), "{told}");
+    assert_eq!(error(&told)["code"], "INVALID_REQUEST");
+    assert_eq!(error(&told)["details"]["member"], "planId");
+    assert!(told["status"]["message"]["metadata"]["x402.payment.error"].is_null());
+    // Plain words get the offer as it is.
+    let offer = shop.message(json!({"taskId": shop.offered()["id"]}), []);
+    let text = offer["status"]["message"]["parts"][0]["text"]
+        .as_str()
+        .unwrap();
+    assert!(text.starts_with("Plan "), "{text}");
+    assert!(!text.contains("AccessRequest"), "{text}");
+}
