@@ -70,6 +70,7 @@ impl Door {
         let has_begun_nothing = matches!(
             reply,
             PayReply::Unavailable
+                | PayReply::Unbegun
                 | PayReply::NotNow(_)
                 | PayReply::Paused { .. }
                 | PayReply::Refused { begun: false, .. }

@@ -120,7 +120,7 @@ pub(super) async fn counts_elsewhere<E: PurchaseEnv>(env: &E, pay: &Pay) -> Opti
         Ok(seen) => seen,
         Err(fault) => {
             env.log("check_failed", &fault.0);
-            return Some(PayReply::Pending { transaction: None });
+            return Some(PayReply::Unbegun);
         }
     };
     let superseded = seen.superseded_by(&pay.request_id);

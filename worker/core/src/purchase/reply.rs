@@ -83,7 +83,8 @@ pub enum PayReply {
     },
     /// The offer has expired and nothing was charged.
     Expired,
-    /// No purchase has begun under this id. Asked by who presents no payment for it.
+    /// No purchase has begun under this id. Asked by who presents no payment for it, or one of which the payer's book could not tell
+    /// whether it counts for another purchase.
     Unbegun,
     /// The seller has withdrawn the offer: it names a wallet that is no longer used, or what it sells is no longer known. Nothing was
     /// begun.

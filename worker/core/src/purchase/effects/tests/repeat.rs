@@ -89,6 +89,15 @@ fn where_no_purchase_is_the_book_knows_whether_the_payment_counts_for_another() 
 }
 
 #[test]
+fn a_payment_that_begins_nothing_is_not_under_way_while_its_payers_book_gives_no_answer() {
+    let mut outside = Outside::new(failed());
+    outside.forget();
+    outside.is_used = false;
+    outside.book_is_gone.set(true);
+    assert_eq!(ask(&outside, 1), PayReply::Unbegun);
+}
+
+#[test]
 fn an_attempt_that_failed_is_not_tried_again() {
     let mut outside = Outside::new(failed());
     (outside.is_accepted, outside.is_used) = (true, false);
