@@ -62,12 +62,16 @@ pub fn counted(mut response: Response) -> Response {
 /// The answer to a payment or a proof, counted if it is refused, or not on chain yet.
 #[must_use]
 pub fn judge(response: Response) -> Response {
-    let status = response.status();
-    let is_refused = status.is_client_error() && status != StatusCode::TOO_MANY_REQUESTS;
-    match is_refused || status == StatusCode::ACCEPTED {
+    match is_refusal(response.status()) {
         true => counted(response),
         false => response,
     }
+}
+
+/// Whether a payment or a proof that is answered with this status counts.
+pub fn is_refusal(status: StatusCode) -> bool {
+    let is_refused = status.is_client_error() && status != StatusCode::TOO_MANY_REQUESTS;
+    is_refused || status == StatusCode::ACCEPTED
 }
 
 /// Whether the answer counts.

@@ -19,6 +19,7 @@ pub const MAX_PAYMENT_HEADER_CHARS: usize = 16 * 1024;
 /// What browser-based agents may send: what the protocols need, and what tracing libraries add to every request of a page
 /// (W3C Trace Context, W3C Baggage, Sentry); a header that is not listed fails the whole request.
 const ALLOWED_HEADERS: &str = "Content-Type, Authorization, PAYMENT-SIGNATURE, X-PAYMENT, SIGN-IN-WITH-X, Idempotency-Key, \
+     Accept, MCP-Protocol-Version, Mcp-Method, Mcp-Name, Mcp-Session-Id, Last-Event-ID, \
      Access-Control-Expose-Headers, A2A-Version, A2A-Extensions, X-A2A-Extensions, baggage, sentry-trace, traceparent, \
      tracestate";
 /// What browser-based agents may read (same section).

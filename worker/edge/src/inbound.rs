@@ -3,7 +3,7 @@
 use futures_util::StreamExt as _;
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use key0_core::error::{Code, Error};
-use key0_core::response::{MAX_BODY_BYTES, Response};
+use key0_core::response::Response;
 
 /// A request whose body has not been read.
 pub(crate) struct Inbound {
@@ -39,12 +39,12 @@ impl Inbound {
         url.split_once('?').map_or("", |(_, query)| query)
     }
 
-    /// Reads the body. The announced length is checked before, the real one while it arrives.
-    pub(crate) async fn read(mut self) -> Result<(HeaderMap, Vec<u8>), Error> {
+    /// Reads the body, of at most so many bytes. The announced length is checked before, the real one while it arrives.
+    pub(crate) async fn read(mut self, most: usize) -> Result<(HeaderMap, Vec<u8>), Error> {
         let too_large = || {
             Error::new(
                 Code::PayloadTooLarge,
-                format!("The body is larger than {MAX_BODY_BYTES} bytes."),
+                format!("The body is larger than {most} bytes."),
             )
         };
         let announced = self
@@ -52,7 +52,7 @@ impl Inbound {
             .get(http::header::CONTENT_LENGTH)
             .and_then(|value| value.to_str().ok())
             .and_then(|value| value.parse::<usize>().ok());
-        if announced.is_some_and(|length| length > MAX_BODY_BYTES) {
+        if announced.is_some_and(|length| length > most) {
             return Err(too_large());
         }
         let unreadable = |_| Error::invalid_request("The body could not be read.");
@@ -66,7 +66,7 @@ impl Inbound {
         if let Ok(mut stream) = self.request.stream() {
             while let Some(chunk) = stream.next().await {
                 let chunk = chunk.map_err(unreadable)?;
-                if body.len().saturating_add(chunk.len()) > MAX_BODY_BYTES {
+                if body.len().saturating_add(chunk.len()) > most {
                     return Err(too_large());
                 }
                 body.extend(chunk);

@@ -16,13 +16,16 @@ mod sweeping;
 mod tables;
 mod webcrypto;
 
-use http::{HeaderMap, Method};
+use http::header::CONTENT_TYPE;
+use http::{HeaderMap, Method, StatusCode};
 use key0_core::checkout::Checkout;
 use key0_core::config::{Config, Problem};
 use key0_core::documents::{
-    AgentCardVersion, CARD_KEYS_PATH, agent_card, card_keys, discover, json_web_key_set, token_info,
+    AI_CATALOG_TYPE, AgentCardVersion, CARD_KEYS_PATH, MCP_CARD_PATH, MCP_CARD_TYPE, MCP_PATH,
+    agent_card, ai_catalog, card_keys, discover, json_web_key_set, mcp_card, mcp_pointer,
+    token_info,
 };
-use key0_core::doors::{a2a, admin, http as x402};
+use key0_core::doors::{a2a, admin, http as x402, mcp};
 use key0_core::error::{Code, Error};
 use key0_core::response::{self, Response};
 use key0_core::types::HttpUrl;
@@ -35,10 +38,11 @@ use settings::Settings;
 const READ: &str = "GET, HEAD, OPTIONS";
 const WRITE: &str = "POST, OPTIONS";
 const CATALOG_MAX_AGE_SECONDS: u32 = 300;
+const MCP_CARD_MAX_AGE_SECONDS: u32 = 3600;
 
 /// What is served, and to which methods. A new door has a line here, a [`Page`], and an arm in [`serve`]. (The operator's
 /// door has paths of its own.)
-const ROUTES: [(&str, &str, Page); 10] = [
+const ROUTES: [(&str, &str, Page); 14] = [
     ("/health", READ, Page::Health),
     ("/discover", READ, Page::Discover),
     ("/.well-known/agent-card.json", READ, Page::AgentCard),
@@ -49,6 +53,10 @@ const ROUTES: [(&str, &str, Page); 10] = [
     ("/x402/access", WRITE, Page::X402Access),
     ("/a2a", WRITE, Page::A2a),
     ("/agent", WRITE, Page::A2a),
+    (MCP_PATH, WRITE, Page::Mcp),
+    (MCP_CARD_PATH, READ, Page::McpCard),
+    ("/.well-known/mcp.json", READ, Page::McpPointer),
+    ("/.well-known/ai-catalog.json", READ, Page::AiCatalog),
 ];
 
 #[derive(Clone, Copy)]
@@ -61,6 +69,10 @@ enum Page {
     Keys,
     X402Access,
     A2a,
+    Mcp,
+    McpCard,
+    McpPointer,
+    AiCatalog,
 }
 
 #[event(fetch)]
@@ -141,6 +153,22 @@ async fn serve(page: Page, inbound: Inbound, env: &Env) -> Result<Response, Erro
             (config, _) if !config.a2a.enabled => response::not_found(),
             (config, origin) => limited(inbound, env, config, origin, Door::A2a).await,
         },
+        Page::Mcp | Page::McpCard | Page::McpPointer | Page::AiCatalog => {
+            let (config, origin) = shop?;
+            match page {
+                _ if !config.mcp.enabled => response::not_found(),
+                Page::McpCard => {
+                    let card = mcp_card(config, &origin);
+                    let response = response::document(&card, headers, MCP_CARD_MAX_AGE_SECONDS);
+                    of_type(response, MCP_CARD_TYPE)
+                }
+                Page::McpPointer => document(&mcp_pointer(config, &origin), headers),
+                Page::AiCatalog => {
+                    of_type(document(&ai_catalog(&origin), headers), AI_CATALOG_TYPE)
+                }
+                _ => limited(inbound, env, config, origin, Door::Mcp).await,
+            }
+        }
     })
 }
 
@@ -155,6 +183,14 @@ fn shop<'a>(settings: &'a Settings, url: &str) -> Result<(&'a Config, HttpUrl), 
 
 fn document(body: &impl Serialize, headers: &HeaderMap) -> Response {
     response::document(body, headers, CATALOG_MAX_AGE_SECONDS)
+}
+
+/// The document, under the name of its kind.
+fn of_type(mut document: Response, media_type: &str) -> Response {
+    if document.status() != StatusCode::NOT_MODIFIED {
+        response::set(&mut document, CONTENT_TYPE, media_type);
+    }
+    document
 }
 
 /// The operator's door: no browser may read its answers.
@@ -186,6 +222,7 @@ fn misconfigured(problems: &[Problem]) -> Error {
 enum Door {
     X402,
     A2a,
+    Mcp,
 }
 
 /// A request to a buyers' door, behind the limit by client address.
@@ -213,7 +250,11 @@ async fn sell(
     door: Door,
 ) -> Response {
     let query = inbound.query().to_owned();
-    let (headers, body) = match inbound.read().await {
+    let most = match door {
+        Door::Mcp => mcp::MAX_BODY_BYTES,
+        Door::X402 | Door::A2a => response::MAX_BODY_BYTES,
+    };
+    let (headers, body) = match inbound.read(most).await {
         Ok(read) => read,
         Err(error) => return response::error(&error),
     };
@@ -233,6 +274,13 @@ async fn sell(
         now: now.to_seconds(),
         random,
     };
+    if door == Door::Mcp {
+        let arrival = mcp::Arrival {
+            headers: &headers,
+            body: &body,
+        };
+        return mcp::answer(&checkout, &arrival).await;
+    }
     // Cards of old name the other door's address.
     let is_conversation = door == Door::A2a || (config.a2a.enabled && a2a::is_call(&body));
     if is_conversation {

@@ -5,8 +5,8 @@ use super::problem::Problem;
 use super::settings::Config;
 use super::vars::{Read, Vars};
 use super::{
-    a2a, backend, chain, gas, ledger, offers, refund, safety, seal, secrets, seller, settlement,
-    token, wallets,
+    a2a, backend, chain, gas, ledger, mcp, offers, refund, safety, seal, secrets, seller,
+    settlement, token, wallets,
 };
 use crate::catalog::{Catalog, default_catalog};
 use crate::settlement::Settlement;
@@ -47,6 +47,7 @@ fn read(vars: &mut Vars<'_>) -> Option<Config> {
     let backend = backend::read(vars, &secrets);
     let ledger = ledger::read(vars);
     let a2a = a2a::read(vars, &public_url);
+    let mcp = mcp::read(vars);
     let catalog = catalog(vars);
     let seller = seller::read(vars);
     if network == Some(Network::Base) {
@@ -67,6 +68,7 @@ fn read(vars: &mut Vars<'_>) -> Option<Config> {
         backend: backend?,
         ledger: ledger?,
         a2a: a2a?,
+        mcp: mcp?,
         catalog: catalog?,
         seller: seller?,
         admin_secret: secrets.admin.as_ref().map(AdminSecret::new),

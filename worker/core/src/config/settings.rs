@@ -4,6 +4,7 @@ use super::a2a::A2aSettings;
 use super::backend::BackendSettings;
 use super::chain::ChainSettings;
 use super::gas::GasSettings;
+use super::mcp::McpSettings;
 use super::offers::OfferSettings;
 use super::policy::Policy;
 use super::problem::Problem;
@@ -43,6 +44,8 @@ pub struct Config {
     pub ledger: Layout,
     /// Whether agents may buy through A2A.
     pub a2a: A2aSettings,
+    /// Whether agents may buy through MCP.
+    pub mcp: McpSettings,
     /// Plans and prices.
     pub catalog: Catalog,
     /// Who sells.

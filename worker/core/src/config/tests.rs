@@ -48,6 +48,7 @@ fn the_defaults_are_the_documented_ones() {
     assert_eq!(config.chain.confirmations, 1);
     assert_eq!(config.offers.proof_binding, ProofBinding::Signature);
     assert!(config.a2a.enabled && config.a2a.card_key.is_none());
+    assert!(config.mcp.enabled && config.mcp.allowed_origins.is_empty());
     assert_eq!(config.catalog.plans().len(), 4);
     assert_eq!(
         config.backend.resource_endpoint.as_deref(),
@@ -130,6 +131,9 @@ fn each_bad_value_is_named_and_not_repeated() {
         ("LEDGER_PARTS_FROM", "next-month"),
         ("LEDGER_PARTS_FROM", "2028-01-01,2027-01-01"),
         ("A2A_ENABLED", "perhaps"),
+        ("MCP_ENABLED", "1"),
+        ("MCP_ALLOWED_ORIGINS", "https://app.example/chat"),
+        ("MCP_ALLOWED_ORIGINS", "app.example"),
         (
             "A2A_CARD_KEY",
             "0x0000000000000000000000000000000000000000000000000000000000000007",

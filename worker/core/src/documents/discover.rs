@@ -3,6 +3,7 @@
 use serde::Serialize;
 
 use super::a2a::A2A_PATH;
+use super::mcp::MCP_PATH;
 use crate::config::Config;
 use crate::types::{HttpUrl, PlanId, ResourceId, UsdcAmount};
 
@@ -75,8 +76,9 @@ pub fn discover<'a>(config: &'a Config, origin: &HttpUrl) -> Discover<'a> {
                 "Choose a plan and POST it with an x402 (version 2) client. Without a payment the answer is \
                  402 with the exact price; with one it is the access token. Choose a requestId (a UUID) and \
                  keep it: repeating the same request is then always safe. The 402 also says how to pay by an \
-                 ordinary USDC transfer, for agents without an x402 client.{}",
-                conversation(config, origin)
+                 ordinary USDC transfer, for agents without an x402 client.{}{}",
+                conversation(config, origin),
+                tools(config, origin)
             ),
             method: "POST",
             url: origin.join("/x402/access"),
@@ -96,6 +98,17 @@ fn conversation(config: &Config, origin: &HttpUrl) -> String {
     }
 }
 
+/// The third.
+fn tools(config: &Config, origin: &HttpUrl) -> String {
+    match config.mcp.enabled {
+        true => format!(
+            " Agents with MCP tools add the server {} (Streamable HTTP) and call request_access.",
+            origin.join(MCP_PATH)
+        ),
+        false => String::new(),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -107,12 +120,14 @@ mod tests {
         let origin = "https://shop.example".parse().unwrap();
         for enabled in [true, false] {
             config.a2a.enabled = enabled;
+            config.mcp.enabled = enabled;
             let said = discover(&config, &origin).next_step.description;
             assert_eq!(
                 said.contains("https://shop.example/a2a,"),
                 enabled,
                 "{said}"
             );
+            assert_eq!(said.contains("https://shop.example/mcp "), enabled);
         }
     }
 }

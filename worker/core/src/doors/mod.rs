@@ -5,6 +5,7 @@ mod access_request;
 pub mod admin;
 pub mod http;
 mod instructions;
+pub mod mcp;
 mod near;
 mod proof;
 #[cfg(test)]

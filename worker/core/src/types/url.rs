@@ -36,13 +36,22 @@ impl HttpUrl {
 
     /// Whether what is sent there can be read and changed on the way: plain `http` to another machine.
     pub fn is_in_the_clear(&self) -> bool {
-        let is_here = match self.0.host() {
+        self.0.scheme() == "http" && !self.is_local()
+    }
+
+    /// Whether it is on this machine.
+    pub fn is_local(&self) -> bool {
+        match self.0.host() {
             Some(Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
             Some(Host::Ipv4(address)) => address.is_loopback(),
             Some(Host::Ipv6(address)) => address.is_loopback(),
             None => false,
-        };
-        self.0.scheme() == "http" && !is_here
+        }
+    }
+
+    /// Whether it is `https`.
+    pub fn is_https(&self) -> bool {
+        self.0.scheme() == "https"
     }
 
     /// The path of `join(path)`.
