@@ -37,14 +37,18 @@ async function startCounter(target) {
       const words = (await answer.text()).replaceAll(target, url);
       return { status: answer.status, headers: Object.fromEntries([...answer.headers].filter(([name]) => !['content-length', 'content-encoding', 'transfer-encoding'].includes(name))), words };
     };
-    const call = request.url.startsWith('/a2a') ? JSON.parse(body) : undefined;
-    const payment = headers['payment-signature'] ?? call?.params?.message?.metadata?.['x402.payment.payload'];
+    const call = /^\/(a2a|mcp)$/.test(request.url) && body ? JSON.parse(body) : undefined;
+    const payment = headers['payment-signature'] ?? call?.params?.message?.metadata?.['x402.payment.payload'] ?? call?.params?._meta?.['x402/payment'];
     if (payment) state.payments.push(JSON.stringify(payment));
     if (!payment || state.payments.length > state.refusals) {
       const { status, headers: named, words } = await forward(body);
       return send(status, named, words);
     }
     if (!call) return send(state.status, { 'content-type': 'application/json', 'retry-after': '1' }, JSON.stringify(state.error));
+    if (request.url === '/mcp') {
+      const result = { resultType: 'complete', isError: true, content: [{ type: 'text', text: JSON.stringify(state.error) }], structuredContent: state.error };
+      return send(200, { 'content-type': 'application/json' }, JSON.stringify({ jsonrpc: '2.0', id: call.id, result }));
+    }
     // The task is the seller's own; only what it says is another.
     const { words } = await forward(JSON.stringify({ jsonrpc: '2.0', id: call.id, method: 'GetTask', params: { id: call.params.message.taskId } }));
     const task = JSON.parse(words).result;
@@ -66,7 +70,7 @@ async function agent(buyer, ...options) {
   return ended.then(({ stdout, stderr }) => ({ ok: true, stdout, stderr }), ({ code, stdout, stderr }) => ({ ok: false, code, stdout, stderr }));
 }
 
-for (const via of ['http', 'a2a']) {
+for (const via of ['http', 'a2a', 'mcp']) {
   describe(`an agent that buys via ${via}`, () => {
     test('sends a payment that is public by now once, and tells the id under which the token is to be had', async () => {
       const details = { requestId: DELIVERED };

@@ -55,7 +55,7 @@ for (const era of ERAS) {
     }, 'the refund', 60_000);
     const { details } = assertFailed(ended, 'TOKEN_ISSUE_FAILED');
     const refunds = await refundsTo(buyer);
-    assert.deepEqual(refunds.map(({ hash, value }) => [hash, value]), [[details.refundTransaction, PRICE]]);
+    assert.deepEqual(refunds.map(({ transactionHash, args }) => [transactionHash, args.value]), [[details.refundTransaction, PRICE]]);
     assert.deepEqual([ended.receipt.success, ended.receipt.errorReason], [false, 'refunded']);
     assert.equal((await paidBy(buyer)).length, 1);
   });

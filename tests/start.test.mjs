@@ -1,7 +1,7 @@
 // The local world, as a new user meets it: `npm start` and `npm run agent`.
 //
 //  1. Two worlds start side by side, each in a folder and with settings of its own, and write down where everything is.
-//  2. An agent buys in the first, over HTTP and over A2A: it shows prices and a receipt, and the backend lets it in. The
+//  2. An agent buys in the first, over HTTP, over A2A and with MCP tools: it shows prices and a receipt, and the backend lets it in. The
 //     chain shows the transfer. Over A2A it shows the conversation, without token and signature.
 //  3. It buys again under the same request id: the same grant, and no second transfer.
 //  4. A second start in the same folder, and a purchase where nothing runs, are told so in one sentence.
@@ -61,7 +61,7 @@ let two;
 before(async () => {
   [one, two] = await Promise.all([
     start(places[0], '--var', 'AGENT_NAME=First', '--var', 'CHALLENGE_TTL_SECONDS=60'),
-    start(places[1], '--var', 'AGENT_NAME=Second', '--var', 'A2A_ENABLED=false'),
+    start(places[1], '--var', 'AGENT_NAME=Second', '--var', 'A2A_ENABLED=false', '--var', 'MCP_ENABLED=false'),
   ]);
 });
 after(async () => {
@@ -85,6 +85,7 @@ test('two worlds run side by side, each with its own settings', async () => {
 const ways = [
   ['http', '41fca0bb-55b6-425f-82a2-b8a4ebd4ca15', 15_000n],
   ['a2a', '0c8b2a5e-3f0f-4a55-9d0e-6f1f5e1f9b11', 30_000n],
+  ['mcp', '7d1c5a0e-2b7b-4b0b-8a3e-5b8f0c9d4e22', 45_000n],
 ];
 for (const [via, request, earned] of ways) {
   test(`an agent buys via ${via}, is let in by the backend, and asks again without paying again`, async () => {
@@ -127,7 +128,8 @@ test('what cannot work is one sentence', async () => {
     [run('agent', '--dir', join(folder, 'none')), /^No local world runs from .*: start one with "npm start -- --dir .*", or give --url and AGENT_PRIVATE_KEY\.$/],
     [run('agent', '--dir', places[0], '--via', 'a2a', '--plan', 'pro-monthly'), /^"pro-monthly" costs \$150\.00, more than the limit of \$1\. Raise it with --max 150$/],
     [run('agent', '--dir', places[1], '--via', 'a2a'), /^Second at http:.* has no A2A interface \(JSON-RPC, version 1\.0\)\. Without --via a2a the agent buys over HTTP\.$/],
-    [run('agent', '--dir', places[0], '--via', 'fax'), /^--via must be http or a2a, not "fax"\.$/],
+    [run('agent', '--dir', places[1], '--via', 'mcp'), /^http:.* has no MCP server\. Without --via mcp the agent buys over HTTP\.$/],
+    [run('agent', '--dir', places[0], '--via', 'fax'), /^--via must be http, a2a or mcp, not "fax"\.$/],
     [run('start', '--dir', join(folder, 'none'), '--port', '99999'), /^--port wants a port number from 0 to 65535, not "99999"\.$/],
   ];
   for (const [{ ended, said }, sentence] of sentences) {

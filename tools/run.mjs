@@ -23,6 +23,7 @@ const COMMANDS = {
   reconcile: 'tools/reconcile.mjs',
   doctor: 'tools/doctor.mjs',
   mutants: 'tools/mutants.mjs',
+  conformance: 'tools/conformance.mjs',
 };
 
 async function main() {

@@ -1,7 +1,7 @@
 #!/usr/bin/env node
 // Promises: an agent that buys. It asks the seller for the price list, shows the price, pays with the published x402
 // client, prints the receipt and uses the token at the seller's backend. Everything it knows about the seller comes
-// from /discover, or with `--via a2a` from the agent card and the conversation.
+// from /discover, with `--via a2a` from the agent card and the conversation, with `--via mcp` from the MCP server's tools.
 
 import { randomUUID } from 'node:crypto';
 import { decimal, dollars } from './money.mjs';
@@ -10,11 +10,17 @@ import { fail, plain, stop } from './say.mjs';
 import { useToken } from './token.mjs';
 import { openWallet } from './wallet.mjs';
 
+/** Only the client of the chosen way is loaded. */
+const WAYS = {
+  http: () => import('./via-http.mjs'),
+  a2a: () => import('./via-a2a.mjs'),
+  mcp: () => import('./via-mcp.mjs'),
+};
+
 async function main() {
   const { url, via, privateKey, most, ...wanted } = readOptions();
   const wallet = openWallet(privateKey, most);
-  // Only the client of the chosen way is loaded.
-  const { meet } = via === 'a2a' ? await import('./via-a2a.mjs') : await import('./via-http.mjs');
+  const { meet } = await WAYS[via]();
   const seller = await meet(url);
 
   const { catalog } = seller;

@@ -12,11 +12,12 @@ An agent that buys access.
 
   npm run agent                          buys the cheapest plan of the local world (npm start)
   npm run agent -- --via a2a             buys it in an A2A conversation, and shows the conversation
+  npm run agent -- --via mcp             buys it with the tools of the MCP server
   npm run agent -- --plan starter-monthly --max 15
   key0-agent --url https://…             the same agent, installed as a package
 
   --url URL       the seller; otherwise the local world's
-  --via WAY       how it buys: http (the default) or a2a
+  --via WAY       how it buys: http (the default), a2a or mcp
   --plan ID       the plan; otherwise the cheapest
   --request ID    the purchase's id: a UUID of your own, or one that an answer has named. The same id asks for the same
                   purchase: it is charged once, and after the delivery the agent signs anew and gets the token again
@@ -31,7 +32,7 @@ export function readOptions() {
   const flags = readFlags();
   const most = dollars(flags.max) ?? stop(`--max must be an amount in dollars, like 0.50, not "${flags.max}".`);
   if (flags.url !== undefined && !isHttp(flags.url)) stop('--url must begin with http:// or https://');
-  if (!['http', 'a2a'].includes(flags.via)) stop(`--via must be http or a2a, not "${flags.via}".`);
+  if (!['http', 'a2a', 'mcp'].includes(flags.via)) stop(`--via must be http, a2a or mcp, not "${flags.via}".`);
   const world = localWorld(flags.dir);
   const url = (flags.url ?? world?.url)?.replace(/\/$/, '');
   const privateKey = process.env.AGENT_PRIVATE_KEY || world?.buyers[0]?.privateKey;

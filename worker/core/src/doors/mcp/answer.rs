@@ -165,6 +165,12 @@ async fn granted<D>(checkout: &Checkout<'_, D>, outcome: &Outcome<'_>) -> Option
 fn error_of<D>(checkout: &Checkout<'_, D>, order: &Order, outcome: &Outcome<'_>) -> Option<Error> {
     let mut error = outcome.error(&checkout.origin, checkout.config.network)?;
     match outcome {
+        // The id was not chosen, it follows from the payment: another id is had by another signature.
+        Outcome::Stopped {
+            why: Stop::Conflict,
+        } if !order.chosen => {
+            error = Stop::Taken.error(&checkout.origin, checkout.config.network);
+        }
         Outcome::Stopped {
             why: Stop::SignAgain { request_id },
         } => {

@@ -277,7 +277,7 @@ fn what_a_client_repeats_of_the_offer_decides_nothing_and_must_not_contradict_it
 fn a_payment_that_leads_to_nothing_else_is_told_why_without_an_offer() {
     for (reply, code, counts, is_failure) in [
         (PayReply::Taken, "TX_ALREADY_REDEEMED", true, true),
-        (PayReply::Conflict, "REQUEST_CONFLICT", true, true),
+        (PayReply::Conflict, "TX_ALREADY_REDEEMED", true, true),
         (PayReply::Unavailable, "ADAPTER_ERROR", false, false),
         (
             PayReply::Paused { seconds: 60 },
