@@ -72,6 +72,8 @@ test('with every setting wrong each is named once, and no value is shown anywher
     PLANS: `[{"planId":"${canary}","unitAmount":"${canary}"}]`,
     A2A_ENABLED: canary,
     A2A_CARD_KEY: canary,
+    MCP_ENABLED: canary,
+    MCP_ALLOWED_ORIGINS: `https://good.example,${canary}`,
     AGENT_NAME: canary.repeat(10),
     AGENT_DESCRIPTION: canary.repeat(100),
   };

@@ -11,7 +11,7 @@ import { describe, test } from 'node:test';
 import { NETWORK, USDC_ADDRESS } from '../tools/lib/chain.mjs';
 import { useWorld } from './support/world.mjs';
 
-const DOCUMENTS = ['/discover', '/.well-known/agent-card.json', '/.well-known/agent.json', '/.well-known/token-info', '/.well-known/jwks.json'];
+const DOCUMENTS = ['/discover', '/.well-known/agent-card.json', '/.well-known/agent.json', '/.well-known/token-info', '/.well-known/jwks.json', '/.well-known/mcp.json', '/.well-known/ai-catalog.json', '/mcp/server-card'];
 const PAGES = [...DOCUMENTS, '/health'];
 const world = useWorld({ backend: false, vars: { AGENT_NAME: 'Weather', PROVIDER_NAME: 'Clouds Ltd', PROVIDER_URL: 'https://clouds.example' } });
 const get = (path, init) => fetch(world.url + path, init);
@@ -132,7 +132,7 @@ describe('/health', () => {
 });
 
 describe('every path', () => {
-  const paths = [...PAGES.map((path) => ({ path, allowed: 'GET, HEAD, OPTIONS' })), { path: '/x402/access', allowed: 'POST, OPTIONS' }];
+  const paths = [...PAGES.map((path) => ({ path, allowed: 'GET, HEAD, OPTIONS' })), ...['/x402/access', '/mcp'].map((path) => ({ path, allowed: 'POST, OPTIONS' }))];
   for (const { path, allowed } of paths) {
     test(`${path} answers OPTIONS with methods and headers, also to a browser's preflight`, async () => {
       const headers = { origin: 'https://app.example', 'access-control-request-method': 'POST', 'access-control-request-headers': 'payment-signature' };
