@@ -181,7 +181,7 @@ async fn shown<D>(task: &Task, checkout: &Checkout<'_, D>) -> Result<Shown, NoGr
             let metadata = receipts(status, word);
             alone(match said {
                 Some(said) if *known == Known::Again => told(said, metadata),
-                Some(said) => marked(following(said), metadata),
+                Some(said) => marked(following(said, claim.is_some()), metadata),
                 None => marked(json!([{"text": unanswered}]), metadata),
             })
         }
@@ -252,7 +252,7 @@ fn parts_of(said: &Said) -> Value {
 }
 
 /// The same, and how to follow what is under way. The rest of the sentence is that of every door, and others have no tasks.
-fn following(said: &Said) -> Value {
+fn following(said: &Said, can_be_asked: bool) -> Value {
     let mut parts = parts_of(said);
     let message = said
         .error
@@ -260,9 +260,11 @@ fn following(said: &Said) -> Value {
         .and_then(Value::as_str)
         .unwrap_or_default();
     if let Some(text) = parts.pointer_mut("/0/text") {
-        *text = json!(format!(
-            "{message} Call GetTask every few seconds to follow it."
-        ));
+        let more = match can_be_asked {
+            true => "Call GetTask every few seconds to follow it.",
+            false => "Send the same again every few seconds to follow it; it is not charged twice.",
+        };
+        *text = json!(format!("{message} {more}"));
     }
     parts
 }
