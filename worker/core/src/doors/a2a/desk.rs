@@ -60,9 +60,12 @@ impl<D: Deployment, C: Conversations> Desk<'_, D, C> {
         for _ in 0..MAX_ROUNDS {
             let mut task = self.look(id).await?;
             if task.stage.is_end() || task.is_paying() {
-                let why = match task.is_paying() {
-                    true => "A payment for this task is under way.",
-                    false => "This task is over.",
+                let why = match (task.is_paying(), task.stage.waits_for_the_same()) {
+                    (true, true) => {
+                        "A payment that was sent for this task may still count. Send it again to learn what became of it."
+                    }
+                    (true, false) => "A payment for this task is under way.",
+                    (false, _) => "This task is over.",
                 };
                 return Err(Fault::new(Kind::TaskNotCancelable, why).about(id));
             }

@@ -193,8 +193,15 @@ async fn shown<D>(task: &Task, checkout: &Checkout<'_, D>) -> Result<Shown, NoGr
             {
                 metadata.insert(RECEIPTS.to_owned(), json!([success(receipt)]));
             }
-            let parts =
-                json!([{"text": "Paid. The access token is in the grant."}, {"data": grant}]);
+            // Who has paid or signed more than once learns here which payment counts.
+            let paid = receipt.as_ref().map_or_else(
+                || "Paid.".to_owned(),
+                |Receipt { transaction, .. }| {
+                    format!("Paid in transaction {transaction}; no other payment counts for it.")
+                },
+            );
+            let text = format!("{paid} The access token is in the grant.");
+            let parts = json!([{"text": text}, {"data": grant}]);
             Shown {
                 message: marked(parts, metadata),
                 artifact: Some(("access-grant", grant)),
