@@ -2,7 +2,7 @@
 
 use core::cell::{Cell, RefCell};
 use core::convert::Infallible;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
 use key0_core::doors::a2a::{
@@ -38,6 +38,8 @@ pub struct ContextObject {
     pub(super) instance: RefCell<Option<Rc<Instance<()>>>>,
     /// For the rules: the tasks that made room for others while their payment may have been under way.
     pub made_room: RefCell<Vec<String>>,
+    /// For the rules: the tasks that were ever kept.
+    pub held: RefCell<BTreeSet<String>>,
     /// For the rules: when each task last had something else to say of each offer, or of another one, in milliseconds.
     pub changed: RefCell<BTreeMap<(String, String), u64>>,
 }
@@ -59,6 +61,7 @@ impl ContextObject {
             alarm: Alarm::default(),
             instance: RefCell::default(),
             made_room: RefCell::default(),
+            held: RefCell::default(),
             changed: RefCell::default(),
         }
     }
@@ -189,7 +192,7 @@ pub fn ask(
         let tasks = before.clone();
         let Ok(reply) = execute(&tasks, &command, world.now());
         world.trace(|| match &command {
-            TaskCommand::Keep(task) => {
+            TaskCommand::Keep(task) | TaskCommand::Restore(task) => {
                 format!(
                     "task {} {}: {:?} -> {reply:?}",
                     task.id, task.version, task.stage

@@ -98,7 +98,7 @@ impl Conversations for Door {
     ) -> Result<TaskReply, CallFault> {
         let task = match command {
             TaskCommand::Read { id } => Some(id.to_string()),
-            TaskCommand::Keep(task) => Some(task.id.to_string()),
+            TaskCommand::Keep(task) | TaskCommand::Restore(task) => Some(task.id.to_string()),
             TaskCommand::List(_) => None,
         };
         self.task.replace(task);

@@ -276,7 +276,14 @@ fn unpaid(why: Unpaid, mismatches: &[&'static str], transaction: Option<B256>) -
         members.insert("mismatch".to_owned(), json!(mismatches));
     }
     note_transaction(&mut details, transaction);
-    Error::new(Code::PaymentFailed, refusal.message()).with_details(details)
+    let message = match mismatches.contains(&"challengeId") {
+        true => {
+            "This payment was made for another offer: `accepted.extra.challengeId` is not that of the offer shown here. Nothing was \
+             charged for it."
+        }
+        false => refusal.message(),
+    };
+    Error::new(Code::PaymentFailed, message).with_details(details)
 }
 
 fn note_transaction(details: &mut Value, transaction: Option<B256>) {

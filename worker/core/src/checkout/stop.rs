@@ -460,7 +460,8 @@ fn not_paid(fault: ProofFault, terms: &Terms) -> Error {
 pub(super) fn returned(status: Status, transaction: Option<B256>, network: Network) -> Error {
     let message = match status {
         Status::Refunded => {
-            "The purchase could not be delivered and the money was sent back to the payer."
+            "The purchase could not be delivered, and its money was sent back to the payer. What was signed for it since was not \
+             charged. To buy again, use a new requestId."
         }
         Status::RefundFailed => {
             "The purchase could not be delivered and the refund has not succeeded yet. The seller has been told."

@@ -60,9 +60,12 @@ impl<D: Deployment, C: Conversations> Desk<'_, D, C> {
         for _ in 0..MAX_ROUNDS {
             let mut task = self.look(id).await?;
             if task.stage.is_end() || task.is_paying() {
-                let why = match task.is_paying() {
-                    true => "A payment for this task is under way.",
-                    false => "This task is over.",
+                let why = match (task.is_paying(), task.stage.waits_for_the_same()) {
+                    (true, true) => {
+                        "A payment that was sent for this task may still count. Send it again to learn what became of it."
+                    }
+                    (true, false) => "A payment for this task is under way.",
+                    (false, _) => "This task is over.",
                 };
                 return Err(Fault::new(Kind::TaskNotCancelable, why).about(id));
             }
@@ -148,14 +151,37 @@ impl<D: Deployment, C: Conversations> Desk<'_, D, C> {
     /// Writes the task's next version. Whether it was the next. When that is not known the task stays at the version that was
     /// read: what is written then is refused if this was written after all, or something else.
     pub(super) async fn write(&self, task: &mut Task) -> Result<bool, CallFault> {
+        self.put(task, TaskCommand::Keep).await
+    }
+
+    /// Writes a task again that is not there any more. Its versions go on: whoever has read an earlier one cannot mistake it.
+    pub(super) async fn restore(&self, task: &mut Task) -> Result<bool, Fault> {
+        let put = self.put(task, TaskCommand::Restore).await;
+        put.map_err(|_| Fault::internal())
+    }
+
+    async fn put(
+        &self,
+        task: &mut Task,
+        command: impl FnOnce(Box<Task>) -> TaskCommand,
+    ) -> Result<bool, CallFault> {
         let next = Task {
             version: task.version.saturating_add(1),
             ..task.clone()
         };
-        let keep = TaskCommand::Keep(Box::new(next.clone()));
-        let reply = self.conversations.ask(task.id.context(), &keep).await?;
+        let command = command(Box::new(next.clone()));
+        let reply = self.conversations.ask(task.id.context(), &command).await?;
         *task = next;
         Ok(reply == TaskReply::Kept)
+    }
+
+    /// Whether nobody has changed the task since it was read.
+    pub(super) async fn is_unchanged(&self, task: &Task) -> Result<bool, CallFault> {
+        let read = TaskCommand::Read { id: task.id };
+        match self.conversations.ask(task.id.context(), &read).await? {
+            TaskReply::Task(Some(kept)) => Ok(kept.version == task.version),
+            _ => Ok(false),
+        }
     }
 }
 

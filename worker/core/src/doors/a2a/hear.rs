@@ -30,7 +30,8 @@ impl<D: Deployment, C: Conversations> Desk<'_, D, C> {
         for _ in 0..MAX_ROUNDS {
             let task = match &message.task_id {
                 Some(id) => {
-                    let task = self.read(id).await?;
+                    let task = self.read(id).await;
+                    let task = task.map_err(|fault| fault.of(message))?;
                     if message
                         .context_id
                         .as_ref()
@@ -80,7 +81,19 @@ impl<D: Deployment, C: Conversations> Desk<'_, D, C> {
         match (task.stage.is_end(), is_again) {
             (true, true) => Ok(Some(task.clone())),
             (true, false) => {
-                let why = "This task is over. Send the message without taskId to begin a new one.";
+                let why = match (&task.stage, by) {
+                    (_, None) => {
+                        "This task is over. Send the message without taskId to begin a new one."
+                    }
+                    (Stage::Delivered { .. }, Some(_)) => {
+                        "This task is over: it was delivered, and its grant is in the task. This message was not taken, and nothing \
+                         was charged for it."
+                    }
+                    (_, Some(_)) => {
+                        "This task is over. This message was not taken, and nothing was charged for it. Without taskId it still pays \
+                         the offer that it names."
+                    }
+                };
                 Err(Fault::new(Kind::Unsupported, why).about(&task.id.to_string()))
             }
             (false, true) if by.is_none() => Ok(Some(task.clone())),

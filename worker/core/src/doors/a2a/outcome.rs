@@ -27,6 +27,8 @@ pub(super) struct Tried<'t> {
     pub(super) before: &'t Stage,
     /// Whether it was presented now; otherwise its purchase was asked only.
     pub(super) is_presented: bool,
+    /// Whether the same was presented on the task before.
+    pub(super) is_again: bool,
 }
 
 impl Tried<'_> {
@@ -140,6 +142,12 @@ fn next(outcome: &Outcome<'_>, said: Said, tried: &Tried<'_>, may_begin: bool) -
         {
             failed(said, false)
         }
+        // The same, of a purchase that only the payment itself could ask about.
+        Outcome::Stopped { why: Stop::Taken }
+            if tried.is_again && tried.is_beside() && tried.before.claim().is_none() =>
+        {
+            failed(said, false)
+        }
         // The money has arrived and is not back yet.
         Outcome::Stopped {
             why: Stop::RefundFailed { claim },
@@ -192,21 +200,25 @@ fn unbegun(tried: &Tried<'_>, said: Said, may_begin: bool) -> Stage {
         _ if tried.is_presented => Known::Nothing,
         before => return before.clone(),
     };
-    // What has begun is another purchase, which the payment was led to.
-    if known >= Known::Begun || (!tried.is_presented && known == Known::Again) {
+    if known >= Known::Begun {
+        // What has begun is another purchase, which the payment was led to; about that only the payment itself can ask.
+        return match tried.is_presented {
+            true => tried.before.clone(),
+            false => Stage::Paying {
+                challenge_id: tried.challenge_id.to_owned(),
+                claim: None,
+                said: Some(unanswered()),
+                known,
+            },
+        };
+    }
+    if !tried.is_presented && known == Known::Again {
         return tried.before.clone();
     }
     let (said, known) = match (tried.is_presented, may_begin) {
         (true, _) => (Some(said), Known::Again),
         (false, true) => (None, Known::Nothing),
-        (false, false) => {
-            let error = Error::new(
-                Code::SettlementPending,
-                "No answer has come for the payment. Send the same payment again to learn what became of it; it is not charged \
-                 twice.",
-            );
-            (Some(refused(&error)), Known::Again)
-        }
+        (false, false) => (Some(unanswered()), Known::Again),
     };
     let earlier = || match tried.before {
         Stage::Paying { claim, .. } => claim.clone(),
@@ -218,6 +230,28 @@ fn unbegun(tried: &Tried<'_>, said: Said, may_begin: bool) -> Stage {
         said,
         known,
     }
+}
+
+fn unanswered() -> Said {
+    refused(&Error::new(
+        Code::SettlementPending,
+        "No answer has come for the payment. Send the same payment again to learn what became of it; it is not charged twice.",
+    ))
+}
+
+/// Whether its purchase has begun: what is said of it is said of money that may have moved.
+pub(super) const fn has_begun(outcome: &Outcome<'_>) -> bool {
+    matches!(
+        outcome,
+        Outcome::Granted { .. }
+            | Outcome::Pending {
+                phase: Phase::Settling | Phase::Delivering { .. } | Phase::Refunding { .. },
+                ..
+            }
+            | Outcome::Stopped {
+                why: Stop::Refunded { .. } | Stop::RefundFailed { .. } | Stop::AccessEnded { .. },
+            }
+    )
 }
 
 /// A refusal of what was sent beside a payment that may be under way. Where nothing is known of that, the same payment may be
@@ -289,7 +323,7 @@ pub(super) fn failure(
 }
 
 /// What we say of an outcome. `None` for goods.
-fn said<D>(outcome: &Outcome<'_>, checkout: &Checkout<'_, D>) -> Option<Said> {
+pub(super) fn said<D>(outcome: &Outcome<'_>, checkout: &Checkout<'_, D>) -> Option<Said> {
     let mut error = outcome.error(&checkout.origin, checkout.config.network)?;
     // There is no header that could say it.
     if let Some(seconds) = outcome.retry_after(checkout.now) {

@@ -3,8 +3,9 @@
 use super::desk::{Desk, MAX_ROUNDS, Stale};
 use super::fault::Fault;
 use super::hear::failed;
+use super::ids::TaskId;
 use super::message::Message;
-use super::outcome::{Tried, failure, offer_end, take};
+use super::outcome::{Tried, failure, has_begun, offer_end, said, take};
 use super::task::{Known, Said, Stage, Task};
 use super::tasks::Conversations;
 use crate::checkout::{
@@ -44,19 +45,26 @@ impl<D: Deployment, C: Conversations> Desk<'_, D, C> {
             *counts = true;
             return self.keep(task).await;
         };
-        if task.stage.claim().is_some_and(|claim| claim.payer != payer) {
-            // One wallet at a time: the claim of the first would be lost.
+        let is_again = task.payments.contains(&payload.authorization.nonce);
+        let is_of_another = |claim: &Claim| {
+            claim.payer != payer || (!is_again && claim.request_id != offer.terms.request_id)
+        };
+        if task.stage.claim().is_some_and(is_of_another) {
+            // One payment at a time: the claim of the first would be lost, and it may have bought what this one would buy.
+            let before = task.stage.clone();
             let Some(current) = self.looked(task, patience).await? else {
                 return Ok(Err(Stale));
             };
             if current.is_paying() || current.stage.is_end() {
                 return Ok(Ok(current));
             }
+            if current.stage != before {
+                return Ok(Err(Stale));
+            }
             task = current;
         }
         if let Some(own) = self.own_offer(&task, &offer, payload) {
-            // It was made for another offer, which this task may have shown before. Nobody is invited to pay once more without
-            // that one's purchase being asked.
+            // Nobody is invited to pay once more without that one's purchase being asked.
             let order = Order {
                 request_id: Some(own.terms.request_id.clone()),
                 chosen: own.terms.chosen,
@@ -66,18 +74,9 @@ impl<D: Deployment, C: Conversations> Desk<'_, D, C> {
             match self.checkout.recall(&order, &payload.into()).await {
                 None | Some(Outcome::PayAgain { .. }) => {}
                 Some(outcome) => {
-                    let before = task.stage.clone();
-                    let tried = Tried {
-                        challenge_id: own.id.as_str(),
-                        payer: Some(payer),
-                        claim: None,
-                        before: &before,
-                        is_presented: true,
-                    };
-                    task.let_pass();
-                    task.hear(message.kept.clone());
-                    let task = self.conclude(task, message, &outcome, &tried, counts);
-                    return task.await.map(Ok);
+                    *counts |= brings_nothing(&outcome);
+                    let task = self.recalled(task, message, payload, &own, &outcome);
+                    return self.keep(task).await;
                 }
             }
         }
@@ -103,16 +102,20 @@ impl<D: Deployment, C: Conversations> Desk<'_, D, C> {
             .checkout
             .pay_noting(&order, &payment, async |claim: &Claim| {
                 claimed = Some(claim.clone());
-                let is_known = task.payments.contains(&payload.authorization.nonce);
+                let is_noted = match &before {
+                    Stage::Paying { claim, known, .. } => {
+                        *known >= Known::Begun || (*claim == claimed && *known == Known::Nothing)
+                    }
+                    _ => false,
+                };
+                if is_again && is_noted {
+                    is_stale = !self.is_unchanged(&task).await?;
+                    return match is_stale {
+                        true => Err(CallFault("the task has changed".to_owned())),
+                        false => Ok(()),
+                    };
+                }
                 let (claim, known) = match &before {
-                    Stage::Paying { claim, known, .. }
-                        if is_known && *claim == claimed && *known == Known::Nothing =>
-                    {
-                        return Ok(());
-                    }
-                    Stage::Paying { known, .. } if is_known && *known >= Known::Begun => {
-                        return Ok(());
-                    }
                     // Its purchase may be an earlier one, which the payment was led to.
                     Stage::Paying { claim, known, .. } if *known >= Known::Begun => {
                         (claim.clone().or_else(|| claimed.clone()), *known)
@@ -143,9 +146,48 @@ impl<D: Deployment, C: Conversations> Desk<'_, D, C> {
             claim: claimed,
             before: &before,
             is_presented: true,
+            is_again,
         };
         let task = self.conclude(task, message, &outcome, &tried, counts);
         task.await.map(Ok)
+    }
+
+    /// The task of a payment that was made for another offer, after what that one's purchase has said. Where nothing has begun
+    /// for it, the task's own offer stays.
+    fn recalled(
+        &self,
+        mut task: Task,
+        message: &Message,
+        payload: &PaymentPayload,
+        own: &Offer,
+        outcome: &Outcome<'_>,
+    ) -> Task {
+        task.let_pass();
+        task.hear(message.kept.clone());
+        let before = task.stage.clone();
+        if has_begun(outcome) {
+            task.present(payload.authorization.nonce);
+            let tried = Tried {
+                challenge_id: own.id.as_str(),
+                payer: Some(payload.authorization.from),
+                claim: None,
+                before: &before,
+                is_presented: true,
+                is_again: false,
+            };
+            take(&mut task, outcome, &tried, self.checkout, self.now);
+        } else if let (Some(challenge_id), Some(said)) =
+            (before.challenge_id(), said(outcome, self.checkout))
+        {
+            let stage = Stage::Offered {
+                challenge_id: challenge_id.to_owned(),
+                said: Some(said),
+                again: true,
+                claim: before.claim().cloned(),
+            };
+            task.go_on(stage, offer_end(self.checkout, challenge_id), self.now);
+        }
+        task
     }
 
     /// The offer that a payment itself names, if that is for another purchase than the task's.
@@ -184,6 +226,7 @@ impl<D: Deployment, C: Conversations> Desk<'_, D, C> {
             claim: None,
             before: &before,
             is_presented: true,
+            is_again: task.payments.contains(&proof.transaction),
         };
         if of_task.is_some_and(|id| id != proof.challenge_id) {
             let why = Stop::Contradicts(vec!["challengeId"]);
@@ -232,28 +275,32 @@ impl<D: Deployment, C: Conversations> Desk<'_, D, C> {
         tried: &Tried<'_>,
         counts: &mut bool,
     ) -> Result<Task, Fault> {
-        *counts |= matches!(
-            outcome,
-            Outcome::PayAgain { .. }
-                | Outcome::Stopped { .. }
-                | Outcome::Pending {
-                    phase: Phase::Unconfirmed | Phase::AuthorizationOpen { .. },
-                    ..
-                }
-        );
+        *counts |= brings_nothing(outcome);
         take(&mut task, outcome, tried, self.checkout, self.now);
         for _ in 0..MAX_ROUNDS {
-            if let Ok(task) = self.keep(task.clone()).await? {
-                return Ok(task);
+            let mut kept = task.clone();
+            if self.write(&mut kept).await.map_err(|_| Fault::internal())? {
+                return Ok(kept);
             }
             let Some(changed) = self.find(task.id).await? else {
                 // It has made room for others. What became of the payment is kept all the same.
-                task.version = 0;
+                if self.restore(&mut task).await? {
+                    return Ok(task);
+                }
                 continue;
             };
-            task = changed;
-            if task.stage.is_end() {
-                return Ok(task);
+            let follows_another =
+                changed.is_paying() && changed.stage.challenge_id() != Some(tried.challenge_id);
+            if has_begun(outcome) && (changed.denies() || follows_another) {
+                // Who ended it, or paid another offer on it, did not know of this payment. What became of that has a task of its own.
+                let id = TaskId::new(changed.id.context(), self.random[0]);
+                let payments = core::mem::take(&mut task.payments);
+                task = Task::new(id, changed.context_id, self.now);
+                task.payments = payments;
+            } else if changed.stage.is_end() {
+                return Ok(changed);
+            } else {
+                task = changed;
             }
             let before = task.stage.clone();
             let tried = Tried {
@@ -262,6 +309,7 @@ impl<D: Deployment, C: Conversations> Desk<'_, D, C> {
                 claim: tried.claim.clone(),
                 before: &before,
                 is_presented: true,
+                is_again: tried.is_again,
             };
             task.hear(message.kept.clone());
             let is_news = matches!(outcome, Outcome::Granted { .. } | Outcome::Pending { .. });
@@ -293,6 +341,7 @@ impl<D: Deployment, C: Conversations> Desk<'_, D, C> {
             claim: Some(claim.clone()),
             before: &before,
             is_presented: false,
+            is_again: false,
         };
         let mut next = task.clone();
         next.let_pass();
@@ -313,6 +362,19 @@ impl<D: Deployment, C: Conversations> Desk<'_, D, C> {
         };
         self.checkout.quote(&order).ok()
     }
+}
+
+/// Whether who presents a payment with this outcome has brought no money by that.
+const fn brings_nothing(outcome: &Outcome<'_>) -> bool {
+    matches!(
+        outcome,
+        Outcome::PayAgain { .. }
+            | Outcome::Stopped { .. }
+            | Outcome::Pending {
+                phase: Phase::Unconfirmed | Phase::AuthorizationOpen { .. },
+                ..
+            }
+    )
 }
 
 /// What is said of a payment for which there is no offer.

@@ -181,7 +181,7 @@ async fn shown<D>(task: &Task, checkout: &Checkout<'_, D>) -> Result<Shown, NoGr
             let metadata = receipts(status, word);
             alone(match said {
                 Some(said) if *known == Known::Again => told(said, metadata),
-                Some(said) => marked(following(said), metadata),
+                Some(said) => marked(following(said, claim.is_some()), metadata),
                 None => marked(json!([{"text": unanswered}]), metadata),
             })
         }
@@ -193,8 +193,15 @@ async fn shown<D>(task: &Task, checkout: &Checkout<'_, D>) -> Result<Shown, NoGr
             {
                 metadata.insert(RECEIPTS.to_owned(), json!([success(receipt)]));
             }
-            let parts =
-                json!([{"text": "Paid. The access token is in the grant."}, {"data": grant}]);
+            // Who has paid or signed more than once learns here which payment counts.
+            let paid = receipt.as_ref().map_or_else(
+                || "Paid.".to_owned(),
+                |Receipt { transaction, .. }| {
+                    format!("Paid in transaction {transaction}; no other payment counts for it.")
+                },
+            );
+            let text = format!("{paid} The access token is in the grant.");
+            let parts = json!([{"text": text}, {"data": grant}]);
             Shown {
                 message: marked(parts, metadata),
                 artifact: Some(("access-grant", grant)),
@@ -252,7 +259,7 @@ fn parts_of(said: &Said) -> Value {
 }
 
 /// The same, and how to follow what is under way. The rest of the sentence is that of every door, and others have no tasks.
-fn following(said: &Said) -> Value {
+fn following(said: &Said, can_be_asked: bool) -> Value {
     let mut parts = parts_of(said);
     let message = said
         .error
@@ -260,9 +267,11 @@ fn following(said: &Said) -> Value {
         .and_then(Value::as_str)
         .unwrap_or_default();
     if let Some(text) = parts.pointer_mut("/0/text") {
-        *text = json!(format!(
-            "{message} Call GetTask every few seconds to follow it."
-        ));
+        let more = match can_be_asked {
+            true => "Call GetTask every few seconds to follow it.",
+            false => "Send the same again every few seconds to follow it; it is not charged twice.",
+        };
+        *text = json!(format!("{message} {more}"));
     }
     parts
 }

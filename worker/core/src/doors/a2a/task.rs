@@ -95,7 +95,7 @@ pub enum Stage {
     Paying {
         /// The offer.
         challenge_id: String,
-        /// The right to ask what became of it; without one the client has to show it again.
+        /// The right to ask what became of it; without one the client has to send it again.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         claim: Option<Claim>,
         /// What its purchase has said last.
@@ -163,12 +163,8 @@ impl Stage {
     /// The name of its state in A2A 1.0.
     pub const fn state(&self) -> &'static str {
         match self {
-            Self::Unclear { .. }
-            | Self::Offered { .. }
-            | Self::Paying {
-                known: Known::Again,
-                ..
-            } => "TASK_STATE_INPUT_REQUIRED",
+            Self::Unclear { .. } | Self::Offered { .. } => "TASK_STATE_INPUT_REQUIRED",
+            Self::Paying { .. } if self.waits_for_the_same() => "TASK_STATE_INPUT_REQUIRED",
             Self::Paying { .. } => "TASK_STATE_WORKING",
             Self::Listed | Self::Delivered { .. } => "TASK_STATE_COMPLETED",
             Self::Failed { .. } | Self::Rejected => "TASK_STATE_FAILED",
@@ -188,14 +184,14 @@ impl Stage {
         )
     }
 
-    /// Whether a payment or a proof was shown and is to be sent again.
+    /// Whether a payment or a proof was shown and is to be sent again: we know that, or nobody but the client can ask about it.
     pub(super) const fn waits_for_the_same(&self) -> bool {
         matches!(
             self,
             Self::Paying {
                 known: Known::Again,
                 ..
-            }
+            } | Self::Paying { claim: None, .. }
         )
     }
 
@@ -252,6 +248,19 @@ impl Task {
     /// Whether its purchase has begun and may be paid.
     pub fn has_begun(&self) -> bool {
         matches!(&self.stage, Stage::Paying { known, .. } if *known == Known::Begun)
+    }
+
+    /// Whether it says that nothing was charged for it.
+    pub(super) const fn denies(&self) -> bool {
+        matches!(
+            self.stage,
+            Stage::Canceled
+                | Stage::Rejected
+                | Stage::Failed {
+                    was_paid: false,
+                    ..
+                }
+        )
     }
 
     /// Whether a payment may be under way that we do not know the outcome of.

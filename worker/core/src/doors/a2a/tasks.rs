@@ -26,6 +26,8 @@ pub enum TaskCommand {
     },
     /// Keep this task, in place of the one of the version before. The first version is 1.
     Keep(Box<Task>),
+    /// Keep this task again, which has made room for others or whose time was over, unless it is there.
+    Restore(Box<Task>),
     /// Read some tasks, the latest first.
     List(Page),
 }
@@ -145,11 +147,15 @@ pub fn execute<S: TaskStore>(
             let task = store.read(id)?.filter(|task| now < task.until);
             TaskReply::Task(task.map(Box::new))
         }
-        TaskCommand::Keep(task) => {
+        TaskCommand::Keep(task) | TaskCommand::Restore(task) => {
             // One whose time is over is gone, though the alarm may be late.
             let before = store.read(&task.id)?.filter(|task| now < task.until);
             let kept = before.as_ref().map_or(0, |task| task.version);
-            if kept.checked_add(1) != Some(task.version) {
+            let is_next = match command {
+                TaskCommand::Restore(_) => before.is_none(),
+                _ => kept.checked_add(1) == Some(task.version),
+            };
+            if !is_next {
                 return Ok(TaskReply::Stale);
             }
             // Also one whose purchase has come to nothing is unpaid again.

@@ -3,6 +3,7 @@
 mod calls;
 mod malformed;
 mod offers;
+mod other_purchases;
 mod payments;
 mod races;
 mod tasks;

@@ -1,0 +1,292 @@
+//! Payments for another purchase than that of the task's offer, and purchases that a task can be led to.
+
+use super::super::super::task::Known;
+use super::super::super::test_support::MemoryTasks;
+use super::*;
+use crate::chain::usdc;
+use crate::config::ProofBinding;
+use crate::types::{B256, Network, U256};
+use crate::x402::Authorization;
+
+const ANOTHER: &str = "09090909-0909-4909-8909-090909090909";
+
+/// The same payment with another nonce.
+fn anew(payment: &Value) -> Value {
+    let mut payment = payment.clone();
+    let old = payment["payload"]["authorization"].clone();
+    let authorization = Authorization {
+        from: buyer().address(),
+        to: serde_json::from_value(old["to"].clone()).unwrap(),
+        value: U256::from(old["value"].as_str().unwrap().parse::<u64>().unwrap()),
+        valid_after: U256::ZERO,
+        valid_before: U256::from(1_800_000_300_u64),
+        nonce: B256::repeat_byte(2),
+    };
+    let digest = usdc::authorization_digest(&authorization, Network::BaseSepolia);
+    let signature = buyer().sign(&digest).unwrap().as_bytes();
+    payment["payload"]["signature"] = json!(hex::encode_prefixed(signature));
+    payment["payload"]["authorization"]["nonce"] = json!(authorization.nonce);
+    payment
+}
+
+fn elsewhere(id: &str, by_attempted: bool) -> PayReply {
+    let join = json!({"payer": buyer().address(), "target": "plan basic default", "byAttempted": by_attempted});
+    serde_json::from_value(json!({"elsewhere": {"requestId": id, "join": join}})).unwrap()
+}
+
+/// An offer whose client has named no purchase.
+fn unnamed(shop: &Shop) -> Value {
+    shop.message(json!({"parts": [{"data": {"planId": "basic"}}]}), [])
+}
+
+/// The same task with an offer for another purchase.
+fn renewed(shop: &Shop, task: &Value, replies: impl IntoIterator<Item = PayReply>) -> Value {
+    let wish = json!({"planId": "basic", "requestId": ANOTHER});
+    let renewed = shop.message(
+        json!({"parts": [{"data": wish}], "taskId": task["id"]}),
+        replies,
+    );
+    assert!(offers(&renewed), "{renewed}");
+    renewed
+}
+
+fn first_asked(shop: &Shop, act: impl FnOnce()) -> Ask {
+    let before = shop.asked.borrow().len();
+    act();
+    shop.asked.borrow()[before].clone()
+}
+
+#[test]
+fn before_a_second_payment_on_a_task_the_purchase_that_the_task_follows_is_asked() {
+    // The first payment was led to another purchase, which is delivered by now.
+    let shop = Shop::new();
+    let task = unnamed(&shop);
+    let payment = shop.payment(&task);
+    let working = shop.pay(&task, &payment, [elsewhere(ANOTHER, false), pending()]);
+    assert_eq!(state(&working), "TASK_STATE_WORKING");
+    shop.later.set(200);
+    let asked = first_asked(&shop, || {
+        let done = shop.pay(&task, &anew(&payment), [granted()]);
+        assert_eq!(state(&done), "TASK_STATE_COMPLETED");
+    });
+    assert!(matches!(asked, Ask::Join(_)), "{asked:?}");
+
+    // Nothing had begun by the payment for the offer before.
+    let shop = Shop::new();
+    let task = shop.offered();
+    shop.pay(&task, &shop.payment(&task), [refused(false)]);
+    let second = anew(&shop.payment(&renewed(&shop, &task, [PayReply::Unbegun])));
+    let asked = first_asked(&shop, || {
+        let done = shop.pay(&task, &second, [PayReply::Unbegun, granted()]);
+        assert_eq!(state(&done), "TASK_STATE_COMPLETED");
+    });
+    assert!(matches!(asked, Ask::Join(_)), "{asked:?}");
+}
+
+#[test]
+fn who_was_led_to_a_purchase_that_nobody_can_ask_about_is_to_send_the_same_payment_again() {
+    let derived = format!("x402-{}", "ab".repeat(16));
+    for by_attempted in [false, true] {
+        let shop = Shop::new();
+        let task = unnamed(&shop);
+        let payment = shop.payment(&task);
+        shop.pay(
+            &task,
+            &payment,
+            [elsewhere(&derived, by_attempted), pending()],
+        );
+        shop.later.set(86_400);
+        let polled = shop.get(&task, [PayReply::Unbegun]);
+        assert_eq!(state(&polled), "TASK_STATE_INPUT_REQUIRED", "{polled}");
+        assert!(!offers(&polled), "{polled}");
+        assert!(polled.to_string().contains("Send the same"), "{polled}");
+        let cancel = shop.call("CancelTask", &json!({"id": task["id"]}), []);
+        assert_eq!(cancel["error"]["code"], -32002);
+        let (reply, end) = match by_attempted {
+            false => (granted(), "TASK_STATE_COMPLETED"),
+            // It is public by now, and opens nothing any more.
+            true => (PayReply::Taken, "TASK_STATE_FAILED"),
+        };
+        assert_eq!(state(&shop.pay(&task, &payment, [reply])), end);
+    }
+}
+
+#[test]
+fn a_transfer_that_was_shown_without_signature_is_to_be_shown_again() {
+    for reply in [pending(), undelivered()] {
+        let mut shop = Shop::new();
+        shop.config.offers.proof_binding = ProofBinding::TxHash;
+        let task = shop.offered();
+        let mut proof = proof(&task);
+        proof.as_object_mut().unwrap().remove("signature");
+        let message = json!({"taskId": task["id"], "parts": [{"data": proof}]});
+        shop.message(message.clone(), [reply]);
+        shop.later.set(86_400);
+        let polled = shop.get(&task, []);
+        assert_eq!(state(&polled), "TASK_STATE_INPUT_REQUIRED", "{polled}");
+        assert!(polled.to_string().contains("Send the same"), "{polled}");
+        let done = shop.message(message, [granted()]);
+        assert_eq!(state(&done), "TASK_STATE_COMPLETED");
+    }
+}
+
+thread_local! {
+    static READS: Cell<u32> = const { Cell::new(0) };
+}
+
+#[test]
+fn a_payment_that_is_sent_again_begins_nothing_on_a_task_that_was_called_off_meanwhile() {
+    for first in [vec![], vec![pending()]] {
+        let shop = Shop::new();
+        let task = shop.offered();
+        let payment = shop.payment(&task);
+        shop.pay(&task, &payment, first);
+        READS.set(0);
+        // After the request has read the task, and before it asks the purchase.
+        shop.before(|tasks, command| {
+            if matches!(command, TaskCommand::Read { .. }) {
+                READS.set(READS.get() + 1);
+                if READS.get() == 2 {
+                    let mut tasks = tasks.0.borrow_mut();
+                    let task = tasks.last_mut().unwrap();
+                    task.stage = Stage::Canceled;
+                    task.version += 1;
+                }
+            }
+            Ok(())
+        });
+        let before = shop.asked.borrow().len();
+        shop.pay(&task, &payment, [granted()]);
+        assert_eq!(READS.get(), 3, "it was read once more");
+        assert_eq!(shop.asked.borrow().len(), before);
+    }
+}
+
+#[test]
+fn what_was_charged_though_the_task_was_called_off_has_a_task_of_its_own() {
+    let shop = Shop::new();
+    let task = shop.offered();
+    // While its purchase works.
+    shop.before(|tasks, command| {
+        if matches!(command, TaskCommand::Keep(task) if task.version == 3) {
+            let mut tasks = tasks.0.borrow_mut();
+            let kept = tasks.last_mut().unwrap();
+            if kept.version == 2 {
+                kept.stage = Stage::Canceled;
+                kept.version = 3;
+            }
+        }
+        Ok(())
+    });
+    let payment = shop.payment(&task);
+    let done = shop.pay(&task, &payment, [granted()]);
+    assert_eq!(state(&done), "TASK_STATE_COMPLETED", "{done}");
+    assert_ne!(done["id"], task["id"]);
+    assert_eq!(state(&shop.get(&task, [])), "TASK_STATE_CANCELED");
+    assert_eq!(shop.get(&done, [])["status"], done["status"]);
+}
+
+/// The offer of the task is paid while the purchase of an earlier one is asked.
+fn is_paid_meanwhile(tasks: &MemoryTasks, command: &TaskCommand) -> Result<(), CallFault> {
+    if matches!(command, TaskCommand::Keep(_)) {
+        let mut tasks = tasks.0.borrow_mut();
+        let task = tasks.last_mut().unwrap();
+        if let Stage::Offered { challenge_id, .. } = task.stage.clone() {
+            let claim = json!({"requestId": ANOTHER, "payer": buyer().address(), "target": "plan basic default"});
+            task.stage = Stage::Paying {
+                challenge_id,
+                claim: serde_json::from_value(claim).unwrap(),
+                said: None,
+                known: Known::Begun,
+            };
+            task.version += 1;
+        }
+    }
+    Ok(())
+}
+
+#[test]
+fn the_outcome_of_another_offers_purchase_takes_no_task_off_its_own_that_has_begun() {
+    let returned = |status| PayReply::Refund {
+        status,
+        transaction: None,
+    };
+    for reply in [
+        pending(),
+        returned(Status::Refunded),
+        returned(Status::RefundFailed),
+        granted(),
+    ] {
+        let shop = Shop::new();
+        let task = shop.offered();
+        let payment = shop.payment(&task);
+        renewed(&shop, &task, []);
+        shop.before(is_paid_meanwhile);
+        shop.pay(&task, &payment, [reply, PayReply::Conflict]);
+        let stage = shop.stage();
+        let claim = stage.claim().map(|claim| claim.request_id.to_string());
+        assert_eq!(claim.as_deref(), Some(ANOTHER), "{stage:?}");
+    }
+}
+
+#[test]
+fn a_payment_of_an_earlier_offer_of_which_nothing_has_begun_leaves_the_offer_of_the_task() {
+    for replies in [vec![PayReply::Unbegun], vec![], vec![PayReply::Taken]] {
+        let shop = Shop::new();
+        let task = shop.offered();
+        let payment = shop.payment(&task);
+        renewed(&shop, &task, []);
+        let own = shop.stage().challenge_id().unwrap().to_owned();
+        let told = shop.pay(&task, &payment, replies);
+        assert_eq!(state(&told), "TASK_STATE_INPUT_REQUIRED", "{told}");
+        assert!(!offers(&told), "nobody is invited to pay once more: {told}");
+        assert_eq!(shop.stage().challenge_id(), Some(own.as_str()));
+        // Sent again it begins nothing either.
+        let asked = first_asked(&shop, || {
+            let done = shop.pay(&task, &payment, [granted()]);
+            assert_eq!(state(&done), "TASK_STATE_COMPLETED");
+        });
+        assert!(
+            matches!(&asked, Ask::Pay(pay) if pay.sale.is_none()),
+            "{asked:?}"
+        );
+        // And then it has its end.
+        assert_eq!(
+            state(&shop.pay(&task, &payment, [])),
+            "TASK_STATE_COMPLETED"
+        );
+    }
+}
+
+#[test]
+fn another_wallets_payment_is_held_against_the_offer_that_stands_after_the_look() {
+    let shop = Shop::new();
+    let task = shop.offered();
+    let payment = shop.payment(&task);
+    shop.pay(&task, &payment, [pending()]);
+    let mut other = payment;
+    other["payload"]["authorization"]["from"] = json!(Address::repeat_byte(5));
+    let extra = other["accepted"]["extra"].as_object_mut().unwrap();
+    let dead = extra.remove("challengeId").unwrap();
+    shop.pay(&task, &other, [refused(true), PayReply::Conflict]);
+    let stage = shop.stage();
+    assert!(
+        stage.challenge_id().is_some() && stage.challenge_id() != dead.as_str(),
+        "{stage:?}"
+    );
+}
+
+#[test]
+fn versions_of_a_task_that_made_room_go_on() {
+    let shop = Shop::new();
+    let task = shop.offered();
+    shop.before(|tasks, command| {
+        if matches!(command, TaskCommand::Keep(task) if task.version == 3) {
+            tasks.0.borrow_mut().clear();
+        }
+        Ok(())
+    });
+    shop.pay(&task, &shop.payment(&task), [pending()]);
+    // Whoever has read version 2 writes version 3, and is refused.
+    assert_eq!(shop.conversations.tasks.0.borrow()[0].version, 3);
+}
