@@ -10,7 +10,7 @@ use key0_core::checkout::{Outcome as Told, Stop};
 use crate::actors::{
     Buyer, LONGEST_MILLIS, Payment, ask_proof, give_back, last_looks, last_proofs, last_truths,
     operate, request, retry_refunds, run_chain, shop, shop_by_transfer, shop_in_conversation,
-    shop_in_parallel, sweep_by_the_clock,
+    shop_in_parallel, shop_with_tools, sweep_by_the_clock,
 };
 use crate::aftermath;
 use crate::faults::Fault;
@@ -140,6 +140,7 @@ fn open_shop(world: &Rc<World>) {
         let in_conversation =
             world.setting.conversations > 0 && random.chance(world.setting.conversations);
         let by_transfer = random.chance(world.setting.transfers);
+        let with_tools = random.chance(120);
         let then = Rc::clone(world);
         world.executor.spawn(Owner::World, async move {
             then.sleep(delay).await;
@@ -147,6 +148,8 @@ fn open_shop(world: &Rc<World>) {
                 shop_in_conversation(then, buyer, plan).await;
             } else if in_parallel {
                 shop_in_parallel(then, buyer, plan).await;
+            } else if with_tools {
+                shop_with_tools(then, buyer, plan).await;
             } else if by_transfer {
                 shop_by_transfer(then, buyer, plan).await;
             } else {

@@ -9,6 +9,7 @@ pub use last::{last_looks, last_truths, look_again};
 pub use shopping::shop_in_conversation;
 pub(super) use strangers::present_stolen;
 pub use wire::View;
+pub(super) use wire::payload;
 
 use core::cell::RefCell;
 use std::rc::Rc;

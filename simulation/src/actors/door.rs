@@ -1,8 +1,10 @@
 //! A request to the worker, and its way through checkout to the purchases.
 
 mod conversations;
+mod tools;
 
 pub(super) use conversations::send as send_call;
+pub(super) use tools::send as send_tool;
 
 use core::cell::RefCell;
 use core::fmt::{Debug, Display};

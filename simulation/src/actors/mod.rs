@@ -7,6 +7,7 @@ mod interference;
 mod obstacles;
 mod payment;
 mod sweeper;
+mod tools;
 mod transfer;
 mod weather;
 
@@ -19,6 +20,7 @@ pub use interference::{on_given_up, on_payment, on_public};
 pub use obstacles::{LONGEST_MILLIS, give_back, on_attempt, on_failure, operate, retry_refunds};
 pub use payment::Payment;
 pub use sweeper::sweep_by_the_clock;
+pub use tools::shop_with_tools;
 pub use transfer::{ask_proof, last_proofs, on_settlement, shop_by_transfer, show_again};
 pub use weather::run_chain;
 

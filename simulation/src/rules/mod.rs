@@ -16,6 +16,7 @@ mod settling;
 mod steps;
 mod tasks;
 mod terms;
+mod tools;
 mod wallet;
 
 pub use book::on_book;
@@ -35,6 +36,7 @@ pub use settling::{on_facilitator, on_facilitator_answer};
 pub use steps::on_change;
 pub use tasks::{all_gone, on_tasks, on_tasks_removed};
 pub use terms::{on_answer_elsewhere, on_call_elsewhere};
+pub use tools::{on_tool, on_tool_answer, on_tool_offer};
 pub use wallet::{on_job, on_job_done};
 
 use key0_core::purchase::Purchase;

@@ -226,7 +226,7 @@ impl Version {
 }
 
 /// A payment in x402's words.
-pub(super) fn payload(pay: &Payment, accepts: &Value) -> Value {
+pub(in crate::actors) fn payload(pay: &Payment, accepts: &Value) -> Value {
     let signed = pay.authorization.authorization();
     json!({
         "x402Version": 2,
