@@ -98,10 +98,12 @@ fn a_payment_that_cannot_be_read_is_told_so_beside_the_offer() {
     version1["x402Version"] = json!(1);
     let mut unsigned = shop.payment();
     unsigned["payload"]["signature"] = Value::Null;
-    let long = format!("{{\"a\":\"{}\"}}", "x".repeat(16 * 1024));
+    let mut long = shop.payment();
+    long["filler"] = json!("x".repeat(16 * 1024));
     for payment in [
         json!("nonsense"),
-        json!(long),
+        json!(long.to_string()),
+        json!(encode(&long)),
         json!(7),
         json!([]),
         json!({}),
