@@ -37,15 +37,15 @@ export class Mcp {
     return `${this.world.url}/mcp`;
   }
 
-  /** Posts a body as it is. @param {unknown} body @param {Record<string, string>} [headers] */
-  post(body, headers = {}) {
-    return post(this.url, body, { headers: { accept: 'application/json, text/event-stream', ...headers } });
+  /** Posts a body as it is. @param {unknown} body @param {Record<string, string>} [headers] @param {AbortSignal} [signal] */
+  post(body, headers = {}, signal) {
+    return post(this.url, body, { headers: { accept: 'application/json, text/event-stream', ...headers }, signal });
   }
 
-  /** @param {string} method @param {any} [params] @param {{id?: unknown, headers?: Record<string, string>}} [options] */
-  async call(method, params, { id = 7, headers = {} } = {}) {
+  /** @param {string} method @param {any} [params] @param {{id?: unknown, headers?: Record<string, string>, signal?: AbortSignal}} [options] */
+  async call(method, params, { id = 7, headers = {}, signal } = {}) {
     const wrapped = this.era.wrap(method, params);
-    const answer = await this.post({ jsonrpc: '2.0', id, method, params: wrapped.params }, { ...wrapped.headers, ...headers });
+    const answer = await this.post({ jsonrpc: '2.0', id, method, params: wrapped.params }, { ...wrapped.headers, ...headers }, signal);
     if (answer.body?.jsonrpc) assert.deepEqual(answer.body.id, id, answer.text);
     return answer;
   }
@@ -63,18 +63,18 @@ export class Mcp {
   }
 
   /**
-   * Calls a tool. @param {string} name @param {any} [args] @param {{payment?: unknown, headers?: Record<string, string>}} [options]
+   * Calls a tool. @param {string} name @param {any} [args] @param {{payment?: unknown, headers?: Record<string, string>, signal?: AbortSignal}} [options]
    */
-  async tool(name, args, { payment, headers } = {}) {
+  async tool(name, args, { payment, headers, signal } = {}) {
     const meta = payment === undefined ? {} : { _meta: { 'x402/payment': payment } };
-    const result = await this.result('tools/call', { name, arguments: args, ...meta }, { headers });
+    const result = await this.result('tools/call', { name, arguments: args, ...meta }, { headers, signal });
     const texts = result.content.map(({ type, text }) => (assert.equal(type, 'text'), text));
     return { result, texts, data: result.structuredContent, receipt: result._meta?.['x402/payment-response'], text: JSON.stringify(result) };
   }
 
-  /** Calls the paid tool. @param {any} [args] @param {unknown} [payment] @param {Record<string, string>} [headers] */
-  access(args = { planId: 'basic' }, payment, headers) {
-    return this.tool(TOOL, args, { payment, headers });
+  /** Calls the paid tool. @param {any} [args] @param {unknown} [payment] @param {Record<string, string>} [headers] @param {AbortSignal} [signal] */
+  access(args = { planId: 'basic' }, payment, headers, signal) {
+    return this.tool(TOOL, args, { payment, headers, signal });
   }
 
   /** The offer, held to its form. @param {any} [args] */

@@ -80,7 +80,7 @@ async fn carry_out<D: Deployment>(
         },
         (_, "tools/call") => call::call(checkout, &params, headers, counts).await,
         (Era::Modern, "server/discover") => {
-            let mut about = tools::about(checkout.config);
+            let mut about = tools::about();
             about.insert("supportedVersions".to_owned(), json!([MCP_MODERN]));
             Ok(cacheable(era, Value::Object(about)))
         }
@@ -90,7 +90,7 @@ async fn carry_out<D: Deployment>(
             let agreed = MCP_HANDSHAKE
                 .into_iter()
                 .find(|served| wanted == Some(*served));
-            let mut about = tools::about(checkout.config);
+            let mut about = tools::about();
             about.insert(
                 "protocolVersion".to_owned(),
                 agreed.unwrap_or(newest).into(),

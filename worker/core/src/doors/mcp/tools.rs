@@ -17,7 +17,7 @@ const INSTRUCTIONS: &str = "Call discover_plans for the plans and their prices, 
      signed payment. To retry, repeat the same call.";
 
 /// What a client is told first: what is served, and how to begin.
-pub(super) fn about(_config: &Config) -> Map<String, Value> {
+pub(super) fn about() -> Map<String, Value> {
     Map::from_iter([
         ("capabilities".to_owned(), json!({"tools": {}})),
         ("instructions".to_owned(), INSTRUCTIONS.into()),

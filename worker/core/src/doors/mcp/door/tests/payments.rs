@@ -152,7 +152,9 @@ fn a_paid_call_gets_the_grant_and_the_receipt() {
     let [(id, Ask::Pay(pay))] = told.asked.as_slice() else {
         panic!("{:?}", told.asked);
     };
-    assert!(id.as_str().starts_with("x402-") && pay.sale.is_some());
+    assert!(id.as_str().starts_with("x402-"));
+    let is_chosen = pay.sale.as_ref().map(|sale| sale.chosen);
+    assert_eq!(is_chosen, Some(false), "what is signed anew may join it");
     let again = Shop::new().buy([granted()]);
     assert_eq!(again.asked[0].0, *id, "the id follows from the payment");
     assert_eq!(again.body, told.body);
