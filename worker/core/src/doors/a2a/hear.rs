@@ -15,6 +15,9 @@ use crate::error::Error;
 use crate::pauses::Patience;
 use crate::x402::{Refusal, Unreadable};
 
+/// What is said to a payment or a proof on a task that is not there.
+const GONE: &str = "Task not found. Nothing was done with this message. If you have paid on this task, send the same payment or proof without \
+                    taskId; do not pay anew before that.";
 /// What is said to a payment or a proof on a task that was ended without it.
 const CLOSED: &str = "This task is over. Nothing was done with this message. If it was sent before, it may have been charged: send it without \
                       taskId to learn that, and do not pay anew before. Without taskId it pays the offer that it names, if that is \
@@ -34,8 +37,12 @@ impl<D: Deployment, C: Conversations> Desk<'_, D, C> {
         for _ in 0..MAX_ROUNDS {
             let task = match &message.task_id {
                 Some(id) => {
+                    let pays = matches!(message.asks, Asks::Pay(_) | Asks::Prove(_));
                     let task = self.read(id).await;
-                    let task = task.map_err(|fault| fault.of(message))?;
+                    let task = task.map_err(|fault| match pays && fault.is_of_no_task() {
+                        true => fault.saying(GONE),
+                        false => fault,
+                    })?;
                     if message
                         .context_id
                         .as_ref()
