@@ -75,13 +75,14 @@ async function untilOver(talk, pay, requestId) {
   for (;;) {
     const { state } = task.status;
     const working = state === TaskState.TASK_STATE_WORKING || state === TaskState.TASK_STATE_SUBMITTED;
-    const isWaitedFor = state === TaskState.TASK_STATE_INPUT_REQUIRED && metadataOf(task)['x402.payment.status'] === 'payment-submitted';
-    const notBegun = isWaitedFor && isOpen(errorIn(task));
-    if (!working && !notBegun) return task;
+    const status = metadataOf(task)['x402.payment.status'];
+    const isTaken = status === 'payment-verified' || (status === 'payment-submitted' && isOpen(errorIn(task)));
+    const isWaitedFor = state === TaskState.TASK_STATE_INPUT_REQUIRED && isTaken;
+    if (!working && !isWaitedFor) return task;
     const pause = Math.max(Number(errorIn(task).details?.retryAfterSeconds) || PAUSE_SECONDS, 1);
     if (Date.now() + pause * 1000 > end) stop(`The purchase is still open, and the agent waits no longer. ${comeAgain(requestId)}`);
     await seconds(pause);
-    task = await (notBegun ? pay('Here is the same payment again.') : talk.look(task.id));
+    task = await (isWaitedFor ? pay('Here is the same payment again.') : talk.look(task.id));
   }
 }
 

@@ -278,8 +278,8 @@ fn unpaid(why: Unpaid, mismatches: &[&'static str], transaction: Option<B256>) -
     note_transaction(&mut details, transaction);
     let message = match mismatches.contains(&"challengeId") {
         true => {
-            "This payment was made for another offer: `accepted.extra.challengeId` is not that of the offer shown here. Nothing was \
-             charged for it."
+            "This payment was made for another offer and was not taken: `accepted.extra.challengeId` is not that of the offer shown \
+             here."
         }
         false => refusal.message(),
     };

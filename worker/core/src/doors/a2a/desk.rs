@@ -31,6 +31,9 @@ pub struct Desk<'a, D, C> {
 /// How often a task is read again because somebody else has changed it meanwhile.
 pub(super) const MAX_ROUNDS: usize = 8;
 
+/// By so much the version of a task goes on that is kept again: more than can be written while one request is under way.
+const AFTER_ROOM: u32 = 1_000;
+
 /// What a message made of a task that it could not keep: somebody else was faster.
 pub(super) struct Stale;
 
@@ -156,6 +159,7 @@ impl<D: Deployment, C: Conversations> Desk<'_, D, C> {
 
     /// Writes a task again that is not there any more. Its versions go on: whoever has read an earlier one cannot mistake it.
     pub(super) async fn restore(&self, task: &mut Task) -> Result<bool, Fault> {
+        task.version = task.version.saturating_add(AFTER_ROOM);
         let put = self.put(task, TaskCommand::Restore).await;
         put.map_err(|_| Fault::internal())
     }

@@ -5,8 +5,6 @@ use std::borrow::Cow;
 
 use serde_json::{Map, Value, json};
 
-use super::message::{Asks, Message};
-
 /// Why a call is not carried out.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(super) struct Fault {
@@ -88,13 +86,9 @@ impl Fault {
         Self::new(Kind::TaskNotFound, "Task not found").about(id)
     }
 
-    /// The same for who sends this message: a payment or a proof may have been sent before.
-    pub(super) fn of(mut self, message: &Message) -> Self {
-        if self.is_of_no_task() && matches!(message.asks, Asks::Pay(_) | Asks::Prove(_)) {
-            self.message = "Task not found. Nothing was done with this message. If you have paid on this task, send the same payment or \
-                            proof without taskId; do not pay anew before that."
-                .into();
-        }
+    /// The same in other words.
+    pub(super) fn saying(mut self, message: &'static str) -> Self {
+        self.message = message.into();
         self
     }
 

@@ -15,6 +15,13 @@ use crate::error::Error;
 use crate::pauses::Patience;
 use crate::x402::{Refusal, Unreadable};
 
+/// What is said to a payment or a proof on a task that is not there.
+const GONE: &str = "Task not found. Nothing was done with this message. If you have paid on this task, send the same payment or proof without \
+                    taskId; do not pay anew before that.";
+/// What is said to a payment or a proof on a task that was ended without it.
+const CLOSED: &str = "This task is over. Nothing was done with this message. If it was sent before, it may have been charged: send it without \
+                      taskId to learn that, and do not pay anew before. Without taskId it pays the offer that it names, if that is \
+                      still unpaid.";
 /// The most levels of a message.
 const MAX_DEPTH: usize = 32;
 
@@ -30,8 +37,12 @@ impl<D: Deployment, C: Conversations> Desk<'_, D, C> {
         for _ in 0..MAX_ROUNDS {
             let task = match &message.task_id {
                 Some(id) => {
+                    let pays = matches!(message.asks, Asks::Pay(_) | Asks::Prove(_));
                     let task = self.read(id).await;
-                    let task = task.map_err(|fault| fault.of(message))?;
+                    let task = task.map_err(|fault| match pays && fault.is_of_no_task() {
+                        true => fault.saying(GONE),
+                        false => fault,
+                    })?;
                     if message
                         .context_id
                         .as_ref()
@@ -79,6 +90,12 @@ impl<D: Deployment, C: Conversations> Desk<'_, D, C> {
             None => task.has_heard(&message.id),
         };
         match (task.stage.is_end(), is_again) {
+            // It may have been charged after all.
+            (true, true)
+                if by.is_some() && matches!(task.stage, Stage::Canceled | Stage::Rejected) =>
+            {
+                Err(Fault::new(Kind::Unsupported, CLOSED).about(&task.id.to_string()))
+            }
             (true, true) => Ok(Some(task.clone())),
             (true, false) => {
                 let why = match (&task.stage, by) {
@@ -86,13 +103,9 @@ impl<D: Deployment, C: Conversations> Desk<'_, D, C> {
                         "This task is over. Send the message without taskId to begin a new one."
                     }
                     (Stage::Delivered { .. }, Some(_)) => {
-                        "This task is over: it was delivered, and its grant is in the task. This message was not taken, and nothing \
-                         was charged for it."
+                        "This task is over: it was delivered, and its grant is in the task. Nothing was done with this message."
                     }
-                    (_, Some(_)) => {
-                        "This task is over. This message was not taken, and nothing was charged for it. Without taskId it still pays \
-                         the offer that it names."
-                    }
+                    (_, Some(_)) => CLOSED,
                 };
                 Err(Fault::new(Kind::Unsupported, why).about(&task.id.to_string()))
             }

@@ -27,7 +27,7 @@ pub(super) struct Tried<'t> {
     pub(super) before: &'t Stage,
     /// Whether it was presented now; otherwise its purchase was asked only.
     pub(super) is_presented: bool,
-    /// Whether the same was presented on the task before.
+    /// Whether it is what was last presented on the task before.
     pub(super) is_again: bool,
 }
 
@@ -58,8 +58,9 @@ impl Tried<'_> {
         // What others may know too takes nothing from what only the payer had.
         let claim = claim.filter(|new| !new.is_by_attempted() || earlier.is_none());
         // A purchase that has begun knows more than one that a payment was made for and led away from.
-        let claim = match begun >= Known::Begun {
-            true => claim.or(earlier).or_else(|| self.claim.clone()),
+        let claim = match known.max(begun) >= Known::Begun {
+            // Without a claim of its own, what has begun is a purchase that only the payment itself can ask about.
+            true => claim.or(earlier),
             false => claim.or_else(|| self.claim.clone()).or(earlier),
         };
         let known = match (known.max(begun), &claim) {
@@ -146,7 +147,14 @@ fn next(outcome: &Outcome<'_>, said: Said, tried: &Tried<'_>, may_begin: bool) -
         Outcome::Stopped { why: Stop::Taken }
             if tried.is_again && tried.is_beside() && tried.before.claim().is_none() =>
         {
-            failed(said, false)
+            let text = "The payment counts for another purchase, which has begun. Do not sign anew for this one: ask for that one's \
+                        outcome where the payment was sent first, or under its requestId.";
+            let error = Error::new(Code::TxAlreadyRedeemed, text);
+            let said = Said {
+                error: error.body(),
+                payment: said.payment,
+            };
+            failed(said, true)
         }
         // The money has arrived and is not back yet.
         Outcome::Stopped {
@@ -232,7 +240,7 @@ fn unbegun(tried: &Tried<'_>, said: Said, may_begin: bool) -> Stage {
     }
 }
 
-fn unanswered() -> Said {
+pub(super) fn unanswered() -> Said {
     refused(&Error::new(
         Code::SettlementPending,
         "No answer has come for the payment. Send the same payment again to learn what became of it; it is not charged twice.",

@@ -5,7 +5,7 @@ use super::fault::Fault;
 use super::hear::failed;
 use super::ids::TaskId;
 use super::message::Message;
-use super::outcome::{Tried, failure, has_begun, offer_end, said, take};
+use super::outcome::{Tried, failure, has_begun, offer_end, said, take, unanswered};
 use super::task::{Known, Said, Stage, Task};
 use super::tasks::Conversations;
 use crate::checkout::{
@@ -46,13 +46,22 @@ impl<D: Deployment, C: Conversations> Desk<'_, D, C> {
             return self.keep(task).await;
         };
         let is_again = task.payments.contains(&payload.authorization.nonce);
+        if let Stage::Paying {
+            claim: None, known, ..
+        } = &task.stage
+            && *known >= Known::Begun
+            && !is_again
+        {
+            // What has begun can be asked about only by what was sent before. Another payment would buy once more.
+            return Ok(Ok(task));
+        }
         let is_of_another = |claim: &Claim| {
             claim.payer != payer || (!is_again && claim.request_id != offer.terms.request_id)
         };
         if task.stage.claim().is_some_and(is_of_another) {
             // One payment at a time: the claim of the first would be lost, and it may have bought what this one would buy.
             let before = task.stage.clone();
-            let Some(current) = self.looked(task, patience).await? else {
+            let Some((current, is_heard)) = self.heard_of(task, patience).await? else {
                 return Ok(Err(Stale));
             };
             if current.is_paying() || current.stage.is_end() {
@@ -62,6 +71,16 @@ impl<D: Deployment, C: Conversations> Desk<'_, D, C> {
                 return Ok(Err(Stale));
             }
             task = current;
+            if let (false, Stage::Offered { challenge_id, .. }) = (is_heard, &before) {
+                let stage = Stage::Offered {
+                    challenge_id: challenge_id.clone(),
+                    said: Some(unanswered()),
+                    again: true,
+                    claim: before.claim().cloned(),
+                };
+                task.go_on(stage, Some(offer.terms.expires_at), self.now);
+                return self.keep(task).await;
+            }
         }
         if let Some(own) = self.own_offer(&task, &offer, payload) {
             // Nobody is invited to pay once more without that one's purchase being asked.
@@ -96,6 +115,7 @@ impl<D: Deployment, C: Conversations> Desk<'_, D, C> {
         task.let_pass();
         task.hear(message.kept.clone());
         let until = Some(offer.terms.expires_at);
+        let last = task.payments.last().copied();
         let mut claimed = None;
         let mut is_stale = false;
         let outcome = self
@@ -146,8 +166,11 @@ impl<D: Deployment, C: Conversations> Desk<'_, D, C> {
             claim: claimed,
             before: &before,
             is_presented: true,
-            is_again,
+            is_again: is_again && last == Some(payload.authorization.nonce),
         };
+        if has_begun(&outcome) {
+            task.present(payload.authorization.nonce);
+        }
         let task = self.conclude(task, message, &outcome, &tried, counts);
         task.await.map(Ok)
     }
@@ -293,7 +316,7 @@ impl<D: Deployment, C: Conversations> Desk<'_, D, C> {
                 changed.is_paying() && changed.stage.challenge_id() != Some(tried.challenge_id);
             if has_begun(outcome) && (changed.denies() || follows_another) {
                 // Who ended it, or paid another offer on it, did not know of this payment. What became of that has a task of its own.
-                let id = TaskId::new(changed.id.context(), self.random[0]);
+                let id = TaskId::new(changed.id.context(), self.random[0].map(|byte| !byte));
                 let payments = core::mem::take(&mut task.payments);
                 task = Task::new(id, changed.context_id, self.now);
                 task.payments = payments;
@@ -326,11 +349,28 @@ impl<D: Deployment, C: Conversations> Desk<'_, D, C> {
         task: Task,
         patience: Patience,
     ) -> Result<Option<Task>, Fault> {
+        let looked = self.heard_of(task, patience).await?;
+        Ok(looked.map(|(task, _)| task))
+    }
+
+    /// The same, and whether its purchase has answered.
+    async fn heard_of(
+        &self,
+        task: Task,
+        patience: Patience,
+    ) -> Result<Option<(Task, bool)>, Fault> {
         let before = task.stage.clone();
         let (Some(challenge_id), Some(claim)) = (before.challenge_id(), before.claim()) else {
-            return Ok(Some(task));
+            return Ok(Some((task, true)));
         };
         let mut outcome = self.checkout.status(claim, patience).await;
+        let is_heard = !matches!(
+            outcome,
+            Outcome::Pending {
+                phase: Phase::Unheard,
+                ..
+            }
+        );
         if let Outcome::PayAgain { quote, .. } = &mut outcome {
             // Its purchase is over, and nothing was charged.
             *quote = self.instead_of(challenge_id);
@@ -347,9 +387,10 @@ impl<D: Deployment, C: Conversations> Desk<'_, D, C> {
         next.let_pass();
         take(&mut next, &outcome, &tried, self.checkout, self.now);
         if next.stage == before {
-            return Ok(Some(task));
+            return Ok(Some((task, is_heard)));
         }
-        Ok(self.keep(next).await?.ok())
+        let kept = self.keep(next).await?.ok();
+        Ok(kept.map(|task| (task, is_heard)))
     }
 
     /// Today's offer for what this one sells, for another purchase.
@@ -382,7 +423,7 @@ fn not_offered() -> Said {
     let error = Error::new(
         Code::ChallengeNotFound,
         "It is not said which offer is paid, or that is none of ours: send the payment on the task of the offer, or with \
-         accepted.extra.challengeId. Nothing was charged.",
+         accepted.extra.challengeId. Nothing was done with it.",
     );
     Said {
         error: error.body(),

@@ -287,6 +287,80 @@ fn versions_of_a_task_that_made_room_go_on() {
         Ok(())
     });
     shop.pay(&task, &shop.payment(&task), [pending()]);
-    // Whoever has read version 2 writes version 3, and is refused.
-    assert_eq!(shop.conversations.tasks.0.borrow()[0].version, 3);
+    assert!(shop.conversations.tasks.0.borrow()[0].version > 1_000);
+}
+
+#[test]
+fn beside_a_purchase_that_only_the_payment_can_ask_about_no_other_payment_begins_anything() {
+    let derived = format!("x402-{}", "ab".repeat(16));
+    let shop = Shop::new();
+    let task = shop.offered();
+    let payment = shop.payment(&task);
+    let told = shop.pay(&task, &payment, [elsewhere(&derived, false), undelivered()]);
+    assert_eq!(state(&told), "TASK_STATE_INPUT_REQUIRED", "{told}");
+    assert_eq!(status(&told), "payment-verified");
+    let before = shop.asked.borrow().len();
+    let same = shop.pay(&task, &anew(&payment), [granted()]);
+    assert_eq!(same["status"], told["status"]);
+    assert_eq!(shop.asked.borrow().len(), before);
+}
+
+#[test]
+fn that_a_payment_is_another_purchases_ends_no_task_that_waits_for_a_transfer() {
+    let mut shop = Shop::new();
+    shop.config.offers.proof_binding = ProofBinding::TxHash;
+    let task = shop.offered();
+    let payment = shop.payment(&task);
+    shop.pay(&task, &payment, [refused(false)]);
+    let mut proof = proof(&task);
+    proof.as_object_mut().unwrap().remove("signature");
+    let message = json!({"taskId": task["id"], "parts": [{"data": proof}]});
+    shop.message(message.clone(), [undelivered()]);
+    let after = shop.pay(&task, &payment, [PayReply::Taken]);
+    assert_eq!(state(&after), "TASK_STATE_INPUT_REQUIRED", "{after}");
+    assert_eq!(
+        state(&shop.message(message, [granted()])),
+        "TASK_STATE_COMPLETED"
+    );
+}
+
+#[test]
+fn while_the_purchase_of_the_offer_before_gives_no_answer_the_next_offer_is_not_paid() {
+    let shop = Shop::new();
+    let task = shop.offered();
+    shop.pay(&task, &shop.payment(&task), [refused(false)]);
+    let second = anew(&shop.payment(&renewed(&shop, &task, [PayReply::Unbegun])));
+    let before = shop.asked.borrow().len();
+    let told = shop.pay(&task, &second, []);
+    assert_eq!(state(&told), "TASK_STATE_INPUT_REQUIRED", "{told}");
+    assert!(!offers(&told), "{told}");
+    let asked = shop.asked.borrow()[before..].to_vec();
+    assert!(matches!(asked[..], [Ask::Join(_)]), "{asked:?}");
+    let done = shop.pay(&task, &second, [PayReply::Unbegun, granted()]);
+    assert_eq!(state(&done), "TASK_STATE_COMPLETED");
+}
+
+#[test]
+fn a_payment_on_a_task_that_was_called_off_is_told_that_it_may_have_been_charged_elsewhere() {
+    let shop = Shop::new();
+    let task = shop.offered();
+    let payment = shop.payment(&task);
+    shop.pay(&Value::Null, &payment, [pending()]);
+    shop.call("CancelTask", &json!({"id": task["id"]}), []);
+    let over = shop.pay(&task, &payment, []);
+    assert_eq!(over["code"], -32004);
+    assert!(over.to_string().contains("may have been charged"), "{over}");
+}
+
+#[test]
+fn a_payment_that_its_purchase_had_taken_before_gets_the_finished_task_when_it_is_sent_again() {
+    let shop = Shop::new();
+    let task = shop.offered();
+    let mut payment = shop.payment(&task);
+    // Of an offer with another price.
+    payment["accepted"]["amount"] = json!("1");
+    for _ in 0..2 {
+        let done = shop.pay(&task, &payment, [granted()]);
+        assert_eq!(state(&done), "TASK_STATE_COMPLETED", "{done}");
+    }
 }
