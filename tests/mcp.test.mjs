@@ -17,6 +17,7 @@ import { post } from './support/a2a.mjs';
 import { broadcasts, income } from './support/facts.mjs';
 import { ERAS, HANDSHAKE, HANDSHAKE_VERSIONS, MODERN, MODERN_VERSION, Mcp, assertFailed, assertGranted, assertOffered, assertUnderWay } from './support/mcp.mjs';
 import { poll } from './support/poll.mjs';
+import { newWallet } from './support/smart-wallets.mjs';
 import { useWorld } from './support/world.mjs';
 import { access, encodeHeader, signPayment } from './support/x402.mjs';
 
@@ -222,6 +223,13 @@ describe('a payment may come', () => {
       assert.deepEqual((await paidBy(buyer)).map(({ hash }) => hash), [grant.txHash]);
     });
   }
+
+  test('from a contract wallet', async () => {
+    const wallet = await newWallet(world);
+    const payment = await signPayment(wallet.owner.privateKey, await mcp.offer(args), { authorization: { from: wallet.address } });
+    const grant = assertGranted(await mcp.access(args, payment));
+    assert.deepEqual((await paidBy(wallet)).map(({ hash }) => hash), [grant.txHash]);
+  });
 
   test('for the offer of another door, whose purchase it is then', async () => {
     const buyer = await world.newBuyer();
