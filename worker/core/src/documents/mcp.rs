@@ -7,7 +7,7 @@ use crate::types::HttpUrl;
 
 /// The path of the MCP door.
 pub const MCP_PATH: &str = "/mcp";
-/// Where the server card is, next to the door (<https://github.com/modelcontextprotocol/ext-server-card>).
+/// Where the server card is, next to the door (<https://github.com/modelcontextprotocol/experimental-ext-server-card>).
 pub const MCP_CARD_PATH: &str = "/mcp/server-card";
 /// The media type of the server card.
 pub const MCP_CARD_TYPE: &str = "application/mcp-server-card+json";
