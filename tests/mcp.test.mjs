@@ -12,6 +12,7 @@
 import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
 import { describe, test } from 'node:test';
+import { getAddress } from 'viem';
 import { NETWORK } from '../tools/lib/chain.mjs';
 import { post } from './support/a2a.mjs';
 import { broadcasts, income } from './support/facts.mjs';
@@ -228,7 +229,7 @@ describe('a payment may come', () => {
     const wallet = await newWallet(world);
     const payment = await signPayment(wallet.owner.privateKey, await mcp.offer(args), { authorization: { from: wallet.address } });
     const grant = assertGranted(await mcp.access(args, payment));
-    assert.deepEqual((await paidBy(wallet)).map(({ hash }) => hash), [grant.txHash]);
+    assert.deepEqual((await paidBy({ address: getAddress(wallet.address) })).map(({ hash }) => hash), [grant.txHash]);
   });
 
   test('for the offer of another door, whose purchase it is then', async () => {
