@@ -115,6 +115,17 @@ fn a_task_whose_time_is_over_is_not_found_though_the_alarm_is_late() {
 }
 
 #[test]
+fn in_place_of_a_task_whose_time_is_over_another_begins() {
+    let store = MemoryTasks::default();
+    let mut old = offered(1, NOW);
+    old.until = NOW;
+    assert_eq!(keep(&store, &old), TaskReply::Kept);
+    let new = offered(1, NOW);
+    assert_eq!(keep(&store, &new), TaskReply::Kept);
+    assert!(has(&store, &new));
+}
+
+#[test]
 fn a_list_goes_on_where_it_stopped() {
     let store = MemoryTasks::default();
     // Two of them changed at the same moment.

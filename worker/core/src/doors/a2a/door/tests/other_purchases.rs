@@ -364,3 +364,62 @@ fn a_payment_that_its_purchase_had_taken_before_gets_the_finished_task_when_it_i
         assert_eq!(state(&done), "TASK_STATE_COMPLETED", "{done}");
     }
 }
+
+#[test]
+fn what_was_charged_without_a_task_id_has_another_task_than_the_one_that_was_ended() {
+    let shop = Shop::new();
+    let payment = shop.payment(&shop.offered());
+    // The task that the payment has begun is ended while its purchase works.
+    shop.before(|tasks, command| {
+        if matches!(command, TaskCommand::Keep(task) if task.version == 2) {
+            let mut tasks = tasks.0.borrow_mut();
+            let kept = tasks.last_mut().unwrap();
+            if kept.is_paying() {
+                kept.stage = Stage::Canceled;
+                kept.version = 2;
+            }
+        }
+        Ok(())
+    });
+    let done = shop.pay(&Value::Null, &payment, [granted()]);
+    assert_eq!(state(&done), "TASK_STATE_COMPLETED", "{done}");
+    assert_eq!(shop.get(&done, [])["status"], done["status"]);
+}
+
+#[test]
+fn a_payment_that_was_sent_before_its_task_was_called_off_may_have_been_charged() {
+    let shop = Shop::new();
+    let task = shop.offered();
+    let payment = shop.payment(&task);
+    shop.pay(&task, &payment, [pending()]);
+    for stage in [Stage::Canceled, Stage::Rejected] {
+        shop.conversations.tasks.0.borrow_mut()[0].stage = stage;
+        let over = shop.pay(&task, &payment, []);
+        assert_eq!(over["code"], -32004);
+        assert!(over.to_string().contains("may have been charged"), "{over}");
+    }
+}
+
+#[test]
+fn who_pays_on_a_task_that_is_gone_is_told_not_to_pay_anew() {
+    let shop = Shop::new();
+    let task = shop.offered();
+    let payment = shop.payment(&task);
+    shop.conversations.tasks.0.borrow_mut().clear();
+    let gone = shop.pay(&task, &payment, []);
+    assert_eq!(gone["code"], -32001);
+    assert!(gone.to_string().contains("do not pay anew"), "{gone}");
+    let other = shop.call("GetTask", &json!({"id": task["id"]}), []);
+    assert_eq!(other["error"]["message"], "Task not found");
+}
+
+#[test]
+fn ids_hold_no_control_characters() {
+    let shop = Shop::new();
+    for name in ["messageId", "contextId", "taskId"] {
+        let mut message = json!({"parts": [{"text": "x"}]});
+        message[name] = json!("a\u{1}");
+        let refused = shop.message(message, []);
+        assert_eq!(refused["code"], -32602, "{name}");
+    }
+}
