@@ -227,13 +227,4 @@ mod tests {
             json!({"type": "Error", "code": "TIER_NOT_FOUND", "message": "No such plan.", "details": {"planId": "x"}})
         );
     }
-
-    #[test]
-    fn each_code_stands_in_the_readme_with_its_status() {
-        let readme = include_str!("../../../README.md");
-        for code in Code::ALL {
-            let row = format!("| `{}` | {} |", code.as_str(), code.status().as_u16());
-            assert!(readme.contains(&row), "README.md has no row {row}");
-        }
-    }
 }

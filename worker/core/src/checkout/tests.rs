@@ -1,5 +1,7 @@
 //! What a door may ask later on the strength of a claim.
 
+mod documented;
+
 use futures_util::FutureExt as _;
 use serde_json::{Value, json};
 

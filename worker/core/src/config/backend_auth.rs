@@ -6,7 +6,8 @@ use crate::backend::authentication::BackendAuth;
 use crate::backend::oauth::OAuthClient;
 use crate::types::{HttpUrl, Secret};
 
-const MAX_SCOPES: usize = 32;
+pub(super) const MAX_SCOPES: usize = 32;
+pub(super) const MAX_CLIENT_SECRET: usize = 4096;
 /// Headers with a meaning of their own in these calls.
 const TAKEN_HEADERS: [&str; 8] = [
     "content-type",
@@ -61,9 +62,9 @@ pub(super) fn read(
     let token_url = vars.optional("OAUTH_TOKEN_URL", parsed::<HttpUrl>);
     let client_id = vars.text("OAUTH_CLIENT_ID", "", 500);
     let client_secret = vars.optional("OAUTH_CLIENT_SECRET", |text| {
-        (text.len() <= 4096)
+        (text.len() <= MAX_CLIENT_SECRET)
             .then(|| Secret::new(text))
-            .ok_or_else(|| "must have at most 4096 characters".to_owned())
+            .ok_or_else(|| format!("must have at most {MAX_CLIENT_SECRET} characters"))
     });
     let scope = vars.optional("OAUTH_SCOPES", scopes);
     let oauth_audience = vars.text("OAUTH_AUDIENCE", "", 500);

@@ -3,6 +3,8 @@
 
 use super::problem::Problem;
 use super::settings::Config;
+#[cfg(test)]
+use super::vars::Declared;
 use super::vars::{Read, Vars};
 use super::{
     a2a, backend, chain, gas, ledger, mcp, offers, refund, safety, seal, secrets, seller,
@@ -87,4 +89,12 @@ fn catalog(vars: &mut Vars<'_>) -> Option<Catalog> {
         Read::Absent => default_catalog().ok(),
         Read::Bad => None,
     }
+}
+
+/// Every setting that there is, as its reader states it.
+#[cfg(test)]
+pub(super) fn declared() -> Vec<Declared> {
+    let mut vars = Vars::new(&|_| None);
+    let _ = read(&mut vars);
+    vars.declared
 }

@@ -5,6 +5,24 @@ use crate::types::Secret;
 
 const MAX_OLD_SECRETS: usize = 4;
 
+/// The settings that are secrets: set with `wrangler secret put`, and never written into `wrangler.toml`.
+#[cfg(test)]
+pub(super) const SECRETS: [&str; 13] = [
+    "KEY0_ACCESS_TOKEN_SECRET",
+    "KEY0_ACCESS_TOKEN_SECRETS_OLD",
+    "KEY0_SEAL_SECRET",
+    "KEY0_ADMIN_SECRET",
+    "KEY0_ACCESS_TOKEN_PRIVATE_KEY",
+    "KEY0_WALLET_PRIVATE_KEY",
+    "GAS_WALLET_PRIVATE_KEY",
+    "CDP_API_KEY_ID",
+    "CDP_API_KEY_SECRET",
+    "INTERNAL_AUTH_SECRET",
+    "OAUTH_CLIENT_SECRET",
+    "WEBHOOK_SIGNING_SECRET",
+    "A2A_CARD_KEY",
+];
+
 /// The secrets that several parts need, as far as each could be read.
 pub(super) struct Secrets {
     /// What tokens, offers and stored credentials are protected with.

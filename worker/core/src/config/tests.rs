@@ -1,5 +1,7 @@
 //! The settings' defaults, and what is said of each bad one.
 
+mod documented;
+
 use super::*;
 use crate::settlement::Route;
 use crate::types::{Address, Network, TEST_CARD_KEY, WalletKey};

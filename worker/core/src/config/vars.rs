@@ -6,11 +6,26 @@ use super::problem::Problem;
 use crate::types::WalletKey;
 use crate::types::{Address, HttpUrl, Secret};
 
-const MIN_SECRET_BYTES: usize = 32;
+pub(super) const MIN_SECRET_BYTES: usize = 32;
+
+/// A setting as the code that reads it states it. `docs/settings.md` and `wrangler.toml` must say the same.
+#[cfg(test)]
+#[derive(Debug)]
+pub(super) struct Declared {
+    pub(super) name: &'static str,
+    pub(super) is_required: bool,
+    /// The value that an absent variable stands for, unless it depends on other settings.
+    pub(super) default: Option<String>,
+    /// The bounds, or the values that there are.
+    pub(super) allowed: Option<String>,
+}
 
 /// The variables, and what was found wrong with them so far.
 pub(super) struct Vars<'a> {
     lookup: &'a dyn Fn(&str) -> Option<String>,
+    /// Every setting that was read, whether it is set or not.
+    #[cfg(test)]
+    pub(super) declared: Vec<Declared>,
     pub(super) problems: Vec<Problem>,
     /// The variables by which something is sent unencrypted that others must not read or change.
     pub(super) in_the_clear: Vec<&'static str>,
@@ -36,9 +51,27 @@ impl<'a> Vars<'a> {
     pub(super) const fn new(lookup: &'a dyn Fn(&str) -> Option<String>) -> Self {
         Self {
             lookup,
+            #[cfg(test)]
+            declared: Vec::new(),
             problems: Vec::new(),
             in_the_clear: Vec::new(),
         }
+    }
+
+    /// The setting of this name; a new one when it was not read before.
+    #[cfg(test)]
+    fn declare(&mut self, name: &'static str) -> &mut Declared {
+        let known = self.declared.iter().position(|known| known.name == name);
+        let at = known.unwrap_or_else(|| {
+            self.declared.push(Declared {
+                name,
+                is_required: false,
+                default: None,
+                allowed: None,
+            });
+            self.declared.len() - 1
+        });
+        &mut self.declared[at]
     }
 
     pub(super) fn problem(&mut self, name: &'static str, reason: impl Into<String>) {
@@ -53,6 +86,8 @@ impl<'a> Vars<'a> {
         name: &'static str,
         parse: impl FnOnce(&str) -> Result<T, String>,
     ) -> Read<T> {
+        #[cfg(test)]
+        self.declare(name);
         let text = (self.lookup)(name);
         let Some(text) = text
             .as_deref()
@@ -75,6 +110,10 @@ impl<'a> Vars<'a> {
         name: &'static str,
         parse: impl FnOnce(&str) -> Result<T, String>,
     ) -> Option<T> {
+        #[cfg(test)]
+        {
+            self.declare(name).is_required = true;
+        }
         match self.optional(name, parse) {
             Read::Value(value) => Some(value),
             Read::Absent => {
@@ -91,6 +130,10 @@ impl<'a> Vars<'a> {
         default: &str,
         parse: impl Fn(&str) -> Result<T, String>,
     ) -> Option<T> {
+        #[cfg(test)]
+        {
+            self.declare(name).default = (!default.is_empty()).then(|| default.to_owned());
+        }
         match self.optional(name, &parse) {
             Read::Value(value) => Some(value),
             Read::Absent => match parse(default) {
@@ -111,16 +154,15 @@ impl<'a> Vars<'a> {
         default: &str,
         values: &[(&str, T)],
     ) -> Option<T> {
+        #[cfg(test)]
+        {
+            self.declare(name).allowed = Some(either(values));
+        }
         self.parse(name, default, |text| {
             let found = values.iter().find(|(name, _)| *name == text);
-            found.map(|(_, value)| *value).ok_or_else(|| {
-                let names: Vec<&str> = values.iter().map(|(name, _)| *name).collect();
-                match names.split_last() {
-                    Some((last, [])) => format!("must be {last}"),
-                    Some((last, others)) => format!("must be {} or {last}", others.join(", ")),
-                    None => String::new(),
-                }
-            })
+            found
+                .map(|(_, value)| *value)
+                .ok_or_else(|| format!("must be {}", either(values)))
         })
     }
 
@@ -161,6 +203,10 @@ impl<'a> Vars<'a> {
         least: u64,
         most: u64,
     ) -> Option<u64> {
+        #[cfg(test)]
+        {
+            self.declare(name).allowed = Some(format!("{least} to {most}"));
+        }
         self.parse(name, &default.to_string(), |text| {
             text.parse()
                 .ok()
@@ -175,6 +221,10 @@ impl<'a> Vars<'a> {
         default: &str,
         most_chars: usize,
     ) -> Option<String> {
+        #[cfg(test)]
+        {
+            self.declare(name).allowed = Some(format!("at most {most_chars} characters"));
+        }
         self.parse(name, default, |text| {
             (text.chars().count() <= most_chars && !text.chars().any(char::is_control))
                 .then(|| text.to_owned())
@@ -188,6 +238,10 @@ impl<'a> Vars<'a> {
         most: usize,
         parse: impl Fn(&str) -> Result<T, String>,
     ) -> Vec<T> {
+        #[cfg(test)]
+        {
+            self.declare(name).allowed = Some(format!("at most {most}"));
+        }
         let read = self.optional(name, |text| {
             let items: Vec<&str> = text
                 .split(',')
@@ -203,6 +257,15 @@ impl<'a> Vars<'a> {
                 .collect::<Result<Vec<T>, String>>()
         });
         read.into_option().unwrap_or_default()
+    }
+}
+
+/// The names of the values, as in a sentence.
+fn either<T>(values: &[(&str, T)]) -> String {
+    let names: Vec<&str> = values.iter().map(|(name, _)| *name).collect();
+    match names.split_last() {
+        Some((last, others)) if !others.is_empty() => format!("{} or {last}", others.join(", ")),
+        _ => names.concat(),
     }
 }
 

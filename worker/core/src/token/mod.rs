@@ -5,5 +5,7 @@ mod signer;
 
 pub use rsa_key::{JsonWebKey, RsaPrivateKey, RsaPublicKey};
 #[cfg(test)]
+pub(crate) use rsa_key::{MAX_BITS, MAX_OLD_KEYS, MIN_BITS};
+#[cfg(test)]
 pub(crate) use signer::NoRsa;
 pub use signer::{RsaSigner, Signature, SigningError, TokenSigner};

@@ -9,9 +9,9 @@ use sha2::{Digest, Sha256};
 
 use crate::types::{PemBlock, pem_blocks};
 
-const MIN_BITS: usize = 2048;
-const MAX_BITS: usize = 4096;
-const MAX_OLD_KEYS: usize = 8;
+pub(crate) const MIN_BITS: usize = 2048;
+pub(crate) const MAX_BITS: usize = 4096;
+pub(crate) const MAX_OLD_KEYS: usize = 8;
 /// `AlgorithmIdentifier` of RSA: its object identifier and NULL.
 const RSA_ALGORITHM: &[u8] = &[
     0x30, 0x0d, 0x06, 0x09, 0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x01, 0x01, 0x05, 0x00,
