@@ -9,15 +9,13 @@
 //  6. The same again: the same message, the same payment, the same request id.
 //  7. A purchase begins at one door and ends at the other.
 //  8. 32 unpaid tasks fit into a conversation; one more, and the oldest unpaid one goes. What is paid stays.
-//  9. The example of docs/protocols.md buys, word for word.
-//  10. With A2A_ENABLED=false nothing of this is there.
+//  9. With A2A_ENABLED=false nothing of this is there.
 
 import assert from 'node:assert/strict';
 import { randomBytes, randomUUID } from 'node:crypto';
 import { describe, test } from 'node:test';
 import { NETWORK } from '../tools/lib/chain.mjs';
 import { DIALECTS, Door, EXTENSION, EXTENSION_0_1, V0_3, V1, assertError, assertGranted, assertNoToken, assertOffer, post, submitted } from './support/a2a.mjs';
-import { runExample } from './support/example.mjs';
 import { broadcasts, income, isUsed } from './support/facts.mjs';
 import { poll } from './support/poll.mjs';
 import { useWorld } from './support/world.mjs';
@@ -440,13 +438,6 @@ describe('the address', () => {
     const other = await access(world.url, { planId: 'basic', method: 'SendMessage', params: {} });
     assert.equal(other.status, 402);
   });
-});
-
-test('the example of docs/protocols.md buys, word for word', async () => {
-  const buyer = await world.newBuyer();
-  const env = { SELLER_URL: world.url, AGENT_PRIVATE_KEY: buyer.privateKey };
-  assert.match(await runExample('docs/protocols.md', 'createPaymentPayload', env), /^TASK_STATE_COMPLETED eyJ/);
-  assert.equal((await paidBy(buyer)).length, 1);
 });
 
 describe('a conversation', () => {

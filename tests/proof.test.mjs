@@ -1,7 +1,7 @@
 // Paying by an ordinary transfer.
 //
 //  1. The offer tells an agent without an x402 client how: where to, which token, how much, what to sign, what to post. The
-//     example of README.md does just that, word for word, and gets the grant.
+//     example does just that and gets the grant (examples.test.mjs).
 //  2. The grant is for the transfer's transaction; the token opens the backend; the chain shows that one transfer and nothing
 //     that the worker sent. The operator's list, the history and the payer's book know it.
 //  3. The same proof again, and the wallet's x402 payment for the same request, get the same grant and cost nothing.
@@ -26,7 +26,6 @@ import { encodeFunctionData } from 'viem';
 import { root } from '../tools/lib/paths.mjs';
 import { command, operator, reported } from './support/admin.mjs';
 import { broadcasts, income, stored } from './support/facts.mjs';
-import { runExample } from './support/example.mjs';
 import { startIssuer } from './support/issuer.mjs';
 import { poll } from './support/poll.mjs';
 import { newWallet } from './support/smart-wallets.mjs';
@@ -64,13 +63,6 @@ describe('a buyer without an x402 client', () => {
     });
     const discovered = await (await fetch(`${world.url}/discover`)).json();
     assert.match(discovered.nextStep.description, /transfer/);
-  });
-
-  test('buys with the example of README.md, word for word', async () => {
-    const sender = await newSender(world);
-    const env = { SELLER_URL: world.url, RPC_URL: world.chain.url, AGENT_PRIVATE_KEY: sender.privateKey };
-    assert.match(await runExample('README.md', 'signMessage', env), /^200 eyJ/);
-    assert.equal(await world.chain.usdcBalance(sender.address), 1_000_000_000n - PRICE);
   });
 
   test('gets the grant for the transfer, which opens the backend', async () => {

@@ -1,6 +1,6 @@
 // Promises: a seller's backend that issues credentials (TOKEN_MODE=remote) and hears of purchases, with a switch for how it
 // behaves, also for single purchases. It remembers every call, and answers the same Idempotency-Key with the same
-// credential, as the README asks of backends.
+// credential, as docs/backend.md asks of backends.
 
 import { randomUUID } from 'node:crypto';
 import { createServer } from 'node:http';

@@ -1,4 +1,4 @@
-// Promises: paying as README.md tells agents without an x402 client: an ordinary USDC transfer, a signed challenge id, and the
+// Promises: paying as docs/buying.md tells agents without an x402 client: an ordinary USDC transfer, a signed challenge id, and the
 // proof of both.
 
 import { encodeFunctionData } from 'viem';
