@@ -23,7 +23,7 @@ const sources = (folders, files) =>
 const RUST = sources(['worker', 'simulation', 'validator/src'], /\.rs$/);
 const RULES = sources(['simulation/src'], /\.rs$/);
 const TITLES = sources(['tests'], /\.test\.mjs$/);
-const SETTINGS = read('README.md') + read('wrangler.toml');
+const SETTINGS = read('docs/settings.md') + read('wrangler.toml');
 
 /** Where a path of the document leads: below the core, unless it is one of the repository or a black-box test. @param {string} path */
 const found = (path) => [`${CORE}/${path}`, path, `tests/${path}`].find((candidate) => existsSync(join(root, candidate)));
