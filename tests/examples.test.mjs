@@ -2,7 +2,8 @@
 //
 //  1. Each example names all packages that it imports, at the versions that the tests use, and nothing of this repository.
 //  2. Each buyer (JavaScript over x402, by a transfer and through A2A, Python, curl) buys "basic" with a fresh wallet and prints
-//     the token; the chain shows one transfer of the price. Without money it says so, and fails.
+//     the token; the chain shows one transfer of the price. It also buys a plan for $15, which clients refuse unless their
+//     limit is raised. Without money it says so, and fails.
 //  3. At a worker that signs with HS256, and at one that signs with RS256, each checker accepts the token, and refuses it for
 //     another resource, another chain, another issuer and with a changed signature.
 //  4. A worker with TOKEN_MODE=remote sells the credential of the example that issues; a stranger gets none there.
@@ -63,6 +64,12 @@ describe('a buyer', () => {
       assert.deepEqual(paid.map(({ value }) => value), [PRICE]);
       const headers = { authorization: `Bearer ${stdout.trim()}` };
       assert.equal((await fetch(`${world.backend.url}/api/default`, { headers })).status, 200, stdout);
+    });
+    test(`${path} buys what costs more than $1`, async () => {
+      const sender = await newSender(world);
+      await runExample(path, { ...env(sender), PLAN: 'starter-monthly' });
+      const paid = (await income(world)).filter(({ from }) => from === sender.address);
+      assert.deepEqual(paid.map(({ value }) => value), [15_000_000n]);
     });
     test(`${path} says that it has no money, and fails`, async () => {
       const poor = await world.newBuyer(0n);

@@ -17,6 +17,7 @@ from x402.mechanisms.evm.exact.register import register_exact_evm_client
 
 async def main() -> None:
     client = x402Client()
+    client.set_spend_controls({"max_amount_per_payment": "$20"})  # without this line the client pays at most $1
     register_exact_evm_client(client, EthAccountSigner(Account.from_key(os.environ["AGENT_PRIVATE_KEY"])))
     order = {"planId": os.environ.get("PLAN", "basic"), "requestId": str(uuid.uuid4())}  # keep the requestId secret
     async with x402HttpxClient(client, timeout=40) as http:
