@@ -39,6 +39,96 @@ fn problems(change: &[(&str, &str)]) -> Vec<Problem> {
     Config::from_vars(lookup).err().unwrap_or_default()
 }
 
+/// A setting as the code reads it.
+#[derive(Debug, Eq, PartialEq, serde::Serialize)]
+pub(super) struct Asked {
+    pub(super) name: &'static str,
+    /// Empty when there is none.
+    pub(super) default: String,
+    /// The words it takes, or the bounds of a number; empty when it is a text of its own kind.
+    pub(super) takes: String,
+}
+
+/// What must not stand in `wrangler.toml`, where everybody who sees the repository can read it.
+const SECRETS: [&str; 13] = [
+    "A2A_CARD_KEY",
+    "CDP_API_KEY_ID",
+    "CDP_API_KEY_SECRET",
+    "GAS_WALLET_PRIVATE_KEY",
+    "INTERNAL_AUTH_SECRET",
+    "KEY0_ACCESS_TOKEN_PRIVATE_KEY",
+    "KEY0_ACCESS_TOKEN_SECRET",
+    "KEY0_ACCESS_TOKEN_SECRETS_OLD",
+    "KEY0_ADMIN_SECRET",
+    "KEY0_SEAL_SECRET",
+    "KEY0_WALLET_PRIVATE_KEY",
+    "OAUTH_CLIENT_SECRET",
+    "WEBHOOK_SIGNING_SECRET",
+];
+
+/// Tools and documents read the settings in this file, so it is held against what the code asks for. `KEY0_WRITE=1` writes it.
+#[test]
+fn the_list_of_settings_is_what_the_code_reads() {
+    let lookup = |name: &str| valid(name).map(str::to_owned);
+    let mut vars = vars::Vars::new(&lookup);
+    assert!(read::read(&mut vars).is_some());
+    let line = |asked: &Asked| {
+        let mut members = serde_json::Map::from_iter([("name".to_owned(), asked.name.into())]);
+        for (member, value) in [("default", &asked.default), ("takes", &asked.takes)] {
+            if !value.is_empty() {
+                members.insert(member.to_owned(), value.as_str().into());
+            }
+        }
+        if SECRETS.contains(&asked.name) {
+            members.insert("secret".to_owned(), true.into());
+        }
+        format!("  {}", serde_json::Value::from(members))
+    };
+    let settings = vars.asked.iter().filter(|asked| asked.name != CATALOG_FILE);
+    let lines: Vec<String> = settings.map(line).collect();
+    let text = format!("[\n{}\n]\n", lines.join(",\n"));
+    if std::env::var_os("KEY0_WRITE").is_some() {
+        std::fs::write(concat!(env!("CARGO_MANIFEST_DIR"), "/settings.json"), &text).unwrap();
+        return;
+    }
+    assert_eq!(text, include_str!("../../settings.json"));
+    for secret in SECRETS {
+        assert!(
+            vars.asked.iter().any(|asked| asked.name == secret),
+            "{secret}"
+        );
+    }
+}
+
+#[test]
+fn plans_come_from_the_setting_or_else_from_the_file() {
+    let ids = |change: &[(&str, &str)]| {
+        let changed = |name: &str| change.iter().find(|(changed, _)| *changed == name);
+        let config = Config::from_vars(|name| {
+            let value = changed(name).map(|(_, value)| *value);
+            value.or_else(|| valid(name)).map(str::to_owned)
+        });
+        let ids = |config: Config| {
+            let plans = config.catalog.plans().iter();
+            plans.map(|plan| plan.id.to_string()).collect::<Vec<_>>()
+        };
+        config.map(ids)
+    };
+    let file = (
+        CATALOG_FILE,
+        r#"{"plans":[{"planId":"file","unitAmount":"1"}]}"#,
+    );
+    let setting = ("PLANS", r#"[{"planId":"setting","unitAmount":"1"}]"#);
+    assert_eq!(ids(&[file]).unwrap(), ["file"]);
+    assert_eq!(ids(&[file, setting]).unwrap(), ["setting"]);
+    assert_eq!(ids(&[file, ("PLANS", "")]).unwrap(), ["file"]);
+    let [problem] = ids(&[(CATALOG_FILE, "{}")])
+        .unwrap_err()
+        .try_into()
+        .unwrap();
+    assert_eq!(problem.name, "catalog.json");
+}
+
 #[test]
 fn the_defaults_are_the_documented_ones() {
     let config = test_config();

@@ -14,6 +14,9 @@ pub(super) struct Vars<'a> {
     pub(super) problems: Vec<Problem>,
     /// The variables by which something is sent unencrypted that others must not read or change.
     pub(super) in_the_clear: Vec<&'static str>,
+    /// What was read, for the list of all settings.
+    #[cfg(test)]
+    pub(super) asked: Vec<super::tests::Asked>,
 }
 
 /// What reading an optional variable gave.
@@ -38,6 +41,21 @@ impl<'a> Vars<'a> {
             lookup,
             problems: Vec::new(),
             in_the_clear: Vec::new(),
+            #[cfg(test)]
+            asked: Vec::new(),
+        }
+    }
+
+    /// Notes a setting once, with what is known of it where it is read.
+    #[cfg(test)]
+    fn note(&mut self, name: &'static str, default: &str, takes: String) {
+        if !self.asked.iter().any(|asked| asked.name == name) {
+            let default = default.to_owned();
+            self.asked.push(super::tests::Asked {
+                name,
+                default,
+                takes,
+            });
         }
     }
 
@@ -53,6 +71,8 @@ impl<'a> Vars<'a> {
         name: &'static str,
         parse: impl FnOnce(&str) -> Result<T, String>,
     ) -> Read<T> {
+        #[cfg(test)]
+        self.note(name, "", String::new());
         let text = (self.lookup)(name);
         let Some(text) = text
             .as_deref()
@@ -91,6 +111,8 @@ impl<'a> Vars<'a> {
         default: &str,
         parse: impl Fn(&str) -> Result<T, String>,
     ) -> Option<T> {
+        #[cfg(test)]
+        self.note(name, default, String::new());
         match self.optional(name, &parse) {
             Read::Value(value) => Some(value),
             Read::Absent => match parse(default) {
@@ -111,6 +133,16 @@ impl<'a> Vars<'a> {
         default: &str,
         values: &[(&str, T)],
     ) -> Option<T> {
+        #[cfg(test)]
+        self.note(
+            name,
+            default,
+            values
+                .iter()
+                .map(|(name, _)| *name)
+                .collect::<Vec<_>>()
+                .join(" | "),
+        );
         self.parse(name, default, |text| {
             let found = values.iter().find(|(name, _)| *name == text);
             found.map(|(_, value)| *value).ok_or_else(|| {
@@ -161,6 +193,8 @@ impl<'a> Vars<'a> {
         least: u64,
         most: u64,
     ) -> Option<u64> {
+        #[cfg(test)]
+        self.note(name, &default.to_string(), format!("{least} to {most}"));
         self.parse(name, &default.to_string(), |text| {
             text.parse()
                 .ok()
@@ -217,7 +251,8 @@ pub(super) fn address(text: &str) -> Result<Address, String> {
     let mixed = text.bytes().any(|b| b.is_ascii_lowercase() && b != b'x')
         && text.bytes().any(|b| b.is_ascii_uppercase());
     if mixed && address.to_checksum(None) != text {
-        return Err("has a wrong checksum: a character was changed".to_owned());
+        return Err("has a wrong checksum: a character was changed; copy it again, or write it in lower case"
+            .to_owned());
     }
     if address.is_zero() {
         return Err("must not be the zero address".to_owned());
