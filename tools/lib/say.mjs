@@ -10,6 +10,7 @@ export const bold = paint('1');
 export const dim = paint('2');
 export const red = paint('31');
 export const green = paint('32');
+export const yellow = paint('33');
 
 /** An error whose message is the whole story: it is printed without a stack. */
 export class Stop extends Error {}
