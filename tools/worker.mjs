@@ -77,7 +77,8 @@ async function main() {
     return end('runtime ended', 1);
   });
   process.stdout.write(`${JSON.stringify({ url: worker.url, pid: worker.pid })}\n`);
-  const faults = await whatStopsSales(worker.url);
+  // A runtime that gives no answer has ended, and that is told above.
+  const faults = await whatStopsSales(worker.url).catch(() => []);
   if (faults.length) say(red(bold('key0 runs but cannot sell:')));
   sayFaults(faults);
   if (process.stderr.isTTY) say(`key0 answers at ${worker.url} (Ctrl-C stops it)`);
