@@ -42,7 +42,7 @@ function sentence({ change, status, target, amount, payer, transaction }, { at, 
   switch (change) {
     case 'issued': {
       const took = `${((Date.now() - at) / 1000).toFixed(1)} s`;
-      return [`${target} ${amount} bought by ${who}`, paid && `paid ${short(paid)}`, `delivered in ${took}`].filter(Boolean).join(' · ');
+      return [`${target} ${amount} by ${who}`, paid && `paid ${short(paid)}`, `delivered in ${took}`].filter(Boolean).join(' · ');
     }
     case 'attempt_failed':
       return status === 'PENDING' ? `${target} ${amount}: the payment by ${who} was not settled` : undefined;
@@ -74,4 +74,4 @@ function failure({ event, detail, ...rest }) {
   return `${what}${detail ? `: ${String(detail).replace(/^Error: /, '')}` : Object.keys(rest).length ? ` ${JSON.stringify(rest)}` : ''}`;
 }
 
-const short = (text) => `${String(text).slice(0, 8)}…`;
+const short = (text) => `${String(text).slice(0, 6)}…`;
