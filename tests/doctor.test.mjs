@@ -10,10 +10,13 @@
 //  4. What works and deserves a word is a warning: plans above $1, little ether, no refunds. Exit code 0.
 //  5. Endpoints given with --rpc: another chain, a liar, a dead one. A settings file that is not the deployment's.
 //  6. Plans that cost less than their gas are known. (On a local chain gas has whatever price: nothing is said of it.)
-//  7. Nothing to look at, or not a key0: exit code 1 and one sentence.
+//  7. The backend, asked from here: there, not there, without the paths, open to anybody. Misspelled settings. Advice that fits.
+//  8. Nothing to look at, or not a key0: exit code 1 and one sentence.
 
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
 import { writeFileSync } from 'node:fs';
+import { createServer } from 'node:http';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { NETWORKS, startChain } from '../tools/lib/chain.mjs';
@@ -90,7 +93,7 @@ describe('a world in order', () => {
       if (/SECRET|PRIVATE/.test(name)) for (const told of [found.stdout, text.stdout, text.stderr]) assert.ok(!told.includes(value.replace(/^0x/, '')), name);
     }
     assert.ok(text.stdout.includes('The file fits the deployment.'));
-    assert.ok(text.stdout.includes("is in this deployment's ledger"));
+    assert.match(text.stdout, /is in this\s+deployment's\s+ledger/);
   });
 
   test('but for money that came to its wallet for something else', async () => {
@@ -239,6 +242,73 @@ describe('from inside', () => {
   });
 });
 
+describe('the backend, asked from here', () => {
+  let backend;
+  before(async () => {
+    backend = createServer((request, response) => response.writeHead(Number(request.url.split('/')[1])).end()).listen(0, '127.0.0.1');
+    await once(backend, 'listening');
+    await world.restartWorker({ TOKEN_MODE: 'remote', BACKEND_API_URL: DEAD, BACKEND_AUTH_STRATEGY: 'jwt' });
+  });
+  after(() => backend.close());
+  const at = (status) => `http://127.0.0.1:${backend.address().port}/${status}`;
+  const rows = {
+    'one that refuses a call without a secret': [() => at(401), []],
+    'one that is not there': [() => DEAD, ['backend: fault'], /gives no answer/],
+    'one without these paths': [() => at(404), ['backend: fault', 'backend: warning'], /POST \/internal\/issue-token with 404[^]*POST \/internal\/payment-received with 404/],
+    'one that issues to anybody': [() => at(200), ['backend: warning'], /although the call had no body and no secret/],
+    'one that is broken': [() => at(500), ['backend: fault', 'backend: warning'], /with 500/],
+  };
+  for (const [name, [url, names, words]] of Object.entries(rows)) {
+    test(`${name}: ${names.join(', ') || 'nothing to say'}`, async () => {
+      const found = await examine(world.url, '--backend', url());
+      await assertNames(found, names, words);
+      assert.ok(found.report.findings.some(({ message }) => message.startsWith('Your backend issues the credentials')));
+    });
+  }
+});
+
+describe('misspelled settings', () => {
+  const file = () => join(world.state, 'misspelled.env');
+  const write = (change) => writeFileSync(file(), Object.entries({ ...world.settings, ...change }).map(([name, value]) => `${name}='${value}'\n`).join(''));
+
+  test('are named, with what they were meant for', async () => {
+    write({ CHALENGE_TTL_SECONDS: '60' });
+    await world.restartWorker();
+    await assertNames(await examine(world.url, '--env', file()), ['unknown-setting: warning', 'wallet-income: warning'], /CHALENGE_TTL_SECONDS is no setting and is ignored\. Did you mean CHALLENGE_TTL_SECONDS\?/);
+  });
+
+  test('are named as well when the worker lacks what they were meant for', async () => {
+    write({ KEY0_WALLET_ADRESS: '0x12' });
+    await world.restartWorker({ KEY0_WALLET_ADDRESS: '' });
+    await assertNames(await examine(world.url, '--env', file()), ['settings: fault', 'unknown-setting: warning'], /Did you mean KEY0_WALLET_ADDRESS\?/);
+  });
+});
+
+test('advice fits where the worker runs, and is given once for several faults', async () => {
+  await world.restartWorker({ KEY0_WALLET_ADDRESS: '0x12', KEY0_TOKEN_TTL_SECONDS: 'long' });
+  const { stdout } = await runDoctor(world.url);
+  assert.equal(stdout.match(/→ Correct it where this worker gets its settings/g)?.length, 1, stdout);
+  await world.restartWorker();
+});
+
+test('the local world is found in an absolute folder', async () => {
+  writeFileSync(join(world.state, 'world.json'), JSON.stringify({ url: world.url, rpcUrl: world.chain.url }));
+  const { code, stdout, stderr } = await runDoctor('--dir', world.state);
+  assert.equal(code, 0, stdout + stderr);
+});
+
+test('a worker here that can look nothing up is on a machine that is offline', async () => {
+  await world.restartWorker({ KEY0_RPC_URL: 'https://rpc.invalid' });
+  const { bad } = await examine();
+  assert.match(bad.find(({ check }) => check === 'rpc').todo, /seems to be offline/);
+  await world.restartWorker();
+});
+
+test('the text fits 80 columns', async () => {
+  const { stdout } = await runDoctor(world.url, '--rpc', world.chain.url);
+  assert.deepEqual(stdout.split('\n').filter((line) => line.length > 80), []);
+});
+
 describe('what cannot be looked at', () => {
   for (const [name, args, words] of [
     ['nobody there', () => [DEAD.replace(':9', ':59999')], /gives no answer/],
@@ -259,6 +329,6 @@ describe('what cannot be looked at', () => {
   test('--help tells the options', async () => {
     const { code, stdout } = await runDoctor('--help');
     assert.equal(code, 0);
-    assert.match(stdout, /--rpc[^]*--env[^]*--json[^]*Exit code/);
+    assert.match(stdout, /--env[^]*--rpc[^]*--backend[^]*--json[^]*Exit code/);
   });
 });

@@ -51,6 +51,17 @@ test('it prints one line with the address and the pid of the runtime, and ends e
   assert.equal(out.text.trim().split('\n').length, 1);
 });
 
+test('what keeps it from selling goes to stderr, and stdout stays one line', async () => {
+  const { child, out, err, ended } = await launch('--var', 'CHALLENGE_TTL_SECONDS=1h', '--var', 'PLANS=[{"planId":"a"}]');
+  await poll(() => err.text.includes('PLANS'), 'the faults');
+  assert.match(err.text, /key0 runs but cannot sell:/);
+  assert.match(err.text, /✗ CHALLENGE_TTL_SECONDS must be a whole number from 1 to 86400$/m);
+  assert.match(err.text, /✗ PLANS has a fault:\n +plan "a": "unitAmount" is missing$/m);
+  assert.equal(out.text.trim().split('\n').length, 1);
+  child.kill('SIGTERM');
+  await ended;
+});
+
 test('a secret is neither on disk nor on a command line', async () => {
   const { child, ended, ready } = await launch('--var', 'AGENT_NAME=other');
   assert.doesNotMatch(readFileSync(`/proc/${ready.pid}/cmdline`, 'utf8'), /secret/);

@@ -6,7 +6,8 @@
 //  3. It buys again under the same request id: the same grant, and no second transfer.
 //  4. A second start in the same folder, and a purchase where nothing runs, are told so in one sentence.
 //  5. On Ctrl-C everything that the first has started is gone; the second goes on.
-//  6. The agent is a package of its own: it imports nothing that its package.json does not bring, in the tested versions.
+//  6. A world that cannot sell says what is wrong, and does not call itself ready.
+//  7. The agent is a package of its own: it imports nothing that its package.json does not bring, in the tested versions.
 
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
@@ -136,6 +137,16 @@ test('what cannot work is one sentence', async () => {
     assert.equal(await ended, 1, said.err);
     assert.match(said.err.trim(), sentence);
   }
+});
+
+test('a world that cannot sell does not call itself ready', async () => {
+  const dir = join(folder, 'broken');
+  const ports = ['--port', '--rpc-port', '--backend-port'].flatMap((flag) => [flag, '0']);
+  const tool = run('start', '--dir', dir, ...ports, '--buyers', '1', '--var', 'CHALLENGE_TTL_SECONDS=1h');
+  running.push(tool);
+  await poll(() => tool.child.exitCode !== null || tool.said.err.includes('Ctrl-C stops everything'), `a world in ${dir}: ${tool.said.err}`, 60_000);
+  assert.match(tool.said.err, /key0 runs but cannot sell:\n {2}✗ CHALLENGE_TTL_SECONDS must be a whole number from 1 to 86400\n/);
+  assert.doesNotMatch(tool.said.err, /ready|let an agent buy/);
 });
 
 test('Ctrl-C stops all of one world, and nothing of the other', async () => {

@@ -1,16 +1,19 @@
 // Promises: `npm run doctor` looks at a deployment as buyers, backends and the seller see it, and says what is wrong and what
 // to do about it. It only reads: it asks for prices and buys nothing.
 
+import { lookup } from 'node:dns/promises';
 import { existsSync, readFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { isIP } from 'node:net';
+import { join, resolve } from 'node:path';
 import { readFlags } from './lib/args.mjs';
+import { checkBackend } from './lib/doctor/backend.mjs';
 import { checkChain } from './lib/doctor/chain.mjs';
 import { checkBrowsers, checkDocuments } from './lib/doctor/documents.mjs';
 import { checkEndpoints, checkHealth, checkSettlement, isLoopback } from './lib/doctor/health.mjs';
 import { checkIncome } from './lib/doctor/income.mjs';
 import { checkOffers, checkPriceList } from './lib/doctor/offer.mjs';
 import { newReport, print } from './lib/doctor/report.mjs';
-import { checkSettings, endpointsOf } from './lib/doctor/settings.mjs';
+import { checkNames, checkSettings, endpointsOf } from './lib/doctor/settings.mjs';
 import { readDotenv } from './lib/dotenv.mjs';
 import { root } from './lib/paths.mjs';
 import { readWorkerShape } from './lib/runtime-config.mjs';
@@ -19,28 +22,36 @@ import { Stop, fail } from './lib/say.mjs';
 const HELP = `
 npm run doctor -- [url] [options]
 
-Looks at a deployment from outside (settings, offers, documents, browsers) and, as far as you let it, from inside (chain,
-wallets), and says what is wrong and what to do. It buys nothing and changes nothing. Without an address it looks at the
-local world (npm start).
+Looks at a deployment from outside (settings, offers, documents, browsers) and,
+as far as you let it, from inside (chain, wallets, backend), and says what is
+wrong and what to do. It buys nothing and changes nothing. Without an address it
+looks at the local world (npm start).
 
-  --rpc <url>     an RPC endpoint of its chain, to be asked from here; may be repeated. Otherwise those of the file or,
-                  for a worker on the internet, Base's public one
-  --env <file>    its settings (dotenv, like .dev.vars; wrangler.toml has the rest): compared with what is deployed
-  --dir <folder>  where the local world lives, as for npm start (default .local)
-  --json          one JSON document on stdout instead of text
+  --env <file>     its settings (dotenv, like .dev.vars; wrangler.toml has the
+                   rest): compared with what is deployed, and their names checked
+  --rpc <url>      an RPC endpoint of its chain, to be asked from here; may be
+                   repeated. Otherwise those of the file or, for a worker on the
+                   internet, Base's public one
+  --backend <url>  your backend, asked from here; otherwise that of the file
+  --dir <folder>   where the local world lives, as for npm start (.local)
+  --json           one JSON document on stdout instead of text
 
-With KEY0_ADMIN_SECRET in the environment, or in that file, it also compares what came to your wallet in the last day with
-the ledger.
+With KEY0_ADMIN_SECRET in the environment, or in that file, it also compares what
+came to your wallet in the last day with the ledger.
+
+  npm run doctor -- https://key0.you.workers.dev --env .dev.vars
 
 Exit code: 0 no fault (there may be warnings), 2 faults, 1 could not look.
 `;
 const PUBLIC_RPC = { mainnet: 'https://mainnet.base.org', testnet: 'https://sepolia.base.org' };
 
+const isHttp = (text) => URL.canParse(text) && /^https?:$/.test(new URL(text).protocol);
+
 function readOptions() {
-  const options = { rpc: { type: 'string', multiple: true }, env: { type: 'string' }, dir: { type: 'string', default: '.local' }, json: { type: 'boolean' } };
+  const options = { rpc: { type: 'string', multiple: true }, backend: { type: 'string' }, env: { type: 'string' }, dir: { type: 'string', default: '.local' }, json: { type: 'boolean' } };
   const flags = readFlags(HELP, options, process.argv.slice(2), 'url');
-  const isHttp = (text) => URL.canParse(text) && /^https?:$/.test(new URL(text).protocol);
   for (const url of flags.rpc ?? []) if (!isHttp(url)) throw new Stop('--rpc wants an address that begins with https:// or http://.');
+  if (flags.backend !== undefined && !isHttp(flags.backend)) throw new Stop('--backend wants an address that begins with https:// or http://.');
   const world = localWorld(flags.dir);
   if (flags.url === undefined && !world) throw new Stop(`Which deployment? Give its address: npm run doctor -- https://YOUR-WORKER. (No local world runs from ${flags.dir}.)`);
   const url = flags.url ?? world.url;
@@ -51,7 +62,7 @@ function readOptions() {
 
 /** What `npm start` wrote down, if it runs. */
 function localWorld(folder) {
-  const file = join(root, folder, 'world.json');
+  const file = join(resolve(root, folder), 'world.json');
   return existsSync(file) ? JSON.parse(readFileSync(file, 'utf8')) : undefined;
 }
 
@@ -63,19 +74,30 @@ function endpoints({ url, rpc, settings, localRpc }, network) {
   return isLoopback(new URL(url).hostname) ? [] : [{ url: PUBLIC_RPC[network], from: 'public' }];
 }
 
+/** Whether a worker on this machine cannot know its endpoints because nothing can be looked up here. */
+async function isOffline(url, { rpc = [] }) {
+  const hosts = rpc.map(({ host }) => host.replace(/:\d+$/, '')).filter((host) => !isIP(host) && !isLoopback(host));
+  if (!isLoopback(new URL(url).hostname) || !hosts.length) return false;
+  const found = await Promise.all(hosts.map((host) => lookup(host).then(() => true, () => false)));
+  return !found.includes(true);
+}
+
 async function lookAt(options) {
   const { url, settings } = options;
   const report = newReport();
   const health = await checkHealth(report, url, settings?.KEY0_ADMIN_SECRET);
+  if (settings) checkNames(report, settings);
   if (health.status === 'misconfigured') return { report, health };
-  checkEndpoints(report, health);
+  checkEndpoints(report, health, await isOffline(url, health));
   const asked = endpoints(options, health.network);
   const chain = asked.length ? await checkChain(report, asked, health) : undefined;
   checkSettlement(report, health, await chain?.gasPrice());
   const list = await checkPriceList(report, url, health, chain);
   if (list) await checkOffers(report, url, health, list);
   if (list && chain) await checkIncome(report, url, list, chain.url, settings?.KEY0_ADMIN_SECRET ?? process.env.KEY0_ADMIN_SECRET);
-  await checkDocuments(report, url);
+  const backend = options.backend ?? settings?.BACKEND_API_URL;
+  if (backend && isHttp(backend)) await checkBackend(report, backend, health, { notifies: settings?.BACKEND_NOTIFICATIONS !== 'false' });
+  await checkDocuments(report, url, health);
   await checkBrowsers(report, url);
   if (settings) checkSettings(report, settings, health, list);
   return { report, health };

@@ -6,31 +6,43 @@ import { join, relative, resolve } from 'node:path';
 import { portFlag, readFlags, varFlags } from './lib/args.mjs';
 import { buildBackend } from './lib/backend.mjs';
 import { buildWorker } from './lib/build.mjs';
+import { readCatalog } from './lib/catalog.mjs';
 import { readDotenv } from './lib/dotenv.mjs';
 import { root } from './lib/paths.mjs';
 import { choosePort } from './lib/ports.mjs';
-import { readable } from './lib/readable.mjs';
+import { newReader } from './lib/readable.mjs';
 import { Stop, bold, dim, fail, red, say } from './lib/say.mjs';
+import { sayFaults, whatStopsSales } from './lib/sells.mjs';
 import { onShutdown } from './lib/shutdown.mjs';
 import { startWorld } from './lib/world.mjs';
 
 const HELP = `
 npm start -- [options]
 
-Builds and runs everything on this machine: a local EVM chain with test USDC, funded wallets, the worker in the
-real runtime and the example backend. Ctrl-C stops all of it. Each start begins with a fresh chain and fresh storage.
+Builds and runs everything on this machine: a local EVM chain with test USDC,
+funded wallets, the worker in the real runtime and the example backend. Ctrl-C
+stops all of it. Each start begins with a fresh chain and fresh storage.
 
-  --port <number>           the worker's port          (usually 8787)
-  --rpc-port <number>       the chain's port           (usually 8545)
-  --backend-port <number>   the backend's port         (usually 8788)
-                            A usual port that is taken is replaced by a free one; 0 takes any free one.
-  --var NAME=VALUE          a setting of the worker; may be repeated
-  --env <file>              settings and secrets of the worker, one NAME=VALUE a line
-  --block-time <seconds>    time between blocks; default 2, as on Base; 0 makes a block per transaction
-  --buyers <number>         funded buyer wallets, default 5
-  --dir <folder>            where this world lives, default .local; with different folders several run side by side
+  --port <number>          the worker's port          (usually 8787)
+  --rpc-port <number>      the chain's port           (usually 8545)
+  --backend-port <number>  the backend's port         (usually 8788)
+                           A usual port that is taken is replaced by a free
+                           one; 0 takes any free one.
+  --var NAME=VALUE         a setting of the worker; may be repeated
+  --env <file>             settings and secrets, one NAME=VALUE a line
+  --block-time <seconds>   between blocks; default 2, as on Base; 0 makes a
+                           block per transaction
+  --buyers <number>        funded buyer wallets, default 5
+  --dir <folder>           where this world lives, default .local; with
+                           different folders several run side by side
+  --verbose                each step of each purchase, as the worker logs it
+  --yes                    install what is missing without asking
 
-It writes <dir>/world.json with every URL, address, test key and pid, and one log file per part beside it.
+It sells the plans of catalog.json, or of PLANS, or else four samples. It writes
+<folder>/world.json with every URL, address, test key and pid, and one log file
+per part beside it.
+
+  npm start -- --var CHALLENGE_TTL_SECONDS=60 --env .dev.vars
 `;
 
 function readOptions() {
@@ -43,6 +55,7 @@ function readOptions() {
     'block-time': { type: 'string', default: '2' },
     buyers: { type: 'string', default: '5' },
     dir: { type: 'string', default: '.local' },
+    verbose: { type: 'boolean' },
   });
   for (const name of ['block-time', 'buyers']) {
     if (!/^\d{1,3}$/.test(flags[name])) throw new Stop(`--${name} wants a whole number, not "${flags[name]}".`);
@@ -53,11 +66,18 @@ function readOptions() {
       chain: portFlag(flags['rpc-port'], '--rpc-port'),
       backend: portFlag(flags['backend-port'], '--backend-port'),
     },
-    vars: { ...(flags.env ? readDotenv(flags.env) : {}), ...varFlags(flags.var) },
+    vars: withEndpoint({ ...(flags.env ? readDotenv(flags.env) : {}), ...varFlags(flags.var) }),
+    verbose: Boolean(flags.verbose),
     blockTime: Number(flags['block-time']),
     buyers: Number(flags.buyers),
     dir: resolve(root, flags.dir),
   };
+}
+
+/** Buyers use the credentials of a backend that issues them there, and not at the example backend, which knows only tokens. */
+function withEndpoint(vars) {
+  const issuesItself = vars.TOKEN_MODE === 'remote' && vars.BACKEND_API_URL;
+  return issuesItself && !vars.KEY0_RESOURCE_ENDPOINT ? { ...vars, KEY0_RESOURCE_ENDPOINT: '' } : vars;
 }
 
 /** Two worlds in one folder would overwrite each other's storage. */
@@ -117,29 +137,38 @@ function describe(world, dir) {
   };
 }
 
-function announce(world, dir) {
+function announce(world, dir, faults) {
   const place = placeOf(dir);
   const own = place === '.local' ? '' : ` -- --dir ${place}`;
-  const row = (name, value, remark = '') => say(`  ${name.padEnd(10)} ${value.padEnd(44)} ${dim(remark)}`);
+  const row = (name, value, remark = '') => say(`  ${name.padEnd(11)} ${remark ? `${value.padEnd(42)}  ${dim(remark)}` : value}`);
   say();
-  say(bold('key0 is ready'));
+  if (faults.length) {
+    say(red(bold('key0 runs but cannot sell:')));
+    sayFaults(faults);
+  } else {
+    say(bold('key0 is ready'));
+  }
   say();
-  row('worker', world.worker.url, `GET ${world.worker.url}/discover shows the prices`);
+  row('worker', world.worker.url, 'prices: /discover');
   row('backend', world.backend.url, 'what is sold');
   row('chain', world.chain.url, `chain id ${world.chain.chainId}`);
   row('USDC', world.chain.usdc.address);
   row('seller', world.seller.address);
-  row('gas wallet', world.gasWallet.address, 'of the worker, 10 test ETH');
-  row('buyers', String(world.buyers.length), '$1,000 of test USDC each');
+  row('gas wallet', world.gasWallet.address, '10 test ETH');
+  row('buyers', `${world.buyers.length}, each with $1,000 of test USDC`);
   say();
-  say(`  Let an agent buy, in another terminal:   ${bold(`npm run agent${own}`)}`);
-  say(`  Every address, key and pid:              ${join(place, 'world.json')}`);
+  if (!faults.length) {
+    say('  In another terminal, let an agent buy:');
+    say(`    ${bold(`npm run agent${own}`)}`);
+  }
+  say('  Every address, key and pid is in');
+  say(`    ${join(place, 'world.json')}`);
   say();
   say(dim('  Ctrl-C stops everything. What the worker and the backend say follows.'));
 }
 
 async function main() {
-  const { asked, vars, blockTime, buyers, dir } = readOptions();
+  const { asked, vars, verbose, blockTime, buyers, dir } = readOptions();
   checkFolder(dir);
   let world;
   let worldFile;
@@ -161,11 +190,14 @@ async function main() {
   await buildBackend();
   worldFile = claimFolder(dir);
   let ready = false;
+  const toPeople = verbose ? (line) => line : newReader();
   const onLine = (part, line) => {
     appendFileSync(join(dir, `${part}.log`), `${line}\n`, { mode: 0o600 });
-    if (ready && part !== 'chain') say(`${dim(`${part} │`)} ${readable(line)}`);
+    if (part === 'chain') return;
+    const said = toPeople(line);
+    if (ready && said) say(`${dim(`${part} │`)} ${said}`);
   };
-  world = await startWorld({ state: join(dir, 'state'), vars, ports, buyers, blockTime, onLine });
+  world = await startWorld({ state: join(dir, 'state'), vars, catalog: readCatalog(), ports, buyers, blockTime, onLine });
   for (const part of world.parts) {
     void part.ended.then((how) => {
       if (stopping) return undefined;
@@ -174,7 +206,7 @@ async function main() {
     });
   }
   writeFileSync(worldFile, `${JSON.stringify(describe(world, dir), null, 2)}\n`, { mode: 0o600 });
-  announce(world, dir);
+  announce(world, dir, await whatStopsSales(world.worker.url));
   ready = true;
 }
 

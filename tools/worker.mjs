@@ -4,25 +4,37 @@
 import { resolve } from 'node:path';
 import { portFlag, readFlags, varFlags } from './lib/args.mjs';
 import { buildWorker } from './lib/build.mjs';
+import { readCatalog } from './lib/catalog.mjs';
 import { readDotenv } from './lib/dotenv.mjs';
-import { Stop, fail } from './lib/say.mjs';
+import { newReader } from './lib/readable.mjs';
+import { Stop, bold, fail, red, say } from './lib/say.mjs';
+import { sayFaults, whatStopsSales } from './lib/sells.mjs';
 import { onShutdown } from './lib/shutdown.mjs';
 import { startWorker } from './lib/worker.mjs';
 
 const HELP = `
 npm run worker -- --state <folder> [options]
 
-Runs the worker in the real runtime, for a chain and a backend that run elsewhere. Prints one JSON line
-{"url":…,"pid":…} on stdout when it answers; pid is the runtime process. Logs go to stderr. Ends on SIGTERM.
+Runs the worker in the real runtime, for a chain and a backend that run
+elsewhere. Prints one JSON line {"url":…,"pid":…} on stdout when it answers;
+pid is the runtime process. What keeps it from selling and what it logs goes to
+stderr. Ends on SIGTERM.
 
   --state <folder>    where its storage lives, kept across restarts (required)
-  --env <file>        settings and secrets, one NAME=VALUE a line (dotenv; values of several lines in quotes)
-  --var NAME=VALUE    one setting, wins over the file; may be repeated (a secret is safer in the file)
+  --env <file>        settings and secrets, one NAME=VALUE a line (dotenv; values
+                      of several lines in quotes)
+  --var NAME=VALUE    one setting, wins over the file; may be repeated (a secret
+                      is safer in the file)
   --port <number>     default 3901; 0 takes any free one
   --host <address>    default 127.0.0.1
   --no-build          run what is in build/ as it is
+  --verbose           every line that the runtime writes, as it is
+  --yes               install what is missing without asking
 
-Settings not given keep the value of [vars] in wrangler.toml; KEY0_PUBLIC_URL defaults to the printed url.
+Settings not given keep the value of [vars] in wrangler.toml; KEY0_PUBLIC_URL
+defaults to the printed url. Plans come from PLANS, or else from catalog.json.
+
+  npm run worker -- --state .local/alone --env .dev.vars
 `;
 
 async function main() {
@@ -33,6 +45,7 @@ async function main() {
     port: { type: 'string' },
     host: { type: 'string' },
     'no-build': { type: 'boolean' },
+    verbose: { type: 'boolean' },
   });
   if (!flags.state) throw new Stop('--state <folder> is needed: where should the storage live?');
   const env = { ...(flags.env ? readDotenv(flags.env) : {}), ...varFlags(flags.var) };
@@ -45,12 +58,18 @@ async function main() {
     await worker?.stop();
   });
   if (!flags['no-build']) await buildWorker();
+  // A program that reads the log wants each line; a person wants sentences.
+  const toPeople = process.stderr.isTTY && !flags.verbose ? newReader() : (line) => line;
   worker = await startWorker({
     port: portFlag(flags.port, '--port') ?? 3901,
     host: flags.host,
     state: resolve(flags.state),
     env,
-    onLine: (line) => process.stderr.write(`${line}\n`),
+    catalog: readCatalog(),
+    onLine: (line) => {
+      const said = toPeople(line);
+      if (said) process.stderr.write(`${said}\n`);
+    },
   });
   void worker.ended.then((how) => {
     if (stopping) return undefined;
@@ -58,6 +77,11 @@ async function main() {
     return end('runtime ended', 1);
   });
   process.stdout.write(`${JSON.stringify({ url: worker.url, pid: worker.pid })}\n`);
+  // A runtime that gives no answer has ended, and that is told above.
+  const faults = await whatStopsSales(worker.url).catch(() => []);
+  if (faults.length) say(red(bold('key0 runs but cannot sell:')));
+  sayFaults(faults);
+  if (process.stderr.isTTY) say(`key0 answers at ${worker.url} (Ctrl-C stops it)`);
 }
 
 main().catch(fail);

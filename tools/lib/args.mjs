@@ -1,6 +1,8 @@
-// Promises: flags read one way everywhere. `--help` prints and ends, a wrong flag is one clear sentence.
+// Promises: flags read one way everywhere. `--help` prints and ends, `--yes` agrees to what has to be installed, a wrong flag is
+// one clear sentence.
 
 import { parseArgs } from 'node:util';
+import { YES } from './install.mjs';
 import { Stop } from './say.mjs';
 
 /**
@@ -11,7 +13,7 @@ import { Stop } from './say.mjs';
  */
 export function readFlags(help, options, argv = process.argv.slice(2), positional) {
   try {
-    const config = { args: argv, options: { ...options, help: { type: 'boolean', short: 'h' } }, allowPositionals: positional !== undefined };
+    const config = { args: argv, options: { ...options, yes: { type: 'boolean' }, help: { type: 'boolean', short: 'h' } }, allowPositionals: positional !== undefined };
     const { values, positionals } = parseArgs(config);
     if (positionals.length > 1) throw new Stop(`Only one ${positional} is taken, not ${positionals.length}. --help tells the options.`);
     if (positionals.length) values[positional] = positionals[0];
@@ -19,6 +21,7 @@ export function readFlags(help, options, argv = process.argv.slice(2), positiona
       process.stdout.write(`${help.trim()}\n`);
       process.exit(0);
     }
+    if (values.yes) process.env[YES] = '1';
     return values;
   } catch (error) {
     if (!String(error.code).startsWith('ERR_PARSE_ARGS')) throw error;

@@ -1,8 +1,10 @@
-// Promises: build/index.js and build/index_bg.wasm are what the sources of now give, built only when they changed.
+// Promises: build/index.js and build/index_bg.wasm are what the sources of now give, built only when they changed, and
+// build/catalog.js is the catalog.json of now.
 
 import { existsSync, readFileSync, readdirSync, writeFileSync } from 'node:fs';
 import { join, relative } from 'node:path';
 import { gzipSync } from 'node:zlib';
+import { CATALOG_IMPORT, catalogModule, readCatalog } from './catalog.mjs';
 import { hashOf, readStamp, withLock, writeStamp } from './once.mjs';
 import { buildFolder, root } from './paths.mjs';
 import { step } from './say.mjs';
@@ -32,19 +34,25 @@ function sourcesHash(toolchain) {
   return hashOf(
     ...files.flatMap((file) => [relative(root, file), readFileSync(file)]),
     ...ARGS,
+    CATALOG_IMPORT,
     ...Object.values(toolchain).map((value) => value.split(':')[0]),
   );
 }
 
 /** Builds when needed. @returns {Promise<boolean>} whether anything was built */
 export async function buildWorker() {
+  const catalog = catalogModule(readCatalog());
   const toolchain = await wasmToolchain();
   return withLock('build', async () => {
     const wanted = sourcesHash(toolchain);
+    writeStamp(join(buildFolder, 'catalog.js'), catalog);
     if (readStamp(stampFile) === wanted && OUTPUTS.every((name) => existsSync(join(buildFolder, name)))) return false;
     await step('Building the worker', (note) =>
       capture('worker-build', ARGS, { env: { ...process.env, ...toolchain, RUST_BACKTRACE: '0' } }, note),
     );
+    writeStamp(join(buildFolder, 'catalog.js'), catalog);
+    const code = join(buildFolder, 'index.js');
+    writeFileSync(code, CATALOG_IMPORT + readFileSync(code, 'utf8'));
     const module = join(buildFolder, 'index_bg.wasm');
     writeFileSync(module, withoutNames(readFileSync(module)));
     writeStamp(stampFile, wanted);
@@ -54,5 +62,5 @@ export async function buildWorker() {
 
 /** Bytes of the upload after gzip. */
 export function compressedSize() {
-  return OUTPUTS.reduce((sum, name) => sum + gzipSync(readFileSync(join(buildFolder, name)), { level: 9 }).length, 0);
+  return [...OUTPUTS, 'catalog.js'].reduce((sum, name) => sum + gzipSync(readFileSync(join(buildFolder, name)), { level: 9 }).length, 0);
 }

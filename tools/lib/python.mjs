@@ -4,6 +4,7 @@
 import { spawnSync } from 'node:child_process';
 import { existsSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
+import { installOutside } from './install.mjs';
 import { hashOf, readStamp, withLock, writeStamp } from './once.mjs';
 import { root } from './paths.mjs';
 import { Stop, step } from './say.mjs';
@@ -20,10 +21,10 @@ export async function ensurePython() {
   const wanted = hashOf(readFileSync(requirements));
   return withLock('python', async () => {
     if (readStamp(stampFile) === wanted && existsSync(python)) return python;
+    if (!canMake() && canInstallDebianPackages()) {
+      await installOutside('2 Debian packages, with apt-get', [['apt-get', 'install', '-yq', '--no-install-recommends', 'python3', 'python3-venv']]);
+    }
     await step('Installing the Python libraries of the tests', async (note) => {
-      if (!canMake() && canInstallDebianPackages()) {
-        await capture('apt-get', ['install', '-yq', '--no-install-recommends', 'python3', 'python3-venv'], {}, note);
-      }
       if (!canMake()) throw new Stop('Python 3 with venv is missing: on Debian "apt-get install python3 python3-venv".');
       rmSync(folder, { recursive: true, force: true });
       await capture('python3', ['-m', 'venv', folder], {}, note);

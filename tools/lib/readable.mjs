@@ -1,21 +1,77 @@
-// Promises: the worker's log lines about purchases as a person reads them; every other line as it is.
+// Promises: what the worker logs, as a person wants to read it: one line for each thing that happened to a purchase, one
+// sentence for what failed. Steps in between are left out; `--verbose` shows every line as it is.
 
-/** @param {string} line @returns {string} like `6e5e477c… PAID settled 0x6b79d562…` */
-export function readable(line) {
-  const fact = purchase(line);
-  if (!fact) return line;
-  const { requestId, status, change, transaction } = fact;
-  return [short(requestId, 8), status, change, ...(transaction ? [short(transaction, 10)] : [])].join(' ');
+/** The runtime's own lines about an address that cannot be reached: the first names it, the rest are stacks. */
+const RUNTIME_ERROR = /^workerd\/|^\S*\.c\+\+:\d+:|^stack: |^\s*; (?:name|host|address) = /;
+const LOOKUP = /(?:DNS lookup failed|getaddrinfo).*?(?:params\.host|host|node) ?= ?"?([\w.-]+)/;
+
+/** Keeps in mind when each purchase began. @returns {(line: string) => string | undefined} `undefined`: not for people */
+export function newReader() {
+  const begun = new Map();
+  let lastLookup;
+  return (line) => {
+    const fact = factIn(line);
+    if (!fact) {
+      const host = LOOKUP.exec(line)?.[1];
+      if (host && host !== lastLookup) return `${(lastLookup = host)} cannot be looked up`;
+      return RUNTIME_ERROR.test(line) ? undefined : line;
+    }
+    if (fact.event !== 'purchase') return failure(fact);
+    const { requestId } = fact;
+    const known = begun.get(requestId) ?? { at: Date.now() };
+    if (fact.change === 'settled' && fact.status === 'PAID') known.transaction = fact.transaction;
+    begun.set(requestId, known);
+    const said = sentence(fact, known);
+    if (/^(DELIVERED|REFUNDED|EXPIRED|CANCELLED)$/.test(fact.status)) begun.delete(requestId);
+    return said;
+  };
 }
 
-function purchase(line) {
+function factIn(line) {
   if (!line.startsWith('{')) return undefined;
   try {
     const fact = JSON.parse(line);
-    return fact.event === 'purchase' && fact.requestId ? fact : undefined;
+    return typeof fact?.event === 'string' ? fact : undefined;
   } catch {
     return undefined;
   }
 }
 
-const short = (text, length) => `${String(text).slice(0, length)}…`;
+function sentence({ change, status, target, amount, payer, transaction }, { at, transaction: paid }) {
+  const who = short(payer);
+  switch (change) {
+    case 'issued': {
+      const took = `${((Date.now() - at) / 1000).toFixed(1)} s`;
+      return [`${target} ${amount} by ${who}`, paid && `paid ${short(paid)}`, `delivered in ${took}`].filter(Boolean).join(' · ');
+    }
+    case 'attempt_failed':
+      return status === 'PENDING' ? `${target} ${amount}: the payment by ${who} was not settled` : undefined;
+    case 'issue_failed':
+      return `${target} ${amount} paid by ${who}: the backend did not deliver it`;
+    case 'refund_begun':
+      return `${target} ${amount}: the money goes back to ${who}`;
+    case 'refund_blocked':
+      return `${target} ${amount}: the refund to ${who} failed`;
+    case 'settled':
+      return status === 'REFUNDED' ? `${target} ${amount} went back to ${who} · ${short(transaction)}` : undefined;
+    case 'notice_given_up':
+      return `${target} ${amount} of ${who}: the backend was not told, it did not answer`;
+    default:
+      return undefined;
+  }
+}
+
+const FAILURES = {
+  backend_call_failed: 'the backend does not answer',
+  rpc_endpoint_skipped: 'an RPC endpoint does not answer',
+  facilitator_moved: 'the facilitator has moved',
+  sweep_failed: 'the hourly sweep failed',
+  unsafe_setting: 'a setting is unsafe',
+};
+
+function failure({ event, detail, ...rest }) {
+  const what = FAILURES[event] ?? event.replaceAll('_', ' ');
+  return `${what}${detail ? `: ${String(detail).replace(/^Error: /, '')}` : Object.keys(rest).length ? ` ${JSON.stringify(rest)}` : ''}`;
+}
+
+const short = (text) => `${String(text).slice(0, 6)}…`;

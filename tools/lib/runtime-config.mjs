@@ -4,6 +4,7 @@
 
 import { readFileSync } from 'node:fs';
 import { parse } from 'smol-toml';
+import { catalogModule } from './catalog.mjs';
 import { wranglerFile } from './paths.mjs';
 import { Stop } from './say.mjs';
 
@@ -83,9 +84,10 @@ export function readWorkerShape(file = wranglerFile) {
  * @param {WorkerShape} shape
  * @param {Record<string, string>} settings  override the variables of wrangler.toml
  * @param {string} [outbound]  host and port of a server that gets all of the worker's calls, whatever their host; in plain HTTP, with `Host` and `X-Forwarded-Proto`
+ * @param {string} [catalog]  the text of a catalog.json
  * @returns {{config: string, env: Record<string, string>}} configuration text, and the environment it refers to
  */
-export function runtimeConfig(shape, settings, outbound) {
+export function runtimeConfig(shape, settings, outbound, catalog) {
   /** @type {Record<string, string>} */
   const env = {};
   const bindings = [];
@@ -138,6 +140,7 @@ const clock :Workerd.Worker = (
 const worker :Workerd.Worker = (
   modules = [
     (name = "index.js", esModule = embed "/index.js"),
+    (name = "catalog.js", esModule = ${text(catalogModule(catalog))}),
     (name = "index_bg.wasm", wasm = embed "/index_bg.wasm")
   ],
   compatibilityDate = ${text(shape.compatibilityDate)},

@@ -6,6 +6,18 @@ import { readFileSync } from 'node:fs';
 const PARENT_CHECK_MS = 500;
 const IMPATIENCE_MS = 1_500;
 
+const held = new Set();
+
+/**
+ * Nothing ends before this work is over.
+ * @template T @param {Promise<T>} work @returns {Promise<T>}
+ */
+export function hold(work) {
+  const over = work.then(() => {}, () => {}).finally(() => held.delete(over));
+  held.add(over);
+  return work;
+}
+
 /**
  * @param {(reason: string) => Promise<void>} stopEverything  called once
  * @returns {(reason: string, code?: number) => Promise<never>} ends the tool from inside
@@ -15,11 +27,12 @@ export function onShutdown(stopEverything) {
   const end = async (reason, code = 0) => {
     if (since) {
       // Ctrl-C arrives several times at once, through npm and the terminal; a later one is a person losing patience.
-      if (Date.now() - since > IMPATIENCE_MS) process.exit(1);
+      if (Date.now() - since > IMPATIENCE_MS && !held.size) process.exit(1);
       return new Promise(() => {});
     }
     since = Date.now();
     try {
+      await Promise.all(held);
       await stopEverything(reason);
     } finally {
       process.exit(code);

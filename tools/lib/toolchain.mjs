@@ -6,6 +6,7 @@ import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { hashOf, readStamp, withLock, writeStamp } from './once.mjs';
+import { installOutside } from './install.mjs';
 import { memory, root } from './paths.mjs';
 import { Stop, say, step } from './say.mjs';
 
@@ -54,9 +55,7 @@ export async function wasmToolchain() {
     withLock('wasm-toolchain', async () => {
       const found = remembered();
       if (found) return found;
-      const exports = await step('Setting up Rust for WebAssembly (once, a few minutes)', (note) =>
-        capture('sh', [script, '--unwind'], {}, note),
-      );
+      const exports = await setUp();
       const env = Object.fromEntries([...exports.matchAll(/^export (\w+)='(.*)'$/gm)].map(([, name, value]) => [name, value]));
       env.PATH = env.PATH.slice(0, -path.length - 1);
       writeStamp(stampFile, JSON.stringify({ key, env }));
@@ -65,14 +64,47 @@ export async function wasmToolchain() {
   );
 }
 
+/** What wasm-toolchain.sh exits with when something outside this folder has to be installed first. */
+const NEEDS = 3;
+/** rustup, Debian's packages, and one more if a first try of either was not enough. */
+const MOST_INSTALLATIONS = 3;
+
+/** Runs the script, and installs what it asks for, until it has all it needs. @returns {Promise<string>} its export lines */
+async function setUp() {
+  /** @type {Record<string, string | undefined>} */
+  const env = { ...process.env };
+  for (let round = 0; ; round += 1) {
+    const exports = await step('Setting up Rust for WebAssembly (once, a few minutes)', (note) =>
+      capture('sh', [script, '--unwind', '--ask'], { env, mayEndWith: NEEDS }, note),
+    );
+    const needs = /^needs (.*)$/m.exec(exports)?.[1] ?? '';
+    if (!needs || round === MOST_INSTALLATIONS) return exports;
+    const commands = needs.split(' && ').map((command) => command.split(' '));
+    try {
+      await installOutside(descriptionOf(commands), commands);
+    } catch (error) {
+      // Where rustup can download nothing, Debian's packages may still be had.
+      if (commands[0][0] !== 'rustup' || process.env.WASM_TOOLCHAIN_NO_RUSTUP || !/failed/.test(error.message)) throw error;
+      env.WASM_TOOLCHAIN_NO_RUSTUP = '1';
+    }
+  }
+}
+
+function descriptionOf(commands) {
+  if (commands[0][0] === 'rustup') return 'what Rust needs for WebAssembly, with rustup';
+  const packages = commands.at(-1).filter((word) => !/^(apt-get|install|-.*)$/.test(word));
+  return `${packages.length} Debian packages and what they depend on, with apt-get`;
+}
+
 /**
  * Runs a program, passing its stderr lines to `note`; on failure their end is shown.
  * @param {string} command @param {string[]} args
- * @param {{env?: Record<string, string | undefined>, cwd?: string}} options
+ * @param {{env?: Record<string, string | undefined>, cwd?: string, mayEndWith?: number}} options
+ *        `mayEndWith`: an exit code that is no failure either
  * @param {(line: string) => void} note
  * @returns {Promise<string>} its stdout
  */
-export function capture(command, args, { env = process.env, cwd = root }, note) {
+export function capture(command, args, { env = process.env, cwd = root, mayEndWith = 0 }, note) {
   return new Promise((resolve, reject) => {
     const child = spawn(command, args, { cwd, env, stdio: ['ignore', 'pipe', 'pipe'] });
     const stopIt = () => child.kill();
@@ -88,7 +120,7 @@ export function capture(command, args, { env = process.env, cwd = root }, note) 
     child.on('error', (error) => reject(new Stop(`${command} cannot be started (${error.code}).`)));
     child.on('close', (code, signal) => {
       process.off('exit', stopIt);
-      if (code === 0) return resolve(output);
+      if (code === 0 || (code !== null && code === mayEndWith)) return resolve(output);
       say([...tail, output.trim().split('\n').slice(-20).join('\n')].join('\n'));
       reject(new Stop(`${[command, ...args.slice(0, 2)].join(' ')} failed (${signal ?? `exit code ${code}`}); its last lines are above.`));
     });

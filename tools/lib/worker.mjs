@@ -23,12 +23,14 @@ const HOUR_MS = 3_600_000;
  * Starts the runtime and waits until it answers.
  * @param {{port?: number, host?: string, state: string, env?: Record<string, string>,
  *          onLine?: (line: string) => void, build?: string, outbound?: string,
- *          rateLimits?: import('./runtime-config.mjs').RateLimit[]}} options
+ *          rateLimits?: import('./runtime-config.mjs').RateLimit[], shape?: import('./runtime-config.mjs').WorkerShape,
+ *          catalog?: string}} options
  *        `port` 0 or absent: any free one · `env`: settings and secrets by their names in README.md · `outbound`: host and
  *        port of a server that gets all of the worker's calls, whatever their host · `rateLimits`: other ones than deployed
+ *        · `shape`: absent, that of wrangler.toml · `catalog`: the text of a catalog.json
  * @returns {Promise<WorkerProcess>}
  */
-export async function startWorker({ port: asked = 0, host = '127.0.0.1', state, env = {}, onLine, build = buildFolder, outbound, rateLimits }) {
+export async function startWorker({ port: asked = 0, host = '127.0.0.1', state, env = {}, onLine, build = buildFolder, outbound, rateLimits, shape: given, catalog }) {
   if (!existsSync(join(build, 'index_bg.wasm'))) throw new Stop('The worker is not built: run "npm run build" first.');
   const port = await choosePort({ asked, what: 'worker', flag: '--port', host });
   const printedHost = host.includes(':') ? `[${host}]` : host;
@@ -38,8 +40,8 @@ export async function startWorker({ port: asked = 0, host = '127.0.0.1', state, 
   mkdirSync(disk, { recursive: true });
   chmodSync(state, 0o700);
   const configFile = join(state, 'workerd.capnp');
-  const shape = { ...readWorkerShape(), ...(rateLimits && { rateLimits }) };
-  const { config, env: bound } = runtimeConfig(shape, { KEY0_PUBLIC_URL: url, ...env }, outbound);
+  const shape = { ...(given ?? readWorkerShape()), ...(rateLimits && { rateLimits }) };
+  const { config, env: bound } = runtimeConfig(shape, { KEY0_PUBLIC_URL: url, ...env }, outbound, catalog);
   writeFileSync(configFile, config);
 
   const args = ['serve', configFile, '--experimental', '--import-path', build, '--directory-path', `${STATE_DISK}=${disk}`];

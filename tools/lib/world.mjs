@@ -28,9 +28,10 @@ export function testAccount() {
  * @param {number} [options.blockTime]              seconds; absent: a block per transaction
  * @param {boolean} [options.backend]               false: no backend
  * @param {(part: 'chain' | 'worker' | 'backend', line: string) => void} [options.onLine]
+ * @param {string} [options.catalog]                the text of a catalog.json
  * @param {(chainUrl: string) => Promise<string>} [options.rpcUrl]  puts something between worker and chain
  */
-export async function startWorld({ state, vars = {}, ports = {}, buyers: count = 5, network = 'testnet', blockTime, backend: wantBackend = true, onLine, rpcUrl }) {
+export async function startWorld({ state, vars = {}, ports = {}, buyers: count = 5, network = 'testnet', blockTime, backend: wantBackend = true, onLine, rpcUrl, catalog }) {
   const tokenSecret = vars.KEY0_ACCESS_TOKEN_SECRET ?? randomBytes(32).toString('hex');
   const adminSecret = vars.KEY0_ADMIN_SECRET ?? randomBytes(32).toString('hex');
   const listen = (part) => onLine && ((line) => onLine(part, line));
@@ -65,7 +66,7 @@ export async function startWorld({ state, vars = {}, ports = {}, buyers: count =
       ...(backend && { BACKEND_API_URL: backend.url, KEY0_RESOURCE_ENDPOINT: `${backend.url}/api/{resourceId}` }),
       ...vars,
     };
-    const worker = await startWorker({ port: ports.worker, state, env: settings, onLine: listen('worker') });
+    const worker = await startWorker({ port: ports.worker, state, env: settings, catalog, onLine: listen('worker') });
     parts.push(worker);
     return { chain, worker, backend, seller, gasWallet, buyers, tokenSecret, adminSecret, settings, parts, stop };
   } catch (error) {

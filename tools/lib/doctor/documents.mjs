@@ -9,8 +9,8 @@ const REQUEST_HEADERS = ['content-type', 'authorization', 'payment-signature', '
 const EXPOSED_HEADERS = ['payment-required', 'payment-response', 'x-payment-response', 'retry-after'];
 const UNCHANGED = 'Deploy an unchanged worker, and let no proxy in front of it change answers.';
 
-/** @param {import('./report.mjs').Report} report @param {string} url */
-export async function checkDocuments(report, url) {
+/** @param {import('./report.mjs').Report} report @param {string} url @param {{tokenMode?: string}} [health] */
+export async function checkDocuments(report, url, { tokenMode } = {}) {
   report.about('Documents');
   const { origin } = new URL(url);
   const get = async (path, headers = {}) => ({ path, ...(await ask(new URL(path, url), { headers })) });
@@ -30,7 +30,8 @@ export async function checkDocuments(report, url) {
 
   const [info, keys] = await Promise.all([get('/.well-known/token-info'), get('/.well-known/jwks.json')]);
   const { algorithm, issuer } = info.body ?? {};
-  report.group('token', `Backends find out how to check tokens: ${algorithm}, issued by ${issuer}.`, () => {
+  const tokens = tokenMode === 'remote' ? 'Your backend issues the credentials and checks them; the worker signs none for buyers.' : `Backends find out how to check tokens: ${algorithm}, issued by ${issuer}.`;
+  report.group('token', tokens, () => {
     report.must(info.status === 200 && ['HS256', 'RS256'].includes(algorithm), 'token-info', `/.well-known/token-info answers ${info.failure ?? info.status} without an algorithm.`, UNCHANGED);
     report.must(issuer === undefined || issuer === origin, 'public-url', `Tokens say that ${issuer} issued them, but this is ${origin}: backends that check the issuer refuse them.`, 'Set KEY0_PUBLIC_URL to the address that buyers use, or leave it away.');
     const list = keys.body?.keys;

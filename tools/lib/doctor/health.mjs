@@ -3,6 +3,7 @@
 
 import { formatEther } from 'viem';
 import { Stop } from '../say.mjs';
+import { isSecret, secretCommand } from '../settings.mjs';
 import { ask } from './ask.mjs';
 
 const PUBLIC_ENDPOINTS = { mainnet: 'mainnet.base.org', testnet: 'sepolia.base.org' };
@@ -25,7 +26,7 @@ export async function checkHealth(report, url, adminSecret) {
   if (health?.service !== 'key0') throw new Stop(`There is no key0 at ${url}: /health answers ${answer.status} without "service":"key0".`);
   if (health.status === 'misconfigured') {
     for (const { name, reason } of health.problems ?? []) {
-      report.fault('settings', `${name} ${reason}.`, `Correct it in wrangler.toml, or with "npx wrangler secret put ${name}" if it is a secret, and deploy again.`);
+      report.fault('settings', `${name} ${reason}.`, howToSet(name, url));
     }
     return health;
   }
@@ -53,6 +54,13 @@ function checkAddress(report, url) {
   if (protocol === 'https:') report.ok('https', 'Reached over https.');
   else if (isLocal) report.ok('https', 'Reached on this machine.');
   else report.fault('https', 'Reached without encryption: payments and tokens can be read on the way.', 'Use the https address, and let http redirect to it.');
+}
+
+/** One way for each setting: where it belongs is known. */
+function howToSet(name, url) {
+  if (isLoopback(new URL(url).hostname)) return 'Correct it where this worker gets its settings (--env, --var, wrangler.toml, catalog.json), and start it again.';
+  if (isSecret(name)) return `Set it with "${secretCommand(name)}".`;
+  return `Correct it in ${name === 'catalog.json' ? name : 'wrangler.toml'}, and run "npm run deploy".`;
 }
 
 /** Dates in the worker's answers have whole seconds. */
@@ -109,8 +117,11 @@ function checkWallet(report, check, who, { address, balanceWei, balance }, gasPr
   return report.ok(check, `${holds}.`);
 }
 
-/** @param {import('./report.mjs').Report} report @param {any} health */
-export function checkEndpoints(report, health) {
+/**
+ * @param {import('./report.mjs').Report} report @param {any} health
+ * @param {boolean} [isOffline]  whether no name can be looked up from here, where the worker runs as well
+ */
+export function checkEndpoints(report, health, isOffline = false) {
   report.about('Its RPC endpoints');
   const all = health.rpc ?? [];
   const serving = all.filter(({ status }) => status === 'ok' || status === 'behind');
@@ -119,6 +130,7 @@ export function checkEndpoints(report, health) {
     if (status === 'ok') report.ok('rpc', `${name} serves chain ${health.chainId}, block ${block}.`);
     else if (status === 'behind') report.warning('rpc', `${name} is stuck at block ${block}, behind the others.`, 'Ask its provider, or take it out of KEY0_RPC_URL.');
     else if (status === 'other chain') report.fault('rpc', `${name} does not serve chain ${health.chainId} with its USDC: it is refused.`, `Put an endpoint of ${health.network === 'mainnet' ? 'Base' : 'Base Sepolia'} into KEY0_RPC_URL.`);
+    else if (isOffline) report.fault('rpc', `${name} does not answer.`, 'This machine seems to be offline: no name can be looked up.');
     else if (serving.length) report.warning('rpc', `${name} does not answer. The worker uses the others.`, 'Look whether it is up, and whether its key in KEY0_RPC_URL is right.');
     else report.fault('rpc', `${name} does not answer, and no other one does.`, 'Put an endpoint that works into KEY0_RPC_URL. Until then nobody can buy.');
   });

@@ -60,8 +60,8 @@ export async function checkPriceList(report, url, health, chain) {
     return undefined;
   }
   const network = NETWORKS[health.network];
-  report.group('discover', `${list.plans.length} plans for USDC on ${health.network} (chain ${list.chainId}), paid to ${list.walletAddress}.`, () => {
-    report.must(list.plans.length, 'discover', 'There is nothing to buy: /discover lists no plan.', 'Set PLANS.');
+  report.group('discover', `${list.plans.length} plan${list.plans.length === 1 ? '' : 's'} for USDC on ${health.network} (chain ${list.chainId}), paid to ${list.walletAddress}.`, () => {
+    report.must(list.plans.length, 'discover', 'There is nothing to buy: /discover lists no plan.', 'Set PLANS, or write catalog.json.');
     report.must(list.chainId === network?.chainId, 'discover-chain', `/discover says chain ${list.chainId}, /health says ${health.network}.`, 'Deploy again: two versions seem to answer.');
     report.must(list.assetAddress === network?.usdc, 'discover-asset', `/discover names the asset ${list.assetAddress}, USDC is ${network?.usdc}.`, 'Deploy an unchanged worker.');
     report.must(isChecksummed(list.walletAddress), 'discover-wallet', `The wallet ${list.walletAddress} is not a checksummed address.`, 'Set KEY0_WALLET_ADDRESS as your wallet shows it.');
@@ -144,7 +144,7 @@ function checkTerms({ must, warning }, of, { text, value }, { door, health, list
   const network = NETWORKS[health.network];
   must(value.x402Version === 2, 'offer-version', `${of} says x402Version ${value.x402Version} instead of 2.`, 'Deploy an unchanged worker.');
   must(value.resource?.url === door, 'public-url', `${of} says that it is for ${value.resource?.url}, but it was asked at ${door}.`, 'Set KEY0_PUBLIC_URL to the address that buyers use, or leave it away; or check the address that the offer names.');
-  must((value.resource?.description ?? '').length <= MAX_DESCRIPTION_CHARS, 'offer-description', `${of} has a description of more than ${MAX_DESCRIPTION_CHARS} characters, which Coinbase's facilitator refuses.`, 'Shorten it in PLANS.');
+  must((value.resource?.description ?? '').length <= MAX_DESCRIPTION_CHARS, 'offer-description', `${of} has a description of more than ${MAX_DESCRIPTION_CHARS} characters, which Coinbase's facilitator refuses.`, 'Shorten it in catalog.json or PLANS.');
   const accepts = Array.isArray(value.accepts) ? value.accepts : [];
   must(accepts.length >= 1 && accepts.length <= MAX_ACCEPTS, 'offer-accepts', `${of} has ${accepts.length} ways to pay; 1 to ${MAX_ACCEPTS} can be read.`, 'Deploy an unchanged worker.');
   for (const entry of accepts) {

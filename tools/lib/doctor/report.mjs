@@ -1,6 +1,8 @@
 // Promises: what a check-up finds, in the order in which it looks, for a person and for a program. Each finding is good, a
 // warning or a fault; what is not good says in one sentence what to do next.
 
+import { wrap } from '../say.mjs';
+
 const MARKS = { ok: '✓', warning: '!', fault: '✗' };
 const COLOURS = { ok: '32', warning: '33', fault: '31' };
 
@@ -54,27 +56,18 @@ export function print(report, out) {
   const colour = out.isTTY && !process.env.NO_COLOR;
   const paint = (code, text) => (colour ? `\u001b[${code}m${text}\u001b[0m` : text);
   let section = '';
-  for (const finding of report.findings) {
+  report.findings.forEach((finding, at) => {
     if (finding.section !== section) out.write(`\n${paint('1', finding.section)}\n`);
     section = finding.section;
     out.write(`  ${paint(COLOURS[finding.result], MARKS[finding.result])} ${wrap(finding.message, 4, out)}\n`);
-    if (finding.todo) out.write(`    ${paint('2', '→')} ${wrap(finding.todo, 6, out)}\n`);
-  }
+    // The same advice for several in a row is read once, below the last.
+    const next = report.findings[at + 1];
+    const isRepeated = next?.section === finding.section && next.todo === finding.todo;
+    if (finding.todo && !isRepeated) out.write(`    ${paint('2', '→')} ${wrap(finding.todo, 6, out)}\n`);
+  });
   const counted = (result, word) => {
     const count = report.count(result);
     return count ? paint(COLOURS[result], `${count} ${word}${count === 1 ? '' : 's'}`) : `no ${word}s`;
   };
   out.write(`\n${counted('fault', 'fault')}, ${counted('warning', 'warning')}\n`);
-}
-
-/** Breaks a text at the terminal's width; later lines are indented. */
-function wrap(text, indent, out) {
-  const width = Math.min(out.columns || 100, 120) - indent;
-  const lines = [''];
-  for (const word of text.split(' ')) {
-    const line = lines.at(-1);
-    if (line && line.length + word.length >= width) lines.push(word);
-    else lines[lines.length - 1] = line ? `${line} ${word}` : word;
-  }
-  return lines.join(`\n${' '.repeat(indent)}`);
 }

@@ -2,8 +2,16 @@
 // that is secret is shown.
 
 import { privateKeyToAddress } from 'viem/accounts';
+import { aboutUnknown, unknownSettings } from '../settings.mjs';
 
 const EMPTY = ['', undefined];
+
+/** Names that the worker ignores. @param {import('./report.mjs').Report} report @param {Record<string, string>} settings */
+export function checkNames(report, settings) {
+  const unknown = unknownSettings(Object.keys(settings));
+  if (unknown.length) report.about('Settings file');
+  for (const each of unknown) report.warning('unknown-setting', aboutUnknown(each), 'Correct the name, or take it out.');
+}
 
 /** @param {Record<string, string>} settings @param {any} health @param {any} [list] /discover */
 export function checkSettings(report, settings, health, list) {

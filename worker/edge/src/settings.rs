@@ -3,12 +3,15 @@
 use std::cell::OnceCell;
 use std::rc::Rc;
 
-use key0_core::config::{Config, Problem};
+use key0_core::config::{CATALOG_FILE, Config, Problem};
 use serde_json::json;
 use wasm_bindgen::JsValue;
 use worker::Env;
 
 use crate::platform;
+
+/// Where the module beside the worker's own leaves the text of the catalog file.
+const CATALOG_GLOBAL: &str = "KEY0_CATALOG";
 
 thread_local! {
     static SETTINGS: OnceCell<Settings> = const { OnceCell::new() };
@@ -22,8 +25,13 @@ pub(crate) fn settings(env: &Env) -> Settings {
     SETTINGS.with(|cell| {
         cell.get_or_init(|| {
             let bindings: &JsValue = env.as_ref();
+            let packed = js_sys::global();
             let config = Config::from_vars(|name| {
-                js_sys::Reflect::get(bindings, &name.into())
+                let (object, member) = match name {
+                    CATALOG_FILE => (packed.as_ref(), CATALOG_GLOBAL),
+                    setting => (bindings, setting),
+                };
+                js_sys::Reflect::get(object, &member.into())
                     .ok()?
                     .as_string()
             });

@@ -85,7 +85,11 @@ fn notified(vars: &mut Vars<'_>, url: Option<&HttpUrl>) -> Option<Option<Notifie
 
 /// A URL in which `{resourceId}` may stand for the resource, and the URL that it gives for one.
 fn resource_template(text: &str) -> Result<(String, HttpUrl), String> {
-    match parsed(&text.replace("{resourceId}", "default")) {
+    let filled = text.replace("{resourceId}", "default");
+    if filled.contains(['{', '}']) {
+        return Err("must have no braces but those of {resourceId}".to_owned());
+    }
+    match parsed(&filled) {
         Ok(sample) => Ok((text.to_owned(), sample)),
         Err(error) => Err(format!(
             "{error} (`{{resourceId}}` may stand for the resource)"

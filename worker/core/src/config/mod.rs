@@ -36,6 +36,7 @@ pub use mcp::McpSettings;
 pub use offers::{OfferSettings, ProofBinding};
 pub use policy::Policy;
 pub use problem::Problem;
+pub use read::CATALOG_FILE;
 pub use refund::RefundSettings;
 pub use seller::{Provider, Seller};
 pub use settings::Config;

@@ -14,6 +14,9 @@ use crate::catalog::{Catalog, default_catalog};
 use crate::settlement::Settlement;
 use crate::types::{AdminSecret, Network, WalletKey};
 
+/// The seller's file of plans, which is packed with the worker and read like a setting.
+pub const CATALOG_FILE: &str = "catalog.json";
+
 impl Config {
     /// Reads all settings through `lookup`, which answers `None` for a variable that is not set. An empty value counts
     /// as not set.
@@ -30,11 +33,7 @@ impl Config {
 // A part is `None` only together with at least one recorded problem. Every part is read before anything is given up, so that
 // all problems are reported together.
 fn read(vars: &mut Vars<'_>) -> Option<Config> {
-    let networks = [
-        ("testnet", Network::BaseSepolia),
-        ("mainnet", Network::Base),
-    ];
-    let network = vars.choice("KEY0_NETWORK", "testnet", &networks);
+    let network = network(vars);
     let public_url = vars.url("KEY0_PUBLIC_URL");
     let wallets = wallets::read(vars);
     let pay_to = wallets.as_ref().map(|wallets| wallets.pay_to);
@@ -80,10 +79,31 @@ fn read(vars: &mut Vars<'_>) -> Option<Config> {
     Some(config)
 }
 
+/// Many know the chains and not our words for them, so the message has both.
+fn network(vars: &mut Vars<'_>) -> Option<Network> {
+    let networks = [
+        ("testnet", Network::BaseSepolia),
+        ("mainnet", Network::Base),
+    ];
+    let before = vars.problems.len();
+    let network = vars.choice("KEY0_NETWORK", "testnet", &networks);
+    for problem in vars.problems.iter_mut().skip(before) {
+        "must be testnet (Base Sepolia) or mainnet (Base)".clone_into(&mut problem.reason);
+    }
+    network
+}
+
+/// The setting wins over the file, so that one deployment can sell something else with the same files.
 fn catalog(vars: &mut Vars<'_>) -> Option<Catalog> {
     let plans = vars.optional("PLANS", |text| {
         Catalog::from_json(text).map_err(|error| error.to_string())
     });
+    let plans = match plans {
+        Read::Absent => vars.optional(CATALOG_FILE, |text| {
+            Catalog::from_file(text).map_err(|error| error.to_string())
+        }),
+        set => set,
+    };
     match plans {
         Read::Value(catalog) => Some(catalog),
         Read::Absent => default_catalog().ok(),
@@ -96,5 +116,6 @@ fn catalog(vars: &mut Vars<'_>) -> Option<Catalog> {
 pub(super) fn declared() -> Vec<Declared> {
     let mut vars = Vars::new(&|_| None);
     let _ = read(&mut vars);
+    vars.declared.retain(|setting| setting.name != CATALOG_FILE);
     vars.declared
 }

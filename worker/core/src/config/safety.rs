@@ -8,6 +8,7 @@ use super::problem::Problem;
 use super::settings::Config;
 use super::vars::Vars;
 use crate::backend::authentication::BackendAuth;
+use crate::catalog::Plan;
 use crate::types::{Address, WalletKey};
 
 /// The accounts of the mnemonic that anvil and hardhat print at every start. On public chains bots take whatever arrives there.
@@ -90,6 +91,16 @@ pub(super) fn warnings(config: &Config) -> Vec<Problem> {
              it back to signature as soon as the clients can sign",
         );
     }
+    let endpoint = config.backend.resource_endpoint.as_deref();
+    let opens_several = |plan: &Plan| plan.resources.len() > 1;
+    if endpoint.is_some_and(|template| !template.contains("{resourceId}"))
+        && config.catalog.plans().iter().any(opens_several)
+    {
+        warn(
+            "KEY0_RESOURCE_ENDPOINT",
+            "has no {resourceId}, although a plan opens several resources: their buyers are all sent to the same address",
+        );
+    }
     let Some(backend) = &config.backend.issuing else {
         return warnings;
     };
@@ -138,6 +149,23 @@ mod tests {
     fn warned(change: &[(&str, &str)]) -> Vec<&'static str> {
         let warnings = config(change).unwrap().warnings;
         warnings.iter().map(|warning| warning.name).collect()
+    }
+
+    #[test]
+    fn one_address_for_several_resources_is_warned_of() {
+        let endpoint = |url| ("KEY0_RESOURCE_ENDPOINT", url);
+        let plans = |ids| ("PLANS", ids);
+        let one = plans(r#"[{"planId":"a","unitAmount":"1","resourceIds":["x"]}]"#);
+        let two = plans(r#"[{"planId":"a","unitAmount":"1","resourceIds":["x","y"]}]"#);
+        let fixed = endpoint("https://api.example/data");
+        assert_eq!(warned(&[fixed, one]), [] as [&str; 0]);
+        assert_eq!(warned(&[fixed, two]), ["KEY0_RESOURCE_ENDPOINT"]);
+        let template = endpoint("https://api.example/{resourceId}");
+        assert_eq!(warned(&[template, two]), [] as [&str; 0]);
+        assert_eq!(
+            refused(&[endpoint("https://api.example/{resource}")]),
+            ["KEY0_RESOURCE_ENDPOINT"]
+        );
     }
 
     #[test]

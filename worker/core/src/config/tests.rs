@@ -42,6 +42,35 @@ fn problems(change: &[(&str, &str)]) -> Vec<Problem> {
 }
 
 #[test]
+fn plans_come_from_the_setting_or_else_from_the_file() {
+    let ids = |change: &[(&str, &str)]| {
+        let changed = |name: &str| change.iter().find(|(changed, _)| *changed == name);
+        let config = Config::from_vars(|name| {
+            let value = changed(name).map(|(_, value)| *value);
+            value.or_else(|| valid(name)).map(str::to_owned)
+        });
+        let ids = |config: Config| {
+            let plans = config.catalog.plans().iter();
+            plans.map(|plan| plan.id.to_string()).collect::<Vec<_>>()
+        };
+        config.map(ids)
+    };
+    let file = (
+        CATALOG_FILE,
+        r#"{"plans":[{"planId":"file","unitAmount":"1"}]}"#,
+    );
+    let setting = ("PLANS", r#"[{"planId":"setting","unitAmount":"1"}]"#);
+    assert_eq!(ids(&[file]).unwrap(), ["file"]);
+    assert_eq!(ids(&[file, setting]).unwrap(), ["setting"]);
+    assert_eq!(ids(&[file, ("PLANS", "")]).unwrap(), ["file"]);
+    let [problem] = ids(&[(CATALOG_FILE, "{}")])
+        .unwrap_err()
+        .try_into()
+        .unwrap();
+    assert_eq!(problem.name, "catalog.json");
+}
+
+#[test]
 fn the_defaults_are_the_documented_ones() {
     let config = test_config();
     assert_eq!(config.network, Network::BaseSepolia);

@@ -280,7 +280,8 @@ pub(super) fn address(text: &str) -> Result<Address, String> {
     let mixed = text.bytes().any(|b| b.is_ascii_lowercase() && b != b'x')
         && text.bytes().any(|b| b.is_ascii_uppercase());
     if mixed && address.to_checksum(None) != text {
-        return Err("has a wrong checksum: a character was changed".to_owned());
+        return Err("has a wrong checksum: a character was changed; copy it again, or write it in lower case"
+            .to_owned());
     }
     if address.is_zero() {
         return Err("must not be the zero address".to_owned());

@@ -31,18 +31,15 @@ pub(super) struct AccessRequest {
 
 const KNOWN: [&str; 4] = ["planId", "requestId", "resourceId", "proof"];
 /// What clients write instead, without regard to case and separators.
-const NEAR: [(&str, &str); 13] = [
+const NEAR: [(&str, &str); 10] = [
     ("plan", "planId"),
-    ("planid", "planId"),
     ("planname", "planId"),
     ("tier", "planId"),
     ("tierid", "planId"),
     ("product", "planId"),
     ("productid", "planId"),
     ("request", "requestId"),
-    ("requestid", "requestId"),
     ("resource", "resourceId"),
-    ("resourceid", "resourceId"),
     ("txhash", "proof"),
     ("challengeid", "proof"),
 ];
@@ -60,12 +57,19 @@ impl AccessRequest {
         Self::read(&value)
     }
 
-    /// Reads the object.
+    /// Reads the object. A known member in another spelling is refused: a buyer who believes that `requestID` names its purchase
+    /// would pay a second time when it repeats the request after a lost answer.
     pub(super) fn read(value: &Value) -> Result<Self, Error> {
         if !value.is_object() {
             return Err(Error::invalid_request(
                 "The body must be a JSON object like {\"planId\": \"…\"}.",
             ));
+        }
+        if let Some((sent, meant)) = near::respelt(value, &KNOWN) {
+            let message =
+                format!("Unknown member `{sent}`: did you mean `{meant}`? Nothing was charged.");
+            return Err(Error::invalid_request(message)
+                .with_details(json!({"member": sent, "expected": meant})));
         }
         let mut strange = value
             .as_object()
@@ -182,15 +186,60 @@ mod tests {
         for (body, hint) in [
             (r#"{"other":1}"#, "{\"planId\": \"…\"}"),
             (r#"{"plan":"basic"}"#, "send `planId`"),
-            (r#"{"plan_id":"basic"}"#, "send `planId`"),
-            (r#"{"PlanID":"basic"}"#, "send `planId`"),
-            (r#"{"a":1,"requestID":"x"}"#, "send `requestId`"),
-            (r#"{"resource_id":"x"}"#, "send `resourceId`"),
+            (r#"{"a":1,"request":"x"}"#, "send `requestId`"),
+            (r#"{"resource":"x"}"#, "send `resourceId`"),
             (r#"{"txHash":"0x"}"#, "send `proof`"),
         ] {
             let message = said(body).unwrap();
             assert!(message.contains(hint), "{body}: {message}");
             assert!(message.contains("https://shop.example/discover"));
+        }
+    }
+
+    #[test]
+    fn a_known_member_in_another_spelling_is_refused() {
+        for (body, sent, meant) in [
+            (r#"{"plan_id":"basic"}"#, "plan_id", "planId"),
+            (
+                r#"{"planId":"basic","requestID":"x"}"#,
+                "requestID",
+                "requestId",
+            ),
+            (
+                r#"{"planId":"basic","request-id":"x"}"#,
+                "request-id",
+                "requestId",
+            ),
+            (
+                r#"{"planId":"basic","resource id":"x"}"#,
+                "resource id",
+                "resourceId",
+            ),
+            (r#"{"planId":"basic","Proof":{}}"#, "Proof", "proof"),
+            (
+                r#"{"planId":"basic","requestId":null,"requestid":"x"}"#,
+                "requestid",
+                "requestId",
+            ),
+        ] {
+            let error = AccessRequest::parse(body.as_bytes()).unwrap_err();
+            assert_eq!(error.code, crate::error::Code::InvalidRequest, "{body}");
+            let message =
+                format!("Unknown member `{sent}`: did you mean `{meant}`? Nothing was charged.");
+            assert_eq!(error.message, message, "{body}");
+            let details = json!({"member": sent, "expected": meant});
+            assert_eq!(error.details, Some(details), "{body}");
+        }
+    }
+
+    #[test]
+    fn members_that_resemble_no_known_one_are_the_clients_own() {
+        for body in [
+            r#"{"planId":"basic","clientAgentId":"a","requested":1,"plans":[]}"#,
+            r#"{"planId":"basic","plan_id":"basic"}"#,
+            r#"{"planId":"basic","requestID":null}"#,
+        ] {
+            assert!(AccessRequest::parse(body.as_bytes()).is_ok(), "{body}");
         }
     }
 

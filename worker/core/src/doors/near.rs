@@ -17,12 +17,34 @@ pub(super) fn miss<'v>(
         if value.is_null() || name.len() > MAX_NAME || known.contains(&name.as_str()) {
             return None;
         }
-        let bare: String = name
-            .chars()
-            .filter(|c| !matches!(c, '_' | '-' | ' '))
-            .map(|c| c.to_ascii_lowercase())
-            .collect();
+        let bare = bare(name);
         let (_, meant) = list.iter().find(|(near, _)| *near == bare)?;
         Some((name.as_str(), *meant))
     })
+}
+
+/// The first member that is a known one in another spelling (`requestID`, `plan_id`), when the known one itself is absent: its
+/// name, and the known one's.
+pub(super) fn respelt<'v>(
+    object: &'v Value,
+    known: &[&'static str],
+) -> Option<(&'v str, &'static str)> {
+    let has = |name: &str| object.get(name).is_some_and(|value| !value.is_null());
+    let mut members = object.as_object()?.iter();
+    members.find_map(|(name, value)| {
+        if value.is_null() || name.len() > MAX_NAME || known.contains(&name.as_str()) {
+            return None;
+        }
+        let sent = bare(name);
+        let meant = known.iter().find(|known| bare(known) == sent)?;
+        (!has(meant)).then_some((name.as_str(), *meant))
+    })
+}
+
+/// A name without separators, in lower case.
+fn bare(name: &str) -> String {
+    name.chars()
+        .filter(|c| !matches!(c, '_' | '-' | ' '))
+        .map(|c| c.to_ascii_lowercase())
+        .collect()
 }

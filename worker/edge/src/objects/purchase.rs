@@ -145,9 +145,11 @@ impl PurchaseStore for PurchaseObject {
             .write(expected, record, audit, wake_at)
             .map_err(|error| StoreFault(error.to_string()))?;
         if written && let Some(row) = audit {
+            let Purchase { terms, payer, .. } = record;
             platform::log(
                 "purchase",
-                json!({"requestId": record.terms.request_id, "change": row.event, "status": row.status, "transaction": row.transaction}),
+                json!({"requestId": terms.request_id, "target": terms.target.id(), "amount": terms.amount, "payer": payer,
+                       "change": row.event, "status": row.status, "transaction": row.transaction}),
             );
         }
         Ok(written)

@@ -215,3 +215,27 @@ fn wrangler_toml_and_dev_vars_list_each_secret() {
         secrets.difference(&assigned)
     );
 }
+
+/// Tools read the settings in this file. `KEY0_WRITE=1` writes it.
+#[test]
+fn settings_json_lists_what_the_code_reads() {
+    let line = |setting: &Declared| {
+        let mut members = serde_json::Map::from_iter([("name".to_owned(), setting.name.into())]);
+        for (member, value) in [("default", &setting.default), ("takes", &setting.allowed)] {
+            if let Some(value) = value {
+                members.insert(member.to_owned(), value.as_str().into());
+            }
+        }
+        if SECRETS.contains(&setting.name) {
+            members.insert("secret".to_owned(), true.into());
+        }
+        format!("  {}", serde_json::Value::from(members))
+    };
+    let lines: Vec<String> = declared().iter().map(line).collect();
+    let text = format!("[\n{}\n]\n", lines.join(",\n"));
+    if std::env::var_os("KEY0_WRITE").is_some() {
+        std::fs::write(concat!(env!("CARGO_MANIFEST_DIR"), "/settings.json"), &text).unwrap();
+        return;
+    }
+    assert_eq!(text, include_str!("../../../settings.json"));
+}

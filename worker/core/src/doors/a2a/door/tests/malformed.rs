@@ -258,3 +258,14 @@ fn a_request_whose_plan_has_another_name_is_not_answered_with_the_offer_before()
     assert!(text.starts_with("Plan "), "{text}");
     assert!(!text.contains("AccessRequest"), "{text}");
 }
+
+#[test]
+fn a_member_in_another_spelling_is_refused() {
+    let shop = Shop::new();
+    let data = json!({"planId": "basic", "requestID": "41fca0bb-55b6-425f-82a2-b8a4ebd4ca15"});
+    let told = shop.message(json!({"parts": [{"data": data}]}), []);
+    assert!(!offers(&told), "{told}");
+    assert_eq!(error(&told)["code"], "INVALID_REQUEST", "{told}");
+    let message = error(&told)["message"].as_str().unwrap();
+    assert!(message.contains("did you mean `requestId`?"), "{message}");
+}

@@ -268,6 +268,11 @@ fn a_call_without_a_tool_or_with_arguments_that_are_no_object_is_no_call() {
 fn arguments_that_cannot_be_met_are_a_result_that_says_why() {
     for (arguments, code, part) in [
         (json!({}), "INVALID_REQUEST", "planId is missing"),
+        (
+            json!({"planId": "basic", "requestID": "41fca0bb-55b6-425f-82a2-b8a4ebd4ca15"}),
+            "INVALID_REQUEST",
+            "did you mean `requestId`?",
+        ),
         (json!({"plan": "basic"}), "INVALID_REQUEST", "`planId`"),
         (json!({"planId": 7}), "INVALID_REQUEST", "must be a string"),
         (

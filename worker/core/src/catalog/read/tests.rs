@@ -1,0 +1,188 @@
+//! What is said of a catalog that cannot be sold.
+
+use proptest::prelude::*;
+use serde_json::{Value, json};
+
+use super::*;
+
+fn said(text: &str) -> String {
+    list(text).unwrap_err().to_string()
+}
+
+/// What is said of one plan that is good but for these members.
+fn said_of(members: &Value) -> String {
+    let mut plan = json!({"planId": "a", "unitAmount": "$1"});
+    let changed = members.as_object().unwrap().clone();
+    plan.as_object_mut().unwrap().extend(changed);
+    said(&json!([plan]).to_string())
+}
+
+#[test]
+fn a_fault_names_its_plan_and_its_member() {
+    for (members, fault) in [
+        (
+            json!({"planId": 1}),
+            "plan 1: \"planId\" must be a text in quotes",
+        ),
+        (
+            json!({"planId": "a b"}),
+            "plan 1: \"planId\" must be 1 to 64 letters, digits",
+        ),
+        (
+            json!({"planId": "system"}),
+            "plan 1: \"planId\" is reserved",
+        ),
+        (
+            json!({"unitAmount": 1}),
+            "plan \"a\": \"unitAmount\" must be a price in quotes",
+        ),
+        (
+            json!({"unitAmount": "1.2345678"}),
+            "plan \"a\": \"unitAmount\" has more than six digits",
+        ),
+        (
+            json!({"unitAmount": "0"}),
+            "plan \"a\": \"unitAmount\" must be above zero",
+        ),
+        (
+            json!({"description": "x".repeat(501)}),
+            "plan \"a\": \"description\" has more than 500",
+        ),
+        (
+            json!({"expiresIn": 0}),
+            "plan \"a\": \"expiresIn\" must be a whole number of seconds",
+        ),
+        (
+            json!({"expiresIn": "1h"}),
+            "plan \"a\": \"expiresIn\" must be a whole number",
+        ),
+        (
+            json!({"expiresIn": 4_000_u64 * 86_400}),
+            "plan \"a\": \"expiresIn\" must be a whole number",
+        ),
+        (
+            json!({"resourceIds": "x"}),
+            "plan \"a\": \"resourceIds\" must be a list",
+        ),
+        (
+            json!({"resourceIds": ["x", "../y"]}),
+            "(number 2 of the list)",
+        ),
+        (
+            json!({"resourceIds": vec!["r"; 65]}),
+            "plan \"a\": \"resourceIds\" lists more than 64",
+        ),
+        (
+            json!({"extra": [1]}),
+            "plan \"a\": \"extra\" must be a JSON object",
+        ),
+        (
+            json!({"extra": {"a": "x".repeat(2048)}}),
+            "plan \"a\": \"extra\" has more than 2048 bytes",
+        ),
+        (
+            json!({"price": "2"}),
+            "plan \"a\": \"price\" is unknown; did you mean \"unitAmount\"?",
+        ),
+        (
+            json!({"plan_id": "b"}),
+            "plan \"a\": \"plan_id\" is unknown; did you mean \"planId\"?",
+        ),
+        (
+            json!({"colour": "red"}),
+            "plan \"a\": \"colour\" is unknown; a plan has planId, unitAmount,",
+        ),
+    ] {
+        let text = said_of(&members);
+        assert!(text.starts_with("has a fault:\n"), "{members}: {text}");
+        assert!(text.contains(fault), "{members}: {text}");
+    }
+}
+
+#[test]
+fn all_faults_are_told_at_once_one_a_line() {
+    let text = r#"[{"unitAmount":1},{"planId":"b","price":"2"},{"planId":"b","unitAmount":"1","extra":1,"extra":{}}]"#;
+    assert_eq!(
+        said(text),
+        "has 7 faults:\n\
+         plan 1: \"planId\" is missing\n\
+         plan 1: \"unitAmount\" must be a price in quotes, like \"$0.015\"\n\
+         plan \"b\": \"price\" is unknown; did you mean \"unitAmount\"?\n\
+         plan \"b\": \"unitAmount\" is missing\n\
+         plan \"b\": \"extra\" is there twice\n\
+         plan \"b\": \"extra\" must be a JSON object\n\
+         plan \"b\": is listed twice"
+    );
+    let many = said(&json!(vec![json!({}); 40]).to_string());
+    assert_eq!(many.lines().count(), 22, "{many}");
+    assert!(many.ends_with("\nand 60 more"), "{many}");
+}
+
+#[test]
+fn a_text_that_is_no_list_of_plans_is_told_so() {
+    for (text, part) in [
+        ("", "is not JSON"),
+        (
+            "[{]",
+            "is not JSON: key must be a string at line 1 column 3",
+        ),
+        ("{}", "must be a JSON array"),
+        ("[]", "must list 1 to 64 plans"),
+        ("[1]", "plan 1: is not a JSON object"),
+    ] {
+        assert!(said(text).contains(part), "{text}: {}", said(text));
+    }
+    let plans = |count: usize| {
+        let plan = |at| json!({"planId": format!("p{at}"), "unitAmount": "1"});
+        json!((0..count).map(plan).collect::<Vec<_>>()).to_string()
+    };
+    assert!(list(&plans(64)).is_ok());
+    assert!(said(&plans(65)).contains("1 to 64 plans"));
+}
+
+#[test]
+fn a_file_has_the_list_as_its_member_plans() {
+    let plans = r#"[{"planId":"a","unitAmount":"1"}]"#;
+    let good = format!(r#"{{"$schema":"./catalog.schema.json","plans":{plans}}}"#);
+    assert_eq!(file(&good), list(plans));
+    for (text, part) in [
+        (plans, "must be a JSON object like {\"plans\""),
+        ("{}", "must have a member \"plans\""),
+        (
+            r#"{"plans":{}}"#,
+            "must have a member \"plans\" that is an array",
+        ),
+        (r#"{"plans":[{}]}"#, "plan 1: \"planId\" is missing"),
+        (
+            r#"{"plans":[],"routes":[]}"#,
+            "a member \"routes\", which is unknown",
+        ),
+    ] {
+        let said = file(text).unwrap_err().to_string();
+        assert!(said.contains(part), "{text}: {said}");
+    }
+}
+
+proptest! {
+    #[test]
+    fn hostile_plans_never_panic(text in ".{0,200}") {
+        let _ = list(&text);
+        let _ = file(&text);
+    }
+}
+
+/// Catalogs with the verdict, which the JSON Schema is held against as well.
+#[test]
+fn the_verdict_on_each_example_catalog_is_the_schemas() {
+    let rows: Vec<Value> =
+        serde_json::from_str(include_str!("../../../../../tests/catalogs.json")).unwrap();
+    for row in rows {
+        let read = file(&row["catalog"].to_string());
+        assert_eq!(
+            read.is_ok(),
+            row["good"] == true,
+            "{}: {read:?}",
+            row["about"]
+        );
+    }
+}
