@@ -6,7 +6,8 @@
 //     limit is raised. Without money it says so, and fails.
 //  3. At a worker that signs with HS256, and at one that signs with RS256, each checker accepts the token, and refuses it for
 //     another resource, another chain, another issuer and with a changed signature.
-//  4. A worker with TOKEN_MODE=remote sells the credential of the example that issues; a stranger gets none there.
+//  4. The checkers and the validator agree about each token of tokens.json.
+//  5. A worker with TOKEN_MODE=remote sells the credential of the example that issues; a stranger gets none there.
 
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
@@ -17,6 +18,7 @@ import { isBuiltin } from 'node:module';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { root } from '../tools/lib/paths.mjs';
+import { inspect } from '../tools/lib/inspector.mjs';
 import { ensurePython } from '../tools/lib/python.mjs';
 import { runExample } from './support/example.mjs';
 import { income } from './support/facts.mjs';
@@ -140,6 +142,24 @@ describe('a checker of RS256 tokens', () => {
   });
   const world = useWorld({ backend: false, vars: { KEY0_TOKEN_ALGORITHM: 'RS256', KEY0_ACCESS_TOKEN_PRIVATE_KEY: privateKey } });
   checkersCheck(world, () => ({ JWKS_URL: `${world.url}/.well-known/jwks.json` }));
+});
+
+describe('each token of tokens.json', () => {
+  const { secret, issuer, chainId, resource, tokens } = JSON.parse(read('examples/tokens.json'));
+  test('has the same verdict from the validator', () => {
+    const expected = ['--secret-env', 'TOKEN_SECRET', '--issuer', issuer, '--resource', resource];
+    const answers = inspect(expected, tokens.map(({ token }) => token), { TOKEN_SECRET: secret });
+    assert.deepEqual(answers.map(({ verdict }) => verdict === 'valid'), tokens.map(({ accept }) => accept));
+  });
+  for (const path of ['check-js/check.mjs', 'check-python/check.py']) {
+    test(`has the same verdict from ${path}`, async () => {
+      const env = { KEY0_ACCESS_TOKEN_SECRET: secret, ISSUER: issuer, CHAIN_ID: String(chainId) };
+      for (const { what, accept, token } of tokens) {
+        const accepted = await runExample(path, env, [token, resource]).then(() => true, () => false);
+        assert.equal(accepted, accept, what);
+      }
+    });
+  }
 });
 
 describe('a backend that issues', async () => {
