@@ -88,7 +88,7 @@ struct Outside {
     time: u64,
     /// How many milliseconds pass between two looks at the clock.
     pace: u64,
-    /// How many have passed.
+    /// How many have passed, with those that the purchase has waited.
     passed: Cell<u64>,
     /// The time of the block that includes both transactions.
     block_time: u64,
@@ -368,7 +368,8 @@ impl PurchaseEnv for Outside {
         self.passed.set(self.passed.get() + self.pace);
         UnixMillis(NOW.0.max(self.time * 1_000) + self.passed.get())
     }
-    async fn sleep(&self, _: u64) {
+    async fn sleep(&self, millis: u64) {
+        self.passed.set(self.passed.get() + millis);
         self.has_waited.set(true);
         if self.is_called_off {
             let (now, policy) = (self.now(), self.config.policy());
