@@ -5,15 +5,18 @@
 //  3. List, totals and export say of each what its own record says, those that need somebody first.
 //  4. One purchase is shown with its whole history, and without any signature.
 //  5. Commands do what the state allows and nothing else. The refund that failed is tried again: one transfer.
-//  6. The ledger is lost; each purchase reports again when asked.
+//  6. `npm run admin`: tables at a terminal, JSON when piped, one sentence for what is wrong; it retries the refund.
+//  7. The ledger is lost; each purchase reports again when asked.
 
 import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
 import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { NETWORK } from '../tools/lib/chain.mjs';
 import { dollars, parseCsv } from '../tools/lib/ledger.mjs';
+import { root } from '../tools/lib/paths.mjs';
 import { command, operator, reported } from './support/admin.mjs';
 import { receiptOf, records } from './support/facts.mjs';
 import { startIssuer } from './support/issuer.mjs';
@@ -34,6 +37,17 @@ const world = useWorld({ backend: false, vars: VARS });
 const today = () => new Date().toISOString().slice(0, 10);
 const list = async (query = '') => (await operator(world, `/purchases${query}`)).body;
 const inspect = async (requestId) => (await operator(world, `/purchases/${requestId}`)).body;
+
+/** `npm run admin`, as an operator runs it. @param {string[]} args @param {{terminal?: boolean, env?: Record<string, string>}} [options] */
+async function admin(args, { terminal = false, env = {} } = {}) {
+  const command = [process.execPath, join(root, 'tools/admin.mjs'), ...args, '--url', world.url];
+  const [program, ...rest] = terminal ? ['script', '-qec', command.join(' '), '/dev/null'] : command;
+  const child = spawn(program, rest, { stdio: ['ignore', 'pipe', 'pipe'], env: { ...process.env, NO_COLOR: '1', KEY0_ADMIN_SECRET: world.adminSecret, ...env } });
+  const said = { text: '' };
+  for (const stream of [child.stdout, child.stderr]) stream.setEncoding('utf8').on('data', (text) => (said.text += text));
+  const code = await new Promise((resolve) => child.on('close', resolve));
+  return { code, text: said.text.replaceAll('\r', '') };
+}
 
 /** Buys, and says what the ledger must say in the end. */
 async function purchase(planId, { works, blacklisted = false, resourceId = 'default' }) {
@@ -231,11 +245,45 @@ describe('the ledger', () => {
     assert.deepEqual(truth(), before);
   });
 
+  test('npm run admin shows tables at a terminal, and JSON to programs', async () => {
+    const { requestId } = made.failing;
+    const piped = await admin(['list', '--status', 'REFUND_FAILED']);
+    assert.deepEqual(JSON.parse(piped.text).purchases.map((entry) => entry.requestId), [requestId]);
+    assert.deepEqual(JSON.parse((await admin(['totals'])).text).totals, (await operator(world, '/totals')).body.totals);
+
+    const table = await admin(['list'], { terminal: true });
+    assert.match(table.text, new RegExp(`^${requestId} +REFUND_FAILED +\\$0\\.015 +(just now|\\d+ min ago)$`, 'm'));
+    const shown = await admin(['show', requestId], { terminal: true });
+    assert.match(shown.text, /^REFUND_FAILED {2}/);
+    assert.match(shown.text, /PAID +settled\n +0x[0-9a-f]{64}\n/);
+    const totals = await admin(['totals'], { terminal: true });
+    assert.match(totals.text, /^ +DELIVERED +2 +\$1234\.582891$/m);
+    for (const { text } of [table, shown, totals]) assert.deepEqual(text.split('\n').filter((line) => line.length > 80), []);
+  });
+
+  test('npm run admin says in a sentence what is wrong, and takes no secret as an argument', async () => {
+    for (const [args, words, env] of [
+      [[], /^A command is missing: choose from list, show, retry-refund, cancel, totals\. --help tells more\.$/],
+      [['retry'], /^There is no command "retry"/],
+      [['show'], /^"show" wants a request id/],
+      [['list', 'x'], /^"list" takes no request id\.$/],
+      [['show', randomUUID()], /^Nothing was ever paid or begun under this request id\.$/],
+      [['cancel', made.first.requestId], /^This purchase is DELIVERED, which does not allow that\. Nothing was changed\.$/],
+      [['list', '--secret', 'x'], /Unknown option '--secret'/],
+      [['list'], /^The worker refuses the secret/, { KEY0_ADMIN_SECRET: 'x'.repeat(32) }],
+      [['list'], /^Set KEY0_ADMIN_SECRET in the environment/, { KEY0_ADMIN_SECRET: '' }],
+    ]) {
+      const { code, text } = await admin(args, { env });
+      assert.equal(code, 1);
+      assert.match(text.trim(), words);
+    }
+  });
+
   test('a refund that failed for good is tried again by the operator, and pays once', async () => {
     const { requestId, address, request, payment } = made.failing;
     await world.chain.blacklist(address, false);
-    const answer = await command(world, `/purchases/${requestId}/retry-refund`);
-    assert.deepEqual([answer.status, answer.body.status], [200, 'REFUND_PENDING']);
+    const answer = await admin(['retry-refund', requestId]);
+    assert.deepEqual([answer.code, JSON.parse(answer.text).status], [0, 'REFUND_PENDING'], answer.text);
     await poll(async () => (await inspect(requestId)).record.state.REFUNDED, 'the refund', 30_000);
     assert.equal((await command(world, `/purchases/${requestId}/retry-refund`)).status, 409);
     const refunds = await world.chain.transfers({ from: world.seller.address, to: address });

@@ -3,6 +3,9 @@
 //  1. The payment's purchase was delivered and is public by now: the agent sends it once, and says with which --request the
 //     token is to be had. Sending the same payment again could lead nowhere.
 //  2. The payment could not begin for now: the agent sends the same one again.
+//  3. A wallet with too little: its address and where test USDC comes from are told; with --json the seller's error is on stdout.
+//  4. --json prints the grant alone on stdout, --token the token alone, which the backend takes.
+//  5. Without a key, and when the purchase is good but its endpoint does not answer: one sentence.
 
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
@@ -92,3 +95,43 @@ for (const via of ['http', 'a2a', 'mcp']) {
     });
   });
 }
+
+test('a wallet with too little is named, with where test USDC comes from', async () => {
+  Object.assign(counter.state, { payments: [], refusals: 0 });
+  const poor = await world.newBuyer(0n);
+  const said = await agent(poor, '--url', world.url, '--json');
+  assert.equal(said.code, 1);
+  assert.match(said.stderr, /USDC balance is below the price\. Nothing was charged\./);
+  assert.match(said.stderr, new RegExp(`The wallet is ${poor.address}\\.`, 'i'));
+  assert.match(said.stderr, /https:\/\/faucet\.circle\.com/);
+  assert.equal(JSON.parse(said.stdout).code, 'PAYMENT_FAILED');
+});
+
+describe('what a program reads', () => {
+  for (const via of ['http', 'a2a', 'mcp']) {
+    test(`via ${via}: --json prints the grant and nothing else`, async () => {
+      const said = await agent(await world.newBuyer(), '--url', world.url, '--via', via, '--json');
+      const grant = JSON.parse(said.stdout);
+      assert.equal(grant.planId, 'basic');
+      assert.match(said.stderr, new RegExp(`paid in ${grant.txHash}`));
+      assert.ok(!said.stderr.includes(grant.accessToken));
+    });
+  }
+
+  test('--token prints the token and nothing else, and the backend takes it', async () => {
+    const said = await agent(await world.newBuyer(), '--url', world.url, '--token');
+    const token = said.stdout.trim();
+    assert.match(token, /^eyJ[\w-]+\.[\w-]+\.[\w-]+$/);
+    const answer = await fetch(`${world.backend.url}/api/default`, { headers: { authorization: `Bearer ${token}` } });
+    assert.equal(answer.status, 200);
+  });
+});
+
+test('what the agent cannot do is one sentence', async () => {
+  const { privateKey: _, ...noKey } = await world.newBuyer();
+  assert.match((await agent({ ...noKey, privateKey: '' }, '--url', world.url)).stderr, /^Set AGENT_PRIVATE_KEY to the key of the wallet that pays: 0x and 64 hex digits\.$/m);
+  assert.match((await agent(await world.newBuyer(), '--url', world.url, '--json', '--token')).stderr, /^Choose --json or --token, not both\.$/m);
+  await world.restartWorker({ KEY0_RESOURCE_ENDPOINT: 'http://127.0.0.1:9/{resourceId}' });
+  const said = await agent(await world.newBuyer(), '--url', world.url);
+  assert.match(said.stderr, /^Nothing answers there \(.*\)\. The purchase is good: --request [0-9a-f-]{36} --token prints the token again\.$/m);
+});

@@ -111,5 +111,5 @@ test('settings files are read as dotenv files are', () => {
     G: 'a#b',
   });
   assert.throws(() => parseDotenv('A=1\nKEY="unfinished secret'), /line 2: KEY has an opening quote without a closing one\.$/);
-  assert.throws(() => parseDotenv('just words'), /line 1: this is not NAME=VALUE\.$/);
+  assert.throws(() => parseDotenv('just words'), /line 1: this is not NAME=VALUE\. A value of several lines, like a PEM key, stands in quotes\.$/);
 });

@@ -95,15 +95,15 @@ for (const [via, request, earned] of ways) {
     assert.equal(await first.ended, 0, first.said.err);
     assert.match(first.said.out, /^First at http/m);
     assert.match(first.said.out, /pro-monthly +\$150\.00/);
-    assert.match(first.said.out, /paid in transaction 0x[0-9a-f]{64}/);
+    assert.match(first.said.out, /paid in 0x[0-9a-f]{64}/);
     assert.match(first.said.out, /200 OK/);
     assert.equal(await balance(one, one.seller.address), earned);
-    const [, transaction] = first.said.out.match(/paid in transaction (0x[0-9a-f]{64})/);
+    const [, transaction] = first.said.out.match(/paid in (0x[0-9a-f]{64})/);
     if (via === 'a2a') showsTheConversation(first.said.out, transaction);
 
     const again = run('agent', ...options);
     assert.equal(await again.ended, 0, again.said.err);
-    assert.ok(again.said.out.includes(`paid in transaction ${transaction}`), again.said.out);
+    assert.ok(again.said.out.includes(`paid in ${transaction}`), again.said.out);
     assert.equal(await balance(one, one.seller.address), earned);
     assert.equal(await balance(two, two.seller.address), 0n);
     for (const { out, err } of [first.said, again.said]) {

@@ -18,14 +18,17 @@ import { startWorld, testAccount } from './lib/world.mjs';
 const HELP = `
 npm run bench -- [options]
 
-Measures size, answers and purchases on the real runtime and a local chain, and prints them; nothing fails for being
-slow. That takes about a minute, and some more when the worker is built first.
+Measures size, answers and purchases on the real runtime and a local chain, and
+prints them; nothing fails for being slow. That takes about a minute, and some
+more when the worker is built first.
 
   --requests <number>     for each of the two documents, default 5000
   --purchases <number>    default 200
   --in-flight <number>    purchases at the same time, default 50
   --block-time <seconds>  of the chain, default 1
   --tokens <number>       for each algorithm, default 5000
+
+  npm run bench -- --purchases 500
 `;
 const TICKS_PER_SECOND = 100;
 const TOKEN_ROUNDS = 10;

@@ -7,9 +7,11 @@ import { Stop, fail, say } from './lib/say.mjs';
 const HELP = `
 npm run build -- [options]
 
-Builds the worker into build/ when its sources changed, and prints its size.
+Builds the worker into build/ when its sources changed, packs catalog.json with
+it if there is one, and prints its size.
 
-  --check-size     fail when it is larger than its budget of ${SIZE_BUDGET / 1000} kB after gzip
+  --check-size     fail when it is larger than ${SIZE_BUDGET / 1000} kB after gzip
+  --yes            install what is missing without asking
 `;
 
 async function main() {

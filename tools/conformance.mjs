@@ -14,10 +14,12 @@ import { startWorld } from './lib/world.mjs';
 const HELP = `
 npm run conformance -- [options]
 
-Holds the published MCP conformance suites against the worker, for each version of the protocol. tools/lib/conformance.mjs
-says which scenarios are left out, and why. It is part of npm test, too.
+Holds the published MCP conformance suites against the worker, for each version
+of the protocol. tools/lib/conformance.mjs says which scenarios are left out,
+and why. It is part of npm test, too.
 
-  --url <url>   the MCP door of a worker that runs already; otherwise one is started
+  --url <url>   the MCP door of a worker that runs already; otherwise one is
+                started
 `;
 
 async function main() {

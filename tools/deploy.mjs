@@ -25,7 +25,7 @@ it still lacks.
   --secrets-file <file>  uploads these secrets as well (NAME=VALUE a line); set
                          others once with "npx wrangler secret put NAME"
   --dry-run              checks, and shows what would be uploaded
-  -c <file>              another file than wrangler.toml, for a second deployment
+  -c <file>              instead of wrangler.toml, for a second deployment
   --unchecked            without the checks
   --yes                  install what is missing without asking
 
@@ -109,7 +109,10 @@ async function main() {
     const outputFile = join(folder, 'output.ndjson');
     writeFileSync(outputFile, '');
     const code = await wrangler(args, outputFile);
-    if (code) return void (process.exitCode = code);
+    if (code) {
+      process.exitCode = code;
+      return say(`wrangler did not upload it and says why above. To log in: "npx wrangler login", or set CLOUDFLARE_API_TOKEN.`);
+    }
     if (asked.isDryRun) {
       return sayNotGiven(missing);
     }

@@ -2,9 +2,8 @@
 // to do about it. It only reads: it asks for prices and buys nothing.
 
 import { lookup } from 'node:dns/promises';
-import { existsSync, readFileSync } from 'node:fs';
 import { isIP } from 'node:net';
-import { join, resolve } from 'node:path';
+import { resolve } from 'node:path';
 import { readFlags } from './lib/args.mjs';
 import { checkBackend } from './lib/doctor/backend.mjs';
 import { checkChain } from './lib/doctor/chain.mjs';
@@ -15,7 +14,7 @@ import { checkOffers, checkPriceList } from './lib/doctor/offer.mjs';
 import { newReport, print } from './lib/doctor/report.mjs';
 import { checkNames, checkSettings, endpointsOf } from './lib/doctor/settings.mjs';
 import { readDotenv } from './lib/dotenv.mjs';
-import { root } from './lib/paths.mjs';
+import { isWorldAt, readLocalWorld } from './lib/local-world.mjs';
 import { readWorkerShape } from './lib/runtime-config.mjs';
 import { Stop, fail } from './lib/say.mjs';
 
@@ -28,7 +27,8 @@ wrong and what to do. It buys nothing and changes nothing. Without an address it
 looks at the local world (npm start).
 
   --env <file>     its settings (dotenv, like .dev.vars; wrangler.toml has the
-                   rest): compared with what is deployed, and their names checked
+                   rest): compared with what is deployed, names checked
+  --config <file>  instead of wrangler.toml, for another deployment
   --rpc <url>      an RPC endpoint of its chain, to be asked from here; may be
                    repeated. Otherwise those of the file or, for a worker on the
                    internet, Base's public one
@@ -36,8 +36,8 @@ looks at the local world (npm start).
   --dir <folder>   where the local world lives, as for npm start (.local)
   --json           one JSON document on stdout instead of text
 
-With KEY0_ADMIN_SECRET in the environment, or in that file, it also compares what
-came to your wallet in the last day with the ledger.
+With KEY0_ADMIN_SECRET in the environment, or in that file, it also compares
+what came to your wallet in the last day with the ledger.
 
   npm run doctor -- https://key0.you.workers.dev --env .dev.vars
 
@@ -48,22 +48,21 @@ const PUBLIC_RPC = { mainnet: 'https://mainnet.base.org', testnet: 'https://sepo
 const isHttp = (text) => URL.canParse(text) && /^https?:$/.test(new URL(text).protocol);
 
 function readOptions() {
-  const options = { rpc: { type: 'string', multiple: true }, backend: { type: 'string' }, env: { type: 'string' }, dir: { type: 'string', default: '.local' }, json: { type: 'boolean' } };
+  const options = { config: { type: 'string' }, rpc: { type: 'string', multiple: true }, backend: { type: 'string' }, env: { type: 'string' }, dir: { type: 'string', default: '.local' }, json: { type: 'boolean' } };
   const flags = readFlags(HELP, options, process.argv.slice(2), 'url');
   for (const url of flags.rpc ?? []) if (!isHttp(url)) throw new Stop('--rpc wants an address that begins with https:// or http://.');
   if (flags.backend !== undefined && !isHttp(flags.backend)) throw new Stop('--backend wants an address that begins with https:// or http://.');
-  const world = localWorld(flags.dir);
+  const world = readLocalWorld(flags.dir);
   if (flags.url === undefined && !world) throw new Stop(`Which deployment? Give its address: npm run doctor -- https://YOUR-WORKER. (No local world runs from ${flags.dir}.)`);
   const url = flags.url ?? world.url;
   if (!isHttp(url)) throw new Stop(`"${url}" is not an address that begins with https:// or http://.`);
-  const isLocalWorld = world && new URL(world.url).origin === new URL(url).origin;
-  return { ...flags, url: new URL(url).origin, settings: flags.env && { ...readWorkerShape().vars, ...readDotenv(flags.env) }, localRpc: isLocalWorld ? world.rpcUrl : undefined };
+  return { ...flags, url: new URL(url).origin, settings: settingsOf(flags), localRpc: isWorldAt(world, url) ? world.rpcUrl : undefined };
 }
 
-/** What `npm start` wrote down, if it runs. */
-function localWorld(folder) {
-  const file = join(resolve(root, folder), 'world.json');
-  return existsSync(file) ? JSON.parse(readFileSync(file, 'utf8')) : undefined;
+/** The settings as they would be deployed, as far as files were named. */
+function settingsOf({ env, config }) {
+  if (env === undefined && config === undefined) return undefined;
+  return { ...readWorkerShape(config && resolve(config)).vars, ...(env && readDotenv(env)) };
 }
 
 /** Which endpoints to ask from here. @returns {{url: string, from: string}[]} */

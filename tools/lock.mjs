@@ -13,7 +13,8 @@ import { Stop, fail, say } from './lib/say.mjs';
 const HELP = `
 npm run lock
 
-Writes package-lock.json anew from package.json, after a change of a version there. It installs nothing.
+Writes package-lock.json anew from package.json, after a change of a version
+there. It installs nothing.
 `;
 const file = join(root, 'package-lock.json');
 const OS = { win32: 'win32', windows: 'win32', darwin: 'darwin', linux: 'linux' };

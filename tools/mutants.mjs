@@ -16,14 +16,20 @@ import { checkPrerequisites } from './lib/toolchain.mjs';
 const HELP = `
 npm run mutants -- [options]
 
-Breaks one rule after the other in a copy of the sources (.local/mutants) and tells which check noticed.
+Breaks one rule after the other in a copy of the sources (.local/mutants) and
+tells which check noticed.
 
   --section <name>   only tests/mutants/<name>.toml; may be repeated
   --name <text>      only mutations whose name contains this
-  --by <check>       only mutations that this must notice: simulation, native, or a black-box test's file
+  --by <check>       only mutations that this must notice: simulation, native,
+                     or a black-box test's file
   --part <n/m>       only the n-th of m equal parts, to spread the work
-  --seeds <number>   how many seeds a mutation of the simulation must survive, default 1000
-  --list             only check that each mutation fits the sources, and list them
+  --seeds <number>   how many seeds a mutation of the simulation must survive,
+                     default 1000
+  --list             only check that each mutation fits the sources, and list
+                     them
+
+  npm run mutants -- --section money --part 1/4
 `;
 
 /** @param {import('./lib/mutants/list.mjs').Mutation[]} mutations @param {string} text */

@@ -5,23 +5,33 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { readFlags } from './lib/args.mjs';
 import { compare } from './lib/compare.mjs';
 import { dollars, readLedger, readTotals, sumUp } from './lib/ledger.mjs';
+import { readLocalWorld } from './lib/local-world.mjs';
 import { Stop, bold, fail, green, red, say } from './lib/say.mjs';
 import { openChain } from './lib/transfers.mjs';
 
 const HELP = `
-KEY0_ADMIN_SECRET=… npm run reconcile -- --url <worker> --rpc <url> [options]
+npm run reconcile -- [options]
 
-Compares the worker's ledger with the USDC transfers to and from the seller's wallet. Prints totals and every
-difference: payments without a transfer, transfers by authorization without a purchase, money counted or returned
-twice, other amounts, purchases that are PAID or REFUND_PENDING for too long, refunds that failed. Ordinary transfers that
-no purchase counts are listed too, and are no difference: they may be the seller's own.
+Compares the worker's ledger with the USDC transfers to and from the seller's
+wallet. Prints totals and every difference: payments without a transfer,
+transfers by authorization without a purchase, money counted or returned twice,
+other amounts, purchases that are PAID or REFUND_PENDING for too long, refunds
+that failed. Ordinary transfers that no purchase counts are listed too, and are
+no difference: they may be the seller's own.
 
   --url <address>          the worker
-  --rpc <url>              an RPC endpoint of its chain that keeps logs for long enough
-  --from-block <number>    where to begin; otherwise shortly before the oldest purchase
+  --rpc <url>              an RPC endpoint of its chain that keeps logs for long
+                           enough
+  --from-block <number>    where to begin; otherwise shortly before the oldest
+                           purchase
   --wallet <address>       an earlier wallet of the seller; may be repeated
-  --stuck-after <seconds>  how long a purchase may be PAID or REFUND_PENDING, default 600
+  --stuck-after <seconds>  how long a purchase may be PAID or REFUND_PENDING,
+                           default 600
+  --dir <folder>           where the local world lives (.local): it is compared
+                           when neither --url nor --rpc is given
   --json                   one JSON document on stdout instead of text
+
+  KEY0_ADMIN_SECRET=… npm run reconcile -- --url https://… --rpc https://…
 
 Exit code: 0 no difference, 2 differences, 1 could not compare.
 `;
@@ -39,8 +49,11 @@ function readOptions() {
     'from-block': { type: 'string' },
     wallet: { type: 'string', multiple: true },
     'stuck-after': { type: 'string', default: '600' },
+    dir: { type: 'string', default: '.local' },
     json: { type: 'boolean' },
   });
+  const world = flags.url === undefined && flags.rpc === undefined ? readLocalWorld(flags.dir) : undefined;
+  if (world) Object.assign(flags, { url: world.url, rpc: world.rpcUrl });
   for (const name of ['url', 'rpc']) {
     if (!URL.canParse(flags[name] ?? '')) throw new Stop(`--${name} wants an address. --help tells the options.`);
   }
@@ -50,7 +63,7 @@ function readOptions() {
   for (const wallet of flags.wallet ?? []) {
     if (!/^0x[0-9a-fA-F]{40}$/.test(wallet)) throw new Stop(`--wallet wants an address, not "${wallet}".`);
   }
-  const secret = process.env.KEY0_ADMIN_SECRET;
+  const secret = world?.adminSecret ?? process.env.KEY0_ADMIN_SECRET;
   if (!secret) throw new Stop('KEY0_ADMIN_SECRET is not set in the environment.');
   return { ...flags, secret, stuckAfterMs: Number(flags['stuck-after']) * 1000 };
 }

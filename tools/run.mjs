@@ -5,35 +5,21 @@ import { spawn } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { pathToFileURL } from 'node:url';
+import { COMMANDS, help, sayUnknown } from './lib/commands.mjs';
 import { nodeModules, root } from './lib/paths.mjs';
 import { installPackages, modernNode } from './lib/packages.mjs';
 import { Stop, fail, say } from './lib/say.mjs';
 import { watchParent } from './lib/shutdown.mjs';
 
-/** What `npm run` offers, and the file that does it. */
-const COMMANDS = {
-  start: 'tools/start.mjs',
-  test: 'tools/test.mjs',
-  worker: 'tools/worker.mjs',
-  agent: 'examples/agent/agent.mjs',
-  build: 'tools/build.mjs',
-  bench: 'tools/bench.mjs',
-  simulate: 'tools/simulate.mjs',
-  deploy: 'tools/deploy.mjs',
-  reconcile: 'tools/reconcile.mjs',
-  doctor: 'tools/doctor.mjs',
-  mutants: 'tools/mutants.mjs',
-  conformance: 'tools/conformance.mjs',
-};
-
 async function main() {
   const [command, ...args] = process.argv.slice(2);
-  if (!Object.hasOwn(COMMANDS, command ?? '')) {
-    const asksForHelp = command === '--help' || command === '-h';
-    if (command && !asksForHelp) say(`There is no command "${command}".`);
-    say('usage: node tools/run.mjs <command> [options]');
-    say(`  commands: ${Object.keys(COMMANDS).join(', ')}   (<command> --help tells its options)`);
-    process.exit(asksForHelp ? 0 : 1);
+  if (['help', '--help', '-h', undefined].includes(command)) {
+    process.stdout.write(help());
+    process.exit(0);
+  }
+  if (!Object.hasOwn(COMMANDS, command)) {
+    sayUnknown(command);
+    process.exit(1);
   }
   const file = COMMANDS[command];
   if (Number(process.versions.node.split('.')[0]) < 18) {

@@ -16,7 +16,10 @@ npm run simulate -- [options]
   --rule <name>         show only runs that break this rule
   --faults              tell how often each fault struck
   --stop                begin no other run once a rule is broken
-  --without <fault>     switch a fault off; may be repeated (names: simulation/src/faults.rs)
+  --without <fault>     switch a fault off; may be repeated (their names:
+                        simulation/src/faults.rs)
+
+  npm run simulate -- --seed 7 --trace
 `;
 
 async function main() {

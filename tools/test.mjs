@@ -35,12 +35,15 @@ const RANDOM_SEEDS = 50;
 const HELP = `
 npm test -- [options]
 
-Runs every check, the cheapest first, and stops at the first that fails. That takes about five minutes on two cores,
-and some minutes more the first time, when everything is built.
+Runs every check, the cheapest first, and stops at the first that fails.
 
-  --only <part>    lint | native | simulation | build | e2e | wrangler; may be repeated
+  --only <part>    lint | native | simulation | build | e2e | wrangler; may be
+                   repeated
   --file <file>    for e2e: only this test file; may be repeated
-  --name <text>    for e2e: only tests whose name matches this regular expression
+  --name <text>    for e2e: only tests whose name matches this expression
+  --yes            install what is missing without asking, as CI=true does
+
+  npm test -- --only e2e --file tests/refund.test.mjs
 `;
 
 /**

@@ -21,8 +21,8 @@ pid is the runtime process. What keeps it from selling and what it logs goes to
 stderr. Ends on SIGTERM.
 
   --state <folder>    where its storage lives, kept across restarts (required)
-  --env <file>        settings and secrets, one NAME=VALUE a line (dotenv; values
-                      of several lines in quotes)
+  --env <file>        settings and secrets, one NAME=VALUE a line; values of
+                      several lines in quotes
   --var NAME=VALUE    one setting, wins over the file; may be repeated (a secret
                       is safer in the file)
   --port <number>     default 3901; 0 takes any free one

@@ -6,7 +6,7 @@ import { Role, taskStateToJSON } from '@a2a-js/sdk';
 import { ServiceParameters, withA2AExtensions } from '@a2a-js/sdk/client';
 import { decimal } from './money.mjs';
 import { whyBroken } from './refusal.mjs';
-import { bold, plain, wrap } from './say.mjs';
+import { bold, plain, tell, wrap } from './say.mjs';
 
 const X402_EXTENSION = 'https://github.com/google-agentic-commerce/a2a-x402/blob/main/spec/v0.2';
 /** A seller that waits for the chain takes half a minute; one that is silent for longer has been lost. */
@@ -37,7 +37,7 @@ export function beginConversation(client, seller) {
   function hear(task) {
     const text = turn(`${seller} → agent`, stateOf(task), [textOf(task), ...offersOf(task), ...receiptsOf(task)]);
     // A task that has not moved since is no new turn.
-    console.log(text === shown ? `${MARGIN}(no change yet)` : text);
+    tell(text === shown ? `${MARGIN}(no change yet)` : text);
     shown = text;
     return task;
   }
@@ -46,7 +46,7 @@ export function beginConversation(client, seller) {
     /** Says something: on a task, or to begin one. @param {{taskId?: string, text: string, data?: object, payment?: object}} said */
     async ask({ taskId, text, data, payment }) {
       const metadata = payment && { 'x402.payment.status': 'payment-submitted', 'x402.payment.payload': payment };
-      console.log(turn(`agent → ${seller}`, payment ? 'payment-submitted' : '', [text, data && JSON.stringify(data), payment && signedFor(payment)]));
+      tell(turn(`agent → ${seller}`, payment ? 'payment-submitted' : '', [text, data && JSON.stringify(data), payment && signedFor(payment)]));
       const parts = [{ content: { $case: 'text', value: text } }, ...(data ? [{ content: { $case: 'data', value: data } }] : [])];
       shown = undefined;
       const message = { messageId: randomUUID(), role: Role.ROLE_USER, contextId, taskId, parts, metadata, extensions: payment ? [X402_EXTENSION] : [] };

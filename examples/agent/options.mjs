@@ -10,22 +10,30 @@ import { Stop, stop } from './say.mjs';
 const HELP = `
 An agent that buys access.
 
-  npm run agent                          buys the cheapest plan of the local world (npm start)
-  npm run agent -- --via a2a             buys it in an A2A conversation, and shows the conversation
-  npm run agent -- --via mcp             buys it with the tools of the MCP server
+  npm run agent                  buys the cheapest plan of the local world
+  npm run agent -- --via a2a     buys it in an A2A conversation, and shows it
+  npm run agent -- --via mcp     buys it with the tools of the MCP server
   npm run agent -- --plan starter-monthly --max 15
-  key0-agent --url https://…             the same agent, installed as a package
+  key0-agent --url https://…     the same agent, installed as a package
 
   --url URL       the seller; otherwise the local world's
   --via WAY       how it buys: http (the default), a2a or mcp
   --plan ID       the plan; otherwise the cheapest
-  --request ID    the purchase's id: a UUID of your own, or one that an answer has named. The same id asks for the same
-                  purchase: it is charged once, and after the delivery the agent signs anew and gets the token again
+  --request ID    the purchase's id: a UUID of your own, or one that an answer
+                  has named. The same id asks for the same purchase: it is
+                  charged once, and after the delivery the agent signs anew and
+                  gets the token again
   --resource ID   what to open; otherwise the plan's default
   --max USD       the most to pay, in dollars (default 1)
+  --json          the grant, or the seller's error, as JSON on stdout; words go
+                  to stderr, and the token is not used
+  --token         only the token on stdout, for curl and other programs
   --dir FOLDER    where the local world lives, as for npm start (default .local)
 
-The wallet's key is read from AGENT_PRIVATE_KEY; otherwise it is the local world's first buyer.
+The wallet's key is read from AGENT_PRIVATE_KEY; otherwise it is the local
+world's first buyer.
+
+  TOKEN=$(npm run --silent agent -- --token)
 `;
 
 export function readOptions() {
@@ -33,16 +41,18 @@ export function readOptions() {
   const most = dollars(flags.max) ?? stop(`--max must be an amount in dollars, like 0.50, not "${flags.max}".`);
   if (flags.url !== undefined && !isHttp(flags.url)) stop('--url must begin with http:// or https://');
   if (!['http', 'a2a', 'mcp'].includes(flags.via)) stop(`--via must be http, a2a or mcp, not "${flags.via}".`);
+  if (flags.json && flags.token) stop('Choose --json or --token, not both.');
   const world = localWorld(flags.dir);
   const url = (flags.url ?? world?.url)?.replace(/\/$/, '');
   const privateKey = process.env.AGENT_PRIVATE_KEY || world?.buyers[0]?.privateKey;
-  if (!world && !(url && privateKey)) {
+  if (url && !privateKey) stop('Set AGENT_PRIVATE_KEY to the key of the wallet that pays: 0x and 64 hex digits.');
+  if (!url) {
     const start = flags.dir === '.local' ? 'npm start' : `npm start -- --dir ${flags.dir}`;
     stop(`No local world runs from ${flags.dir}: start one with "${start}", or give --url and AGENT_PRIVATE_KEY.`);
   }
-  if (!privateKey) stop('This local world has no buyers: set AGENT_PRIVATE_KEY.');
   const { via, plan, request, resource } = flags;
-  return { url, via, privateKey, most, plan, request, resource };
+  const output = flags.json ? 'json' : flags.token ? 'token' : 'words';
+  return { url, via, privateKey, most, output, plan, request, resource };
 }
 
 function readFlags() {
@@ -55,6 +65,8 @@ function readFlags() {
         request: { type: 'string' },
         resource: { type: 'string' },
         max: { type: 'string', default: '1' },
+        json: { type: 'boolean' },
+        token: { type: 'boolean' },
         dir: { type: 'string', default: '.local' },
         help: { type: 'boolean', short: 'h' },
       },

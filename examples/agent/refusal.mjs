@@ -30,7 +30,7 @@ export function refused(error, requestId) {
   const sentences = [`The seller answers: ${message ?? JSON.stringify(error)}${names && ` (${names})`}`, whereTheMoneyIs(details, requestId)];
   if (isOpen(error) || details.state === 'PAID') sentences.push(comeAgain(requestId));
   if (isDelivered(error)) sentences.push(`--request ${details.requestId}, over HTTP, gets what was bought: the agent signs anew, and nothing is charged.`);
-  return stop(sentences.filter(Boolean).join('\n'));
+  return stop(sentences.filter(Boolean).join('\n'), error);
 }
 
 /** What broke the connection, when the network failed and not the seller or this program: `fetch` gives such an error a cause. */

@@ -1,21 +1,34 @@
 // Promises: how the agent talks to its owner. Results go to stdout; what ends it is one sentence on stderr. What a
 // seller says cannot move the cursor or colour the terminal.
 
-const painter = (stream) => (code) => (text) => (stream.isTTY && !process.env.NO_COLOR ? `\u001b[${code}m${text}\u001b[0m` : text);
-const red = painter(process.stderr)('31');
-export const bold = painter(process.stdout)('1');
+/** Where words go: stdout belongs to the result alone when a program reads it. */
+let words = process.stdout;
+export const wordsToStderr = () => void (words = process.stderr);
 
-/** An error whose message is the whole story: it is printed without a stack. */
-export class Stop extends Error {}
+const painter = (stream) => (code) => (text) => (stream().isTTY && !process.env.NO_COLOR ? `\u001b[${code}m${text}\u001b[0m` : text);
+const red = painter(() => process.stderr)('31');
+export const bold = painter(() => words)('1');
 
-/** Ends the agent with one sentence. @returns {never} */
-export function stop(message) {
-  throw new Stop(message);
+/** One thing that happened, for a person. @param {string} [text] */
+export const tell = (text = '') => void words.write(`${text}\n`);
+
+/** An error whose message is the whole story: it is printed without a stack. `answer`: what the seller sent, for programs. */
+export class Stop extends Error {
+  /** @param {string} message @param {unknown} [answer] */
+  constructor(message, answer) {
+    super(message);
+    this.answer = answer;
+  }
+}
+
+/** Ends the agent with one sentence. @param {string} message @param {unknown} [answer] @returns {never} */
+export function stop(message, answer) {
+  throw new Stop(message, answer);
 }
 
 /** @param {unknown} error @returns {never} */
 export function fail(error) {
-  if (error instanceof Stop) console.error(red(plain(error.message)));
+  if (error instanceof Stop) console.error(red(process.stderr.isTTY ? wrap(plain(error.message), '', process.stderr) : plain(error.message)));
   else console.error(error);
   process.exit(1);
 }
@@ -32,9 +45,12 @@ export function indent(text) {
   }
 }
 
-/** Breaks a text between words, so that each line fits beside its margin. */
-export function wrap(text, margin) {
-  const width = Math.max(40, Math.min(process.stdout.columns || 110, 110) - margin.length);
+/**
+ * Breaks a text between words, so that each line fits beside its margin. The first line begins where the cursor is when
+ * `hangs`: only later ones are indented.
+ */
+export function wrap(text, margin, out = words, hangs = false) {
+  const width = Math.max(40, Math.min(out.columns || 110, 110) - margin.length);
   const lines = text.split('\n').flatMap((line) => {
     const rows = [''];
     for (const word of line.split(/ +/)) {
@@ -44,7 +60,7 @@ export function wrap(text, margin) {
     }
     return rows;
   });
-  return lines.map((line) => margin + line).join('\n');
+  return lines.map((line, at) => (hangs && !at ? line : margin + line)).join('\n');
 }
 
 export const seconds = (count) => new Promise((resolve) => setTimeout(resolve, count * 1000));

@@ -5,7 +5,7 @@ import { TaskState } from '@a2a-js/sdk';
 import { ClientFactory, DefaultAgentCardResolver, JsonRpcTransportFactory } from '@a2a-js/sdk/client';
 import { NoAnswer, beginConversation, dataOf, metadataOf, textOf } from './conversation.mjs';
 import { comeAgain, isOpen, refused, whyBroken } from './refusal.mjs';
-import { plain, seconds, stop } from './say.mjs';
+import { plain, seconds, stop, tell } from './say.mjs';
 
 /** How long a purchase may stay open before its owner is asked to come again. */
 const PATIENCE_SECONDS = 120;
@@ -15,12 +15,12 @@ export async function meet(url) {
   const card = await readCard(url);
   const door = card.supportedInterfaces.find((one) => one.protocolBinding === 'JSONRPC' && one.protocolVersion.startsWith('1.'));
   if (!door) stop(`${card.name} at ${url} has no A2A interface (JSON-RPC, version 1.0). Without --via a2a the agent buys over HTTP.`);
-  console.log(plain(`${card.name} speaks A2A ${door.protocolVersion} at ${door.url}\n`));
+  tell(plain(`${card.name} speaks A2A ${door.protocolVersion} at ${door.url}\n`));
   const factory = new ClientFactory({ transports: [new JsonRpcTransportFactory()] });
   const talk = beginConversation(await factory.createFromAgentCard(card), card.name);
 
   const catalog = await askForPrices(talk);
-  console.log();
+  tell();
   return {
     catalog,
     buy: (order, wallet) =>
@@ -49,7 +49,7 @@ async function askForPrices(talk) {
 }
 
 async function buy(talk, catalog, order, wallet) {
-  console.log();
+  tell();
   const offered = await talk.ask({ text: `I want the plan "${order.planId}".`, data: { type: 'AccessRequest', ...order } });
   const offer = metadataOf(offered)['x402.payment.required'];
   if (offered.status.state !== TaskState.TASK_STATE_INPUT_REQUIRED || !offer) return refused(errorIn(offered), order.requestId);
@@ -61,7 +61,7 @@ async function buy(talk, catalog, order, wallet) {
   const grant = dataOf(task).find((data) => data?.accessToken !== undefined);
   if (task.status.state !== TaskState.TASK_STATE_COMPLETED || !grant) return refused(errorIn(task), order.requestId);
   const receipt = metadataOf(task)['x402.payment.receipts']?.findLast(({ success }) => success);
-  console.log();
+  tell();
   return { grant, receipt: receipt ?? { transaction: grant.txHash, network: payment.accepted.network } };
 }
 

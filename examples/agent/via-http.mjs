@@ -2,7 +2,7 @@
 
 import { decodePaymentResponseHeader, wrapFetchWithPayment } from '@x402/fetch';
 import { comeAgain, refused, whyBroken } from './refusal.mjs';
-import { seconds, stop } from './say.mjs';
+import { seconds, stop, tell } from './say.mjs';
 
 const MOST_TRIES = 30;
 
@@ -39,7 +39,7 @@ async function buy(catalog, order, wallet) {
   });
   for (let tries = 0; answer.status === 503 && signed.request() && tries < MOST_TRIES; tries += 1) {
     const pause = Number(answer.headers.get('retry-after')) || 2;
-    console.log(`  still being settled, asking again in ${pause} s`);
+    tell(`  still being settled, asking again in ${pause} s`);
     await seconds(pause);
     answer = await fetch(signed.request());
   }

@@ -4,7 +4,7 @@
 
 import { Client, StreamableHTTPClientTransport } from '@modelcontextprotocol/client';
 import { comeAgain, isOpen, refused, whyBroken } from './refusal.mjs';
-import { plain, seconds, stop } from './say.mjs';
+import { plain, seconds, stop, tell } from './say.mjs';
 
 /** How long a purchase may stay open before its owner is asked to come again. */
 const PATIENCE_SECONDS = 120;
@@ -15,10 +15,10 @@ export async function meet(url) {
   const client = new Client({ name: 'key0-agent', version: '0.1.0' }, { versionNegotiation: { mode: 'auto' } });
   const door = server.transport.url;
   await client.connect(new StreamableHTTPClientTransport(new URL(door))).catch((error) => stop(`The MCP server ${door} does not answer: ${error.message}`));
-  console.log(plain(`${server.name} speaks MCP ${client.getNegotiatedProtocolVersion()} at ${door}`));
+  tell(plain(`${server.name} speaks MCP ${client.getNegotiatedProtocolVersion()} at ${door}`));
   const { tools } = await client.listTools();
-  for (const { name, description } of tools) console.log(plain(`  ${name.padEnd(18)} ${description}`));
-  console.log();
+  for (const { name, description } of tools) tell(plain(`  ${name.padEnd(18)} ${description}`));
+  tell();
   const { structuredContent: catalog } = await client.callTool({ name: 'discover_plans' });
   return {
     catalog,
@@ -62,7 +62,7 @@ async function untilOver(pay, requestId) {
     if (!isOpen(error) && error.details?.state !== 'PAID') return refused(error, requestId);
     const pause = Math.max(Number(error.details?.retryAfterSeconds) || PAUSE_SECONDS, 1);
     if (Date.now() + pause * 1000 > end) stop(`The purchase is still open, and the agent waits no longer. ${comeAgain(requestId)}`);
-    console.log(`  not over yet, asking again in ${pause} s`);
+    tell(`  not over yet, asking again in ${pause} s`);
     await seconds(pause);
   }
 }

@@ -9,14 +9,18 @@ import { Stop } from './say.mjs';
  * @param {string} help
  * @param {NonNullable<Parameters<typeof parseArgs>[0]>['options']} options
  * @param {string[]} [argv]
- * @param {string} [positional]  the name of one value that stands alone, without a flag
+ * @param {string | string[]} [positional]  the names of values that stand alone, without a flag, in their order
  */
-export function readFlags(help, options, argv = process.argv.slice(2), positional) {
+export function readFlags(help, options, argv = process.argv.slice(2), positional = []) {
+  const names = [positional].flat();
   try {
-    const config = { args: argv, options: { ...options, yes: { type: 'boolean' }, help: { type: 'boolean', short: 'h' } }, allowPositionals: positional !== undefined };
+    const config = { args: argv, options: { ...options, yes: { type: 'boolean' }, help: { type: 'boolean', short: 'h' } }, allowPositionals: names.length > 0 };
     const { values, positionals } = parseArgs(config);
-    if (positionals.length > 1) throw new Stop(`Only one ${positional} is taken, not ${positionals.length}. --help tells the options.`);
-    if (positionals.length) values[positional] = positionals[0];
+    if (positionals.length > names.length) {
+      const most = names.length === 1 ? `Only one ${names[0]} is taken` : `Only ${names.join(' and ')} are taken`;
+      throw new Stop(`${most}, not ${positionals.length} values. --help tells the options.`);
+    }
+    positionals.forEach((value, at) => (values[names[at]] = value));
     if (values.help) {
       process.stdout.write(`${help.trim()}\n`);
       process.exit(0);

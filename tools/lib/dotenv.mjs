@@ -34,7 +34,7 @@ export function parseDotenv(content, where = 'settings') {
       settings[assignment[1]] = value;
       taken = rest.slice(0, assignment[0].length + length);
     } else {
-      throw new Stop(`${where}, line ${line}: this is not NAME=VALUE.`);
+      throw new Stop(`${where}, line ${line}: this is not NAME=VALUE. A value of several lines, like a PEM key, stands in quotes.`);
     }
     line += taken.split('\n').length - 1;
     rest = rest.slice(taken.length);

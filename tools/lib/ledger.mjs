@@ -20,15 +20,26 @@ import { Stop } from './say.mjs';
  * @typedef {Record<string, {count: number, amount: bigint}>} Totals  by state
  */
 
-/** One question to the operator's door. @param {string} url the worker's @param {string} secret @param {string} path */
-export async function askAdmin(url, secret, path) {
-  const answer = await fetch(new URL(path, url), { headers: { authorization: `Bearer ${secret}` }, redirect: 'error' }).catch((error) => {
+/** One question to the operator's door. @param {string} url the worker's @param {string} secret @param {string} path @param {'GET' | 'POST'} [method] */
+export async function askAdmin(url, secret, path, method = 'GET') {
+  const answer = await fetch(new URL(path, url), { method, headers: { authorization: `Bearer ${secret}` }, redirect: 'error' }).catch((error) => {
     throw new Stop(`${url} gives no answer (${error.cause?.code ?? error.message}).`);
   });
   if (answer.status === 401) throw new Stop('The worker refuses the secret: is KEY0_ADMIN_SECRET the one that is set there?');
-  if (answer.status === 404) throw new Stop('The worker has no /admin: set KEY0_ADMIN_SECRET there first.');
-  if (!answer.ok) throw new Stop(`${path} answers ${answer.status}: ${(await answer.text()).slice(0, 300)}`);
-  return answer;
+  if (answer.ok) return answer;
+  const text = await answer.text();
+  // Behind the door there are paths that know no such purchase; without the door there is only this one answer.
+  if (answer.status === 404 && !/under this request id/.test(text)) throw new Stop('The worker has no /admin: set KEY0_ADMIN_SECRET there first.');
+  throw new Stop(sentenceIn(text) ?? `${path} answers ${answer.status}: ${text.slice(0, 300)}`);
+}
+
+/** What an error of the worker says. */
+function sentenceIn(text) {
+  try {
+    return JSON.parse(text).message;
+  } catch {
+    return undefined;
+  }
 }
 
 /** Every purchase, the oldest offer first. @param {string} url @param {string} secret @returns {Promise<Entry[]>} */
