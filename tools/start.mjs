@@ -11,8 +11,9 @@ import { readDotenv } from './lib/dotenv.mjs';
 import { root } from './lib/paths.mjs';
 import { choosePort } from './lib/ports.mjs';
 import { newReader } from './lib/readable.mjs';
+import { readWorkerShape } from './lib/runtime-config.mjs';
 import { Stop, bold, dim, fail, red, say } from './lib/say.mjs';
-import { sayFaults, whatStopsSales } from './lib/sells.mjs';
+import { sayFaults, sayUnknown, whatStopsSales } from './lib/sells.mjs';
 import { onShutdown } from './lib/shutdown.mjs';
 import { startWorld } from './lib/world.mjs';
 
@@ -170,6 +171,7 @@ function announce(world, dir, faults) {
 async function main() {
   const { asked, vars, verbose, blockTime, buyers, dir } = readOptions();
   checkFolder(dir);
+  sayUnknown({ ...readWorkerShape().vars, ...vars });
   let world;
   let worldFile;
   let stopping = false;

@@ -1,21 +1,15 @@
 // Promises: what the worker logs, as a person wants to read it: one line for each thing that happened to a purchase, one
 // sentence for what failed. Steps in between are left out; `--verbose` shows every line as it is.
 
-/** The runtime's own lines about an address that cannot be reached: the first names it, the rest are stacks. */
-const RUNTIME_ERROR = /^workerd\/|^\S*\.c\+\+:\d+:|^stack: |^\s*; (?:name|host|address) = /;
-const LOOKUP = /(?:DNS lookup failed|getaddrinfo).*?(?:params\.host|host|node) ?= ?"?([\w.-]+)/;
+/** The runtime's own lines about a call that failed, with the stack. The worker says it too, and knows whom it called. */
+const RUNTIME_NOISE = /^workerd\/jsg\/util\.c\+\+|^stack: /;
 
 /** Keeps in mind when each purchase began. @returns {(line: string) => string | undefined} `undefined`: not for people */
 export function newReader() {
   const begun = new Map();
-  let lastLookup;
   return (line) => {
     const fact = factIn(line);
-    if (!fact) {
-      const host = LOOKUP.exec(line)?.[1];
-      if (host && host !== lastLookup) return `${(lastLookup = host)} cannot be looked up`;
-      return RUNTIME_ERROR.test(line) ? undefined : line;
-    }
+    if (!fact) return RUNTIME_NOISE.test(line) ? undefined : line;
     if (fact.event !== 'purchase') return failure(fact);
     const { requestId } = fact;
     const known = begun.get(requestId) ?? { at: Date.now() };
