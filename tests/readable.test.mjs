@@ -32,9 +32,10 @@ test('what fails and goes back is a line each', () => {
 });
 
 test('failures are sentences, and stacks are left out', () => {
-  const fault = { event: 'backend_call_failed', detail: 'Error: Network connection lost.' };
-  assert.deepEqual(read(fault, 'workerd/jsg/util.c++:320: error: e = failed to lookup address', 'stack: /workerd@1', { event: 'object_fault', object: 'purchase' }, 'panicked at …', '{"no":"event"}'), [
-    'the backend does not answer: Network connection lost.',
+  const fault = { event: 'backend_call_failed', url: 'http://127.0.0.1:5600/internal/issue-token', detail: 'Error: Network connection lost.' };
+  assert.deepEqual(read(fault, { event: 'issue_failed', detail: about.requestId }, { event: 'notice_failed', detail: 'no answer' }, { event: 'notice_failed', detail: 'status 500' }, 'workerd/jsg/util.c++:320: error: e = failed to lookup address', 'stack: /workerd@1', { event: 'object_fault', object: 'purchase' }, 'panicked at …', '{"no":"event"}'), [
+    'the backend does not answer at http://127.0.0.1:5600/internal/issue-token: Network connection lost.',
+    'the backend does not take a notification: status 500',
     'object fault {"object":"purchase"}',
     'panicked at …',
     '{"no":"event"}',

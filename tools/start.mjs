@@ -127,6 +127,8 @@ function describe(world, dir) {
     network: chain.network,
     usdc: chain.usdc.address,
     backendUrl: backend.url,
+    /** What the worker calls: with --var it may be another one. */
+    backendApiUrl: world.settings.BACKEND_API_URL,
     seller,
     gasWallet,
     buyers,

@@ -55,16 +55,21 @@ function sentence({ change, status, target, amount, payer, transaction }, { at, 
   }
 }
 
+/** What the purchase's own line, or that of the call, says already. */
+const REPEATED = (event, detail) => event === 'issue_failed' || (event === 'notice_failed' && detail === 'no answer');
+
 const FAILURES = {
   backend_call_failed: 'the backend does not answer',
+  notice_failed: 'the backend does not take a notification',
   rpc_endpoint_skipped: 'an RPC endpoint does not answer',
   facilitator_moved: 'the facilitator has moved',
   sweep_failed: 'the hourly sweep failed',
   unsafe_setting: 'a setting is unsafe',
 };
 
-function failure({ event, detail, ...rest }) {
-  const what = FAILURES[event] ?? event.replaceAll('_', ' ');
+function failure({ event, detail, url, ...rest }) {
+  if (REPEATED(event, detail)) return undefined;
+  const what = `${FAILURES[event] ?? event.replaceAll('_', ' ')}${url ? ` at ${url}` : ''}`;
   return `${what}${detail ? `: ${String(detail).replace(/^Error: /, '')}` : Object.keys(rest).length ? ` ${JSON.stringify(rest)}` : ''}`;
 }
 
