@@ -1,8 +1,10 @@
 //! Buyers with tools: they call the real MCP door with real bytes, in either generation of the protocol.
 
+use std::cell::RefCell;
 use std::rc::Rc;
 
 use http::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
+use key0_core::types::RequestId;
 use key0_core::x402::header::encode;
 use serde_json::{Value, json};
 
@@ -26,6 +28,9 @@ struct Tools {
     is_modern: bool,
     /// Whether it signs anew for each call, as clients do that wrap a tool.
     signs_anew: bool,
+    /// Whether it calls again under the request id that an answer has named.
+    heeds: bool,
+    named: RefCell<Option<RequestId>>,
 }
 
 /// Buys one plan with tools, or tries to. It pays again only when it is told that nothing was charged, or when it signs each
@@ -34,6 +39,8 @@ pub async fn shop_with_tools(world: Rc<World>, buyer: Buyer, plan: usize) {
     let tools = Tools {
         is_modern: world.random.chance(500),
         signs_anew: world.random.chance(500),
+        heeds: world.random.chance(500),
+        named: RefCell::default(),
         world,
         buyer,
         plan,
@@ -53,6 +60,7 @@ pub async fn shop_with_tools(world: Rc<World>, buyer: Buyer, plan: usize) {
         let is_offered = told
             .as_ref()
             .is_some_and(|told| told["structuredContent"]["accepts"].is_array());
+        tools.heed(told.as_ref(), is_offered);
         match (has_grant, is_offered) {
             // Some ask once more.
             (true, _) if random.chance(700) => return,
@@ -68,6 +76,18 @@ pub async fn shop_with_tools(world: Rc<World>, buyer: Buyer, plan: usize) {
 }
 
 impl Tools {
+    /// Keeps the request id of a purchase that is not over, or is to be signed for anew.
+    fn heed(&self, told: Option<&Value>, is_offered: bool) {
+        let named =
+            told.and_then(|told| told["structuredContent"]["details"]["requestId"].as_str());
+        let mut kept = self.named.borrow_mut();
+        match (named.and_then(|id| id.parse().ok()), is_offered) {
+            (_, true) => *kept = None,
+            (Some(id), false) if self.heeds => *kept = Some(id),
+            _ => {}
+        }
+    }
+
     /// Asks for the price, and signs a payment. `None`: no answer arrived, or it is not sold.
     async fn signed(&self) -> Option<(Payment, Value)> {
         let told = self.call(None).await?;
@@ -76,11 +96,11 @@ impl Tools {
         let mut pay = self
             .buyer
             .pay(&self.world, new_offer(&self.world, self.plan)?)?;
-        pay.offer = offer_as(
-            &self.world,
-            self.plan,
-            derived(&self.world, &pay.authorization)?,
-        )?;
+        let id = match self.named.borrow().clone() {
+            Some(named) => named,
+            None => derived(&self.world, &pay.authorization)?,
+        };
+        pay.offer = offer_as(&self.world, self.plan, id)?;
         Some((pay, accepts))
     }
 
@@ -132,7 +152,8 @@ impl Tools {
                 );
             }
         }
-        let params = json!({"name": "request_access", "arguments": {"planId": id}, "_meta": meta});
+        let arguments = json!({"planId": id, "requestId": *self.named.borrow()});
+        let params = json!({"name": "request_access", "arguments": arguments, "_meta": meta});
         let body = json!({"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params});
         let answer = send_tool(&self.world, headers, body.to_string().into_bytes()).await?;
         rules::on_tool_answer(&self.world, &answer)

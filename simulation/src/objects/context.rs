@@ -9,6 +9,7 @@ use key0_core::doors::a2a::{
     ContextKey, MAX_COUNTED, MAX_UNPAID, Page, Standing, Task, TaskCommand, TaskId, TaskReply,
     TaskStore, execute,
 };
+use key0_core::pauses::FAILED_ALARM;
 use key0_core::types::UnixMillis;
 
 use super::{Alarm, Instance, instance};
@@ -19,8 +20,6 @@ use crate::oneshot::Sender;
 use crate::rules;
 use crate::world::{Owner, World};
 
-/// When an alarm that failed is handled again.
-const RETRY_MILLIS: u64 = 10_000;
 /// With the next alarm the rest is removed.
 const NEXT_MILLIS: u64 = 1_000;
 /// The most tasks that one alarm removes, few enough to be reached here.
@@ -216,7 +215,7 @@ pub(super) fn wake(world: &Rc<World>, object: &Rc<ContextObject>) {
         world.survive(&instance.life, "context alarm before").await;
         let now = world.now();
         if world.strikes(Fault::StoreError) {
-            let again = Some(now.plus(RETRY_MILLIS));
+            let again = Some(now.plus(FAILED_ALARM));
             object.alarm.set(&world, &object.owner(), again);
         } else {
             let before = object.tasks.borrow().clone();

@@ -8,7 +8,7 @@ use std::rc::{Rc, Weak};
 use alloy_primitives::B256;
 use key0_core::backend::authentication::BackendCall;
 use key0_core::chain::SignedAuthorization;
-use key0_core::pauses::Patience;
+use key0_core::pauses::{FAILED_ALARM, Patience};
 use key0_core::purchase::{
     Ask, AuditLine, Driver, OperatorCommand, PayReply, Purchase, PurchaseEnv, Sold, Versioned,
 };
@@ -21,9 +21,6 @@ use crate::network::Answer;
 use crate::oneshot::Sender;
 use crate::rules::{self, Told};
 use crate::world::{Owner, World};
-
-/// When an alarm that failed is handled again.
-const RETRY_MILLIS: u64 = 10_000;
 
 /// A purchase's object.
 #[derive(Debug)]
@@ -157,7 +154,7 @@ pub(super) fn wake(world: &Rc<World>, object: &Rc<PurchaseObject>) {
             && outside.instance.life.alive.get()
         {
             outside.log("alarm_failed", &fault.0);
-            let again = outside.world.now().plus(RETRY_MILLIS);
+            let again = outside.world.now().plus(FAILED_ALARM);
             outside
                 .object
                 .alarm

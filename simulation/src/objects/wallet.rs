@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
 use alloy_primitives::B256;
+use key0_core::pauses::FAILED_ALARM;
 use key0_core::settlement::wallet::{
     Change, GasWallet, JobKey, Sent, WalletCommand, WalletEnv, WalletFault, WalletReply,
     WalletStore,
@@ -20,9 +21,6 @@ use crate::oneshot::Sender;
 use crate::rpc::Rpc;
 use crate::rules;
 use crate::world::{Owner, World};
-
-/// When an alarm that failed is handled again.
-const RETRY_MILLIS: u64 = 10_000;
 
 /// The gas wallet's object.
 #[derive(Debug, Default)]
@@ -59,7 +57,7 @@ pub(super) fn wake(world: &Rc<World>) {
             && outside.instance.life.alive.get()
         {
             outside.log("alarm_failed", &fault.0);
-            let again = outside.world.now().plus(RETRY_MILLIS);
+            let again = outside.world.now().plus(FAILED_ALARM);
             outside
                 .object()
                 .alarm

@@ -315,8 +315,8 @@ pub(super) fn may_charge(
         };
         // One that its client has named is meant beside any other.
         if rival.payer == record.payer
-            && !record.chosen
-            && !rival.chosen
+            && !is_named(record)
+            && !is_named(&rival)
             && self::target(&rival) == target
             && is_in_flight(world, &other, &rival, id)
         {
@@ -364,4 +364,9 @@ fn is_in_flight(
         }
         _ => false,
     }
+}
+
+/// Whether its client has named it. An id that follows from a payment is ours.
+fn is_named(record: &Purchase) -> bool {
+    record.chosen && !record.terms.request_id.is_derived()
 }

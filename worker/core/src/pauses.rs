@@ -1,4 +1,5 @@
-//! How long purchases, refunds and messages wait before they are done, or done again. All in milliseconds.
+//! How long purchases, refunds and messages wait before they are done, or done again. In milliseconds, where the name says nothing
+//! else.
 
 use serde::{Deserialize, Serialize};
 
@@ -54,7 +55,9 @@ impl Default for Patience {
     }
 }
 
-/// Between its looks at the record.
+/// How long a client should wait before it repeats what is not over.
+pub const COME_BACK_SECONDS: u64 = 2;
+/// Between the looks of a request at the record.
 pub const LOOK: Backoff = Backoff {
     first: 250,
     cap: SECOND,
@@ -172,6 +175,14 @@ pub const NOT_DEEP: u64 = 8 * SECOND;
 pub const STUCK: u64 = 15 * SECOND;
 /// An alarm that is this late was lost.
 pub const LOST_WALLET_ALARM: u64 = 10 * SECOND;
+
+// --- An alarm that failed ---
+
+/// Before it is handled again. It may have failed before the next one was set, and without one nobody
+/// would ever look again.
+pub const FAILED_ALARM: u64 = 10 * SECOND;
+/// Before it is looked again whether wrong settings were corrected: with them nothing can be driven.
+pub const MISCONFIGURED: u64 = MINUTE;
 
 // --- The backend's access token ---
 

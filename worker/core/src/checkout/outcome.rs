@@ -5,9 +5,10 @@ use serde_json::{Value, json};
 
 use super::order::Claim;
 use super::quote::Quote;
-use super::stop::{RETRY_AFTER_SECONDS, Stop, returned};
+use super::stop::{Stop, returned};
 use crate::error::{Code, Error};
 use crate::goods::{DeliveryFault, Goods, Receipt};
+use crate::pauses::COME_BACK_SECONDS;
 use crate::types::{HttpUrl, Network, RequestId, Status, UnixMillis, UnixSeconds};
 use crate::x402::Refusal;
 
@@ -197,7 +198,7 @@ impl Outcome<'_> {
                 | Phase::Unheard
                 | Phase::Unbegun
                 | Phase::Delivering { .. }
-                | Phase::Unconfirmed => Some(RETRY_AFTER_SECONDS),
+                | Phase::Unconfirmed => Some(COME_BACK_SECONDS),
                 Phase::Refunding { .. } => None,
                 Phase::AuthorizationOpen { until } => {
                     let left = until.0.saturating_sub(now.0);

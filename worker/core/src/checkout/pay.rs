@@ -191,23 +191,11 @@ impl<'a, D: Deployment> Checkout<'a, D> {
 
     /// Without a reply the outcome is not known; a new offer would invite a second payment.
     async fn ask(&self, order: &Order, pay: Pay) -> (Asked<'static>, Option<PayReply>) {
-        let (first, join) = (
-            pay.request_id.clone(),
-            Join {
-                payer: pay.authorization.payer(),
-                target: pay.target.clone(),
-                by_attempted: false,
-            },
-        );
-        let answered = purchase(self.deployment.purchases(), pay, order.patience).await;
-        let (request_id, join, reply) = match answered {
-            Ok(Answered {
-                request_id,
-                join,
-                reply,
-            }) => (request_id, join, Some(reply)),
-            Err(_) => (first, join, None),
-        };
+        let Answered {
+            request_id,
+            join,
+            reply,
+        } = purchase(self.deployment.purchases(), pay, order.patience).await;
         let asked = Asked {
             claim: claim(&request_id, join),
             request_id,
@@ -224,11 +212,16 @@ impl<'a, D: Deployment> Checkout<'a, D> {
         quote: impl FnOnce(bool) -> Option<Quote<'a>>,
     ) -> Option<Outcome<'a>> {
         let config = self.config;
-        let target = order.covered();
-        let request_id = match (&order.request_id, payment.challenge_id) {
+        let sealed = payment.challenge_id.map(|id| config.offers.keys.open(id));
+        let request_id = match (&order.request_id, &sealed) {
             (Some(id), _) => id.clone(),
-            (None, Some(sealed)) => config.offers.keys.open(sealed)?.terms.request_id,
+            (None, Some(offer)) => offer.as_ref()?.terms.request_id.clone(),
             (None, None) => self.derived(payment),
+        };
+        let target = match (&order.target, &sealed) {
+            // What it may have bought is what its offer says.
+            (None, Some(Some(offer))) => TargetKey::of(&offer.terms),
+            _ => order.covered(),
         };
         let claimed = payment.authorization;
         let presented = Presented::new(

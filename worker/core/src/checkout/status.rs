@@ -5,7 +5,7 @@ use super::order::Claim;
 use super::outcome::Outcome;
 use super::reply::Asked;
 use crate::pauses::Patience;
-use crate::purchase::{Join, joined};
+use crate::purchase::{Answered, Join, joined};
 
 impl<'a, D: Deployment> Checkout<'a, D> {
     /// What became of the purchase of a claim. Begins nothing; with [`Patience::NONE`] it drives nothing on either, which is
@@ -18,8 +18,8 @@ impl<'a, D: Deployment> Checkout<'a, D> {
             by_attempted: claim.by_attempted,
         };
         let request_id = claim.request_id.clone();
-        let answered = joined(self.deployment.purchases(), request_id, join, patience).await;
-        let reply = answered.ok().map(|answered| answered.reply);
+        let Answered { reply, .. } =
+            joined(self.deployment.purchases(), request_id, join, patience).await;
         let asked = Asked {
             request_id: claim.request_id.clone(),
             claim: Some(claim.clone()),

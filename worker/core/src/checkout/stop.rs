@@ -7,12 +7,10 @@ use super::order::Claim;
 use crate::chain::transfer::{ProofFault, SHOW_SECONDS};
 use crate::error::{Code, Error};
 use crate::offer::{Target, Terms};
+use crate::pauses::COME_BACK_SECONDS;
 use crate::purchase::NotNow;
 use crate::types::{HttpUrl, Network, RequestId, ResourceId, Status};
 use crate::x402::Refusal;
-
-/// How long a client should wait before it repeats what is not over.
-pub(super) const RETRY_AFTER_SECONDS: u64 = 2;
 
 /// Why a call ends without goods and without an offer.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -160,7 +158,7 @@ impl Stop {
     /// After how many seconds the same request may have another outcome.
     pub(super) const fn retry_after(&self) -> Option<u64> {
         match self {
-            Self::PaymentUnchecked | Self::Unavailable => Some(RETRY_AFTER_SECONDS),
+            Self::PaymentUnchecked | Self::Unavailable => Some(COME_BACK_SECONDS),
             Self::Paused { seconds } => Some(*seconds),
             Self::NotNow(why) => Some(not_now(*why).seconds),
             _ => None,

@@ -4,6 +4,7 @@ use futures_util::FutureExt as _;
 use serde_json::{Value, json};
 
 use super::{Checkout, Claim, Order, Outcome, Payment, Phase, Stop, Unpaid};
+use crate::book::TargetKey;
 use crate::chain::endpoints::EndpointMemory;
 use crate::chain::rpc::RpcChain;
 use crate::config::test_config;
@@ -162,6 +163,26 @@ fn who_was_led_to_a_purchase_by_what_it_has_attempted_has_no_better_claim_later(
             "{asked:?}"
         );
     }
+}
+
+#[test]
+fn a_dated_payment_opens_nothing_but_what_its_offer_is_for() {
+    let mut dated = payment(SOLD, true);
+    dated.accepted["amount"] = json!("1");
+    let config = test_config();
+    let shop = ScriptedPurchases::new([pending()]);
+    let memory = EndpointMemory::default();
+    let chain = RpcChain::new(node(), &config.chain.rpc_urls, config.network, &memory);
+    let checkout = checkout(&config, (&shop, &chain), UnixSeconds(NOW));
+    let (order, payment) = (Order::default(), Payment::from(&dated));
+    let outcome = checkout.pay(&order, &payment).now_or_never();
+    assert!(outcome.is_some());
+    let asked = shop.asked.into_inner();
+    let [(_, Ask::Pay(pay))] = &asked[..] else {
+        panic!("{asked:?}");
+    };
+    assert!(pay.sale.is_none());
+    assert_eq!(pay.target, TargetKey::of(&test_offer().terms));
 }
 
 #[test]

@@ -225,17 +225,13 @@ pub struct Answered {
     pub request_id: RequestId,
     /// What may be asked of it for the same payer.
     pub join: Join,
-    /// Its answer.
-    pub reply: PayReply,
+    /// Its answer; `None` when none came.
+    pub reply: Option<PayReply>,
 }
 
 /// Presents a payment, and follows it to the purchase that it counts for. Where no purchase fits and none begins, the answer is
 /// [`PayReply::Conflict`].
-pub async fn purchase<P: Purchases>(
-    purchases: &P,
-    pay: Pay,
-    patience: Patience,
-) -> Result<Answered, CallFault> {
+pub async fn purchase<P: Purchases>(purchases: &P, pay: Pay, patience: Patience) -> Answered {
     let request_id = pay.request_id.clone();
     let join = Join {
         payer: pay.authorization.payer(),
@@ -252,7 +248,7 @@ pub async fn joined<P: Purchases>(
     request_id: RequestId,
     join: Join,
     patience: Patience,
-) -> Result<Answered, CallFault> {
+) -> Answered {
     let ask = Ask::Join(join.clone());
     follow(purchases, request_id, ask, join, patience).await
 }
@@ -263,35 +259,35 @@ async fn follow<P: Purchases>(
     mut ask: Ask,
     mut join: Join,
     patience: Patience,
-) -> Result<Answered, CallFault> {
+) -> Answered {
     for hop in 0..MAX_HOPS {
-        let reply = match purchases.ask(&request_id, &ask, patience).await? {
-            PayReply::Elsewhere {
+        let reply = match purchases.ask(&request_id, &ask, patience).await {
+            Ok(PayReply::Elsewhere {
                 request_id: other,
                 join: next,
-            } => {
+            }) => {
                 request_id = other;
                 join = next;
                 ask = Ask::Join(join.clone());
                 continue;
             }
             // A purchase of another target has taken the payment: what the client is told is about the payment.
-            PayReply::Conflict if join.by_attempted => PayReply::Taken,
+            Ok(PayReply::Conflict) if join.by_attempted => Some(PayReply::Taken),
             // The purchase that it was to join has never begun.
-            PayReply::Unbegun if hop > 0 => PayReply::Expired,
-            reply => reply,
+            Ok(PayReply::Unbegun) if hop > 0 => Some(PayReply::Expired),
+            reply => reply.ok(),
         };
-        return Ok(Answered {
+        return Answered {
             request_id,
             join,
             reply,
-        });
+        };
     }
-    Ok(Answered {
+    Answered {
         request_id,
         join,
-        reply: PayReply::Pending { transaction: None },
-    })
+        reply: Some(PayReply::Pending { transaction: None }),
+    }
 }
 
 #[cfg(test)]

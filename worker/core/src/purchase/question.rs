@@ -90,9 +90,11 @@ pub struct Prove {
 
 impl Sale {
     /// Whether the client has named the purchase, when it asked for the price or now. Then it means another one than those that
-    /// it has begun before; otherwise it may have lost an answer and be starting over.
-    pub const fn is_chosen(&self) -> bool {
-        self.chosen || self.offer.terms.chosen
+    /// it has begun before; otherwise it may have lost an answer and be starting over. An id that follows from a payment is ours,
+    /// and who sends it back has read it in an answer.
+    pub fn is_chosen(&self) -> bool {
+        let terms = &self.offer.terms;
+        (self.chosen || terms.chosen) && !terms.request_id.is_derived()
     }
 }
 

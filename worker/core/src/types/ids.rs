@@ -147,7 +147,7 @@ impl RequestId {
     }
 
     /// Whether the id follows from a payment, and so from what the chain shows.
-    pub(crate) fn is_derived(&self) -> bool {
+    pub fn is_derived(&self) -> bool {
         self.0.starts_with(DERIVED_PREFIX)
     }
 

@@ -23,7 +23,7 @@ use key0_core::doors::admin::Transfers;
 use key0_core::ledger::{
     self as core_ledger, Layout, LedgerCommand, LedgerEntry, LedgerReply, Ledgers, Shard,
 };
-use key0_core::pauses::Patience;
+use key0_core::pauses::{FAILED_ALARM, MISCONFIGURED, Patience};
 use key0_core::purchase::{
     Ask, Call, OperatorCommand, OperatorReply, Operators, PayReply, Purchases,
 };
@@ -308,23 +308,17 @@ async fn body(request: &mut Request) -> worker::Result<Vec<u8>> {
     request.bytes().await
 }
 
-/// An alarm that failed is handled again after this. It may have failed before the next one was set, and without one nobody
-/// would ever look again.
-const RETRY_MILLIS: u64 = 10_000;
-/// With settings that are wrong nothing can be driven. Looking again later is all that can be done.
-const MISCONFIGURED_MILLIS: u64 = 60_000;
-
 /// Answers an alarm that failed.
 fn alarm_failed(object: &str, tables: &Tables, fault: &str) -> worker::Result<Response> {
     let detail = serde_json::json!({"object": object, "detail": fault});
     platform::log("alarm_failed", detail);
-    tables.set_alarm(Some(platform::now().plus(RETRY_MILLIS)))?;
+    tables.set_alarm(Some(platform::now().plus(FAILED_ALARM)))?;
     Response::empty()
 }
 
 /// Answers an alarm for which the settings are wrong.
 fn misconfigured_alarm(tables: &Tables) -> worker::Result<Response> {
-    tables.set_alarm(Some(platform::now().plus(MISCONFIGURED_MILLIS)))?;
+    tables.set_alarm(Some(platform::now().plus(MISCONFIGURED)))?;
     Response::empty()
 }
 

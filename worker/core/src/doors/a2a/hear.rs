@@ -103,7 +103,7 @@ impl<D: Deployment, C: Conversations> Desk<'_, D, C> {
                         "This task is over. Send the message without taskId to begin a new one."
                     }
                     (Stage::Delivered { .. }, Some(_)) => {
-                        "This task is over: it was delivered, and its grant is in the task. Nothing was done with this message."
+                        "This task is over: it was delivered, and its grant is in the task. Nothing was done with this message. If it is for another offer, send it without taskId."
                     }
                     (_, Some(_)) => CLOSED,
                 };

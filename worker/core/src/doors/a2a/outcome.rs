@@ -164,9 +164,7 @@ fn next(outcome: &Outcome<'_>, said: Said, tried: &Tried<'_>, may_begin: bool) -
             why: Stop::Refunded { .. } | Stop::AccessEnded { .. },
         } => failed(said, true),
         // Its purchase is over, or can never begin.
-        Outcome::PayAgain {
-            why, booked, quote, ..
-        } if (*booked || !matches!(why, Unpaid::Refused(_))) && tried.is_of_the_same() => {
+        Outcome::PayAgain { quote, .. } if is_over(outcome) && tried.is_of_the_same() => {
             match quote {
                 Some(quote) => Stage::Offered {
                     challenge_id: quote.first.offer.id.to_string(),
@@ -245,6 +243,11 @@ pub(super) fn unanswered() -> Said {
         Code::SettlementPending,
         "No answer has come for the payment. Send the same payment again to learn what became of it; it is not charged twice.",
     ))
+}
+
+/// Whether its purchase has ended without a charge, and takes no other payment.
+pub(super) const fn is_over(outcome: &Outcome<'_>) -> bool {
+    matches!(outcome, Outcome::PayAgain { why, booked, .. } if *booked || !matches!(why, Unpaid::Refused(_)))
 }
 
 /// Whether its purchase has begun: what is said of it is said of money that may have moved.

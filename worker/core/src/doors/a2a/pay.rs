@@ -5,7 +5,7 @@ use super::fault::Fault;
 use super::hear::failed;
 use super::ids::TaskId;
 use super::message::Message;
-use super::outcome::{Tried, failure, has_begun, offer_end, said, take, unanswered};
+use super::outcome::{Tried, failure, has_begun, is_over, offer_end, said, take, unanswered};
 use super::task::{Known, Said, Stage, Task};
 use super::tasks::Conversations;
 use crate::checkout::{
@@ -55,8 +55,10 @@ impl<D: Deployment, C: Conversations> Desk<'_, D, C> {
             // What has begun can be asked about only by what was sent before. Another payment would buy once more.
             return Ok(Ok(task));
         }
+        let own = self.own_offer(&task, &offer, payload);
         let is_of_another = |claim: &Claim| {
-            claim.payer != payer || (!is_again && claim.request_id != offer.terms.request_id)
+            let paid = &own.as_ref().unwrap_or(&offer).terms.request_id;
+            claim.payer != payer || (!is_again && claim.request_id != *paid)
         };
         if task.stage.claim().is_some_and(is_of_another) {
             // One payment at a time: the claim of the first would be lost, and it may have bought what this one would buy.
@@ -82,7 +84,7 @@ impl<D: Deployment, C: Conversations> Desk<'_, D, C> {
                 return self.keep(task).await;
             }
         }
-        if let Some(own) = self.own_offer(&task, &offer, payload) {
+        if let Some(own) = own {
             // Nobody is invited to pay once more without that one's purchase being asked.
             let order = Order {
                 request_id: Some(own.terms.request_id.clone()),
@@ -312,10 +314,8 @@ impl<D: Deployment, C: Conversations> Desk<'_, D, C> {
                 }
                 continue;
             };
-            let follows_another =
-                changed.is_paying() && changed.stage.challenge_id() != Some(tried.challenge_id);
-            if has_begun(outcome) && (changed.denies() || follows_another) {
-                // Who ended it, or paid another offer on it, did not know of this payment. What became of that has a task of its own.
+            if has_begun(outcome) && (changed.denies() || is_of_another(&changed, outcome, tried)) {
+                // Who ended it, or paid another offer on it, knew nothing of this payment. What became of that has a task of its own.
                 let id = TaskId::new(changed.id.context(), self.random[0].map(|byte| !byte));
                 let payments = core::mem::take(&mut task.payments);
                 task = Task::new(id, changed.context_id, self.now);
@@ -384,13 +384,35 @@ impl<D: Deployment, C: Conversations> Desk<'_, D, C> {
             is_again: false,
         };
         let mut next = task.clone();
-        next.let_pass();
-        take(&mut next, &outcome, &tried, self.checkout, self.now);
+        if is_over(&outcome)
+            && let Stage::Offered {
+                claim: kept,
+                said,
+                again,
+                ..
+            } = &mut next.stage
+            && !self.is_claim_to(claim, challenge_id)
+        {
+            // It was the purchase of an earlier offer. The one that is shown now can be paid.
+            *kept = None;
+            if *said == Some(unanswered()) {
+                (*said, *again) = (None, false);
+            }
+        } else {
+            next.let_pass();
+            take(&mut next, &outcome, &tried, self.checkout, self.now);
+        }
         if next.stage == before {
             return Ok(Some((task, is_heard)));
         }
         let kept = self.keep(next).await?.ok();
         Ok(kept.map(|task| (task, is_heard)))
+    }
+
+    /// Whether a claim is to the purchase of this offer.
+    fn is_claim_to(&self, claim: &Claim, challenge_id: &str) -> bool {
+        let offer = self.checkout.config.offers.keys.open(challenge_id);
+        offer.is_some_and(|offer| offer.terms.request_id == claim.request_id)
     }
 
     /// Today's offer for what this one sells, for another purchase.
@@ -402,6 +424,24 @@ impl<D: Deployment, C: Conversations> Desk<'_, D, C> {
             ..Order::default()
         };
         self.checkout.quote(&order).ok()
+    }
+}
+
+/// Whether a task that somebody else has changed follows another purchase by now than that of this outcome, or was delivered by
+/// another one.
+fn is_of_another(changed: &Task, outcome: &Outcome<'_>, tried: &Tried<'_>) -> bool {
+    match (&changed.stage, outcome) {
+        (Stage::Paying { challenge_id, .. }, _) => challenge_id != tried.challenge_id,
+        (Stage::Delivered { goods: kept, .. }, Outcome::Granted { goods, .. }) => kept != goods,
+        (Stage::Delivered { goods, .. }, Outcome::Pending { request_id, .. }) => {
+            goods.claims().sub != request_id.as_str()
+        }
+        // What was delivered is not returned, and what was returned is not delivered.
+        (Stage::Delivered { .. }, Outcome::Stopped { why }) => {
+            matches!(why, Stop::Refunded { .. } | Stop::RefundFailed { .. })
+        }
+        (Stage::Failed { was_paid: true, .. }, Outcome::Granted { .. }) => true,
+        _ => false,
     }
 }
 

@@ -4,11 +4,14 @@
 use serde_json::{Value, json};
 
 use super::tools::ACCESS;
-use crate::checkout::{Checkout, Order, Outcome, Priced, Quote, Retry, Stop};
+use crate::checkout::{Checkout, Order, Outcome, Priced, Quote, Retry, Stop, Unpaid};
 use crate::error::{Code, Error};
 use crate::goods::Receipt;
 use crate::limit;
-use crate::x402::{Dialect, PaymentPayload, PaymentRequired, Resource, SettleResponse, Unreadable};
+use crate::types::RequestId;
+use crate::x402::{
+    Dialect, PaymentPayload, PaymentRequired, Refusal, Resource, SettleResponse, Unreadable,
+};
 
 const RECEIPT: &str = "x402/payment-response";
 /// Not in the specification; some clients look for the offer nowhere else.
@@ -42,8 +45,17 @@ impl Answer {
         unreadable: &Unreadable,
     ) -> Self {
         let reason = unreadable.refusal.code();
+        let message = match unreadable.refusal {
+            Refusal::InvalidX402Version => "This door speaks x402 version 2: send x402Version 2.".into(),
+            Refusal::InvalidPayload if unreadable.member.is_none() => {
+                "_meta[\"x402/payment\"] must be an x402 PaymentPayload: an object, or its JSON or base64 as a text of at most \
+                 16 KiB."
+                    .into()
+            }
+            _ => unreadable.message.clone(),
+        };
         let details = json!({"reason": reason, "member": unreadable.member});
-        let error = Error::invalid_request(unreadable.message.clone()).with_details(details);
+        let error = Error::invalid_request(message).with_details(details);
         let network = checkout.config.network.caip2();
         let receipt =
             json!({"success": false, "errorReason": reason, "transaction": "", "network": network});
@@ -62,7 +74,7 @@ impl Answer {
         outcome: &Outcome<'_>,
     ) -> Self {
         let receipt = receipt(checkout, payment, outcome);
-        let Some(error) = error_of(checkout, order, outcome) else {
+        let Some(error) = error_of(checkout, order, payment, outcome) else {
             let granted = granted(checkout, outcome).await;
             let result = granted.unwrap_or_else(|| told(&Error::internal()));
             return Self::uncounted(with_receipt(result, receipt));
@@ -71,7 +83,7 @@ impl Answer {
             Outcome::PayAgain {
                 quote: Some(quote), ..
             } => offered(checkout, quote, outcome.reason(), &error.body()),
-            Outcome::Pending { .. } => pending(&error),
+            Outcome::Pending { request_id, .. } => pending(error.clone(), order, request_id),
             _ => told(&error),
         };
         Self {
@@ -93,11 +105,25 @@ pub(super) fn told(error: &Error) -> Value {
 
 /// What became of a payment is not known yet. A model that reads it must not take it for a failure and pay again, so the first
 /// words are a sentence; and there is no offer.
-fn pending(error: &Error) -> Value {
+///
+/// Some clients sign anew for each call. What they sign joins the purchase while that is not over, and for a while after; by its
+/// request id it is found at any time, and then nothing is charged beside it.
+fn pending(mut error: Error, order: &Order, request_id: &RequestId) -> Value {
+    let details = error.details.get_or_insert_with(|| json!({}));
+    if let Some(details) = details.as_object_mut() {
+        details.insert("requestId".to_owned(), json!(request_id));
+    }
+    let next = match &order.request_id {
+        Some(_) => "To learn the outcome, repeat this call unchanged.".to_owned(),
+        None => format!(
+            "To learn the outcome, repeat this call with \"requestId\": \"{request_id}\" added. However often it is signed, it is \
+             charged once."
+        ),
+    };
     let body = error.body();
     json!({
         "content": [
-            text(format!("{} Repeat this call unchanged.", error.message)),
+            text(format!("{} {next}", error.message)),
             text(body.to_string()),
         ],
         "structuredContent": body,
@@ -162,14 +188,36 @@ async fn granted<D>(checkout: &Checkout<'_, D>, outcome: &Outcome<'_>) -> Option
 }
 
 /// What happened, in words. `None` for goods.
-fn error_of<D>(checkout: &Checkout<'_, D>, order: &Order, outcome: &Outcome<'_>) -> Option<Error> {
+fn error_of<D>(
+    checkout: &Checkout<'_, D>,
+    order: &Order,
+    payment: &PaymentPayload,
+    outcome: &Outcome<'_>,
+) -> Option<Error> {
     let mut error = outcome.error(&checkout.origin, checkout.config.network)?;
+    // Then its id follows from the payment, and another signature has another one.
+    let is_unnamed = order.request_id.is_none() && payment.challenge_id().is_none();
     match outcome {
-        // The id was not chosen, it follows from the payment: another id is had by another signature.
         Outcome::Stopped {
             why: Stop::Conflict,
-        } if !order.chosen => {
+        } if is_unnamed => {
             error = Stop::Taken.error(&checkout.origin, checkout.config.network);
+        }
+        Outcome::Stopped {
+            why: Stop::Spent(_),
+        } if is_unnamed => {
+            error.message = "This payment was tried before, failed, and is not tried again; nothing was charged. Call without a \
+                             payment for the offer, and sign it anew."
+                .into();
+        }
+        Outcome::PayAgain {
+            why: Unpaid::Expired | Unpaid::Withdrawn | Unpaid::Cancelled,
+            quote: Some(_),
+            ..
+        } if is_unnamed => {
+            error.message = "This payment does not count any more, and nothing was charged. Sign the offer that comes with this \
+                             answer."
+                .into();
         }
         Outcome::Stopped {
             why: Stop::SignAgain { request_id },
@@ -221,8 +269,17 @@ fn receipt<D>(
             return Some(json!(success));
         }
         Outcome::PayAgain { transaction, .. } => *transaction,
-        Outcome::Stopped { why } if why.retry() == Retry::Same => return None,
-        Outcome::Stopped { .. } => None,
+        Outcome::Stopped { why } => match why {
+            // Of the payment nothing is said, or that its purchase was delivered.
+            Stop::NotSold { .. }
+            | Stop::NotOpened { .. }
+            | Stop::NothingOpens
+            | Stop::ForeignOffer
+            | Stop::SignAgain { .. }
+            | Stop::AccessEnded { .. } => return None,
+            _ if why.retry() == Retry::Same => return None,
+            _ => None,
+        },
     };
     let payer = payment.authorization.from;
     let reason = outcome.reason();

@@ -5,6 +5,9 @@ use std::borrow::Cow;
 use http::StatusCode;
 use serde_json::{Map, Value, json};
 
+/// The first whole number behind which floats leave some out.
+const MAX_EXACT_FLOAT: f64 = 9_007_199_254_740_992.0;
+
 /// What was posted.
 #[derive(Debug)]
 pub(super) enum Message {
@@ -124,7 +127,8 @@ pub(super) fn answer(result: Result<Value, Fault>) -> Map<String, Value> {
     ])
 }
 
-/// Some clients carry all numbers as floats.
+/// Some clients carry all numbers as floats. Of a larger one than these hold exactly, the answer would name another id.
 fn is_id(id: &Value) -> bool {
-    id.is_string() || id.as_f64().is_some_and(|id| id.fract() == 0.0)
+    let is_exact = |id: f64| id.fract() == 0.0 && id.abs() < MAX_EXACT_FLOAT;
+    id.is_string() || id.is_i64() || id.is_u64() || id.as_f64().is_some_and(is_exact)
 }

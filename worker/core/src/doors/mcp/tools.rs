@@ -14,7 +14,7 @@ const MAX_PRICES: usize = 8;
 
 const INSTRUCTIONS: &str = "Call discover_plans for the plans and their prices, then request_access with a planId. The first answer to \
      request_access is the offer (x402, USDC); nothing is charged for it. An MCP client that pays repeats the same call with the \
-     signed payment. To retry, repeat the same call.";
+     signed payment. To retry, repeat the same call, with the requestId that the answer names, if it names one.";
 
 /// What a client is told first: what is served, and how to begin.
 pub(super) fn about() -> Map<String, Value> {
@@ -88,7 +88,8 @@ fn request_access(config: &Config) -> Value {
         "title": "Request access",
         "description": format!(
             "Buys a plan with USDC (x402) and returns a bearer token for the API. Prices: {}. Without a payment the answer is the \
-             offer. To retry, repeat the same call: what is being settled is not charged twice.",
+             offer. To retry, repeat the same call, with the requestId that the answer names, if it names one: then it is charged \
+             once.",
             prices.join(", ")
         ),
         "inputSchema": {

@@ -5,6 +5,7 @@ use futures_util::FutureExt as _;
 use alloy_primitives::B256;
 
 use super::super::lifecycle::{Event, apply};
+use super::super::question::Sale;
 use super::super::state::Purchase;
 use super::super::test_support::{
     self, EXPIRES_AT, NOW, POLICY, attempt_failed, attempted, buyer, dated, issued, pay,
@@ -327,11 +328,8 @@ fn a_payment_without_an_offer_fits_its_payers_purchase_of_the_plan_and_of_the_re
 
 fn follow(replies: Vec<PayReply>) -> (PayReply, Vec<(RequestId, Ask)>) {
     let script = ScriptedPurchases::new(replies);
-    let reply = purchase(&script, pay(1), Patience::REQUEST)
-        .now_or_never()
-        .unwrap()
-        .unwrap();
-    (reply.reply, script.asked.into_inner())
+    let answered = purchase(&script, pay(1), Patience::REQUEST).now_or_never();
+    (answered.unwrap().reply.unwrap(), script.asked.into_inner())
 }
 
 #[test]
@@ -341,6 +339,36 @@ fn a_payment_that_counts_elsewhere_is_followed_there_without_presenting_it_again
     assert_eq!(reply, PayReply::Taken);
     let own = pay(1).request_id;
     assert_eq!(asked, [(own, ask(pay(1))), (first, join())]);
+}
+
+#[test]
+fn where_the_purchase_that_a_payment_was_led_to_gives_no_answer_that_one_is_named() {
+    let other = RequestId::from_random([9; 16]);
+    let script = ScriptedPurchases::new([elsewhere(&other, false)]);
+    let answered = purchase(&script, pay(1), Patience::REQUEST).now_or_never();
+    let expected = Answered {
+        request_id: other,
+        join: join_of(false),
+        reply: None,
+    };
+    assert_eq!(answered, Some(expected));
+}
+
+#[test]
+fn an_id_that_follows_from_a_payment_is_nobodys_choice() {
+    let sale = |change: fn(&mut crate::offer::Terms)| {
+        let pay = pay_for(1, change);
+        Sale {
+            chosen: true,
+            ..pay.sale.unwrap()
+        }
+    };
+    assert!(sale(|_| {}).is_chosen());
+    let derived = sale(|terms| {
+        terms.request_id = RequestId::derived(&[1; 16]);
+        terms.chosen = true;
+    });
+    assert!(!derived.is_chosen());
 }
 
 #[test]

@@ -20,6 +20,7 @@ use futures_util::FutureExt as _;
 use super::super::driver::Driver;
 use super::super::env::{PurchaseEnv, PurchaseStore as _};
 use super::super::lifecycle::{MAX_REFUND_FAILURES, Refused, apply};
+use super::super::operator::{OperatorCommand, OperatorReply, operate};
 use super::super::question::Ask;
 use super::super::reply::PayReply;
 use super::super::shared::Shared;
@@ -65,6 +66,8 @@ struct Outside {
     comes_later: bool,
     /// Whether the purchase has waited.
     has_waited: Cell<bool>,
+    /// Whether an operator calls it off then.
+    is_called_off: bool,
     /// Whether ours is included.
     is_included: bool,
     /// Whether it succeeds then, and moves no money.
@@ -85,7 +88,7 @@ struct Outside {
     time: u64,
     /// How many milliseconds pass between two looks at the clock.
     pace: u64,
-    /// How many have passed.
+    /// How many have passed, with those that the purchase has waited.
     passed: Cell<u64>,
     /// The time of the block that includes both transactions.
     block_time: u64,
@@ -160,6 +163,7 @@ impl Outside {
             pays_the_seller: true,
             comes_later: false,
             has_waited: Cell::default(),
+            is_called_off: false,
             is_included: true,
             ours_succeeds: false,
             is_too_late: false,
@@ -364,8 +368,14 @@ impl PurchaseEnv for Outside {
         self.passed.set(self.passed.get() + self.pace);
         UnixMillis(NOW.0.max(self.time * 1_000) + self.passed.get())
     }
-    async fn sleep(&self, _: u64) {
+    async fn sleep(&self, millis: u64) {
+        self.passed.set(self.passed.get() + millis);
         self.has_waited.set(true);
+        if self.is_called_off {
+            let (now, policy) = (self.now(), self.config.policy());
+            let reply = operate(&self.store, OperatorCommand::Cancel, now, &policy);
+            assert!(matches!(reply, Ok(OperatorReply::Done { .. })), "{reply:?}");
+        }
     }
     async fn payer(&self, _: Address, command: PayerCommand) -> Result<PayerReply, CallFault> {
         if self.book_is_gone.get() {

@@ -16,7 +16,7 @@ use crate::config::{Config, test_config};
 use crate::doors::test_support::{EMPTY, buyer, price, version2};
 use crate::goods::DeliveryFault;
 use crate::purchase::test_support::{NOW, granted, receipt};
-use crate::purchase::{Ask, NotNow, PayReply};
+use crate::purchase::{Ask, NotNow, PayReply, test_offer};
 use crate::testing::{ScriptedPurchases, WalletNode, checkout};
 use crate::types::{RequestId, Status};
 use crate::x402::Refusal;

@@ -1,4 +1,4 @@
-//! What is not begun while the backend fails, and what wakes a purchase whose alarm was lost.
+//! What is not begun while the backend fails, when it is asked again, and what wakes a purchase whose alarm was lost.
 
 use super::*;
 use crate::backend::issuance::IssuingBackend;
@@ -140,6 +140,21 @@ fn the_payers_book_hears_that_the_money_has_arrived_when_a_delivery_fails_again(
         assert_eq!(outside.run(), Some(Event::IssueFailed { fault }));
         let arrived = [PayerCommand::Arrived { request_id }];
         assert_eq!(*outside.asked.borrow() == arrived, is_told, "{failures}");
+    }
+}
+
+#[test]
+fn the_backend_is_asked_again_but_not_for_what_an_operator_has_ended_meanwhile() {
+    let fault = DeliveryFault::Failed;
+    for (is_called_off, calls) in [(false, 2), (true, 1)] {
+        let mut outside = new();
+        outside.config.backend.issuing.as_mut().unwrap().retries = 1;
+        let record = record_after([attempted(1), Event::Reserved, settled(), UNDELIVERED]);
+        outside.store.put(record);
+        outside.time += 5 * SECOND;
+        outside.is_called_off = is_called_off;
+        assert_eq!(outside.run(), Some(Event::IssueFailed { fault }));
+        assert_eq!(outside.calls.borrow().len(), calls, "{is_called_off}");
     }
 }
 

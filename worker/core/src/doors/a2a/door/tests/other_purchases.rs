@@ -336,6 +336,10 @@ fn while_the_purchase_of_the_offer_before_gives_no_answer_the_next_offer_is_not_
     assert!(!offers(&told), "{told}");
     let asked = shop.asked.borrow()[before..].to_vec();
     assert!(matches!(asked[..], [Ask::Join(_)]), "{asked:?}");
+    let kept = shop.conversations.tasks.0.borrow().clone();
+    let over = shop.get(&task, [PayReply::Expired]);
+    assert!(offers(&over), "it waits for nobody: {over}");
+    *shop.conversations.tasks.0.borrow_mut() = kept;
     let done = shop.pay(&task, &second, [PayReply::Unbegun, granted()]);
     assert_eq!(state(&done), "TASK_STATE_COMPLETED");
 }
@@ -422,4 +426,111 @@ fn ids_hold_no_control_characters() {
         let refused = shop.message(message, []);
         assert_eq!(refused["code"], -32602, "{name}");
     }
+}
+
+#[test]
+fn what_was_charged_though_the_task_was_delivered_for_another_offer_has_a_task_of_its_own() {
+    let returned = |status| PayReply::Refund {
+        status,
+        transaction: None,
+    };
+    for reply in [
+        pending(),
+        granted(),
+        returned(Status::Refunded),
+        returned(Status::RefundFailed),
+    ] {
+        let shop = Shop::new();
+        let task = shop.offered();
+        // While its purchase works.
+        shop.before(|tasks, command| {
+            if matches!(command, TaskCommand::Keep(task) if task.version == 3) {
+                let mut tasks = tasks.0.borrow_mut();
+                let kept = tasks.last_mut().unwrap();
+                if kept.version == 2 {
+                    let mut claims = claims();
+                    "another request".clone_into(&mut claims.sub);
+                    "another purchase".clone_into(&mut claims.jti);
+                    kept.stage = Stage::Delivered {
+                        goods: Goods::Token { claims },
+                        receipt: None,
+                    };
+                    kept.version = 3;
+                }
+            }
+            Ok(())
+        });
+        let told = shop.pay(&task, &shop.payment(&task), [reply]);
+        assert_ne!(told["id"], task["id"], "{told}");
+        assert_eq!(shop.conversations.tasks.0.borrow().len(), 2);
+    }
+}
+
+#[test]
+fn a_task_that_was_delivered_meanwhile_by_the_same_purchase_stays_the_only_one() {
+    let shop = Shop::new();
+    let task = shop.offered();
+    shop.before(|tasks, command| {
+        if matches!(command, TaskCommand::Keep(task) if task.version == 3) {
+            let mut tasks = tasks.0.borrow_mut();
+            let kept = tasks.last_mut().unwrap();
+            if kept.version == 2 {
+                let mut claims = claims();
+                claims.sub = format!("07070707-0707-4707-8707-{:012}", 0);
+                kept.stage = Stage::Delivered {
+                    goods: Goods::Token { claims },
+                    receipt: None,
+                };
+                kept.version = 3;
+            }
+        }
+        Ok(())
+    });
+    for reply in [pending(), granted()] {
+        let done = shop.pay(&task, &shop.payment(&task), [reply]);
+        assert_eq!(done["id"], task["id"]);
+        assert_eq!(state(&done), "TASK_STATE_COMPLETED", "{done}");
+        assert_eq!(shop.conversations.tasks.0.borrow().len(), 1);
+    }
+}
+
+#[test]
+fn the_end_of_an_earlier_offers_purchase_leaves_the_offer_of_the_task() {
+    for reply in [refused(true), PayReply::Expired, PayReply::Cancelled] {
+        let shop = Shop::new();
+        let task = shop.offered();
+        shop.pay(&task, &shop.payment(&task), [refused(false)]);
+        let second = anew(&shop.payment(&renewed(&shop, &task, [PayReply::Unbegun])));
+        let own = shop.stage().challenge_id().unwrap().to_owned();
+        let looked = shop.get(&task, [reply]);
+        assert!(offers(&looked), "{looked}");
+        let stage = shop.stage();
+        assert_eq!(stage.challenge_id(), Some(own.as_str()));
+        assert_eq!(stage.claim(), None, "it is asked once");
+        let asked = first_asked(&shop, || {
+            let done = shop.pay(&task, &second, [granted()]);
+            assert_eq!(state(&done), "TASK_STATE_COMPLETED");
+        });
+        assert!(matches!(asked, Ask::Pay(_)), "{asked:?}");
+    }
+}
+
+#[test]
+fn before_a_payment_for_a_third_offer_the_purchase_that_the_task_follows_is_asked() {
+    let shop = Shop::new();
+    let other = shop.offered();
+    let third = anew(&shop.payment(&other));
+    let task = shop.offered();
+    shop.pay(&task, &shop.payment(&task), [refused(false)]);
+    let asked = first_asked(&shop, || {
+        let told = shop.pay(&task, &third, [pending(), pending()]);
+        assert_eq!(state(&told), "TASK_STATE_WORKING");
+    });
+    assert!(matches!(asked, Ask::Join(_)), "{asked:?}");
+    // That one has begun meanwhile: the task follows it.
+    let claim = shop
+        .stage()
+        .claim()
+        .map(|claim| claim.request_id.to_string());
+    assert_ne!(claim, None);
 }

@@ -121,7 +121,10 @@ fn a_payment_that_cannot_be_read_is_told_so_beside_the_offer() {
             ),
             (reason, &json!(""))
         );
-        assert_eq!(parsed(told.texts()[1])["code"], "INVALID_REQUEST");
+        let beside = parsed(told.texts()[1]);
+        assert_eq!(beside["code"], "INVALID_REQUEST");
+        let message = beside["message"].as_str().unwrap();
+        assert!(!message.contains("header"), "{message}");
         assert!(told.counts && told.asked.is_empty());
     }
     let one = encode(&shop.payment()).unwrap();
@@ -207,11 +210,11 @@ fn while_a_payment_is_under_way_nobody_is_invited_to_pay_again() {
         let told = Shop::new().buy(replies);
         assert_eq!(told.fails(), code);
         let said = told.texts();
-        assert!(
-            said[0].ends_with("Repeat this call unchanged."),
-            "{}",
-            said[0]
-        );
+        let id = &told.asked[0].0;
+        let next = format!("repeat this call with \"requestId\": \"{id}\" added.");
+        assert!(said[0].contains(&next), "{}", said[0]);
+        let details = &told.result()["structuredContent"]["details"];
+        assert_eq!(details["requestId"], id.as_str());
         assert_eq!(&parsed(said[1]), &told.result()["structuredContent"]);
         assert_eq!(told.receipt()["success"] == true, is_paid);
         assert!(
@@ -220,6 +223,10 @@ fn while_a_payment_is_under_way_nobody_is_invited_to_pay_again() {
         );
         assert!(!told.counts);
     }
+    let shop = Shop::new();
+    let named = json!({"planId": "basic", "requestId": OWN_ID});
+    let told = shop.access(&named, &shop.payment(), [PayReply::Pending { transaction }]);
+    assert!(told.texts()[0].ends_with("repeat this call unchanged."));
     let told = Shop::new().buy([PayReply::Pending { transaction }]);
     let details = &told.result()["structuredContent"]["details"];
     assert_eq!(details["retryAfterSeconds"], 2);
@@ -241,6 +248,7 @@ fn where_no_money_moved_the_offer_is_made_again_with_the_reason() {
     }
     let told = Shop::new().buy([PayReply::Expired]);
     assert_eq!(offered(&told)["error"], "challenge_expired");
+    assert!(!told.texts()[1].contains("new requestId"), "it has none");
 }
 
 #[test]
@@ -317,6 +325,7 @@ fn a_payment_that_is_public_by_now_is_asked_for_a_fresh_signature() {
     assert_eq!(told.fails(), "TX_ALREADY_REDEEMED");
     let error = &told.result()["structuredContent"];
     assert_eq!(error["details"]["requestId"], told.asked[0].0.as_str());
+    assert!(told.receipt().is_null(), "it was paid");
     assert!(
         error["message"]
             .as_str()
@@ -354,4 +363,34 @@ fn a_plan_that_is_sold_no_more_gives_what_was_paid_for() {
         [granted()],
     );
     assert_eq!(told.result()["isError"], false, "{}", told.body);
+}
+
+#[test]
+fn what_is_said_of_the_order_says_nothing_of_its_payment() {
+    let shop = Shop::new();
+    let payment = version2(
+        shop.config.wallets.pay_to,
+        price(&shop.config).units(),
+        &Value::Null,
+    );
+    let gone = json!({"planId": "gone"});
+    // It may be under way for another plan.
+    let told = shop.access(&gone, &payment, [PayReply::Conflict]);
+    assert_eq!(told.fails(), "TIER_NOT_FOUND");
+    assert!(told.receipt().is_null(), "{}", told.body);
+    let transaction = B256::repeat_byte(9);
+    let told = shop.buy([PayReply::AccessEnded { transaction }]);
+    assert_eq!(told.fails(), "ACCESS_ENDED");
+    assert!(told.receipt().is_null(), "{}", told.body);
+}
+
+#[test]
+fn who_pays_a_sealed_offer_of_another_payers_purchase_is_told_of_its_id() {
+    let shop = Shop::new();
+    let mut payment = shop.payment();
+    let terms = test_offer().terms;
+    let sealed = shop.config.offers.keys.seal(terms);
+    payment["accepted"]["extra"]["challengeId"] = json!(sealed.id);
+    let told = shop.access(&basic(), &payment, [PayReply::Conflict]);
+    assert_eq!(told.fails(), "REQUEST_CONFLICT");
 }
