@@ -62,12 +62,12 @@ test('without a terminal nothing is installed, and the commands are shown', { sk
 });
 
 test('at a terminal it is asked for', { skip: !IS_ROOT }, async () => {
-  for (const [answer, expected] of [['n', []], ['y', WHOLE]]) {
+  for (const [answer, expected] of [['n\n', []], ['\x03', []], ['y\n', WHOLE]]) {
     const { child, said, ended } = build({ terminal: true });
     await poll(() => said.text.includes('Go ahead? [Y/n]'), 'the question');
-    child.stdin.write(`${answer}\n`);
-    await poll(() => /again with --yes|\/usr\/bin\/rustc|sysroot|end install/.test(said.text + calls().join()), `an end after "${answer}": ${said.text}`, 20_000);
-    if (answer === 'y') process.kill(-child.pid, 'SIGKILL');
+    child.stdin.write(answer);
+    await poll(() => /again with --yes|\/usr\/bin\/rustc|sysroot|end install/.test(said.text + calls().join()), `an end after ${JSON.stringify(answer)}: ${said.text}`, 20_000);
+    if (answer === 'y\n') process.kill(-child.pid, 'SIGKILL');
     await ended;
     assert.deepEqual(calls(), expected);
   }

@@ -52,8 +52,9 @@ test('it prints one line with the address and the pid of the runtime, and ends e
 });
 
 test('what keeps it from selling goes to stderr, and stdout stays one line', async () => {
-  const { child, out, err, ended } = await launch('--var', 'CHALLENGE_TTL_SECONDS=1h', '--var', 'PLANS=[{"planId":"a"}]');
+  const { child, out, err, ended } = await launch('--var', 'KEY0_NETWROK=testnet', '--var', 'CHALLENGE_TTL_SECONDS=1h', '--var', 'PLANS=[{"planId":"a"}]');
   await poll(() => err.text.includes('PLANS'), 'the faults');
+  assert.match(err.text, /! KEY0_NETWROK is no setting and is ignored\. Did you mean\s+KEY0_NETWORK\?/);
   assert.match(err.text, /key0 runs but cannot sell:/);
   assert.match(err.text, /✗ CHALLENGE_TTL_SECONDS must be a whole number from 1 to 86400$/m);
   assert.match(err.text, /✗ PLANS has a fault:\n +plan "a": "unitAmount" is missing$/m);

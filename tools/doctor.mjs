@@ -56,7 +56,7 @@ function readOptions() {
   if (flags.url === undefined && !world) throw new Stop(`Which deployment? Give its address: npm run doctor -- https://YOUR-WORKER. (No local world runs from ${flags.dir}.)`);
   const url = flags.url ?? world.url;
   if (!isHttp(url)) throw new Stop(`"${url}" is not an address that begins with https:// or http://.`);
-  return { ...flags, url: new URL(url).origin, settings: settingsOf(flags), localRpc: isWorldAt(world, url) ? world.rpcUrl : undefined };
+  return { ...flags, url: new URL(url).origin, settings: settingsOf(flags), local: isWorldAt(world, url) ? world : undefined };
 }
 
 /** The settings as they would be deployed, as far as files were named. */
@@ -66,10 +66,10 @@ function settingsOf({ env, config }) {
 }
 
 /** Which endpoints to ask from here. @returns {{url: string, from: string}[]} */
-function endpoints({ url, rpc, settings, localRpc }, network) {
+function endpoints({ url, rpc, settings, local }, network) {
   const named = [...(rpc ?? []).map((each) => ({ url: each, from: '--rpc' })), ...(settings ? endpointsOf(settings) : []).map((each) => ({ url: each, from: 'KEY0_RPC_URL' }))];
   if (named.length) return named;
-  if (localRpc) return [{ url: localRpc, from: 'the local world' }];
+  if (local) return [{ url: local.rpcUrl, from: 'the local world' }];
   return isLoopback(new URL(url).hostname) ? [] : [{ url: PUBLIC_RPC[network], from: 'public' }];
 }
 
@@ -82,9 +82,10 @@ async function isOffline(url, { rpc = [] }) {
 }
 
 async function lookAt(options) {
-  const { url, settings } = options;
+  const { url, settings, local } = options;
+  const adminSecret = settings?.KEY0_ADMIN_SECRET || process.env.KEY0_ADMIN_SECRET || local?.adminSecret;
   const report = newReport();
-  const health = await checkHealth(report, url, settings?.KEY0_ADMIN_SECRET);
+  const health = await checkHealth(report, url, settings?.KEY0_ADMIN_SECRET ?? local?.adminSecret);
   if (settings) checkNames(report, settings);
   if (health.status === 'misconfigured') return { report, health };
   checkEndpoints(report, health, await isOffline(url, health));
@@ -93,8 +94,8 @@ async function lookAt(options) {
   checkSettlement(report, health, await chain?.gasPrice());
   const list = await checkPriceList(report, url, health, chain);
   if (list) await checkOffers(report, url, health, list);
-  if (list && chain) await checkIncome(report, url, list, chain.url, settings?.KEY0_ADMIN_SECRET ?? process.env.KEY0_ADMIN_SECRET);
-  const backend = options.backend ?? settings?.BACKEND_API_URL;
+  if (list && chain) await checkIncome(report, url, list, chain.url, adminSecret);
+  const backend = options.backend ?? settings?.BACKEND_API_URL ?? local?.backendApiUrl;
   if (backend && isHttp(backend)) await checkBackend(report, backend, health, { notifies: settings?.BACKEND_NOTIFICATIONS !== 'false' });
   await checkDocuments(report, url, health);
   await checkBrowsers(report, url);

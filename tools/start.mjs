@@ -11,8 +11,9 @@ import { readDotenv } from './lib/dotenv.mjs';
 import { root } from './lib/paths.mjs';
 import { choosePort } from './lib/ports.mjs';
 import { newReader } from './lib/readable.mjs';
+import { readWorkerShape } from './lib/runtime-config.mjs';
 import { Stop, bold, dim, fail, red, say } from './lib/say.mjs';
-import { sayFaults, whatStopsSales } from './lib/sells.mjs';
+import { sayFaults, sayUnknown, whatStopsSales } from './lib/sells.mjs';
 import { onShutdown } from './lib/shutdown.mjs';
 import { startWorld } from './lib/world.mjs';
 
@@ -126,6 +127,8 @@ function describe(world, dir) {
     network: chain.network,
     usdc: chain.usdc.address,
     backendUrl: backend.url,
+    /** What the worker calls: with --var it may be another one. */
+    backendApiUrl: world.settings.BACKEND_API_URL,
     seller,
     gasWallet,
     buyers,
@@ -170,6 +173,7 @@ function announce(world, dir, faults) {
 async function main() {
   const { asked, vars, verbose, blockTime, buyers, dir } = readOptions();
   checkFolder(dir);
+  sayUnknown({ ...readWorkerShape().vars, ...vars });
   let world;
   let worldFile;
   let stopping = false;

@@ -7,8 +7,9 @@ import { buildWorker } from './lib/build.mjs';
 import { readCatalog } from './lib/catalog.mjs';
 import { readDotenv } from './lib/dotenv.mjs';
 import { newReader } from './lib/readable.mjs';
+import { readWorkerShape } from './lib/runtime-config.mjs';
 import { Stop, bold, fail, red, say } from './lib/say.mjs';
-import { sayFaults, whatStopsSales } from './lib/sells.mjs';
+import { sayFaults, sayUnknown, whatStopsSales } from './lib/sells.mjs';
 import { onShutdown } from './lib/shutdown.mjs';
 import { startWorker } from './lib/worker.mjs';
 
@@ -50,6 +51,7 @@ async function main() {
   if (!flags.state) throw new Stop('--state <folder> is needed: where should the storage live?');
   const env = { ...(flags.env ? readDotenv(flags.env) : {}), ...varFlags(flags.var) };
 
+  sayUnknown({ ...readWorkerShape().vars, ...env });
   /** @type {import('./lib/worker.mjs').WorkerProcess | undefined} */
   let worker;
   let stopping = false;

@@ -34,14 +34,11 @@ async function agrees(what, shown) {
   say(wrap(`This installs ${what}:`));
   say(shown);
   const asking = createInterface({ input: process.stdin, output: process.stderr });
-  try {
-    const answer = await asking.question('Go ahead? [Y/n] ');
-    return /^(y|yes|)$/i.test(answer.trim());
-  } catch {
-    return false; // Ctrl-C or Ctrl-D at the question.
-  } finally {
-    asking.close();
-  }
+  // Ctrl-C or Ctrl-D at the question is a no; without these the question would stay open for ever.
+  const left = new Promise((resolve) => asking.once('SIGINT', () => resolve('n')).once('close', () => resolve('n')));
+  const answer = await Promise.race([asking.question('Go ahead? [Y/n] '), left]);
+  asking.close();
+  return /^(y|yes|)$/i.test(answer.trim());
 }
 
 /** Runs one command to its end, in a process group of its own, so that Ctrl-C in the terminal does not reach it. */

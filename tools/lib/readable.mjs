@@ -1,21 +1,15 @@
 // Promises: what the worker logs, as a person wants to read it: one line for each thing that happened to a purchase, one
 // sentence for what failed. Steps in between are left out; `--verbose` shows every line as it is.
 
-/** The runtime's own lines about an address that cannot be reached: the first names it, the rest are stacks. */
-const RUNTIME_ERROR = /^workerd\/|^\S*\.c\+\+:\d+:|^stack: |^\s*; (?:name|host|address) = /;
-const LOOKUP = /(?:DNS lookup failed|getaddrinfo).*?(?:params\.host|host|node) ?= ?"?([\w.-]+)/;
+/** The runtime's own lines about a call that failed, with the stack. The worker says it too, and knows whom it called. */
+const RUNTIME_NOISE = /^workerd\/jsg\/util\.c\+\+|^stack: /;
 
 /** Keeps in mind when each purchase began. @returns {(line: string) => string | undefined} `undefined`: not for people */
 export function newReader() {
   const begun = new Map();
-  let lastLookup;
   return (line) => {
     const fact = factIn(line);
-    if (!fact) {
-      const host = LOOKUP.exec(line)?.[1];
-      if (host && host !== lastLookup) return `${(lastLookup = host)} cannot be looked up`;
-      return RUNTIME_ERROR.test(line) ? undefined : line;
-    }
+    if (!fact) return RUNTIME_NOISE.test(line) ? undefined : line;
     if (fact.event !== 'purchase') return failure(fact);
     const { requestId } = fact;
     const known = begun.get(requestId) ?? { at: Date.now() };
@@ -61,16 +55,21 @@ function sentence({ change, status, target, amount, payer, transaction }, { at, 
   }
 }
 
+/** What the purchase's own line, or that of the call, says already. */
+const REPEATED = (event, detail) => event === 'issue_failed' || (event === 'notice_failed' && detail === 'no answer');
+
 const FAILURES = {
   backend_call_failed: 'the backend does not answer',
+  notice_failed: 'the backend does not take a notification',
   rpc_endpoint_skipped: 'an RPC endpoint does not answer',
   facilitator_moved: 'the facilitator has moved',
   sweep_failed: 'the hourly sweep failed',
   unsafe_setting: 'a setting is unsafe',
 };
 
-function failure({ event, detail, ...rest }) {
-  const what = FAILURES[event] ?? event.replaceAll('_', ' ');
+function failure({ event, detail, url, ...rest }) {
+  if (REPEATED(event, detail)) return undefined;
+  const what = `${FAILURES[event] ?? event.replaceAll('_', ' ')}${url ? ` at ${url}` : ''}`;
   return `${what}${detail ? `: ${String(detail).replace(/^Error: /, '')}` : Object.keys(rest).length ? ` ${JSON.stringify(rest)}` : ''}`;
 }
 

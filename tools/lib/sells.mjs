@@ -2,7 +2,8 @@
 
 import { checkEndpoints, checkHealth, checkSettlement } from './doctor/health.mjs';
 import { newReport } from './doctor/report.mjs';
-import { red, say, wrap } from './say.mjs';
+import { red, say, wrap, yellow } from './say.mjs';
+import { aboutUnknown, unknownSettings } from './settings.mjs';
 
 /**
  * What keeps it from selling, each in a sentence; empty when nothing does.
@@ -19,6 +20,11 @@ export async function whatStopsSales(url) {
 
 /** What /health says of wrong settings. @param {any} health @returns {string[]} */
 export const problemsOf = (health) => (health.problems ?? []).map(({ name, reason }) => `${name} ${reason}`);
+
+/** Names that were given and that the worker ignores. @param {Record<string, unknown>} settings */
+export function sayUnknown(settings) {
+  for (const each of unknownSettings(Object.keys(settings))) say(`${yellow('!')} ${wrap(aboutUnknown(each), 2)}`);
+}
 
 /** @param {string[]} faults */
 export function sayFaults(faults) {

@@ -101,7 +101,10 @@ pub(crate) async fn backend(
     {
         Ok(Answer { status, body, .. }) => Ok(BackendAnswer { status, body }),
         Err(error) => {
-            platform::log("backend_call_failed", json!({"detail": fault(&error)}));
+            platform::log(
+                "backend_call_failed",
+                json!({"url": call.url, "detail": fault(&error)}),
+            );
             Err(match is_timeout(&error) {
                 true => DeliveryFault::Timeout,
                 false => DeliveryFault::Failed,

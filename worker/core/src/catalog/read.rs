@@ -315,6 +315,9 @@ fn description(value: &Value) -> Result<String, String> {
 }
 
 fn expires_in(value: &Value) -> Result<u64, String> {
+    if value.is_string() {
+        return Err("must be a number of seconds, without quotes".to_owned());
+    }
     value
         .as_u64()
         .filter(|seconds| (1..=MAX_EXPIRES_IN_SECONDS).contains(seconds))
@@ -327,8 +330,10 @@ fn resources(value: &Value) -> Result<Vec<ResourceId>, String> {
         return Err(format!("lists more than {MAX_RESOURCES} resources"));
     }
     let resource = |(at, item): (usize, &Value)| {
-        let read =
-            text(item).and_then(|text| text.parse().map_err(|error: IdError| error.to_string()));
+        let read = text(item).and_then(|text| match text.contains('*') {
+            true => Err("has a wildcard; name each resource".to_owned()),
+            false => text.parse().map_err(|error: IdError| error.to_string()),
+        });
         read.map_err(|reason| format!("{reason} (number {} of the list)", at + 1))
     };
     items.iter().enumerate().map(resource).collect()

@@ -53,8 +53,12 @@ fn a_fault_names_its_plan_and_its_member() {
             "plan \"a\": \"expiresIn\" must be a whole number of seconds",
         ),
         (
-            json!({"expiresIn": "1h"}),
-            "plan \"a\": \"expiresIn\" must be a whole number",
+            json!({"expiresIn": "3600"}),
+            "plan \"a\": \"expiresIn\" must be a number of seconds, without quotes",
+        ),
+        (
+            json!({"resourceIds": ["photos/*"]}),
+            "plan \"a\": \"resourceIds\" has a wildcard; name each resource (number 1 of the list)",
         ),
         (
             json!({"expiresIn": 4_000_u64 * 86_400}),
