@@ -3,6 +3,8 @@
 //  1. The payment's purchase was delivered and is public by now: the agent sends it once, and says with which --request the
 //     token is to be had. Sending the same payment again could lead nowhere.
 //  2. The payment could not begin for now: the agent sends the same one again.
+//  3. The offer is dearer than the price list, though within the limit: nothing is signed.
+//  4. Via MCP, what stands before the seller fails, or answers nonsense: the agent never says that the payment did not count.
 //  3. A wallet with too little: its address and where test USDC comes from are told; with --json the seller's error is on stdout.
 //  4. --json prints the grant alone on stdout, --token the token alone, which the backend takes.
 //  5. Without a key, and when the purchase is good but its endpoint does not answer: one sentence.
@@ -25,9 +27,12 @@ const world = useWorld({}, async (ready) => {
 });
 after(() => counter.stop());
 
-/** Forwards all but payments, which are answered with `error`, as each door tells it; each that came is in `payments`. */
+/**
+ * Forwards all but payments, which are answered with `error`, as each door tells it, or with `raw`, whatever that is; each that
+ * came is in `payments`. Of what is forwarded the text `shows` is shown as another one.
+ */
 async function startCounter(target) {
-  const state = { payments: /** @type {string[]} */ ([]), error: /** @type {any} */ (undefined), status: 0, refusals: 0 };
+  const state = { payments: /** @type {string[]} */ ([]), error: /** @type {any} */ (undefined), status: 0, refusals: 0, raw: /** @type {string | undefined} */ (undefined), shows: /** @type {[string, string]} */ (['', '']) };
   const server = createServer(async (request, response) => {
     const chunks = [];
     for await (const chunk of request) chunks.push(chunk);
@@ -37,7 +42,9 @@ async function startCounter(target) {
     const forward = async (text) => {
       const answer = await fetch(target + request.url, { method: request.method, headers, body: request.method === 'GET' ? undefined : text });
       // The seller names its own address; the agent is to come here.
-      const words = (await answer.text()).replaceAll(target, url);
+      const [is, shown] = state.shows;
+      const told = (await answer.text()).replaceAll(target, url);
+      const words = is ? told.replaceAll(is, shown) : told;
       return { status: answer.status, headers: Object.fromEntries([...answer.headers].filter(([name]) => !['content-length', 'content-encoding', 'transfer-encoding'].includes(name))), words };
     };
     const call = /^\/(a2a|mcp)$/.test(request.url) && body ? JSON.parse(body) : undefined;
@@ -47,6 +54,7 @@ async function startCounter(target) {
       const { status, headers: named, words } = await forward(body);
       return send(status, named, words);
     }
+    if (state.raw !== undefined) return send(state.status, { 'content-type': 'application/json' }, state.raw);
     if (!call) return send(state.status, { 'content-type': 'application/json', 'retry-after': '1' }, JSON.stringify(state.error));
     if (request.url === '/mcp') {
       const result = { resultType: 'complete', isError: true, content: [{ type: 'text', text: JSON.stringify(state.error) }], structuredContent: state.error };
@@ -93,8 +101,44 @@ for (const via of ['http', 'a2a', 'mcp']) {
       const [first, ...again] = counter.state.payments;
       assert.deepEqual(again, [first]);
     });
+
+    test('signs nothing that is dearer than the price list says, also when it may pay as much', async () => {
+      Object.assign(counter.state, { payments: [], refusals: 0, shows: ['$0.015', '$0.010'] });
+      const said = await agent(await world.newBuyer(), '--url', counter.url, '--via', via, '--plan', 'basic');
+      counter.state.shows = ['', ''];
+      assert.match(said.stderr, /^The offer is not what the price list says.*nothing was signed\.$/m);
+      assert.deepEqual([said.code, counter.state.payments], [1, []]);
+    });
   });
 }
+
+describe('an agent whose payment via MCP is answered with nonsense', () => {
+  const answered = async (status, raw, refusals) => {
+    Object.assign(counter.state, { payments: [], refusals, status, raw });
+    const said = await agent(await world.newBuyer(), '--url', counter.url, '--via', 'mcp');
+    counter.state.raw = undefined;
+    return said;
+  };
+
+  for (const [name, raw] of Object.entries({
+    'a page': '<html>',
+    'an error of the protocol': '{"jsonrpc":"2.0","id":4,"error":{"code":-32603,"message":"no"}}',
+    'a result without an answer': '{"jsonrpc":"2.0","id":4,"result":{"resultType":"complete","content":[]}}',
+  })) {
+    test(`${name}: says that the outcome is not known, and how to ask for it`, async () => {
+      const said = await answered(200, raw, 9);
+      assert.match(said.stderr, /is not known\. Ask again with --request [0-9a-f-]{36}, it is charged once\.$/m);
+      assert.deepEqual([said.code, counter.state.payments.length], [1, 1]);
+    });
+  }
+
+  test('a failing proxy: sends the same payment again', async () => {
+    const said = await answered(502, 'bad gateway', 1);
+    assert.ok(said.ok, said.stderr);
+    const [first, ...again] = counter.state.payments;
+    assert.deepEqual(again, [first]);
+  });
+});
 
 test('a wallet with too little is named, with where test USDC comes from', async () => {
   Object.assign(counter.state, { payments: [], refusals: 0 });

@@ -54,7 +54,7 @@ async function buy(talk, catalog, order, wallet) {
   const offer = metadataOf(offered)['x402.payment.required'];
   if (offered.status.state !== TaskState.TASK_STATE_INPUT_REQUIRED || !offer) return refused(errorIn(offered), order.requestId);
 
-  const payment = await wallet.client(catalog.chainId).createPaymentPayload(offer).catch(wallet.explain);
+  const payment = await wallet.client(catalog, order.planId).createPaymentPayload(offer).catch(wallet.explain);
   const pay = (text) => talk.ask({ taskId: offered.id, text, payment });
   const task = await untilOver(talk, pay, order.requestId);
 

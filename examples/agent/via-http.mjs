@@ -31,7 +31,7 @@ async function discover(url) {
 /** Pays; a settlement whose outcome is not known yet is asked for again with the same payment. */
 async function buy(catalog, order, wallet) {
   const signed = recorder();
-  const pay = wrapFetchWithPayment(signed.fetch, wallet.client(catalog.chainId));
+  const pay = wrapFetchWithPayment(signed.fetch, wallet.client(catalog, order.planId));
   let answer = await pay(catalog.nextStep.url, {
     method: 'POST',
     headers: { 'content-type': 'application/json' },

@@ -4,7 +4,7 @@
 
 import { Client, StreamableHTTPClientTransport } from '@modelcontextprotocol/client';
 import { comeAgain, isOpen, refused, whyBroken } from './refusal.mjs';
-import { plain, seconds, stop, tell } from './say.mjs';
+import { Stop, plain, seconds, stop, tell } from './say.mjs';
 
 /** How long a purchase may stay open before its owner is asked to come again. */
 const PATIENCE_SECONDS = 120;
@@ -22,14 +22,7 @@ export async function meet(url) {
   const { structuredContent: catalog } = await client.callTool({ name: 'discover_plans' });
   return {
     catalog,
-    buy: (order, wallet) =>
-      buy(client, catalog, order, wallet)
-        .catch((error) => {
-          const broken = whyBroken(error) ?? (error.code === 'REQUEST_TIMEOUT' ? 'The seller has not answered in time.' : undefined);
-          if (broken) stop(`${broken} ${comeAgain(order.requestId)}`);
-          throw error;
-        })
-        .finally(() => client.close()),
+    buy: (order, wallet) => buy(client, catalog, order, wallet).finally(() => client.close()),
   };
 }
 
@@ -43,10 +36,13 @@ async function find(url) {
 async function buy(client, catalog, order, wallet) {
   const call = (payment) =>
     client.callTool({ name: 'request_access', arguments: JSON.parse(JSON.stringify(order)), ...(payment && { _meta: { 'x402/payment': payment } }) });
-  const { structuredContent: offer } = await call();
-  if (!offer?.accepts) return refused(errorIn(offer), order.requestId);
-  const payment = await wallet.client(catalog.chainId).createPaymentPayload(offer).catch(wallet.explain);
-  const { structuredContent: grant, _meta } = await untilOver(() => call(payment), order.requestId);
+  const { structuredContent: offer } = await call().catch((error) => stop(`The seller makes no offer. ${why(error)}`));
+  if (!offer?.accepts) return refused(errorIn(offer) ?? stop('The seller makes no offer, and does not say why.'), order.requestId);
+  const payment = await wallet.client(catalog, order.planId).createPaymentPayload(offer).catch(wallet.explain);
+  const { structuredContent: grant, _meta } = await untilOver(() => call(payment), order.requestId).catch((error) => {
+    if (error instanceof Stop) throw error;
+    return stop(`${why(error)} What became of the payment is not known. ${comeAgain(order.requestId)}`);
+  });
   const receipt = _meta?.['x402/payment-response'];
   return { grant, receipt: receipt ?? { transaction: grant.txHash, network: payment.accepted.network } };
 }
@@ -55,10 +51,13 @@ async function buy(client, catalog, order, wallet) {
 async function untilOver(pay, requestId) {
   const end = Date.now() + PATIENCE_SECONDS * 1000;
   for (;;) {
-    const result = await pay();
+    const result = await pay().catch((error) => {
+      if (!isBusy(error)) throw error;
+      return { isError: true, structuredContent: { type: 'Error', code: 'SETTLEMENT_PENDING' } };
+    });
     const said = result.structuredContent;
     if (!result.isError && said?.accessToken !== undefined) return result;
-    const error = errorIn(said);
+    const error = errorIn(said) ?? stop(`The seller's answer is not understood, so what became of the payment is not known. ${comeAgain(requestId)}`);
     if (!isOpen(error) && error.details?.state !== 'PAID') return refused(error, requestId);
     const pause = Math.max(Number(error.details?.retryAfterSeconds) || PAUSE_SECONDS, 1);
     if (Date.now() + pause * 1000 > end) stop(`The purchase is still open, and the agent waits no longer. ${comeAgain(requestId)}`);
@@ -68,4 +67,16 @@ async function untilOver(pay, requestId) {
 }
 
 /** The seller's error; an offer that comes back after a payment says in `error` why that did not count. */
-const errorIn = (said) => (said?.type === 'Error' ? said : { code: 'PAYMENT_FAILED', message: `the payment did not count: ${said?.error ?? 'no reason was given'}` });
+function errorIn(said) {
+  if (said?.type === 'Error') return said;
+  return said?.accepts ? { code: 'PAYMENT_FAILED', message: `the payment did not count: ${said.error}` } : undefined;
+}
+
+/** Whether the seller, or a proxy before it, has answered without reading the call: it may be made again. */
+const isBusy = ({ data }) => data?.status === 429 || data?.status >= 500;
+
+/** Why a call has no result, in one sentence. */
+function why(error) {
+  if (error.code === 'REQUEST_TIMEOUT') return 'The seller has not answered in time.';
+  return whyBroken(error) ?? `The seller's answer is not understood (${plain(error.message).split('\n', 1)[0].slice(0, 200)}).`;
+}

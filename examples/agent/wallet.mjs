@@ -1,10 +1,10 @@
-// Promises: the wallet signs payments with the published x402 client, on the seller's chain only, and never for more
-// than its owner allows.
+// Promises: the wallet signs payments with the published x402 client, on the seller's chain only, never for more than its
+// owner allows, and only what the price list says that its owner was shown: this price, to this wallet.
 
 import { x402Client } from '@x402/core/client';
 import { ExactEvmScheme } from '@x402/evm';
 import { privateKeyToAccount } from 'viem/accounts';
-import { decimal } from './money.mjs';
+import { decimal, dollars } from './money.mjs';
 import { stop } from './say.mjs';
 
 /** @param {string} privateKey @param {bigint} most in micro-units */
@@ -13,19 +13,26 @@ export function openWallet(privateKey, most) {
   const limit = `$${decimal(most)}`;
   return {
     address: account.address,
-    /** The x402 client for one chain. Its own limit is one dollar for each payment; ours is what --max says. */
-    client: (chainId) =>
-      x402Client.fromConfig({
+    /**
+     * The x402 client for a plan of this price list. Its own limit is one dollar for each payment; ours is what --max says.
+     * @param {{chainId: number, walletAddress: string, plans: {planId: string, unitAmount: string}[]}} catalog
+     * @param {string} planId
+     */
+    client: ({ chainId, walletAddress, plans }, planId) => {
+      const price = dollars(plans.find((plan) => plan.planId === planId).unitAmount);
+      const isAsListed = ({ amount, payTo }) => BigInt(amount) === price && payTo.toLowerCase() === walletAddress.toLowerCase();
+      return x402Client.fromConfig({
         schemes: [{ network: `eip155:${chainId}`, client: new ExactEvmScheme(account) }],
         spendControls: { maxAmountPerPayment: limit },
-      }),
+        policies: [(_version, offers) => offers.filter(isAsListed)],
+      });
+    },
     /** Why the client did not sign. @returns {never} */
-    explain: (error) =>
-      stop(
-        /rejected by spendControls\.maxAmountPerPayment/.test(error.message)
-          ? `The seller asks for more than the limit of ${limit}; nothing was signed. Raise it with --max.`
-          : `The wallet does not sign this offer: ${error.message}`,
-      ),
+    explain: ({ message }) => {
+      if (/rejected by spendControls\.maxAmountPerPayment/.test(message)) return stop(`The seller asks for more than the limit of ${limit}; nothing was signed. Raise it with --max.`);
+      if (/filtered out by policies/.test(message)) return stop('The offer is not what the price list says, but another amount or for another wallet; nothing was signed.');
+      return stop(`The wallet does not sign this offer: ${message}`);
+    },
   };
 }
 
