@@ -79,14 +79,14 @@ function sayNotGiven(names) {
 }
 
 async function tellAfter(url, asked, notGiven) {
-  const { reached, missing, faults } = await step(`Asking ${url}`, () => checkAfter(url));
+  const { reached, sells, missing, faults } = await step(`Asking ${url}`, () => checkAfter(url));
   if (!reached) {
     sayNotGiven(notGiven);
     warn('It does not answer yet. Ask it in a minute:');
     return say(`    npm run doctor -- ${url}`);
   }
   sayMissing(missing, asked);
-  if (faults.length) say(red('It cannot sell yet:'));
+  if (faults.length) say(sells ? bold('It sells, but:') : red('It cannot sell yet:'));
   sayFaults(faults);
   if (!missing.length && !faults.length) good(`${url} sells`);
   say(missing.length || faults.length ? 'Then:' : 'Next:');
