@@ -1,6 +1,6 @@
 // What the MCP door tells of a purchase that is paid and cannot be delivered.
 //
-//  1. The backend is down: the call is told that it is paid, with the receipt, and to repeat it unchanged; there is no offer. The
+//  1. The backend is down: the call is told that it is paid, with the receipt, and how to repeat it; there is no offer. The
 //     same call, repeated, and one that is signed anew hear the same.
 //  2. It stays down: the call ends with the refund's transaction. The chain shows one payment and one refund.
 //  3. The backend comes back in time: the same call gets the credential, and nothing goes back.
@@ -36,19 +36,22 @@ for (const era of ERAS) {
     const buyer = await world.newBuyer();
     const payment = await signPayment(buyer.privateKey, await door.offer(args));
     const anew = await signPayment(buyer.privateKey, await door.offer(args));
+    let requestId;
     for (const shown of [payment, payment, anew]) {
       const answer = await door.access(args, shown);
       const { details } = assertFailed(answer, 'TOKEN_ISSUE_FAILED');
       assert.equal(details.state, 'PAID', answer.text);
-      assert.match(answer.texts[0], /^The payment arrived.*Repeat this call unchanged\.$/s);
+      assert.equal(details.requestId, requestId ?? details.requestId, 'all of them are told of one purchase');
+      ({ requestId } = details);
+      assert.match(answer.texts[0], /^The payment arrived.*repeat this call with "requestId": "x402-[0-9a-f]{32}" added\./s);
       const [{ hash }] = await paidBy(buyer);
       assert.deepEqual(answer.receipt, { success: true, transaction: hash, network: NETWORK, payer: buyer.address });
     }
-    return { buyer, payment };
+    return { buyer, payment, requestId };
   };
 
   test(`what cannot be delivered ends with its refund (clients ${era.name})`, async () => {
-    const { buyer, payment } = await payInVain();
+    const { buyer, payment, requestId } = await payInVain();
     const ended = await poll(async () => {
       const answer = await door.access(args, payment);
       return answer.data?.details?.state === 'REFUNDED' && answer;
@@ -57,6 +60,9 @@ for (const era of ERAS) {
     const refunds = await refundsTo(buyer);
     assert.deepEqual(refunds.map(({ transactionHash, args }) => [transactionHash, args.value]), [[details.refundTransaction, PRICE]]);
     assert.deepEqual([ended.receipt.success, ended.receipt.errorReason], [false, 'refunded']);
+    // Who signs anew under the name that the answers gave buys nothing that he did not ask for.
+    const named = { ...args, requestId };
+    assertFailed(await door.access(named, await signPayment(buyer.privateKey, await door.offer(named))), 'TOKEN_ISSUE_FAILED');
     assert.equal((await paidBy(buyer)).length, 1);
   });
 
