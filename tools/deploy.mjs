@@ -44,7 +44,9 @@ async function check(asked) {
   if (faults.length) {
     say(red('These settings cannot sell:'));
     sayFaults(faults);
-    throw new Stop('Nothing was uploaded. Correct them and run this again.');
+    throw new Stop(
+      'Nothing was uploaded. Correct them and run this again. What the deployment has as a secret already can be given with --secrets-file, or left unchecked with --unchecked.',
+    );
   }
   const sold = plans === undefined ? '' : ` (${plans} ${plans === 1 ? 'plan' : 'plans'}, ${NETWORKS[network]})`;
   good(`settings checked${sold}`);
