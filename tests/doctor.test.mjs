@@ -21,6 +21,7 @@ import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { NETWORKS, startChain } from '../tools/lib/chain.mjs';
 import { gasCost, plansBelowGas } from '../tools/lib/doctor/offer.mjs';
+import { whetherItSells } from '../tools/lib/sells.mjs';
 import { testAccount } from '../tools/lib/world.mjs';
 import { changeOffer, runDoctor, startMeddler } from './support/doctor.mjs';
 import { settledBy, startFacilitator } from './support/facilitator.mjs';
@@ -282,6 +283,22 @@ describe('misspelled settings', () => {
     await world.restartWorker({ KEY0_WALLET_ADDRESS: '' });
     await assertNames(await examine(world.url, '--env', file()), ['settings: fault', 'unknown-setting: warning'], /Did you mean KEY0_WALLET_ADDRESS\?/);
   });
+});
+
+test('one fault leaves a way to sell, another does not: npm start and npm run deploy ask the same', async () => {
+  for (const [vars, sells, words] of [
+    [{}, true],
+    [{ KEY0_RPC_URL: `${base.url},${world.chain.url}` }, true, /does not serve chain 84532/],
+    [{ KEY0_RPC_URL: DEAD }, false, /does not answer, and no other one does/],
+    [{ GAS_WALLET_PRIVATE_KEY: testAccount().privateKey }, false, /holds 0 ETH: not enough/],
+    [{ KEY0_NETWORK: 'base' }, false, /^KEY0_NETWORK must be testnet/],
+  ]) {
+    await world.restartWorker(vars);
+    const found = await whetherItSells(world.url);
+    assert.equal(found.sells, sells, JSON.stringify(found));
+    assert.equal(found.faults.length, words ? 1 : 0, JSON.stringify(found));
+    if (words) assert.match(found.faults[0], words);
+  }
 });
 
 test('advice fits where the worker runs, and is given once for several faults', async () => {

@@ -44,7 +44,9 @@ async function check(asked) {
   if (faults.length) {
     say(red('These settings cannot sell:'));
     sayFaults(faults);
-    throw new Stop('Nothing was uploaded. Correct them and run this again.');
+    throw new Stop(
+      'Nothing was uploaded. Correct them and run this again. What the deployment has as a secret already can be given with --secrets-file, or left unchecked with --unchecked.',
+    );
   }
   const sold = plans === undefined ? '' : ` (${plans} ${plans === 1 ? 'plan' : 'plans'}, ${NETWORKS[network]})`;
   good(`settings checked${sold}`);
@@ -79,14 +81,14 @@ function sayNotGiven(names) {
 }
 
 async function tellAfter(url, asked, notGiven) {
-  const { reached, missing, faults } = await step(`Asking ${url}`, () => checkAfter(url));
+  const { reached, sells, missing, faults } = await step(`Asking ${url}`, () => checkAfter(url));
   if (!reached) {
     sayNotGiven(notGiven);
     warn('It does not answer yet. Ask it in a minute:');
     return say(`    npm run doctor -- ${url}`);
   }
   sayMissing(missing, asked);
-  if (faults.length) say(red('It cannot sell yet:'));
+  if (faults.length) say(sells ? bold('It sells, but:') : red('It cannot sell yet:'));
   sayFaults(faults);
   if (!missing.length && !faults.length) good(`${url} sells`);
   say(missing.length || faults.length ? 'Then:' : 'Next:');

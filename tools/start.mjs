@@ -13,7 +13,7 @@ import { choosePort } from './lib/ports.mjs';
 import { newReader } from './lib/readable.mjs';
 import { readWorkerShape } from './lib/runtime-config.mjs';
 import { Stop, bold, dim, fail, red, say } from './lib/say.mjs';
-import { sayFaults, sayUnknown, whatStopsSales } from './lib/sells.mjs';
+import { sayUnknown, sayWhether, whetherItSells } from './lib/sells.mjs';
 import { onShutdown } from './lib/shutdown.mjs';
 import { startWorld } from './lib/world.mjs';
 
@@ -140,17 +140,12 @@ function describe(world, dir) {
   };
 }
 
-function announce(world, dir, faults) {
+function announce(world, dir, found) {
   const place = placeOf(dir);
   const own = place === '.local' ? '' : ` -- --dir ${place}`;
   const row = (name, value, remark = '') => say(`  ${name.padEnd(11)} ${remark ? `${value.padEnd(42)}  ${dim(remark)}` : value}`);
   say();
-  if (faults.length) {
-    say(red(bold('key0 runs but cannot sell:')));
-    sayFaults(faults);
-  } else {
-    say(bold('key0 is ready'));
-  }
+  sayWhether(found, 'key0');
   say();
   row('worker', world.worker.url, 'prices: /discover');
   row('backend', world.backend.url, 'what is sold');
@@ -160,7 +155,7 @@ function announce(world, dir, faults) {
   row('gas wallet', world.gasWallet.address, '10 test ETH');
   row('buyers', `${world.buyers.length}, each with $1,000 of test USDC`);
   say();
-  if (!faults.length) {
+  if (found.sells) {
     say('  In another terminal, let an agent buy:');
     say(`    ${bold(`npm run agent${own}`)}`);
   }
@@ -210,7 +205,7 @@ async function main() {
     });
   }
   writeFileSync(worldFile, `${JSON.stringify(describe(world, dir), null, 2)}\n`, { mode: 0o600 });
-  announce(world, dir, await whatStopsSales(world.worker.url));
+  announce(world, dir, await whetherItSells(world.worker.url));
   ready = true;
 }
 

@@ -8,8 +8,8 @@ import { readCatalog } from './lib/catalog.mjs';
 import { readDotenv } from './lib/dotenv.mjs';
 import { newReader } from './lib/readable.mjs';
 import { readWorkerShape } from './lib/runtime-config.mjs';
-import { Stop, bold, fail, red, say } from './lib/say.mjs';
-import { sayFaults, sayUnknown, whatStopsSales } from './lib/sells.mjs';
+import { Stop, fail, say } from './lib/say.mjs';
+import { sayUnknown, sayWhether, whetherItSells } from './lib/sells.mjs';
 import { onShutdown } from './lib/shutdown.mjs';
 import { startWorker } from './lib/worker.mjs';
 
@@ -80,9 +80,8 @@ async function main() {
   });
   process.stdout.write(`${JSON.stringify({ url: worker.url, pid: worker.pid })}\n`);
   // A runtime that gives no answer has ended, and that is told above.
-  const faults = await whatStopsSales(worker.url).catch(() => []);
-  if (faults.length) say(red(bold('key0 runs but cannot sell:')));
-  sayFaults(faults);
+  const found = await whetherItSells(worker.url).catch(() => undefined);
+  if (found?.faults.length) sayWhether(found, 'key0');
   if (process.stderr.isTTY) say(`key0 answers at ${worker.url} (Ctrl-C stops it)`);
 }
 

@@ -8,7 +8,7 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { readCatalog } from './catalog.mjs';
 import { readDotenv } from './dotenv.mjs';
 import { Stop } from './say.mjs';
-import { problemsOf, whatStopsSales } from './sells.mjs';
+import { problemsOf, whetherItSells } from './sells.mjs';
 import { isSecret, unknownSettings } from './settings.mjs';
 import { startWorker } from './worker.mjs';
 
@@ -137,7 +137,7 @@ export function deployedUrl(file) {
 
 /**
  * What the live worker lacks. @param {string} url
- * @returns {Promise<{reached: boolean, missing: string[], faults: string[]}>}
+ * @returns {Promise<{reached: boolean, sells: boolean, missing: string[], faults: string[]}>}
  */
 export async function checkAfter(url, withinMs = LIVE_WITHIN_MS) {
   const end = Date.now() + withinMs;
@@ -149,10 +149,10 @@ export async function checkAfter(url, withinMs = LIVE_WITHIN_MS) {
       const problems = health.problems ?? [];
       const isUnset = ({ name, reason }) => isSecret(name) && /^is required/.test(reason);
       const wrong = problems.filter((problem) => !isUnset(problem));
-      const faults = problems.length ? problemsOf({ problems: wrong }) : await whatStopsSales(url);
-      return { reached: true, missing: problems.filter(isUnset).map(({ name }) => name), faults };
+      const found = problems.length ? { sells: false, faults: problemsOf({ problems: wrong }) } : await whetherItSells(url);
+      return { reached: true, missing: problems.filter(isUnset).map(({ name }) => name), ...found };
     }
-    if (Date.now() > end) return { reached: false, missing: [], faults: [] };
+    if (Date.now() > end) return { reached: false, sells: false, missing: [], faults: [] };
     await pause(LOOK_AGAIN_MS);
   }
 }

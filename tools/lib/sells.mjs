@@ -2,20 +2,31 @@
 
 import { checkEndpoints, checkHealth, checkSettlement } from './doctor/health.mjs';
 import { newReport } from './doctor/report.mjs';
-import { red, say, wrap, yellow } from './say.mjs';
+import { bold, red, say, wrap, yellow } from './say.mjs';
 import { aboutUnknown, unknownSettings } from './settings.mjs';
 
 /**
- * What keeps it from selling, each in a sentence; empty when nothing does.
- * @param {string} url  the worker's @returns {Promise<string[]>}
+ * @param {string} url  the worker's
+ * @returns {Promise<{sells: boolean, faults: string[]}>} each fault in a sentence; some leave a way to sell
  */
-export async function whatStopsSales(url) {
+export async function whetherItSells(url) {
   const report = newReport();
   const health = await checkHealth(report, url);
-  if (health.status === 'misconfigured') return problemsOf(health);
+  if (health.status === 'misconfigured') return { sells: false, faults: problemsOf(health) };
   checkEndpoints(report, health);
   checkSettlement(report, health);
-  return report.findings.filter(({ result }) => result === 'fault').map(({ message }) => message);
+  const faults = report.findings.filter(({ result }) => result === 'fault');
+  const ways = (health.settlement ?? []).filter(({ status, gasWallet }) => status === 'ok' || (gasWallet && gasWallet.balanceWei !== '0'));
+  const reads = (health.rpc ?? []).some(({ status }) => status === 'ok' || status === 'behind');
+  const delivers = health.deliveries?.status !== 'failing';
+  return { sells: Boolean(ways.length && reads && delivers), faults: faults.map(({ message }) => message) };
+}
+
+/** The headline above the faults. @param {{sells: boolean, faults: string[]}} found @param {string} what  the name of the worker */
+export function sayWhether({ sells, faults }, what) {
+  if (!sells) say(red(bold(`${what} runs but cannot sell:`)));
+  else say(bold(faults.length ? `${what} is ready, but:` : `${what} is ready`));
+  sayFaults(faults);
 }
 
 /** What /health says of wrong settings. @param {any} health @returns {string[]} */
