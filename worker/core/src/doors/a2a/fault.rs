@@ -86,6 +86,16 @@ impl Fault {
         Self::new(Kind::TaskNotFound, "Task not found").about(id)
     }
 
+    /// What would end or replace what may have been paid has to wait for that one's purchase.
+    pub(super) fn unanswered(id: &str) -> Self {
+        Self::new(
+            Kind::Unsupported,
+            "A payment that was sent for this task may still count, and its purchase gives no answer at the moment. Nothing was done \
+             with this message: send it again in a few seconds, or the same payment to learn what became of it.",
+        )
+        .about(id)
+    }
+
     /// The same in other words.
     pub(super) fn saying(mut self, message: &'static str) -> Self {
         self.message = message.into();

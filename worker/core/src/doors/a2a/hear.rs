@@ -7,9 +7,9 @@ use super::fault::{Fault, Kind};
 use super::ids::{ContextKey, TaskId};
 use super::message::{Asks, Message};
 use super::outcome::{failure, offer_end, refused, word_of};
-use super::task::{MAX_MESSAGE_BYTES, Said, Stage, Task};
+use super::task::{MAX_MESSAGE_BYTES, Presented, Said, Stage, Task};
 use super::tasks::Conversations;
-use crate::checkout::{Claim, Deployment, Stop};
+use crate::checkout::{Deployment, Stop};
 use crate::doors::access_request::AccessRequest;
 use crate::error::Error;
 use crate::pauses::Patience;
@@ -22,6 +22,9 @@ const GONE: &str = "Task not found. Nothing was done with this message. If you h
 const CLOSED: &str = "This task is over. Nothing was done with this message. If it was sent before, it may have been charged: send it without \
                       taskId to learn that, and do not pay anew before. Without taskId it pays the offer that it names, if that is \
                       still unpaid.";
+/// What is said to whoever asks for something else on a task on which something was presented.
+const TRIED: &str = "A payment or a proof was presented on this task, which is about that one purchase. Nothing was done with this message: \
+                     GetTask tells how far it is. To buy something else, or at another price, send the AccessRequest without taskId.";
 /// The most levels of a message.
 const MAX_DEPTH: usize = 32;
 
@@ -77,12 +80,17 @@ impl<D: Deployment, C: Conversations> Desk<'_, D, C> {
     /// The answer to a message for a task that is over, or that was heard before; `None` when it is to be heard.
     pub(super) fn heard(&self, task: &Task, message: &Message) -> Result<Option<Task>, Fault> {
         let by = match &message.asks {
-            Asks::Pay(payment) => payment
-                .as_ref()
-                .as_ref()
-                .ok()
-                .map(|payment| payment.authorization.nonce),
-            Asks::Prove(proof) => Some(proof.transaction),
+            Asks::Pay(payment) => payment.as_ref().as_ref().ok().map(|payment| {
+                let nonce = payment.authorization.nonce;
+                let (over, signed) = (Presented::Over(nonce), Presented::Signed(nonce));
+                let named = payment.challenge_id();
+                let is_for_this = named.is_some() && named == task.stage.challenge_id();
+                match task.payments.contains(&over) && !is_for_this {
+                    true => over,
+                    false => signed,
+                }
+            }),
+            Asks::Prove(proof) => Some(Presented::Shown(proof.transaction)),
             _ => None,
         };
         let is_again = match by {
@@ -109,7 +117,10 @@ impl<D: Deployment, C: Conversations> Desk<'_, D, C> {
                 };
                 Err(Fault::new(Kind::Unsupported, why).about(&task.id.to_string()))
             }
-            (false, true) if by.is_none() => Ok(Some(task.clone())),
+            // The purchase of what was signed for an earlier offer is over.
+            (false, true) if matches!(by, None | Some(Presented::Over(_))) => {
+                Ok(Some(task.clone()))
+            }
             (false, _) => Ok(None),
         }
     }
@@ -129,17 +140,23 @@ impl<D: Deployment, C: Conversations> Desk<'_, D, C> {
         };
         // Whatever is kept costs, and only a payment brings money.
         *counts |= !pays || task.version == 0;
-        if !pays && (task.is_paying() || task.stage.claim().is_some()) {
+        if !pays && task.is_tried() {
             // Only its outcome ends a payment.
-            let Some(current) = self.looked(task, patience).await? else {
+            let Some((current, is_heard)) = self.heard_of(task, patience).await? else {
                 return Ok(Err(Stale));
             };
+            let id = current.id.to_string();
             // What cannot be read is told where the client is waited for, and takes nothing away.
             let is_told = message.asks.is_unreadable() && current.stage.waits_for_the_same();
-            if current.stage.is_end() || (current.is_paying() && !is_told) {
-                return Ok(Ok(current));
+            match &message.asks {
+                _ if current.stage.is_end() => return Ok(Ok(current)),
+                Asks::Price(_) | Asks::Refused(_) if current.is_tried() => {
+                    return Err(Fault::new(Kind::Unsupported, TRIED).about(&id));
+                }
+                _ if current.is_paying() && !is_told => return Ok(Ok(current)),
+                Asks::Reject if !is_heard => return Err(Fault::unanswered(&id)),
+                _ => task = current,
             }
-            task = current;
         }
         let stage = match &message.asks {
             Asks::Pay(payment) => match payment.as_ref() {
@@ -152,7 +169,7 @@ impl<D: Deployment, C: Conversations> Desk<'_, D, C> {
             },
             Asks::Prove(proof) => return self.redeem(task, message, proof, patience, counts).await,
             Asks::Misproven(error) => misproven(&task, error),
-            Asks::Price(request) => self.price(request, task.stage.claim()),
+            Asks::Price(request) => self.price(request),
             Asks::Refused(error) => failed(refused(error)),
             Asks::Reject if task.stage.challenge_id().is_some() => Stage::Rejected,
             Asks::Browse if task.stage.challenge_id().is_none() => Stage::Listed,
@@ -181,14 +198,13 @@ impl<D: Deployment, C: Conversations> Desk<'_, D, C> {
         self.keep(task).await
     }
 
-    /// `claim`: the right to ask about a payment for the offer before.
-    pub(super) fn price(&self, request: &AccessRequest, claim: Option<&Claim>) -> Stage {
+    fn price(&self, request: &AccessRequest) -> Stage {
         match self.checkout.quote(&request.order()) {
             Ok(quote) => Stage::Offered {
                 challenge_id: quote.first.offer.id.to_string(),
                 said: None,
                 again: false,
-                claim: claim.cloned(),
+                claim: None,
             },
             Err(why) => failed(refused(&self.error(&why))),
         }

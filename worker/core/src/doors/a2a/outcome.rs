@@ -5,7 +5,7 @@
 
 use serde_json::{Value, json};
 
-use super::task::{Known, Said, Stage, Task};
+use super::task::{Known, Presented, Said, Stage, Task};
 use crate::checkout::{Checkout, Claim, Outcome, Phase, Retry, Stop, Unpaid};
 use crate::error::{Code, Error};
 use crate::goods::Receipt;
@@ -15,73 +15,125 @@ use crate::x402::{Dialect, Refusal, SettleResponse};
 /// A purchase may begin this long after a payment was presented: the call to it may take as long.
 const BEGINS_SECONDS: u64 = 120;
 
-/// The payment that an outcome is of.
+/// What an outcome is of.
 pub(super) struct Tried<'t> {
-    /// The offer that it was for.
+    /// The task's offer.
     pub(super) challenge_id: &'t str,
-    /// Who is said to have signed it.
+    /// What was presented for it now; `None`: its purchase was asked only.
+    pub(super) payment: Option<Presented>,
+    /// Who is said to have signed.
     pub(super) payer: Option<Address>,
-    /// The right to ask again, where the payer was proven.
+    /// The right to ask, where the payer was proven; of a transfer none is kept before its purchase has begun.
     pub(super) claim: Option<Claim>,
-    /// The stage that the task was in before it was presented.
+    /// The stage that the task was in before.
     pub(super) before: &'t Stage,
-    /// Whether it was presented now; otherwise its purchase was asked only.
-    pub(super) is_presented: bool,
-    /// Whether it is what was last presented on the task before.
-    pub(super) is_again: bool,
 }
 
-impl Tried<'_> {
-    /// Whether an earlier payment may be under way.
-    const fn is_beside(&self) -> bool {
-        matches!(self.before, Stage::Paying { .. })
+/// The same, and what else the task waits for.
+struct Trial<'t> {
+    tried: &'t Tried<'t>,
+    /// Whether a transfer was shown that is not judged for good. Then nobody is invited to pay once more.
+    is_open: bool,
+    /// Whether its purchase may still begin.
+    may_begin: bool,
+}
+
+impl Trial<'_> {
+    const fn is_presented(&self) -> bool {
+        self.tried.payment.is_some()
     }
 
-    /// Whether what its purchase says is said of that payment, too.
-    fn is_of_the_same(&self) -> bool {
-        let earlier = self.before.claim();
-        !self.is_beside() || (earlier.is_some() && earlier == self.claim.as_ref())
-    }
-
-    /// Whether a transfer was shown, which moved before we heard of it.
     const fn is_of_a_transfer(&self) -> bool {
-        self.payer.is_none()
+        matches!(self.tried.payment, Some(Presented::Shown(_)))
+    }
+
+    /// Whether the payer was proven, and the purchase asked, after that was kept.
+    const fn is_noted(&self) -> bool {
+        self.tried.claim.is_some() || self.is_of_a_transfer()
+    }
+
+    /// Whether something else may be under way, or has begun.
+    fn is_beside(&self) -> bool {
+        matches!(self.tried.before, Stage::Paying { claim, known, .. }
+            if self.is_open || claim.is_some() || *known >= Known::Begun)
+    }
+
+    /// Whether what its purchase says is said of all that the task follows.
+    fn is_of_all(&self) -> bool {
+        match self.tried.before {
+            Stage::Paying {
+                claim: None, by, ..
+            } => by.is_none() || *by == self.tried.payment,
+            Stage::Paying { claim, .. } => *claim == self.tried.claim,
+            _ => true,
+        }
     }
 
     /// The stage of a payment that may be under way. What was known is not forgotten.
     fn paying(&self, claim: Option<Claim>, said: Option<Said>, known: Known) -> Stage {
-        let (earlier, begun) = match self.before {
-            Stage::Paying { claim, known, .. } if *known >= Known::Begun => (claim.clone(), *known),
-            Stage::Paying { claim, .. } => (claim.clone(), Known::Nothing),
+        let earlier = self.tried.before.claim().cloned();
+        let (by, begun) = match self.tried.before {
+            Stage::Paying { by, known, .. } if *known >= Known::Begun => (*by, *known),
             _ => (None, Known::Nothing),
         };
-        // What others may know too takes nothing from what only the payer had.
-        let claim = claim.filter(|new| !new.is_by_attempted() || earlier.is_none());
-        // A purchase that has begun knows more than one that a payment was made for and led away from.
-        let claim = match known.max(begun) >= Known::Begun {
-            // Without a claim of its own, what has begun is a purchase that only the payment itself can ask about.
-            true => claim.or(earlier),
-            false => claim.or_else(|| self.claim.clone()).or(earlier),
+        let known = known.max(begun);
+        let (claim, by) = match claim {
+            // What others may know too takes nothing from what only the payer had.
+            Some(claim) if begun < Known::Begun || !claim.is_by_attempted() => (Some(claim), None),
+            _ if begun >= Known::Begun => (earlier, by),
+            // What has begun is a purchase that only this payment can ask about.
+            _ if known >= Known::Begun => (None, self.tried.payment),
+            _ => (self.tried.claim.clone().or(earlier), None),
         };
-        let known = match (known.max(begun), &claim) {
+        let known = match (known, &claim) {
             // Nobody but the client can ask about it.
             (Known::Nothing, None) => Known::Again,
             (known, _) => known,
         };
         Stage::Paying {
-            challenge_id: self.challenge_id.to_owned(),
+            challenge_id: self.tried.challenge_id.to_owned(),
             claim,
+            by,
             said,
             known,
         }
     }
 
-    fn offered(&self, challenge_id: String, said: Said, again: bool) -> Stage {
+    fn offered(&self, challenge_id: &str, said: Said, again: bool, claim: Option<&Claim>) -> Stage {
+        let claim = claim.or(self.tried.before.claim());
         Stage::Offered {
-            challenge_id,
+            challenge_id: challenge_id.to_owned(),
             said: Some(said),
             again,
-            claim: self.claim.clone().or_else(|| self.before.claim().cloned()),
+            claim: claim.cloned(),
+        }
+    }
+
+    /// The end of everything but a transfer: while one is open, its proof is to be sent again.
+    fn unless_open(&self, stage: Stage) -> Stage {
+        match self.is_open {
+            true => Stage::Paying {
+                challenge_id: self.tried.challenge_id.to_owned(),
+                claim: None,
+                by: None,
+                said: Some(unjudged()),
+                known: Known::Again,
+            },
+            false => stage,
+        }
+    }
+
+    /// Of what was sent beside a payment that may be under way. Where nothing is known of that, the same may be sent again.
+    fn beside(&self, said: Said) -> Stage {
+        match self.tried.before {
+            Stage::Paying { known, .. } if *known <= Known::Again && self.is_noted() => {
+                let said = match self.is_open && !self.is_of_a_transfer() {
+                    true => unjudged(),
+                    false => said,
+                };
+                self.paying(None, Some(said), Known::Again)
+            }
+            before => before.clone(),
         }
     }
 }
@@ -97,6 +149,14 @@ pub(super) fn take<D>(
     if let Some(receipt) = receipt(outcome, tried, checkout.config.network) {
         task.note(receipt);
     }
+    if let Some(payment) = tried.payment {
+        if has_begun(outcome) {
+            task.present(payment);
+        }
+        if is_judged(outcome) {
+            task.forget(payment);
+        }
+    }
     let stage = match (outcome, said(outcome, checkout)) {
         (Outcome::Granted { goods, receipt, .. }, _) => Stage::Delivered {
             goods: goods.clone(),
@@ -104,18 +164,26 @@ pub(super) fn take<D>(
         },
         (_, None) => return,
         (outcome, Some(said)) => {
-            let may_begin = checkout.now < task.at.to_seconds().plus(BEGINS_SECONDS);
-            next(outcome, said, tried, may_begin)
+            let trial = Trial {
+                tried,
+                is_open: task.waits_for_transfer(),
+                may_begin: checkout.now < task.at.to_seconds().plus(BEGINS_SECONDS),
+            };
+            next(outcome, said, &trial)
         }
     };
+    if is_over(outcome) && !matches!(stage, Stage::Paying { .. }) {
+        task.give_up_payments();
+    }
     let offer = stage.challenge_id().unwrap_or(tried.challenge_id);
     let until = offer_end(checkout, offer);
     task.go_on(stage, until, now);
 }
 
-/// Where an outcome leads that is not the goods. `may_begin`: whether its purchase may still begin.
-fn next(outcome: &Outcome<'_>, said: Said, tried: &Tried<'_>, may_begin: bool) -> Stage {
+/// Where an outcome leads that is not the goods.
+fn next(outcome: &Outcome<'_>, said: Said, trial: &Trial<'_>) -> Stage {
     let failed = |said, was_paid| Stage::Failed { said, was_paid };
+    let (tried, own) = (trial.tried, trial.tried.challenge_id);
     match outcome {
         Outcome::Pending {
             phase,
@@ -124,48 +192,29 @@ fn next(outcome: &Outcome<'_>, said: Said, tried: &Tried<'_>, may_begin: bool) -
             ..
         } => {
             let known = match phase {
-                Phase::Unheard if tried.is_presented => {
-                    return tried.paying(None, None, Known::Nothing);
-                }
-                Phase::Unheard => return tried.before.clone(),
-                Phase::Unbegun => return unbegun(tried, said, may_begin),
+                Phase::Unheard | Phase::Unbegun => return unbegun(outcome, said, trial),
                 Phase::Unconfirmed | Phase::AuthorizationOpen { .. } => Known::Again,
                 Phase::Settling if receipt.is_none() => Known::Begun,
                 Phase::Settling | Phase::Delivering { .. } | Phase::Refunding { .. } => {
                     Known::Arrived
                 }
             };
-            tried.paying(claim.clone(), Some(said), known)
+            trial.paying(claim.clone(), Some(said), known)
         }
-        // What it was led to by is used, and opens nothing any more.
-        Outcome::Stopped { why: Stop::Taken }
-            if !tried.is_presented && tried.claim.as_ref().is_some_and(Claim::is_by_attempted) =>
-        {
-            failed(said, false)
-        }
-        // The same, of a purchase that only the payment itself could ask about.
-        Outcome::Stopped { why: Stop::Taken }
-            if tried.is_again && tried.is_beside() && tried.before.claim().is_none() =>
-        {
-            let text = "The payment counts for another purchase, which has begun. Do not sign anew for this one: ask for that one's \
-                        outcome where the payment was sent first, or under its requestId.";
-            let error = Error::new(Code::TxAlreadyRedeemed, text);
-            let said = Said {
-                error: error.body(),
-                payment: said.payment,
-            };
-            failed(said, true)
+        // What has led to its purchase is public by now, and opens nothing any more.
+        Outcome::Stopped { why: Stop::Taken } if is_of_what_led(tried) => {
+            trial.unless_open(failed(counts_elsewhere(said), true))
         }
         // The money has arrived and is not back yet.
         Outcome::Stopped {
             why: Stop::RefundFailed { claim },
-        } => tried.paying(claim.clone(), Some(said), Known::Arrived),
+        } => trial.paying(claim.clone(), Some(said), Known::Arrived),
         Outcome::Stopped {
             why: Stop::Refunded { .. } | Stop::AccessEnded { .. },
         } => failed(said, true),
         // Its purchase is over, or can never begin.
-        Outcome::PayAgain { quote, .. } if is_over(outcome) && tried.is_of_the_same() => {
-            match quote {
+        Outcome::PayAgain { quote, .. } if is_over(outcome) && trial.is_of_all() => trial
+            .unless_open(match quote {
                 Some(quote) => Stage::Offered {
                     challenge_id: quote.first.offer.id.to_string(),
                     said: Some(said),
@@ -173,24 +222,32 @@ fn next(outcome: &Outcome<'_>, said: Said, tried: &Tried<'_>, may_begin: bool) -
                     claim: None,
                 },
                 None => failed(said, false),
-            }
-        }
-        _ if tried.is_beside() => beside(tried, said),
+            }),
+        _ if trial.is_beside() => trial.beside(said),
         // Of this payment alone: its purchase can still be paid.
         Outcome::PayAgain {
             quote: Some(quote), ..
-        } => tried.offered(quote.first.offer.id.to_string(), said, false),
+        } => {
+            let next = quote.first.offer.id.as_str();
+            trial.offered(next, said, false, tried.claim.as_ref())
+        }
         Outcome::Stopped { why } => match why.retry() {
-            Retry::Same | Retry::SignAgain | Retry::Rename
-                if tried.claim.is_some() || tried.is_of_a_transfer() =>
-            {
-                tried.paying(None, Some(said), Known::Again)
+            Retry::Same | Retry::SignAgain | Retry::Rename if trial.is_noted() => {
+                trial.paying(None, Some(said), Known::Again)
             }
-            Retry::Same | Retry::SignAgain | Retry::Rename => {
-                tried.offered(tried.challenge_id.to_owned(), said, true)
+            Retry::Same | Retry::SignAgain | Retry::Rename => trial.offered(own, said, true, None),
+            Retry::Never if trial.is_open && tried.before.challenge_id().is_some() => {
+                trial.paying(None, Some(said), Known::Again)
             }
             Retry::Never if is_proof(why) && tried.before.challenge_id().is_some() => {
-                tried.offered(tried.challenge_id.to_owned(), said, true)
+                trial.offered(own, said, true, None)
+            }
+            // It says nothing of an earlier payment, of which the task has another claim.
+            Retry::Never | Retry::NewId
+                if tried.before.claim() != tried.claim.as_ref()
+                    && tried.before.claim().is_some() =>
+            {
+                trial.offered(own, said, true, None)
             }
             Retry::Never | Retry::NewId => failed(said, false),
         },
@@ -198,43 +255,61 @@ fn next(outcome: &Outcome<'_>, said: Said, tried: &Tried<'_>, may_begin: bool) -
     }
 }
 
-/// Its purchase has not begun. A payment that was presented now is to be presented again. One that was presented before may be on
-/// its way for a while; later only the payment itself tells, as it may count for another purchase.
-fn unbegun(tried: &Tried<'_>, said: Said, may_begin: bool) -> Stage {
-    let known = match tried.before {
-        Stage::Paying { known, .. } => *known,
-        _ if tried.is_presented => Known::Nothing,
-        before => return before.clone(),
-    };
-    if known >= Known::Begun {
-        // What has begun is another purchase, which the payment was led to; about that only the payment itself can ask.
-        return match tried.is_presented {
-            true => tried.before.clone(),
-            false => Stage::Paying {
-                challenge_id: tried.challenge_id.to_owned(),
-                claim: None,
-                said: Some(unanswered()),
-                known,
-            },
-        };
+/// Its purchase has not begun, or has given no answer. A payment that was presented now is to be presented again. One that was
+/// presented before may be on its way for a while; later only the payment itself tells, as it may count for another purchase.
+fn unbegun(outcome: &Outcome<'_>, said: Said, trial: &Trial<'_>) -> Stage {
+    let (before, is_silent) = (trial.tried.before, is_silent(outcome));
+    match (before, outcome) {
+        // Of what has begun, another purchase says nothing.
+        (Stage::Paying { known, .. }, _) if *known >= Known::Begun && !is_silent => before.clone(),
+        (_, Outcome::Pending { claim, .. })
+            if trial.is_presented() && !trial.is_noted() && !trial.is_beside() =>
+        {
+            // It does not fit the offer of today, so its purchase was asked without beginning.
+            trial.offered(trial.tried.challenge_id, said, true, claim.as_ref())
+        }
+        _ if trial.is_presented() => match is_silent {
+            true if trial.is_of_a_transfer() => trial.paying(None, None, Known::Again),
+            true => trial.paying(None, None, Known::Nothing),
+            false => trial.paying(None, Some(said), Known::Again),
+        },
+        (Stage::Paying { known, .. }, _) if *known == Known::Nothing && !is_silent => {
+            match trial.may_begin {
+                true => trial.paying(None, None, Known::Nothing),
+                false => trial.paying(None, Some(unanswered()), Known::Again),
+            }
+        }
+        _ => before.clone(),
     }
-    if !tried.is_presented && known == Known::Again {
-        return tried.before.clone();
+}
+
+/// Whether a payment is another purchase's that led the task to its own: by that alone the task knows of it.
+fn is_of_what_led(tried: &Tried<'_>) -> bool {
+    match tried.payment {
+        Some(payment) => {
+            matches!(tried.before, Stage::Paying { by: Some(by), .. } if *by == payment)
+        }
+        None => tried.claim.as_ref().is_some_and(Claim::is_by_attempted),
     }
-    let (said, known) = match (tried.is_presented, may_begin) {
-        (true, _) => (Some(said), Known::Again),
-        (false, true) => (None, Known::Nothing),
-        (false, false) => (Some(unanswered()), Known::Again),
-    };
-    let earlier = || match tried.before {
-        Stage::Paying { claim, .. } => claim.clone(),
-        _ => None,
-    };
-    Stage::Paying {
-        challenge_id: tried.challenge_id.to_owned(),
-        claim: tried.claim.clone().or_else(earlier),
-        said,
-        known,
+}
+
+/// What is said of a payment that counts for another purchase, after it has led there.
+fn counts_elsewhere(said: Said) -> Said {
+    let text = "The payment counts for another purchase, which has begun. Do not sign anew for this one: ask for that one's outcome \
+                where the payment was sent first, or under its requestId.";
+    Said {
+        error: Error::new(Code::TxAlreadyRedeemed, text).body(),
+        payment: said.payment,
+    }
+}
+
+/// What is said while only a transfer can still pay.
+fn unjudged() -> Said {
+    let text = "No payment that was signed for this offer was charged. A transfer was shown for it, which may still count: send the same \
+                PaymentProof again, and do not pay anew before it is judged.";
+    Said {
+        error: Error::new(Code::TxUnconfirmed, text).body(),
+        payment: Some("SETTLEMENT_FAILED".to_owned()),
     }
 }
 
@@ -265,17 +340,25 @@ pub(super) const fn has_begun(outcome: &Outcome<'_>) -> bool {
     )
 }
 
-/// A refusal of what was sent beside a payment that may be under way. Where nothing is known of that, the same payment may be
-/// sent again.
-fn beside(tried: &Tried<'_>, said: Said) -> Stage {
-    match tried.before {
-        Stage::Paying { known, .. }
-            if *known <= Known::Again && (tried.claim.is_some() || tried.is_of_a_transfer()) =>
-        {
-            tried.paying(None, Some(said), Known::Again)
+/// Whether no answer has come.
+pub(super) const fn is_silent(outcome: &Outcome<'_>) -> bool {
+    matches!(
+        outcome,
+        Outcome::Pending {
+            phase: Phase::Unheard,
+            ..
         }
-        before => before.clone(),
-    }
+    )
+}
+
+/// Whether it says for good that a transfer does not pay the offer.
+const fn is_judged(outcome: &Outcome<'_>) -> bool {
+    matches!(
+        outcome,
+        Outcome::Stopped {
+            why: Stop::NotPaid { .. } | Stop::TransferTaken
+        }
+    )
 }
 
 const fn is_proof(why: &Stop) -> bool {
