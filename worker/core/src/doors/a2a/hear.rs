@@ -3,28 +3,19 @@
 use serde_json::{Value, json};
 
 use super::desk::{Desk, MAX_ROUNDS, Stale};
-use super::fault::{Fault, Kind};
+use super::fault::{CLOSED, Fault, GONE, TRIED, UNANSWERED};
 use super::ids::{ContextKey, TaskId};
 use super::message::{Asks, Message};
-use super::outcome::{failure, offer_end, refused, word_of};
+use super::outcome::offer_end;
 use super::task::{MAX_MESSAGE_BYTES, Presented, Said, Stage, Task};
 use super::tasks::Conversations;
+use super::words::{failure, refused, word_of};
 use crate::checkout::{Deployment, Stop};
 use crate::doors::access_request::AccessRequest;
 use crate::error::Error;
 use crate::pauses::Patience;
 use crate::x402::{Refusal, Unreadable};
 
-/// What is said to a payment or a proof on a task that is not there.
-const GONE: &str = "Task not found. Nothing was done with this message. If you have paid on this task, send the same payment or proof without \
-                    taskId; do not pay anew before that.";
-/// What is said to a payment or a proof on a task that was ended without it.
-const CLOSED: &str = "This task is over. Nothing was done with this message. If it was sent before, it may have been charged: send it without \
-                      taskId to learn that, and do not pay anew before. Without taskId it pays the offer that it names, if that is \
-                      still unpaid.";
-/// What is said to whoever asks for something else on a task on which something was presented.
-const TRIED: &str = "A payment or a proof was presented on this task, which is about that one purchase. Nothing was done with this message: \
-                     GetTask tells how far it is. To buy something else, or at another price, send the AccessRequest without taskId.";
 /// The most levels of a message.
 const MAX_DEPTH: usize = 32;
 
@@ -79,20 +70,14 @@ impl<D: Deployment, C: Conversations> Desk<'_, D, C> {
 
     /// The answer to a message for a task that is over, or that was heard before; `None` when it is to be heard.
     pub(super) fn heard(&self, task: &Task, message: &Message) -> Result<Option<Task>, Fault> {
-        let by = match &message.asks {
-            Asks::Pay(payment) => payment.as_ref().as_ref().ok().map(|payment| {
-                let nonce = payment.authorization.nonce;
-                let (over, signed) = (Presented::Over(nonce), Presented::Signed(nonce));
-                let named = payment.challenge_id();
-                let is_for_this = named.is_some() && named == task.stage.challenge_id();
-                match task.payments.contains(&over) && !is_for_this {
-                    true => over,
-                    false => signed,
-                }
-            }),
-            Asks::Prove(proof) => Some(Presented::Shown(proof.transaction)),
-            _ => None,
-        };
+        let by =
+            match &message.asks {
+                Asks::Pay(payment) => payment.as_ref().as_ref().ok().map(|payment| {
+                    task.signed(payment.authorization.nonce, payment.challenge_id())
+                }),
+                Asks::Prove(proof) => Some(Presented::Shown(proof.transaction)),
+                _ => None,
+            };
         let is_again = match by {
             Some(by) => task.payments.contains(&by),
             None => task.has_heard(&message.id),
@@ -102,7 +87,7 @@ impl<D: Deployment, C: Conversations> Desk<'_, D, C> {
             (true, true)
                 if by.is_some() && matches!(task.stage, Stage::Canceled | Stage::Rejected) =>
             {
-                Err(Fault::new(Kind::Unsupported, CLOSED).about(&task.id.to_string()))
+                Err(Fault::not_here(&task.id, CLOSED))
             }
             (true, true) => Ok(Some(task.clone())),
             (true, false) => {
@@ -115,7 +100,7 @@ impl<D: Deployment, C: Conversations> Desk<'_, D, C> {
                     }
                     (_, Some(_)) => CLOSED,
                 };
-                Err(Fault::new(Kind::Unsupported, why).about(&task.id.to_string()))
+                Err(Fault::not_here(&task.id, why))
             }
             // The purchase of what was signed for an earlier offer is over.
             (false, true) if matches!(by, None | Some(Presented::Over(_))) => {
@@ -145,16 +130,17 @@ impl<D: Deployment, C: Conversations> Desk<'_, D, C> {
             let Some((current, is_heard)) = self.heard_of(task, patience).await? else {
                 return Ok(Err(Stale));
             };
-            let id = current.id.to_string();
             // What cannot be read is told where the client is waited for, and takes nothing away.
             let is_told = message.asks.is_unreadable() && current.stage.waits_for_the_same();
             match &message.asks {
                 _ if current.stage.is_end() => return Ok(Ok(current)),
                 Asks::Price(_) | Asks::Refused(_) if current.is_tried() => {
-                    return Err(Fault::new(Kind::Unsupported, TRIED).about(&id));
+                    return Err(Fault::not_here(&current.id, TRIED));
                 }
                 _ if current.is_paying() && !is_told => return Ok(Ok(current)),
-                Asks::Reject if !is_heard => return Err(Fault::unanswered(&id)),
+                Asks::Reject if !is_heard => {
+                    return Err(Fault::not_here(&current.id, UNANSWERED));
+                }
                 _ => task = current,
             }
         }

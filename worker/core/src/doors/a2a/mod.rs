@@ -20,6 +20,7 @@ mod task;
 mod tasks;
 #[cfg(test)]
 mod test_support;
+mod words;
 
 pub use desk::Desk;
 pub use door::{Arrival, answer, is_call};

@@ -1,16 +1,12 @@
-//! What an outcome makes of a task, and the words of the x402 extension for it.
+//! What an outcome makes of a task.
 //!
 //! The rule: a task leaves [`Stage::Paying`] only by what its own purchase has said. What is said of a payment alone, or by
 //! nobody, leaves it there: an identical payment may be under way in another request.
 
-use serde_json::{Value, json};
-
 use super::task::{Known, Presented, Said, Stage, Task};
+use super::words::{counts_elsewhere, receipt, said, unanswered, unjudged};
 use crate::checkout::{Checkout, Claim, Outcome, Phase, Retry, Stop, Unpaid};
-use crate::error::{Code, Error};
-use crate::goods::Receipt;
-use crate::types::{Address, Network, UnixMillis, UnixSeconds};
-use crate::x402::{Dialect, Refusal, SettleResponse};
+use crate::types::{Address, UnixMillis, UnixSeconds};
 
 /// A purchase may begin this long after a payment was presented: the call to it may take as long.
 const BEGINS_SECONDS: u64 = 120;
@@ -39,10 +35,6 @@ struct Trial<'t> {
 }
 
 impl Trial<'_> {
-    const fn is_presented(&self) -> bool {
-        self.tried.payment.is_some()
-    }
-
     const fn is_of_a_transfer(&self) -> bool {
         matches!(self.tried.payment, Some(Presented::Shown(_)))
     }
@@ -61,11 +53,22 @@ impl Trial<'_> {
     /// Whether what its purchase says is said of all that the task follows.
     fn is_of_all(&self) -> bool {
         match self.tried.before {
-            Stage::Paying {
-                claim: None, by, ..
-            } => by.is_none() || *by == self.tried.payment,
-            Stage::Paying { claim, .. } => *claim == self.tried.claim,
+            Stage::Paying { by: Some(by), .. } => self.tried.payment == Some(*by),
+            Stage::Paying { claim, .. } => claim.is_none() || *claim == self.tried.claim,
             _ => true,
+        }
+    }
+
+    /// Whether this payment, or this claim, has led the task to another purchase.
+    fn has_led(&self) -> bool {
+        match (self.tried.before, &self.tried.payment) {
+            (Stage::Paying { by, .. }, Some(payment)) => *by == Some(*payment),
+            (_, Some(_)) => false,
+            (_, None) => self
+                .tried
+                .claim
+                .as_ref()
+                .is_some_and(Claim::is_by_attempted),
         }
     }
 
@@ -90,8 +93,9 @@ impl Trial<'_> {
             (Known::Nothing, None) => Known::Again,
             (known, _) => known,
         };
+        let challenge_id = self.tried.challenge_id.to_owned();
         Stage::Paying {
-            challenge_id: self.tried.challenge_id.to_owned(),
+            challenge_id,
             claim,
             by,
             said,
@@ -100,12 +104,11 @@ impl Trial<'_> {
     }
 
     fn offered(&self, challenge_id: &str, said: Said, again: bool, claim: Option<&Claim>) -> Stage {
-        let claim = claim.or(self.tried.before.claim());
         Stage::Offered {
             challenge_id: challenge_id.to_owned(),
             said: Some(said),
             again,
-            claim: claim.cloned(),
+            claim: claim.or(self.tried.before.claim()).cloned(),
         }
     }
 
@@ -127,10 +130,8 @@ impl Trial<'_> {
     fn beside(&self, said: Said) -> Stage {
         match self.tried.before {
             Stage::Paying { known, .. } if *known <= Known::Again && self.is_noted() => {
-                let said = match self.is_open && !self.is_of_a_transfer() {
-                    true => unjudged(),
-                    false => said,
-                };
+                let is_others = self.is_open && !self.is_of_a_transfer();
+                let said = if is_others { unjudged() } else { said };
                 self.paying(None, Some(said), Known::Again)
             }
             before => before.clone(),
@@ -146,7 +147,7 @@ pub(super) fn take<D>(
     checkout: &Checkout<'_, D>,
     now: UnixMillis,
 ) {
-    if let Some(receipt) = receipt(outcome, tried, checkout.config.network) {
+    if let Some(receipt) = receipt(outcome, tried.payer, checkout.config.network) {
         task.note(receipt);
     }
     if let Some(payment) = tried.payment {
@@ -184,6 +185,9 @@ pub(super) fn take<D>(
 fn next(outcome: &Outcome<'_>, said: Said, trial: &Trial<'_>) -> Stage {
     let failed = |said, was_paid| Stage::Failed { said, was_paid };
     let (tried, own) = (trial.tried, trial.tried.challenge_id);
+    let has_offer = tried.before.challenge_id().is_some();
+    let followed = tried.before.claim();
+    let is_followed = followed.is_some() && followed != tried.claim.as_ref();
     match outcome {
         Outcome::Pending {
             phase,
@@ -202,8 +206,8 @@ fn next(outcome: &Outcome<'_>, said: Said, trial: &Trial<'_>) -> Stage {
             trial.paying(claim.clone(), Some(said), known)
         }
         // What has led to its purchase is public by now, and opens nothing any more.
-        Outcome::Stopped { why: Stop::Taken } if is_of_what_led(tried) => {
-            trial.unless_open(failed(counts_elsewhere(said), true))
+        Outcome::Stopped { why: Stop::Taken } if trial.has_led() => {
+            trial.unless_open(failed(counts_elsewhere(), true))
         }
         // The money has arrived and is not back yet.
         Outcome::Stopped {
@@ -236,17 +240,9 @@ fn next(outcome: &Outcome<'_>, said: Said, trial: &Trial<'_>) -> Stage {
                 trial.paying(None, Some(said), Known::Again)
             }
             Retry::Same | Retry::SignAgain | Retry::Rename => trial.offered(own, said, true, None),
-            Retry::Never if trial.is_open && tried.before.challenge_id().is_some() => {
-                trial.paying(None, Some(said), Known::Again)
-            }
-            Retry::Never if is_proof(why) && tried.before.challenge_id().is_some() => {
-                trial.offered(own, said, true, None)
-            }
-            // It says nothing of an earlier payment, of which the task has another claim.
-            Retry::Never | Retry::NewId
-                if tried.before.claim() != tried.claim.as_ref()
-                    && tried.before.claim().is_some() =>
-            {
+            _ if trial.is_open && has_offer => trial.paying(None, Some(said), Known::Again),
+            // Of an earlier payment, of which the task has another claim, it says nothing.
+            _ if (is_proof(why) && has_offer) || is_followed => {
                 trial.offered(own, said, true, None)
             }
             Retry::Never | Retry::NewId => failed(said, false),
@@ -259,16 +255,17 @@ fn next(outcome: &Outcome<'_>, said: Said, trial: &Trial<'_>) -> Stage {
 /// presented before may be on its way for a while; later only the payment itself tells, as it may count for another purchase.
 fn unbegun(outcome: &Outcome<'_>, said: Said, trial: &Trial<'_>) -> Stage {
     let (before, is_silent) = (trial.tried.before, is_silent(outcome));
+    let is_presented = trial.tried.payment.is_some();
     match (before, outcome) {
         // Of what has begun, another purchase says nothing.
         (Stage::Paying { known, .. }, _) if *known >= Known::Begun && !is_silent => before.clone(),
         (_, Outcome::Pending { claim, .. })
-            if trial.is_presented() && !trial.is_noted() && !trial.is_beside() =>
+            if is_presented && !trial.is_noted() && !trial.is_beside() =>
         {
             // It does not fit the offer of today, so its purchase was asked without beginning.
             trial.offered(trial.tried.challenge_id, said, true, claim.as_ref())
         }
-        _ if trial.is_presented() => match is_silent {
+        _ if is_presented => match is_silent {
             true if trial.is_of_a_transfer() => trial.paying(None, None, Known::Again),
             true => trial.paying(None, None, Known::Nothing),
             false => trial.paying(None, Some(said), Known::Again),
@@ -281,43 +278,6 @@ fn unbegun(outcome: &Outcome<'_>, said: Said, trial: &Trial<'_>) -> Stage {
         }
         _ => before.clone(),
     }
-}
-
-/// Whether a payment is another purchase's that led the task to its own: by that alone the task knows of it.
-fn is_of_what_led(tried: &Tried<'_>) -> bool {
-    match tried.payment {
-        Some(payment) => {
-            matches!(tried.before, Stage::Paying { by: Some(by), .. } if *by == payment)
-        }
-        None => tried.claim.as_ref().is_some_and(Claim::is_by_attempted),
-    }
-}
-
-/// What is said of a payment that counts for another purchase, after it has led there.
-fn counts_elsewhere(said: Said) -> Said {
-    let text = "The payment counts for another purchase, which has begun. Do not sign anew for this one: ask for that one's outcome \
-                where the payment was sent first, or under its requestId.";
-    Said {
-        error: Error::new(Code::TxAlreadyRedeemed, text).body(),
-        payment: said.payment,
-    }
-}
-
-/// What is said while only a transfer can still pay.
-fn unjudged() -> Said {
-    let text = "No payment that was signed for this offer was charged. A transfer was shown for it, which may still count: send the same \
-                PaymentProof again, and do not pay anew before it is judged.";
-    Said {
-        error: Error::new(Code::TxUnconfirmed, text).body(),
-        payment: Some("SETTLEMENT_FAILED".to_owned()),
-    }
-}
-
-pub(super) fn unanswered() -> Said {
-    refused(&Error::new(
-        Code::SettlementPending,
-        "No answer has come for the payment. Send the same payment again to learn what became of it; it is not charged twice.",
-    ))
 }
 
 /// Whether its purchase has ended without a charge, and takes no other payment.
@@ -372,114 +332,6 @@ const fn is_proof(why: &Stop) -> bool {
             | Stop::TransferTaken
             | Stop::NotPaid { .. }
     )
-}
-
-/// What came of the payment, as x402 tells it. `None` when nothing can be told of one.
-fn receipt(outcome: &Outcome<'_>, tried: &Tried<'_>, network: Network) -> Option<Value> {
-    let arrived = match outcome {
-        Outcome::Granted { receipt, .. } | Outcome::Pending { receipt, .. } => receipt.as_ref(),
-        _ => None,
-    };
-    if let Some(Receipt {
-        transaction, payer, ..
-    }) = arrived
-    {
-        let success = SettleResponse::success(Dialect::X402V2, *transaction, network, *payer);
-        return Some(json!(success));
-    }
-    let transaction = match outcome {
-        Outcome::PayAgain { transaction, .. } => *transaction,
-        Outcome::Stopped { why } if why.retry() != Retry::Same => None,
-        _ => return None,
-    };
-    Some(failure(
-        outcome.reason(),
-        transaction,
-        Some(tried.payer?),
-        network,
-    ))
-}
-
-/// A receipt for a payment that did not count.
-pub(super) fn failure(
-    reason: &'static str,
-    transaction: Option<alloy_primitives::B256>,
-    payer: Option<Address>,
-    network: Network,
-) -> Value {
-    let Some(payer) = payer else {
-        // Who signed what cannot be read is not known.
-        let network = network.caip2();
-        return json!({"success": false, "errorReason": reason, "transaction": "", "network": network});
-    };
-    let failure = SettleResponse::failure(Dialect::X402V2, reason, transaction, network, payer);
-    json!(failure)
-}
-
-/// What we say of an outcome. `None` for goods.
-pub(super) fn said<D>(outcome: &Outcome<'_>, checkout: &Checkout<'_, D>) -> Option<Said> {
-    let mut error = outcome.error(&checkout.origin, checkout.config.network)?;
-    // There is no header that could say it.
-    if let Some(seconds) = outcome.retry_after(checkout.now) {
-        let details = error.details.get_or_insert_with(|| json!({}));
-        if let Some(details) = details.as_object_mut() {
-            details.insert("retryAfterSeconds".to_owned(), json!(seconds));
-        }
-    }
-    Some(Said {
-        error: error.body(),
-        payment: Some(word(outcome).to_owned()),
-    })
-}
-
-/// The extension's word for why a payment is not the end of it.
-/// <https://github.com/google-agentic-commerce/a2a-x402/blob/main/spec/v0.2/spec.md>
-fn word(outcome: &Outcome<'_>) -> &'static str {
-    match outcome {
-        Outcome::PayAgain {
-            why, mismatches, ..
-        } => match why {
-            Unpaid::Expired | Unpaid::Withdrawn => "EXPIRED_PAYMENT",
-            Unpaid::Cancelled => "SETTLEMENT_FAILED",
-            Unpaid::Refused(_) if names(mismatches, &["network", "asset"]) => "NETWORK_MISMATCH",
-            Unpaid::Refused(_) if names(mismatches, &["amount", "payTo"]) => "INVALID_AMOUNT",
-            Unpaid::Refused(refusal) => word_of(*refusal),
-        },
-        Outcome::Stopped { why } => match why {
-            Stop::Taken | Stop::TransferTaken | Stop::SignAgain { .. } => "DUPLICATE_NONCE",
-            Stop::Unsigned | Stop::NotThePayers => "INVALID_SIGNATURE",
-            Stop::OtherChain { .. } => "NETWORK_MISMATCH",
-            Stop::AccessEnded { .. } => "EXPIRED_PAYMENT",
-            Stop::Spent(refusal) => word_of(*refusal),
-            _ => "SETTLEMENT_FAILED",
-        },
-        Outcome::Granted { .. } | Outcome::Pending { .. } => "SETTLEMENT_FAILED",
-    }
-}
-
-fn names(mismatches: &[&str], members: &[&str]) -> bool {
-    mismatches.iter().any(|name| members.contains(name))
-}
-
-/// The extension's word for why a payment is refused.
-pub(super) const fn word_of(refusal: Refusal) -> &'static str {
-    match refusal {
-        Refusal::InvalidExactEvmPayloadSignature => "INVALID_SIGNATURE",
-        Refusal::InvalidExactEvmPayloadRecipientMismatch
-        | Refusal::InvalidExactEvmPayloadAuthorizationValueMismatch => "INVALID_AMOUNT",
-        Refusal::InvalidExactEvmPayloadAuthorizationValidBefore => "EXPIRED_PAYMENT",
-        Refusal::InvalidExactEvmNonceAlreadyUsed => "DUPLICATE_NONCE",
-        Refusal::InsufficientFunds => "INSUFFICIENT_FUNDS",
-        _ => "SETTLEMENT_FAILED",
-    }
-}
-
-/// What is said of a request that cannot be met and paid nothing.
-pub(super) fn refused(error: &Error) -> Said {
-    Said {
-        error: error.body(),
-        payment: None,
-    }
 }
 
 /// The end of this offer, if it is ours.

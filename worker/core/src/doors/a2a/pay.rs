@@ -3,13 +3,14 @@
 use core::ops::ControlFlow;
 
 use super::desk::{Desk, MAX_ROUNDS, Stale};
-use super::fault::{Fault, Kind};
+use super::fault::{ELSEWHERE, FULL, Fault, UNANSWERED};
 use super::hear::failed;
 use super::ids::TaskId;
 use super::message::Message;
-use super::outcome::{Tried, failure, has_begun, is_silent, offer_end, take};
+use super::outcome::{Tried, has_begun, is_silent, offer_end, take};
 use super::task::{Known, Presented, Said, Stage, Task};
 use super::tasks::Conversations;
+use super::words::failure;
 use crate::book::TargetKey;
 use crate::checkout::{
     Claim, Deployment, Order, Outcome, Payment, Phase, Quote, Stop, TransferProof,
@@ -19,13 +20,6 @@ use crate::offer::Offer;
 use crate::pauses::Patience;
 use crate::types::CallFault;
 use crate::x402::PaymentPayload;
-
-/// What is said to a payment or a proof for another purchase than the task's.
-const ELSEWHERE: &str = "This is for another offer than this task's, and nothing was done with it here. Send it without taskId: there \
-                         the purchase of its own offer answers, also if it was charged already. Do not pay anew before that.";
-/// What is said to one more transfer on a task on which several are open.
-const FULL: &str = "Several transfers were shown on this task that may still count. Nothing was done with this one here: show it in a \
-                    message without taskId.";
 
 impl<D: Deployment, C: Conversations> Desk<'_, D, C> {
     /// A payment. What is needed to ask for its outcome is kept before anybody is asked to settle it.
@@ -58,7 +52,7 @@ impl<D: Deployment, C: Conversations> Desk<'_, D, C> {
         let named = payload.challenge_id();
         if named.and_then(|id| self.is_for_the_same(id, &offer)) == Some(false) {
             *counts = true;
-            return Err(not_taken(&task, ELSEWHERE));
+            return Err(Fault::not_here(&task.id, ELSEWHERE));
         }
         let is_again = task.payments.contains(&payment);
         let request_id = &offer.terms.request_id;
@@ -144,11 +138,11 @@ impl<D: Deployment, C: Conversations> Desk<'_, D, C> {
         let is_another = |offer| self.is_for_the_same(&proof.challenge_id, offer) == Some(false);
         if proof.challenge_id != own && offer.as_ref().is_none_or(is_another) {
             *counts = true;
-            return Err(not_taken(&task, ELSEWHERE));
+            return Err(Fault::not_here(&task.id, ELSEWHERE));
         }
         if task.is_full() && !task.payments.contains(&payment) {
             *counts = true;
-            return Err(not_taken(&task, FULL));
+            return Err(Fault::not_here(&task.id, FULL));
         }
         let may_begin =
             |claim: &Claim| offer.is_none_or(|offer| claim.request_id == offer.terms.request_id);
@@ -225,7 +219,7 @@ impl<D: Deployment, C: Conversations> Desk<'_, D, C> {
         }
         match is_heard {
             true => Ok(ControlFlow::Continue(task)),
-            false => Err(Fault::unanswered(&task.id.to_string())),
+            false => Err(Fault::not_here(&task.id, UNANSWERED)),
         }
     }
 
@@ -363,10 +357,6 @@ impl<D: Deployment, C: Conversations> Desk<'_, D, C> {
         };
         self.checkout.quote(&order).ok()
     }
-}
-
-fn not_taken(task: &Task, why: &'static str) -> Fault {
-    Fault::new(Kind::Unsupported, why).about(&task.id.to_string())
 }
 
 /// Nothing begins on a task that has been changed meanwhile.

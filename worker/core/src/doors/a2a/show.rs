@@ -165,6 +165,8 @@ async fn shown<D>(task: &Task, checkout: &Checkout<'_, D>) -> Result<Shown, NoGr
                 Known::Arrived => "payment-verified",
                 _ => "payment-submitted",
             };
+            let is_of_proof =
+                |said: &Said| said.error.get("code") == Some(&json!("TX_UNCONFIRMED"));
             let waits = task.stage.waits_for_the_same();
             let unanswered = match (waits, task.waits_for_transfer()) {
                 (false, _) => {
@@ -184,7 +186,7 @@ async fn shown<D>(task: &Task, checkout: &Checkout<'_, D>) -> Result<Shown, NoGr
             alone(match said {
                 Some(said) if *known == Known::Again => told(said, metadata),
                 // Only the client can go on, by the proof.
-                Some(said) if said.error["code"] == "TX_UNCONFIRMED" => told(said, metadata),
+                Some(said) if is_of_proof(said) => told(said, metadata),
                 Some(said) => marked(following(said, !waits), metadata),
                 None => marked(json!([{"text": unanswered}]), metadata),
             })

@@ -334,6 +334,16 @@ impl Task {
         })
     }
 
+    /// What this authorization is to the task. `named`: the offer that it names, if it names one.
+    pub(super) fn signed(&self, nonce: B256, named: Option<&str>) -> Presented {
+        let over = Presented::Over(nonce);
+        let is_for_this = named.is_some() && named == self.stage.challenge_id();
+        match self.payments.contains(&over) && !is_for_this {
+            true => over,
+            false => Presented::Signed(nonce),
+        }
+    }
+
     /// Adds a payment that is presented. Of too many, one goes that is over, then one that was signed. [`Task::is_full`] is for
     /// transfers, of which none goes before it is judged.
     pub(super) fn present(&mut self, payment: Presented) {
