@@ -151,7 +151,7 @@ pub(super) fn take<D>(
         task.note(receipt);
     }
     if let Some(payment) = tried.payment {
-        if has_begun(outcome) {
+        if has_begun(outcome) || is_over(outcome) {
             task.present(payment);
         }
         if is_judged(outcome) {

@@ -289,9 +289,10 @@ impl<D: Deployment, C: Conversations> Desk<'_, D, C> {
                 // What was delivered is not returned.
                 _ => false,
             },
-            // What was returned is not delivered.
-            Stage::Failed { was_paid, .. } => {
-                *was_paid && !matches!(outcome, Outcome::Granted { .. } | Outcome::Pending { .. })
+            // It does not say of which purchase the money went back. To be told twice is better than never.
+            Stage::Failed { was_paid: true, .. } => {
+                let is_returned = |why: &Stop| matches!(why, Stop::Refunded { .. });
+                matches!(outcome, Outcome::Stopped { why } if is_returned(why))
             }
             _ => false,
         }

@@ -241,3 +241,29 @@ fn the_stored_form_is_unchanged() {
     );
     assert_eq!(serde_json::from_value::<Task>(stored).unwrap(), task);
 }
+
+/// The same of a task that only a payment can ask about.
+#[test]
+fn the_stored_form_of_payments_is_unchanged() {
+    let mut task = task();
+    let at = B256::repeat_byte;
+    task.present(Presented::Signed(at(1)));
+    task.give_up_payments();
+    task.present(Presented::Signed(at(2)));
+    task.present(Presented::Shown(at(3)));
+    task.stage = Stage::Paying {
+        challenge_id: "id".to_owned(),
+        claim: None,
+        by: Some(Presented::Signed(at(2))),
+        said: None,
+        known: Known::Begun,
+    };
+    let stored = serde_json::to_value(&task).unwrap();
+    assert_eq!(
+        stored["payments"],
+        json!([{"over": at(1)}, {"signed": at(2)}, {"shown": at(3)}])
+    );
+    let paying = json!({"challengeId": "id", "by": {"signed": at(2)}, "known": "begun"});
+    assert_eq!(stored["stage"], json!({"paying": paying}));
+    assert_eq!(serde_json::from_value::<Task>(stored).unwrap(), task);
+}
