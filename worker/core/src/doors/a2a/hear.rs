@@ -120,8 +120,7 @@ impl<D: Deployment, C: Conversations> Desk<'_, D, C> {
     ) -> Result<Result<Task, Stale>, Fault> {
         let pays = match &message.asks {
             Asks::Pay(payment) => payment.is_ok(),
-            Asks::Prove(_) => true,
-            _ => false,
+            asks => matches!(asks, Asks::Prove(_)),
         };
         // Whatever is kept costs, and only a payment brings money.
         *counts |= !pays || task.version == 0;
@@ -156,7 +155,7 @@ impl<D: Deployment, C: Conversations> Desk<'_, D, C> {
             Asks::Prove(proof) => return self.redeem(task, message, proof, patience, counts).await,
             Asks::Misproven(error) => misproven(&task, error),
             Asks::Price(request) => self.price(request),
-            Asks::Refused(error) => failed(refused(error)),
+            Asks::Refused(error) => Stage::unmet(refused(error)),
             Asks::Reject if task.stage.challenge_id().is_some() => Stage::Rejected,
             Asks::Browse if task.stage.challenge_id().is_none() => Stage::Listed,
             Asks::Browse | Asks::Talk(_) | Asks::Reject => match &task.stage {
@@ -192,7 +191,7 @@ impl<D: Deployment, C: Conversations> Desk<'_, D, C> {
                 again: false,
                 claim: None,
             },
-            Err(why) => failed(refused(&self.error(&why))),
+            Err(why) => Stage::unmet(refused(&self.error(&why))),
         }
     }
 
@@ -292,11 +291,4 @@ fn depth(value: &Value) -> usize {
         _ => return 0,
     };
     inner.unwrap_or_default().saturating_add(1)
-}
-
-pub(super) fn failed(said: Said) -> Stage {
-    Stage::Failed {
-        said,
-        was_paid: false,
-    }
 }

@@ -4,7 +4,6 @@ use core::ops::ControlFlow;
 
 use super::desk::{Desk, MAX_ROUNDS, Stale};
 use super::fault::{ELSEWHERE, FULL, Fault, UNANSWERED};
-use super::hear::failed;
 use super::ids::TaskId;
 use super::message::Message;
 use super::outcome::{Tried, has_begun, is_silent, offer_end, take};
@@ -45,7 +44,7 @@ impl<D: Deployment, C: Conversations> Desk<'_, D, C> {
             task.note(failure("challenge_not_found", None, Some(payer), network));
             task.let_pass();
             task.hear(message.kept.clone());
-            task.go_on(failed(not_offered()), None, self.now);
+            task.go_on(Stage::unmet(not_offered()), None, self.now);
             *counts = true;
             return self.keep(task).await;
         };

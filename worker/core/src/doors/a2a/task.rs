@@ -179,6 +179,14 @@ pub struct Said {
 }
 
 impl Stage {
+    /// What was asked for cannot be had, and nothing was paid.
+    pub(super) const fn unmet(said: Said) -> Self {
+        Self::Failed {
+            said,
+            was_paid: false,
+        }
+    }
+
     /// The name of its state in A2A 1.0.
     pub const fn state(&self) -> &'static str {
         match self {

@@ -339,6 +339,8 @@ fn a_payment_of_an_earlier_price_whose_purchase_was_silent_once_gets_an_answer()
         assert!(!offers(&told), "{told}");
         assert!(told.to_string().contains("Send the same payment again"));
         assert!(!told["status"].to_string().contains("transfer"), "{told}");
+        let wish = json!({"taskId": task["id"], "parts": [{"data": {"planId": "basic"}}]});
+        assert_eq!(shop.message(wish, [])["code"], -32004);
         // Its purchase can be asked.
         let cancel = shop.call("CancelTask", &json!({"id": task["id"]}), []);
         assert_eq!(cancel["error"]["code"], -32002);
