@@ -136,22 +136,37 @@ describe('what was signed is not good', () => {
 });
 
 describe('an offer pays for nothing but itself', () => {
-  test('a cheap offer on the task of a dear one: refused, the dear one stays', async () => {
-    const [cheap, dear] = [await door.offer(), await door.offer({ planId: 'pro-monthly' })];
-    const payment = await signPayment(buyer.privateKey, cheap.required);
-    const task = await assertRefused(world, () => door.pay(dear, payment), { code: 'PAYMENT_FAILED' });
-    assert.ok(task.data[0].details.mismatch.includes('challengeId'), task.text);
-    assert.equal(task.required.accepts[0].amount, '150000000');
+  /** Sends a payment on the task of another offer: it is not taken, and the task stays as it was. */
+  const notTaken = async (task, payment) => {
+    const before = await door.get(task);
+    const answer = await door.attempt({ taskId: task.id, text: 'payment', metadata: submitted(payment) });
+    door.assertError(answer, -32004);
+    assert.ok(answer.text.includes('without taskId'), answer.text);
+    assert.deepEqual((await door.get(task)).task, before.task);
     assert.equal(await isUsed(world, payment.payload.authorization), false);
+  };
+
+  test('a cheap offer on the task of a dear one: not taken, the dear one stays', async () => {
+    const [cheap, dear] = [await door.offer(), await door.offer({ planId: 'pro-monthly' })];
+    await notTaken(dear, await signPayment(buyer.privateKey, cheap.required));
+    assert.equal((await door.get(dear)).required.accepts[0].amount, '150000000');
   });
 
-  test('the offer of another task at the same price: refused, and the challenge is named', async () => {
+  test('the offer of another task at the same price: not taken, and taken without a task', async () => {
     const [mine, other] = [await door.offer(), await door.offer()];
-    const payment = await signPayment(buyer.privateKey, other.required);
-    const task = await assertRefused(world, () => door.pay(mine, payment), { code: 'PAYMENT_FAILED' });
-    assert.ok(task.data[0].details.mismatch.includes('challengeId'), task.text);
+    const payment = await signPayment((await world.newBuyer()).privateKey, other.required);
+    await notTaken(mine, payment);
     await assertPayable(mine, (await world.newBuyer()).privateKey);
-    await assertPayable(other, (await world.newBuyer()).privateKey);
+    assertGranted(await door.send({ text: 'payment', metadata: submitted(payment) }));
+  });
+
+  test('nor does a task sell anything else after a payment', async () => {
+    const { required } = await door.offer();
+    const payment = await signPayment((await world.newBuyer(0n)).privateKey, required);
+    const task = await door.send({ text: 'payment', metadata: submitted(payment) });
+    assert.equal(task.state, 'input-required', task.text);
+    for (const data of [order(), { planId: 'pro-monthly' }]) door.assertError(await door.attempt({ taskId: task.id, data }), -32004);
+    assert.deepEqual((await door.get(task)).task, task.task);
   });
 
   const forgeries = {

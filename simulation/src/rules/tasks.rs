@@ -1,6 +1,6 @@
 //! What must hold of the tasks of conversations, as they are stored.
 
-use key0_core::doors::a2a::{Known, Stage, Task};
+use key0_core::doors::a2a::{Known, Presented, Stage, Task};
 
 use crate::objects::{ContextObject, Tasks};
 use crate::world::World;
@@ -30,6 +30,14 @@ pub fn on_tasks(world: &World, object: &ContextObject, before: &Tasks, after: &T
         let is_first = object.held.borrow_mut().insert(id.clone());
         if is_first && new.version != 1 {
             world.violation("task_overwritten", id, "it begins in the middle");
+        }
+    }
+    for (id, task) in after.iter() {
+        let is_open = |payment: &Presented| matches!(payment, Presented::Shown(_));
+        let is_offered = matches!(task.stage, Stage::Offered { .. });
+        if is_offered && task.payments.iter().any(is_open) {
+            let detail = format!("{:?} beside {:?}", task.stage, task.payments);
+            world.violation("offered_beside_transfer", id, detail);
         }
     }
     let unpaid: Vec<&Task> = after.values().filter(|task| !is_paid(task)).collect();

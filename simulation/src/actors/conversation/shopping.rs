@@ -25,8 +25,12 @@ enum Act {
     Pay,
     /// Pays it by a transfer, and shows that.
     Transfer,
+    /// Pays the offer of the last payment by a transfer, too.
+    TransferToo,
     /// Sends the last payment or proof again.
     Repeat,
+    /// Sends any payment again that was presented on the task.
+    RepeatEarlier,
     /// The same without the task's id: it may have lost that.
     RepeatElsewhere,
     /// The same through the other door.
@@ -102,8 +106,8 @@ fn wish(world: &World, plan: usize) -> Words {
 
 fn decide(world: &World, talk: &Talk, known: &Known, view: Option<&View>) -> Act {
     use Act::{
-        Anew, Cancel, Chatter, GiveUp, OtherDoor, Pay, Poll, Price, Reject, Repeat,
-        RepeatElsewhere, SignAgain, Transfer, Wait,
+        Anew, Cancel, Chatter, GiveUp, OtherDoor, Pay, Poll, Price, Reject, Repeat, RepeatEarlier,
+        RepeatElsewhere, SignAgain, Transfer, TransferToo, Wait,
     };
     let random = &world.random;
     let last = known
@@ -114,7 +118,10 @@ fn decide(world: &World, talk: &Talk, known: &Known, view: Option<&View>) -> Act
     let has_paid = last.is_some() || !known.shown.borrow().is_empty();
     // What only those do who do not heed what they are told.
     if !talk.is_obedient && has_paid && random.chance(150) {
-        return random.pick(&[SignAgain, SignAgain, Anew]);
+        return random.pick(&[SignAgain, SignAgain, Anew, TransferToo]);
+    }
+    if known.paid.borrow().len() > 1 && random.chance(80) {
+        return RepeatEarlier;
     }
     let Some(view) = view else {
         return match has_paid {
@@ -181,8 +188,11 @@ async fn carry_out(
             let again = talk.buyer.pay(world, pay.offer)?;
             hand_in(world, talk, known, again, accepts)
         }
-        Act::Transfer => {
-            let offer = offer_of(world, view?)?;
+        Act::Transfer | Act::TransferToo => {
+            let offer = match act {
+                Act::TransferToo => known.paid.borrow().last()?.0.offer.clone(),
+                _ => offer_of(world, view?)?,
+            };
             let transaction = transfer::send(world, &talk.buyer, &offer);
             let prove = transfer::proof(world, &offer, &talk.buyer, transaction);
             let words = Words::Data(proof(&prove, &talk.buyer)?);
@@ -196,6 +206,12 @@ async fn carry_out(
             talk.message(world, on_task, &words)
         }
         Act::Repeat => talk.message(world, on_task, &last_words(talk, known)?),
+        Act::RepeatEarlier => {
+            let paid = known.paid.borrow().clone();
+            let any = world.random.range(0, paid.len() as u64 - 1) as usize;
+            let (pay, accepts) = paid.get(any)?;
+            talk.message(world, on_task, &Words::Pay(payload(pay, accepts)))
+        }
         Act::RepeatElsewhere => {
             let call = talk.message(world, None, &last_words(talk, known)?);
             let told = say(world, talk, None, &call).await?;

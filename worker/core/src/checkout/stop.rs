@@ -226,17 +226,10 @@ impl Stop {
                 )
                 .with_details(details)
             }
-            Self::Contradicts(members) => Error::invalid_request(match members.contains(&"challengeId") {
-                // A task has its own offer.
-                true => {
-                    "The proof is for another offer than this task's. Show it on the task of its offer, or in a message \
-                     without taskId."
-                }
-                false => {
-                    "What was sent beside the proof contradicts the offer that it names. Leave out the members in details, or \
-                     send what the offer says."
-                }
-            })
+            Self::Contradicts(members) => Error::invalid_request(
+                "What was sent beside the proof contradicts the offer that it names. Leave out the members in details, or \
+                 send what the offer says.",
+            )
             .with_details(json!({"mismatch": members})),
             Self::Unsigned => no_proof(
                 self.reason(),

@@ -61,14 +61,19 @@ impl<D: Deployment, C: Conversations> Desk<'_, D, C> {
 
     pub(super) async fn cancel(&self, id: &str) -> Result<Task, Fault> {
         for _ in 0..MAX_ROUNDS {
-            let mut task = self.look(id).await?;
-            if task.stage.is_end() || task.is_paying() {
-                let why = match (task.is_paying(), task.stage.waits_for_the_same()) {
-                    (true, true) => {
+            let task = self.read(id).await?;
+            let Some((mut task, is_heard)) = self.heard_of(task, Patience::NONE).await? else {
+                continue;
+            };
+            if task.stage.is_end() || task.is_paying() || !is_heard {
+                let why = match &task.stage {
+                    stage if stage.is_end() => "This task is over.",
+                    stage if task.is_paying() && !stage.waits_for_the_same() => {
+                        "A payment for this task is under way."
+                    }
+                    _ => {
                         "A payment that was sent for this task may still count. Send it again to learn what became of it."
                     }
-                    (true, false) => "A payment for this task is under way.",
-                    (false, _) => "This task is over.",
                 };
                 return Err(Fault::new(Kind::TaskNotCancelable, why).about(id));
             }

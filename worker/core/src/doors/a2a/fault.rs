@@ -5,6 +5,29 @@ use std::borrow::Cow;
 
 use serde_json::{Map, Value, json};
 
+use super::ids::TaskId;
+
+/// What is said to a payment or a proof on a task that is not there.
+pub(super) const GONE: &str = "Task not found. Nothing was done with this message. If you have paid on this task, send the same payment or proof without \
+                    taskId; do not pay anew before that.";
+/// What is said to a payment or a proof on a task that was ended without it.
+pub(super) const CLOSED: &str = "This task is over. Nothing was done with this message. If it was sent before, it may have been charged: send it without \
+                      taskId to learn that, and do not pay anew before. Without taskId it pays the offer that it names, if that is \
+                      still unpaid.";
+/// What is said to whoever asks for something else on a task on which something was presented.
+pub(super) const TRIED: &str = "A payment or a proof was presented on this task, which is about that one purchase. Nothing was done with this message: \
+                     GetTask tells how far it is. To buy something else, or at another price, send the AccessRequest without taskId.";
+/// What is said to a payment or a proof for another purchase than the task's.
+pub(super) const ELSEWHERE: &str = "This is for another offer than this task's, and nothing was done with it here. Send it without taskId: there \
+                         the purchase of its own offer answers, also if it was charged already. Do not pay anew before that.";
+/// What is said to one more transfer on a task on which several are open.
+pub(super) const FULL: &str = "Several transfers were shown on this task that may still count. Nothing was done with this one here: show it in a \
+                    message without taskId.";
+
+/// What is said to a message that would end or replace what may have been paid.
+pub(super) const UNANSWERED: &str = "A payment that was sent for this task may still count, and its purchase gives no answer at the moment. Nothing was \
+             done with this message: send it again in a few seconds, or the same payment to learn what became of it.";
+
 /// Why a call is not carried out.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(super) struct Fault {
@@ -84,6 +107,11 @@ impl Fault {
     /// The same for what never was, what is gone, and what is not this caller's.
     pub(super) fn task_not_found(id: &str) -> Self {
         Self::new(Kind::TaskNotFound, "Task not found").about(id)
+    }
+
+    /// A message that is not heard on its task, which stays as it is.
+    pub(super) fn not_here(id: &TaskId, why: &'static str) -> Self {
+        Self::new(Kind::Unsupported, why).about(&id.to_string())
     }
 
     /// The same in other words.

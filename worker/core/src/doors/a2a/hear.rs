@@ -3,25 +3,19 @@
 use serde_json::{Value, json};
 
 use super::desk::{Desk, MAX_ROUNDS, Stale};
-use super::fault::{Fault, Kind};
+use super::fault::{CLOSED, Fault, GONE, TRIED, UNANSWERED};
 use super::ids::{ContextKey, TaskId};
 use super::message::{Asks, Message};
-use super::outcome::{failure, offer_end, refused, word_of};
-use super::task::{MAX_MESSAGE_BYTES, Said, Stage, Task};
+use super::outcome::offer_end;
+use super::task::{MAX_MESSAGE_BYTES, Presented, Said, Stage, Task};
 use super::tasks::Conversations;
-use crate::checkout::{Claim, Deployment, Stop};
+use super::words::{failure, refused, word_of};
+use crate::checkout::{Deployment, Stop};
 use crate::doors::access_request::AccessRequest;
 use crate::error::Error;
 use crate::pauses::Patience;
 use crate::x402::{Refusal, Unreadable};
 
-/// What is said to a payment or a proof on a task that is not there.
-const GONE: &str = "Task not found. Nothing was done with this message. If you have paid on this task, send the same payment or proof without \
-                    taskId; do not pay anew before that.";
-/// What is said to a payment or a proof on a task that was ended without it.
-const CLOSED: &str = "This task is over. Nothing was done with this message. If it was sent before, it may have been charged: send it without \
-                      taskId to learn that, and do not pay anew before. Without taskId it pays the offer that it names, if that is \
-                      still unpaid.";
 /// The most levels of a message.
 const MAX_DEPTH: usize = 32;
 
@@ -76,15 +70,14 @@ impl<D: Deployment, C: Conversations> Desk<'_, D, C> {
 
     /// The answer to a message for a task that is over, or that was heard before; `None` when it is to be heard.
     pub(super) fn heard(&self, task: &Task, message: &Message) -> Result<Option<Task>, Fault> {
-        let by = match &message.asks {
-            Asks::Pay(payment) => payment
-                .as_ref()
-                .as_ref()
-                .ok()
-                .map(|payment| payment.authorization.nonce),
-            Asks::Prove(proof) => Some(proof.transaction),
-            _ => None,
-        };
+        let by =
+            match &message.asks {
+                Asks::Pay(payment) => payment.as_ref().as_ref().ok().map(|payment| {
+                    task.signed(payment.authorization.nonce, payment.challenge_id())
+                }),
+                Asks::Prove(proof) => Some(Presented::Shown(proof.transaction)),
+                _ => None,
+            };
         let is_again = match by {
             Some(by) => task.payments.contains(&by),
             None => task.has_heard(&message.id),
@@ -94,7 +87,7 @@ impl<D: Deployment, C: Conversations> Desk<'_, D, C> {
             (true, true)
                 if by.is_some() && matches!(task.stage, Stage::Canceled | Stage::Rejected) =>
             {
-                Err(Fault::new(Kind::Unsupported, CLOSED).about(&task.id.to_string()))
+                Err(Fault::not_here(&task.id, CLOSED))
             }
             (true, true) => Ok(Some(task.clone())),
             (true, false) => {
@@ -107,9 +100,12 @@ impl<D: Deployment, C: Conversations> Desk<'_, D, C> {
                     }
                     (_, Some(_)) => CLOSED,
                 };
-                Err(Fault::new(Kind::Unsupported, why).about(&task.id.to_string()))
+                Err(Fault::not_here(&task.id, why))
             }
-            (false, true) if by.is_none() => Ok(Some(task.clone())),
+            // The purchase of what was signed for an earlier offer is over.
+            (false, true) if matches!(by, None | Some(Presented::Over(_))) => {
+                Ok(Some(task.clone()))
+            }
             (false, _) => Ok(None),
         }
     }
@@ -124,22 +120,28 @@ impl<D: Deployment, C: Conversations> Desk<'_, D, C> {
     ) -> Result<Result<Task, Stale>, Fault> {
         let pays = match &message.asks {
             Asks::Pay(payment) => payment.is_ok(),
-            Asks::Prove(_) => true,
-            _ => false,
+            asks => matches!(asks, Asks::Prove(_)),
         };
         // Whatever is kept costs, and only a payment brings money.
         *counts |= !pays || task.version == 0;
-        if !pays && (task.is_paying() || task.stage.claim().is_some()) {
+        if !pays && task.is_tried() {
             // Only its outcome ends a payment.
-            let Some(current) = self.looked(task, patience).await? else {
+            let Some((current, is_heard)) = self.heard_of(task, patience).await? else {
                 return Ok(Err(Stale));
             };
             // What cannot be read is told where the client is waited for, and takes nothing away.
             let is_told = message.asks.is_unreadable() && current.stage.waits_for_the_same();
-            if current.stage.is_end() || (current.is_paying() && !is_told) {
-                return Ok(Ok(current));
+            match &message.asks {
+                _ if current.stage.is_end() => return Ok(Ok(current)),
+                Asks::Price(_) | Asks::Refused(_) if current.is_tried() => {
+                    return Err(Fault::not_here(&current.id, TRIED));
+                }
+                _ if current.is_paying() && !is_told => return Ok(Ok(current)),
+                Asks::Reject if !is_heard => {
+                    return Err(Fault::not_here(&current.id, UNANSWERED));
+                }
+                _ => task = current,
             }
-            task = current;
         }
         let stage = match &message.asks {
             Asks::Pay(payment) => match payment.as_ref() {
@@ -152,8 +154,8 @@ impl<D: Deployment, C: Conversations> Desk<'_, D, C> {
             },
             Asks::Prove(proof) => return self.redeem(task, message, proof, patience, counts).await,
             Asks::Misproven(error) => misproven(&task, error),
-            Asks::Price(request) => self.price(request, task.stage.claim()),
-            Asks::Refused(error) => failed(refused(error)),
+            Asks::Price(request) => self.price(request),
+            Asks::Refused(error) => Stage::unmet(refused(error)),
             Asks::Reject if task.stage.challenge_id().is_some() => Stage::Rejected,
             Asks::Browse if task.stage.challenge_id().is_none() => Stage::Listed,
             Asks::Browse | Asks::Talk(_) | Asks::Reject => match &task.stage {
@@ -181,16 +183,15 @@ impl<D: Deployment, C: Conversations> Desk<'_, D, C> {
         self.keep(task).await
     }
 
-    /// `claim`: the right to ask about a payment for the offer before.
-    pub(super) fn price(&self, request: &AccessRequest, claim: Option<&Claim>) -> Stage {
+    fn price(&self, request: &AccessRequest) -> Stage {
         match self.checkout.quote(&request.order()) {
             Ok(quote) => Stage::Offered {
                 challenge_id: quote.first.offer.id.to_string(),
                 said: None,
                 again: false,
-                claim: claim.cloned(),
+                claim: None,
             },
-            Err(why) => failed(refused(&self.error(&why))),
+            Err(why) => Stage::unmet(refused(&self.error(&why))),
         }
     }
 
@@ -290,11 +291,4 @@ fn depth(value: &Value) -> usize {
         _ => return 0,
     };
     inner.unwrap_or_default().saturating_add(1)
-}
-
-pub(super) fn failed(said: Said) -> Stage {
-    Stage::Failed {
-        said,
-        was_paid: false,
-    }
 }

@@ -20,11 +20,12 @@ mod task;
 mod tasks;
 #[cfg(test)]
 mod test_support;
+mod words;
 
 pub use desk::Desk;
 pub use door::{Arrival, answer, is_call};
 pub use ids::{ContextKey, TaskId};
-pub use task::{Known, Said, Stage, Task, Turn};
+pub use task::{Known, Presented, Said, Stage, Task, Turn};
 pub use tasks::{
     Conversations, MAX_COUNTED, MAX_UNPAID, Page, Place, Standing, TaskCommand, TaskReply,
     TaskStore, execute,

@@ -1,87 +1,140 @@
-//! What an outcome makes of a task, and the words of the x402 extension for it.
+//! What an outcome makes of a task.
 //!
 //! The rule: a task leaves [`Stage::Paying`] only by what its own purchase has said. What is said of a payment alone, or by
 //! nobody, leaves it there: an identical payment may be under way in another request.
 
-use serde_json::{Value, json};
-
-use super::task::{Known, Said, Stage, Task};
+use super::task::{Known, Presented, Said, Stage, Task};
+use super::words::{counts_elsewhere, receipt, said, unanswered, unjudged};
 use crate::checkout::{Checkout, Claim, Outcome, Phase, Retry, Stop, Unpaid};
-use crate::error::{Code, Error};
-use crate::goods::Receipt;
-use crate::types::{Address, Network, UnixMillis, UnixSeconds};
-use crate::x402::{Dialect, Refusal, SettleResponse};
+use crate::types::{Address, UnixMillis, UnixSeconds};
 
 /// A purchase may begin this long after a payment was presented: the call to it may take as long.
 const BEGINS_SECONDS: u64 = 120;
 
-/// The payment that an outcome is of.
+/// What an outcome is of.
 pub(super) struct Tried<'t> {
-    /// The offer that it was for.
+    /// The task's offer.
     pub(super) challenge_id: &'t str,
-    /// Who is said to have signed it.
+    /// What was presented for it now; `None`: its purchase was asked only.
+    pub(super) payment: Option<Presented>,
+    /// Who is said to have signed.
     pub(super) payer: Option<Address>,
-    /// The right to ask again, where the payer was proven.
+    /// The right to ask, where the payer was proven; of a transfer none is kept before its purchase has begun.
     pub(super) claim: Option<Claim>,
-    /// The stage that the task was in before it was presented.
+    /// The stage that the task was in before.
     pub(super) before: &'t Stage,
-    /// Whether it was presented now; otherwise its purchase was asked only.
-    pub(super) is_presented: bool,
-    /// Whether it is what was last presented on the task before.
-    pub(super) is_again: bool,
 }
 
-impl Tried<'_> {
-    /// Whether an earlier payment may be under way.
-    const fn is_beside(&self) -> bool {
-        matches!(self.before, Stage::Paying { .. })
-    }
+/// The same, and what else the task waits for.
+struct Trial<'t> {
+    tried: &'t Tried<'t>,
+    /// Whether a transfer was shown that is not judged for good. Then nobody is invited to pay once more.
+    is_open: bool,
+    /// Whether its purchase may still begin.
+    may_begin: bool,
+}
 
-    /// Whether what its purchase says is said of that payment, too.
-    fn is_of_the_same(&self) -> bool {
-        let earlier = self.before.claim();
-        !self.is_beside() || (earlier.is_some() && earlier == self.claim.as_ref())
-    }
-
-    /// Whether a transfer was shown, which moved before we heard of it.
+impl Trial<'_> {
     const fn is_of_a_transfer(&self) -> bool {
-        self.payer.is_none()
+        matches!(self.tried.payment, Some(Presented::Shown(_)))
+    }
+
+    /// Whether the payer was proven, and the purchase asked, after that was kept.
+    const fn is_noted(&self) -> bool {
+        self.tried.claim.is_some() || self.is_of_a_transfer()
+    }
+
+    /// Whether something else may be under way, or has begun.
+    fn is_beside(&self) -> bool {
+        matches!(self.tried.before, Stage::Paying { claim, known, .. }
+            if self.is_open || claim.is_some() || *known >= Known::Begun)
+    }
+
+    /// Whether what its purchase says is said of all that the task follows.
+    fn is_of_all(&self) -> bool {
+        match self.tried.before {
+            Stage::Paying { by: Some(by), .. } => self.tried.payment == Some(*by),
+            Stage::Paying { claim, .. } => claim.is_none() || *claim == self.tried.claim,
+            _ => true,
+        }
+    }
+
+    /// Whether this payment, or this claim, has led the task to another purchase.
+    fn has_led(&self) -> bool {
+        match (self.tried.before, &self.tried.payment) {
+            (Stage::Paying { by, .. }, Some(payment)) => *by == Some(*payment),
+            (_, Some(_)) => false,
+            (_, None) => self
+                .tried
+                .claim
+                .as_ref()
+                .is_some_and(Claim::is_by_attempted),
+        }
     }
 
     /// The stage of a payment that may be under way. What was known is not forgotten.
     fn paying(&self, claim: Option<Claim>, said: Option<Said>, known: Known) -> Stage {
-        let (earlier, begun) = match self.before {
-            Stage::Paying { claim, known, .. } if *known >= Known::Begun => (claim.clone(), *known),
-            Stage::Paying { claim, .. } => (claim.clone(), Known::Nothing),
+        let earlier = self.tried.before.claim().cloned();
+        let (by, begun) = match self.tried.before {
+            Stage::Paying { by, known, .. } if *known >= Known::Begun => (*by, *known),
             _ => (None, Known::Nothing),
         };
-        // What others may know too takes nothing from what only the payer had.
-        let claim = claim.filter(|new| !new.is_by_attempted() || earlier.is_none());
-        // A purchase that has begun knows more than one that a payment was made for and led away from.
-        let claim = match known.max(begun) >= Known::Begun {
-            // Without a claim of its own, what has begun is a purchase that only the payment itself can ask about.
-            true => claim.or(earlier),
-            false => claim.or_else(|| self.claim.clone()).or(earlier),
+        let known = known.max(begun);
+        let (claim, by) = match claim {
+            // What others may know too takes nothing from what only the payer had.
+            Some(claim) if begun < Known::Begun || !claim.is_by_attempted() => (Some(claim), None),
+            _ if begun >= Known::Begun => (earlier, by),
+            // What has begun is a purchase that only this payment can ask about.
+            _ if known >= Known::Begun => (None, self.tried.payment),
+            _ => (self.tried.claim.clone().or(earlier), None),
         };
-        let known = match (known.max(begun), &claim) {
+        let known = match (known, &claim) {
             // Nobody but the client can ask about it.
             (Known::Nothing, None) => Known::Again,
             (known, _) => known,
         };
+        let challenge_id = self.tried.challenge_id.to_owned();
         Stage::Paying {
-            challenge_id: self.challenge_id.to_owned(),
+            challenge_id,
             claim,
+            by,
             said,
             known,
         }
     }
 
-    fn offered(&self, challenge_id: String, said: Said, again: bool) -> Stage {
+    fn offered(&self, challenge_id: &str, said: Said, again: bool, claim: Option<&Claim>) -> Stage {
         Stage::Offered {
-            challenge_id,
+            challenge_id: challenge_id.to_owned(),
             said: Some(said),
             again,
-            claim: self.claim.clone().or_else(|| self.before.claim().cloned()),
+            claim: claim.or(self.tried.before.claim()).cloned(),
+        }
+    }
+
+    /// The end of everything but a transfer: while one is open, its proof is to be sent again.
+    fn unless_open(&self, stage: Stage) -> Stage {
+        match self.is_open {
+            true => Stage::Paying {
+                challenge_id: self.tried.challenge_id.to_owned(),
+                claim: None,
+                by: None,
+                said: Some(unjudged()),
+                known: Known::Again,
+            },
+            false => stage,
+        }
+    }
+
+    /// Of what was sent beside a payment that may be under way. Where nothing is known of that, the same may be sent again.
+    fn beside(&self, said: Said) -> Stage {
+        match self.tried.before {
+            Stage::Paying { known, .. } if *known <= Known::Again && self.is_noted() => {
+                let is_others = self.is_open && !self.is_of_a_transfer();
+                let said = if is_others { unjudged() } else { said };
+                self.paying(None, Some(said), Known::Again)
+            }
+            before => before.clone(),
         }
     }
 }
@@ -94,8 +147,16 @@ pub(super) fn take<D>(
     checkout: &Checkout<'_, D>,
     now: UnixMillis,
 ) {
-    if let Some(receipt) = receipt(outcome, tried, checkout.config.network) {
+    if let Some(receipt) = receipt(outcome, tried.payer, checkout.config.network) {
         task.note(receipt);
+    }
+    if let Some(payment) = tried.payment {
+        if has_begun(outcome) || is_over(outcome) {
+            task.present(payment);
+        }
+        if is_judged(outcome) {
+            task.forget(payment);
+        }
     }
     let stage = match (outcome, said(outcome, checkout)) {
         (Outcome::Granted { goods, receipt, .. }, _) => Stage::Delivered {
@@ -104,18 +165,29 @@ pub(super) fn take<D>(
         },
         (_, None) => return,
         (outcome, Some(said)) => {
-            let may_begin = checkout.now < task.at.to_seconds().plus(BEGINS_SECONDS);
-            next(outcome, said, tried, may_begin)
+            let trial = Trial {
+                tried,
+                is_open: task.waits_for_transfer(),
+                may_begin: checkout.now < task.at.to_seconds().plus(BEGINS_SECONDS),
+            };
+            next(outcome, said, &trial)
         }
     };
+    if is_over(outcome) && !matches!(stage, Stage::Paying { .. }) {
+        task.give_up_payments();
+    }
     let offer = stage.challenge_id().unwrap_or(tried.challenge_id);
     let until = offer_end(checkout, offer);
     task.go_on(stage, until, now);
 }
 
-/// Where an outcome leads that is not the goods. `may_begin`: whether its purchase may still begin.
-fn next(outcome: &Outcome<'_>, said: Said, tried: &Tried<'_>, may_begin: bool) -> Stage {
+/// Where an outcome leads that is not the goods.
+fn next(outcome: &Outcome<'_>, said: Said, trial: &Trial<'_>) -> Stage {
     let failed = |said, was_paid| Stage::Failed { said, was_paid };
+    let (tried, own) = (trial.tried, trial.tried.challenge_id);
+    let has_offer = tried.before.challenge_id().is_some();
+    let followed = tried.before.claim();
+    let is_followed = followed.is_some() && followed != tried.claim.as_ref();
     match outcome {
         Outcome::Pending {
             phase,
@@ -124,48 +196,29 @@ fn next(outcome: &Outcome<'_>, said: Said, tried: &Tried<'_>, may_begin: bool) -
             ..
         } => {
             let known = match phase {
-                Phase::Unheard if tried.is_presented => {
-                    return tried.paying(None, None, Known::Nothing);
-                }
-                Phase::Unheard => return tried.before.clone(),
-                Phase::Unbegun => return unbegun(tried, said, may_begin),
+                Phase::Unheard | Phase::Unbegun => return unbegun(outcome, said, trial),
                 Phase::Unconfirmed | Phase::AuthorizationOpen { .. } => Known::Again,
                 Phase::Settling if receipt.is_none() => Known::Begun,
                 Phase::Settling | Phase::Delivering { .. } | Phase::Refunding { .. } => {
                     Known::Arrived
                 }
             };
-            tried.paying(claim.clone(), Some(said), known)
+            trial.paying(claim.clone(), Some(said), known)
         }
-        // What it was led to by is used, and opens nothing any more.
-        Outcome::Stopped { why: Stop::Taken }
-            if !tried.is_presented && tried.claim.as_ref().is_some_and(Claim::is_by_attempted) =>
-        {
-            failed(said, false)
-        }
-        // The same, of a purchase that only the payment itself could ask about.
-        Outcome::Stopped { why: Stop::Taken }
-            if tried.is_again && tried.is_beside() && tried.before.claim().is_none() =>
-        {
-            let text = "The payment counts for another purchase, which has begun. Do not sign anew for this one: ask for that one's \
-                        outcome where the payment was sent first, or under its requestId.";
-            let error = Error::new(Code::TxAlreadyRedeemed, text);
-            let said = Said {
-                error: error.body(),
-                payment: said.payment,
-            };
-            failed(said, true)
+        // What has led to its purchase is public by now, and opens nothing any more.
+        Outcome::Stopped { why: Stop::Taken } if trial.has_led() => {
+            trial.unless_open(failed(counts_elsewhere(), true))
         }
         // The money has arrived and is not back yet.
         Outcome::Stopped {
             why: Stop::RefundFailed { claim },
-        } => tried.paying(claim.clone(), Some(said), Known::Arrived),
+        } => trial.paying(claim.clone(), Some(said), Known::Arrived),
         Outcome::Stopped {
             why: Stop::Refunded { .. } | Stop::AccessEnded { .. },
         } => failed(said, true),
         // Its purchase is over, or can never begin.
-        Outcome::PayAgain { quote, .. } if is_over(outcome) && tried.is_of_the_same() => {
-            match quote {
+        Outcome::PayAgain { quote, .. } if is_over(outcome) && trial.is_of_all() => trial
+            .unless_open(match quote {
                 Some(quote) => Stage::Offered {
                     challenge_id: quote.first.offer.id.to_string(),
                     said: Some(said),
@@ -173,24 +226,24 @@ fn next(outcome: &Outcome<'_>, said: Said, tried: &Tried<'_>, may_begin: bool) -
                     claim: None,
                 },
                 None => failed(said, false),
-            }
-        }
-        _ if tried.is_beside() => beside(tried, said),
+            }),
+        _ if trial.is_beside() => trial.beside(said),
         // Of this payment alone: its purchase can still be paid.
         Outcome::PayAgain {
             quote: Some(quote), ..
-        } => tried.offered(quote.first.offer.id.to_string(), said, false),
+        } => {
+            let next = quote.first.offer.id.as_str();
+            trial.offered(next, said, false, tried.claim.as_ref())
+        }
         Outcome::Stopped { why } => match why.retry() {
-            Retry::Same | Retry::SignAgain | Retry::Rename
-                if tried.claim.is_some() || tried.is_of_a_transfer() =>
-            {
-                tried.paying(None, Some(said), Known::Again)
+            Retry::Same | Retry::SignAgain | Retry::Rename if trial.is_noted() => {
+                trial.paying(None, Some(said), Known::Again)
             }
-            Retry::Same | Retry::SignAgain | Retry::Rename => {
-                tried.offered(tried.challenge_id.to_owned(), said, true)
-            }
-            Retry::Never if is_proof(why) && tried.before.challenge_id().is_some() => {
-                tried.offered(tried.challenge_id.to_owned(), said, true)
+            Retry::Same | Retry::SignAgain | Retry::Rename => trial.offered(own, said, true, None),
+            _ if trial.is_open && has_offer => trial.paying(None, Some(said), Known::Again),
+            // Of an earlier payment, of which the task has another claim, it says nothing.
+            _ if (is_proof(why) && has_offer) || is_followed => {
+                trial.offered(own, said, true, None)
             }
             Retry::Never | Retry::NewId => failed(said, false),
         },
@@ -198,51 +251,33 @@ fn next(outcome: &Outcome<'_>, said: Said, tried: &Tried<'_>, may_begin: bool) -
     }
 }
 
-/// Its purchase has not begun. A payment that was presented now is to be presented again. One that was presented before may be on
-/// its way for a while; later only the payment itself tells, as it may count for another purchase.
-fn unbegun(tried: &Tried<'_>, said: Said, may_begin: bool) -> Stage {
-    let known = match tried.before {
-        Stage::Paying { known, .. } => *known,
-        _ if tried.is_presented => Known::Nothing,
-        before => return before.clone(),
-    };
-    if known >= Known::Begun {
-        // What has begun is another purchase, which the payment was led to; about that only the payment itself can ask.
-        return match tried.is_presented {
-            true => tried.before.clone(),
-            false => Stage::Paying {
-                challenge_id: tried.challenge_id.to_owned(),
-                claim: None,
-                said: Some(unanswered()),
-                known,
-            },
-        };
+/// Its purchase has not begun, or has given no answer. A payment that was presented now is to be presented again. One that was
+/// presented before may be on its way for a while; later only the payment itself tells, as it may count for another purchase.
+fn unbegun(outcome: &Outcome<'_>, said: Said, trial: &Trial<'_>) -> Stage {
+    let (before, is_silent) = (trial.tried.before, is_silent(outcome));
+    let is_presented = trial.tried.payment.is_some();
+    match (before, outcome) {
+        // Of what has begun, another purchase says nothing.
+        (Stage::Paying { known, .. }, _) if *known >= Known::Begun && !is_silent => before.clone(),
+        (_, Outcome::Pending { claim, .. })
+            if is_presented && !trial.is_noted() && !trial.is_beside() =>
+        {
+            // It does not fit the offer of today, so its purchase was asked without beginning.
+            trial.offered(trial.tried.challenge_id, said, true, claim.as_ref())
+        }
+        _ if is_presented => match is_silent {
+            true if trial.is_of_a_transfer() => trial.paying(None, None, Known::Again),
+            true => trial.paying(None, None, Known::Nothing),
+            false => trial.paying(None, Some(said), Known::Again),
+        },
+        (Stage::Paying { known, .. }, _) if *known == Known::Nothing && !is_silent => {
+            match trial.may_begin {
+                true => trial.paying(None, None, Known::Nothing),
+                false => trial.paying(None, Some(unanswered()), Known::Again),
+            }
+        }
+        _ => before.clone(),
     }
-    if !tried.is_presented && known == Known::Again {
-        return tried.before.clone();
-    }
-    let (said, known) = match (tried.is_presented, may_begin) {
-        (true, _) => (Some(said), Known::Again),
-        (false, true) => (None, Known::Nothing),
-        (false, false) => (Some(unanswered()), Known::Again),
-    };
-    let earlier = || match tried.before {
-        Stage::Paying { claim, .. } => claim.clone(),
-        _ => None,
-    };
-    Stage::Paying {
-        challenge_id: tried.challenge_id.to_owned(),
-        claim: tried.claim.clone().or_else(earlier),
-        said,
-        known,
-    }
-}
-
-pub(super) fn unanswered() -> Said {
-    refused(&Error::new(
-        Code::SettlementPending,
-        "No answer has come for the payment. Send the same payment again to learn what became of it; it is not charged twice.",
-    ))
 }
 
 /// Whether its purchase has ended without a charge, and takes no other payment.
@@ -265,17 +300,25 @@ pub(super) const fn has_begun(outcome: &Outcome<'_>) -> bool {
     )
 }
 
-/// A refusal of what was sent beside a payment that may be under way. Where nothing is known of that, the same payment may be
-/// sent again.
-fn beside(tried: &Tried<'_>, said: Said) -> Stage {
-    match tried.before {
-        Stage::Paying { known, .. }
-            if *known <= Known::Again && (tried.claim.is_some() || tried.is_of_a_transfer()) =>
-        {
-            tried.paying(None, Some(said), Known::Again)
+/// Whether no answer has come.
+pub(super) const fn is_silent(outcome: &Outcome<'_>) -> bool {
+    matches!(
+        outcome,
+        Outcome::Pending {
+            phase: Phase::Unheard,
+            ..
         }
-        before => before.clone(),
-    }
+    )
+}
+
+/// Whether it says for good that a transfer does not pay the offer.
+const fn is_judged(outcome: &Outcome<'_>) -> bool {
+    matches!(
+        outcome,
+        Outcome::Stopped {
+            why: Stop::NotPaid { .. } | Stop::TransferTaken
+        }
+    )
 }
 
 const fn is_proof(why: &Stop) -> bool {
@@ -289,114 +332,6 @@ const fn is_proof(why: &Stop) -> bool {
             | Stop::TransferTaken
             | Stop::NotPaid { .. }
     )
-}
-
-/// What came of the payment, as x402 tells it. `None` when nothing can be told of one.
-fn receipt(outcome: &Outcome<'_>, tried: &Tried<'_>, network: Network) -> Option<Value> {
-    let arrived = match outcome {
-        Outcome::Granted { receipt, .. } | Outcome::Pending { receipt, .. } => receipt.as_ref(),
-        _ => None,
-    };
-    if let Some(Receipt {
-        transaction, payer, ..
-    }) = arrived
-    {
-        let success = SettleResponse::success(Dialect::X402V2, *transaction, network, *payer);
-        return Some(json!(success));
-    }
-    let transaction = match outcome {
-        Outcome::PayAgain { transaction, .. } => *transaction,
-        Outcome::Stopped { why } if why.retry() != Retry::Same => None,
-        _ => return None,
-    };
-    Some(failure(
-        outcome.reason(),
-        transaction,
-        Some(tried.payer?),
-        network,
-    ))
-}
-
-/// A receipt for a payment that did not count.
-pub(super) fn failure(
-    reason: &'static str,
-    transaction: Option<alloy_primitives::B256>,
-    payer: Option<Address>,
-    network: Network,
-) -> Value {
-    let Some(payer) = payer else {
-        // Who signed what cannot be read is not known.
-        let network = network.caip2();
-        return json!({"success": false, "errorReason": reason, "transaction": "", "network": network});
-    };
-    let failure = SettleResponse::failure(Dialect::X402V2, reason, transaction, network, payer);
-    json!(failure)
-}
-
-/// What we say of an outcome. `None` for goods.
-pub(super) fn said<D>(outcome: &Outcome<'_>, checkout: &Checkout<'_, D>) -> Option<Said> {
-    let mut error = outcome.error(&checkout.origin, checkout.config.network)?;
-    // There is no header that could say it.
-    if let Some(seconds) = outcome.retry_after(checkout.now) {
-        let details = error.details.get_or_insert_with(|| json!({}));
-        if let Some(details) = details.as_object_mut() {
-            details.insert("retryAfterSeconds".to_owned(), json!(seconds));
-        }
-    }
-    Some(Said {
-        error: error.body(),
-        payment: Some(word(outcome).to_owned()),
-    })
-}
-
-/// The extension's word for why a payment is not the end of it.
-/// <https://github.com/google-agentic-commerce/a2a-x402/blob/main/spec/v0.2/spec.md>
-fn word(outcome: &Outcome<'_>) -> &'static str {
-    match outcome {
-        Outcome::PayAgain {
-            why, mismatches, ..
-        } => match why {
-            Unpaid::Expired | Unpaid::Withdrawn => "EXPIRED_PAYMENT",
-            Unpaid::Cancelled => "SETTLEMENT_FAILED",
-            Unpaid::Refused(_) if names(mismatches, &["network", "asset"]) => "NETWORK_MISMATCH",
-            Unpaid::Refused(_) if names(mismatches, &["amount", "payTo"]) => "INVALID_AMOUNT",
-            Unpaid::Refused(refusal) => word_of(*refusal),
-        },
-        Outcome::Stopped { why } => match why {
-            Stop::Taken | Stop::TransferTaken | Stop::SignAgain { .. } => "DUPLICATE_NONCE",
-            Stop::Unsigned | Stop::NotThePayers => "INVALID_SIGNATURE",
-            Stop::OtherChain { .. } => "NETWORK_MISMATCH",
-            Stop::AccessEnded { .. } => "EXPIRED_PAYMENT",
-            Stop::Spent(refusal) => word_of(*refusal),
-            _ => "SETTLEMENT_FAILED",
-        },
-        Outcome::Granted { .. } | Outcome::Pending { .. } => "SETTLEMENT_FAILED",
-    }
-}
-
-fn names(mismatches: &[&str], members: &[&str]) -> bool {
-    mismatches.iter().any(|name| members.contains(name))
-}
-
-/// The extension's word for why a payment is refused.
-pub(super) const fn word_of(refusal: Refusal) -> &'static str {
-    match refusal {
-        Refusal::InvalidExactEvmPayloadSignature => "INVALID_SIGNATURE",
-        Refusal::InvalidExactEvmPayloadRecipientMismatch
-        | Refusal::InvalidExactEvmPayloadAuthorizationValueMismatch => "INVALID_AMOUNT",
-        Refusal::InvalidExactEvmPayloadAuthorizationValidBefore => "EXPIRED_PAYMENT",
-        Refusal::InvalidExactEvmNonceAlreadyUsed => "DUPLICATE_NONCE",
-        Refusal::InsufficientFunds => "INSUFFICIENT_FUNDS",
-        _ => "SETTLEMENT_FAILED",
-    }
-}
-
-/// What is said of a request that cannot be met and paid nothing.
-pub(super) fn refused(error: &Error) -> Said {
-    Said {
-        error: error.body(),
-        payment: None,
-    }
 }
 
 /// The end of this offer, if it is ours.

@@ -1,13 +1,16 @@
 //! A payment on a task: what is kept before it, and what comes of it.
 
+use core::ops::ControlFlow;
+
 use super::desk::{Desk, MAX_ROUNDS, Stale};
-use super::fault::Fault;
-use super::hear::failed;
+use super::fault::{ELSEWHERE, FULL, Fault, UNANSWERED};
 use super::ids::TaskId;
 use super::message::Message;
-use super::outcome::{Tried, failure, has_begun, is_over, offer_end, said, take, unanswered};
-use super::task::{Known, Said, Stage, Task};
+use super::outcome::{Tried, has_begun, is_silent, offer_end, take};
+use super::task::{Known, Presented, Said, Stage, Task};
 use super::tasks::Conversations;
+use super::words::failure;
+use crate::book::TargetKey;
 use crate::checkout::{
     Claim, Deployment, Order, Outcome, Payment, Phase, Quote, Stop, TransferProof,
 };
@@ -28,11 +31,11 @@ impl<D: Deployment, C: Conversations> Desk<'_, D, C> {
         counts: &mut bool,
     ) -> Result<Result<Task, Stale>, Fault> {
         let payer = payload.authorization.from;
-        let of_task = task.stage.challenge_id().map(str::to_owned);
-        let challenge_id = of_task.or_else(|| payload.challenge_id().map(str::to_owned));
-        let sealed = challenge_id.and_then(|id| self.checkout.config.offers.keys.open(&id));
+        let payment = Presented::Signed(payload.authorization.nonce);
+        let of_task = task.stage.challenge_id().or(payload.challenge_id());
+        let offer = of_task.and_then(|id| self.checkout.config.offers.keys.open(id));
         // Of an id that follows from a payment, nobody who has seen that may ask.
-        let Some(offer) = sealed.filter(|offer| !offer.terms.request_id.is_derived()) else {
+        let Some(offer) = offer.filter(|offer| !offer.terms.request_id.is_derived()) else {
             if task.is_paying() || task.stage.claim().is_some() {
                 // The secret that sealed the task's offer may be gone; its payment is not.
                 return Ok(self.looked(task, patience).await?.ok_or(Stale));
@@ -41,122 +44,66 @@ impl<D: Deployment, C: Conversations> Desk<'_, D, C> {
             task.note(failure("challenge_not_found", None, Some(payer), network));
             task.let_pass();
             task.hear(message.kept.clone());
-            task.go_on(failed(not_offered()), None, self.now);
+            task.go_on(Stage::unmet(not_offered()), None, self.now);
             *counts = true;
             return self.keep(task).await;
         };
-        let is_again = task.payments.contains(&payload.authorization.nonce);
-        if let Stage::Paying {
-            claim: None, known, ..
-        } = &task.stage
-            && *known >= Known::Begun
-            && !is_again
-        {
-            // What has begun can be asked about only by what was sent before. Another payment would buy once more.
-            return Ok(Ok(task));
+        let named = payload.challenge_id();
+        if named.and_then(|id| self.is_for_the_same(id, &offer)) == Some(false) {
+            *counts = true;
+            return Err(Fault::not_here(&task.id, ELSEWHERE));
         }
-        let own = self.own_offer(&task, &offer, payload);
-        let is_of_another = |claim: &Claim| {
-            let paid = &own.as_ref().unwrap_or(&offer).terms.request_id;
-            claim.payer != payer || (!is_again && claim.request_id != *paid)
+        let is_again = task.payments.contains(&payment);
+        let request_id = &offer.terms.request_id;
+        let may_begin =
+            |claim: &Claim| claim.payer == payer && (is_again || claim.request_id == *request_id);
+        task = match self.may_present(task, payment, may_begin, patience).await? {
+            ControlFlow::Continue(task) => task,
+            ControlFlow::Break(answer) => return Ok(answer),
         };
-        if task.stage.claim().is_some_and(is_of_another) {
-            // One payment at a time: the claim of the first would be lost, and it may have bought what this one would buy.
-            let before = task.stage.clone();
-            let Some((current, is_heard)) = self.heard_of(task, patience).await? else {
-                return Ok(Err(Stale));
-            };
-            if current.is_paying() || current.stage.is_end() {
-                return Ok(Ok(current));
-            }
-            if current.stage != before {
-                return Ok(Err(Stale));
-            }
-            task = current;
-            if let (false, Stage::Offered { challenge_id, .. }) = (is_heard, &before) {
-                let stage = Stage::Offered {
-                    challenge_id: challenge_id.clone(),
-                    said: Some(unanswered()),
-                    again: true,
-                    claim: before.claim().cloned(),
-                };
-                task.go_on(stage, Some(offer.terms.expires_at), self.now);
-                return self.keep(task).await;
-            }
-        }
-        if let Some(own) = own {
-            // Nobody is invited to pay once more without that one's purchase being asked.
-            let order = Order {
-                request_id: Some(own.terms.request_id.clone()),
-                chosen: own.terms.chosen,
-                patience,
-                ..Order::default()
-            };
-            match self.checkout.recall(&order, &payload.into()).await {
-                None | Some(Outcome::PayAgain { .. }) => {}
-                Some(outcome) => {
-                    *counts |= brings_nothing(&outcome);
-                    let task = self.recalled(task, message, payload, &own, &outcome);
-                    return self.keep(task).await;
-                }
-            }
-        }
         let before = task.stage.clone();
-        let payment = Payment {
-            challenge_id: Some(offer.id.as_str()),
-            ..Payment::from(payload)
-        };
         // What may be paid instead is for the same purchase, as long as that has not begun.
         let order = Order {
             resource: Some(offer.terms.resource.clone()),
-            request_id: Some(offer.terms.request_id.clone()),
+            request_id: Some(request_id.clone()),
             chosen: offer.terms.chosen,
             patience,
             ..Order::default()
         };
+        let presented = Payment {
+            challenge_id: Some(offer.id.as_str()),
+            ..Payment::from(payload)
+        };
         task.let_pass();
         task.hear(message.kept.clone());
-        let until = Some(offer.terms.expires_at);
-        let last = task.payments.last().copied();
         let mut claimed = None;
         let mut is_stale = false;
         let outcome = self
             .checkout
-            .pay_noting(&order, &payment, async |claim: &Claim| {
+            .pay_noting(&order, &presented, async |claim: &Claim| {
                 claimed = Some(claim.clone());
-                let is_noted = match &before {
-                    Stage::Paying { claim, known, .. } => {
-                        *known >= Known::Begun || (*claim == claimed && *known == Known::Nothing)
+                let stage = match &before {
+                    // What has begun may be an earlier purchase, which the payment was led to.
+                    paying @ Stage::Paying { known, .. } if *known >= Known::Begun => {
+                        paying.clone()
                     }
-                    _ => false,
+                    _ => Stage::Paying {
+                        challenge_id: offer.id.to_string(),
+                        claim: claimed.clone(),
+                        by: None,
+                        said: None,
+                        known: Known::Nothing,
+                    },
                 };
-                if is_again && is_noted {
-                    is_stale = !self.is_unchanged(&task).await?;
-                    return match is_stale {
-                        true => Err(CallFault("the task has changed".to_owned())),
-                        false => Ok(()),
-                    };
-                }
-                let (claim, known) = match &before {
-                    // Its purchase may be an earlier one, which the payment was led to.
-                    Stage::Paying { claim, known, .. } if *known >= Known::Begun => {
-                        (claim.clone().or_else(|| claimed.clone()), *known)
+                is_stale = match is_again && stage == before {
+                    true => !self.is_unchanged(&task).await?,
+                    false => {
+                        task.present(payment);
+                        task.go_on(stage, Some(offer.terms.expires_at), self.now);
+                        !self.write(&mut task).await?
                     }
-                    _ => (claimed.clone(), Known::Nothing),
                 };
-                let stage = Stage::Paying {
-                    challenge_id: offer.id.to_string(),
-                    claim,
-                    said: None,
-                    known,
-                };
-                task.present(payload.authorization.nonce);
-                task.go_on(stage, until, self.now);
-                is_stale = !self.write(&mut task).await?;
-                match is_stale {
-                    true => Err(CallFault("the task has changed".to_owned())),
-                    false => Ok(()),
-                }
+                noted(is_stale)
             })
             .await;
         if is_stale {
@@ -164,67 +111,13 @@ impl<D: Deployment, C: Conversations> Desk<'_, D, C> {
         }
         let tried = Tried {
             challenge_id: offer.id.as_str(),
+            payment: Some(payment),
             payer: Some(payer),
             claim: claimed,
             before: &before,
-            is_presented: true,
-            is_again: is_again && last == Some(payload.authorization.nonce),
         };
-        if has_begun(&outcome) {
-            task.present(payload.authorization.nonce);
-        }
         let task = self.conclude(task, message, &outcome, &tried, counts);
         task.await.map(Ok)
-    }
-
-    /// The task of a payment that was made for another offer, after what that one's purchase has said. Where nothing has begun
-    /// for it, the task's own offer stays.
-    fn recalled(
-        &self,
-        mut task: Task,
-        message: &Message,
-        payload: &PaymentPayload,
-        own: &Offer,
-        outcome: &Outcome<'_>,
-    ) -> Task {
-        task.let_pass();
-        task.hear(message.kept.clone());
-        let before = task.stage.clone();
-        if has_begun(outcome) {
-            task.present(payload.authorization.nonce);
-            let tried = Tried {
-                challenge_id: own.id.as_str(),
-                payer: Some(payload.authorization.from),
-                claim: None,
-                before: &before,
-                is_presented: true,
-                is_again: false,
-            };
-            take(&mut task, outcome, &tried, self.checkout, self.now);
-        } else if let (Some(challenge_id), Some(said)) =
-            (before.challenge_id(), said(outcome, self.checkout))
-        {
-            let stage = Stage::Offered {
-                challenge_id: challenge_id.to_owned(),
-                said: Some(said),
-                again: true,
-                claim: before.claim().cloned(),
-            };
-            task.go_on(stage, offer_end(self.checkout, challenge_id), self.now);
-        }
-        task
-    }
-
-    /// The offer that a payment itself names, if that is for another purchase than the task's.
-    fn own_offer(&self, task: &Task, offer: &Offer, payload: &PaymentPayload) -> Option<Offer> {
-        let own = self
-            .checkout
-            .config
-            .offers
-            .keys
-            .open(payload.challenge_id()?)?;
-        let is_another = own.terms.request_id != offer.terms.request_id;
-        (is_another && !task.is_paying() && !own.terms.request_id.is_derived()).then_some(own)
     }
 
     /// A transfer that was made already. That it was shown is kept before the purchase is asked: after a crash nobody is then
@@ -237,6 +130,25 @@ impl<D: Deployment, C: Conversations> Desk<'_, D, C> {
         patience: Patience,
         counts: &mut bool,
     ) -> Result<Result<Task, Stale>, Fault> {
+        let payment = Presented::Shown(proof.transaction);
+        let own = task.stage.challenge_id();
+        let own = own.unwrap_or(&proof.challenge_id).to_owned();
+        let offer = self.checkout.config.offers.keys.open(&own);
+        let is_another = |offer| self.is_for_the_same(&proof.challenge_id, offer) == Some(false);
+        if proof.challenge_id != own && offer.as_ref().is_none_or(is_another) {
+            *counts = true;
+            return Err(Fault::not_here(&task.id, ELSEWHERE));
+        }
+        if task.is_full() && !task.payments.contains(&payment) {
+            *counts = true;
+            return Err(Fault::not_here(&task.id, FULL));
+        }
+        let may_begin =
+            |claim: &Claim| offer.is_none_or(|offer| claim.request_id == offer.terms.request_id);
+        task = match self.may_present(task, payment, may_begin, patience).await? {
+            ControlFlow::Continue(task) => task,
+            ControlFlow::Break(answer) => return Ok(answer),
+        };
         let before = task.stage.clone();
         let order = Order {
             patience,
@@ -244,21 +156,6 @@ impl<D: Deployment, C: Conversations> Desk<'_, D, C> {
         };
         task.let_pass();
         task.hear(message.kept.clone());
-        let of_task = before.challenge_id();
-        let tried = Tried {
-            challenge_id: of_task.unwrap_or(&proof.challenge_id),
-            payer: None,
-            claim: None,
-            before: &before,
-            is_presented: true,
-            is_again: task.payments.contains(&proof.transaction),
-        };
-        if of_task.is_some_and(|id| id != proof.challenge_id) {
-            let why = Stop::Contradicts(vec!["challengeId"]);
-            let outcome = Outcome::Stopped { why };
-            let task = self.conclude(task, message, &outcome, &tried, counts);
-            return task.await.map(Ok);
-        }
         let mut is_stale = false;
         let outcome = self
             .checkout
@@ -267,31 +164,66 @@ impl<D: Deployment, C: Conversations> Desk<'_, D, C> {
                     // What is known of a payment is more than that a transfer was shown.
                     paying @ Stage::Paying { .. } => paying.clone(),
                     _ => Stage::Paying {
-                        challenge_id: proof.challenge_id.clone(),
-                        claim: None,
+                        challenge_id: own.clone(),
+                        claim: before.claim().cloned(),
+                        by: None,
                         said: None,
                         known: Known::Again,
                     },
                 };
-                task.present(proof.transaction);
-                let until = offer_end(self.checkout, &proof.challenge_id);
-                task.go_on(stage, until, self.now);
+                task.present(payment);
+                task.go_on(stage, offer_end(self.checkout, &own), self.now);
                 is_stale = !self.write(&mut task).await?;
-                match is_stale {
-                    true => Err(CallFault("the task has changed".to_owned())),
-                    false => Ok(()),
-                }
+                noted(is_stale)
             })
             .await;
         if is_stale {
             return Ok(Err(Stale));
         }
+        let tried = Tried {
+            challenge_id: &own,
+            payment: Some(payment),
+            payer: None,
+            claim: None,
+            before: &before,
+        };
         let task = self.conclude(task, message, &outcome, &tried, counts);
         task.await.map(Ok)
     }
 
-    /// Keeps what came of a payment. It is not presented again when somebody else has changed the task meanwhile: the outcome
-    /// is taken into what that has left.
+    /// Before something is presented on a task: one purchase at a time. What has begun is not paid once more by a payment that is
+    /// not its own. A claim that this payment would replace is asked first, as it may have bought what this one would buy.
+    async fn may_present(
+        &self,
+        task: Task,
+        payment: Presented,
+        may_begin: impl FnOnce(&Claim) -> bool,
+        patience: Patience,
+    ) -> Result<ControlFlow<Result<Task, Stale>, Task>, Fault> {
+        if task.stage.is_begun_by_another(payment) {
+            return Ok(ControlFlow::Break(Ok(task)));
+        }
+        if task.stage.claim().is_none_or(may_begin) {
+            return Ok(ControlFlow::Continue(task));
+        }
+        let version = task.version;
+        let Some((task, is_heard)) = self.heard_of(task, patience).await? else {
+            return Ok(ControlFlow::Break(Err(Stale)));
+        };
+        if task.is_paying() || task.stage.is_end() {
+            return Ok(ControlFlow::Break(Ok(task)));
+        }
+        if task.version != version {
+            return Ok(ControlFlow::Break(Err(Stale)));
+        }
+        match is_heard {
+            true => Ok(ControlFlow::Continue(task)),
+            false => Err(Fault::not_here(&task.id, UNANSWERED)),
+        }
+    }
+
+    /// Keeps what came of a payment. It is not presented again when the task has been changed meanwhile: the outcome is taken into
+    /// what was left, as far as that is about the same purchase.
     pub(super) async fn conclude(
         &self,
         mut task: Task,
@@ -314,28 +246,24 @@ impl<D: Deployment, C: Conversations> Desk<'_, D, C> {
                 }
                 continue;
             };
-            if has_begun(outcome) && (changed.denies() || is_of_another(&changed, outcome, tried)) {
-                // Who ended it, or paid another offer on it, knew nothing of this payment. What became of that has a task of its own.
+            let is_its = self.is_about(&changed.stage, outcome, tried);
+            if has_begun(outcome) && !is_its {
+                // Who ended it, or went on to another offer, knew nothing of this. It has a task of its own.
                 let id = TaskId::new(changed.id.context(), self.random[0].map(|byte| !byte));
-                let payments = core::mem::take(&mut task.payments);
                 task = Task::new(id, changed.context_id, self.now);
-                task.payments = payments;
-            } else if changed.stage.is_end() {
+            } else if !is_its || changed.stage.is_end() {
                 return Ok(changed);
             } else {
                 task = changed;
             }
             let before = task.stage.clone();
             let tried = Tried {
-                challenge_id: tried.challenge_id,
-                payer: tried.payer,
                 claim: tried.claim.clone(),
                 before: &before,
-                is_presented: true,
-                is_again: tried.is_again,
+                ..*tried
             };
             task.hear(message.kept.clone());
-            let is_news = matches!(outcome, Outcome::Granted { .. } | Outcome::Pending { .. });
+            let is_news = has_begun(outcome) || matches!(outcome, Outcome::Pending { .. });
             if is_news || task.is_paying() {
                 take(&mut task, outcome, &tried, self.checkout, self.now);
             }
@@ -343,7 +271,40 @@ impl<D: Deployment, C: Conversations> Desk<'_, D, C> {
         Err(Fault::internal())
     }
 
-    /// Asks what became of a payment that may be under way. `None`: somebody else has changed the task.
+    /// Whether a task that was changed meanwhile is about the purchase of this outcome.
+    fn is_about(&self, stage: &Stage, outcome: &Outcome<'_>, tried: &Tried<'_>) -> bool {
+        match stage {
+            Stage::Offered { challenge_id, .. } | Stage::Paying { challenge_id, .. } => {
+                let own = self.checkout.config.offers.keys.open(tried.challenge_id);
+                challenge_id == tried.challenge_id
+                    || own.is_some_and(|own| self.is_for_the_same(challenge_id, &own) == Some(true))
+            }
+            Stage::Delivered { goods, .. } => match outcome {
+                Outcome::Granted { goods: its, .. } => its.claims().sub == goods.claims().sub,
+                Outcome::Pending { request_id, .. }
+                | Outcome::Stopped {
+                    why: Stop::AccessEnded { request_id, .. },
+                } => request_id.as_str() == goods.claims().sub,
+                // What was delivered is not returned.
+                _ => false,
+            },
+            // It does not say of which purchase the money went back. To be told twice is better than never.
+            Stage::Failed { was_paid: true, .. } => {
+                let is_returned = |why: &Stop| matches!(why, Stop::Refunded { .. });
+                matches!(outcome, Outcome::Stopped { why } if is_returned(why))
+            }
+            _ => false,
+        }
+    }
+
+    /// Whether a challenge id is that of an offer for the same purchase. `None`: it is none of ours.
+    fn is_for_the_same(&self, challenge_id: &str, offer: &Offer) -> Option<bool> {
+        let its = self.checkout.config.offers.keys.open(challenge_id)?.terms;
+        let is_same_target = TargetKey::of(&its) == TargetKey::of(&offer.terms);
+        Some(is_same_target && its.request_id == offer.terms.request_id)
+    }
+
+    /// Asks what became of a payment that may be under way. `None`: the task has been changed meanwhile.
     pub(super) async fn looked(
         &self,
         task: Task,
@@ -353,8 +314,8 @@ impl<D: Deployment, C: Conversations> Desk<'_, D, C> {
         Ok(looked.map(|(task, _)| task))
     }
 
-    /// The same, and whether its purchase has answered.
-    async fn heard_of(
+    /// The same, and whether its purchase has answered. Until it has, nothing else may be done with the task.
+    pub(super) async fn heard_of(
         &self,
         task: Task,
         patience: Patience,
@@ -364,44 +325,21 @@ impl<D: Deployment, C: Conversations> Desk<'_, D, C> {
             return Ok(Some((task, true)));
         };
         let mut outcome = self.checkout.status(claim, patience).await;
-        let is_heard = !matches!(
-            outcome,
-            Outcome::Pending {
-                phase: Phase::Unheard,
-                ..
-            }
-        );
         if let Outcome::PayAgain { quote, .. } = &mut outcome {
             // Its purchase is over, and nothing was charged.
             *quote = self.instead_of(challenge_id);
         }
         let tried = Tried {
             challenge_id,
+            payment: None,
             payer: Some(claim.payer),
             claim: Some(claim.clone()),
             before: &before,
-            is_presented: false,
-            is_again: false,
         };
         let mut next = task.clone();
-        if is_over(&outcome)
-            && let Stage::Offered {
-                claim: kept,
-                said,
-                again,
-                ..
-            } = &mut next.stage
-            && !self.is_claim_to(claim, challenge_id)
-        {
-            // It was the purchase of an earlier offer. The one that is shown now can be paid.
-            *kept = None;
-            if *said == Some(unanswered()) {
-                (*said, *again) = (None, false);
-            }
-        } else {
-            next.let_pass();
-            take(&mut next, &outcome, &tried, self.checkout, self.now);
-        }
+        next.let_pass();
+        take(&mut next, &outcome, &tried, self.checkout, self.now);
+        let is_heard = !is_silent(&outcome);
         if next.stage == before {
             return Ok(Some((task, is_heard)));
         }
@@ -409,14 +347,8 @@ impl<D: Deployment, C: Conversations> Desk<'_, D, C> {
         Ok(kept.map(|task| (task, is_heard)))
     }
 
-    /// Whether a claim is to the purchase of this offer.
-    fn is_claim_to(&self, claim: &Claim, challenge_id: &str) -> bool {
-        let offer = self.checkout.config.offers.keys.open(challenge_id);
-        offer.is_some_and(|offer| offer.terms.request_id == claim.request_id)
-    }
-
     /// Today's offer for what this one sells, for another purchase.
-    pub(super) fn instead_of(&self, challenge_id: &str) -> Option<Quote<'_>> {
+    fn instead_of(&self, challenge_id: &str) -> Option<Quote<'_>> {
         let offer = self.checkout.config.offers.keys.open(challenge_id)?;
         let order = Order {
             target: Some(offer.terms.target),
@@ -427,21 +359,11 @@ impl<D: Deployment, C: Conversations> Desk<'_, D, C> {
     }
 }
 
-/// Whether a task that somebody else has changed follows another purchase by now than that of this outcome, or was delivered by
-/// another one.
-fn is_of_another(changed: &Task, outcome: &Outcome<'_>, tried: &Tried<'_>) -> bool {
-    match (&changed.stage, outcome) {
-        (Stage::Paying { challenge_id, .. }, _) => challenge_id != tried.challenge_id,
-        (Stage::Delivered { goods: kept, .. }, Outcome::Granted { goods, .. }) => kept != goods,
-        (Stage::Delivered { goods, .. }, Outcome::Pending { request_id, .. }) => {
-            goods.claims().sub != request_id.as_str()
-        }
-        // What was delivered is not returned, and what was returned is not delivered.
-        (Stage::Delivered { .. }, Outcome::Stopped { why }) => {
-            matches!(why, Stop::Refunded { .. } | Stop::RefundFailed { .. })
-        }
-        (Stage::Failed { was_paid: true, .. }, Outcome::Granted { .. }) => true,
-        _ => false,
+/// Nothing begins on a task that has been changed meanwhile.
+fn noted(is_stale: bool) -> Result<(), CallFault> {
+    match is_stale {
+        true => Err(CallFault("the task has changed".to_owned())),
+        false => Ok(()),
     }
 }
 

@@ -160,20 +160,24 @@ async fn shown<D>(task: &Task, checkout: &Checkout<'_, D>) -> Result<Shown, NoGr
             }
             (None, _) => alone(offered(challenge_id, None, checkout)),
         },
-        Stage::Paying {
-            said, known, claim, ..
-        } => {
+        Stage::Paying { said, known, .. } => {
             let status = match known {
                 Known::Arrived => "payment-verified",
                 _ => "payment-submitted",
             };
-            let unanswered = match claim {
-                Some(_) => {
+            let is_of_proof =
+                |said: &Said| said.error.get("code") == Some(&json!("TX_UNCONFIRMED"));
+            let waits = task.stage.waits_for_the_same();
+            let unanswered = match (waits, task.waits_for_transfer()) {
+                (false, _) => {
                     "The payment is being settled. Call GetTask every few seconds; or send the same payment again, which is not \
                      charged twice."
                 }
-                None => {
+                (true, true) => {
                     "A transfer was shown, and the answer is missing. Send the same PaymentProof again: the transfer is not lost."
+                }
+                (true, false) => {
+                    "A payment was sent, and the answer is missing. Send the same payment again: it is not charged twice."
                 }
             };
             // What has become of an earlier payment is not what becomes of this one.
@@ -181,7 +185,9 @@ async fn shown<D>(task: &Task, checkout: &Checkout<'_, D>) -> Result<Shown, NoGr
             let metadata = receipts(status, word);
             alone(match said {
                 Some(said) if *known == Known::Again => told(said, metadata),
-                Some(said) => marked(following(said, claim.is_some()), metadata),
+                // Only the client can go on, by the proof.
+                Some(said) if is_of_proof(said) => told(said, metadata),
+                Some(said) => marked(following(said, !waits), metadata),
                 None => marked(json!([{"text": unanswered}]), metadata),
             })
         }

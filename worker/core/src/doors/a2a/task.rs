@@ -33,9 +33,9 @@ pub struct Task {
     pub turns: Vec<Turn>,
     /// How far it has come.
     pub stage: Stage,
-    /// The payments that were presented, the latest last: an authorization's nonce, or a transfer's transaction.
+    /// The payments that were presented, the latest last.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub payments: Vec<B256>,
+    pub payments: Vec<Presented>,
     /// What came of the payments that were tried.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub receipts: Vec<Value>,
@@ -45,6 +45,21 @@ pub struct Task {
     pub until: UnixMillis,
     /// How often it was written: who has read an older one may not replace it.
     pub version: u32,
+}
+
+/// A payment that was presented on a task.
+///
+/// What a task knows of money is of one purchase, that of the offer which stands. Only when that purchase is over, and nothing was
+/// charged, does the task go on to another offer. By then no transfer is open, and each authorization is [`Presented::Over`].
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Presented {
+    /// An authorization for the offer that stands, by its nonce.
+    Signed(B256),
+    /// A transfer for that offer which may still pay it, by its transaction.
+    Shown(B256),
+    /// An authorization for an earlier offer, whose purchase is over.
+    Over(B256),
 }
 
 /// One message of the past.
@@ -87,7 +102,8 @@ pub enum Stage {
         /// Whether the offer is left out of what we say, as the same payment or another proof is to be sent.
         #[serde(default, skip_serializing_if = "core::ops::Not::not")]
         again: bool,
-        /// The right to ask about a payment that was refused before anything began: an identical one may have been faster.
+        /// The right to ask its purchase, of a payment that has begun nothing as far as we know: an identical one may have been
+        /// faster.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         claim: Option<Claim>,
     },
@@ -95,9 +111,12 @@ pub enum Stage {
     Paying {
         /// The offer.
         challenge_id: String,
-        /// The right to ask what became of it; without one the client has to send it again.
+        /// The right to ask what became of it: to the offer's purchase, or to the one that its payment was led to.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         claim: Option<Claim>,
+        /// Without a claim: the payment that has begun it, and that alone can ask. Without both, a transfer was shown.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        by: Option<Presented>,
         /// What its purchase has said last.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         said: Option<Said>,
@@ -160,6 +179,14 @@ pub struct Said {
 }
 
 impl Stage {
+    /// What was asked for cannot be had, and nothing was paid.
+    pub(super) const fn unmet(said: Said) -> Self {
+        Self::Failed {
+            said,
+            was_paid: false,
+        }
+    }
+
     /// The name of its state in A2A 1.0.
     pub const fn state(&self) -> &'static str {
         match self {
@@ -184,7 +211,7 @@ impl Stage {
         )
     }
 
-    /// Whether a payment or a proof was shown and is to be sent again: we know that, or nobody but the client can ask about it.
+    /// Whether a payment or a proof was presented and is to be sent again: we know that, or nobody but the client can ask about it.
     pub(super) const fn waits_for_the_same(&self) -> bool {
         matches!(
             self,
@@ -211,6 +238,11 @@ impl Stage {
             Self::Offered { claim, .. } | Self::Paying { claim, .. } => claim.as_ref(),
             _ => None,
         }
+    }
+
+    /// Whether the purchase that it is about has begun by another payment, and only that one can ask about it.
+    pub(super) fn is_begun_by_another(&self, payment: Presented) -> bool {
+        matches!(self, Self::Paying { by: Some(by), .. } if *by != payment)
     }
 }
 
@@ -248,19 +280,6 @@ impl Task {
     /// Whether its purchase has begun and may be paid.
     pub fn has_begun(&self) -> bool {
         matches!(&self.stage, Stage::Paying { known, .. } if *known == Known::Begun)
-    }
-
-    /// Whether it says that nothing was charged for it.
-    pub(super) const fn denies(&self) -> bool {
-        matches!(
-            self.stage,
-            Stage::Canceled
-                | Stage::Rejected
-                | Stage::Failed {
-                    was_paid: false,
-                    ..
-                }
-        )
     }
 
     /// Whether a payment may be under way that we do not know the outcome of.
@@ -323,13 +342,59 @@ impl Task {
         })
     }
 
-    /// Adds a payment that is presented.
-    pub(super) fn present(&mut self, payment: B256) {
+    /// What this authorization is to the task. `named`: the offer that it names, if it names one.
+    pub(super) fn signed(&self, nonce: B256, named: Option<&str>) -> Presented {
+        let over = Presented::Over(nonce);
+        let is_for_this = named.is_some() && named == self.stage.challenge_id();
+        match self.payments.contains(&over) && !is_for_this {
+            true => over,
+            false => Presented::Signed(nonce),
+        }
+    }
+
+    /// Adds a payment that is presented. Of too many, one goes that is over, then one that was signed. [`Task::is_full`] is for
+    /// transfers, of which none goes before it is judged.
+    pub(super) fn present(&mut self, payment: Presented) {
         if !self.payments.contains(&payment) {
             self.payments.push(payment);
         }
-        let more = self.payments.len().saturating_sub(MAX_PAYMENTS);
-        self.payments.drain(..more);
+        if self.payments.len() > MAX_PAYMENTS {
+            let first = |which: fn(&Presented) -> bool| self.payments.iter().position(which);
+            let goes = first(|payment| matches!(payment, Presented::Over(_)))
+                .or_else(|| first(|payment| matches!(payment, Presented::Signed(_))));
+            self.payments.remove(goes.unwrap_or_default());
+        }
+    }
+
+    /// Whether so many transfers are open that no other one can be shown.
+    pub(super) fn is_full(&self) -> bool {
+        let open = self.payments.iter().filter(|payment| is_shown(payment));
+        open.count() >= MAX_PAYMENTS
+    }
+
+    /// Whether a transfer was shown that may still pay the offer.
+    pub(super) fn waits_for_transfer(&self) -> bool {
+        self.payments.iter().any(is_shown)
+    }
+
+    /// Whether something was presented for the offer that stands.
+    pub(super) fn is_tried(&self) -> bool {
+        let is_over = |payment: &Presented| matches!(payment, Presented::Over(_));
+        self.is_paying() || self.stage.claim().is_some() || !self.payments.iter().all(is_over)
+    }
+
+    /// Forgets a transfer that does not pay the offer.
+    pub(super) fn forget(&mut self, payment: Presented) {
+        self.payments.retain(|kept| *kept != payment);
+    }
+
+    /// Its purchase is over, and what was signed for it begins nothing any more.
+    pub(super) fn give_up_payments(&mut self) {
+        for payment in &mut self.payments {
+            if let Presented::Signed(nonce) = *payment {
+                *payment = Presented::Over(nonce);
+            }
+        }
     }
 
     /// Adds what came of a payment. Of too many, an early failure goes.
@@ -382,6 +447,10 @@ impl Task {
         let length = serde_json::to_vec(self).map_or(0, |text| text.len());
         length.saturating_add(SPARE_BYTES) > MAX_UNPAID_BYTES
     }
+}
+
+const fn is_shown(payment: &Presented) -> bool {
+    matches!(payment, Presented::Shown(_))
 }
 
 fn is_success(receipt: &Value) -> bool {

@@ -137,6 +137,7 @@ pub(super) fn paying(number: u8, at: UnixMillis, claim: Option<Claim>, known: Kn
         Stage::Paying {
             challenge_id: "id".to_owned(),
             claim,
+            by: None,
             said: None,
             known,
         },

@@ -3,6 +3,7 @@
 mod calls;
 mod malformed;
 mod offers;
+mod one_purchase;
 mod other_purchases;
 mod payments;
 mod races;
@@ -26,6 +27,7 @@ use crate::book::TargetKey;
 use crate::chain::endpoints::EndpointMemory;
 use crate::chain::rpc::RpcChain;
 use crate::chain::transfer::{ProofFault, text_digest};
+use crate::chain::usdc;
 use crate::config::{Config, test_config};
 use crate::doors::test_support::{buyer, node, price, version2};
 use crate::goods::Goods;
@@ -33,8 +35,10 @@ use crate::offer::Terms;
 use crate::purchase::test_support::{claims, receipt};
 use crate::purchase::{Ask, Join, NotNow, PayReply, test_offer};
 use crate::testing::{ScriptedPurchases, checkout};
-use crate::types::{Address, CallFault, RequestId, Status, UsdcAmount};
-use crate::x402::Refusal;
+use crate::types::{Address, B256, CallFault, Network, RequestId, Status, U256, UsdcAmount};
+use crate::x402::{Authorization, Refusal};
+
+const ANOTHER: &str = "09090909-0909-4909-8909-090909090909";
 
 /// A conversation with a shop.
 struct Shop {
@@ -147,6 +151,17 @@ impl Shop {
         self.message(json!({"taskId": task["id"], "metadata": metadata}), replies)
     }
 
+    /// A transfer is shown on a task.
+    fn show(
+        &self,
+        task: &Value,
+        proof: &Value,
+        replies: impl IntoIterator<Item = PayReply>,
+    ) -> Value {
+        let message = json!({"taskId": task["id"], "parts": [{"data": proof}]});
+        self.message(message, replies)
+    }
+
     fn get(&self, task: &Value, replies: impl IntoIterator<Item = PayReply>) -> Value {
         let answer = self.call("GetTask", &json!({"id": task["id"]}), replies);
         answer["result"].clone()
@@ -216,4 +231,43 @@ fn undelivered() -> PayReply {
         receipt: receipt(buyer().address()),
         refund_at: None,
     }
+}
+
+/// The same payment with another nonce.
+fn anew(payment: &Value) -> Value {
+    let mut payment = payment.clone();
+    let old = payment["payload"]["authorization"].clone();
+    let authorization = Authorization {
+        from: buyer().address(),
+        to: serde_json::from_value(old["to"].clone()).unwrap(),
+        value: U256::from(old["value"].as_str().unwrap().parse::<u64>().unwrap()),
+        valid_after: U256::ZERO,
+        valid_before: U256::from(1_800_000_300_u64),
+        nonce: B256::repeat_byte(2),
+    };
+    let digest = usdc::authorization_digest(&authorization, Network::BaseSepolia);
+    let signature = buyer().sign(&digest).unwrap().as_bytes();
+    payment["payload"]["signature"] = json!(hex::encode_prefixed(signature));
+    payment["payload"]["authorization"]["nonce"] = json!(authorization.nonce);
+    payment
+}
+
+fn elsewhere(id: &str, by_attempted: bool) -> PayReply {
+    let join = json!({"payer": buyer().address(), "target": "plan basic default", "byAttempted": by_attempted});
+    serde_json::from_value(json!({"elsewhere": {"requestId": id, "join": join}})).unwrap()
+}
+
+/// The same task with an offer for another purchase.
+fn renewed(shop: &Shop, task: &Value) -> Value {
+    let wish = json!({"planId": "basic", "requestId": ANOTHER});
+    let message = json!({"parts": [{"data": wish}], "taskId": task["id"]});
+    let renewed = shop.message(message, []);
+    assert!(offers(&renewed), "{renewed}");
+    renewed
+}
+
+fn first_asked(shop: &Shop, act: impl FnOnce()) -> Ask {
+    let before = shop.asked.borrow().len();
+    act();
+    shop.asked.borrow()[before].clone()
 }

@@ -61,6 +61,7 @@ fn what_is_said_of_a_payment_under_way_finds_room_too() {
         let paying = Stage::Paying {
             challenge_id: "i".repeat(512),
             claim: None,
+            by: None,
             said: Some(said(2_000)),
             known,
         };
@@ -109,6 +110,7 @@ fn what_is_paid_is_kept_for_long_and_what_is_not_until_an_hour_after_its_offer()
         let paying = Stage::Paying {
             challenge_id: "i".to_owned(),
             claim: None,
+            by: None,
             said: Some(said(1)),
             known,
         };
@@ -167,16 +169,44 @@ fn receipts_are_kept_in_order_and_few_and_none_of_money_that_arrived_is_forgotte
 }
 
 #[test]
-fn the_latest_payments_are_known() {
+fn of_many_payments_one_goes_that_is_over_or_was_signed_and_no_transfer_that_may_count() {
     let mut task = task();
-    for at in [1, 1, 2, 3, 4, 5] {
-        task.present(B256::repeat_byte(at));
+    let at = B256::repeat_byte;
+    for one in [1, 1, 2] {
+        task.present(Presented::Signed(at(one)));
     }
-    assert_eq!(task.payments.len(), 4);
-    assert!(
-        task.payments.contains(&B256::repeat_byte(5))
-            && !task.payments.contains(&B256::repeat_byte(1))
+    task.give_up_payments();
+    task.present(Presented::Shown(at(3)));
+    task.present(Presented::Signed(at(4)));
+    assert!(!task.is_full());
+    task.present(Presented::Shown(at(5)));
+    let open = [Presented::Shown(at(3)), Presented::Signed(at(4))];
+    assert_eq!(
+        task.payments[..3],
+        [vec![Presented::Over(at(2))], open.to_vec()].concat()
     );
+    for one in [6, 7] {
+        task.present(Presented::Shown(at(one)));
+    }
+    assert_eq!(
+        task.payments,
+        [3, 5, 6, 7].map(|one| Presented::Shown(at(one)))
+    );
+    assert!(task.is_full() && task.waits_for_transfer());
+    task.forget(Presented::Shown(at(5)));
+    assert!(!task.is_full());
+}
+
+#[test]
+fn payments_find_room_in_an_unpaid_task() {
+    let mut task = task();
+    for one in 1..9 {
+        task.present(Presented::Shown(B256::repeat_byte(one)));
+        task.payments.truncate(4);
+    }
+    task.go_on(offered(Some(said(2_000))), None, NOW);
+    let length = serde_json::to_vec(&task).unwrap().len();
+    assert!(length <= MAX_UNPAID_BYTES, "{length}");
 }
 
 /// Records that earlier releases have stored must stay readable: a change here needs a migration.
@@ -209,5 +239,31 @@ fn the_stored_form_is_unchanged() {
             "version": 1,
         })
     );
+    assert_eq!(serde_json::from_value::<Task>(stored).unwrap(), task);
+}
+
+/// The same of a task that only a payment can ask about.
+#[test]
+fn the_stored_form_of_payments_is_unchanged() {
+    let mut task = task();
+    let at = B256::repeat_byte;
+    task.present(Presented::Signed(at(1)));
+    task.give_up_payments();
+    task.present(Presented::Signed(at(2)));
+    task.present(Presented::Shown(at(3)));
+    task.stage = Stage::Paying {
+        challenge_id: "id".to_owned(),
+        claim: None,
+        by: Some(Presented::Signed(at(2))),
+        said: None,
+        known: Known::Begun,
+    };
+    let stored = serde_json::to_value(&task).unwrap();
+    assert_eq!(
+        stored["payments"],
+        json!([{"over": at(1)}, {"signed": at(2)}, {"shown": at(3)}])
+    );
+    let paying = json!({"challengeId": "id", "by": {"signed": at(2)}, "known": "begun"});
+    assert_eq!(stored["stage"], json!({"paying": paying}));
     assert_eq!(serde_json::from_value::<Task>(stored).unwrap(), task);
 }

@@ -44,29 +44,6 @@ fn a_payment_without_a_task_is_found_by_its_offer() {
 }
 
 #[test]
-fn a_payment_for_another_offer_than_the_tasks_is_refused() {
-    let shop = Shop::new();
-    let (one, other) = (shop.offered(), shop.offered());
-    let refused = shop.pay(
-        &one,
-        &shop.payment(&other),
-        [PayReply::Conflict, PayReply::Conflict],
-    );
-    assert_eq!(status(&refused), "payment-required");
-    let error = &refused["status"]["message"]["parts"][1]["data"];
-    assert!(
-        error["details"]["mismatch"]
-            .to_string()
-            .contains("challengeId"),
-        "{error}"
-    );
-    // That one's purchase was asked, and has not begun by it.
-    let asked = shop.asked.borrow();
-    let begins = |ask: &Ask| !matches!(ask, Ask::Pay(pay) if pay.sale.is_none());
-    assert!(!asked.is_empty() && !asked.iter().any(begins), "{asked:?}");
-}
-
-#[test]
 fn a_payment_to_somebody_else_is_refused_unless_the_purchase_has_begun_with_it() {
     let shop = Shop::new();
     let task = shop.offered();

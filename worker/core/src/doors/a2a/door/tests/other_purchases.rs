@@ -1,59 +1,11 @@
 //! Payments for another purchase than that of the task's offer, and purchases that a task can be led to.
 
-use super::super::super::task::Known;
-use super::super::super::test_support::MemoryTasks;
 use super::*;
-use crate::chain::usdc;
 use crate::config::ProofBinding;
-use crate::types::{B256, Network, U256};
-use crate::x402::Authorization;
-
-const ANOTHER: &str = "09090909-0909-4909-8909-090909090909";
-
-/// The same payment with another nonce.
-fn anew(payment: &Value) -> Value {
-    let mut payment = payment.clone();
-    let old = payment["payload"]["authorization"].clone();
-    let authorization = Authorization {
-        from: buyer().address(),
-        to: serde_json::from_value(old["to"].clone()).unwrap(),
-        value: U256::from(old["value"].as_str().unwrap().parse::<u64>().unwrap()),
-        valid_after: U256::ZERO,
-        valid_before: U256::from(1_800_000_300_u64),
-        nonce: B256::repeat_byte(2),
-    };
-    let digest = usdc::authorization_digest(&authorization, Network::BaseSepolia);
-    let signature = buyer().sign(&digest).unwrap().as_bytes();
-    payment["payload"]["signature"] = json!(hex::encode_prefixed(signature));
-    payment["payload"]["authorization"]["nonce"] = json!(authorization.nonce);
-    payment
-}
-
-fn elsewhere(id: &str, by_attempted: bool) -> PayReply {
-    let join = json!({"payer": buyer().address(), "target": "plan basic default", "byAttempted": by_attempted});
-    serde_json::from_value(json!({"elsewhere": {"requestId": id, "join": join}})).unwrap()
-}
 
 /// An offer whose client has named no purchase.
 fn unnamed(shop: &Shop) -> Value {
     shop.message(json!({"parts": [{"data": {"planId": "basic"}}]}), [])
-}
-
-/// The same task with an offer for another purchase.
-fn renewed(shop: &Shop, task: &Value, replies: impl IntoIterator<Item = PayReply>) -> Value {
-    let wish = json!({"planId": "basic", "requestId": ANOTHER});
-    let renewed = shop.message(
-        json!({"parts": [{"data": wish}], "taskId": task["id"]}),
-        replies,
-    );
-    assert!(offers(&renewed), "{renewed}");
-    renewed
-}
-
-fn first_asked(shop: &Shop, act: impl FnOnce()) -> Ask {
-    let before = shop.asked.borrow().len();
-    act();
-    shop.asked.borrow()[before].clone()
 }
 
 #[test]
@@ -67,17 +19,6 @@ fn before_a_second_payment_on_a_task_the_purchase_that_the_task_follows_is_asked
     shop.later.set(200);
     let asked = first_asked(&shop, || {
         let done = shop.pay(&task, &anew(&payment), [granted()]);
-        assert_eq!(state(&done), "TASK_STATE_COMPLETED");
-    });
-    assert!(matches!(asked, Ask::Join(_)), "{asked:?}");
-
-    // Nothing had begun by the payment for the offer before.
-    let shop = Shop::new();
-    let task = shop.offered();
-    shop.pay(&task, &shop.payment(&task), [refused(false)]);
-    let second = anew(&shop.payment(&renewed(&shop, &task, [PayReply::Unbegun])));
-    let asked = first_asked(&shop, || {
-        let done = shop.pay(&task, &second, [PayReply::Unbegun, granted()]);
         assert_eq!(state(&done), "TASK_STATE_COMPLETED");
     });
     assert!(matches!(asked, Ask::Join(_)), "{asked:?}");
@@ -186,78 +127,6 @@ fn what_was_charged_though_the_task_was_called_off_has_a_task_of_its_own() {
     assert_eq!(shop.get(&done, [])["status"], done["status"]);
 }
 
-/// The offer of the task is paid while the purchase of an earlier one is asked.
-fn is_paid_meanwhile(tasks: &MemoryTasks, command: &TaskCommand) -> Result<(), CallFault> {
-    if matches!(command, TaskCommand::Keep(_)) {
-        let mut tasks = tasks.0.borrow_mut();
-        let task = tasks.last_mut().unwrap();
-        if let Stage::Offered { challenge_id, .. } = task.stage.clone() {
-            let claim = json!({"requestId": ANOTHER, "payer": buyer().address(), "target": "plan basic default"});
-            task.stage = Stage::Paying {
-                challenge_id,
-                claim: serde_json::from_value(claim).unwrap(),
-                said: None,
-                known: Known::Begun,
-            };
-            task.version += 1;
-        }
-    }
-    Ok(())
-}
-
-#[test]
-fn the_outcome_of_another_offers_purchase_takes_no_task_off_its_own_that_has_begun() {
-    let returned = |status| PayReply::Refund {
-        status,
-        transaction: None,
-    };
-    for reply in [
-        pending(),
-        returned(Status::Refunded),
-        returned(Status::RefundFailed),
-        granted(),
-    ] {
-        let shop = Shop::new();
-        let task = shop.offered();
-        let payment = shop.payment(&task);
-        renewed(&shop, &task, []);
-        shop.before(is_paid_meanwhile);
-        shop.pay(&task, &payment, [reply, PayReply::Conflict]);
-        let stage = shop.stage();
-        let claim = stage.claim().map(|claim| claim.request_id.to_string());
-        assert_eq!(claim.as_deref(), Some(ANOTHER), "{stage:?}");
-    }
-}
-
-#[test]
-fn a_payment_of_an_earlier_offer_of_which_nothing_has_begun_leaves_the_offer_of_the_task() {
-    for replies in [vec![PayReply::Unbegun], vec![], vec![PayReply::Taken]] {
-        let shop = Shop::new();
-        let task = shop.offered();
-        let payment = shop.payment(&task);
-        renewed(&shop, &task, []);
-        let own = shop.stage().challenge_id().unwrap().to_owned();
-        let told = shop.pay(&task, &payment, replies);
-        assert_eq!(state(&told), "TASK_STATE_INPUT_REQUIRED", "{told}");
-        assert!(!offers(&told), "nobody is invited to pay once more: {told}");
-        assert_eq!(shop.stage().challenge_id(), Some(own.as_str()));
-        // Sent again it begins nothing either.
-        let asked = first_asked(&shop, || {
-            let done = shop.pay(&task, &payment, [granted()]);
-            assert_eq!(state(&done), "TASK_STATE_COMPLETED");
-        });
-        assert!(
-            matches!(&asked, Ask::Pay(pay) if pay.sale.is_none()),
-            "{asked:?}"
-        );
-        // And then it has its end.
-        assert_eq!(
-            state(&shop.pay(&task, &payment, [])),
-            "TASK_STATE_COMPLETED"
-        );
-    }
-}
-
 #[test]
 fn another_wallets_payment_is_held_against_the_offer_that_stands_after_the_look() {
     let shop = Shop::new();
@@ -322,26 +191,6 @@ fn that_a_payment_is_another_purchases_ends_no_task_that_waits_for_a_transfer() 
         state(&shop.message(message, [granted()])),
         "TASK_STATE_COMPLETED"
     );
-}
-
-#[test]
-fn while_the_purchase_of_the_offer_before_gives_no_answer_the_next_offer_is_not_paid() {
-    let shop = Shop::new();
-    let task = shop.offered();
-    shop.pay(&task, &shop.payment(&task), [refused(false)]);
-    let second = anew(&shop.payment(&renewed(&shop, &task, [PayReply::Unbegun])));
-    let before = shop.asked.borrow().len();
-    let told = shop.pay(&task, &second, []);
-    assert_eq!(state(&told), "TASK_STATE_INPUT_REQUIRED", "{told}");
-    assert!(!offers(&told), "{told}");
-    let asked = shop.asked.borrow()[before..].to_vec();
-    assert!(matches!(asked[..], [Ask::Join(_)]), "{asked:?}");
-    let kept = shop.conversations.tasks.0.borrow().clone();
-    let over = shop.get(&task, [PayReply::Expired]);
-    assert!(offers(&over), "it waits for nobody: {over}");
-    *shop.conversations.tasks.0.borrow_mut() = kept;
-    let done = shop.pay(&task, &second, [PayReply::Unbegun, granted()]);
-    assert_eq!(state(&done), "TASK_STATE_COMPLETED");
 }
 
 #[test]
@@ -495,42 +344,82 @@ fn a_task_that_was_delivered_meanwhile_by_the_same_purchase_stays_the_only_one()
 }
 
 #[test]
-fn the_end_of_an_earlier_offers_purchase_leaves_the_offer_of_the_task() {
-    for reply in [refused(true), PayReply::Expired, PayReply::Cancelled] {
-        let shop = Shop::new();
-        let task = shop.offered();
-        shop.pay(&task, &shop.payment(&task), [refused(false)]);
-        let second = anew(&shop.payment(&renewed(&shop, &task, [PayReply::Unbegun])));
-        let own = shop.stage().challenge_id().unwrap().to_owned();
-        let looked = shop.get(&task, [reply]);
-        assert!(offers(&looked), "{looked}");
-        let stage = shop.stage();
-        assert_eq!(stage.challenge_id(), Some(own.as_str()));
-        assert_eq!(stage.claim(), None, "it is asked once");
-        let asked = first_asked(&shop, || {
-            let done = shop.pay(&task, &second, [granted()]);
-            assert_eq!(state(&done), "TASK_STATE_COMPLETED");
-        });
-        assert!(matches!(asked, Ask::Pay(_)), "{asked:?}");
-    }
+fn who_was_led_by_an_attempted_payment_is_not_told_to_sign_anew() {
+    let shop = Shop::new();
+    let task = shop.offered();
+    let payment = shop.payment(&task);
+    shop.pay(&task, &payment, [elsewhere(ANOTHER, true), pending()]);
+    let polled = shop.get(&task, [PayReply::Taken]);
+    assert_eq!(state(&polled), "TASK_STATE_FAILED", "{polled}");
+    assert!(!polled.to_string().contains("sign a new one"), "{polled}");
 }
 
 #[test]
-fn before_a_payment_for_a_third_offer_the_purchase_that_the_task_follows_is_asked() {
+fn beside_what_only_the_last_payment_can_ask_about_an_earlier_one_begins_nothing() {
+    let derived = format!("x402-{}", "ab".repeat(16));
     let shop = Shop::new();
-    let other = shop.offered();
-    let third = anew(&shop.payment(&other));
     let task = shop.offered();
-    shop.pay(&task, &shop.payment(&task), [refused(false)]);
-    let asked = first_asked(&shop, || {
-        let told = shop.pay(&task, &third, [pending(), pending()]);
-        assert_eq!(state(&told), "TASK_STATE_WORKING");
-    });
-    assert!(matches!(asked, Ask::Join(_)), "{asked:?}");
-    // That one has begun meanwhile: the task follows it.
-    let claim = shop
-        .stage()
-        .claim()
-        .map(|claim| claim.request_id.to_string());
-    assert_ne!(claim, None);
+    let payment = shop.payment(&task);
+    shop.pay(&task, &payment, [refused(false)]);
+    let second = anew(&payment);
+    let told = shop.pay(&task, &second, [elsewhere(&derived, false), undelivered()]);
+    assert_eq!(status(&told), "payment-verified");
+    let before = shop.asked.borrow().len();
+    for message in [json!(null), proof(&task)] {
+        match message.is_null() {
+            true => shop.pay(&task, &payment, [granted()]),
+            false => shop.show(&task, &message, [granted()]),
+        };
+        let asked = shop.asked.borrow()[before..].to_vec();
+        assert!(asked.is_empty(), "{asked:?}");
+    }
+    assert_eq!(
+        state(&shop.pay(&task, &second, [granted()])),
+        "TASK_STATE_COMPLETED"
+    );
+}
+
+#[test]
+fn a_payment_that_counts_elsewhere_has_an_end_also_beside_a_proof() {
+    let derived = format!("x402-{}", "ab".repeat(16));
+    let shop = Shop::new();
+    let task = shop.offered();
+    let payment = shop.payment(&task);
+    shop.pay(&task, &payment, [elsewhere(&derived, true), pending()]);
+    let no_transfer = PayReply::Unproven(ProofFault::NoTransfer);
+    shop.show(&task, &proof(&task), [no_transfer]);
+    for _ in 0..2 {
+        let told = shop.pay(&task, &payment, [PayReply::Taken]);
+        assert_eq!(state(&told), "TASK_STATE_FAILED", "{told}");
+    }
+
+    // A transfer that was shown before is still judged.
+    let shop = Shop::new();
+    let task = shop.offered();
+    let payment = shop.payment(&task);
+    let unconfirmed = PayReply::Unproven(ProofFault::TxUnconfirmed);
+    shop.show(&task, &proof(&task), [unconfirmed]);
+    shop.pay(&task, &payment, [elsewhere(&derived, true), pending()]);
+    let told = shop.pay(&task, &payment, [PayReply::Taken]);
+    assert_eq!(state(&told), "TASK_STATE_INPUT_REQUIRED", "{told}");
+    let done = shop.show(&task, &proof(&task), [granted()]);
+    assert_eq!(state(&done), "TASK_STATE_COMPLETED", "{done}");
+}
+
+#[test]
+fn while_the_purchase_of_another_wallets_payment_gives_no_answer_nothing_is_presented() {
+    let shop = Shop::new();
+    let task = shop.offered();
+    let payment = shop.payment(&task);
+    shop.pay(&task, &payment, [refused(false)]);
+    let before = (shop.stage(), shop.asked.borrow().len());
+    let mut other = payment.clone();
+    other["payload"]["authorization"]["from"] = json!(Address::repeat_byte(5));
+    let told = shop.pay(&task, &other, []);
+    assert_eq!(told["code"], -32004, "{told}");
+    assert_eq!(shop.stage(), before.0);
+    let asked = shop.asked.borrow()[before.1..].to_vec();
+    assert!(matches!(asked[..], [Ask::Join(_)]), "{asked:?}");
+    let done = shop.pay(&task, &payment, [granted()]);
+    assert_eq!(state(&done), "TASK_STATE_COMPLETED");
 }

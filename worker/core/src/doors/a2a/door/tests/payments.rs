@@ -328,24 +328,25 @@ fn a_purchase_that_a_payment_was_led_to_is_not_forgotten_when_the_payment_is_sen
 }
 
 #[test]
-fn a_payment_of_an_offer_that_the_task_has_shown_before_is_answered_by_that_ones_purchase() {
-    let shop = Shop::new();
-    let task = shop.offered();
-    let payment = shop.payment(&task);
-    let wish = json!({"parts": [{"data": {"planId": "basic"}}], "taskId": task["id"]});
-    let renewed = shop.message(wish, []);
-    assert!(offers(&renewed), "{renewed}");
-    // It was made through another door, and is delivered.
-    let done = shop.pay(&task, &payment, [granted()]);
-    assert_eq!(state(&done), "TASK_STATE_COMPLETED", "{done}");
-
-    // Nothing is known of it: it does not pay what the task offers now.
-    let shop = Shop::new();
-    let task = shop.offered();
-    let payment = shop.payment(&task);
-    let wish = json!({"parts": [{"data": {"planId": "basic"}}], "taskId": task["id"]});
-    shop.message(wish, []);
-    let refused = shop.pay(&task, &payment, [PayReply::Conflict, PayReply::Conflict]);
-    assert!(refused.to_string().contains("challengeId"), "{refused}");
-    assert!(offers(&refused), "{refused}");
+fn a_payment_of_an_earlier_price_whose_purchase_was_silent_once_gets_an_answer() {
+    for first in [vec![], vec![PayReply::Unbegun]] {
+        let shop = Shop::new();
+        let task = shop.offered();
+        let mut payment = shop.payment(&task);
+        payment["accepted"]["amount"] = json!("1");
+        let told = shop.pay(&task, &payment, first);
+        assert_eq!(state(&told), "TASK_STATE_INPUT_REQUIRED", "{told}");
+        assert!(!offers(&told), "{told}");
+        assert!(told.to_string().contains("Send the same payment again"));
+        assert!(!told["status"].to_string().contains("transfer"), "{told}");
+        let wish = json!({"taskId": task["id"], "parts": [{"data": {"planId": "basic"}}]});
+        assert_eq!(shop.message(wish, [])["code"], -32004);
+        // Its purchase can be asked.
+        let cancel = shop.call("CancelTask", &json!({"id": task["id"]}), []);
+        assert_eq!(cancel["error"]["code"], -32002);
+        // It says for certain that nothing has begun.
+        let last = shop.pay(&task, &payment, [PayReply::Conflict]);
+        assert!(offers(&last), "{last}");
+        assert_eq!(state(&shop.get(&task, [granted()])), "TASK_STATE_COMPLETED");
+    }
 }

@@ -1,5 +1,7 @@
 //! A second payment or a faster request while one is under way.
 
+use super::super::super::task::Known;
+use super::super::super::test_support::MemoryTasks;
 use super::*;
 
 #[test]
@@ -19,8 +21,8 @@ fn a_payment_that_fails_beside_another_one_ends_nothing() {
         assert!(!offers(&working), "{working}");
     }
     for message in [
-        json!({"taskId": task["id"], "parts": [{"data": {"planId": "nope"}}]}),
-        json!({"taskId": task["id"], "parts": [{"data": {"planId": "basic"}}]}),
+        json!({"taskId": task["id"]}),
+        json!({"taskId": task["id"], "parts": [{"data": {}}]}),
         json!({"taskId": task["id"], "metadata": {"x402.payment.status": "payment-rejected"}}),
     ] {
         let working = shop.message(message, [pending()]);
@@ -173,4 +175,100 @@ fn what_became_of_a_payment_is_kept_though_its_task_has_made_room() {
     let done = shop.pay(&task, &payment, [granted()]);
     assert_eq!(state(&done), "TASK_STATE_COMPLETED", "{done}");
     assert_eq!(state(&shop.get(&task, [])), "TASK_STATE_COMPLETED");
+}
+
+/// While a purchase works its task is called off.
+fn is_called_off(tasks: &MemoryTasks, command: &TaskCommand) -> Result<(), CallFault> {
+    if matches!(command, TaskCommand::Keep(task) if task.version == 3) {
+        let mut tasks = tasks.0.borrow_mut();
+        let kept = tasks.last_mut().unwrap();
+        if kept.version == 2 {
+            kept.stage = Stage::Canceled;
+            kept.version = 3;
+        }
+    }
+    Ok(())
+}
+
+/// Meanwhile it is over, and the next offer of its task is paid.
+fn is_paid_for_another(tasks: &MemoryTasks, command: &TaskCommand) -> Result<(), CallFault> {
+    if matches!(command, TaskCommand::Keep(task) if task.version == 3) {
+        let mut tasks = tasks.0.borrow_mut();
+        let task = tasks.last_mut().unwrap();
+        if task.version == 2 {
+            let claim = json!({"requestId": ANOTHER, "payer": buyer().address(), "target": "plan basic default"});
+            task.stage = Stage::Paying {
+                challenge_id: "another".to_owned(),
+                claim: serde_json::from_value(claim).unwrap(),
+                by: None,
+                said: None,
+                known: Known::Nothing,
+            };
+            task.version = 5;
+        }
+    }
+    Ok(())
+}
+
+fn returned(status: Status) -> PayReply {
+    PayReply::Refund {
+        status,
+        transaction: None,
+    }
+}
+
+#[test]
+fn a_return_of_money_is_told_by_the_task_of_its_own() {
+    let ended = PayReply::AccessEnded {
+        transaction: B256::repeat_byte(7),
+    };
+    for (reply, end) in [
+        (returned(Status::Refunded), "TASK_STATE_FAILED"),
+        (returned(Status::RefundFailed), "TASK_STATE_WORKING"),
+        (ended, "TASK_STATE_FAILED"),
+    ] {
+        let shop = Shop::new();
+        let task = shop.offered();
+        shop.before(is_called_off);
+        let told = shop.pay(&task, &shop.payment(&task), [reply]);
+        assert_ne!(told["id"], task["id"], "{told}");
+        assert_eq!(state(&told), end, "{told}");
+        // The payment belongs to it.
+        shop.before(|_, _| Ok(()));
+        assert_eq!(state(&shop.pay(&told, &shop.payment(&task), [])), end);
+    }
+}
+
+#[test]
+fn silence_or_a_refusal_about_an_earlier_offers_payment_changes_nothing() {
+    for replies in [vec![], vec![refused(false)], vec![refused(true)]] {
+        let shop = Shop::new();
+        let task = shop.offered();
+        shop.before(is_paid_for_another);
+        shop.pay(&task, &shop.payment(&task), replies);
+        let stage = shop.stage();
+        let claim = stage.claim().map(|claim| claim.request_id.to_string());
+        assert_eq!(claim.as_deref(), Some(ANOTHER), "{stage:?}");
+    }
+}
+
+#[test]
+fn what_was_charged_for_an_earlier_offer_has_a_task_of_its_own() {
+    for (reply, end) in [
+        (granted(), "TASK_STATE_COMPLETED"),
+        (pending(), "TASK_STATE_WORKING"),
+        (returned(Status::RefundFailed), "TASK_STATE_WORKING"),
+        (returned(Status::Refunded), "TASK_STATE_FAILED"),
+    ] {
+        let shop = Shop::new();
+        let task = shop.offered();
+        shop.before(is_paid_for_another);
+        let told = shop.pay(&task, &shop.payment(&task), [reply]);
+        assert_ne!(told["id"], task["id"], "{told}");
+        assert_eq!(state(&told), end, "{told}");
+        let tasks = shop.conversations.tasks.0.borrow();
+        let kept = tasks.iter().find(|kept| task["id"] == kept.id.to_string());
+        let claim = kept.unwrap().stage.claim().unwrap();
+        assert_eq!(claim.request_id.as_str(), ANOTHER);
+    }
 }

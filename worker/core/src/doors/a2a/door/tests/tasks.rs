@@ -80,3 +80,61 @@ fn a_repeated_message_gets_the_task_as_it_stands() {
     again["taskId"] = task["id"].clone();
     assert_eq!(shop.message(again, [])["status"], task["status"]);
 }
+
+#[test]
+fn a_task_whose_purchase_is_silent_is_not_ended() {
+    for act in 0..3 {
+        let shop = Shop::new();
+        let task = shop.offered();
+        shop.pay(&task, &shop.payment(&task), [refused(false)]);
+        let reject = json!({"x402.payment.status": "payment-rejected"});
+        let (told, code) = match act {
+            0 => {
+                let told = shop.call("CancelTask", &json!({"id": task["id"]}), []);
+                (told["error"].clone(), -32002)
+            }
+            1 => (
+                shop.message(json!({"taskId": task["id"], "metadata": reject}), []),
+                -32004,
+            ),
+            _ => {
+                let parts = json!([{"data": {"planId": "nothing"}}]);
+                (
+                    shop.message(json!({"taskId": task["id"], "parts": parts}), []),
+                    -32004,
+                )
+            }
+        };
+        assert_eq!(told["code"], code, "{told}");
+        assert_eq!(
+            state(&shop.get(&task, [granted()])),
+            "TASK_STATE_COMPLETED",
+            "{act}"
+        );
+    }
+}
+
+#[test]
+fn a_task_whose_purchase_says_that_nothing_has_begun_can_be_ended() {
+    let shop = Shop::new();
+    for is_canceled in [true, false] {
+        let task = shop.offered();
+        shop.pay(&task, &shop.payment(&task), [refused(false)]);
+        let ended = match is_canceled {
+            true => {
+                let id = json!({"id": task["id"]});
+                shop.call("CancelTask", &id, [PayReply::Unbegun])["result"].clone()
+            }
+            false => {
+                let reject = json!({"x402.payment.status": "payment-rejected"});
+                let message = json!({"taskId": task["id"], "metadata": reject});
+                shop.message(message, [PayReply::Unbegun])
+            }
+        };
+        let end = match is_canceled {
+            true => "TASK_STATE_CANCELED",
+            false => "TASK_STATE_FAILED",
+        };
+        assert_eq!(state(&ended), end, "{ended}");
+    }
+}

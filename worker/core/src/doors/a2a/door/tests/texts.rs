@@ -45,7 +45,6 @@ fn sentences() -> Vec<String> {
             offered: 1,
             presented: None,
         },
-        Stop::Contradicts(vec!["challengeId"]),
         Stop::Contradicts(vec!["planId"]),
         Stop::Unsigned,
         Stop::NotThePayers,
@@ -195,14 +194,4 @@ fn a_task_that_is_called_off_says_what_can_still_be_sent() {
     for word in ["AccessRequest", "PaymentProof", "without taskId"] {
         assert!(text(&answer["result"]).contains(word), "{answer}");
     }
-}
-
-#[test]
-fn a_proof_for_another_tasks_offer_says_where_it_belongs() {
-    let shop = Shop::new();
-    let (task, other) = (shop.offered(), shop.offered());
-    let parts = json!([{"data": proof(&other)}]);
-    let told = shop.message(json!({"taskId": task["id"], "parts": parts}), []);
-    assert!(text(&told).contains("without taskId"), "{told}");
-    assert!(!text(&told).contains("Leave"), "{told}");
 }

@@ -1,6 +1,8 @@
 //! A transfer that the buyer has made.
 
 use super::*;
+use crate::config::ProofBinding;
+use crate::types::UnixSeconds;
 
 #[test]
 fn a_transfer_is_shown_until_it_is_credited_and_meanwhile_nobody_is_invited_to_pay() {
@@ -36,9 +38,9 @@ fn a_transfer_is_shown_until_it_is_credited_and_meanwhile_nobody_is_invited_to_p
 }
 
 #[test]
-fn a_proof_of_another_offer_or_of_none_of_ours_leaves_the_tasks_offer() {
+fn a_proof_of_none_of_our_offers_leaves_the_tasks_offer() {
     let shop = Shop::new();
-    let (task, other) = (shop.offered(), shop.offered());
+    let task = shop.offered();
     let show = |proof: Value, replies: Vec<PayReply>| {
         shop.message(
             json!({"taskId": task["id"], "parts": [{"data": proof}]}),
@@ -47,18 +49,145 @@ fn a_proof_of_another_offer_or_of_none_of_ours_leaves_the_tasks_offer() {
     };
     let mut long = proof(&task);
     long["challengeId"] = json!("x".repeat(50_000));
-    for bad in [proof(&other), long] {
-        assert_eq!(
-            state(&show(bad.clone(), vec![granted()])),
-            "TASK_STATE_INPUT_REQUIRED"
-        );
-        let alone = shop.message(json!({"parts": [{"data": bad}]}), []);
-        assert_ne!(state(&alone), "TASK_STATE_COMPLETED", "{alone}");
-    }
+    assert_eq!(
+        state(&show(long.clone(), vec![granted()])),
+        "TASK_STATE_INPUT_REQUIRED"
+    );
+    let alone = shop.message(json!({"parts": [{"data": long}]}), []);
+    assert_ne!(state(&alone), "TASK_STATE_COMPLETED", "{alone}");
     for task in shop.conversations.tasks.0.borrow().iter() {
         assert!(serde_json::to_vec(task).unwrap().len() <= MAX_UNPAID_BYTES);
     }
     // In the form of the other door.
     let done = show(json!({"proof": proof(&task)}), vec![granted()]);
+    assert_eq!(state(&done), "TASK_STATE_COMPLETED");
+}
+
+fn unconfirmed() -> PayReply {
+    PayReply::Unproven(ProofFault::TxUnconfirmed)
+}
+
+/// Nobody is invited to pay once more: the proof is asked for.
+fn waits_for_the_proof(task: &Value) {
+    assert_eq!(state(task), "TASK_STATE_INPUT_REQUIRED", "{task}");
+    assert!(!offers(task), "{task}");
+    assert!(
+        task.to_string().contains("same PaymentProof again"),
+        "{task}"
+    );
+}
+
+#[test]
+fn who_has_shown_a_transfer_is_not_told_to_pay_anew_when_the_authorization_has_ended() {
+    for end in [PayReply::Expired, refused(true)] {
+        let shop = Shop::new();
+        let task = shop.offered();
+        let working = shop.pay(&task, &shop.payment(&task), [pending()]);
+        assert_eq!(state(&working), "TASK_STATE_WORKING");
+        let open = PayReply::Unproven(ProofFault::AuthorizationOpen(UnixSeconds(1_800_000_300)));
+        let told = shop.show(&task, &proof(&task), [open]);
+        assert!(!told.to_string().contains("Call GetTask"), "{told}");
+        shop.later.set(300);
+        waits_for_the_proof(&shop.get(&task, [end.clone()]));
+        waits_for_the_proof(&shop.get(&task, [end.clone()]));
+        let cancel = shop.call("CancelTask", &json!({"id": task["id"]}), [end.clone()]);
+        assert_eq!(cancel["error"]["code"], -32002);
+        waits_for_the_proof(&shop.pay(&task, &shop.payment(&task), [end]));
+        let done = shop.show(&task, &proof(&task), [granted()]);
+        assert_eq!(state(&done), "TASK_STATE_COMPLETED");
+    }
+}
+
+#[test]
+fn the_end_of_a_refused_payment_takes_no_task_off_a_transfer_that_was_shown() {
+    for begun in [false, true] {
+        let shop = Shop::new();
+        let task = shop.offered();
+        shop.show(&task, &proof(&task), [unconfirmed()]);
+        waits_for_the_proof(&shop.pay(&task, &shop.payment(&task), [refused(begun)]));
+        waits_for_the_proof(&shop.get(&task, [refused(true)]));
+        // What it does not pay, it does not keep.
+        let no_transfer = PayReply::Unproven(ProofFault::NoTransfer);
+        let told = shop.show(&task, &proof(&task), [no_transfer]);
+        assert_eq!(state(&told), "TASK_STATE_INPUT_REQUIRED", "{told}");
+        let next = shop.pay(&task, &shop.payment(&task), [refused(true)]);
+        assert!(offers(&next), "{next}");
+    }
+}
+
+#[test]
+fn a_transfer_that_is_another_purchases_ends_what_waits_for_it() {
+    let shop = Shop::new();
+    let task = shop.offered();
+    shop.show(&task, &proof(&task), [unconfirmed()]);
+    let told = shop.show(&task, &proof(&task), [PayReply::Taken]);
+    assert!(told.to_string().contains("TX_ALREADY_REDEEMED"), "{told}");
+    let canceled = shop.call("CancelTask", &json!({"id": task["id"]}), []);
+    assert_eq!(state(&canceled["result"]), "TASK_STATE_CANCELED");
+}
+
+#[test]
+fn a_conflicting_proof_ends_no_task_whose_payment_may_count() {
+    let shop = Shop::new();
+    let task = shop.offered();
+    let payment = shop.payment(&task);
+    shop.pay(&task, &payment, [refused(false)]);
+    // The identical payment that was faster is delivered; the proof is not its payer's.
+    let told = shop.show(&task, &proof(&task), [PayReply::Conflict]);
+    assert_eq!(state(&told), "TASK_STATE_INPUT_REQUIRED", "{told}");
+    assert!(!offers(&told), "{told}");
+    assert_eq!(state(&shop.get(&task, [granted()])), "TASK_STATE_COMPLETED");
+}
+
+#[test]
+fn a_proof_keeps_the_claim_of_the_payment_before_it_also_when_it_is_not_answered() {
+    for replies in [vec![], vec![unconfirmed()]] {
+        let shop = Shop::new();
+        let task = shop.offered();
+        shop.pay(&task, &shop.payment(&task), [refused(false)]);
+        let told = shop.show(&task, &proof(&task), replies);
+        assert_eq!(state(&told), "TASK_STATE_INPUT_REQUIRED", "{told}");
+        assert!(shop.stage().claim().is_some());
+        assert_eq!(state(&shop.get(&task, [granted()])), "TASK_STATE_COMPLETED");
+    }
+}
+
+#[test]
+fn a_transfer_of_another_wallet_is_followed_by_its_proof() {
+    let mut shop = Shop::new();
+    shop.config.offers.proof_binding = ProofBinding::TxHash;
+    let task = shop.offered();
+    let payment = shop.payment(&task);
+    shop.pay(&task, &payment, [PayReply::NotNow(NotNow::GasWalletEmpty)]);
+    let mut proof = proof(&task);
+    proof.as_object_mut().unwrap().remove("signature");
+    let told = shop.show(&task, &proof, [undelivered()]);
+    assert_eq!(status(&told), "payment-verified");
+    shop.later.set(86_400);
+    // Its payer is another one than the payment's.
+    let polled = shop.get(&task, [PayReply::Conflict]);
+    assert_eq!(state(&polled), "TASK_STATE_INPUT_REQUIRED", "{polled}");
+    assert!(!polled.to_string().contains("Call GetTask"), "{polled}");
+    let done = shop.show(&task, &proof, [granted()]);
+    assert_eq!(state(&done), "TASK_STATE_COMPLETED");
+}
+
+#[test]
+fn so_many_transfers_are_shown_on_a_task_that_none_is_forgotten() {
+    let shop = Shop::new();
+    let task = shop.offered();
+    let nth = |at: u8| {
+        let mut proof = proof(&task);
+        proof["txHash"] = json!(B256::repeat_byte(at));
+        proof
+    };
+    for at in 1..5 {
+        shop.show(&task, &nth(at), [unconfirmed()]);
+    }
+    let told = shop.show(&task, &nth(5), [unconfirmed()]);
+    assert_eq!(told["code"], -32004, "{told}");
+    assert!(told.to_string().contains("without taskId"), "{told}");
+    shop.show(&task, &nth(2), [unconfirmed()]);
+    let done = shop.show(&task, &nth(4), [granted()]);
     assert_eq!(state(&done), "TASK_STATE_COMPLETED");
 }
