@@ -10,7 +10,6 @@ use super::outcome::{Tried, has_begun, is_silent, offer_end, take};
 use super::task::{Known, Presented, Said, Stage, Task};
 use super::tasks::Conversations;
 use super::words::failure;
-use crate::book::TargetKey;
 use crate::checkout::{
     Claim, Deployment, Order, Outcome, Payment, Phase, Quote, Stop, TransferProof,
 };
@@ -300,8 +299,9 @@ impl<D: Deployment, C: Conversations> Desk<'_, D, C> {
     /// Whether a challenge id is that of an offer for the same purchase. `None`: it is none of ours.
     fn is_for_the_same(&self, challenge_id: &str, offer: &Offer) -> Option<bool> {
         let its = self.checkout.config.offers.keys.open(challenge_id)?.terms;
-        let is_same_target = TargetKey::of(&its) == TargetKey::of(&offer.terms);
-        Some(is_same_target && its.request_id == offer.terms.request_id)
+        let own = &offer.terms;
+        let is_same_target = its.target == own.target && its.resource == own.resource;
+        Some(is_same_target && its.request_id == own.request_id)
     }
 
     /// Asks what became of a payment that may be under way. `None`: the task has been changed meanwhile.
