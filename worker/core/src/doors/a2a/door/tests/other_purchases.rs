@@ -423,3 +423,22 @@ fn while_the_purchase_of_another_wallets_payment_gives_no_answer_nothing_is_pres
     let done = shop.pay(&task, &payment, [granted()]);
     assert_eq!(state(&done), "TASK_STATE_COMPLETED");
 }
+
+#[test]
+fn beside_a_purchase_that_one_payment_was_led_to_no_payment_of_the_task_begins_another() {
+    let shop = Shop::new();
+    let task = shop.offered();
+    let payment = shop.payment(&task);
+    shop.pay(&task, &payment, [refused(false)]);
+    let second = anew(&payment);
+    shop.pay(&task, &second, [elsewhere(ANOTHER, false), pending()]);
+    for again in [&payment, &second] {
+        let before = shop.asked.borrow().len();
+        let told = shop.pay(&task, again, [pending()]);
+        assert_eq!(state(&told), "TASK_STATE_WORKING", "{told}");
+        let asked = shop.asked.borrow()[before..].to_vec();
+        assert!(matches!(asked[..], [Ask::Join(_)]), "{asked:?}");
+    }
+    let done = shop.show(&task, &proof(&task), [granted()]);
+    assert_eq!(state(&done), "TASK_STATE_COMPLETED");
+}
