@@ -364,6 +364,12 @@ fn beside_what_only_the_last_payment_can_ask_about_an_earlier_one_begins_nothing
     let second = anew(&payment);
     let told = shop.pay(&task, &second, [elsewhere(&derived, false), undelivered()]);
     assert_eq!(status(&told), "payment-verified");
+    // Sent again without an answer, it is still the only one that can ask.
+    for replies in [vec![], vec![PayReply::Unbegun]] {
+        let same = shop.pay(&task, &second, replies);
+        assert_eq!(state(&same), "TASK_STATE_INPUT_REQUIRED", "{same}");
+        assert_eq!(status(&same), "payment-verified");
+    }
     let before = shop.asked.borrow().len();
     for message in [json!(null), proof(&task)] {
         match message.is_null() {
