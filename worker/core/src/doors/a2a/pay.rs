@@ -52,15 +52,14 @@ impl<D: Deployment, C: Conversations> Desk<'_, D, C> {
             *counts = true;
             return Err(Fault::not_here(&task.id, ELSEWHERE));
         }
-        let is_again = task.payments.contains(&payment);
         let request_id = &offer.terms.request_id;
-        let may_begin =
-            |claim: &Claim| claim.payer == payer && (is_again || claim.request_id == *request_id);
+        let may_begin = |claim: &Claim| claim.payer == payer && claim.request_id == *request_id;
         task = match self.may_present(task, payment, may_begin, patience).await? {
             ControlFlow::Continue(task) => task,
             ControlFlow::Break(answer) => return Ok(answer),
         };
         let before = task.stage.clone();
+        let is_again = task.payments.contains(&payment);
         // What may be paid instead is for the same purchase, as long as that has not begun.
         let order = Order {
             resource: Some(offer.terms.resource.clone()),
@@ -191,7 +190,8 @@ impl<D: Deployment, C: Conversations> Desk<'_, D, C> {
     }
 
     /// Before something is presented on a task: one purchase at a time. What has begun is not paid once more by a payment that is
-    /// not its own. A claim that this payment would replace is asked first, as it may have bought what this one would buy.
+    /// not its own. A claim of another wallet, or to a purchase that a payment was led to, is asked first: that one may have bought what
+    /// this payment would buy.
     async fn may_present(
         &self,
         task: Task,

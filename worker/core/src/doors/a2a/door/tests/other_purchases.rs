@@ -364,6 +364,12 @@ fn beside_what_only_the_last_payment_can_ask_about_an_earlier_one_begins_nothing
     let second = anew(&payment);
     let told = shop.pay(&task, &second, [elsewhere(&derived, false), undelivered()]);
     assert_eq!(status(&told), "payment-verified");
+    // Sent again without an answer, it is still the only one that can ask.
+    for replies in [vec![], vec![PayReply::Unbegun]] {
+        let same = shop.pay(&task, &second, replies);
+        assert_eq!(state(&same), "TASK_STATE_INPUT_REQUIRED", "{same}");
+        assert_eq!(status(&same), "payment-verified");
+    }
     let before = shop.asked.borrow().len();
     for message in [json!(null), proof(&task)] {
         match message.is_null() {
@@ -421,5 +427,24 @@ fn while_the_purchase_of_another_wallets_payment_gives_no_answer_nothing_is_pres
     let asked = shop.asked.borrow()[before.1..].to_vec();
     assert!(matches!(asked[..], [Ask::Join(_)]), "{asked:?}");
     let done = shop.pay(&task, &payment, [granted()]);
+    assert_eq!(state(&done), "TASK_STATE_COMPLETED");
+}
+
+#[test]
+fn beside_a_purchase_that_one_payment_was_led_to_no_payment_of_the_task_begins_another() {
+    let shop = Shop::new();
+    let task = shop.offered();
+    let payment = shop.payment(&task);
+    shop.pay(&task, &payment, [refused(false)]);
+    let second = anew(&payment);
+    shop.pay(&task, &second, [elsewhere(ANOTHER, false), pending()]);
+    for again in [&payment, &second] {
+        let before = shop.asked.borrow().len();
+        let told = shop.pay(&task, again, [pending()]);
+        assert_eq!(state(&told), "TASK_STATE_WORKING", "{told}");
+        let asked = shop.asked.borrow()[before..].to_vec();
+        assert!(matches!(asked[..], [Ask::Join(_)]), "{asked:?}");
+    }
+    let done = shop.show(&task, &proof(&task), [granted()]);
     assert_eq!(state(&done), "TASK_STATE_COMPLETED");
 }

@@ -137,6 +137,33 @@ fn a_conflicting_proof_ends_no_task_whose_payment_may_count() {
     assert_eq!(state(&told), "TASK_STATE_INPUT_REQUIRED", "{told}");
     assert!(!offers(&told), "{told}");
     assert_eq!(state(&shop.get(&task, [granted()])), "TASK_STATE_COMPLETED");
+
+    // Nor one that waits for the proof of the wallet that paid.
+    let shop = Shop::new();
+    let task = shop.offered();
+    let told = shop.show(&task, &proof(&task), [PayReply::Conflict]);
+    assert_eq!(state(&told), "TASK_STATE_INPUT_REQUIRED", "{told}");
+    assert!(!offers(&told), "{told}");
+    let cancel = shop.call("CancelTask", &json!({"id": task["id"]}), []);
+    assert_eq!(cancel["error"]["code"], -32002);
+    let done = shop.show(&task, &proof(&task), [granted()]);
+    assert_eq!(state(&done), "TASK_STATE_COMPLETED");
+}
+
+#[test]
+fn after_a_crash_a_proof_has_kept_the_claim_of_the_payment_before_it() {
+    let shop = Shop::new();
+    let task = shop.offered();
+    shop.pay(&task, &shop.payment(&task), [refused(false)]);
+    shop.before(|_, command| match command {
+        TaskCommand::Keep(task) if task.version > 4 => Err(CallFault("died".to_owned())),
+        _ => Ok(()),
+    });
+    let died = shop.show(&task, &proof(&task), [unconfirmed()]);
+    assert_eq!(died["code"], -32603);
+    shop.before(|_, _| Ok(()));
+    assert!(shop.stage().claim().is_some());
+    assert_eq!(state(&shop.get(&task, [granted()])), "TASK_STATE_COMPLETED");
 }
 
 #[test]
