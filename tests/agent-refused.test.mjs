@@ -54,7 +54,7 @@ async function startCounter(target) {
       const { status, headers: named, words } = await forward(body);
       return send(status, named, words);
     }
-    if (state.raw !== undefined) return send(state.status, { 'content-type': 'application/json' }, state.raw);
+    if (state.raw !== undefined) return send(state.status, { 'content-type': 'application/json' }, state.raw.replace('"ID"', JSON.stringify(call?.id)));
     if (!call) return send(state.status, { 'content-type': 'application/json', 'retry-after': '1' }, JSON.stringify(state.error));
     if (request.url === '/mcp') {
       const result = { resultType: 'complete', isError: true, content: [{ type: 'text', text: JSON.stringify(state.error) }], structuredContent: state.error };
@@ -122,8 +122,8 @@ describe('an agent whose payment via MCP is answered with nonsense', () => {
 
   for (const [name, raw] of Object.entries({
     'a page': '<html>',
-    'an error of the protocol': '{"jsonrpc":"2.0","id":4,"error":{"code":-32603,"message":"no"}}',
-    'a result without an answer': '{"jsonrpc":"2.0","id":4,"result":{"resultType":"complete","content":[]}}',
+    'an error of the protocol': '{"jsonrpc":"2.0","id":"ID","error":{"code":-32603,"message":"no"}}',
+    'a result without an answer': '{"jsonrpc":"2.0","id":"ID","result":{"resultType":"complete","content":[]}}',
   })) {
     test(`${name}: says that the outcome is not known, and how to ask for it`, async () => {
       const said = await answered(200, raw, 9);

@@ -155,6 +155,23 @@ impl Stop {
         }
     }
 
+    /// Whether the transfer that was shown never pays the offer, whoever shows it.
+    pub const fn is_no_payment(&self) -> bool {
+        match self {
+            Self::TransferTaken => true,
+            Self::NotPaid { .. } => !self.is_of_another_wallet(),
+            _ => false,
+        }
+    }
+
+    /// Whether another wallet has made the transfer than the one that has signed: then it may still pay for that one.
+    pub const fn is_of_another_wallet(&self) -> bool {
+        let Self::NotPaid { fault, .. } = self else {
+            return false;
+        };
+        matches!(fault, ProofFault::PayerMismatch)
+    }
+
     /// After how many seconds the same request may have another outcome.
     pub(super) const fn retry_after(&self) -> Option<u64> {
         match self {

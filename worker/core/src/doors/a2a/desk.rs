@@ -183,15 +183,6 @@ impl<D: Deployment, C: Conversations> Desk<'_, D, C> {
         *task = next;
         Ok(reply == TaskReply::Kept)
     }
-
-    /// Whether nobody has changed the task since it was read.
-    pub(super) async fn is_unchanged(&self, task: &Task) -> Result<bool, CallFault> {
-        let read = TaskCommand::Read { id: task.id };
-        match self.conversations.ask(task.id.context(), &read).await? {
-            TaskReply::Task(Some(kept)) => Ok(kept.version == task.version),
-            _ => Ok(false),
-        }
-    }
 }
 
 /// The place behind which the next page begins.

@@ -5,6 +5,7 @@
 
 use super::task::{Known, Presented, Said, Stage, Task};
 use super::words::{counts_elsewhere, receipt, said, unanswered, unjudged};
+
 use crate::checkout::{Checkout, Claim, Outcome, Phase, Retry, Stop, Unpaid};
 use crate::types::{Address, UnixMillis, UnixSeconds};
 
@@ -23,6 +24,8 @@ pub(super) struct Tried<'t> {
     pub(super) claim: Option<Claim>,
     /// The stage that the task was in before.
     pub(super) before: &'t Stage,
+    /// Of a transfer: whether it was open before.
+    pub(super) was_shown: bool,
 }
 
 /// The same, and what else the task waits for.
@@ -30,6 +33,8 @@ struct Trial<'t> {
     tried: &'t Tried<'t>,
     /// Whether a transfer was shown that is not judged for good. Then nobody is invited to pay once more.
     is_open: bool,
+    /// Whether the transfer that was shown now does not pay, for good.
+    is_judged: bool,
     /// Whether its purchase may still begin.
     may_begin: bool,
 }
@@ -46,6 +51,12 @@ impl Trial<'_> {
 
     /// Whether something else may be under way, or has begun.
     fn is_beside(&self) -> bool {
+        let has_begun = matches!((self.tried.before, self.tried.payment),
+            (Stage::Paying { by: Some(by), .. }, Some(payment)) if *by == payment);
+        if has_begun && self.is_judged && !self.is_open {
+            // What has begun is this very transfer, which pays nothing after all.
+            return false;
+        }
         matches!(self.tried.before, Stage::Paying { claim, known, .. }
             if self.is_open || claim.is_some() || *known >= Known::Begun)
     }
@@ -113,11 +124,11 @@ impl Trial<'_> {
     }
 
     /// The end of everything but a transfer: while one is open, its proof is to be sent again.
-    fn unless_open(&self, stage: Stage) -> Stage {
+    fn unless_open(&self, stage: Stage, claim: Option<Claim>) -> Stage {
         match self.is_open {
             true => Stage::Paying {
                 challenge_id: self.tried.challenge_id.to_owned(),
-                claim: None,
+                claim,
                 by: None,
                 said: Some(unjudged()),
                 known: Known::Again,
@@ -154,7 +165,10 @@ pub(super) fn take<D>(
         if has_begun(outcome) || is_over(outcome) {
             task.present(payment);
         }
-        if is_judged(outcome) {
+        if is_unchecked(outcome) && matches!(payment, Presented::Shown(_)) {
+            task.present(payment);
+        }
+        if is_judged(outcome) || (is_of_its_signature(outcome) && !tried.was_shown) {
             task.forget(payment);
         }
     }
@@ -168,6 +182,7 @@ pub(super) fn take<D>(
             let trial = Trial {
                 tried,
                 is_open: task.waits_for_transfer(),
+                is_judged: is_judged(outcome),
                 may_begin: checkout.now < task.at.to_seconds().plus(BEGINS_SECONDS),
             };
             next(outcome, said, &trial)
@@ -207,7 +222,7 @@ fn next(outcome: &Outcome<'_>, said: Said, trial: &Trial<'_>) -> Stage {
         }
         // What has led to its purchase is public by now, and opens nothing any more.
         Outcome::Stopped { why: Stop::Taken } if trial.has_led() => {
-            trial.unless_open(failed(counts_elsewhere(), true))
+            trial.unless_open(failed(counts_elsewhere(), true), None)
         }
         // The money has arrived and is not back yet.
         Outcome::Stopped {
@@ -217,8 +232,8 @@ fn next(outcome: &Outcome<'_>, said: Said, trial: &Trial<'_>) -> Stage {
             why: Stop::Refunded { .. } | Stop::AccessEnded { .. },
         } => failed(said, true),
         // Its purchase is over, or can never begin.
-        Outcome::PayAgain { quote, .. } if is_over(outcome) && trial.is_of_all() => trial
-            .unless_open(match quote {
+        Outcome::PayAgain { quote, .. } if is_over(outcome) && trial.is_of_all() => {
+            let over = match quote {
                 Some(quote) => Stage::Offered {
                     challenge_id: quote.first.offer.id.to_string(),
                     said: Some(said),
@@ -226,7 +241,10 @@ fn next(outcome: &Outcome<'_>, said: Said, trial: &Trial<'_>) -> Stage {
                     claim: None,
                 },
                 None => failed(said, false),
-            }),
+            };
+            // When the transfer is judged, it says once more that it is over.
+            trial.unless_open(over, tried.claim.clone())
+        }
         _ if trial.is_beside() => trial.beside(said),
         // Of this payment alone: its purchase can still be paid.
         Outcome::PayAgain {
@@ -313,10 +331,23 @@ pub(super) const fn is_silent(outcome: &Outcome<'_>) -> bool {
 
 /// Whether it says for good that a transfer does not pay the offer.
 const fn is_judged(outcome: &Outcome<'_>) -> bool {
+    matches!(outcome, Outcome::Stopped { why } if why.is_no_payment())
+}
+
+/// Whether it says only that another wallet has signed.
+const fn is_of_its_signature(outcome: &Outcome<'_>) -> bool {
+    matches!(outcome, Outcome::Stopped { why } if why.is_of_another_wallet())
+}
+
+/// Whether a transfer could not be looked at, or not yet.
+const fn is_unchecked(outcome: &Outcome<'_>) -> bool {
     matches!(
         outcome,
         Outcome::Stopped {
-            why: Stop::NotPaid { .. } | Stop::TransferTaken
+            why: Stop::ProofUnchecked | Stop::Unavailable
+        } | Outcome::Pending {
+            phase: Phase::Unheard | Phase::Unconfirmed | Phase::AuthorizationOpen { .. },
+            ..
         }
     )
 }

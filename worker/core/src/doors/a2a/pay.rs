@@ -6,7 +6,7 @@ use super::desk::{Desk, MAX_ROUNDS, Stale};
 use super::fault::{ELSEWHERE, FULL, Fault, UNANSWERED};
 use super::ids::TaskId;
 use super::message::Message;
-use super::outcome::{Tried, has_begun, is_silent, offer_end, take};
+use super::outcome::{Tried, has_begun, is_over, is_silent, offer_end, take};
 use super::task::{Known, Presented, Said, Stage, Task};
 use super::tasks::Conversations;
 use super::words::failure;
@@ -59,7 +59,6 @@ impl<D: Deployment, C: Conversations> Desk<'_, D, C> {
             ControlFlow::Break(answer) => return Ok(answer),
         };
         let before = task.stage.clone();
-        let is_again = task.payments.contains(&payment);
         // What may be paid instead is for the same purchase, as long as that has not begun.
         let order = Order {
             resource: Some(offer.terms.resource.clone()),
@@ -93,14 +92,10 @@ impl<D: Deployment, C: Conversations> Desk<'_, D, C> {
                         known: Known::Nothing,
                     },
                 };
-                is_stale = match is_again && stage == before {
-                    true => !self.is_unchanged(&task).await?,
-                    false => {
-                        task.present(payment);
-                        task.go_on(stage, Some(offer.terms.expires_at), self.now);
-                        !self.write(&mut task).await?
-                    }
-                };
+                // Whoever has asked before, and keeps what was said then, is too late by that.
+                task.present(payment);
+                task.go_on(stage, Some(offer.terms.expires_at), self.now);
+                is_stale = !self.write(&mut task).await?;
                 noted(is_stale)
             })
             .await;
@@ -113,6 +108,7 @@ impl<D: Deployment, C: Conversations> Desk<'_, D, C> {
             payer: Some(payer),
             claim: claimed,
             before: &before,
+            was_shown: false,
         };
         let task = self.conclude(task, message, &outcome, &tried, counts);
         task.await.map(Ok)
@@ -145,9 +141,23 @@ impl<D: Deployment, C: Conversations> Desk<'_, D, C> {
             |claim: &Claim| offer.is_none_or(|offer| claim.request_id == offer.terms.request_id);
         task = match self.may_present(task, payment, may_begin, patience).await? {
             ControlFlow::Continue(task) => task,
+            // It cannot be judged beside that. But nobody is invited to pay once more before it is.
+            ControlFlow::Break(Ok(mut task))
+                if task.is_paying() && !task.payments.contains(&payment) =>
+            {
+                let stage = task.stage.clone();
+                task.present(payment);
+                task.hear(message.kept.clone());
+                let until = stage
+                    .challenge_id()
+                    .and_then(|id| offer_end(self.checkout, id));
+                task.go_on(stage, until, self.now);
+                return self.keep(task).await;
+            }
             ControlFlow::Break(answer) => return Ok(answer),
         };
         let before = task.stage.clone();
+        let was_shown = task.payments.contains(&payment);
         let order = Order {
             patience,
             ..Order::default()
@@ -184,6 +194,7 @@ impl<D: Deployment, C: Conversations> Desk<'_, D, C> {
             payer: None,
             claim: None,
             before: &before,
+            was_shown,
         };
         let task = self.conclude(task, message, &outcome, &tried, counts);
         task.await.map(Ok)
@@ -254,6 +265,10 @@ impl<D: Deployment, C: Conversations> Desk<'_, D, C> {
                 return Ok(changed);
             } else {
                 task = changed;
+            }
+            // Its purchase may have begun once more meanwhile.
+            if is_over(outcome) && task.is_paying() {
+                return Ok(task);
             }
             let before = task.stage.clone();
             let tried = Tried {
@@ -335,6 +350,7 @@ impl<D: Deployment, C: Conversations> Desk<'_, D, C> {
             payer: Some(claim.payer),
             claim: Some(claim.clone()),
             before: &before,
+            was_shown: false,
         };
         let mut next = task.clone();
         next.let_pass();

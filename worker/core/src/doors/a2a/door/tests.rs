@@ -49,6 +49,8 @@ struct Shop {
     counted: RefCell<bool>,
     /// By how many seconds it is later than [`NOW`].
     later: Cell<u64>,
+    /// Whether the chain gives no answer.
+    is_deaf: Cell<bool>,
 }
 
 impl Shop {
@@ -60,6 +62,7 @@ impl Shop {
             calls: RefCell::new(0),
             counted: RefCell::new(false),
             later: Cell::new(0),
+            is_deaf: Cell::new(false),
         }
     }
 
@@ -86,7 +89,11 @@ impl Shop {
         let purchases = ScriptedPurchases::new(replies);
         let memory = EndpointMemory::default();
         let chain = &self.config.chain;
-        let chain = RpcChain::new(node(), &chain.rpc_urls, self.config.network, &memory);
+        let mut node = node();
+        if self.is_deaf.get() {
+            node.says = Some(Err("down"));
+        }
+        let chain = RpcChain::new(node, &chain.rpc_urls, self.config.network, &memory);
         let now = NOW.plus(self.later.get() * 1_000);
         let checkout = checkout(&self.config, (&purchases, &chain), now.to_seconds());
         *self.calls.borrow_mut() += 1;

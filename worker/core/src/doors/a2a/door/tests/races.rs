@@ -272,3 +272,41 @@ fn what_was_charged_for_an_earlier_offer_has_a_task_of_its_own() {
         assert_eq!(claim.request_id.as_str(), ANOTHER);
     }
 }
+
+#[test]
+fn the_refusal_of_one_attempt_takes_no_task_off_the_next_attempt_of_the_same_payment() {
+    let shop = Shop::new();
+    let task = shop.offered();
+    // Another request has presented it after the refusal, and the purchase has begun again.
+    shop.before(|tasks, command| {
+        if matches!(command, TaskCommand::Keep(task) if task.version == 3) {
+            let mut tasks = tasks.0.borrow_mut();
+            let kept = tasks.last_mut().unwrap();
+            if kept.version == 2
+                && let Stage::Paying { known, .. } = &mut kept.stage
+            {
+                *known = Known::Begun;
+                kept.version = 3;
+            }
+        }
+        Ok(())
+    });
+    let told = shop.pay(&task, &shop.payment(&task), [refused(true)]);
+    assert!(!offers(&told), "{told}");
+    assert!(matches!(shop.stage(), Stage::Paying { .. }));
+}
+
+#[test]
+fn a_payment_that_is_sent_again_is_noted_before_its_purchase_is_asked() {
+    let shop = Shop::new();
+    let task = shop.offered();
+    let payment = shop.payment(&task);
+    shop.pay(&task, &payment, []);
+    shop.before(|_, command| match command {
+        TaskCommand::Keep(_) => Err(CallFault("storage".to_owned())),
+        _ => Ok(()),
+    });
+    let before = shop.asked.borrow().len();
+    shop.pay(&task, &payment, [pending()]);
+    assert_eq!(shop.asked.borrow().len(), before);
+}

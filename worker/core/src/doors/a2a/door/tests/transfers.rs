@@ -1,5 +1,6 @@
 //! A transfer that the buyer has made.
 
+use super::super::super::task::Presented;
 use super::*;
 use crate::config::ProofBinding;
 use crate::types::UnixSeconds;
@@ -217,4 +218,111 @@ fn so_many_transfers_are_shown_on_a_task_that_none_is_forgotten() {
     shop.show(&task, &nth(2), [unconfirmed()]);
     let done = shop.show(&task, &nth(4), [granted()]);
     assert_eq!(state(&done), "TASK_STATE_COMPLETED");
+}
+
+#[test]
+fn a_transfer_that_was_shown_beside_another_purchase_is_still_open_when_that_one_is_over() {
+    let shop = Shop::new();
+    let task = shop.offered();
+    let payment = shop.payment(&task);
+    shop.pay(&task, &payment, [elsewhere(ANOTHER, false), pending()]);
+    shop.show(&task, &proof(&task), [pending()]);
+    let polled = shop.get(&task, [refused(true)]);
+    assert!(!offers(&polled), "{polled}");
+
+    // The same, where only the payment can ask.
+    let derived = format!("x402-{}", "ab".repeat(16));
+    let shop = Shop::new();
+    let task = shop.offered();
+    shop.pay(&task, &payment, [elsewhere(&derived, false), pending()]);
+    shop.show(&task, &proof(&task), []);
+    let over = [elsewhere(&derived, false), refused(true)];
+    let told = shop.pay(&task, &payment, over);
+    assert!(!offers(&told), "{told}");
+}
+
+#[test]
+fn a_proof_that_could_not_be_checked_is_open() {
+    for first in [vec![pending()], vec![]] {
+        let shop = Shop::new();
+        let task = shop.offered();
+        let payment = shop.payment(&task);
+        let is_under_way = !first.is_empty();
+        if is_under_way {
+            shop.pay(&task, &payment, first);
+        }
+        let mut proof = proof(&task);
+        proof["payer"] = json!(Address::repeat_byte(5));
+        shop.is_deaf.set(true);
+        shop.show(&task, &proof, []);
+        shop.is_deaf.set(false);
+        let next = match is_under_way {
+            true => shop.get(&task, [refused(true)]),
+            false => shop.pay(&task, &payment, [refused(true)]),
+        };
+        assert!(!offers(&next), "{next}");
+    }
+}
+
+#[test]
+fn a_proof_with_the_signature_of_another_wallet_takes_no_transfer_off_the_task() {
+    let shop = Shop::new();
+    let task = shop.offered();
+    shop.show(&task, &proof(&task), [unconfirmed()]);
+    let mismatch = PayReply::Unproven(ProofFault::PayerMismatch);
+    shop.show(&task, &proof(&task), [mismatch]);
+    let next = shop.pay(&task, &shop.payment(&task), [refused(true)]);
+    assert!(!offers(&next), "{next}");
+}
+
+#[test]
+fn a_transfer_that_has_begun_and_pays_nothing_after_all_has_an_end() {
+    for end in [PayReply::Taken, PayReply::Unproven(ProofFault::NoTransfer)] {
+        let mut shop = Shop::new();
+        shop.config.offers.proof_binding = ProofBinding::TxHash;
+        let task = shop.offered();
+        let mut proof = proof(&task);
+        proof.as_object_mut().unwrap().remove("signature");
+        shop.show(&task, &proof, [pending()]);
+        shop.show(&task, &proof, [end]);
+        let cancel = shop.call("CancelTask", &json!({"id": task["id"]}), []);
+        assert_eq!(cancel["error"], Value::Null);
+    }
+}
+
+#[test]
+fn after_the_transfer_is_judged_the_task_goes_on_with_its_payment() {
+    let shop = Shop::new();
+    let task = shop.offered();
+    shop.pay(&task, &shop.payment(&task), [pending()]);
+    shop.show(&task, &proof(&task), [unconfirmed()]);
+    let open = shop.get(&task, [refused(true)]);
+    assert!(!offers(&open), "{open}");
+    let no_transfer = PayReply::Unproven(ProofFault::NoTransfer);
+    shop.show(&task, &proof(&task), [no_transfer]);
+    let told = shop.get(&task, [refused(true)]);
+    assert!(offers(&told), "{told}");
+}
+
+#[test]
+fn a_transfer_is_kept_in_a_task_that_was_restored_without_it() {
+    let shop = Shop::new();
+    let task = shop.offered();
+    shop.pay(&task, &shop.payment(&task), [pending()]);
+    shop.before(|tasks, command| {
+        if matches!(command, TaskCommand::Keep(task) if task.version == 5) {
+            let mut tasks = tasks.0.borrow_mut();
+            let kept = tasks.last_mut().unwrap();
+            if kept.version == 4 {
+                kept.version = 1_004;
+                kept.payments
+                    .retain(|payment| !matches!(payment, Presented::Shown(_)));
+            }
+        }
+        Ok(())
+    });
+    shop.show(&task, &proof(&task), [unconfirmed()]);
+    *shop.conversations.before.borrow_mut() = None;
+    let next = shop.get(&task, [refused(true)]);
+    assert!(!offers(&next), "{next}");
 }
