@@ -43,7 +43,7 @@ for (const era of ERAS) {
       assert.equal(details.state, 'PAID', answer.text);
       assert.equal(details.requestId, requestId ?? details.requestId, 'all of them are told of one purchase');
       ({ requestId } = details);
-      assert.match(answer.texts[0], /^The payment arrived.*repeat this call with "requestId": "x402-[0-9a-f]{32}" added\./s);
+      assert.match(answer.texts[0], /^The payment arrived.*repeat this call with "requestId": "x402-[0-9a-f]{32}"\./s);
       const [{ hash }] = await paidBy(buyer);
       assert.deepEqual(answer.receipt, { success: true, transaction: hash, network: NETWORK, payer: buyer.address });
     }

@@ -125,7 +125,7 @@ export function assertFailed(answer, code) {
 /** It is not over: repeat the call. @param {Answer} answer */
 export function assertUnderWay(answer) {
   const error = assertFailed(answer, 'SETTLEMENT_PENDING');
-  assert.match(answer.texts[0], /repeat this call (unchanged\.|with "requestId": "[^"]+" added\. However often it is signed, it is charged once\.)$/);
+  assert.match(answer.texts[0], /repeat this call (unchanged\.|with "requestId": "[^"]+"\. However often it is signed, it is charged once\.)$/);
   assert.deepEqual(JSON.parse(answer.texts[1]), error);
   assert.ok(error.details.retryAfterSeconds > 0);
   assert.equal(answer.receipt, undefined);

@@ -107,6 +107,20 @@ impl Outcome<'_> {
     /// What happened, as a code, a sentence and details that fit every door: whether money moved, and what to do next. `None`
     /// for goods.
     pub fn error(&self, origin: &HttpUrl, network: Network) -> Option<Error> {
+        let mut error = self.told(origin, network)?;
+        if let Self::Pending {
+            claim: Some(claim), ..
+        } = self
+            && claim.is_by_attempted()
+            && let Some(details) = error.details.as_mut().and_then(Value::as_object_mut)
+        {
+            // It may be anybody who has seen the payment. The purchase's name and the payment together would open it.
+            details.remove("requestId");
+        }
+        Some(error)
+    }
+
+    fn told(&self, origin: &HttpUrl, network: Network) -> Option<Error> {
         Some(match self {
             Self::Granted { .. } => return None,
             Self::Pending {

@@ -157,6 +157,12 @@ fn who_was_led_to_a_purchase_by_what_it_has_attempted_has_no_better_claim_later(
         let chain = RpcChain::new(node(), &config.chain.rpc_urls, config.network, &memory);
         let checkout = checkout(&config, (&shop, &chain), UnixSeconds(NOW));
         let status = checkout.status(&claim, Patience::NONE).now_or_never();
+        let told = status
+            .as_ref()
+            .unwrap()
+            .error(&checkout.origin, config.network);
+        let is_named = told.unwrap().body().to_string().contains(other.as_str());
+        assert_eq!(is_named, !by_attempted, "it may be anybody");
         let kept = claim_of(status.unwrap()).unwrap();
         assert_eq!(kept, claim);
         let asked = shop.asked.into_inner();

@@ -155,7 +155,10 @@ impl<D: Deployment, C: Conversations> Desk<'_, D, C> {
             Asks::Prove(proof) => return self.redeem(task, message, proof, patience, counts).await,
             Asks::Misproven(error) => misproven(&task, error),
             Asks::Price(request) => self.price(request),
-            Asks::Refused(error) => Stage::unmet(refused(error)),
+            Asks::Refused(error) => match &task.stage {
+                Stage::Offered { .. } => told(&task, refused(error), false),
+                _ => Stage::unmet(refused(error)),
+            },
             Asks::Reject if task.stage.challenge_id().is_some() => Stage::Rejected,
             Asks::Browse if task.stage.challenge_id().is_none() => Stage::Listed,
             Asks::Browse | Asks::Talk(_) | Asks::Reject => match &task.stage {

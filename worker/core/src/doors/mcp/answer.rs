@@ -4,7 +4,7 @@
 use serde_json::{Value, json};
 
 use super::tools::ACCESS;
-use crate::checkout::{Checkout, Order, Outcome, Priced, Quote, Retry, Stop, Unpaid};
+use crate::checkout::{Checkout, Claim, Order, Outcome, Priced, Quote, Retry, Stop, Unpaid};
 use crate::error::{Code, Error};
 use crate::goods::Receipt;
 use crate::limit;
@@ -83,7 +83,14 @@ impl Answer {
             Outcome::PayAgain {
                 quote: Some(quote), ..
             } => offered(checkout, quote, outcome.reason(), &error.body()),
-            Outcome::Pending { request_id, .. } => pending(error.clone(), order, request_id),
+            Outcome::Pending {
+                request_id, claim, ..
+            } => {
+                let is_seen = claim.as_ref().is_some_and(Claim::is_by_attempted);
+                let is_its = is_seen || payment.challenge_id().is_some();
+                let named = (!is_its).then_some(request_id);
+                pending(error.clone(), order, named)
+            }
             _ => told(&error),
         };
         Self {
@@ -107,17 +114,23 @@ pub(super) fn told(error: &Error) -> Value {
 /// words are a sentence; and there is no offer.
 ///
 /// Some clients sign anew for each call. What they sign joins the purchase while that is not over, and for a while after; by its
-/// request id it is found at any time, and then nothing is charged beside it.
-fn pending(mut error: Error, order: &Order, request_id: &RequestId) -> Value {
+/// request id it is found at any time, and then nothing is charged beside it. `named`: that id; `None` where only the payment
+/// itself leads there.
+fn pending(mut error: Error, order: &Order, named: Option<&RequestId>) -> Value {
     let details = error.details.get_or_insert_with(|| json!({}));
-    if let Some(details) = details.as_object_mut() {
-        details.insert("requestId".to_owned(), json!(request_id));
+    if let (Some(id), Some(details)) = (named, details.as_object_mut()) {
+        details.insert("requestId".to_owned(), json!(id));
     }
-    let next = match &order.request_id {
-        Some(_) => "To learn the outcome, repeat this call unchanged.".to_owned(),
-        None => format!(
-            "To learn the outcome, repeat this call with \"requestId\": \"{request_id}\" added. However often it is signed, it is \
-             charged once."
+    let next = match named {
+        None => {
+            "To learn the outcome, repeat this call with the same payment; do not sign another one."
+                .to_owned()
+        }
+        Some(id) if order.request_id.as_ref() == Some(id) => {
+            "To learn the outcome, repeat this call unchanged.".to_owned()
+        }
+        Some(id) => format!(
+            "To learn the outcome, repeat this call with \"requestId\": \"{id}\". However often it is signed, it is charged once."
         ),
     };
     let body = error.body();

@@ -10,13 +10,14 @@ use http::header::{ACCEPT, CONTENT_TYPE, HeaderName, HeaderValue, ORIGIN};
 use proptest::prelude::*;
 
 use super::*;
+use crate::book::TargetKey;
 use crate::chain::endpoints::EndpointMemory;
 use crate::chain::rpc::RpcChain;
 use crate::config::{Config, test_config};
 use crate::doors::test_support::{EMPTY, buyer, price, version2};
 use crate::goods::DeliveryFault;
 use crate::purchase::test_support::{NOW, granted, receipt};
-use crate::purchase::{Ask, NotNow, PayReply, test_offer};
+use crate::purchase::{Ask, Join, NotNow, PayReply, test_offer};
 use crate::testing::{ScriptedPurchases, WalletNode, checkout};
 use crate::types::{RequestId, Status};
 use crate::x402::Refusal;

@@ -269,3 +269,15 @@ fn a_member_in_another_spelling_is_refused() {
     let message = error(&told)["message"].as_str().unwrap();
     assert!(message.contains("did you mean `requestId`?"), "{message}");
 }
+
+#[test]
+fn a_misspelled_member_takes_no_offer_off_a_task() {
+    let shop = Shop::new();
+    let task = shop.offered();
+    let payment = shop.payment(&task);
+    let trace = json!({"taskId": task["id"], "parts": [{"data": {"request_id": "trace-1"}}]});
+    let told = shop.message(trace, []);
+    assert!(offers(&told), "{told}");
+    let done = shop.pay(&task, &payment, [granted()]);
+    assert_eq!(state(&done), "TASK_STATE_COMPLETED");
+}

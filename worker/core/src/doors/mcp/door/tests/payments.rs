@@ -211,7 +211,7 @@ fn while_a_payment_is_under_way_nobody_is_invited_to_pay_again() {
         assert_eq!(told.fails(), code);
         let said = told.texts();
         let id = &told.asked[0].0;
-        let next = format!("repeat this call with \"requestId\": \"{id}\" added.");
+        let next = format!("repeat this call with \"requestId\": \"{id}\".");
         assert!(said[0].contains(&next), "{}", said[0]);
         let details = &told.result()["structuredContent"]["details"];
         assert_eq!(details["requestId"], id.as_str());
@@ -393,4 +393,63 @@ fn who_pays_a_sealed_offer_of_another_payers_purchase_is_told_of_its_id() {
     payment["accepted"]["extra"]["challengeId"] = json!(sealed.id);
     let told = shop.access(&basic(), &payment, [PayReply::Conflict]);
     assert_eq!(told.fails(), "REQUEST_CONFLICT");
+}
+
+#[test]
+fn who_shows_what_another_purchase_has_attempted_does_not_hear_its_name() {
+    let secret = RequestId::from_random([9; 16]);
+    let target = TargetKey::of(&test_offer().terms);
+    let elsewhere = PayReply::Elsewhere {
+        request_id: secret.clone(),
+        join: Join {
+            payer: buyer().address(),
+            target,
+            by_attempted: true,
+        },
+    };
+    let pending = PayReply::Pending { transaction: None };
+    for replies in [vec![elsewhere.clone(), pending], vec![elsewhere]] {
+        let told = Shop::new().buy(replies);
+        assert_eq!(told.fails(), "SETTLEMENT_PENDING");
+        assert!(
+            !told.body.to_string().contains(secret.as_str()),
+            "{}",
+            told.body
+        );
+        let said = told.texts()[0];
+        assert!(said.ends_with("do not sign another one."), "{said}");
+    }
+}
+
+#[test]
+fn who_has_named_another_purchase_is_told_which_one_to_name() {
+    let other = RequestId::derived(&[1; 16]);
+    let elsewhere = PayReply::Elsewhere {
+        request_id: other.clone(),
+        join: Join {
+            payer: buyer().address(),
+            target: TargetKey::of(&test_offer().terms),
+            by_attempted: false,
+        },
+    };
+    let shop = Shop::new();
+    let named = json!({"planId": "basic", "requestId": RequestId::derived(&[2; 16])});
+    let replies = [elsewhere, PayReply::Pending { transaction: None }];
+    let told = shop.access(&named, &shop.payment(), replies);
+    assert!(
+        told.texts()[0].contains(other.as_str()),
+        "{}",
+        told.texts()[0]
+    );
+}
+
+#[test]
+fn who_pays_a_sealed_offer_is_to_send_the_same_payment_again() {
+    let shop = Shop::new();
+    let mut payment = shop.payment();
+    let sealed = shop.config.offers.keys.seal(test_offer().terms);
+    payment["accepted"]["extra"]["challengeId"] = json!(sealed.id);
+    let told = shop.access(&basic(), &payment, []);
+    let said = told.texts()[0];
+    assert!(said.ends_with("do not sign another one."), "{said}");
 }
