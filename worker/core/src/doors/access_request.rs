@@ -108,21 +108,25 @@ impl AccessRequest {
         self.near_miss.as_ref().map(|(_, meant)| *meant)
     }
 
+    /// The same as a sentence, after a space; empty when there is none.
+    pub(super) fn advice(&self) -> String {
+        self.near_miss
+            .as_ref()
+            .map_or_else(String::new, |(sent, meant)| {
+                format!(" Instead of a member like `{sent}` send `{meant}`.")
+            })
+    }
+
     /// What is wrong with a body that names no plan and asks for something all the same: it would be sold what it did not mean.
     /// One that asks for nothing in particular gets offers.
     pub(super) fn misunderstood(&self, catalog: &str) -> Option<Error> {
         if self.plan.is_some() || !self.is_strange {
             return None;
         }
-        let hint = self
-            .near_miss
-            .as_ref()
-            .map_or_else(String::new, |(sent, meant)| {
-                format!(" Instead of a member like `{sent}` send `{meant}`.")
-            });
-        let details = match &self.near_miss {
+        let hint = self.advice();
+        let details = match self.hint() {
             None => json!({"discover": catalog}),
-            Some((_, meant)) => json!({"discover": catalog, "expected": meant}),
+            Some(meant) => json!({"discover": catalog, "expected": meant}),
         };
         let error = Error::invalid_request(format!(
             "planId is missing, and the body has members that are not known here.{hint} GET {catalog} lists the plans; send \
