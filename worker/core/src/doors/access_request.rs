@@ -66,8 +66,9 @@ impl AccessRequest {
             ));
         }
         if let Some((sent, meant)) = near::respelt(value, &KNOWN) {
-            let message =
-                format!("Unknown member `{sent}`: did you mean `{meant}`? Nothing was charged.");
+            let message = format!(
+                "Unknown member `{sent}`: did you mean `{meant}`? Nothing was charged now."
+            );
             return Err(Error::invalid_request(message)
                 .with_details(json!({"member": sent, "expected": meant})));
         }
@@ -139,11 +140,12 @@ impl AccessRequest {
 fn member<T: FromStr<Err = IdError>>(value: &Value, name: &str) -> Result<Option<T>, Error> {
     match value.get(name) {
         None | Some(Value::Null) => Ok(None),
-        Some(Value::String(text)) => text
-            .parse()
-            .map(Some)
-            .map_err(|reason| Error::invalid_request(format!("{name} {reason}."))),
-        Some(_) => Err(Error::invalid_request(format!("{name} must be a string."))),
+        Some(Value::String(text)) => text.parse().map(Some).map_err(|reason| {
+            Error::invalid_request(format!("{name} {reason}. Nothing was charged now."))
+        }),
+        Some(_) => Err(Error::invalid_request(format!(
+            "{name} must be a string. Nothing was charged now."
+        ))),
     }
 }
 
@@ -228,8 +230,9 @@ mod tests {
         ] {
             let error = AccessRequest::parse(body.as_bytes()).unwrap_err();
             assert_eq!(error.code, crate::error::Code::InvalidRequest, "{body}");
-            let message =
-                format!("Unknown member `{sent}`: did you mean `{meant}`? Nothing was charged.");
+            let message = format!(
+                "Unknown member `{sent}`: did you mean `{meant}`? Nothing was charged now."
+            );
             assert_eq!(error.message, message, "{body}");
             let details = json!({"member": sent, "expected": meant});
             assert_eq!(error.details, Some(details), "{body}");
