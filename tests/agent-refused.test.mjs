@@ -100,6 +100,9 @@ for (const via of ['http', 'a2a', 'mcp']) {
       assert.ok(said.ok, said.stderr);
       const [first, ...again] = counter.state.payments;
       assert.deepEqual(again, [first]);
+      // It says why, and not that a payment is being settled.
+      assert.match(said.stdout, /Not now\./);
+      assert.doesNotMatch(said.stdout, /being settled/);
     });
 
     test('signs nothing that is dearer than the price list says, also when it may pay as much', async () => {

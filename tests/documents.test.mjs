@@ -84,7 +84,7 @@ function commandFault(line) {
   }
   const installed = /^(?:npm install|pip install|npx) (?!wrangler)(.*)$/.exec(command);
   if (installed) return installed[1].split(' ').map(packageFault).find(Boolean);
-  const npm = /^npm (?:run )?([\w-]+)(?: -- (.*))?$/.exec(command);
+  const npm = /^npm (?:run (?:--silent )?)?([\w-]+)(?: -- (.*))?$/.exec(command);
   if (npm) {
     const [, name, options = ''] = npm;
     if (!(name in scripts)) return `there is no npm command ${name}`;
@@ -104,7 +104,7 @@ function commandFault(line) {
   const node = /^(?:node|sh|python3?) ([\w-]+\.(?:mjs|sh|py))/.exec(command);
   if (node) return tree('examples', /\.(mjs|py|sh)$/).some((path) => path.endsWith(`/${node[1]}`)) ? undefined : `there is no ${node[1]}`;
   if (/^node -e "/.test(command) || /^curl /.test(command) || /^openssl (rand|genpkey|ecparam) /.test(command)) return undefined; // these run below
-  if (/^echo whsec_\$\(openssl rand -base64 32\)$/.test(command) || /^cargo (test$|run -p key0-validator --example inspect$)/.test(command)) return undefined;
+  if (/^echo whsec_\$\(openssl rand -base64 32\)$/.test(command) || /^cargo (test$|run -p key0-validator --example inspect( -- --secret-env \w+ --chain \d+)?$)/.test(command)) return undefined;
   return `what is "${command}"?`;
 }
 

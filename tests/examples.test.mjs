@@ -73,6 +73,15 @@ describe('a buyer', () => {
       const paid = (await income(world)).filter(({ from }) => from === sender.address);
       assert.deepEqual(paid.map(({ value }) => value), [15_000_000n]);
     });
+    test(`${path} says what the seller says when there is no such plan, sends nothing, and fails`, async () => {
+      const sender = await newSender(world);
+      await assert.rejects(runExample(path, { ...env(sender), PLAN: 'no-such-plan' }), ({ stdout, stderr }) => {
+        assert.equal(stdout.trim(), '');
+        assert.match(stderr, /no-such-plan/);
+        return true;
+      });
+      assert.deepEqual((await income(world)).filter(({ from }) => from === sender.address), []);
+    });
     test(`${path} says that it has no money, and fails`, async () => {
       const poor = await world.newBuyer(0n);
       await assert.rejects(runExample(path, env(poor)), ({ stdout, stderr }) => {
@@ -108,6 +117,10 @@ function checkersCheck(world, keyOf) {
       const { stdout } = await runExample(path, { ...keyOf(), ISSUER: world.url, CHAIN_ID: '84532', ...change }, args);
       return JSON.parse(stdout);
     };
+    test(`${path} checks nothing without an issuer`, async () => {
+      const { ISSUER, ...others } = { ...keyOf(), ISSUER: undefined, CHAIN_ID: '84532' };
+      await assert.rejects(runExample(path, others, [token, 'default']), ({ stderr }) => /ISSUER/.test(stderr));
+    });
     test(`${path} accepts the token`, async () => {
       const claims = await check();
       assert.deepEqual([claims.planId, claims.resourceId, claims.chainId, claims.iss], ['basic', 'default', 84532, world.url]);

@@ -30,6 +30,9 @@ test('.dev.vars.example names settings only', () => {
   const names = [...read('.dev.vars.example').matchAll(/^#? ?([A-Z][A-Z0-9_]+)=/gm)].map(([, name]) => name);
   assert.deepEqual(unknownSettings(names), []);
   for (const secret of SETTINGS.filter(({ name }) => isSecret(name))) assert.ok(names.includes(secret.name), secret.name);
+  // An empty line would hide what wrangler.toml says: only the one secret that every worker needs is left open.
+  const open = [...read('.dev.vars.example').matchAll(/^([A-Z][A-Z0-9_]+)=/gm)].map(([, name]) => name);
+  assert.deepEqual(open, ['KEY0_ACCESS_TOKEN_SECRET']);
 });
 
 test('a misspelled setting finds the one it was meant for', () => {

@@ -8,7 +8,7 @@ import { readDotenv } from './lib/dotenv.mjs';
 import { askAdmin } from './lib/ledger.mjs';
 import { isWorldAt, readLocalWorld } from './lib/local-world.mjs';
 import { root } from './lib/paths.mjs';
-import { Stop, bold, dim, fail, say } from './lib/say.mjs';
+import { Stop, bold, dim, fail, say, wrap } from './lib/say.mjs';
 
 const HELP = `
 npm run admin -- <command> [request id] [options]
@@ -59,7 +59,8 @@ function readOptions() {
   const url = flags.url ?? world?.url;
   if (url === undefined) throw new Stop(`Which worker? Name it with --url https://YOUR-WORKER. (No local world runs from ${flags.dir}.)`);
   if (!URL.canParse(url) || !/^https?:$/.test(new URL(url).protocol)) throw new Stop(`"${url}" is not an address that begins with https:// or http://.`);
-  return { ...flags, command, id, url, secret: secretFor(url, world), json: flags.json || !process.stdout.isTTY };
+  const where = flags.url ? ` --url ${url}` : flags.dir === '.local' ? '' : ` --dir ${flags.dir}`;
+  return { ...flags, command, id, url, where, secret: secretFor(url, world), json: flags.json || !process.stdout.isTTY };
 }
 
 function secretFor(url, world) {
@@ -101,13 +102,32 @@ function showList({ purchases, next }) {
   return next ? write(dim('and more: --limit shows up to 500, --json names the next page')) : undefined;
 }
 
-function showPurchase({ requestId, status, record, audit, historyRemoved }) {
+/** Why it is not over, or did not come to anything: the record keeps the last reason of each kind. */
+function faultIn({ state, terms }) {
+  const [[name, { refund, failure, attempt, watch }]] = Object.entries(state);
+  const reason = name === 'REFUND_BLOCKED' ? 'refund_wallet_differs' : refund?.reason;
+  if (reason) return `${name === 'REFUND_PENDING' ? 'the last try to refund failed' : 'refund failed'}: ${reason}${REMEDIES[reason]?.(terms.payTo) ?? ''}`;
+  if (failure) return `issue failed: ${failure.fault}, ${failure.tries} ${failure.tries === 1 ? 'try' : 'tries'}`;
+  const unpaid = (attempt ?? watch)?.stage?.failed?.reason;
+  return unpaid && `attempt failed: ${unpaid}`;
+}
+
+/** @type {Record<string, (wallet: string) => string>} */
+const REMEDIES = {
+  insufficient_funds: (wallet) => `: your wallet ${wallet} has too little USDC`,
+  refund_wallet_differs: (wallet) => `: KEY0_WALLET_PRIVATE_KEY is not the key of ${wallet}, which received the money`,
+};
+
+function showPurchase({ requestId, status, record, audit, historyRemoved }, where) {
   const row = (name, value) => value !== undefined && write(`  ${name.padEnd(10)} ${value}`);
   write(`${bold(status)}  ${requestId}`);
   row('sold', `${Object.values(record.terms.target).join('') || JSON.stringify(record.terms.target)} for ${record.terms.amount}`);
   row('resource', record.terms.resource);
   row('payer', record.payer);
   row('begun', new Date(record.begunAt).toISOString());
+  const fault = faultIn(record);
+  if (fault) write(`\n  ${bold(wrap(fault, 2, process.stdout))}`);
+  if (status === 'REFUND_FAILED') write(`  Remove the reason, then:\n  npm run admin -- retry-refund ${requestId}${where}`);
   write();
   for (const { at, event, status: then, transaction } of audit) {
     write(`  ${new Date(at).toISOString()}  ${then.padEnd(14)}  ${event.replaceAll('_', ' ')}`);
@@ -137,12 +157,12 @@ async function main() {
     case 'list':
       return showList(answer);
     case 'show':
-      return showPurchase(answer);
+      return showPurchase(answer, options.where);
     case 'totals':
       return showTotals(answer);
     default:
       write(`${bold(answer.status)}  ${answer.requestId}`);
-      return say(dim(`Its history: npm run admin -- show ${answer.requestId}`));
+      return say(dim(`Its history: npm run admin -- show ${answer.requestId}${options.where}`));
   }
 }
 

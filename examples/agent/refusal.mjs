@@ -1,6 +1,6 @@
 // Promises: a seller's error, however it came, becomes one sentence that says whether money moved and what to do next.
 
-import { stop } from './say.mjs';
+import { plain, stop, tell, wrap } from './say.mjs';
 
 /** With these the outcome is open, or nothing has begun: the same request goes on where it stands. */
 const COME_AGAIN = new Set([
@@ -31,6 +31,17 @@ export function refused(error, requestId) {
   if (isOpen(error) || details.state === 'PAID') sentences.push(comeAgain(requestId));
   if (isDelivered(error)) sentences.push(`--request ${details.requestId}, over HTTP, gets what was bought: the agent signs anew, and nothing is charged.`);
   return stop(sentences.filter(Boolean).join('\n'), error);
+}
+
+/**
+ * Why the agent waits: a payment that is being settled, or what the seller says. Not every seller that is busy has begun.
+ * @param {{code?: string, message?: string, details?: Record<string, unknown>} | undefined} error @param {number} pause seconds
+ */
+export function tellWait(error, pause) {
+  if (error?.code === 'SETTLEMENT_PENDING') return tell(`  still being settled, asking again in ${pause} s`);
+  const said = error?.message ? `The seller answers: ${error.message}` : 'The seller, or a proxy before it, is busy.';
+  const names = [error?.code, error?.details?.reason].filter(Boolean).join(', ');
+  return tell(`${wrap(plain(`${said}${names && ` (${names})`}`), '  ')}\n  asking again in ${pause} s`);
 }
 
 /** What broke the connection, when the network failed and not the seller or this program: `fetch` gives such an error a cause. */

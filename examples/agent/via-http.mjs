@@ -1,8 +1,8 @@
 // Promises: buys over HTTP. The price list is GET /discover; a POST is answered 402, and the published client pays it.
 
 import { decodePaymentResponseHeader, wrapFetchWithPayment } from '@x402/fetch';
-import { comeAgain, refused, whyBroken } from './refusal.mjs';
-import { seconds, stop, tell } from './say.mjs';
+import { comeAgain, refused, tellWait, whyBroken } from './refusal.mjs';
+import { seconds, stop } from './say.mjs';
 
 const MOST_TRIES = 30;
 
@@ -28,7 +28,7 @@ async function discover(url) {
   return catalog;
 }
 
-/** Pays; a settlement whose outcome is not known yet is asked for again with the same payment. */
+/** Pays. While the outcome is open, or nothing can begin, the same payment is sent again. */
 async function buy(catalog, order, wallet) {
   const signed = recorder();
   const pay = wrapFetchWithPayment(signed.fetch, wallet.client(catalog, order.planId));
@@ -39,7 +39,7 @@ async function buy(catalog, order, wallet) {
   });
   for (let tries = 0; answer.status === 503 && signed.request() && tries < MOST_TRIES; tries += 1) {
     const pause = Number(answer.headers.get('retry-after')) || 2;
-    tell(`  still being settled, asking again in ${pause} s`);
+    tellWait(errorOf(await answer.text()), pause);
     await seconds(pause);
     answer = await fetch(signed.request());
   }

@@ -3,8 +3,8 @@
 // signs.
 
 import { Client, StreamableHTTPClientTransport } from '@modelcontextprotocol/client';
-import { comeAgain, isOpen, refused, whyBroken } from './refusal.mjs';
-import { Stop, plain, seconds, stop, tell } from './say.mjs';
+import { comeAgain, isOpen, refused, tellWait, whyBroken } from './refusal.mjs';
+import { Stop, plain, seconds, stop, tell, wrap } from './say.mjs';
 
 /** How long a purchase may stay open before its owner is asked to come again. */
 const PATIENCE_SECONDS = 120;
@@ -17,7 +17,10 @@ export async function meet(url) {
   await client.connect(new StreamableHTTPClientTransport(new URL(door))).catch((error) => stop(`The MCP server ${door} does not answer: ${error.message}`));
   tell(plain(`${server.name} speaks MCP ${client.getNegotiatedProtocolVersion()} at ${door}`));
   const { tools } = await client.listTools();
-  for (const { name, description } of tools) tell(plain(`  ${name.padEnd(18)} ${description}`));
+  for (const { name, description } of tools) {
+    const row = plain(`  ${name.padEnd(16)}  `);
+    tell(row + wrap(plain(description), ' '.repeat(row.length), undefined, true));
+  }
   tell();
   const { structuredContent: catalog } = await client.callTool({ name: 'discover_plans' });
   return {
@@ -61,7 +64,7 @@ async function untilOver(pay, requestId) {
     if (!isOpen(error) && error.details?.state !== 'PAID') return refused(error, requestId);
     const pause = Math.max(Number(error.details?.retryAfterSeconds) || PAUSE_SECONDS, 1);
     if (Date.now() + pause * 1000 > end) stop(`The purchase is still open, and the agent waits no longer. ${comeAgain(requestId)}`);
-    tell(`  not over yet, asking again in ${pause} s`);
+    tellWait(error, pause);
     await seconds(pause);
   }
 }

@@ -2,9 +2,12 @@
 # Buys a plan with curl and foundry's cast, by an ordinary USDC transfer, and prints the token.
 #
 #   SELLER_URL=http://127.0.0.1:8787 RPC_URL=http://127.0.0.1:8545 AGENT_PRIVATE_KEY=0x… sh buy.sh
+#
+# PLAN=starter-monthly buys another plan than "basic".
 set -eu
 
 post() { curl -sS "$SELLER_URL/x402/access" -H 'content-type: application/json' -d "$1"; }
+stop() { echo "$1" >&2; exit 1; }
 # The first member of this name with a text as its value; with jq this would be shorter.
 member() { printf %s "$1" | grep -o "\"$2\":\"[^\"]*\"" | head -n 1 | cut -d '"' -f 4; }
 
@@ -12,12 +15,14 @@ member() { printf %s "$1" | grep -o "\"$2\":\"[^\"]*\"" | head -n 1 | cut -d '"'
 offer=$(post "{\"planId\":\"${PLAN:-basic}\"}")
 instead=${offer#*\"transferInstead\":}
 challenge=$(member "$instead" sign)
+[ -n "$challenge" ] || stop "$offer" # no offer: the seller says why
 
 # 2. Send the transfer, and wait until it is on chain.
 receipt=$(cast send --json --rpc-url "$RPC_URL" --private-key "$AGENT_PRIVATE_KEY" \
   "$(member "$instead" assetAddress)" 'transfer(address,uint256)' \
   "$(member "$instead" destination)" "$(member "$instead" amount)")
 hash=$(member "${receipt#*\"logs\"}" transactionHash)
+[ -n "$hash" ] || stop "The transfer is not on chain as expected: $receipt"
 
 # 3. Sign the offer's id with the same wallet.
 signature=$(cast wallet sign --private-key "$AGENT_PRIVATE_KEY" "$challenge")
@@ -32,8 +37,5 @@ for _ in 1 2 3 4 5 6 7 8 9 10; do
   esac
 done
 token=$(member "$grant" accessToken)
-if [ -z "$token" ]; then
-  echo "$grant" >&2
-  exit 1
-fi
+[ -n "$token" ] || stop "$grant"
 echo "$token"

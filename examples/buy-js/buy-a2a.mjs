@@ -1,6 +1,8 @@
 // Buys a plan in an A2A conversation, with the published x402 client, and prints the token.
 //
 //   SELLER_URL=http://127.0.0.1:8787 AGENT_PRIVATE_KEY=0x… node buy-a2a.mjs
+//
+// PLAN=starter-monthly buys another plan than "basic".
 
 import { randomUUID } from 'node:crypto';
 import { x402Client } from '@x402/core/client';

@@ -1,6 +1,8 @@
 // Buys a plan with the published x402 client, and prints the token.
 //
 //   SELLER_URL=http://127.0.0.1:8787 AGENT_PRIVATE_KEY=0x… node buy.mjs
+//
+// PLAN=starter-monthly buys another plan than "basic".
 
 import { randomUUID } from 'node:crypto';
 import { ExactEvmScheme } from '@x402/evm';
@@ -24,14 +26,17 @@ const order = () =>
     body: JSON.stringify({ planId: PLAN, requestId }),
   });
 
+const said = (answer) => answer.json().catch(() => ({ message: 'This is no answer of the seller.' }));
+
 let answer = await order();
 for (let tries = 1; answer.status >= 500 && tries < 20; tries += 1) {
   // The outcome is not known yet. The same requestId is charged once, however often it is asked.
+  console.error(`${answer.status}, asking again: ${(await said(answer)).message}`);
   await new Promise((resolve) => setTimeout(resolve, 1000 * (answer.headers.get('retry-after') ?? 2)));
   answer = await order();
 }
-const grant = await answer.json();
-if (!answer.ok) throw new Error(`${answer.status} ${grant.code}: ${grant.message}`);
+const grant = await said(answer);
+if (!answer.ok) throw new Error(`${answer.status} ${grant.code ?? ''}: ${grant.message}`);
 
 console.log(grant.accessToken);
 console.error(`paid in ${decodePaymentResponseHeader(answer.headers.get('payment-response')).transaction}`);

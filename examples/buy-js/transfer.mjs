@@ -1,13 +1,15 @@
 // Buys a plan without an x402 client: sends an ordinary USDC transfer, signs the offer's id, and shows both.
 //
 //   SELLER_URL=http://127.0.0.1:8787 RPC_URL=http://127.0.0.1:8545 AGENT_PRIVATE_KEY=0x… node transfer.mjs
+//
+// PLAN=starter-monthly buys another plan than "basic".
 
 import { createWalletClient, http, parseAbi, publicActions } from 'viem';
 import { privateKeyToAccount } from 'viem/accounts';
 import { baseSepolia } from 'viem/chains';
 
 const { SELLER_URL, RPC_URL, AGENT_PRIVATE_KEY, PLAN = 'basic' } = process.env;
-if (!SELLER_URL || !AGENT_PRIVATE_KEY) throw new Error('Set SELLER_URL and AGENT_PRIVATE_KEY.');
+if (!SELLER_URL || !RPC_URL || !AGENT_PRIVATE_KEY) throw new Error('Set SELLER_URL, RPC_URL and AGENT_PRIVATE_KEY.');
 
 const account = privateKeyToAccount(AGENT_PRIVATE_KEY);
 const wallet = createWalletClient({ account, chain: baseSepolia, transport: http(RPC_URL) }).extend(publicActions);
@@ -18,7 +20,9 @@ const post = (body) =>
     body: JSON.stringify(body),
   });
 
-const offer = await (await post({ planId: PLAN })).json();
+const asked = await post({ planId: PLAN });
+const offer = await asked.json();
+if (asked.status !== 402) throw new Error(`${asked.status} ${offer.code}: ${offer.message}`);
 const { destination, assetAddress, amount, sign } = offer.transferInstead;
 const txHash = await wallet.writeContract({
   address: assetAddress,

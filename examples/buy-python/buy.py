@@ -1,6 +1,8 @@
 """Buys a plan with the published x402 client, and prints the token.
 
 SELLER_URL=http://127.0.0.1:8787 AGENT_PRIVATE_KEY=0x… python buy.py
+
+PLAN=starter-monthly buys another plan than "basic".
 """
 
 import asyncio

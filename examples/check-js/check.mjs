@@ -7,6 +7,7 @@ import { pathToFileURL } from 'node:url';
 import { createRemoteJWKSet, jwtVerify } from 'jose';
 
 const { KEY0_ACCESS_TOKEN_SECRET, JWKS_URL, ISSUER, CHAIN_ID } = process.env; // CHAIN_ID: 8453, Base; 84532, test money
+if (!ISSUER || !CHAIN_ID) throw new Error('Set ISSUER and CHAIN_ID.'); // without an issuer jose would check none
 const key = JWKS_URL
   ? createRemoteJWKSet(new URL(JWKS_URL))
   : new TextEncoder().encode(KEY0_ACCESS_TOKEN_SECRET); // the text itself: do not decode the hex

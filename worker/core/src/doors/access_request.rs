@@ -66,8 +66,9 @@ impl AccessRequest {
             ));
         }
         if let Some((sent, meant)) = near::respelt(value, &KNOWN) {
-            let message =
-                format!("Unknown member `{sent}`: did you mean `{meant}`? Nothing was charged.");
+            let message = format!(
+                "Unknown member `{sent}`: did you mean `{meant}`? Nothing was charged now."
+            );
             return Err(Error::invalid_request(message)
                 .with_details(json!({"member": sent, "expected": meant})));
         }
@@ -108,21 +109,25 @@ impl AccessRequest {
         self.near_miss.as_ref().map(|(_, meant)| *meant)
     }
 
+    /// The same as a sentence, after a space; empty when there is none.
+    pub(super) fn advice(&self) -> String {
+        self.near_miss
+            .as_ref()
+            .map_or_else(String::new, |(sent, meant)| {
+                format!(" Instead of a member like `{sent}` send `{meant}`.")
+            })
+    }
+
     /// What is wrong with a body that names no plan and asks for something all the same: it would be sold what it did not mean.
     /// One that asks for nothing in particular gets offers.
     pub(super) fn misunderstood(&self, catalog: &str) -> Option<Error> {
         if self.plan.is_some() || !self.is_strange {
             return None;
         }
-        let hint = self
-            .near_miss
-            .as_ref()
-            .map_or_else(String::new, |(sent, meant)| {
-                format!(" Instead of a member like `{sent}` send `{meant}`.")
-            });
-        let details = match &self.near_miss {
+        let hint = self.advice();
+        let details = match self.hint() {
             None => json!({"discover": catalog}),
-            Some((_, meant)) => json!({"discover": catalog, "expected": meant}),
+            Some(meant) => json!({"discover": catalog, "expected": meant}),
         };
         let error = Error::invalid_request(format!(
             "planId is missing, and the body has members that are not known here.{hint} GET {catalog} lists the plans; send \
@@ -135,11 +140,12 @@ impl AccessRequest {
 fn member<T: FromStr<Err = IdError>>(value: &Value, name: &str) -> Result<Option<T>, Error> {
     match value.get(name) {
         None | Some(Value::Null) => Ok(None),
-        Some(Value::String(text)) => text
-            .parse()
-            .map(Some)
-            .map_err(|reason| Error::invalid_request(format!("{name} {reason}."))),
-        Some(_) => Err(Error::invalid_request(format!("{name} must be a string."))),
+        Some(Value::String(text)) => text.parse().map(Some).map_err(|reason| {
+            Error::invalid_request(format!("{name} {reason}. Nothing was charged now."))
+        }),
+        Some(_) => Err(Error::invalid_request(format!(
+            "{name} must be a string. Nothing was charged now."
+        ))),
     }
 }
 
@@ -224,8 +230,9 @@ mod tests {
         ] {
             let error = AccessRequest::parse(body.as_bytes()).unwrap_err();
             assert_eq!(error.code, crate::error::Code::InvalidRequest, "{body}");
-            let message =
-                format!("Unknown member `{sent}`: did you mean `{meant}`? Nothing was charged.");
+            let message = format!(
+                "Unknown member `{sent}`: did you mean `{meant}`? Nothing was charged now."
+            );
             assert_eq!(error.message, message, "{body}");
             let details = json!({"member": sent, "expected": meant});
             assert_eq!(error.details, Some(details), "{body}");

@@ -79,35 +79,36 @@ impl Refusal {
         }
     }
 
-    /// One sentence for the buyer: what is wrong and what to do.
+    /// What is wrong, what to do, and what it means for the buyer's money. "Now": the same payment may have counted before, in
+    /// another form or for another request.
     pub const fn message(self) -> &'static str {
         match self {
             Self::InvalidPayload => {
-                "The payment header is not a payment: send base64 of one JSON PaymentPayload, at most 16 KiB; x402 version 2 in PAYMENT-SIGNATURE, version 1 in X-PAYMENT."
+                "The payment header is not a payment: send base64 of one JSON PaymentPayload, at most 16 KiB; x402 version 2 in PAYMENT-SIGNATURE, version 1 in X-PAYMENT. Nothing was charged now."
             }
             Self::InvalidX402Version => {
-                "Send x402Version 2 in the PAYMENT-SIGNATURE header, or x402Version 1 in X-PAYMENT."
+                "Send x402Version 2 in the PAYMENT-SIGNATURE header, or x402Version 1 in X-PAYMENT. Nothing was charged now."
             }
             Self::InvalidPaymentRequirements => {
-                "No matching payment requirements: copy one entry of `accepts` unchanged into `accepted` (x402 version 1: its scheme and network)."
+                "No matching payment requirements: copy one entry of `accepts` unchanged into `accepted` (x402 version 1: its scheme and network). Nothing was charged now."
             }
             Self::InvalidExactEvmPayloadSignature => {
-                "The signature does not belong to `from`. Sign with the EIP-712 domain given in `extra.name` and `extra.version`. An account with code (a smart wallet) must accept it by EIP-1271."
+                "The signature does not belong to `from`. Sign with the EIP-712 domain given in `extra.name` and `extra.version`. An account with code (a smart wallet) must accept it by EIP-1271. Nothing was charged now."
             }
             Self::InvalidExactEvmPayloadRecipientMismatch => {
-                "The authorization must pay the address in `payTo`."
+                "The authorization must pay the address in `payTo`. Nothing was charged now."
             }
             Self::InvalidExactEvmPayloadAuthorizationValidBefore => {
                 "The authorization has expired or expires within seconds. Sign a new one; nothing was charged."
             }
             Self::InvalidExactEvmPayloadAuthorizationValidAfter => {
-                "The authorization is not valid yet: `validAfter` lies in the future."
+                "The authorization is not valid yet: `validAfter` lies in the future. Nothing was charged."
             }
             Self::InvalidExactEvmPayloadAuthorizationValueMismatch => {
-                "The authorization must be over exactly the `amount` of the offer."
+                "The authorization must be over exactly the `amount` of the offer. Nothing was charged now."
             }
             Self::InvalidExactEvmPayloadPayer => {
-                "This `from` cannot pay: it is the zero address or the seller itself."
+                "This `from` cannot pay: it is the zero address or the seller itself. Nothing was charged."
             }
             Self::InvalidExactEvmNonceAlreadyUsed => {
                 "The authorization was already used or cancelled on chain. Sign a new one with a fresh nonce."
@@ -210,6 +211,27 @@ mod tests {
             assert_eq!(serde_json::to_value(refusal).unwrap(), refusal.code());
         }
     }
+
+    #[test]
+    fn a_refusal_before_anything_begins_says_that_nothing_was_charged() {
+        for refusal in [
+            Refusal::InvalidPayload,
+            Refusal::InvalidX402Version,
+            Refusal::InvalidPaymentRequirements,
+            Refusal::InvalidExactEvmPayloadSignature,
+            Refusal::InvalidExactEvmPayloadRecipientMismatch,
+            Refusal::InvalidExactEvmPayloadAuthorizationValidBefore,
+            Refusal::InvalidExactEvmPayloadAuthorizationValidAfter,
+            Refusal::InvalidExactEvmPayloadAuthorizationValueMismatch,
+            Refusal::InvalidExactEvmPayloadPayer,
+        ] {
+            assert!(
+                refusal.message().contains("othing was charged"),
+                "{refusal:?}"
+            );
+        }
+    }
+
     #[test]
     fn a_facilitators_own_words_for_our_codes_are_understood() {
         for refusal in [

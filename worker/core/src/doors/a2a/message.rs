@@ -253,7 +253,9 @@ fn wish(data: &Value) -> Result<Asks, Error> {
         .is_some_and(RequestId::is_derived)
     {
         // Its payment would be one that everybody may have seen.
-        return Err(Error::invalid_request("requestId must be a UUID."));
+        return Err(Error::invalid_request(
+            "requestId must be a UUID. Nothing was charged now.",
+        ));
     }
     if has(data, "routeId") {
         return Ok(Asks::Refused(route(data, request.plan.is_some())));

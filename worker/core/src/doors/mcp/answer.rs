@@ -46,10 +46,12 @@ impl Answer {
     ) -> Self {
         let reason = unreadable.refusal.code();
         let message = match unreadable.refusal {
-            Refusal::InvalidX402Version => "This door speaks x402 version 2: send x402Version 2.".into(),
+            Refusal::InvalidX402Version => {
+                "This door speaks x402 version 2: send x402Version 2. Nothing was charged now.".into()
+            },
             Refusal::InvalidPayload if unreadable.member.is_none() => {
                 "_meta[\"x402/payment\"] must be an x402 PaymentPayload: an object, or its JSON or base64 as a text of at most \
-                 16 KiB."
+                 16 KiB. Nothing was charged now."
                     .into()
             }
             _ => unreadable.message.clone(),

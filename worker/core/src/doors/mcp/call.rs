@@ -111,13 +111,14 @@ fn wanted(arguments: &Value) -> Result<AccessRequest, Error> {
         });
     }
     if request.plan.is_none() {
-        let instead = match request.hint() {
-            Some(meant) => format!(" One of the members that were sent is called `{meant}`."),
-            None => String::new(),
-        };
-        return Err(Error::invalid_request(format!(
-            "planId is missing.{instead} {DISCOVER} lists the plans."
-        )));
+        let error = Error::invalid_request(format!(
+            "planId is missing.{} {DISCOVER} lists the plans.",
+            request.advice()
+        ));
+        return Err(match request.hint() {
+            Some(meant) => error.with_details(json!({"expected": meant})),
+            None => error,
+        });
     }
     Ok(request)
 }

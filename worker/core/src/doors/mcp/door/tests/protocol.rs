@@ -273,7 +273,11 @@ fn arguments_that_cannot_be_met_are_a_result_that_says_why() {
             "INVALID_REQUEST",
             "did you mean `requestId`?",
         ),
-        (json!({"plan": "basic"}), "INVALID_REQUEST", "`planId`"),
+        (
+            json!({"plan": "basic"}),
+            "INVALID_REQUEST",
+            "Instead of a member like `plan` send `planId`.",
+        ),
         (json!({"planId": 7}), "INVALID_REQUEST", "must be a string"),
         (
             json!({"planId": "gold"}),
