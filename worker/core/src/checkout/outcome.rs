@@ -31,7 +31,7 @@ pub enum Outcome<'a> {
     Pending {
         /// What it waits for.
         phase: Phase,
-        /// The purchase.
+        /// The purchase. Not to be told where the claim [is by what was attempted](Claim::is_by_attempted).
         request_id: RequestId,
         /// For [`Checkout::status`](super::Checkout::status), if the payer was proven.
         claim: Option<Claim>,

@@ -67,7 +67,7 @@ impl AccessRequest {
         }
         if let Some((sent, meant)) = near::respelt(value, &KNOWN) {
             let message = format!(
-                "Unknown member `{sent}`: did you mean `{meant}`? Nothing was charged now."
+                "Unknown member `{sent}`: did you mean `{meant}`? Nothing was charged for this request."
             );
             return Err(Error::invalid_request(message)
                 .with_details(json!({"member": sent, "expected": meant})));
@@ -141,10 +141,12 @@ fn member<T: FromStr<Err = IdError>>(value: &Value, name: &str) -> Result<Option
     match value.get(name) {
         None | Some(Value::Null) => Ok(None),
         Some(Value::String(text)) => text.parse().map(Some).map_err(|reason| {
-            Error::invalid_request(format!("{name} {reason}. Nothing was charged now."))
+            Error::invalid_request(format!(
+                "{name} {reason}. Nothing was charged for this request."
+            ))
         }),
         Some(_) => Err(Error::invalid_request(format!(
-            "{name} must be a string. Nothing was charged now."
+            "{name} must be a string. Nothing was charged for this request."
         ))),
     }
 }
@@ -231,7 +233,7 @@ mod tests {
             let error = AccessRequest::parse(body.as_bytes()).unwrap_err();
             assert_eq!(error.code, crate::error::Code::InvalidRequest, "{body}");
             let message = format!(
-                "Unknown member `{sent}`: did you mean `{meant}`? Nothing was charged now."
+                "Unknown member `{sent}`: did you mean `{meant}`? Nothing was charged for this request."
             );
             assert_eq!(error.message, message, "{body}");
             let details = json!({"member": sent, "expected": meant});

@@ -55,7 +55,7 @@ pub(super) async fn answer<D: Deployment>(
             Ok(grant) => ("grant", json!(grant)),
             Err(_) => return response::error(&Error::internal()),
         },
-        Outcome::Pending { request_id, .. } => ("pending", json!(request_id)),
+        Outcome::Pending { .. } => ("pending", json!(outcome.reason())),
         Outcome::PayAgain { quote, .. } => ("offers", json!(quote.as_ref().map(offers))),
         Outcome::Stopped { .. } => ("stopped", json!(outcome.reason())),
     };

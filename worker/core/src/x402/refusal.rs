@@ -79,24 +79,24 @@ impl Refusal {
         }
     }
 
-    /// What is wrong, what to do, and what it means for the buyer's money. "Now": the same payment may have counted before, in
+    /// What is wrong, what to do, and what it means for the buyer's money. The same payment may have counted before, in
     /// another form or for another request.
     pub const fn message(self) -> &'static str {
         match self {
             Self::InvalidPayload => {
-                "The payment header is not a payment: send base64 of one JSON PaymentPayload, at most 16 KiB; x402 version 2 in PAYMENT-SIGNATURE, version 1 in X-PAYMENT. Nothing was charged now."
+                "The payment header is not a payment: send base64 of one JSON PaymentPayload, at most 16 KiB; x402 version 2 in PAYMENT-SIGNATURE, version 1 in X-PAYMENT. Nothing was charged for this request."
             }
             Self::InvalidX402Version => {
-                "Send x402Version 2 in the PAYMENT-SIGNATURE header, or x402Version 1 in X-PAYMENT. Nothing was charged now."
+                "Send x402Version 2 in the PAYMENT-SIGNATURE header, or x402Version 1 in X-PAYMENT. Nothing was charged for this request."
             }
             Self::InvalidPaymentRequirements => {
-                "No matching payment requirements: copy one entry of `accepts` unchanged into `accepted` (x402 version 1: its scheme and network). Nothing was charged now."
+                "No matching payment requirements: copy one entry of `accepts` unchanged into `accepted` (x402 version 1: its scheme and network). Nothing was charged for this request."
             }
             Self::InvalidExactEvmPayloadSignature => {
-                "The signature does not belong to `from`. Sign with the EIP-712 domain given in `extra.name` and `extra.version`. An account with code (a smart wallet) must accept it by EIP-1271. Nothing was charged now."
+                "The signature does not belong to `from`. Sign with the EIP-712 domain given in `extra.name` and `extra.version`. An account with code (a smart wallet) must accept it by EIP-1271. Nothing was charged for this request."
             }
             Self::InvalidExactEvmPayloadRecipientMismatch => {
-                "The authorization must pay the address in `payTo`. Nothing was charged now."
+                "The authorization must pay the address in `payTo`. Nothing was charged for this request."
             }
             Self::InvalidExactEvmPayloadAuthorizationValidBefore => {
                 "The authorization has expired or expires within seconds. Sign a new one; nothing was charged."
@@ -105,7 +105,7 @@ impl Refusal {
                 "The authorization is not valid yet: `validAfter` lies in the future. Nothing was charged."
             }
             Self::InvalidExactEvmPayloadAuthorizationValueMismatch => {
-                "The authorization must be over exactly the `amount` of the offer. Nothing was charged now."
+                "The authorization must be over exactly the `amount` of the offer. Nothing was charged for this request."
             }
             Self::InvalidExactEvmPayloadPayer => {
                 "This `from` cannot pay: it is the zero address or the seller itself. Nothing was charged."

@@ -42,7 +42,7 @@ impl Unreadable {
         Self {
             refusal: Refusal::InvalidPayload,
             member: Some(member),
-            message: format!("The payment's member `{member}` {found}: it must be {expected}. Nothing was charged now.")
+            message: format!("The payment's member `{member}` {found}: it must be {expected}. Nothing was charged for this request.")
                 .into(),
         }
     }

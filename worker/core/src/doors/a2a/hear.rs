@@ -206,11 +206,11 @@ impl<D: Deployment, C: Conversations> Desk<'_, D, C> {
     pub(super) fn unreadable(&self, task: &Task, unreadable: &Unreadable) -> Stage {
         let message = match unreadable.refusal {
             Refusal::InvalidX402Version => {
-                "This door speaks x402 version 2: send x402Version 2. Nothing was charged now."
+                "This door speaks x402 version 2: send x402Version 2. Nothing was charged for this request."
                     .into()
             }
             Refusal::InvalidPayload if unreadable.member.is_none() => {
-                "x402.payment.payload must be an x402 PaymentPayload. Nothing was charged now."
+                "x402.payment.payload must be an x402 PaymentPayload. Nothing was charged for this request."
                     .into()
             }
             _ => unreadable.message.clone(),

@@ -254,7 +254,7 @@ fn wish(data: &Value) -> Result<Asks, Error> {
     {
         // Its payment would be one that everybody may have seen.
         return Err(Error::invalid_request(
-            "requestId must be a UUID. Nothing was charged now.",
+            "requestId must be a UUID. Nothing was charged for this request.",
         ));
     }
     if has(data, "routeId") {

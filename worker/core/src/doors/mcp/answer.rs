@@ -47,11 +47,11 @@ impl Answer {
         let reason = unreadable.refusal.code();
         let message = match unreadable.refusal {
             Refusal::InvalidX402Version => {
-                "This door speaks x402 version 2: send x402Version 2. Nothing was charged now.".into()
+                "This door speaks x402 version 2: send x402Version 2. Nothing was charged for this request.".into()
             },
             Refusal::InvalidPayload if unreadable.member.is_none() => {
                 "_meta[\"x402/payment\"] must be an x402 PaymentPayload: an object, or its JSON or base64 as a text of at most \
-                 16 KiB. Nothing was charged now."
+                 16 KiB. Nothing was charged for this request."
                     .into()
             }
             _ => unreadable.message.clone(),
