@@ -130,7 +130,7 @@ describe('an agent whose payment via MCP is answered with nonsense', () => {
   })) {
     test(`${name}: says that the outcome is not known, and how to ask for it`, async () => {
       const said = await answered(200, raw, 9);
-      assert.match(said.stderr, /is not known\. Ask again with --request [0-9a-f-]{36}, it is charged once\.$/m);
+      assert.match(said.stderr, /is not known\. Ask again with --request [0-9a-f-]{36} --plan basic --via mcp: it is charged once\.$/m);
       assert.deepEqual([said.code, counter.state.payments.length], [1, 1]);
     });
   }
@@ -180,5 +180,5 @@ test('what the agent cannot do is one sentence', async () => {
   assert.match((await agent(await world.newBuyer(), '--url', world.url, '--json', '--token')).stderr, /^Choose --json or --token, not both\.$/m);
   await world.restartWorker({ KEY0_RESOURCE_ENDPOINT: 'http://127.0.0.1:9/{resourceId}' });
   const said = await agent(await world.newBuyer(), '--url', world.url);
-  assert.match(said.stderr, /^Nothing answers there \(.*\)\. The purchase is good: --request [0-9a-f-]{36} --token prints the token again\.$/m);
+  assert.match(said.stderr, /^Nothing answers there \(.*\)\. The purchase is good: --request [0-9a-f-]{36} --plan basic --token prints the token again\.$/m);
 });

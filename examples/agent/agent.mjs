@@ -6,6 +6,7 @@
 import { randomUUID } from 'node:crypto';
 import { decimal, dollars } from './money.mjs';
 import { readOptions } from './options.mjs';
+import { rememberCall } from './refusal.mjs';
 import { Stop, fail, plain, stop, tell, wordsToStderr, wrap } from './say.mjs';
 import { useToken } from './token.mjs';
 import { openWallet } from './wallet.mjs';
@@ -37,6 +38,7 @@ async function main() {
   const price = dollars(plan.unitAmount);
   if (price > most) stop(`"${plan.planId}" costs ${plan.unitAmount}, more than the limit of $${decimal(most)}. Raise it with --max ${decimal(price)}`);
   const order = { planId: plan.planId, requestId: wanted.request ?? randomUUID(), resourceId: wanted.resource };
+  rememberCall({ plan: plan.planId, resource: wanted.resource, via });
   tell(plain(`\nBuying "${plan.planId}" for ${plan.unitAmount} USDC`));
   tell(`  wallet ${wallet.address}`);
   tell(`  request ${order.requestId}`);

@@ -29,7 +29,7 @@ export function refused(error, requestId) {
   const names = [code, details.reason].filter(Boolean).join(', ');
   const sentences = [`The seller answers: ${message ?? JSON.stringify(error)}${names && ` (${names})`}`, whereTheMoneyIs(details, requestId)];
   if (isOpen(error) || details.state === 'PAID') sentences.push(comeAgain(requestId));
-  if (isDelivered(error)) sentences.push(`--request ${details.requestId}, over HTTP, gets what was bought: the agent signs anew, and nothing is charged.`);
+  if (isDelivered(error)) sentences.push(`--request ${details.requestId} with the same plan, over HTTP, gets what was bought: the agent signs anew, and nothing is charged.`);
   return stop(sentences.filter(Boolean).join('\n'), error);
 }
 
@@ -51,14 +51,24 @@ export function whyBroken(error) {
   return `The connection broke (${error.cause.code ?? error.cause.message}).`;
 }
 
-export const comeAgain = (requestId) => `Ask again with --request ${requestId}, it is charged once.`;
+/** What else belongs to the purchase: without it, asking again would ask for the cheapest plan. */
+let rest = '';
+/** @param {{plan: string, resource?: string, via: string}} call  what is bought now */
+export function rememberCall({ plan, resource, via }) {
+  rest = ` --plan ${plan}${resource ? ` --resource ${resource}` : ''}${via === 'http' ? '' : ` --via ${via}`}`;
+}
+
+/** The options that name a purchase of this call. */
+export const named = (requestId) => `--request ${requestId}${rest}`;
+
+export const comeAgain = (requestId) => `Ask again with ${named(requestId)}: it is charged once.`;
 
 function whereTheMoneyIs({ state, refundTransaction }, requestId) {
   switch (state) {
     case 'PAID':
       return 'It is paid, and the seller still tries to deliver.';
     case 'REFUND_PENDING':
-      return `It was paid, and the money is on its way back. --request ${requestId} tells when it has arrived.`;
+      return `It was paid, and the money is on its way back. ${named(requestId)} tells when it has arrived.`;
     case 'REFUNDED':
       return `It was paid, and the money went back in transaction ${refundTransaction}.`;
     case 'REFUND_FAILED':

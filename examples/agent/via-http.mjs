@@ -44,8 +44,19 @@ async function buy(catalog, order, wallet) {
     answer = await fetch(signed.request());
   }
   const text = await answer.text();
-  if (answer.ok) return { grant: JSON.parse(text), receipt: decodePaymentResponseHeader(answer.headers.get('payment-response')) };
+  if (answer.ok) return granted(answer, text) ?? stop(`The seller's answer is not understood, so what became of the payment is not known. ${comeAgain(order.requestId)}`);
   return refused(errorOf(text) ?? stop(`The seller answered ${answer.status}: ${text}\n${comeAgain(order.requestId)}`), order.requestId);
+}
+
+/** The grant and the receipt. A proxy may have cut the body, or taken the receipt's header away. */
+function granted(answer, text) {
+  try {
+    const grant = JSON.parse(text);
+    const receipt = answer.headers.get('payment-response');
+    return { grant, receipt: receipt ? decodePaymentResponseHeader(receipt) : { transaction: grant.txHash } };
+  } catch {
+    return undefined;
+  }
 }
 
 /** The error in a body, if it is one of ours: a proxy before the worker says something else. */
