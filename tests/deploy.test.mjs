@@ -68,6 +68,16 @@ describe('before the upload', () => {
     });
   }
 
+  for (const [args, sentence] of [
+    [['-c', 'nofile.toml'], 'There is no file nofile.toml, which -c names.\n'],
+    [['--dryrun'], 'wrangler deploy has no option --dryrun. Did you mean --dry-run? Nothing was uploaded.\n'],
+    [['--everything=1'], 'wrangler deploy has no option --everything. Nothing was uploaded.\n'],
+  ]) {
+    test(`${args.join(' ')}: one sentence, before anything is built`, async () => {
+      assert.deepEqual(await deploy(args), { code: 1, said: sentence });
+    });
+  }
+
   test('an environment without Durable Objects is refused', async () => {
     const file = join(root, `.wrangler-test-${process.pid}.toml`);
     writeFileSync(file, `${readFileSync(wranglerFile, 'utf8')}\n[env.live]\nname = "live"\n`);
@@ -121,7 +131,7 @@ test('the live worker says whether it sells, or what it lacks', async () => {
 });
 
 test('wrangler’s options are read as far as they change the settings', () => {
-  assert.deepEqual(readDeployArgs(['-c', 'a.toml', '--env=live', '--var', 'A:1', 'B:x:y', '--dry-run', '--secrets-file', 's', '--var=C:3', 'entry.js']), {
+  assert.deepEqual(readDeployArgs(['-c', 'a.toml', '--env=live', '--var', 'A:1', 'B:x:y', '--dryRun', '--secrets-file', 's', '--var=C:3', 'entry.js']), {
     config: 'a.toml',
     env: 'live',
     secretsFile: 's',

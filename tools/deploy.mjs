@@ -8,7 +8,7 @@ import { join } from 'node:path';
 import { buildWorker, compressedSize } from './lib/build.mjs';
 import { YES } from './lib/install.mjs';
 import { root } from './lib/paths.mjs';
-import { checkAfter, checkBefore, deployedUrl, readDeployArgs } from './lib/preflight.mjs';
+import { checkAfter, checkArgs, checkBefore, deployedUrl, readDeployArgs } from './lib/preflight.mjs';
 import { Stop, bold, fail, green, red, say, step, wrap, yellow } from './lib/say.mjs';
 import { sayFaults } from './lib/sells.mjs';
 import { aboutUnknown, secretCommand } from './lib/settings.mjs';
@@ -102,6 +102,7 @@ async function main() {
   if (given.includes('--help') || given.includes('-h')) return void process.stdout.write(`${HELP.trim()}\n`);
   if (given.includes('--yes')) process.env[YES] = '1';
   const args = given.filter((arg) => !['--yes', '--unchecked'].includes(arg));
+  checkArgs(args);
   const asked = readDeployArgs(args);
   await buildWorker();
   const missing = given.includes('--unchecked') ? [] : await check(asked);

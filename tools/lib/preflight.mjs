@@ -1,7 +1,8 @@
 // Promises: the settings that a deployment would have, judged by the worker itself before anything is uploaded: the built worker
 // runs here for a moment, with them and without a network, and says what is wrong. And afterwards, by the worker that is live.
 
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { spawnSync } from 'node:child_process';
+import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
@@ -11,6 +12,7 @@ import { Stop } from './say.mjs';
 import { problemsOf, whetherItSells } from './sells.mjs';
 import { isSecret, unknownSettings } from './settings.mjs';
 import { startWorker } from './worker.mjs';
+import { wranglerCommand, wranglerEnv } from './wrangler.mjs';
 
 /** Nothing listens there: the settings are judged without asking anybody else. */
 const NOWHERE = '127.0.0.1:9';
@@ -28,7 +30,8 @@ export function readDeployArgs(args) {
   const takes = { '--config': 'config', '-c': 'config', '--env': 'env', '-e': 'env', '--secrets-file': 'secretsFile' };
   let isVar = false;
   for (let at = 0; at < args.length; at += 1) {
-    const [name, inline] = /^--[\w-]+=/.test(args[at]) ? [args[at].slice(0, args[at].indexOf('=')), args[at].slice(args[at].indexOf('=') + 1)] : [args[at]];
+    const [, flag, inline] = /^(--[\w-]+)=([^]*)$/.exec(args[at]) ?? [args[at], args[at]];
+    const name = kebab(flag);
     if (name === '--dry-run') found.isDryRun = inline !== 'false';
     if (name in takes) found[takes[name]] = inline ?? args[(at += 1)];
     // --var takes values until the next option.
@@ -39,6 +42,33 @@ export function readDeployArgs(args) {
   }
   return found;
 }
+
+/** wrangler takes `--dryRun`, too. @param {string} flag */
+const kebab = (flag) => (/^--[a-z]/.test(flag) ? flag.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`) : flag);
+
+/**
+ * Refuses what wrangler would refuse in the end, before anything is built: a flag that it does not have, and a file that is not there.
+ * @param {string[]} args
+ */
+export function checkArgs(args) {
+  const { config } = readDeployArgs(args);
+  if (config !== undefined && !existsSync(resolve(config))) throw new Stop(`There is no file ${config}, which -c names.`);
+  const flags = args.filter((arg) => /^--[a-z]/i.test(arg)).map((arg) => kebab(arg.split('=')[0]));
+  // Asking wrangler takes a second.
+  if (flags.every((flag) => COMMON.includes(flag))) return;
+  const [program, ...first] = wranglerCommand();
+  const { status, stdout } = spawnSync(program, [...first, 'deploy', '--help'], { env: wranglerEnv(), encoding: 'utf8' });
+  const known = [...(stdout ?? '').matchAll(/(?<=[\s,])--[a-z][a-z-]*/g)].map(([flag]) => flag);
+  if (status !== 0 || !known.includes('--dry-run')) return;
+  // --no-… turns a flag off; what is experimental is not in the help.
+  const unknown = flags.find((flag) => !known.includes(flag) && !/^--(no|x|experimental)-/.test(flag));
+  if (!unknown) return;
+  const bare = (flag) => flag.replaceAll('-', '');
+  const meant = known.find((flag) => bare(flag) === bare(unknown));
+  throw new Stop(`wrangler deploy has no option ${unknown}.${meant ? ` Did you mean ${meant}?` : ''} Nothing was uploaded.`);
+}
+
+const COMMON = ['--dry-run', '--config', '--env', '--secrets-file', '--var'];
 
 /** The secrets of a file as wrangler takes it: JSON or dotenv, and the environment wins. @returns {Record<string, string>} */
 function readSecrets(file) {
