@@ -8,8 +8,8 @@ use crate::types::UnixMillis;
 /// So many failures in a row open it.
 const OPENS_AFTER: u32 = 3;
 
-/// Counts the failures in a row of one thing, and lets nobody through while it keeps failing, but for one at a time in
-/// growing distances. It lives in memory: an isolate that knows nothing learns it anew, from `OPENS_AFTER` failures.
+/// Counts consecutive failures of one thing. While it keeps failing, the breaker lets only one probe through at a time,
+/// at growing intervals. It lives in memory: a new isolate learns anew, from `OPENS_AFTER` failures.
 #[derive(Debug)]
 pub struct Breaker {
     pauses: Backoff,
@@ -59,7 +59,7 @@ impl Breaker {
         });
     }
 
-    /// For how many more milliseconds nobody is let through. `None`: not at all.
+    /// For how many more milliseconds nothing is let through. `None` if something may be let through now.
     pub fn pause(&self, now: UnixMillis) -> Option<u64> {
         let Observed {
             failures,
@@ -73,7 +73,8 @@ impl Breaker {
         (now < end).then(|| end.since(now))
     }
 
-    /// Lets one through, or says for how many more milliseconds nobody is. While it is open the one counts as its probe.
+    /// Lets one call through, or returns for how many more milliseconds none is. While the breaker is open, a call that
+    /// is let through is its probe.
     pub fn admit(&self, now: UnixMillis) -> Result<(), u64> {
         if let Some(pause) = self.pause(now) {
             return Err(pause);

@@ -13,8 +13,8 @@ pub(super) const RETURNED_ATTEMPT: u32 = u32::MAX - 1;
 pub const NO_ATTEMPT: u32 = 0;
 /// How long a price stays set aside for a purchase that does not begin. Its checks are done or given up by then.
 pub const HOLD_MILLIS: u64 = 60_000;
-/// How long a payment stays bound to a purchase that did not begin. Who has seen it in the check's calls to an RPC endpoint
-/// could otherwise pay a purchase of its own with it.
+/// How long a payment stays bound to a purchase that did not begin. Otherwise an RPC endpoint that saw the payment during
+/// the checks could pay a purchase of its own with it.
 pub const BOUND_MILLIS: u64 = 900_000;
 /// How many payments of purchases that did not begin stay bound at most.
 pub const MAX_BOUND: u32 = 64;
@@ -43,7 +43,7 @@ impl Booking {
 
     /// Whether this purchase presented the payment, so that it may present it again.
     pub(super) fn is_by(&self, request_id: &RequestId) -> bool {
-        // What was returned is nobody's, also not of who names the purchase under which it is booked.
+        // A returned transfer belongs to no purchase, not even to one with the request id that it is booked under.
         self.claimant == *request_id && self.attempt != RETURNED_ATTEMPT
     }
 }

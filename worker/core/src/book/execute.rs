@@ -41,7 +41,8 @@ pub fn execute<S: PayerStore>(
     }
 }
 
-/// Whose the payment is comes first: a payment that counts elsewhere is never judged by today's balance.
+/// Decides first which purchase the payment belongs to: a payment that counts for another purchase is never judged by today's
+/// balance.
 fn hold<S: PayerStore>(store: &S, hold: &Hold, now: UnixMillis) -> Result<PayerReply, S::Error> {
     store.forget(now)?;
     let reservation = &hold.reservation;
@@ -111,7 +112,7 @@ fn hold<S: PayerStore>(store: &S, hold: &Hold, now: UnixMillis) -> Result<PayerR
     Ok(PayerReply::Reserved)
 }
 
-/// What is said of a payment that another purchase presented first.
+/// The reply to a payment that another purchase presented first.
 fn whose<S: PayerStore>(store: &S, booking: &Booking) -> Result<PayerReply, S::Error> {
     if booking.owner != booking.claimant {
         let by = booking.owner.clone();
@@ -123,7 +124,7 @@ fn whose<S: PayerStore>(store: &S, booking: &Booking) -> Result<PayerReply, S::E
     }
     Ok(match store.opened(&booking.claimant)? {
         Some(_) => PayerReply::Wait,
-        // That one did not begin.
+        // The other purchase did not begin.
         None => PayerReply::Taken,
     })
 }
@@ -236,7 +237,7 @@ fn look<S: PayerStore>(store: &S, look: &Look) -> Result<PayerReply, S::Error> {
     }))
 }
 
-/// What a purchase counts is returned by that purchase alone.
+/// A transfer that a purchase counts can be returned only by that purchase.
 fn give_back<S: PayerStore>(
     store: &S,
     transfer: B256,
@@ -260,8 +261,8 @@ fn give_back<S: PayerStore>(
     Ok(PayerReply::Claimed(transfer))
 }
 
-/// What has arrived is not taken from the payer again, and cannot revert. The purchase stays open: who pays for its target
-/// waits for it.
+/// Money that has arrived is not taken from the payer again, and cannot revert. The purchase stays open: further payments for
+/// its target wait for it.
 fn arrived<S: PayerStore>(store: &S, request_id: &RequestId) -> Result<PayerReply, S::Error> {
     let nothing = UsdcAmount::from_units(0);
     if let Some(open) = store.opened(request_id)?
@@ -306,7 +307,7 @@ fn release<S: PayerStore>(
         };
         store.delivered(&recent, now)?;
     }
-    // A transfer that the payer has sent says nothing of those that we send.
+    // A transfer that the payer sent says nothing about the transfers that we send.
     if open.held != LAST_ATTEMPT {
         let before = store.standing()?;
         let after = before.after(outcome, now);
@@ -341,7 +342,7 @@ fn is_known(booking: Option<&Booking>, reservation: &Reservation) -> bool {
     })
 }
 
-/// Writes whose a payment is. One that was attempted keeps its owner: it may have paid that one already.
+/// Writes which purchase a payment belongs to. A payment that was attempted keeps its owner, which it may have paid already.
 fn book<S: PayerStore>(
     store: &S,
     reservation: &Reservation,

@@ -1,4 +1,4 @@
-//! What is bought, as the book names it.
+//! What is bought, as the book identifies it.
 
 use serde::{Deserialize, Serialize};
 
@@ -21,18 +21,18 @@ impl TargetKey {
         Self::new(&terms.target, &terms.resource)
     }
 
-    /// Stands for all keys of a target, to look a purchase up whose resource is not known. Nothing is booked under it.
+    /// Matches every key of a target: used to look up a purchase whose resource is unknown. Nothing is booked under it.
     pub fn of_any_resource(target: &Target) -> Self {
         Self(format!("{} ", target.key()))
     }
 
-    /// Stands for all keys of plans that open a resource, or for those of every plan, to look a purchase up whose client named no
+    /// Matches every plan that opens a resource, or every plan if `None`: used to look up a purchase whose client named no
     /// plan. Nothing is booked under it.
     pub fn of_any_plan(resource: Option<&ResourceId>) -> Self {
         Self(resource.map_or_else(String::new, |resource| format!(" {resource}")))
     }
 
-    /// Whether this is the other key, or stands for it. (A resource id is never empty.)
+    /// Whether this key equals the other one, or matches it. (A resource id is never empty.)
     pub(crate) fn covers(&self, other: &Self) -> bool {
         let is_of_any_plan = self.0.is_empty() || self.0.starts_with(' ');
         self == other
@@ -40,8 +40,8 @@ impl TargetKey {
             || (is_of_any_plan && other.is_plan() && other.0.ends_with(&self.0))
     }
 
-    /// Whether it is a plan that is bought. A call is made as often as it is paid for; who buys a plan twice within moments may
-    /// have lost an answer.
+    /// Whether a plan is bought. A buyer who buys the same plan twice within moments may have lost an answer; a call is sold as
+    /// often as it is paid for.
     pub(super) fn is_plan(&self) -> bool {
         self.0.starts_with("plan ")
     }

@@ -1,4 +1,4 @@
-//! What stands under an authorization: the signature of a key, or of a contract wallet (EIP-1271, ERC-6492).
+//! The payer's signature of an authorization: by a key, or by a contract wallet (EIP-1271, ERC-6492).
 
 use alloy_primitives::{Address, Bytes, Signature};
 use serde::{Deserialize, Serialize};

@@ -77,8 +77,8 @@ impl ProofFault {
     }
 }
 
-/// The transfers of a transaction that pay the price, the smallest first. `payer` is who has signed; without one anybody's
-/// count.
+/// The transfers of a transaction that pay the price, the smallest first. `payer` is the signer; without a signer, anyone's
+/// transfers count.
 pub fn payments(
     receipt: &Receipt,
     terms: &Terms,
@@ -126,7 +126,7 @@ pub const fn check_time(terms: &Terms, included_at: UnixSeconds) -> Result<(), P
     }
 }
 
-/// Every transfer to `pay_to` that nobody authorized by a signature (EIP-3009). What the seller sends to itself is none.
+/// Every transfer to `pay_to` without an authorization (EIP-3009). The seller's transfers to itself do not count.
 fn ordinary(receipt: &Receipt, usdc: Address, pay_to: Address) -> Vec<Transfer> {
     let mut is_authorized = false;
     let mut found = Vec::new();

@@ -22,11 +22,11 @@ pub const MAX_DEPLOYMENT_GAS: u64 = 1_200_000;
 /// What a wallet says to a signature.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum WalletAnswer {
-    /// It is its own.
+    /// The signature is the wallet's own.
     Accepts,
-    /// It is not, or the wallet does not answer this question.
+    /// The signature is not the wallet's, or the wallet does not answer this question.
     Refuses,
-    /// There is nobody to ask: the address has no code.
+    /// There is no wallet to ask: the address has no code.
     NoCode,
 }
 

@@ -114,7 +114,7 @@ impl<'a> AccessGrant<'a> {
 }
 
 impl AccessGrant<'_> {
-    /// Says that it was handed out before, to who presents a proof again.
+    /// Adds, for a client that presents a proof again, that the grant was handed out before.
     #[must_use]
     pub fn redeemed_before(mut self) -> Self {
         let code = Code::ProofAlreadyRedeemed.as_str();

@@ -77,8 +77,8 @@ pub struct Claim {
 }
 
 impl Claim {
-    /// Whether it opens less than the payer's own: who presented a payment that the purchase had taken already may be anybody
-    /// who saw it.
+    /// Whether it opens less than the payer's own claim: the purchase had already taken the payment when it was presented, so
+    /// anyone who saw the payment may have presented it.
     pub const fn is_by_attempted(&self) -> bool {
         self.by_attempted
     }

@@ -164,7 +164,7 @@ impl Stop {
         }
     }
 
-    /// Whether another wallet has made the transfer than the one that has signed: then it may still pay for that one.
+    /// Whether another wallet than the signer's made the transfer: then the transfer may still pay for that wallet.
     pub const fn is_of_another_wallet(&self) -> bool {
         let Self::NotPaid { fault, .. } = self else {
             return false;

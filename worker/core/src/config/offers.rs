@@ -12,11 +12,11 @@ pub struct OfferSettings {
     pub ttl_seconds: u64,
     /// What challenge ids are sealed and opened with.
     pub keys: SealKeys,
-    /// What binds a plain transfer to who presents it.
+    /// How a plain transfer is bound to the caller that presents it.
     pub proof_binding: ProofBinding,
 }
 
-/// What binds a transfer to who presents it.
+/// How a transfer is bound to the caller that presents it.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum ProofBinding {
     /// A signature of the challenge id by the wallet that paid.

@@ -1,4 +1,4 @@
-//! What is said of a setting that is wrong.
+//! A setting that is wrong, and why.
 
 use serde::Serialize;
 

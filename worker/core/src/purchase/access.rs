@@ -15,8 +15,8 @@ use crate::chain::SignedAuthorization;
 use crate::chain::usdc::payment_fingerprint;
 use crate::types::{Address, CallFault, RequestId};
 
-/// Why a payment that fits this purchase is not answered by it, as far as the payer's book knows: the client has given its name for
-/// the payment to another one before, or what was delivered takes an authorization that nobody else can have seen.
+/// Why this purchase does not answer a payment that fits it, as far as the payer's book knows: the client has already given the
+/// payment's name to another payment, or what was delivered is open only to an authorization that nobody else can have seen.
 ///
 /// A transaction shows an authorization to everybody also when it reverts, and then the chain does not remember; but the book knows
 /// every authorization that was ever attempted.
@@ -133,8 +133,8 @@ pub(super) async fn counts_elsewhere<E: PurchaseEnv>(env: &E, pay: &Pay) -> Opti
     Some(lead_to(env, signed, other.clone(), target, by_attempted).await)
 }
 
-/// Who hears that nothing was charged pays anew. But an authorization that we have given up may have been executed by
-/// somebody else since the last look, so the chain is asked once more.
+/// A client that learns that nothing was charged pays again. But someone else may have executed an authorization that we have
+/// given up since the last look, so the chain is asked once more.
 pub(super) async fn find_payment<E: PurchaseEnv>(
     env: &E,
     stored: &Versioned,

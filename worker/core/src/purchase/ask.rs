@@ -35,10 +35,10 @@ impl Ask {
         Self::is_delivered(record) && record.terms.request_id.is_derived()
     }
 
-    /// What is said to who shows for another purchase the authorization that this one has attempted, if that may be another than
-    /// the payer. Once something is delivered it may be anybody: a transaction that reverts shows its authorization and leaves
-    /// no trace, and another payment may have bought what is delivered. Before that a facilitator has seen it, if there is one,
-    /// and must not get the grant of a buyer.
+    /// The reply to a caller that shows, for another purchase, the authorization that this one has attempted, if that caller
+    /// may be another than the payer. Once something is delivered, the caller may be anyone: a transaction that reverts
+    /// publishes its authorization and leaves no trace, and another payment may have bought what is delivered. Before that a
+    /// facilitator, if there is one, has seen the authorization, and must not get a buyer's grant.
     pub(super) fn answer_to_attempted(
         record: &Purchase,
         settlement: &Settlement,
@@ -60,7 +60,7 @@ impl Ask {
         matches!(record.state, State::Delivered { .. })
     }
 
-    /// What is said of a purchase whose attempt has failed.
+    /// The reply about a purchase whose attempt has failed.
     pub(super) fn failure(record: &Purchase) -> Option<PayReply> {
         match &record.state {
             State::Pending { attempt } => match attempt.stage {

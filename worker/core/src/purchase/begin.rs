@@ -187,14 +187,14 @@ async fn uncovered<E: PurchaseEnv>(
     }
 }
 
-/// Too many of the payer's transfers have reverted. It is told so when no money has moved by this one.
+/// Too many of the payer's transfers have reverted. The payer is told so only if this payment has moved no money.
 async fn paused<E: PurchaseEnv>(
     env: &E,
     signed: &SignedAuthorization,
     millis: u64,
     stored: Option<Versioned>,
 ) -> Result<Begun, StoreFault> {
-    // What was attempted others have seen.
+    // Others have seen an authorization that was attempted.
     if let Some(stored) = &stored {
         match find_payment(env, stored).await? {
             Found::Nothing | Found::NotYet => {}

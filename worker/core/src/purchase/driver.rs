@@ -86,7 +86,7 @@ impl Driver {
         if let (Some(stored), Ask::Pay(pay)) = (env.store().load()?, ask)
             && let Some(reply) = objection(env, pay, &stored.record).await
         {
-            // Who hears that nothing was charged pays anew, but a failed attempt may have been executed since.
+            // A client that learns that nothing was charged pays again, but a failed attempt may have been executed since.
             match (&reply, env.store().load()?) {
                 (PayReply::NamedOtherwise, Some(stored)) => {
                     match find_payment(env, &stored).await? {

@@ -10,7 +10,7 @@ use super::stored_form::is_default;
 use crate::pauses::{NOTICE, NOTICE_END, REPORT};
 use crate::types::UnixMillis;
 
-/// How many tries an answer counts for that says that there is nobody who takes notices.
+/// How many tries it counts as when the backend answers that it takes no notices.
 const UNWANTED_TRIES: u32 = 4;
 
 /// The messages of one purchase.
@@ -93,7 +93,7 @@ pub enum Sending {
     Tried,
     /// Its receiver has taken it.
     Taken,
-    /// The backend says that nobody there takes notices.
+    /// The backend says that it takes no notices.
     Unwanted,
     /// It is too old.
     GivenUp,

@@ -58,7 +58,7 @@ pub struct Sale {
     pub chosen: bool,
 }
 
-/// Who asks for another purchase's outcome.
+/// A request for the outcome of another purchase, and the payer who makes it.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Join {
@@ -103,7 +103,7 @@ impl Pay {
     fn fits(&self, record: &Purchase) -> bool {
         let authorization = self.authorization.authorization();
         let is_as_begun = || {
-            // What the payer has signed for somebody else says nothing here: that somebody may be who asks.
+            // An authorization that pays someone else proves nothing here: that recipient may be the caller.
             authorization.to == record.terms.pay_to
                 && authorization.value == record.terms.amount.to_u256()
                 && self.target.covers(&TargetKey::of(&record.terms))
@@ -119,9 +119,9 @@ impl Pay {
 }
 
 impl Prove {
-    /// Whether who asks may learn how this purchase stands. A signature of the payer opens it. Without one it takes the
-    /// challenge id and the transaction by which it was paid, and a payment that needed no signature either: what was paid
-    /// in another way shows its transaction to everybody.
+    /// Whether the caller may learn how this purchase stands. A signature of the payer opens it. Without a signature, the
+    /// caller needs the challenge id and the transaction that paid, and the payment must have needed no signature either: any
+    /// other payment shows its transaction to everyone.
     pub(super) fn fits(&self, record: &Purchase) -> bool {
         let terms = &self.offer.terms;
         terms.target == record.terms.target

@@ -1,4 +1,4 @@
-//! What a purchase answers to what the doors ask.
+//! How a purchase answers the doors.
 
 use alloy_primitives::B256;
 use serde::{Deserialize, Serialize};
@@ -17,7 +17,7 @@ pub enum PayReply {
     Granted {
         /// What the buyer gets.
         goods: Goods,
-        /// For which money.
+        /// The payment that bought them.
         receipt: Receipt,
         /// Whether a proof was presented after the delivery.
         #[serde(default)]
@@ -50,7 +50,7 @@ pub enum PayReply {
         reason: Refusal,
         /// The transaction that failed.
         transaction: Option<B256>,
-        /// Whether the purchase was begun: then it takes no other payment any more.
+        /// Whether the purchase had begun. If so, it takes no other payment.
         #[serde(default)]
         begun: bool,
     },
@@ -58,15 +58,16 @@ pub enum PayReply {
     Elsewhere {
         /// That purchase.
         request_id: RequestId,
-        /// What it is asked for the outcome.
+        /// How to ask that purchase for the outcome.
         join: Join,
     },
-    /// Delivered long ago; the access has ended and the grant is not kept any more.
+    /// Delivered long ago: the access has ended and the grant was removed.
     AccessEnded {
         /// The payment.
         transaction: B256,
     },
-    /// Delivered already, and what was presented is public on chain by now: it no longer proves who asks.
+    /// Already delivered, and what was presented has become public on chain, so it no longer proves that the caller is the
+    /// payer.
     NeedsFreshSignature,
     /// The transaction does not pay the offer, or not yet. Nothing was begun.
     Unproven(ProofFault),
@@ -74,7 +75,7 @@ pub enum PayReply {
     NamedOtherwise,
     /// The payment belongs to another purchase.
     Taken,
-    /// The request id belongs to a purchase of something else, or of somebody else; or, where nothing begins, to none.
+    /// The request id belongs to a purchase of something else or by another payer; or, where nothing begins, to none.
     Conflict,
     /// An earlier payment attempt of this purchase failed; it takes no other payment.
     Spent {
@@ -83,22 +84,23 @@ pub enum PayReply {
     },
     /// The offer has expired and nothing was charged.
     Expired,
-    /// No purchase has begun under this id. Asked by who presents no payment for it, or one of which the payer's book could not tell
-    /// whether it counts for another purchase.
+    /// No purchase has begun under this id. The caller presented no payment, or a payment of which the payer's book could not
+    /// tell whether it counts for another purchase.
     Unbegun,
-    /// The seller has withdrawn the offer: it names a wallet that is no longer used, or what it sells is no longer known. Nothing was
-    /// begun.
+    /// The seller has withdrawn the offer: it names a wallet that is no longer used, or what it sells is no longer known.
+    /// Nothing was begun.
     Withdrawn,
     /// The purchase was called off and nothing was charged.
     Cancelled,
-    /// Too many of the payer's transfers have reverted. Nothing was begun, and for now nothing is.
+    /// Too many of the payer's transfers have reverted. Nothing was begun, and the payer must wait before it can begin a
+    /// purchase.
     Paused {
         /// For how long.
         seconds: u64,
     },
     /// The payment could not be checked. Nothing was begun.
     Unavailable,
-    /// What is begun now could not be brought to its end. Nothing was begun.
+    /// A purchase that begins now could not be completed. Nothing was begun.
     NotNow(NotNow),
 }
 
@@ -116,15 +118,15 @@ pub enum NotNow {
     GasWalletEmpty,
     /// Gas costs more than the seller wants to pay for it.
     GasTooDear,
-    /// What was paid lately could not be delivered.
+    /// Recent purchases could not be delivered.
     DeliveriesFail {
-        /// When the next purchase is let through to try.
+        /// In how many seconds the next purchase is let through as a probe.
         seconds: u64,
     },
 }
 
 impl PayReply {
-    /// Whether who hears this of a purchase that was begun will pay anew.
+    /// Whether this reply, about a purchase that was begun, invites the client to pay again.
     pub(super) const fn invites_another_payment(&self) -> bool {
         matches!(
             self,
@@ -137,7 +139,7 @@ impl PayReply {
     }
 }
 
-/// What a question meets.
+/// What to do next about a question.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(super) enum Next {
     /// The outcome is known.

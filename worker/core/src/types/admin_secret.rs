@@ -1,4 +1,4 @@
-//! Who is the operator: whoever sends the secret.
+//! The operator is whoever sends the secret.
 
 use core::fmt;
 

@@ -33,7 +33,8 @@ impl Authorization {
         UnixSeconds(u64::try_from(self.valid_before).unwrap_or(u64::MAX))
     }
 
-    /// Whether it pays this amount to this recipient, and somebody else does.
+    /// Checks that it pays exactly this amount to this recipient, and that the payer is neither the recipient nor the
+    /// zero address.
     pub(crate) fn check_terms(&self, pay_to: Address, amount: UsdcAmount) -> Result<(), Refusal> {
         if self.to != pay_to {
             return Err(Refusal::InvalidExactEvmPayloadRecipientMismatch);

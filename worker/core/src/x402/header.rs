@@ -16,7 +16,7 @@ pub const PAYMENT_REQUIRED: &str = "payment-required";
 pub const PAYMENT_SIGNATURE: &str = "payment-signature";
 /// The client's payment in x402 version 1.
 pub const X_PAYMENT: &str = "x-payment";
-/// What became of it.
+/// The outcome of the payment.
 pub const PAYMENT_RESPONSE: &str = "payment-response";
 /// The same in version 1.
 pub const X_PAYMENT_RESPONSE: &str = "x-payment-response";

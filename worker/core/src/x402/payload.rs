@@ -33,11 +33,11 @@ const DIGITS: &str = "a text of decimal digits";
 const HASH: &str = "a text of 0x and 64 hex digits";
 const HEX: &str = "a text of 0x and an even number of hex digits";
 
-/// One object of the payment, and the names that its members have from outside.
+/// One object of a payment. Its members are read under the full path that errors name.
 struct Members<'a>(Option<&'a Value>);
 
 impl<'a> Members<'a> {
-    /// The member `name`, called `path` in full, as `read` understands it.
+    /// Reads the member that `path` ends in. `read` converts its value.
     fn get<T>(
         &self,
         path: &'static str,

@@ -28,13 +28,13 @@ pub struct Desk<'a, D, C> {
     pub now: UnixMillis,
 }
 
-/// How often a task is read again because somebody else has changed it meanwhile.
+/// How often a task is read again after another request has changed it.
 pub(super) const MAX_ROUNDS: usize = 8;
 
-/// By so much the version of a task goes on that is kept again: more than can be written while one request is under way.
+/// The version of a task that is stored again advances by this much: more than can be written while one request is under way.
 const AFTER_ROOM: u32 = 1_000;
 
-/// What a message made of a task that it could not keep: somebody else was faster.
+/// A change that could not be stored, because another request changed the task first.
 pub(super) struct Stale;
 
 impl<D: Deployment, C: Conversations> Desk<'_, D, C> {

@@ -20,7 +20,7 @@ use crate::response::{self, Response};
 pub struct Arrival<'a> {
     /// Its headers.
     pub headers: &'a HeaderMap,
-    /// What stands behind the question mark of its URL.
+    /// The query string of its URL.
     pub query: &'a str,
     /// Its body, already limited to [`crate::response::MAX_BODY_BYTES`].
     pub body: &'a [u8],

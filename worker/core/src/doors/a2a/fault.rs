@@ -7,37 +7,37 @@ use serde_json::{Map, Value, json};
 
 use super::ids::TaskId;
 
-/// What is said to a payment or a proof on a task that is not there.
+/// The reply to a payment or a proof on a task that does not exist.
 pub(super) const GONE: &str = "Task not found. Nothing was done with this message. If you have paid on this task, send the same payment or proof without \
                     taskId; do not pay anew before that.";
-/// What is said to a payment or a proof on a task that was ended without it.
+/// The reply to a payment or a proof on a task that ended without it.
 pub(super) const CLOSED: &str = "This task is over. Nothing was done with this message. If it was sent before, it may have been charged: send it without \
                       taskId to learn that, and do not pay anew before. Without taskId it pays the offer that it names, if that is \
                       still unpaid.";
-/// What is said to whoever asks for something else on a task on which something was presented.
+/// The reply to a request for something else on a task on which a payment or a proof was presented.
 pub(super) const TRIED: &str = "A payment or a proof was presented on this task, which is about that one purchase. Nothing was done with this message: \
                      GetTask tells how far it is. To buy something else, or at another price, send the AccessRequest without taskId.";
-/// What is said to a payment or a proof for another purchase than the task's.
+/// The reply to a payment or a proof that belongs to another purchase than the task's.
 pub(super) const ELSEWHERE: &str = "This is for another offer than this task's, and nothing was done with it here. Send it without taskId: there \
                          the purchase of its own offer answers, also if it was charged already. Do not pay anew before that.";
-/// What is said to one more transfer on a task on which several are open.
+/// The reply to a further transfer on a task that already has several undecided ones.
 pub(super) const FULL: &str = "Several transfers were shown on this task that may still count. Nothing was done with this one here: show it in a \
                     message without taskId.";
 
-/// What is said to a message that would end or replace what may have been paid.
+/// The reply to a message that would discard or replace something that may have been paid.
 pub(super) const UNANSWERED: &str = "A payment that was sent for this task may still count, and its purchase gives no answer at the moment. Nothing was \
              done with this message: send it again in a few seconds, or the same payment to learn what became of it.";
 
-/// Why a call is not carried out.
+/// Why a call cannot be carried out.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(super) struct Fault {
     kind: Kind,
     message: Cow<'static, str>,
-    /// The task that it is about.
+    /// The task that the fault is about.
     task: Option<String>,
 }
 
-/// An entry of the two lists of codes.
+/// An error code, of JSON-RPC or of A2A.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Kind {
     NotJson,
@@ -104,23 +104,23 @@ impl Fault {
         )
     }
 
-    /// The same for what never was, what is gone, and what is not this caller's.
+    /// The same fault whether the task never existed, was removed, or belongs to another caller.
     pub(super) fn task_not_found(id: &str) -> Self {
         Self::new(Kind::TaskNotFound, "Task not found").about(id)
     }
 
-    /// A message that is not heard on its task, which stays as it is.
+    /// The task does not accept this message and stays as it is.
     pub(super) fn not_here(id: &TaskId, why: &'static str) -> Self {
         Self::new(Kind::Unsupported, why).about(&id.to_string())
     }
 
-    /// The same in other words.
+    /// The same fault with another text.
     pub(super) fn saying(mut self, message: &'static str) -> Self {
         self.message = message.into();
         self
     }
 
-    /// Whether it says that there is no such task.
+    /// Whether the fault says that the task does not exist.
     pub(super) fn is_of_no_task(&self) -> bool {
         self.kind == Kind::TaskNotFound
     }
@@ -130,7 +130,7 @@ impl Fault {
         self
     }
 
-    /// The error member of the answer; with the reasons, which only version 1.0 has.
+    /// The `error` member of the answer. `with_reasons` is for version 1.0, the only one that has them.
     pub(super) fn body(&self, with_reasons: bool) -> Value {
         let mut body = json!({"code": self.kind.code(), "message": self.message});
         if let (true, Some(reason), Some(members)) =

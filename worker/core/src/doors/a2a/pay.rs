@@ -33,7 +33,8 @@ impl<D: Deployment, C: Conversations> Desk<'_, D, C> {
         let payment = Presented::Signed(payload.authorization.nonce);
         let of_task = task.stage.challenge_id().or(payload.challenge_id());
         let offer = of_task.and_then(|id| self.checkout.config.offers.keys.open(id));
-        // Of an id that follows from a payment, nobody who has seen that may ask.
+        // A derived request id follows from the payment. Anyone who has seen the payment can derive the id, so the id gives no
+        // right to ask.
         let Some(offer) = offer.filter(|offer| !offer.terms.request_id.is_derived()) else {
             if task.is_paying() || task.stage.claim().is_some() {
                 // The secret that sealed the task's offer may be gone; its payment is not.
@@ -396,7 +397,7 @@ const fn brings_nothing(outcome: &Outcome<'_>) -> bool {
     )
 }
 
-/// What is said of a payment for which there is no offer.
+/// Tells the client that there is no offer for its payment.
 fn not_offered() -> Said {
     let error = Error::new(
         Code::ChallengeNotFound,

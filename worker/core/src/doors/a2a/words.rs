@@ -67,7 +67,7 @@ pub(super) const fn word_of(refusal: Refusal) -> &'static str {
     }
 }
 
-/// What is said of a request that cannot be met and paid nothing.
+/// Tells the client that its request cannot be met. The request has paid nothing.
 pub(super) fn refused(error: &Error) -> Said {
     Said {
         error: error.body(),
@@ -82,7 +82,7 @@ pub(super) fn unanswered() -> Said {
     ))
 }
 
-/// What is said of a payment that counts for another purchase, after it has led there.
+/// Tells the client that its payment counts for another purchase, after the payment has led to that purchase.
 pub(super) fn counts_elsewhere() -> Said {
     let text = "The payment counts for another purchase, which has begun. Do not sign anew for this one: ask for that one's outcome \
                 where the payment was sent first, or under its requestId.";
@@ -92,7 +92,7 @@ pub(super) fn counts_elsewhere() -> Said {
     }
 }
 
-/// What is said while a transfer may still pay.
+/// Tells the client that its transfer may still pay.
 pub(super) fn unjudged() -> Said {
     let text = "A transfer was shown for this offer, which may still count: send the same PaymentProof again, and do not pay anew before \
                 it is judged.";
@@ -140,7 +140,7 @@ pub(super) fn failure(
     network: Network,
 ) -> Value {
     let Some(payer) = payer else {
-        // Who signed what cannot be read is not known.
+        // The signer of an unreadable payment is unknown.
         let network = network.caip2();
         return json!({"success": false, "errorReason": reason, "transaction": "", "network": network});
     };

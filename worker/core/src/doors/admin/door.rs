@@ -1,4 +1,4 @@
-//! Which question the operator asks, and what is answered.
+//! Finds out what the operator asks for, and answers.
 
 use http::{HeaderMap, Method, StatusCode, header};
 use serde::Serialize;
@@ -27,13 +27,13 @@ pub struct Arrival<'a> {
     pub method: &'a Method,
     /// The path.
     pub path: &'a str,
-    /// What stands behind the question mark, if anything does.
+    /// The query string; empty if there is none.
     pub query: &'a str,
     /// The headers.
     pub headers: &'a HeaderMap,
 }
 
-/// What is asked.
+/// What the operator asks for.
 enum Question<'a> {
     Ledger(View),
     Purchase(&'a str, OperatorCommand),
@@ -52,7 +52,7 @@ struct Inspected {
     history_removed: bool,
 }
 
-/// The answer. Browsers are not allowed to read it, and nobody may keep it.
+/// The answer. Browsers may not read it, and caches may not store it.
 pub async fn answer<O: Operators + Ledgers + Transfers + Wallets>(
     config: &Config,
     objects: &O,

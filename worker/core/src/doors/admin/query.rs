@@ -9,7 +9,7 @@ use crate::types::Status;
 
 const MAX_LIMIT: usize = 500;
 
-/// The parameters that a question understands, read.
+/// The parsed parameters of a question.
 #[derive(Debug, Default)]
 pub(super) struct Query {
     status: Option<Status>,
@@ -20,7 +20,7 @@ pub(super) struct Query {
 }
 
 impl Query {
-    /// Reads the part of a URL behind the question mark.
+    /// Parses the query string of a URL.
     pub(super) fn parse(text: &str, understood: &[&str]) -> Result<Self, Error> {
         let mut query = Self::default();
         for (name, value) in form_urlencoded::parse(text.as_bytes()) {
@@ -91,7 +91,7 @@ impl Query {
         self.limit.unwrap_or(usual)
     }
 
-    /// From the first day to the last, all of them if none was named.
+    /// From the first day to the last; all days if none was named.
     pub(super) fn days(&self) -> Days {
         Days {
             from: self.from.unwrap_or(UtcDay::FIRST),

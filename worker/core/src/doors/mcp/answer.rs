@@ -33,7 +33,7 @@ impl Answer {
         }
     }
 
-    /// The offer, to who has not paid.
+    /// The offer, for a client that has not paid.
     pub(super) fn offer<D>(checkout: &Checkout<'_, D>, quote: &Quote<'_>) -> Self {
         Self::uncounted(offered(checkout, quote, ASKING, &json!({})))
     }

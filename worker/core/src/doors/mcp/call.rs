@@ -88,7 +88,7 @@ async fn access<D: Deployment>(
     }
 }
 
-/// What the arguments ask for. Nothing is sold here to who has named nothing.
+/// What the arguments ask for. A call that names nothing buys nothing here.
 fn wanted(arguments: &Value) -> Result<AccessRequest, Error> {
     let has = |name: &str| arguments.get(name).is_some_and(|value| !value.is_null());
     if has("proof") {

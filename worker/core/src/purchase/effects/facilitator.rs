@@ -38,7 +38,7 @@ pub(in crate::purchase) async fn verify<E: PurchaseEnv>(
     }
     let host = facilitator.url().host();
     if attempt.broadcast.authorization.deployment().is_some() {
-        // It would have to make a call that somebody else has written, and is not asked to.
+        // The facilitator would have to make a call that a third party has written, so it is not asked to.
         let fault = format!("{host}: the payer's wallet is deployed by the gas wallet only");
         return unreachable(env, attempt, memory, &fault);
     }

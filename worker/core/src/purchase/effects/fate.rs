@@ -131,14 +131,14 @@ pub(super) async fn fate_at<E: PurchaseEnv>(
     let events = match find_event(chain, authorization, first, at).await? {
         Search::Found(events) => events,
         Search::NotBefore(block) => {
-            // Who was asked may not have had the newest blocks, so they are looked through again.
+            // The node may have lacked the newest blocks, so they are searched again.
             let to = block.min(at.saturating_sub(LOG_MARGIN_BLOCKS));
             return match to > first {
                 true => Ok(Fate::Searching { from: Some(to) }),
                 false => Err(Stuck::Fault("a search gets no further".to_owned())),
             };
         }
-        // Who was asked for the older blocks may not have them any more. The next search begins again.
+        // The node that was asked for the older blocks may have removed them by now. The next search begins again.
         Search::Nothing if broadcast.searched_to > 0 => return Ok(Fate::Searching { from: None }),
         // A guess could lose a payment.
         Search::Nothing => {

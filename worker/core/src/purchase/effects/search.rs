@@ -53,7 +53,7 @@ pub(super) async fn find_event<C: Chain>(
             }
             Ok(_) if last == high => return Ok(Search::Nothing),
             Ok(_) => low = last.saturating_add(1),
-            // What was looked through need not be looked through again.
+            // Blocks that were searched need not be searched again.
             Err(_) if window <= LAST_WINDOW && low > first => return Ok(Search::NotBefore(low)),
             Err(error) if window <= LAST_WINDOW => return Err(error.into()),
             Err(_) => window /= NARROWER,

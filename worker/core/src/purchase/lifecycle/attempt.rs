@@ -110,7 +110,7 @@ pub(super) fn advance(
                 watch: None,
             });
         }
-        // What has failed is not tried again any more; but everybody may have seen its authorization.
+        // The failed attempt is not repeated, but anyone may have seen its authorization.
         (Stage::Failed { .. }, Event::Cancelled) => {
             return Ok(State::Cancelled {
                 superseded_by: None,

@@ -29,8 +29,8 @@ impl DataFee {
     /// The size for which the fee is asked. It grows in proportion to the size, less a constant: taken from a large
     /// sample it is not too small for smaller transactions.
     pub const SAMPLE_BYTES: usize = 4_096;
-    /// The highest fee that is believed, in wei: some ten times what it was at its worst. Who claims more must not be
-    /// able to stop all payments.
+    /// The highest fee that is believed, in wei: some ten times the worst so far. A higher claim must not be able to
+    /// stop all payments.
     const MOST: u64 = 2_000_000_000_000_000;
 
     /// Asks for it. Without an answer it counts as nothing: a node refuses what the wallet cannot pay.

@@ -7,33 +7,33 @@ use crate::chain::Chain;
 use crate::types::WalletKey;
 use crate::types::{Network, UnixMillis};
 
-/// One transaction of the wallet's storage: everything in it happens, or nothing.
+/// One transaction of the wallet's storage: all of it is written, or nothing.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Change<'a> {
-    /// A job that is stored as it is now.
+    /// A job to store in its present form.
     pub put: Option<&'a Sent>,
-    /// A job that is done: its name and hashes stay, the rest goes.
+    /// A job that is done: its name and hashes are kept, everything else is removed.
     pub close: Option<&'a Sent>,
-    /// The wallet's floor.
+    /// The new floor: the lowest nonce that may be given out.
     pub floor: Option<u64>,
-    /// The next alarm.
+    /// The time of the next alarm.
     pub wake_at: Option<UnixMillis>,
 }
 
-/// Where jobs are kept. Each call is one transaction, and none but [`open_jobs`](Self::open_jobs) and
-/// [`forget`](Self::forget) costs more the more jobs there are or were.
+/// Where jobs are kept. Each call is one transaction. Except for [`open_jobs`](Self::open_jobs) and
+/// [`forget`](Self::forget), the cost of a call does not grow with the number of jobs.
 pub trait WalletStore {
     /// A job's hashes, also when it is done.
     fn hashes(&self, key: &JobKey) -> Result<Option<Vec<B256>>, WalletFault>;
-    /// The open job of this name.
+    /// The open job with this name.
     fn job(&self, key: &JobKey) -> Result<Option<Sent>, WalletFault>;
-    /// Open jobs in the order of their names, those behind `after`, at most `limit`.
+    /// At most `limit` open jobs in the order of their names, beginning after `after`.
     fn open_jobs(&self, after: Option<&JobKey>, limit: usize) -> Result<Vec<Sent>, WalletFault>;
     /// The lowest nonce that may be given out; `None` before the first job.
     fn floor(&self) -> Result<Option<u64>, WalletFault>;
-    /// Writes.
+    /// Writes a change.
     fn write(&self, change: &Change<'_>) -> Result<(), WalletFault>;
-    /// Forgets at most `limit` jobs that were done before this moment, and tells how many.
+    /// Forgets at most `limit` jobs that were done before this time, and returns their number.
     fn forget(&self, before: UnixMillis, limit: usize) -> Result<usize, WalletFault>;
     /// Sets the alarm, or removes it.
     fn wake_at(&self, at: Option<UnixMillis>) -> Result<(), WalletFault>;

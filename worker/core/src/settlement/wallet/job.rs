@@ -8,7 +8,7 @@ use crate::chain::ChainError;
 use crate::chain::SignedAuthorization;
 use crate::types::{UnixMillis, UnixSeconds};
 
-/// The name of a job; never used again for another one.
+/// The name of a job, never reused for another job.
 #[derive(Clone, Debug, Default, Deserialize, Eq, Ord, PartialEq, PartialOrd, Serialize)]
 #[serde(transparent)]
 pub struct JobKey(pub String);
@@ -21,9 +21,9 @@ pub struct Job {
     pub authorization: SignedAuthorization,
     /// The most gas that it may use.
     pub gas_limit: u64,
-    /// From this second on the job is not begun.
+    /// The job must not begin at or after this second.
     pub not_after: UnixSeconds,
-    /// The wallet that sends it; the gas wallet where none is named.
+    /// The wallet that sends the payment; the gas wallet if `None`.
     #[serde(default)]
     pub sender: Option<Address>,
 }
@@ -36,7 +36,7 @@ pub struct Sent {
     pub key: JobKey,
     /// The job.
     pub job: Job,
-    /// What was signed for it, oldest first; never empty.
+    /// The transactions that were signed for the job, oldest first; never empty.
     pub versions: Vec<Signed>,
 }
 
@@ -48,9 +48,9 @@ pub struct Signed {
     pub nonce: u64,
     /// The transaction's hash.
     pub hash: B256,
-    /// What is broadcast.
+    /// The bytes that are broadcast.
     pub raw: Bytes,
-    /// What it pays for gas.
+    /// The fees that it offers.
     pub fees: Fees,
     /// The most gas that it may use.
     pub gas_limit: u64,
@@ -86,35 +86,35 @@ impl Sent {
         newest_first.find(|version| version.nonce == nonce)
     }
 
-    /// The highest of its nonces below `used`.
+    /// The highest nonce of the job below `used`.
     pub(super) fn highest_below(&self, used: u64) -> Option<u64> {
         let nonces = self.versions.iter().map(|version| version.nonce);
         nonces.filter(|nonce| *nonce < used).max()
     }
 
-    /// The lowest of its nonces.
+    /// The lowest nonce of the job.
     pub fn first_nonce(&self) -> u64 {
         let nonces = self.versions.iter().map(|version| version.nonce);
         nonces.min().unwrap_or_default()
     }
 
-    /// Whether one of its nonces was given up: then no payment is signed for it again.
+    /// Whether a nonce of the job was given up: then no payment is signed for the job again.
     pub fn is_given_up(&self) -> bool {
         self.versions.iter().any(|version| version.cancels)
     }
 
-    /// Whether the contract refuses the payment by now because its authorization has expired.
+    /// Whether the authorization has expired, so that the contract refuses the payment.
     pub(super) fn is_over(&self, now: UnixMillis) -> bool {
         now.to_seconds() >= self.job.authorization.authorization().expires_at()
     }
 
-    /// How often it was signed in this way, as a payment or as a cancellation.
+    /// How many transactions were signed for the job: cancellations if `cancels`, otherwise payments.
     pub(super) fn signed(&self, cancels: bool) -> usize {
         let alike = self.versions.iter();
         alike.filter(|version| version.cancels == cancels).count()
     }
 
-    /// How long ago its newest transaction was signed.
+    /// How long ago the job's newest transaction was signed.
     pub(super) fn age(&self, now: UnixMillis) -> u64 {
         self.versions
             .last()
@@ -123,7 +123,7 @@ impl Sent {
     }
 }
 
-/// What is asked of the gas wallet.
+/// A request to the gas wallet.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub enum WalletCommand {
