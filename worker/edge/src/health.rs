@@ -18,12 +18,12 @@ use serde_json::{Value, json};
 use crate::outbound;
 use crate::platform;
 
-/// Below this many wei a wallet that pays gas counts as low: some hundreds of payments at Base's usual fees.
+/// A wallet that pays gas counts as low below this many wei, which pay for some hundreds of payments at Base's usual fees.
 const LOW_WEI: u64 = 200_000_000_000_000;
-/// Anybody may ask for the health, so others are asked for it this seldom.
+/// Anyone may request the health, so one set of answers from outside is reused for this long.
 const LOOK_MILLIS: u64 = 15_000;
-/// Whoever comes while a look is under way waits for it, so often and so long: the platform lets no request wait for what
-/// another one has asked for.
+/// A request that arrives while a look is in progress polls for its result, this often and at most this many times: the
+/// platform lets no request wait for what another has started.
 const WAIT_MILLIS: u64 = 50;
 const MAX_WAITS: u32 = 200;
 /// The member that only the operator sees.
@@ -35,7 +35,7 @@ thread_local! {
     static IS_LOOKING: Cell<bool> = const { Cell::new(false) };
 }
 
-/// The one look that is under way; over when dropped, also when its request is cancelled.
+/// The one look that is in progress. It ends when this is dropped, also if its request is cancelled.
 struct Looking;
 
 impl Looking {
@@ -50,22 +50,22 @@ impl Drop for Looking {
     }
 }
 
-/// What others say of this deployment.
+/// What others report about this deployment.
 #[derive(Clone)]
 struct Look {
-    /// How each route is, in their order.
+    /// The state of each route, in the order of the routes.
     routes: Vec<Value>,
-    /// The wallet that pays for refunds, where it is not one of the routes.
+    /// The wallet that pays for refunds, if it is not one of the routes.
     refund_wallet: Option<Value>,
-    /// How each RPC endpoint is, in their order.
+    /// The state of each RPC endpoint, in the order of the endpoints.
     endpoints: Vec<Value>,
     /// Whether the seller's wallet has code that does not let its key pay: then no refund can succeed.
     is_refund_blocked: bool,
     is_good: bool,
 }
 
-/// The answer: 200 `ok`, 200 `degraded` (somebody should look), or 503 `misconfigured`. Who sends the operator's secret also
-/// learns what facilitators say that do not answer.
+/// The answer: 200 `ok`, 200 `degraded` (the operator should look into it), or 503 `misconfigured`. A request with the
+/// operator's secret also learns what failing facilitators say.
 pub(crate) async fn health(
     settings: Result<&Config, &std::rc::Rc<Vec<Problem>>>,
     headers: &HeaderMap,
@@ -90,7 +90,7 @@ pub(crate) async fn health(
             }
         }
     }
-    // Not looked for: purchases find it out.
+    // Not checked here: purchases notice it.
     let failing = outbound::shared().deliveries.is_open();
     let gas_wallet = look.routes.iter().find_map(|route| route.get("gasWallet"));
     let mut body = json!({
@@ -188,7 +188,7 @@ async fn look_now(config: &Config) -> Look {
     look
 }
 
-/// Whether a facilitator says that it settles on our network, and did not fail when it was asked about a payment.
+/// Whether a facilitator says that it settles on our network, and did not fail at its last call about a payment.
 async fn offers(config: &Config, facilitator: &Facilitator) -> (Value, bool) {
     let call = FacilitatorCall {
         facilitator,
@@ -248,7 +248,7 @@ async fn endpoints(config: &Config) -> Vec<(Value, bool)> {
     shown.collect()
 }
 
-/// A wallet that pays gas, and whether it has enough for it.
+/// The state of a wallet that pays gas, and whether its balance suffices.
 async fn balance(config: &Config, key: &WalletKey) -> (Value, bool) {
     let chain = outbound::chain(config);
     let balance = chain.ether_balance(key.address()).await.ok();
@@ -265,8 +265,9 @@ async fn balance(config: &Config, key: &WalletKey) -> (Value, bool) {
     (wallet, word == "ok")
 }
 
-/// USDC believes an account with code (a contract, or by EIP-7702 a delegated one) what the code says of a signature, not its
-/// key. Unknown is not blocked: a node that does not answer is told of elsewhere.
+/// Whether the seller's wallet has code that refuses its own key's signatures. For an account with code (a contract, or by
+/// EIP-7702 a delegated account) USDC asks the code about a signature, not the key. Unknown counts as not blocked: another
+/// part of the answer reports a node that does not respond.
 async fn is_refund_blocked(config: &Config) -> bool {
     match &config.refund.wallet {
         Some(key) => key_is_refused(&outbound::chain(config), key)

@@ -33,13 +33,14 @@ impl Inbound {
         })
     }
 
-    /// What stands behind the question mark.
+    /// The query string of the URL.
     pub(crate) fn query(&self) -> &str {
         let url = self.url.split('#').next().unwrap_or_default();
         url.split_once('?').map_or("", |(_, query)| query)
     }
 
-    /// Reads the body, of at most so many bytes. The announced length is checked before, the real one while it arrives.
+    /// Reads a body of at most this many bytes. The announced length is checked first, the real length while the body
+    /// arrives.
     pub(crate) async fn read(mut self, most: usize) -> Result<(HeaderMap, Vec<u8>), Error> {
         let too_large = || {
             Error::new(
@@ -56,7 +57,7 @@ impl Inbound {
             return Err(too_large());
         }
         let unreadable = |_| Error::invalid_request("The body could not be read.");
-        // What has announced its length is not read piece by piece, which costs more.
+        // Reading piece by piece costs more, so a body that has announced its length is read at once.
         if announced.is_some() {
             let body = self.request.bytes().await.map_err(unreadable)?;
             return Ok((self.headers, body));
@@ -76,7 +77,7 @@ impl Inbound {
     }
 }
 
-/// The platform's form of an answer.
+/// Converts an answer to the platform's type.
 pub(crate) fn send(response: Response) -> worker::Result<worker::Response> {
     let (parts, body) = response.into_parts();
     let headers = worker::Headers::new();

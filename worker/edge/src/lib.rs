@@ -40,8 +40,8 @@ const WRITE: &str = "POST, OPTIONS";
 const CATALOG_MAX_AGE_SECONDS: u32 = 300;
 const MCP_CARD_MAX_AGE_SECONDS: u32 = 3600;
 
-/// What is served, and to which methods. A new door has a line here, a [`Page`], and an arm in [`serve`]. (The operator's
-/// door has paths of its own.)
+/// The paths that are served, each with its methods. A new door needs a line here, a [`Page`], and an arm in [`serve`].
+/// (The operator's door has its own paths.)
 const ROUTES: [(&str, &str, Page); 14] = [
     ("/health", READ, Page::Health),
     ("/discover", READ, Page::Discover),
@@ -172,7 +172,7 @@ async fn serve(page: Page, inbound: Inbound, env: &Env) -> Result<Response, Erro
     })
 }
 
-/// The settings, and the address under which the shop is known; or why nothing is sold.
+/// The settings and the public URL of the shop, or why nothing is sold.
 fn shop<'a>(settings: &'a Settings, url: &str) -> Result<(&'a Config, HttpUrl), Error> {
     let config = settings
         .as_deref()
@@ -281,7 +281,7 @@ async fn sell(
         };
         return mcp::answer(&checkout, &arrival).await;
     }
-    // Cards of old name the other door's address.
+    // Older agent cards name the other door's address.
     let is_conversation = door == Door::A2a || (config.a2a.enabled && a2a::is_call(&body));
     if is_conversation {
         let desk = a2a::Desk {

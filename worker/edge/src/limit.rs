@@ -14,12 +14,12 @@ thread_local! {
     static TURNED: RefCell<Turned> = RefCell::default();
 }
 
-/// 429, if this caller is refused now.
+/// A 429 if this caller must be refused now.
 pub(crate) fn refusal(caller: Option<&Caller>) -> Option<Response> {
     TURNED.with_borrow(|turned| turned.refusal(caller?, platform::now()))
 }
 
-/// Counts the answer, if it counts. A platform that cannot tell right now refuses nobody.
+/// Counts the answer if it is one of those that count. If the platform cannot tell right now, nobody is refused.
 pub(crate) async fn count(env: &Env, caller: Option<Caller>, response: &Response) {
     let (Some(caller), true) = (caller, counts(response)) else {
         return;

@@ -24,9 +24,9 @@ const TOO_LARGE: &str = "the answer is too large";
 const MAX_CREDENTIAL_BYTES: usize = 64 * 1024;
 
 thread_local! {
-    // One for the isolate's life: the endpoints are the same for all that it serves.
+    // One for the isolate's life: the endpoints are the same for every request that it serves.
     static ENDPOINTS: &'static EndpointMemory = Box::leak(Box::default());
-    // The same: all purchases and requests of the isolate learn from each other.
+    // One for the isolate's life: all its purchases and requests learn from each other.
     static SHARED: &'static Shared = Box::leak(Box::default());
 }
 
@@ -113,7 +113,7 @@ pub(crate) async fn backend(
     }
 }
 
-/// Asks an authorization server for a token. Its answer may name the secret, so only the status is told.
+/// Requests a token from an authorization server. Its answer may contain the secret, so only the status is reported.
 pub(crate) async fn access_token(client: &OAuthClient) -> Result<Vec<u8>, String> {
     let answer = post(
         client.token_url.as_str(),
@@ -130,7 +130,7 @@ pub(crate) async fn access_token(client: &OAuthClient) -> Result<Vec<u8>, String
     }
 }
 
-/// Asks a facilitator. The body says what it has decided, whatever the status.
+/// Calls a facilitator. The body contains its decision, whatever the status.
 pub(crate) async fn facilitator(call: FacilitatorCall<'_>) -> Result<FacilitatorAnswer, CallFault> {
     let mut headers = Vec::new();
     let token;
@@ -143,7 +143,7 @@ pub(crate) async fn facilitator(call: FacilitatorCall<'_>) -> Result<Facilitator
         headers.push(("authorization", token.as_str()));
     }
     let body = (!call.body.is_empty()).then_some(call.body.as_slice());
-    // One deadline for all that it takes.
+    // One deadline for the whole call, redirects included.
     let signal = deadline(action.deadline_millis());
     let mut url = facilitator.url().join(action.path());
     for _ in 0..=MAX_REDIRECTS {
@@ -238,7 +238,8 @@ async fn send(
         300..=399 => response.headers().get("location")?,
         _ => None,
     };
-    // What has announced its length is not read piece by piece: that would cost more than the rest of the call.
+    // Reading piece by piece would cost more than the rest of the call, so a body that has announced its length is read at
+    // once.
     if let Some(length) = length_of_body(response.headers()) {
         if length > max_answer_bytes {
             return Err(TOO_LARGE.into());
@@ -273,7 +274,7 @@ async fn send(
     })
 }
 
-/// The length of a body that announces it. (That of a compressed one is not what is read.)
+/// The announced length of the body. `None` for a compressed body, whose announced length is not the length that is read.
 fn length_of_body(headers: &Headers) -> Option<usize> {
     if headers.get("content-encoding").ok()?.is_some() {
         return None;

@@ -31,8 +31,8 @@ pub(crate) fn log(event: &str, mut facts: Value) {
     console_log!("{facts}");
 }
 
-/// A body whose length is known to be bounded, in one piece. (The platform crate reads every body piece by piece, at several
-/// times the cost.)
+/// Reads a body whose length is known to be bounded, in one piece. (The platform crate reads every body piece by piece, at
+/// several times the cost.)
 pub(crate) async fn whole_body(response: &Response) -> worker::Result<Vec<u8>> {
     let ResponseBody::Stream(stream) = response.body() else {
         return Ok(Vec::new());

@@ -10,7 +10,8 @@ use worker::Env;
 
 use crate::platform;
 
-/// Where the module beside the worker's own leaves the text of the catalog file.
+/// The global variable in which the module next to the worker's own leaves the text of the catalog
+/// file.
 const CATALOG_GLOBAL: &str = "KEY0_CATALOG";
 
 thread_local! {
@@ -44,7 +45,7 @@ pub(crate) fn settings(env: &Env) -> Settings {
     })
 }
 
-/// What the operator must know of settings that are correct and dangerous.
+/// Warns the operator of settings that are valid but dangerous.
 fn warn(config: &Config) {
     for Problem { name, reason } in &config.warnings {
         let detail = format!("{name} {reason}");

@@ -60,13 +60,14 @@ pub(crate) fn run(sql: &SqlStorage, query: &str, bindings: Vec<SqlStorageValue>)
     rows::<IgnoredAny>(sql, query, bindings).map(drop)
 }
 
-/// A whole number. The platform's numbers are floats, so one that would not cross unchanged is a fault.
+/// An integer for a statement. The platform's numbers are floats, so an integer that a float cannot hold exactly is
+/// a fault.
 pub(crate) fn integer(number: u64) -> Result<SqlStorageValue> {
     let number = i64::try_from(number).map_err(|_| "a number is too large to be stored")?;
     SqlStorageValue::try_from_i64(number)
 }
 
-/// How many rows are wanted at most.
+/// A row limit for a statement.
 pub(crate) fn count(limit: usize) -> SqlStorageValue {
     i32::try_from(limit).unwrap_or(i32::MAX).into()
 }
@@ -88,7 +89,7 @@ pub(crate) fn transaction<T>(storage: &Storage, body: impl FnOnce() -> Result<T>
     outcome.ok_or_else(|| Error::RustError("the transaction did not run".to_owned()))
 }
 
-/// Sets the object's one alarm, or removes it. Inside a transaction it is part of it.
+/// Sets the object's one alarm, or removes it. Inside a transaction, the change is part of the transaction.
 pub(crate) fn set_alarm(storage: &Storage, at: Option<UnixMillis>) -> Result<()> {
     let storage = raw(storage);
     // Milliseconds of this age are exact in a double.
@@ -103,7 +104,7 @@ pub(crate) fn set_alarm(storage: &Storage, at: Option<UnixMillis>) -> Result<()>
     promise.map(drop).map_err(Error::from)
 }
 
-/// When the object's one alarm rings; `None` when none is set, or while one is being handled.
+/// When the object's one alarm fires; `None` when none is set, or while one is being handled.
 pub(crate) async fn alarm(storage: &Storage) -> Result<Option<UnixMillis>> {
     let promise = raw(storage).get_alarm().map_err(Error::from)?;
     let at = JsFuture::from(promise).await.map_err(Error::from)?;

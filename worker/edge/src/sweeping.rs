@@ -1,4 +1,4 @@
-//! The sweep, as the platform's clock calls it.
+//! Runs the sweep when the cron trigger fires.
 
 use core::ops::RangeInclusive;
 
@@ -18,7 +18,7 @@ use crate::outbound::{self, FetchHttp};
 use crate::platform;
 use crate::settings::settings;
 
-/// Sweeps once, if the settings are good.
+/// Runs one sweep, if the settings are valid.
 pub(crate) async fn run(env: &Env) {
     match settings(env) {
         Ok(config) => {

@@ -1,4 +1,4 @@
-//! The tables of an object. They exist from its first write on: asking an object that stores nothing creates nothing, and
+//! The tables of an object. Its first write creates them: reading from an object that stores nothing creates nothing, and
 //! finds nothing.
 
 use std::cell::Cell;
@@ -15,7 +15,7 @@ use crate::storage::{self, rows, run};
 pub(crate) struct Tables {
     storage: Storage,
     schema: &'static Schema,
-    /// Whether they are known to exist.
+    /// Whether the tables are known to exist.
     exist: AssertUnwindSafe<Cell<bool>>,
 }
 
@@ -74,13 +74,13 @@ impl Tables {
         Ok(self.bodies(query, bindings)?.into_iter().next())
     }
 
-    /// Runs a statement that writes, in a transaction of [`Tables::transaction`]; the first one creates the tables.
+    /// Runs a statement that writes, inside a transaction of [`Tables::transaction`]; the first one creates the tables.
     pub(crate) fn write(&self, statement: &str, bindings: Vec<SqlStorageValue>) -> Result<()> {
         self.create()?;
         run(&self.sql(), statement, bindings)
     }
 
-    /// Creates the tables where there are none, in a transaction; whether it had to.
+    /// Creates the tables if they do not exist, inside a transaction. Returns whether it had to.
     pub(crate) fn create(&self) -> Result<bool> {
         let is_missing = !self.exist()?;
         if is_missing {
@@ -90,7 +90,7 @@ impl Tables {
         Ok(is_missing)
     }
 
-    /// Drops these tables, which must be all, in a transaction.
+    /// Drops these tables inside a transaction. `names` must list all tables of the object.
     pub(crate) fn drop_all(&self, names: &[&str]) -> Result<()> {
         for name in names {
             let statement = format!("DROP TABLE IF EXISTS {name}");
@@ -101,7 +101,7 @@ impl Tables {
         Ok(())
     }
 
-    /// Whether a table exists that comes and goes on its own.
+    /// Whether a table exists that is created and dropped separately from the schema.
     pub(crate) fn has(&self, name: &str) -> Result<bool> {
         let query = "SELECT name FROM sqlite_master WHERE type = 'table' AND name = ?";
         let found: Option<IgnoredAny> = self.row(query, vec![name.into()])?;
@@ -112,23 +112,23 @@ impl Tables {
     pub(crate) fn transaction<T>(&self, body: impl FnOnce() -> Result<T>) -> Result<T> {
         let outcome = storage::transaction(&self.storage, body);
         if outcome.is_err() {
-            // What it has created is gone.
+            // The rollback has undone the tables that `body` created.
             self.exist.set(false);
         }
         outcome
     }
 
-    /// Sets the object's one alarm, or removes it. Inside a transaction it is part of it.
+    /// Sets the object's one alarm, or removes it. Inside a transaction, the change is part of the transaction.
     pub(crate) fn set_alarm(&self, at: Option<UnixMillis>) -> Result<()> {
         storage::set_alarm(&self.storage, at)
     }
 
-    /// When the object's one alarm rings; `None` when none is set, or while one is being handled.
+    /// When the object's one alarm fires; `None` when none is set, or while one is being handled.
     pub(crate) async fn alarm(&self) -> Result<Option<UnixMillis>> {
         storage::alarm(&self.storage).await
     }
 
-    /// Whether they exist.
+    /// Whether the tables exist.
     pub(crate) fn exist(&self) -> Result<bool> {
         if !self.exist.get() {
             self.exist.set(self.schema.open(&self.sql())?);
@@ -141,14 +141,14 @@ impl Tables {
     }
 }
 
-/// The tables of one class of objects, as the steps that lead to them: each a list of statements. A release that changes
-/// tables adds a step. The number of steps that an object has taken is stored with it, so a later release takes the others
+/// The tables of one class of objects, as the steps that create them; each step is a list of statements. A release that
+/// changes tables adds a step. Each object stores how many steps it has taken, so a later release takes the missing ones
 /// when it opens the object.
 pub(crate) struct Schema(pub(crate) &'static [&'static [&'static str]]);
 
 impl Schema {
-    /// Whether the tables exist; those of an earlier release are brought up to date. Asking an object that stores nothing
-    /// creates nothing.
+    /// Whether the tables exist. Tables of an earlier release are brought up to date. Opening an object that stores
+    /// nothing creates nothing.
     fn open(&self, sql: &SqlStorage) -> Result<bool> {
         let taken = steps_taken(sql)?;
         if taken > 0 {
@@ -157,12 +157,12 @@ impl Schema {
         Ok(taken > 0)
     }
 
-    /// Creates the tables. To be called in the transaction that first writes to them.
+    /// Creates the tables. Must run in the transaction that first writes to them.
     fn create(&self, sql: &SqlStorage) -> Result<()> {
         self.take(sql, steps_taken(sql)?)
     }
 
-    /// Forgets that there were tables. To be called in the transaction that drops them.
+    /// Removes the record that there were tables. Must run in the transaction that drops them.
     fn forget(&self, sql: &SqlStorage) -> Result<()> {
         match steps_taken(sql)? {
             0 => Ok(()),
@@ -170,7 +170,7 @@ impl Schema {
         }
     }
 
-    /// Takes the steps that were not taken. Nothing is awaited between them, so the platform writes all or none.
+    /// Takes the missing steps. Nothing is awaited between them, so the platform writes all of them or none.
     fn take(&self, sql: &SqlStorage, taken: usize) -> Result<()> {
         if taken >= self.0.len() {
             return Ok(());
@@ -190,7 +190,7 @@ impl Schema {
     }
 }
 
-/// The number is the name of a view. A table would take a page of every object.
+/// The number of steps taken is stored as the name of a view: a table would take up a page in every object.
 const NUMBER: &str = "schema_";
 
 fn steps_taken(sql: &SqlStorage) -> Result<usize> {

@@ -1,4 +1,4 @@
-//! The platform's WebCrypto, as far as keys are imported and used to sign.
+//! The platform's WebCrypto: importing keys and signing with them.
 
 use js_sys::{Array, Object, Promise, Reflect, Uint8Array};
 use wasm_bindgen::prelude::*;

@@ -4,8 +4,8 @@
 //!
 //! Calls: the number of a token that was refused, or nothing → the token as text, or nothing.
 //!
-//! Why no interleaving breaks it: who renews is told in memory, before the first wait. Whoever comes meanwhile waits and
-//! takes what was given. When memory is lost during a renewal, the worst is another renewal.
+//! Why no interleaving breaks it: a call that renews the token notes that in memory before it first waits. Calls that
+//! arrive meanwhile wait and take the new token. If memory is lost during a renewal, the worst case is another renewal.
 
 use std::panic::AssertUnwindSafe;
 
@@ -72,7 +72,7 @@ impl Outside<'_> {
     fn read(&self) -> worker::Result<Option<HeldToken>> {
         let sealed: Option<String> = self.tables.body("SELECT body FROM token", vec![])?;
         let key = &self.settings.credential_key;
-        // What was sealed for another purpose, or with a secret that is gone, does not open.
+        // A token that was sealed for another purpose, or with a secret that is no longer configured, does not open.
         Ok(sealed
             .and_then(|sealed| key.open(&self.client.fingerprint(), &sealed))
             .and_then(|text| HeldToken::from_text(core::str::from_utf8(&text).ok()?)))

@@ -1,11 +1,11 @@
 //! `ContextObject`, one per A2A context: the tasks of a conversation.
 //!
-//! Stored: `tasks`, each until its time is over; then an alarm removes it. Nothing is stored before the first task.
+//! Stored: `tasks`. An alarm removes each when its time is over. Nothing is stored before the first task.
 //!
 //! Calls: `TaskCommand` → `TaskReply`.
 //!
-//! Why no interleaving breaks it: a command runs in one synchronous transaction and waits for nothing. A task is replaced only by
-//! who has read its last version.
+//! Why no interleaving breaks it: a command runs in one synchronous transaction and waits for nothing. Only a caller that has
+//! read the last version of a task can replace it.
 
 use key0_core::doors::a2a::{
     MAX_COUNTED, MAX_UNPAID, Page, Standing, Task, TaskCommand, TaskId, TaskStore, execute,
@@ -33,9 +33,9 @@ const SCHEMA: Schema = Schema(&[&[
     "CREATE INDEX tasks_by_end ON tasks (until)",
     "CREATE INDEX tasks_unpaid ON tasks (standing, at) WHERE standing < 4",
 ]]);
-/// The most tasks that one alarm removes.
+/// One alarm removes at most this many tasks.
 const MAX_REMOVED: usize = 500;
-/// With this alarm the rest of them is removed.
+/// The pause before the next alarm, which removes more tasks.
 const NEXT_MILLIS: u64 = 1_000;
 
 #[durable_object(alarm)]
@@ -78,7 +78,7 @@ impl Tasks {
             )?;
             match self.first_end()? {
                 Some(end) => self.0.set_alarm(Some(end.max(now.plus(NEXT_MILLIS)))),
-                // The object is as if it had never been asked.
+                // No task is left, so the object returns to its initial state: no tables and no alarm.
                 None => {
                     self.0.drop_all(&["tasks"])?;
                     self.0.set_alarm(None)
@@ -97,7 +97,7 @@ impl Tasks {
         Ok(row.map(|row| UnixMillis(row.until)))
     }
 
-    /// How many rows a query counts.
+    /// Runs a query that counts rows.
     fn number(&self, query: &str, bindings: Vec<SqlStorageValue>) -> worker::Result<usize> {
         #[derive(Deserialize)]
         struct Row {
@@ -170,7 +170,7 @@ impl TaskStore for Tasks {
     }
 }
 
-/// What a list is of, as a condition and its three values. With a state there is an index to follow.
+/// The `WHERE` condition for a list, with its three values. A condition on the state lets SQLite use an index.
 fn filter(page: &Page, now: UnixMillis) -> worker::Result<(&'static str, Vec<SqlStorageValue>)> {
     let since = page.since.map_or(0, |since| since.0.min(MAX_INTEGER));
     let (wanted, state) = match &page.state {
@@ -181,5 +181,5 @@ fn filter(page: &Page, now: UnixMillis) -> worker::Result<(&'static str, Vec<Sql
     Ok((wanted, bindings))
 }
 
-/// The largest whole number that crosses unchanged; later than any moment.
+/// The largest integer that a float holds exactly; later than any point in time.
 const MAX_INTEGER: u64 = (1 << 53) - 1;

@@ -1,14 +1,15 @@
-//! `GasWalletObject`, one per chain and wallet of ours: the pipeline of that wallet's transactions. (Without a gas wallet the
-//! seller's own wallet sends the refunds.)
+//! `GasWalletObject`, one per chain and sending wallet: the pipeline of that wallet's transactions. (Without a gas wallet,
+//! the seller's own wallet sends the refunds.)
 //!
-//! Stored: `jobs` (each payment to be included, with everything that was signed for it), `done` (the names and hashes of
-//! those that are over) and `wallet` (the lowest nonce that may be given out). What is done is forgotten after a week; by
-//! then the authorization's own nonce protects against a repeat. No statement that a payment waits for reads it but by name.
+//! Stored: `jobs` (each payment to be included, with every transaction that was signed for it), `done` (the names and hashes
+//! of finished jobs) and `wallet` (the lowest nonce that may be given out). Finished jobs are forgotten after a week; by then
+//! the authorization's own nonce protects against a repeat. Payments never wait for a scan of `done`: they read it by name
+//! only.
 //!
-//! Calls: `WalletCall` → `WalletReply` or `WalletView`; the alarm looks after what is open.
+//! Calls: `WalletCall` → `WalletReply` or `WalletView`; the alarm takes care of the open jobs.
 //!
-//! Why no interleaving breaks it: between choosing a nonce and storing the job that takes it nothing is awaited; and a job
-//! that was changed since it was read is not written.
+//! Why no interleaving breaks it: nothing is awaited between choosing a nonce and storing the job that uses it, and a job is
+//! written only if it has not changed since it was read.
 
 use std::panic::AssertUnwindSafe;
 

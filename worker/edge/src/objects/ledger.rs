@@ -137,8 +137,8 @@ impl LedgerStore for Entries {
             units: String,
         }
         let (first, end) = days.millis();
-        // Sums cross as text: as numbers they would lose digits above 2^53. The length of a day (86,400,000 ms) stands in
-        // the text because a bound number is a float, and a float would not be divided into whole days.
+        // Sums are returned as text: as numbers they would lose digits above 2^53. The length of a day (86,400,000 ms) is
+        // part of the query text because a bound number is a float, and dividing by a float would not give whole days.
         let rows: Vec<Row> = self.0.rows(
             "SELECT created_at / 86400000 * 86400000 AS day, status, COUNT(*) AS count,
                 CAST(SUM(CAST(amount AS INTEGER)) AS TEXT) AS units
@@ -179,5 +179,5 @@ impl LedgerStore for Entries {
     }
 }
 
-/// The largest whole number that crosses unchanged; later than any moment.
+/// The largest integer that a float holds exactly; later than any point in time.
 const MAX_INTEGER: u64 = (1 << 53) - 1;

@@ -62,7 +62,7 @@ impl<'a> Objects<'a> {
         Self { env }
     }
 
-    /// Asks the book of one payer.
+    /// Sends a command to the book of one payer.
     pub(crate) async fn payer(
         &self,
         network: Network,
@@ -73,7 +73,7 @@ impl<'a> Objects<'a> {
         self.call("PAYERS", &name, command, PAYER_DEADLINE).await
     }
 
-    /// Asks a wallet of ours.
+    /// Sends a command to one of our wallets.
     pub(crate) async fn wallet(
         &self,
         network: Network,
@@ -95,7 +95,7 @@ impl<'a> Objects<'a> {
             .await
     }
 
-    /// Which purchase a payer's book counts a payment for.
+    /// The purchase that a payment counts for, according to the payer's book.
     pub(crate) async fn owner(
         &self,
         network: Network,
@@ -110,7 +110,7 @@ impl<'a> Objects<'a> {
         Ok(seen.owner())
     }
 
-    /// Has a purchase look whether it is on its way.
+    /// Has a purchase set its alarm again if the alarm was lost.
     pub(crate) async fn nudge(&self, request_id: &RequestId) -> Result<bool, CallFault> {
         let id = request_id.as_str();
         self.call("PURCHASES", id, &Call::Nudge, NUDGE_DEADLINE)
@@ -122,8 +122,8 @@ impl<'a> Objects<'a> {
         core_ledger::put(self, entry.clone()).await
     }
 
-    /// The token for the backend that the authorization server gave, if it gives any.
-    /// `refused` is the number of one that the backend has refused.
+    /// The token for the backend, from the authorization server, if it gives any. `refused` is the number of a token that
+    /// the backend has refused.
     pub(crate) async fn backend_token(&self, refused: Option<u64>) -> Option<HeldToken> {
         let command = refused.map(|number| number.to_string()).unwrap_or_default();
         let deadline = BACKEND_TOKEN_DEADLINE;
@@ -147,7 +147,7 @@ impl<'a> Objects<'a> {
         serde_json::from_slice(&answer).map_err(fault)
     }
 
-    /// Sends one text and takes one back. Not generic, so that it is compiled once.
+    /// Sends one text and returns the text of the reply. Not generic, so that it is compiled once.
     async fn exchange(
         &self,
         binding: &str,
@@ -269,7 +269,7 @@ impl Ledgers for Objects<'_> {
     }
 }
 
-/// What went wrong between objects goes to the log: the caller is told only that it did.
+/// Logs a fault between objects. The caller learns only that the call failed.
 fn logged<T>(reply: Result<T, CallFault>) -> Result<T, CallFault> {
     if let Err(fault) = &reply {
         platform::log("object_call_failed", serde_json::json!({"detail": fault.0}));
@@ -277,8 +277,8 @@ fn logged<T>(reply: Result<T, CallFault>) -> Result<T, CallFault> {
     reply
 }
 
-/// Objects live in many isolates. What each has seen of deliveries goes along with every call and its answer, so that all
-/// hear of an outage without asking anybody for it.
+/// Objects live in many isolates. Each call and each reply carries what the sender has seen of deliveries, so that every
+/// isolate learns of an outage without an extra call.
 const SEEN: &str = "x-key0-deliveries";
 
 fn hear(headers: &Headers) {
@@ -308,7 +308,7 @@ async fn body(request: &mut Request) -> worker::Result<Vec<u8>> {
     request.bytes().await
 }
 
-/// Answers an alarm that failed.
+/// Handles an alarm that failed.
 fn alarm_failed(object: &str, tables: &Tables, fault: &str) -> worker::Result<Response> {
     let detail = serde_json::json!({"object": object, "detail": fault});
     platform::log("alarm_failed", detail);
@@ -316,13 +316,13 @@ fn alarm_failed(object: &str, tables: &Tables, fault: &str) -> worker::Result<Re
     Response::empty()
 }
 
-/// Answers an alarm for which the settings are wrong.
+/// Handles an alarm that cannot run because the settings are wrong.
 fn misconfigured_alarm(tables: &Tables) -> worker::Result<Response> {
     tables.set_alarm(Some(platform::now().plus(MISCONFIGURED)))?;
     Response::empty()
 }
 
-/// Answers a call. What went wrong inside goes to the log.
+/// Answers a call. The details of a fault go to the log only.
 fn reply<T: Serialize, E: core::fmt::Debug>(
     object: &str,
     outcome: Result<T, E>,

@@ -1,9 +1,10 @@
 //! `PayerObject`, one per chain and payer: the book of that payer's payments.
 //!
-//! Stored: `payments` (each authorization nonce, and the key of each plain transfer: which purchase presented it and which it
-//! counts for; those of purchases that did not begin only for a while), `open` (each purchase under way: what it may still
-//! take), `recent` (what was delivered in the last two minutes), `identifiers` (the names that clients gave to payments) and
-//! `standing` (one row: what the payer's transfers have earned it).
+//! Stored: `payments` (for each authorization nonce, and for the key of each plain transfer: which purchase presented it and
+//! which purchase it counts for; payments of purchases that did not begin are kept only for a while), `open` (for each
+//! purchase under way: what it may still take), `recent` (what was delivered in the last two minutes), `identifiers` (the
+//! names that clients gave to payments) and `standing` (one row: which of the payer's transfers succeeded or reverted, and so
+//! how much it may have under way).
 //!
 //! Calls: `PayerCommand` → `PayerReply`.
 //!

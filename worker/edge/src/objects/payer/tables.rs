@@ -12,7 +12,7 @@ use worker::{SqlStorageValue, State};
 use crate::storage::integer;
 use crate::tables::{Schema, Tables};
 
-/// Few payers name their payments, and each table takes a page.
+/// Created when it is first needed: few payers name their payments, and each table takes up a page.
 const IDENTIFIERS: &str = "CREATE TABLE IF NOT EXISTS identifiers (
         identifier TEXT PRIMARY KEY,
         nonce TEXT NOT NULL
@@ -26,7 +26,8 @@ const SCHEMA: Schema = Schema(&[&[
         attempt INTEGER NOT NULL,
         at INTEGER NOT NULL
     ) STRICT, WITHOUT ROWID",
-    // Only what is to be forgotten: of a million payments that were attempted it holds none.
+    // Holds only the payments that are to be forgotten: none that was attempted, even if there are
+    // a million of them.
     "CREATE INDEX payments_bound ON payments (at) WHERE attempt = 0",
     "CREATE TABLE open (
         request_id TEXT PRIMARY KEY,

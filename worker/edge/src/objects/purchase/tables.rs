@@ -6,7 +6,7 @@ use serde::Deserialize;
 use crate::storage::integer;
 use crate::tables::{Schema, Tables};
 
-/// The table that a purchase has from its beginning on.
+/// The table that a purchase has from its beginning.
 pub(super) const SCHEMA: Schema = Schema(&[&["CREATE TABLE record (
         id INTEGER PRIMARY KEY CHECK (id = 1),
         version INTEGER NOT NULL,
@@ -14,7 +14,8 @@ pub(super) const SCHEMA: Schema = Schema(&[&["CREATE TABLE record (
         body TEXT NOT NULL
     ) STRICT"]]);
 
-/// The history, which comes and goes on its own: a purchase may go on after its history was removed.
+/// The history, in a table that is created and dropped separately: a purchase may go on after its
+/// history was removed.
 const AUDIT: &str = "CREATE TABLE IF NOT EXISTS audit (
     seq INTEGER PRIMARY KEY,
     at INTEGER NOT NULL,
@@ -40,7 +41,7 @@ pub(super) fn record(tables: &Tables) -> worker::Result<Option<Versioned>> {
     .transpose()
 }
 
-/// The history, oldest first; nothing once it was removed.
+/// The history, oldest first; empty once it was removed.
 pub(super) fn history(tables: &Tables) -> worker::Result<Vec<AuditLine>> {
     if !tables.has("audit")? {
         return Ok(Vec::new());
@@ -86,7 +87,7 @@ pub(super) fn put_audit(tables: &Tables, row: &AuditRow) -> worker::Result<()> {
     )
 }
 
-/// Removes the history, table and all: an empty table would still take a page for ever.
+/// Removes the history by dropping its table: an empty table would still take up a page.
 pub(super) fn remove_history(tables: &Tables) -> worker::Result<()> {
     tables.write("DROP TABLE IF EXISTS audit", vec![])
 }
