@@ -69,13 +69,13 @@ impl AccessToken {
         self.fields.sub.of(self.whole())
     }
 
-    /// Challenge id of the purchase (`jti`): one token, one id.
+    /// Challenge id of the purchase (`jti`), unique to the token.
     #[must_use]
     pub fn jti(&self) -> &str {
         self.fields.jti.of(self.whole())
     }
 
-    /// What was bought access to (`resourceId`); `default` when the buyer named nothing.
+    /// The resource that was bought (`resourceId`); `default` if the buyer named none.
     #[must_use]
     pub fn resource_id(&self) -> &str {
         self.fields.resource_id.of(self.whole())
@@ -123,7 +123,7 @@ impl AccessToken {
         self.fields.chain_id
     }
 
-    /// All claims as they were signed: one JSON object, for claims that have no name here.
+    /// All claims as they were signed, as one JSON object. For claims that have no method here.
     #[must_use]
     pub fn json(&self) -> &str {
         self.fields.json.of(self.whole())
@@ -144,7 +144,7 @@ impl AccessToken {
         member(self.json(), name).map(|value| value.written(self.json()))
     }
 
-    /// Whether plan, subject and transaction are these words. Asked of every token, so it compares lengths first.
+    /// Whether plan, subject and transaction are these. Called for every token, so it compares lengths first.
     pub(crate) fn are(&self, plan_id: &str, sub: &str, tx_hash: &str) -> [bool; 3] {
         let (fields, text) = (&self.fields, self.whole());
         [

@@ -30,8 +30,9 @@ impl Headers for HeaderMap {
     }
 }
 
-/// The token of the request, checked by the [`Validator`] in the `app_data`, in a `web::Data` or not. Behind a [`TokenGate`]
-/// the gate's token is taken over. Without any of them the answer is a 500: nothing is let through by mistake.
+/// The token of the request, checked by the [`Validator`] in the `app_data`, with or without a `web::Data` around it. Behind
+/// a [`TokenGate`], it is the token that the gate has checked. Without a validator and a gate the answer is a 500: nothing
+/// is let through by mistake.
 ///
 /// Take a [`MaybeToken`] where a token is optional: an `Option<AccessToken>` is `None` for forged tokens too.
 impl FromRequest for AccessToken {
@@ -53,7 +54,7 @@ impl FromRequest for ServiceToken {
     }
 }
 
-/// A token, or `None` for a request that has none. One that is there and not good is refused.
+/// A token, or `None` for a request without one. A token that is not good is refused.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct MaybeToken(pub Option<AccessToken>);
 
@@ -77,7 +78,7 @@ impl FromRequest for MaybeToken {
 
 fn extract<A: Authority>(request: HttpRequest) -> Local<Result<A::Token, Refused>> {
     Box::pin(async move {
-        // A gate in front may be all there is.
+        // A gate in front may be the only validator.
         if request.app_data::<A>().is_none()
             && request.app_data::<web::Data<A>>().is_none()
             && let Some(token) = request.extensions().get::<A::Token>()
@@ -92,7 +93,7 @@ fn extract<A: Authority>(request: HttpRequest) -> Local<Result<A::Token, Refused
     })
 }
 
-/// Checks the token of a request, and puts into its extensions what handlers are to find there.
+/// Checks the token of a request, and stores it in the request's extensions for the handlers.
 async fn authorize<A: Authority>(
     authority: &A,
     request: &HttpRequest,
@@ -207,7 +208,7 @@ impl TokenGate {
         }
     }
 
-    /// Lets requests without a token through too. A token that is there and not good is refused all the same.
+    /// Lets requests without a token through too. A token that is not good is still refused.
     #[must_use]
     pub fn optional(self) -> Self {
         Self {
@@ -234,7 +235,7 @@ impl<A> TokenGate<A> {
         }
     }
 
-    /// Answers like this instead.
+    /// Builds the answers to refused requests with this function.
     #[must_use]
     pub fn refuse_with(self, refuse: impl Fn(&Refused) -> HttpResponse + 'static) -> Self {
         Self {

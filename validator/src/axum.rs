@@ -12,8 +12,8 @@ use crate::{
     AccessToken, Refused, ServiceToken, ServiceValidator, ValidationError, Validator, trace,
 };
 
-/// The token of the request, checked by the [`Validator`] in the router's state. Behind a
-/// [`TokenLayer`](crate::TokenLayer) of the same validator the layer's token is taken over, and only the door is asked again.
+/// The token of the request, checked by the [`Validator`] in the router's state. Behind a [`TokenLayer`](crate::TokenLayer)
+/// of the same validator, it is the layer's token, and only resource and plan are checked again.
 impl<S> FromRequestParts<S> for AccessToken
 where
     Validator: FromRef<S>,
@@ -26,7 +26,7 @@ where
     }
 }
 
-/// `None` for a request without a token. One that is there and not good is refused.
+/// `None` for a request without a token. A token that is not good is refused.
 impl<S> OptionalFromRequestParts<S> for AccessToken
 where
     Validator: FromRef<S>,

@@ -1,4 +1,4 @@
-//! What a token says, as plain data: the contract between the gateway that mints and whoever reads.
+//! What a token says, as plain data: the contract between the gateway that signs tokens and their readers.
 
 /// The claims of an access token, named in Rust's way here and in JWT's way on the wire.
 ///
@@ -15,9 +15,9 @@
 pub struct Claims {
     /// Request id of the purchase.
     pub sub: String,
-    /// Challenge id of the purchase; one token, one id.
+    /// Challenge id of the purchase; unique to the token.
     pub jti: String,
-    /// What was bought access to, `default` when the buyer named nothing.
+    /// The resource that was bought, `default` if the buyer named none.
     pub resource_id: String,
     /// The plan that was paid for.
     pub plan_id: String,

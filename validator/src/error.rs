@@ -24,7 +24,7 @@ pub enum ValidationError {
     TooLong,
     /// The token does not have the three parts of a signed JWT.
     NotAJwt,
-    /// The signature cannot be one of the configured algorithm: it has another length.
+    /// The signature's length is not one that the configured algorithm can produce.
     WrongSignatureLength,
     /// The signature is not canonical base64url.
     MalformedSignature,
@@ -32,13 +32,13 @@ pub enum ValidationError {
     MalformedHeader(Flaw),
     /// The token's header names another algorithm than the configured one.
     WrongAlgorithm,
-    /// The token's header says that it is something other than a JWT access token.
+    /// The token's header says that the token is not a JWT access token.
     WrongType,
     /// The token's header asks for processing that is never done for an access token: `crit`, `b64`, `enc`, `zip`.
     ForbiddenHeader(&'static str),
     /// No configured key made this signature.
     WrongSignature,
-    /// The token's header names a key that nobody here knows.
+    /// The token's header names an unknown key.
     UnknownKey,
     /// The signed claims cannot be read.
     MalformedClaims(Flaw),
@@ -59,28 +59,28 @@ pub enum ValidationError {
     WrongChain,
     /// The token was issued by another gateway than the expected one.
     WrongIssuer,
-    /// The token has run out.
+    /// The token has expired.
     Expired {
         /// First second at which it was no longer good, Unix time.
         exp: u64,
     },
-    /// The token's `nbf` lies ahead.
+    /// The token's `nbf` is in the future.
     NotYetValid,
-    /// The backend has called this token back.
+    /// The backend has revoked this token.
     Revoked,
-    /// The token was good for one use.
+    /// The token was good for one use, and was used.
     AlreadyUsed,
-    /// The token is good, and for another resource than this door's: 403.
+    /// The token is good, but for another resource than this door's: 403.
     OtherResource,
-    /// The token is good, and of a plan that does not open this door: 403.
+    /// The token is good, but its plan does not open this door: 403.
     OtherPlan,
     /// The backend cannot say whether it admits the token: [`Refusal::Unknown`](crate::Refusal::Unknown).
     NotChecked,
-    /// A handler asked for a token, and the application has no [`Validator`](crate::Validator) that could check one.
+    /// A handler takes a token, but the application has no [`Validator`](crate::Validator) to check it.
     NoValidator,
-    /// There are no keys to check with: they could not be fetched, or not for too long.
+    /// There are no keys to check with: none were ever fetched, or the last fetched ones are too old.
     NoKeys,
-    /// The system clock cannot be read, so no date can be judged.
+    /// The system clock cannot be read, so dates cannot be checked.
     NoClock,
 }
 
@@ -108,7 +108,7 @@ impl ValidationError {
     /// The JSON body to answer with: `{"type":"Error","code":…,"message":…}`.
     #[must_use]
     pub fn body(&self) -> String {
-        // Nothing to escape: every text is ASCII without quotes and backslashes, and a test holds it to that.
+        // Nothing to escape: every text is ASCII without quotes and backslashes, which a test checks.
         format!(
             r#"{{"type":"Error","code":"{}","message":"{self}"}}"#,
             self.code()
@@ -123,7 +123,7 @@ impl ValidationError {
         self.challenge(None)
     }
 
-    /// The same, with the address at which a client learns where tokens are sold (RFC 9728 §5.1).
+    /// The same, with the URL at which a client learns where tokens are sold (RFC 9728 §5.1).
     pub(crate) fn challenge(&self, resource_metadata: Option<&str>) -> Option<String> {
         let error = match self {
             _ if self.status() == 500 => return None,
@@ -141,7 +141,7 @@ impl ValidationError {
         })
     }
 
-    /// A word for this kind of error, for logs and as the label of a metric. Does not change between versions.
+    /// A name for this kind of error, for logs and as the label of a metric. Does not change between versions.
     #[must_use]
     pub fn kind(&self) -> &'static str {
         match self {
@@ -244,7 +244,7 @@ impl fmt::Display for ValidationError {
 
 impl core::error::Error for ValidationError {}
 
-/// What is wrong with a part of a token that cannot be read.
+/// What is wrong with an unreadable part of a token.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 // Part of the above.
@@ -280,7 +280,7 @@ impl fmt::Display for Flaw {
     }
 }
 
-/// Why a [`Config`](crate::Config) was refused. Found when the service starts, not when a buyer comes.
+/// Why a [`Config`](crate::Config) was refused. Found when the service starts, not at a buyer's first request.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum ConfigError {
@@ -289,17 +289,18 @@ pub enum ConfigError {
         /// Its length in bytes.
         len: usize,
     },
-    /// A PEM file's text was given as a secret. A public key is no secret: everybody could sign with it.
+    /// The text of a PEM file was given as a secret. A public key is not secret: anyone could sign with it.
     PemAsSecret,
     /// The same secret or key was given twice, or two keys have the same name.
     DuplicateKey,
     /// More than 16 keys. Each costs time for every forged token.
     TooManyKeys,
-    /// A secret was added to RS256, or a key to HS256 or to a key source: a configuration has one kind of keys.
+    /// A secret was added to an RS256 configuration, or a key to an HS256 configuration or a key source. A configuration has
+    /// one kind of keys.
     OtherAlgorithm,
     /// Not the text of a PEM file, where a public key is expected.
     NotPem,
-    /// A private key, where a public key is expected. Whoever only checks tokens must not be able to sign them.
+    /// A private key, where a public key is expected. A service that only checks tokens must not be able to sign them.
     PrivateKey,
     /// A certificate, where a public key is expected.
     Certificate,
@@ -314,7 +315,7 @@ pub enum ConfigError {
     NoRsaBackend,
     /// A leeway over [`MAX_LEEWAY`](crate::MAX_LEEWAY).
     LongLeeway,
-    /// An address that is not an absolute one without spaces, quotes and backslashes.
+    /// A URL that is not absolute, or that contains spaces, quotes or backslashes.
     BadUrl,
 }
 

@@ -1,4 +1,4 @@
-//! One gateway's tokens: the order of work on a token, from the cheap refusals to the backend's last word.
+//! One gateway's tokens: the order of the checks, from the cheap refusals to the backend's admission.
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -12,10 +12,10 @@ use crate::{AccessToken, Admission, Config, ValidationError, service, words};
 /// Longest Authorization header that is read, in bytes.
 pub(crate) const MAX_HEADER_LEN: usize = 8192;
 
-/// Longest token that came without a scheme: what such a header has room for.
+/// Longest token that came without a scheme: as long as one in the longest header.
 const MAX_TOKEN_LEN: usize = MAX_HEADER_LEN - b"Bearer ".len();
 
-/// By what dates are judged. The system's clock is read only for a token that got so far.
+/// The clock for dates. The system clock is read only for a token that passed the checks before.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Clock {
     System,
@@ -39,14 +39,14 @@ impl Clock {
     }
 }
 
-/// Whose tokens are wanted, and at which door.
+/// The kind of token that is expected, and for which door.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Purpose<'p> {
     Buyer { door: &'p Door },
     Service { audience: &'p str },
 }
 
-/// The configuration for one gateway, and the memory of its tokens.
+/// The configuration for one gateway, and the cache of its tokens.
 #[derive(Debug)]
 pub(crate) struct Gateway {
     config: Config,
@@ -61,7 +61,8 @@ impl Gateway {
         }
     }
 
-    /// The whole check of one token, its last word included. `passed` is what has been checked of the same request before.
+    /// Checks one token completely, including the backend's admission. `passed` holds what was already checked for the
+    /// same request.
     pub(crate) fn check(
         &self,
         token: &[u8],
@@ -103,7 +104,7 @@ impl Gateway {
     }
 }
 
-/// Checks one token without a memory, a door or an admission.
+/// Checks one token without cache, door and admission.
 pub(crate) fn check(
     config: &Config,
     token: &[u8],
@@ -116,7 +117,7 @@ pub(crate) fn check(
     Ok(access)
 }
 
-/// What a good token meets last: the door, and then the backend's own word. In this order, so that a token for one use is
+/// The last checks of a good token: the door, then the backend's admission. In this order, so that a token for one use is
 /// not used up at a door that it does not open.
 pub(crate) fn admit(
     config: &Config,
@@ -137,8 +138,8 @@ pub(crate) fn admit(
 
 /// The signed payload, once its signature is proven.
 fn prove<'t>(config: &Config, token: &'t [u8]) -> Result<&'t [u8], ValidationError> {
-    // What no JWT contains, such as a second token behind a comma, failed above for one reason or another. Only then is it
-    // worth the time to look for it, so that the caller learns the true reason.
+    // A header with two tokens, for example, has failed for some other reason by now. Only failed tokens are searched for
+    // such characters: good ones lose no time, and the caller learns the true reason.
     config.keys.prove(token).map_err(|error| {
         if is_one_token(token) {
             error
@@ -148,7 +149,7 @@ fn prove<'t>(config: &Config, token: &'t [u8]) -> Result<&'t [u8], ValidationErr
     })
 }
 
-/// What follows the scheme. The scheme compares without case (RFC 9110 §11.1), one or more spaces separate.
+/// The token after the scheme. The scheme is case-insensitive (RFC 9110 §11.1); one or more spaces follow it.
 pub(crate) fn token_of_header(authorization: Option<&str>) -> Result<&[u8], ValidationError> {
     let authorization = authorization
         .ok_or(ValidationError::MissingHeader)?
@@ -159,7 +160,7 @@ pub(crate) fn token_of_header(authorization: Option<&str>) -> Result<&[u8], Vali
     let Some((scheme, rest)) = authorization.split_first_chunk::<6>() else {
         return Err(ValidationError::WrongScheme);
     };
-    // Nearly everybody writes it like this, and all six bytes compare at once.
+    // The usual spelling; all six bytes are compared at once.
     if scheme != b"Bearer" && !scheme.eq_ignore_ascii_case(b"Bearer") {
         return Err(ValidationError::WrongScheme);
     }
@@ -185,16 +186,17 @@ pub(crate) fn bare_token(token: &str) -> Result<&[u8], ValidationError> {
     }
 }
 
-/// Whether there is nothing in it that separates or quotes.
+/// Whether the token contains no separator and no quote.
 fn is_one_token(token: &[u8]) -> bool {
-    // Nothing of what is looked for, and little else, is below a JWT's first symbol, as signed numbers are.
+    // As signed numbers, all bytes that `separates` matches are below `-`, the lowest symbol of a JWT, except `;` and
+    // 0x7f. Few other bytes are.
     let is_odd =
         |byte: u8| (byte.cast_signed() < b'-'.cast_signed()) | (byte == b';') | (byte == 0x7f);
     let separates = |byte: &u8| matches!(byte, 0..=b' ' | b'"' | b',' | b';' | 0x7f..);
     !words::any(token, is_odd) || !token.iter().any(separates)
 }
 
-/// Judges claims whose signature is proven.
+/// Checks claims whose signature is proven.
 fn judge(
     config: &Config,
     access: &AccessToken,
@@ -223,7 +225,7 @@ fn judge(
     judge_dates(config, access, now)
 }
 
-/// Money of one chain opens nothing that is sold for money of another.
+/// Payments on one chain open nothing that is sold for payments on another.
 fn judge_chain(config: &Config, access: &AccessToken) -> Result<(), ValidationError> {
     let paid_on = access
         .chain_id()
@@ -237,7 +239,7 @@ fn judge_chain(config: &Config, access: &AccessToken) -> Result<(), ValidationEr
     }
 }
 
-/// A slash at the end of a public URL is a matter of taste: people write `https://seller.example/` in one setting and
+/// Compares public URLs without a trailing slash: people write `https://seller.example/` in one setting and
 /// `https://seller.example` in the other, and mean the same gateway.
 fn is_same_url(a: &str, b: &str) -> bool {
     a.trim_end_matches('/') == b.trim_end_matches('/')

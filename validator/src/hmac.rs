@@ -34,7 +34,7 @@ pub fn key_id(secret: impl AsRef<[u8]>) -> String {
     id.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// A secret, as the two hash states that it leads to.
+/// A secret, as the two hash states that are computed from it.
 #[derive(Clone)]
 pub(crate) struct HmacKey {
     inner: [u32; 8],
@@ -92,7 +92,7 @@ impl Key for HmacKey {
         &self.kid
     }
 
-    /// The name is derived from the secret here; another issuer may call it something else.
+    /// The name is derived from the secret here; another issuer may name the key differently.
     fn is_named(&self) -> bool {
         false
     }
@@ -117,7 +117,7 @@ impl Drop for HmacKey {
     }
 }
 
-/// SHA-256 after one block: the padded key, each byte changed by `pad` (RFC 2104).
+/// The SHA-256 state after one block: the padded key with `pad` XORed into each byte (RFC 2104).
 fn state(key: &[u8; BLOCK], pad: u8) -> [u32; 8] {
     // FIPS 180-4 §5.3.3.
     let mut state = [
@@ -136,7 +136,7 @@ fn state(key: &[u8; BLOCK], pad: u8) -> [u32; 8] {
     state
 }
 
-/// Hashes `message` on from a state that one block led to, and pads it (FIPS 180-4 §5.1.1).
+/// Finishes a SHA-256 hash whose first block led to `state`: hashes `message` and the padding (FIPS 180-4 §5.1.1).
 fn finish(mut state: [u32; 8], message: &[u8]) -> [u8; 32] {
     let (blocks, tail) = message.as_chunks();
     compress256(&mut state, blocks);
@@ -163,14 +163,14 @@ fn finish(mut state: [u32; 8], message: &[u8]) -> [u8; 32] {
     digest
 }
 
-/// Copies `bytes` to the start of `block`; what does not fit is left out.
+/// Copies `bytes` to the start of `block`; bytes beyond its end are left out.
 fn fill(block: &mut [u8; BLOCK], bytes: &[u8]) {
     if let Some(start) = block.get_mut(..bytes.len()) {
         start.copy_from_slice(bytes);
     }
 }
 
-/// Compares in a time that does not depend on where the difference is.
+/// Compares in a time that does not depend on the position of a difference.
 fn equal(a: &[u8; 32], b: &[u8; 32]) -> bool {
     let (a, _) = a.as_chunks();
     let (b, _) = b.as_chunks();

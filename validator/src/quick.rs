@@ -1,15 +1,15 @@
-//! The claims as nearly all issuers write them, read at a glance: in the exact shape of a gateway, or in any order, with white
-//! space and further claims. What is not of this shape is not refused here: it gets the whole reader.
+//! A fast reader for the claims as nearly all issuers write them: in the exact shape of a gateway, or in any order, with white
+//! space and further claims. It does not refuse other shapes; the complete reader reads those.
 //!
-//! Accepts a subset of what the whole reader accepts, with the same result; a test holds the two against each other.
+//! Accepts a subset of what the complete reader accepts, with the same result; a test compares the two.
 
 use crate::cursor::Cursor;
 use crate::fields::Fields;
 use crate::json::{MAX_MEMBERS, Seconds, Span, mark, mark_of};
 use crate::words;
 
-/// `{"sub":…,"jti":…,"resourceId":…,"planId":…,"txHash":…,"iat":…,"exp":…}`, with `iss`, `payer` and `chainId` behind where they
-/// are there, or with the dates in front, as `jwt-compact` writes its own. No white space, no escapes, whole seconds.
+/// Reads `{"sub":…,"jti":…,"resourceId":…,"planId":…,"txHash":…,"iat":…,"exp":…}`, optionally followed by `iss`, `payer` and
+/// `chainId`, or with the dates in front, as `jwt-compact` writes them. No white space, no escapes, whole seconds.
 pub(crate) fn read(text: &str) -> Option<Fields> {
     match Cursor::plain(text) {
         Some(cursor) => in_shape(text, cursor),
@@ -17,7 +17,7 @@ pub(crate) fn read(text: &str) -> Option<Fields> {
     }
 }
 
-/// Where the claims leave the shape of a gateway's, they are read in any order from there on.
+/// Reads claims in the shape of a gateway's. From the first deviation on, reads them in any order.
 fn in_shape(text: &str, start: Cursor<'_>) -> Option<Fields> {
     let mut cursor = start;
     let Some((front, [sub, jti, resource_id, plan_id, tx_hash])) = first(&mut cursor) else {
@@ -77,7 +77,7 @@ fn in_shape(text: &str, start: Cursor<'_>) -> Option<Fields> {
 /// `exp` and `iat`, which may be missing.
 type Dates = (u64, Option<u64>);
 
-/// The opening brace, the dates if they are in front, and the five texts that no token is without.
+/// Reads the opening brace, the dates if they come first, and the five required texts.
 #[inline(always)]
 fn first(cursor: &mut Cursor<'_>) -> Option<(Option<Dates>, [Span; 5])> {
     cursor.take(b"{")?;
@@ -113,8 +113,8 @@ fn dates(cursor: &mut Cursor<'_>) -> Option<Dates> {
     Some((cursor.number()?, Some(iat)))
 }
 
-/// What has been read, in the order of [`STRINGS`] and [`NUMBERS`], and where it goes on: at the start of the text, or behind
-/// a member.
+/// The claims that were read so far, in the order of [`STRINGS`] and [`NUMBERS`], and where reading continues: at the start of
+/// the text, or after a member.
 struct Begun<'t> {
     cursor: Cursor<'t>,
     strings: [Option<Span>; STRINGS.len()],
@@ -131,10 +131,10 @@ impl<'t> Begun<'t> {
     }
 }
 
-/// Claims in any order and with others between them, if none of them has an escape. `odd`: there may be escapes and control
-/// characters, and the latter are white space between the members.
+/// Reads claims in any order, with other claims between them, if no name and no string claim has an escape. `odd`: the text may
+/// have escapes and control characters; control characters between members are white space.
 ///
-/// Not inlined, so that what is read of a gateway's own tokens stays small.
+/// Not inlined, so that the code that reads a gateway's own tokens stays small.
 #[inline(never)]
 fn in_any_order(text: &str, begun: Begun<'_>, odd: bool) -> Option<Fields> {
     let Begun {
@@ -147,7 +147,7 @@ fn in_any_order(text: &str, begun: Begun<'_>, odd: bool) -> Option<Fields> {
         let is_wrong = odd && words::any_odd(span.of(text).as_bytes());
         (!is_wrong).then_some(span)
     };
-    // Of names that have no meaning here. A mark that is there twice is for the whole reader to look into.
+    // Marks of names that have no meaning here. If a mark occurs twice, the complete reader decides.
     let mut marks = [0; MAX_MEMBERS];
     let mut others = 0;
     let mut count = strings.iter().flatten().count() + numbers.iter().flatten().count();
@@ -227,7 +227,7 @@ fn in_any_order(text: &str, begun: Begun<'_>, odd: bool) -> Option<Fields> {
     })
 }
 
-/// The claims that are texts, and those that are numbers, in the order in which they are taken apart above.
+/// The claims that are texts, and those that are numbers, in the order in which they are destructured above.
 const STRINGS: [Known; 7] = [
     Known::new("sub"),
     Known::new("jti"),
@@ -244,7 +244,7 @@ const NUMBERS: [Known; 4] = [
     Known::new("chainId"),
 ];
 
-/// The name of a claim that has a meaning here, and its mark.
+/// The name of a known claim, and its mark.
 struct Known {
     name: &'static str,
     mark: u64,
@@ -259,7 +259,7 @@ impl Known {
     }
 }
 
-/// Where a claim of this name is kept.
+/// The slot for a claim of this name.
 #[inline(always)]
 fn slot<'s, T, const N: usize>(
     known: &[Known; N],
@@ -270,7 +270,7 @@ fn slot<'s, T, const N: usize>(
 ) -> Option<&'s mut Option<T>> {
     let mut known = known.iter().zip(slots);
     let (known, slot) = known.find(|(known, _)| known.mark == mark)?;
-    // A mark holds all of a name of up to seven bytes.
+    // A mark contains the whole name if the name has up to seven bytes.
     (known.name.len() < 8 || name.is(text, known.name)).then_some(slot)
 }
 

@@ -1,4 +1,4 @@
-//! When keys are fetched again. Pure: time comes in as the time since the start.
+//! When keys are fetched again. Pure: the time is passed in, as the time since the start.
 
 use core::fmt;
 use core::time::Duration;
@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use crate::FetchOutcome;
 
-/// Is told how each fetch ended.
+/// Called with the outcome of each fetch.
 pub(crate) type Observer = Arc<dyn Fn(&FetchOutcome<'_>) + Send + Sync>;
 
 /// How fresh keys are kept.
@@ -19,7 +19,8 @@ pub struct Refresh {
 }
 
 impl Refresh {
-    /// The usual: at least 10 seconds between fetches, keys at most 10 minutes old, and used for a day while there are no others.
+    /// The defaults: at least 10 seconds between fetches, keys at most 10 minutes old, and old keys used for a day while none
+    /// can be fetched.
     #[must_use]
     pub fn new() -> Self {
         Self {
@@ -30,7 +31,7 @@ impl Refresh {
         }
     }
 
-    /// No two fetches begin in less than this, whatever anybody sends: 10 seconds unless set.
+    /// The shortest time between the beginnings of two fetches, whatever tokens arrive: 10 seconds unless set.
     #[must_use]
     pub fn floor(self, floor: Duration) -> Self {
         Self { floor, ..self }
@@ -39,14 +40,14 @@ impl Refresh {
     /// Keys older than this are fetched again: 10 minutes unless set. Sooner if the server's `Cache-Control: max-age` says so; and
     /// at half of [`max_stale`](Self::max_stale), so that there is time to try again.
     ///
-    /// A gateway that publishes a new key for this long before it signs with it is followed by everybody without a refusal,
-    /// by those who cannot wait too.
+    /// If a gateway publishes a new key for this long before it signs with it, no backend refuses a token, not even one that
+    /// cannot wait for a fetch.
     #[must_use]
     pub fn max_age(self, max_age: Duration) -> Self {
         Self { max_age, ..self }
     }
 
-    /// Keys older than this are not used any longer, when they cannot be fetched again: a day unless set.
+    /// How long keys stay in use while no others can be fetched: a day unless set.
     #[must_use]
     pub fn max_stale(self, max_stale: Duration) -> Self {
         Self { max_stale, ..self }
@@ -80,7 +81,7 @@ impl fmt::Debug for Refresh {
 }
 
 const LONGEST_AGE: Duration = Duration::from_secs(86_400);
-/// Failures without a pause would keep a core busy, and the server.
+/// Failures without a pause would keep a core and the server busy.
 const SHORTEST_PAUSE: Duration = Duration::from_millis(10);
 const LONGEST_PAUSE: Duration = Duration::from_secs(300);
 
@@ -90,9 +91,9 @@ pub(crate) struct Schedule {
     policy: Refresh,
     last_begin: Option<Duration>,
     failures: u32,
-    /// When the keys that are there grow old.
+    /// When the current keys become too old.
     due: Duration,
-    /// Somebody came with a key that is not there.
+    /// Whether a token named an unknown key.
     wanted: bool,
 }
 
@@ -107,7 +108,7 @@ impl Schedule {
         }
     }
 
-    /// The moment at which the next fetch begins.
+    /// The time at which the next fetch begins.
     pub(crate) fn next(&self) -> Duration {
         let Some(last) = self.last_begin else {
             return Duration::ZERO;
@@ -125,12 +126,12 @@ impl Schedule {
         earliest.max(self.due)
     }
 
-    /// Whether it was asked for already.
+    /// Whether a fetch was already requested.
     pub(crate) fn is_wanted(&self) -> bool {
         self.wanted
     }
 
-    /// Asks for a fetch as soon as the floor allows. Says whether that is at once.
+    /// Requests a fetch as soon as the floor allows. Returns whether that is at once.
     pub(crate) fn want(&mut self, now: Duration) -> bool {
         self.wanted = true;
         self.next() <= now

@@ -190,7 +190,7 @@ impl Validator {
     }
 }
 
-/// Tries a token with one gateway after the other. What all refuse is refused for the reason that says most.
+/// Tries a token with one gateway after another. If all refuse it, returns the most informative reason.
 pub(crate) fn try_all<'g>(
     gateways: &'g [Arc<Gateway>],
     token: &[u8],
@@ -205,7 +205,7 @@ pub(crate) fn try_all<'g>(
             Err(error) if at == 0 || weight(&error) > weight(&refusal) => refusal = error,
             Err(_) => {}
         }
-        // It is this gateway's token, and no other has a say in what becomes of it.
+        // The token is this gateway's own, so its refusal is final.
         if weight(&refusal) == OWN {
             break;
         }
@@ -213,10 +213,10 @@ pub(crate) fn try_all<'g>(
     Err(refusal)
 }
 
-/// The weight of what is said of a token that is a gateway's own.
+/// The weight of a refusal that shows that the token is the gateway's own.
 const OWN: u8 = 5;
 
-/// How far a gateway got with a token that it refused.
+/// How far a gateway's checks got with a token that it refused.
 fn weight(error: &ValidationError) -> u8 {
     use ValidationError as E;
     match error {
@@ -230,15 +230,15 @@ fn weight(error: &ValidationError) -> u8 {
         | E::ForbiddenHeader(_) => 0,
         E::WrongSignature => 1,
         E::UnknownKey => 2,
-        // Whether the token is good cannot be said.
+        // It is unknown whether the token is good.
         E::NoKeys => 3,
-        // It is signed by this gateway's key, but another shares that.
+        // It is signed with this gateway's key, but another gateway may share the key.
         E::WrongIssuer | E::WrongChain | E::TestMoney => 4,
         _ => OWN,
     }
 }
 
-/// When another try may end better than this one: has the keys fetched, and gives back what waits for that.
+/// If another try may succeed: requests a fetch of the keys, and returns a future that waits for it.
 pub(crate) fn refresh<T>(
     gateways: &[Arc<Gateway>],
     outcome: &Result<T, ValidationError>,
