@@ -1,5 +1,5 @@
-//! What may go wrong, and how often in one run. Each seed switches on its own selection, so that rare combinations are
-//! not always drowned by frequent faults.
+//! What may go wrong, and how often in one run. Each seed switches on its own selection, so that frequent faults do not always
+//! drown rare combinations.
 
 use core::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
@@ -29,7 +29,7 @@ pub enum Fault {
     ReceiptEarly,
     /// The RPC shows a receipt without its events, or without some.
     ReceiptBare,
-    /// The RPC answers a simulation with an error that says nothing of the chain.
+    /// The RPC answers a simulated call with an error that says nothing about the chain.
     RpcTrouble,
     /// A call between objects never arrives.
     RequestLost,
@@ -37,7 +37,7 @@ pub enum Fault {
     AnswerLost,
     /// A call is delivered twice.
     CallTwice,
-    /// A call or its answer takes seconds, also longer than the caller waits.
+    /// A call or its answer takes seconds, possibly longer than the caller waits.
     CallSlow,
     /// The caller stops waiting and takes the callee's work down with it.
     CallCancelled,
@@ -53,22 +53,22 @@ pub enum Fault {
     TransactionDropped,
     /// A block leaves out what it could include.
     InclusionDelayed,
-    /// The newest blocks are replaced, fewer than the confirmations that are waited for; with more of them when they hold nothing
-    /// but refunds.
+    /// Blocks are replaced: fewer of the newest ones than the confirmations that the worker waits for, or more if they hold
+    /// nothing but refunds.
     Reorganised,
     /// The base fee multiplies.
     FeeSurge,
     /// The chain makes no blocks for up to ten minutes.
     ChainStandsStill,
-    /// Somebody broadcasts an authorization that he saw.
+    /// A third party broadcasts an authorization that it saw.
     ForeignBroadcast,
-    /// Somebody broadcasts an authorization that we have given up.
+    /// A third party broadcasts an authorization that we have given up.
     LateBroadcast,
-    /// A contract wallet takes payments when they are tried out and not when they are executed.
+    /// A contract wallet accepts payments in a simulated call and refuses them in the transaction.
     WalletBurns,
     /// Another program uses the gas wallet's key.
     NonceStolen,
-    /// The RPC says a wrong number of the gas wallet's transactions.
+    /// The RPC reports a wrong number of the gas wallet's transactions.
     CountLies,
     /// The gas wallet has next to no ether.
     WalletPoor,
@@ -78,11 +78,11 @@ pub enum Fault {
     PayerCancels,
     /// The payer moves the money away, and perhaps back.
     PayerMovesMoney,
-    /// Somebody presents a stranger's authorization as his own.
+    /// A stranger presents another payer's authorization.
     Attack,
     /// A buyer's request or its answer is lost.
     BuyerOffline,
-    /// A request is taken by an isolate that still runs with the first settings.
+    /// An isolate that still runs with the first settings takes a request.
     DoorOutdated,
     /// A buyer presents one authorization for two purchases at once.
     DoubleUse,
@@ -90,9 +90,9 @@ pub enum Fault {
     BackendRefuses,
     /// The backend refuses everything for a long while.
     BackendOff,
-    /// The backend gives no answer for a while, and issues or does not.
+    /// The backend gives no answer for a while; it may issue the credential nevertheless.
     BackendHangs,
-    /// The backend answers one call with an error and has issued.
+    /// The backend answers one call with an error although it has issued the credential.
     BackendErrorAfter,
     /// The backend takes long for one call.
     BackendSlow,
@@ -106,11 +106,11 @@ pub enum Fault {
     FacilitatorGone,
     /// A facilitator takes long before it settles.
     FacilitatorSlow,
-    /// A facilitator does not want a payment.
+    /// A facilitator declines a payment.
     FacilitatorDeclines,
-    /// A facilitator claims what it has not done.
+    /// A facilitator claims to have settled a payment that it has not.
     FacilitatorLies,
-    /// A facilitator broadcasts, and answers nothing, an error, no, or a lie.
+    /// A facilitator broadcasts a payment, and then gives no answer, an error, a refusal, or a lie.
     FacilitatorErrorAfter,
 }
 
@@ -217,13 +217,13 @@ impl Faults {
         strikes
     }
 
-    /// From now on nothing goes wrong any more.
+    /// Stops all faults from now on.
     pub fn stop(&self) {
         self.active.set(false);
         self.only.take();
     }
 
-    /// From now on only these happen, until everything stops again.
+    /// From now on only these faults happen, until all faults are stopped again.
     pub fn resume(&self, only: &'static [Fault]) {
         self.only.set(only);
     }

@@ -1,4 +1,5 @@
-//! Calls between objects: delayed, lost, answered in vain, delivered twice, overtaking each other.
+//! Calls between objects: delayed, lost, delivered twice, overtaking each other, or answered when the caller
+//! no longer waits.
 
 use core::cell::Cell;
 use core::future::pending;
@@ -11,7 +12,7 @@ use crate::faults::Fault;
 use crate::oneshot::{Sender, oneshot};
 use crate::world::{Life, Owner, World};
 
-/// What an object answers, or a text for the log.
+/// What an object answers; an error is a text for the log.
 pub type Answer<T> = Result<T, String>;
 
 /// Starts the work for one delivery in the object that is called.
@@ -64,7 +65,8 @@ pub async fn call<T: 'static>(
     answer
 }
 
-/// Carries one request there and its answer back. Belongs to nobody: it goes on when the caller has crashed.
+/// Delivers one request and its answer. No object owns this task, so it continues after the caller has
+/// crashed.
 async fn deliver<T: 'static>(
     world: Rc<World>,
     name: &'static str,
@@ -98,7 +100,7 @@ async fn travel(world: &World) {
     }
 }
 
-/// The caller is told that the connection broke, or nothing at all.
+/// The caller learns that the connection broke, or learns nothing at all.
 async fn lose<T>(world: &World, answers: Sender<T>) {
     if world.random.chance(500) {
         pending::<()>().await;

@@ -7,7 +7,7 @@ use key0_core::types::WalletKey;
 use crate::chain::Nodes;
 use crate::random::Random;
 
-/// When every run begins, in milliseconds since 1970.
+/// The time at which every run begins, in milliseconds since 1970.
 pub const BEGIN_MILLIS: u64 = 1_800_000_000_000;
 
 /// The plans on sale. The first three cost the same, so that an authorization fits all of them.
@@ -18,25 +18,25 @@ pub const PLANS: [(&str, u64); 4] = [
     ("gold", 2_000_000),
 ];
 
-/// How long the token of a plan lasts, in seconds, where it does not last the usual hour.
+/// The lifetimes of tokens, in seconds, for plans whose tokens do not last the usual hour.
 const LASTING: [(&str, u64); 2] = [("steel", 7 * 86_400), ("gold", 30 * 86_400)];
 
-/// How the catalog may be edited while purchases are open: these plans last this long then, in seconds.
+/// The lifetimes of tokens, in seconds, after the catalog was edited while purchases were open.
 const EDITED: [(&str, u64); 2] = [("bronze", 60), ("steel", 90 * 86_400)];
 
-/// The plan that the catalog does not have for a while.
+/// The plan that the catalog lacks for a while.
 const REMOVED: &str = "silver";
 
 /// The plan that costs a little less for a while.
 const CHEAPER: &str = "bronze";
 
-/// What the backend is told of one plan: before and after the catalog was edited.
+/// What the backend is told about one plan, before and after the catalog was edited.
 const EXTRAS: (&str, [&str; 2]) = ("steel", ["stainless", "rusty"]);
 
-/// Who creates buyers' contract wallets.
+/// The contract that creates buyers' wallets.
 pub const FACTORY: Address = Address::repeat_byte(0xfa);
 
-/// The keys of the wallets that are paid: the first, and the one that the seller may take after it.
+/// The keys of the wallets that receive payments: the first one, and the one that the seller may switch to.
 const SELLER_KEYS: [&str; 2] = [
     "0x5e11e70000000000000000000000000000000000000000000000000000000001",
     "0x5e11e70000000000000000000000000000000000000000000000000000000002",
@@ -49,9 +49,9 @@ pub enum Issuer {
     Gateway,
     /// The seller's backend.
     Backend {
-        /// Whether a repeated call gets the same credential.
+        /// Whether a repeated call returns the same credential.
         remembers: bool,
-        /// Whether it fails for good at some time.
+        /// Whether the backend fails for good at some time.
         ends: bool,
     },
 }
@@ -63,9 +63,9 @@ pub struct Setting {
     pub confirmations: u64,
     /// How long an offer lasts, in seconds.
     pub ttl: u64,
-    /// For how long new purchases begin, in milliseconds.
+    /// How long new purchases keep beginning, in milliseconds.
     pub arrivals: u64,
-    /// How long buyers' authorizations last, in seconds: one of these.
+    /// The lifetimes of buyers' authorizations, in seconds; each authorization has one of them.
     pub validities: [u64; 3],
     /// How many purchases.
     pub purchases: u64,
@@ -77,7 +77,7 @@ pub struct Setting {
     pub issue_timeout: u64,
     /// Whether the backend is told how purchases end.
     pub notifies: bool,
-    /// How often a call that failed is repeated at once.
+    /// How often a failed call is repeated at once.
     pub issue_retries: u64,
     /// Whether refunds are on.
     pub refunds: bool,
@@ -89,42 +89,42 @@ pub struct Setting {
     pub operator: bool,
     /// How many facilitators settle.
     pub facilitators: u64,
-    /// Whether the gas wallet settles, as the last or the only one.
+    /// Whether the gas wallet settles, alone or after the facilitators.
     pub gas_wallet: bool,
     /// How many of a thousand purchases are paid by an ordinary transfer.
     pub transfers: u64,
     /// How many of a thousand purchases are made in a conversation.
     pub conversations: u64,
-    /// Whether a transfer counts for whoever shows it first.
+    /// Whether a transfer counts for the first client that shows it, without a signature.
     pub unsigned: bool,
-    /// How much of its price a payment's gas may cost, in percent.
+    /// The most that a payment's gas may cost, in percent of its price.
     pub gas_share: u64,
-    /// What the nodes are able to.
+    /// The limits of the nodes.
     pub nodes: Nodes,
-    /// When the seller takes another wallet, with its key, in milliseconds since 1970; and when it takes the first one
-    /// again.
+    /// When the seller switches to another wallet, together with its key, in milliseconds since 1970; and when it
+    /// switches back to the first one.
     pub moves: (Option<u64>, Option<u64>),
-    /// Whether offers of the wallet that is not the seller's at the moment are taken.
+    /// Whether offers are accepted that name the wallet the seller does not use at the moment.
     pub lists_old_wallets: bool,
-    /// When the catalog is edited and lacks a plan, and from when on it has that plan again.
+    /// When the catalog is edited and loses a plan, and when it gets the plan back.
     pub edits: Option<[u64; 2]>,
-    /// From when to when the deployment sells on another network.
+    /// The beginning and the end of the time in which the deployment sells on another network.
     pub elsewhere: Option<[u64; 2]>,
 }
 
-/// Which of its configurations the deployment runs with.
+/// One of the configurations that the deployment runs with in turn.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub struct Version {
     /// The first wallet, or the other one.
     pub wallet: usize,
-    /// The first catalog, the edited one that lacks a plan, or the one that has it again.
+    /// The first catalog, the edited one that lacks a plan, or the one that has the plan again.
     pub catalog: usize,
-    /// Whether it sells on another network.
+    /// Whether the deployment sells on another network.
     pub is_elsewhere: bool,
 }
 
 impl Version {
-    /// All of them, in the order of their numbers.
+    /// All versions, in the order of their numbers.
     pub fn all() -> impl Iterator<Item = Self> {
         (0..12).map(|number| Self {
             wallet: number % 2,
@@ -133,7 +133,7 @@ impl Version {
         })
     }
 
-    /// Its number.
+    /// The version's index in [`Version::all`].
     pub fn number(self) -> usize {
         self.wallet + 2 * self.catalog + 6 * usize::from(self.is_elsewhere)
     }
@@ -191,8 +191,8 @@ impl Setting {
             random.chance(likely).then(|| [a.min(b), a.max(b)])
         };
         (setting.edits, setting.elsewhere) = (span(400), span(150));
-        // Where the seller's wallet sends its refunds itself, it would have to send those of the old one, too: the model
-        // has one wallet that sends.
+        // A seller's wallet that sends its refunds itself would also have to send those of the old wallet, but the model
+        // has only one wallet that sends.
         if setting.sends_itself() && random.chance(300) {
             let moves_at = BEGIN_MILLIS + random.range(0, 2 * setting.arrivals);
             let back_at = moves_at + random.range(0, setting.arrivals);
@@ -201,12 +201,12 @@ impl Setting {
         setting
     }
 
-    /// Whether the gas wallet settles. Only then are there contract wallets that do not exist yet.
+    /// Whether the gas wallet settles. Only then do buyers have contract wallets that do not exist yet.
     pub const fn sends_itself(&self) -> bool {
         self.gas_wallet || self.facilitators == 0
     }
 
-    /// With which configuration the deployment runs at a moment.
+    /// The configuration that the deployment runs with at a given time.
     pub fn version(&self, now: u64) -> Version {
         let is_past = |moment: Option<u64>| moment.is_some_and(|moment| moment <= now);
         let [edited, restored] = self.edits.unwrap_or([u64::MAX; 2]);

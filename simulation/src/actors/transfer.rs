@@ -1,5 +1,5 @@
-//! Buyers who pay by an ordinary transfer and show it, in every way that agents may; and strangers who show what is not
-//! theirs.
+//! Buyers who pay by an ordinary transfer and show it, in every way that agents may; and strangers who show transfers that
+//! are not theirs.
 
 use std::rc::Rc;
 
@@ -17,13 +17,13 @@ use crate::rules;
 use crate::world::{Owner, World};
 
 const MAX_ROUNDS: u64 = 10;
-/// How often a proof is shown again in the end, until it is answered.
+/// The most times that a proof is shown again at the end of a run, until it is answered.
 const LAST_ROUNDS: u64 = 60;
 
 /// Buys one plan by a transfer, or tries to.
 pub async fn shop_by_transfer(world: Rc<World>, buyer: Buyer, plan: usize) {
     world.sleep_between(0, 3_000).await;
-    // Some transfer before they ask, or long after.
+    // Some send the transfer before they ask for a price, or long after.
     let early = world.random.chance(30);
     let Some(mut offer) = new_offer(&world, plan) else {
         return;
@@ -67,19 +67,19 @@ async fn show_until_answered(
             | Some(
                 Outcome::Pending { .. }
                 | Outcome::Stopped {
-                    // Its wallet is created by the transfer.
+                    // The transfer creates the buyer's wallet.
                     why: Stop::NotThePayers | Stop::ProofUnchecked | Stop::Unavailable,
                 },
             ) => {
                 let impatient = world.random.range(0, 19);
                 match impatient {
-                    // Pays the same request in the other way besides.
+                    // Also pays the same request by authorization.
                     0 => {
                         if let Some(pay) = buyer.pay(world, offer.clone()) {
                             present(world, &pay).await;
                         }
                     }
-                    // Buys the same plan anew in the other way.
+                    // Also buys the same plan anew, by authorization.
                     1 => {
                         if let Some(pay) =
                             new_offer(world, plan).and_then(|other| buyer.pay(world, other))
@@ -94,7 +94,7 @@ async fn show_until_answered(
                 world.sleep_between(0, 8_000).await;
             }
             Some(Outcome::Granted { .. }) => match world.random.range(0, 5) {
-                // Shows it for another purchase.
+                // Shows the transfer for another purchase.
                 0 => {
                     let Some(other) = new_offer(world, plan) else {
                         return;
@@ -110,7 +110,8 @@ async fn show_until_answered(
     }
 }
 
-/// Sends the money: mostly the price, alone; sometimes too little, more, or together with others' and more of its own.
+/// Sends the money. Usually the transaction contains one transfer of the price; sometimes the amount is too low or too
+/// high, or the transaction also contains other transfers, the buyer's own or another buyer's.
 pub(super) fn send(world: &Rc<World>, buyer: &Buyer, offer: &Offer) -> B256 {
     let random = &world.random;
     let price = offer.terms.amount.units();
@@ -164,7 +165,7 @@ pub(super) fn send(world: &Rc<World>, buyer: &Buyer, offer: &Offer) -> B256 {
 }
 
 pub(super) fn proof(world: &World, offer: &Offer, signer: &Buyer, transaction: B256) -> Prove {
-    // Where no signature is wanted, some clients sign all the same.
+    // Some clients sign although no signature is required.
     let signs = !world.setting.unsigned || world.random.chance(200);
     Prove {
         offer: offer.clone(),
@@ -192,7 +193,8 @@ async fn steal(world: &Rc<World>, victims: Offer, transaction: B256) {
         };
         if let Some(offer) = own {
             let prove = proof(world, &offer, &thief, transaction);
-            // Without a signature it takes the victim's challenge id to open the victim's purchase. That is not his.
+            // Without a signature, opening the victim's purchase takes the victim's challenge id, which the stranger does
+            // not have.
             if prove.payer.is_some() || offer != victims {
                 show(world, prove, false).await;
             }
@@ -243,7 +245,7 @@ async fn show(world: &Rc<World>, prove: Prove, is_owners: bool) -> Option<Outcom
     ask_proof(world, &prove).await
 }
 
-/// Shows a proof again that has had its answer long ago, perhaps for another purchase.
+/// Shows a proof again long after it was answered, perhaps for another purchase.
 pub async fn show_again(world: &Rc<World>, prove: &Prove) -> Option<Outcome<'static>> {
     show(world, prove.clone(), false).await
 }
@@ -255,7 +257,7 @@ pub async fn ask_proof(world: &Rc<World>, prove: &Prove) -> Option<Outcome<'stat
     Some(outcome)
 }
 
-/// Nothing goes wrong any more: everybody who has paid shows it until he is answered.
+/// Once the faults have stopped, every buyer who has paid shows the transfer until it is answered.
 pub fn last_proofs(world: &Rc<World>) {
     let proofs = world.market.proofs.borrow().clone();
     for (prove, _) in proofs.into_iter().filter(|(_, is_owners)| *is_owners) {

@@ -57,7 +57,7 @@ impl Block {
 /// How the next block chooses.
 #[derive(Clone, Copy, Debug)]
 pub struct Mood {
-    /// The chance, per thousand, that a transaction is left for a later block.
+    /// The chance, per thousand, that a block leaves a transaction out.
     pub leaves_out: u64,
     /// Whether the base fee multiplies.
     pub surge: bool,
@@ -74,7 +74,8 @@ impl ModelChain {
         self.replacements
     }
 
-    /// The highest base fee of the newest blocks, also of those that were replaced: a node may still have told of them.
+    /// The highest base fee of the newest blocks and of those that they replaced: a node may still have reported a replaced
+    /// block.
     pub fn highest_fee(&self, blocks: u64) -> u128 {
         let from = self.head().number.saturating_sub(blocks);
         let made = self.blocks.iter().rev();
@@ -95,17 +96,17 @@ impl ModelChain {
         self.pool.add(transaction, self.ledger.next_nonce())
     }
 
-    /// The gas wallet's transaction that waits with this nonce.
+    /// The gas wallet's pending transaction with this nonce.
     pub fn waits_at(&self, nonce: u64) -> Option<B256> {
         self.pool.wallet(nonce).map(|waiting| waiting.hash)
     }
 
-    /// The gas wallet's next nonce including what waits.
+    /// The gas wallet's next nonce, counting pending transactions.
     pub fn pending_nonce(&self) -> u64 {
         self.pool.pending_nonce(self.ledger.next_nonce())
     }
 
-    /// How many transactions wait.
+    /// How many transactions are pending.
     pub fn waiting(&self) -> usize {
         self.pool.foreign_len() + self.pool.wallet_len()
     }
@@ -154,8 +155,8 @@ impl ModelChain {
         });
     }
 
-    /// The receipt that a waiting transaction would have if the next block held nothing else, as nodes show it that tell of blocks
-    /// before they are made. `None`: it does not wait, or cannot be next.
+    /// The receipt that a pending transaction would have if the next block held nothing else, as nodes show it that report
+    /// blocks before they are made. `None` if the transaction is not pending or cannot be next.
     pub fn preview(&mut self, hash: B256) -> Option<Receipt> {
         let waiting = self.pool.find(hash, self.ledger.next_nonce())?;
         let (timestamp, base_fee) = (self.head().timestamp + 2, self.head().base_fee);
@@ -170,7 +171,7 @@ impl ModelChain {
         receipt
     }
 
-    /// Includes the wallet's next transaction if it pays enough and fortune lets it.
+    /// Includes the wallet's next transaction if its fee is high enough and chance allows it.
     fn include_wallet(&mut self, mood: Mood, chance: u64, random: &Random) -> bool {
         let base_fee = self.head().base_fee;
         let nonce = self.ledger.next_nonce();
@@ -256,7 +257,7 @@ impl ModelChain {
         }
     }
 
-    /// Replaces the newest `depth` blocks. What they included waits again, or is forgotten.
+    /// Replaces the newest `depth` blocks. Their transactions become pending again, or are forgotten.
     pub fn reorganise(&mut self, depth: usize, mood: Mood, random: &Random) {
         self.replacements += 1;
         let depth = depth.min(self.blocks.len() - 1);
@@ -280,7 +281,7 @@ impl ModelChain {
         }
     }
 
-    /// How much gas a transfer is said to need.
+    /// A node's gas estimate for a transfer.
     pub fn estimate(&self) -> u64 {
         TRANSFER_GAS
     }

@@ -62,11 +62,12 @@ pub struct Ledger {
     nonces: Vec<u64>,
     /// Contract wallets, whether they exist already or not.
     wallets: BTreeSet<Address>,
-    /// Those that exist.
+    /// The contract wallets that exist.
     deployed: BTreeSet<Address>,
-    /// Those that refuse some of what they have agreed to, when it is executed.
+    /// The contract wallets that refuse, when a payment is executed, some of what they accepted in
+    /// a simulated call.
     burners: BTreeSet<Address>,
-    /// With whom USDC moves no money.
+    /// Accounts that USDC has blocked: it moves no money from or to them.
     blocked: BTreeSet<Address>,
     /// How often an authorization was refused for lack of money or for a blocked account.
     pub(super) refusals: RefCell<BTreeMap<AuthorizationKey, u32>>,
@@ -97,7 +98,7 @@ impl Ledger {
         *self.balances.entry(account).or_default() += units;
     }
 
-    /// USDC moves no money from or to this account any more, or does again.
+    /// Blocks or unblocks an account: while it is blocked, USDC moves no money from or to it.
     pub(super) fn block(&mut self, account: Address, is_blocked: bool) {
         if is_blocked {
             self.blocked.insert(account);
@@ -116,7 +117,8 @@ impl Ledger {
         self.wallets.insert(wallet);
     }
 
-    /// From now on this contract wallet refuses half of what it has agreed to.
+    /// Makes this contract wallet refuse half of the payments that it has accepted in a simulated
+    /// call.
     pub(super) fn add_burner(&mut self, wallet: Address) {
         self.burners.insert(wallet);
     }
@@ -134,7 +136,8 @@ impl Ledger {
         }
     }
 
-    /// Whether the token would find somebody to ask about a signature of this account.
+    /// Whether the token could check a signature of this account: a contract wallet must exist for
+    /// that.
     pub(super) fn can_answer(&self, account: Address) -> bool {
         !self.wallets.contains(&account) || self.is_deployed(account)
     }
@@ -144,7 +147,7 @@ impl Ledger {
         self.refusals.borrow().get(key).copied().unwrap_or_default()
     }
 
-    /// Somebody's USDC now.
+    /// An account's USDC now.
     pub fn balance(&self, account: Address) -> u64 {
         self.balances.get(&account).copied().unwrap_or_default()
     }
@@ -233,7 +236,7 @@ impl Ledger {
             return None;
         }
         if !self.can_answer(from) {
-            // Created and paid from in one transaction, or neither.
+            // Created and paid from in one transaction, or not at all.
             signed.deployment()?;
             self.deploy(from, undo);
         }

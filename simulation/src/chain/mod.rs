@@ -72,7 +72,7 @@ impl ModelChain {
         self.ledger.mint(account, units);
     }
 
-    /// USDC moves no money from or to this account any more, or does again.
+    /// Blocks or unblocks an account: while it is blocked, USDC moves no money from or to it.
     pub fn block(&mut self, account: Address, is_blocked: bool) {
         self.ledger.block(account, is_blocked);
     }
@@ -97,7 +97,7 @@ impl ModelChain {
         self.left_out.insert(call);
     }
 
-    /// From now on this contract wallet refuses half of what it has agreed to.
+    /// Makes this contract wallet refuse half of the payments that it has accepted in a simulated call.
     pub fn add_burner(&mut self, wallet: Address) {
         self.ledger.add_burner(wallet);
     }
@@ -107,7 +107,7 @@ impl ModelChain {
         self.signed.get(call)
     }
 
-    /// A transaction of somebody else: it has no nonce that matters here.
+    /// A third party's transaction. It has no nonce that matters here.
     pub fn submit_foreign(&mut self, action: Action) -> B256 {
         let hash = self.next_hash();
         self.pool.add_foreign(hash, action);

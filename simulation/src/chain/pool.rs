@@ -45,7 +45,7 @@ impl Pool {
         Ok(())
     }
 
-    /// Takes back what a replaced block had included.
+    /// Makes a transaction pending again whose block was replaced.
     pub(super) fn restore(&mut self, transaction: Transaction) {
         match transaction {
             Transaction::Wallet(transaction) => {
@@ -55,7 +55,7 @@ impl Pool {
         }
     }
 
-    /// The wallet's next nonce, counting what waits here without a gap.
+    /// The wallet's next nonce, counting pending transactions without a gap.
     pub(super) fn pending_nonce(&self, mut next_nonce: u64) -> u64 {
         while self.wallet.contains_key(&next_nonce) {
             next_nonce += 1;
@@ -63,7 +63,7 @@ impl Pool {
         next_nonce
     }
 
-    /// A transaction that waits and can be included next.
+    /// A pending transaction that can be included next.
     pub(super) fn find(&self, hash: B256, next_nonce: u64) -> Option<Transaction> {
         let next = self.wallet(next_nonce).filter(|next| next.hash == hash);
         let next = next.cloned().map(Transaction::Wallet);

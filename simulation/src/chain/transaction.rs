@@ -1,4 +1,4 @@
-//! Transactions: the gas wallet's are decoded from their bytes, everybody else's are made up.
+//! Transactions: the gas wallet's are decoded from their bytes, those of third parties are made up.
 
 use alloy_primitives::{Address, B256, Bytes, U256, keccak256};
 use alloy_rlp::{Decodable, Header};
@@ -11,7 +11,7 @@ use key0_core::chain::SignedAuthorization;
 pub enum Transaction {
     /// The gas wallet's.
     Wallet(WalletTransaction),
-    /// Somebody else's.
+    /// A third party's.
     Foreign {
         /// Its hash.
         hash: B256,
@@ -41,7 +41,7 @@ pub struct WalletTransaction {
     pub input: Bytes,
 }
 
-/// What somebody else does on chain.
+/// What a third party does on chain.
 #[derive(Clone, Debug)]
 pub enum Action {
     /// Executes authorizations, several in one transaction.

@@ -1,4 +1,4 @@
-//! The chain as a node sees it that may be some blocks behind.
+//! The chain as seen by a node that may be some blocks behind.
 
 use core::ops::RangeInclusive;
 
@@ -12,12 +12,12 @@ use key0_core::chain::usdc::TRANSFER_TOPIC;
 use super::ModelChain;
 use super::ledger::Undo;
 
-/// What the nodes are able to.
+/// The limits of the nodes.
 #[derive(Clone, Copy, Debug)]
 pub struct Nodes {
     /// How many blocks' states a node keeps.
     pub states_kept: u64,
-    /// How many blocks it looks through for events at once.
+    /// How many blocks a node searches for events in one call.
     pub blocks_searched: u64,
 }
 
@@ -152,7 +152,7 @@ impl<'a> View<'a> {
         Ok(events)
     }
 
-    /// Somebody's USDC.
+    /// An account's USDC.
     pub fn balance(&self, account: Address) -> u64 {
         let first_unknown = self.chain.blocks.len() - self.lag;
         // The oldest of the changes that this node does not know tells what was before.
@@ -166,7 +166,8 @@ impl<'a> View<'a> {
             .unwrap_or_else(|| self.chain.ledger.balance(account))
     }
 
-    /// Whether the token would find somebody to ask about a signature of this account.
+    /// Whether the token could check a signature of this account: a contract wallet must exist for
+    /// that.
     pub fn can_answer(&self, account: Address) -> bool {
         let first_unknown = self.chain.blocks.len() - self.lag;
         let came_later = self.chain.blocks[first_unknown..]

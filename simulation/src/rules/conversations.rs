@@ -1,4 +1,4 @@
-//! What must hold of what clients are told in conversations.
+//! The rules for what clients are told in conversations.
 
 use std::collections::BTreeSet;
 use std::rc::Rc;
@@ -17,12 +17,13 @@ use crate::actors::{Known, Talk, View};
 use crate::objects::PurchaseObject;
 use crate::world::World;
 
-/// How much older than an answer the block may be that it is of: nodes lag behind, and answers travel.
+/// The block that an answer is based on may be this much older than the answer: nodes lag behind, and answers take time to
+/// arrive.
 const LAG_MILLIS: u64 = 60_000;
-/// More often a purchase is not passed on.
+/// The most `superseded_by` links from one purchase to the purchase that counts.
 const MAX_HOPS: usize = 4;
 
-/// An offer is shown on a task.
+/// Rule: an offer that is shown on a task has the amount and the wallet of its terms.
 pub fn on_offer(world: &World, offer: &Offer, accepts: &Value) {
     let terms = &offer.terms;
     let amount = terms.amount.units().to_string();
@@ -34,7 +35,7 @@ pub fn on_offer(world: &World, offer: &Offer, accepts: &Value) {
     }
 }
 
-/// A client has an answer about its task.
+/// A client got an answer about its task. Rule: a task that has ended does not change.
 pub fn on_view(
     world: &Rc<World>,
     talk: &Talk,
@@ -55,7 +56,7 @@ pub fn on_view(
     }
 }
 
-/// A grant was shown on a task. `asks` is who has paid there, as far as that is known.
+/// A grant was shown on a task. `asks` is the payer of that task, as far as it is known.
 pub fn on_grant_shown(world: &World, asker: Asker, asks: Option<Address>, grant: &Value) {
     let id = grant["requestId"].as_str().and_then(|id| id.parse().ok());
     let Some(id): Option<RequestId> = id else {
@@ -106,7 +107,7 @@ fn holds_grant(world: &World, answer: &Value) -> bool {
         || world.backend.has_issued_any(&text)
 }
 
-/// A client is told that there is no such task.
+/// Rule: the client of a task is not told that the task does not exist before its time is over.
 pub fn on_not_found(world: &World, _: &Talk, known: &Known) {
     let Some(id) = TaskId::parse(&known.id) else {
         return;
@@ -122,14 +123,14 @@ pub fn on_not_found(world: &World, _: &Talk, known: &Known) {
     }
 }
 
-/// How the purchases stand that a client has paid on a task.
+/// The state of the purchases that a client has paid on a task.
 #[derive(Debug, Default)]
 struct Money {
     /// Delivered.
     delivered: Vec<RequestId>,
-    /// The money has arrived and is not back.
+    /// Paid, but neither delivered nor refunded.
     held: Vec<RequestId>,
-    /// The seller may keep it, or nobody has returned it yet.
+    /// Whether money may stay: the seller may keep it, or it was not returned yet.
     may_wait: bool,
 }
 
@@ -139,7 +140,8 @@ impl Money {
         for offer in known.offers() {
             let id = &offer.terms.request_id;
             let Some((object, record)) = followed(world, id) else {
-                // It has not begun, as the payer's book has led its payment to an earlier purchase: the task waits for that.
+                // This purchase has not begun, because the payer's book counts its payment for an earlier purchase. The task
+                // waits for the earlier one.
                 let led = world.market.led.borrow().get(id).cloned();
                 let earlier = led.and_then(|id| followed(world, &id));
                 money.may_wait |= earlier.is_some_and(|(_, record)| may_stay(world, &record));
@@ -156,7 +158,8 @@ impl Money {
                 || is_of_later(world, known, &offer, &object)
                 || has_moved_later(world, known, &offer, &object)
             {
-                // It did not begin on this task. What the task has said need not be true any more, but it may know by now.
+                // The purchase did not begin on this task, so what the task said may be out of date; but the task may also know
+                // the outcome by now.
                 money.may_wait |= is_held;
                 continue;
             }
@@ -171,7 +174,7 @@ impl Money {
     }
 }
 
-/// Whether money that has arrived may stay for good: nobody can deliver or return it.
+/// Whether money that has arrived may stay with the seller: neither delivery nor a refund is possible.
 fn may_stay(world: &World, record: &Purchase) -> bool {
     let is_open = matches!(
         record.state,
@@ -180,7 +183,7 @@ fn may_stay(world: &World, record: &Purchase) -> bool {
     is_open || (is_credited(&record.state) && is_kept(world, record))
 }
 
-/// Whether a request of this task has asked the purchase of this offer, and was not told that it has begun nothing.
+/// Whether a request on this task has reached the purchase of this offer, and was not told that nothing has begun.
 fn has_arrived(world: &World, known: &Known, offer: &Offer) -> bool {
     let asked = (known.id.clone(), offer.terms.request_id.clone());
     let open = world.market.asked.borrow().get(&asked).copied();
@@ -191,7 +194,7 @@ fn is_delivered(record: &Purchase) -> bool {
     matches!(record.state, State::Delivered { .. } | State::Closed { .. })
 }
 
-/// The purchase that counts for this id.
+/// The purchase that counts for this id, after following `superseded_by`.
 fn followed(world: &World, id: &RequestId) -> Option<(Rc<PurchaseObject>, Purchase)> {
     let mut object = world.objects.purchase(id);
     let mut record = object.record()?;
@@ -209,15 +212,15 @@ fn followed(world: &World, id: &RequestId) -> Option<(Rc<PurchaseObject>, Purcha
     Some((object, record))
 }
 
-/// Whether the purchase was tried after the task had said its last of the offer. Then that was through another door or on another task; what
-/// this one says was true, and its client knows better.
+/// Whether the purchase was tried after the task last said something about the offer. That happened through another door or on
+/// another task: what this task says was true, and its client knows better.
 fn is_of_later(world: &World, known: &Known, offer: &Offer, object: &PurchaseObject) -> bool {
     let changed = changed(world, known, offer);
     changed.is_some_and(|changed| changed < object.tried.get())
 }
 
-/// Whether the money moved when the purchase had come to nothing and the task had said so: a stranger has broadcast an
-/// authorization that was still good. What a later block includes nobody can know, and what is over does not change.
+/// Whether the money moved after the purchase had ended without it and the task had said so: a stranger broadcast an
+/// authorization that was still valid. A later block cannot be foreseen, and a task that is over does not change.
 fn has_moved_later(world: &World, known: &Known, offer: &Offer, object: &PurchaseObject) -> bool {
     let moved = object.attempts.borrow().last().and_then(|nonce| {
         let chain = world.chain.borrow();
@@ -235,7 +238,7 @@ fn has_moved_later(world: &World, known: &Known, offer: &Offer, object: &Purchas
             .is_some_and(|(moved, changed)| changed < moved * 1_000 + LAG_MILLIS)
 }
 
-/// When the task last had something else to say of this offer, or went over to another one, in milliseconds.
+/// When the task last changed what it says about this offer, or moved on to another offer, in milliseconds.
 fn changed(world: &World, known: &Known, offer: &Offer) -> Option<u64> {
     let context = TaskId::parse(&known.id)?.context();
     let context = world.objects.context(context);
@@ -244,7 +247,7 @@ fn changed(world: &World, known: &Known, offer: &Offer) -> Option<u64> {
     changed.get(&about).copied()
 }
 
-/// Everything has come to rest, and a client that has paid on a task looks at it: it must learn what became of its money.
+/// Rule: once everything is at rest, a client that has paid on a task learns from the task what became of its money.
 pub fn at_rest(world: &World, talk: &Talk, known: &Known, view: Option<&View>) {
     let money = Money::of(world, talk, known);
     let Some(view) = view else {
@@ -283,7 +286,7 @@ pub fn at_rest(world: &World, talk: &Talk, known: &Known, view: Option<&View>) {
     }
 }
 
-/// Who pays again only when told that nothing was charged pays once for one wish.
+/// Rule: a client that pays again only after it was told that nothing was charged pays once for each thing that it wants.
 pub fn charged_for_one_wish(world: &World) {
     for talk in world.market.talks.borrow().iter() {
         if !talk.is_obedient {
@@ -295,7 +298,7 @@ pub fn charged_for_one_wish(world: &World) {
                 if let Some((object, record)) = followed(world, &offer.terms.request_id)
                     && record.payer == talk.buyer.address()
                     && is_credited(&record.state)
-                    // Nobody could know that it would still be paid.
+                    // It could not be foreseen that this purchase would still be paid.
                     && !(object.was_late.get() || object.had_failed.get())
                     && !matches!(record.state, State::Refunded { .. })
                 {

@@ -1,4 +1,4 @@
-//! What must hold when everything has come to rest.
+//! The rules for the end, when everything is at rest.
 
 use std::collections::BTreeMap;
 
@@ -50,7 +50,7 @@ pub fn tally(world: &World) -> Tally {
     tally
 }
 
-/// Whether a purchase has not ended although it must have.
+/// Whether a purchase should have ended and has not.
 fn is_stuck(world: &World, record: &Purchase) -> bool {
     match &record.state {
         State::Delivered { .. }
@@ -71,7 +71,8 @@ fn is_stuck(world: &World, record: &Purchase) -> bool {
     }
 }
 
-/// Whether money stays although nothing is delivered for it: refunds are off, and nobody can deliver.
+/// Whether the money stays although nothing is delivered for it: refunds are off, and delivery is
+/// impossible.
 pub fn is_kept(world: &World, record: &Purchase) -> bool {
     !world.setting.refunds && (world.backend.is_gone.get() || record.sold.is_none())
 }
@@ -127,7 +128,8 @@ fn purchase(
         .filter(|key| presented_first(world, *key, &object.id))
         .filter_map(|key| chain.ledger().transfer(&key))
         .count();
-    // The transfer that the payer has shown, and the authorization that had failed before.
+    // Both count together: the transfer that the payer has shown, and the authorization that had
+    // failed before it.
     let is_shown = record
         .state
         .payment()
@@ -148,7 +150,7 @@ fn purchase(
     }
 }
 
-/// The ledger has learnt how it ended. (The reason of a failure may be one try old.)
+/// Rule: the ledger knows how the purchase ended. (The reason of a failure may be one try old.)
 fn ledger(world: &World, object: &PurchaseObject, record: &Purchase) {
     let entries = world.objects.ledger.entries.borrow();
     let kept = entries.get(&object.id);
@@ -166,7 +168,8 @@ fn ledger(world: &World, object: &PurchaseObject, record: &Purchase) {
     }
 }
 
-/// Whose transfer is this, and does the purchase know?
+/// Rule: every transfer that we sent belongs to a purchase, and a purchase whose transfer was
+/// executed counts it.
 fn transfer(world: &World, key: AuthorizationKey, used: &Use) {
     let ours = is_ours(world, used.transaction);
     let holders: Vec<_> = holders(world, key);
@@ -219,11 +222,11 @@ fn is_ours(world: &World, transaction: B256) -> bool {
     })
 }
 
-/// No target stays locked by a purchase that is resolved.
+/// Rule: a resolved purchase does not keep its target locked.
 fn books(world: &World) {
     for payer in world.objects.payers() {
         let book = payer.book.borrow();
-        // What was only set aside lapses when the book is next asked.
+        // A price that was only set aside lapses at the next call to the book.
         let open = book.open.borrow();
         for (id, open) in open.iter().filter(|(_, open)| open.held != NO_ATTEMPT) {
             let record = world.objects.purchase(id).record();

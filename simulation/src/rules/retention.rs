@@ -1,4 +1,4 @@
-//! What must hold of what is kept, and for how long.
+//! The rules for what is kept, and for how long.
 
 use key0_core::checkout::{Outcome, Stop, Unpaid};
 use key0_core::purchase::{HISTORY_MILLIS, Prove, Purchase, Rest, Sold, State};
@@ -14,12 +14,12 @@ use crate::world::World;
 
 const HOUR_MILLIS: u64 = 3_600_000;
 const WEEK_MILLIS: u64 = 168 * HOUR_MILLIS;
-/// The most that a purchase may leave in its own object for ever, with the names that are used here.
+/// The most bytes that a purchase may keep permanently in its own object, with the names that the simulation uses.
 const MAX_RECORD_BYTES: usize = 1_000;
 /// The same in the ledger.
 const MAX_ENTRY_BYTES: usize = 1_000;
 
-/// A record was stored; its history was not touched yet.
+/// A record was stored; its history is still as before.
 pub(super) fn on_change(
     world: &World,
     object: &PurchaseObject,
@@ -65,19 +65,19 @@ fn is_end(record: &Purchase) -> bool {
     is_end && !record.holds_target
 }
 
-/// Whether something came of it less than a week ago: the backend is told for two days, and a refund that was given up may
-/// arrive.
+/// Whether the purchase changed less than a week ago: the backend is notified for two days, and a refund that was given up
+/// may still arrive.
 fn changed_lately(world: &World, record: &Purchase) -> bool {
     matches!(record.rest, Rest::Since(at) if world.now().since(at) < HISTORY_MILLIS)
 }
 
-/// A week after everything has ended.
+/// Rule: a week after everything has ended, no history is left.
 pub fn without_history(world: &World) {
     for object in world.objects.purchases() {
         let Some(record) = object.record() else {
             continue;
         };
-        // It rests, and has what it has until its buyer asks.
+        // It has lost its alarm, so it keeps what it has until its buyer asks.
         if has_lost_alarm(world, &object, &record) {
             continue;
         }
@@ -99,7 +99,7 @@ pub fn without_history(world: &World) {
     }
 }
 
-/// After the last token has ended: nothing is left but what replay protection and the books need.
+/// Rule: after the last token has expired, only what replay protection and the books need is left.
 pub fn closed(world: &World) {
     without_history(world);
     let entries = world.objects.ledger.entries.borrow();
@@ -136,7 +136,7 @@ fn size(stored: &impl serde::Serialize) -> usize {
     serde_json::to_vec(stored).map_or(usize::MAX, |text| text.len())
 }
 
-/// Long after the end, an answer says what the record says.
+/// Rule: long after the end, an answer agrees with the record that is left.
 pub fn answers_as_left(world: &World, pay: &Payment, outcome: Option<&Outcome<'_>>) {
     use Outcome::{Granted, PayAgain, Pending, Stopped};
     let id = &pay.offer.terms.request_id;
@@ -144,9 +144,10 @@ pub fn answers_as_left(world: &World, pay: &Payment, outcome: Option<&Outcome<'_
         return world.violation("false_answer_later", id, "no answer");
     };
     let fits = match expected(world, id) {
-        // What was paid then is judged by the offer of now, or of nothing that is sold.
+        // No purchase has begun under this id, so the payment is judged by the current offer, or there is nothing on sale for
+        // it.
         None if is_of_the_moment(outcome) => true,
-        // Before all else: its client has given its name to another payment.
+        // This comes before all other cases: the client has given the payment's name to another payment.
         _ if is_named_otherwise(world, pay) => {
             matches!(
                 outcome,
@@ -155,10 +156,10 @@ pub fn answers_as_left(world: &World, pay: &Payment, outcome: Option<&Outcome<'_
                 }
             )
         }
-        // A request id that is new: but the authorization is old.
+        // The request id is new, but the authorization is old.
         None => match outcome {
             Stopped { why: Stop::Taken } => true,
-            // Refused, or led to a purchase that has come to nothing.
+            // Refused, or led to a purchase that ended without money.
             PayAgain {
                 why: Unpaid::Refused(_) | Unpaid::Expired | Unpaid::Cancelled,
                 ..
@@ -173,9 +174,10 @@ pub fn answers_as_left(world: &World, pay: &Payment, outcome: Option<&Outcome<'_
             }
             _ => false,
         },
-        // It is for an offer of another wallet or price: what may be paid instead in a conversation is for the same purchase.
+        // The payment is for another wallet or price than the purchase's. In a conversation, an offer of what to pay instead
+        // is for the same purchase.
         Some(record) if !pays(pay, &record) && is_of_the_moment(outcome) => true,
-        // Somebody else has begun this purchase, under a request id that had leaked.
+        // Another payer has begun this purchase, under a request id that had leaked.
         Some(record) if record.payer != pay.authorization.payer() => {
             matches!(
                 outcome,
@@ -184,7 +186,7 @@ pub fn answers_as_left(world: &World, pay: &Payment, outcome: Option<&Outcome<'_
                 }
             ) || is_of_the_moment(outcome)
         }
-        // A contract wallet whose creation was replaced with its block signs nothing.
+        // A contract wallet does not exist, and so cannot sign, if the block that created it was replaced.
         Some(record)
             if !world.chain.borrow().ledger().is_deployed(record.payer) && is_unsigned(outcome) =>
         {
@@ -192,7 +194,7 @@ pub fn answers_as_left(world: &World, pay: &Payment, outcome: Option<&Outcome<'_
         }
         Some(record) => match (&record.state, outcome) {
             (State::Delivered { .. }, Granted { .. }) => true,
-            // What was presented is public.
+            // The authorization that was presented is public.
             (
                 State::Delivered { .. },
                 Stopped {
@@ -226,7 +228,7 @@ pub fn answers_as_left(world: &World, pay: &Payment, outcome: Option<&Outcome<'_
                 },
             ) => true,
             (_, outcome) => {
-                // The purchase that this one counted for is still open: refunds are off, or failed for good.
+                // The purchase that this one counted for is still open: refunds are off, or have failed permanently.
                 !is_end(&record)
                     && (matches!(outcome, Pending { .. }) || is_about_a_refund(outcome))
             }
@@ -239,13 +241,13 @@ pub fn answers_as_left(world: &World, pay: &Payment, outcome: Option<&Outcome<'_
     }
 }
 
-/// Whether a payment is of what the purchase asked for when it began.
+/// Whether a payment matches what the purchase asked for when it began.
 fn pays(pay: &Payment, record: &Purchase) -> bool {
     let authorization = pay.authorization.authorization();
     authorization.to == record.terms.pay_to && authorization.value == record.terms.amount.to_u256()
 }
 
-/// Whether the signature was refused before anything was asked of a purchase.
+/// Whether the signature was refused before the purchase was reached.
 fn is_unsigned(outcome: &Outcome<'_>) -> bool {
     matches!(
         outcome,
@@ -257,7 +259,8 @@ fn is_unsigned(outcome: &Outcome<'_>) -> bool {
     )
 }
 
-/// Whether the payment was judged by what is sold now: it brought no offer, and no purchase that it may know answered.
+/// Whether the payment was judged by what is on sale now: it brought no offer back, and no purchase answered that its client
+/// may know about.
 fn is_of_the_moment(outcome: &Outcome<'_>) -> bool {
     matches!(
         outcome,
@@ -267,7 +270,7 @@ fn is_of_the_moment(outcome: &Outcome<'_>) -> bool {
     )
 }
 
-/// Whether the payer's book gives the client's name for this payment to another one.
+/// Whether the payer's book has the client's name for this payment on another payment.
 fn is_named_otherwise(world: &World, pay: &Payment) -> bool {
     let book = world.objects.payer(pay.authorization.payer());
     let book = book.book.borrow();
@@ -276,7 +279,7 @@ fn is_named_otherwise(world: &World, pay: &Payment) -> bool {
     named.is_some_and(|nonce| nonce != pay.authorization.authorization().nonce)
 }
 
-/// The same of an answer to a proof. What has not paid by then never does.
+/// Rule: the same for an answer to a proof. A transfer that has not paid by then never does.
 pub fn answers_proof_as_left(world: &World, prove: &Prove, outcome: Option<&Outcome<'_>>) {
     let id = &prove.offer.terms.request_id;
     let record = world.objects.purchase(id).record();
@@ -307,7 +310,7 @@ pub fn answers_proof_as_left(world: &World, prove: &Prove, outcome: Option<&Outc
         (
             Some(State::Delivered { .. } | State::Closed { .. } | State::Refunded { .. }),
             Some(Stopped {
-                // A contract wallet that does not exist signs nothing.
+                // A contract wallet that does not exist cannot sign.
                 why: Stop::ProofConflict | Stop::NotThePayers,
             }),
         ) => !opens,
@@ -330,7 +333,7 @@ pub fn answers_proof_as_left(world: &World, prove: &Prove, outcome: Option<&Outc
     }
 }
 
-/// The record that answers for a request id, followed to the purchase that it counts for.
+/// The record that answers for a request id, after following `superseded_by`.
 fn expected(world: &World, id: &RequestId) -> Option<Purchase> {
     let record = world.objects.purchase(id).record()?;
     match &record.state {

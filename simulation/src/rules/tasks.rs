@@ -1,16 +1,16 @@
-//! What must hold of the tasks of conversations, as they are stored.
+//! The rules for the tasks of conversations as they are stored.
 
 use key0_core::doors::a2a::{Known, Presented, Stage, Task};
 
 use crate::objects::{ContextObject, Tasks};
 use crate::world::World;
 
-/// The most tasks of a context that nobody has paid.
+/// The most unpaid tasks that a context may hold.
 const MAX_UNPAID: usize = 32;
-/// The most bytes of each.
+/// The most bytes of an unpaid task.
 const MAX_BYTES: usize = 2_048;
 const HOUR_MILLIS: u64 = 3_600_000;
-/// Offers last a little longer than is promised.
+/// Offers are accepted a little longer than they promise.
 const WINDOW_MILLIS: u64 = 60_000;
 /// How late an alarm may be.
 const LATE_MILLIS: u64 = 600_000;
@@ -26,7 +26,7 @@ pub fn on_tasks(world: &World, object: &ContextObject, before: &Tasks, after: &T
     }
     for (id, new) in after.iter().filter(|(id, _)| !before.contains_key(*id)) {
         note_change(world, object, id, [None, Some(&new.stage)]);
-        // One that made room while its purchase worked goes on where it was.
+        // A task that made room while its purchase was under way continues from its last state.
         let is_first = object.held.borrow_mut().insert(id.clone());
         if is_first && new.version != 1 {
             world.violation("task_overwritten", id, "it begins in the middle");
@@ -52,7 +52,7 @@ pub fn on_tasks(world: &World, object: &ContextObject, before: &Tasks, after: &T
             world.violation("task_too_long", &id, format!("{bytes} bytes"));
         }
         let latest = world.now().0 + world.setting.ttl * 1_000 + WINDOW_MILLIS + HOUR_MILLIS;
-        // One whose purchase has begun may be paid while nobody asks for it.
+        // A task whose purchase has begun may be paid while no client asks about it.
         if task.until.0 > latest && !task.has_begun() {
             let detail = format!("until {}, {:?}", task.until.0, task.stage);
             world.violation("task_kept_too_long", &id, detail);
@@ -77,7 +77,8 @@ fn changed(world: &World, object: &ContextObject, id: &str, old: &Task, new: &Ta
     }
 }
 
-/// The offer that the task was about, and the one that it is about now.
+/// Notes that the task says something else from now on about these stages' offers: the one before
+/// and the one now.
 fn note_change(world: &World, object: &ContextObject, id: &str, stages: [Option<&Stage>; 2]) {
     for stage in stages.into_iter().flatten() {
         if let Some(offer) = stage.challenge_id() {
@@ -87,7 +88,7 @@ fn note_change(world: &World, object: &ContextObject, id: &str, stages: [Option<
     }
 }
 
-/// Only what nobody has paid makes room, and what is being paid last of all.
+/// Rule: only unpaid tasks make room, and tasks whose payment is under way are the last to do so.
 fn made_room<'t>(
     world: &World,
     object: &ContextObject,
@@ -110,7 +111,7 @@ const fn is_paying(task: &Task) -> bool {
     matches!(task.stage, Stage::Paying { .. })
 }
 
-/// Whether money has moved for it, as far as its purchase has said.
+/// Whether money has moved for the task, as far as its purchase has said.
 fn is_paid(task: &Task) -> bool {
     match &task.stage {
         Stage::Delivered { .. } => true,
@@ -130,7 +131,8 @@ pub fn on_tasks_removed(world: &World, _: &ContextObject, before: &Tasks, after:
     }
 }
 
-/// Long afterwards: what is over is gone, and an object without tasks has no alarm.
+/// Rule: long after the end, tasks that are over are gone, and an object without tasks has no
+/// alarm.
 pub fn all_gone(world: &World) {
     for object in world.objects.contexts() {
         let tasks = object.tasks.borrow();
