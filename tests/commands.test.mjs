@@ -1,4 +1,4 @@
-// The commands of package.json, as somebody new reads them.
+// The commands of package.json, as a new user sees them.
 //
 //  1. `npm run help` lists each of them, in 80 columns, and needs no packages.
 //  2. Each tells its options with --help, in 80 columns.

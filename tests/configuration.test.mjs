@@ -69,7 +69,7 @@ test('with every setting wrong each is named once, and no value is shown anywher
     BACKEND_API_URL: canary,
     KEY0_RESOURCE_ENDPOINT: canary,
     PROVIDER_URL: canary,
-    // A plan's id is shown: every buyer sees it, and without it nobody knows which plan is meant.
+    // The fault shows the plan's id: every buyer sees the id, and it tells the seller which plan to correct.
     PLANS: `[{"planId":"basic","unitAmount":"${canary}","description":["${canary}"],"resourceIds":["${canary} "]}]`,
     A2A_ENABLED: canary,
     A2A_CARD_KEY: canary,

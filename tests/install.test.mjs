@@ -1,5 +1,5 @@
-// What has to be installed outside this folder is installed only when somebody agreed, and never in half. The package manager
-// is a stand-in that writes down what it is told and takes a while.
+// Tools outside this folder are installed only after the user has agreed, and an installation is never cut short. The package
+// manager is a stand-in that records its arguments and takes a while.
 //
 //  1. Without a terminal nothing is installed: one sentence says what is needed, and the commands.
 //  2. At a terminal it is asked for; "n" installs nothing, "y" does.

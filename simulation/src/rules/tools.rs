@@ -52,7 +52,7 @@ pub fn on_tool(world: &Rc<World>, pay: &Payment, head: u64, told: &Value) {
     if is_offered != said["accepts"].is_array() || (is_offered && receipt["success"] != false) {
         world.violation("offered_otherwise", id, told.to_string());
     }
-    // What the seller's other network has moved nobody can know there.
+    // A deployment on one network cannot know what was charged on the seller's other network.
     let is_here = said["accepts"][0]["network"] == world.config.network.caip2();
     if is_offered && is_here && is_charged(world, pay, head) {
         let detail = format!("{said}, though it was executed");
