@@ -2,7 +2,7 @@
 //
 //  1. Without the secret, with a wrong one, and where none is set, nothing is shown, and every path gives the same answer.
 //  2. Some purchases are made: delivered, refunded, waiting for a backend, and one whose refund fails for good.
-//  3. List, totals and export say of each what its own record says, those that need somebody first.
+//  3. List, totals and export say of each what its own record says, those that wait for the operator first.
 //  4. One purchase is shown with its whole history, and without any signature.
 //  5. Commands do what the state allows and nothing else. The refund that failed is tried again: one transfer.
 //  6. `npm run admin`: tables at a terminal, JSON when piped, one sentence for what is wrong; it retries the refund.
@@ -10,7 +10,7 @@
 
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
-import { randomUUID } from 'node:crypto';
+import { createHash, randomUUID } from 'node:crypto';
 import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
@@ -61,7 +61,7 @@ async function purchase(planId, { works, blacklisted = false, resourceId = 'defa
 }
 
 describe('the door', () => {
-  const paths = ['', '/', '/purchases', `/purchases/${randomUUID()}`, `/purchases/${randomUUID()}/cancel`, '/totals', '/export.csv', '/nothing'];
+  const paths = ['/purchases', `/purchases/${randomUUID()}`, `/purchases/${randomUUID()}/cancel`, '/totals', '/export.csv', '/nothing'];
 
   test('gives the same answer to everybody who does not know the secret, whatever is asked', async () => {
     const wrong = [{}, { authorization: 'Bearer wrong' }, { authorization: `Bearer ${world.tokenSecret}` }, { authorization: `Basic ${world.adminSecret}` }, { authorization: world.adminSecret }];
@@ -80,6 +80,21 @@ describe('the door', () => {
     }
     assert.equal(seen.size, 1);
     assert.equal(JSON.parse([...seen][0]).code, 'UNAUTHORIZED');
+  });
+
+  test('has a page that shows nothing by itself and may do nothing but ask here', async () => {
+    const pages = await Promise.all(['', '/'].map((path) => fetch(`${world.url}/admin${path}`)));
+    const texts = await Promise.all(pages.map((page) => page.text()));
+    assert.equal(texts[0], texts[1]);
+    assert.equal(pages[0].status, 200);
+    assert.match(pages[0].headers.get('content-type'), /^text\/html/);
+    assert.equal(pages[0].headers.get('access-control-allow-origin'), null);
+    const [, script] = /<script>([\s\S]*?)<\/script>/.exec(texts[0]);
+    const policy = pages[0].headers.get('content-security-policy');
+    assert.ok(policy.includes(`script-src 'sha256-${createHash('sha256').update(script).digest('base64')}';`), policy);
+    assert.ok(policy.startsWith("default-src 'none';"));
+    assert.doesNotMatch(texts[0].replace(script, ''), /<script\b(?!>)|\son\w+=|https?:/);
+    assert.equal((await fetch(`${world.url}/admin`, { method: 'POST' })).status, 401);
   });
 
   test('tells who knows the secret what is wrong with a question', async () => {
@@ -104,7 +119,7 @@ describe('the door', () => {
 
   test('does not exist where no secret is set', async () => {
     await world.restartWorker({ KEY0_ADMIN_SECRET: '' });
-    for (const path of paths) {
+    for (const path of ['', '/', ...paths]) {
       const answer = await operator(world, path);
       assert.equal(answer.status, 404);
       assert.equal(answer.text, await (await fetch(`${world.url}/no/such/path`)).text());
@@ -188,7 +203,7 @@ describe('the ledger', () => {
       { status: 'REFUNDED', count: 1, amount: '$0.015' },
     ]);
     assert.deepEqual(days.map(({ day, ...total }) => total), totals);
-    assert.deepEqual((await operator(world, '/totals?to=2020-01-01')).body, { totals: [], days: [] });
+    assert.deepEqual((await operator(world, '/totals?to=2020-01-01')).body, { totals: [], days: [], removed: [] });
   });
 
   test('is exported as CSV, in pages that make one file', async () => {

@@ -5,14 +5,16 @@
 //  2. The payment could not begin for now: the agent sends the same one again.
 //  3. The offer is dearer than the price list, though within the limit: nothing is signed.
 //  4. Via MCP, what stands before the seller fails, or answers nonsense: the agent never says that the payment did not count.
-//  3. A wallet with too little: its address and where test USDC comes from are told; with --json the seller's error is on stdout.
-//  4. --json prints the grant alone on stdout, --token the token alone, which the backend takes.
-//  5. Without a key, and when the purchase is good but its endpoint does not answer: one sentence.
+//  5. A wallet with too little: its address and where test USDC comes from are told; with --json the seller's error is on stdout.
+//  6. --json prints the grant alone on stdout, --token the token alone, which the backend takes.
+//  7. Without a key, and when the purchase is good but its endpoint does not answer: one sentence.
 
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
+import { mkdirSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import { once } from 'node:events';
+import { join } from 'node:path';
 import { after, describe, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
@@ -143,15 +145,27 @@ describe('an agent whose payment via MCP is answered with nonsense', () => {
   });
 });
 
-test('a wallet with too little is named, with where test USDC comes from', async () => {
-  Object.assign(counter.state, { payments: [], refusals: 0 });
-  const poor = await world.newBuyer(0n);
-  const said = await agent(poor, '--url', world.url, '--json');
-  assert.equal(said.code, 1);
-  assert.match(said.stderr, /USDC balance is below the price\. Nothing was charged\./);
-  assert.match(said.stderr, new RegExp(`The wallet is ${poor.address}\\.`, 'i'));
-  assert.match(said.stderr, /https:\/\/faucet\.circle\.com/);
-  assert.equal(JSON.parse(said.stdout).code, 'PAYMENT_FAILED');
+describe('a wallet with too little is named, with where test USDC comes from', () => {
+  for (const via of ['http', 'a2a', 'mcp']) {
+    test(`via ${via}`, async () => {
+      const poor = await world.newBuyer(0n);
+      const said = await agent(poor, '--url', world.url, '--via', via, '--json');
+      assert.equal(said.code, 1);
+      assert.match(said.stderr, /USDC balance is below the price\. Nothing was charged\./);
+      assert.match(said.stderr, new RegExp(`The wallet is ${poor.address}\\.`, 'i'));
+      assert.match(said.stderr, /https:\/\/faucet\.circle\.com/);
+      assert.equal(JSON.parse(said.stdout).code, 'PAYMENT_FAILED');
+    });
+  }
+
+  test('from the keys of the local world, which no faucet reaches', async () => {
+    const dir = join(world.state, 'local');
+    mkdirSync(dir);
+    writeFileSync(join(dir, 'world.json'), JSON.stringify({ url: world.url, buyers: [] }));
+    const said = await agent(await world.newBuyer(0n), '--dir', dir);
+    assert.match(said.stderr, /runs on your machine only, and a faucet does not reach it: .*world\.json has the keys of funded\s+wallets/);
+    assert.doesNotMatch(said.stderr, /faucet\.circle/);
+  });
 });
 
 describe('what a program reads', () => {

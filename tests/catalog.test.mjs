@@ -52,6 +52,12 @@ describe('the schema and the parser agree', () => {
     const plans = (count) => ({ plans: Array.from({ length: count }, (_, at) => ({ planId: `p${at}`, unitAmount: '1' })) });
     assert.deepEqual([64, 65].map((count) => schema.safeParse(plans(count)).success), [true, false]);
   });
+
+  test('on the number of routes', () => {
+    const route = (at) => ({ routeId: `r${at}`, method: 'GET', path: `/r${at}`, unitAmount: '1' });
+    const routes = (count) => ({ routes: Array.from({ length: count }, (_, at) => route(at)) });
+    assert.deepEqual([200, 201].map((count) => schema.safeParse(routes(count)).success), [true, false]);
+  });
 });
 
 test('the example catalog is sold, unless PLANS says otherwise', async () => {
@@ -87,6 +93,7 @@ test('a file that is not JSON is told with its place', () => {
   assert.equal(readCatalog(file), undefined);
   for (const [text, words] of [
     ['{\n  "plans": [\n    {"planId": "a",}\n  ]\n}\n', /^catalog\.json, line 3, column 20, is not JSON: .*\.$/],
+    ['{\n  "plans": [\n    {"planId": "a]"},\n  ]\n}\n', /^catalog\.json, line 4, column 3, is not JSON: Unexpected token ']'[^"]*\.$/],
     ['{"plans": [', /^catalog\.json, line 1, column 12, is not JSON: .*\.$/],
   ]) {
     writeFileSync(file, text);

@@ -13,6 +13,7 @@ import { promisify } from 'node:util';
 import { privateKeyToAddress } from 'viem/accounts';
 import { COMMANDS, help } from '../tools/lib/commands.mjs';
 import { root } from '../tools/lib/paths.mjs';
+import { capture } from '../tools/lib/toolchain.mjs';
 
 const run = promisify(execFile);
 const tool = async (name, ...args) => (await run(process.execPath, [join(root, COMMANDS[name]), ...args])).stdout;
@@ -35,6 +36,16 @@ describe('--help', () => {
       assert.match(text, new RegExp(`npm (run )?${name}`));
     });
   }
+});
+
+test('a build says how far it is, and a failure shows what cargo said', async () => {
+  const script = 'printf "   Compiling syn v2\\n    Building [=>      ] 93/187: syn, serde\\r   Compiling serde v1\\n" >&2; exit 1';
+  const seen = [];
+  await assert.rejects(capture('sh', ['-c', script], {}, (line) => seen.push(line)), /failed \(exit code 1\)/);
+  assert.deepEqual(seen, ['   Compiling syn v2', '93 of 187 crates', '93 of 187 crates: Compiling serde v1']);
+  const { stdout } = await run('sh', ['-c', 'echo $CARGO_TERM_PROGRESS_WHEN']);
+  assert.equal(stdout.trim(), '');
+  assert.equal((await capture('sh', ['-c', 'echo $CARGO_TERM_PROGRESS_WHEN'], {}, () => {})).trim(), 'always');
 });
 
 test('wallet makes a key, another one each time', async () => {

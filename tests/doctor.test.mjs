@@ -8,6 +8,7 @@
 //  3. A proxy in front that changes answers: the mainnet name on the test network, another recipient, another price, an
 //     unpadded header, null, too large a header, no CORS, a cacheable offer, a redirect.
 //  4. What works and deserves a word is a warning: plans above $1, little ether, no refunds. Exit code 0.
+//     Registries find the operations and their prices, by the rules of a published checker; too many for them, or too long, is said.
 //  5. Endpoints given with --rpc: another chain, a liar, a dead one. A settings file that is not the deployment's.
 //  6. Plans that cost less than their gas are known. (On a local chain gas has whatever price: nothing is said of it.)
 //  7. The backend, asked from here: there, not there, without the paths, open to anybody. Misspelled settings. Advice that fits.
@@ -20,7 +21,7 @@ import { createServer } from 'node:http';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { NETWORKS, startChain } from '../tools/lib/chain.mjs';
-import { gasCost, plansBelowGas } from '../tools/lib/doctor/offer.mjs';
+import { belowGas, gasCost, pricesOf } from '../tools/lib/doctor/offer.mjs';
 import { whetherItSells } from '../tools/lib/sells.mjs';
 import { testAccount } from '../tools/lib/world.mjs';
 import { changeOffer, runDoctor, startMeddler } from './support/doctor.mjs';
@@ -33,6 +34,12 @@ import { useWorld } from './support/world.mjs';
 
 const DEAD = 'http://127.0.0.1:9';
 const plans = (...prices) => JSON.stringify(prices.map((unitAmount, at) => ({ planId: `plan-${at}`, unitAmount, description: 'Some access.' })));
+/** Settings that sell this many routes, with paths of this length. */
+const routes = (count, length = 20) => ({
+  PROXY_TO_BASE_URL: DEAD,
+  KEY0_PROXY_SECRET: 'p'.repeat(40),
+  ROUTES: JSON.stringify(Array.from({ length: count }, (_, at) => ({ routeId: `r${at}`, method: 'GET', path: `/${at}/:city/`.padEnd(length, 'p'), unitAmount: '$0.01', description: 'A call.' }))),
+});
 const world = useWorld({ backend: false, vars: { PLANS: plans('$0.015', '$0.10') } });
 /** A chain that looks like Base, a facilitator, and a proxy in front of the worker. */
 let base, facilitator, meddler;
@@ -107,11 +114,12 @@ describe('a world in order', () => {
   });
 });
 
-test('plans that cost less than the gas of their payment are known', () => {
-  const list = JSON.parse(plans('$0.015', '$0.10'));
-  const named = (gwei) => plansBelowGas(list, BigInt(gwei * 1e9)).map(({ planId }) => planId);
+test('plans and routes that cost less than the gas of their payment are known', () => {
+  const routes = [{ routeId: 'weather', unitAmount: '$0.02' }, { routeId: 'ping', free: true }];
+  const prices = pricesOf({ plans: JSON.parse(plans('$0.015', '$0.10')), routes });
+  const named = (gwei) => belowGas(prices, BigInt(gwei * 1e9)).map(({ id }) => id);
   assert.equal(gasCost(10_000_000n), 4_500n);
-  assert.deepEqual([named(0.01), named(0.1), named(1)], [[], ['plan-0'], ['plan-0', 'plan-1']]);
+  assert.deepEqual([named(0.01), named(0.1), named(1)], [[], ['plan-0', 'weather'], ['plan-0', 'plan-1', 'weather']]);
 });
 
 describe('a deployment broken by its settings', () => {
@@ -130,6 +138,9 @@ describe('a deployment broken by its settings', () => {
     'hashes that anybody may present': [{ PROOF_BINDING: 'txhash' }, ['proof-binding: warning']],
     'a backend that issues to anybody': [{ TOKEN_MODE: 'remote', BACKEND_API_URL: DEAD }, ['unsafe-setting: warning'], /BACKEND_AUTH_STRATEGY is none/],
     'plans above $1': [{ PLANS: plans('$0.05', '$1.00', '$1.01', '$15') }, ['price-cap: warning'], /plan-2 \(\$1\.01\), plan-3 \(\$15/],
+    'a few routes': [routes(3), []],
+    'more routes than registries like': [routes(41), ['registry: warning'], /High route count \(42\)/],
+    'more routes than a registry reads': [routes(200, 120), ['registry-size: warning', 'registry: warning'], /This document has \d+ of 200 routes/],
     'plans above $0.10 only': [{ PLANS: plans('$0.11', '$1') }, ['price-cap-legacy: warning']],
   };
   for (const [name, [vars, names, words]] of Object.entries(rows)) {
@@ -239,7 +250,32 @@ describe('from inside', () => {
   test('a settings file of another deployment', async () => {
     const file = join(world.state, 'other.env');
     writeFileSync(file, `KEY0_WALLET_ADDRESS=${testAccount().address}\nGAS_WALLET_PRIVATE_KEY=${testAccount().privateKey}\nKEY0_RPC_URL=${world.chain.url}\n`);
-    await assertNames(await examine(world.url, '--env', file), ['settings-wallet: fault', 'settings-gas-wallet: warning']);
+    await assertNames(await examine(world.url, '--env', file), ['settings-wallet: fault', 'settings-differ: warning', 'settings-gas-wallet: warning'], /^USE_GAS_WALLET in the file means false; the deployment has true\.$/m);
+  });
+
+  test('a settings file that was changed and not deployed: each difference that can be seen is named', async () => {
+    const file = join(world.state, 'changed.env');
+    const changed = {
+      AGENT_NAME: 'Another shop',
+      KEY0_PUBLIC_URL: 'https://api.example.com/',
+      KEY0_TOKEN_ALGORITHM: 'RS256',
+      KEY0_TOKEN_TTL_SECONDS: '60',
+      TOKEN_MODE: 'remote',
+      PROOF_BINDING: 'txhash',
+      KEY0_RPC_URL: 'https://rpc.example/secret-path',
+      FACILITATOR_URL: 'https://one.example/x,https://two.example',
+      PLANS: plans('$0.02'),
+      BACKEND_NOTIFICATIONS: 'false',
+    };
+    writeFileSync(file, Object.entries({ ...world.settings, ...changed }).map(([name, value]) => `${name}='${value}'\n`).join(''));
+    const { bad, stdout } = await examine(world.url, '--env', file, '--rpc', world.chain.url);
+    const told = bad.filter(({ check }) => check === 'settings-differ').map(({ message }) => message);
+    assert.deepEqual(told.map((message) => message.split(' ')[0]).sort(), Object.keys(changed).filter((name) => name !== 'BACKEND_NOTIFICATIONS').sort());
+    assert.ok(told.includes('PLANS in the file means plan-0 $0.02; the deployment has plan-0 $0.015, plan-1 $0.10.'), told.join('\n'));
+    assert.ok(told.includes('FACILITATOR_URL in the file means one.example, two.example; the deployment has none.'), told.join('\n'));
+    assert.ok(!stdout.includes('secret-path'));
+    const text = await runDoctor(world.url, '--env', file, '--rpc', world.chain.url);
+    assert.equal(text.stdout.match(/^Settings file$/gm)?.length, 1, text.stdout);
   });
 });
 
@@ -275,7 +311,7 @@ describe('misspelled settings', () => {
   test('are named, with what they were meant for', async () => {
     write({ CHALENGE_TTL_SECONDS: '60' });
     await world.restartWorker();
-    await assertNames(await examine(world.url, '--env', file()), ['unknown-setting: warning', 'wallet-income: warning'], /CHALENGE_TTL_SECONDS is no setting and is ignored\. Did you mean CHALLENGE_TTL_SECONDS\?/);
+    await assertNames(await examine(world.url, '--env', file()), ['wallet-income: warning', 'unknown-setting: warning'], /CHALENGE_TTL_SECONDS is no setting and is ignored\. Did you mean CHALLENGE_TTL_SECONDS\?/);
   });
 
   test('are named as well when the worker lacks what they were meant for', async () => {

@@ -4,6 +4,7 @@
 //  2. Each buyer (JavaScript over x402, by a transfer and through A2A, Python, curl) buys "basic" with a fresh wallet and prints
 //     the token; the chain shows one transfer of the price. It also buys a plan for $15, which clients refuse unless their
 //     limit is raised. Without money it says so, and fails.
+//     One more pays for a call.
 //  3. At a worker that signs with HS256, and at one that signs with RS256, each checker accepts the token, and refuses it for
 //     another resource, another chain, another issuer and with a changed signature.
 //  4. The checkers and the validator agree about each token of tokens.json.
@@ -91,6 +92,26 @@ describe('a buyer', () => {
       });
     });
   }
+});
+
+describe('a buyer of calls', () => {
+  const world = useWorld({ sampleRoutes: true });
+  const call = (wallet, path) => runExample('buy-js/call.mjs', { SELLER_URL: world.url, AGENT_PRIVATE_KEY: wallet.privateKey }, [path]);
+
+  test('buy-js/call.mjs pays for one call, and prints the answer of the API', async () => {
+    const sender = await newSender(world);
+    const { stdout, stderr } = await call(sender, '/weather/oslo');
+    assert.equal(JSON.parse(stdout).city, 'oslo');
+    const paid = (await income(world)).filter(({ from }) => from === sender.address);
+    assert.deepEqual(paid.map(({ value }) => value), [10_000n]);
+    assert.match(stderr, /^200, paid in 0x[0-9a-f]{64}$/m);
+  });
+  test('buy-js/call.mjs says that nothing was charged, and fails, where nothing is sold or there is no money', async () => {
+    await assert.rejects(call(await newSender(world), '/nowhere'), ({ stdout, stderr }) => /NOT_FOUND/.test(stdout) && /^404, not charged$/m.test(stderr));
+    const poor = await world.newBuyer(0n);
+    await assert.rejects(call(poor, '/weather/oslo'), ({ stdout, stderr }) => /below the price/.test(stdout) && /^402, not charged$/m.test(stderr));
+    assert.deepEqual((await income(world)).filter(({ from }) => from === poor.address), []);
+  });
 });
 
 /** A token with the same header and claims that says it needs no signature. @param {string} token */

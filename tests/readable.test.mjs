@@ -16,6 +16,17 @@ const read = (...facts) => {
 const step = (change, status, transaction) => ({ ...about, change, status, transaction });
 const paid = `0xda09${'1'.repeat(60)}`;
 
+test('an answer that is passed on is one line when it ends', () => {
+  for (const change of ['streamed', 'buyer_left']) {
+    const lines = read(step('settled', 'PAID', paid), step('calling', 'PAID'), step('streaming', 'PAID'), step(change, 'DELIVERED'));
+    assert.equal(lines.length, 1, change);
+    assert.match(lines[0], /delivered/);
+  }
+  for (const change of ['stream_cut', 'stream_too_long', 'stream_silent', 'stream_lost']) {
+    assert.deepEqual(read(step(change, 'PAID')).map((line) => /the answer was cut$/.test(line)), [true], change);
+  }
+});
+
 test('a sale is one line', () => {
   const lines = read(step('attempted', 'PENDING'), step('reserved', 'PENDING'), step('submitted', 'PENDING', paid), step('settled', 'PAID', paid), step('issued', 'DELIVERED'), step('target_released', 'DELIVERED'), step('notified', 'DELIVERED'));
   assert.equal(lines.length, 1);
@@ -29,6 +40,14 @@ test('what fails and goes back is a line each', () => {
     'basic $0.015: the money goes back to 0x772c…',
     'basic $0.015 went back to 0x772c… · 0xbeef…',
   ]);
+});
+
+test('a call whose answer is not charged for is no payment that failed', () => {
+  const [began, calls] = [step('attempted', 'PENDING'), step('calling', 'PENDING')];
+  assert.deepEqual(read(began, calls, step('attempt_failed', 'PENDING')), ['basic by 0x772c…: your API gave no answer that is charged for']);
+  assert.deepEqual(read(began, calls, step('answered', 'PENDING'), step('attempt_failed', 'PENDING')), ['basic $0.015: the payment by 0x772c… was not settled']);
+  assert.deepEqual(read(step('settled', 'PAID', paid), step('calling', 'PAID'), step('issue_failed', 'PAID')), ['basic $0.015 paid by 0x772c…: your API gave no answer that is charged for']);
+  assert.deepEqual(read('workerd/server/server.c++:372: error: Uncaught exception: workerd/jsg/value.h:1456: failed: remote.jsg.Error: the answer was cut'), []);
 });
 
 test('failures are sentences, and stacks are left out', () => {

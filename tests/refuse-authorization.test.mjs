@@ -12,6 +12,7 @@ import { encodeFunctionData } from 'viem';
 import { privateKeyToAccount } from 'viem/accounts';
 import { CHAIN_ID, USDC_ADDRESS } from '../tools/lib/chain.mjs';
 import { income, isUsed, stored } from './support/facts.mjs';
+import { leftOver } from './support/occupied.mjs';
 import { assertRefused } from './support/refusal.mjs';
 import { useWorld } from './support/world.mjs';
 import { access, freshNonce, signPayment } from './support/x402.mjs';
@@ -135,5 +136,6 @@ describe('an authorization that the chain would refuse', () => {
 
 test('after all of this no object holds anything', () => {
   assert.deepEqual(stored(world), {});
+  assert.deepEqual(leftOver(world, 'PayerObject'), []);
   assert.equal(world.rpc.callsOf('eth_sendRawTransaction').length, 0);
 });

@@ -87,6 +87,7 @@ const ways = [
   ['http', '41fca0bb-55b6-425f-82a2-b8a4ebd4ca15', 15_000n],
   ['a2a', '0c8b2a5e-3f0f-4a55-9d0e-6f1f5e1f9b11', 30_000n],
   ['mcp', '7d1c5a0e-2b7b-4b0b-8a3e-5b8f0c9d4e22', 45_000n],
+  ['mpp', '5f0e4b8a-6c1d-4e53-9d27-2a9b7c8d1f33', 60_000n],
 ];
 for (const [via, request, earned] of ways) {
   test(`an agent buys via ${via}, is let in by the backend, and asks again without paying again`, async () => {
@@ -130,7 +131,7 @@ test('what cannot work is one sentence', async () => {
     [run('agent', '--dir', places[0], '--via', 'a2a', '--plan', 'pro-monthly'), /^"pro-monthly" costs \$150\.00, more than the limit of \$1\. Raise it with --max 150$/],
     [run('agent', '--dir', places[1], '--via', 'a2a'), /^Second at http:.* has no A2A interface \(JSON-RPC, version 1\.0\)\. Without --via a2a the agent buys over HTTP\.$/],
     [run('agent', '--dir', places[1], '--via', 'mcp'), /^http:.* has no MCP server\. Without --via mcp the agent buys over HTTP\.$/],
-    [run('agent', '--dir', places[0], '--via', 'fax'), /^--via must be http, a2a or mcp, not "fax"\.$/],
+    [run('agent', '--dir', places[0], '--via', 'fax'), /^--via must be http, a2a, mcp or mpp, not "fax"\.$/],
     [run('start', '--dir', join(folder, 'none'), '--port', '99999'), /^--port wants a port number from 0 to 65535, not "99999"\.$/],
   ];
   for (const [{ ended, said }, sentence] of sentences) {
@@ -159,7 +160,9 @@ test('Ctrl-C stops all of one world, and nothing of the other', async () => {
 
 test('the agent is a package of its own, with the versions that are tested here', () => {
   const home = join(root, 'examples/agent');
-  const { dependencies } = JSON.parse(readFileSync(join(home, 'package.json'), 'utf8'));
+  const about = JSON.parse(readFileSync(join(home, 'package.json'), 'utf8'));
+  // The client for --via mpp is installed by whoever wants it.
+  const dependencies = { ...about.dependencies, ...about.peerDependencies };
   const { devDependencies } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'));
   for (const [name, version] of Object.entries(dependencies)) assert.equal(version, devDependencies[name], name);
 

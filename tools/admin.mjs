@@ -13,9 +13,9 @@ import { Stop, bold, dim, fail, say, wrap } from './lib/say.mjs';
 const HELP = `
 npm run admin -- <command> [request id] [options]
 
-  list               purchases, those first that need somebody
+  list               purchases, those first that wait for you
   show ID            one purchase with its history
-  retry-refund ID    tries a failed refund again: always safe, it happens once
+  retry-refund ID    tries a failed refund again: it is paid once at most
   cancel ID          ends a purchase that was not paid; without refunds also one
                      that was paid and cannot be delivered
   totals             count and sum by state
@@ -121,7 +121,8 @@ const REMEDIES = {
 function showPurchase({ requestId, status, record, audit, historyRemoved }, where) {
   const row = (name, value) => value !== undefined && write(`  ${name.padEnd(10)} ${value}`);
   write(`${bold(status)}  ${requestId}`);
-  row('sold', `${Object.values(record.terms.target).join('') || JSON.stringify(record.terms.target)} for ${record.terms.amount}`);
+  const { plan, route } = record.terms.target;
+  row('sold', `${route ? `a call of ${route.id}` : plan} for ${record.terms.amount}`);
   row('resource', record.terms.resource);
   row('payer', record.payer);
   row('begun', new Date(record.begunAt).toISOString());

@@ -5,6 +5,8 @@ import { generateKeyPairSync, randomUUID } from 'node:crypto';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { call } from '../tests/support/calls.mjs';
+import { startOrigin } from '../tests/support/origin.mjs';
 import { access, buy, encodeHeader, signPayment } from '../tests/support/x402.mjs';
 import { readFlags } from './lib/args.mjs';
 import { SIZE_BUDGET, buildWorker, compressedSize } from './lib/build.mjs';
@@ -27,11 +29,16 @@ more when the worker is built first.
   --in-flight <number>    purchases at the same time, default 50
   --block-time <seconds>  of the chain, default 1
   --tokens <number>       for each algorithm, default 5000
+  --calls <number>        paid calls of an API, default 100; ten times as many
+                          calls with a token, and of the API without the worker
 
   npm run bench -- --purchases 500
 `;
 const TICKS_PER_SECOND = 100;
 const TOKEN_ROUNDS = 10;
+const CALLS_IN_FLIGHT = 8;
+const CALLED = '/weather/oslo';
+const ROUTE = { routeId: 'weather', method: 'GET', path: '/weather/:city', unitAmount: '$0.01', plans: ['basic'] };
 
 /** CPU seconds that a process has used so far, in its own code and in the kernel's (mostly the disk). @param {number} pid */
 function cpuSeconds(pid) {
@@ -140,10 +147,63 @@ async function tokens(world, count) {
   return made;
 }
 
+/**
+ * Calls of an API: of itself, through the worker with a token, and paid one by one on a chain that makes a block for each
+ * transaction, so that what is measured is not how long a block takes. All in one run, because only their ratio means anything.
+ */
+async function calls(world, count) {
+  const origin = await startOrigin();
+  const vars = { PLANS: JSON.stringify([{ planId: 'basic', unitAmount: '$0.015' }]), ROUTES: JSON.stringify([ROUTE]), PROXY_TO_BASE_URL: origin.url };
+  const worker = await startWorker({ state: join(world.state, 'calls'), env: { ...world.settings, ...vars } });
+  try {
+    const buyer = testAccount();
+    await world.chain.mint(buyer.address, 1_000_000_000n);
+    const { body: grant, status, text } = await buy(worker.url, buyer.privateKey, { planId: 'basic', requestId: randomUUID() });
+    if (status !== 200) throw new Stop(`A purchase was answered ${status}: ${text}`);
+    const what = { path: CALLED, method: 'GET', expect: 200 };
+    const opened = { ...what, headers: { authorization: `Bearer ${grant.accessToken}` } };
+    const amount = { requests: count * 10, inFlight: CALLS_IN_FLIGHT };
+    const warm = { ...amount, requests: 200 };
+    await load(origin.url, what, warm);
+    await load(worker.url, opened, warm);
+    const direct = await load(origin.url, what, amount);
+    const token = await measured({ worker }, amount.requests, () => load(worker.url, opened, amount));
+    const url = `${worker.url}${CALLED}`;
+    const payments = [];
+    for (let i = 0; i < count; i += 1) payments.push(await signPayment(buyer.privateKey, (await call(`${url}?${i}`)).required));
+    const paid = await measured({ worker }, count, async () => {
+      const times = [];
+      const queue = payments.map((payment, i) => ({ payment, url: `${url}?${i}` }));
+      const started = performance.now();
+      const caller = async () => {
+        for (let one = queue.pop(); one; one = queue.pop()) {
+          const begun = performance.now();
+          const { status, text } = await call(one.url, { payment: one.payment });
+          if (status !== 200) throw new Stop(`A paid call was answered ${status}: ${text}`);
+          times.push(performance.now() - begun);
+        }
+      };
+      await Promise.all(Array.from({ length: CALLS_IN_FLIGHT }, caller));
+      return { perSecond: (count * 1000) / (performance.now() - started), times };
+    });
+    return { direct, token, paid };
+  } finally {
+    await worker.stop();
+    await origin.stop();
+  }
+}
+
+/** How much longer half of the calls take than calls of the API itself. */
+function overhead(name, { direct, [name]: through }) {
+  const [ours, theirs] = [through, direct].map(({ times }) => quantile(times, 0.5));
+  return `${(ours / theirs).toFixed(1)} times the API itself, ${(ours - theirs).toFixed(1)} ms more`;
+}
+
 function print(name, { perSecond, times, cpuMs, kernelMs }) {
   const ms = (value) => `${value.toFixed(value < 10 ? 2 : 0)} ms`.padStart(9);
   const parts = [`${perSecond.toFixed(perSecond < 100 ? 1 : 0).padStart(6)} /s`, `p50 ${ms(quantile(times, 0.5))}`, `p99 ${ms(quantile(times, 0.99))}`];
-  process.stdout.write(`  ${name.padEnd(20)} ${parts.join('   ')}   CPU ${ms(cpuMs)} each, kernel ${ms(kernelMs)}\n`);
+  const cpu = Number.isNaN(cpuMs) ? '' : `   CPU ${ms(cpuMs)} each, kernel ${ms(kernelMs)}`;
+  process.stdout.write(`  ${name.padEnd(20)} ${parts.join('   ')}${cpu}\n`);
 }
 
 /** The budget is for the worker's own code. @param {{cpuMs: number, kernelMs: number, ownPart?: number}} bought */
@@ -161,12 +221,13 @@ async function main() {
     'in-flight': { type: 'string', default: '50' },
     'block-time': { type: 'string', default: '1' },
     tokens: { type: 'string', default: '5000' },
+    calls: { type: 'string', default: '100' },
   });
   const number = (name) => {
     if (!/^[1-9]\d{0,5}$/.test(flags[name])) throw new Stop(`--${name} wants a number from 1, not "${flags[name]}".`);
     return Number(flags[name]);
   };
-  const plan = { requests: number('requests'), purchases: number('purchases'), inFlight: number('in-flight'), tokens: number('tokens') };
+  const plan = { requests: number('requests'), purchases: number('purchases'), inFlight: number('in-flight'), tokens: number('tokens'), calls: number('calls') };
   const blockTime = number('block-time');
   const state = mkdtempSync(join(tmpdir(), 'key0-bench-'));
   /** @type {import('./lib/world.mjs').World | undefined} */
@@ -181,6 +242,7 @@ async function main() {
     world = await startWorld({ state, backend: false, buyers: 0 });
     const { card, challenge } = await step('Asking for documents and prices', () => documents(world, plan.requests));
     const made = await step('Making tokens', () => tokens({ ...world, state }, plan.tokens));
+    const called = await step('Calling an API', () => calls({ ...world, state }, plan.calls));
     const bought = await purchases({ ...world, state, blockTime }, plan.purchases, plan.inFlight);
 
     say(bold('\nkey0 in numbers'));
@@ -191,6 +253,10 @@ async function main() {
     for (const [algorithm, budget] of [['HS256', 0.3], ['RS256', 2]]) {
       process.stdout.write(`  ${`${algorithm} token`.padEnd(20)} ${made[algorithm].toFixed(2)} ms CPU, budget ${budget} ms\n`);
     }
+    print('the API itself', { ...called.direct, cpuMs: NaN, kernelMs: NaN });
+    print('call with a token', called.token);
+    print('paid call', called.paid);
+    for (const [name, of] of [['token', 'overhead, token'], ['paid', 'overhead, paid']]) process.stdout.write(`  ${of.padEnd(20)} ${overhead(name, called)}\n`);
     print(`purchase, ${plan.inFlight} at once`, bought);
     if (bought.repeats) process.stdout.write(`  ${''.padEnd(20)} ${bought.repeats} answers were 502 or 503 and the request was repeated\n`);
     process.stdout.write(`  ${'whole purchase'.padEnd(20)} ${wholePurchase(bought, challenge)}\n`);

@@ -14,7 +14,7 @@ import { startWorld } from './lib/world.mjs';
 const HELP = `
 npm run conformance -- [options]
 
-Holds the published MCP conformance suites against the worker, for each version
+Runs the published MCP conformance suites against the worker, for each version
 of the protocol. tools/lib/conformance.mjs says which scenarios are left out,
 and why. It is part of npm test, too.
 

@@ -37,7 +37,7 @@ const good = (text) => say(`${green('✓')} ${wrap(text, 2)}`);
 const warn = (text) => say(`${yellow('!')} ${wrap(text, 2)}`);
 
 async function check(asked) {
-  const { faults, missing, warnings, unknown, exposed, plans, network } = await checkBefore(asked);
+  const { faults, missing, warnings, unknown, exposed, sold, network } = await checkBefore(asked);
   for (const each of unknown) warn(aboutUnknown(each));
   for (const name of exposed) warn(`${name} is a secret and stands in plain text: take it out, and use "${secretCommand(name)}".`);
   for (const { name, reason } of warnings) warn(`${name} ${reason}.`);
@@ -48,8 +48,7 @@ async function check(asked) {
       'Nothing was uploaded. Correct them and run this again. What the deployment has as a secret already can be given with --secrets-file, or left unchecked with --unchecked.',
     );
   }
-  const sold = plans === undefined ? '' : ` (${plans} ${plans === 1 ? 'plan' : 'plans'}, ${NETWORKS[network]})`;
-  good(`settings checked${sold}`);
+  good(`settings checked${sold === undefined ? '' : ` (${sold}, ${NETWORKS[network]})`}`);
   return missing;
 }
 

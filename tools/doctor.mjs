@@ -11,6 +11,7 @@ import { checkBrowsers, checkDocuments } from './lib/doctor/documents.mjs';
 import { checkEndpoints, checkHealth, checkSettlement, isLoopback } from './lib/doctor/health.mjs';
 import { checkIncome } from './lib/doctor/income.mjs';
 import { checkOffers, checkPriceList } from './lib/doctor/offer.mjs';
+import { checkRegistries } from './lib/doctor/registries.mjs';
 import { newReport, print } from './lib/doctor/report.mjs';
 import { checkNames, checkSettings, endpointsOf } from './lib/doctor/settings.mjs';
 import { readDotenv } from './lib/dotenv.mjs';
@@ -86,8 +87,10 @@ async function lookAt(options) {
   const adminSecret = settings?.KEY0_ADMIN_SECRET || process.env.KEY0_ADMIN_SECRET || local?.adminSecret;
   const report = newReport();
   const health = await checkHealth(report, url, settings?.KEY0_ADMIN_SECRET ?? local?.adminSecret);
-  if (settings) checkNames(report, settings);
-  if (health.status === 'misconfigured') return { report, health };
+  if (health.status === 'misconfigured') {
+    if (settings) checkNames(report, settings);
+    return { report, health };
+  }
   checkEndpoints(report, health, await isOffline(url, health));
   const asked = endpoints(options, health.network);
   const chain = asked.length ? await checkChain(report, asked, health) : undefined;
@@ -98,8 +101,10 @@ async function lookAt(options) {
   const backend = options.backend ?? settings?.BACKEND_API_URL ?? local?.backendApiUrl;
   if (backend && isHttp(backend)) await checkBackend(report, backend, health, { notifies: settings?.BACKEND_NOTIFICATIONS !== 'false' });
   await checkDocuments(report, url, health);
+  // A registry stumbles over what was found already.
+  if (list && !report.count('fault')) await checkRegistries(report, url, list);
   await checkBrowsers(report, url);
-  if (settings) checkSettings(report, settings, health, list);
+  if (settings) await checkSettings(report, url, settings, health, list);
   return { report, health };
 }
 

@@ -4,7 +4,7 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import { readFlags } from './lib/args.mjs';
 import { compare } from './lib/compare.mjs';
-import { dollars, readLedger, readTotals, sumUp } from './lib/ledger.mjs';
+import { dollars, readLedger, readTotals, sumUp, together } from './lib/ledger.mjs';
 import { readLocalWorld } from './lib/local-world.mjs';
 import { Stop, bold, fail, green, red, say } from './lib/say.mjs';
 import { openChain } from './lib/transfers.mjs';
@@ -23,7 +23,8 @@ no difference: they may be the seller's own.
   --rpc <url>              an RPC endpoint of its chain that keeps logs for long
                            enough
   --from-block <number>    where to begin; otherwise shortly before the oldest
-                           purchase
+                           purchase; once calls were removed from the ledger,
+                           34 days ago at most
   --wallet <address>       an earlier wallet of the seller; may be repeated
   --stuck-after <seconds>  how long a purchase may be PAID or REFUND_PENDING,
                            default 600
@@ -39,6 +40,8 @@ const SECOND_LOOK_MS = 5_000;
 /** A day of Base, for a ledger without purchases. */
 const DAY_BLOCKS = 43_200n;
 const MARGIN_MS = 600_000;
+/** The ledger keeps a call for 35 days after its end. */
+const CALLS_KEPT_MS = 34 * 86_400_000;
 /** How many transfers without a purchase a person is shown. */
 const MOST_SHOWN = 20;
 
@@ -81,15 +84,19 @@ async function look({ url, secret, stuckAfterMs, ...options }, chain, network) {
   const all = await readLedger(url, secret);
   // A deployment that has sold on the test network before has those purchases in its ledger too, and not on this chain.
   const entries = all.filter((entry) => entry.network === network);
-  const fromBlock = options['from-block'] === undefined ? await beginning(chain, entries, toBlock) : BigInt(options['from-block']);
+  const { totals, removed } = await readTotals(url, secret);
+  const fromBlock = options['from-block'] === undefined ? await beginning(chain, entries, removed, toBlock) : BigInt(options['from-block']);
   const seen = { incoming: await chain.incoming(fromBlock, toBlock), outgoing: await chain.outgoing(fromBlock, toBlock) };
   const result = await compare(entries, seen, chain, { now: Date.now(), stuckAfterMs });
-  if (!isSame(sumUp(all), await readTotals(url, secret))) result.differences.push({ kind: 'totals-differ', message: '/admin/totals does not add up to the exported purchases.' });
+  if (!isSame(together(sumUp(all), removed), totals)) result.differences.push({ kind: 'totals-differ', message: '/admin/totals does not add up to the exported purchases.' });
   return { ...result, ledger: sumUp(entries), others: all.length - entries.length, fromBlock, toBlock };
 }
 
-async function beginning(chain, entries, toBlock) {
-  if (entries.length) return chain.blockBefore(Math.min(...entries.map(({ createdAt }) => createdAt)) - MARGIN_MS);
+async function beginning(chain, entries, removed, toBlock) {
+  const oldest = Math.min(...entries.map(({ createdAt }) => createdAt));
+  // The ledger no longer knows all transfers of the time before.
+  if (Object.keys(removed).length) return chain.blockBefore(Math.max(oldest === Infinity ? 0 : oldest, Date.now() - CALLS_KEPT_MS) - MARGIN_MS);
+  if (entries.length) return chain.blockBefore(oldest - MARGIN_MS);
   return toBlock > DAY_BLOCKS ? toBlock - DAY_BLOCKS : 0n;
 }
 

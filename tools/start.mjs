@@ -39,7 +39,8 @@ stops all of it. Each start begins with a fresh chain and fresh storage.
   --verbose                each step of each purchase, as the worker logs it
   --yes                    install what is missing without asking
 
-It sells the plans of catalog.json, or of PLANS, or else four samples. It writes
+It sells the plans and routes of catalog.json, or of PLANS and ROUTES, or else
+four sample plans and calls of the example backend's weather. It writes
 <folder>/world.json with every URL, address, test key and pid, and one log file
 per part beside it.
 
@@ -140,15 +141,17 @@ function describe(world, dir) {
   };
 }
 
-function announce(world, dir, found) {
+function announce(world, dir, found, sampleRoutes) {
   const place = placeOf(dir);
   const own = place === '.local' ? '' : ` -- --dir ${place}`;
+  const ownApi = !sampleRoutes && world.settings.PROXY_TO_BASE_URL;
   const row = (name, value, remark = '') => say(`  ${name.padEnd(11)} ${remark ? `${value.padEnd(42)}  ${dim(remark)}` : value}`);
   say();
   sayWhether(found, 'key0');
   say();
   row('worker', world.worker.url, 'prices: /discover');
-  row('backend', world.backend.url, 'what is sold');
+  row('backend', world.backend.url, ownApi ? 'where tokens are used' : 'what is sold');
+  if (ownApi) row('your API', ownApi, 'what routes call');
   row('chain', world.chain.url, `chain id ${world.chain.chainId}`);
   row('USDC', world.chain.usdc.address);
   row('seller', world.seller.address);
@@ -158,6 +161,8 @@ function announce(world, dir, found) {
   if (found.sells) {
     say('  In another terminal, let an agent buy:');
     say(`    ${bold(`npm run agent${own}`)}`);
+    if (sampleRoutes) say(`    ${bold(`npm run agent -- --call /weather/oslo${own.replace(' --', '')}`)}   one call of the backend`);
+    if (ownApi) say(`    ${bold(`npm run agent -- --call PATH${own.replace(' --', '')}`)}   one call of your API`);
   }
   say('  Every address, key and pid is in');
   say(`    ${join(place, 'world.json')}`);
@@ -196,7 +201,9 @@ async function main() {
     const said = toPeople(line);
     if (ready && said) say(`${dim(`${part} │`)} ${said}`);
   };
-  world = await startWorld({ state: join(dir, 'state'), vars, catalog: readCatalog(), ports, buyers, blockTime, onLine });
+  const catalog = readCatalog();
+  const sampleRoutes = !catalog && !vars.PLANS && !vars.ROUTES;
+  world = await startWorld({ state: join(dir, 'state'), vars, catalog, ports, buyers, blockTime, onLine, sampleRoutes });
   for (const part of world.parts) {
     void part.ended.then((how) => {
       if (stopping) return undefined;
@@ -205,7 +212,7 @@ async function main() {
     });
   }
   writeFileSync(worldFile, `${JSON.stringify(describe(world, dir), null, 2)}\n`, { mode: 0o600 });
-  announce(world, dir, await whetherItSells(world.worker.url));
+  announce(world, dir, await whetherItSells(world.worker.url), sampleRoutes);
   ready = true;
 }
 

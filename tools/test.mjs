@@ -134,7 +134,7 @@ async function e2e({ file, name }) {
   const isThere = (...names) => files.some((file) => names.includes(basename(file)));
   if (isThere('clients.test.mjs')) await buildRustClient();
   // Here and not in the tests, whose time is limited.
-  if (isThere('interop.test.mjs', 'a2a-clients.test.mjs', 'mcp-clients.test.mjs', 'examples.test.mjs')) await ensurePython();
+  if (isThere('interop.test.mjs', 'a2a-clients.test.mjs', 'mcp-clients.test.mjs', 'mpp.test.mjs', 'examples.test.mjs')) await ensurePython();
   if (!files.length) return say('  no black-box tests yet');
   const options = ['--test', '--test-concurrency=2', '--test-timeout=300000', '--test-reporter=spec'];
   if (name) options.push(`--test-name-pattern=${name}`);

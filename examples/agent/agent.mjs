@@ -4,6 +4,7 @@
 // from /discover, with `--via a2a` from the agent card and the conversation, with `--via mcp` from the MCP server's tools.
 
 import { randomUUID } from 'node:crypto';
+import { callRoute, describeCall } from './call.mjs';
 import { decimal, dollars } from './money.mjs';
 import { readOptions } from './options.mjs';
 import { rememberCall } from './refusal.mjs';
@@ -17,22 +18,26 @@ const WAYS = {
   http: () => import('./via-http.mjs'),
   a2a: () => import('./via-a2a.mjs'),
   mcp: () => import('./via-mcp.mjs'),
+  mpp: () => import('./via-mpp.mjs'),
 };
 
 async function main() {
-  const { url, via, privateKey, most, output, ...wanted } = readOptions();
+  const { url, via, privateKey, most, output, worldFile, ...wanted } = readOptions();
   if (output !== 'words') wordsToStderr();
   const wallet = openWallet(privateKey, most);
   const { meet } = await WAYS[via]();
   const seller = await meet(url);
 
   const { catalog } = seller;
+  if (wanted.call) return callOnce({ url, via, seller }, { ...wanted, worldFile }, wallet, output);
   tell(plain(`${catalog.agent} at ${url} sells on ${catalog.network} (chain ${catalog.chainId}):`));
   const longest = Math.max(...catalog.plans.map(({ planId }) => planId.length));
   for (const { planId, unitAmount, description } of catalog.plans) {
     const row = `  ${planId.padEnd(longest)}  ${unitAmount.padStart(9)}  `;
     tell(plain(row) + wrap(plain(description), ' '.repeat(row.length), undefined, true));
   }
+  for (const { method, path, unitAmount } of catalog.routes ?? []) tell(plain(`  ${method} ${path}  ${unitAmount ? `${unitAmount} per call` : 'free'}`));
+  if (!catalog.plans.length) stop('It sells no plan. --call PATH pays for one call.');
 
   const plan = choose(catalog.plans, wanted.plan);
   const price = dollars(plan.unitAmount);
@@ -43,7 +48,7 @@ async function main() {
   tell(`  wallet ${wallet.address}`);
   tell(`  request ${order.requestId}`);
 
-  const { grant, receipt } = await seller.buy(order, wallet).catch((error) => addWallet(error, wallet, catalog));
+  const { grant, receipt } = await seller.buy(order, wallet).catch((error) => addWallet(error, wallet, catalog, worldFile));
   tell(plain(`  paid in ${receipt.transaction}`));
   if (wanted.request) tell('  (a request is paid once: if you have seen this transaction before, nothing new was paid)');
   tell(plain(`  token for resource "${grant.resourceId}"${grant.expiresAt ? `, good until ${grant.expiresAt}` : ''}`));
@@ -52,11 +57,25 @@ async function main() {
   else await useToken(grant);
 }
 
-/** Whoever has too little has to know which wallet that is, and on the test network where USDC comes from. */
-function addWallet(error, { address }, { chainId }) {
+/** Pays for one call. With --json the answer alone is on stdout. */
+async function callOnce({ url, via, seller }, { call, request, worldFile }, wallet, output) {
+  const { catalog } = seller;
+  const requestId = request ?? randomUUID();
+  rememberCall({ call, via });
+  const answer = via === 'http' ? callRoute(url, catalog, call, requestId, wallet) : describeCall(seller, call, requestId, wallet);
+  const { text, receipt } = await answer.catch((error) => addWallet(error, wallet, catalog, worldFile));
+  if (receipt) tell(plain(`  paid in ${receipt.transaction}`));
+  if (output === 'json') process.stdout.write(text);
+  else tell(plain(`\n${text}`));
+}
+
+/** A buyer with too little must know which wallet that is, and where test money comes from. */
+function addWallet(error, { address }, { chainId }, worldFile) {
   if (!(error instanceof Stop) || !/balance is below|insufficient_funds/.test(error.message)) throw error;
-  const faucet = chainId === TEST_CHAIN ? '\nTest USDC for it: https://faucet.circle.com (Base Sepolia).' : '';
-  return stop(`${error.message}\nThe wallet is ${address}.${faucet}`, error.answer);
+  const source = worldFile
+    ? `\nThis chain runs on your machine only, and a faucet does not reach it: ${worldFile} has the keys of funded wallets ("buyers").`
+    : '\nTest USDC for it: https://faucet.circle.com (Base Sepolia).';
+  return stop(`${error.message}\nThe wallet is ${address}.${chainId === TEST_CHAIN ? source : ''}`, error.answer);
 }
 
 function choose(plans, wanted) {

@@ -13,12 +13,19 @@ An agent that buys access.
   npm run agent                  buys the cheapest plan of the local world
   npm run agent -- --via a2a     buys it in an A2A conversation, and shows it
   npm run agent -- --via mcp     buys it with the tools of the MCP server
+  npm run agent -- --via mpp     buys it by the Machine Payments Protocol (needs
+                                 the package mppx)
   npm run agent -- --plan starter-monthly --max 15
-  key0-agent --url https://…     the same agent, installed as a package
+  npm run agent -- --call /weather/oslo
+                                 pays for one call and prints the answer
+  key0-agent --url https://…     the same agent as a program, installed with
+                                 npm install -g --install-links ./examples/agent
 
   --url URL       the seller; otherwise the local world's
-  --via WAY       how it buys: http (the default), a2a or mcp
+  --via WAY       how it buys: http (the default), a2a, mcp or mpp
   --plan ID       the plan; otherwise the cheapest
+  --call PATH     one call of the seller's API instead of a plan: GET, with the
+                  query; with another --via than http the call is described
   --request ID    the purchase's id: a UUID of your own, or one that an answer
                   has named. The same id asks for the same purchase: it is
                   charged once, and after the delivery the agent signs anew and
@@ -36,11 +43,14 @@ world's first buyer.
   TOKEN=$(npm run --silent agent -- --token)
 `;
 
+/** `worldFile`: the local world's file, when the seller is that world. */
 export function readOptions() {
   const flags = readFlags();
   const most = dollars(flags.max) ?? stop(`--max must be an amount in dollars, like 0.50, not "${flags.max}".`);
   if (flags.url !== undefined && !isHttp(flags.url)) stop('--url must begin with http:// or https://');
-  if (!['http', 'a2a', 'mcp'].includes(flags.via)) stop(`--via must be http, a2a or mcp, not "${flags.via}".`);
+  if (!['http', 'a2a', 'mcp', 'mpp'].includes(flags.via)) stop(`--via must be http, a2a, mcp or mpp, not "${flags.via}".`);
+  if (flags.call !== undefined && !flags.call.startsWith('/')) stop(`--call wants a path like /weather/oslo, not "${flags.call}".`);
+  if (flags.call !== undefined && (flags.plan || flags.resource || flags.token)) stop('--call goes without --plan, --resource and --token.');
   if (flags.json && flags.token) stop('Choose --json or --token, not both.');
   const world = localWorld(flags.dir);
   const url = (flags.url ?? world?.url)?.replace(/\/$/, '');
@@ -50,9 +60,10 @@ export function readOptions() {
     const start = flags.dir === '.local' ? 'npm start' : `npm start -- --dir ${flags.dir}`;
     stop(`No local world runs from ${flags.dir}: start one with "${start}", or give --url and AGENT_PRIVATE_KEY.`);
   }
-  const { via, plan, request, resource } = flags;
+  const { via, plan, request, resource, call } = flags;
   const output = flags.json ? 'json' : flags.token ? 'token' : 'words';
-  return { url, via, privateKey, most, output, plan, request, resource };
+  const worldFile = url === world?.url ? join(flags.dir, 'world.json') : undefined;
+  return { url, via, privateKey, most, output, worldFile, plan, request, resource, call };
 }
 
 function readFlags() {
@@ -62,6 +73,7 @@ function readFlags() {
         url: { type: 'string' },
         via: { type: 'string', default: 'http' },
         plan: { type: 'string' },
+        call: { type: 'string' },
         request: { type: 'string' },
         resource: { type: 'string' },
         max: { type: 'string', default: '1' },

@@ -53,9 +53,10 @@ export function whyBroken(error) {
 
 /** What else belongs to the purchase: without it, asking again would ask for the cheapest plan. */
 let rest = '';
-/** @param {{plan: string, resource?: string, via: string}} call  what is bought now */
-export function rememberCall({ plan, resource, via }) {
-  rest = ` --plan ${plan}${resource ? ` --resource ${resource}` : ''}${via === 'http' ? '' : ` --via ${via}`}`;
+/** @param {{plan?: string, resource?: string, via?: string, call?: string}} order  what is bought now */
+export function rememberCall({ plan, resource, via, call }) {
+  const wanted = call ? ` --call ${call}` : ` --plan ${plan}${resource ? ` --resource ${resource}` : ''}`;
+  rest = `${wanted}${via === 'http' ? '' : ` --via ${via}`}`;
 }
 
 /** The options that name a purchase of this call. */

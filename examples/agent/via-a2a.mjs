@@ -50,20 +50,28 @@ async function askForPrices(talk) {
 
 async function buy(talk, catalog, order, wallet) {
   tell();
-  const offered = await talk.ask({ text: `I want the plan "${order.planId}".`, data: { type: 'AccessRequest', ...order } });
+  const what = order.planId ? `the plan "${order.planId}"` : `${order.resource.method} ${order.resource.path}`;
+  const offered = await talk.ask({ text: `I want ${what}.`, data: { type: 'AccessRequest', ...order } });
+  const free = dataOf(offered).find(isAnswer);
+  if (free) return { grant: free };
   const offer = metadataOf(offered)['x402.payment.required'];
   if (offered.status.state !== TaskState.TASK_STATE_INPUT_REQUIRED || !offer) return refused(errorIn(offered), order.requestId);
 
-  const payment = await wallet.client(catalog, order.planId).createPaymentPayload(offer).catch(wallet.explain);
+  const payment = await wallet.client(catalog, order).createPaymentPayload(offer).catch(wallet.explain);
   const pay = (text) => talk.ask({ taskId: offered.id, text, payment });
   const task = await untilOver(talk, pay, order.requestId);
 
-  const grant = dataOf(task).find((data) => data?.accessToken !== undefined);
+  const answer = dataOf(task).find(isAnswer);
+  if (answer && !answer.charged) return { grant: answer };
+  const grant = answer ?? dataOf(task).find((data) => data?.accessToken !== undefined);
   if (task.status.state !== TaskState.TASK_STATE_COMPLETED || !grant) return refused(errorIn(task), order.requestId);
   const receipt = metadataOf(task)['x402.payment.receipts']?.findLast(({ success }) => success);
   tell();
   return { grant, receipt: receipt ?? { transaction: grant.txHash, network: payment.accepted.network } };
 }
+
+/** Whether this is an answer of the seller's API. */
+const isAnswer = (data) => data?.type === 'ResourceResponse';
 
 /**
  * Pays, and follows the task to its end. A payment that could not begin is sent again as it is, and never signed anew. What another

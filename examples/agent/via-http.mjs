@@ -21,7 +21,7 @@ export async function meet(url) {
   };
 }
 
-async function discover(url) {
+export async function discover(url) {
   const answer = await fetch(`${url}/discover`).catch(() => stop(`Nothing answers at ${url}. Is the worker running?`));
   const catalog = await answer.json().catch(() => stop(`${url}/discover is no price list (status ${answer.status}).`));
   if (!answer.ok) stop(`${url} cannot sell: ${JSON.stringify(catalog, null, 2)}`);
@@ -31,7 +31,7 @@ async function discover(url) {
 /** Pays. While the outcome is open, or nothing can begin, the same payment is sent again. */
 async function buy(catalog, order, wallet) {
   const signed = recorder();
-  const pay = wrapFetchWithPayment(signed.fetch, wallet.client(catalog, order.planId));
+  const pay = wrapFetchWithPayment(signed.fetch, wallet.client(catalog, order));
   let answer = await pay(catalog.nextStep.url, {
     method: 'POST',
     headers: { 'content-type': 'application/json' },
@@ -60,7 +60,7 @@ function granted(answer, text) {
 }
 
 /** The error in a body, if it is one of ours: a proxy before the worker says something else. */
-function errorOf(text) {
+export function errorOf(text) {
   try {
     const error = JSON.parse(text);
     return typeof error?.code === 'string' ? error : undefined;

@@ -39,16 +39,21 @@ async function find(url) {
 async function buy(client, catalog, order, wallet) {
   const call = (payment) =>
     client.callTool({ name: 'request_access', arguments: JSON.parse(JSON.stringify(order)), ...(payment && { _meta: { 'x402/payment': payment } }) });
-  const { structuredContent: offer } = await call().catch((error) => stop(`The seller makes no offer. ${why(error)}`));
-  if (!offer?.accepts) return refused(errorIn(offer) ?? stop('The seller makes no offer, and does not say why.'), order.requestId);
-  const payment = await wallet.client(catalog, order.planId).createPaymentPayload(offer).catch(wallet.explain);
+  const asked = await call().catch((error) => stop(`The seller makes no offer. ${why(error)}`));
+  const { structuredContent: offer } = asked;
+  if (isAnswer(offer)) return { grant: offer };
+  if (!offer?.accepts) return refused(errorIn(asked) ?? stop('The seller makes no offer, and does not say why.'), order.requestId);
+  const payment = await wallet.client(catalog, order).createPaymentPayload(offer).catch(wallet.explain);
   const { structuredContent: grant, _meta } = await untilOver(() => call(payment), order.requestId).catch((error) => {
     if (error instanceof Stop) throw error;
     return stop(`${why(error)} What became of the payment is not known. ${comeAgain(order.requestId)}`);
   });
   const receipt = _meta?.['x402/payment-response'];
-  return { grant, receipt: receipt ?? { transaction: grant.txHash, network: payment.accepted.network } };
+  return { grant, receipt: receipt ?? (grant.txHash && { transaction: grant.txHash, network: payment.accepted.network }) };
 }
+
+/** Whether this is an answer of the seller's API. */
+const isAnswer = (said) => said?.type === 'ResourceResponse';
 
 /** Pays, and repeats the same call with the same payment while its outcome is open. */
 async function untilOver(pay, requestId) {
@@ -59,8 +64,8 @@ async function untilOver(pay, requestId) {
       return { isError: true, structuredContent: { type: 'Error', code: 'SETTLEMENT_PENDING' } };
     });
     const said = result.structuredContent;
-    if (!result.isError && said?.accessToken !== undefined) return result;
-    const error = errorIn(said) ?? stop(`The seller's answer is not understood, so what became of the payment is not known. ${comeAgain(requestId)}`);
+    if (isAnswer(said) || (!result.isError && said?.accessToken !== undefined)) return result;
+    const error = errorIn(result) ?? stop(`The seller's answer is not understood, so what became of the payment is not known. ${comeAgain(requestId)}`);
     if (!isOpen(error) && error.details?.state !== 'PAID') return refused(error, requestId);
     const pause = Math.max(Number(error.details?.retryAfterSeconds) || PAUSE_SECONDS, 1);
     if (Date.now() + pause * 1000 > end) stop(`The purchase is still open, and the agent waits no longer. ${comeAgain(requestId)}`);
@@ -69,10 +74,23 @@ async function untilOver(pay, requestId) {
   }
 }
 
-/** The seller's error; an offer that comes back after a payment says in `error` why that did not count. */
-function errorIn(said) {
+/**
+ * The seller's error. An offer that comes back after a payment says in `error` why that did not count, and sellers like this one
+ * say it in words in a second text. With an offer nothing is open, whatever that text says.
+ */
+function errorIn({ structuredContent: said, content }) {
   if (said?.type === 'Error') return said;
-  return said?.accepts ? { code: 'PAYMENT_FAILED', message: `the payment did not count: ${said.error}` } : undefined;
+  if (!said?.accepts) return undefined;
+  const told = content?.slice(1).map(({ text }) => parsed(text)).find((error) => error?.type === 'Error' && !isOpen(error));
+  return told ?? { code: 'PAYMENT_FAILED', message: `the payment did not count: ${said.error}` };
+}
+
+function parsed(text) {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
 }
 
 /** Whether the seller, or a proxy before it, has answered without reading the call: it may be made again. */

@@ -14,18 +14,32 @@ export function openWallet(privateKey, most) {
   return {
     address: account.address,
     /**
-     * The x402 client for a plan of this price list. Its own limit is one dollar for each payment; ours is what --max says.
-     * @param {{chainId: number, walletAddress: string, plans: {planId: string, unitAmount: string}[]}} catalog
-     * @param {string} planId
+     * The x402 client for a plan or a route of this price list. Its own limit is one dollar for each payment; ours is what --max says.
+     * @param {{chainId: number, walletAddress: string, plans: any[], routes?: any[]}} catalog
+     * @param {{planId?: string, routeId?: string}} wanted
      */
-    client: ({ chainId, walletAddress, plans }, planId) => {
-      const price = dollars(plans.find((plan) => plan.planId === planId).unitAmount);
+    client: (catalog, wanted) => {
+      const { chainId, walletAddress } = catalog;
+      const price = dollars(listed(catalog, wanted).unitAmount);
       const isAsListed = ({ amount, payTo }) => BigInt(amount) === price && payTo.toLowerCase() === walletAddress.toLowerCase();
       return x402Client.fromConfig({
         schemes: [{ network: `eip155:${chainId}`, client: new ExactEvmScheme(account) }],
         spendControls: { maxAmountPerPayment: limit },
         policies: [(_version, offers) => offers.filter(isAsListed)],
       });
+    },
+    /**
+     * What a client of the Machine Payments Protocol signs with, and what a challenge must ask for: the same as above.
+     * @param {{walletAddress: string, plans: any[], routes?: any[]}} catalog @param {{planId?: string, routeId?: string}} wanted
+     */
+    forChallenges: (catalog, wanted) => {
+      const price = dollars(listed(catalog, wanted).unitAmount);
+      const { walletAddress } = catalog;
+      const check = ({ amount, recipient }) => {
+        if (BigInt(amount) === price && recipient.toLowerCase() === walletAddress.toLowerCase()) return;
+        stop('The challenge is not what the price list says, but over another amount or for another wallet; nothing was signed.');
+      };
+      return { account, check };
     },
     /** Why the client did not sign. @returns {never} */
     explain: ({ message }) => {
@@ -35,6 +49,10 @@ export function openWallet(privateKey, most) {
     },
   };
 }
+
+/** What is bought, as the price list has it. */
+const listed = ({ plans, routes = [] }, { planId, routeId }) =>
+  routeId ? routes.find((route) => route.routeId === routeId) : plans.find((plan) => plan.planId === planId);
 
 function accountOf(privateKey) {
   try {

@@ -4,7 +4,7 @@
 use std::rc::Rc;
 
 use key0_core::offer::{Offer, Terms, lifetime};
-use key0_core::purchase::{HISTORY_MILLIS, Prove, Rest, State};
+use key0_core::purchase::{CALL_KEPT_MILLIS, HISTORY_MILLIS, Prove, Rest, State};
 use key0_core::types::RequestId;
 
 use crate::actors::{Payment, look_again, request, show_again};
@@ -13,7 +13,7 @@ use crate::objects::PurchaseObject;
 use crate::rules::{self, Asker, answers_as_left, answers_proof_as_left};
 use crate::world::{Owner, World};
 
-/// What may go wrong then: the platform and the network. The chain and the people are at rest.
+/// The faults that may strike long after a run: of the platform and the network. The chain and all actors are at rest.
 const TROUBLE: [Fault; 11] = [
     Fault::CrashObject,
     Fault::CrashRuntime,
@@ -27,11 +27,11 @@ const TROUBLE: [Fault; 11] = [
     Fault::AlarmLate,
     Fault::BuyerOffline,
 ];
-/// After so long a notice that nobody takes is given up, and the next one has its turn.
+/// A notification that the backend does not take is given up after this long, and the next one is sent.
 const GIVE_UP_MILLIS: u64 = 49 * 3_600_000;
-/// How long before and after the last removal it does.
+/// How long before and after each moment of [`pass`] faults may strike.
 const TROUBLE_MILLIS: u64 = 600_000;
-/// How long everything may take afterwards.
+/// How long everything may take after the faults.
 const REST_MILLIS: u64 = 600_000;
 /// More payments than this of one purchase are not presented again.
 const MAX_REPLAYS: usize = 3;
@@ -39,7 +39,7 @@ const MAX_REPLAYS: usize = 3;
 /// Lets the promised times pass and asks after each.
 pub fn run(world: &Rc<World>) {
     let moved = Moved::now(world);
-    // A backend that is gone for good is told for two days of each thing.
+    // A backend that is gone for good is sent each notification for two days.
     for _ in 0..most_notices(world) {
         pass(world, world.now().0 + GIVE_UP_MILLIS);
     }
@@ -51,6 +51,10 @@ pub fn run(world: &Rc<World>) {
     ask_all(world, Trust::Answers);
     rules::closed(world);
     rules::all_gone(world);
+    let last = over(world).into_iter().filter_map(|object| object.record());
+    let last = last.map(|record| record.changed_at.plus(CALL_KEPT_MILLIS).0);
+    pass(world, last.max().unwrap_or_default());
+    rules::calls_gone(world);
     rules::noticed(world);
     let after = Moved::now(world);
     if after != moved {
@@ -69,7 +73,7 @@ enum Trust {
     Nothing,
 }
 
-/// What moves money.
+/// How many jobs and executed transfers there are: whatever moves money adds to them.
 #[derive(Debug, Eq, PartialEq)]
 struct Moved {
     jobs: usize,
@@ -85,7 +89,8 @@ impl Moved {
     }
 }
 
-/// Skips the time until shortly before a moment. Around it things go wrong and everybody asks; then there is quiet.
+/// Skips the time until shortly before a moment. Around that moment faults strike and everybody asks; then there is
+/// quiet.
 fn pass(world: &Rc<World>, moment: u64) {
     world
         .executor
@@ -99,7 +104,7 @@ fn pass(world: &Rc<World>, moment: u64) {
     world.executor.run_until(end + REST_MILLIS, &world.random);
 }
 
-/// How many notices of one purchase wait for the backend.
+/// The most notifications of one purchase that wait for the backend.
 fn most_notices(world: &World) -> usize {
     let objects = world.objects.purchases();
     let records = objects.iter().filter_map(|object| object.record());
@@ -113,7 +118,7 @@ fn last_rest(world: &World) -> u64 {
     let records = over(world).into_iter().filter_map(|object| object.record());
     let moments = records.map(|record| match record.rest {
         Rest::Since(since) => since.0,
-        Rest::NotYet | Rest::WithoutHistory => 0,
+        Rest::NotYet | Rest::WithoutHistory | Rest::Leaving => 0,
     });
     moments.max().unwrap_or_default().max(world.now().0)
 }
@@ -121,7 +126,7 @@ fn last_rest(world: &World) -> u64 {
 fn last_token(world: &World) -> u64 {
     let records = over(world).into_iter().filter_map(|object| object.record());
     let ends = records.map(|record| match record.state {
-        State::Delivered { goods, .. } => goods.claims().exp * 1_000,
+        State::Delivered { goods, .. } => goods.claims().map_or(0, |claims| claims.exp * 1_000),
         _ => 0,
     });
     ends.max().unwrap_or_default().max(world.now().0)
@@ -137,7 +142,7 @@ fn over(world: &World) -> Vec<Rc<PurchaseObject>> {
     objects
 }
 
-/// Everything that the payers of purchases that are over can present.
+/// Presents everything that the payers of purchases that are over can present.
 fn ask_all(world: &Rc<World>, trust: Trust) {
     let buyers = world.market.buyers.borrow().clone();
     for object in over(world) {
@@ -157,12 +162,19 @@ fn ask_all(world: &Rc<World>, trust: Trust) {
         let again = sealed_now(world, &first.offer.terms, object.id.clone());
         let elsewhere = RequestId::from_random(world.random.bytes());
         let elsewhere = sealed_now(world, &first.offer.terms, elsewhere);
-        let fresh = [first.offer.clone(), again.clone()];
+        // A call is removed at last. Then a new payment under its old id is a new sale.
+        let is_call = first.offer.terms.target.plan().is_none();
+        let fresh = match is_call {
+            true if may_be_gone(world, &object) => vec![],
+            true => vec![first.offer.clone()],
+            false => vec![first.offer.clone(), again.clone()],
+        };
         let fresh = fresh
             .into_iter()
             .filter_map(|offer| buyer.pay(world, offer));
         let same = [again, elsewhere].into_iter().map(|offer| Payment {
             offer,
+            form: None,
             ..first.clone()
         });
         for pay in old.into_iter().chain(fresh).chain(same) {
@@ -175,7 +187,16 @@ fn ask_all(world: &Rc<World>, trust: Trust) {
     }
 }
 
-/// The same with every transfer that was shown for the purchase, and with the same transfer for a new one.
+/// Whether a call is about to be removed.
+fn may_be_gone(world: &World, object: &PurchaseObject) -> bool {
+    let end = CALL_KEPT_MILLIS.saturating_sub(2 * TROUBLE_MILLIS + REST_MILLIS);
+    object.record().is_none_or(|record| match record.state {
+        State::Expired { .. } | State::Cancelled { .. } => true,
+        _ => world.now() >= record.changed_at.plus(end),
+    })
+}
+
+/// Presents every transfer that was presented for the purchase once more, for that purchase and for a new one.
 fn ask_with_proofs(world: &Rc<World>, object: &PurchaseObject, trust: Trust) {
     let proofs: Vec<Prove> = {
         let shown = world.market.proofs.borrow();
@@ -211,7 +232,7 @@ fn id(pay: &Payment) -> &RequestId {
     &pay.offer.terms.request_id
 }
 
-/// The same offer, made now.
+/// An offer with these terms for the purchase `request_id`, made now.
 fn sealed_now(world: &World, terms: &Terms, request_id: RequestId) -> Offer {
     let (issued_at, expires_at) = lifetime(world.seconds(), world.setting.ttl);
     world.config.offers.keys.seal(Terms {

@@ -14,17 +14,17 @@ use crate::rules;
 use crate::setting::Issuer;
 use crate::world::{Life, World};
 
-/// How the backend is.
+/// How the backend behaves at the moment.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub enum Mood {
-    /// It issues.
+    /// The backend issues a credential.
     #[default]
     Works,
-    /// It refuses.
+    /// The backend refuses the call.
     Refuses,
-    /// It gives no answer and issues nothing.
+    /// The backend gives no answer and issues nothing.
     Hangs,
-    /// It issues and gives no answer.
+    /// The backend issues a credential and gives no answer.
     Swallows,
 }
 
@@ -33,20 +33,20 @@ pub enum Mood {
 pub struct Backend {
     mood: Cell<Mood>,
     until: Cell<u64>,
-    /// Whether it is gone for good.
+    /// Whether the backend is gone for good.
     pub is_gone: Cell<bool>,
     issued: RefCell<BTreeMap<String, Vec<String>>>,
-    /// What it was told, by key: each body once.
+    /// The notifications that the backend got, by idempotency key: each body once.
     pub told: RefCell<BTreeMap<String, Vec<Vec<u8>>>>,
 }
 
-/// Whether a call tells of something, and asks for nothing.
+/// Whether a call is a notification, which asks for nothing.
 pub fn is_notice(call: &BackendCall) -> bool {
     call.url.ends_with("/internal/payment-received")
 }
 
 impl Backend {
-    /// Whether it has issued this credential under this key.
+    /// Whether the backend has issued this credential under this key.
     pub fn has_issued(&self, key: &str, credential: &str) -> bool {
         let issued = self.issued.borrow();
         issued
@@ -54,7 +54,7 @@ impl Backend {
             .is_some_and(|all| all.iter().any(|known| known == credential))
     }
 
-    /// Whether a text holds a credential that it has issued.
+    /// Whether a text holds a credential that the backend has issued.
     pub fn has_issued_any(&self, text: &str) -> bool {
         let issued = self.issued.borrow();
         issued
@@ -63,7 +63,7 @@ impl Backend {
             .any(|credential| text.contains(credential.as_str()))
     }
 
-    /// Issues a credential, or finds the one that it has issued for the same key.
+    /// Issues a credential, or finds the one that the backend has issued for the same key.
     fn issue(&self, key: &str, remembers: bool) -> String {
         let mut issued = self.issued.borrow_mut();
         let all = issued.entry(key.to_owned()).or_default();
@@ -78,7 +78,7 @@ impl Backend {
     }
 }
 
-/// The backend's weather: asked at every block.
+/// Changes the backend's mood, now and then. Called at every block.
 pub fn change_mood(world: &World) {
     let (backend, now) = (&world.backend, world.now().0);
     let ends = matches!(world.setting.issuer, Issuer::Backend { ends: true, .. });
@@ -112,7 +112,7 @@ pub fn change_mood(world: &World) {
     }
 }
 
-/// One call, with the worker's own deadline.
+/// Makes one call, with the worker's own deadline.
 pub async fn ask(
     world: &Rc<World>,
     life: &Life,

@@ -13,7 +13,7 @@ use crate::random::Random;
 
 type Work = Pin<Box<dyn Future<Output = ()>>>;
 
-/// Names a task, for ever.
+/// The id of a task. It is never used again.
 pub type TaskId = u64;
 
 /// Runs tasks. Each belongs to an owner, so that a crash can end all tasks of one.
@@ -29,7 +29,7 @@ pub struct Executor<O> {
 
 struct Task<O> {
     owner: O,
-    /// Taken out while it runs.
+    /// The task's future; `None` while the future is being polled.
     work: Option<Work>,
     waker: Waker,
 }
@@ -152,7 +152,7 @@ impl<O: PartialEq + Default> Executor<O> {
         }
     }
 
-    /// Waits for a moment.
+    /// Waits until the clock shows `at`, in milliseconds.
     pub fn sleep_until(self: &Rc<Self>, at: u64) -> Sleep<O> {
         Sleep {
             executor: Rc::clone(self),

@@ -17,7 +17,8 @@ use crate::world::{Life, Owner, World};
 /// How long a facilitator waits for its transaction before it says that the outcome is open.
 const PATIENCE_SECONDS: u64 = 12;
 
-/// One call, with the worker's own deadline. What the facilitator has begun it ends, whoever is still there to hear it.
+/// Makes one call, with the worker's own deadline. The facilitator finishes what it has begun, even when no caller
+/// waits any more.
 pub async fn ask(
     world: &Rc<World>,
     life: &Life,
@@ -54,7 +55,7 @@ pub async fn ask(
     answer
 }
 
-/// What it answers: nothing, a broken connection or an error, or a body.
+/// A facilitator's answer: nothing, a broken connection or an error, or a body.
 type Answer = Option<Result<String, String>>;
 
 async fn verify(world: &World, signed: &SignedAuthorization) -> Answer {
@@ -112,7 +113,7 @@ async fn settle(world: &Rc<World>, signed: SignedAuthorization) -> Answer {
     named(false, "settlement_pending", hash)
 }
 
-/// It is gone, or it fails before it has done anything.
+/// The answer of a facilitator that is gone, or that fails before it has done anything. `None` if it works.
 async fn broken(world: &World) -> Option<Answer> {
     if !world.strikes(Fault::FacilitatorGone) {
         return None;
@@ -141,7 +142,7 @@ fn refusal(world: &World, signed: &SignedAuthorization) -> Option<&'static str> 
     }
 }
 
-/// Success without any: no transaction, one that does not exist, or somebody else's.
+/// A false success: without a transaction, with one that does not exist, or with another purchase's.
 fn lie(world: &World) -> String {
     let others: Vec<B256> = {
         let chain = world.chain.borrow();

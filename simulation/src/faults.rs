@@ -1,4 +1,4 @@
-//! What may go wrong, and how often in one run. Each seed switches on its own selection, so that frequent faults do not always
+//! The faults, and how often each strikes in one run. Each seed switches on its own selection, so that frequent faults do not always
 //! drown rare combinations.
 
 use core::cell::{Cell, RefCell};
@@ -11,7 +11,7 @@ use crate::random::Random;
 pub enum Fault {
     /// An object loses its memory and everything it was doing, right before or after a store or an outside call.
     CrashObject,
-    /// The same for all objects and all requests at once.
+    /// All objects and all requests at once lose their memory and everything they were doing.
     CrashRuntime,
     /// The storage answers with an error and does nothing.
     StoreError,
@@ -25,7 +25,7 @@ pub enum Fault {
     RpcStale,
     /// The RPC knows no receipt although there is one.
     ReceiptHidden,
-    /// The RPC shows a receipt of the block that is being built, which may come without the transaction.
+    /// The RPC shows a receipt of the block that is being built, but the block may come without the transaction.
     ReceiptEarly,
     /// The RPC shows a receipt without its events, or without some.
     ReceiptBare,
@@ -96,9 +96,35 @@ pub enum Fault {
     BackendErrorAfter,
     /// The backend takes long for one call.
     BackendSlow,
+    /// The seller's API serves nobody for a while.
+    OriginOff,
+    /// The seller's API cannot be reached by one call.
+    OriginGone,
+    /// The seller's API gives no answer to one call, although it has received the call.
+    OriginHangs,
+    /// The seller's API takes long for one call.
+    OriginSlow,
+    /// The seller's API ends an answer too early.
+    OriginCuts,
+    /// The seller's API answers one call in a way that is not charged for.
+    OriginRefuses,
+    /// The seller's API gives one call an answer that is too large to keep.
+    OriginTalks,
+    /// The seller's API is not called: the answers held for other calls take up too much memory.
+    OriginBusy,
+    /// The answer to one call may be passed on while it arrives, however short it is.
+    OriginStreams,
+    /// An answer that is passed on does not end.
+    StreamEndless,
+    /// An answer that is passed on is forgotten by the platform.
+    StreamHangs,
+    /// A buyer takes long for a piece of an answer that is passed on.
+    BuyerSlow,
+    /// A buyer leaves before an answer ends that is passed on.
+    BuyerLeaves,
     /// The seller moves its money away for a while.
     SellerDrained,
-    /// USDC blocks a payer, for a while or for ever.
+    /// USDC blocks a payer, for a while or to the end.
     PayerBlocked,
     /// The operator calls a purchase off.
     OperatorCancels,
@@ -115,7 +141,7 @@ pub enum Fault {
 }
 
 /// How often, per thousand, each fault may happen when its seed switches it on.
-const INTENSITIES: [(Fault, [u64; 3]); 51] = [
+const INTENSITIES: [(Fault, [u64; 3]); 64] = [
     (Fault::CrashObject, [1, 5, 20]),
     (Fault::CrashRuntime, [1, 2, 4]),
     (Fault::StoreError, [1, 5, 20]),
@@ -159,6 +185,19 @@ const INTENSITIES: [(Fault, [u64; 3]); 51] = [
     (Fault::BackendHangs, [5, 20, 100]),
     (Fault::BackendErrorAfter, [20, 100, 400]),
     (Fault::BackendSlow, [20, 100, 400]),
+    (Fault::OriginOff, [5, 20, 100]),
+    (Fault::OriginGone, [20, 100, 400]),
+    (Fault::OriginHangs, [20, 100, 400]),
+    (Fault::OriginSlow, [50, 200, 600]),
+    (Fault::OriginCuts, [20, 100, 400]),
+    (Fault::OriginRefuses, [50, 200, 600]),
+    (Fault::OriginTalks, [20, 100, 300]),
+    (Fault::OriginBusy, [20, 100, 400]),
+    (Fault::OriginStreams, [100, 300, 600]),
+    (Fault::StreamEndless, [20, 100, 300]),
+    (Fault::StreamHangs, [20, 100, 300]),
+    (Fault::BuyerSlow, [50, 200, 600]),
+    (Fault::BuyerLeaves, [50, 200, 500]),
     (Fault::SellerDrained, [2, 10, 50]),
     (Fault::PayerBlocked, [10, 50, 200]),
     (Fault::OperatorCancels, [5, 20, 100]),
@@ -233,7 +272,7 @@ impl Faults {
         self.active.get()
     }
 
-    /// What went wrong, and how often.
+    /// How often each fault struck.
     pub fn counts(&self) -> BTreeMap<Fault, u64> {
         self.counts.borrow().clone()
     }

@@ -1,4 +1,4 @@
-//! What happened, for a person who reads it, and which rules were broken.
+//! The log of a run for its reader, and the rules that were broken.
 
 use core::cell::{Cell, RefCell};
 
@@ -9,7 +9,7 @@ pub struct Violation {
     pub rule: &'static str,
     /// The purchase.
     pub purchase: String,
-    /// What was seen.
+    /// What was observed.
     pub detail: String,
 }
 
@@ -57,7 +57,7 @@ impl Journal {
         }
     }
 
-    /// What was broken.
+    /// The rules that were broken.
     pub fn violations(&self) -> Vec<Violation> {
         self.violations.borrow().clone()
     }

@@ -22,6 +22,7 @@ pub mod journal;
 pub mod network;
 pub mod objects;
 pub mod oneshot;
+pub mod origin;
 pub mod random;
 pub mod rpc;
 pub mod rules;

@@ -12,7 +12,7 @@ use crate::faults::Fault;
 use crate::oneshot::{Sender, oneshot};
 use crate::world::{Life, Owner, World};
 
-/// What an object answers; an error is a text for the log.
+/// The answer of an object; an error is a text for the log.
 pub type Answer<T> = Result<T, String>;
 
 /// Starts the work for one delivery in the object that is called.

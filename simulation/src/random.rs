@@ -33,7 +33,7 @@ impl Random {
         per_mille > 0 && self.next() % 1000 < per_mille
     }
 
-    /// One of these.
+    /// Picks one of the choices.
     pub fn pick<T: Copy>(&self, choices: &[T]) -> T {
         choices[self.range(0, choices.len() as u64 - 1) as usize]
     }

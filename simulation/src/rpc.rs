@@ -25,14 +25,14 @@ use crate::world::{Life, World};
 
 /// How far behind a stale node may be, in blocks.
 pub const MAX_LAG: u64 = 5;
-/// How nodes say that they cannot tell.
+/// The errors by which nodes say that they cannot answer.
 const TROUBLES: [(i64, &str); 4] = [
     (-32000, "header not found"),
     (-32000, "execution aborted (timeout = 5s)"),
     (-32000, "missing trie node"),
     (-32000, "too many requests"),
 ];
-/// A call takes at most this long: the worker's own deadline.
+/// The longest time that a call takes: the worker's own deadline.
 const DEADLINE_MILLIS: u64 = 5_000;
 
 /// The chain as one object reaches it.
@@ -41,7 +41,7 @@ pub struct Rpc {
     world: Rc<World>,
     life: Rc<Life>,
     told: Cell<Told>,
-    /// Whether it is the RPC of another network, where none of the model's wallets exists.
+    /// Whether this is the RPC of another network, where none of the model's wallets exists.
     is_elsewhere: bool,
 }
 
@@ -69,7 +69,7 @@ impl Rpc {
         self.told.get()
     }
 
-    /// One call: what `work` sees or does happens somewhere between question and answer.
+    /// Makes one call: what `work` sees or does happens somewhere between question and answer.
     async fn call<T>(
         &self,
         method: &'static str,
@@ -92,7 +92,7 @@ impl Rpc {
             return failed("status 503");
         }
         world.sleep(there.min(DEADLINE_MILLIS)).await;
-        // What arrives after the deadline is carried out all the same.
+        // A request that arrives after the deadline is still carried out.
         let outcome = work(world);
         if there + back > DEADLINE_MILLIS {
             world.sleep(DEADLINE_MILLIS.saturating_sub(there)).await;
@@ -159,7 +159,7 @@ impl Chain for Rpc {
             .read("eth_estimateGas", |view| view.simulate(transfer))
             .await?;
         match self.world.strikes(Fault::RpcTrouble) {
-            // What it is worth, the product decides.
+            // The product decides what this error is worth.
             true => {
                 let (code, message) = self.world.random.pick(&TROUBLES);
                 let error = json!({"code": code, "message": message});
@@ -172,7 +172,8 @@ impl Chain for Rpc {
         }
     }
 
-    /// Whom the model's doors ask, they know: every signature here is its payer's. What differs is who exists.
+    /// Every signature that the model's doors ask about is its payer's. So the answer depends only on whether the
+    /// wallet exists.
     async fn wallet_accepts(
         &self,
         wallet: Address,
@@ -261,7 +262,7 @@ impl Chain for Rpc {
                 (receipt, chain.head().number, chain.replacements())
             })
             .await?;
-        // What is told of a block before it is made says nothing.
+        // A receipt from a block that the node has not reached yet proves nothing.
         if let Some(block) = receipt.as_ref().map(|receipt| receipt.block)
             && block <= newest
         {
@@ -321,8 +322,8 @@ fn send(world: &Rc<World>, raw: &Bytes) -> SendOutcome {
     }
 }
 
-/// Perhaps no block ever includes this payment. (A refund's authorization lasts for years: only its operator would end
-/// that.)
+/// Decides by chance that no block ever includes this payment. (A refund's authorization lasts for years: only its
+/// operator would end that.)
 fn leave_out(world: &World, call: &Bytes) {
     let chain = world.chain.borrow();
     let payer = chain.genuine(call).map(SignedAuthorization::payer);

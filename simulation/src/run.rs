@@ -16,34 +16,35 @@ use crate::aftermath;
 use crate::faults::Fault;
 use crate::journal::Violation;
 use crate::rules::{self, Asker, Tally};
-use crate::setting::PLANS;
+use crate::setting::{CALLED, CALLS, PLANS};
 use crate::world::{Owner, World};
 
-/// How long everything may take to come to rest once nothing goes wrong and nothing can be charged any more, besides
-/// refunds. What has lost its alarm is found by a sweep, and only when it is old enough.
+/// How long all purchases may take to finish after the last fault and the end of the last offer, apart from refunds.
+/// The time is long because a purchase that has lost its alarm is found only by a sweep, and only once it is old
+/// enough.
 const REST_MILLIS: u64 = 2_700_000;
 const HOUR_MILLIS: u64 = 3_600_000;
 /// A refund's pauses double seven times.
 const REFUND_PAUSES: u64 = 127;
-/// How long the last questions may take.
+/// How long the answers to the last requests may take.
 const ANSWER_MILLIS: u64 = 60_000;
 
-/// What came of a run.
+/// The result of a run.
 #[derive(Debug)]
 pub struct Outcome {
     /// The seed.
     pub seed: u64,
     /// How many purchases were begun by buyers.
     pub purchases: u64,
-    /// Which faults struck, and how often.
+    /// How often each fault struck.
     pub faults: BTreeMap<Fault, u64>,
     /// How the purchases ended.
     pub tally: Tally,
     /// The most bytes that a purchase has left behind in its own object.
     pub left: usize,
-    /// Which rules were broken.
+    /// The rules that were broken.
     pub violations: Vec<Violation>,
-    /// What happened, when it was asked for.
+    /// The log of the run, if it was asked for.
     pub trace: Vec<String>,
 }
 
@@ -70,7 +71,7 @@ pub fn run(seed: u64, purchases: u64, without: &[Fault], traces: bool) -> Result
     world.trace(|| "nothing goes wrong any more".to_owned());
     last_proofs(&world);
     last_looks(&world);
-    // What is on another network looks every hour whether it is back.
+    // A purchase on another network checks every hour whether its network is configured again.
     let away = world.setting.elsewhere.map_or(0, |_| HOUR_MILLIS);
     let refunds = away
         + LONGEST_MILLIS
@@ -84,7 +85,7 @@ pub fn run(seed: u64, purchases: u64, without: &[Fault], traces: bool) -> Result
             break;
         }
     }
-    // Whose transfer was included late asks again, and what that begins comes to its end.
+    // A buyer whose transfer was included late asks again, and what that begins comes to its end.
     last_proofs(&world);
     let rest = world.now().0 + REST_MILLIS + refunds;
     world.executor.run_until(rest, &world.random);
@@ -130,11 +131,16 @@ fn open_shop(world: &Rc<World>) {
         world.chain.borrow_mut().mint(buyer.address(), units);
     }
     world.market.buyers.replace(buyers.clone());
-    // Something for payers to get back what they moved away.
+    // The account to which payers move their money exists, so that they can get the money back.
     world.chain.borrow_mut().mint(Address::repeat_byte(0xe1), 0);
     for _ in 0..world.setting.purchases {
         let buyer = buyers[random.range(0, buyers.len() as u64 - 1) as usize].clone();
         let plan = random.pick(&[0, 0, 0, 1, 1, 2, 3]) % PLANS.len();
+        let is_call = random.chance(world.setting.calls);
+        let plan = match is_call {
+            true => CALLS + random.range(0, CALLED - 1) as usize,
+            false => plan,
+        };
         let delay = random.range(0, world.setting.arrivals);
         let in_parallel = random.chance(60);
         let in_conversation =
@@ -144,7 +150,12 @@ fn open_shop(world: &Rc<World>) {
         let then = Rc::clone(world);
         world.executor.spawn(Owner::World, async move {
             then.sleep(delay).await;
-            if in_conversation {
+            if is_call {
+                match in_parallel {
+                    true => shop_in_parallel(then, buyer, plan).await,
+                    false => shop(then, buyer, plan).await,
+                }
+            } else if in_conversation {
                 shop_in_conversation(then, buyer, plan).await;
             } else if in_parallel {
                 shop_in_parallel(then, buyer, plan).await;
@@ -169,7 +180,7 @@ fn last_moment(world: &World) -> u64 {
     moments.max().unwrap_or_default()
 }
 
-/// When the last of the notices that the backend has not taken is tried again.
+/// When the last notification that the backend has not accepted is tried again.
 fn last_notice(world: &World) -> u64 {
     let objects = world.objects.purchases();
     let records = objects.iter().filter_map(|object| object.record());
@@ -240,7 +251,13 @@ fn last_questions(world: &Rc<World>) {
 
 /// The buyer has the goods, or knows of the refund.
 fn is_end(told: &Told<'_>) -> bool {
-    matches!(told, Told::Granted { .. }) || rules::is_about_a_refund(told)
+    let is_gone = matches!(
+        told,
+        Told::Stopped {
+            why: Stop::AnswerGone { .. }
+        }
+    );
+    is_gone || matches!(told, Told::Granted { .. }) || rules::is_about_a_refund(told)
 }
 
 /// Every buyer whose transfer has paid in time asks once more, and must get the grant, or learn of the refund.

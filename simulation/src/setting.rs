@@ -1,8 +1,11 @@
 //! The circumstances of one run, chosen by its seed.
 
 use alloy_primitives::Address;
+use http::Method;
+use key0_core::catalog::{Catalog, Charged, Route, Settle, Shapes};
 use key0_core::config::Config;
-use key0_core::types::WalletKey;
+use key0_core::offer::CallDigest;
+use key0_core::types::{RouteId, UsdcAmount, WalletKey};
 
 use crate::chain::Nodes;
 use crate::random::Random;
@@ -18,6 +21,55 @@ pub const PLANS: [(&str, u64); 4] = [
     ("gold", 2_000_000),
 ];
 
+/// The numbers of what is for sale: plans below this number, calls from it on.
+pub const CALLS: usize = 100;
+/// How many calls there are: three of each route.
+pub const CALLED: u64 = 3 * ROUTES.len() as u64;
+/// The routes: id, method, when their calls are paid for, and whether a call may be made again. A call costs as much as the
+/// first plans.
+const ROUTES: [(&str, Method, Settle, bool); 4] = [
+    ("weather", Method::GET, Settle::After, true),
+    ("summary", Method::POST, Settle::After, false),
+    ("message", Method::POST, Settle::Before, false),
+    ("label", Method::PUT, Settle::Before, true),
+];
+const CALL_UNITS: u64 = 15_000;
+
+/// The call with this number: its route and its digest.
+pub fn call_of(number: usize) -> Option<(RouteId, CallDigest)> {
+    let at = number.checked_sub(CALLS)?;
+    let (id, ..) = &ROUTES[at % ROUTES.len()];
+    let city = [u8::try_from(at / ROUTES.len()).ok()?];
+    let digest = CallDigest::of([id.as_bytes(), &city]);
+    Some((id.parse().ok()?, digest))
+}
+
+fn routes() -> Option<Vec<Route>> {
+    let routes = ROUTES.into_iter().map(|(id, method, settle, idempotent)| {
+        let path = format!("/{id}/:city");
+        Some(Route {
+            id: id.parse().ok()?,
+            method,
+            path: path.parse().ok()?,
+            resource: path.parse().ok()?,
+            price: Some(UsdcAmount::from_units(CALL_UNITS)),
+            settle,
+            description: "a call".to_owned(),
+            charged: Charged::default(),
+            idempotent,
+            max_body: 65_536,
+            vary: Vec::new(),
+            stream: false,
+            case_sensitive: false,
+            forward_authorization: false,
+            notify: id == "label",
+            plans: Vec::new(),
+            shapes: Shapes::default(),
+        })
+    });
+    routes.collect()
+}
+
 /// The lifetimes of tokens, in seconds, for plans whose tokens do not last the usual hour.
 const LASTING: [(&str, u64); 2] = [("steel", 7 * 86_400), ("gold", 30 * 86_400)];
 
@@ -30,7 +82,7 @@ const REMOVED: &str = "silver";
 /// The plan that costs a little less for a while.
 const CHEAPER: &str = "bronze";
 
-/// What the backend is told about one plan, before and after the catalog was edited.
+/// The `extra` of one plan, before and after the catalog was edited.
 const EXTRAS: (&str, [&str; 2]) = ("steel", ["stainless", "rusty"]);
 
 /// The contract that creates buyers' wallets.
@@ -59,7 +111,7 @@ pub enum Issuer {
 /// The circumstances of one run.
 #[derive(Clone, Debug)]
 pub struct Setting {
-    /// Confirmations waited for.
+    /// How many confirmations the seller waits for.
     pub confirmations: u64,
     /// How long an offer lasts, in seconds.
     pub ttl: u64,
@@ -67,15 +119,15 @@ pub struct Setting {
     pub arrivals: u64,
     /// The lifetimes of buyers' authorizations, in seconds; each authorization has one of them.
     pub validities: [u64; 3],
-    /// How many purchases.
+    /// How many purchases are made.
     pub purchases: u64,
-    /// How many buyers share them.
+    /// How many buyers make these purchases.
     pub buyers: u64,
     /// Who issues the credentials.
     pub issuer: Issuer,
     /// How long the backend may take, in milliseconds.
     pub issue_timeout: u64,
-    /// Whether the backend is told how purchases end.
+    /// Whether the backend is notified of how purchases end.
     pub notifies: bool,
     /// How often a failed call is repeated at once.
     pub issue_retries: u64,
@@ -93,6 +145,12 @@ pub struct Setting {
     pub gas_wallet: bool,
     /// How many of a thousand purchases are paid by an ordinary transfer.
     pub transfers: u64,
+    /// How many of a thousand purchases are calls.
+    pub calls: u64,
+    /// How long the seller's API may take, in milliseconds.
+    pub call_timeout: u32,
+    /// How long a paid answer is kept, in seconds.
+    pub answers_kept: u64,
     /// How many of a thousand purchases are made in a conversation.
     pub conversations: u64,
     /// Whether a transfer counts for the first client that shows it, without a signature.
@@ -173,6 +231,9 @@ impl Setting {
             facilitators: random.pick(&[0, 0, 0, 1, 1, 2]),
             gas_wallet: random.chance(500),
             transfers: random.pick(&[0, 0, 200, 500, 1_000]),
+            calls: random.pick(&[0, 300, 300, 600, 1_000]),
+            call_timeout: random.pick(&[1_000, 5_000, 20_000]),
+            answers_kept: random.pick(&[0, 600, 3_600]),
             conversations: random.pick(&[0, 0, 150, 300, 600]),
             unsigned: random.chance(150),
             gas_share: random.pick(&[100, 1_000_000]),
@@ -218,7 +279,7 @@ impl Setting {
         }
     }
 
-    /// One of the deployment's configurations.
+    /// The deployment's configuration in this version.
     pub fn config(&self, version: Version) -> Result<Config, String> {
         let Version {
             wallet,
@@ -286,6 +347,12 @@ impl Setting {
                 _ => return None,
             })
         };
-        Config::from_vars(lookup).map_err(|problems| format!("{problems:?}"))
+        let config = Config::from_vars(lookup);
+        let mut config = config.map_err(|problems| format!("{problems:?}"))?;
+        let plans = config.catalog.plans().to_vec();
+        config.catalog = Catalog::with_routes(plans, routes().ok_or("a route has no name")?);
+        config.gateway.timeout_millis = self.call_timeout;
+        config.gateway.keep_seconds = self.answers_kept;
+        Ok(config)
     }
 }

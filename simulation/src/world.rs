@@ -2,33 +2,36 @@
 
 use core::cell::{Cell, RefCell};
 use core::future::pending;
+use std::collections::BTreeSet;
 use std::rc::Rc;
 
 use alloy_primitives::Address;
 use key0_core::config::Config;
 use key0_core::doors::a2a::ContextKey;
+use key0_core::ledger::Removed;
 use key0_core::purchase::Shared;
 use key0_core::types::WalletKey;
 use key0_core::types::{RequestId, UnixMillis, UnixSeconds};
 
 use crate::actors::Market;
 use crate::backend::Backend;
-use crate::chain::ModelChain;
+use crate::chain::{AuthorizationKey, ModelChain};
 use crate::executor::{Executor, Sleep};
 use crate::faults::{Fault, Faults};
 use crate::journal::{Journal, Violation};
 use crate::objects::Objects;
+use crate::origin::Origin;
 use crate::random::Random;
 use crate::rules::Deliveries;
 use crate::setting::{BEGIN_MILLIS, Setting, Version};
 
-/// What the seller's other wallet holds from the beginning: it may have to return what the first one has received.
+/// The balance of the seller's other wallet at the beginning: it may have to refund what the first one has received.
 const OTHER_WALLET_UNITS: u64 = 1_000_000_000_000;
 
-/// Whose work a task is.
+/// The part of the model that a task belongs to.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub enum Owner {
-    /// Nobody's whom a crash of ours can end: the chain, buyers, the network.
+    /// A part that our crashes do not end: the chain, buyers, the network.
     #[default]
     World,
     /// The worker that takes buyers' requests.
@@ -46,9 +49,9 @@ pub enum Owner {
 /// One life of an object, from its first request to its crash.
 #[derive(Debug)]
 pub struct Life {
-    /// Whose.
+    /// The part that it belongs to.
     pub owner: Owner,
-    /// Whether it goes on. What runs after the end has no effect any more.
+    /// Whether the life goes on. Work that runs after its end has no effect any more.
     pub alive: Cell<bool>,
 }
 
@@ -69,23 +72,25 @@ pub struct World {
     pub executor: Rc<Executor<Owner>>,
     /// The seed's choices.
     pub random: Random,
-    /// What goes wrong.
+    /// The faults that may strike.
     pub faults: Faults,
     /// The circumstances.
     pub setting: Setting,
     /// The deployment's first settings.
     pub config: Config,
-    /// Those of each version, by its number.
+    /// The configurations, by the number of their version.
     configs: Vec<Config>,
-    /// The wallet of ours that sends transactions.
+    /// The seller's gas wallet.
     pub wallet: WalletKey,
     /// The chain.
     pub chain: RefCell<ModelChain>,
     /// The seller's backend.
     pub backend: Backend,
+    /// The seller's API.
+    pub origin: Origin,
     /// The Durable Objects.
     pub objects: Objects,
-    /// What all purchases know, until the runtime ends.
+    /// State that all purchases share until the runtime ends.
     pub shared: RefCell<Rc<Shared>>,
     /// For the rules: how deliveries have gone.
     pub deliveries: Deliveries,
@@ -95,6 +100,10 @@ pub struct World {
     pub market: Market,
     /// The most bytes that a purchase has left behind in its own object.
     pub left: Cell<usize>,
+    /// For the rules: the entries that the ledger must have had of purchases that were removed.
+    pub removed: RefCell<Vec<Removed>>,
+    /// For the rules: the authorizations of purchases that were removed, and of their refunds.
+    pub gone: RefCell<BTreeSet<AuthorizationKey>>,
     /// Trace and violations.
     pub journal: Journal,
 }
@@ -115,7 +124,7 @@ impl World {
             .map(|version| setting.config(version))
             .collect();
         let configs = configs?;
-        // Without either there is nothing to send, and this one stays idle.
+        // If no configured wallet sends anything, this one takes its place and stays idle.
         let idle = WalletKey::from_hex(&format!("{:064x}", 0x1d1e)).ok_or("no key")?;
         let wallet = config.refund_sender().cloned().unwrap_or(idle);
         let mut chain = ModelChain::new(
@@ -135,12 +144,15 @@ impl World {
             wallet,
             chain: RefCell::new(chain),
             backend: Backend::default(),
+            origin: Origin::default(),
             objects: Objects::default(),
             shared: RefCell::default(),
             deliveries: Deliveries::default(),
             door: RefCell::new(Life::new(Owner::Door)),
             market: Market::default(),
             left: Cell::new(0),
+            removed: RefCell::default(),
+            gone: RefCell::default(),
             journal: Journal::new(traces),
         };
         world.trace(|| {
@@ -158,7 +170,7 @@ impl World {
         self.config_of(self.version())
     }
 
-    /// Which of its configurations the deployment runs with now.
+    /// The version that the deployment runs now.
     pub fn version(&self) -> Version {
         self.setting.version(self.now().0)
     }
@@ -239,7 +251,7 @@ impl World {
         !life.alive.get()
     }
 
-    /// The same, for places that can wait: whoever dies here waits for ever.
+    /// As [`is_over`](Self::is_over), for async code: after a crash the task stays pending and never resumes.
     pub async fn survive(self: &Rc<Self>, life: &Life, place: &str) {
         if self.is_over(life, place) {
             pending::<()>().await;
@@ -257,7 +269,7 @@ impl World {
 
     fn crash_everything(self: &Rc<Self>) {
         self.shared.replace(Rc::default());
-        self.deliveries.reset();
+        self.deliveries.forget();
         self.crash(&Owner::Door);
         for owner in self.objects.owners() {
             self.crash(&owner);

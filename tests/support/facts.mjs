@@ -13,6 +13,12 @@ export async function income(world) {
   return logs.map(({ args, transactionHash, blockNumber }) => ({ from: args.from, value: args.value, hash: transactionHash, block: blockNumber }));
 }
 
+/** The same of one buyer. @param {import('./world.mjs').TestWorld} world @param {{address: string}} buyer */
+export const paidBy = async (world, { address }) => (await income(world)).filter(({ from }) => from.toLowerCase() === address.toLowerCase());
+
+/** Every USDC transfer from the seller to this buyer. @param {import('./world.mjs').TestWorld} world @param {{address: string}} buyer */
+export const refundsTo = (world, { address }) => world.chain.transfers({ from: world.seller.address, to: address });
+
 /** How many transactions the gas wallet has sent, those that wait in the node included. */
 export const broadcasts = (world) =>
   world.chain.client.getTransactionCount({ address: world.gasWallet.address, blockTag: 'pending' });

@@ -1,5 +1,7 @@
 // Promises: what purchases occupy in the runtime's own files, in bytes, as SQLite itself counts them.
 
+import { readdirSync } from 'node:fs';
+import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { ALL_JOBS, fileOf } from './kill.mjs';
 
@@ -40,4 +42,22 @@ export function shared(world, requestId) {
     each('LedgerObject', 'entries', 'ledger'),
     each('GasWalletObject', `(${ALL_JOBS})`, "gas wallet's job"),
   ]);
+}
+
+/**
+ * The tables that are left, of each object of a class that once had tables of ours and has none now. The platform charges for
+ * such an object until its storage is emptied as a whole: then it is as if there had never been a table.
+ * @param {import('./world.mjs').TestWorld} world @param {string} className
+ */
+export function leftOver(world, className) {
+  const folder = join(world.state, 'objects', `key0-${className}`);
+  const files = readdirSync(folder).filter((entry) => /^[0-9a-f]{64}\.sqlite$/.test(entry));
+  const left = files.map((file) => {
+    const database = new DatabaseSync(join(folder, file), { readOnly: true });
+    const tables = database.prepare("SELECT name FROM sqlite_master WHERE type = 'table'").all().map(({ name }) => String(name));
+    const { schema_version: changes } = database.prepare('PRAGMA schema_version').get();
+    database.close();
+    return { tables, changes };
+  });
+  return left.filter(({ tables, changes }) => changes !== 0 && tables.every((name) => name.startsWith('_cf_')));
 }

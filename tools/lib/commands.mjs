@@ -30,6 +30,7 @@ const GROUPS = {
     simulate: { file: 'tools/simulate.mjs', about: 'purchases with faults at every step, by seed' },
     mutants: { file: 'tools/mutants.mjs', about: 'breaks rules, and tells which check notices' },
     conformance: { file: 'tools/conformance.mjs', about: 'the published MCP conformance suites' },
+    pages: { file: 'tools/pages.mjs', about: 'pictures of the pages for people' },
     bench: { file: 'tools/bench.mjs', about: 'measures size, answers and purchases' },
     lock: { file: '', about: 'writes package-lock.json anew' },
   },

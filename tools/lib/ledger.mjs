@@ -63,19 +63,28 @@ export async function readLedger(url, secret) {
   });
 }
 
-/** The worker's own sums. @param {string} url @param {string} secret @returns {Promise<Totals>} */
+/**
+ * The worker's own sums: of all purchases, and of those that were removed and are not in the ledger any more.
+ * @param {string} url @param {string} secret @returns {Promise<{totals: Totals, removed: Totals}>}
+ */
 export async function readTotals(url, secret) {
-  const { totals } = await (await askAdmin(url, secret, '/admin/totals')).json();
-  return Object.fromEntries(totals.map(({ status, count, amount }) => [status, { count, amount: microUsdc(amount) }]));
+  const { totals, removed = [] } = await (await askAdmin(url, secret, '/admin/totals')).json();
+  const sums = (lines) => sumUp(lines.map((line) => ({ ...line, amount: microUsdc(line.amount) })));
+  return { totals: sums(totals), removed: sums(removed) };
 }
 
-/** The same sums, made from the entries. @param {Entry[]} entries @returns {Totals} */
+/** Two sums together. @param {Totals} a @param {Totals} b @returns {Totals} */
+export function together(a, b) {
+  return sumUp([a, b].flatMap((totals) => Object.entries(totals).map(([status, sum]) => ({ status, ...sum }))));
+}
+
+/** The same sums, made from the entries, or from sums of them. @param {{status: string, amount: bigint, count?: number}[]} entries @returns {Totals} */
 export function sumUp(entries) {
   /** @type {Totals} */
   const totals = {};
-  for (const { status, amount } of entries) {
+  for (const { status, amount, count = 1 } of entries) {
     const sum = (totals[status] ??= { count: 0, amount: 0n });
-    sum.count += 1;
+    sum.count += count;
     sum.amount += amount;
   }
   return totals;

@@ -6,7 +6,7 @@ import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
-import { readCatalog } from './catalog.mjs';
+import { readCatalog, soldIn } from './catalog.mjs';
 import { readDotenv } from './dotenv.mjs';
 import { Stop } from './say.mjs';
 import { problemsOf, whetherItSells } from './sells.mjs';
@@ -94,7 +94,7 @@ function isJson(file) {
  * @property {Problem[]} warnings
  * @property {{name: string, meant?: string}[]} unknown  settings that the worker ignores
  * @property {string[]} exposed    secrets that stand in plain variables
- * @property {number} [plans]
+ * @property {string} [sold]  what is sold, in words
  * @property {string} [network]
  */
 
@@ -123,7 +123,7 @@ export async function checkBefore({ config, env, secretsFile, vars: more }) {
       warnings: health.warnings ?? [],
       unknown: unknownSettings(Object.keys({ ...vars, ...secrets })),
       exposed: Object.keys(vars).filter((name) => isSecret(name) && isGiven(name)),
-      plans: list?.plans.length,
+      sold: list && soldIn(list),
       network: health.network,
     };
   } finally {

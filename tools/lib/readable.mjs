@@ -2,7 +2,7 @@
 // sentence for what failed. Steps in between are left out; `--verbose` shows every line as it is.
 
 /** The runtime's own lines about a call that failed, with the stack. The worker says it too, and knows whom it called. */
-const RUNTIME_NOISE = /^workerd\/jsg\/util\.c\+\+|^stack: /;
+const RUNTIME_NOISE = /^workerd\/jsg\/util\.c\+\+|^workerd\/.*Error: the answer was cut$|^stack: /;
 
 /** Keeps in mind when each purchase began. @returns {(line: string) => string | undefined} `undefined`: not for people */
 export function newReader() {
@@ -14,6 +14,7 @@ export function newReader() {
     const { requestId } = fact;
     const known = begun.get(requestId) ?? { at: Date.now() };
     if (fact.change === 'settled' && fact.status === 'PAID') known.transaction = fact.transaction;
+    if (fact.change === 'calling' || fact.change === 'answered') known.calls = fact.change === 'calling';
     begun.set(requestId, known);
     const said = sentence(fact, known);
     if (/^(DELIVERED|REFUNDED|EXPIRED|CANCELLED)$/.test(fact.status)) begun.delete(requestId);
@@ -31,17 +32,25 @@ function factIn(line) {
   }
 }
 
-function sentence({ change, status, target, amount, payer, transaction }, { at, transaction: paid }) {
+function sentence({ change, status, target, amount, payer, transaction }, { at, transaction: paid, calls }) {
   const who = short(payer);
   switch (change) {
-    case 'issued': {
+    case 'issued':
+    case 'streamed':
+    case 'buyer_left': {
       const took = `${((Date.now() - at) / 1000).toFixed(1)} s`;
       return [`${target} ${amount} by ${who}`, paid && `paid ${short(paid)}`, `delivered in ${took}`].filter(Boolean).join(' · ');
     }
     case 'attempt_failed':
-      return status === 'PENDING' ? `${target} ${amount}: the payment by ${who} was not settled` : undefined;
+      if (status !== 'PENDING') return undefined;
+      return calls ? `${target} by ${who}: your API gave no answer that is charged for` : `${target} ${amount}: the payment by ${who} was not settled`;
     case 'issue_failed':
-      return `${target} ${amount} paid by ${who}: the backend did not deliver it`;
+      return `${target} ${amount} paid by ${who}: ${calls ? 'your API gave no answer that is charged for' : 'the backend did not deliver it'}`;
+    case 'stream_cut':
+    case 'stream_too_long':
+    case 'stream_silent':
+    case 'stream_lost':
+      return `${target} ${amount} paid by ${who}: the answer was cut`;
     case 'refund_begun':
       return `${target} ${amount}: the money goes back to ${who}`;
     case 'refund_blocked':

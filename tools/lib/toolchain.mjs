@@ -96,8 +96,12 @@ function descriptionOf(commands) {
   return `${packages.length} Debian packages and what they depend on, with apt-get`;
 }
 
+/** cargo's progress bar, which it draws for us as if we were a terminal: `Building [==>  ] 93/187: serde, syn`. */
+const PROGRESS = /^\s*Building \[[=> ]*\] (\d+)\/(\d+)/;
+const WITH_PROGRESS = { CARGO_TERM_PROGRESS_WHEN: 'always', CARGO_TERM_PROGRESS_WIDTH: '80' };
+
 /**
- * Runs a program, passing its stderr lines to `note`; on failure their end is shown.
+ * Runs a program, passing its stderr lines to `note`, those of cargo with how far it is; on failure their end is shown.
  * @param {string} command @param {string[]} args
  * @param {{env?: Record<string, string | undefined>, cwd?: string, mayEndWith?: number}} options
  *        `mayEndWith`: an exit code that is no failure either
@@ -106,16 +110,22 @@ function descriptionOf(commands) {
  */
 export function capture(command, args, { env = process.env, cwd = root, mayEndWith = 0 }, note) {
   return new Promise((resolve, reject) => {
-    const child = spawn(command, args, { cwd, env, stdio: ['ignore', 'pipe', 'pipe'] });
+    const child = spawn(command, args, { cwd, env: { ...env, ...WITH_PROGRESS }, stdio: ['ignore', 'pipe', 'pipe'] });
     const stopIt = () => child.kill();
     process.on('exit', stopIt);
     const tail = [];
     let output = '';
+    let crates = '';
     child.stdout.setEncoding('utf8').on('data', (chunk) => (output += chunk));
     createInterface({ input: child.stderr }).on('line', (line) => {
+      const [, done, all] = PROGRESS.exec(line) ?? [];
+      if (all) {
+        crates = `${done} of ${all} crates`;
+        return note(crates);
+      }
       tail.push(line);
       if (tail.length > 60) tail.shift();
-      note(line);
+      if (line.trim()) note(crates ? `${crates}: ${line.trim()}` : line);
     });
     child.on('error', (error) => reject(new Stop(`${command} cannot be started (${error.code}).`)));
     child.on('close', (code, signal) => {

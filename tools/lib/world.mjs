@@ -2,9 +2,12 @@
 // everything runs or nothing is left. `npm start`, the black-box tests and the bench all stand on this.
 
 import { randomBytes } from 'node:crypto';
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { generatePrivateKey, privateKeyToAccount } from 'viem/accounts';
 import { startBackend } from './backend.mjs';
 import { startChain } from './chain.mjs';
+import { root } from './paths.mjs';
 import { startWorker } from './worker.mjs';
 
 const BUYER_USDC = 1_000_000_000n; // $1,000
@@ -18,6 +21,14 @@ export function testAccount() {
   return { address: privateKeyToAccount(privateKey).address, privateKey };
 }
 
+/** What the example backend sells per call. */
+const SAMPLE_ROUTES = JSON.stringify([
+  { routeId: 'weather', method: 'GET', path: '/weather/:city', unitAmount: '$0.01', description: "A city's weather, one call.", plans: ['basic'] },
+]);
+
+/** What is sold where nothing is set. With routes the plans must be set, too. */
+const samplePlans = () => readFileSync(join(root, 'worker', 'core', 'src', 'catalog', 'default_plans.json'), 'utf8');
+
 /**
  * @param {object} options
  * @param {string} options.state                    folder for the worker's storage
@@ -29,9 +40,10 @@ export function testAccount() {
  * @param {boolean} [options.backend]               false: no backend
  * @param {(part: 'chain' | 'worker' | 'backend', line: string) => void} [options.onLine]
  * @param {string} [options.catalog]                the text of a catalog.json
+ * @param {boolean} [options.sampleRoutes]          sells the backend's weather per call
  * @param {(chainUrl: string) => Promise<string>} [options.rpcUrl]  puts something between worker and chain
  */
-export async function startWorld({ state, vars = {}, ports = {}, buyers: count = 5, network = 'testnet', blockTime, backend: wantBackend = true, onLine, rpcUrl, catalog }) {
+export async function startWorld({ state, vars = {}, ports = {}, buyers: count = 5, network = 'testnet', blockTime, backend: wantBackend = true, onLine, rpcUrl, catalog, sampleRoutes }) {
   const tokenSecret = vars.KEY0_ACCESS_TOKEN_SECRET ?? randomBytes(32).toString('hex');
   const adminSecret = vars.KEY0_ADMIN_SECRET ?? randomBytes(32).toString('hex');
   const listen = (part) => onLine && ((line) => onLine(part, line));
@@ -64,6 +76,7 @@ export async function startWorld({ state, vars = {}, ports = {}, buyers: count =
       KEY0_WALLET_PRIVATE_KEY: seller.privateKey,
       GAS_MAX_SHARE_PERCENT: '100000', // gas on a local chain has whatever price
       ...(backend && { BACKEND_API_URL: backend.url, KEY0_RESOURCE_ENDPOINT: `${backend.url}/api/{resourceId}` }),
+      ...(backend && sampleRoutes && { PROXY_TO_BASE_URL: backend.url, PLANS: samplePlans(), ROUTES: SAMPLE_ROUTES }),
       ...vars,
     };
     const worker = await startWorker({ port: ports.worker, state, env: settings, catalog, onLine: listen('worker') });

@@ -26,7 +26,7 @@ Reads tokens or Authorization headers from standard input, one a line, and print
 
 /// What the configuration is to expect, its keys apart.
 type Expectation = Box<dyn FnOnce(Config) -> Result<Config, String>>;
-/// What the door is to expect.
+/// What is expected of a token.
 type Door = Box<dyn FnOnce(Validator) -> Validator>;
 
 fn main() -> ExitCode {

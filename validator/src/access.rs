@@ -12,9 +12,9 @@ use crate::{Flaw, ValidationError};
 
 /// An access token that passed every check. Only validation makes one.
 ///
-/// It owns the decoded claims as one text and hands out pieces of it, so a validation allocates once, or not at all when
-/// the token is [remembered](crate::Config::verified_cache). With feature `serde` it serialises to the claims below,
-/// under their names in the token.
+/// The token owns the decoded claims as one text and hands out pieces of it, so a validation allocates once, or not at
+/// all when the token is [remembered](crate::Config::verified_cache). With feature `serde` it serialises to the claims
+/// below, under their names in the token.
 #[derive(Clone)]
 pub struct AccessToken {
     text: Text,
@@ -24,7 +24,7 @@ pub struct AccessToken {
 #[derive(Clone)]
 enum Text {
     Own(String),
-    /// The cache's.
+    /// The text is shared with the cache.
     Shared(Arc<str>),
 }
 
@@ -33,7 +33,7 @@ impl AccessToken {
     pub(crate) fn read(encoded: &[u8]) -> Result<Self, ValidationError> {
         let malformed = |flaw| Err(ValidationError::MalformedClaims(flaw));
         let mut bytes = Vec::new();
-        // Appending, because that writes to each byte once: there is nothing to fill with zeros first.
+        // Appends, so that the buffer need not be filled with zeros first.
         if URL_SAFE_NO_PAD.decode_append(encoded, &mut bytes).is_err() {
             return malformed(Flaw::NotBase64Url);
         }
@@ -47,7 +47,7 @@ impl AccessToken {
         })
     }
 
-    /// The same token, so that a clone of it allocates nothing.
+    /// Converts the token so that cloning it allocates nothing.
     pub(crate) fn into_shared(self) -> Self {
         let text = match self.text {
             Text::Own(text) => Text::Shared(text.into()),

@@ -6,11 +6,11 @@ use crate::{AccessToken, ValidationError};
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum Refusal {
-    /// It was called back: its purchase was refunded, or its buyer banned.
+    /// The token was revoked: its purchase was refunded, or its buyer banned.
     Revoked,
-    /// It was good for one use, and was used.
+    /// The token was good for one use, and was used.
     AlreadyUsed,
-    /// It cannot be said: the store of revocations does not answer. The caller gets a 500.
+    /// It is not known, because the store of revocations does not answer. The caller gets a 500.
     Unknown,
 }
 
@@ -32,8 +32,8 @@ impl From<Refusal> for ValidationError {
 /// That a token is admitted does not mean that the request is served: the handler may still refuse it. A token that is good
 /// for one use is best counted where that use has happened, in the handler.
 ///
-/// It is called on the path of every request and must not block: look into memory, and keep that fresh elsewhere. A
-/// question to a database belongs into a handler, which may wait.
+/// [`admit`](Self::admit) is called on the path of every request and must not block: look into memory, and keep that
+/// fresh elsewhere. A question to a database belongs into a handler, which may wait.
 ///
 #[cfg_attr(feature = "hs256", doc = "```")]
 #[cfg_attr(not(feature = "hs256"), doc = "```ignore")]

@@ -1,4 +1,4 @@
-//! What layers and extractors need of those who check tokens.
+//! The interface through which layers and extractors use the validators that check their tokens.
 #![expect(
     private_interfaces,
     reason = "the trait is sealed: only this crate calls its methods"
@@ -12,7 +12,7 @@ use crate::passed::Passed;
 use crate::validator::try_all;
 use crate::{AccessToken, Refused, ServiceToken, ServiceValidator, ValidationError, Validator};
 
-/// [`Validator`] and [`ServiceValidator`]: those who check tokens. Nothing else can implement it.
+/// What checks tokens: a [`Validator`] or a [`ServiceValidator`]. Nothing else can implement it.
 pub trait Authority: sealed::Parts {}
 
 impl Authority for Validator {}
@@ -22,7 +22,7 @@ pub(crate) mod sealed {
     use super::{AccessToken, Arc, Carriers, Gateway, Purpose};
 
     pub trait Parts: Clone + Send + Sync + 'static {
-        /// What a handler gets.
+        /// The token that a handler gets.
         type Token: Clone + Send + Sync + 'static;
 
         #[doc(hidden)]
@@ -86,8 +86,8 @@ impl sealed::Parts for ServiceValidator {
     }
 }
 
-/// Finds and checks a request's token. What another layer or extractor of the same validator has found good is taken over:
-/// only the door is asked again. Notes in `passed` what is new.
+/// Finds and checks a request's token. If another layer or extractor of the same validator has found it good, only
+/// resource and plan are checked again. Notes a newly checked token in `passed`.
 pub(crate) fn judge<A: Authority>(
     authority: &A,
     headers: &impl Headers,

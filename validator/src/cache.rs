@@ -1,8 +1,8 @@
 //! Tokens that were checked before. A hit costs a comparison instead of a signature.
 //!
-//! What others' caches got wrong says why each rule is here. The whole token is compared, not a digest of it. Failures are
-//! never kept. A cache belongs to one validator and its keys: when they change, all of it is void. Dates are judged again
-//! at each hit, and the admission hook is asked again; neither is done here.
+//! Each rule here avoids a mistake that other caches have made. The whole token is compared, not a digest of it. Failures are
+//! never kept. A cache belongs to one validator and its keys: when they change, all of it is void. The caller checks the dates
+//! and asks the admission hook again at each hit.
 
 use core::fmt;
 use core::hint::black_box;
@@ -12,10 +12,10 @@ use std::thread::available_parallelism;
 
 use crate::AccessToken;
 
-/// Most parts, so that a machine of many cores does not need all its memory for this.
+/// The most parts. This bounds the memory on a machine of many cores.
 const MAX_PARTS: usize = 16;
 
-/// Most tokens altogether: about a gigabyte.
+/// The most tokens in all parts: about a gigabyte.
 const MAX_TOKENS: usize = 1 << 20;
 
 /// One part for each core: a thread keeps to its own, so cores do not wait for each other and share no memory.
@@ -26,15 +26,15 @@ pub(crate) struct Cache {
 struct Entry {
     token: Box<[u8]>,
     access: AccessToken,
-    /// Which keys proved it.
+    /// The generation of the keys that proved it.
     generation: u64,
 }
 
 impl Cache {
-    /// Room for this many tokens altogether, or a few more.
+    /// A cache with room for `tokens` tokens altogether, or a few more.
     pub(crate) fn new(tokens: usize) -> Self {
         let cores = available_parallelism().map_or(1, Into::into);
-        // A power of two, so that a thread finds its own without a division.
+        // A power of two, so that a thread finds its part without a division.
         Self::with_parts(tokens, cores.next_power_of_two().min(MAX_PARTS))
     }
 
@@ -48,14 +48,14 @@ impl Cache {
 
     /// The token as it was proven before, by keys of the same generation.
     pub(crate) fn get(&self, token: &[u8], generation: u64) -> Option<AccessToken> {
-        // Busy or broken: as good as empty.
+        // A slot that is locked or poisoned counts as empty.
         let slot = self.slot(token)?.try_lock().ok()?;
         let entry = slot.as_ref()?;
         let hit = entry.generation == generation && equal(&entry.token, token);
         hit.then(|| entry.access.clone())
     }
 
-    /// Keeps a token that was proven, in place of whatever was there. Gives it back, made ready for copies.
+    /// Stores a token that was proven, in place of what was there. Returns it in a form that is cheap to clone.
     pub(crate) fn put(&self, token: &[u8], access: AccessToken, generation: u64) -> AccessToken {
         let access = access.into_shared();
         let slot = self.slot(token).map(Mutex::try_lock);
@@ -72,7 +72,7 @@ impl Cache {
         access
     }
 
-    /// Where a token would be: signatures are as good as random, so a few of their symbols tell.
+    /// The slot of a token. It follows from a few symbols of the signature, which are as good as random.
     fn slot(&self, token: &[u8]) -> Option<&Mutex<Option<Entry>>> {
         static NEXT: AtomicUsize = AtomicUsize::new(0);
         thread_local! {
@@ -80,22 +80,22 @@ impl Cache {
         }
         let (_, end) = token.split_last_chunk::<16>()?;
         let symbols = u64::from_le_bytes(*end.first_chunk()?);
-        // Spreads the bits that base64 leaves alike (Knuth's multiplier), the best ones end up high.
+        // Base64 symbols share some bits. Knuth's multiplier spreads the others into the high half.
         let spread = symbols.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32;
         let part = PART.with(|part| *part) & self.parts.len().checked_sub(1)?;
         let part = self.parts.get(part)?;
-        // 32 bits of a fraction, times the number of slots.
+        // `spread` is a fraction of 2^32: scaled to the number of slots.
         let slots = u64::try_from(part.len()).ok()?;
         part.get(usize::try_from(spread.wrapping_mul(slots) >> 32).ok()?)
     }
 }
 
-/// Compares in a time that depends on the lengths only.
+/// Compares in a time that depends only on the lengths.
 fn equal(a: &[u8], b: &[u8]) -> bool {
     if a.len() != b.len() {
         return false;
     }
-    // Piece upon piece, which the compiler does with vectors. What is left over is at the end of a last piece, which overlaps
+    // In pieces, so that the compiler can use vector instructions. The last piece ends at the end of the input, and so overlaps
     // the one before it.
     let mut differs = [0; 64];
     let mut note = |a: &[u8], b: &[u8]| {

@@ -13,13 +13,13 @@ pub(crate) struct Carriers {
 
 /// A request's headers, in whatever type a framework has for them.
 pub(crate) trait Headers {
-    /// The values of one, each as text, `None` for what is no text.
+    /// The values of the header `name`, each as text; `None` for a value that is not text.
     fn values<'h>(&'h self, name: &'static str) -> impl Iterator<Item = Option<&'h str>>;
 }
 
 impl Carriers {
-    /// The token of a request. An Authorization header goes before all others; what is not there is
-    /// [`ValidationError::MissingHeader`].
+    /// The token of a request. An Authorization header goes before all other places. A request without a token is
+    /// refused with [`ValidationError::MissingHeader`].
     pub(crate) fn find<'r>(
         &self,
         headers: &'r impl Headers,
@@ -53,7 +53,8 @@ impl Carriers {
     }
 }
 
-/// The one of them, if there is any. Two could differ, and readers of a request would differ on which counts.
+/// The only value, if there is one. Several are refused: they could differ, and readers of a request would differ on
+/// which counts.
 fn single<T>(mut values: impl Iterator<Item = T>) -> Result<Option<T>, ValidationError> {
     let first = values.next();
     match values.next() {
@@ -70,7 +71,7 @@ fn named<'l>(list: &'l str, separator: char, name: &str) -> impl Iterator<Item =
     })
 }
 
-/// What stands behind each item of this name.
+/// The items that directly follow an item of this name.
 fn behind<'l>(items: impl Iterator<Item = &'l str>, name: &str) -> impl Iterator<Item = &'l str> {
     let mut is_next = false;
     items.map(str::trim).filter(move |item| {

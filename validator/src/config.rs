@@ -26,8 +26,8 @@ const BASE: u64 = 8453;
 /// Base Sepolia, where it is not.
 pub(crate) const BASE_SEPOLIA: u64 = 84532;
 
-/// What a backend expects of every token: the algorithm, its keys, the chain that was paid on, and who issued it. What opens
-/// one door and not another is a matter of the [`Validator`](crate::Validator).
+/// What a backend expects of every token: the algorithm, its keys, the chain that was paid on, and who issued it. A
+/// resource or plans that one part of the backend requires are set in the [`Validator`](crate::Validator).
 ///
 /// A mistake is refused here, so that what exists can be used. The secrets themselves are not kept and `Debug` shows
 /// key ids only.
@@ -55,7 +55,8 @@ pub struct Config {
     pub(crate) cache: Option<(usize, MakeCache)>,
 }
 
-/// What makes the memory of tokens. Named only where one is asked for, so that a program that remembers none links none of it.
+/// Makes the cache. Only a configuration with a cache refers to this function, so that a program without a cache links
+/// none of its code.
 pub(crate) type MakeCache = fn(usize) -> Cache;
 
 impl Config {
@@ -91,7 +92,7 @@ impl Config {
     ///
     /// # Errors
     ///
-    /// For anything else than public RSA keys, private keys above all, and for a key that is weak or stands twice.
+    /// For anything but public RSA keys, private keys above all, and for a key that is weak or given twice.
     #[cfg(feature = "rs256")]
     pub fn rs256(public_key_pem: impl AsRef<str>) -> Result<Self, ConfigError> {
         let mut keys = RsaKey::from_pem(public_key_pem.as_ref())?.into_iter();
@@ -151,7 +152,8 @@ impl Config {
         }
     }
 
-    /// Accepts tokens that were bought with test money, on Base Sepolia (84532), beside those bought with money.
+    /// Accepts tokens that were bought with test money, on Base Sepolia (84532), in addition to those bought with
+    /// money.
     ///
     /// For a backend that is tried out. Without this only tokens paid on Base (8453) are good, so that whoever has a test
     /// gateway's token cannot open what others pay for, even where both gateways sign with the same key.
@@ -178,7 +180,7 @@ impl Config {
         }
     }
 
-    /// Forgives clocks that differ by this much, in whole seconds. Without it nothing is forgiven.
+    /// Allows for clocks that differ by up to `leeway`, in whole seconds. By default, no difference is allowed.
     ///
     /// # Errors
     ///
@@ -195,7 +197,7 @@ impl Config {
 }
 
 impl Config {
-    /// Asks this about every token that passed all other checks.
+    /// Asks `admission` about every token that passed all other checks.
     #[must_use]
     pub fn admission(self, admission: impl Admission + 'static) -> Self {
         Self {
@@ -204,7 +206,8 @@ impl Config {
         }
     }
 
-    /// Asks this function about every token that passed all other checks: [`admission`](Self::admission) without a type.
+    /// Asks the function `admit` about every token that passed all other checks: [`admission`](Self::admission) without
+    /// a type.
     #[must_use]
     pub fn admit_if<F>(self, admit: F) -> Self
     where
@@ -213,12 +216,13 @@ impl Config {
         self.admission(AdmitIf(admit))
     }
 
-    /// Remembers up to about this many good tokens, so that a token seen again costs a comparison instead of a signature.
-    /// Worth it for RS256 alone, and only for a backend that answers thousands of requests a second.
+    /// Remembers up to about `tokens` good tokens, so that a token seen again costs a comparison instead of a
+    /// signature. Worth it for RS256 alone, and only for a backend that answers thousands of requests a second.
     ///
-    /// Each core has its own part of them, so a token may be remembered as often as there are cores. Each validator that is
-    /// made from this configuration remembers for itself, its clones with it. Dates, keys and the
-    /// [admission hook](Self::admission) count at each use. A token takes about a kilobyte; at most a million are kept.
+    /// Each core has its own part of the cache, so a token may be remembered as often as there are cores. Each
+    /// validator that is made from this configuration has a cache of its own, which its clones share. Dates, keys and
+    /// the [admission hook](Self::admission) count at each use. A token takes about a kilobyte; at most a million are
+    /// kept.
     #[must_use]
     pub fn verified_cache(self, tokens: usize) -> Self {
         Self {

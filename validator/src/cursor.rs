@@ -5,10 +5,11 @@ use crate::words::{self, eight_digits};
 
 /// A place in a text of at most [`MAX_TEXT`] bytes.
 ///
-/// What moves it is inlined always: whatever takes its address keeps it in memory, and the whole reading takes a third longer.
+/// Functions that move the cursor are always inlined: a function that takes the cursor's address keeps it in memory,
+/// and the whole reading takes a third longer.
 #[derive(Clone, Copy)]
 pub(crate) struct Cursor<'t> {
-    /// How long all of it is.
+    /// The length of the whole text.
     len: usize,
     pub(crate) rest: &'t [u8],
 }
@@ -23,7 +24,7 @@ impl<'t> Cursor<'t> {
         })
     }
 
-    /// The same of a text in which no string has an escape or a control character.
+    /// The start of a text in which no string has an escape or a control character.
     pub(crate) fn plain(text: &'t str) -> Option<Self> {
         Self::start(text).filter(|start| !words::any_odd(start.rest))
     }
@@ -38,7 +39,7 @@ impl<'t> Cursor<'t> {
         (front == literal).then(|| self.rest = rest)
     }
 
-    /// A member with a string that is not empty.
+    /// Reads a member whose value is a string that is not empty.
     #[inline(always)]
     pub(crate) fn member<const N: usize>(&mut self, name: &[u8; N]) -> Option<Span> {
         self.take(name)?;
@@ -46,7 +47,7 @@ impl<'t> Cursor<'t> {
         self.string().filter(|_| !is_empty)
     }
 
-    /// The rest of a string without escapes, and its closing quote.
+    /// Reads the rest of a string without escapes, and its closing quote.
     #[inline(always)]
     pub(crate) fn string(&mut self) -> Option<Span> {
         let start = self.len - self.rest.len();
@@ -62,7 +63,7 @@ impl<'t> Cursor<'t> {
         }
     }
 
-    /// Any number. Most are whole and read at once.
+    /// Reads any number. Most numbers are whole and read at once.
     #[inline(always)]
     pub(crate) fn seconds(&mut self, text: &'t str, odd: bool) -> Option<Seconds> {
         let start = self.rest;
@@ -78,7 +79,8 @@ impl<'t> Cursor<'t> {
         }
     }
 
-    /// Any value, read by the whole reader. `odd`: there may be escapes and control characters.
+    /// Reads any value with [`Reader`], which handles all of JSON. `odd`: the text may have escapes or control
+    /// characters.
     #[inline(never)]
     pub(crate) fn value(&mut self, text: &'t str, odd: bool) -> Option<Value> {
         let place = self.len - self.rest.len();
@@ -88,12 +90,12 @@ impl<'t> Cursor<'t> {
         Some(value)
     }
 
-    /// A whole number, as JSON writes it, that surely fits.
+    /// Reads a whole number, as JSON writes it, that surely fits.
     #[inline(always)]
     pub(crate) fn number(&mut self) -> Option<u64> {
         let digits = self.rest;
         let mut number = 0_u64;
-        // A date of our time has ten.
+        // Reads eight digits at once: a date of our time has ten digits.
         if let Some((front, rest)) = digits.split_first_chunk()
             && let Some(eight) = eight_digits(*front)
         {

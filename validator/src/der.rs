@@ -52,13 +52,13 @@ fn integer<'a>(rest: &mut &'a [u8]) -> Option<&'a [u8]> {
     }
 }
 
-/// The content of the one element that `der` is.
+/// The content of `der`, which must be exactly one element with this tag.
 fn only(mut der: &[u8], tag: u8) -> Option<&[u8]> {
     let content = element(&mut der, tag)?;
     der.is_empty().then_some(content)
 }
 
-/// The content of the element at the start, which is taken off `rest`.
+/// Takes the element at the start off `rest`, and returns its content.
 fn element<'a>(rest: &mut &'a [u8], tag: u8) -> Option<&'a [u8]> {
     let (len, tail) = match rest.strip_prefix(&[tag])? {
         [len @ 0..=0x7f, tail @ ..] => (usize::from(*len), tail),

@@ -1,10 +1,10 @@
-//! What one door of a backend asks of a good token, and where a request may carry it.
+//! What a part of a backend requires of a good token, and where a request may carry the token.
 
 use std::sync::Arc;
 
 use crate::{AccessToken, ValidationError};
 
-/// A good token opens it when its resource and plan fit.
+/// The resource and the plans that a good token must have, where `None` accepts all, and where the token may be.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Door {
     pub(crate) resource: Option<String>,
@@ -17,8 +17,8 @@ pub(crate) struct Door {
 }
 
 impl Door {
-    /// Refuses what does not fit. Asked before the backend's [`Admission`](crate::Admission), so that a token for one use
-    /// is not used up at a door that it does not open.
+    /// Refuses a token of another resource or plan. Asked before the backend's [`Admission`](crate::Admission), so that
+    /// a token for one use is not used up where another resource or plan is required.
     pub(crate) fn judge(&self, token: &AccessToken) -> Result<(), ValidationError> {
         if let Some(resource) = &self.resource {
             token.require_resource(resource)?;

@@ -8,8 +8,8 @@ use core::fmt;
 /// clients. No variant holds any part of the token except the moment at which a proven token ran out.
 #[derive(Clone, Debug, Eq, PartialEq)]
 #[non_exhaustive]
-// In a result it shares its place with an access token. With a tag of one byte, compilers move that place in uneven pieces, and
-// a good token waits for each of them: together about 20 ns.
+// `Result<AccessToken, ValidationError>` uses the same memory for the error and the token. With a one-byte tag
+// compilers copy that memory in unequal pieces, which costs about 20 ns for a good token.
 #[repr(u64)]
 pub enum ValidationError {
     /// There was no Authorization header.
@@ -18,7 +18,7 @@ pub enum ValidationError {
     RepeatedHeader,
     /// The Authorization header uses another scheme than `Bearer`.
     WrongScheme,
-    /// What follows the scheme is not exactly one token.
+    /// The scheme is not followed by exactly one token.
     NotOneToken,
     /// The Authorization header is longer than 8 KiB.
     TooLong,
@@ -61,7 +61,7 @@ pub enum ValidationError {
     WrongIssuer,
     /// The token has expired.
     Expired {
-        /// First second at which it was no longer good, Unix time.
+        /// First second at which the token was no longer good, Unix time.
         exp: u64,
     },
     /// The token's `nbf` is in the future.
@@ -70,9 +70,9 @@ pub enum ValidationError {
     Revoked,
     /// The token was good for one use, and was used.
     AlreadyUsed,
-    /// The token is good, but for another resource than this door's: 403.
+    /// The token is good, but for another resource than the handler or layer requires: 403.
     OtherResource,
-    /// The token is good, but its plan does not open this door: 403.
+    /// The token is good, but for another plan than the handler or layer requires: 403.
     OtherPlan,
     /// The backend cannot say whether it admits the token: [`Refusal::Unknown`](crate::Refusal::Unknown).
     NotChecked,
@@ -95,7 +95,8 @@ impl ValidationError {
         }
     }
 
-    /// The HTTP status to answer with: 401, 403 for a good token at the wrong door, or 500 when the fault is on this side.
+    /// The HTTP status to answer with: 401, 403 for a good token of another resource or plan than required, or 500 when
+    /// the fault is on this side.
     #[must_use]
     pub fn status(&self) -> u16 {
         match self {
@@ -123,7 +124,8 @@ impl ValidationError {
         self.challenge(None)
     }
 
-    /// The same, with the URL at which a client learns where tokens are sold (RFC 9728 §5.1).
+    /// The value of [`www_authenticate`](Self::www_authenticate), with the URL at which a client learns where tokens
+    /// are sold (RFC 9728 §5.1).
     pub(crate) fn challenge(&self, resource_metadata: Option<&str>) -> Option<String> {
         let error = match self {
             _ if self.status() == 500 => return None,
@@ -247,22 +249,23 @@ impl core::error::Error for ValidationError {}
 /// What is wrong with an unreadable part of a token.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[non_exhaustive]
-// Part of the above.
+// As for [`ValidationError`], which contains this type.
 #[repr(u64)]
 pub enum Flaw {
-    /// Not base64url without padding, or with bits set that no encoder sets.
+    /// The part is not canonical base64url: it has padding, a character outside the alphabet, or unused bits that are
+    /// not zero.
     NotBase64Url,
-    /// Not UTF-8.
+    /// The part is not UTF-8.
     NotUtf8,
-    /// Not one JSON object.
+    /// The part is not one JSON object.
     NotAnObject,
-    /// The same name twice in one object: readers would differ on which one counts.
+    /// An object has the same name twice: readers would differ on which one counts.
     DuplicateName,
-    /// A name written with escapes where none is ever needed.
+    /// A name is written with escapes where none is ever needed.
     EscapedName,
-    /// A known member of the wrong type.
+    /// A known member has the wrong type.
     WrongType,
-    /// More bytes, members or levels than any token needs.
+    /// The part has more bytes, members or levels than any token needs.
     TooBig,
 }
 
@@ -286,36 +289,37 @@ impl fmt::Display for Flaw {
 pub enum ConfigError {
     /// A secret is shorter than the 32 bytes that HS256 needs.
     ShortSecret {
-        /// Its length in bytes.
+        /// The secret's length in bytes.
         len: usize,
     },
     /// The text of a PEM file was given as a secret. A public key is not secret: anyone could sign with it.
     PemAsSecret,
     /// The same secret or key was given twice, or two keys have the same name.
     DuplicateKey,
-    /// More than 16 keys. Each costs time for every forged token.
+    /// There are more than 16 keys. Each costs time for every forged token.
     TooManyKeys,
     /// A secret was added to an RS256 configuration, or a key to an HS256 configuration or a key source. A configuration has
     /// one kind of keys.
     OtherAlgorithm,
-    /// Not the text of a PEM file, where a public key is expected.
+    /// A public key is expected, but the text is not that of a PEM file.
     NotPem,
-    /// A private key, where a public key is expected. A service that only checks tokens must not be able to sign them.
+    /// A public key is expected, but this is a private key. A service that only checks tokens must not be able to sign
+    /// them.
     PrivateKey,
-    /// A certificate, where a public key is expected.
+    /// A public key is expected, but this is a certificate.
     Certificate,
-    /// Not a public RSA key.
+    /// The key is not a public RSA key.
     NotRsa,
-    /// An RSA key of under 2048 or over 8192 bits.
+    /// The RSA key has less than 2048 or more than 8192 bits.
     RsaKeySize {
-        /// Its length in bits.
+        /// The key's length in bits.
         bits: usize,
     },
     /// No RSA library of this build runs on this processor. Feature `ring` adds one that does.
     NoRsaBackend,
-    /// A leeway over [`MAX_LEEWAY`](crate::MAX_LEEWAY).
+    /// The leeway is over [`MAX_LEEWAY`](crate::MAX_LEEWAY).
     LongLeeway,
-    /// A URL that is not absolute, or that contains spaces, quotes or backslashes.
+    /// The URL is not absolute, or contains spaces, quotes or backslashes.
     BadUrl,
 }
 

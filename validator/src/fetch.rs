@@ -1,4 +1,4 @@
-//! What it takes to fetch keys: who does it, what is found, how it went.
+//! Types for fetching keys: the fetcher, the document that it finds, and the outcome.
 
 use core::fmt;
 use core::time::Duration;
@@ -36,7 +36,7 @@ impl Fetched {
         }
     }
 
-    /// What names this version of the document, for the next fetch.
+    /// The entity tag of this version of the document, for the next fetch.
     #[must_use]
     pub fn etag(self, etag: impl Into<String>) -> Self {
         Self {
@@ -111,7 +111,7 @@ fn cache_control(value: &str) -> Option<Duration> {
 pub struct FetchError(pub(crate) String);
 
 impl FetchError {
-    /// With these words.
+    /// An error with these words.
     #[must_use]
     pub fn new(reason: impl Into<String>) -> Self {
         Self(reason.into())
@@ -132,16 +132,16 @@ impl core::error::Error for FetchError {}
 pub enum FetchOutcome<'o> {
     /// There is a document, and its keys are in use.
     Loaded {
-        /// How many there are.
+        /// How many keys are in use.
         keys: usize,
-        /// Why others in the document are not in use (RFC 7517 §5).
+        /// Why other keys of the document are not in use (RFC 7517 §5).
         ignored: &'o [JwksError],
     },
     /// The document has not changed.
     Unchanged,
-    /// There is none, or it cannot be used. The keys stay as they were.
+    /// There is no document, or it cannot be used. The keys stay as they were.
     Failed {
-        /// Why, in words.
+        /// Why the fetch failed, in words.
         reason: &'o str,
     },
 }

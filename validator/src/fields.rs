@@ -3,10 +3,11 @@
 use crate::json::{MAX_TEXT, Seconds, Span, Text, Value, read_object};
 use crate::{Flaw, ValidationError};
 
-/// Where the known claims stand in a text, and the dates.
+/// The places of the known claims in a text, and the values of the dates.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) struct Fields {
-    /// The claims as they were signed. Behind them stands the plain form of each string that has escapes there.
+    /// The claims as they were signed. The text goes on after this span: [`Fields::read`] appends the unescaped form of
+    /// each string that has escapes.
     pub(crate) json: Span,
     pub(crate) sub: Span,
     pub(crate) jti: Span,
@@ -22,7 +23,7 @@ pub(crate) struct Fields {
 }
 
 impl Fields {
-    /// Reads the claims that `text` is, and adds to it what has escapes.
+    /// Reads the claims in `text`, and appends to it the unescaped form of each string that has escapes.
     pub(crate) fn read(text: &mut String) -> Result<Self, ValidationError> {
         match crate::quick::read(text) {
             Some(fields) => Ok(fields),
@@ -70,7 +71,7 @@ pub(crate) fn member(json: &str, name: &str) -> Option<Value> {
         true => text.read(json) == name,
         false => text.span.of(json) == name,
     };
-    // It was read before, so it can be read.
+    // The claims were read before, so this succeeds.
     read_object(json, |text, value| {
         if same(text) {
             found = Some(value);

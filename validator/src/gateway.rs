@@ -39,7 +39,7 @@ impl Clock {
     }
 }
 
-/// The kind of token that is expected, and for which door.
+/// The kind of token that is expected, and the further requirements on it.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Purpose<'p> {
     Buyer { door: &'p Door },
@@ -104,7 +104,7 @@ impl Gateway {
     }
 }
 
-/// Checks one token without cache, door and admission.
+/// Checks one token without cache, without what the [`Door`] requires, and without admission.
 pub(crate) fn check(
     config: &Config,
     token: &[u8],
@@ -117,8 +117,8 @@ pub(crate) fn check(
     Ok(access)
 }
 
-/// The last checks of a good token: the door, then the backend's admission. In this order, so that a token for one use is
-/// not used up at a door that it does not open.
+/// The last checks of a good token: resource and plan, then the backend's admission. In this order, so that a token for
+/// one use is not used up where another resource or plan is required.
 pub(crate) fn admit(
     config: &Config,
     access: &AccessToken,

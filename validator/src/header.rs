@@ -16,10 +16,11 @@ pub(crate) const MAX_LEN: usize = 1024;
 /// Space for a decoded header of any length.
 pub(crate) const ROOM: [u8; MAX_LEN / 4 * 3] = [0; MAX_LEN / 4 * 3];
 
-/// Space for one of at most [`SHORT`] symbols. Filling the other with zeros takes longer than reading what fits into this.
+/// Space for a decoded header of at most [`SHORT`] symbols. Filling [`ROOM`] with zeros takes longer than reading what
+/// fits into this.
 pub(crate) const SHORT_ROOM: [u8; SHORT / 4 * 3] = [0; SHORT / 4 * 3];
 
-/// Longest header that there is no need to have much space for, in base64url symbols.
+/// Longest header for which [`SHORT_ROOM`] is enough, in base64url symbols.
 pub(crate) const SHORT: usize = 128;
 
 /// The headers that name a key, as gateway, `jwt-compact` and most libraries write them, in base64url.
@@ -40,8 +41,8 @@ pub(crate) fn usual(algorithm: &str, kid: &str) -> Vec<Vec<u8>> {
     .into()
 }
 
-/// `{"alg":"none"}`, alone or with `"typ":"JWT"` on either side, as every library writes it. What is sent to any token check
-/// first of all is refused without being decoded.
+/// `{"alg":"none"}`, alone or with `"typ":"JWT"` on either side, as every library writes it. Attackers send this to any
+/// token check first of all, so it is refused without being decoded.
 pub(crate) const UNSIGNED: [&[u8]; 3] = [
     b"eyJhbGciOiJub25lIn0",
     b"eyJhbGciOiJub25lIiwidHlwIjoiSldUIn0",
@@ -82,7 +83,8 @@ pub(crate) fn read<'b>(
 }
 
 fn decode<'b>(encoded: &[u8], buffer: &'b mut [u8]) -> Result<&'b str, Flaw> {
-    // The decoder panics when its output does not fit, so this stands here too, not only where tokens are split.
+    // The decoder panics when its output does not fit, so the length is checked here too, not only where tokens are
+    // split.
     if encoded.len() / 4 * 3 + encoded.len() % 4 > buffer.len() {
         return Err(Flaw::TooBig);
     }
@@ -111,8 +113,8 @@ struct Found {
 }
 
 impl Found {
-    /// Reads a header of nothing but `alg`, `typ` and `kid`, without white space and escapes. What is not of this shape is
-    /// not refused here.
+    /// Reads a header of nothing but `alg`, `typ` and `kid`, without white space and escapes. Returns `None` for any
+    /// other shape; the caller then parses the header completely.
     fn at_a_glance(text: &str) -> Option<Self> {
         let mut found = Self::default();
         let mut cursor = Cursor::plain(text)?;

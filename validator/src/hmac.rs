@@ -16,8 +16,8 @@ const BLOCK: usize = 64;
 
 /// The key id that a gateway puts into the `kid` of tokens signed with `secret`: 16 hexadecimal digits.
 ///
-/// It is the start of SHA-256 over `key0 kid v1`, a zero byte and the secret, so that both sides know it without
-/// having agreed on it, and so that it tells nothing about a secret of full strength.
+/// The id is the start of SHA-256 over `key0 kid v1`, a zero byte and the secret, so that both sides know the id
+/// without having agreed on it, and so that it tells nothing about a secret of full strength.
 ///
 /// ```
 /// # use key0_validator::key_id;
@@ -92,7 +92,8 @@ impl Key for HmacKey {
         &self.kid
     }
 
-    /// The name is derived from the secret here; another issuer may name the key differently.
+    /// Always `false`: we derive the key's name from the secret, and another issuer with this secret may use another
+    /// name.
     fn is_named(&self) -> bool {
         false
     }

@@ -30,7 +30,8 @@ impl Validator {
 
     /// Takes a token from this parameter of the query too, when there is no other: `?access_token=…` (RFC 6750 §2.3).
     ///
-    /// Addresses are written to logs and histories. Use it where there is no other way, for tokens that run out soon.
+    /// Addresses are written to logs and histories. Use this only where there is no other way, for tokens that run out
+    /// soon.
     #[must_use]
     pub fn query(self, name: impl Into<String>) -> Self {
         self.at(|door| door.carriers.query = Some(name.into()))
@@ -114,7 +115,7 @@ impl Validator {
     }
 }
 
-/// What was checked of this request before.
+/// The results of earlier checks of this request.
 pub(crate) fn passed(extensions: &http::Extensions) -> Passed {
     extensions.get::<Passed>().cloned().unwrap_or_default()
 }

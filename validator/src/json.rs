@@ -18,7 +18,7 @@ pub(crate) fn read_object(text: &str, mut member: impl FnMut(Text, Value)) -> Re
     whole(text, |reader| reader.object(0, &mut member))
 }
 
-/// Finds the members of the one array that `text` is. What it finds at all is what [`read_object`] found to be a value.
+/// Finds the elements of the one array that `text` is; [`read_object`] has checked its syntax before.
 #[cfg(feature = "rs256")]
 pub(crate) fn read_array(text: &str, mut item: impl FnMut(Value)) -> Result<(), Flaw> {
     whole(text, |reader| reader.array(0, &mut item))
@@ -42,8 +42,8 @@ fn whole<'t>(
 /// Longest text that is read, in bytes.
 pub(crate) const MAX_TEXT: usize = u16::MAX as usize;
 
-/// A piece of the text that was read: where it starts in the high half, where it ends in the low half. One number, because
-/// two that are written one by one and read together make a processor wait.
+/// A piece of the text: its start in the high half, its end in the low half. Start and end share one number, because
+/// two halves that are stored separately and loaded together stall the processor.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub(crate) struct Span(u32);
 
@@ -77,7 +77,7 @@ impl Span {
     }
 }
 
-/// A JSON string: what stands between its quotes.
+/// A JSON string, without its quotes.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub(crate) struct Text {
     pub(crate) span: Span,
@@ -85,13 +85,13 @@ pub(crate) struct Text {
 }
 
 impl Text {
-    /// One without escapes.
+    /// A string without escapes.
     pub(crate) fn plain(span: Span) -> Self {
         let escaped = false;
         Self { span, escaped }
     }
 
-    /// The string's meaning; a copy only where there is an escape.
+    /// The string with its escapes resolved. Copied only where there is an escape.
     pub(crate) fn read(self, text: &str) -> Cow<'_, str> {
         let raw = self.span.of(text);
         if !self.escaped {
@@ -114,7 +114,7 @@ impl Text {
     }
 }
 
-/// A member's value, as far as a token's reader needs to know it.
+/// A member's value, in the detail that tokens need.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Value {
     Text(Text),
@@ -129,7 +129,7 @@ impl Value {
         match self {
             Self::Text(Text { span, .. }) => {
                 let (start, end) = span.ends();
-                // The quotes are in the text too, so this saturates no more than it leaves the text.
+                // The quotes are part of the text, so neither bound can leave it.
                 Span::new(start.saturating_sub(1), (end + 1).min(MAX_TEXT))
             }
             Self::Number(span) | Self::Array(span) | Self::Other(span) => span,
@@ -142,7 +142,7 @@ const MAX_DEPTH: u8 = 16;
 /// Most members of an object.
 pub(crate) const MAX_MEMBERS: usize = 32;
 
-/// A place in a text, from which its parts are read.
+/// A position in a text, from which values are read.
 pub(crate) struct Reader<'a> {
     text: &'a str,
     at: usize,
@@ -152,11 +152,11 @@ pub(crate) struct Reader<'a> {
 
 /// The names of one object so far.
 struct Names {
-    /// Of each name its first bytes and its length, in one number: names with different marks are different.
+    /// The first bytes and the length of each name, in one number. Names with different marks are different.
     marks: [u64; MAX_MEMBERS],
     spans: [Span; MAX_MEMBERS],
     count: usize,
-    /// Once a name had escapes, marks say nothing.
+    /// Whether a name had escapes: then marks prove nothing.
     escaped: bool,
 }
 
@@ -168,13 +168,13 @@ impl Names {
         escaped: false,
     };
 
-    /// Keeps a name that was not there before.
+    /// Adds a name. [`Flaw::DuplicateName`] if the object has it already.
     #[inline]
     fn add(&mut self, name: Text, text: &str) -> Result<(), Flaw> {
         self.escaped |= name.escaped;
         let mark = mark(text, name.span);
         let seen = self.marks.get(..self.count).unwrap_or_default();
-        // Without an end at the first one, so that the compiler makes vectors of it.
+        // No early exit, so that the compiler can vectorise the loop.
         let is_marked = seen.iter().fold(false, |is, other| is | (*other == mark));
         if (is_marked || self.escaped) && self.holds(name.span, text) {
             return Err(Flaw::DuplicateName);
@@ -202,14 +202,14 @@ pub(crate) fn mark(text: &str, name: Span) -> u64 {
     let (start, end) = name.ends();
     let len = end.saturating_sub(start);
     let bytes = text.as_bytes().get(start..).unwrap_or_default();
-    // Behind a name there are a quote, a colon and a value: eight bytes are missing only at the very end.
+    // A quote, a colon and a value follow a name, so fewer than eight bytes are left only at the very end.
     match bytes.first_chunk() {
         Some(word) => with_len(u64::from_le_bytes(*word), len),
         None => mark_of(name.of(text)),
     }
 }
 
-/// The same of a name that stands alone.
+/// The mark of a known name, for comparison.
 pub(crate) const fn mark_of(name: &str) -> u64 {
     let mut word = [0; 8];
     let mut rest = name.as_bytes();
@@ -231,7 +231,7 @@ const fn with_len(word: u64, len: usize) -> u64 {
 }
 
 impl<'a> Reader<'a> {
-    /// The start of a text that spans can hold.
+    /// Begins at the start of `text`. `None` if it is longer than [`MAX_TEXT`].
     pub(crate) fn new(text: &'a str) -> Option<Self> {
         let bytes = text.as_bytes();
         (bytes.len() <= MAX_TEXT).then(|| Self {
@@ -241,7 +241,7 @@ impl<'a> Reader<'a> {
         })
     }
 
-    /// A byte of a text that spans can hold.
+    /// Begins at byte `at` of a text of at most [`MAX_TEXT`] bytes.
     pub(crate) fn at(text: &'a str, at: usize, odd: bool) -> Self {
         Self { text, at, odd }
     }
@@ -294,7 +294,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    // Not inlined, so that what is read of nearly every token is small.
+    // Not inlined, so that the code for ordinary tokens stays small.
     #[inline(never)]
     fn inner_object(&mut self, depth: u8) -> Result<Value, Flaw> {
         let start = self.at;
@@ -339,7 +339,7 @@ impl<'a> Reader<'a> {
         Ok(Text::plain(Span::new(start, start + len)))
     }
 
-    /// The rest of a string with escapes, or with what no string may have.
+    /// Reads the rest of a string that has escapes or forbidden characters.
     #[cold]
     fn odd_string(&mut self, start: usize) -> Result<Text, Flaw> {
         loop {
@@ -448,7 +448,7 @@ fn unescape(bytes: &[u8]) -> Option<(char, usize)> {
             if let Some(character) = char::from_u32(first) {
                 return Some((character, 6));
             }
-            // A surrogate: only the first half directly before the second half means anything.
+            // A surrogate is valid only as a first half directly followed by a second half.
             let [b'\\', b'u', second @ ..] = bytes.get(6..12)? else {
                 return None;
             };

@@ -17,17 +17,17 @@ pub(crate) const MAX_JWKS_LEN: usize = crate::json::MAX_TEXT;
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum JwksError {
-    /// It cannot be read.
+    /// The document cannot be read.
     Malformed(Flaw),
-    /// It has no `keys`.
+    /// The document has no `keys`.
     NoKeys,
     /// A key's member is missing, of the wrong type or not canonical.
     BadMember(&'static str),
-    /// It holds a secret or private key: everybody who can read it can sign.
+    /// The document holds a secret or private key: everybody who can read it can sign.
     SecretKey,
-    /// It has no key that checks RS256 signatures.
+    /// The document has no key that checks RS256 signatures.
     NoUsableKey,
-    /// One of its keys cannot be used.
+    /// A key of the document cannot be used.
     BadKey(ConfigError),
 }
 

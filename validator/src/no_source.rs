@@ -1,11 +1,11 @@
-//! Without the algorithm of keys that rotate there is nothing to wait for.
+//! Stands in for the fetch of rotating keys in builds without RS256, where there is nothing to wait for.
 
 use core::convert::Infallible;
 use core::future::Future;
 use core::pin::Pin;
 use core::task::{Context, Poll};
 
-/// Never made.
+/// Never constructed: this build has no keys that are fetched.
 #[derive(Debug)]
 pub(crate) struct Refreshed(Infallible);
 

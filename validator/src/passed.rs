@@ -1,4 +1,4 @@
-//! What the layers and extractors of one request know of each other, so that none repeats another's work.
+//! Results that layers and extractors of one request share, so that none repeats another's work.
 
 use std::sync::Arc;
 

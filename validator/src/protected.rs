@@ -48,7 +48,7 @@ impl ProtectedResource {
         })
     }
 
-    /// The path at which the document is served: a well-known one, with the backend's own path behind it (RFC 9728 §3.1).
+    /// The path at which the document is served: a well-known one, followed by the backend's own path (RFC 9728 §3.1).
     #[must_use]
     pub fn path(&self) -> String {
         format!("{WELL_KNOWN}{}", self.split().1)
@@ -81,7 +81,7 @@ impl ProtectedResource {
     }
 }
 
-/// An address without a slash at its end, which needs no escapes in JSON and in a header.
+/// An address without a slash at its end. It needs no escapes in JSON and in a header.
 fn base(mut url: String) -> Result<String, ConfigError> {
     let plain = |byte: u8| byte.is_ascii_graphic() && !matches!(byte, b'"' | b'\\' | b'?' | b'#');
     let host = ["https://", "http://"]

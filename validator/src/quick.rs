@@ -1,5 +1,6 @@
-//! A fast reader for the claims as nearly all issuers write them: in the exact shape of a gateway, or in any order, with white
-//! space and further claims. It does not refuse other shapes; the complete reader reads those.
+//! A fast reader for the claims as nearly all issuers write them: in the exact shape of a gateway, or in any order,
+//! with white space and further claims. It does not refuse other shapes: [`json`](crate::json), the complete reader,
+//! reads those.
 //!
 //! Accepts a subset of what the complete reader accepts, with the same result; a test compares the two.
 
@@ -131,8 +132,8 @@ impl<'t> Begun<'t> {
     }
 }
 
-/// Reads claims in any order, with other claims between them, if no name and no string claim has an escape. `odd`: the text may
-/// have escapes and control characters; control characters between members are white space.
+/// Reads claims in any order, even with unknown claims between them. `None` if a name or a string claim has an escape.
+/// `odd`: the text has a backslash or a control character somewhere, for example a line break between members.
 ///
 /// Not inlined, so that the code that reads a gateway's own tokens stays small.
 #[inline(never)]
@@ -227,7 +228,7 @@ fn in_any_order(text: &str, begun: Begun<'_>, odd: bool) -> Option<Fields> {
     })
 }
 
-/// The claims that are texts, and those that are numbers, in the order in which they are destructured above.
+/// The claims that are texts, and those that are numbers, in the order in which [`in_any_order`] destructures them.
 const STRINGS: [Known; 7] = [
     Known::new("sub"),
     Known::new("jti"),

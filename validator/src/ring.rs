@@ -8,7 +8,7 @@ use crate::config::MAX_KEYS;
 use crate::token::Token;
 use crate::{ConfigError, ValidationError, header};
 
-/// What the algorithms have in common.
+/// The interface that both algorithms implement.
 pub(crate) trait Key {
     /// The algorithm's name in a token's header.
     const ALGORITHM: &str;
@@ -16,7 +16,7 @@ pub(crate) trait Key {
     const PLAIN_HEADERS: [&[u8]; 3];
     /// Room for a signature.
     type Signature: AsMut<[u8]>;
-    /// The same, empty.
+    /// Room that holds no signature yet.
     const NO_SIGNATURE: Self::Signature;
 
     /// The key's name in token headers.
@@ -25,9 +25,9 @@ pub(crate) trait Key {
     fn is_named(&self) -> bool;
     /// The headers that name this key in the spellings of gateway, `jwt-compact` and most libraries, in base64url.
     fn headers(&self) -> &[Vec<u8>];
-    /// The length of its signatures in base64url.
+    /// The length of this key's signatures in base64url.
     fn signature_len(&self) -> usize;
-    /// Whether it made this signature.
+    /// Whether this key made `signature` over `signed`.
     fn made(&self, signature: &[u8], signed: &[u8]) -> bool;
 }
 
@@ -121,7 +121,7 @@ impl<K: Key> Ring<K> {
         }
     }
 
-    /// The same for a header that has to be read, into this room.
+    /// [`verify`](Self::verify) for a token whose header must be parsed. `room` takes the decoded bytes.
     fn verify_unusual(&self, token: &Token<'_>, room: &mut [u8]) -> Result<(), ValidationError> {
         let Some(kid) = header::read(token.header, K::ALGORITHM, room)? else {
             return self.try_all(token, |_| true);
@@ -129,7 +129,7 @@ impl<K: Key> Ring<K> {
         if let Some(key) = self.keys.iter().find(|key| key.kid() == kid) {
             return self.try_one(key, token);
         }
-        // A name that nobody here gave: only keys whose names the issuer may not know come into question.
+        // No key has this name. A key without a name may still be meant, because the issuer may name it.
         if self.keys.iter().all(Key::is_named) {
             return Err(ValidationError::UnknownKey);
         }

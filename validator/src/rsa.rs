@@ -24,9 +24,9 @@ pub(crate) const MAX_SIGNATURE: usize = 8192 / 8;
 #[derive(Clone)]
 pub(crate) struct RsaKey {
     key: Arc<dyn Verify>,
-    /// RFC 7638's name for it, or the one that a key document gives it.
+    /// The key's name: its thumbprint (RFC 7638), or the name that a key document gives it.
     kid: String,
-    /// Whether a document gave it its name: then the issuer writes this name into tokens, or none.
+    /// Whether a document gave the key its name: then the issuer writes this name into tokens, or none.
     named: bool,
     headers: Vec<Vec<u8>>,
     signature_len: usize,
@@ -63,7 +63,7 @@ impl RsaKey {
         if !BITS.contains(&bits) {
             return Err(ConfigError::RsaKeySize { bits });
         }
-        // 3 is the least exponent with a meaning; more than 32 bits are slow and used by nobody.
+        // 3 is the smallest exponent that makes sense; more than 32 bits are slow, and no issuer uses them.
         if !matches!(exponent, [3..=0xff] | [_, _, ..]) || exponent.len() > 4 {
             return Err(ConfigError::NotRsa);
         }

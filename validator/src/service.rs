@@ -13,8 +13,8 @@ const MAX_SERVICE_TOKEN_SECONDS: u64 = 60;
 
 /// Checks the tokens with which a gateway calls a backend: to issue a credential, to tell of a payment.
 ///
-/// What it accepts and what a [`Validator`](crate::Validator) accepts have nothing in common, even under the same key: a
-/// buyer cannot act as the gateway, and the gateway's token buys nothing.
+/// What this validator accepts and what a [`Validator`](crate::Validator) accepts have nothing in common, even under
+/// the same key: a buyer cannot act as the gateway, and the gateway's token buys nothing.
 ///
 /// ```
 /// use key0_validator::{Config, ServiceValidator, ValidationError};
@@ -140,7 +140,7 @@ impl fmt::Debug for ServiceValidator {
     }
 }
 
-/// A gateway's token for one call, which passed every check. Only validation makes one.
+/// A gateway's token for one call. The token passed every check: only validation makes one.
 #[derive(Clone, Eq, PartialEq)]
 pub struct ServiceToken(pub(crate) AccessToken);
 
@@ -151,19 +151,19 @@ impl ServiceToken {
         self.0.jti()
     }
 
-    /// Whom it is for: the backend.
+    /// The audience: the backend that the token is for.
     #[must_use]
     pub fn audience(&self) -> &str {
         self.0.resource_id()
     }
 
-    /// The gateway's public URL, if it says so.
+    /// The gateway's public URL, if the token names it.
     #[must_use]
     pub fn iss(&self) -> Option<&str> {
         self.0.iss()
     }
 
-    /// First second at which it is no longer good, Unix time.
+    /// First second at which the token is no longer good, Unix time.
     #[must_use]
     pub fn exp(&self) -> u64 {
         self.0.exp()
@@ -184,7 +184,7 @@ pub(crate) const SERVICE_PLAN: &str = "system";
 pub(crate) const SERVICE_SUBJECT: &str = "key0-service";
 pub(crate) const SERVICE_TX_HASH: &str = "system-auth";
 
-/// Which of a service token's marks are there.
+/// Which of these claims have the fixed value that marks a service token: plan, subject, transaction.
 fn marks(claims: &AccessToken) -> [bool; 3] {
     claims.are(SERVICE_PLAN, SERVICE_SUBJECT, SERVICE_TX_HASH)
 }
@@ -194,7 +194,7 @@ pub(crate) fn is_for_buyers(claims: &AccessToken) -> bool {
     marks(claims) == [false; 3]
 }
 
-/// A service token has all of them, is for this audience and short-lived.
+/// A service token has all of these marks, is for this audience and short-lived.
 pub(crate) fn judge(
     claims: &AccessToken,
     audience: &str,

@@ -1,5 +1,4 @@
-//! Keys that rotate: fetched by another part, kept here, and fetched again when they grow old or when a token names one
-//! that is not there.
+//! Keys that rotate. This file keeps them, and has them fetched again when they grow old or when a token names an unknown key.
 
 use core::fmt;
 use core::future::Future;
@@ -20,16 +19,15 @@ use crate::{
 
 /// The gateway's public keys, kept fresh. A clone is the same source.
 ///
-/// - A token that names a key which is not there makes it fetch again, whoever checks the token, but never before
-///   [`Refresh::floor`] has passed since the last time: made-up names cost the gateway nothing. Layers, extractors and
-///   [`validate_async`](crate::Validator::validate_async) wait for that fetch before they answer, so that a rotation is not
-///   noticed by buyers. The functions that cannot wait refuse the token until the key is there: for them a gateway publishes
-///   a key before it signs with it.
-/// - One fetch at a time, whoever asks. While one fails, the keys that are there stay good, up to [`Refresh::max_stale`].
+/// - A token that names an unknown key makes the source fetch, but at most once in [`Refresh::floor`], so that made-up names do
+///   not burden the gateway. Layers, extractors and [`validate_async`](crate::Validator::validate_async) wait for that fetch
+///   before they answer, so that buyers do not notice a rotation. Functions that cannot wait refuse the token until the key is
+///   there; for them a gateway publishes each key before it signs with it.
+/// - There is one fetch at a time. While fetches fail, the present keys stay good, up to [`Refresh::max_stale`].
 /// - A document that cannot be trusted (see [`JwksError`]) counts as a failed fetch and changes nothing. A key in it that cannot
 ///   be used is ignored, and the others are used (RFC 7517 §5).
-/// - Nothing is said by itself when a fetch fails. Call [`wait`](Self::wait) at start, and give [`Refresh::observe`] a function
-///   that writes a log; with the feature `tracing`, that is done.
+/// - A failed fetch is silent by default. Call [`wait`](Self::wait) at start, and give [`Refresh::observe`] a function that
+///   writes a log; the feature `tracing` logs by itself.
 ///
 /// ```
 /// use key0_validator::{Config, FetchError, Fetched, KeySource, Refresh, Validator};
@@ -55,13 +53,13 @@ pub struct KeySource {
 /// Keys of one document.
 pub(crate) struct Current {
     pub(crate) ring: Ring<RsaKey>,
-    /// What they were read from: a server that sends the same again changes nothing.
+    /// The text from which the keys were read. The same text again changes nothing.
     document: String,
-    /// Counts documents, so that what was proven by others is not taken for proven by these.
+    /// Counts documents, so that a result of earlier keys is not mistaken for one of these.
     pub(crate) generation: u64,
 }
 
-/// What became of a document.
+/// The outcome of reading a document.
 enum Loaded {
     New {
         keys: usize,
@@ -88,7 +86,7 @@ struct Shared {
     observer: Option<Observer>,
     current: RwLock<Option<(Arc<Current>, Instant)>>,
     state: Mutex<State>,
-    /// For the thread: something to do. For those who wait: something is done.
+    /// Signals work to the fetching thread, and the end of a fetch to those who wait for it.
     changed: Condvar,
 }
 
@@ -100,7 +98,7 @@ struct State {
     closed: bool,
     /// Fetches that have ended.
     rounds: u64,
-    /// Of those who wait for the end of this round. Each knows its place.
+    /// The wakers of the futures that wait for the end of this round, each at its own place.
     waiting: Vec<Option<Waker>>,
     last_error: Option<String>,
 }
@@ -120,7 +118,7 @@ impl Drop for Handle {
 }
 
 impl KeySource {
-    /// Keys that this thing fetches, on a thread of its own, which starts at once and ends with the source.
+    /// Keys that `fetch` fetches on a thread of its own. The thread starts at once and ends with the source.
     ///
     /// # Errors
     ///
@@ -138,8 +136,7 @@ impl KeySource {
         Ok(source)
     }
 
-    /// Keys that the program brings with [`load`](Self::load), each time before [`Refresh::max_stale`] has passed: for
-    /// programs that fetch in their own way.
+    /// Keys that the program brings itself, with [`load`](Self::load), more often than every [`Refresh::max_stale`].
     #[must_use]
     pub fn by_hand(refresh: Refresh) -> Self {
         Self::new(refresh, false)
@@ -172,7 +169,7 @@ impl KeySource {
     ///
     /// # Errors
     ///
-    /// What is wrong with the document. The keys stay as they are then.
+    /// When the document cannot be used. The present keys stay.
     pub fn load(&self, document: &str) -> Result<(), JwksError> {
         let loaded = self.shared.load(document.to_owned())?;
         self.shared.tell(&loaded.outcome());
@@ -183,9 +180,9 @@ impl KeySource {
     ///
     /// # Errors
     ///
-    /// Why the last fetch failed, when there are none after this time.
+    /// When there are no keys after this time: why the last fetch failed.
     pub fn wait(&self, timeout: Duration) -> Result<(), FetchError> {
-        // A time that no clock reaches is as good as one that is very long.
+        // A deadline beyond what the clock can express is replaced by a distant one.
         let deadline = Instant::now()
             .checked_add(timeout)
             .unwrap_or_else(|| Instant::now() + Duration::from_secs(86_400));
@@ -216,14 +213,14 @@ impl KeySource {
         self.shared.current()
     }
 
-    /// Asks for a fetch. If one runs or begins at once, gives back what waits for its end.
+    /// Asks for a fetch. If one runs or begins at once, returns a future that is ready at its end.
     pub(crate) fn refresh(&self) -> Option<Refreshed> {
         let mut state = self.shared.state();
         if !state.fetches {
             return None;
         }
         let now = self.shared.start.elapsed();
-        // The thread that knows already need not be woken by each made-up name.
+        // If a fetch is already wanted, the thread knows: made-up names need not wake it again.
         let is_new = !state.schedule.is_wanted();
         let soon = state.running || state.schedule.want(now);
         let round = state.rounds;
@@ -287,7 +284,7 @@ impl Shared {
             }
         };
         drop(current);
-        // With this lock nobody can be between looking and waiting.
+        // While this lock is held, the thread is not between its check and its wait, so it cannot miss the signal.
         drop(self.state());
         self.changed.notify_all();
         Ok(loaded)
@@ -296,12 +293,12 @@ impl Shared {
     fn tell(&self, outcome: &FetchOutcome<'_>) {
         trace::fetched(outcome);
         if let Some(observer) = &self.observer {
-            // A panic of the observer's must not end the thread that fetches.
+            // A panic in the observer must not end the fetching thread.
             let _ = catch_unwind(AssertUnwindSafe(|| observer(outcome)));
         }
     }
 
-    /// The keys are as good as new.
+    /// Marks the present keys as fresh.
     fn confirm(&self) {
         let mut current = self.current.write().unwrap_or_else(PoisonError::into_inner);
         if let Some((_, since)) = &mut *current {
@@ -312,7 +309,7 @@ impl Shared {
     fn run(&self, mut fetch: impl FetchKeys) {
         let mut etag: Option<String> = None;
         while self.wait_for_work() {
-            // A panic is a failure like others: otherwise whoever waits for this round would never be woken.
+            // A panic counts as a failed fetch: otherwise those who wait for this round would never be woken.
             let fetched = catch_unwind(AssertUnwindSafe(|| fetch.fetch(etag.as_deref())))
                 .unwrap_or_else(|_| Err(FetchError("the fetch panicked".to_owned())));
             let outcome = match fetched {
@@ -388,17 +385,17 @@ impl Shared {
 #[derive(Debug)]
 pub(crate) struct Refreshed(Vec<Round>);
 
-/// One source's fetch.
+/// A fetch of one source that is waited for.
 #[derive(Debug)]
 struct Round {
     shared: Arc<Shared>,
     round: u64,
-    /// Where this one's waker is, once it waits.
+    /// The place of this future's waker, once it waits.
     place: Option<usize>,
 }
 
 impl Refreshed {
-    /// Ready when both are.
+    /// A future that is ready when both of these futures are.
     pub(crate) fn and(mut self, mut other: Self) -> Self {
         self.0.append(&mut other.0);
         self
@@ -437,7 +434,7 @@ impl Round {
     }
 }
 
-/// Whoever waits no longer is not woken.
+/// Removes the waker of a future that is dropped.
 impl Drop for Round {
     fn drop(&mut self) {
         let mut state = self.shared.state();
@@ -459,7 +456,8 @@ impl fmt::Debug for Shared {
 mod tests {
     use super::*;
 
-    /// As many as an application has requests in its hands: each keeps one place, however often it is polled.
+    /// As many futures wait as an application has requests in its hands: each keeps one place, however often it is
+    /// polled.
     #[test]
     fn whoever_waits_keeps_one_place_and_gives_it_back() {
         let (release, released) = std::sync::mpsc::channel::<()>();

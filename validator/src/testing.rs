@@ -46,7 +46,7 @@ enum Signer {
 }
 
 impl TestIssuer {
-    /// One that signs with this secret, as a gateway with `KEY0_TOKEN_ALGORITHM=HS256` does.
+    /// An issuer that signs with this secret, as a gateway with `KEY0_TOKEN_ALGORITHM=HS256` does.
     ///
     /// # Errors
     ///
@@ -58,7 +58,7 @@ impl TestIssuer {
         Ok(Self(Signer::Hs256 { key, secret }))
     }
 
-    /// One that signs with a new key of 2048 bits, as a gateway with `KEY0_TOKEN_ALGORITHM=RS256` does.
+    /// An issuer that signs with a new key of 2048 bits, as a gateway with `KEY0_TOKEN_ALGORITHM=RS256` does.
     ///
     /// # Panics
     ///
@@ -69,7 +69,7 @@ impl TestIssuer {
         Self(Signer::Rs256(Box::new(rsa::Signer::new())))
     }
 
-    /// The configuration that accepts its tokens, and no others.
+    /// The configuration that accepts this issuer's tokens, and no others.
     #[must_use]
     pub fn config(&self) -> Config {
         let config = match &self.0 {
@@ -82,7 +82,8 @@ impl TestIssuer {
         config.unwrap_or_else(impossible)
     }
 
-    /// The key document that a gateway would publish for it: without keys for HS256, whose secret is not published.
+    /// The key document that a gateway would publish for these keys. For HS256 it has no keys: the secret is not
+    /// published.
     #[must_use]
     pub fn jwks(&self) -> String {
         match &self.0 {
@@ -93,7 +94,7 @@ impl TestIssuer {
         }
     }
 
-    /// Signs a token: three parts, without a scheme.
+    /// Signs a token. Returns a compact JWT without `Bearer`.
     #[must_use]
     pub fn mint(&self, token: &TestToken) -> String {
         let (algorithm, kid) = match &self.0 {
@@ -173,56 +174,56 @@ impl TestToken {
             .without("chainId")
     }
 
-    /// For this resource.
+    /// Sets the resource (`resourceId`).
     #[must_use]
     pub fn resource(self, resource_id: &str) -> Self {
         self.text("resourceId", resource_id)
     }
 
-    /// Of this plan.
+    /// Sets the plan (`planId`).
     #[must_use]
     pub fn plan(self, plan_id: &str) -> Self {
         self.text("planId", plan_id)
     }
 
-    /// Of this purchase: each token has an id of its own (`jti`).
+    /// Sets the id of the purchase (`jti`). Each token that a gateway sells has another one.
     #[must_use]
     pub fn id(self, jti: &str) -> Self {
         self.text("jti", jti)
     }
 
-    /// Bought by this wallet.
+    /// Sets the wallet that has paid (`payer`).
     #[must_use]
     pub fn payer(self, address: &str) -> Self {
         self.text("payer", address)
     }
 
-    /// Sold by the gateway with this public URL.
+    /// Sets the public URL of the gateway that sold the token (`iss`).
     #[must_use]
     pub fn issuer(self, url: &str) -> Self {
         self.text("iss", url)
     }
 
-    /// Paid on the chain with this EIP-155 id; 84532 is Base Sepolia's.
+    /// Sets the EIP-155 id of the chain on which the token was paid (`chainId`); 84532 is Base Sepolia's.
     #[must_use]
     pub fn chain(self, chain_id: u64) -> Self {
         self.claim("chainId", chain_id.to_string())
     }
 
-    /// Good for so many seconds from now.
+    /// Sets the expiry (`exp`) to `seconds` seconds from now.
     #[must_use]
     pub fn expires_in(self, seconds: u64) -> Self {
         self.claim("exp", (now() + seconds).to_string())
     }
 
-    /// Good until an hour ago.
+    /// Sets the dates so that the token expired an hour ago.
     #[must_use]
     pub fn expired(self) -> Self {
         self.claim("iat", now().saturating_sub(7200).to_string())
             .claim("exp", now().saturating_sub(3600).to_string())
     }
 
-    /// With this claim, written in JSON, in place of the one of that name.
+    /// Sets a claim, written in JSON, in place of the one of that name.
     #[must_use]
     pub fn claim(mut self, name: &str, json: impl Into<String>) -> Self {
         let json = json.into();
@@ -233,7 +234,7 @@ impl TestToken {
         self
     }
 
-    /// Without this claim.
+    /// Removes a claim.
     #[must_use]
     pub fn without(mut self, name: &str) -> Self {
         self.members.retain(|(other, _)| other != name);

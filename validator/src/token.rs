@@ -26,7 +26,7 @@ impl<'t> Token<'t> {
         })
     }
 
-    /// What stands in front of the first dot.
+    /// The part before the first dot.
     pub(crate) fn header(token: &'t [u8]) -> &'t [u8] {
         let end = first_dot(token).unwrap_or_default();
         token.get(..end).unwrap_or_default()

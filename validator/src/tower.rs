@@ -43,8 +43,8 @@ type Refuse = Arc<dyn Fn(&Refused) -> Response<String> + Send + Sync>;
 /// # Ok::<(), key0_validator::ConfigError>(())
 /// ```
 ///
-/// Layers may be nested: one that stands inside another of the same validator, or of a clone of it, takes over the token and
-/// asks only whether it opens its own door.
+/// Layers may be nested. A layer inside another one of the same validator, or of a clone of it, takes over the token and
+/// checks only the resource and plan that it requires itself.
 #[derive(Clone)]
 pub struct TokenLayer<A = Validator> {
     authority: A,
@@ -54,7 +54,7 @@ pub struct TokenLayer<A = Validator> {
 }
 
 impl TokenLayer {
-    /// A layer for buyers' tokens, which judges dates by the system clock.
+    /// A layer for buyers' tokens. It judges dates by the system clock.
     #[must_use]
     pub fn new(validator: impl Into<Validator>) -> Self {
         Self::of(validator.into())
@@ -132,7 +132,7 @@ impl<A> TokenLayer<A> {
 }
 
 impl<A: Authority> TokenLayer<A> {
-    /// Checks the request's token, and puts into its extensions what the inner service is to find there.
+    /// Checks the request's token, and puts into its extensions what the inner service needs.
     fn judge<B>(&self, request: &mut Request<B>) -> Result<(), ValidationError> {
         let mut passed = passed(request.extensions());
         let clock = self.clock.map_or(Clock::System, |clock| Clock::At(clock()));
@@ -214,7 +214,7 @@ where
         let outcome = self.layer.judge(&mut request);
         let state = match refresh(self.layer.authority.gateways(), &outcome) {
             Some(refreshed) => {
-                // The one that was asked whether it is ready is the one to call.
+                // The service that was asked whether it is ready is the one to call.
                 let next = self.inner.clone();
                 State::Waiting {
                     waiting: Some(Box::new(Waiting {
@@ -266,7 +266,7 @@ pin_project! {
 pin_project! {
     #[project = StateProjection]
     enum State<S, F, ReqBody, A> {
-        // For keys that are being fetched. Boxed because it is rare.
+        // The request waits for keys that are being fetched. Boxed because this is rare.
         Waiting { waiting: Option<Box<Waiting<S, ReqBody, A>>> },
         Admitted { #[pin] inner: F },
         // Boxed to keep the future small: a response is big and a refusal rare.

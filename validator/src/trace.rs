@@ -1,4 +1,4 @@
-//! What is told to `tracing`, with the feature of that name. Never any part of a token.
+//! Events for `tracing`, with the feature of that name. They never contain a part of a token.
 
 use crate::ValidationError;
 

@@ -1,4 +1,4 @@
-//! Checks tokens: of one gateway or several, at one door or another.
+//! Checks tokens: of one gateway or several, for any resource and plan or for certain ones.
 
 use core::fmt;
 use std::sync::Arc;
@@ -49,8 +49,8 @@ impl Validator {
     /// # Ok(()) }
     /// ```
     ///
-    /// A token is tried with one after the other, so a forged one costs a signature check for each. What is said about a token
-    /// that all refuse is what was found by the gateway that got furthest with it.
+    /// A token is tried with one gateway after the other, so a forged token costs a signature check for each. If all of
+    /// them refuse a token, the error is that of the gateway whose checks got furthest.
     #[must_use]
     pub fn or(self, other: impl Into<Self>) -> Self {
         let other = other.into();
@@ -61,13 +61,13 @@ impl Validator {
         }
     }
 
-    /// The same validator for a door that only tokens for this resource open; others get 403.
+    /// Accepts only tokens for this resource; others get 403.
     #[must_use]
     pub fn resource(self, resource_id: impl Into<String>) -> Self {
         self.at(|door| door.resource = Some(resource_id.into()))
     }
 
-    /// The same validator for a door that only tokens of these plans open; others get 403.
+    /// Accepts only tokens of these plans; others get 403.
     #[must_use]
     pub fn plans<P: Into<String>>(self, plans: impl IntoIterator<Item = P>) -> Self {
         self.at(|door| door.plans = Some(plans.into_iter().map(Into::into).collect()))
@@ -205,7 +205,7 @@ pub(crate) fn try_all<'g>(
             Err(error) if at == 0 || weight(&error) > weight(&refusal) => refusal = error,
             Err(_) => {}
         }
-        // The token is this gateway's own, so its refusal is final.
+        // This gateway has issued the token, so its refusal is final.
         if weight(&refusal) == OWN {
             break;
         }
@@ -213,7 +213,7 @@ pub(crate) fn try_all<'g>(
     Err(refusal)
 }
 
-/// The weight of a refusal that shows that the token is the gateway's own.
+/// The weight of a refusal that shows that the gateway has issued the token.
 const OWN: u8 = 5;
 
 /// How far a gateway's checks got with a token that it refused.
@@ -232,7 +232,7 @@ fn weight(error: &ValidationError) -> u8 {
         E::UnknownKey => 2,
         // It is unknown whether the token is good.
         E::NoKeys => 3,
-        // It is signed with this gateway's key, but another gateway may share the key.
+        // The token is signed with this gateway's key, but another gateway may share the key.
         E::WrongIssuer | E::WrongChain | E::TestMoney => 4,
         _ => OWN,
     }

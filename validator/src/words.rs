@@ -1,11 +1,12 @@
-//! Many bytes looked at in one step. What is searched here is short, too short for a library's search to pay.
+//! Searches that look at many bytes in one step. The texts searched here are too short to gain anything from a library's
+//! search.
 
 /// A word whose bytes are all 1.
 pub(crate) const ONES: u64 = 0x0101_0101_0101_0101;
 /// A word with the high bit of each byte.
 pub(crate) const HIGH_BITS: u64 = ONES << 7;
 
-/// A set high bit in the first byte of `word`, in the order of memory, that is `byte`. High bits of bytes behind the first
+/// A set high bit in the first byte of `word`, in the order of memory, that is `byte`. High bits of bytes after the first
 /// may be set wrongly, and so may all other bits: mask with [`HIGH_BITS`].
 #[inline]
 pub(crate) const fn equal(word: u64, byte: u8) -> u64 {
@@ -13,11 +14,11 @@ pub(crate) const fn equal(word: u64, byte: u8) -> u64 {
     zero.wrapping_sub(ONES) & !zero
 }
 
-/// Where the first `byte` is.
+/// The position of the first `byte` in `bytes`.
 #[inline]
 pub(crate) fn position(bytes: &[u8], byte: u8) -> Option<usize> {
     let mut rest = bytes;
-    // Sixteen at once, which compilers do with a vector, as long as it is in none of them.
+    // Skips sixteen bytes at once as long as `byte` is not among them. Compilers do this with a vector.
     while let Some((piece, behind)) = rest.split_first_chunk::<16>()
         && !piece.iter().fold(false, |is, other| is | (*other == byte))
     {
@@ -36,13 +37,13 @@ pub(crate) fn position(bytes: &[u8], byte: u8) -> Option<usize> {
 
 /// Whether there is a control character or an escape of JSON: what no plain string has.
 ///
-/// Not inlined, because what finds bytes fast is long, and this is wanted in many places.
+/// Not inlined: code that finds bytes fast is long, and this function is called in many places.
 #[inline(never)]
 pub(crate) fn any_odd(bytes: &[u8]) -> bool {
     any(bytes, |byte| (byte < b' ') | (byte == b'\\'))
 }
 
-/// Whether a byte is of this kind. Without an end at the first one, so that the compiler makes vectors of it.
+/// Whether a byte is of this kind. Does not stop at the first such byte, so that the compiler can use vectors.
 #[inline]
 pub(crate) fn any(bytes: &[u8], is: impl Fn(u8) -> bool) -> bool {
     any_in_pieces::<32>(bytes, &is)
@@ -50,7 +51,8 @@ pub(crate) fn any(bytes: &[u8], is: impl Fn(u8) -> bool) -> bool {
         .unwrap_or_else(|| bytes.iter().any(|byte| is(*byte)))
 }
 
-/// `None` for less than one piece. What is left over is at the end of a last piece, which overlaps the one before it.
+/// Does what [`any`] does, in pieces of `N` bytes. `None` if there are fewer bytes. The last piece ends at the end of
+/// the bytes, and so overlaps the one before it.
 #[inline]
 fn any_in_pieces<const N: usize>(bytes: &[u8], is: impl Fn(u8) -> bool) -> Option<bool> {
     let mut found = [0; N];
@@ -69,14 +71,14 @@ fn any_in_pieces<const N: usize>(bytes: &[u8], is: impl Fn(u8) -> bool) -> Optio
 #[inline]
 pub(crate) const fn eight_digits(digits: [u8; 8]) -> Option<u64> {
     let word = u64::from_le_bytes(digits);
-    // A digit is 0x30 to 0x39: its high half says 3, and still does with 6 added. No byte carries into the next: one that
-    // could is no digit by its high half.
+    // A digit is 0x30 to 0x39: its high half is 3, and is still 3 after 6 is added. Only a byte of 0xfa or more carries
+    // into the next byte, and the first comparison has refused such a byte already.
     const HIGH_HALVES: u64 = ONES * 0xf0;
     const THREES: u64 = ONES * 0x30;
     if word & HIGH_HALVES != THREES || word.wrapping_add(ONES * 6) & HIGH_HALVES != THREES {
         return None;
     }
-    // The first digit is in the lowest byte. Pairs, then fours, then all eight.
+    // The first digit is in the lowest byte. Combines digits to pairs, pairs to fours, and fours to all eight.
     let pairs = (word & (ONES * 0x0f)).wrapping_mul(10 << 8 | 1) >> 8 & 0x00ff_00ff_00ff_00ff;
     let fours = pairs.wrapping_mul(100 << 16 | 1) >> 16 & 0x0000_ffff_0000_ffff;
     Some(fours.wrapping_mul(10_000 << 32 | 1) >> 32)

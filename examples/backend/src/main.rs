@@ -28,8 +28,9 @@ A small API that only buyers of access may call. It reads its settings from the 
   HOST                           address to listen on (127.0.0.1)
   PORT                           port to listen on, 0 for any free one (8080)
 
-Routes: GET /health for everybody, GET /api/{resource} for whoever bought that resource, and
-POST /internal/payment-received for the gateway, which tells there of purchases.
+Routes: GET /health for everybody, GET /api/{resource} for whoever bought that resource, GET /weather/{city} for
+whoever calls it (the gateway sells each call, so only the gateway should reach it), and POST
+/internal/payment-received for the gateway, which tells there of purchases.
 ";
 
 fn main() -> ExitCode {
@@ -89,6 +90,7 @@ fn app(config: Config) -> Router {
     Router::new()
         .route("/api/{resource}", get(resource))
         .layer(TokenLayer::new(Validator::new(config)))
+        .route("/weather/{city}", get(weather))
         .route("/internal/payment-received", post(payment_received))
         .route("/health", get(async || Json(json!({ "status": "ok" }))))
 }
@@ -115,6 +117,11 @@ async fn resource(
         "data": { "place": "Base", "forecast": "clear, with a light breeze of USDC", "celsius": 21 },
     }))
     .into_response()
+}
+
+/// Knows nothing of payments: the gateway is paid for each call, and passes it on.
+async fn weather(Path(city): Path<String>) -> Json<Value> {
+    Json(json!({ "city": city, "forecast": "clear, with a light breeze of USDC", "celsius": 21 }))
 }
 
 /// The gateway tells of a purchase. It does so until it gets a 2xx, so the same notice may come twice: a real service would

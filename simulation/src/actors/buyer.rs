@@ -6,9 +6,10 @@ use alloy_primitives::{Address, B256, U256, hex, keccak256};
 use key0_core::chain::transfer::text_digest;
 use key0_core::chain::{Presented, SignedAuthorization, usdc};
 use key0_core::checkout::{Claim, Outcome, Retry};
-use key0_core::offer::{Offer, Target, Terms, lifetime};
+use key0_core::mpp::nonces;
+use key0_core::offer::{CallDigest, Offer, Target, Terms, lifetime};
 use key0_core::types::WalletKey;
-use key0_core::types::{RequestId, ResourceId};
+use key0_core::types::{RequestId, ResourceId, RouteId};
 use serde_json::json;
 
 use super::door::poll;
@@ -16,17 +17,19 @@ use super::transfer::transfer_instead;
 use super::{Payment, on_payment, request};
 use crate::faults::Fault;
 use crate::rules::{self, Asker};
-use crate::setting::{FACTORY, PLANS};
+use crate::setting::{CALLED, CALLS, FACTORY, PLANS, call_of};
 use crate::world::{Owner, World};
 use key0_core::x402::Authorization;
 
 const MAX_ROUNDS: u64 = 10;
+/// The host of the shop, which challenges name.
+pub(super) const REALM: &str = "shop.example";
 
 /// A buyer.
 #[derive(Clone, Debug)]
 pub struct Buyer {
     key: WalletKey,
-    /// Whether its money is in a contract wallet, which its first payment creates.
+    /// Whether the buyer's money is in a contract wallet. The first payment creates that wallet.
     has_wallet: bool,
 }
 
@@ -55,7 +58,7 @@ impl Buyer {
         Some(buyer)
     }
 
-    /// Where the money is.
+    /// The address of the wallet that has the money.
     pub fn address(&self) -> Address {
         match self.has_wallet {
             true => Address::from_word(keccak256(self.key.address())),
@@ -87,16 +90,37 @@ impl Buyer {
 
     /// Signs a payment for an offer.
     pub fn pay(&self, world: &World, offer: Offer) -> Option<Payment> {
+        let until = world.seconds().0 + world.random.pick(&world.setting.validities);
+        let nonce = B256::from(world.random.bytes());
+        self.sign(world, offer, until, nonce)
+    }
+
+    /// Signs a payment for the challenge of an offer, with one of its two nonces, as clients of the Machine Payments
+    /// Protocol do.
+    pub(super) fn pay_challenge(
+        &self,
+        world: &World,
+        offer: Offer,
+        form: usize,
+    ) -> Option<Payment> {
+        let until = offer.terms.expires_at.0;
+        let nonce = *nonces(offer.id.as_str(), REALM).get(form % 2)?;
+        Some(Payment {
+            identifier: None,
+            form: Some(form),
+            ..self.sign(world, offer, until, nonce)?
+        })
+    }
+
+    fn sign(&self, world: &World, offer: Offer, until: u64, nonce: B256) -> Option<Payment> {
         let terms = &offer.terms;
         let authorization = Authorization {
             from: self.address(),
             to: terms.pay_to,
             value: terms.amount.to_u256(),
             valid_after: U256::ZERO,
-            valid_before: U256::from(
-                world.seconds().0 + world.random.pick(&world.setting.validities),
-            ),
-            nonce: B256::from(world.random.bytes()),
+            valid_before: U256::from(until),
+            nonce,
         };
         let authorization = if self.has_wallet {
             self.wallet_signature(world, &authorization)?
@@ -124,11 +148,12 @@ impl Buyer {
                 .chance(200)
                 .then(|| world.random.bytes().into()),
             chosen: false,
+            form: None,
         })
     }
 }
 
-/// The same once the wallet exists.
+/// The authorization as it is signed once the wallet exists. `None` if it does not create the wallet.
 fn without_creation(signed: &SignedAuthorization) -> Option<SignedAuthorization> {
     signed.deployment()?;
     let mut value = serde_json::to_value(signed).ok()?;
@@ -143,8 +168,11 @@ pub(super) fn new_offer(world: &World, plan: usize) -> Option<Offer> {
 
 /// An offer for a plan, made now.
 pub(super) fn offer_as(world: &World, plan: usize, request_id: RequestId) -> Option<Offer> {
-    let (id, _) = PLANS[plan % PLANS.len()];
     let config = world.config_now();
+    if let Some((id, call)) = call_of(plan) {
+        return call_offer(world, id, call, request_id);
+    }
+    let (id, _) = PLANS[plan % PLANS.len()];
     // What the catalog does not have is not offered.
     let sold = config.catalog.plan(&id.parse().ok()?)?;
     let (issued_at, expires_at) = lifetime(world.seconds(), world.setting.ttl);
@@ -156,6 +184,31 @@ pub(super) fn offer_as(world: &World, plan: usize, request_id: RequestId) -> Opt
         lifetime: sold.lifetime(config.token.ttl_seconds),
         extra: config.offers.keys.digest(&sold.extra),
         amount: sold.price,
+        pay_to: config.wallets.pay_to,
+        network: world.config.network,
+        issued_at,
+        expires_at,
+    }))
+}
+
+/// An offer for a call, made now.
+fn call_offer(
+    world: &World,
+    id: RouteId,
+    call: CallDigest,
+    request_id: RequestId,
+) -> Option<Offer> {
+    let config = world.config_now();
+    let route = config.catalog.route(&id)?;
+    let (issued_at, expires_at) = lifetime(world.seconds(), world.setting.ttl);
+    Some(world.config.offers.keys.seal(Terms {
+        request_id,
+        chosen: false,
+        resource: route.resource.clone(),
+        amount: route.price?,
+        target: Target::Route { id, call },
+        lifetime: 0,
+        extra: None,
         pay_to: config.wallets.pay_to,
         network: world.config.network,
         issued_at,
@@ -184,13 +237,35 @@ fn name(world: &World, pay: &mut Payment) {
 
 /// A payment for a new purchase; some clients name it, and some name no request id and send back no challenge.
 fn fresh(world: &World, buyer: &Buyer, plan: usize) -> Option<Payment> {
-    let mut pay = buyer.pay(world, new_offer(world, plan)?)?;
+    let offer = new_offer(world, plan)?;
+    if world.random.chance(250) {
+        return fresh_challenge(world, buyer, offer);
+    }
+    let mut pay = buyer.pay(world, offer)?;
     if world.random.chance(150) {
         pay.offer = offer_as(world, plan, derived(world, &pay.authorization)?)?;
     } else if world.random.chance(400) {
         name(world, &mut pay);
     }
     Some(pay)
+}
+
+/// The same by the Machine Payments Protocol. Its clients always send their challenge back, so the purchase is named by
+/// the request that asks for the price, which is repeated as it was.
+fn fresh_challenge(world: &World, buyer: &Buyer, mut offer: Offer) -> Option<Payment> {
+    let is_named = world.random.chance(400);
+    if is_named {
+        offer = world.config.offers.keys.seal(Terms {
+            chosen: true,
+            ..offer.terms
+        });
+    }
+    let form = world.random.range(0, 1) as usize;
+    let pay = buyer.pay_challenge(world, offer, form)?;
+    Some(Payment {
+        chosen: is_named,
+        ..pay
+    })
 }
 
 /// Buys the same plan several times at once, each time by a name of its own, as a platform does for its agents.
@@ -221,6 +296,7 @@ async fn go_on(world: Rc<World>, buyer: Buyer, plan: usize, mut pay: Payment) {
         let outcome = present(&world, &pay).await;
         if let Some(Outcome::PayAgain { booked: true, .. }) = outcome
             && world.setting.transfers > 0
+            && plan < CALLS
             && world.random.chance(500)
         {
             return transfer_instead(&world, &buyer, plan, &pay).await;
@@ -247,11 +323,15 @@ async fn go_on(world: Rc<World>, buyer: Buyer, plan: usize, mut pay: Payment) {
         }
         let next_pay = match next {
             Move::FreshSignature => {
-                let mut again = buyer.pay(&world, pay.offer.clone());
+                let offer = pay.offer.clone();
+                let mut again = match pay.form {
+                    Some(form) => buyer.pay_challenge(&world, offer, 1 - form),
+                    None => buyer.pay(&world, offer),
+                };
                 if let Some(again) = &mut again {
                     again.chosen = pay.chosen;
-                    // Some give the name of the payment before to the next one.
-                    if world.random.chance(300) {
+                    // Some clients give the name of the payment before to the next one.
+                    if pay.form.is_none() && world.random.chance(300) {
                         again.identifier = pay.identifier;
                     }
                 }
@@ -312,13 +392,19 @@ pub(super) async fn present(world: &Rc<World>, pay: &Payment) -> Option<Outcome<
 
 /// Presents the same authorization for another purchase at the same time.
 fn use_twice(world: &Rc<World>, pay: &Payment) {
-    let Some(offer) = new_offer(world, world.random.range(0, 2) as usize) else {
+    let other = match world.random.chance(world.setting.calls) {
+        true => CALLS + world.random.range(0, CALLED - 1) as usize,
+        false => world.random.range(0, 2) as usize,
+    };
+    let Some(offer) = new_offer(world, other) else {
         return;
     };
-    // Without a name it would join another purchase, and its payment with it.
+    // A purchase that the client has not named would join another one, and its payment with it.
     let again = Payment {
         offer,
         chosen: pay.is_chosen(),
+        // Its nonce belongs to the other challenge, so only x402 takes it for this offer.
+        form: None,
         ..pay.clone()
     };
     if again.offer.terms.amount != pay.offer.terms.amount {

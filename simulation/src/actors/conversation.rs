@@ -29,15 +29,15 @@ const NOT_FOUND: i64 = -32_001;
 /// One wish of a buyer, and the tasks in which it tries to get it.
 #[derive(Debug)]
 pub struct Talk {
-    /// Who buys.
+    /// The buyer.
     pub buyer: Buyer,
-    /// Whether it pays again only when it is told that nothing was charged, and is shown another offer.
+    /// Whether the buyer pays again only when it is told that nothing was charged, and is shown another offer.
     pub is_obedient: bool,
     version: Version,
-    /// Whether it has chosen the id of the context itself, so that others can guess it.
+    /// Whether the buyer has chosen the id of the context itself, so that others can guess it.
     is_guessable: bool,
     context: RefCell<Option<String>>,
-    /// The tasks that it knows.
+    /// The tasks that the buyer knows.
     pub tasks: RefCell<Vec<Rc<Known>>>,
 }
 
@@ -50,7 +50,7 @@ pub struct Known {
     paid: RefCell<Vec<(Payment, Value)>>,
     /// The transfers that were shown on it.
     shown: RefCell<Vec<Prove>>,
-    /// What its client was last told that is over.
+    /// The last answer that the client got about the task, if it said that the task is over.
     pub end: RefCell<Option<View>>,
 }
 
@@ -109,6 +109,17 @@ impl Known {
         paid.chain(shown).collect()
     }
 
+    /// Whether the task may answer for a purchase of this offer. A transfer that was shown without a signature answers only
+    /// for a purchase that was paid without one, since everybody can read the transfer on the chain.
+    pub fn answers_for(&self, offer: &key0_core::offer::Offer, is_unsigned: bool) -> bool {
+        let (paid, shown) = (self.paid.borrow(), self.shown.borrow());
+        let is_signed = |prove: &Prove| prove.payer.is_some() || is_unsigned;
+        paid.iter().any(|(pay, _)| pay.offer.id == offer.id)
+            || shown
+                .iter()
+                .any(|prove| prove.offer.id == offer.id && is_signed(prove))
+    }
+
     /// Whether something was paid on it by an authorization.
     pub fn is_paid(&self) -> bool {
         !self.paid.borrow().is_empty()
@@ -145,7 +156,7 @@ async fn say(
     }
 }
 
-/// Makes a call in nobody's name.
+/// Makes a call that belongs to no client.
 async fn ask(
     world: &Rc<World>,
     version: Version,

@@ -6,22 +6,27 @@ mod tools;
 pub(super) use conversations::send as send_call;
 pub(super) use tools::send as send_tool;
 
-use core::cell::RefCell;
+use core::cell::{Cell, RefCell};
 use core::fmt::{Debug, Display};
 use core::future::Future;
 use std::rc::Rc;
 
 use alloy_primitives::{B256, Bytes, hex};
 use key0_core::chain::SignedAuthorization;
-use key0_core::checkout::{self, Checkout, Claim, Echo, Order, Outcome, TransferProof};
-use key0_core::offer::Offer;
+use key0_core::checkout::{
+    self, Brought, Calls, Checkout, Claim, Echo, Order, Outcome, TransferProof,
+};
+use key0_core::goods::{AnswerHead, OriginFault};
+use key0_core::mpp::{Challenge, Credential, Field, Setting};
+use key0_core::offer::{CallDigest, Offer, Target};
 use key0_core::pauses::Patience;
 use key0_core::purchase::{Ask, PayReply, Prove, Purchases};
 use key0_core::token::{RsaPrivateKey, RsaSigner, Signature, SigningError};
 use key0_core::types::{CallFault, RequestId};
 use key0_core::x402::Authorization;
+use serde_json::json;
 
-use super::buyer::derived;
+use super::buyer::{REALM, derived};
 use super::payment::Payment;
 use crate::executor::TaskId;
 use crate::faults::Fault;
@@ -34,7 +39,7 @@ use crate::world::{Life, Owner, World};
 
 const PURCHASE_DEADLINE_MILLIS: u64 = 60_000;
 const BUYER_DEADLINE_MILLIS: u64 = 60_000;
-/// What the last 32 bytes of an ERC-6492 signature are.
+/// The last 32 bytes of an ERC-6492 signature.
 const COUNTERFACTUAL_SUFFIX: [u8; 32] =
     hex!("6492649264926492649264926492649264926492649264926492649264926492");
 
@@ -46,9 +51,13 @@ struct Presented {
     signature: Bytes,
     identifier: Option<B256>,
     challenge_id: Option<String>,
+    /// The credential, of a client of the Machine Payments Protocol.
+    credential: Option<Credential>,
+    /// The call, if the request is one.
+    call: Option<CallDigest>,
 }
 
-/// Repeats nothing of what it was offered, so it contradicts nothing.
+/// A payment that repeats nothing of its offer, so it contradicts nothing.
 struct Silent;
 
 impl Echo for Silent {
@@ -57,17 +66,58 @@ impl Echo for Silent {
     }
 }
 
+/// A client that repeats the challenge of the offer, which is held against the challenge that the shop would make.
+struct Repeated<'a>(&'a Credential);
+
+impl Echo for Repeated<'_> {
+    fn mismatches(&self, offer: &Offer) -> Vec<&'static str> {
+        self.0.mismatches(&challenge(offer))
+    }
+}
+
+fn challenge(offer: &Offer) -> Challenge {
+    let setting = Setting {
+        realm: REALM.to_owned(),
+        body: None,
+        field: Field::Authorization,
+    };
+    Challenge::new(offer, &setting)
+}
+
+/// What a client of the Machine Payments Protocol sends for this payment.
+fn credential(pay: &Payment) -> Option<Credential> {
+    let signed = pay.authorization.authorization();
+    let credential = json!({
+        "challenge": challenge(&pay.offer).object(""),
+        "payload": {
+            "type": "authorization",
+            "from": signed.from,
+            "to": signed.to,
+            "value": signed.value.to_string(),
+            "validAfter": signed.valid_after.to_string(),
+            "validBefore": signed.valid_before.to_string(),
+            "nonce": signed.nonce,
+            "signature": signature(&pay.authorization),
+        },
+        "source": format!("did:pkh:eip155:{}:{}", pay.offer.terms.network.chain_id(), signed.from),
+    });
+    Credential::read(&credential).ok()
+}
+
 /// Presents a payment. `None`: no answer arrived.
 pub async fn request(world: &Rc<World>, pay: &Payment) -> Option<Outcome<'static>> {
     let presented = sent(world, pay);
     ask_door(world, &pay.offer.terms.request_id, move |door| {
         let presented = presented.clone();
-        async move { door.pay(&presented).await }
+        async move {
+            door.brought.set(presented.call);
+            door.pay(&presented).await
+        }
     })
     .await
 }
 
-/// Shows a transfer. `None`: no answer arrived, or nobody can sign for this payer.
+/// Presents a transfer. `None`: no answer arrived, or no key in the model can sign for this payer.
 pub(super) async fn show_proof(world: &Rc<World>, prove: &Prove) -> Option<Outcome<'static>> {
     let signature = match prove.payer {
         None => None,
@@ -96,9 +146,14 @@ pub(super) async fn poll(world: &Rc<World>, claim: &Claim) -> Option<Outcome<'st
     let claim = claim.clone();
     let patience = world.random.pick(&[Patience::NONE, Patience::REQUEST]);
     let id = claim.request_id.clone();
+    // Some doors have the client send its call again, and some ask without it.
+    let record = world.objects.purchase(&id).record();
+    let call = record.and_then(|record| called(&record.terms.target));
+    let call = call.filter(|_| world.random.chance(500));
     ask_door(world, &id, move |door| {
         let claim = claim.clone();
         async move {
+            door.brought.set(call);
             let checkout = door.checkout()?;
             Some(owned(checkout.status(&claim, patience).await))
         }
@@ -113,18 +168,26 @@ fn sent(world: &World, pay: &Payment) -> Presented {
     let terms = &pay.offer.terms;
     let signed = &pay.authorization;
     let is_derived = derived(world, signed).as_ref() == Some(&terms.request_id);
-    let is_dropped = is_derived || random.chance(150);
+    // The same payment may be sent by x402, too: then nothing is repeated of the challenge.
+    let credential = match pay.form {
+        Some(_) if !random.chance(150) => credential(pay),
+        _ => None,
+    };
+    let is_dropped = credential.is_none() && (is_derived || random.chance(150));
     let order = Order {
         target: random.chance(700).then(|| terms.target.clone()),
         resource: random.chance(300).then(|| terms.resource.clone()),
         request_id: (!is_derived && (pay.chosen || is_dropped || random.chance(300)))
             .then(|| terms.request_id.clone()),
-        // Without its offer only the request can say so.
+        // If the payment leaves its offer out, only the request can say that the client chose the request id.
         chosen: pay.chosen || (is_dropped && pay.is_chosen()),
-        patience: Patience::REQUEST,
+        patience: match called(&terms.target) {
+            Some(_) => Patience::of_call(world.setting.call_timeout),
+            None => Patience::REQUEST,
+        },
     };
-    // An order for nothing in particular is one for the cheapest: without its offer a payment says what it is for.
-    let target = match is_dropped {
+    // An order that names nothing is one for the cheapest plan, so a payment without its offer says what it is for.
+    let target = match is_dropped || called(&terms.target).is_some() {
         true => Some(terms.target.clone()),
         false => order.target,
     };
@@ -134,6 +197,16 @@ fn sent(world: &World, pay: &Payment) -> Presented {
         signature: signature(signed),
         identifier: pay.identifier,
         challenge_id: (!is_dropped).then(|| pay.offer.id.to_string()),
+        credential,
+        call: called(&terms.target),
+    }
+}
+
+/// The call, if one is paid for.
+const fn called(target: &Target) -> Option<CallDigest> {
+    match target {
+        Target::Route { call, .. } => Some(*call),
+        Target::Plan(_) => None,
     }
 }
 
@@ -203,6 +276,7 @@ where
         world: Rc::clone(world),
         life,
         task: RefCell::default(),
+        brought: Cell::new(None),
     };
     world.executor.spawn(Owner::Door, async move {
         let outcome = work(door).await;
@@ -218,6 +292,8 @@ struct Door {
     version: Version,
     /// The task that the call is about.
     task: RefCell<Option<String>>,
+    /// The call that the request brings along.
+    brought: Cell<Option<CallDigest>>,
 }
 
 impl Door {
@@ -234,12 +310,16 @@ impl Door {
     }
 
     async fn pay(&self, presented: &Presented) -> Option<Outcome<'static>> {
+        let repeated = presented.credential.as_ref().map(Repeated);
         let payment = checkout::Payment {
             authorization: &presented.authorization,
             signature: &presented.signature,
             identifier: presented.identifier,
             challenge_id: presented.challenge_id.as_deref(),
-            echo: &Silent,
+            echo: match &repeated {
+                Some(repeated) => repeated,
+                None => &Silent,
+            },
         };
         let checkout = self.checkout()?;
         Some(owned(checkout.pay(&presented.order, &payment).await))
@@ -251,7 +331,7 @@ impl Door {
     }
 }
 
-/// The outcome without what could be paid instead, which belongs to the catalog of the moment.
+/// The outcome without the quote of what could be paid instead: the quote borrows the catalog of the moment.
 fn owned(outcome: Outcome<'_>) -> Outcome<'static> {
     match outcome {
         Outcome::Granted {
@@ -302,8 +382,9 @@ impl Purchases for Door {
     ) -> Result<PayReply, CallFault> {
         let on_task = self.is_asked(request_id, ask);
         let (id, ask) = (request_id.clone(), ask.clone());
+        let brought = self.brought.get();
         let callee = move |world: &Rc<World>, sender| {
-            objects::ask(world, &id, ask.clone(), patience, sender)
+            objects::ask(world, &id, ask.clone(), patience, brought, sender)
         };
         let deadline = PURCHASE_DEADLINE_MILLIS;
         let answer = call(&self.world, &self.life, "purchase", deadline, callee).await;
@@ -311,6 +392,19 @@ impl Purchases for Door {
             self.is_answered(&asked, reply);
         }
         answer.map_err(CallFault)
+    }
+}
+
+/// The doors that give an answer as JSON are not simulated: they bring their calls like all others.
+impl Calls for Door {
+    fn bring(&self, _: Brought) {}
+
+    async fn make(&self, _: Brought, _: &RequestId) -> Result<AnswerHead, OriginFault> {
+        Err(OriginFault::Unreachable)
+    }
+
+    fn body(&self, _: &str) -> Option<Vec<u8>> {
+        None
     }
 }
 

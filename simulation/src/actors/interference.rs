@@ -1,4 +1,4 @@
-//! What others do with an authorization, and payers against their own.
+//! Third parties that use an authorization, and payers that work against their own.
 
 use std::rc::Rc;
 
@@ -10,12 +10,13 @@ use super::{Payment, buyer, request};
 use crate::chain::Action;
 use crate::faults::Fault;
 use crate::rules::{self, Asker};
+use crate::setting::{CALLED, CALLS};
 use crate::world::{Owner, World};
 
 /// Where payers hide their money.
 const ELSEWHERE: Address = Address::repeat_byte(0xe1);
 
-/// When who broadcasts late has done so. Refunds are good for years.
+/// The longest delay of a late broadcast: the authorization of a refund would be good for years.
 const LATEST_MILLIS: u64 = 3_600_000;
 
 /// A payer has presented a payment: it may cancel it on chain or move its money away.
@@ -51,7 +52,7 @@ pub fn on_payment(world: &Rc<World>, pay: &Payment) {
 /// We have given up an authorization that may still be used: the payer, or anybody who saw it, broadcasts it.
 pub fn on_given_up(world: &Rc<World>, signed: &SignedAuthorization) {
     let key = (signed.payer(), signed.authorization().nonce);
-    // A refund that was never sent is nobody's to broadcast.
+    // A refund that was never sent is known to no third party that could broadcast it.
     if world.is_seller(key.0) && !world.market.public.borrow().contains(&key) {
         return;
     }
@@ -133,14 +134,17 @@ async fn attack(world: &Rc<World>, stolen: SignedAuthorization) {
     }
 }
 
-/// What a stranger makes of a payment that he saw.
+/// A payment that a stranger derives from one seen on chain.
 fn forge(world: &World, stolen: &SignedAuthorization) -> Option<(Asker, Payment)> {
     let random = &world.random;
-    let plan = random.range(0, 2) as usize;
+    let plan = match random.chance(world.setting.calls) {
+        true => CALLS + random.range(0, CALLED - 1) as usize,
+        false => random.range(0, 2) as usize,
+    };
     let offer = match random.range(0, 3) {
-        // A purchase of his own.
+        // A purchase of the stranger's own.
         0 => buyer::new_offer(world, plan)?,
-        // The same as a client would send that names no request id.
+        // A purchase whose request id follows from the payment, as for a client that names none.
         1 => buyer::offer_as(world, plan, buyer::derived(world, stolen)?)?,
         // The same payer's other purchase, if its request id can be guessed.
         2 => {
@@ -156,7 +160,7 @@ fn forge(world: &World, stolen: &SignedAuthorization) -> Option<(Asker, Payment)
             });
             other?.offer.clone()
         }
-        // His own signature for the stranger's purchase, whose request id has leaked.
+        // The thief's own signature for the victim's purchase, if its request id has leaked.
         _ => {
             let presented = world.market.presented.borrow();
             let pay = presented.iter().find(|pay| pay.authorization == *stolen)?;
@@ -164,7 +168,7 @@ fn forge(world: &World, stolen: &SignedAuthorization) -> Option<(Asker, Payment)
             let thief = &buyers[random.range(0, buyers.len() as u64 - 1) as usize];
             let is_thief = thief.address() != stolen.payer();
             let pay = is_thief.then(|| thief.pay(world, pay.offer.clone()))??;
-            // If nobody has begun that purchase, it is his, and he pays for it.
+            // If that purchase was not begun, the thief begins it and pays for it.
             return Some((Asker::Payer, pay));
         }
     };
@@ -176,6 +180,7 @@ fn forge(world: &World, stolen: &SignedAuthorization) -> Option<(Asker, Payment)
         authorization: stolen.clone(),
         identifier: None,
         chosen: false,
+        form: None,
     };
     Some((asker, pay))
 }

@@ -38,21 +38,21 @@ use crate::chain::AuthorizationKey;
 /// What buyers have presented and what they were given.
 #[derive(Debug, Default)]
 pub struct Market {
-    /// Who buys.
+    /// All buyers.
     pub buyers: RefCell<Vec<Buyer>>,
     /// Every payment that its own payer has presented.
     pub presented: RefCell<Vec<Payment>>,
-    /// Every proof of a transfer that was shown, and whether by who had sent the money for it.
+    /// Every proof of a transfer that was shown, and whether the one who showed it had also sent the money.
     pub proofs: RefCell<Vec<(Prove, bool)>>,
     /// The first grant of each purchase.
     pub grants: RefCell<BTreeMap<RequestId, (Goods, Receipt)>>,
-    /// What is bought in conversations.
+    /// The conversations in which something is bought.
     pub talks: RefCell<Vec<Rc<Talk>>>,
     /// The first grant of each purchase that was shown on a task.
     pub shown: RefCell<BTreeMap<RequestId, Value>>,
     /// How many requests on a task have asked a purchase and were not told that they have begun nothing.
     pub asked: RefCell<BTreeMap<(String, RequestId), u32>>,
-    /// The purchase that each one has last led a payment on a task to.
+    /// The purchase to which each purchase has last led a payment on a task.
     pub led: RefCell<BTreeMap<RequestId, RequestId>>,
     /// Authorizations that everybody has seen.
     pub public: RefCell<BTreeSet<AuthorizationKey>>,

@@ -1,4 +1,4 @@
-//! What keeps refunds from succeeding, and the operator who tries again.
+//! Obstacles to refunds, and the operator who retries them.
 
 use std::rc::Rc;
 
@@ -18,7 +18,7 @@ const BY_HAND_MILLIS: u64 = 60_000;
 pub const LONGEST_MILLIS: u64 = 600_000;
 const SPANS: [u64; 4] = [4_000, 30_000, 200_000, LONGEST_MILLIS];
 
-/// Asked at every block.
+/// Puts up an obstacle, now and then. Called at every block.
 pub(super) fn put_up(world: &Rc<World>) {
     let seller = world.config.wallets.pay_to;
     if world.strikes(Fault::SellerDrained) {
@@ -94,7 +94,8 @@ pub fn retry_refunds(world: &Rc<World>) {
     }
 }
 
-/// Where the key of the wallet that was paid is back, it is tried again; otherwise the operator sends the money and says so.
+/// If the key of the wallet that was paid is configured again, the operator retries the refund; otherwise the operator
+/// sends the money by hand and reports it.
 fn return_by_hand(world: &Rc<World>) {
     for object in world.objects.purchases() {
         let Some(record) = object.record() else {
@@ -104,11 +105,13 @@ fn return_by_hand(world: &Rc<World>) {
         else {
             continue;
         };
-        if world.config_now().wallets.pay_to == record.terms.pay_to && world.random.chance(700) {
+        let has_key =
+            world.setting.refunds && world.config_now().wallets.pay_to == record.terms.pay_to;
+        if has_key && world.random.chance(700) {
             objects::operate(world, &object, OperatorCommand::RetryRefund);
             continue;
         }
-        // One that was tried again may be signed at this very moment.
+        // A refund that was tried again may be signed at this very moment.
         if record.state.status().as_str() != "REFUND_FAILED" {
             continue;
         }
@@ -127,13 +130,14 @@ fn return_by_hand(world: &Rc<World>) {
     }
 }
 
-/// What is still on its way may arrive, so nothing is sent in its place.
+/// Reports the operator's transfer once it is included. Until then it may still arrive, so nothing is sent in its
+/// place.
 fn tell_when_included(world: &Rc<World>, object: Rc<PurchaseObject>, transaction: B256) {
     after(world, BY_HAND_MILLIS, move |world| {
         let receipt = world.chain.borrow().ledger().receipt(transaction).cloned();
         match receipt {
             Some(receipt) if receipt.success => tell_until_noted(world, object, transaction),
-            // It failed, and the operator tries again the next time.
+            // The transfer failed, and the operator tries again the next time.
             Some(_) => object.by_hand.set(None),
             None => tell_when_included(world, object, transaction),
         }

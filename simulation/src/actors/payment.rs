@@ -1,4 +1,4 @@
-//! What a buyer presents.
+//! The payment that a buyer presents.
 
 use key0_core::chain::SignedAuthorization;
 use key0_core::offer::Offer;
@@ -15,6 +15,9 @@ pub struct Payment {
     pub identifier: Option<B256>,
     /// Whether the request that pays names the purchase. Its offer may say so, too.
     pub chosen: bool,
+    /// Which of the two nonces of the offer's challenge was signed, by a client of the Machine Payments Protocol. `None`
+    /// for a client of x402, which chooses its nonces.
+    pub form: Option<usize>,
 }
 
 impl Payment {

@@ -47,7 +47,7 @@ impl Ledgers for Sweeper {
         Layout::default()
     }
 
-    /// The model has one shard, which answers for the first.
+    /// The model has one shard, [`Shard::FIRST`]; the others answer that they are empty.
     async fn ask(&self, shard: Shard, command: &LedgerCommand) -> Result<LedgerReply, CallFault> {
         if shard != Shard::FIRST {
             return Ok(match command {

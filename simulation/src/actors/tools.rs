@@ -19,12 +19,13 @@ use crate::world::World;
 const MAX_ROUNDS: u64 = 12;
 const MODERN: &str = "2026-07-28";
 
-/// One client, and what it wants.
+/// One MCP client, and the plan that it wants.
 struct Tools {
     world: Rc<World>,
     buyer: Buyer,
     plan: usize,
-    /// Whether its requests describe themselves.
+    /// Whether each request carries the protocol's version and the client's capabilities, as MCP
+    /// 2026-07-28 requires.
     is_modern: bool,
     /// Whether it signs anew for each call, as clients do that wrap a tool.
     signs_anew: bool,
@@ -33,8 +34,8 @@ struct Tools {
     named: RefCell<Option<RequestId>>,
 }
 
-/// Buys one plan with tools, or tries to. It pays again only when it is told that nothing was charged, or when it signs each
-/// call anew anyway.
+/// Buys one plan with tools, or tries to. The client pays again only when it is told that nothing was charged, or when
+/// it signs each call anew anyway.
 pub async fn shop_with_tools(world: Rc<World>, buyer: Buyer, plan: usize) {
     let tools = Tools {
         is_modern: world.random.chance(500),
@@ -62,7 +63,7 @@ pub async fn shop_with_tools(world: Rc<World>, buyer: Buyer, plan: usize) {
             .is_some_and(|told| told["structuredContent"]["accepts"].is_array());
         tools.heed(told.as_ref(), is_offered);
         match (has_grant, is_offered) {
-            // Some ask once more.
+            // Some clients ask once more.
             (true, _) if random.chance(700) => return,
             (_, true) if random.chance(300) => return,
             (_, true) => last = None,

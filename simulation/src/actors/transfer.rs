@@ -23,7 +23,7 @@ const LAST_ROUNDS: u64 = 60;
 /// Buys one plan by a transfer, or tries to.
 pub async fn shop_by_transfer(world: Rc<World>, buyer: Buyer, plan: usize) {
     world.sleep_between(0, 3_000).await;
-    // Some send the transfer before they ask for a price, or long after.
+    // Some buyers send the transfer before they ask for a price, or long after.
     let early = world.random.chance(30);
     let Some(mut offer) = new_offer(&world, plan) else {
         return;
@@ -176,7 +176,8 @@ pub(super) fn proof(world: &World, offer: &Offer, signer: &Buyer, transaction: B
     }
 }
 
-/// A stranger sees the transfer and shows it: for a purchase of his own, or for the victim's, whose request id has leaked.
+/// A stranger sees the transfer and shows it: for a purchase of his own, or for the victim's purchase, if its request
+/// id has leaked.
 async fn steal(world: &Rc<World>, victims: Offer, transaction: B256) {
     let delay = world.random.pick(&[0, 2_000, 20_000, 300_000]);
     let before = new_offer(world, world.random.range(0, 2) as usize);

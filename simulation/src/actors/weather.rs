@@ -6,17 +6,19 @@ use super::obstacles::put_up;
 use crate::backend::change_mood;
 use crate::chain::{Action, BLOCK_MILLIS, Mood, Transaction};
 use crate::faults::Fault;
+use crate::origin;
 use crate::world::World;
 
-/// So many blocks are replaced at most: fewer than stand on a refund before it counts.
+/// The most blocks that a reorganisation replaces: fewer than the depth at which a refund counts.
 const REFUND_DEPTH: u64 = 4;
 
-/// Adds blocks for ever.
+/// Adds blocks until the run ends.
 pub async fn run_chain(world: Rc<World>) {
     loop {
         world.sleep(BLOCK_MILLIS).await;
         stand_still(&world).await;
         change_mood(&world);
+        origin::change_mood(&world);
         put_up(&world);
         if world.strikes(Fault::NonceStolen) {
             world.trace(|| "another program uses the wallet's nonce".to_owned());
@@ -55,8 +57,8 @@ pub async fn run_chain(world: Rc<World>) {
     }
 }
 
-/// How many of the newest blocks may be replaced: no more than the seller waits for; or more, if those hold nothing that the
-/// seller or a buyer was told of but refunds, for which more blocks are waited for.
+/// How many of the newest blocks may be replaced: fewer than the seller's confirmations; or more, if the older ones
+/// hold nothing that the seller or a buyer was told of, except refunds. (A refund counts only at a greater depth.)
 fn replaceable(world: &World, at_most: u64) -> usize {
     let chain = world.chain.borrow();
     let is_refund = |transaction: &Transaction| match transaction {

@@ -1,4 +1,5 @@
-//! Blocks: what is included when, what it pays, and how the newest are replaced.
+//! The chain's blocks: which transactions a block includes, its base fee, and how a reorganisation replaces the newest
+//! blocks.
 
 use alloy_primitives::B256;
 use key0_core::chain::base::{Completeness, Receipt};
@@ -11,7 +12,7 @@ use crate::random::Random;
 
 /// The time between blocks.
 pub const BLOCK_MILLIS: u64 = 2_000;
-/// What a transfer by authorization costs.
+/// The gas that a transfer by authorization uses.
 const TRANSFER_GAS: u64 = 60_000;
 const LEAST_BASE_FEE: u128 = 1_000_000;
 const MOST_BASE_FEE: u128 = 50_000_000_000;
@@ -43,18 +44,18 @@ impl Block {
         }
     }
 
-    /// What it includes.
+    /// The transactions that the block includes.
     pub fn transactions(&self) -> &[Transaction] {
         &self.transactions
     }
 
-    /// The hashes of what it includes.
+    /// The hashes of the transactions that the block includes.
     pub fn hashes(&self) -> Vec<B256> {
         self.transactions.iter().map(Transaction::hash).collect()
     }
 }
 
-/// How the next block chooses.
+/// How the next block is made: which transactions it leaves out, and whether its base fee multiplies.
 #[derive(Clone, Copy, Debug)]
 pub struct Mood {
     /// The chance, per thousand, that a block leaves a transaction out.
@@ -155,8 +156,8 @@ impl ModelChain {
         });
     }
 
-    /// The receipt that a pending transaction would have if the next block held nothing else, as nodes show it that report
-    /// blocks before they are made. `None` if the transaction is not pending or cannot be next.
+    /// The receipt that a pending transaction would have if the next block held nothing else. Nodes that report blocks
+    /// before they are made show such receipts. `None` if the transaction is not pending or cannot be next.
     pub fn preview(&mut self, hash: B256) -> Option<Receipt> {
         let waiting = self.pool.find(hash, self.ledger.next_nonce())?;
         let (timestamp, base_fee) = (self.head().timestamp + 2, self.head().base_fee);

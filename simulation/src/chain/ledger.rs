@@ -21,7 +21,7 @@ pub struct Use {
     pub transaction: B256,
     /// Whether it was cancelled instead of executed.
     pub cancelled: bool,
-    /// Who got the money.
+    /// The recipient.
     pub to: Address,
     /// How much.
     pub units: u64,
@@ -112,7 +112,7 @@ impl Ledger {
         self.blocked.contains(&account)
     }
 
-    /// From now on this address is a contract wallet's.
+    /// Makes this the address of a contract wallet that does not exist yet.
     pub(super) fn add_wallet(&mut self, wallet: Address) {
         self.wallets.insert(wallet);
     }
@@ -236,7 +236,7 @@ impl Ledger {
             return None;
         }
         if !self.can_answer(from) {
-            // Created and paid from in one transaction, or not at all.
+            // The wallet is created and pays in one transaction, or neither happens.
             signed.deployment()?;
             self.deploy(from, undo);
         }

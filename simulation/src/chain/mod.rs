@@ -67,7 +67,7 @@ impl ModelChain {
         &self.ledger
     }
 
-    /// Gives somebody USDC.
+    /// Gives an account USDC.
     pub fn mint(&mut self, account: Address, units: u64) {
         self.ledger.mint(account, units);
     }
@@ -87,7 +87,7 @@ impl ModelChain {
         settlement_call(signed, self.network).input
     }
 
-    /// From now on this address is a contract wallet's, which does not exist yet.
+    /// Makes this the address of a contract wallet that does not exist yet.
     pub fn add_wallet(&mut self, wallet: Address) {
         self.ledger.add_wallet(wallet);
     }
@@ -107,7 +107,7 @@ impl ModelChain {
         self.signed.get(call)
     }
 
-    /// A third party's transaction. It has no nonce that matters here.
+    /// Takes a third party's transaction. Its nonce does not matter here.
     pub fn submit_foreign(&mut self, action: Action) -> B256 {
         let hash = self.next_hash();
         self.pool.add_foreign(hash, action);

@@ -15,7 +15,7 @@ pub type Entry = Result<(), Refused>;
 
 #[derive(Debug, Default)]
 pub(super) struct Pool {
-    /// One for each nonce.
+    /// The gas wallet's pending transactions, by nonce.
     wallet: BTreeMap<u64, WalletTransaction>,
     foreign: Vec<(B256, Action)>,
 }
@@ -45,7 +45,7 @@ impl Pool {
         Ok(())
     }
 
-    /// Makes a transaction pending again whose block was replaced.
+    /// Makes a transaction pending again after its block was replaced.
     pub(super) fn restore(&mut self, transaction: Transaction) {
         match transaction {
             Transaction::Wallet(transaction) => {

@@ -15,12 +15,12 @@ pub enum Transaction {
     Foreign {
         /// Its hash.
         hash: B256,
-        /// What it does.
+        /// Its action.
         action: Action,
     },
 }
 
-/// What the gas wallet has signed.
+/// A transaction that the gas wallet has signed.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct WalletTransaction {
     /// Its hash.
@@ -41,7 +41,7 @@ pub struct WalletTransaction {
     pub input: Bytes,
 }
 
-/// What a third party does on chain.
+/// An action of a third party on chain.
 #[derive(Clone, Debug)]
 pub enum Action {
     /// Executes authorizations, several in one transaction.

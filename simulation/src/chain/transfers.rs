@@ -36,7 +36,7 @@ impl Ledger {
             return None;
         }
         let logs = all.iter().map(|transfer| {
-            // What sends a transaction exists.
+            // An account that sends a transaction exists.
             self.deploy(transfer.from, undo);
             self.move_units(transfer.from, transfer.to, transfer.units, undo);
             let (from, to) = (transfer.from.into_word(), transfer.to.into_word());

@@ -17,10 +17,10 @@ pub struct Alarm {
 }
 
 impl Alarm {
-    /// Sets it, or removes it.
+    /// Sets the alarm, or removes it.
     pub fn set(&self, world: &Rc<World>, owner: &Owner, at: Option<UnixMillis>) {
         self.at.set(at.map(|at| at.0));
-        // Only the wallet that is paid now is swept.
+        // Only a purchase that a sweep can find may lose its alarm: the sweep searches the wallet that is paid now.
         let is_swept = world.setting.moves.0.is_none() && matches!(owner, Owner::Purchase(_));
         if at.is_some() && is_swept && world.strikes(Fault::AlarmLost) {
             world.trace(|| format!("{owner:?} loses its alarm"));
@@ -37,7 +37,7 @@ impl Alarm {
         }
     }
 
-    /// When it fires.
+    /// When the alarm fires.
     pub fn at(&self) -> Option<u64> {
         self.at.get()
     }
@@ -53,7 +53,7 @@ impl Alarm {
         }
     }
 
-    /// Begins to handle it if it is due.
+    /// Begins to handle the alarm if it is due.
     fn begin(&self, now: u64) -> bool {
         let due = self.at.get().is_some_and(|at| at <= now) && !self.is_handled.get();
         if due {
@@ -63,13 +63,13 @@ impl Alarm {
         due
     }
 
-    /// It was handled.
+    /// Notes that the alarm was handled.
     pub(super) fn done(&self, world: &Rc<World>, owner: &Owner) {
         self.is_handled.set(false);
         if world.strikes(Fault::AlarmTwice) && self.at.get().is_none() {
             self.at.set(Some(world.now().0));
         }
-        // It may have become due meanwhile.
+        // The next alarm may have become due meanwhile.
         if let Some(at) = self.at.get() {
             watch(world, owner, at);
         }

@@ -20,7 +20,7 @@ use crate::oneshot::Sender;
 use crate::rules;
 use crate::world::{Owner, World};
 
-/// With the next alarm the rest is removed.
+/// The pause before the next alarm, when more tasks are to be removed than one alarm removes.
 const NEXT_MILLIS: u64 = 1_000;
 /// The most tasks that one alarm removes, few enough to be reached here.
 const MAX_REMOVED: usize = 8;
@@ -30,7 +30,7 @@ const MAX_REMOVED: usize = 8;
 pub struct ContextObject {
     /// Its name.
     pub key: ContextKey,
-    /// What is stored.
+    /// The stored tasks.
     pub tasks: RefCell<Tasks>,
     /// Its alarm.
     pub alarm: Alarm,
@@ -206,7 +206,7 @@ pub fn ask(
     })
 }
 
-/// Handles the alarm: what is over goes.
+/// Handles the alarm: removes the tasks whose time is over.
 pub(super) fn wake(world: &Rc<World>, object: &Rc<ContextObject>) {
     let instance = instance(&object.instance, object.owner());
     let (then, object) = (Rc::clone(world), Rc::clone(object));
@@ -221,8 +221,6 @@ pub(super) fn wake(world: &Rc<World>, object: &Rc<ContextObject>) {
             let before = object.tasks.borrow().clone();
             let tasks = before.clone();
             tasks.remove_ended(now);
-            // Its own alarm has rung, so the same moment is a new one.
-            before.wake_at.set(None);
             rules::on_tasks_removed(&world, &object, &before, &tasks);
             object
                 .alarm

@@ -2,12 +2,13 @@
 
 use core::cell::{Cell, RefCell};
 use core::convert::Infallible;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
 use key0_core::ledger::Progress;
 use key0_core::ledger::{
-    Cursor, Days, LedgerCommand, LedgerEntry, LedgerReply, LedgerStore, Order, Total, execute,
+    Cursor, Days, LedgerCommand, LedgerEntry, LedgerReply, LedgerStore, Order, Removed, Total,
+    execute,
 };
 use key0_core::types::{B256, RequestId};
 
@@ -17,11 +18,17 @@ use crate::network::Answer;
 use crate::oneshot::Sender;
 use crate::world::{Owner, World};
 
-/// What is kept. Its memory holds nothing, so its crashes are the calls that get no answer.
+/// The storage of the ledger. A ledger keeps nothing in memory, so a crash only means calls without an answer.
 #[derive(Debug, Default)]
 pub struct LedgerObject {
     /// What each purchase last reported.
     pub entries: RefCell<BTreeMap<RequestId, LedgerEntry>>,
+    /// The entries that were removed.
+    pub removed: RefCell<Vec<Removed>>,
+    /// The purchases whose entries were removed.
+    pub taken: RefCell<BTreeSet<RequestId>>,
+    /// The entries of reports that came only after their purchase's entry had been removed.
+    pub late: RefCell<Vec<LedgerEntry>>,
     swept: RefCell<Option<Progress>>,
     gone_until: Cell<u64>,
 }
@@ -35,10 +42,27 @@ impl LedgerStore for LedgerObject {
     }
 
     fn put(&self, entry: &LedgerEntry) -> Result<(), Infallible> {
+        if self.taken.borrow().contains(&entry.request_id) {
+            self.late.borrow_mut().push(entry.clone());
+        }
         self.entries
             .borrow_mut()
             .insert(entry.request_id.clone(), entry.clone());
         Ok(())
+    }
+
+    fn take(&self, request_id: &RequestId) -> Result<Option<LedgerEntry>, Infallible> {
+        self.taken.borrow_mut().insert(request_id.clone());
+        Ok(self.entries.borrow_mut().remove(request_id))
+    }
+
+    fn count_removed(&self, removed: &Removed) -> Result<(), Infallible> {
+        self.removed.borrow_mut().push(removed.clone());
+        Ok(())
+    }
+
+    fn removed(&self, _: Days) -> Result<Vec<Removed>, Infallible> {
+        Ok(self.removed.borrow().clone())
     }
 
     fn of_status(
@@ -76,7 +100,7 @@ impl LedgerStore for LedgerObject {
         Ok(())
     }
 
-    // Nobody here reads pages or sums by day.
+    // The model reads neither pages nor sums by day.
 
     fn of_days(
         &self,

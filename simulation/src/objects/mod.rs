@@ -11,7 +11,7 @@ pub use alarm::Alarm;
 pub use context::{ContextObject, Tasks, ask as ask_context};
 pub use ledger::{LedgerObject, ask as ask_ledger};
 pub use payer::{Book, PayerObject, ask as ask_payer};
-pub use purchase::{Ended, PurchaseObject, ask, nudge, operate};
+pub use purchase::{Ended, Passed, PurchaseObject, ask, nudge, operate};
 pub use wallet::{WalletObject, ask as ask_wallet};
 
 use core::cell::RefCell;
@@ -29,7 +29,7 @@ use crate::world::{Life, Owner, World};
 pub struct Instance<M> {
     /// The life.
     pub life: Rc<Life>,
-    /// The memory, lost with it.
+    /// What is in memory. It is lost when the life ends.
     pub memory: M,
 }
 
@@ -132,6 +132,7 @@ impl Objects {
             Owner::Purchase(id) => {
                 let object = self.purchase(id);
                 end(&object.instance);
+                object.bodies.borrow_mut().clear();
                 object.alarm.crashed(world, owner);
             }
             Owner::Payer(payer) => end(&self.payer(*payer).instance),

@@ -23,9 +23,9 @@ use crate::world::{Owner, World};
 /// A payer's object.
 #[derive(Debug)]
 pub struct PayerObject {
-    /// Whose.
+    /// The payer.
     pub payer: Address,
-    /// What is stored.
+    /// The stored book.
     pub book: RefCell<Book>,
     pub(super) instance: RefCell<Option<Rc<Instance<()>>>>,
 }
@@ -51,7 +51,7 @@ pub struct Book {
     pub recent: RefCell<BTreeMap<RequestId, (UnixMillis, Recent)>>,
     /// The payment that each client's name was given to.
     pub names: RefCell<BTreeMap<B256, B256>>,
-    /// What its transfers have earned it.
+    /// The standing that the payer has earned by its transfers.
     pub standing: Cell<Standing>,
 }
 
@@ -78,6 +78,14 @@ impl PayerStore for Book {
         Ok(())
     }
 
+    fn unidentify(&self, identifier: B256) -> Result<(), Infallible> {
+        self.names.borrow_mut().remove(&identifier);
+        Ok(())
+    }
+    fn unbook(&self, nonce: B256) -> Result<(), Infallible> {
+        self.bookings.borrow_mut().remove(&nonce);
+        Ok(())
+    }
     fn opened(&self, request_id: &RequestId) -> Result<Option<Open>, Infallible> {
         Ok(self.open.borrow().get(request_id).cloned())
     }
@@ -143,7 +151,7 @@ impl PayerStore for Book {
     fn forget(&self, now: UnixMillis) -> Result<(), Infallible> {
         let is_held = |open: &Open| open.held != NO_ATTEMPT || open.at.plus(HOLD_MILLIS) > now;
         self.open.borrow_mut().retain(|_, open| is_held(open));
-        // (There are never so many that the oldest had to go.)
+        // (The model never reaches the limit at which the oldest bookings are forgotten.)
         self.bookings.borrow_mut().retain(|_, (booking, at)| {
             booking.attempt != NO_ATTEMPT || at.plus(BOUND_MILLIS) > now
         });

@@ -25,9 +25,9 @@ use crate::world::{Owner, World};
 /// The gas wallet's object.
 #[derive(Debug, Default)]
 pub struct WalletObject {
-    /// All jobs that there ever were, as they were last stored. Of those that are done the wallet itself keeps the hashes only.
+    /// All jobs so far, each as it was last stored. Of finished jobs the wallet itself keeps only the hashes.
     pub jobs: RefCell<BTreeMap<JobKey, Sent>>,
-    /// Those that are done.
+    /// The finished jobs.
     pub done: RefCell<BTreeSet<JobKey>>,
     /// The lowest nonce that may be given out.
     pub floor: Cell<Option<u64>>,
@@ -152,7 +152,7 @@ impl WalletStore for Outside {
         Ok(())
     }
 
-    /// The model's runs are shorter than what is done is kept.
+    /// Finished jobs are kept for longer than a run of the model lasts.
     fn forget(&self, _: UnixMillis, _: usize) -> Result<usize, WalletFault> {
         self.storage("forget").map(|()| 0)
     }

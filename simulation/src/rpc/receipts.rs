@@ -9,10 +9,10 @@ use crate::chain::View;
 use crate::faults::Fault;
 use crate::world::World;
 
-/// For so many blocks a node may show a receipt without events and without saying that some are missing.
+/// For how many blocks a node may show a receipt without its events, and without a sign that they are missing.
 const SECRETIVE_BLOCKS: u64 = 30;
 
-/// What a node that is so many blocks behind shows of a transaction.
+/// What a node that is `lag` blocks behind shows of a transaction.
 pub(super) fn show(world: &Rc<World>, transaction: B256, lag: usize) -> Option<Receipt> {
     let known = View::new(&world.chain.borrow(), lag).receipt(transaction);
     if known.is_none() && world.strikes(Fault::ReceiptEarly) {

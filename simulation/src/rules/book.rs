@@ -1,4 +1,4 @@
-//! What must hold when a payer's book answers.
+//! Rules for the answers of a payer's book.
 
 use alloy_primitives::Address;
 use key0_core::book::{
@@ -11,7 +11,8 @@ use super::steps::is_credited;
 use crate::objects::Book;
 use crate::world::World;
 
-/// A command was carried out.
+/// Checks a command to a payer's book. What a purchase sets aside must be covered, a purchase must not begin while
+/// another one for the same target is under way, and only a transaction that reverted counts against the payer.
 pub fn on_book(
     world: &World,
     payer: Address,
@@ -23,10 +24,15 @@ pub fn on_book(
     match command {
         PayerCommand::Hold(hold) if *reply == PayerReply::Reserved => {
             let id = &hold.reservation.request_id;
-            let is_new = |book: &Book| book.open.borrow().get(id).map(|open| open.held);
-            if is_new(after) == Some(NO_ATTEMPT) {
+            let opened = |book: &Book| book.open.borrow().get(id).cloned();
+            let was = opened(before);
+            // A late copy of a command sets nothing aside, even if a later attempt of the purchase has.
+            if let Some(open) = opened(after)
+                && open.held == NO_ATTEMPT
+                && was.as_ref() != Some(&open)
+            {
                 must_be_covered(world, hold, after);
-                if is_new(before).is_none() {
+                if was.is_none() {
                     must_be_alone(world, payer, hold, before);
                 }
             }
@@ -42,7 +48,7 @@ pub fn on_book(
     }
 }
 
-/// What is under way is covered by the balance that was read.
+/// Rule: what is under way is covered by the balance that was read.
 fn must_be_covered(world: &World, hold: &Hold, book: &Book) {
     let open = book.open.borrow();
     let sum: u64 = open.values().map(|open| open.amount.units()).sum();
@@ -53,14 +59,14 @@ fn must_be_covered(world: &World, hold: &Hold, book: &Book) {
     }
 }
 
-/// Who has lost an answer and signs anew is not charged anew: what its client has not named begins beside no purchase of the
-/// same target that is under way, and not directly after one that was delivered.
+/// Rule: a payer that has lost an answer and signs anew is not charged anew. A purchase that its client has not named
+/// begins neither while another one of the same target is under way, nor directly after one that was delivered.
 fn must_be_alone(world: &World, payer: Address, hold: &Hold, book: &Book) {
     if hold.chosen {
         return;
     }
     let id = &hold.reservation.request_id;
-    // A request that was under way for long may come when its purchase is paid in another way. Then it begins nothing.
+    // A delayed request may arrive when its purchase has been paid in another way. Then it begins nothing.
     let own = world.objects.purchase(id).record();
     if own.is_some_and(|own| is_credited(&own.state)) {
         return;
@@ -70,7 +76,7 @@ fn must_be_alone(world: &World, payer: Address, hold: &Hold, book: &Book) {
             continue;
         };
         let is_same = rival.payer == payer && target(&rival) == hold.reservation.target;
-        // What had failed had to let go, and was found to be paid afterwards.
+        // A purchase that had failed had to release its target; that it was paid was found afterwards.
         if !is_same || other.had_failed.get() || other.was_late.get() {
             continue;
         }
@@ -79,7 +85,8 @@ fn must_be_alone(world: &World, payer: Address, hold: &Hold, book: &Book) {
             .get(&other.id)
             .is_some_and(|open| open.held != NO_ATTEMPT);
         let delivered = other.delivered.get();
-        let is_recent = delivered.is_some_and(|at| world.now().0 < at + RECENT_MILLIS);
+        let is_recent = rival.terms.target.plan().is_some()
+            && delivered.is_some_and(|at| world.now().0 < at + RECENT_MILLIS);
         if holds || is_recent {
             let detail = format!("beside {} delivered {delivered:?}", other.id);
             world.violation("begun_anew", id, detail);
@@ -87,7 +94,7 @@ fn must_be_alone(world: &World, payer: Address, hold: &Hold, book: &Book) {
     }
 }
 
-/// Only a transaction that reverted while its authorization was good counts against the payer.
+/// Rule: only a transaction that reverted while its authorization was good counts against the payer.
 fn must_have_reverted(world: &World, id: &RequestId) {
     let Some(record) = world.objects.purchase(id).record() else {
         return;
@@ -103,7 +110,7 @@ fn must_have_reverted(world: &World, id: &RequestId) {
         return;
     };
     let chain = world.chain.borrow();
-    // Its block may have been replaced since.
+    // The transaction's block may have been replaced since.
     let Some(receipt) = chain.ledger().receipt(*transaction) else {
         return;
     };

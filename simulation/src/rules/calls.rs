@@ -1,4 +1,4 @@
-//! What must hold of what is sent to the backend and to the network.
+//! Rules for what is sent to the backend and to the network.
 
 use std::rc::Rc;
 
@@ -13,7 +13,8 @@ use crate::chain::WalletTransaction;
 use crate::objects::PurchaseObject;
 use crate::world::World;
 
-/// An effect begins, and ends when the answer is dropped. However many ask, a purchase carries out one at a time.
+/// Checks an effect that begins: however many callers ask, a purchase carries out one effect at a time. The effect ends
+/// when the returned value is dropped.
 pub fn on_effect(world: &World, object: &PurchaseObject, effect: &str) -> Rc<()> {
     if object.effect.borrow().upgrade().is_some() {
         let detail = format!("{effect} begins beside another");
@@ -24,7 +25,8 @@ pub fn on_effect(world: &World, object: &PurchaseObject, effect: &str) -> Rc<()>
     running
 }
 
-/// The backend is about to be asked for a credential.
+/// Checks a call to the backend for a credential: the money must have arrived, and a repeated call must be the same as
+/// the first.
 pub fn on_issue(world: &World, object: &PurchaseObject, call: &BackendCall) {
     let first = object
         .call
@@ -45,7 +47,8 @@ pub fn on_issue(world: &World, object: &PurchaseObject, call: &BackendCall) {
     }
 }
 
-/// The gas wallet hands a transaction to the network.
+/// Checks a transaction that the gas wallet hands to the network: it must call an allowed contract on the right chain,
+/// and be stored.
 pub fn on_broadcast(world: &World, transaction: &WalletTransaction) {
     if !may_call(world, transaction) || transaction.chain_id != world.config.network.chain_id() {
         world.violation(
@@ -63,7 +66,8 @@ pub fn on_broadcast(world: &World, transaction: &WalletTransaction) {
     }
 }
 
-/// USDC; or Multicall3, for a payment whose wallet a listed factory creates first.
+/// Whether the transaction may call its contract: USDC; or Multicall3, for a payment whose wallet a listed factory
+/// creates first.
 fn may_call(world: &World, transaction: &WalletTransaction) -> bool {
     let chain = world.chain.borrow();
     let creates = chain

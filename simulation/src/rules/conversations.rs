@@ -17,9 +17,11 @@ use crate::actors::{Known, Talk, View};
 use crate::objects::PurchaseObject;
 use crate::world::World;
 
-/// The block that an answer is based on may be this much older than the answer: nodes lag behind, and answers take time to
-/// arrive.
+/// By how much the block on which an answer is based may be older than the answer: nodes lag behind, and answers take
+/// time to arrive.
 const LAG_MILLIS: u64 = 60_000;
+/// How long an answer may take to get from a purchase into a task.
+const CROSSING_MILLIS: u64 = 5_000;
 /// The most `superseded_by` links from one purchase to the purchase that counts.
 const MAX_HOPS: usize = 4;
 
@@ -35,7 +37,7 @@ pub fn on_offer(world: &World, offer: &Offer, accepts: &Value) {
     }
 }
 
-/// A client got an answer about its task. Rule: a task that has ended does not change.
+/// Checks a client's view of its task: a task that has ended must not change, and a grant must be the right one.
 pub fn on_view(
     world: &Rc<World>,
     talk: &Talk,
@@ -44,8 +46,15 @@ pub fn on_view(
     view: &View,
 ) {
     let told = |view: &View| (view.state.clone(), view.grant.clone());
+    // While the deployment sells on another network, a delivered task is shown without its grant.
+    let has_moved = world
+        .setting
+        .elsewhere
+        .is_some_and(|[leaves, _]| leaves <= world.now().0);
+    let is_hidden = |end: &View| has_moved && (end.grant.is_none() || view.grant.is_none());
     if let Some(end) = end_before
         && told(end) != told(view)
+        && !(end.state == view.state && is_hidden(end))
     {
         let detail = format!("{:?} became {:?}", told(end), told(view));
         world.violation("task_left_its_end", &known.id, detail);
@@ -56,7 +65,8 @@ pub fn on_view(
     }
 }
 
-/// A grant was shown on a task. `asks` is the payer of that task, as far as it is known.
+/// Checks a grant that was shown on a task or by a tool: it must be that of a paid and delivered purchase, the same
+/// each time, and shown to the payer. `asks` is the payer of the task, as far as it is known.
 pub fn on_grant_shown(world: &World, asker: Asker, asks: Option<Address>, grant: &Value) {
     let id = grant["requestId"].as_str().and_then(|id| id.parse().ok());
     let Some(id): Option<RequestId> = id else {
@@ -92,7 +102,7 @@ pub fn on_grant_shown(world: &World, asker: Asker, asks: Option<Address>, grant:
     }
 }
 
-/// A list of tasks was answered.
+/// Checks a list of tasks: it must contain no grant.
 pub fn on_list(world: &World, answer: &Value) {
     if holds_grant(world, answer) {
         world.violation("grant_in_list", "", answer.to_string());
@@ -128,10 +138,19 @@ pub fn on_not_found(world: &World, _: &Talk, known: &Known) {
 struct Money {
     /// Delivered.
     delivered: Vec<RequestId>,
+    /// Delivered earlier purchases for which an authorization of the task counts. The client may have paid for the task's
+    /// own offer as well, so that both were delivered; the task ends with either.
+    led: Vec<RequestId>,
     /// Paid, but neither delivered nor refunded.
     held: Vec<RequestId>,
     /// Whether money may stay: the seller may keep it, or it was not returned yet.
     may_wait: bool,
+    /// Whether the task cannot know of money that has arrived, because it was shown the transfer without a signature. Then it
+    /// need not tell the end, but it still must not invite the client to pay.
+    is_hidden: bool,
+    /// Whether a purchase was tried, through another door or on another task, so shortly before this task said something of it
+    /// that the task may not have known.
+    has_crossed: bool,
 }
 
 impl Money {
@@ -139,11 +158,16 @@ impl Money {
         let mut money = Self::default();
         for offer in known.offers() {
             let id = &offer.terms.request_id;
+            let led = world.market.led.borrow().get(id).cloned();
+            let earlier = led.and_then(|id| followed(world, &id));
+            if let Some((object, record)) = &earlier
+                && is_delivered(record)
+            {
+                money.led.push(object.id.clone());
+            }
             let Some((object, record)) = followed(world, id) else {
                 // This purchase has not begun, because the payer's book counts its payment for an earlier purchase. The task
                 // waits for the earlier one.
-                let led = world.market.led.borrow().get(id).cloned();
-                let earlier = led.and_then(|id| followed(world, &id));
                 money.may_wait |= earlier.is_some_and(|(_, record)| may_stay(world, &record));
                 continue;
             };
@@ -154,7 +178,11 @@ impl Money {
             let is_held = is_credited(&record.state)
                 && !is_delivered(&record)
                 && !matches!(record.state, State::Refunded { .. });
+            money.is_hidden |= has_arrived(world, known, &offer)
+                && !known.answers_for(&offer, is_unsigned)
+                && (is_held || is_delivered(&record));
             if !has_arrived(world, known, &offer)
+                || !known.answers_for(&offer, is_unsigned)
                 || is_of_later(world, known, &offer, &object)
                 || has_moved_later(world, known, &offer, &object)
             {
@@ -163,6 +191,9 @@ impl Money {
                 money.may_wait |= is_held;
                 continue;
             }
+            let tried = object.tried.get();
+            let changed = changed(world, known, &offer);
+            money.has_crossed |= changed.is_some_and(|changed| changed < tried + CROSSING_MILLIS);
             if is_delivered(&record) {
                 money.delivered.push(object.id.clone());
             } else if is_held {
@@ -257,7 +288,11 @@ pub fn at_rest(world: &World, talk: &Talk, known: &Known, view: Option<&View>) {
             made_room.contains(&known.id)
         });
         let has_moved = !money.delivered.is_empty() || !money.held.is_empty();
-        if has_moved && !is_gone {
+        // Whoever calls a task off after making a transfer for it is told to send the proof in a message without taskId.
+        let end = known.end.borrow();
+        let is_called_off = end.as_ref().is_some_and(|end| end.state == "canceled");
+        // A task that knows of a payment stays for 35 days, so this one has said that nothing had begun.
+        if has_moved && !is_gone && !is_called_off && !money.has_crossed {
             let detail = format!("no answer, but {money:?}");
             world.violation("task_lost", &known.id, detail);
         }
@@ -273,14 +308,17 @@ pub fn at_rest(world: &World, talk: &Talk, known: &Known, view: Option<&View>) {
         "completed" => {
             let grant = view.grant.as_ref().map(|grant| &grant["requestId"]);
             let is_its = grant.is_some_and(|id| {
-                money.delivered.is_empty() || money.delivered.iter().any(|its| id == its.as_str())
+                let led = money.led.iter().filter(|_| !talk.is_obedient);
+                let mut its = money.delivered.iter().chain(led);
+                money.delivered.is_empty() || its.any(|its| id == its.as_str())
             });
             grant.is_none() && money.delivered.is_empty() || is_its
         }
         "working" => money.delivered.is_empty() && money.may_wait,
         _ => money.delivered.is_empty(),
     };
-    if !fits || (denies && has_moved) {
+    let invites = view.state == "input-required" && view.asks_to_pay() && money.is_hidden;
+    if !fits || (denies && has_moved) || invites {
         let detail = format!("{} {:?}, but {money:?}", view.state, view.payment);
         world.violation("task_lies", &known.id, detail);
     }
@@ -298,7 +336,7 @@ pub fn charged_for_one_wish(world: &World) {
                 if let Some((object, record)) = followed(world, &offer.terms.request_id)
                     && record.payer == talk.buyer.address()
                     && is_credited(&record.state)
-                    // It could not be foreseen that this purchase would still be paid.
+                    // That this purchase would still be paid could not be foreseen.
                     && !(object.was_late.get() || object.had_failed.get())
                     && !matches!(record.state, State::Refunded { .. })
                 {

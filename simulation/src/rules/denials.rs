@@ -1,5 +1,5 @@
-//! What must hold when a purchase says that no money moved: it must be true as of the newest block that it was told of.
-//! (What a later block includes nobody can know.)
+//! Rules for when a purchase says that no money moved: it must be true as of the newest block that it was told of.
+//! (What a later block includes cannot be known.)
 
 use alloy_primitives::{Address, B256};
 use key0_core::chain::SignedAuthorization;
@@ -11,7 +11,7 @@ use super::steps::{attempt_of, describe, has_only_searched};
 use crate::objects::PurchaseObject;
 use crate::world::World;
 
-/// What a purchase was last told of the chain.
+/// What the chain last showed to a purchase.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Told {
     /// The newest block, or the block of a receipt.
@@ -21,7 +21,7 @@ pub struct Told {
 }
 
 impl Told {
-    /// What the best of all nodes would say now.
+    /// What the most up-to-date node would show now.
     pub fn now(world: &World) -> Self {
         let chain = world.chain.borrow();
         Self {
@@ -30,13 +30,14 @@ impl Told {
         }
     }
 
-    /// Whether anything was told.
+    /// Whether the chain has shown anything.
     pub const fn is_any(&self) -> bool {
         self.block > 0
     }
 }
 
-/// A record was stored.
+/// Checks a record that was just stored: an attempt may have failed, or a purchase may have expired, only if no money
+/// had moved, as far as the chain had shown.
 pub fn on_end_without_money(
     world: &World,
     object: &PurchaseObject,
@@ -64,9 +65,9 @@ pub fn on_end_without_money(
     }
 }
 
-/// A buyer was answered.
+/// Checks an answer that says that nothing was charged: no money may have moved, as far as the chain had shown.
 pub fn on_refusal(world: &World, object: &PurchaseObject, told: Told, ask: &Ask, reply: &PayReply) {
-    // Nothing that was begun is called expired before it has ended so.
+    // A purchase that has begun is called expired only after it has expired.
     if let (PayReply::Expired, Some(record)) = (reply, object.record())
         && !matches!(record.state, State::Expired { .. })
     {
@@ -104,7 +105,7 @@ pub fn on_refusal(world: &World, object: &PurchaseObject, told: Told, ask: &Ask,
     }
 }
 
-/// A payment is not refused because of what is one node's trouble only.
+/// Rule: a payment is not refused only because one node is in trouble.
 fn has_reason(
     world: &World,
     object: &PurchaseObject,

@@ -11,6 +11,7 @@ use key0_core::types::RequestId;
 use super::money::{self, money};
 use super::outages::is_out_of_sight;
 use super::refunds;
+use super::routes;
 use super::steps::{describe, is_credited};
 use super::wallet;
 use crate::chain::{AuthorizationKey, Use};
@@ -74,7 +75,8 @@ fn is_stuck(world: &World, record: &Purchase) -> bool {
 /// Whether the money stays although nothing is delivered for it: refunds are off, and delivery is
 /// impossible.
 pub fn is_kept(world: &World, record: &Purchase) -> bool {
-    !world.setting.refunds && (world.backend.is_gone.get() || record.sold.is_none())
+    let is_call = record.terms.target.plan().is_none();
+    !world.setting.refunds && (world.backend.is_gone.get() || record.sold.is_none() || is_call)
 }
 
 /// Compares everything with the chain.
@@ -101,6 +103,7 @@ pub fn at_end(world: &World) {
     drop(chain);
     refunds::at_end(world);
     money::at_end(world);
+    routes::at_end(world);
     books(world);
     wallet::at_end(world);
 }
@@ -171,6 +174,9 @@ fn ledger(world: &World, object: &PurchaseObject, record: &Purchase) {
 /// Rule: every transfer that we sent belongs to a purchase, and a purchase whose transfer was
 /// executed counts it.
 fn transfer(world: &World, key: AuthorizationKey, used: &Use) {
+    if world.gone.borrow().contains(&key) {
+        return;
+    }
     let ours = is_ours(world, used.transaction);
     let holders: Vec<_> = holders(world, key);
     if ours && holders.is_empty() {

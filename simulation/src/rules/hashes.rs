@@ -1,4 +1,4 @@
-//! What must hold of the transaction hashes under which a purchase looks for its money.
+//! Rules for the transaction hashes under which a purchase looks for its money.
 
 use alloy_primitives::B256;
 use key0_core::purchase::{Attempt, Purchase, RefundStage, Stage};
@@ -10,7 +10,8 @@ use super::steps::attempt_of;
 use crate::objects::PurchaseObject;
 use crate::world::World;
 
-/// A record was stored.
+/// Checks a record that was just stored: each hash that it waits for must be that of a transaction of the wallet's job,
+/// and no hash may be forgotten.
 pub(super) fn on_change(
     world: &World,
     object: &PurchaseObject,

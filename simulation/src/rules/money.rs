@@ -46,7 +46,7 @@ pub(super) fn received(world: &World, object: &PurchaseObject, record: &Purchase
     money(world, object, record, record.state.payment()?)
 }
 
-/// Which wallet received the money of a purchase that counts it.
+/// The wallet that received the money of a paid purchase.
 pub(super) fn receiver(
     world: &World,
     object: &PurchaseObject,

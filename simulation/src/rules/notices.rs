@@ -1,19 +1,21 @@
-//! What must hold of what the backend is told: everything, in order, and never anything that is not so.
+//! Rules for notifications: the backend gets all of them, in order, and only true ones.
 
 use key0_core::backend::authentication::BackendCall;
 use key0_core::purchase::{Purchase, State};
 
 use super::outages::has_lost_alarm;
+use super::routes::call_of;
 use super::steps::describe;
 use crate::objects::PurchaseObject;
 use crate::world::World;
 
-/// For so long the backend is told of something.
+/// For how long a notification is tried.
 const LONGEST_MILLIS: u64 = 48 * 3_600_000;
-/// When it is told for the last time, that may be so long after now.
+/// How long after now the last try may be, if that time has passed.
 const LAST_MILLIS: u64 = 60_000;
 
-/// A record was stored.
+/// Checks a record that was just stored: it must have every notification of its states, and the next try must not come
+/// too late.
 pub(super) fn on_change(
     world: &World,
     object: &PurchaseObject,
@@ -24,11 +26,12 @@ pub(super) fn on_change(
         before.is_none_or(|before| before.state.status().as_str() != after.state.status().as_str());
     if is_new
         && world.setting.notifies
-        && let Some(kind) = kind_of(&after.state)
+        && let Some(kind) = kind_of(after)
     {
         object.news.borrow_mut().push(kind);
     }
-    // However often it was tried, the next time comes in its two days; the very last may be shortly after.
+    // However often a notification was tried, the next try comes within its two days; the very last may come shortly
+    // after.
     let outbox = &after.outbox;
     let latest = (outbox.since.0 + LONGEST_MILLIS).max(world.now().0 + LAST_MILLIS);
     if outbox.notice_at().is_some_and(|due_at| due_at.0 > latest) {
@@ -41,9 +44,17 @@ pub(super) fn on_change(
     }
 }
 
-const fn kind_of(state: &State) -> Option<&'static str> {
-    match state {
-        State::Delivered { .. } => Some("payment.delivered"),
+/// The notification for the record's state, if there is one. Of calls only refunds are notified, unless the seller
+/// wants more.
+fn kind_of(record: &Purchase) -> Option<&'static str> {
+    match &record.state {
+        State::Delivered { .. } | State::Closed { .. }
+            if record.terms.target.plan().is_none()
+                && !call_of(record).is_some_and(|call| call.notify) =>
+        {
+            None
+        }
+        State::Delivered { .. } | State::Closed { .. } => Some("payment.delivered"),
         State::Refunded { .. } => Some("payment.refunded"),
         State::RefundFailed { .. } | State::RefundBlocked { retried: false, .. } => {
             Some("payment.refund_failed")
@@ -52,7 +63,8 @@ const fn kind_of(state: &State) -> Option<&'static str> {
     }
 }
 
-/// A notice has arrived.
+/// Checks a notification that arrives at the backend: it must be true, hold no credential, come in its order, and be
+/// the same at each try.
 pub fn on_notice(world: &World, call: &BackendCall) {
     let key = call.idempotency_key.as_str();
     let found = key.rsplit_once(':').and_then(|(offer, number)| {
@@ -79,7 +91,7 @@ pub fn on_notice(world: &World, call: &BackendCall) {
     let earlier = key.trim_end_matches(|last| last != ':').to_owned() + &(number - 1).to_string();
     if number > 1 && !told.contains_key(&earlier) {
         let record = object.record();
-        // One that was given up is never told.
+        // A notification that was given up never arrives, so a later one may arrive without it.
         if record.is_none_or(|record| record.outbox.given_up == 0) {
             world.violation(
                 "notices_disordered",
@@ -97,7 +109,7 @@ pub fn on_notice(world: &World, call: &BackendCall) {
     }
 }
 
-/// The backend works and there was time enough.
+/// Rule: when the backend works and there was time enough, it has got every notification.
 pub fn all_told(world: &World) {
     let told = world.backend.told.borrow();
     for object in world.objects.purchases() {
@@ -108,7 +120,7 @@ pub fn all_told(world: &World) {
         let is_told =
             |number: &usize| told.contains_key(&format!("{}:{number}", record.challenge_id));
         let missing: Vec<usize> = (1..=count).filter(|number| !is_told(number)).collect();
-        // What is delivered is in the ledger, and no sweep looks for it.
+        // The ledger counts a delivered purchase as over, so no sweep finds one that has lost its alarm.
         if (!missing.is_empty() || !record.outbox.open.is_empty())
             && !has_lost_alarm(world, &object, &record)
         {

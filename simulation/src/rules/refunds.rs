@@ -1,4 +1,4 @@
-//! What must hold of money that goes back.
+//! Rules for refunds.
 
 use std::collections::BTreeMap;
 use std::rc::Rc;
@@ -16,7 +16,7 @@ use crate::chain::{AuthorizationKey, Use};
 use crate::objects::PurchaseObject;
 use crate::world::World;
 
-/// The way back of a purchase's money, while it is on it.
+/// The refund of a purchase, while the money has not arrived.
 pub(super) const fn refund_of(state: &State) -> Option<&Refund> {
     match state {
         State::RefundPending { refund, .. } | State::RefundFailed { refund, .. } => Some(refund),
@@ -24,7 +24,8 @@ pub(super) const fn refund_of(state: &State) -> Option<&Refund> {
     }
 }
 
-/// A record was stored.
+/// Checks a record that was just stored: a refund must never change, must return what was received from the wallet that
+/// received it to the payer, and must not follow a grant.
 pub(super) fn on_change(
     world: &World,
     object: &PurchaseObject,
@@ -40,7 +41,7 @@ pub(super) fn on_change(
     }
     if let State::Refunded { transaction, .. } = &after.state {
         match returned(world, after) {
-            // By hand; and then by nothing else, as is seen at the end.
+            // The money was returned by hand. That nothing else has returned it, [`at_end`] checks.
             None if before
                 .is_some_and(|before| is_blocked(before) || before.state == after.state)
                 && is_returned_by_hand(world, after, *transaction) => {}
@@ -69,7 +70,7 @@ pub(super) fn on_change(
         world.violation("refund_changed", &object.id, detail);
     }
     let received = received(world, object, after).map(U256::from);
-    // The wallet that received the money returns it, and no other one.
+    // The wallet that received the money returns it, not another one.
     if Some(authorization.from) != receiver(world, object, after)
         || authorization.from != after.terms.pay_to
         || authorization.to != after.payer
@@ -82,19 +83,30 @@ pub(super) fn on_change(
     if world.market.grants.borrow().contains_key(&object.id) {
         world.violation("refund_after_grant", &object.id, describe(after));
     }
-    if matches!(after.state, State::RefundFailed { .. }) {
+    // What is sent may still be included after the refund was given up, so only the step itself is judged.
+    let is_given_up = |record: &Purchase| matches!(record.state, State::RefundFailed { .. });
+    if is_given_up(after) && !before.is_some_and(is_given_up) {
         let key = (authorization.from, authorization.nonce);
         let refusals = world.chain.borrow().ledger().refusals(&key);
-        if refusals < MAX_REFUND_FAILURES {
-            let detail = format!("the chain refused {refusals} times only");
+        // A refund that was sent and not included for ten minutes has failed, too.
+        let (jobs, chain) = (world.objects.wallet.jobs.borrow(), world.chain.borrow());
+        let its = format!("{} refund #", object.id);
+        let is_included = |hash| chain.ledger().receipt(hash).is_some();
+        let sent = jobs.iter().filter(|(key, job)| {
+            let mut versions = job.versions.iter();
+            key.0.starts_with(&its) && !versions.any(|version| is_included(version.hash))
+        });
+        let sent = sent.count();
+        if refusals + u32::try_from(sent).unwrap_or(u32::MAX) < MAX_REFUND_FAILURES {
+            let detail = format!("the chain refused {refusals} times only, {sent} were sent");
             world.violation("refund_given_up", &object.id, detail);
         }
     }
 }
 
-/// A refund is about to be broadcast for the first time.
+/// Checks a refund that is about to be broadcast for the first time: the record must announce it.
 pub(super) fn may_broadcast(world: &World, object: &PurchaseObject, sent: &Sent) {
-    // Whatever is signed by the seller's key is genuine, also what should not have been signed.
+    // The model's chain takes for genuine whatever the seller's key has signed, even what it should not have signed.
     let signed = &sent.job.authorization;
     world.chain.borrow_mut().learn(signed);
     let Some(record) = object.record() else {
@@ -125,7 +137,7 @@ fn is_returned_by_hand(world: &World, record: &Purchase, transaction: B256) -> b
     })
 }
 
-/// What a purchase's refund has returned on chain.
+/// The transfer on chain that refunded a purchase.
 fn returned(world: &World, record: &Purchase) -> Option<Use> {
     let nonce = refund_nonce(&record.challenge_id);
     let mut sellers = world.sellers().into_iter();
@@ -159,6 +171,7 @@ pub(super) fn at_end(world: &World) {
         .ledger()
         .executed()
         .filter(|((from, _), _)| world.is_seller(*from))
+        .filter(|(key, _)| !world.gone.borrow().contains(*key))
     {
         let Some((object, record)) = returns.get(nonce) else {
             world.violation("unknown_refund", nonce, format!("{used:?}"));
@@ -172,7 +185,9 @@ pub(super) fn at_end(world: &World) {
         }
         let known = match record.state {
             State::Refunded { transaction, .. } => transaction == used.transaction,
-            // A stranger has broadcast the refund after we gave it up; the next look finds it, or an operator's retry.
+            // A stranger may have broadcast the refund after it was given up. Without an operator the purchase notices
+            // that only at its next look, which may be still to come; with an operator, the retries before the end must
+            // have found it.
             State::RefundFailed { .. } => !world.setting.operator,
             _ => false,
         };
@@ -183,7 +198,7 @@ pub(super) fn at_end(world: &World) {
     }
 }
 
-/// Days have passed: no refund that was given up has arrived without the purchase knowing.
+/// Rule: days later, no refund that was given up has arrived unnoticed by its purchase.
 pub fn noticed(world: &World) {
     for object in world.objects.purchases() {
         if let Some(record) = object.record()

@@ -1,4 +1,4 @@
-//! What must hold of the answers that are given.
+//! Rules for the answers that callers get.
 
 use std::rc::Rc;
 
@@ -8,28 +8,29 @@ use key0_core::checkout::{Outcome, Phase, Stop};
 use key0_core::goods::{Goods, Receipt};
 use key0_core::offer::Terms;
 use key0_core::purchase::{Prove, State};
-use key0_core::types::Address;
+use key0_core::types::{Address, RequestId};
 
 use super::money::{must_be_honoured, received};
 use crate::actors::Payment;
 use crate::objects::PurchaseObject;
+use crate::origin::purchase_of;
 use crate::rpc::MAX_LAG;
 use crate::setting::Issuer;
 use crate::world::World;
 
-/// Who asked.
+/// The caller who gets an answer.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Asker {
     /// The payer.
     Payer,
-    /// Somebody with an authorization that he saw on chain.
+    /// A third party who presents an authorization seen on chain.
     Stranger {
-        /// When he asked, in milliseconds.
+        /// When the stranger asked, in milliseconds.
         since: u64,
     },
 }
 
-/// An answer to a payment arrived.
+/// Checks the answer to a payment.
 pub fn on_outcome(world: &Rc<World>, asker: Asker, pay: &Payment, outcome: &Outcome<'_>) {
     match outcome {
         Outcome::Granted {
@@ -45,8 +46,8 @@ pub fn on_outcome(world: &Rc<World>, asker: Asker, pay: &Payment, outcome: &Outc
     }
 }
 
-/// An answer to a poll arrived: nothing was charged, or it is not said. `head` was the newest block when it was asked; what is
-/// included meanwhile nobody can know, nor what the node that is asked does not show yet.
+/// Checks the answer to a poll: it may say that nothing was charged only if that is true. `head` was the newest block when the
+/// poll began. What was included later, or what the queried node does not show yet, the answer cannot know.
 pub fn on_poll(world: &World, pay: &Payment, head: u64, outcome: &Outcome<'_>) {
     let authorization = pay.authorization.authorization();
     let key = (authorization.from, authorization.nonce);
@@ -65,7 +66,7 @@ pub fn on_poll(world: &World, pay: &Payment, head: u64, outcome: &Outcome<'_>) {
     }
 }
 
-/// An answer to a proof arrived.
+/// Checks the answer to a proof of a transfer.
 pub fn on_proof_outcome(world: &Rc<World>, prove: &Prove, outcome: &Outcome<'_>) {
     if let Outcome::Stopped {
         why:
@@ -99,7 +100,7 @@ pub fn on_proof_outcome(world: &Rc<World>, prove: &Prove, outcome: &Outcome<'_>)
     }
 }
 
-/// A grant arrived. `payer` is who has proven to ask, if anybody had to.
+/// Checks a grant. `payer` is the wallet whose control the caller has proven, where a proof was required.
 fn on_grant(
     world: &Rc<World>,
     asker: Asker,
@@ -108,9 +109,9 @@ fn on_grant(
     (goods, receipt): (&Goods, &Receipt),
 ) {
     let told = (goods.clone(), receipt.clone());
-    let (claims, transaction) = (goods.claims(), receipt.transaction);
+    let transaction = receipt.transaction;
     let asked = &terms.request_id;
-    let Ok(id) = claims.sub.parse() else {
+    let Some(id) = sold_by(goods) else {
         return world.violation("grant_changed", asked, "the grant names no purchase");
     };
     let object = world.objects.purchase(&id);
@@ -118,8 +119,20 @@ fn on_grant(
         world.violation(
             "grant_to_stranger",
             asked,
-            format!("{asker:?} got the grant of {}", claims.sub),
+            format!("{asker:?} got the grant of {}", object.id),
         );
+    }
+    // An answer that is passed on has its own rules: it may be cut, or lost and called for once more.
+    let number = goods.answer().map(|head| head.number);
+    let is_passed_on = number.is_some_and(|number| object.passed.borrow().contains_key(&number));
+    if is_passed_on {
+        let record = object.record();
+        let payment = record.as_ref().and_then(|record| record.state.payment());
+        if payment.is_none_or(|payment| payment.transaction != transaction) {
+            let detail = format!("{transaction}, but {payment:?}");
+            world.violation("grant_without_money", &object.id, detail);
+        }
+        return;
     }
     let first = world
         .market
@@ -154,7 +167,7 @@ fn on_grant(
         world.violation("grant_without_signature", &object.id, detail);
     }
     let is_its = payment.is_some_and(|payment| payment.transaction == transaction);
-    // The answer may have been under way while the grant was removed.
+    // The grant may have been removed after the answer was made.
     let delivered = matches!(record.state, State::Delivered { .. } | State::Closed { .. });
     if !delivered || !is_its || received(world, &object, &record).is_none() {
         let detail = format!("{transaction}, but {payment:?}");
@@ -162,9 +175,10 @@ fn on_grant(
     }
 }
 
-/// A purchase whose client named no request id opens for everybody who presents its payment before the delivery, and the
-/// authorization is public a moment earlier. Where only the gas wallet sends payments, so does any other: a payment that is shown
-/// again is followed to its purchase while the chain does not show it. These are known limits; afterwards nobody may.
+/// Whether the caller is a stranger who must not get the grant. Two known limits allow it before the delivery. A purchase that
+/// its client has not named opens to anybody who presents its payment, and the authorization is public shortly before the
+/// delivery. Where only the gas wallet sends payments, any purchase does: a payment that is presented again leads to its purchase
+/// while the chain does not show it. After the delivery no stranger may get the grant.
 pub(super) fn is_stranger(world: &World, asker: Asker, object: &PurchaseObject) -> bool {
     match asker {
         Asker::Payer => false,
@@ -176,11 +190,10 @@ pub(super) fn is_stranger(world: &World, asker: Asker, object: &PurchaseObject) 
     }
 }
 
-/// Who has named a purchase means that one, unless it has shown the very payment of another.
+/// Checks that a client who has named a purchase gets that one, unless it presented the payment of another purchase.
 fn must_be_its_own(world: &World, pay: &Payment, goods: &Goods) {
-    let claims = goods.claims();
     let id = &pay.offer.terms.request_id;
-    let Ok(sold) = claims.sub.parse() else {
+    let Some(sold) = sold_by(goods) else {
         return;
     };
     let nonce = pay.authorization.authorization().nonce;
@@ -201,7 +214,16 @@ fn must_be_its_own(world: &World, pay: &Payment, goods: &Goods) {
     }
 }
 
-/// The credential is the backend's, when the backend issues it.
+/// The purchase that these goods come from.
+fn sold_by(goods: &Goods) -> Option<RequestId> {
+    match (goods.claims(), goods.answer()) {
+        (Some(claims), _) => claims.sub.parse().ok(),
+        (None, Some(head)) => purchase_of(head),
+        (None, None) => None,
+    }
+}
+
+/// Checks that the credential is one that the backend has issued, where the backend issues credentials.
 fn is_issued(world: &World, goods: &Goods) -> bool {
     let is_remote = matches!(world.setting.issuer, Issuer::Backend { .. });
     match goods {
@@ -214,10 +236,15 @@ fn is_issued(world: &World, goods: &Goods) -> bool {
                     .and_then(|credential| String::from_utf8(credential).ok())
                     .is_some_and(|credential| world.backend.has_issued(offer, &credential))
         }
+        Goods::Answer { head, refund, .. } => {
+            let arrived = world.origin.arrived.borrow();
+            let calls = purchase_of(head).and_then(|id| arrived.get(&id).map(Vec::len));
+            refund.is_none() && calls.is_some_and(|calls| calls >= 1)
+        }
     }
 }
 
-/// Answers without a grant.
+/// Checks an answer without a grant.
 fn on_other_outcome(world: &World, pay: &Payment, outcome: &Outcome<'_>) {
     let id = &pay.offer.terms.request_id;
     let chain = world.chain.borrow();
@@ -241,12 +268,42 @@ fn on_other_outcome(world: &World, pay: &Payment, outcome: &Outcome<'_>) {
             world.violation("refund_shown_without_transfer", id, detail);
         }
     }
-    if is_about_a_refund(outcome) && !world.setting.refunds {
+    if is_about_a_refund(outcome)
+        && !world.setting.refunds
+        && !(is_of_one_ended_by_hand(outcome) && is_ended_by_hand(world, pay))
+    {
         world.violation("refund_although_off", id, format!("{outcome:?}"));
     }
 }
 
-/// Whether it says that the money goes back, went back, or could not.
+/// Whether the answer says that money was returned, or could not be.
+const fn is_of_one_ended_by_hand(outcome: &Outcome<'_>) -> bool {
+    matches!(
+        outcome,
+        Outcome::Stopped {
+            why: Stop::Refunded { .. } | Stop::RefundFailed { .. },
+        }
+    )
+}
+
+/// Whether an operator has ended a purchase of this payer and target that could not be delivered, and returns its money
+/// by hand.
+fn is_ended_by_hand(world: &World, pay: &Payment) -> bool {
+    let objects = world.objects.purchases();
+    objects.iter().any(|object| {
+        object.record().is_some_and(|record| {
+            record.payer == pay.authorization.payer()
+                && record.terms.target == pay.offer.terms.target
+                && match record.state {
+                    State::RefundBlocked { .. } => true,
+                    State::Refunded { .. } => object.by_hand.get().is_some(),
+                    _ => false,
+                }
+        })
+    })
+}
+
+/// Whether the answer is about a refund: under way, done, or failed.
 pub fn is_about_a_refund(outcome: &Outcome<'_>) -> bool {
     matches!(
         outcome,
@@ -254,7 +311,18 @@ pub fn is_about_a_refund(outcome: &Outcome<'_>) -> bool {
             phase: Phase::Refunding { .. },
             ..
         } | Outcome::Stopped {
-            why: Stop::Refunded { .. } | Stop::RefundFailed { .. },
+            why: Stop::Refunded { .. }
+                | Stop::RefundFailed { .. }
+                | Stop::Origin {
+                    refund: Some(_),
+                    ..
+                },
+        } | Outcome::Granted {
+            goods: Goods::Answer {
+                refund: Some(_),
+                ..
+            },
+            ..
         }
     )
 }

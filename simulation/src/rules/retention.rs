@@ -1,10 +1,15 @@
 //! The rules for what is kept, and for how long.
 
+use std::collections::BTreeMap;
+
+use alloy_primitives::B256;
 use key0_core::checkout::{Outcome, Stop, Unpaid};
-use key0_core::purchase::{HISTORY_MILLIS, Prove, Purchase, Rest, Sold, State};
-use key0_core::types::RequestId;
+use key0_core::ledger::{LedgerEntry, Removed, UtcDay};
+use key0_core::purchase::{HISTORY_MILLIS, Prove, Purchase, Rest, Sold, State, ledger_entry};
+use key0_core::types::{RequestId, Status};
 use key0_core::x402::Refusal;
 
+use super::end::presented_first;
 use super::outages::has_lost_alarm;
 use super::replies::is_about_a_refund;
 use super::steps::describe;
@@ -15,11 +20,14 @@ use crate::world::World;
 const HOUR_MILLIS: u64 = 3_600_000;
 const WEEK_MILLIS: u64 = 168 * HOUR_MILLIS;
 /// The most bytes that a purchase may keep permanently in its own object, with the names that the simulation uses.
-const MAX_RECORD_BYTES: usize = 1_000;
-/// The same in the ledger.
+const MAX_RECORD_BYTES: usize = 1_100;
+/// How many bytes more a call may keep, until it is removed.
+const PRESENTED_BYTES: usize = 300;
+/// The most bytes that a purchase may keep permanently in the ledger.
 const MAX_ENTRY_BYTES: usize = 1_000;
 
-/// A record was stored; its history is still as before.
+/// Checks a record that was just stored, while its history is still as before: neither history nor grant may be removed
+/// too early.
 pub(super) fn on_change(
     world: &World,
     object: &PurchaseObject,
@@ -40,15 +48,129 @@ pub(super) fn on_change(
         }
     }
     if let (true, State::Delivered { goods, .. }) = (loses_grant, &before.state)
+        && let Some(claims) = goods.claims()
         && (now < object.delivered.get().unwrap_or(now) + 12 * HOUR_MILLIS
-            || now < goods.claims().exp * 1_000)
+            || now < claims.exp * 1_000)
     {
-        let detail = format!("at {now}, the token ends at {}", goods.claims().exp);
+        let detail = format!("at {now}, the token ends at {}", claims.exp);
         world.violation("grant_removed_early", &object.id, detail);
     }
-    if (loses_history || loses_grant) && !(is_end(before) && before.outbox.is_empty()) {
+    // An answer may go earlier than its history.
+    let kept = world.config.gateway.keep_seconds.max(60) * 1_000;
+    if let (true, State::Delivered { goods, .. }) = (loses_grant, &before.state)
+        && goods.answer().is_some()
+        && now < object.delivered.get().unwrap_or(now) + kept
+    {
+        world.violation("grant_removed_early", &object.id, format!("at {now}"));
+    }
+    let is_answer = before.terms.target.plan().is_none();
+    if (loses_history || (loses_grant && !is_answer))
+        && !(is_end(before) && before.outbox.is_empty())
+    {
         let detail = format!("{} {:?}", describe(before), before.outbox);
         world.violation("removed_while_open", &object.id, detail);
+    }
+}
+
+/// Everything of a purchase is about to be removed. That is allowed only for a call: 35 days after it was delivered or
+/// refunded; or, if no money has moved, when its authorization can move none any more.
+pub fn on_removed(world: &World, object: &PurchaseObject) {
+    let Some(record) = object.record() else {
+        return;
+    };
+    let payer = record.payer;
+    let (now, chain) = (world.now().0, world.chain.borrow());
+    let nonces = object.attempts.borrow();
+    let own = |nonce: &&B256| presented_first(world, (payer, **nonce), &object.id);
+    let fits = match &record.state {
+        State::Delivered { .. } | State::Closed { .. } | State::Refunded { .. } => {
+            now >= record.changed_at.0 + 35 * 24 * HOUR_MILLIS
+        }
+        State::Expired { watch: None } | State::Cancelled { watch: None, .. } => {
+            let until = record.presented.map_or(u64::MAX, |its| its.until.0);
+            let head = chain.blocks().last().map_or(0, |block| block.timestamp);
+            nonces.iter().filter(own).all(|nonce| {
+                chain.ledger().transfer(&(payer, *nonce)).is_none()
+                    && (head >= until || chain.ledger().used(&(payer, *nonce)).is_some())
+            })
+        }
+        _ => false,
+    };
+    let is_call = record.terms.target.plan().is_none();
+    if !fits || !is_call || !is_end(&record) || !record.outbox.is_empty() {
+        let detail = format!("at {now} {} {:?}", describe(&record), record.presented);
+        world.violation("removed_early", &object.id, detail);
+    }
+    drop(chain);
+    let book = world.objects.payer(payer);
+    let book = book.book.borrow();
+    let bookings = book.bookings.borrow();
+    let its = record.presented.and_then(|its| bookings.get(&its.nonce));
+    if its.is_some_and(|(booking, _)| booking.claimant == object.id) {
+        world.violation("booking_kept", &object.id, format!("{its:?}"));
+    }
+    let entries = world.objects.ledger.entries.borrow();
+    if entries.contains_key(&object.id) {
+        world.violation("entry_kept", &object.id, "in the ledger");
+    }
+    let mut gone = world.gone.borrow_mut();
+    gone.extend(nonces.iter().map(|nonce| (payer, *nonce)));
+    if let Some(refund) = &*object.refund.borrow() {
+        gone.insert((refund.payer(), refund.authorization().nonce));
+    }
+    let entry = ledger_entry(&record, 0);
+    world.removed.borrow_mut().push(removed(&entry));
+}
+
+/// Rule: long after the last sale no call is kept, and the ledger has counted each that was removed once.
+pub fn calls_gone(world: &World) {
+    for object in world.objects.purchases() {
+        if let Some(record) = object.record()
+            && record.terms.target.plan().is_none()
+            && is_end(&record)
+            && !has_lost_alarm(world, &object, &record)
+        {
+            world.violation("call_kept", &object.id, describe(&record));
+        }
+    }
+    let ledger = &world.objects.ledger;
+    // A report that is delayed until its entry has been removed makes the entry again, which may then be counted again.
+    let late: Vec<Removed> = ledger.late.borrow().iter().map(removed).collect();
+    let (late, told) = (sums(&late), sums(&ledger.removed.borrow()));
+    let gone = sums(&world.removed.borrow());
+    let fits = |key| {
+        let of = |sums: &Sums| sums.get(key).copied().unwrap_or_default();
+        let ((told, units), gone, late) = (of(&told), of(&gone), of(&late));
+        (gone.0..=gone.0 + late.0).contains(&told) && (gone.1..=gone.1 + late.1).contains(&units)
+    };
+    if !told.keys().chain(gone.keys()).all(fits) {
+        let detail = format!("{told:?}, but {gone:?}");
+        world.violation("removed_miscounted", "", detail);
+    }
+}
+
+/// Counts and sums by day, target and state.
+type Sums = BTreeMap<(String, String, Status), (u64, u64)>;
+
+fn sums(all: &[Removed]) -> Sums {
+    let mut sums = Sums::new();
+    for one in all {
+        let key = (one.day.to_string(), one.target.clone(), one.status);
+        let (count, units) = sums.entry(key).or_default();
+        *count += one.count;
+        *units += one.amount.units();
+    }
+    sums
+}
+
+/// What the ledger counts when it removes this entry.
+fn removed(entry: &LedgerEntry) -> Removed {
+    Removed {
+        day: UtcDay::of(entry.created_at),
+        target: entry.target.clone(),
+        status: entry.status,
+        count: 1,
+        amount: entry.amount,
     }
 }
 
@@ -77,7 +199,10 @@ pub fn without_history(world: &World) {
         let Some(record) = object.record() else {
             continue;
         };
-        // It has lost its alarm, so it keeps what it has until its buyer asks.
+        if record.rest == Rest::Leaving {
+            continue;
+        }
+        // The purchase has lost its alarm, so it keeps what it has until its buyer asks.
         if has_lost_alarm(world, &object, &record) {
             continue;
         }
@@ -88,13 +213,10 @@ pub fn without_history(world: &World) {
             world.violation("history_kept", &object.id, detail);
         }
         if let State::Delivered { goods, .. } = &record.state
-            && goods.claims().exp * 1_000 + HOUR_MILLIS < world.now().0
+            && let Some(claims) = goods.claims()
+            && claims.exp * 1_000 + HOUR_MILLIS < world.now().0
         {
-            world.violation(
-                "grant_kept",
-                &object.id,
-                format!("until {}", goods.claims().exp),
-            );
+            world.violation("grant_kept", &object.id, format!("until {}", claims.exp));
         }
     }
 }
@@ -113,11 +235,14 @@ pub fn closed(world: &World) {
             continue;
         };
         let left = size(&record);
-        if has_grant(&record) || left > MAX_RECORD_BYTES {
+        let is_call = record.terms.target.plan().is_none();
+        let most = MAX_RECORD_BYTES + if is_call { PRESENTED_BYTES } else { 0 };
+        if has_grant(&record) || left > most {
             let detail = format!("{} in {left} bytes", describe(&record));
             world.violation("too_much_kept", &object.id, detail);
         }
-        if let Some(at) = object.alarm.at() {
+        // The purchase of a call still needs its alarm, which removes the purchase.
+        if let Some(at) = object.alarm.at().filter(|_| !is_call) {
             world.violation("never_at_rest", &object.id, format!("an alarm at {at}"));
         }
         let entry = entries.get(&object.id).map_or(0, size);
@@ -128,7 +253,9 @@ pub fn closed(world: &World) {
                 format!("{entry} bytes in the ledger"),
             );
         }
-        world.left.set(world.left.get().max(left));
+        if !is_call {
+            world.left.set(world.left.get().max(left));
+        }
     }
 }
 
@@ -159,7 +286,19 @@ pub fn answers_as_left(world: &World, pay: &Payment, outcome: Option<&Outcome<'_
         // The request id is new, but the authorization is old.
         None => match outcome {
             Stopped { why: Stop::Taken } => true,
-            // Refused, or led to a purchase that ended without money.
+            // The payment led to a purchase that is still open: refunds are off, or have failed permanently.
+            Pending { request_id, .. } => {
+                let led_to = world.objects.purchase(request_id).record();
+                let book = world.objects.payer(pay.authorization.payer());
+                let book = book.book.borrow();
+                let bookings = book.bookings.borrow();
+                let nonce = pay.authorization.authorization().nonce;
+                led_to.is_some_and(|its| !is_end(&its) && its.payer == pay.authorization.payer())
+                    && bookings.get(&nonce).is_some_and(|(booking, _)| {
+                        booking.owner == *request_id || booking.claimant == *request_id
+                    })
+            }
+            // The payment was refused, or it led to a purchase that ended without money.
             PayAgain {
                 why: Unpaid::Refused(_) | Unpaid::Expired | Unpaid::Cancelled,
                 ..
@@ -174,8 +313,8 @@ pub fn answers_as_left(world: &World, pay: &Payment, outcome: Option<&Outcome<'_
             }
             _ => false,
         },
-        // The payment is for another wallet or price than the purchase's. In a conversation, an offer of what to pay instead
-        // is for the same purchase.
+        // The payment has another recipient or amount than the purchase. In an A2A conversation the answer then offers the right
+        // terms for the same purchase.
         Some(record) if !pays(pay, &record) && is_of_the_moment(outcome) => true,
         // Another payer has begun this purchase, under a request id that had leaked.
         Some(record) if record.payer != pay.authorization.payer() => {
@@ -204,7 +343,8 @@ pub fn answers_as_left(world: &World, pay: &Payment, outcome: Option<&Outcome<'_
             (
                 State::Closed { payment },
                 Stopped {
-                    why: Stop::AccessEnded { transaction, .. },
+                    why:
+                        Stop::AccessEnded { transaction, .. } | Stop::AnswerGone { transaction, .. },
                 },
             ) => payment.transaction == *transaction,
             (
@@ -279,7 +419,8 @@ fn is_named_otherwise(world: &World, pay: &Payment) -> bool {
     named.is_some_and(|nonce| nonce != pay.authorization.authorization().nonce)
 }
 
-/// Rule: the same for an answer to a proof. A transfer that has not paid by then never does.
+/// Rule: long after the end, an answer to a proof agrees with the record that is left. A transfer that has not paid by
+/// then never does.
 pub fn answers_proof_as_left(world: &World, prove: &Prove, outcome: Option<&Outcome<'_>>) {
     let id = &prove.offer.terms.request_id;
     let record = world.objects.purchase(id).record();

@@ -1,17 +1,19 @@
-//! What must hold when a facilitator is asked.
+//! Rules for calls to facilitators.
 
 use key0_core::chain::SignedAuthorization;
+use key0_core::offer::Target;
 use key0_core::purchase::{Stage, State};
 use key0_core::settlement::facilitator::{Action, FacilitatorCall, Settled, request};
 
-use super::steps::{describe, may_charge};
+use super::steps::{describe, is_paid_after_its_answer, may_charge};
 use crate::objects::PurchaseObject;
 use crate::world::World;
 
-/// How long a facilitator is left alone that may be settling.
+/// How long a facilitator that may be settling must be left alone.
 const GRACE_MILLIS: u64 = 30_000;
 
-/// A facilitator is about to be asked. Returns what it is asked about.
+/// Checks a call to a facilitator: the record must announce it, and when the facilitator is told to settle, the price
+/// may be charged. Returns the authorization in the call.
 pub fn on_facilitator(
     world: &World,
     object: &PurchaseObject,
@@ -29,12 +31,19 @@ pub fn on_facilitator(
         Stage::Asked { .. } => call.action == Action::Settle,
         _ => false,
     };
+    // The catalog is edited, but always has the same routes.
+    let route = match &record.terms.target {
+        Target::Plan(_) => None,
+        Target::Route { id, .. } => world.config.catalog.route(id),
+    };
     let ours = request(
         &record.terms,
         &record.issuer,
         &attempt.broadcast.authorization,
+        !is_paid_after_its_answer(&record),
+        route,
     );
-    // It would have to create the payer's wallet, by a call that somebody else has written.
+    // Only the gas wallet creates a payer's wallet: the call for it comes from the payer, and no facilitator gets it.
     let is_ours_alone = attempt.broadcast.authorization.deployment().is_some();
     if !intended || call.body != ours || is_ours_alone {
         let detail = format!("{:?} while {}", call.action, describe(&record));
@@ -47,7 +56,7 @@ pub fn on_facilitator(
             &record,
             attempt.broadcast.authorization.authorization(),
         );
-        // What is known to have failed is not under way.
+        // A payment that is known to have failed is not under way.
         if has_reverted(world, object) {
             object.told_to_settle.set(None);
         }
@@ -70,7 +79,7 @@ fn has_reverted(world: &World, object: &PurchaseObject) -> bool {
     })
 }
 
-/// What it answered arrives. Who has declined may be asked again at once.
+/// Notes a facilitator's answer. A facilitator that declined to settle may be told to again at once.
 pub fn on_facilitator_answer(object: &PurchaseObject, action: Action, answer: Option<&[u8]>) {
     if action != Action::Settle {
         return;

@@ -1,15 +1,17 @@
-//! What must hold whenever a record, a job of the wallet, or the network changes.
+//! Rules that are checked whenever a record is stored, or a transaction is about to be broadcast.
 
 use std::rc::Rc;
 
 use key0_core::book::TargetKey;
-use key0_core::purchase::{Attempt, Purchase, Stage, State};
+use key0_core::catalog::Settle;
+use key0_core::purchase::{Attempt, Purchase, Sold, Stage, State};
 use key0_core::settlement::wallet::{Job, Sent};
 use key0_core::types::RequestId;
 
 use super::money::money;
 use super::refunds;
 use super::retention;
+use super::routes;
 use super::terms;
 use super::{hashes, notices, outages};
 use crate::actors;
@@ -17,7 +19,7 @@ use crate::objects::{Ended, PurchaseObject};
 use crate::world::World;
 use key0_core::x402::Authorization;
 
-/// Whether nothing of what was agreed has changed; but for the offer, when a transfer pays another one: for the same target at
+/// Whether what was agreed has stayed the same. The offer may change when a transfer pays another offer for the same target to
 /// the same wallet.
 fn is_the_same_purchase(before: &Purchase, after: &Purchase) -> bool {
     let kept = |record: &Purchase| {
@@ -38,7 +40,7 @@ fn is_the_same_purchase(before: &Purchase, after: &Purchase) -> bool {
     kept(before) == kept(after) && (is_same_offer || matches!(after.state, State::Proving(_)))
 }
 
-/// A record was stored.
+/// Checks a record that was just stored against the one before it.
 pub fn on_change(
     world: &Rc<World>,
     object: &PurchaseObject,
@@ -71,9 +73,11 @@ pub fn on_change(
         Some(State::Paid { since, .. }),
         State::RefundPending { .. } | State::RefundBlocked { .. },
     ) = (before.map(|before| &before.state), &after.state)
-        // Without refunds, the operator ends what cannot be delivered, at any time.
+        // Without refunds, the operator may end a purchase that cannot be delivered at any time.
         && (world.setting.refunds || matches!(after.state, State::RefundPending { .. }))
         && world.now() < since.plus(world.setting.refund_after)
+        // A call is not made again, so its money goes back at once.
+        && after.terms.target.plan().is_some()
     {
         let detail = format!("paid at {}", since.0);
         world.violation("refund_too_early", &object.id, detail);
@@ -91,10 +95,12 @@ pub fn on_change(
             actors::on_settlement(world, after.payer, payment.transaction);
         }
     }
-    if matches!(after.state, State::Delivered { .. }) && object.delivered.get().is_none() {
+    if matches!(after.state, State::Delivered { .. } | State::Closed { .. })
+        && object.delivered.get().is_none()
+    {
         object.delivered.set(Some(world.now().0));
     }
-    // A failed refund lets go of its target, also when an operator tries it again.
+    // A purchase whose refund failed releases its target, also while an operator retries the refund.
     if matches!(
         after.state,
         State::RefundFailed { .. } | State::RefundBlocked { .. }
@@ -105,6 +111,7 @@ pub fn on_change(
     notices::on_change(world, object, before, after);
     refunds::on_change(world, object, before, after);
     retention::on_change(world, object, before, after);
+    routes::on_change(world, object, before, after);
     if matches!(after.state, State::Expired { .. } | State::Cancelled { .. })
         && object.ended.get().is_none()
     {
@@ -113,7 +120,13 @@ pub fn on_change(
     }
 }
 
-/// One line about a record.
+/// Whether a call is sold that is paid for after its answer.
+pub(super) fn is_paid_after_its_answer(record: &Purchase) -> bool {
+    let call = record.sold.as_ref().and_then(Sold::call);
+    call.is_some_and(|call| call.settle == Settle::After)
+}
+
+/// Describes a record in one line.
 pub(super) fn describe(record: &Purchase) -> String {
     let detail = match &record.state {
         State::Pending { attempt } => {
@@ -159,7 +172,7 @@ fn note_attempt(world: &World, object: &PurchaseObject, attempt: &Attempt) {
     attempts.push(nonce);
 }
 
-/// The authorization that may still be charged, or that somebody else may still use.
+/// The attempt whose authorization may still be executed, by us or by a third party.
 pub(super) const fn attempt_of(state: &State) -> Option<&Attempt> {
     match state {
         State::Pending { attempt } => Some(attempt),
@@ -167,12 +180,12 @@ pub(super) const fn attempt_of(state: &State) -> Option<&Attempt> {
     }
 }
 
-/// Whether the money counts for the purchase.
+/// Whether the purchase counts as paid.
 pub(super) const fn is_credited(state: &State) -> bool {
     state.payment().is_some()
 }
 
-/// Whether the purchase had let go of its target.
+/// Whether the purchase has failed and released its target.
 fn has_failed(record: &Purchase) -> bool {
     match &record.state {
         State::Pending { attempt } => matches!(attempt.stage, Stage::Failed { .. }),
@@ -203,7 +216,7 @@ fn may_follow(before: &State, after: &State) -> bool {
                 State::Paid { .. } | State::Cancelled { .. },
             )
             | (State::Paid { .. }, State::Delivered { .. })
-            // Not before delivery was tried.
+            // A refund begins only after a delivery was tried.
             | (
                 State::Paid {
                     failure: Some(_), ..
@@ -235,12 +248,21 @@ fn may_follow(before: &State, after: &State) -> bool {
                 State::Cancelled { watch: None, .. } | State::Paid { .. },
             ) => true,
             (State::Delivered { .. }, State::Closed { .. }) => true,
+            // Of an answer that was passed on while it arrived, nothing is stored.
+            (
+                State::Paid {
+                    failure: None,
+                    calling: Some(calling),
+                    ..
+                },
+                State::Closed { .. },
+            ) => calling.streaming,
             (State::Paid { since, .. }, State::Paid { since: later, .. }) => since == later,
             (before, after) => has_only_searched(before, after),
         }
 }
 
-/// Whether nothing has changed but how far the search for the use of an authorization has come.
+/// Whether the two states differ only in how far the search for an authorization's transaction has come.
 pub(super) fn has_only_searched(before: &State, after: &State) -> bool {
     let unsearched = |state: &State| {
         let mut state = state.clone();
@@ -258,7 +280,7 @@ pub(super) fn has_only_searched(before: &State, after: &State) -> bool {
     unsearched(before) == unsearched(after)
 }
 
-/// A transfer is about to be broadcast for the first time.
+/// Checks a transaction that the gas wallet is about to broadcast for the first time.
 pub(super) fn may_broadcast(world: &World, object: &PurchaseObject, sent: &Sent, job: &Job) {
     let id = &object.id;
     let authorization = job.authorization.authorization();
@@ -283,7 +305,7 @@ pub(super) fn may_broadcast(world: &World, object: &PurchaseObject, sent: &Sent,
     may_charge(world, object, &record, authorization);
 }
 
-/// A transfer is about to be handed to somebody who broadcasts it.
+/// Checks a payment that is about to be given to the gas wallet or to a facilitator.
 pub(super) fn may_charge(
     world: &World,
     object: &PurchaseObject,
@@ -291,7 +313,12 @@ pub(super) fn may_charge(
     authorization: &Authorization,
 ) {
     let id = &object.id;
-    if world.seconds() >= record.terms.expires_at {
+    routes::may_charge(world, object, record);
+    let end = match is_paid_after_its_answer(record) {
+        true => authorization.expires_at(),
+        false => record.terms.expires_at,
+    };
+    if world.seconds() >= end {
         world.violation("charged_expired", id, "the offer has expired");
     }
     let payer = world.objects.payer(record.payer);
@@ -313,7 +340,7 @@ pub(super) fn may_charge(
         let Some(rival) = other.record().filter(|_| other.id != *id) else {
             continue;
         };
-        // One that its client has named is meant beside any other.
+        // A purchase that its client has named may run beside any other.
         if rival.payer == record.payer
             && !is_named(record)
             && !is_named(&rival)
@@ -342,8 +369,8 @@ fn was_first(world: &World, object: &PurchaseObject, record: &Purchase, other: &
     since(&object.id).is_some_and(|first| since(other).is_none_or(|at| first < at))
 }
 
-/// Whether a purchase may be charged or is paid without an answer. One that had failed and is paid after all by a
-/// stranger's broadcast does not count: it had to let go of its target.
+/// Whether a purchase may still be charged, or is paid and not yet answered. A purchase that had failed and was then paid by a
+/// stranger's broadcast does not count: it had already released its target.
 fn is_in_flight(
     world: &World,
     object: &PurchaseObject,
@@ -358,7 +385,7 @@ fn is_in_flight(
             )
         }
         State::Paid { payment, .. } | State::RefundPending { payment, .. } => {
-            // A transfer counts for its own purchase, also while another one is open.
+            // An ordinary transfer pays its own purchase, also while another one is open.
             let holds = payment.log.is_none() || was_first(world, object, record, beside);
             holds && !object.had_failed.get()
         }
@@ -366,7 +393,7 @@ fn is_in_flight(
     }
 }
 
-/// Whether its client has named it. An id that follows from a payment is ours.
+/// Whether the client has named the purchase. An id that is derived from a payment is ours.
 fn is_named(record: &Purchase) -> bool {
     record.chosen && !record.terms.request_id.is_derived()
 }

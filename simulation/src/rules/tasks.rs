@@ -15,7 +15,7 @@ const WINDOW_MILLIS: u64 = 60_000;
 /// How late an alarm may be.
 const LATE_MILLIS: u64 = 600_000;
 
-/// A command was carried out.
+/// Checks the tasks of a context before and after a command.
 pub fn on_tasks(world: &World, object: &ContextObject, before: &Tasks, after: &Tasks) {
     let (before, after) = (before.rows.borrow(), after.rows.borrow());
     for (id, old) in before.iter() {
@@ -33,8 +33,9 @@ pub fn on_tasks(world: &World, object: &ContextObject, before: &Tasks, after: &T
         }
     }
     for (id, task) in after.iter() {
-        let is_open = |payment: &Presented| matches!(payment, Presented::Shown(_));
-        let is_offered = matches!(task.stage, Stage::Offered { .. });
+        let is_open =
+            |payment: &Presented| matches!(payment, Presented::Shown(_) | Presented::Unread);
+        let is_offered = matches!(task.stage, Stage::Offered { again: false, .. });
         if is_offered && task.payments.iter().any(is_open) {
             let detail = format!("{:?} beside {:?}", task.stage, task.payments);
             world.violation("offered_beside_transfer", id, detail);
@@ -77,8 +78,8 @@ fn changed(world: &World, object: &ContextObject, id: &str, old: &Task, new: &Ta
     }
 }
 
-/// Notes that the task says something else from now on about these stages' offers: the one before
-/// and the one now.
+/// Notes that from now on the task says something else about the offers of these stages: the stage
+/// before and the stage now.
 fn note_change(world: &World, object: &ContextObject, id: &str, stages: [Option<&Stage>; 2]) {
     for stage in stages.into_iter().flatten() {
         if let Some(offer) = stage.challenge_id() {
@@ -121,7 +122,7 @@ fn is_paid(task: &Task) -> bool {
     }
 }
 
-/// The alarm has rung.
+/// Rule: the alarm removes no task before its time is over.
 pub fn on_tasks_removed(world: &World, _: &ContextObject, before: &Tasks, after: &Tasks) {
     let (before, after) = (before.rows.borrow(), after.rows.borrow());
     for (id, task) in before.iter().filter(|(id, _)| !after.contains_key(*id)) {

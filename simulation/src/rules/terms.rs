@@ -1,20 +1,21 @@
-//! What must hold of what was agreed: what is delivered, and on which network.
+//! Rules for the agreed terms: what is delivered, and on which network.
 
-use key0_core::purchase::{PayReply, Purchase, Rest, State, StoreFault};
+use key0_core::purchase::{PayReply, Purchase, Rest, Sold, State, StoreFault};
 
 use super::steps::describe;
 use crate::objects::PurchaseObject;
 use crate::setting::Version;
 use crate::world::World;
 
-/// A record was stored.
+/// Checks a record that was just stored: what was sold must be what was agreed, must not change, and is what is
+/// delivered.
 pub(super) fn on_change(
     world: &World,
     object: &PurchaseObject,
     before: Option<&Purchase>,
     after: &Purchase,
 ) {
-    // A transfer may be shown again, for what nobody knew the first time; and for another offer than the first.
+    // A transfer may be presented again: when it was not known the first time what it buys, or for another offer.
     let is_learnt = before.is_none_or(|before| before.sold.is_none())
         && matches!(after.state, State::Pending { .. } | State::Proving { .. });
     let is_other = before.is_some_and(|before| before.challenge_id != after.challenge_id);
@@ -22,11 +23,12 @@ pub(super) fn on_change(
         object.sold.replace(after.sold.clone());
         let terms = &after.terms;
         let is_agreed = match &after.sold {
-            Some(sold) => {
-                sold.lifetime == terms.lifetime
-                    && world.config.offers.keys.digest(&sold.extra) == terms.extra
+            Some(Sold::Access(access)) => {
+                access.lifetime == terms.lifetime
+                    && world.config.offers.keys.digest(&access.extra) == terms.extra
             }
-            // Only what the backend is told can be forgotten.
+            Some(Sold::Call(_)) => terms.target.plan().is_none(),
+            // Only a plan's `extra` can have been lost: the offer has no more than its digest.
             None => terms.extra.is_some(),
         };
         if !is_agreed {
@@ -35,21 +37,24 @@ pub(super) fn on_change(
         }
     }
     let sold = object.sold.borrow();
-    let is_forgotten = after.sold.is_none() && after.rest == Rest::WithoutHistory;
+    let is_forgotten =
+        after.sold.is_none() && matches!(after.rest, Rest::WithoutHistory | Rest::Leaving);
     if after.sold != *sold && !is_forgotten {
         let detail = format!("{sold:?} became {:?}", after.sold);
         world.violation("sold_otherwise", &object.id, detail);
     }
+    let access = sold.as_ref().and_then(Sold::access);
     if let State::Delivered { goods, .. } = &after.state
-        && sold.as_ref().map(|sold| sold.lifetime) != Some(goods.claims().exp - goods.claims().iat)
+        && let Some(claims) = goods.claims()
+        && access.map(|access| access.lifetime) != Some(claims.exp - claims.iat)
     {
-        let claims = goods.claims();
         let detail = format!("{sold:?} was sold, {} to {}", claims.iat, claims.exp);
         world.violation("delivered_otherwise", &object.id, detail);
     }
 }
 
-/// A purchase asks somebody outside. All purchases of the model are on its one network.
+/// Checks a call of a purchase to the outside: it makes none while the deployment sells on another network. (All
+/// purchases of the model are on one network.)
 pub fn on_call_elsewhere(world: &World, object: &PurchaseObject, version: Version, whom: &str) {
     if version.is_elsewhere {
         let state = object.record().map(|record| describe(&record));
@@ -61,7 +66,8 @@ pub fn on_call_elsewhere(world: &World, object: &PurchaseObject, version: Versio
     }
 }
 
-/// A purchase has an answer.
+/// Checks the reply of a purchase while the deployment sells on another network: the purchase must neither go on nor
+/// deliver.
 pub fn on_answer_elsewhere(
     world: &World,
     object: &PurchaseObject,

@@ -1,4 +1,4 @@
-//! What must hold of what clients with tools are told.
+//! Rules for the answers to MCP clients.
 
 use std::rc::Rc;
 
@@ -11,7 +11,7 @@ use crate::actors::Payment;
 use crate::rpc::MAX_LAG;
 use crate::world::World;
 
-/// An answer arrived. Its result, which every call of a tool has.
+/// Checks that the answer to a call of a tool has a result, and returns the result.
 pub fn on_tool_answer(world: &World, answer: &Value) -> Option<Value> {
     let result = answer.get("result");
     if result.is_none() {
@@ -20,7 +20,8 @@ pub fn on_tool_answer(world: &World, answer: &Value) -> Option<Value> {
     result.cloned()
 }
 
-/// The price was asked for. What is offered is the same each time, so it names no purchase.
+/// Checks the answer to a question for the price: the offer is the same each time, so it must name
+/// no purchase.
 pub fn on_tool_offer(world: &World, told: &Value) {
     let extra = &told["structuredContent"]["accepts"][0]["extra"];
     if extra.get("challengeId").is_some() || extra.get("requestId").is_some() {
@@ -31,7 +32,7 @@ pub fn on_tool_offer(world: &World, told: &Value) {
     }
 }
 
-/// The answer to a payment. `head` was the newest block when it was sent.
+/// Checks the answer to a payment. `head` was the newest block when the payment was sent.
 pub fn on_tool(world: &Rc<World>, pay: &Payment, head: u64, told: &Value) {
     let id = &pay.offer.terms.request_id;
     let said = &told["structuredContent"];

@@ -1,4 +1,4 @@
-//! What must hold of the gas wallet's jobs and nonces.
+//! Rules for the gas wallet's jobs and nonces.
 
 use key0_core::settlement::wallet::{Sent, Signed};
 
@@ -7,15 +7,17 @@ use super::{purchase_of, refunds};
 use crate::objects::WalletObject;
 use crate::world::World;
 
-/// A job may be done this many blocks deep, its own included.
+/// The depth in blocks at which a job may be done, its own block included.
 const FINAL_BLOCKS: u64 = 5;
 /// How many of the newest blocks a node or a quote may not know yet.
 const UNKNOWN_BLOCKS: u64 = 12;
-/// How much a base fee may rise from one block to the next, in eighths.
+/// The factor from a block's base fee to the highest that the next block may have, in eighths: 9/8
+/// (EIP-1559).
 const RISE: u128 = 9;
 const TIP: u128 = 1_000_000;
 
-/// The gas wallet stores a job.
+/// Checks a job that the gas wallet stores: no other open job may have its nonces, and a record must announce its
+/// payment.
 pub fn on_job(world: &World, wallet: &WalletObject, sent: &Sent) {
     let jobs = wallet.jobs.borrow();
     let newest = sent.versions.last();
@@ -54,7 +56,7 @@ pub fn on_job(world: &World, wallet: &WalletObject, sent: &Sent) {
     }
 }
 
-/// A job is signed once more.
+/// Checks a further transaction of a job: there must be a reason to give the payment up, or to offer a higher fee.
 fn signed_again(world: &World, before: &Sent, newest: &Signed) {
     let mut earlier = before.versions.iter().rev();
     let replaced = earlier.find(|version| version.nonce == newest.nonce);
@@ -71,7 +73,7 @@ fn signed_again(world: &World, before: &Sent, newest: &Signed) {
     } else if let Some(replaced) = replaced {
         let chain = world.chain.borrow();
         let enough = chain.highest_fee(UNKNOWN_BLOCKS) * RISE / 8 + TIP;
-        // What waits in its place has to be outbid.
+        // A transaction that waits in its place has to be outbid.
         let waiting = chain.waits_at(newest.nonce);
         let is_in_the_way = waiting.is_some_and(|hash| !before.hashes().contains(&hash));
         if replaced.fees.max_fee >= enough && !is_in_the_way {
@@ -81,12 +83,13 @@ fn signed_again(world: &World, before: &Sent, newest: &Signed) {
     }
 }
 
-/// The gas wallet closes a job.
+/// Checks a job that the gas wallet closes: its transaction must be deep enough.
 pub fn on_job_done(world: &World, sent: &Sent) {
     world.trace(|| format!("wallet job {:?} is done", sent.key));
     let chain = world.chain.borrow();
     let head = chain.head().number;
-    // One that is deep decides the job. Another of its transactions may have come later, to use its nonce up only.
+    // The transaction that was included first decides the job. Another one may have been included later, only to use up
+    // its nonce.
     let receipts = sent
         .versions
         .iter()
@@ -99,7 +102,7 @@ pub fn on_job_done(world: &World, sent: &Sent) {
     }
 }
 
-/// Everything has come to rest: no job is open, and the next one gets a nonce that the chain can include.
+/// Rule: once everything is at rest, no job is open, and the next job gets a nonce that the chain can include.
 pub(super) fn at_end(world: &World) {
     let wallet = &world.objects.wallet;
     let done = wallet.done.borrow();

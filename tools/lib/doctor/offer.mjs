@@ -3,6 +3,7 @@
 
 import { randomUUID } from 'node:crypto';
 import { formatUnits, getAddress, isAddress } from 'viem';
+import { soldIn } from '../catalog.mjs';
 import { NETWORKS } from '../chain.mjs';
 import { MAX_HEADERS_BYTES, ask } from './ask.mjs';
 
@@ -31,19 +32,19 @@ const WEI_PER_ETHER = 10n ** 18n;
 /** What the gas of one payment costs in micro-USDC. @param {bigint} gasPrice in wei */
 export const gasCost = (gasPrice) => (gasPrice * TRANSFER_GAS * DOLLARS_PER_ETHER * 1_000_000n) / WEI_PER_ETHER;
 
-/** The plans that cost less than the gas of their payment. @param {{planId: string, unitAmount: string}[]} plans @param {bigint} gasPrice */
-export const plansBelowGas = (plans, gasPrice) => plans.filter(({ unitAmount }) => (micro(unitAmount) ?? 0n) < gasCost(gasPrice));
+/** What costs less than the gas of its payment. @param {{id: string, unitAmount: string}[]} prices @param {bigint} gasPrice */
+export const belowGas = (prices, gasPrice) => prices.filter(({ unitAmount }) => (micro(unitAmount) ?? 0n) < gasCost(gasPrice));
 
 /** Only the gas wallet pays for gas; and on a local chain it has whatever price. */
-async function checkGas(report, plans, health, chain) {
+async function checkGas(report, prices, health, chain) {
   const isPaid = health.settlement?.some(({ gasWallet }) => gasWallet);
   if (!isPaid || !chain || chain.isLocal) return;
   const gasPrice = await chain.gasPrice();
   if (gasPrice === undefined) return;
-  const below = plansBelowGas(plans, gasPrice);
+  const below = belowGas(prices, gasPrice);
   if (!below.length) return;
-  const names = below.map(({ planId, unitAmount }) => `${planId} (${unitAmount})`).join(', ');
-  report.warning('gas-share', `At today's gas price a payment costs your gas wallet about $${formatUnits(gasCost(gasPrice), 6)} (an ether taken for $${DOLLARS_PER_ETHER}), more than these plans cost: ${names}.`, 'Raise their price, or let a facilitator send payments; above GAS_MAX_SHARE_PERCENT of the price the worker begins none.');
+  const names = below.map(({ id, unitAmount }) => `${id} (${unitAmount})`).join(', ');
+  report.warning('gas-share', `At today's gas price a payment costs your gas wallet about $${formatUnits(gasCost(gasPrice), 6)} (an ether taken for $${DOLLARS_PER_ETHER}), more than these cost: ${names}.`, 'Raise their price, or let a facilitator send payments; above GAS_MAX_SHARE_PERCENT of the price the worker begins none.');
 }
 
 /**
@@ -60,34 +61,46 @@ export async function checkPriceList(report, url, health, chain) {
     return undefined;
   }
   const network = NETWORKS[health.network];
-  report.group('discover', `${list.plans.length} plan${list.plans.length === 1 ? '' : 's'} for USDC on ${health.network} (chain ${list.chainId}), paid to ${list.walletAddress}.`, () => {
-    report.must(list.plans.length, 'discover', 'There is nothing to buy: /discover lists no plan.', 'Set PLANS, or write catalog.json.');
+  const paid = pricesOf(list);
+  report.group('discover', `${soldIn(list)} for USDC on ${health.network} (chain ${list.chainId}), paid to ${list.walletAddress}.`, () => {
+    report.must(paid.length, 'discover', 'There is nothing to buy: /discover lists no plan, and no route with a price.', 'Set PLANS or ROUTES, or write catalog.json.');
     report.must(list.chainId === network?.chainId, 'discover-chain', `/discover says chain ${list.chainId}, /health says ${health.network}.`, 'Deploy again: two versions seem to answer.');
     report.must(list.assetAddress === network?.usdc, 'discover-asset', `/discover names the asset ${list.assetAddress}, USDC is ${network?.usdc}.`, 'Deploy an unchanged worker.');
     report.must(isChecksummed(list.walletAddress), 'discover-wallet', `The wallet ${list.walletAddress} is not a checksummed address.`, 'Set KEY0_WALLET_ADDRESS as your wallet shows it.');
   });
   const held = await chain?.usdcOf(list.walletAddress);
   if (held !== undefined) report.ok('wallet', `That wallet holds ${formatUnits(held, 6)} USDC.`);
-  checkCaps(report, list.plans);
-  await checkGas(report, list.plans, health, chain);
+  checkCaps(report, paid);
+  await checkGas(report, paid, health, chain);
   return list;
 }
 
-function checkCaps(report, plans) {
-  const above = (cap) => plans.filter(({ unitAmount }) => (micro(unitAmount) ?? 0n) > cap);
-  const names = (some) => some.map(({ planId, unitAmount }) => `${planId} (${unitAmount})`).join(', ');
+/**
+ * All that has a price.
+ * @param {{plans: {planId: string, unitAmount: string}[], routes?: {routeId: string, unitAmount?: string}[]}} list of /discover
+ * @returns {{id: string, unitAmount: string}[]}
+ */
+export function pricesOf({ plans, routes = [] }) {
+  const priced = (items, member) => items.flatMap(({ [member]: id, unitAmount }) => (unitAmount ? [{ id, unitAmount }] : []));
+  return [...priced(plans, 'planId'), ...priced(routes, 'routeId')];
+}
+
+function checkCaps(report, prices) {
+  const above = (cap) => prices.filter(({ unitAmount }) => (micro(unitAmount) ?? 0n) > cap);
+  const names = (some) => some.map(({ id, unitAmount }) => `${id} (${unitAmount})`).join(', ');
   const dear = above(DEFAULT_CAP);
   const legacy = above(LEGACY_CAP);
   if (dear.length) {
     report.warning('price-cap', `Above $1, published x402 clients refuse to pay until their owner raises the limit: ${names(dear)}.`, 'Tell buyers to raise spendControls.maxAmountPerPayment, or offer a plan of at most $1.');
   }
-  if (legacy.length === plans.length) {
-    report.warning('price-cap-legacy', 'No plan costs $0.10 or less. Version 1 clients and Cloudflare\'s MCP client refuse more by default.', 'Offer a small plan to try, if you want such buyers.');
+  if (prices.length && legacy.length === prices.length) {
+    report.warning('price-cap-legacy', 'Nothing costs $0.10 or less. Version 1 clients and Cloudflare\'s MCP client refuse more by default.', 'Offer a small plan to try, if you want such buyers.');
   }
 }
 
 /** @param {import('./report.mjs').Report} report @param {string} url @param {any} health @param {any} list */
 export async function checkOffers(report, url, health, list) {
+  if (!list.plans.length) return;
   report.about('Offers (402)');
   const before = report.findings.length;
   for (const plan of list.plans) await checkOffer(report, url, health, list, plan);

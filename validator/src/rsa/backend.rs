@@ -5,23 +5,24 @@ use std::sync::Arc;
 
 use crate::der::Numbers;
 
-/// A key that a library has made ready.
+/// A key that an RSA library has prepared.
 pub(crate) trait Verify: Send + Sync {
     /// Whether this key made `signature` (RSASSA-PKCS1-v1_5 with SHA-256) over `message`.
     fn verify(&self, message: &[u8], signature: &[u8]) -> bool;
 
-    /// The library.
+    /// The name of the library that checks.
     fn library(&self) -> &'static str;
 }
 
 /// A key, ready for use. `None`: the library finds the numbers wrong, an even modulus for example.
 type Prepared = Option<Arc<dyn Verify>>;
 
-/// Takes modulus and exponent, and the same as `RSAPublicKey`. `None`: the library does not run on this processor.
+/// Prepares a key from modulus and exponent, and from the same numbers as an `RSAPublicKey`. `None`: the library does
+/// not run on this processor.
 type Library = fn(Numbers<'_>, &[u8]) -> Option<Prepared>;
 
-/// Those that are linked, in the order of preference: what somebody asked for, then what needs no C compiler, then what
-/// runs everywhere. `None` from one that does not run on this processor.
+/// The linked libraries in the order of preference: the one that was chosen by a feature, then the one that needs no C compiler,
+/// then the one that runs everywhere.
 const LIBRARIES: &[Library] = &[
     #[cfg(feature = "aws-lc-rs")]
     aws_lc::prepare,
@@ -36,7 +37,7 @@ pub(crate) fn prepare(numbers: Numbers<'_>, pkcs1: &[u8]) -> Option<Prepared> {
     LIBRARIES.iter().find_map(|prepare| prepare(numbers, pkcs1))
 }
 
-/// Whether one of them runs on this processor. Asked before there is a key.
+/// Whether a linked library runs on this processor. Asked before there is a key.
 pub(crate) fn runs_here() -> bool {
     let numbers: Numbers<'_> = (&[0xff; 256], &[1, 0, 1]);
     prepare(numbers, &crate::der::write_pkcs1(numbers)).is_some()
@@ -71,7 +72,7 @@ mod graviola {
     }
 
     pub(super) fn prepare(_: Numbers<'_>, pkcs1: &[u8]) -> Option<Prepared> {
-        // Without this question it would panic at the first use.
+        // On a processor that graviola does not support, it would panic at the first use.
         is_cpu_supported().then(|| {
             let key = VerifyingKey::from_pkcs1_der(pkcs1).ok()?;
             Some(Arc::new(key) as Arc<dyn Verify>)
@@ -101,7 +102,7 @@ mod ring {
     }
 
     pub(super) fn prepare((modulus, exponent): Numbers<'_>, _: &[u8]) -> Option<Prepared> {
-        // It reads the numbers anew with every signature, so there is nothing that could fail here.
+        // ring parses the key's numbers again at each verification, so nothing can fail here.
         Some(Some(Arc::new(Key {
             n: modulus.to_vec(),
             e: exponent.to_vec(),

@@ -263,7 +263,7 @@ fn a_token_is_admitted_once_for_a_request_however_many_layers_are_nested() {
     assert_eq!(status("a"), 200);
     assert_eq!(status("b"), 200);
     assert_eq!(status("a"), 401, "the next request");
-    // A layer inside asks whether the token opens its own door.
+    // A layer inside checks only the resource and plan that it requires itself.
     let mut service = plain().layer(plain().plans(["pro"]).layer(Plan));
     let answer = crate::rotation::block_on(service.call(request("c"))).unwrap();
     assert_eq!(answer.status(), 403);

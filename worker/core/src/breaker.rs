@@ -1,34 +1,34 @@
-//! A circuit breaker: what keeps failing is left alone for a while, and then tried by one.
+//! A circuit breaker: a service that keeps failing is left alone for a while, and then one caller tries it.
 
 use core::cell::Cell;
 
 use crate::pauses::Backoff;
 use crate::types::UnixMillis;
 
-/// So many failures in a row open it.
+/// The number of failures in a row that opens a breaker.
 const OPENS_AFTER: u32 = 3;
 
-/// Counts consecutive failures of one thing. While it keeps failing, the breaker lets only one probe through at a time,
-/// at growing intervals. It lives in memory: a new isolate learns anew, from `OPENS_AFTER` failures.
+/// Counts consecutive failures of one service. While the service keeps failing, the breaker lets only one probe through
+/// at a time, at growing intervals. The count lives in memory: a new isolate learns anew, from `OPENS_AFTER` failures.
 #[derive(Debug)]
 pub struct Breaker {
     pauses: Backoff,
     state: Cell<Observed>,
 }
 
-/// What was seen of the thing so far. An isolate may tell it to another one.
+/// What a breaker has observed. Isolates tell each other their observations.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub struct Observed {
-    /// How often it has failed since it last worked.
+    /// How many failures there were since the last success.
     pub failures: u32,
-    /// How many were let through since it was opened.
+    /// How many probes were let through since the breaker opened.
     pub probes: u32,
-    /// When it last failed, worked, or let one through.
+    /// When the last failure, success or probe was.
     pub at: UnixMillis,
 }
 
 impl Breaker {
-    /// One that is closed.
+    /// A closed breaker.
     pub const fn new(pauses: Backoff) -> Self {
         Self {
             pauses,
@@ -40,7 +40,7 @@ impl Breaker {
         }
     }
 
-    /// It failed.
+    /// Records a failure.
     pub fn failed(&self, now: UnixMillis) {
         let before = self.state.get();
         self.state.set(Observed {
@@ -50,7 +50,7 @@ impl Breaker {
         });
     }
 
-    /// It worked.
+    /// Records a success.
     pub fn worked(&self, now: UnixMillis) {
         self.state.set(Observed {
             failures: 0,
@@ -73,8 +73,8 @@ impl Breaker {
         (now < end).then(|| end.since(now))
     }
 
-    /// Lets one call through, or returns for how many more milliseconds none is. While the breaker is open, a call that
-    /// is let through is its probe.
+    /// Lets one call through, or returns for how many more milliseconds no call is let through. While the breaker is
+    /// open, the call that is let through is a probe.
     pub fn admit(&self, now: UnixMillis) -> Result<(), u64> {
         if let Some(pause) = self.pause(now) {
             return Err(pause);
@@ -90,17 +90,17 @@ impl Breaker {
         Ok(())
     }
 
-    /// Whether it keeps failing, and then what was seen.
+    /// What was observed, if the breaker is open.
     pub fn is_open(&self) -> Option<Observed> {
         Some(self.state.get()).filter(|seen| seen.failures >= OPENS_AFTER)
     }
 
-    /// What was seen here, for another isolate.
+    /// The observations of this isolate, for another one.
     pub fn observed(&self) -> Observed {
         self.state.get()
     }
 
-    /// What another isolate has seen. Whoever saw something last knows best.
+    /// Takes over the observations of another isolate, if they are newer.
     pub fn hear(&self, other: Observed) {
         if other.at > self.state.get().at {
             self.state.set(other);
@@ -109,12 +109,12 @@ impl Breaker {
 }
 
 impl Observed {
-    /// On its way between isolates.
+    /// The text in which isolates send observations to each other.
     pub fn to_text(self) -> String {
         format!("{} {} {}", self.failures, self.probes, self.at.0)
     }
 
-    /// Reads what [`to_text`](Self::to_text) wrote.
+    /// Reads a text that [`to_text`](Self::to_text) wrote.
     pub fn from_text(text: &str) -> Option<Self> {
         let mut parts = text.split(' ');
         let seen = Self {

@@ -32,6 +32,8 @@ pub enum Code {
     TxUnconfirmed,
     /// The request cannot be understood.
     InvalidRequest,
+    /// The request names a route and does not say which call of it is meant.
+    MissingResourceField,
     /// The payment was refused or failed; nothing was charged for this request.
     PaymentFailed,
     /// The payment is on its way; the outcome is not known yet.
@@ -42,8 +44,14 @@ pub enum Code {
     TokenIssueTimeout,
     /// Something that we depend on cannot be reached; nothing was begun.
     AdapterError,
-    /// What would be begun now could not be brought to its end; nothing was begun.
+    /// A purchase could not be finished at the moment, so none was begun.
     TemporarilyUnavailable,
+    /// The call that is paid for is being made.
+    CallInProgress,
+    /// The answer to a call is larger than what can be kept.
+    AnswerTooLarge,
+    /// The call was paid for and delivered, and its answer is no longer kept.
+    AnswerGone,
     /// The request id belongs to another purchase.
     RequestConflict,
     /// The payer must wait before it tries again.
@@ -56,15 +64,17 @@ pub enum Code {
     NotFound,
     /// The path is served, but not with this method.
     MethodNotAllowed,
+    /// The request wants a protocol that is not spoken here.
+    NotImplemented,
     /// The deployment is not configured correctly.
     ConfigInvalid,
-    /// A fault of ours.
+    /// A fault of the worker.
     InternalError,
 }
 
 impl Code {
     /// Every code, for tests and documentation.
-    pub const ALL: [Self; 25] = [
+    pub const ALL: [Self; 30] = [
         Self::TierNotFound,
         Self::ChallengeNotFound,
         Self::ChallengeExpired,
@@ -76,18 +86,23 @@ impl Code {
         Self::AmountMismatch,
         Self::TxUnconfirmed,
         Self::InvalidRequest,
+        Self::MissingResourceField,
         Self::PaymentFailed,
         Self::SettlementPending,
         Self::TokenIssueFailed,
         Self::TokenIssueTimeout,
         Self::AdapterError,
         Self::TemporarilyUnavailable,
+        Self::CallInProgress,
+        Self::AnswerTooLarge,
+        Self::AnswerGone,
         Self::RequestConflict,
         Self::RateLimited,
         Self::PayloadTooLarge,
         Self::Unauthorized,
         Self::NotFound,
         Self::MethodNotAllowed,
+        Self::NotImplemented,
         Self::ConfigInvalid,
         Self::InternalError,
     ];
@@ -106,18 +121,23 @@ impl Code {
             Self::AmountMismatch => "AMOUNT_MISMATCH",
             Self::TxUnconfirmed => "TX_UNCONFIRMED",
             Self::InvalidRequest => "INVALID_REQUEST",
+            Self::MissingResourceField => "MISSING_RESOURCE_FIELD",
             Self::PaymentFailed => "PAYMENT_FAILED",
             Self::SettlementPending => "SETTLEMENT_PENDING",
             Self::TokenIssueFailed => "TOKEN_ISSUE_FAILED",
             Self::TokenIssueTimeout => "TOKEN_ISSUE_TIMEOUT",
             Self::AdapterError => "ADAPTER_ERROR",
             Self::TemporarilyUnavailable => "TEMPORARILY_UNAVAILABLE",
+            Self::CallInProgress => "CALL_IN_PROGRESS",
+            Self::AnswerTooLarge => "ANSWER_TOO_LARGE",
+            Self::AnswerGone => "ANSWER_GONE",
             Self::RequestConflict => "REQUEST_CONFLICT",
             Self::RateLimited => "RATE_LIMITED",
             Self::PayloadTooLarge => "PAYLOAD_TOO_LARGE",
             Self::Unauthorized => "UNAUTHORIZED",
             Self::NotFound => "NOT_FOUND",
             Self::MethodNotAllowed => "METHOD_NOT_ALLOWED",
+            Self::NotImplemented => "NOT_IMPLEMENTED",
             Self::ConfigInvalid => "CONFIG_INVALID",
             Self::InternalError => "INTERNAL_ERROR",
         }
@@ -130,22 +150,28 @@ impl Code {
             Self::TxUnconfirmed => StatusCode::ACCEPTED,
             Self::TierNotFound
             | Self::InvalidRequest
+            | Self::MissingResourceField
             | Self::InvalidProof
             | Self::ChainMismatch
             | Self::AmountMismatch => StatusCode::BAD_REQUEST,
             Self::ChallengeNotFound | Self::NotFound => StatusCode::NOT_FOUND,
-            Self::ChallengeExpired | Self::AccessEnded => StatusCode::GONE,
-            Self::TxAlreadyRedeemed | Self::RequestConflict => StatusCode::CONFLICT,
+            Self::ChallengeExpired | Self::AccessEnded | Self::AnswerGone => StatusCode::GONE,
+            Self::TxAlreadyRedeemed | Self::RequestConflict | Self::CallInProgress => {
+                StatusCode::CONFLICT
+            }
             Self::PaymentFailed => StatusCode::PAYMENT_REQUIRED,
             Self::SettlementPending | Self::TemporarilyUnavailable => {
                 StatusCode::SERVICE_UNAVAILABLE
             }
-            Self::TokenIssueFailed | Self::AdapterError => StatusCode::BAD_GATEWAY,
+            Self::TokenIssueFailed | Self::AdapterError | Self::AnswerTooLarge => {
+                StatusCode::BAD_GATEWAY
+            }
             Self::TokenIssueTimeout => StatusCode::GATEWAY_TIMEOUT,
             Self::RateLimited => StatusCode::TOO_MANY_REQUESTS,
             Self::PayloadTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::Unauthorized => StatusCode::UNAUTHORIZED,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
+            Self::NotImplemented => StatusCode::NOT_IMPLEMENTED,
             Self::ConfigInvalid | Self::InternalError => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }
@@ -154,9 +180,9 @@ impl Code {
 /// A refusal: a code, a sentence for the caller, and facts that a program can use.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Error {
-    /// Which entry of the catalogue.
+    /// The entry in the catalogue of errors.
     pub code: Code,
-    /// What is wrong and what to do next, safe to show to anybody.
+    /// What is wrong and what to do next, safe to show to anyone.
     pub message: Cow<'static, str>,
     /// Facts for programs.
     pub details: Option<Value>,
@@ -177,7 +203,7 @@ impl Error {
         Self::new(Code::InvalidRequest, message)
     }
 
-    /// The answer to a fault of ours; the cause goes to the log.
+    /// The answer when the worker is at fault. The cause goes to the log.
     pub fn internal() -> Self {
         Self::new(
             Code::InternalError,

@@ -1,10 +1,9 @@
-//! The limit by client address: what a request costs that brings no money.
+//! The limit by client address, for requests that cost something and bring no money.
 //!
-//! Whoever asks for a price costs next to nothing, and whoever pays well is welcome at any rate: agents in clouds share addresses.
-//! But a payment or a proof that is refused may have cost questions to the chain, on the quota by which paid purchases are
-//! confirmed; and what is said in a conversation is kept for a while. So those are counted, by the platform, after the answer
-//! was made. Once the platform says that it is too many, the isolate remembers the address and refuses it without asking anybody,
-//! until the window is over.
+//! A price costs next to nothing, and payments that succeed are never limited: agents in clouds share addresses. But a refused
+//! payment or proof may have used up RPC calls, which paid purchases need to be confirmed, and an A2A message is stored for a
+//! while. Those requests count. The platform counts them after each answer; once it reports too many, the isolate remembers the
+//! address and refuses it, without another question, until the window is over.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -18,19 +17,19 @@ use crate::types::UnixMillis;
 
 /// The rate limiting binding of `wrangler.toml`.
 pub const BINDING: &str = "CALLERS";
-/// Its period.
+/// The period of that binding.
 const WINDOW_MILLIS: u64 = 10_000;
-/// The most addresses that are remembered.
+/// How many refused addresses an isolate remembers.
 const MAX_ADDRESSES: usize = 1_024;
 const CLIENT_ADDRESS: &str = "cf-connecting-ip";
 
-/// Who sends a request, as far as the platform can tell.
+/// The client's address, as far as the platform knows it.
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]
 pub struct Caller(String);
 
 impl Caller {
-    /// The client's address, as Cloudflare sets it; of IPv6 the first 64 bits, of which one client has all addresses. `None`
-    /// where the platform does not say.
+    /// Reads the address from the header that Cloudflare sets. Of an IPv6 address only the first 64 bits count, because
+    /// one client usually has all addresses that begin with them. `None` without that header.
     pub fn of(headers: &HeaderMap) -> Option<Self> {
         let address: IpAddr = headers.get(CLIENT_ADDRESS)?.to_str().ok()?.parse().ok()?;
         Some(Self(match address.to_canonical() {
@@ -42,24 +41,24 @@ impl Caller {
         }))
     }
 
-    /// What is counted under.
+    /// The key under which the platform counts.
     pub fn key(&self) -> &str {
         &self.0
     }
 }
 
-/// Marks an answer that counts.
+/// Marks an answer that counts against the limit.
 #[derive(Clone, Copy, Debug)]
 struct Counted;
 
-/// The answer, counted.
+/// Marks the answer: it counts against the limit.
 #[must_use]
 pub fn counted(mut response: Response) -> Response {
     response.extensions_mut().insert(Counted);
     response
 }
 
-/// The answer to a payment or a proof, counted if it is refused, or not on chain yet.
+/// Marks the answer to a payment or a proof if it was refused, or is not on chain yet.
 #[must_use]
 pub fn judge(response: Response) -> Response {
     match is_refusal(response.status()) {
@@ -68,13 +67,13 @@ pub fn judge(response: Response) -> Response {
     }
 }
 
-/// Whether a payment or a proof that is answered with this status counts.
+/// Whether a payment or a proof with this status as its answer counts.
 pub fn is_refusal(status: StatusCode) -> bool {
     let is_refused = status.is_client_error() && status != StatusCode::TOO_MANY_REQUESTS;
     is_refused || status == StatusCode::ACCEPTED
 }
 
-/// Whether the answer counts.
+/// Whether the answer counts against the limit.
 pub fn counts(response: &Response) -> bool {
     response.extensions().get::<Counted>().is_some()
 }
@@ -89,7 +88,7 @@ impl Turned {
         if self.0.len() >= MAX_ADDRESSES {
             self.0.retain(|_, until| *until > now);
         }
-        // Whom there is no room for is refused by the platform's count, after each request.
+        // Without room here, the platform's count still refuses the address, after each request.
         if self.0.len() < MAX_ADDRESSES {
             self.0.insert(caller, now.plus(WINDOW_MILLIS));
         }

@@ -1,19 +1,19 @@
-//! How long purchases, refunds and messages wait before they are done, or done again. In milliseconds, where the name says nothing
-//! else.
+//! Every pause and deadline, with its reason. All are in milliseconds unless the name says otherwise. A comment "Before
+//! …" or "After …" means: the pause before or after that.
 
 use serde::{Deserialize, Serialize};
 
-/// Pauses that double.
+/// Pauses between repetitions: each is twice as long as the one before.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Backoff {
-    /// The first.
+    /// The first pause.
     pub first: u64,
-    /// The longest.
+    /// The longest pause.
     pub cap: u64,
 }
 
 impl Backoff {
-    /// The pause after as many others.
+    /// The next pause, after `others` earlier ones.
     pub fn after(self, others: u32) -> u64 {
         let factor = 1_u64.checked_shl(others).unwrap_or(u64::MAX);
         self.first.saturating_mul(factor).min(self.cap)
@@ -23,7 +23,7 @@ impl Backoff {
 const SECOND: u64 = 1_000;
 const MINUTE: u64 = 60 * SECOND;
 const HOUR: u64 = 60 * MINUTE;
-/// A day.
+/// One day.
 pub const DAY: u64 = 24 * HOUR;
 
 // --- A buyer's request ---
@@ -34,16 +34,22 @@ pub const DAY: u64 = 24 * HOUR;
 pub struct Patience(u64);
 
 impl Patience {
-    /// A look: what is known now. Nothing is driven on. Before it is said that nothing was charged, the chain is asked once more,
-    /// at most every ten seconds.
+    /// The request is answered with what is known now, and carries out no effect. Only before the answer "nothing was
+    /// charged" the chain is asked, at most every ten seconds.
     pub const NONE: Self = Self(0);
-    /// For a payment that is not waited for: it begins, and its alarm goes on.
+    /// The request begins the purchase and does not wait for its outcome; the purchase's alarm carries on.
     pub const BEGIN: Self = Self(1);
-    /// What an HTTP request waits: long enough for a payment to be settled on Base, short enough for
-    /// clients and proxies.
+    /// The patience of an HTTP request: long enough for a payment to be settled on Base, short enough for clients and
+    /// proxies.
     pub const REQUEST: Self = Self(20 * SECOND);
 
-    /// Whether so many milliseconds are too many.
+    /// How long a request waits that carries a call: as long as the seller's API may take, and then as long as a
+    /// payment takes.
+    pub const fn of_call(timeout_millis: u32) -> Self {
+        Self(timeout_millis as u64 + CALL_MARGIN)
+    }
+
+    /// Whether a request that has waited for `millis` milliseconds has waited long enough.
     pub const fn is_over_after(self, millis: u64) -> bool {
         millis >= self.0
     }
@@ -55,145 +61,185 @@ impl Default for Patience {
     }
 }
 
-/// How long a client should wait before it repeats what is not over.
+/// How long a client should wait before it repeats a request whose purchase is unfinished.
 pub const COME_BACK_SECONDS: u64 = 2;
-/// Between the looks of a request at the record.
+/// The pause between two reads of the record by a request that waits.
 pub const LOOK: Backoff = Backoff {
     first: 250,
     cap: SECOND,
 };
-/// For how long a request that only looks in is answered by the last look at the chain.
+/// How long the result of one chain query answers requests of [`Patience::NONE`].
 pub const GLANCE: u64 = 10 * SECOND;
-/// Before it looks again whether the balance covers the price. What was delivered a moment ago may
-/// still count as under way: its release follows its answer.
+/// The pauses before a request checks again whether the payer's balance covers the price. A purchase that was just
+/// delivered may still count as under way, because the payer's book is told of its end only after the buyer was
+/// answered.
 pub const UNCOVERED: [u64; 2] = [700, 2 * SECOND];
+
+// --- A call ---
+
+/// For a call that is charged after its answer: a buyer who has sent no request for this long is gone. Then nothing is
+/// called or charged.
+pub const CONTACT: u64 = MINUTE;
+/// The time of the buyer's last request is stored again only when the stored time is this old.
+pub const CONTACT_STEP: u64 = 5 * SECOND;
+/// By how much longer than the answer may take the authorization and the offer must last when a call begins.
+pub const CALL_MARGIN: u64 = 20 * SECOND;
+/// How often the alarm looks at an answer that is being passed on. If the process dies, that is noticed after this
+/// long at most.
+pub const STREAM: u64 = 30 * SECOND;
+/// If an answer is cut, the buyer is to blame if it has let arrived bytes wait for this long in total.
+pub const BUYER_SLOW: u64 = 30 * SECOND;
+/// A buyer that lets arrived bytes wait for this long without a break has left.
+pub const BUYER_GONE: u64 = MINUTE;
+/// An API that sends nothing of an answer for this long has cut it.
+pub const ORIGIN_SILENT: u64 = MINUTE;
+/// An answer that is being passed on counts as lost this long after it had to end.
+pub const STREAM_OVERDUE: u64 = MINUTE;
+/// The shortest time for which a paid answer is stored: every request that waits for the answer has it by then.
+pub const ANSWER_KEPT: u64 = MINUTE;
 
 // --- A purchase's alarm ---
 
-/// After an effect without a result.
+/// The pause after an effect that had no result, before the alarm tries again.
 pub const EFFECT: Backoff = Backoff {
     first: 3 * SECOND,
     cap: MINUTE,
 };
-/// After a failed delivery.
+/// The pause after a failed delivery.
 pub const DELIVERY: Backoff = Backoff {
     first: 2 * SECOND,
     cap: MINUTE,
 };
-/// Before the backend is called again within one try to deliver.
+/// The pause before the backend is called again within one delivery attempt.
 pub const BACKEND_CALL: Backoff = Backoff {
     first: 500,
     cap: BACKEND_CALLS,
 };
-/// Calls within one try begin for this long; then the buyer is told, and the alarm tries again.
+/// How long one delivery attempt starts further calls of the backend. After that the buyer gets the error, and the
+/// alarm begins the next attempt.
 pub const BACKEND_CALLS: u64 = 20 * SECOND;
-/// When an authorization that was given up is looked at, counted from then: somebody else may
-/// broadcast it. After [`WATCH_DOUBLINGS`] looks one follows every day.
+/// The pause between checks of an authorization that was given up and that a third party may still broadcast. After
+/// [`WATCH_DOUBLINGS`] checks there is one a day.
 pub const WATCH: Backoff = Backoff {
     first: MINUTE,
     cap: MINUTE << WATCH_DOUBLINGS,
 };
-/// How often that time doubles.
+/// How often the pause of [`WATCH`] doubles.
 pub const WATCH_DOUBLINGS: u32 = 10;
-/// After a look that failed and was the last one due.
+/// The pause before the last check of [`WATCH`] is repeated, if that check failed.
 pub const LATE_WATCH: Backoff = Backoff {
     first: 3 * SECOND,
     cap: HOUR,
 };
-/// The last look comes at most this long after the authorization was given up. Longer than any
-/// client lets one be valid.
+/// The last check comes at most this long after the authorization was given up. No client lets an
+/// authorization be valid for longer.
 pub const WATCH_END: u64 = 30 * DAY;
-/// The last look comes this long after the authorization's end: the chain's clock may be behind.
+/// The last check comes this long after the authorization has expired: the chain's clock may be behind.
 pub const CHAIN_LAG: u64 = MINUTE;
-/// A ledger that does not answer is told again. Every purchase waits for it then, so each must ring
-/// seldom.
+/// The pause before a report to the ledger is repeated. While the ledger is down every purchase repeats its report, so
+/// each must do so seldom.
 pub const REPORT: Backoff = Backoff {
     first: 6 * SECOND,
     cap: DAY,
 };
-/// A backend that has not taken a notice is told again. Longer than a try can take, so that none
-/// overtakes another.
+/// The pause before a notification is sent to the backend again. It is longer than one call can take, so that no
+/// repetition overtakes the call before it.
 pub const NOTICE: Backoff = Backoff {
     first: 15 * SECOND,
     cap: NOTICE_END,
 };
-/// A notice is given up after this long, counted from when those before it were done with.
+/// A notification is given up after this long, counted from when the notification before it was accepted or given up.
 pub const NOTICE_END: u64 = 2 * DAY;
-/// Before a purchase on another network than the configured one looks whether that is back.
+/// The pause before a purchase on another network than the configured one checks whether its network is configured
+/// again.
 pub const OTHER_NETWORK: u64 = HOUR;
-/// An alarm is set at most this far ahead: a credential may last until the year 9999, and there is
-/// no alarm for that.
+/// An alarm is set at most this far ahead: a credential may last until the year 9999, and the platform accepts no such
+/// alarm.
 pub const SLEEP: u64 = 366 * DAY;
-/// An alarm that is this late was lost.
+/// How long a purchase's alarm must be overdue to count as lost.
 pub const LOST_ALARM: u64 = MINUTE;
 
 // --- Who settles ---
 
-/// How long a facilitator that was asked to settle is waited for, before the next route is tried.
-/// Longer than its answer may take and a few blocks.
+/// How long a purchase waits for a facilitator that was told to settle, before it tries the next settlement route. This
+/// is longer than the facilitator's answer and a few blocks may take.
 pub const ANSWER: u64 = 30 * SECOND;
-/// Before a facilitator is asked once more that did not say whether it would settle.
+/// The pause before a facilitator whose answer was unclear is asked again whether it would settle.
 pub const VERIFY_AGAIN: u64 = 500;
-/// How long the last "no" of a facilitator that was told to settle is doubted: what it may have
-/// broadcast is in a block by then (Base has one every two seconds).
+/// A facilitator that was told to settle and answers "no" is believed after this long: a transaction that it sent
+/// nevertheless is in a block by then (Base has one every two seconds).
 pub const DOUBT: u64 = 5 * SECOND;
-/// Before all routes are tried again.
+/// The pause before the first settlement route is tried again, after the last one has failed.
 pub const ROUTES: u64 = 5 * SECOND;
-/// Without a receipt for this long the gas wallet is asked whether it sends under other hashes by
-/// now; or the chain, whether a facilitator does.
+/// After this long without a receipt, a purchase asks the gas wallet for the hashes of replacement transactions; or, if
+/// a facilitator settles, asks the chain whether the authorization was used.
 pub const RECEIPT: u64 = 5 * SECOND;
-/// A refund that is not included for this long is tried again in another transaction.
+/// A refund that is in no block after this long is tried again in another transaction.
 pub const REFUND_RECEIPT: u64 = 10 * MINUTE;
 
 // --- What keeps failing ---
 
-/// Before one purchase may begin again after deliveries have failed in a row.
+/// After several deliveries have failed in a row no purchase begins for this long. Then one may begin, as a probe.
 pub const DELIVERIES: Backoff = Backoff {
     first: 30 * SECOND,
     cap: 5 * MINUTE,
 };
-/// The same of a facilitator. Short: whoever can pay waits for it meanwhile.
+/// After several calls of a route have failed in a row, none begins for this long. Then one may begin, as a probe.
+pub const ROUTE_REST: Backoff = DELIVERIES;
+/// Two failures of a route's calls that are at least this far apart are not failures in a row: too few calls lie
+/// between them to tell.
+pub const ROUTE_FAILURES: u64 = 10 * MINUTE;
+/// After a facilitator has failed several times in a row it is not asked for this long. The pause is short because
+/// buyers wait meanwhile.
 pub const FACILITATOR: Backoff = Backoff {
     first: 5 * SECOND,
     cap: 5 * SECOND,
 };
-/// For how long an RPC endpoint is asked last after a failure.
+/// For how long an RPC endpoint that failed is used only after all others.
 pub const ENDPOINT: Backoff = Backoff {
     first: 10 * SECOND,
     cap: 320 * SECOND,
 };
-/// How long a payer must wait after its transfers have reverted: the gas wallet pays for them.
+/// How long a payer must wait after several of its transfers have reverted: the gas wallet has paid their gas.
 pub const REVERTS: u64 = HOUR;
+
+/// The period in which a payer's uncharged calls are counted against its limit.
+pub const UNCHARGED_CALLS: u64 = 10 * MINUTE;
+/// The period in which a payer's refunded calls are counted against its limit.
+pub const RETURNED_CALLS: u64 = HOUR;
+/// How long a payer that has as many purchases under way as it may have must wait before it begins another call.
+pub const CROWDED_CALLS: u64 = 2 * SECOND;
 
 // --- The gas wallet's alarm ---
 
-/// Before it looks again at what is not included.
+/// The pause before the gas wallet checks its transactions that are in no block yet.
 pub const NOT_INCLUDED: u64 = 4 * SECOND;
-/// The same at what is included and not deep enough yet.
+/// The pause before the gas wallet checks its transactions that are in a block but not deep enough yet.
 pub const NOT_DEEP: u64 = 8 * SECOND;
-/// A transaction that is next in line and not included for this long may get a higher fee.
+/// A transaction that is next in line and in no block after this long may get a higher fee.
 pub const STUCK: u64 = 15 * SECOND;
-/// An alarm that is this late was lost.
+/// How long a gas wallet's alarm must be overdue to count as lost.
 pub const LOST_WALLET_ALARM: u64 = 10 * SECOND;
 
 // --- An alarm that failed ---
 
-/// Before it is handled again. It may have failed before the next one was set, and without one nobody
-/// would ever look again.
+/// The pause before a failed alarm is handled again. The alarm may have failed before it set the next one, and without
+/// a next alarm the object would never wake again.
 pub const FAILED_ALARM: u64 = 10 * SECOND;
-/// Before it is looked again whether wrong settings were corrected: with them nothing can be driven.
+/// The pause before an object checks again whether wrong settings were corrected. While they are wrong it can do
+/// nothing.
 pub const MISCONFIGURED: u64 = MINUTE;
 
 // --- The backend's access token ---
 
-/// Before it is looked again whether another request has renewed it.
+/// The pause before a request checks again whether another request has renewed the token.
 pub const RENEWAL: u64 = 50;
 
 // --- Conversations ---
 
-/// For how long after its offer's end an A2A task is kept that nobody has paid.
+/// How long an unpaid A2A task is kept after the end of its offer.
 pub const UNPAID_TASK: u64 = HOUR;
-/// For how long after its last change one is kept that was paid.
+/// How long a paid A2A task is kept after its last change.
 pub const PAID_TASK: u64 = 35 * DAY;
 
 #[cfg(test)]

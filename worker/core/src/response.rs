@@ -1,4 +1,4 @@
-//! What all answers have in common: JSON, CORS, caching, the list of methods.
+//! Parts that all responses share: JSON, CORS, caching, the list of methods.
 
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use http::{Method, StatusCode};
@@ -18,15 +18,18 @@ pub const MAX_PAYMENT_HEADER_CHARS: usize = 16 * 1024;
 
 /// What browser-based agents may send: what the protocols need, and what tracing libraries add to every request of a page
 /// (W3C Trace Context, W3C Baggage, Sentry); a header that is not listed fails the whole request.
-const ALLOWED_HEADERS: &str = "Content-Type, Authorization, PAYMENT-SIGNATURE, X-PAYMENT, SIGN-IN-WITH-X, Idempotency-Key, \
-     Accept, MCP-Protocol-Version, Mcp-Method, Mcp-Name, Mcp-Session-Id, Last-Event-ID, \
+const ALLOWED_HEADERS: &str = "Content-Type, Authorization, PAYMENT-SIGNATURE, X-PAYMENT, Payment-Authorization, \
+     Accept-Payment, SIGN-IN-WITH-X, Idempotency-Key, Accept, MCP-Protocol-Version, Mcp-Method, Mcp-Name, Mcp-Session-Id, Last-Event-ID, \
      Access-Control-Expose-Headers, A2A-Version, A2A-Extensions, X-A2A-Extensions, baggage, sentry-trace, traceparent, \
      tracestate";
-/// What browser-based agents may read (same section).
-const EXPOSED_HEADERS: &str = "PAYMENT-REQUIRED, PAYMENT-RESPONSE, X-PAYMENT-RESPONSE, WWW-Authenticate, Retry-After, ETag, A2A-Extensions, \
+/// The response headers that browser-based agents may read.
+const EXPOSED_HEADERS: &str = "PAYMENT-REQUIRED, PAYMENT-RESPONSE, X-PAYMENT-RESPONSE, Payment-Receipt, WWW-Authenticate, Retry-After, ETag, A2A-Extensions, \
      X-A2A-Extensions";
 
-/// A JSON answer. A value that cannot be written is a fault of ours and answered as one.
+/// The most characters of the headers that a preflight asks for.
+const MAX_ASKED_HEADERS_CHARS: usize = 1024;
+
+/// A JSON answer. If the value cannot be serialised, the answer is an internal error.
 pub fn json(status: StatusCode, body: &impl Serialize) -> Response {
     let (status, body) = match serde_json::to_vec(body) {
         Ok(body) => (status, body),
@@ -67,6 +70,61 @@ pub fn method_not_allowed(allowed: &'static str) -> Response {
     response
 }
 
+/// The answer for a path of the seller's API whose routes have other methods.
+pub fn other_methods(allowed: &[Method]) -> Response {
+    let allowed = allowed.iter().map(Method::as_str).collect::<Vec<_>>();
+    let allowed = allowed.join(", ");
+    let mut response = error(&Error::new(
+        Code::MethodNotAllowed,
+        format!("This path answers {allowed} only."),
+    ));
+    set(&mut response, header::ALLOW, &allowed);
+    response
+}
+
+/// The answer to `OPTIONS` of a path of the seller's API: a page may send what it asks for, since we decide what is passed on.
+pub fn preflight(methods: &[Method], request_headers: &HeaderMap) -> Response {
+    let allowed = methods.iter().map(Method::as_str).collect::<Vec<_>>();
+    let mut response = options("");
+    let allowed = [allowed.join(", ").as_str(), "OPTIONS"].join(", ");
+    set(&mut response, header::ALLOW, &allowed);
+    set(
+        &mut response,
+        header::ACCESS_CONTROL_ALLOW_METHODS,
+        &allowed,
+    );
+    let wanted = request_headers.get(header::ACCESS_CONTROL_REQUEST_HEADERS);
+    if let Some(wanted) = wanted.filter(|wanted| wanted.len() <= MAX_ASKED_HEADERS_CHARS) {
+        let name = header::ACCESS_CONTROL_ALLOW_HEADERS;
+        response.headers_mut().insert(name, wanted.clone());
+    }
+    response
+}
+
+/// The answer to a request for another protocol (`Upgrade`): no payment can be tied to such a connection.
+pub fn no_upgrade() -> Response {
+    error(&Error::new(
+        Code::NotImplemented,
+        "Connections are not upgraded here: there are no WebSockets. Nothing was charged for this request.",
+    ))
+}
+
+/// Marks a response as an answer from the seller's API.
+#[derive(Clone, Copy, Debug)]
+struct OfApi;
+
+/// Marks the response as an answer from the seller's API: the platform adds the body.
+#[must_use]
+pub fn of_api(mut response: Response) -> Response {
+    response.extensions_mut().insert(OfApi);
+    response
+}
+
+/// Whether the platform adds the body.
+pub fn is_of_api(response: &Response) -> bool {
+    response.extensions().get::<OfApi>().is_some()
+}
+
 /// The answer to `OPTIONS`, also to a browser's preflight.
 pub fn options(allowed: &'static str) -> Response {
     let mut response = Response::new(Vec::new());
@@ -88,7 +146,27 @@ pub fn document(
     request_headers: &HeaderMap,
     max_age_seconds: u32,
 ) -> Response {
-    let mut response = json(StatusCode::OK, body);
+    let response = json(StatusCode::OK, body);
+    cacheable(response, request_headers, max_age_seconds)
+}
+
+/// A public text of this media type: cacheable, with a validator; `304` when the client has it already.
+pub fn text_document(
+    text: String,
+    media_type: &str,
+    request_headers: &HeaderMap,
+    max_age_seconds: u32,
+) -> Response {
+    let mut response = Response::new(text.into_bytes());
+    set(&mut response, header::CONTENT_TYPE, media_type);
+    cacheable(response, request_headers, max_age_seconds)
+}
+
+fn cacheable(
+    mut response: Response,
+    request_headers: &HeaderMap,
+    max_age_seconds: u32,
+) -> Response {
     let etag = etag(response.body());
     let known = request_headers
         .get_all(header::IF_NONE_MATCH)
@@ -115,15 +193,19 @@ pub fn document(
 #[must_use]
 pub fn allow_browsers(mut response: Response) -> Response {
     set(&mut response, header::ACCESS_CONTROL_ALLOW_ORIGIN, "*");
+    let exposed = match is_of_api(&response) {
+        true => "*",
+        false => EXPOSED_HEADERS,
+    };
     set(
         &mut response,
         header::ACCESS_CONTROL_EXPOSE_HEADERS,
-        EXPOSED_HEADERS,
+        exposed,
     );
     response
 }
 
-/// What is done to each answer before it leaves: no guessing of types, and no body for `HEAD`.
+/// The last step for each response: forbids guessing of the media type, and removes the body for `HEAD`.
 #[must_use]
 pub fn finish(mut response: Response, method: &Method) -> Response {
     set(&mut response, header::X_CONTENT_TYPE_OPTIONS, "nosniff");

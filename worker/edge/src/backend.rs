@@ -11,7 +11,7 @@ use crate::{outbound, platform};
 
 const UNAUTHORIZED: u16 = 401;
 
-/// One call. With OAuth, repeats the call once if the backend does not accept the token.
+/// Makes one call. With OAuth, repeats the call once if the backend does not accept the token.
 pub(crate) async fn call(
     env: &Env,
     config: &Config,

@@ -5,7 +5,7 @@ use wasm_bindgen::prelude::*;
 
 use crate::{platform, webcrypto};
 
-/// The value of the `Authorization` header for one request; it is of no use for any other.
+/// The value of the `Authorization` header for one request; it is good for no other request.
 pub(crate) async fn bearer(key: &CdpKey, method: &str, path: &str) -> Result<String, JsValue> {
     let nonce = platform::random().map_err(|_| JsValue::UNDEFINED)?;
     let input = key.token_input(method, path, platform::now().to_seconds(), nonce);

@@ -11,19 +11,19 @@ use key0_core::config::{Config, Problem};
 use key0_core::response::{self, Response};
 use key0_core::settlement::Route;
 use key0_core::settlement::facilitator::{Action, Facilitator, FacilitatorCall, supports};
-use key0_core::types::WalletKey;
-use key0_core::types::{U256, UnixMillis};
+use key0_core::types::{RouteId, U256, UnixMillis, WalletKey};
 use serde_json::{Value, json};
 
 use crate::outbound;
 use crate::platform;
 
-/// A wallet that pays gas counts as low below this many wei, which pay for some hundreds of payments at Base's usual fees.
+/// The balance in wei below which a wallet that pays gas counts as low. At Base's usual fees it pays for some hundreds
+/// of payments.
 const LOW_WEI: u64 = 200_000_000_000_000;
 /// Anyone may request the health, so one set of answers from outside is reused for this long.
 const LOOK_MILLIS: u64 = 15_000;
-/// A request that arrives while a look is in progress polls for its result, this often and at most this many times: the
-/// platform lets no request wait for what another has started.
+/// A request that arrives while a look is in progress polls for its result at this interval, at most [`MAX_WAITS`]
+/// times: the platform lets no request wait for what another has started.
 const WAIT_MILLIS: u64 = 50;
 const MAX_WAITS: u32 = 200;
 /// The member that only the operator sees.
@@ -35,7 +35,8 @@ thread_local! {
     static IS_LOOKING: Cell<bool> = const { Cell::new(false) };
 }
 
-/// The one look that is in progress. It ends when this is dropped, also if its request is cancelled.
+/// The one look that is in progress: a round of questions to settlement routes, wallets and endpoints. The look ends
+/// when this value is dropped, even if its request is cancelled.
 struct Looking;
 
 impl Looking {
@@ -50,12 +51,12 @@ impl Drop for Looking {
     }
 }
 
-/// What others report about this deployment.
+/// What the settlement routes, wallets and endpoints report about this deployment.
 #[derive(Clone)]
 struct Look {
-    /// The state of each route, in the order of the routes.
+    /// The state of each settlement route, in their order.
     routes: Vec<Value>,
-    /// The wallet that pays for refunds, if it is not one of the routes.
+    /// The wallet that pays for refunds, if there is no gas wallet among the settlement routes.
     refund_wallet: Option<Value>,
     /// The state of each RPC endpoint, in the order of the endpoints.
     endpoints: Vec<Value>,
@@ -90,11 +91,13 @@ pub(crate) async fn health(
             }
         }
     }
-    // Not checked here: purchases notice it.
+    // The health check does not test deliveries by itself: purchases notice when they fail.
     let failing = outbound::shared().deliveries.is_open();
+    let failing_routes = outbound::shared().routes.failing();
+    let is_good = look.is_good && failing.is_none() && failing_routes.is_empty();
     let gas_wallet = look.routes.iter().find_map(|route| route.get("gasWallet"));
     let mut body = json!({
-        "status": if look.is_good && failing.is_none() { "ok" } else { "degraded" },
+        "status": if is_good { "ok" } else { "degraded" },
         "service": "key0",
         "version": env!("CARGO_PKG_VERSION"),
         "storage": "durable-objects",
@@ -120,6 +123,9 @@ pub(crate) async fn health(
         if config.backend.issuing.is_some() {
             members.insert("deliveries".to_owned(), deliveries(failing));
         }
+        if !failing_routes.is_empty() {
+            members.insert("failingRoutes".to_owned(), routes(&failing_routes));
+        }
         if let Some(wallet) = look.refund_wallet {
             members.insert("refundWallet".to_owned(), wallet);
         }
@@ -127,7 +133,7 @@ pub(crate) async fn health(
     no_store(response::json(StatusCode::OK, &body))
 }
 
-/// What became of the last purchases that were paid.
+/// The state of the last deliveries of paid purchases.
 fn deliveries(failing: Option<Observed>) -> Value {
     match failing {
         None => json!({"status": "ok"}),
@@ -137,6 +143,18 @@ fn deliveries(failing: Option<Observed>) -> Value {
             "detail": "Nothing is charged until a delivery succeeds; one purchase now and then is let through.",
         }),
     }
+}
+
+/// The routes whose calls keep failing at the seller's API.
+fn routes(failing: &[(RouteId, u32)]) -> Value {
+    let failing = failing.iter().map(|(id, failures)| {
+        json!({
+            "routeId": id,
+            "failures": failures,
+            "detail": "The route is not sold until a call of it is answered; one call now and then is let through.",
+        })
+    });
+    failing.collect()
 }
 
 async fn look(config: &Config) -> Look {
@@ -188,7 +206,8 @@ async fn look_now(config: &Config) -> Look {
     look
 }
 
-/// Whether a facilitator says that it settles on our network, and did not fail at its last call about a payment.
+/// What is shown of a facilitator, and whether all is well: the facilitator says that it settles on our network, and our
+/// last call to it about a payment did not fail.
 async fn offers(config: &Config, facilitator: &Facilitator) -> (Value, bool) {
     let call = FacilitatorCall {
         facilitator,
@@ -223,7 +242,7 @@ async fn offers(config: &Config, facilitator: &Facilitator) -> (Value, bool) {
     (shown, word == "ok")
 }
 
-/// Whether each RPC endpoint serves our chain, and up to which block.
+/// The state of each RPC endpoint: whether it serves our chain, and its newest block.
 async fn endpoints(config: &Config) -> Vec<(Value, bool)> {
     let states = outbound::chain(config).endpoints().await;
     let shown = config

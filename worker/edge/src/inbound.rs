@@ -1,9 +1,12 @@
-//! Requests in, answers out: the platform's types on one side, `http` on the other.
+//! Converts requests and answers between the platform's types and those of `http`.
 
 use futures_util::StreamExt as _;
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
+use js_sys::Uint8Array;
 use key0_core::error::{Code, Error};
-use key0_core::response::Response;
+use key0_core::response::{self, Response};
+
+use crate::platform;
 
 /// A request whose body has not been read.
 pub(crate) struct Inbound {
@@ -39,7 +42,7 @@ impl Inbound {
         url.split_once('?').map_or("", |(_, query)| query)
     }
 
-    /// Reads a body of at most this many bytes. The announced length is checked first, the real length while the body
+    /// Reads a body of at most `most` bytes. The announced length is checked first, the real length while the body
     /// arrives.
     pub(crate) async fn read(mut self, most: usize) -> Result<(HeaderMap, Vec<u8>), Error> {
         let too_large = || {
@@ -77,19 +80,49 @@ impl Inbound {
     }
 }
 
-/// Converts an answer to the platform's type.
-pub(crate) fn send(response: Response) -> worker::Result<worker::Response> {
-    let (parts, body) = response.into_parts();
-    let headers = worker::Headers::new();
-    for (name, value) in &parts.headers {
-        headers.append(name.as_str(), value.to_str().unwrap_or_default())?;
+/// An answer before it is converted to the platform's type.
+pub(crate) struct Outbound {
+    pub(crate) response: Response,
+    /// The answer's body, if it never passed through the core.
+    pub(crate) body: Option<Body>,
+}
+
+/// The body of an answer from the seller's API: read completely, or still arriving.
+pub(crate) enum Body {
+    Whole(Uint8Array),
+    Stream(web_sys::ReadableStream),
+}
+
+impl From<Response> for Outbound {
+    fn from(response: Response) -> Self {
+        Self {
+            response,
+            body: None,
+        }
     }
-    let builder = worker::ResponseBuilder::new()
-        .with_status(parts.status.as_u16())
-        .with_headers(headers);
-    Ok(if body.is_empty() {
-        builder.empty()
-    } else {
-        builder.fixed(body)
-    })
+}
+
+impl Outbound {
+    /// Converts the answer to the platform's type. `HEAD` has no body.
+    pub(crate) fn send(self, method: &Method) -> worker::Result<worker::Response> {
+        let (parts, body) = response::finish(self.response, method).into_parts();
+        let headers = worker::Headers::new();
+        for (name, value) in &parts.headers {
+            headers.append(name.as_str(), value.to_str().unwrap_or_default())?;
+        }
+        let status = parts.status.as_u16();
+        match self.body.filter(|_| method != Method::HEAD) {
+            Some(Body::Whole(body)) => platform::response_of(status, &headers, Some(&body)),
+            Some(Body::Stream(body)) => platform::streamed(status, &headers, &body),
+            None => {
+                let builder = worker::ResponseBuilder::new()
+                    .with_status(status)
+                    .with_headers(headers);
+                Ok(match body.is_empty() {
+                    true => builder.empty(),
+                    false => builder.fixed(body),
+                })
+            }
+        }
+    }
 }

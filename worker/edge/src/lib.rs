@@ -1,17 +1,20 @@
-//! The Cloudflare Worker around `key0-core`: which path goes where. Everything that is a rule lives in the core.
+//! The Cloudflare Worker around `key0-core`: it leads each path to its door or document. Every rule is in the core.
 
 #![forbid(unsafe_code)]
 mod backend;
+mod calls;
 mod cdp;
 mod health;
 mod inbound;
 mod limit;
 mod objects;
+mod origin;
 mod outbound;
 mod platform;
 mod rsa;
 mod settings;
 mod storage;
+mod stream;
 mod sweeping;
 mod tables;
 mod webcrypto;
@@ -21,8 +24,9 @@ use http::{HeaderMap, Method, StatusCode};
 use key0_core::checkout::Checkout;
 use key0_core::config::{Config, Problem};
 use key0_core::documents::{
-    AI_CATALOG_TYPE, AgentCardVersion, CARD_KEYS_PATH, MCP_CARD_PATH, MCP_CARD_TYPE, MCP_PATH,
-    agent_card, ai_catalog, card_keys, discover, json_web_key_set, mcp_card, mcp_pointer,
+    AI_CATALOG_TYPE, AgentCardVersion, CARD_KEYS_PATH, ICON_PATH, LLMS_PATH, MCP_CARD_PATH,
+    MCP_CARD_TYPE, MCP_PATH, OPENAPI_PATH, SKILLS_PATH, agent_card, ai_catalog, card_keys,
+    discover, front, icon, json_web_key_set, llms, mcp_card, mcp_pointer, openapi, skills,
     token_info,
 };
 use key0_core::doors::{a2a, admin, http as x402, mcp};
@@ -32,7 +36,7 @@ use key0_core::types::HttpUrl;
 use serde::Serialize;
 use worker::{Context, Env, ScheduleContext, ScheduledEvent, event};
 
-use inbound::Inbound;
+use inbound::{Inbound, Outbound};
 use settings::Settings;
 
 const READ: &str = "GET, HEAD, OPTIONS";
@@ -42,7 +46,13 @@ const MCP_CARD_MAX_AGE_SECONDS: u32 = 3600;
 
 /// The paths that are served, each with its methods. A new door needs a line here, a [`Page`], and an arm in [`serve`].
 /// (The operator's door has its own paths.)
-const ROUTES: [(&str, &str, Page); 14] = [
+const ROUTES: [(&str, &str, Page); 19] = [
+    // Paths are looked up without the slashes at their end.
+    ("", READ, Page::Front),
+    (ICON_PATH, READ, Page::Icon),
+    (OPENAPI_PATH, READ, Page::OpenApi),
+    (LLMS_PATH, READ, Page::Llms),
+    (SKILLS_PATH, READ, Page::Skills),
     ("/health", READ, Page::Health),
     ("/discover", READ, Page::Discover),
     ("/.well-known/agent-card.json", READ, Page::AgentCard),
@@ -61,6 +71,11 @@ const ROUTES: [(&str, &str, Page); 14] = [
 
 #[derive(Clone, Copy)]
 enum Page {
+    Front,
+    Icon,
+    OpenApi,
+    Llms,
+    Skills,
     Health,
     Discover,
     AgentCard,
@@ -83,12 +98,16 @@ async fn fetch(
 ) -> worker::Result<worker::Response> {
     let inbound = Inbound::new(request)?;
     let method = inbound.method.clone();
-    let response = if admin::serves(&inbound.path) {
-        operator(inbound, &env).await
+    let outbound = if admin::serves(&inbound.path) {
+        operator(inbound, &env).await.into()
     } else {
-        response::allow_browsers(route(inbound, &env).await)
+        let Outbound { response, body } = route(inbound, &env).await;
+        Outbound {
+            response: response::allow_browsers(response),
+            body,
+        }
     };
-    inbound::send(response::finish(response, &method))
+    outbound.send(&method)
 }
 
 /// The hourly sweep (`[triggers]` in wrangler.toml).
@@ -97,23 +116,33 @@ async fn scheduled(_event: ScheduledEvent, env: Env, _context: ScheduleContext) 
     sweeping::run(&env).await;
 }
 
-/// Finds the page and answers what needs no settings.
-async fn route(inbound: Inbound, env: &Env) -> Response {
+/// Answers a request: one of the [`ROUTES`] with its [`Page`], every other path as a possible route of the seller's
+/// API. `OPTIONS` and wrong methods of the former are answered without reading the settings.
+async fn route(inbound: Inbound, env: &Env) -> Outbound {
     let path = inbound.path.trim_end_matches('/');
     let Some((_, allowed, page)) = ROUTES.into_iter().find(|(served, ..)| *served == path) else {
-        return response::not_found();
+        let settings = settings::settings(env);
+        let answer = match shop(&settings, &inbound.url) {
+            Ok((config, origin)) => calls::answer(inbound, env, config, origin).await,
+            // The settings are invalid, so it is unknown whether this path is a route of the seller. The answer is
+            // therefore their error, not 404. (A URL without an origin is an error, too.)
+            Err(error) => Err(error),
+        };
+        return answer.unwrap_or_else(|error| response::error(&error).into());
     };
     if inbound.method == Method::OPTIONS {
-        return response::options(allowed);
+        return response::options(allowed).into();
     }
     if !allowed
         .split(", ")
         .any(|method| method == inbound.method.as_str())
     {
-        return response::method_not_allowed(allowed);
+        return response::method_not_allowed(allowed).into();
     }
     let answer = serve(page, inbound, env).await;
-    answer.unwrap_or_else(|error| response::error(&error))
+    answer
+        .unwrap_or_else(|error| response::error(&error))
+        .into()
 }
 
 async fn serve(page: Page, inbound: Inbound, env: &Env) -> Result<Response, Error> {
@@ -121,6 +150,23 @@ async fn serve(page: Page, inbound: Inbound, env: &Env) -> Result<Response, Erro
     let shop = shop(&settings, &inbound.url);
     let headers = &inbound.headers;
     Ok(match page {
+        Page::Front => {
+            let (config, origin) = shop?;
+            front(config, &origin, headers, CATALOG_MAX_AGE_SECONDS)
+        }
+        Page::Icon => icon(headers, CATALOG_MAX_AGE_SECONDS),
+        Page::OpenApi => {
+            let (config, origin) = shop?;
+            document(&openapi(config, &origin), headers)
+        }
+        Page::Llms => match shop? {
+            (config, _) if !config.documents.llms => response::not_found(),
+            (config, origin) => text(llms(config, &origin), "text/plain", headers),
+        },
+        Page::Skills => match shop? {
+            (config, _) if !config.documents.skills => response::not_found(),
+            (config, origin) => text(skills(config, &origin), "text/markdown", headers),
+        },
         Page::Health => health::health(settings.as_deref(), headers).await,
         Page::Discover => {
             let (config, origin) = shop?;
@@ -172,7 +218,7 @@ async fn serve(page: Page, inbound: Inbound, env: &Env) -> Result<Response, Erro
     })
 }
 
-/// The settings and the public URL of the shop, or why nothing is sold.
+/// The settings and the public URL of the shop, or the error that says why nothing is sold.
 fn shop<'a>(settings: &'a Settings, url: &str) -> Result<(&'a Config, HttpUrl), Error> {
     let config = settings
         .as_deref()
@@ -185,7 +231,12 @@ fn document(body: &impl Serialize, headers: &HeaderMap) -> Response {
     response::document(body, headers, CATALOG_MAX_AGE_SECONDS)
 }
 
-/// The document, under the name of its kind.
+fn text(text: String, media_type: &str, headers: &HeaderMap) -> Response {
+    let media_type = format!("{media_type}; charset=utf-8");
+    response::text_document(text, &media_type, headers, CATALOG_MAX_AGE_SECONDS)
+}
+
+/// Gives a document this media type.
 fn of_type(mut document: Response, media_type: &str) -> Response {
     if document.status() != StatusCode::NOT_MODIFIED {
         response::set(&mut document, CONTENT_TYPE, media_type);
@@ -193,7 +244,8 @@ fn of_type(mut document: Response, media_type: &str) -> Response {
     document
 }
 
-/// The operator's door: no browser may read its answers.
+/// Answers a request to the operator's door, `/admin`. The answers get no CORS headers, so pages of other sites cannot
+/// read them.
 async fn operator(inbound: Inbound, env: &Env) -> Response {
     match settings::settings(env) {
         Ok(config) => {
@@ -225,7 +277,7 @@ enum Door {
     Mcp,
 }
 
-/// A request to a buyers' door, behind the limit by client address.
+/// Answers a request to one of the buyers' doors. Each caller, known by its address, is limited.
 async fn limited(
     inbound: Inbound,
     env: &Env,
@@ -281,7 +333,7 @@ async fn sell(
         };
         return mcp::answer(&checkout, &arrival).await;
     }
-    // Older agent cards name the other door's address.
+    // Older agent cards name the x402 door's address for A2A.
     let is_conversation = door == Door::A2a || (config.a2a.enabled && a2a::is_call(&body));
     if is_conversation {
         let desk = a2a::Desk {

@@ -1,4 +1,5 @@
-//! The platform's rate limit, and what this isolate remembers of it. A deployment without the binding has no limit.
+//! The platform's rate limit, and the callers that this isolate refuses because they have exceeded it. A deployment without
+//! the binding has no limit.
 
 use std::cell::RefCell;
 
@@ -14,12 +15,13 @@ thread_local! {
     static TURNED: RefCell<Turned> = RefCell::default();
 }
 
-/// A 429 if this caller must be refused now.
+/// The 429 for this caller, if it must be refused now.
 pub(crate) fn refusal(caller: Option<&Caller>) -> Option<Response> {
     TURNED.with_borrow(|turned| turned.refusal(caller?, platform::now()))
 }
 
-/// Counts the answer if it is one of those that count. If the platform cannot tell right now, nobody is refused.
+/// Counts the answer against its caller, if it is one of those that count. If the platform gives no answer, nobody is
+/// refused.
 pub(crate) async fn count(env: &Env, caller: Option<Caller>, response: &Response) {
     let (Some(caller), true) = (caller, counts(response)) else {
         return;

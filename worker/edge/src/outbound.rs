@@ -1,5 +1,5 @@
-//! Calls to the outside (chain, backend, facilitators): one deadline for headers and body, a limit on the answer's size, and no
-//! redirects, but for those of a facilitator within its own site.
+//! Calls to the chain, the backend and facilitators. Headers and body have one deadline, the answer's size is limited,
+//! and no redirect is followed, except a facilitator's redirects within its own site.
 
 use futures_util::StreamExt as _;
 use key0_core::backend::authentication::{BackendAnswer, BackendCall};
@@ -20,17 +20,17 @@ use crate::{cdp, platform};
 
 const MAX_RPC_ANSWER_BYTES: usize = 1024 * 1024;
 const TOO_LARGE: &str = "the answer is too large";
-/// A credential is small; it has to fit into a purchase's record.
+/// The longest answer with a credential: the credential has to fit into a purchase's record.
 const MAX_CREDENTIAL_BYTES: usize = 64 * 1024;
 
 thread_local! {
-    // One for the isolate's life: the endpoints are the same for every request that it serves.
+    // The memory lives as long as the isolate: the endpoints are the same for every request that it serves.
     static ENDPOINTS: &'static EndpointMemory = Box::leak(Box::default());
-    // One for the isolate's life: all its purchases and requests learn from each other.
+    // The state lives as long as the isolate: purchases and requests learn from earlier ones.
     static SHARED: &'static Shared = Box::leak(Box::default());
 }
 
-/// What all purchases of this isolate know.
+/// The state that all purchases and requests of this isolate share.
 pub(crate) fn shared() -> &'static Shared {
     SHARED.with(|shared| *shared)
 }
@@ -58,7 +58,7 @@ impl Http for FetchHttp {
                 text if text.contains(TOO_LARGE) => HttpFault::TooLarge,
                 text => HttpFault::NoAnswer(text),
             })?;
-        // JSON-RPC endpoints put errors of a call into the body, some with a status of 4xx or 5xx.
+        // JSON-RPC endpoints put the error of a call into the body, some of them with a status of 4xx or 5xx.
         if !answer.is_success() && !answer.begins_with(b"{[") {
             return Err(HttpFault::Status(answer.status));
         }
@@ -130,7 +130,7 @@ pub(crate) async fn access_token(client: &OAuthClient) -> Result<Vec<u8>, String
     }
 }
 
-/// Calls a facilitator. The body contains its decision, whatever the status.
+/// Calls a facilitator. The body of its answer contains its decision, whatever the status.
 pub(crate) async fn facilitator(call: FacilitatorCall<'_>) -> Result<FacilitatorAnswer, CallFault> {
     let mut headers = Vec::new();
     let token;
@@ -208,7 +208,7 @@ async fn post(
     .await
 }
 
-fn deadline(millis: u32) -> AbortSignal {
+pub(crate) fn deadline(millis: u32) -> AbortSignal {
     web_sys::AbortSignal::timeout_with_u32(millis).into()
 }
 
@@ -244,7 +244,7 @@ async fn send(
         if length > max_answer_bytes {
             return Err(TOO_LARGE.into());
         }
-        let body = platform::whole_body(&response).await?;
+        let body = platform::whole_body(&response).await?.to_vec();
         return Ok(Answer {
             status,
             body,
@@ -275,20 +275,20 @@ async fn send(
 }
 
 /// The announced length of the body. `None` for a compressed body, whose announced length is not the length that is read.
-fn length_of_body(headers: &Headers) -> Option<usize> {
+pub(crate) fn length_of_body(headers: &Headers) -> Option<usize> {
     if headers.get("content-encoding").ok()?.is_some() {
         return None;
     }
     headers.get("content-length").ok()??.parse().ok()
 }
 
-fn is_timeout(error: &worker::Error) -> bool {
+pub(crate) fn is_timeout(error: &worker::Error) -> bool {
     let text = error.to_string();
     text.contains("TimeoutError") || text.contains("timeout")
 }
 
-/// The cause for the log, without the URL, which may contain an access key.
-fn fault(error: &worker::Error) -> String {
+/// The cause for the log. The URL is left out, because it may contain an access key.
+pub(crate) fn fault(error: &worker::Error) -> String {
     let text = error.to_string();
     let words: Vec<&str> = text
         .split_whitespace()

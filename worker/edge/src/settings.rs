@@ -1,4 +1,4 @@
-//! The settings, read from the bindings once per isolate. A new deployment gets new isolates.
+//! The settings. They are read from the bindings once per isolate; a new deployment gets new isolates.
 
 use std::cell::OnceCell;
 use std::rc::Rc;
@@ -10,8 +10,8 @@ use worker::Env;
 
 use crate::platform;
 
-/// The global variable in which the module next to the worker's own leaves the text of the catalog
-/// file.
+/// The global variable that holds the text of the catalog file. The module that sets it is packed beside the worker's
+/// own.
 const CATALOG_GLOBAL: &str = "KEY0_CATALOG";
 
 thread_local! {

@@ -23,6 +23,8 @@ extern "C" {
     fn get_alarm(this: &RawStorage) -> std::result::Result<js_sys::Promise, JsValue>;
     #[wasm_bindgen(method, catch, js_name = deleteAlarm)]
     fn delete_alarm(this: &RawStorage) -> std::result::Result<js_sys::Promise, JsValue>;
+    #[wasm_bindgen(method, catch, js_name = deleteAll)]
+    fn delete_all(this: &RawStorage) -> std::result::Result<js_sys::Promise, JsValue>;
 
     type RawSql;
     #[wasm_bindgen(method, catch, variadic)]
@@ -43,16 +45,44 @@ pub(crate) fn rows<T: DeserializeOwned>(
     query: &str,
     bindings: Vec<SqlStorageValue>,
 ) -> Result<Vec<T>> {
-    let sql: &RawSql = AsRef::<JsValue>::as_ref(sql).unchecked_ref();
-    let bindings: js_sys::Array = bindings.into_iter().map(JsValue::from).collect();
-    let rows = sql
-        .exec(query, bindings)
-        .map_err(Error::from)?
-        .to_array()
-        .map_err(Error::from)?;
-    rows.iter()
+    let bindings = bindings.into_iter().map(JsValue::from).collect();
+    raw_rows(sql, query, bindings)?
+        .iter()
         .map(|row| serde_wasm_bindgen::from_value(row).map_err(Error::from))
         .collect()
+}
+
+fn raw_rows(sql: &SqlStorage, query: &str, bindings: js_sys::Array) -> Result<js_sys::Array> {
+    let sql: &RawSql = AsRef::<JsValue>::as_ref(sql).unchecked_ref();
+    let cursor = sql.exec(query, bindings).map_err(Error::from)?;
+    cursor.to_array().map_err(Error::from)
+}
+
+/// Runs one statement whose last value is `bytes`. The bytes stay outside of wasm's memory.
+pub(crate) fn run_with_bytes(
+    sql: &SqlStorage,
+    query: &str,
+    bindings: Vec<SqlStorageValue>,
+    bytes: &js_sys::Uint8Array,
+) -> Result<()> {
+    let bindings: js_sys::Array = bindings.into_iter().map(JsValue::from).collect();
+    bindings.push(bytes);
+    raw_rows(sql, query, bindings).map(drop)
+}
+
+/// The bytes in the column `body` of the first row.
+pub(crate) fn bytes(
+    sql: &SqlStorage,
+    query: &str,
+    bindings: Vec<SqlStorageValue>,
+) -> Result<Option<js_sys::Uint8Array>> {
+    let bindings = bindings.into_iter().map(JsValue::from).collect();
+    let row = raw_rows(sql, query, bindings)?.iter().next();
+    row.map(|row| {
+        let body = js_sys::Reflect::get(&row, &"body".into()).map_err(Error::from)?;
+        Ok(js_sys::Uint8Array::new(&body))
+    })
+    .transpose()
 }
 
 /// Runs one statement that returns nothing.
@@ -92,7 +122,6 @@ pub(crate) fn transaction<T>(storage: &Storage, body: impl FnOnce() -> Result<T>
 /// Sets the object's one alarm, or removes it. Inside a transaction, the change is part of the transaction.
 pub(crate) fn set_alarm(storage: &Storage, at: Option<UnixMillis>) -> Result<()> {
     let storage = raw(storage);
-    // Milliseconds of this age are exact in a double.
     #[expect(
         clippy::cast_precision_loss,
         reason = "exact for moments within 285,000 years"
@@ -101,6 +130,13 @@ pub(crate) fn set_alarm(storage: &Storage, at: Option<UnixMillis>) -> Result<()>
         Some(at) => storage.set_alarm(at.0 as f64),
         None => storage.delete_alarm(),
     };
+    promise.map(drop).map_err(Error::from)
+}
+
+/// Empties the storage, outside of any transaction. Dropping all tables is not enough: the platform goes on charging for
+/// an empty database.
+pub(crate) fn delete_all(storage: &Storage) -> Result<()> {
+    let promise = raw(storage).delete_all();
     promise.map(drop).map_err(Error::from)
 }
 

@@ -1,9 +1,10 @@
-//! The tables of an object. Its first write creates them: reading from an object that stores nothing creates nothing, and
-//! finds nothing.
+//! The tables of an object. The object's first write creates them. Reading from an object that stores nothing creates
+//! no tables, and finds nothing.
 
 use std::cell::Cell;
 use std::panic::AssertUnwindSafe;
 
+use js_sys::Uint8Array;
 use key0_core::types::UnixMillis;
 use serde::Deserialize;
 use serde::de::{DeserializeOwned, IgnoredAny};
@@ -17,6 +18,8 @@ pub(crate) struct Tables {
     schema: &'static Schema,
     /// Whether the tables are known to exist.
     exist: AssertUnwindSafe<Cell<bool>>,
+    /// Whether the current transaction has dropped all tables.
+    dropped: AssertUnwindSafe<Cell<bool>>,
 }
 
 impl Tables {
@@ -25,7 +28,13 @@ impl Tables {
             storage: state.storage(),
             schema,
             exist: AssertUnwindSafe(Cell::new(false)),
+            dropped: AssertUnwindSafe(Cell::new(false)),
         }
+    }
+
+    /// Waits until what was written is safe on disk.
+    pub(crate) async fn sync(&self) -> Result<()> {
+        self.storage.sync().await
     }
 
     /// Runs a query; without tables it finds nothing.
@@ -65,7 +74,7 @@ impl Tables {
             .collect()
     }
 
-    /// The first of these texts.
+    /// Runs a query as [`Tables::bodies`] does, and reads only the first text that it finds.
     pub(crate) fn body<T: DeserializeOwned>(
         &self,
         query: &str,
@@ -80,17 +89,42 @@ impl Tables {
         run(&self.sql(), statement, bindings)
     }
 
-    /// Creates the tables if they do not exist, inside a transaction. Returns whether it had to.
+    /// Runs a statement that writes, as [`Tables::write`] does. The last value of the statement is these bytes.
+    pub(crate) fn write_bytes(
+        &self,
+        statement: &str,
+        bindings: Vec<SqlStorageValue>,
+        bytes: &Uint8Array,
+    ) -> Result<()> {
+        self.create()?;
+        storage::run_with_bytes(&self.sql(), statement, bindings, bytes)
+    }
+
+    /// The bytes in the column `body` of the first row that a query finds.
+    pub(crate) fn bytes(
+        &self,
+        query: &str,
+        bindings: Vec<SqlStorageValue>,
+    ) -> Result<Option<Uint8Array>> {
+        match self.exist()? {
+            true => storage::bytes(&self.sql(), query, bindings),
+            false => Ok(None),
+        }
+    }
+
+    /// Creates the tables if they do not exist, inside a transaction. Returns whether they had to be created.
     pub(crate) fn create(&self) -> Result<bool> {
         let is_missing = !self.exist()?;
         if is_missing {
             self.schema.create(&self.sql())?;
             self.exist.set(true);
+            self.dropped.set(false);
         }
         Ok(is_missing)
     }
 
-    /// Drops these tables inside a transaction. `names` must list all tables of the object.
+    /// Drops these tables inside a transaction, after which nothing is left of the object. `names` must list all of its
+    /// tables.
     pub(crate) fn drop_all(&self, names: &[&str]) -> Result<()> {
         for name in names {
             let statement = format!("DROP TABLE IF EXISTS {name}");
@@ -98,6 +132,7 @@ impl Tables {
         }
         self.schema.forget(&self.sql())?;
         self.exist.set(false);
+        self.dropped.set(true);
         Ok(())
     }
 
@@ -114,6 +149,9 @@ impl Tables {
         if outcome.is_err() {
             // The rollback has undone the tables that `body` created.
             self.exist.set(false);
+        }
+        if self.dropped.take() && outcome.is_ok() {
+            storage::delete_all(&self.storage)?;
         }
         outcome
     }

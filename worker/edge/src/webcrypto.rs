@@ -1,4 +1,4 @@
-//! The platform's WebCrypto: importing keys and signing with them.
+//! The platform's WebCrypto: importing keys, signing and checking signatures with them.
 
 use js_sys::{Array, Object, Promise, Reflect, Uint8Array};
 use wasm_bindgen::prelude::*;
@@ -20,6 +20,13 @@ extern "C" {
         key: &JsValue,
         message: &Uint8Array,
     ) -> Result<Promise, JsValue>;
+    #[wasm_bindgen(js_namespace = ["crypto", "subtle"], catch, js_name = verify)]
+    fn begin_verify(
+        algorithm: &Object,
+        key: &JsValue,
+        signature: &Uint8Array,
+        message: &Uint8Array,
+    ) -> Result<Promise, JsValue>;
 }
 
 /// An algorithm with its parameters.
@@ -38,7 +45,7 @@ pub(crate) async fn signing_key(pkcs8: &[u8], algorithm: &Object) -> Result<JsVa
     JsFuture::from(import_key("pkcs8", &bytes, algorithm, false, &usages)?).await
 }
 
-/// Signs.
+/// Signs the message with this key.
 pub(crate) async fn sign(
     algorithm: &Object,
     key: &JsValue,
@@ -46,4 +53,23 @@ pub(crate) async fn sign(
 ) -> Result<Vec<u8>, JsValue> {
     let signing = begin_sign(algorithm, key, &Uint8Array::from(message))?;
     Ok(Uint8Array::new(&JsFuture::from(signing).await?).to_vec())
+}
+
+/// Imports a public key (SPKI) for checking signatures.
+pub(crate) async fn verifying_key(spki: &[u8], algorithm: &Object) -> Result<JsValue, JsValue> {
+    let usages = Array::of1(&"verify".into());
+    let bytes = Uint8Array::from(spki);
+    JsFuture::from(import_key("spki", &bytes, algorithm, false, &usages)?).await
+}
+
+/// Checks a signature.
+pub(crate) async fn verify(
+    algorithm: &Object,
+    key: &JsValue,
+    signature: &[u8],
+    message: &[u8],
+) -> Result<bool, JsValue> {
+    let (signature, message) = (Uint8Array::from(signature), Uint8Array::from(message));
+    let verifying = begin_verify(algorithm, key, &signature, &message)?;
+    Ok(JsFuture::from(verifying).await?.is_truthy())
 }

@@ -1,4 +1,4 @@
-//! What a client asks of its tasks once nothing goes wrong any more: everybody who has paid on a task looks until it is over.
+//! The end of a run, when no fault is injected any more: each client polls the tasks on which it has paid until they are over.
 
 use std::rc::Rc;
 
@@ -8,7 +8,7 @@ use super::{Known, Talk, say};
 use crate::rules;
 use crate::world::{Owner, World};
 
-/// The pauses between looks: often at first, then now and then.
+/// Number and length of the pauses between polls: frequent at first, then rare.
 const LOOKS: [(u64, u64); 2] = [(12, 5_000), (20, 300_000)];
 
 fn everybody(world: &Rc<World>) -> Vec<(Rc<Talk>, Rc<Known>)> {
@@ -22,7 +22,7 @@ fn everybody(world: &Rc<World>) -> Vec<(Rc<Talk>, Rc<Known>)> {
         .collect()
 }
 
-/// Looks at every task on which something was paid, now and then.
+/// Polls every task on which something was paid, until it is over.
 pub fn last_looks(world: &Rc<World>) {
     for (talk, known) in everybody(world) {
         let then = Rc::clone(world);
@@ -40,7 +40,7 @@ pub fn last_looks(world: &Rc<World>) {
     }
 }
 
-/// Looks at a task, and does what it says.
+/// Polls a task once, and follows what it says.
 async fn look(world: &Rc<World>, talk: &Talk, known: &Known) -> Option<View> {
     let call = Call::Get(known.id.clone());
     let (_, view) = say(world, talk, Some(known), &call).await?;
@@ -52,7 +52,8 @@ async fn look(world: &Rc<World>, talk: &Talk, known: &Known) -> Option<View> {
     Some(view)
 }
 
-/// Whether the client is told to send the same again; or has shown a transfer, which a task may have no right to ask about.
+/// Whether the client must send its payment or proof again: because it is told to, or because it has shown a transfer
+/// and the task may not be able to poll the transfer's purchase.
 fn must_be_repeated(known: &Known, view: &View) -> bool {
     let is_waiting = match view.state.as_str() {
         "input-required" => !view.asks_to_pay(),
@@ -62,7 +63,7 @@ fn must_be_repeated(known: &Known, view: &View) -> bool {
     is_waiting && view.payment.is_some()
 }
 
-/// Everything has come to rest: each task must tell the truth.
+/// Checks, once nothing changes any more, that each task says what became of its purchase.
 pub fn last_truths(world: &Rc<World>) {
     for (talk, known) in everybody(world) {
         let then = Rc::clone(world);
@@ -73,7 +74,7 @@ pub fn last_truths(world: &Rc<World>) {
     }
 }
 
-/// Long afterwards, what is over is as it was, or gone.
+/// Checks, long afterwards, that each finished task is unchanged or removed.
 pub fn look_again(world: &Rc<World>) {
     for (talk, known) in everybody(world) {
         let then = Rc::clone(world);

@@ -1,4 +1,4 @@
-//! What a buyer does in a conversation, in every way that agents may.
+//! A buyer in an A2A conversation, which does at random what agents may do.
 
 use std::rc::Rc;
 
@@ -21,25 +21,25 @@ const MAX_ROUNDS: u64 = 12;
 /// What a buyer does next.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum Act {
-    /// Pays the offer that is shown.
+    /// Pays the offer that the task shows.
     Pay,
-    /// Pays it by a transfer, and shows that.
+    /// Pays the offer by an ordinary transfer, and presents the proof.
     Transfer,
-    /// Pays the offer of the last payment by a transfer, too.
+    /// Has paid by an authorization, and pays the same offer by a transfer as well.
     TransferToo,
     /// Sends the last payment or proof again.
     Repeat,
-    /// Sends any payment again that was presented on the task.
+    /// Sends again any payment that was presented on the task.
     RepeatEarlier,
-    /// The same without the task's id: it may have lost that.
+    /// Sends the last payment or proof again without the task's id, which the client may have lost.
     RepeatElsewhere,
-    /// The same through the other door.
+    /// Presents the last signed payment again, over HTTP instead of A2A.
     OtherDoor,
-    /// Signs the last offer once more.
+    /// Signs the last offer again, with a new nonce.
     SignAgain,
     /// Asks for the price again, on the same task.
     Price,
-    /// The same on a new one.
+    /// Asks for the price again, on a new task.
     Anew,
     Poll,
     Cancel,
@@ -116,7 +116,7 @@ fn decide(world: &World, talk: &Talk, known: &Known, view: Option<&View>) -> Act
         .last()
         .map(|(pay, _)| pay.offer.id.to_string());
     let has_paid = last.is_some() || !known.shown.borrow().is_empty();
-    // What only those do who do not heed what they are told.
+    // Only a client that ignores what it is told does this.
     if !talk.is_obedient && has_paid && random.chance(150) {
         return random.pick(&[SignAgain, SignAgain, Anew, TransferToo]);
     }
@@ -148,7 +148,7 @@ fn decide(world: &World, talk: &Talk, known: &Known, view: Option<&View>) -> Act
         };
     }
     if view.asks_to_pay() {
-        // What it has asked for itself does not say that nothing was charged.
+        // Asking again by itself does not mean that nothing was charged.
         let is_told = view.error.is_some() || !talk.is_obedient;
         let is_fresh = view.offer() != last.as_deref() && is_told;
         return match (has_paid, is_fresh) {
@@ -156,7 +156,7 @@ fn decide(world: &World, talk: &Talk, known: &Known, view: Option<&View>) -> Act
             (false, _) if random.chance(world.setting.transfers) => Transfer,
             (false, _) => Pay,
             (true, true) => random.pick(&[Pay, Pay, Pay, Repeat, Poll, Cancel, Wait, GiveUp]),
-            // It has not arrived.
+            // The payment that the client has sent may still be charged, so it signs no other.
             (true, false) => random.pick(&[Repeat, Repeat, Repeat, Poll, GiveUp]),
         };
     }
@@ -216,7 +216,7 @@ async fn carry_out(
             let call = talk.message(world, None, &last_words(talk, known)?);
             let told = say(world, talk, None, &call).await?;
             remember(known, &told.0);
-            // Some go on with the one, some with the other.
+            // Half of the clients go on with the one answer, half with the other.
             return world.random.chance(500).then_some(told);
         }
         Act::OtherDoor => {
@@ -234,7 +234,7 @@ async fn carry_out(
     say(world, talk, on_task, &call).await
 }
 
-/// Some say two things at once: the same, or another thing.
+/// Sends a second call at the same time: the same one, or another.
 fn beside(world: &Rc<World>, talk: &Rc<Talk>, known: &Rc<Known>, plan: usize, call: &Call) {
     let random = &world.random;
     let other = match random.range(0, 39) {
@@ -252,7 +252,7 @@ fn beside(world: &Rc<World>, talk: &Rc<Talk>, known: &Rc<Known>, plan: usize, ca
     });
 }
 
-/// The offer that is shown. What is sold for another network's money nobody here can pay.
+/// The offer that the task shows, if it is on the network whose money buyers have.
 fn offer_of(world: &World, view: &View) -> Option<Offer> {
     let offer = world.config.offers.keys.open(view.offer()?)?;
     (offer.terms.network == world.config.network).then_some(offer)
@@ -264,7 +264,7 @@ fn sign(world: &World, buyer: &Buyer, view: &View) -> Option<(Payment, Value)> {
     let offer = offer_of(world, view)?;
     rules::on_offer(world, &offer, &accepts);
     let mut pay = buyer.pay(world, offer)?;
-    // The model's names of payments are of the other door.
+    // The model uses the extension `payment-identifier` only over HTTP.
     pay.identifier = None;
     Some((pay, accepts))
 }
@@ -307,7 +307,7 @@ pub(super) fn last_words(talk: &Talk, known: &Known) -> Option<Words> {
     Some(Words::Pay(payload(pay, accepts)))
 }
 
-/// What was presented on one task was presented on another one, too.
+/// Notes that what was presented on one task was presented on another one as well.
 fn remember(from: &Known, to: &Known) {
     if from.id == to.id {
         return;

@@ -1,4 +1,4 @@
-//! Strangers in conversations: one has heard of a context, one has seen a payment. Neither knows a task of the buyer's.
+//! Strangers in A2A conversations: one knows a context id, one has seen a payment. Neither knows the id of a task of the buyer.
 
 use std::rc::Rc;
 
@@ -14,10 +14,10 @@ use crate::rules::{self, Asker};
 use crate::setting::PLANS;
 use crate::world::{Owner, World};
 
-/// More than a context has room for.
+/// More tasks than a context has room for.
 const FLOOD: u64 = 40;
 
-/// A stranger learns the id of a buyer's context. Where the buyer has chosen it itself, anybody may guess it.
+/// A stranger learns the id of a buyer's context. If the buyer has chosen that id, it may have been guessed.
 pub(super) fn overhear(world: &Rc<World>, talk: &Rc<Talk>) {
     if !world.strikes(Fault::Attack) {
         return;
@@ -38,12 +38,12 @@ pub(super) fn overhear(world: &Rc<World>, talk: &Rc<Talk>) {
     });
 }
 
-/// Asks for what there is to be known of a context.
+/// Asks for everything that a context may give away.
 async fn snoop(world: &Rc<World>, talk: &Talk, context: &str, since: u64) {
     let guess = TaskId::new(ContextKey::of(context), [0; 16]).to_string();
     let list = Call::List(context.to_owned());
     let mut ids = vec![guess];
-    // The ids in a list open their tasks, so only an id of ours opens the list.
+    // The ids in a list open their tasks, so a list is given only for a context id that the worker made.
     if let Some(listed) = ask_list(world, &list).await
         && talk.is_guessable
     {
@@ -79,7 +79,7 @@ async fn ask_list(world: &Rc<World>, list: &Call) -> Option<Vec<String>> {
     Some(ids.map(str::to_owned).collect())
 }
 
-/// Fills a context with tasks of his own.
+/// Fills a context with the stranger's own tasks.
 async fn flood(world: &Rc<World>, context: &str) {
     let version = Version::V1_0;
     for _ in 0..FLOOD {
@@ -94,7 +94,7 @@ async fn flood(world: &Rc<World>, context: &str) {
     }
 }
 
-/// A stranger presents a payment that he saw on a task of his own, and looks what comes of it.
+/// A stranger presents a payment seen on chain on a task of its own, and polls that task.
 pub(in crate::actors) async fn present_stolen(world: &Rc<World>, stolen: &SignedAuthorization) {
     let version = world.random.pick(&[Version::V0_3, Version::V1_0]);
     let plan = {
@@ -126,6 +126,7 @@ pub(in crate::actors) async fn present_stolen(world: &Rc<World>, stolen: &Signed
         authorization: stolen.clone(),
         identifier: None,
         chosen: false,
+        form: None,
     };
     let words = Words::Pay(payload(&pay, accepts));
     let since = world.now().0;

@@ -23,7 +23,7 @@ pub(super) enum Call {
     Send { message: Value, at_once: bool },
     /// Asks for a task.
     Get(String),
-    /// Calls one off.
+    /// Cancels a task.
     Cancel(String),
     /// Asks for the tasks of a context. (There is no such method in 0.3.)
     List(String),
@@ -32,11 +32,11 @@ pub(super) enum Call {
 /// What a message says.
 #[derive(Clone, Debug)]
 pub(super) enum Words {
-    /// Something that is not understood.
+    /// A text that the worker does not understand.
     Chatter,
     /// The client does not want to pay.
     Reject,
-    /// Data.
+    /// A data part.
     Data(Value),
     /// A payment.
     Pay(Value),
@@ -47,9 +47,9 @@ pub(super) enum Words {
 pub(super) enum Answer {
     /// A task.
     Task(Box<View>),
-    /// It could not be carried out.
+    /// A JSON-RPC error, with this code.
     Fault(i64),
-    /// A list of tasks, or what is none of these.
+    /// A list of tasks, or anything else.
     Other,
 }
 
@@ -62,9 +62,9 @@ pub struct View {
     pub context: String,
     /// Its state, in the words of 0.3.
     pub state: String,
-    /// What it says of the payment.
+    /// `x402.payment.status`.
     pub payment: Option<String>,
-    /// The word for what was wrong with the last payment.
+    /// `x402.payment.error`: why the last payment was refused.
     pub error: Option<String>,
     /// The entry of `accepts`, when it shows an offer.
     pub accepts: Option<Value>,
@@ -78,7 +78,7 @@ impl View {
         self.accepts.as_ref()?["extra"]["challengeId"].as_str()
     }
 
-    /// Whether nothing comes after it.
+    /// Whether this state is final.
     pub fn is_end(&self) -> bool {
         matches!(self.state.as_str(), "completed" | "failed" | "canceled")
     }
@@ -225,7 +225,7 @@ impl Version {
     }
 }
 
-/// A payment in x402's words.
+/// A payment as x402's `PaymentPayload`.
 pub(in crate::actors) fn payload(pay: &Payment, accepts: &Value) -> Value {
     let signed = pay.authorization.authorization();
     json!({
@@ -245,7 +245,7 @@ pub(in crate::actors) fn payload(pay: &Payment, accepts: &Value) -> Value {
     })
 }
 
-/// The proof of a transfer. `None`: nobody can sign for this payer.
+/// The proof of a transfer. `None` when no key in the model can sign for this payer.
 pub(super) fn proof(prove: &Prove, buyer: &Buyer) -> Option<Value> {
     let mut proof = json!({
         "type": "PaymentProof",

@@ -51,7 +51,7 @@ impl Door {
         serde_json::from_slice(response.body()).ok()
     }
 
-    /// For the rules: a purchase is about to be asked, perhaps on a task.
+    /// For the rules: notes that a purchase is about to be asked, perhaps on a task.
     pub(super) fn is_asked(&self, id: &RequestId, ask: &Ask) -> Option<(String, RequestId)> {
         let (Some(task), Ask::Pay(_) | Ask::Prove(_)) = (&*self.task.borrow(), ask) else {
             return None;
@@ -61,7 +61,7 @@ impl Door {
         Some(asked)
     }
 
-    /// For the rules: it has answered.
+    /// For the rules: notes that the purchase has answered.
     pub(super) fn is_answered(&self, asked: &(String, RequestId), reply: &PayReply) {
         if let PayReply::Elsewhere { request_id, .. } = reply {
             let (from, to) = (asked.1.clone(), request_id.clone());

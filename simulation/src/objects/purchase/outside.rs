@@ -1,5 +1,6 @@
 //! What the real `Driver` meets outside: the model's storage, chain and network.
 
+use core::cell::RefCell;
 use core::future::Future;
 use std::rc::Rc;
 
@@ -7,11 +8,12 @@ use alloy_primitives::Address;
 use key0_core::backend::authentication::{BackendAnswer, BackendCall};
 use key0_core::book::{PayerCommand, PayerReply};
 use key0_core::config::Config;
-use key0_core::goods::DeliveryFault;
+use key0_core::goods::{DeliveryFault, OriginFault};
 use key0_core::ledger::{LedgerCommand, LedgerEntry};
+use key0_core::offer::CallDigest;
 use key0_core::purchase::{
-    AuditLine, AuditRow, Driver, History, Purchase, PurchaseEnv, PurchaseStore, Rest, Shared,
-    Stage, State, StoreFault, Versioned,
+    Arrived, AuditLine, AuditRow, Driver, History, OriginCall, Purchase, PurchaseEnv,
+    PurchaseStore, Rest, Shared, Stage, State, StoreFault, Versioned,
 };
 use key0_core::settlement::facilitator::{FacilitatorAnswer, FacilitatorCall};
 use key0_core::settlement::wallet::{WalletCommand, WalletReply};
@@ -24,6 +26,7 @@ use crate::facilitator;
 use crate::faults::Fault;
 use crate::network::call;
 use crate::objects::{Instance, ask_ledger, ask_payer, ask_wallet, instance};
+use crate::origin::{self, Body};
 use crate::rpc::Rpc;
 use crate::rules;
 use crate::setting::Version;
@@ -42,6 +45,10 @@ pub(super) struct Outside {
     /// A call keeps the settings that it began with.
     pub(super) version: Version,
     shared: Rc<Shared>,
+    /// The call that the request brings along.
+    brought: Option<CallDigest>,
+    /// What becomes of the stored body with the next commit.
+    staged: RefCell<Option<Option<Body>>>,
 }
 
 impl Outside {
@@ -54,7 +61,13 @@ impl Outside {
             version: world.version(),
             shared: world.shared.borrow().clone(),
             instance,
+            brought: None,
+            staged: RefCell::default(),
         }
+    }
+
+    pub(super) fn bringing(self, brought: Option<CallDigest>) -> Self {
+        Self { brought, ..self }
     }
 
     /// Whether storage works now; a crash may happen here.
@@ -84,6 +97,8 @@ impl PurchaseStore for Outside {
         audit: Option<&AuditRow>,
         wake_at: Option<UnixMillis>,
     ) -> Result<bool, StoreFault> {
+        // What was written just before is part of this transaction.
+        let staged = self.staged.take();
         self.storage("before commit")?;
         let before = self.object.stored.borrow().clone();
         if before.as_ref().map(|stored| stored.version) != expected {
@@ -105,6 +120,9 @@ impl PurchaseStore for Outside {
         self.object
             .alarm
             .set(&self.world, &self.object.owner(), wake_at);
+        if let Some(body) = staged {
+            self.object.body.replace(body);
+        }
         let before = before.map(|stored| stored.record);
         rules::on_change(&self.world, &self.object, before.as_ref(), record);
         let told = self.rpc.told();
@@ -145,6 +163,29 @@ impl PurchaseStore for Outside {
         self.storage("set alarm")?;
         let owner = self.object.owner();
         self.object.alarm.set(&self.world, &owner, Some(at));
+        Ok(())
+    }
+
+    fn keep_answer(&self, number: u32) -> Result<bool, StoreFault> {
+        self.storage("keep an answer")?;
+        let bodies = self.object.bodies.borrow();
+        let body = bodies.iter().rev().find(|body| body.number == number);
+        self.staged.replace(body.cloned().map(Some));
+        Ok(body.is_some())
+    }
+
+    fn remove_all(&self) -> Result<(), StoreFault> {
+        self.storage("before it is removed")?;
+        rules::on_removed(&self.world, &self.object);
+        self.object.forget();
+        let owner = self.object.owner();
+        self.object.alarm.set(&self.world, &owner, None);
+        self.storage("after it was removed")
+    }
+
+    fn remove_answer(&self) -> Result<(), StoreFault> {
+        self.storage("remove an answer")?;
+        self.staged.replace(Some(None));
         Ok(())
     }
 }
@@ -234,7 +275,7 @@ impl PurchaseEnv for Outside {
 
     async fn backend(&self, call: BackendCall) -> Result<BackendAnswer, DeliveryFault> {
         rules::on_call_elsewhere(&self.world, &self.object, self.version, "the backend");
-        // Notices go out beside the effects: nothing waits for them.
+        // A notification may be sent while an effect is carried out: nothing waits for it.
         if backend::is_notice(&call) {
             return backend::ask(&self.world, &self.instance.life, call).await;
         }
@@ -247,8 +288,43 @@ impl PurchaseEnv for Outside {
         answer
     }
 
+    fn call(&self) -> Option<CallDigest> {
+        self.brought
+    }
+
+    async fn origin(&self, call: OriginCall) -> Result<Arrived, OriginFault> {
+        rules::on_call_elsewhere(&self.world, &self.object, self.version, "the API");
+        let alone = rules::on_effect(&self.world, &self.object, "call");
+        self.object.calling.replace(Rc::downgrade(&alone));
+        let Some(what) = self.brought else {
+            self.world.violation(
+                "called_without_intent",
+                &self.object.id,
+                "nobody brought it",
+            );
+            return Err(OriginFault::Unreachable);
+        };
+        rules::on_call(&self.world, &self.object, &call, what);
+        origin::ask(&self.world, &self.instance.life, &self.object, call, what).await
+    }
+
     async fn ledger(&self, entry: LedgerEntry) -> Result<(), CallFault> {
-        let command = LedgerCommand::Put(entry);
+        self.tell_ledger(LedgerCommand::Put(entry)).await
+    }
+
+    async fn unlist(&self, entry: LedgerEntry) -> Result<(), CallFault> {
+        let request_id = entry.request_id;
+        self.tell_ledger(LedgerCommand::Remove { request_id }).await
+    }
+
+    fn log(&self, event: &str, detail: &str) {
+        self.world
+            .trace(|| format!("{} {event}: {detail}", self.object.id));
+    }
+}
+
+impl Outside {
+    async fn tell_ledger(&self, command: LedgerCommand) -> Result<(), CallFault> {
         let callee = move |world: &Rc<World>, sender| ask_ledger(world, command.clone(), sender);
         call(
             &self.world,
@@ -260,10 +336,5 @@ impl PurchaseEnv for Outside {
         .await
         .map(drop)
         .map_err(CallFault)
-    }
-
-    fn log(&self, event: &str, detail: &str) {
-        self.world
-            .trace(|| format!("{} {event}: {detail}", self.object.id));
     }
 }

@@ -1,4 +1,4 @@
-//! Calls to the seller's backend: what they carry, and how the gateway shows that it is the one who calls.
+//! Calls to the seller's backend: their content, and how the gateway proves that it is the caller.
 
 use core::fmt;
 
@@ -15,7 +15,7 @@ const SERVICE_TOKEN_SECONDS: u64 = 60;
 /// One call to the backend.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct BackendCall {
-    /// Where to post.
+    /// The URL to post to.
     pub url: String,
     /// The JSON body.
     pub body: Vec<u8>,
@@ -23,7 +23,7 @@ pub struct BackendCall {
     pub idempotency_key: String,
     /// Further headers.
     pub headers: Vec<(&'static str, String)>,
-    /// Under which public URL the purchase was made.
+    /// The public URL of this deployment at which the purchase was made.
     pub issuer: String,
     /// How long the answer may take, in milliseconds.
     pub timeout_millis: u32,
@@ -39,7 +39,7 @@ pub struct BackendAnswer {
 }
 
 impl BackendAnswer {
-    /// Whether the backend says that it has done what it was asked.
+    /// By a secret that the gateway and the backend share.
     pub const fn is_success(&self) -> bool {
         self.status >= 200 && self.status < 300
     }
@@ -47,21 +47,22 @@ impl BackendAnswer {
 
 /// How the gateway authenticates towards the backend (`BACKEND_AUTH_STRATEGY`).
 pub enum BackendAuth {
-    /// Not at all: nobody else can reach the backend.
+    /// The gateway does not authenticate itself: only the worker can reach the backend.
     None,
-    /// By a secret that both know.
+    /// The gateway sends a secret that both know.
     SharedSecret {
         /// The header that carries it.
         header: String,
         /// The secret.
         secret: Secret,
     },
-    /// By a token that is signed for each call, like a buyer's token but for nobody else to use.
+    /// By a token that the gateway signs for each call. It has the form of a buyer's token, but only this backend
+    /// accepts it.
     ServiceToken {
-        /// Who is to accept it.
+        /// The audience: who shall accept the token.
         audience: String,
     },
-    /// By a token that an authorization server gives.
+    /// By a token that an authorization server issues.
     OAuth(Box<OAuthClient>),
 }
 
@@ -83,7 +84,7 @@ impl BackendAuth {
     }
 }
 
-/// The token that shows a backend that this gateway calls. Good for a minute.
+/// The token that proves to a backend that this gateway calls. It is good for a minute.
 pub async fn service_token(
     signer: &TokenSigner,
     rsa: &dyn RsaSigner,

@@ -22,22 +22,22 @@ const NONCE_BYTES: usize = 12;
 pub struct IssuingBackend {
     /// Its address.
     pub url: HttpUrl,
-    /// How long it may take, in milliseconds.
+    /// How long the backend may take, in milliseconds.
     pub timeout_millis: u32,
-    /// How often a call that failed is repeated before the buyer is told.
+    /// How often a failed call is repeated before the buyer gets an error.
     pub retries: u32,
 }
 
 /// What the backend issued.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct IssueAnswer {
-    /// Its answer as JSON text, with a member `token`.
+    /// The backend's answer as JSON text, with a member `token`.
     pub body: Vec<u8>,
     /// When the credential ends, where the answer says so.
     pub expires_at: Option<UnixSeconds>,
 }
 
-/// The call for a purchase, which the key stands for.
+/// The call that asks for a purchase's credential. The key stands for the purchase.
 pub fn call(
     backend: &IssuingBackend,
     body: Vec<u8>,
@@ -55,7 +55,7 @@ pub fn call(
 }
 
 impl IssueAnswer {
-    /// Reads a backend's answer: a success, and an object with a `token`. `None` for anything else.
+    /// Reads a backend's answer: it must be a success, and an object with a `token`. `None` for anything else.
     pub fn read(answer: BackendAnswer) -> Option<Self> {
         answer.is_success().then(|| Self::parse(answer.body))?
     }
@@ -71,7 +71,7 @@ impl IssueAnswer {
     }
 }
 
-/// Seconds since 1970, or an ISO 8601 text.
+/// Reads a time: seconds since 1970, or an ISO 8601 text.
 fn moment(value: &Value) -> Option<UnixSeconds> {
     let seconds = match value {
         Value::String(text) => chrono::DateTime::parse_from_rfc3339(text).ok()?.timestamp(),
@@ -80,13 +80,13 @@ fn moment(value: &Value) -> Option<UnixSeconds> {
     u64::try_from(seconds).ok().map(UnixSeconds)
 }
 
-/// What stored credentials are encrypted with. The first key encrypts, all decrypt.
+/// The keys under which credentials are stored. The first key encrypts, all decrypt.
 #[derive(Clone)]
 pub struct CredentialKey {
     keys: Vec<SealingKey>,
 }
 
-/// What one secret gives: a key that encrypts, and another one that makes nonces.
+/// The two keys that are derived from one secret: one encrypts, the other makes nonces.
 #[derive(Clone)]
 struct SealingKey {
     cipher: ChaCha20Poly1305,
@@ -110,7 +110,7 @@ impl CredentialKey {
         }
     }
 
-    /// Encrypts a credential for one challenge, or for one other purpose (RFC 8439).
+    /// Encrypts a credential (RFC 8439). `purpose` is a challenge id, or names another use.
     pub fn seal(&self, purpose: &str, credential: &[u8]) -> String {
         let Some(key) = self.keys.first() else {
             return String::new();
@@ -124,7 +124,7 @@ impl CredentialKey {
         URL_SAFE_NO_PAD.encode([nonce.as_slice(), &sealed.unwrap_or_default()].concat())
     }
 
-    /// Decrypts what was sealed for this challenge or purpose.
+    /// Decrypts what was sealed for this purpose.
     pub fn open(&self, purpose: &str, sealed: &str) -> Option<Vec<u8>> {
         let bytes = URL_SAFE_NO_PAD.decode(sealed).ok()?;
         let (nonce, msg) = bytes.split_first_chunk::<NONCE_BYTES>()?;
@@ -154,9 +154,9 @@ impl SealingKey {
         }
     }
 
-    /// The nonce follows from purpose and text, so that no two texts share one, as in SIV modes (RFC 5297). It is stored
-    /// beside the ciphertext, so it is made with a key: with a plain hash, whoever reads the storage could try out guesses
-    /// of a weak credential.
+    /// The nonce follows from purpose and text, so that no two texts share one, as in SIV modes (RFC 5297). The nonce
+    /// is stored beside the ciphertext, so it is made with a key: from a plain hash, whoever reads the storage could
+    /// try out guesses of a weak credential.
     fn nonce(&self, purpose: &str, text: &[u8]) -> [u8; NONCE_BYTES] {
         let digest = self
             .nonces

@@ -1,4 +1,4 @@
-//! Notices to the seller's backend: who receives them, and their signature (Standard Webhooks 1.0).
+//! Notifications to the seller's backend: their receiver, and their signature (Standard Webhooks 1.0).
 
 use core::fmt;
 
@@ -12,20 +12,20 @@ use crate::types::{HttpUrl, UnixSeconds};
 
 /// How long the backend may take, in milliseconds.
 const TIMEOUT_MILLIS: u32 = 10_000;
-/// How much base64 of a signing secret may stand for: what the specification recommends.
+/// How many bytes a signing secret may have: as many as the specification recommends.
 const SECRET_BYTES: core::ops::RangeInclusive<usize> = 24..=64;
 const SECRET_PREFIX: &str = "whsec_";
 
-/// Who is told of purchases.
+/// Where notifications go, and how they are signed.
 #[derive(Clone, Debug)]
 pub struct Notified {
     /// The backend's address.
     pub url: HttpUrl,
-    /// What notices are signed with, each; none when they are not.
+    /// The secrets. Each of them signs every notification; without any, notifications are not signed.
     pub secrets: Vec<SigningSecret>,
 }
 
-/// A secret that notices are signed with.
+/// A secret that notifications are signed with.
 #[derive(Clone)]
 pub struct SigningSecret(Vec<u8>);
 
@@ -42,7 +42,7 @@ impl SigningSecret {
         SECRET_BYTES.contains(&bytes.len()).then_some(Self(bytes))
     }
 
-    /// The signature of one message.
+    /// The signature of one notification.
     fn sign(&self, id: &str, at: UnixSeconds, body: &str) -> Option<String> {
         let mut mac = Hmac::<Sha256>::new_from_slice(&self.0).ok()?;
         mac.update(format!("{id}.{}.{body}", at.0).as_bytes());
@@ -51,7 +51,7 @@ impl SigningSecret {
     }
 }
 
-/// The call that brings a notice, signed. Body and key are the same however often it is made.
+/// The signed call that delivers a notification. Body and idempotency key are the same at each attempt.
 pub fn call(
     notified: &Notified,
     id: String,

@@ -1,4 +1,4 @@
-//! What becomes of the book by each command.
+//! What each command changes in the book, and the reply to it.
 
 use super::booking::{
     BALANCE_LAG_MILLIS, Booking, LAST_ATTEMPT, NO_ATTEMPT, Open, RECENT_MILLIS, RETURNED_ATTEMPT,
@@ -10,7 +10,7 @@ use super::command::{
 use super::store::PayerStore;
 use crate::types::{B256, RequestId, UnixMillis, UsdcAmount};
 
-/// Carries out one command. The caller wraps it in a transaction.
+/// Carries out one command. The caller wraps it in a storage transaction.
 pub fn execute<S: PayerStore>(
     store: &S,
     command: &PayerCommand,
@@ -20,10 +20,10 @@ pub fn execute<S: PayerStore>(
         PayerCommand::Hold(hold) => self::hold(store, hold, now),
         PayerCommand::Withdraw { request_id } => {
             let open = store.opened(request_id)?;
-            // What an attempt holds stays: this one was told late.
+            // If an attempt keeps the purchase open, this command came late, and changes nothing.
             if open.is_some_and(|open| open.held == NO_ATTEMPT) {
                 store.close(request_id)?;
-                // Nothing is kept of who has never paid.
+                // Nothing is kept of a payer that has never paid.
                 store.forget_stranger()?;
             }
             Ok(PayerReply::Noted)
@@ -33,6 +33,14 @@ pub fn execute<S: PayerStore>(
         PayerCommand::Return { transfer } => give_back(store, *transfer, now),
         PayerCommand::Look(look) => self::look(store, look),
         PayerCommand::Arrived { request_id } => arrived(store, request_id),
+        PayerCommand::ArrivedLate { request_id, nonce } => {
+            arrived_late(store, request_id, *nonce, now)
+        }
+        PayerCommand::Forget {
+            request_id,
+            nonce,
+            identifier,
+        } => forget(store, request_id, *nonce, *identifier),
         PayerCommand::Release {
             request_id,
             attempt,
@@ -41,8 +49,8 @@ pub fn execute<S: PayerStore>(
     }
 }
 
-/// Decides first which purchase the payment belongs to: a payment that counts for another purchase is never judged by today's
-/// balance.
+/// Sets a price aside. First decides which purchase the payment belongs to: a payment that counts for another purchase
+/// is never judged by today's balance.
 fn hold<S: PayerStore>(store: &S, hold: &Hold, now: UnixMillis) -> Result<PayerReply, S::Error> {
     store.forget(now)?;
     let reservation = &hold.reservation;
@@ -72,7 +80,8 @@ fn hold<S: PayerStore>(store: &S, hold: &Hold, now: UnixMillis) -> Result<PayerR
     if let Some(millis) = standing.pause(now) {
         return Ok(PayerReply::Paused { millis });
     }
-    // The balance may have been read before the last payments arrived.
+    // The balance may have been read before the newest payments were deducted from it, so what was delivered shortly
+    // before still counts.
     let counted_since = UnixMillis(hold.read_at.0.saturating_sub(BALANCE_LAG_MILLIS));
     let under_way = store.under_way(&reservation.request_id, counted_since)?;
     if under_way.purchases >= standing.slots {
@@ -81,6 +90,11 @@ fn hold<S: PayerStore>(store: &S, hold: &Hold, now: UnixMillis) -> Result<PayerR
             PayerCode::Some => return Ok(PayerReply::Crowded),
             PayerCode::Unknown => return Ok(PayerReply::NameCode),
         }
+    }
+    if !reservation.target.is_plan()
+        && let Some(millis) = standing.calls.pause(under_way.purchases, now)
+    {
+        return Ok(PayerReply::TooManyCalls { millis });
     }
     let wanted = under_way.amount.checked_add(hold.amount.units());
     if wanted.is_none_or(|wanted| wanted > hold.balance) {
@@ -99,11 +113,13 @@ fn hold<S: PayerStore>(store: &S, hold: &Hold, now: UnixMillis) -> Result<PayerR
         )?;
     }
     let held = store.opened(&reservation.request_id)?;
-    if held.is_none_or(|open| open.held == NO_ATTEMPT) {
+    if held.as_ref().is_none_or(|open| open.held == NO_ATTEMPT) {
+        // Another offer for this purchase may be checked at the same moment. Whichever begins must be covered.
+        let other = held.map_or(hold.amount, |open| open.amount);
         store.open(&Open {
             request_id: reservation.request_id.clone(),
             target: reservation.target.clone(),
-            amount: hold.amount,
+            amount: hold.amount.max(other),
             chosen: hold.chosen,
             held: NO_ATTEMPT,
             at: now,
@@ -124,13 +140,13 @@ fn whose<S: PayerStore>(store: &S, booking: &Booking) -> Result<PayerReply, S::E
     }
     Ok(match store.opened(&booking.claimant)? {
         Some(_) => PayerReply::Wait,
-        // The other purchase did not begin.
+        // The purchase that presented the payment first did not begin, but the payment is still bound to it.
         None => PayerReply::Taken,
     })
 }
 
-/// The purchase that a payment counts for whose client has named none: one that is unresolved, or of a plan one that was delivered
-/// so lately that its answer may have been lost.
+/// Leads a payment whose client chose no request id to an earlier purchase of the same target: to an unresolved one;
+/// or, of a plan, to one that was delivered so recently that its answer may have been lost.
 fn join<S: PayerStore>(
     store: &S,
     reservation: &Reservation,
@@ -179,6 +195,10 @@ fn reserve<S: PayerStore>(
     let Some(mut open) = store.opened(&reservation.request_id)? else {
         return Ok(PayerReply::Lapsed);
     };
+    // What is set aside is for another offer: another request for this purchase came in between.
+    if open.target != reservation.target {
+        return Ok(PayerReply::Lapsed);
+    }
     open.held = reservation.attempt;
     store.open(&open)?;
     book(
@@ -192,8 +212,10 @@ fn reserve<S: PayerStore>(
     Ok(PayerReply::Reserved)
 }
 
-/// The money has moved already, so it counts for the purchase that it was sent for, also when another one of the same target
-/// is unresolved. What was booked before is answered by its booking alone: a late copy must not open the purchase again.
+/// Books one of the transaction's transfers for the command's purchase. The money has moved already, so the transfer
+/// counts for this purchase even if another purchase of the same plan or call is unresolved. If this purchase has
+/// booked one of the transfers before, the reply names that transfer and nothing changes: a delayed copy of the command
+/// must not make the purchase unresolved again.
 fn claim<S: PayerStore>(store: &S, claim: &Claim, now: UnixMillis) -> Result<PayerReply, S::Error> {
     let mut free = None;
     for transfer in claim.transfers.iter().copied() {
@@ -237,7 +259,7 @@ fn look<S: PayerStore>(store: &S, look: &Look) -> Result<PayerReply, S::Error> {
     }))
 }
 
-/// A transfer that a purchase counts can be returned only by that purchase.
+/// Books a transfer as returned, unless a purchase has it: then only that purchase can return the money.
 fn give_back<S: PayerStore>(
     store: &S,
     transfer: B256,
@@ -261,8 +283,8 @@ fn give_back<S: PayerStore>(
     Ok(PayerReply::Claimed(transfer))
 }
 
-/// Money that has arrived is not taken from the payer again, and cannot revert. The purchase stays open: further payments for
-/// its target wait for it.
+/// Counts a price as arrived: it is not taken from the payer again, and cannot revert. The purchase stays open, so
+/// further payments for its target are still led to it.
 fn arrived<S: PayerStore>(store: &S, request_id: &RequestId) -> Result<PayerReply, S::Error> {
     let nothing = UsdcAmount::from_units(0);
     if let Some(open) = store.opened(request_id)?
@@ -277,7 +299,54 @@ fn arrived<S: PayerStore>(store: &S, request_id: &RequestId) -> Result<PayerRepl
     Ok(PayerReply::Noted)
 }
 
-/// The open purchase names its attempt and is closed once: a message that comes again, or late, counts nothing.
+/// Counts a call whose payment arrived after it had ended. The payment is booked as finally attempted, so that it is
+/// counted once.
+fn arrived_late<S: PayerStore>(
+    store: &S,
+    request_id: &RequestId,
+    nonce: B256,
+    now: UnixMillis,
+) -> Result<PayerReply, S::Error> {
+    if let Some(booking) = store.booking(nonce)?
+        && booking.is_by(request_id)
+        && booking.attempt != LAST_ATTEMPT
+    {
+        let last = Booking {
+            attempt: LAST_ATTEMPT,
+            ..booking
+        };
+        store.book(nonce, &last, now)?;
+        let mut standing = store.standing()?;
+        standing.calls = standing.calls.after(Outcome::Returned, now);
+        store.set_standing(standing)?;
+    }
+    Ok(PayerReply::Noted)
+}
+
+/// Forgets a payment that this purchase has presented. If nothing else is left, forgets the payer.
+fn forget<S: PayerStore>(
+    store: &S,
+    request_id: &RequestId,
+    nonce: B256,
+    identifier: Option<B256>,
+) -> Result<PayerReply, S::Error> {
+    if store
+        .booking(nonce)?
+        .is_some_and(|booking| booking.is_by(request_id))
+    {
+        store.unbook(nonce)?;
+        if let Some(identifier) = identifier
+            && store.identified(identifier)? == Some(nonce)
+        {
+            store.unidentify(identifier)?;
+        }
+        store.forget_stranger()?;
+    }
+    Ok(PayerReply::Noted)
+}
+
+/// Closes an open purchase. The open entry names its attempt and can be closed only once, so a command that is repeated
+/// or comes late counts nothing.
 fn release<S: PayerStore>(
     store: &S,
     request_id: &RequestId,
@@ -289,7 +358,7 @@ fn release<S: PayerStore>(
         return Ok(PayerReply::Noted);
     };
     if open.held == NO_ATTEMPT {
-        // No attempt will follow for which the price could be set aside.
+        // No attempt will follow that could need the price that is set aside.
         if attempt == LAST_ATTEMPT {
             store.close(request_id)?;
         }
@@ -299,6 +368,7 @@ fn release<S: PayerStore>(
         return Ok(PayerReply::Noted);
     }
     store.close(request_id)?;
+    let is_call = !open.target.is_plan();
     if outcome == Outcome::Delivered {
         let recent = Recent {
             target: open.target,
@@ -307,10 +377,13 @@ fn release<S: PayerStore>(
         };
         store.delivered(&recent, now)?;
     }
-    // A transfer that the payer sent says nothing about the transfers that we send.
+    // A transfer that the payer itself sent says nothing about the authorizations that we execute.
     if open.held != LAST_ATTEMPT {
         let before = store.standing()?;
-        let after = before.after(outcome, now);
+        let mut after = before.after(outcome, now);
+        if is_call {
+            after.calls = after.calls.after(outcome, now);
+        }
         if after != before {
             store.set_standing(after)?;
         }
@@ -318,7 +391,7 @@ fn release<S: PayerStore>(
     Ok(PayerReply::Noted)
 }
 
-/// Whether this name is another payment's.
+/// Whether the client has given this name to another payment.
 fn is_named_otherwise<S: PayerStore>(
     store: &S,
     identifier: Option<B256>,
@@ -332,8 +405,8 @@ fn is_named_otherwise<S: PayerStore>(
         .is_some_and(|named| named != nonce))
 }
 
-/// Whether this very attempt has reserved the payment before. A late copy of that message must change nothing: the purchase
-/// may be resolved by now, and must not be opened again.
+/// Whether this attempt has reserved the payment before. Then the command is a late copy and must change nothing: the
+/// purchase may be resolved by now, and must not be opened again.
 fn is_known(booking: Option<&Booking>, reservation: &Reservation) -> bool {
     booking.is_some_and(|booking| {
         booking.claimant == reservation.request_id
@@ -342,7 +415,8 @@ fn is_known(booking: Option<&Booking>, reservation: &Reservation) -> bool {
     })
 }
 
-/// Writes which purchase a payment belongs to. A payment that was attempted keeps its owner, which it may have paid already.
+/// Writes which purchase a payment belongs to. A payment that was attempted keeps its owner, because it may have paid
+/// that purchase already.
 fn book<S: PayerStore>(
     store: &S,
     reservation: &Reservation,

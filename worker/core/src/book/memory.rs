@@ -10,7 +10,7 @@ use super::{
 };
 use crate::types::{B256, RequestId, UnixMillis};
 
-/// The tables.
+/// The tables of the book.
 #[derive(Default)]
 pub(crate) struct MemoryBook {
     pub(crate) bookings: RefCell<BTreeMap<B256, (Booking, UnixMillis)>>,
@@ -37,6 +37,14 @@ impl PayerStore for MemoryBook {
     }
     fn identify(&self, identifier: B256, nonce: B256) -> Result<(), Infallible> {
         self.names.borrow_mut().entry(identifier).or_insert(nonce);
+        Ok(())
+    }
+    fn unidentify(&self, identifier: B256) -> Result<(), Infallible> {
+        self.names.borrow_mut().remove(&identifier);
+        Ok(())
+    }
+    fn unbook(&self, nonce: B256) -> Result<(), Infallible> {
+        self.bookings.borrow_mut().remove(&nonce);
         Ok(())
     }
     fn opened(&self, request_id: &RequestId) -> Result<Option<Open>, Infallible> {

@@ -1,13 +1,14 @@
 //! The book of one payer: which purchase each of its payments belongs to, and which of its purchases are under way.
 //!
-//! One payment never counts twice. And an agent that lost an answer and signs anew is not charged anew: while its purchase of
-//! a target is unresolved, a second payment for the same target is booked to that purchase and never broadcast, unless its
-//! client has named the second purchase.
+//! One payment never counts twice. And an agent that lost an answer and signs anew is not charged anew: while its
+//! purchase of a target is unresolved, a second payment for the same target is booked to that purchase and never
+//! broadcast, unless the client chose the second purchase's request id itself.
 //!
-//! What is under way is counted. Each authorization alone may be covered by the payer's balance and a thousand of them together
-//! not: each but the first would revert at the gas wallet's cost. So the price is set aside in here, against the balance that
-//! was just read, before anything is sent. A wallet that is a contract may take a transfer when it is tried out and refuse it
-//! when it is executed, so such a wallet has few purchases under way at a time, and a payer whose transfers revert must wait.
+//! The book counts what the payer has under way. The payer's balance may cover each of a thousand authorizations alone,
+//! but not all of them together: each but the first would revert at the gas wallet's cost. So before anything is sent,
+//! the book sets the price aside against the balance that was just read. A wallet that is a contract may accept a
+//! transfer in the simulation and refuse it when it is executed, so such a wallet may have only a few purchases under
+//! way at a time, and a payer whose transfers revert must wait.
 
 mod booking;
 mod command;
@@ -28,6 +29,6 @@ pub use command::{
     Claim, Hold, Look, Outcome, PayerCode, PayerCommand, PayerReply, Reservation, Seen,
 };
 pub use execute::execute;
-pub use standing::Standing;
+pub use standing::{Calls, Standing};
 pub use store::{PayerStore, UnderWay};
 pub use target::TargetKey;

@@ -1,4 +1,4 @@
-//! What is bought, as the book identifies it.
+//! The key by which the book identifies what is bought.
 
 use serde::{Deserialize, Serialize};
 
@@ -32,7 +32,8 @@ impl TargetKey {
         Self(resource.map_or_else(String::new, |resource| format!(" {resource}")))
     }
 
-    /// Whether this key equals the other one, or matches it. (A resource id is never empty.)
+    /// Whether this key equals the key `other`, or matches it because this one is of any resource or any plan. (A
+    /// resource id is never empty.)
     pub(crate) fn covers(&self, other: &Self) -> bool {
         let is_of_any_plan = self.0.is_empty() || self.0.starts_with(' ');
         self == other
@@ -40,8 +41,8 @@ impl TargetKey {
             || (is_of_any_plan && other.is_plan() && other.0.ends_with(&self.0))
     }
 
-    /// Whether a plan is bought. A buyer who buys the same plan twice within moments may have lost an answer; a call is sold as
-    /// often as it is paid for.
+    /// Whether the target is a plan. A client that buys the same plan twice within moments may have lost an answer; a
+    /// call is sold as often as it is paid for.
     pub(super) fn is_plan(&self) -> bool {
         self.0.starts_with("plan ")
     }

@@ -5,6 +5,7 @@ use super::*;
 use crate::offer::{CallDigest, Target};
 use crate::types::{B256, RequestId, ResourceId, UnixMillis, UsdcAmount};
 
+mod calls;
 mod naming;
 mod under_way;
 
@@ -95,7 +96,7 @@ fn a_name_is_one_payments_from_its_reservation_on_and_for_ever() {
     assert_eq!(reserve(&book, 2, 2, "basic"), PayerReply::Reserved);
 }
 
-/// Sets the price aside for a payer who has plenty.
+/// A hold for a payer that has plenty of money.
 fn hold_of(nonce: u8, request: u8, plan: &str) -> Hold {
     Hold {
         reservation: reservation(nonce, request, plan),
@@ -125,7 +126,7 @@ fn hold(book: &Book, hold: &Hold) -> PayerReply {
     run(book, PayerCommand::Hold(hold.clone()), NOW)
 }
 
-/// As a purchase books its payment: the price is set aside first.
+/// Sets the price aside and reserves the payment, as a purchase does.
 fn reserve(book: &Book, nonce: u8, request: u8, plan: &str) -> PayerReply {
     reserve_again(book, nonce, request, plan, 1)
 }
@@ -312,7 +313,7 @@ fn a_transfer_that_the_seller_has_returned_pays_nothing_and_one_that_pays_is_not
     assert_eq!(give_back(2), PayerReply::Superseded { by: purchase(1) });
     assert_eq!(claim(&book, &[2], 1), claimed(2));
     assert!(book.open.borrow().len() == 1, "a return holds no target");
-    // Not even to who names the purchase under which it is booked.
+    // The returned transfer is refused even to a claim with the request id under which it is booked.
     let booking = book.booking(B256::repeat_byte(1)).unwrap().unwrap();
     let claim = PayerCommand::Claim(Claim {
         transfers: vec![B256::repeat_byte(1)],
@@ -342,7 +343,7 @@ fn who_paid_by_transfer_and_waits_is_not_charged_anew() {
     claim(&book, &[9], 1);
     let superseded = PayerReply::Superseded { by: purchase(1) };
     assert_eq!(reserve(&book, 2, 2, "a"), superseded);
-    // A release of an attempt before it comes late.
+    // The release of an earlier attempt comes late.
     release(&book, 1);
     assert_eq!(reserve(&book, 3, 3, "a"), superseded);
     release_for_good(&book, 1);
@@ -362,7 +363,7 @@ fn a_payment_that_was_attempted_keeps_its_owner_while_another_purchase_is_open()
     assert_eq!(booking.owner, purchase(1), "it may have paid that one");
 }
 
-/// Reserves a payment and tells how that ended. Each has its own number.
+/// Reserves the payment of the purchase `number` and releases it with this outcome. Returns the release.
 fn end(book: &Book, number: u8, outcome: Outcome, now: UnixMillis) -> PayerCommand {
     let hold = hold_of(number, number, "a");
     let reserve = PayerCommand::Reserve(hold.reservation.clone());
@@ -378,7 +379,7 @@ fn end(book: &Book, number: u8, outcome: Outcome, now: UnixMillis) -> PayerComma
     release
 }
 
-/// What a new purchase is told; it does not begin.
+/// The reply to the hold of a new purchase. The hold is then withdrawn.
 fn told_at(book: &Book, number: u8, now: UnixMillis) -> PayerReply {
     let hold = hold_of(number, number, "a");
     let request_id = hold.reservation.request_id.clone();
@@ -439,7 +440,7 @@ fn a_release_that_comes_again_or_late_counts_nothing() {
     let reverts = || book.standing.get().reverts;
     repeat(&first);
     assert_eq!((reverts(), book.standing.get().last), (1, NOW));
-    // While the next attempt of the same purchase is being checked, and when it is under way.
+    // The same release is repeated while the next attempt of the purchase is being checked, and when it is under way.
     let mut second = hold_of(1, 1, "a");
     second.reservation.attempt = 2;
     assert_eq!(hold(&book, &second), PayerReply::Reserved);

@@ -1,24 +1,36 @@
-//! The checked list of plans, from whichever text the seller has written.
+//! The checked lists of what is sold.
 
 use super::plan::Plan;
 use super::read::{self, CatalogError};
-use crate::types::PlanId;
+use super::route::Route;
+use crate::types::{PlanId, RouteId};
 
-/// The checked list of plans.
+/// The checked lists of plans and routes.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Catalog {
     plans: Vec<Plan>,
+    routes: Vec<Route>,
 }
 
 impl Catalog {
-    /// Reads `PLANS`: a JSON array of `{planId, unitAmount, description?, expiresIn?, resourceIds?, extra?}`.
-    pub fn from_json(text: &str) -> Result<Self, CatalogError> {
-        read::list(text).map(|plans| Self { plans })
+    /// A catalog of plans and routes, each of which was read as part of a whole list.
+    pub const fn new(plans: Vec<Plan>, routes: Vec<Route>) -> Self {
+        Self { plans, routes }
     }
 
-    /// Reads `catalog.json`: `{plans}`, with the same array.
-    pub fn from_file(text: &str) -> Result<Self, CatalogError> {
-        read::file(text).map(|plans| Self { plans })
+    /// A catalog of the plans in this text, which has the form of `PLANS`. It has no routes.
+    pub fn from_json(plans: &str) -> Result<Self, CatalogError> {
+        read::plans(plans).map(|plans| Self::new(plans, Vec::new()))
+    }
+
+    /// Whether nothing is sold.
+    pub const fn is_empty(&self) -> bool {
+        self.plans.is_empty() && self.routes.is_empty()
+    }
+
+    /// A catalog of these plans and routes, without any check.
+    pub const fn with_routes(plans: Vec<Plan>, routes: Vec<Route>) -> Self {
+        Self { plans, routes }
     }
 
     /// All plans, in the seller's order.
@@ -29,6 +41,16 @@ impl Catalog {
     /// The plan with this id.
     pub fn plan(&self, id: &PlanId) -> Option<&Plan> {
         self.plans.iter().find(|plan| plan.id == *id)
+    }
+
+    /// All routes, in the seller's order.
+    pub fn routes(&self) -> &[Route] {
+        &self.routes
+    }
+
+    /// The route with this id.
+    pub fn route(&self, id: &RouteId) -> Option<&Route> {
+        self.routes.iter().find(|route| route.id == *id)
     }
 }
 

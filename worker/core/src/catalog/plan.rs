@@ -13,22 +13,23 @@ pub struct Plan {
     pub price: UsdcAmount,
     /// What the buyer gets, for people and models.
     pub description: String,
-    /// How long its tokens last, in seconds; otherwise the deployment's setting.
+    /// How long the plan's tokens last, in seconds; `None` for the deployment's setting.
     pub expires_in: Option<u64>,
-    /// The resources it may open; empty means any.
+    /// The resources that the plan may open; empty means any.
     pub resources: Vec<ResourceId>,
-    /// What the backend that issues credentials is told of the plan besides; no buyer sees it.
+    /// What else the backend that issues credentials is told about the plan. No buyer sees it.
     pub extra: Map<String, Value>,
 }
 
 impl Plan {
-    /// How long the access lasts from its delivery, in seconds; `usual` where the plan does not say.
+    /// How long the access lasts from its delivery, in seconds; `usual` if the plan has no time of its own.
     pub fn lifetime(&self, usual: u64) -> u64 {
         self.expires_in.unwrap_or(usual)
     }
 
-    /// The resource a purchase is for: the one asked for if this plan opens it; without a wish `default`, or else the
-    /// first that the plan opens. `None` when the plan does not open what was asked for.
+    /// The resource that a purchase of this plan is for. That is the one asked for, if the plan opens it. If none is
+    /// asked for, it is `default`, or else the first that the plan opens. `None` when the plan does not open what was
+    /// asked for.
     pub fn resource(&self, wish: Option<ResourceId>) -> Option<ResourceId> {
         let opens =
             |resource: &ResourceId| self.resources.is_empty() || self.resources.contains(resource);

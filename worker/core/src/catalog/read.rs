@@ -1,353 +1,241 @@
-//! The seller's text, read into plans. Every fault is found in one pass, so that a seller corrects a catalog once and not fault
-//! by fault; each names its plan and its member.
+//! Reads the seller's text into plans and routes. All faults are found in one pass, so that the seller can correct them
+//! together. Each fault names its plan or route, and its member.
 
-use core::fmt;
+mod fault;
+mod members;
+mod plan;
+mod route;
+mod route_values;
+mod values;
 
-use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, Visitor};
-use serde_json::{Map, Value};
+use core::fmt::Display;
+
+use serde::Deserialize;
+use serde::de::IgnoredAny;
+use serde_json::Value;
+
+pub use fault::CatalogError;
+use members::{Kind, Members};
+use plan::PLAN;
+use route::{Place, ROUTE, RouteRead};
 
 use super::plan::Plan;
-use crate::types::{IdError, PlanId, PriceError, ResourceId, SERVICE_PLAN, UsdcAmount};
+use super::route::Route;
+use crate::types::PlanId;
 
 const MAX_PLANS: usize = 64;
-const MAX_RESOURCES: usize = 64;
-/// Facilitators refuse longer ones, and the payment offer must fit into a header.
-const MAX_DESCRIPTION_CHARS: usize = 500;
-const MAX_EXPIRES_IN_SECONDS: u64 = 10 * 366 * 24 * 3600;
-const MAX_EXTRA_MEMBERS: usize = 16;
-const MAX_EXTRA_BYTES: usize = 2048;
-/// A seller corrects these first; the rest would scroll them away.
-const MAX_FAULTS_TOLD: usize = 20;
+const MAX_ROUTES: usize = 200;
 
-const MEMBERS: [&str; 6] = [
-    "planId",
-    "unitAmount",
-    "description",
-    "expiresIn",
-    "resourceIds",
-    "extra",
-];
-/// What sellers write instead, in lower case and without separators.
-const NEAR: [(&str, &str); 22] = [
-    ("id", "planId"),
-    ("name", "planId"),
-    ("plan", "planId"),
-    ("tier", "planId"),
-    ("tierid", "planId"),
-    ("amount", "unitAmount"),
-    ("cost", "unitAmount"),
-    ("price", "unitAmount"),
-    ("priceusd", "unitAmount"),
-    ("unitprice", "unitAmount"),
-    ("usd", "unitAmount"),
-    ("desc", "description"),
-    ("text", "description"),
-    ("duration", "expiresIn"),
-    ("expires", "expiresIn"),
-    ("expiresinseconds", "expiresIn"),
-    ("expiry", "expiresIn"),
-    ("lifetime", "expiresIn"),
-    ("seconds", "expiresIn"),
-    ("ttl", "expiresIn"),
-    ("resourceid", "resourceIds"),
-    ("resources", "resourceIds"),
-];
-
-/// What is wrong with a catalog, fault by fault. Reads as the end of a sentence whose subject is the setting.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub struct CatalogError(Vec<String>);
-
-impl CatalogError {
-    fn one(fault: impl Into<String>) -> Self {
-        Self(vec![fault.into()])
-    }
+/// The content of a catalog file; a list that the file does not have is `None`.
+#[derive(Debug, Default, Eq, PartialEq)]
+pub struct File {
+    /// Its plans.
+    pub plans: Option<Vec<Plan>>,
+    /// Its routes.
+    pub routes: Option<Vec<Route>>,
 }
-
-impl fmt::Display for CatalogError {
-    /// A single fault about the whole stands in the sentence; faults of plans stand below it, one a line.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.0.as_slice() {
-            [only] if !only.starts_with("plan ") => f.write_str(only),
-            [only] => write!(f, "has a fault:\n{only}"),
-            all => {
-                write!(f, "has {} faults:", all.len())?;
-                for fault in all.iter().take(MAX_FAULTS_TOLD) {
-                    write!(f, "\n{fault}")?;
-                }
-                match all.len().checked_sub(MAX_FAULTS_TOLD) {
-                    None | Some(0) => Ok(()),
-                    Some(more) => write!(f, "\nand {more} more"),
-                }
-            }
-        }
-    }
-}
-
-impl std::error::Error for CatalogError {}
 
 /// Reads a JSON array of plans.
-pub(super) fn list(text: &str) -> Result<Vec<Plan>, CatalogError> {
-    let value = json(text)?;
-    let Value::Array(_) = value else {
-        return Err(CatalogError::one(
-            "must be a JSON array of plans, like [{\"planId\": \"hour\", \"unitAmount\": \"$0.50\"}]",
-        ));
-    };
-    plans(&value, || serde_json::from_str(text))
+pub fn plans(text: &str) -> Result<Vec<Plan>, CatalogError> {
+    let texts = array(
+        text,
+        "plans, like [{\"planId\": \"hour\", \"unitAmount\": \"$0.50\"}]",
+        (&PLAN, MAX_PLANS),
+    )?;
+    let (plans, _, faults) = read_plans(&texts);
+    all_or(faults, plans)
 }
 
-/// Reads a file: a JSON object whose member `plans` is the array.
-pub(super) fn file(text: &str) -> Result<Vec<Plan>, CatalogError> {
+/// Reads a JSON array of routes. `known` are the plans that there are; `None` when that is not known.
+pub fn routes(text: &str, known: Option<&[PlanId]>) -> Result<Vec<Route>, CatalogError> {
+    let texts = array(
+        text,
+        "routes, like [{\"routeId\": \"weather\", \"method\": \"GET\", \"path\": \"/api/weather/:city\", \"unitAmount\": \"$0.01\"}]",
+        (&ROUTE, MAX_ROUTES),
+    )?;
+    let (routes, faults) = read_routes(&texts, known);
+    all_or(faults, routes)
+}
+
+/// Plans that are set elsewhere and sold instead of a file's own.
+#[derive(Clone, Copy, Debug)]
+pub enum OtherPlans<'a> {
+    /// There are no such plans: the file's own are sold.
+    Nowhere,
+    /// These plans are sold.
+    These(&'a [PlanId]),
+    /// There are such plans, but they cannot be read.
+    Unreadable,
+}
+
+/// Reads a file: a JSON object that may have the members `plans` and `routes`, each an array as [`plans`] and
+/// [`routes`] read it.
+pub fn file(text: &str, others: OtherPlans<'_>) -> Result<File, CatalogError> {
     let value = json(text)?;
     let Some(members) = value.as_object() else {
-        return Err(CatalogError::one(
-            "must be a JSON object like {\"plans\": […]}",
+        return Err(CatalogError::whole(
+            "must be a JSON object like {\"plans\": […], \"routes\": […]}",
         ));
     };
-    if let Some(strange) = members
-        .keys()
-        .find(|name| !["$schema", "plans"].contains(&name.as_str()))
-    {
-        return Err(CatalogError::one(format!(
-            "has a member \"{strange}\", which is unknown: \"plans\" and \"$schema\" may be there"
+    let is_known = |name: &str| ["$schema", "plans", "routes"].contains(&name);
+    if let Some(strange) = members.keys().find(|name| !is_known(name)) {
+        return Err(CatalogError::whole(format!(
+            "has a member \"{strange}\", which is unknown: \"plans\", \"routes\" and \"$schema\" may be there"
         )));
     }
-    match members.get("plans") {
-        Some(list @ Value::Array(_)) => plans(list, || {
-            serde_json::from_str(text).map(|file: FileText| file.plans)
-        }),
-        _ => Err(CatalogError::one(
-            "must have a member \"plans\" that is an array",
-        )),
+    let mut count = 0;
+    for (name, kind) in [
+        ("plans", (&PLAN, MAX_PLANS)),
+        ("routes", (&ROUTE, MAX_ROUTES)),
+    ] {
+        if let Some(list) = members.get(name) {
+            count += check_list(list, name, kind)?;
+        }
+    }
+    if count == 0 {
+        return Err(CatalogError::whole(
+            "must list a plan in \"plans\" or a route in \"routes\"",
+        ));
+    }
+    let file: FileText = serde_json::from_str(text).map_err(unreadable)?;
+    let plans = file.plans.as_deref().map(read_plans);
+    let (plans, ids, mut faults) = match plans {
+        Some((plans, ids, faults)) => (Some(plans), ids, faults),
+        None => Default::default(),
+    };
+    let known = match others {
+        OtherPlans::Nowhere => Some(ids.as_slice()),
+        OtherPlans::These(ids) => Some(ids),
+        OtherPlans::Unreadable => None,
+    };
+    let routes = file.routes.as_deref().map(|routes| {
+        let (routes, wrong) = read_routes(routes, known);
+        faults.extend(wrong);
+        routes
+    });
+    all_or(faults, File { plans, routes })
+}
+
+#[derive(Deserialize)]
+struct FileText {
+    #[serde(rename = "$schema")]
+    _schema: Option<IgnoredAny>,
+    plans: Option<Vec<Members>>,
+    routes: Option<Vec<Members>>,
+}
+
+fn all_or<T>(faults: Vec<String>, read: T) -> Result<T, CatalogError> {
+    match faults.is_empty() {
+        true => Ok(read),
+        false => Err(CatalogError::Items(faults)),
     }
 }
 
 fn json(text: &str) -> Result<Value, CatalogError> {
-    serde_json::from_str(text).map_err(|error| CatalogError::one(format!("is not JSON: {error}")))
+    serde_json::from_str(text).map_err(|error| CatalogError::whole(format!("is not JSON: {error}")))
 }
 
-/// Reads the plans of an array. `again` reads the same text with members that are there twice, which a `Value` loses.
-fn plans(
-    list: &Value,
-    again: impl FnOnce() -> serde_json::Result<Vec<PlanText>>,
-) -> Result<Vec<Plan>, CatalogError> {
-    let items = list.as_array().map(Vec::as_slice).unwrap_or_default();
-    if items.is_empty() || items.len() > MAX_PLANS {
-        return Err(CatalogError::one(format!(
-            "must list 1 to {MAX_PLANS} plans"
+fn unreadable(error: impl Display) -> CatalogError {
+    CatalogError::whole(format!("cannot be read: {error}"))
+}
+
+/// The objects of a JSON array, which may have at most as many items as `kind` says. Keeps members that occur twice,
+/// which a `Value` would lose.
+fn array(text: &str, example: &str, kind: (&Kind, usize)) -> Result<Vec<Members>, CatalogError> {
+    let value = json(text)?;
+    if !value.is_array() {
+        return Err(CatalogError::whole(format!(
+            "must be a JSON array of {example}"
         )));
     }
+    check_list(&value, "", kind)?;
+    serde_json::from_str(text).map_err(unreadable)
+}
+
+/// Checks that a list holds objects only, and not too many. `name` is the list's member in a file; empty for a text
+/// that is itself the list.
+fn check_list(
+    list: &Value,
+    name: &str,
+    (kind, most): (&Kind, usize),
+) -> Result<usize, CatalogError> {
+    let Some(items) = list.as_array() else {
+        let fault = format!("must have a member \"{name}\" that is an array");
+        return Err(CatalogError::whole(fault));
+    };
+    if items.len() > most {
+        let fault = format!("must list at most {most} {}s", kind.name);
+        return Err(CatalogError::whole(fault));
+    }
     let no_object = |(at, item): (usize, &Value)| {
-        (!item.is_object()).then(|| format!("plan {}: is not a JSON object", at + 1))
+        (!item.is_object()).then(|| format!("{} {}: is not a JSON object", kind.name, at + 1))
     };
     let faults: Vec<String> = items.iter().enumerate().filter_map(no_object).collect();
-    if !faults.is_empty() {
-        return Err(CatalogError(faults));
-    }
-    let texts = again().map_err(|error| CatalogError::one(format!("cannot be read: {error}")))?;
+    all_or(faults, items.len())
+}
 
-    let mut faults = Vec::new();
-    let mut plans: Vec<Plan> = Vec::new();
-    let mut ids: Vec<PlanId> = Vec::new();
+/// The plans that are good, all ids that could be read, and the faults of the others.
+fn read_plans(texts: &[Members]) -> (Vec<Plan>, Vec<PlanId>, Vec<String>) {
+    let (mut plans, mut ids, mut faults) = (Vec::new(), Vec::new(), Vec::new());
     for (at, text) in texts.iter().enumerate() {
-        let (plan, id, wrong) = text.read();
-        let name = match &id {
-            Some(id) => format!("plan \"{id}\""),
-            None => format!("plan {}", at + 1),
-        };
-        faults.extend(wrong.into_iter().map(|fault| format!("{name}: {fault}")));
-        if let Some(id) = id {
-            if ids.contains(&id) {
-                faults.push(format!("{name}: is listed twice"));
-            }
-            ids.push(id);
-        }
+        let (plan, id, wrong) = plan::plan(text);
+        note(&mut faults, &PLAN, (at, id.as_ref()), wrong, &ids);
+        ids.extend(id);
         plans.extend(plan);
     }
-    match faults.is_empty() {
-        true => Ok(plans),
-        false => Err(CatalogError(faults)),
-    }
+    (plans, ids, faults)
 }
 
-#[derive(serde::Deserialize)]
-struct FileText {
-    #[serde(rename = "$schema")]
-    _schema: Option<IgnoredAny>,
-    plans: Vec<PlanText>,
-}
-
-/// A plan as it was written: its members in their order. A map would lose one that is there twice.
-struct PlanText(Vec<(String, Value)>);
-
-impl<'de> Deserialize<'de> for PlanText {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Members;
-        impl<'de> Visitor<'de> for Members {
-            type Value = PlanText;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a plan")
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<PlanText, A::Error> {
-                let mut members = Vec::new();
-                while let Some(member) = map.next_entry()? {
-                    members.push(member);
-                }
-                Ok(PlanText(members))
-            }
+/// The routes that are good, and the faults of the others.
+fn read_routes(texts: &[Members], known: Option<&[PlanId]>) -> (Vec<Route>, Vec<String>) {
+    let (mut routes, mut ids, mut faults) = (Vec::new(), Vec::new(), Vec::new());
+    let mut places: Vec<(Place, String)> = Vec::new();
+    for (at, text) in texts.iter().enumerate() {
+        let read: RouteRead = route::route(text, known);
+        let id = read.id;
+        let mut wrong = read.faults;
+        if let Some(place) = read.place {
+            let earlier = places.iter().find(|(other, _)| is_ambiguous(&place, other));
+            wrong.extend(earlier.map(|(_, other)| {
+                format!(
+                    "\"path\" matches requests that {other} matches too, and neither goes first"
+                )
+            }));
+            places.push((place, name_of(&ROUTE, (at, id.as_ref()))));
         }
-        deserializer.deserialize_map(Members)
+        note(&mut faults, &ROUTE, (at, id.as_ref()), wrong, &ids);
+        ids.extend(id);
+        routes.extend(read.route);
+    }
+    (routes, faults)
+}
+
+fn is_ambiguous(one: &Place, two: &Place) -> bool {
+    let other = (&two.path, two.is_case_sensitive);
+    one.method == two.method && one.path.is_ambiguous_with(one.is_case_sensitive, other)
+}
+
+/// How a fault names its plan or route: by its id, or else by its place in the list.
+fn name_of<I: Display>(kind: &Kind, (at, id): (usize, Option<&I>)) -> String {
+    match id {
+        Some(id) => format!("{} \"{id}\"", kind.name),
+        None => format!("{} {}", kind.name, at + 1),
     }
 }
 
-impl PlanText {
-    /// The plan, unless something is wrong with it; its id, if that is good; and everything that is wrong.
-    fn read(&self) -> (Option<Plan>, Option<PlanId>, Vec<String>) {
-        let mut faults = Vec::new();
-        for (at, (name, _)) in self.0.iter().enumerate() {
-            if self.0.iter().take(at).any(|(earlier, _)| earlier == name) {
-                faults.push(format!("\"{name}\" is there twice"));
-            } else if !MEMBERS.contains(&name.as_str()) {
-                faults.push(unknown(name));
-            }
-        }
-        if self.value("planId").is_none() {
-            faults.push("\"planId\" is missing".to_owned());
-        }
-        if self.value("unitAmount").is_none() {
-            faults.push("\"unitAmount\" is missing".to_owned());
-        }
-        let id = self.member("planId", &mut faults, id);
-        let price = self.member("unitAmount", &mut faults, price);
-        let description = self.member("description", &mut faults, description);
-        let expires_in = self.member("expiresIn", &mut faults, expires_in);
-        let resources = self.member("resourceIds", &mut faults, resources);
-        let extra = self.member("extra", &mut faults, extra);
-        let plan = match (&id, price) {
-            (Some(id), Some(price)) if faults.is_empty() => Some(Plan {
-                id: id.clone(),
-                price,
-                description: description.unwrap_or_default(),
-                expires_in,
-                resources: resources.unwrap_or_default(),
-                extra: extra.unwrap_or_default(),
-            }),
-            _ => None,
-        };
-        (plan, id, faults)
+/// Adds the faults of one plan or route, and a fault if its id occurred `earlier`.
+fn note<I: Display + PartialEq>(
+    faults: &mut Vec<String>,
+    kind: &Kind,
+    item: (usize, Option<&I>),
+    wrong: Vec<String>,
+    earlier: &[I],
+) {
+    let name = name_of(kind, item);
+    faults.extend(wrong.into_iter().map(|fault| format!("{name}: {fault}")));
+    if item.1.is_some_and(|id| earlier.contains(id)) {
+        faults.push(format!("{name}: is listed twice"));
     }
-
-    fn value(&self, name: &str) -> Option<&Value> {
-        let (_, value) = self.0.iter().find(|(member, _)| member == name)?;
-        Some(value)
-    }
-
-    /// Reads a member; `None` when it is absent, or wrong and noted.
-    fn member<T>(
-        &self,
-        name: &str,
-        faults: &mut Vec<String>,
-        read: impl FnOnce(&Value) -> Result<T, String>,
-    ) -> Option<T> {
-        match read(self.value(name)?) {
-            Ok(value) => Some(value),
-            Err(reason) => {
-                faults.push(format!("\"{name}\" {reason}"));
-                None
-            }
-        }
-    }
-}
-
-fn unknown(name: &str) -> String {
-    let bare: String = name
-        .chars()
-        .filter(|c| !matches!(c, '_' | '-' | ' '))
-        .map(|c| c.to_ascii_lowercase())
-        .collect();
-    let spelt = MEMBERS
-        .iter()
-        .find(|member| member.eq_ignore_ascii_case(&bare));
-    let near = NEAR.iter().find(|(near, _)| *near == bare);
-    match spelt.or(near.map(|(_, meant)| meant)) {
-        Some(meant) => format!("\"{name}\" is unknown; did you mean \"{meant}\"?"),
-        None => format!("\"{name}\" is unknown; a plan has {}", MEMBERS.join(", ")),
-    }
-}
-
-fn text(value: &Value) -> Result<&str, String> {
-    value
-        .as_str()
-        .ok_or_else(|| "must be a text in quotes".to_owned())
-}
-
-fn id(value: &Value) -> Result<PlanId, String> {
-    let id: PlanId = text(value)?
-        .parse()
-        .map_err(|error: IdError| error.to_string())?;
-    match id.as_str() == SERVICE_PLAN {
-        true => Err("is reserved for the worker's own calls".to_owned()),
-        false => Ok(id),
-    }
-}
-
-fn price(value: &Value) -> Result<UsdcAmount, String> {
-    let text = value
-        .as_str()
-        .ok_or_else(|| "must be a price in quotes, like \"$0.015\"".to_owned())?;
-    let price: UsdcAmount = text
-        .parse()
-        .map_err(|error: PriceError| error.to_string())?;
-    match price.is_zero() {
-        true => Err("must be above zero".to_owned()),
-        false => Ok(price),
-    }
-}
-
-fn description(value: &Value) -> Result<String, String> {
-    let text = text(value)?;
-    match text.chars().count() > MAX_DESCRIPTION_CHARS {
-        true => Err(format!("has more than {MAX_DESCRIPTION_CHARS} characters")),
-        false => Ok(text.to_owned()),
-    }
-}
-
-fn expires_in(value: &Value) -> Result<u64, String> {
-    if value.is_string() {
-        return Err("must be a number of seconds, without quotes".to_owned());
-    }
-    value
-        .as_u64()
-        .filter(|seconds| (1..=MAX_EXPIRES_IN_SECONDS).contains(seconds))
-        .ok_or_else(|| "must be a whole number of seconds, from 1 to ten years".to_owned())
-}
-
-fn resources(value: &Value) -> Result<Vec<ResourceId>, String> {
-    let items = value.as_array().ok_or("must be a list of texts")?;
-    if items.len() > MAX_RESOURCES {
-        return Err(format!("lists more than {MAX_RESOURCES} resources"));
-    }
-    let resource = |(at, item): (usize, &Value)| {
-        let read = text(item).and_then(|text| match text.contains('*') {
-            true => Err("has a wildcard; name each resource".to_owned()),
-            false => text.parse().map_err(|error: IdError| error.to_string()),
-        });
-        read.map_err(|reason| format!("{reason} (number {} of the list)", at + 1))
-    };
-    items.iter().enumerate().map(resource).collect()
-}
-
-fn extra(value: &Value) -> Result<Map<String, Value>, String> {
-    let members = value.as_object().ok_or("must be a JSON object")?;
-    if members.len() > MAX_EXTRA_MEMBERS {
-        return Err(format!("has more than {MAX_EXTRA_MEMBERS} members"));
-    }
-    if value.to_string().len() > MAX_EXTRA_BYTES {
-        return Err(format!("has more than {MAX_EXTRA_BYTES} bytes"));
-    }
-    Ok(members.clone())
 }
 
 #[cfg(test)]

@@ -1,11 +1,11 @@
-//! Solidity's ABI as far as the calls here need it: words, and byte strings behind offsets. By hand, because a general coder is
-//! ten times as large in the worker; the tests hold it against one.
+//! Solidity's ABI as far as the calls here need it: words, and byte strings behind offsets. It is written by hand,
+//! because a general coder is ten times as large in the worker. The tests compare it with a general coder.
 
 use alloy_primitives::{Address, B256, Bytes, U256};
 
 const WORD: usize = 32;
 
-/// A call, or a part of one, being written.
+/// The bytes of a call, or of a part of one, while they are written.
 #[derive(Debug)]
 pub(super) struct Writer(Vec<u8>);
 
@@ -23,7 +23,7 @@ impl Writer {
         self.word(U256::from(number).into())
     }
 
-    /// A length, and the bytes, filled up to whole words.
+    /// Writes a byte string: its length, and its bytes filled up to whole words.
     pub(super) fn blob(&mut self, bytes: &[u8]) -> &mut Self {
         self.number(bytes.len());
         self.0.extend_from_slice(bytes);
@@ -37,46 +37,46 @@ impl Writer {
     }
 }
 
-/// How many bytes a byte string of this length takes, its length aside.
+/// How many bytes a byte string of this length takes, without its length.
 pub(super) const fn padded(length: usize) -> usize {
     length.div_ceil(WORD).saturating_mul(WORD)
 }
 
-/// What somebody else has written. Every position is checked.
+/// Reads ABI data from outside. Every position is checked against the length of the data.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Reader<'a>(pub(super) &'a [u8]);
 
 impl<'a> Reader<'a> {
-    /// What begins at a position.
+    /// The data from this position on.
     pub(super) fn at(self, position: usize) -> Option<Self> {
         self.0.get(position..).map(Self)
     }
 
-    /// The word of this number.
+    /// The word with this number.
     pub(super) fn word(self, number: usize) -> Option<B256> {
         let begin = number.checked_mul(WORD)?;
         let word = self.0.get(begin..begin.checked_add(WORD)?)?;
         Some(B256::from_slice(word))
     }
 
-    /// The same as a number.
+    /// The word with this number, as a number.
     pub(super) fn number(self, number: usize) -> Option<usize> {
         U256::from_be_bytes(self.word(number)?.0).try_into().ok()
     }
 
-    /// The same as an address.
+    /// The word with this number, as an address.
     pub(super) fn address(self, number: usize) -> Option<Address> {
         let word = self.word(number)?;
         let address = Address::from_word(word);
         (address.into_word() == word).then_some(address)
     }
 
-    /// What begins where the word of this number says.
+    /// The data from the offset on that stands in the word with this number.
     pub(super) fn behind(self, number: usize) -> Option<Self> {
         self.at(self.number(number)?)
     }
 
-    /// A length and its bytes.
+    /// The bytes of a byte string, which begins with its length.
     pub(super) fn blob(self) -> Option<&'a [u8]> {
         let length = self.number(0)?;
         self.0.get(WORD..WORD.checked_add(length)?)

@@ -9,18 +9,18 @@ use super::usdc;
 use crate::types::{Network, SigningFailed, WalletKey};
 use crate::x402::Authorization;
 
-/// An authorization whose signature is the payer's. Holding one proves that somebody controlled the payer's key, or its
+/// An authorization whose signature was found to be the payer's: made with the payer's key, or accepted by the payer's
 /// contract wallet.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub struct SignedAuthorization {
-    /// What was signed.
+    /// The authorization that was signed.
     pub(crate) authorization: Authorization,
     /// The payer's signature.
     pub(crate) signature: PayerSignature,
 }
 
 impl SignedAuthorization {
-    /// Signs an authorization with a wallet of ours, which must be its `from`.
+    /// Signs an authorization with one of our wallets, which must be its `from`.
     pub fn sign(
         key: &WalletKey,
         authorization: Authorization,
@@ -34,12 +34,12 @@ impl SignedAuthorization {
         })
     }
 
-    /// What was signed.
+    /// The authorization that was signed.
     pub fn authorization(&self) -> &Authorization {
         &self.authorization
     }
 
-    /// The signature as x402 writes it. (Of a wallet that does not exist yet, the one that it will accept.)
+    /// The signature in the form of x402. (For a wallet that does not exist yet, the signature that it will accept.)
     pub fn signature_hex(&self) -> String {
         match &self.signature {
             PayerSignature::Key(signature) => hex::encode_prefixed(signature.as_bytes()),
@@ -47,7 +47,7 @@ impl SignedAuthorization {
         }
     }
 
-    /// What must be done before the transfer, if the payer's wallet does not exist yet.
+    /// The call that creates the payer's wallet before the transfer, if the wallet does not exist yet.
     pub fn deployment(&self) -> Option<&Deployment> {
         match &self.signature {
             PayerSignature::Key(_) => None,

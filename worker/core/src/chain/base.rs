@@ -1,4 +1,4 @@
-//! What key0 asks of the chain, as a trait: the rules do not know how the chain is reached.
+//! What key0 asks of the chain, as a trait: the rules do not depend on how the chain is reached.
 
 use core::fmt;
 use core::future::Future;
@@ -22,34 +22,34 @@ impl fmt::Display for ChainError {
 
 impl std::error::Error for ChainError {}
 
-/// What the chain would do with a transfer now.
+/// What a transfer would do if it was executed now.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Simulation {
-    /// It would succeed and use about this much gas.
+    /// The transfer would succeed.
     Succeeds {
         /// Estimated units of gas.
         gas: u64,
     },
-    /// It would revert, with this text.
+    /// The transfer would revert, with this text.
     Reverts(String),
 }
 
 /// The newest block.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Head {
-    /// Its number.
+    /// The block's number.
     pub number: u64,
-    /// Its hash.
+    /// The block's hash.
     pub hash: B256,
-    /// Its time in seconds.
+    /// The block's time in seconds.
     pub timestamp: u64,
-    /// Its base fee in wei per unit of gas.
+    /// The block's base fee in wei per unit of gas.
     pub base_fee: u128,
 }
 
 impl Head {
-    /// Whether the block of a receipt that was shown after this is there. Some nodes show receipts of a block before it is made,
-    /// and it may come without the transaction.
+    /// Whether the block of this receipt exists. The receipt must have been read after this head. Some nodes show
+    /// receipts of a block before it is made, and the block may then come without the transaction.
     pub fn covers(&self, receipt: &Receipt) -> bool {
         match self.number == receipt.block {
             true => self.hash == receipt.block_hash,
@@ -63,25 +63,26 @@ impl Head {
 pub struct Receipt {
     /// The transaction.
     pub transaction: B256,
-    /// The block that includes it. Nodes also show receipts of the block that is being built, which may come out without it.
+    /// The block that includes the transaction. Nodes also show receipts of the block that is being built; that block
+    /// may come without the transaction.
     pub block: u64,
-    /// That block's hash.
+    /// The hash of that block.
     pub block_hash: B256,
-    /// Whether it succeeded.
+    /// Whether the transaction succeeded.
     pub success: bool,
-    /// What it emitted, in order, as far as [`completeness`](Self::completeness) says.
+    /// The events that the transaction emitted, in order, as far as [`completeness`](Self::completeness) says.
     pub logs: Vec<Log>,
-    /// Whether these are all its events.
+    /// Whether these are all events of the transaction.
     pub completeness: Completeness,
 }
 
-/// Whether a receipt shows all events of its transaction. Some nodes show a receipt for seconds before they show its events.
-/// What counts is the bloom filter that belongs to every receipt and is made of its events.
+/// Whether a receipt shows all events of its transaction. Some nodes show a receipt for seconds before they show its
+/// events. The test is the bloom filter that belongs to every receipt and is made from its events.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Completeness {
     /// The filter fits the events.
     Complete,
-    /// The filter is empty or missing. So there may be no events; or there are, and the node does not show them yet.
+    /// The filter is empty or missing: there may be no events, or the node does not show them yet.
     Unproven,
     /// The filter does not fit the events.
     Contradictory,
@@ -90,43 +91,43 @@ pub enum Completeness {
 /// A transfer of USDC to the seller.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Seen {
-    /// Its block.
+    /// The block that includes the transfer.
     pub block: u64,
-    /// Its transaction.
+    /// The transaction of the transfer.
     pub transaction: B256,
 }
 
 /// What happened to an authorization.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct AuthorizationEvents {
-    /// The transactions that used it.
+    /// The transactions that used the authorization.
     pub used_in: Vec<B256>,
-    /// Whether the payer cancelled it.
+    /// Whether the payer cancelled the authorization.
     pub cancelled: bool,
 }
 
-/// One event.
+/// One event of a contract.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Log {
-    /// The contract that emitted it.
+    /// The contract that emitted the event.
     pub address: Address,
-    /// Signature and indexed members.
+    /// The event's signature and indexed members.
     pub topics: Vec<B256>,
-    /// The other members.
+    /// The event's other members.
     pub data: Bytes,
 }
 
 /// What a node did with a raw transaction.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum SendOutcome {
-    /// It has it.
+    /// The node has accepted the transaction, or had it already.
     Accepted,
-    /// It refused, with this text. Another node may have it all the same.
+    /// The node refused, with this text. Another node may know the transaction already.
     Refused(String),
 }
 
 impl SendOutcome {
-    /// What a node's refusal means. Most say so when they have a transaction already.
+    /// Reads a node's refusal. Most nodes refuse with a known text when they have the transaction already.
     pub fn of_refusal(text: &str) -> Self {
         let lower = text.to_ascii_lowercase();
         let known = ["already known", "already imported", "known transaction"];
@@ -146,8 +147,8 @@ pub trait Chain {
         sender: Address,
     ) -> impl Future<Output = Result<Simulation, ChainError>>;
 
-    /// What a contract wallet says to a signature now, or would say once it was created by `deployment`. Uses a bounded amount of
-    /// gas and changes nothing.
+    /// Whether a contract wallet accepts a signature now, or would accept it once `deployment` has created the wallet.
+    /// Uses a bounded amount of gas and changes nothing.
     fn wallet_accepts(
         &self,
         wallet: Address,
@@ -156,8 +157,8 @@ pub trait Chain {
         deployment: Option<&Deployment>,
     ) -> impl Future<Output = Result<WalletAnswer, ChainError>>;
 
-    /// Whether an authorization was used or cancelled up to and including the block `at`; without one, as far as the asked
-    /// node knows, which may be some blocks behind. Not a proof of payment.
+    /// Whether an authorization was used or cancelled up to and including the block `at`. Without `at`, up to the
+    /// newest block of the node that answers, which may be some blocks behind. Not a proof of payment.
     fn authorization_used(
         &self,
         payer: Address,
@@ -165,8 +166,8 @@ pub trait Chain {
         at: Option<u64>,
     ) -> impl Future<Output = Result<bool, ChainError>>;
 
-    /// What happened to an authorization in these blocks, whoever did it. A node may refuse to look through so many of them,
-    /// and one that does not have the newest of them shows what it has.
+    /// What happened to an authorization in these blocks, in whichever transactions. A node may refuse to search too
+    /// many blocks at once, and a node that lacks the newest of them shows only what it has.
     fn authorization_events(
         &self,
         payer: Address,
@@ -174,26 +175,26 @@ pub trait Chain {
         blocks: RangeInclusive<u64>,
     ) -> impl Future<Output = Result<AuthorizationEvents, ChainError>>;
 
-    /// Somebody's USDC.
+    /// The USDC balance of an account.
     fn usdc_balance(&self, account: Address) -> impl Future<Output = Result<U256, ChainError>>;
 
     /// Whether there is code at an address.
     fn has_code(&self, account: Address) -> impl Future<Output = Result<bool, ChainError>>;
 
-    /// Somebody's ether in wei.
+    /// The ether of an account, in wei.
     fn ether_balance(&self, account: Address) -> impl Future<Output = Result<U256, ChainError>>;
 
     /// The newest block.
     fn head(&self) -> impl Future<Output = Result<Head, ChainError>>;
 
-    /// The time of a block in seconds; `None` when the asked node does not have it.
+    /// The time of a block in seconds; `None` when the node that answers does not have the block.
     fn block_time(&self, number: u64) -> impl Future<Output = Result<Option<u64>, ChainError>>;
 
     /// The tip per unit of gas that gets a transaction included, in wei.
     fn priority_fee(&self) -> impl Future<Output = Result<u128, ChainError>>;
 
-    /// The most that a rollup charges for the bytes of a transaction of this size, in wei, beside its gas. A chain that is no
-    /// rollup charges nothing.
+    /// The most that a rollup charges for the bytes of a transaction of this size, in wei, in addition to its gas. A
+    /// chain that is no rollup charges nothing.
     fn data_fee(&self, bytes: usize) -> impl Future<Output = Result<U256, ChainError>> {
         let _ = bytes;
         core::future::ready(Ok(U256::ZERO))
@@ -205,13 +206,13 @@ pub trait Chain {
         transaction: B256,
     ) -> impl Future<Output = Result<Option<Receipt>, ChainError>>;
 
-    /// How many transactions an account has sent that are included.
+    /// How many transactions of an account are included.
     fn included_count(&self, account: Address) -> impl Future<Output = Result<u64, ChainError>>;
 
-    /// The same with those that wait in the node.
+    /// How many transactions of an account are included or wait in the node.
     fn pending_count(&self, account: Address) -> impl Future<Output = Result<u64, ChainError>>;
 
-    /// Hands a signed transaction to the network. Handing over the same one again is harmless.
+    /// Hands a signed transaction to the network. Handing over the same transaction again is harmless.
     fn send_raw(
         &self,
         transaction: &Bytes,

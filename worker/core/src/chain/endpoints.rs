@@ -1,8 +1,8 @@
-//! The RPC endpoints: a list, tried in order, and what is remembered of each.
+//! The RPC endpoints: a list that is tried in order, and what is remembered of each endpoint.
 //!
-//! Nothing is believed that comes from another chain. The first question to an endpoint goes out in one batch with its chain
-//! id and USDC's domain separator there, so that the check costs no round trip. An endpoint that does not answer, or not for
-//! our chain, is asked last for a while, and is checked again when it is asked.
+//! No answer from another chain is believed. The first question to an endpoint is sent in one batch with the questions
+//! for its chain id and for USDC's domain separator, so that the check costs no round trip. An endpoint that does not
+//! answer, or is not on our chain, is asked last for a while, and is checked again when it is asked.
 
 use core::cell::RefCell;
 use core::future::Future;
@@ -15,19 +15,19 @@ use super::usdc;
 use crate::pauses::ENDPOINT;
 use crate::types::{HttpUrl, Network, UnixMillis};
 
-/// How long an answer may take while there is another endpoint to ask.
+/// How long an answer may take if there is another endpoint to ask.
 const DEADLINE_MILLIS: u32 = 3_000;
-/// How long it may take at the last one.
+/// How long the answer of the last endpoint may take.
 const LAST_DEADLINE_MILLIS: u32 = 5_000;
-/// An endpoint is checked again after this time: what stands behind an address may change.
+/// An endpoint is checked again after this time, because its address may come to lead to another node.
 const CHECK_AGAIN_MILLIS: u64 = 600_000;
-/// The JSON-RPC codes under which nodes refuse transactions, and what they are asked in general. Any other code says that this
-/// endpoint does not answer this call: rate limits, unknown methods, its own trouble.
+/// The JSON-RPC codes with which nodes refuse transactions, or answer that a call cannot be done. Any other code means
+/// that this endpoint does not answer this call: a rate limit, an unknown method, a fault of its own.
 const REFUSALS: [i64; 6] = [3, -32000, -32003, -32010, -32015, -32602];
-/// `DOMAIN_SEPARATOR()`.
+/// The call data of `DOMAIN_SEPARATOR()`.
 const DOMAIN_SEPARATOR: &str = "0x3644e515";
 
-/// How an answer gets here. The implementation follows no redirect and bounds the answer's size.
+/// How endpoints are reached. The implementation follows no redirect and bounds the answer's size.
 pub trait Http {
     /// Posts JSON and returns the answer's body, if its status is 2xx or it is a JSON object or array.
     fn post(
@@ -47,11 +47,11 @@ pub trait Http {
 /// Why there is no answer. The texts are for the log and do not contain the URL.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum HttpFault {
-    /// Nothing came, or not in time.
+    /// No answer came in time.
     NoAnswer(String),
-    /// More came than is read.
+    /// The answer was longer than the limit.
     TooLarge,
-    /// A status that is no success, without JSON.
+    /// The status is no success, and the body is no JSON.
     Status(u16),
 }
 
@@ -61,9 +61,9 @@ pub struct EndpointMemory(RefCell<Vec<Seen>>);
 
 #[derive(Clone, Copy, Debug, Default)]
 struct Seen {
-    /// Until then its chain need not be checked.
+    /// Until this time the endpoint's chain need not be checked.
     checked_until: UnixMillis,
-    /// Until then it is asked last.
+    /// Until this time the endpoint is asked last.
     paused_until: UnixMillis,
     failures: u32,
 }
@@ -83,12 +83,12 @@ impl EndpointMemory {
         }
     }
 
-    /// In which order to ask `count` endpoints now.
+    /// The order in which to ask `count` endpoints now.
     fn order(&self, count: usize, now: UnixMillis) -> Vec<usize> {
         let (mut order, paused): (Vec<_>, Vec<_>) =
             (0..count).partition(|at| self.seen(*at).paused_until <= now);
         for at in &order {
-            // It failed before: one call tries it again, and the others need not wait for what comes of that.
+            // The endpoint failed before: this call tries it again, and other calls ask it last meanwhile.
             if self.seen(*at).failures > 0 {
                 self.change(*at, |seen| {
                     seen.paused_until = now.plus(LAST_DEADLINE_MILLIS.into());
@@ -118,46 +118,47 @@ impl EndpointMemory {
     }
 }
 
-/// What an answer is worth.
+/// Whether the answer of an endpoint can be used.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Worth {
-    /// It is one.
+    /// A good answer.
     Good,
-    /// It is one, but older than it should be, and the newer the higher this number. Another endpoint may know better.
+    /// A good answer that is older than it should be; another endpoint may have a newer one. Of two such answers, the
+    /// one with the higher number is newer.
     Stale(u64),
-    /// It makes no sense.
+    /// An answer that makes no sense.
     Malformed,
 }
 
 /// Why a call has no result.
 pub(super) enum CallError {
-    /// An endpoint refused the call, with this text, and that settles it.
+    /// An endpoint refused the call, with this text, and other endpoints would do the same.
     Final(String),
-    /// Endpoints refused the call, the first with this text. Others might not.
+    /// Endpoints refused the call, the first of them with this text. Other endpoints might not.
     Refused(String),
     /// No endpoint gave an answer. The text is for the log.
     Unavailable(String),
 }
 
-/// How an endpoint is.
+/// The state of an endpoint.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Condition {
-    /// It serves our chain; this is its newest block.
+    /// The endpoint serves our chain; this is its newest block.
     Good(Value),
-    /// It serves another chain.
+    /// The endpoint serves another chain.
     OtherChain,
-    /// It does not answer, or not what was asked.
+    /// The endpoint does not answer, or does not answer what was asked.
     NoAnswer,
 }
 
 enum Fault {
-    /// The call is refused.
+    /// The endpoint refused the call.
     Refused(RpcError),
-    /// This endpoint does not answer this call. It may answer others.
+    /// The endpoint does not answer this call. It may answer others.
     Declined(String),
-    /// It serves another chain.
+    /// The endpoint serves another chain.
     OtherChain(String),
-    /// It is of no use for now.
+    /// The endpoint cannot be used for now.
     Broken(String),
 }
 
@@ -171,7 +172,7 @@ pub(super) struct Endpoints<'a, H> {
 }
 
 impl<H: Http> Endpoints<'_, H> {
-    /// Asks one endpoint after the other, until an answer is worth something or a refusal `is_final`.
+    /// Asks one endpoint after the other, until one gives a good answer or a refusal that `is_final`.
     pub(super) async fn call(
         &self,
         method: &str,
@@ -225,7 +226,7 @@ impl<H: Http> Endpoints<'_, H> {
             };
             faults.push_str(&format!(" endpoint {at}: {text};"));
         }
-        // The newest of those that are all behind, or the chain stands still.
+        // No endpoint was up to date, or the chain stands still: the newest of the old answers is used.
         if let Some((_, _, answer)) = stale.into_iter().max_by_key(|(rank, _, _)| *rank) {
             return Ok(answer);
         }
@@ -235,7 +236,7 @@ impl<H: Http> Endpoints<'_, H> {
         })
     }
 
-    /// Looks at each endpoint, whatever is remembered of it.
+    /// Asks each endpoint, whatever is remembered of it.
     pub(super) async fn examine(&self) -> Vec<Condition> {
         let call = question(3, "eth_getBlockByNumber", json!(["latest", false]));
         let mut conditions = Vec::new();
@@ -262,7 +263,8 @@ impl<H: Http> Endpoints<'_, H> {
         self.ask_checking(at, call, deadline).await
     }
 
-    /// Asks together with what proves the chain. An answer counts only when the proof is good.
+    /// Asks an endpoint a question together with those that prove its chain. The answer counts only when the proof is
+    /// good.
     async fn ask_checking(&self, at: usize, call: &Value, deadline: u32) -> Result<Value, Fault> {
         let separator = json!([{"to": self.network.usdc(), "data": DOMAIN_SEPARATOR}, "latest"]);
         let proofs = [
@@ -272,7 +274,7 @@ impl<H: Http> Endpoints<'_, H> {
         let batch = json!([proofs[0], proofs[1], call]);
         let batched = match self.post(at, &batch, deadline).await {
             Ok(Value::Array(answers)) => Some(answers),
-            // It does not know batches.
+            // The endpoint does not know batches.
             Ok(_) | Err(HttpFault::Status(_)) => None,
             Err(fault) => return Err(fault.into()),
         };
@@ -284,7 +286,7 @@ impl<H: Http> Endpoints<'_, H> {
                 false => self.post(at, proof, deadline).await?,
             };
             let told = match read_answer(answer) {
-                // Another contract, or no state at all.
+                // The endpoint has another contract at USDC's address, or no state at all.
                 Err(Fault::Refused(error)) => return Err(Fault::Broken(error.message)),
                 told => told?,
             };
@@ -298,7 +300,8 @@ impl<H: Http> Endpoints<'_, H> {
         })
     }
 
-    /// An endpoint can name any chain id. Whether our USDC is there, it can only pretend by knowing that it is asked for it.
+    /// Checks one of the two proofs of the chain. An endpoint can name any chain id, but it can give USDC's domain
+    /// separator only if our USDC is there, or if it was made to deceive us.
     fn check(&self, is_chain_id: bool, told: &Value) -> Result<(), Fault> {
         let text = told.as_str().unwrap_or_default();
         if is_chain_id {
@@ -334,7 +337,7 @@ impl From<HttpFault> for Fault {
         match fault {
             HttpFault::NoAnswer(text) => Self::Broken(text),
             HttpFault::Status(status) => Self::Broken(format!("status {status}")),
-            // That may be due to what was asked.
+            // The size may be due to the question, and not to the endpoint.
             HttpFault::TooLarge => Self::Declined("the answer is too large".to_owned()),
         }
     }
@@ -344,7 +347,7 @@ fn question(id: u8, method: &str, params: Value) -> Value {
     json!({"jsonrpc": "2.0", "id": id, "method": method, "params": params})
 }
 
-/// Takes the answer to a question out of a batch. They may come in any order.
+/// Takes the answer to a question out of a batch. The answers may come in any order.
 fn take_answer(answers: &mut [Value], question: &Value) -> Value {
     answers
         .iter_mut()

@@ -1,5 +1,5 @@
-//! Did the money arrive? Read from a receipt's events, never from a status alone; and what its events do not show, a receipt
-//! denies only when it shows all of them.
+//! Did the money arrive? A receipt's events decide that, never its status alone. That an event is missing counts only
+//! if the receipt shows all events.
 
 use alloy_primitives::{Address, B256, U256};
 
@@ -14,11 +14,12 @@ pub enum Verdict {
     Transferred,
     /// The transaction reverted.
     Reverted,
-    /// The authorization was used here, for another transfer: the payer has signed its nonce twice.
+    /// The transaction used the authorization's nonce for another transfer: the payer has signed this nonce twice.
     OtherTransfer,
-    /// The transaction succeeded, and the authorization was not used in it.
+    /// The transaction succeeded, and did not use the authorization.
     NoTransfer,
-    /// The transaction succeeded, and what the receipt shows does not say of what. Another answer may.
+    /// The transaction succeeded, but the events that the receipt shows do not tell what it did. Another answer of the
+    /// chain may tell.
     Unclear,
 }
 

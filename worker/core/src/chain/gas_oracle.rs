@@ -4,14 +4,14 @@
 use alloy_primitives::{Address, Bytes, U256, address};
 use alloy_sol_types::{SolCall, sol};
 
-/// Where each chain of the OP Stack has it. Other chains have nothing there.
+/// The address of the oracle on each chain of the OP Stack. Other chains have no contract there.
 pub(super) const ADDRESS: Address = address!("0x420000000000000000000000000000000000000F");
 
 sol! {
     function getL1FeeUpperBound(uint256 unsignedTxSize) external view returns (uint256);
 }
 
-/// The question for the most that a transaction of this size is charged.
+/// The call that asks for the most that a transaction of this size is charged.
 pub(super) fn fee_call(bytes: usize) -> Bytes {
     getL1FeeUpperBoundCall {
         unsignedTxSize: U256::from(bytes),
@@ -20,7 +20,7 @@ pub(super) fn fee_call(bytes: usize) -> Bytes {
     .into()
 }
 
-/// The answer: a number, or nothing where there is no such contract.
+/// Reads the oracle's answer: a number, or nothing where there is no such contract.
 pub(super) fn fee(answer: &[u8]) -> Option<U256> {
     match answer.len() {
         0 => Some(U256::ZERO),

@@ -1,10 +1,11 @@
-//! A payment as it was presented: what a key has signed is proven here and now; what a contract wallet may have signed only the
-//! chain can tell.
+//! A payment as it was presented. A key's signature is proven at once; whether a contract wallet accepts its signature
+//! only the chain can tell.
 //!
-//! The order matters. Everything that can be checked without asking anybody comes first. Then the wallet is asked, with bounded
-//! gas, before any object is: so nothing is stored for who has not proven to control the payer. An account with code whose key
-//! has signed (EIP-7702) need not be asked here. Its key can replace the code at any time, so it controls the account; whether
-//! the token takes the payment, the token says when the transfer is simulated, which it judges by the code alone.
+//! The order matters. Everything that can be checked without asking anybody comes first. Then the wallet is asked, with
+//! bounded gas, before any object is: so nothing is stored for a client that has not proven to control the payer. An
+//! account with code whose key has signed (EIP-7702) need not be asked here, because its key controls the account: it
+//! can replace the code at any time. Whether the token takes the payment shows when the transfer is simulated; the
+//! token then judges by the code alone.
 
 use alloy_primitives::{Address, Bytes, keccak256};
 
@@ -20,13 +21,13 @@ use crate::x402::{Authorization, Refusal};
 /// A payment that may be good.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Presented {
-    /// The payer's key has signed it.
+    /// The payer's key has signed the payment.
     Proven(SignedAuthorization),
-    /// The payer's contract may have signed it.
+    /// The payer's contract may have signed the payment.
     Claimed(Claim),
 }
 
-/// What a contract wallet may have signed.
+/// A payment that a contract wallet may have signed.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Claim {
     authorization: Authorization,
@@ -35,8 +36,8 @@ pub struct Claim {
 }
 
 impl Presented {
-    /// Checks recipient, value, payer and the form of the signature. Time is checked later, because a payment that was already
-    /// made is answered also after its authorization expired.
+    /// Checks recipient, value, payer and the form of the signature. The time is checked later, because a payment that
+    /// was already made gets its answer even after its authorization has expired.
     pub fn new(
         authorization: Authorization,
         signature: &[u8],
@@ -64,8 +65,8 @@ impl Presented {
         }))
     }
 
-    /// The proof that the payer's wallet has signed, or why there is none. A wallet that does not exist yet is asked as it
-    /// would be when one of these factories has created it; no other factory's call is ever made.
+    /// The proof that the payer's wallet has signed, or why there is none. A wallet that does not exist yet is asked as
+    /// if one of these factories had created it; calls to any other factory are never made.
     pub async fn prove<C: Chain>(
         self,
         chain: &C,
@@ -118,8 +119,9 @@ impl Presented {
     }
 }
 
-/// Whether a wallet has code that does not accept what its own key signs: then nothing that the key signs for USDC counts. What is
-/// signed to find out is no text and no typed data of anything, so it is good for nothing else.
+/// Whether a wallet has code that does not accept the signature of the wallet's own key: then no signature of that key
+/// counts for USDC. The digest that is signed for this question belongs to no text and no typed data, so the signature
+/// is good for nothing else.
 pub async fn key_is_refused<C: Chain>(chain: &C, key: &WalletKey) -> Result<bool, ChainError> {
     let digest = keccak256(b"key0: does this wallet accept its key's signature?");
     let Ok(signature) = key.sign(&digest) else {

@@ -1,7 +1,7 @@
 //! The chain over Ethereum JSON-RPC.
 //!
-//! Reads may be asked of any endpoint, and go on to the next one when one gives no usable answer. A send hands over the
-//! identical signed transaction, so repeating it elsewhere is harmless. Answers are untrusted: every member is parsed.
+//! Reads may go to any endpoint; if one gives no usable answer, the next is asked. A send hands over the identical
+//! signed transaction, so repeating it elsewhere is harmless. Answers are untrusted: every member is parsed.
 
 use core::cell::Cell;
 use core::ops::RangeInclusive;
@@ -24,28 +24,29 @@ use super::usdc;
 use super::wallet_call::{self, WalletAnswer};
 use crate::types::{HttpUrl, Network};
 
-/// A newest block older than this many seconds may be that of a node that is stuck: the chain makes one every two seconds.
+/// A node whose newest block is more than this many seconds old may be stuck: the chain makes a block every two
+/// seconds.
 const FRESH_SECONDS: u64 = 60;
 
 /// The chain behind a list of RPC endpoints.
 #[derive(Debug)]
 pub struct RpcChain<'a, H>(Endpoints<'a, H>);
 
-/// What an endpoint says of the chain.
+/// The state of an endpoint.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum EndpointState {
-    /// Its newest block.
+    /// The endpoint's newest block.
     Good(Head),
-    /// Its newest block is older than another endpoint's by more than a minute.
+    /// The endpoint's newest block, which is older than another endpoint's by more than a minute.
     Behind(Head),
-    /// It serves another chain.
+    /// The endpoint serves another chain.
     OtherChain,
-    /// It does not answer, or not what was asked.
+    /// The endpoint does not answer, or does not answer what was asked.
     NoAnswer,
 }
 
 impl<'a, H: Http> RpcChain<'a, H> {
-    /// Asks the endpoints in this order, except those that `memory` says had better be asked last.
+    /// Asks the endpoints in this order; those that `memory` has paused come last.
     pub fn new(http: H, urls: &'a [HttpUrl], network: Network, memory: &'a EndpointMemory) -> Self {
         Self(Endpoints {
             http,
@@ -55,7 +56,7 @@ impl<'a, H: Http> RpcChain<'a, H> {
         })
     }
 
-    /// How each endpoint is, in their order.
+    /// The state of each endpoint, in their order.
     pub async fn endpoints(&self) -> Vec<EndpointState> {
         let mut states: Vec<_> = self
             .0
@@ -85,7 +86,7 @@ impl<'a, H: Http> RpcChain<'a, H> {
         states
     }
 
-    /// The transfers of USDC to these wallets in these blocks, without those of nothing.
+    /// The transfers of USDC to these wallets in these blocks, without transfers of zero.
     pub async fn transfers_to(
         &self,
         wallets: &[Address],
@@ -108,7 +109,7 @@ impl<'a, H: Http> RpcChain<'a, H> {
         self.0.network.usdc()
     }
 
-    /// A question to which a revert is an answer, too. Whatever else a node has against it may be the node's own trouble.
+    /// Asks a question to which a revert is an answer, too. Any other error may be due to the node alone.
     async fn ask(
         &self,
         method: &str,
@@ -124,7 +125,7 @@ impl<'a, H: Http> RpcChain<'a, H> {
             .await
     }
 
-    /// A read whose answer `is_good`. A refusal by a node is as useless as no answer.
+    /// Reads something; `is_good` tells whether an answer can be used. If a node refuses, the next one is asked.
     async fn read(
         &self,
         method: &str,
@@ -150,7 +151,7 @@ impl<'a, H: Http> RpcChain<'a, H> {
             .map_err(|error| unknown(method, error))
     }
 
-    /// A read of one quantity.
+    /// Reads one quantity.
     async fn read_quantity(&self, method: &str, params: Value) -> Result<U256, ChainError> {
         let is_good = |answer: &Value| quantity(Some(answer)).is_some();
         let answer = self.read(method, params, &is_good).await?;
@@ -159,7 +160,7 @@ impl<'a, H: Http> RpcChain<'a, H> {
 
     async fn usdc_call(&self, data: Bytes, at: Option<u64>) -> Result<U256, ChainError> {
         let call = json!({"to": self.usdc(), "data": data});
-        // A node that does not have the block refuses.
+        // A node that does not have this block refuses the call.
         let block = at.map_or_else(|| "latest".to_owned(), |at| format!("{at:#x}"));
         let method = "eth_call";
         let answer = self
@@ -184,7 +185,7 @@ impl<H: Http> Chain for RpcChain<'_, H> {
         sender: Address,
     ) -> Result<Simulation, ChainError> {
         let SettlementCall { to, input, max_gas } = settlement_call(transfer, self.0.network);
-        // A wallet that wants more than this is not paid for.
+        // A wallet that needs more gas than this is not paid for.
         let call = json!({"from": sender, "to": to, "data": input, "gas": format!("{max_gas:#x}")});
         let method = "eth_estimateGas";
         let is_good = |answer: &Value| number(Some(answer)).is_some();
@@ -284,7 +285,7 @@ impl<H: Http> Chain for RpcChain<'_, H> {
             .await
     }
 
-    /// The first one that is fresh, or else the newest.
+    /// The newest block of the first endpoint that is up to date, or else the newest block of all.
     async fn head(&self) -> Result<Head, ChainError> {
         let now = self.0.http.now().to_seconds();
         let worth = |answer: &Value| match head(answer) {
@@ -329,7 +330,7 @@ impl<H: Http> Chain for RpcChain<'_, H> {
         let method = "eth_call";
         match self.ask(method, json!([call, "latest"]), &is_good).await {
             Ok(answer) => parse(&answer).ok_or_else(|| malformed(method)),
-            // An older contract, without this function, or none at all.
+            // The contract is older and has no such function, or there is no contract.
             Err(CallError::Final(_)) => Ok(U256::ZERO),
             Err(CallError::Refused(text) | CallError::Unavailable(text)) => Err(ChainError(text)),
         }
@@ -339,7 +340,7 @@ impl<H: Http> Chain for RpcChain<'_, H> {
         let method = "eth_getTransactionReceipt";
         let parse =
             |answer: &Value| receipt(answer).filter(|receipt| receipt.transaction == transaction);
-        // Another node may have the events already; one that does not have the receipt knows less.
+        // Another node may have the events already. A node without the receipt knows less than this one.
         let is_partial = Cell::new(false);
         let worth = |answer: &Value| {
             let partial = |rank| {
@@ -374,7 +375,8 @@ impl<H: Http> Chain for RpcChain<'_, H> {
     }
 
     async fn send_raw(&self, transaction: &Bytes) -> Result<SendOutcome, ChainError> {
-        // What one node refuses, another may take, unless it refuses because it has it.
+        // Another node may accept a transaction that this node refuses, unless this node refuses because it has the
+        // transaction.
         let is_final =
             |error: &RpcError| SendOutcome::of_refusal(&error.message) == SendOutcome::Accepted;
         let params = json!([transaction]);
@@ -393,7 +395,7 @@ impl<H: Http> Chain for RpcChain<'_, H> {
     }
 }
 
-/// What nodes refuse to tell is as little known as what they do not answer.
+/// The error for a question without an answer. A refusal leaves the question just as open.
 fn unknown(method: &str, error: CallError) -> ChainError {
     ChainError(match error {
         CallError::Final(text) | CallError::Refused(text) => format!("{method}: refused: {text}"),
@@ -425,7 +427,7 @@ fn bytes(value: &Value) -> Option<Bytes> {
         .map(Bytes::from)
 }
 
-/// Exactly 32 bytes.
+/// Reads exactly 32 bytes.
 fn word(value: &Value) -> Option<U256> {
     let bytes = bytes(value).filter(|bytes| bytes.len() == 32)?;
     Some(U256::from_be_slice(&bytes))

@@ -1,18 +1,19 @@
-//! JSON-RPC errors: which of them are the chain's own word on a call, and which only say that a node cannot tell.
+//! JSON-RPC errors: which of them tell what the chain does with a call, and which only tell that a node cannot answer.
 //!
-//! There is no code for that which all nodes keep to: `-32000` is a revert in one place, "header not found" or "too many
-//! requests" in another. So an error counts as the chain's word only when it says what happened in the EVM.
+//! Nodes do not agree on codes: `-32000` is a revert at one node, and "header not found" or "too many requests" at
+//! another. So an error counts as the chain's answer only when it says what happened in the EVM.
 
 use serde_json::Value;
 
 const MAX_TEXT_CHARS: usize = 300;
-/// "Execution reverted", as Geth numbers it; nothing else has this code.
+/// The code that Geth uses for "execution reverted", and for nothing else.
 const REVERTED: i64 = 3;
-/// The codes under which nodes also return a revert's data.
+/// The codes with which other nodes return a revert's data.
 const WITH_DATA: [i64; 2] = [-32000, -32015];
-/// The shortest data of a revert with a reason: a selector.
+/// The shortest data of a revert with a reason: a selector of four bytes.
 const MIN_DATA_BYTES: usize = 4;
-/// How clients name what the EVM does, without spaces and in small letters: a revert, or a halt that every node comes to.
+/// How nodes name what the EVM did, in lower case and without spaces: a revert, or a halt at which every node would
+/// arrive.
 const EVM_OUTCOMES: [&str; 9] = [
     "executionreverted",
     "transactionreverted",
@@ -28,11 +29,11 @@ const EVM_OUTCOMES: [&str; 9] = [
 /// A JSON-RPC error.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct RpcError {
-    /// Its number, if there is one.
+    /// The error's code, if there is one.
     pub code: Option<i64>,
-    /// Its text, cut to what a log line holds.
+    /// The error's text, cut to the length for a log line.
     pub message: String,
-    /// Its data, if that is a text.
+    /// The error's data, if that is a text.
     pub data: String,
 }
 
@@ -47,8 +48,8 @@ impl RpcError {
         }
     }
 
-    /// Whether every node would say this of the call: it was executed, and reverted or came to a halt. Anything else may be one
-    /// node's trouble, and another node may know better.
+    /// Whether every node would say this of the call: the EVM executed it, and it reverted or came to a halt. Any other
+    /// error may be due to one node, and another node may have an answer.
     pub fn is_chains_word(&self) -> bool {
         let Some(code) = self.code else {
             return false;

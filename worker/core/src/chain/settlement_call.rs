@@ -8,13 +8,13 @@ use super::signature::PayerSignature;
 use super::wallet_call::{MAX_DEPLOYMENT_GAS, MAX_WALLET_GAS, MULTICALL, after_deployment};
 use crate::types::Network;
 
-/// `transferWithAuthorization(address,address,uint256,uint256,uint256,bytes32,uint8,bytes32,bytes32)`.
+/// The selector of `transferWithAuthorization(address,address,uint256,uint256,uint256,bytes32,uint8,bytes32,bytes32)`.
 const TRANSFER_WITH_PARTS: [u8; 4] = hex!("e3ee160e");
-/// `transferWithAuthorization(address,address,uint256,uint256,uint256,bytes32,bytes)`.
+/// The selector of `transferWithAuthorization(address,address,uint256,uint256,uint256,bytes32,bytes)`.
 const TRANSFER_WITH_BYTES: [u8; 4] = hex!("cf092995");
 
-/// The call that moves the money. 65 bytes of signature go into the form that has always been there, any others into the one
-/// for contract wallets.
+/// The call that moves the money. A signature of 65 bytes is passed to the older function, which takes v, r and s; any
+/// other one to the function for contract wallets.
 pub fn transfer_call(signed: &SignedAuthorization) -> Bytes {
     let key;
     let signature: &[u8] = match &signed.signature {
@@ -49,15 +49,15 @@ pub fn transfer_call(signed: &SignedAuthorization) -> Bytes {
 /// A transaction that settles a payment: the contract, the call, and the most gas that it may use.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct SettlementCall {
-    /// The contract: USDC, or Multicall3 around it.
+    /// The contract that is called: USDC, or Multicall3 around it.
     pub to: Address,
     /// The call.
     pub input: Bytes,
-    /// The most gas that it may use.
+    /// The most gas that the transaction may use.
     pub max_gas: u64,
 }
 
-/// What a wallet of ours sends for a payment. When the payer's wallet does not exist yet, it is created in the same transaction.
+/// The transaction by which the gas wallet executes a payment. When the payer's wallet does not exist yet, it is created in the same transaction.
 pub fn settlement_call(signed: &SignedAuthorization, network: Network) -> SettlementCall {
     let transfer = transfer_call(signed);
     match signed.deployment() {
@@ -131,12 +131,13 @@ mod tests {
             nonce: golden().nonce,
             signature: GOLDEN_SIGNATURE.into(),
         };
-        // The sheet's vector is of 65 bytes in the form for any length.
+        // The vector passes a signature of 65 bytes to the function that takes any length.
         assert_eq!(
             keccak256(call.abi_encode()),
             b256!("0x3602ebb477b3414ad086e03300871a07efcc48a11d51e3a6549950b890d280fa")
         );
-        // A wallet's 65 bytes are its own affair: what would be v is not corrected.
+        // The 65 bytes of a wallet's signature are not ours to read: its last byte is passed on as v without
+        // correction.
         let odd = transfer_call(&wallet_signed(&[7; 65]));
         let call = transferWithAuthorization_0Call::abi_decode(&odd).unwrap();
         assert_eq!(

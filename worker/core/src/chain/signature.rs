@@ -5,30 +5,31 @@ use serde::{Deserialize, Serialize};
 
 use super::abi::Reader;
 
-/// The longest signature that is looked at. A passkey's, with its wallet's deployment, has about 1,500 bytes; who pays the gas
-/// pays for each.
+/// The longest signature that is checked. A passkey's signature, with the creation of its wallet, has about 1,500
+/// bytes. Each byte costs the wallet that pays the gas.
 pub const MAX_SIGNATURE_BYTES: usize = 4096;
 
-/// What a signature for a wallet that does not exist yet ends with (ERC-6492).
+/// The last bytes of a signature for a wallet that does not exist yet (ERC-6492).
 const COUNTERFACTUAL_SUFFIX: [u8; 32] =
     alloy_primitives::hex!("6492649264926492649264926492649264926492649264926492649264926492");
 
-/// A payer's signature. Its JSON is stored: a key's is an object of r, s and v, as it was in the first version.
+/// A payer's signature. Its JSON is stored: for a key's signature, an object of r, s and v, as in the first version.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(untagged)]
 pub enum PayerSignature {
-    /// Of the key that the account's address follows from.
+    /// The signature of the key whose account is the payer.
     Key(Signature),
-    /// Of a contract wallet.
+    /// The signature of a contract wallet.
     Wallet(WalletSignature),
 }
 
 /// What a contract wallet accepts as its signature (EIP-1271).
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub struct WalletSignature {
-    /// What the wallet is shown.
+    /// The signature that the wallet checks.
     pub(crate) bytes: Bytes,
-    /// What creates the wallet, when it does not exist yet. Only ever from a factory that the seller has listed.
+    /// The call that creates the wallet, when it does not exist yet. The factory is always one that the seller has
+    /// listed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) deployment: Option<Deployment>,
 }
@@ -36,22 +37,23 @@ pub struct WalletSignature {
 /// The call that creates a wallet.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub struct Deployment {
-    /// Who creates it.
+    /// The factory that creates the wallet.
     pub(crate) factory: Address,
-    /// With what words.
+    /// The call data for the factory.
     pub(crate) call: Bytes,
 }
 
 impl Deployment {
-    /// The factory, and the call that it is sent.
+    /// The factory, and the call data for it.
     pub const fn parts(&self) -> (Address, &Bytes) {
         (self.factory, &self.call)
     }
 }
 
 impl WalletSignature {
-    /// Reads a signature that is not a key's. `None` for what cannot be one: empty (a wallet may say yes to that for messages
-    /// that its owner has approved on chain; it would prove nothing of who asks), too long, or badly wrapped.
+    /// Reads a signature that is not a key's. `None` for what cannot be one: too long, badly wrapped, or empty. (A
+    /// wallet may accept an empty signature for messages that its owner has approved on chain, which proves nothing
+    /// about the caller.)
     pub(super) fn read(bytes: &[u8]) -> Option<Self> {
         if bytes.len() > MAX_SIGNATURE_BYTES {
             return None;

@@ -1,8 +1,9 @@
 //! An ordinary USDC transfer as a payment: which events of a transaction count, for how much, and who may present them.
 //!
-//! The unit of credit is one `Transfer` event. A transaction with several of them may pay several purchases, one each; they
-//! are never added up. An event that follows `AuthorizationUsed` belongs to that authorization and never counts here:
-//! [`events`](super::events) pairs the two in the same way, so that no event can be credited in both ways to pay.
+//! Credit is given for single `Transfer` events. A transaction with several of them may pay several purchases, one
+//! each; the events are never added up. An event that follows `AuthorizationUsed` belongs to that authorization and
+//! never counts here: [`events`](super::events) pairs the two in the same way, so that no event can be credited both as
+//! a transfer and as an authorization.
 
 use alloy_primitives::{Address, B256, U256, eip191_hash_message};
 use serde::{Deserialize, Serialize};
@@ -13,57 +14,60 @@ use super::usdc::{self, AUTHORIZATION_USED_TOPIC, TRANSFER_TOPIC};
 use crate::offer::Terms;
 use crate::types::{UnixSeconds, UsdcAmount};
 
-/// More transfers than this of one transaction are not looked at.
+/// The most transfers of one transaction that are looked at.
 pub const MAX_TRANSFERS: usize = 64;
 
 /// A transfer that pays enough.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Transfer {
-    /// Who paid.
+    /// The wallet that paid.
     pub from: Address,
-    /// Its place among the events of its transaction.
+    /// The index of the event among the events of its transaction.
     pub log: u32,
-    /// How much.
+    /// The amount.
     pub amount: UsdcAmount,
 }
 
-/// Why a transaction pays nothing.
+/// Why a transaction does not pay.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ProofFault {
-    /// It is not on chain, or not deep enough.
+    /// The transaction is not on chain, or has too few confirmations.
     TxUnconfirmed,
-    /// It reverted.
+    /// The transaction is not on chain, and would be too late to pay if it was included now.
+    NotIncluded,
+    /// The transaction reverted.
     TransactionReverted,
-    /// It holds no ordinary USDC transfer to the seller.
+    /// The transaction has no ordinary USDC transfer to the seller.
     NoTransfer,
-    /// It holds one, from another wallet than the one that signed.
+    /// The transfer came from another wallet than the one that signed.
     PayerMismatch,
-    /// It pays too little.
+    /// The transfer pays too little.
     AmountMismatch(
-        /// The most that one of its transfers pays.
+        /// The largest amount of one transfer of the transaction.
         UsdcAmount,
     ),
-    /// It is older than the offer.
+    /// The transfer is older than the offer.
     TransferBeforeOffer,
-    /// It came after the offer's end.
+    /// The transfer came after the offer's end.
     TransferAfterExpiry,
-    /// It may pay, but so may the authorization that was presented for the same purchase before.
+    /// The transfer may pay, but so may the authorization that was presented earlier for the same purchase.
     AuthorizationOpen(
-        /// From then on it cannot.
+        /// When the authorization expires; it cannot pay after that.
         UnixSeconds,
     ),
-    /// It is shown too long after the offer's end.
+    /// The transfer is shown too long after the offer's end.
     ShownTooLate,
     /// The offer names a wallet that the seller no longer uses.
     WalletNotUsed,
 }
 
 impl ProofFault {
-    /// The reason as programs read it.
+    /// The reason as a code for programs.
     pub const fn code(self) -> &'static str {
         match self {
             Self::TxUnconfirmed => "tx_unconfirmed",
+            Self::NotIncluded => "not_included",
             Self::TransactionReverted => "transaction_reverted",
             Self::NoTransfer => "no_transfer",
             Self::PayerMismatch => "payer_mismatch",
@@ -111,9 +115,22 @@ pub fn payments(
     }
 }
 
-/// How long after the end of its offer a transfer can be shown, in seconds. Without a limit every old offer and transfer
-/// would open a new grant at a deployment that has lost its books, or at another one with the same secret.
+/// How long after the end of its offer a transfer can be shown, in seconds. Without a limit, every old offer with its
+/// transfer would open a new grant at a deployment that has lost its books, or at another deployment with the same
+/// secret.
 pub const SHOW_SECONDS: u64 = 30 * 86_400;
+
+/// How long after the end of an offer a transaction that is not on chain may still turn out to have been included in
+/// time, in seconds: a node may lag.
+const LAG_SECONDS: u64 = 600;
+
+/// The fault of a transaction that is not on chain. `head`: the newest block's time.
+pub const fn absence(terms: &Terms, head: UnixSeconds) -> ProofFault {
+    match head.0 < terms.expires_at.0.saturating_add(LAG_SECONDS) {
+        true => ProofFault::TxUnconfirmed,
+        false => ProofFault::NotIncluded,
+    }
+}
 
 /// Whether a transaction was included while the offer was good.
 pub const fn check_time(terms: &Terms, included_at: UnixSeconds) -> Result<(), ProofFault> {
@@ -173,8 +190,8 @@ pub fn received(receipt: &Receipt, usdc: Address, wallets: &[Address]) -> Vec<Tr
     found
 }
 
-/// Under which key the payer's book holds a transfer. The book's other keys are nonces that the payer chooses; one that
-/// equals a transfer's key is the payer's own loss.
+/// The key under which the payer's book holds a transfer. The book's other keys are nonces that the payer chooses; a
+/// payer that chooses a nonce equal to a transfer's key harms only itself.
 pub fn booking_key(transaction: B256, log: u32) -> B256 {
     let digest = Sha256::new()
         .chain_update(b"key0 transfer v1\0")
@@ -184,12 +201,12 @@ pub fn booking_key(transaction: B256, log: u32) -> B256 {
     B256::from_slice(&digest)
 }
 
-/// What is signed of a text (EIP-191, `personal_sign`).
+/// The digest of a text that a wallet signs (EIP-191, `personal_sign`).
 pub fn text_digest(text: &str) -> B256 {
     eip191_hash_message(text)
 }
 
-/// Whose key has signed a digest. `None` when the signature is no key's.
+/// The account whose key has signed the digest. `None` if the signature is not valid.
 pub fn signer(digest: &B256, signature: &[u8]) -> Option<Address> {
     usdc::signature(signature)?
         .recover_address_from_prehash(digest)

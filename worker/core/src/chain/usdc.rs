@@ -25,12 +25,12 @@ sol! {
     event AuthorizationCanceled(address indexed authorizer, bytes32 indexed nonce);
 }
 
-/// `Transfer(address,address,uint256)`.
+/// The topic of the event `Transfer(address,address,uint256)`.
 pub const TRANSFER_TOPIC: B256 = Transfer::SIGNATURE_HASH;
-/// `AuthorizationUsed(address,bytes32)`.
+/// The topic of the event `AuthorizationUsed(address,bytes32)`.
 pub const AUTHORIZATION_USED_TOPIC: B256 = AuthorizationUsed::SIGNATURE_HASH;
 
-/// `AuthorizationCanceled(address,bytes32)`.
+/// The topic of the event `AuthorizationCanceled(address,bytes32)`.
 pub const AUTHORIZATION_CANCELED_TOPIC: B256 = AuthorizationCanceled::SIGNATURE_HASH;
 
 /// USDC's EIP-712 domain on a network.
@@ -56,14 +56,14 @@ pub fn authorization_digest(authorization: &Authorization, network: Network) -> 
     .eip712_signing_hash(&domain(network))
 }
 
-/// The question whether an authorization was used or cancelled.
+/// The call that asks whether an authorization was used or cancelled.
 pub fn authorization_state_call(authorizer: Address, nonce: B256) -> Bytes {
     authorizationStateCall { authorizer, nonce }
         .abi_encode()
         .into()
 }
 
-/// The question how much USDC somebody has.
+/// The call that reads an account's USDC balance.
 pub fn balance_call(account: Address) -> Bytes {
     balanceOfCall { account }.abi_encode().into()
 }

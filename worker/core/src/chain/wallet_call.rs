@@ -1,25 +1,26 @@
-//! The calls around contract wallets: "is this your signature?" (EIP-1271), and a wallet's creation together with what it is
-//! created for, in one call of Multicall3. So either both happen or nothing, and a factory never sees our wallet as its caller.
+//! Calls of contract wallets: the question whether a signature is the wallet's (EIP-1271), and a wallet's creation
+//! together with the call that it is created for. Multicall3 makes both in one transaction, so that both happen or
+//! neither, and a factory never sees our wallet as its caller.
 
 use alloy_primitives::{Address, B256, Bytes, address, hex};
 
 use super::abi::{Reader, Writer, padded};
 use super::signature::Deployment;
 
-/// `isValidSignature(bytes32,bytes)`: also the answer that means yes.
+/// The selector of `isValidSignature(bytes32,bytes)`, which is also the answer that means yes.
 const IS_VALID_SIGNATURE: [u8; 4] = hex!("1626ba7e");
-/// `aggregate3((address,bool,bytes)[])`.
+/// The selector of `aggregate3((address,bool,bytes)[])`.
 const AGGREGATE3: [u8; 4] = hex!("82ad56cb");
 
 /// The contract that makes several calls in one, at the same address on every chain.
 pub const MULTICALL: Address = address!("0xcA11bde05977b3631167028862bE2a173976CA11");
-/// The most gas that a wallet may use to look at its signature, and that a transfer may use in all. A hostile wallet may use
-/// all of it, each time, and revert.
+/// The most gas that a wallet may use to check its signature, and that a transfer may use in all. A hostile wallet may
+/// use all of it each time, and revert.
 pub const MAX_WALLET_GAS: u64 = 400_000;
-/// The same when the wallet is created first.
+/// The most gas for such a call when the wallet is created first.
 pub const MAX_DEPLOYMENT_GAS: u64 = 1_200_000;
 
-/// What a wallet says to a signature.
+/// How a wallet judges a signature.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum WalletAnswer {
     /// The signature is the wallet's own.
@@ -30,7 +31,7 @@ pub enum WalletAnswer {
     NoCode,
 }
 
-/// The question to a wallet that exists.
+/// The call that asks a wallet that exists.
 pub fn question(digest: B256, signature: &Bytes) -> Bytes {
     Writer::new(&IS_VALID_SIGNATURE)
         .word(digest)
@@ -39,11 +40,11 @@ pub fn question(digest: B256, signature: &Bytes) -> Bytes {
         .finish()
 }
 
-/// Its answer.
+/// Reads the wallet's answer.
 pub fn answer(returned: &[u8]) -> WalletAnswer {
     match returned {
         [] => WalletAnswer::NoCode,
-        // The four bytes, filled up to a word with zeros.
+        // The answer is the selector, filled up to a word with zeros.
         word if word.len() == 32
             && word
                 .strip_prefix(&IS_VALID_SIGNATURE)
@@ -55,20 +56,20 @@ pub fn answer(returned: &[u8]) -> WalletAnswer {
     }
 }
 
-/// A call of [`MULTICALL`] that creates a wallet and then makes one other call. Somebody may have created it a moment before:
-/// only the other call must succeed.
+/// A call of [`MULTICALL`] that creates a wallet and then makes one other call. Only that other call must succeed, because
+/// the wallet may have been created a moment before.
 pub fn after_deployment(
     deployment: &Deployment,
     target: Address,
     call: &Bytes,
     may_fail: bool,
 ) -> Bytes {
-    // Of each: target, whether it may fail, where its bytes begin, their length, and they themselves.
+    // Each of the two entries has a target, whether it may fail, the offset of its bytes, their length, and the bytes.
     let first = 4_usize
         .saturating_mul(32)
         .saturating_add(padded(deployment.call.len()));
     let mut writer = Writer::new(&AGGREGATE3);
-    // One argument: a list of two, which begin behind these four words and their two.
+    // The only argument is a list of two entries. Their offsets are counted from the end of the list's length.
     writer
         .number(0x20)
         .number(2)
@@ -87,7 +88,7 @@ pub fn after_deployment(
     writer.finish()
 }
 
-/// The answer of the wallet that was created. `None` for what is no such answer.
+/// Reads the answer of a wallet that was created in the same call. `None` if the data are no such answer.
 pub fn answer_after_deployment(returned: &[u8]) -> Option<WalletAnswer> {
     let list = Reader(returned).behind(0)?;
     if list.number(0)? != 2 {
@@ -104,7 +105,7 @@ pub fn answer_after_deployment(returned: &[u8]) -> Option<WalletAnswer> {
 
 #[cfg(test)]
 pub(super) mod tests {
-    //! Against the general coder.
+    //! Compares this module with the general coder.
 
     use alloy_sol_types::{SolCall, SolType, sol, sol_data};
     use proptest::prelude::*;
@@ -129,7 +130,7 @@ pub(super) mod tests {
         function aggregate3(Call3[] calls) external payable returns (Result[] returnData);
     }
 
-    /// What [`MULTICALL`] returns for a creation and a question that succeeds.
+    /// What [`MULTICALL`] returns for a creation and a question. `deployed` and `asked` tell which of them succeed.
     pub(in super::super) fn results(deployed: bool, asked: bool, returned: &[u8]) -> Vec<u8> {
         let results = vec![
             Result {

@@ -1,5 +1,6 @@
-//! What every call needs: the settings, what is outside, and the moment.
+//! What every call to checkout needs: the settings, the platform, and the time.
 
+use super::brought::Calls;
 use super::grant::{AccessGrant, GrantError};
 use crate::chain::Chain;
 use crate::config::Config;
@@ -8,10 +9,10 @@ use crate::purchase::Purchases;
 use crate::token::RsaSigner;
 use crate::types::{HttpUrl, UnixSeconds};
 
-/// What checkout reaches outside. The platform makes it, and doors pass it on: no door names what is in it.
+/// What checkout reaches outside this program. The platform implements this trait, and doors only pass it on.
 pub trait Deployment {
-    /// The purchases, each behind its request id.
-    type Purchases: Purchases;
+    /// The purchases, which are found by their request ids, and the calls that a request brings to them.
+    type Purchases: Purchases + Calls;
     /// The chain. Checkout asks it one thing only: whether a contract wallet accepts a signature.
     type Chain: Chain;
 
@@ -21,7 +22,7 @@ pub trait Deployment {
     fn chain(&self) -> &Self::Chain;
 }
 
-impl<P: Purchases, C: Chain> Deployment for (&P, &C) {
+impl<P: Purchases + Calls, C: Chain> Deployment for (&P, &C) {
     type Purchases = P;
     type Chain = C;
 
@@ -42,7 +43,7 @@ impl<P: Purchases, C: Chain> Deployment for (&P, &C) {
 pub struct Checkout<'a, D> {
     /// The settings.
     pub config: &'a Config,
-    /// What is outside.
+    /// The purchases and the chain.
     pub deployment: D,
     /// The platform's RSA, for tokens that are signed with it.
     pub rsa: &'a dyn RsaSigner,
@@ -55,8 +56,8 @@ pub struct Checkout<'a, D> {
 }
 
 impl<D> Checkout<'_, D> {
-    /// Makes the grant, which the buyer is answered with, of the goods of an [`Outcome::Granted`](super::Outcome::Granted).
-    /// The same goods always give the same grant.
+    /// Makes the grant that the buyer gets for the goods of an [`Outcome::Granted`](super::Outcome::Granted). The same
+    /// goods always give the same grant.
     pub async fn grant<'g>(&self, goods: &'g Goods) -> Result<AccessGrant<'g>, GrantError> {
         AccessGrant::new(self.config, self.rsa, goods).await
     }

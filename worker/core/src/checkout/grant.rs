@@ -32,12 +32,12 @@ pub struct AccessGrant<'a> {
     passed_on: Map<String, Value>,
 }
 
-/// The grant could not be made: the token could not be signed, the stored credential not be read, or it was paid for on
-/// another network than the one that is sold on now.
+/// The grant could not be made: signing the token or reading the stored credential failed, or the purchase was paid for
+/// on another network than the one that the seller uses now.
 #[derive(Debug)]
 pub struct GrantError;
 
-/// Members that the gateway says itself, whatever the backend answers.
+/// Members of the grant that the gateway writes itself. A member of the same name in the backend's answer is left out.
 const OWN_MEMBERS: [&str; 9] = [
     "type",
     "challengeId",
@@ -51,18 +51,20 @@ const OWN_MEMBERS: [&str; 9] = [
 ];
 
 impl<'a> AccessGrant<'a> {
-    /// The grant for these goods: our own token made from the claims, or the backend's credential.
-    /// The same delivery always gives the same grant.
+    /// The grant for these goods: a token that we sign over the claims, or the credential that the backend issued. The
+    /// same delivery always gives the same grant.
     pub async fn new(
         config: &Config,
         rsa: &dyn RsaSigner,
         goods: &'a Goods,
     ) -> Result<Self, GrantError> {
-        let claims = goods.claims();
+        // The goods of a paid call are its answer, which has no claims and no grant.
+        let claims = goods.claims().ok_or(GrantError)?;
         if claims.chain_id != Some(config.network.chain_id()) {
             return Err(GrantError);
         }
         let (access_token, token_type, expires_at, passed_on) = match goods {
+            Goods::Answer { .. } => return Err(GrantError),
             Goods::Token { claims } => {
                 let token = config.token.signer.sign(claims, rsa).await;
                 let token = token.map_err(|_| GrantError)?;
@@ -114,7 +116,7 @@ impl<'a> AccessGrant<'a> {
 }
 
 impl AccessGrant<'_> {
-    /// Adds, for a client that presents a proof again, that the grant was handed out before.
+    /// Adds, for a client that presents the proof of a transfer again, that the grant was handed out before.
     #[must_use]
     pub fn redeemed_before(mut self) -> Self {
         let code = Code::ProofAlreadyRedeemed.as_str();

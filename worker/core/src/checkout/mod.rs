@@ -1,4 +1,5 @@
-//! The one way from every door to a purchase. A door reads its wire, calls one of these, and writes what comes back:
+//! The one way from every door to a purchase. A door reads a request in its own protocol, calls one of these methods,
+//! and writes the answer:
 //!
 //! | call | when | ends in |
 //! |---|---|---|
@@ -10,6 +11,7 @@
 //! An [`Outcome`] says what happened, in words for every door ([`Outcome::error`]), and whether another payment is safe. The
 //! door `doors/sketch.rs` is as small as a door can be.
 
+mod brought;
 mod desk;
 mod grant;
 mod order;
@@ -22,6 +24,7 @@ mod reply;
 mod status;
 mod stop;
 
+pub use brought::{Brought, Calls, MAX_TOLD_BYTES};
 pub use desk::{Checkout, Deployment};
 pub use grant::{AccessGrant, GrantError};
 pub use order::{Claim, Order};

@@ -12,35 +12,37 @@ use crate::pauses::COME_BACK_SECONDS;
 use crate::types::{HttpUrl, Network, RequestId, Status, UnixMillis, UnixSeconds};
 use crate::x402::Refusal;
 
-/// An authorization may be good for years.
+/// A limit for the time to wait, because an authorization may be good for years.
 const MAX_RETRY_AFTER_SECONDS: u64 = 86_400;
 
 /// How a call ends: with goods, unfinished, with another offer, or with a reason why there is neither.
 #[derive(Debug)]
 pub enum Outcome<'a> {
-    /// The purchase is delivered.
+    /// The purchase is delivered; or, for a call, the seller's API has answered in a way that the buyer is not charged
+    /// for.
     Granted {
-        /// What is delivered; [`Checkout::grant`](super::Checkout::grant) makes the grant of it.
+        /// What is delivered. [`Checkout::grant`](super::Checkout::grant) makes the grant from it, unless it is a
+        /// call's answer.
         goods: Goods,
-        /// The money that was paid for it; `None` when nothing was charged.
+        /// The payment; `None` when nothing was charged, or when the money goes back (the goods say so).
         receipt: Option<Receipt>,
         /// Whether the proof of a transfer was shown again after the delivery.
         again: bool,
     },
     /// The purchase is not over. A door never adds an offer, which would invite a second payment.
     Pending {
-        /// What it waits for.
+        /// What the purchase waits for.
         phase: Phase,
-        /// The purchase. Not to be told where the claim [is by what was attempted](Claim::is_by_attempted).
+        /// The purchase. The client must not learn it if the claim [is by what was attempted](Claim::is_by_attempted).
         request_id: RequestId,
-        /// For [`Checkout::status`](super::Checkout::status), if the payer was proven.
+        /// The right to ask with [`Checkout::status`](super::Checkout::status), if the payer was proven.
         claim: Option<Claim>,
-        /// The money, once it has arrived.
+        /// The payment, once the money has arrived.
         receipt: Option<Receipt>,
         /// The transaction, once there is one.
         transaction: Option<B256>,
     },
-    /// Nothing was charged: the chain was asked where money could have moved. Paying anew is safe.
+    /// Nothing was charged: wherever money could have moved, the chain was asked. Paying anew is safe.
     PayAgain {
         /// Why this payment did not count.
         why: Unpaid,
@@ -48,28 +50,30 @@ pub enum Outcome<'a> {
         mismatches: Vec<&'static str>,
         /// The transaction that failed, if one was included.
         transaction: Option<B256>,
-        /// Whether the purchase was begun: then it takes no other payment, and the quote has a new request id.
+        /// Whether the purchase had begun. If so, it takes no other payment, and the quote has a new request id.
         booked: bool,
-        /// What to pay instead; `None` when it is no longer sold.
+        /// What to pay instead; `None` when the target is no longer sold.
         quote: Option<Quote<'a>>,
     },
     /// Neither goods nor another offer.
     Stopped {
-        /// Why, and what may be done about it ([`Stop::retry`]).
+        /// Why, and what the client may do about it ([`Stop::retry`]).
         why: Stop,
     },
 }
 
-/// What a purchase waits for that is not over.
+/// What an unfinished purchase waits for.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Phase {
+    /// The call to the seller's API is being made, or waits for a request that brings the call along.
+    Calling,
     /// The payment is being settled.
     Settling,
     /// The purchase gave no answer.
     Unheard,
-    /// Nothing has begun under its id so far. The payment may be on its way there, or count for another purchase.
+    /// No purchase has begun under this id so far. The payment may be on its way there, or count for another purchase.
     Unbegun,
-    /// Paid; the delivery failed and is tried again.
+    /// The purchase is paid; its delivery failed and is tried again.
     Delivering {
         /// How the last try failed.
         fault: DeliveryFault,
@@ -81,9 +85,10 @@ pub enum Phase {
         /// The transaction that returns it, once there is one.
         transaction: Option<B256>,
     },
-    /// The transfer that was shown is not on chain yet, or not deep enough. Nothing is stored of it.
+    /// The transfer that was shown is not on chain yet, or has too few confirmations. Nothing is stored about the
+    /// transfer.
     Unconfirmed,
-    /// The transfer pays, but so may an authorization that was presented before, until then.
+    /// The transfer pays the offer, but an authorization that was presented earlier may still pay it, too.
     AuthorizationOpen {
         /// When that authorization ends.
         until: UnixSeconds,
@@ -93,11 +98,11 @@ pub enum Phase {
 /// Why a payment did not count.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Unpaid {
-    /// It was refused, or failed.
+    /// The payment was refused, or it failed.
     Refused(Refusal),
-    /// Its offer has expired.
+    /// The offer has expired.
     Expired,
-    /// The seller has withdrawn its offer: it names a wallet that is no longer used, or a plan that has changed.
+    /// The seller has withdrawn the offer: it names a wallet that is no longer used, or a plan that has changed.
     Withdrawn,
     /// The purchase was called off.
     Cancelled,
@@ -114,7 +119,8 @@ impl Outcome<'_> {
             && claim.is_by_attempted()
             && let Some(details) = error.details.as_mut().and_then(Value::as_object_mut)
         {
-            // It may be anybody who has seen the payment. The purchase's name and the payment together would open it.
+            // The caller may be anybody who has seen the payment. With the purchase's request id, that payment would
+            // open the purchase.
             details.remove("requestId");
         }
         Some(error)
@@ -130,6 +136,16 @@ impl Outcome<'_> {
                 transaction,
                 ..
             } => match phase {
+                Phase::Calling => {
+                    let mut details = json!({"requestId": request_id});
+                    note_transaction(&mut details, *transaction);
+                    Error::new(
+                        Code::CallInProgress,
+                        "The call for this payment is being made. Send the same request with the same payment again to get its \
+                         answer; it is not charged twice.",
+                    )
+                    .with_details(details)
+                }
                 Phase::Settling => settling(
                     "The payment is being settled. The same payment may be sent again at any time; it is not charged twice.",
                     request_id,
@@ -173,12 +189,13 @@ impl Outcome<'_> {
         })
     }
 
-    /// The reason as x402 tells it.
+    /// The reason in the form that x402 defines.
     /// <https://github.com/x402-foundation/x402/blob/main/specs/x402-specification-v2.md>
     pub const fn reason(&self) -> &'static str {
         match self {
             Self::Granted { .. } => "",
             Self::Pending { phase, .. } => match phase {
+                Phase::Calling => "call_in_progress",
                 Phase::Refunding { .. } => "refunded",
                 _ => "settlement_pending",
             },
@@ -208,7 +225,8 @@ impl Outcome<'_> {
         match self {
             Self::Granted { .. } | Self::PayAgain { .. } => None,
             Self::Pending { phase, .. } => match phase {
-                Phase::Settling
+                Phase::Calling
+                | Phase::Settling
                 | Phase::Unheard
                 | Phase::Unbegun
                 | Phase::Delivering { .. }
@@ -235,11 +253,14 @@ fn undelivered(
     receipt: Option<&Receipt>,
     refund_at: Option<UnixMillis>,
 ) -> Error {
+    if fault.is_of_a_call() {
+        return call_not_delivered(fault, receipt, refund_at);
+    }
     let (code, happened) = match fault {
         DeliveryFault::Failed => (Code::TokenIssueFailed, "could not issue the access token"),
         DeliveryFault::Timeout => (Code::TokenIssueTimeout, "gave no answer in time"),
         DeliveryFault::Unauthenticated => (Code::InternalError, "could not be asked"),
-        DeliveryFault::PlanGone => (Code::TokenIssueFailed, "no longer has what was bought"),
+        _ => (Code::TokenIssueFailed, "no longer has what was bought"),
     };
     let promise = match (fault, refund_at) {
         (DeliveryFault::PlanGone, Some(_)) => "The money is sent back by itself.",
@@ -263,6 +284,35 @@ fn undelivered(
     }))
 }
 
+/// The error for a call that is paid for and will not be delivered. Where refunds are on, the money goes back at once.
+fn call_not_delivered(
+    fault: DeliveryFault,
+    receipt: Option<&Receipt>,
+    refund_at: Option<UnixMillis>,
+) -> Error {
+    let happened = match fault {
+        DeliveryFault::Answered(status) => {
+            format!("the seller's API answered with {status}, which is not charged for")
+        }
+        DeliveryFault::Late => "nothing is delivered for it any more".to_owned(),
+        _ => "the call brought no answer".to_owned(),
+    };
+    let promise = match refund_at {
+        Some(_) => "The money is sent back by itself.",
+        None => "Ask the seller to send the money back.",
+    };
+    Error::new(
+        Code::TokenIssueFailed,
+        format!(
+            "The payment arrived, but {happened}. {promise} To call again, sign a new payment."
+        ),
+    )
+    .with_details(json!({
+        "state": Status::Paid,
+        "transaction": receipt.map(|receipt| receipt.transaction),
+    }))
+}
+
 fn unpaid(why: Unpaid, mismatches: &[&'static str], transaction: Option<B256>) -> Error {
     let refusal = match why {
         Unpaid::Refused(refusal) => refusal,
@@ -275,7 +325,7 @@ fn unpaid(why: Unpaid, mismatches: &[&'static str], transaction: Option<B256>) -
         Unpaid::Withdrawn => {
             return Error::new(
                 Code::ChallengeExpired,
-                "The seller has withdrawn this offer, for another wallet or a change of the plan, and nothing was charged. Pay a \
+                "The seller has withdrawn this offer, for another wallet or a change of what it sells, and nothing was charged. Pay a \
                  new one instead, which has a new requestId.",
             );
         }

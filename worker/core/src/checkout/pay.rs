@@ -1,11 +1,12 @@
-//! A signed authorization is presented.
+//! Payment by a signed authorization.
 //!
-//! A payment that brings its offer back is judged by that. One that does not (no client of x402 version 1 does) is judged by the
-//! offer of the moment, and refused for what only the seller has changed meanwhile: price, wallet, catalog. Its client would then
-//! pay anew, also if the first payment was taken and only the answer was lost. The same is true of one that brings back a later
-//! offer for the same purchase. So such a payment is first held against itself: its signature must be the payer's, for whomever
-//! and over whatever it was made. Then its purchase is asked, which answers if it has begun already, for that wallet and over
-//! that amount, and never begins by this.
+//! A payment that sends its offer back is judged by that offer. A payment without an offer (no client of x402 version 1
+//! sends one) is judged by the current offer. If the seller has changed price, wallet or catalog meanwhile, such a
+//! payment is refused, and its client would pay anew, even if the first payment succeeded and only the answer was lost.
+//! The same can happen to a payment that sends back a later offer for the same purchase. So before such a payment is
+//! refused, its signature is checked against its own content: it must be the payer's, whatever recipient and amount it
+//! names. Then the purchase is asked. If it has begun already, for that wallet and that amount, it answers; this
+//! question never begins a purchase.
 
 use super::desk::{Checkout, Deployment};
 use super::order::{Claim, Order};
@@ -22,20 +23,24 @@ use crate::purchase::{Answered, Join, Pay, PayReply, Sale, Sold, purchase};
 use crate::types::{CallFault, RequestId, UsdcAmount};
 use crate::x402::Refusal;
 
-/// Why a payment is not what it must be.
+/// Why a payment does not fit its offer.
 struct Unfit {
     refusal: Refusal,
-    /// What it repeats that is none of the offer.
+    /// The members that the payment repeats and that differ from the offer.
     mismatches: Vec<&'static str>,
 }
 
 impl Unfit {
-    /// Whether nothing is wrong but what the seller may have changed since the payment was made.
+    /// Whether all that is wrong with the payment may be due to a change that the seller made since it was signed.
     fn may_be_dated(&self, order: &Order) -> bool {
         match self.refusal {
             Refusal::InvalidPaymentRequirements => self.mismatches.iter().all(|name| match *name {
-                // Of another offer for the same purchase.
+                // These members may come from another offer for the same purchase.
                 "amount" | "payTo" | "challengeId" => true,
+                // The seller may have moved to another host, or let a plan open the route since.
+                "realm" | "header" => true,
+                // The client may have sent the same order in other words.
+                "digest" => true,
                 "resourceId" => order.resource.is_none(),
                 _ => false,
             }),
@@ -47,17 +52,14 @@ impl Unfit {
 }
 
 impl<'a, D: Deployment> Checkout<'a, D> {
-    /// Presents a payment. Begins its purchase, or answers for the one that it belongs to.
-    ///
-    /// Until the signature has proven to be the payer's, nothing is asked of any object; and of the chain only what a contract
-    /// wallet says to its signature. Presenting the same payment again is safe, and gets the outcome.
+    /// Presents a payment. Begins the payment's purchase, or tells what became of it if it has begun.
     pub async fn pay(&self, order: &Order, payment: &Payment<'_>) -> Outcome<'a> {
         self.pay_noting(order, payment, async |_| Ok(())).await
     }
 
-    /// The same for a door whose client asks again without its payment: `note` is told the right to ask, once the payer is
-    /// proven and before the purchase is asked. What the door has written by then survives a crash at any later moment. When
-    /// it fails, nothing begins.
+    /// Like [`Checkout::pay`], for a door whose client asks again without its payment. `note` gets the right to ask,
+    /// after the payer is proven and before the purchase is asked. What the door writes in `note` survives a crash at
+    /// any later moment. When `note` fails, nothing begins.
     pub async fn pay_noting(
         &self,
         order: &Order,
@@ -66,7 +68,7 @@ impl<'a, D: Deployment> Checkout<'a, D> {
     ) -> Outcome<'a> {
         let wish = match self.wish(order, payment.challenge_id) {
             Ok(wish) => wish,
-            // It is sold no more, but it may have been.
+            // The target is no longer sold, but this payment may have bought it earlier.
             Err(why) => match self.earlier(order, payment, |_| None).await {
                 None
                 | Some(Outcome::PayAgain {
@@ -137,13 +139,13 @@ impl<'a, D: Deployment> Checkout<'a, D> {
             .await
     }
 
-    /// What has become of a payment that was presented before, for the purchase that the order names. It begins nothing. `None`:
-    /// as far as the caller may know there is no such purchase.
+    /// What has become of a payment that was presented before, for the purchase that the order names. Begins nothing.
+    /// `None` if there is no such purchase that the caller may know of.
     pub async fn recall(&self, order: &Order, payment: &Payment<'_>) -> Option<Outcome<'a>> {
         self.earlier(order, payment, |_| None).await
     }
 
-    /// Asks the purchase.
+    /// Presents a checked payment to its purchase.
     async fn present(
         &self,
         order: &Order,
@@ -154,7 +156,7 @@ impl<'a, D: Deployment> Checkout<'a, D> {
     ) -> Outcome<'a> {
         let target = match payment.challenge_id {
             Some(_) => TargetKey::of(&offer.terms),
-            // Which plan is the cheapest, and which resource comes first in it, may have changed too.
+            // The cheapest plan, and the first resource of a plan, may have changed since the payment was made.
             None => order.covered(),
         };
         let sale = Sale {
@@ -189,7 +191,7 @@ impl<'a, D: Deployment> Checkout<'a, D> {
         }
     }
 
-    /// Without a reply the outcome is not known; a new offer would invite a second payment.
+    /// Asks a purchase. Without a reply the outcome is not known, and a new offer would invite a second payment.
     async fn ask(&self, order: &Order, pay: Pay) -> (Asked<'static>, Option<PayReply>) {
         let Answered {
             request_id,
@@ -204,7 +206,8 @@ impl<'a, D: Deployment> Checkout<'a, D> {
         (asked, reply)
     }
 
-    /// The outcome of a purchase that this payment may have begun earlier. `None`: as far as the caller may know there is none.
+    /// The outcome of a purchase that this payment may have begun earlier. `None` if there is no such purchase that the
+    /// caller may know of.
     async fn earlier(
         &self,
         order: &Order,
@@ -219,8 +222,12 @@ impl<'a, D: Deployment> Checkout<'a, D> {
             (None, None) => self.derived(payment),
         };
         let target = match (&order.target, &sealed) {
-            // What it may have bought is what its offer says.
-            (None, Some(Some(offer))) => TargetKey::of(&offer.terms),
+            // The payment may have bought what its offer names, unless the client names another resource now.
+            (None, Some(Some(offer))) => {
+                let terms = &offer.terms;
+                let resource = order.resource.as_ref().unwrap_or(&terms.resource);
+                TargetKey::new(&terms.target, resource)
+            }
             _ => order.covered(),
         };
         let claimed = payment.authorization;
@@ -250,7 +257,8 @@ impl<'a, D: Deployment> Checkout<'a, D> {
         }
     }
 
-    /// What to pay instead: under the client's own id, or a new one where that takes no other payment.
+    /// The offer to pay instead: under the client's own request id, or under a new one if that purchase takes no other
+    /// payment.
     fn instead(&self, order: &Order, wish: &Wish<'a>, is_renewed: bool) -> Quote<'a> {
         let own = order.request_id.clone().filter(|_| !is_renewed);
         let chosen = own.is_some() && order.chosen;
@@ -269,7 +277,7 @@ impl<'a, D: Deployment> Checkout<'a, D> {
     }
 }
 
-/// Holds the payment against the offer, as far as that can be done without asking anybody.
+/// Compares the payment with the offer, as far as that can be done without asking the chain or a purchase.
 fn judge(order: &Order, payment: &Payment<'_>, offer: &Offer) -> Result<Presented, Unfit> {
     let terms = &offer.terms;
     let mut mismatches = order.contradictions(terms);

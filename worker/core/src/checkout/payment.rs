@@ -1,4 +1,4 @@
-//! What a buyer presents: a payment in whatever dialect, or the proof of a transfer.
+//! What a buyer presents: a payment in any x402 version, or the proof of a transfer.
 
 use alloy_primitives::B256;
 
@@ -6,14 +6,14 @@ use crate::offer::Offer;
 use crate::types::Address;
 use crate::x402::{Authorization, PaymentPayload};
 
-/// What a client repeats of the offer that it accepts. It decides nothing: the sealed offer does. But a payment that
+/// What a client repeats of the offer that it accepts. Only the sealed offer decides what is sold. But a payment that
 /// contradicts the offer was meant for another one, and is refused.
 pub trait Echo {
-    /// The members that contradict this offer, by their names on the wire; empty when there are none.
+    /// The members that contradict this offer, by their names in the client's protocol; empty when there are none.
     fn mismatches(&self, offer: &Offer) -> Vec<&'static str>;
 }
 
-/// A signed authorization as it was read from the wire. Nothing of it is checked yet.
+/// A signed authorization as it was read from the request. Nothing in it is checked yet.
 #[derive(Clone, Copy)]
 #[expect(
     missing_debug_implementations,
@@ -26,9 +26,9 @@ pub struct Payment<'a> {
     pub signature: &'a [u8],
     /// The digest of the client's own name for the payment (the x402 extension `payment-identifier`).
     pub identifier: Option<B256>,
-    /// The id of the offer that it pays, if the client has kept it.
+    /// The id of the offer that this payment is for, if the client has kept it.
     pub challenge_id: Option<&'a str>,
-    /// What else it repeats of that offer.
+    /// What else the client repeats of that offer.
     pub echo: &'a dyn Echo,
 }
 

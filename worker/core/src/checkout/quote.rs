@@ -10,24 +10,26 @@ use sha2::{Digest, Sha256};
 use super::desk::Checkout;
 use super::order::Order;
 use super::stop::Stop;
-use crate::catalog::{Catalog, Plan};
-use crate::offer::{Offer, Target, Terms, lifetime};
+use crate::catalog::{Catalog, Plan, Route, Settle};
+use crate::offer::{CallDigest, Offer, Target, Terms, lifetime};
 use crate::types::{HttpUrl, RequestId, ResourceId, UsdcAmount};
 
 /// What published x402 clients pay without being told to: one dollar.
 const USUAL_LIMIT: UsdcAmount = UsdcAmount::from_units(1_000_000);
 const MAX_OFFERS: usize = 3;
 
-/// One offer, and what it is for.
+/// One offer, with its description.
 #[derive(Debug)]
 pub struct Priced<'a> {
     /// The offer.
     pub offer: Offer,
-    /// The seller's description of what it buys.
+    /// The seller's description of what the offer buys.
     pub description: &'a str,
+    /// For a call: whether it is made before or after its price is settled. `None` for a plan.
+    pub settle: Option<Settle>,
 }
 
-/// What can be paid now.
+/// The offers that a client may pay now.
 #[derive(Debug)]
 pub struct Quote<'a> {
     /// The offer that most clients pay, because it comes first.
@@ -59,25 +61,67 @@ impl Quote<'_> {
     }
 }
 
-/// An order with what it left out filled in from the catalog.
+/// An order in which everything that the client left out is filled in from the catalog.
 pub(super) struct Wish<'a> {
-    pub(super) plan: &'a Plan,
-    pub(super) resource: ResourceId,
+    item: Item<'a>,
+    resource: ResourceId,
     /// What else may be offered to a client that named nothing.
     more: Vec<(&'a Plan, ResourceId)>,
 }
 
+/// A plan or a call that is on sale.
+#[derive(Clone, Copy)]
+enum Item<'a> {
+    Plan(&'a Plan),
+    /// A call of this route, at this price.
+    Call(&'a Route, UsdcAmount, CallDigest),
+}
+
+impl<'a> Item<'a> {
+    fn target(self) -> Target {
+        match self {
+            Self::Plan(plan) => Target::Plan(plan.id.clone()),
+            Self::Call(route, _, call) => Target::Route {
+                id: route.id.clone(),
+                call,
+            },
+        }
+    }
+
+    const fn description(self) -> &'a str {
+        match self {
+            Self::Plan(plan) => plan.description.as_str(),
+            Self::Call(route, ..) => route.description.as_str(),
+        }
+    }
+
+    /// The resource that is opened: the one that was named, if this item opens it. `None` if not.
+    fn resource(self, wish: Option<ResourceId>) -> Option<ResourceId> {
+        match self {
+            Self::Plan(plan) => plan.resource(wish),
+            Self::Call(route, ..) => {
+                let own = &route.resource;
+                wish.is_none_or(|wish| wish == *own).then(|| own.clone())
+            }
+        }
+    }
+
+    fn resources(self) -> Vec<ResourceId> {
+        match self {
+            Self::Plan(plan) => plan.resources.clone(),
+            Self::Call(route, ..) => vec![route.resource.clone()],
+        }
+    }
+}
+
 impl<'a, D> Checkout<'a, D> {
-    /// What an order costs now. Stores nothing and asks no object. Within a window of time the same order gives the same
-    /// offers, if it names its purchase.
+    /// What an order costs now. Stores nothing and asks no object. If the order names its purchase, it gets the same
+    /// offers throughout a window of time.
     pub fn quote(&self, order: &Order) -> Result<Quote<'a>, Stop> {
         let wish = self.wish(order, None)?;
         let more = wish.more.iter().zip(1..).map(|((plan, resource), at)| {
             let request_id = self.new_id(at);
-            Priced {
-                offer: self.seal(request_id, false, plan, resource),
-                description: &plan.description,
-            }
+            self.priced(request_id, false, Item::Plan(plan), resource)
         });
         let more = more.collect();
         let request_id = order.request_id.clone();
@@ -89,7 +133,7 @@ impl<'a, D> Checkout<'a, D> {
         })
     }
 
-    /// Finds what is ordered. Without a target that is what the payment's own sealed offer is for, or else what
+    /// Finds what is ordered. If the order has no target, that is what the payment's sealed offer is for, or else what
     /// [`Checkout::quote`] would offer first.
     pub(super) fn wish(&self, order: &Order, sealed: Option<&str>) -> Result<Wish<'a>, Stop> {
         let target = match (&order.target, sealed) {
@@ -102,72 +146,87 @@ impl<'a, D> Checkout<'a, D> {
                 }
                 let (plan, resource) = plans.remove(0);
                 if order.request_id.is_some() {
-                    // One id names one purchase.
+                    // The client has named its purchase, and one purchase is of one plan: no other plans are offered.
                     plans.clear();
                 }
                 return Ok(Wish {
-                    plan,
+                    item: Item::Plan(plan),
                     resource,
                     more: plans,
                 });
             }
         };
-        let Some(plan) = self.on_sale(&target) else {
+        let Some(item) = self.on_sale(&target) else {
             return Err(Stop::NotSold { target });
         };
-        let Some(resource) = plan.resource(order.resource.clone()) else {
-            return Err(Stop::NotOpened {
-                target,
-                resources: plan.resources.clone(),
-            });
+        let Some(resource) = item.resource(order.resource.clone()) else {
+            let resources = item.resources();
+            return Err(Stop::NotOpened { target, resources });
         };
         Ok(Wish {
-            plan,
+            item,
             resource,
             more: Vec::new(),
         })
     }
 
-    /// The plan of the catalog, if the target is one. Routes are not on sale yet.
-    fn on_sale(&self, target: &Target) -> Option<&'a Plan> {
-        let plan_id = target.plan()?;
-        self.config.catalog.plan(plan_id)
-    }
-
-    /// The one offer for a wish, under this id. `chosen`: whether the client chose the id.
-    pub(super) fn price(&self, wish: &Wish<'a>, request_id: RequestId, chosen: bool) -> Priced<'a> {
-        Priced {
-            offer: self.seal(request_id, chosen, wish.plan, &wish.resource),
-            description: &wish.plan.description,
+    /// What the catalog sells under this name. Free routes are not sold.
+    fn on_sale(&self, target: &Target) -> Option<Item<'a>> {
+        let catalog = &self.config.catalog;
+        match target {
+            Target::Plan(id) => catalog.plan(id).map(Item::Plan),
+            Target::Route { id, call } => {
+                let route = catalog.route(id)?;
+                Some(Item::Call(route, route.price?, *call))
+            }
         }
     }
 
-    /// Today's offer for a plan.
-    fn seal(
+    /// The one offer for a wish, under this request id. `chosen`: whether the client chose the id.
+    pub(super) fn price(&self, wish: &Wish<'a>, request_id: RequestId, chosen: bool) -> Priced<'a> {
+        self.priced(request_id, chosen, wish.item, &wish.resource)
+    }
+
+    /// The current offer for an item.
+    fn priced(
         &self,
         request_id: RequestId,
         chosen: bool,
-        plan: &Plan,
+        item: Item<'a>,
         resource: &ResourceId,
-    ) -> Offer {
+    ) -> Priced<'a> {
         let config = self.config;
         let (issued_at, expires_at) = lifetime(self.now, config.offers.ttl_seconds);
-        config.offers.keys.seal(Terms {
+        let (lifetime, extra, amount, settle) = match item {
+            Item::Plan(plan) => (
+                plan.lifetime(config.token.ttl_seconds),
+                config.offers.keys.digest(&plan.extra),
+                plan.price,
+                None,
+            ),
+            Item::Call(route, price, _) => (0, None, price, Some(route.settle)),
+        };
+        let offer = config.offers.keys.seal(Terms {
             request_id,
             chosen,
-            target: Target::Plan(plan.id.clone()),
+            target: item.target(),
             resource: resource.clone(),
-            lifetime: plan.lifetime(config.token.ttl_seconds),
-            extra: config.offers.keys.digest(&plan.extra),
-            amount: plan.price,
+            lifetime,
+            extra,
+            amount,
             pay_to: config.wallets.pay_to,
             network: config.network,
             issued_at,
             expires_at,
-        })
+        });
+        Priced {
+            offer,
+            description: item.description(),
+            settle,
+        }
     }
 
-    /// The offer with this id, if it was made here and for this chain.
+    /// The offer with this id, if this deployment made it, for this chain.
     pub(super) fn opened(&self, id: &str) -> Result<Offer, Stop> {
         let offer = self.config.offers.keys.open(id);
         offer
@@ -181,7 +240,7 @@ impl<'a, D> Checkout<'a, D> {
     }
 }
 
-/// The request id of each of several offers made at once: one purchase each.
+/// The request id of the offer at this place. Each of several offers made at once is for a purchase of its own.
 fn request_id(random: [u8; 16], at: usize) -> RequestId {
     if at == 0 {
         return RequestId::from_random(random);
@@ -196,8 +255,9 @@ fn request_id(random: [u8; 16], at: usize) -> RequestId {
     }))
 }
 
-/// The plans that are offered to a client that names none, the cheapest first; of equal price, in the seller's order. Each with what it
-/// would open. Empty only when no plan opens the resource that was named.
+/// The plans that are offered to a client that names none, each with the resource that it would open. The cheapest
+/// comes first; plans of equal price are in the seller's order. Empty only when no plan opens the resource that was
+/// named.
 fn unnamed<'a>(catalog: &'a Catalog, wish: Option<&ResourceId>) -> Vec<(&'a Plan, ResourceId)> {
     let mut plans: Vec<_> = catalog
         .plans()

@@ -1,4 +1,4 @@
-//! A buyer paid an offer by an ordinary transfer, and shows it.
+//! Payment by an ordinary transfer, which the buyer has made and now shows.
 
 use super::desk::{Checkout, Deployment};
 use super::order::Order;
@@ -18,15 +18,16 @@ use crate::purchase::{Ask, Join, Prove, Purchases, Sold};
 use crate::types::{Address, CallFault};
 
 impl<'a, D: Deployment> Checkout<'a, D> {
-    /// Presents the proof of a transfer. Begins its purchase, or answers for it. Until the signature is checked,
-    /// no object is asked; and of the chain only what a contract wallet says to its signature. Whether the
-    /// transfer is there and pays the offer is the purchase's question.
+    /// Presents the proof of a transfer. Begins its purchase, or tells what became of it if it has begun. Until the
+    /// signature is checked, no object is asked, and the chain is asked only whether a contract wallet accepts its
+    /// signature. Whether the transfer exists and pays the offer is checked by the purchase.
     pub async fn redeem(&self, order: &Order, proof: &TransferProof) -> Outcome<'a> {
         self.redeem_noting(order, proof, async || Ok(())).await
     }
 
-    /// The same for a door whose client asks again without its proof: `note` is called once the offer is known to be ours and the
-    /// signature to be the payer's, and before the purchase is asked. When it fails, nothing begins.
+    /// Like [`Checkout::redeem`], for a door whose client asks again without its proof. `note` is called after the
+    /// offer is known to be ours and the signature to be the payer's, and before the purchase is asked. When `note`
+    /// fails, nothing begins.
     pub async fn redeem_noting(
         &self,
         order: &Order,
@@ -73,7 +74,7 @@ impl<'a, D: Deployment> Checkout<'a, D> {
         asked.outcome(reply.ok(), |_| self.instead_of(terms))
     }
 
-    /// The offer that was paid, if it was made here and for this chain, and the order is for nothing else.
+    /// The offer that was paid, if this deployment made it, for this chain, and if the order does not contradict it.
     fn shown_for(&self, order: &Order, proof: &TransferProof) -> Result<Offer, Stop> {
         let offer = self.config.offers.keys.open(&proof.challenge_id);
         let offer = offer.ok_or(Stop::ForeignProof)?;
@@ -83,14 +84,17 @@ impl<'a, D: Deployment> Checkout<'a, D> {
         if offered != sold_on || presented.is_some_and(|id| id != sold_on) {
             return Err(Stop::OtherChain { offered, presented });
         }
+        if offer.terms.target.plan().is_none() {
+            return Err(Stop::NotByTransfer);
+        }
         match order.contradictions(&offer.terms) {
             members if members.is_empty() => Ok(offer),
             members => Err(Stop::Contradicts(members)),
         }
     }
 
-    /// Who has signed the challenge id; `None` where the seller wants no signature and there is none. From a signature by a key
-    /// the account follows; a contract wallet must be named, and is asked.
+    /// The wallet that has signed the challenge id; `None` where the seller requires no signature and there is none. A
+    /// key's account follows from its signature; a contract wallet must be named by the buyer, and is asked.
     async fn prover(&self, proof: &TransferProof) -> Result<Option<Address>, Stop> {
         let Some(signature) = &proof.signature else {
             return match self.config.offers.proof_binding {
@@ -120,7 +124,7 @@ impl<'a, D: Deployment> Checkout<'a, D> {
         is_proven.then_some(payer).ok_or(Stop::NotThePayers)
     }
 
-    /// Today's offer for the same target and resource, under a new request id, if it is still sold.
+    /// The current offer for the same target and resource, under a new request id, if they are still sold.
     fn instead_of(&self, terms: &Terms) -> Option<Quote<'a>> {
         let order = Order {
             target: Some(terms.target.clone()),

@@ -1,4 +1,4 @@
-//! Which of the four outcomes each answer of a purchase is.
+//! Turns each answer of a purchase into one of the four outcomes.
 
 use alloy_primitives::B256;
 
@@ -21,8 +21,8 @@ pub(super) struct Asked<'s> {
     pub(super) shown_for: Option<&'s Terms>,
 }
 
-/// The right to ask this purchase again. `None` where its id follows from a payment that everybody may have seen: there only a
-/// payment opens what was delivered.
+/// The right to ask this purchase again. `None` where the purchase's id follows from a payment that everybody may have
+/// seen: what such a purchase delivered is opened by a payment only.
 pub(super) fn claim(request_id: &RequestId, join: Join) -> Option<Claim> {
     (!request_id.is_derived()).then(|| Claim {
         request_id: request_id.clone(),
@@ -60,8 +60,15 @@ impl Asked<'_> {
             } => {
                 return Outcome::Granted {
                     goods,
-                    receipt: Some(receipt),
+                    receipt,
                     again,
+                };
+            }
+            PayReply::Streaming { goods, receipt } => {
+                return Outcome::Granted {
+                    goods,
+                    receipt: Some(receipt),
+                    again: false,
                 };
             }
             PayReply::Undelivered {
@@ -77,11 +84,17 @@ impl Asked<'_> {
                 transaction,
             } => match status {
                 Status::Refunded => Stop::Refunded { transaction },
-                Status::RefundFailed => Stop::RefundFailed { claim: self.claim },
+                Status::RefundFailed => Stop::RefundFailed {
+                    request_id: request_id(),
+                    claim: self.claim,
+                },
                 _ => return self.pending(Phase::Refunding { transaction }, None, None),
             },
             PayReply::Pending { transaction } => {
                 return self.pending(Phase::Settling, None, transaction);
+            }
+            PayReply::Calling { transaction } => {
+                return self.pending(Phase::Calling, None, transaction);
             }
             PayReply::Refused {
                 reason,
@@ -104,16 +117,22 @@ impl Asked<'_> {
                     fault,
                     terms: Box::new(terms.clone()),
                 },
-                // A purchase answers that to proofs only.
+                // A purchase gives this reply to proofs of transfers only.
                 None => return self.pending(Phase::Settling, None, None),
             },
-            // `purchase` follows payments from one purchase to the next, and has given up.
+            // Payments are followed from one purchase to the next in the module `purchase`, which has given up here.
             PayReply::Elsewhere { .. } => return self.pending(Phase::Unheard, None, None),
             PayReply::Unbegun => return self.pending(Phase::Unbegun, None, None),
             PayReply::AccessEnded { transaction } => Stop::AccessEnded {
                 request_id: request_id(),
                 transaction,
             },
+            PayReply::AnswerGone { transaction } => Stop::AnswerGone {
+                request_id: request_id(),
+                transaction,
+            },
+            PayReply::Origin { fault, refund } => Stop::Origin { fault, refund },
+            PayReply::TooManyCalls { seconds } => Stop::TooManyCalls { seconds },
             PayReply::NeedsFreshSignature => Stop::SignAgain {
                 request_id: request_id(),
             },
@@ -130,7 +149,7 @@ impl Asked<'_> {
         Outcome::Stopped { why }
     }
 
-    /// The purchase does not know of this transfer yet: only the proof can be shown again.
+    /// The outcome while the purchase does not know of the transfer: only the proof, shown again, leads to it.
     fn unproven<'a>(self, phase: Phase) -> Outcome<'a> {
         let asked = Self {
             claim: None,

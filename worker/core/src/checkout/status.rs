@@ -8,9 +8,10 @@ use crate::pauses::Patience;
 use crate::purchase::{Answered, Join, joined};
 
 impl<'a, D: Deployment> Checkout<'a, D> {
-    /// What became of the purchase of a claim. Begins nothing; with [`Patience::NONE`] it drives nothing on either, which is
-    /// what a client that polls needs. There is no offer in the outcome. Of a purchase that has not begun the outcome is pending,
-    /// for ever: its payment may count for another one. Only the payment itself, presented again, tells.
+    /// What became of the purchase of a claim. Begins nothing; with [`Patience::NONE`] it also drives nothing on, as
+    /// suits a client that polls. The outcome has no offer. While the purchase has not begun, the outcome is pending,
+    /// possibly for ever, because the payment may count for another purchase. Only presenting the payment itself again
+    /// tells.
     pub async fn status(&self, claim: &Claim, patience: Patience) -> Outcome<'a> {
         let join = Join {
             payer: claim.payer,

@@ -4,12 +4,16 @@ use alloy_primitives::B256;
 use serde_json::json;
 
 use super::order::Claim;
+use http::Method;
+
+use crate::catalog::Catalog;
 use crate::chain::transfer::{ProofFault, SHOW_SECONDS};
 use crate::error::{Code, Error};
+use crate::goods::OriginFault;
 use crate::offer::{Target, Terms};
 use crate::pauses::COME_BACK_SECONDS;
 use crate::purchase::NotNow;
-use crate::types::{HttpUrl, Network, RequestId, ResourceId, Status};
+use crate::types::{HttpUrl, Network, RequestId, ResourceId, RouteId, Status};
 use crate::x402::Refusal;
 
 /// Why a call ends without goods and without an offer.
@@ -20,18 +24,18 @@ pub enum Stop {
         /// The name.
         target: Target,
     },
-    /// The plan does not open the resource that was named.
+    /// The plan or call does not open the resource that was named.
     NotOpened {
-        /// The plan.
+        /// The plan or the call.
         target: Target,
-        /// What it opens.
+        /// The resources that it opens.
         resources: Vec<ResourceId>,
     },
     /// No plan opens the resource that was named.
     NothingOpens,
     /// The offer that is paid was not made here, or was altered.
     ForeignOffer,
-    /// The offer whose transfer is shown was not made here, or was altered.
+    /// The offer for which a proof of a transfer is shown was not made here, or was altered.
     ForeignProof,
     /// The transfer or its offer belongs to another chain.
     OtherChain {
@@ -40,9 +44,9 @@ pub enum Stop {
         /// The chain that the buyer names.
         presented: Option<u64>,
     },
-    /// The request contradicts the offer whose transfer is shown.
+    /// The request contradicts the offer for which a transfer is shown.
     Contradicts(
-        /// The members.
+        /// The members that contradict the offer.
         Vec<&'static str>,
     ),
     /// The proof of a transfer has no signature.
@@ -53,55 +57,90 @@ pub enum Stop {
     PaymentUnchecked,
     /// A contract wallet could not be asked about the signature of a proof.
     ProofUnchecked,
-    /// The purchase is another one: of something else, or of another payer.
+    /// The purchase with this request id is another one: of another plan or call, or of another payer.
     Conflict,
-    /// The same, for the offer whose transfer is shown.
+    /// The purchase of the offer for which a transfer is shown is another one: of another plan or call, or of another
+    /// payer.
     ProofConflict,
     /// The authorization belongs to another purchase.
     Taken,
-    /// Each transfer of the transaction that pays enough belongs to another purchase.
+    /// The transaction has transfers that pay enough, but each of them belongs to another purchase.
     TransferTaken,
-    /// The client's name for the payment is another payment's.
+    /// The client has given this payment a name (the x402 extension `payment-identifier`) that belongs to another
+    /// payment.
     NamedOtherwise,
     /// An earlier payment of this purchase failed.
     Spent(
         /// Why it failed.
         Refusal,
     ),
-    /// It is delivered, and what was presented is public by now.
+    /// The purchase is delivered, and the payment that was presented is public by now, so it does not prove who
+    /// presents it.
     SignAgain {
         /// The purchase.
         request_id: RequestId,
     },
-    /// It was delivered, and the access that it gave has ended.
+    /// The purchase was delivered, and the access that it gave has ended.
     AccessEnded {
         /// The purchase.
         request_id: RequestId,
         /// The payment.
         transaction: B256,
     },
-    /// It could not be delivered, and the money went back.
+    /// The call was paid for and delivered, and its answer is no longer kept.
+    AnswerGone {
+        /// The purchase.
+        request_id: RequestId,
+        /// The payment.
+        transaction: B256,
+    },
+    /// The seller's API gave no answer that can be passed on to the buyer.
+    Origin {
+        /// Why there is no answer.
+        fault: OriginFault,
+        /// The payment that goes back, where money had arrived before the call.
+        refund: Option<B256>,
+    },
+    /// Too many calls of this payer are under way, or ended without a charge. Nothing was begun.
+    TooManyCalls {
+        /// For how long no call for this payer is begun.
+        seconds: u64,
+    },
+    /// The payment is for a call, and came without the call.
+    CallMissing {
+        /// The route.
+        route: RouteId,
+        /// The method of the call.
+        method: Method,
+        /// The path of the route, with its parameters.
+        path: ResourceId,
+    },
+    /// A transfer was shown for a call. Only a signed authorization pays for a call.
+    NotByTransfer,
+    /// The purchase could not be delivered, and the money went back.
     Refunded {
-        /// In this transaction.
+        /// The transaction that returned the money.
         transaction: Option<B256>,
     },
-    /// It could not be delivered, and the money could not be returned so far.
+    /// The purchase could not be delivered, and the money could not be returned so far.
     RefundFailed {
-        /// The right to ask whether it was returned, as for a pending outcome.
+        /// The purchase. The client must not learn it if the claim [is by what was attempted](Claim::is_by_attempted).
+        request_id: RequestId,
+        /// The right to ask whether the money was returned, if the payer was proven.
         claim: Option<Claim>,
     },
     /// Too many of the payer's transfers have reverted.
     Paused {
-        /// For how long nothing of this payer's is begun.
+        /// For how long no purchase of this payer is begun.
         seconds: u64,
     },
     /// The payment could not be checked. Nothing was begun.
     Unavailable,
-    /// What would be begun now could not be brought to its end. Nothing was begun.
+    /// A purchase that begins now could not be completed. Nothing was begun.
     NotNow(NotNow),
     /// The transaction does not pay the offer.
     NotPaid {
-        /// Why.
+        /// Why the transaction does not pay.
         fault: ProofFault,
         /// The offer's terms.
         terms: Box<Terms>,
@@ -111,26 +150,42 @@ pub enum Stop {
 /// What a client may do about a [`Stop`].
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Retry {
-    /// Nothing that a client could do.
+    /// The client can do nothing.
     Never,
-    /// Send the same again, later.
+    /// Send the same request again, later.
     Same,
-    /// Sign anew under the same request id; it is not charged.
+    /// Sign anew under the same request id; the new signature is not charged.
     SignAgain,
-    /// Send the payment that was presented before; or sign a new one and call it otherwise.
+    /// Send the payment that had this name before; or sign a new payment and give it another name.
     Rename,
     /// Begin anew under another request id.
     NewId,
 }
 
 impl Stop {
-    /// What a client may do about it.
+    /// The stop for a payment of these terms that came without the call that they are for. `None` if they are for no
+    /// call of a route that exists.
+    pub fn without_its_call(terms: &Terms, catalog: &Catalog) -> Option<Self> {
+        let Target::Route { id, .. } = &terms.target else {
+            return None;
+        };
+        let route = catalog.route(id)?;
+        Some(Self::CallMissing {
+            route: id.clone(),
+            method: route.method.clone(),
+            path: route.resource.clone(),
+        })
+    }
+
+    /// What a client may do about this stop.
     pub const fn retry(&self) -> Retry {
         match self {
             Self::PaymentUnchecked
             | Self::ProofUnchecked
             | Self::RefundFailed { .. }
             | Self::Paused { .. }
+            | Self::TooManyCalls { .. }
+            | Self::CallMissing { .. }
             | Self::Unavailable
             | Self::NotNow(_) => Retry::Same,
             Self::SignAgain { .. } => Retry::SignAgain,
@@ -140,6 +195,8 @@ impl Stop {
             | Self::Taken
             | Self::Spent(_)
             | Self::AccessEnded { .. }
+            | Self::AnswerGone { .. }
+            | Self::Origin { .. }
             | Self::Refunded { .. } => Retry::NewId,
             Self::NotSold { .. }
             | Self::NotOpened { .. }
@@ -151,38 +208,32 @@ impl Stop {
             | Self::NotThePayers
             | Self::ProofConflict
             | Self::TransferTaken
+            | Self::NotByTransfer
             | Self::NotPaid { .. } => Retry::Never,
         }
     }
 
-    /// Whether the transfer that was shown never pays the offer, whoever shows it.
+    /// Whether the transfer that was shown can never pay the offer, whoever shows it. A transfer from another wallet
+    /// than the signer's is not meant here: it may still pay when the owner of that wallet shows it.
     pub const fn is_no_payment(&self) -> bool {
         match self {
-            Self::TransferTaken => true,
-            Self::NotPaid { .. } => !self.is_of_another_wallet(),
+            Self::TransferTaken | Self::NotByTransfer => true,
+            Self::NotPaid { fault, .. } => !matches!(fault, ProofFault::PayerMismatch),
             _ => false,
         }
-    }
-
-    /// Whether another wallet than the signer's made the transfer: then the transfer may still pay for that wallet.
-    pub const fn is_of_another_wallet(&self) -> bool {
-        let Self::NotPaid { fault, .. } = self else {
-            return false;
-        };
-        matches!(fault, ProofFault::PayerMismatch)
     }
 
     /// After how many seconds the same request may have another outcome.
     pub(super) const fn retry_after(&self) -> Option<u64> {
         match self {
             Self::PaymentUnchecked | Self::Unavailable => Some(COME_BACK_SECONDS),
-            Self::Paused { seconds } => Some(*seconds),
+            Self::Paused { seconds } | Self::TooManyCalls { seconds } => Some(*seconds),
             Self::NotNow(why) => Some(not_now(*why).seconds),
             _ => None,
         }
     }
 
-    /// The reason as x402 tells it.
+    /// The reason in the form that x402 defines.
     pub(super) const fn reason(&self) -> &'static str {
         match self {
             Self::NotSold { .. } | Self::NotOpened { .. } | Self::NothingOpens => "not_sold",
@@ -201,6 +252,11 @@ impl Stop {
             Self::NamedOtherwise => "payment_identifier_conflict",
             Self::Spent(refusal) => refusal.code(),
             Self::AccessEnded { .. } => "access_ended",
+            Self::AnswerGone { .. } => "answer_gone",
+            Self::Origin { fault, .. } => origin_fault(*fault).reason,
+            Self::TooManyCalls { .. } => TOO_MANY_CALLS,
+            Self::CallMissing { .. } => "call_missing",
+            Self::NotByTransfer => "not_by_transfer",
             Self::Refunded { .. } | Self::RefundFailed { .. } => "refunded",
             Self::Paused { .. } => TOO_MANY_REVERTS,
             Self::NotNow(why) => not_now(*why).reason,
@@ -208,14 +264,14 @@ impl Stop {
         }
     }
 
-    /// What happened, for outside.
+    /// What happened, as the error that the client gets.
     pub fn error(&self, origin: &HttpUrl, network: Network) -> Error {
         match self {
             Self::NotSold { target } => not_sold(target, origin),
             Self::NotOpened { target, resources } => {
-                let plan = target.id();
+                let (kind, id) = (target.kind(), target.id());
                 Error::invalid_request(format!(
-                    "Plan \"{plan}\" does not open this resourceId; details list the ones it opens."
+                    "The {kind} \"{id}\" does not open this resourceId; details list the ones it opens."
                 ))
                 .with_details(json!({"resourceIds": resources}))
             }
@@ -278,8 +334,9 @@ impl Stop {
             ),
             Self::Taken => Error::new(
                 Code::TxAlreadyRedeemed,
-                "This authorization belongs to another purchase. To buy again, sign a new one for a new offer; nothing was charged \
-                 for this request.",
+                "This authorization belongs to another purchase, which it may have paid for; nothing was charged for this request. \
+                 Before you sign anew, learn that purchase's outcome: send the authorization where it was sent first, or under that \
+                 purchase's requestId.",
             ),
             Self::TransferTaken => Error::new(
                 Code::TxAlreadyRedeemed,
@@ -298,7 +355,7 @@ impl Stop {
             .with_details(json!({"reason": refusal.code()})),
             Self::SignAgain { request_id } => Error::new(
                 Code::TxAlreadyRedeemed,
-                // Its id follows from the payment, and no other door sells under such an id.
+                // The request id follows from the payment, and only the x402 door sells under such an id.
                 format!(
                     "This purchase was delivered, and its payment is public on chain by now: it no longer proves who asks, and \
                      sent again it never will. Sign a new authorization and send it to {} with the requestId in the details; \
@@ -320,6 +377,31 @@ impl Stop {
                 "state": Status::Delivered,
                 "transaction": transaction,
             })),
+            Self::AnswerGone {
+                request_id,
+                transaction,
+            } => Error::new(
+                Code::AnswerGone,
+                "This call was paid for and its answer delivered, and the answer is no longer kept. The call is not made again, and \
+                 nothing was charged again. To call again, sign a new payment.",
+            )
+            .with_details(json!({"requestId": request_id, "transaction": transaction})),
+            Self::Origin { fault, refund } => not_answered(*fault, *refund),
+            Self::TooManyCalls { seconds } => Error::new(
+                Code::RateLimited,
+                "This wallet has too many calls under way, or too many of its last ones ended without being charged for. Nothing was \
+                 called or charged for this request. Send the same again after details.retryAfterSeconds.",
+            )
+            .with_details(json!({"reason": TOO_MANY_CALLS, "retryAfterSeconds": seconds})),
+            Self::CallMissing {
+                route,
+                method,
+                path,
+            } => call_missing(route, method, path, origin),
+            Self::NotByTransfer => no_proof(
+                self.reason(),
+                "A call is paid for by a signed authorization only, not by a transfer. Ask the seller to send the money back.",
+            ),
             Self::Refunded { transaction } => returned(Status::Refunded, *transaction, network),
             Self::RefundFailed { .. } => returned(Status::RefundFailed, None, network),
             Self::Paused { seconds } => Error::new(
@@ -340,19 +422,100 @@ impl Stop {
     }
 }
 
+fn call_missing(route: &RouteId, method: &Method, path: &ResourceId, origin: &HttpUrl) -> Error {
+    let (url, here) = (origin.join(path.as_str()), origin.join("/x402/access"));
+    Error::new(
+        Code::MissingResourceField,
+        format!(
+            "This payment is for a call of route \"{route}\", and this request does not say which: nothing was called or charged for \
+             it. Send the same payment with that call, unchanged: {method} {url}, or to {here} with routeId and resource.path."
+        ),
+    )
+    .with_details(json!({"reason": "call_missing", "routeId": route, "method": method.as_str(), "url": url}))
+}
+
 const TOO_MANY_REVERTS: &str = "too_many_reverts";
+const TOO_MANY_CALLS: &str = "too_many_calls";
+
+/// The error for a call that has brought no answer.
+struct NoAnswer {
+    code: Code,
+    reason: &'static str,
+    happened: &'static str,
+}
+
+const fn origin_fault(fault: OriginFault) -> NoAnswer {
+    let (code, reason, happened) = match fault {
+        OriginFault::Unreachable => (
+            Code::AdapterError,
+            "origin_unreachable",
+            "could not be reached",
+        ),
+        OriginFault::Timeout => (
+            Code::TokenIssueTimeout,
+            "origin_timeout",
+            "did not answer in time",
+        ),
+        OriginFault::Cut => (
+            Code::AdapterError,
+            "origin_cut",
+            "ended its answer too early",
+        ),
+        OriginFault::TooLarge => (
+            Code::AnswerTooLarge,
+            "answer_too_large",
+            "gave an answer that is too large to be kept for its payment",
+        ),
+        OriginFault::Redirect => (
+            Code::AdapterError,
+            "origin_redirect",
+            "redirects to a place that is not passed on",
+        ),
+        OriginFault::Busy => (
+            Code::AdapterError,
+            "gateway_busy",
+            "was not called, because too many answers are held",
+        ),
+    };
+    NoAnswer {
+        code,
+        reason,
+        happened,
+    }
+}
+
+fn not_answered(fault: OriginFault, refund: Option<B256>) -> Error {
+    let NoAnswer {
+        code,
+        reason,
+        happened,
+    } = origin_fault(fault);
+    let money = match refund {
+        None => "Nothing was charged.",
+        Some(_) => "The money is being sent back to the payer.",
+    };
+    let mut details = json!({"reason": reason});
+    if let (Some(hash), Some(members)) = (refund, details.as_object_mut()) {
+        members.insert("transaction".to_owned(), json!(hash));
+    }
+    Error::new(
+        code,
+        format!("The seller's API {happened}. {money} To call again, sign a new payment."),
+    )
+    .with_details(details)
+}
 
 fn not_sold(target: &Target, origin: &HttpUrl) -> Error {
     let (kind, id) = (target.kind(), target.id());
     let catalog = origin.join("/discover");
     Error::new(
         Code::TierNotFound,
-        format!("There is no {kind} \"{id}\". The price list at {catalog} names the plans."),
+        format!("There is no {kind} \"{id}\" for sale. The price list at {catalog} names what is."),
     )
     .with_details(json!({target.member(): id, "discover": catalog}))
 }
 
-/// A proof that proves nothing, and what to send.
+/// The error for a proof that proves nothing, with what to send instead.
 fn no_proof(reason: &'static str, message: &'static str) -> Error {
     Error::new(Code::InvalidProof, message).with_details(json!({"reason": reason}))
 }
@@ -371,6 +534,18 @@ const fn not_now(why: NotNow) -> Wait {
             seconds,
             "The seller cannot deliver at the moment. Nothing was sent or charged for this request. Send the same again after \
              details.retryAfterSeconds.",
+        ),
+        NotNow::CallsFail { seconds } => (
+            "calls_fail",
+            seconds,
+            "The seller's API keeps failing for this kind of call. Nothing was sent or charged for this request. Send the same \
+             again after details.retryAfterSeconds.",
+        ),
+        NotNow::NobodySettles => (
+            "nobody_settles",
+            5,
+            "The seller cannot have payments settled at the moment, so no call is made. Nothing was sent or charged for this \
+             request. Send the same again after details.retryAfterSeconds.",
         ),
         NotNow::UnderWay => (
             "payments_under_way",
@@ -441,6 +616,11 @@ fn not_paid(fault: ProofFault, terms: &Terms) -> Error {
             fault.code(),
             "The offer names a wallet that the seller no longer uses. Ask the seller to send the money back.",
         ),
+        ProofFault::NotIncluded => no_proof(
+            fault.code(),
+            "The transaction is not on chain, and what is included now is too late for this offer: it cannot pay it any more. If it \
+             is included after all, ask the seller to send the money back.",
+        ),
         ProofFault::TransactionReverted => {
             no_proof(fault.code(), "The transaction reverted: no money moved.")
         }
@@ -457,7 +637,7 @@ fn not_paid(fault: ProofFault, terms: &Terms) -> Error {
             fault.code(),
             "The transfer is older than the offer. Pay after you have asked for the price.",
         ),
-        // Not over: an outcome of its own.
+        // These two are pending outcomes, which have their own errors.
         ProofFault::TxUnconfirmed | ProofFault::AuthorizationOpen(_) => {
             Error::new(Code::TxUnconfirmed, "Send the same proof again.")
         }

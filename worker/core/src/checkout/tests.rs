@@ -1,5 +1,6 @@
-//! What a door may ask later on the strength of a claim.
+//! What a door may ask later with a claim.
 
+mod calls;
 mod documented;
 
 use futures_util::FutureExt as _;
@@ -31,7 +32,8 @@ fn elsewhere(other: &RequestId, by_attempted: bool) -> PayReply {
     serde_json::from_value(json!({"elsewhere": {"requestId": other, "join": join}})).unwrap()
 }
 
-/// A checkout at this moment, whose purchases answer this, does some work. What they were asked.
+/// Lets `work` use a checkout whose purchases give these replies, at the time `now`. Also returns the ids of the
+/// purchases that were asked.
 fn at<T>(
     now: u64,
     replies: impl IntoIterator<Item = PayReply>,
@@ -48,7 +50,7 @@ fn at<T>(
     (done, asked.into_iter().map(|(id, _)| id).collect())
 }
 
-/// A payment of an offer for this plan, by a client that sends the offer back, or not.
+/// A payment for an offer of this plan. `keeps_offer`: whether its client sends the offer back.
 fn payment(plan: &str, keeps_offer: bool) -> PaymentPayload {
     let config = test_config();
     let offer = config.offers.keys.seal(Terms {
@@ -112,7 +114,8 @@ fn claim_of(outcome: Outcome<'_>) -> Option<Claim> {
     claim
 }
 
-/// What the door is told that asks at this moment.
+/// Asks for the status at the time `now`. Returns whether the outcome is pending, and the ids of the purchases that
+/// were asked.
 fn status(claim: &Claim, now: u64, reply: PayReply) -> (bool, Vec<RequestId>) {
     at(now, [reply], async |checkout| {
         match checkout.status(claim, Patience::NONE).await {
@@ -199,9 +202,9 @@ fn a_purchase_that_has_not_begun_is_never_called_uncharged() {
     let claim = claim_of(outcome).unwrap();
     let end = test_offer().terms.expires_at.0;
     for now in [NOW, end, end + 86_400] {
-        // Its payment may be on its way, or count for another purchase.
+        // The purchase has not begun: its payment may be on its way, or count for another purchase.
         assert!(status(&claim, now, PayReply::Unbegun).0, "{now}");
-        // What has begun and expired says so at once.
+        // The purchase has begun and expired, which is final.
         assert!(!status(&claim, now, PayReply::Expired).0);
     }
 }
@@ -242,4 +245,31 @@ fn what_is_sold_no_more_is_said_to_have_expired_where_it_was_begun_and_has() {
         ),
         "{outcome:?}"
     );
+}
+
+#[test]
+fn the_purchase_of_an_offer_that_is_sold_no_more_answers_only_for_the_resource_that_is_named() {
+    let config = test_config();
+    let terms = test_offer().terms;
+    let target = Target::Plan(GONE.parse().unwrap());
+    for named in [None, Some("another")] {
+        let shop = ScriptedPurchases::new([PayReply::Conflict]);
+        let memory = EndpointMemory::default();
+        let chain = RpcChain::new(node(), &config.chain.rpc_urls, config.network, &memory);
+        let checkout = checkout(&config, (&shop, &chain), UnixSeconds(NOW));
+        let order = Order {
+            resource: named.map(|resource| resource.parse().unwrap()),
+            ..Order::default()
+        };
+        let payment = payment(GONE, true);
+        let payment = Payment::from(&payment);
+        let outcome = checkout.recall(&order, &payment);
+        assert!(outcome.now_or_never().unwrap().is_none());
+        let resource = order.resource.as_ref().unwrap_or(&terms.resource);
+        let asked = shop.asked.into_inner();
+        let [(_, Ask::Pay(pay))] = &asked[..] else {
+            panic!("{asked:?}");
+        };
+        assert_eq!(pay.target, TargetKey::new(&target, resource));
+    }
 }

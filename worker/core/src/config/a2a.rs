@@ -6,13 +6,13 @@ use crate::types::{CardKey, HttpUrl};
 /// Whether agents may buy through A2A, and what the agent card is signed with.
 #[derive(Debug)]
 pub struct A2aSettings {
-    /// Whether there is an A2A door. Without one the agent card declares none.
+    /// Whether there is an A2A door. If not, the agent card declares none.
     pub enabled: bool,
-    /// What the agent card is signed with; without it the card has no signature.
+    /// The key that signs the agent card; `None` for a card without signature.
     pub card_key: Option<CardKey>,
 }
 
-/// `None` only together with a recorded problem.
+/// Reads the settings. `None` only together with a recorded problem.
 pub(super) fn read(vars: &mut Vars<'_>, public_url: &Read<HttpUrl>) -> Option<A2aSettings> {
     let enabled = vars.flag("A2A_ENABLED", true);
     let card_key = vars.optional("A2A_CARD_KEY", CardKey::from_pem);

@@ -15,13 +15,13 @@ const MAX_SIGNING_SECRETS: usize = 4;
 pub struct BackendSettings {
     /// The backend that issues the credentials; `None` when the gateway issues them itself.
     pub issuing: Option<IssuingBackend>,
-    /// How the gateway authenticates towards it.
+    /// How the gateway authenticates to the backend.
     pub auth: BackendAuth,
-    /// Who is told how purchases end.
+    /// Where notifications are sent, if anywhere.
     pub notified: Option<Notified>,
-    /// What the backend's credentials are stored under.
+    /// The key under which the backend's credentials are stored.
     pub credential_key: CredentialKey,
-    /// Where a buyer uses the token: a URL, with `{resourceId}` standing for the resource.
+    /// The URL at which a buyer uses the token. In it, `{resourceId}` stands for the resource.
     pub resource_endpoint: Option<String>,
 }
 
@@ -45,7 +45,7 @@ pub(super) fn read(vars: &mut Vars<'_>, secrets: &Secrets) -> Option<BackendSett
     })
 }
 
-/// The backend as the one that issues, where the seller wants that. `None` only together with a recorded problem.
+/// The backend that issues credentials, if the seller wants that. `None` only together with a recorded problem.
 fn issuing(vars: &mut Vars<'_>, url: &Read<HttpUrl>) -> Option<Option<IssuingBackend>> {
     let modes = [("native", false), ("remote", true)];
     let is_remote = vars.choice("TOKEN_MODE", "native", &modes);
@@ -69,8 +69,8 @@ fn issuing(vars: &mut Vars<'_>, url: &Read<HttpUrl>) -> Option<Option<IssuingBac
     }
 }
 
-/// Who is told how purchases end: the backend, unless the seller does not want that. `None` only together with a recorded
-/// problem.
+/// Where notifications are sent: to the backend, unless the seller has turned them off. The outer `None` comes only
+/// with a recorded problem.
 fn notified(vars: &mut Vars<'_>, url: Option<&HttpUrl>) -> Option<Option<Notified>> {
     let is_wanted = vars.flag("BACKEND_NOTIFICATIONS", true);
     let secrets = vars.list("WEBHOOK_SIGNING_SECRET", MAX_SIGNING_SECRETS, |text| {
@@ -83,7 +83,7 @@ fn notified(vars: &mut Vars<'_>, url: Option<&HttpUrl>) -> Option<Option<Notifie
     is_wanted.map(|_| url.map(|url| Notified { url, secrets }))
 }
 
-/// A URL in which `{resourceId}` may stand for the resource, and the URL that it gives for one.
+/// Reads a URL that may contain `{resourceId}`. Also returns the URL for the resource `default`.
 fn resource_template(text: &str) -> Result<(String, HttpUrl), String> {
     let filled = text.replace("{resourceId}", "default");
     if filled.contains(['{', '}']) {

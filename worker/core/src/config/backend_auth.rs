@@ -1,4 +1,4 @@
-//! How the gateway authenticates towards the seller's backend, read from the settings.
+//! Reads from the settings how the gateway authenticates to the seller's backend.
 
 use super::secrets::Secrets;
 use super::vars::{Read, Vars, parsed, secret};
@@ -8,7 +8,7 @@ use crate::types::{HttpUrl, Secret};
 
 pub(super) const MAX_SCOPES: usize = 32;
 pub(super) const MAX_CLIENT_SECRET: usize = 4096;
-/// Headers with a meaning of their own in these calls.
+/// Headers that have another meaning in these calls.
 const TAKEN_HEADERS: [&str; 8] = [
     "content-type",
     "content-length",
@@ -28,7 +28,8 @@ enum Strategy {
     OAuth,
 }
 
-/// The strategy with what it needs. `secrets` must not be sent to anybody. `None` only together with a recorded problem.
+/// The strategy with all that it needs. None of `secrets` may be sent to anybody. `None` only together with a recorded
+/// problem.
 pub(super) fn read(
     vars: &mut Vars<'_>,
     backend_url: Option<&HttpUrl>,
@@ -114,7 +115,7 @@ fn wanted<T>(vars: &mut Vars<'_>, name: &'static str, strategy: &str, value: Rea
     value.into_option()
 }
 
-/// The name of a header (RFC 9110, section 5.1) that nothing else uses.
+/// Reads the name of a header (RFC 9110, section 5.1) that has no other meaning in these calls.
 fn header_name(text: &str) -> Result<String, String> {
     let name = text.to_ascii_lowercase();
     let is_token = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
@@ -123,7 +124,7 @@ fn header_name(text: &str) -> Result<String, String> {
         .ok_or_else(|| "must be the name of a header that has no other meaning".to_owned())
 }
 
-/// Scopes, separated by commas or spaces (RFC 6749, section 3.3), as they are sent.
+/// Reads scopes that are separated by commas or spaces (RFC 6749, section 3.3), and joins them as they are sent.
 fn scopes(text: &str) -> Result<String, String> {
     let scopes: Vec<&str> = text
         .split([',', ' '])

@@ -1,16 +1,16 @@
-//! How the chain is asked.
+//! The settings for the chain.
 
 use super::vars::Vars;
 use crate::types::{HttpUrl, Network};
 
 const MAX_RPC_URLS: usize = 8;
 
-/// How the chain is asked, and when its answer counts.
+/// Which endpoints answer for the chain, and when their answers count.
 #[derive(Debug)]
 pub struct ChainSettings {
-    /// RPC endpoints, in the order in which they are tried. Never empty.
+    /// The RPC endpoints, in the order in which they are tried. There is at least one.
     pub rpc_urls: Vec<HttpUrl>,
-    /// How many blocks, the transaction's own included, make a payment final.
+    /// How many blocks make a payment final, the block of its transaction included.
     pub confirmations: u64,
 }
 

@@ -1,4 +1,4 @@
-//! What the gas wallet pays for.
+//! Limits on what the gas wallet pays for.
 
 use super::gas_limit::GasLimit;
 use super::vars::{Vars, address};
@@ -7,16 +7,17 @@ use crate::types::Address;
 
 const MAX_FACTORIES: usize = 8;
 
-/// What the gas wallet pays for.
+/// The limits on what the gas wallet pays for.
 #[derive(Debug)]
 pub struct GasSettings {
     /// How much a payment's gas may cost.
     pub limit: GasLimit,
-    /// Factories whose smart wallets are created when they pay for the first time.
+    /// The factories of smart wallets that are created when they pay for the first time.
     pub factories: Vec<Address>,
 }
 
-/// An ether's price is a setting: nothing in the worker knows it, and too high a one only stops sales a little earlier.
+/// Reads the limits. The price of ether is a setting, because the worker has no source for it. If the setting is too
+/// high, sales only stop a little earlier.
 pub(super) fn read(vars: &mut Vars<'_>, settlement: Option<&Settlement>) -> Option<GasSettings> {
     let max_share_percent = vars.number("GAS_MAX_SHARE_PERCENT", 100, 1, 1_000_000);
     let dollars_per_ether = vars.number("ETH_USD_PRICE", 5_000, 1, 1_000_000);
@@ -30,7 +31,7 @@ pub(super) fn read(vars: &mut Vars<'_>, settlement: Option<&Settlement>) -> Opti
     })
 }
 
-/// None unless the seller names them. Only a gas wallet can call them.
+/// The factories of smart wallets. Empty unless the seller names some; only a gas wallet can call them.
 fn factories(vars: &mut Vars<'_>, settlement: Option<&Settlement>) -> Vec<Address> {
     let factories = vars.list("KEY0_WALLET_FACTORIES", MAX_FACTORIES, address);
     if !factories.is_empty() && settlement.is_some_and(|routes| routes.gas_wallet().is_none()) {

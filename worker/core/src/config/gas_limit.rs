@@ -1,4 +1,4 @@
-//! How much of a price may go to the network.
+//! How much the gas of a payment may cost, compared with the price that is paid.
 
 use crate::types::{U256, UsdcAmount};
 
@@ -8,14 +8,14 @@ const UNITS_PER_DOLLAR: u64 = 1_000_000;
 /// How much the gas of a payment may cost.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct GasLimit {
-    /// The most that it may cost, in percent of the price.
+    /// The most that the gas may cost, in percent of the price.
     pub max_share_percent: u64,
-    /// What an ether is taken to cost, in whole dollars: nothing here knows its price.
+    /// The assumed price of an ether, in whole dollars.
     pub dollars_per_ether: u64,
 }
 
 impl GasLimit {
-    /// Whether gas for this many wei is too dear for something of this price.
+    /// Whether gas that costs `wei` is too expensive for something of this price.
     pub(crate) fn is_exceeded(self, wei: U256, price: UsdcAmount) -> bool {
         let units_per_ether =
             U256::from(self.dollars_per_ether).saturating_mul(U256::from(UNITS_PER_DOLLAR));

@@ -3,10 +3,11 @@
 use super::vars::Vars;
 use crate::ledger::{Layout, UtcDay};
 
-/// Each part is asked whenever the operator asks.
+/// The most parts of a ledger. Each part is asked at each question of the operator.
 const MAX_PARTS: usize = 12;
 
-/// The days from which on a further part takes the new purchases. `None` only together with a recorded problem.
+/// The days on each of which another part of the ledger begins to take the new purchases. `None` only together with a
+/// recorded problem.
 pub(super) fn read(vars: &mut Vars<'_>) -> Option<Layout> {
     const NAME: &str = "LEDGER_PARTS_FROM";
     let before = vars.problems.len();

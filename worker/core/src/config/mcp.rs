@@ -10,11 +10,11 @@ const MAX_ORIGINS: usize = 16;
 pub struct McpSettings {
     /// Whether there is an MCP door.
     pub enabled: bool,
-    /// The origins of web pages that may use it, besides the deployment's own.
+    /// The origins of web pages that may use the MCP door, in addition to the deployment's own.
     pub allowed_origins: Vec<HttpUrl>,
 }
 
-/// `None` only together with a recorded problem.
+/// Reads the settings. `None` only together with a recorded problem.
 pub(super) fn read(vars: &mut Vars<'_>) -> Option<McpSettings> {
     let enabled = vars.flag("MCP_ENABLED", true);
     let allowed_origins = vars.list("MCP_ALLOWED_ORIGINS", MAX_ORIGINS, origin);

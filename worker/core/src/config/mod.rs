@@ -1,15 +1,20 @@
-//! The deployment's settings: read once, checked as a whole, typed from there on.
+//! The deployment's settings. They are read once, checked as a whole, and typed from then on.
 //!
-//! Every problem is reported at once, by name and reason. No message repeats a value: it might be a secret.
+//! Every problem is reported at once, with the setting's name and the reason. No message repeats a value, which might
+//! be a secret.
 
 mod a2a;
 mod backend;
 mod backend_auth;
+mod catalog;
 mod chain;
+mod documents;
 mod gas;
 mod gas_limit;
+mod gateway;
 mod ledger;
 mod mcp;
+mod mpp;
 mod offers;
 mod policy;
 mod problem;
@@ -29,14 +34,17 @@ mod wallets;
 
 pub use a2a::A2aSettings;
 pub use backend::BackendSettings;
+pub use catalog::CATALOG_FILE;
 pub use chain::ChainSettings;
+pub use documents::DocumentSettings;
 pub use gas::GasSettings;
 pub use gas_limit::GasLimit;
+pub use gateway::GatewaySettings;
 pub use mcp::McpSettings;
+pub use mpp::MppSettings;
 pub use offers::{OfferSettings, ProofBinding};
 pub use policy::Policy;
 pub use problem::Problem;
-pub use read::CATALOG_FILE;
 pub use refund::RefundSettings;
 pub use seller::{Provider, Seller};
 pub use settings::Config;

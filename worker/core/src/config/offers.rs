@@ -10,7 +10,7 @@ use crate::offer::SealKeys;
 pub struct OfferSettings {
     /// The shortest time for which an offer can be paid.
     pub ttl_seconds: u64,
-    /// What challenge ids are sealed and opened with.
+    /// The keys that seal and open challenge ids.
     pub keys: SealKeys,
     /// How a plain transfer is bound to the caller that presents it.
     pub proof_binding: ProofBinding,
@@ -21,13 +21,13 @@ pub struct OfferSettings {
 pub enum ProofBinding {
     /// A signature of the challenge id by the wallet that paid.
     Signature,
-    /// Nothing but its hash, which everybody can read on chain: whoever presents a transfer first has paid with it. For old
-    /// clients that cannot sign texts.
+    /// Only the hash of the transfer, which anyone can read on chain: a transfer counts for the caller that presents it
+    /// first. For old clients that cannot sign texts.
     TxHash,
 }
 
 impl ProofBinding {
-    /// The setting's value.
+    /// The value of the setting for this binding.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Signature => "signature",

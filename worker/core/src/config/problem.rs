@@ -2,11 +2,12 @@
 
 use serde::Serialize;
 
-/// One thing that is wrong with the settings.
+/// One fault in the settings.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize)]
 pub struct Problem {
-    /// The variable.
+    /// The name of the variable.
     pub name: &'static str,
-    /// What is wrong with it and what is expected; reads as the end of a sentence. Never contains the value.
+    /// What is wrong with the value, and what is expected. The text is the end of a sentence, and never contains the
+    /// value.
     pub reason: String,
 }

@@ -1,21 +1,19 @@
-//! The settings as they are read: every part, whatever is wrong with the others. What is dangerous only together is then
-//! checked across the parts.
+//! Reads the settings: every part, whatever is wrong with the others. Combinations that are dangerous are then checked
+//! across the parts.
 
+#[cfg(test)]
+use super::catalog::CATALOG_FILE;
 use super::problem::Problem;
 use super::settings::Config;
 #[cfg(test)]
 use super::vars::Declared;
-use super::vars::{Read, Vars};
+use super::vars::Vars;
 use super::{
-    a2a, backend, chain, gas, ledger, mcp, offers, refund, safety, seal, secrets, seller,
-    settlement, token, wallets,
+    a2a, backend, catalog, chain, documents, gas, gateway, ledger, mcp, mpp, offers, refund,
+    safety, seal, secrets, seller, settlement, token, wallets,
 };
-use crate::catalog::{Catalog, default_catalog};
 use crate::settlement::Settlement;
 use crate::types::{AdminSecret, Network, WalletKey};
-
-/// The seller's file of plans, which is packed with the worker and read like a setting.
-pub const CATALOG_FILE: &str = "catalog.json";
 
 impl Config {
     /// Reads all settings through `lookup`, which answers `None` for a variable that is not set. An empty value counts
@@ -49,7 +47,17 @@ fn read(vars: &mut Vars<'_>) -> Option<Config> {
     let ledger = ledger::read(vars);
     let a2a = a2a::read(vars, &public_url);
     let mcp = mcp::read(vars);
-    let catalog = catalog(vars);
+    let mpp = mpp::read(vars);
+    let documents = documents::read(vars);
+    let catalog = catalog::read(vars);
+    let others = gateway::Others {
+        public_url: public_url.as_option(),
+        secrets: &secrets,
+        backend: backend.as_ref(),
+        catalog: catalog.as_ref(),
+        offer_seconds: offers.as_ref().map(|offers| offers.ttl_seconds),
+    };
+    let gateway = gateway::read(vars, &others);
     let seller = seller::read(vars);
     if network == Some(Network::Base) {
         let gas_wallet = settlement.as_ref().and_then(Settlement::gas_wallet);
@@ -70,7 +78,10 @@ fn read(vars: &mut Vars<'_>) -> Option<Config> {
         ledger: ledger?,
         a2a: a2a?,
         mcp: mcp?,
+        mpp: mpp?,
+        documents: documents?,
         catalog: catalog?,
+        gateway: gateway?,
         seller: seller?,
         admin_secret: secrets.admin.as_ref().map(AdminSecret::new),
         warnings: Vec::new(),
@@ -79,7 +90,7 @@ fn read(vars: &mut Vars<'_>) -> Option<Config> {
     Some(config)
 }
 
-/// Many know the chains and not our words for them, so the message has both.
+/// The network that is sold on. Many sellers know the names of the chains, but not ours, so the message has both.
 fn network(vars: &mut Vars<'_>) -> Option<Network> {
     let networks = [
         ("testnet", Network::BaseSepolia),
@@ -93,25 +104,7 @@ fn network(vars: &mut Vars<'_>) -> Option<Network> {
     network
 }
 
-/// The setting wins over the file, so that one deployment can sell something else with the same files.
-fn catalog(vars: &mut Vars<'_>) -> Option<Catalog> {
-    let plans = vars.optional("PLANS", |text| {
-        Catalog::from_json(text).map_err(|error| error.to_string())
-    });
-    let plans = match plans {
-        Read::Absent => vars.optional(CATALOG_FILE, |text| {
-            Catalog::from_file(text).map_err(|error| error.to_string())
-        }),
-        set => set,
-    };
-    match plans {
-        Read::Value(catalog) => Some(catalog),
-        Read::Absent => default_catalog().ok(),
-        Read::Bad => None,
-    }
-}
-
-/// Every setting that there is, as its reader states it.
+/// Every setting that exists, as the code that reads it declares it.
 #[cfg(test)]
 pub(super) fn declared() -> Vec<Declared> {
     let mut vars = Vars::new(&|_| None);

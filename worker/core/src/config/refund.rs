@@ -6,9 +6,9 @@ use crate::types::{Address, WalletKey};
 /// How paid purchases that cannot be delivered are refunded.
 #[derive(Debug)]
 pub struct RefundSettings {
-    /// The seller's own wallet, when its key is given: what it received can be sent back.
+    /// The seller's own wallet, if its key is set: it sends back the money that it received.
     pub wallet: Option<WalletKey>,
-    /// How old such a purchase is when its refund begins, in milliseconds.
+    /// The age at which such a purchase is refunded, in milliseconds.
     pub min_age_millis: u64,
     /// The pause after a refund's first failure, in milliseconds.
     pub interval_millis: u64,

@@ -1,5 +1,5 @@
-//! Settings that are correct each by itself and dangerous together. Where real money is at stake the worst are refused; the
-//! operator is told of the others, in `/health`, in the log and by the doctor.
+//! Settings that are correct by themselves and dangerous together. Where real money is at stake, the worst combinations
+//! are refused; the others are reported to the operator in `/health`, in the log and by the doctor.
 
 use alloy_primitives::address;
 
@@ -8,10 +8,11 @@ use super::problem::Problem;
 use super::settings::Config;
 use super::vars::Vars;
 use crate::backend::authentication::BackendAuth;
-use crate::catalog::Plan;
+use crate::catalog::{Plan, Route, Settle};
 use crate::types::{Address, WalletKey};
 
-/// The accounts of the mnemonic that anvil and hardhat print at every start. On public chains bots take whatever arrives there.
+/// The accounts of the mnemonic that anvil and hardhat print at every start. On public chains, bots take whatever
+/// arrives in them.
 const WELL_KNOWN: [Address; 20] = [
     address!("0xf39Fd6e51aad88F6F4ce6aB8827279cffFb92266"),
     address!("0x70997970C51812dc3A010C7d01b50e0d17dc79C8"),
@@ -35,8 +36,8 @@ const WELL_KNOWN: [Address; 20] = [
     address!("0x8626f6940E2eb28930eFb4CeF49B2d1F2C9C1199"),
 ];
 
-/// Records what is refused on mainnet, of the settings as far as each could be read. `gas_wallet` is the account of
-/// `GAS_WALLET_PRIVATE_KEY`, when it is used.
+/// Records the problems that make a deployment on mainnet impossible, as far as each setting could be read.
+/// `gas_wallet` is the account of `GAS_WALLET_PRIVATE_KEY`, when it is used.
 pub(super) fn check_mainnet(
     vars: &mut Vars<'_>,
     pay_to: Option<Address>,
@@ -67,7 +68,7 @@ pub(super) fn check_mainnet(
     }
 }
 
-/// What is taken, and the operator should know.
+/// Settings that are allowed but dangerous.
 pub(super) fn warnings(config: &Config) -> Vec<Problem> {
     let mut warnings = Vec::new();
     let mut warn = |name, reason: &str| {
@@ -101,9 +102,35 @@ pub(super) fn warnings(config: &Config) -> Vec<Problem> {
             "has no {resourceId}, although a plan opens several resources: their buyers are all sent to the same address",
         );
     }
+    let routes = config.catalog.routes();
+    if routes.is_empty() && config.gateway.base.is_some() {
+        warn(
+            "PROXY_TO_BASE_URL",
+            "is set, and there are no routes: only calls of listed routes are forwarded",
+        );
+    }
+    if config.gateway.secret.is_none() && routes.iter().any(|route| route.price.is_some()) {
+        warn(
+            "KEY0_PROXY_SECRET",
+            "is not set: your API cannot tell calls that were paid for from those that were sent past the gateway",
+        );
+    }
+    let is_prepaid = |route: &Route| route.price.is_some() && route.settle == Settle::Before;
+    if config.refund.wallet.is_none() && routes.iter().any(is_prepaid) {
+        warn(
+            "KEY0_WALLET_PRIVATE_KEY",
+            "is not set, although some routes are paid before they are called: when your API fails, the money does not go back",
+        );
+    }
     let Some(backend) = &config.backend.issuing else {
         return warnings;
     };
+    if routes.iter().any(|route| !route.plans.is_empty()) {
+        warn(
+            "TOKEN_MODE",
+            "is remote, although routes list plans whose tokens open them: the worker cannot check what your backend issues",
+        );
+    }
     if matches!(config.backend.auth, BackendAuth::None) {
         warn(
             "BACKEND_AUTH_STRATEGY",
@@ -123,7 +150,7 @@ pub(super) fn warnings(config: &Config) -> Vec<Problem> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::tests::valid;
+    use super::super::tests::{refused, warned};
     use super::*;
 
     const ANVIL_0: &str = "0xac0974bec39a17e36ba4a6b4d238ff944bacb478cbed5efcae784d7bf4f2ff80";
@@ -132,24 +159,6 @@ mod tests {
     const GAS_WALLET: &str = "0x7E5F4552091A69125d5DfCb7b8C2659029395Bdf";
     const MAINNET: (&str, &str) = ("KEY0_NETWORK", "mainnet");
     const REMOTE: (&str, &str) = ("TOKEN_MODE", "remote");
-
-    fn config(change: &[(&str, &str)]) -> Result<Config, Vec<Problem>> {
-        Config::from_vars(|name| {
-            let changed = change.iter().find(|(changed, _)| *changed == name);
-            let value = changed.map(|(_, value)| *value).or_else(|| valid(name));
-            value.map(str::to_owned)
-        })
-    }
-
-    fn refused(change: &[(&str, &str)]) -> Vec<&'static str> {
-        let problems = config(change).err().unwrap_or_default();
-        problems.iter().map(|problem| problem.name).collect()
-    }
-
-    fn warned(change: &[(&str, &str)]) -> Vec<&'static str> {
-        let warnings = config(change).unwrap().warnings;
-        warnings.iter().map(|warning| warning.name).collect()
-    }
 
     #[test]
     fn one_address_for_several_resources_is_warned_of() {

@@ -1,4 +1,4 @@
-//! What offers are sealed with, read from the settings.
+//! The keys that seal offers, read from the settings.
 
 use super::secrets::Secrets;
 use super::vars::{Vars, secret_in_list};
@@ -6,13 +6,13 @@ use crate::offer::SealKeys;
 use crate::types::Secret;
 
 const NAME: &str = "KEY0_SEAL_SECRET";
-/// One seals, the others open what they have sealed before.
+/// The first secret seals; the others open what they have sealed before.
 const MAX_SECRETS: usize = 4;
 
-/// The secrets of `KEY0_SEAL_SECRET`, the one that seals first.
+/// The secrets of `KEY0_SEAL_SECRET`; the first one seals.
 ///
-/// Others know the secrets for tokens. What seals now must be none of `known`. The ones behind it may be, so that offers stay good
-/// that were sealed with the token secret before there was another.
+/// Backends know the secrets for tokens. So the secret that seals now must not be one of `known`. The other ones may
+/// be, so that offers stay good that were sealed with the token secret before this setting was used.
 pub(super) fn read(vars: &mut Vars<'_>, known: &Secrets) -> Vec<Secret> {
     let secrets = vars.list(NAME, MAX_SECRETS, secret_in_list);
     if secrets.first().is_some_and(|first| known.contains(first)) {
@@ -24,8 +24,8 @@ pub(super) fn read(vars: &mut Vars<'_>, known: &Secrets) -> Vec<Secret> {
     secrets
 }
 
-/// The keys for offers. Without secrets of their own they are made from the token secret and its predecessors: then whoever
-/// checks tokens with HS256 could make offers, too.
+/// The keys for offers. If there are no secrets for them, the keys are made from the token secret and its predecessors:
+/// whoever checks tokens with HS256 could then make offers, too.
 pub(super) fn keys(own: &[Secret], secrets: &Secrets) -> Option<SealKeys> {
     Some(match own.split_first() {
         Some((secret, old)) => SealKeys::new(secret, old),
@@ -44,7 +44,7 @@ mod tests {
     const FIRST: &str = "the-first-secret-for-offers-0123";
     const SECOND: &str = "the-second-secret-for-offers-012";
 
-    /// A deployment with these secrets for offers.
+    /// The settings with these secrets for offers.
     fn sealing(secrets: &str) -> Config {
         with(&[("KEY0_SEAL_SECRET", secrets)]).unwrap()
     }

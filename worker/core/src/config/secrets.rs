@@ -1,13 +1,13 @@
-//! The secrets that the parts share.
+//! The secrets that several parts of the settings share.
 
 use super::vars::{Vars, secret, secret_in_list};
 use crate::types::Secret;
 
 const MAX_OLD_SECRETS: usize = 4;
 
-/// The settings that are secrets: set with `wrangler secret put`, and never written into `wrangler.toml`.
+/// The settings that are secrets: they are set with `wrangler secret put`, and never written into `wrangler.toml`.
 #[cfg(test)]
-pub(super) const SECRETS: [&str; 13] = [
+pub(super) const SECRETS: [&str; 14] = [
     "KEY0_ACCESS_TOKEN_SECRET",
     "KEY0_ACCESS_TOKEN_SECRETS_OLD",
     "KEY0_SEAL_SECRET",
@@ -21,27 +21,28 @@ pub(super) const SECRETS: [&str; 13] = [
     "OAUTH_CLIENT_SECRET",
     "WEBHOOK_SIGNING_SECRET",
     "A2A_CARD_KEY",
+    "KEY0_PROXY_SECRET",
 ];
 
 /// The secrets that several parts need, as far as each could be read.
 pub(super) struct Secrets {
-    /// What tokens, offers and stored credentials are protected with.
+    /// The token secret. It also protects offers and stored credentials, unless those have another secret.
     pub(super) token: Option<Secret>,
-    /// Its predecessors: they still open what they have sealed.
+    /// The predecessors of the token secret, which still open what was sealed with them.
     pub(super) old: Vec<Secret>,
-    /// What opens the operator's door.
+    /// The secret of the operator's door.
     pub(super) admin: Option<Secret>,
-    /// What offers are sealed with, where that is not the token secret.
+    /// The secrets that seal offers, if they are not the token secret.
     pub(super) seal: Vec<Secret>,
 }
 
 impl Secrets {
-    /// Whether this is a secret for tokens. Backends know those.
+    /// Whether this is a secret for tokens: backends know those, too.
     fn is_for_tokens(&self, other: &Secret) -> bool {
         self.token.as_ref() == Some(other) || self.old.contains(other)
     }
 
-    /// Whether this is one of all these, none of which is sent to anybody.
+    /// Whether this is one of all these secrets. None of them is sent to anybody.
     pub(super) fn contains(&self, other: &Secret) -> bool {
         self.is_for_tokens(other) || self.admin.as_ref() == Some(other) || self.seal.contains(other)
     }

@@ -3,23 +3,27 @@
 use super::vars::{Vars, parsed};
 use crate::types::HttpUrl;
 
+const MAX_EMAIL_CHARS: usize = 254;
+
 /// How the seller appears in the discovery documents.
 #[derive(Debug)]
 pub struct Seller {
-    /// The agent's name.
+    /// The name under which the seller appears, for instance as the agent of the A2A agent card.
     pub agent_name: String,
-    /// What it sells.
+    /// A description of what the seller sells.
     pub agent_description: String,
-    /// The organisation behind it.
+    /// The organisation that runs this deployment.
     pub provider: Option<Provider>,
+    /// The email address for registries, and for buyers that need help.
+    pub contact: Option<String>,
 }
 
-/// The organisation behind the agent.
+/// The organisation that runs this deployment.
 #[derive(Debug)]
 pub struct Provider {
-    /// Its name.
+    /// The organisation's name.
     pub name: String,
-    /// Its home page.
+    /// The organisation's home page.
     pub url: HttpUrl,
 }
 
@@ -27,7 +31,7 @@ pub(super) fn read(vars: &mut Vars<'_>) -> Option<Seller> {
     let agent_name = vars.text("AGENT_NAME", "key0", 100);
     let agent_description = vars.text(
         "AGENT_DESCRIPTION",
-        "Sells access to an API for USDC. Agents pay with x402 and receive an access token.",
+        "Sells access to an API for USDC, to agents that pay by themselves.",
         1000,
     );
     let url = vars.optional("PROVIDER_URL", parsed::<HttpUrl>);
@@ -43,9 +47,23 @@ pub(super) fn read(vars: &mut Vars<'_>) -> Option<Seller> {
             None
         }
     };
+    let contact = vars.optional("CONTACT_EMAIL", email).into_option();
     Some(Seller {
         agent_name: agent_name?,
         agent_description: agent_description?,
         provider,
+        contact,
     })
+}
+
+/// Reads an email address. Only its form is checked.
+fn email(text: &str) -> Result<String, String> {
+    let is_part = |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_graphic());
+    let is_email = text.len() <= MAX_EMAIL_CHARS
+        && text.split_once('@').is_some_and(|(name, host)| {
+            is_part(name) && is_part(host) && host.contains('.') && !host.contains('@')
+        });
+    is_email
+        .then(|| text.to_owned())
+        .ok_or_else(|| format!("must be an email address of at most {MAX_EMAIL_CHARS} characters"))
 }

@@ -3,8 +3,11 @@
 use super::a2a::A2aSettings;
 use super::backend::BackendSettings;
 use super::chain::ChainSettings;
+use super::documents::DocumentSettings;
 use super::gas::GasSettings;
+use super::gateway::GatewaySettings;
 use super::mcp::McpSettings;
+use super::mpp::MppSettings;
 use super::offers::OfferSettings;
 use super::policy::Policy;
 use super::problem::Problem;
@@ -17,28 +20,28 @@ use crate::ledger::Layout;
 use crate::settlement::Settlement;
 use crate::types::{Address, AdminSecret, HttpUrl, Network, WalletKey};
 
-/// All settings of a deployment, checked. Each part has a file, which also reads it: a new setting goes there.
+/// All settings of a deployment, checked. Each part has a file that also reads it; a new setting belongs in that file.
 #[derive(Debug)]
 pub struct Config {
-    /// The chain that is sold on.
+    /// The chain on which things are sold.
     pub network: Network,
-    /// The public address, when the seller fixed one; otherwise each request's own origin is used.
+    /// The public address, if the seller has fixed one; otherwise the origin of each request is used.
     pub public_url: Option<HttpUrl>,
-    /// Where the money goes.
+    /// The wallets that receive the money.
     pub wallets: SellerWallets,
     /// How offers are made.
     pub offers: OfferSettings,
     /// How access tokens are made.
     pub token: TokenSettings,
-    /// How the chain is asked.
+    /// Which endpoints answer for the chain, and when their answers count.
     pub chain: ChainSettings,
-    /// Who broadcasts payments.
+    /// The ways to get payments included.
     pub settlement: Settlement,
     /// What the gas wallet pays for.
     pub gas: GasSettings,
     /// How money is sent back.
     pub refund: RefundSettings,
-    /// What the seller's backend does.
+    /// The seller's backend: which calls it gets, and how.
     pub backend: BackendSettings,
     /// Which parts the ledger has.
     pub ledger: Layout,
@@ -46,18 +49,24 @@ pub struct Config {
     pub a2a: A2aSettings,
     /// Whether agents may buy through MCP.
     pub mcp: McpSettings,
-    /// Plans and prices.
+    /// Whether clients may pay by the Machine Payments Protocol.
+    pub mpp: MppSettings,
+    /// Which documents for models are published.
+    pub documents: DocumentSettings,
+    /// Plans, routes and prices.
     pub catalog: Catalog,
-    /// Who sells.
+    /// The address to which calls of routes are forwarded.
+    pub gateway: GatewaySettings,
+    /// The seller, as documents describe it.
     pub seller: Seller,
-    /// What opens the operator's door; without it there is none.
+    /// The secret of the operator's door; without this setting the door does not exist.
     pub admin_secret: Option<AdminSecret>,
-    /// What is correct and dangerous: the operator should know.
+    /// Settings that are allowed but dangerous.
     pub warnings: Vec<Problem>,
 }
 
 impl Config {
-    /// The address under which this deployment is known: the configured one, else where the request came in.
+    /// The public address of this deployment: the one in the settings, or else the origin of this request.
     pub fn origin(&self, request_url: &str) -> Option<HttpUrl> {
         self.public_url
             .clone()
@@ -72,6 +81,7 @@ impl Config {
             refund_after_millis: refund.wallet.as_ref().map(|_| refund.min_age_millis),
             refund_interval_millis: refund.interval_millis,
             notifies: self.backend.notified.is_some(),
+            answer_kept_millis: self.gateway.keep_seconds.saturating_mul(1_000),
         }
     }
 
@@ -80,7 +90,7 @@ impl Config {
         self.settlement.gas_wallet().or(self.refund.wallet.as_ref())
     }
 
-    /// The key of a wallet of ours that sends transactions.
+    /// The key of the wallet with this address, if it is one of our wallets that send transactions.
     pub fn sender(&self, address: Address) -> Option<&WalletKey> {
         [self.settlement.gas_wallet(), self.refund.wallet.as_ref()]
             .into_iter()

@@ -1,4 +1,4 @@
-//! Who broadcasts payments, read from the settings.
+//! Reads from the settings how payments get included.
 
 use super::vars::{Read, Vars, private_key};
 use crate::settlement::Settlement;
@@ -8,8 +8,8 @@ use crate::types::Network;
 
 const MAX_FACILITATORS: usize = 8;
 
-/// Facilitators in their order, then the gas wallet. Facilitators are the default; the gas wallet is used when it is asked
-/// for, and alone when no facilitator is named. `None` only together with a recorded problem.
+/// The facilitators in their order, then the gas wallet. By default facilitators are used; the gas wallet is used when
+/// the seller asks for it, and alone when no facilitator is named. `None` only together with a recorded problem.
 pub(super) fn read(vars: &mut Vars<'_>, network: Option<Network>) -> Option<Settlement> {
     let use_gas_wallet = vars.flag("USE_GAS_WALLET", false);
     let gas_wallet = vars.optional("GAS_WALLET_PRIVATE_KEY", private_key);

@@ -1,4 +1,4 @@
-//! The settings' defaults, and what is said of each bad one.
+//! Tests of the settings' defaults, and of the problem that each bad setting gives.
 
 mod documented;
 
@@ -24,7 +24,7 @@ pub(crate) fn test_config() -> Config {
     Config::from_vars(|name| valid(name).map(str::to_owned)).unwrap()
 }
 
-/// Its variables, for tests that change some.
+/// A variable of that configuration, for tests that change some of them.
 pub(crate) fn test_var(name: &str) -> Option<&'static str> {
     valid(name)
 }
@@ -39,35 +39,6 @@ fn problems(change: &[(&str, &str)]) -> Vec<Problem> {
             .map(str::to_owned)
     };
     Config::from_vars(lookup).err().unwrap_or_default()
-}
-
-#[test]
-fn plans_come_from_the_setting_or_else_from_the_file() {
-    let ids = |change: &[(&str, &str)]| {
-        let changed = |name: &str| change.iter().find(|(changed, _)| *changed == name);
-        let config = Config::from_vars(|name| {
-            let value = changed(name).map(|(_, value)| *value);
-            value.or_else(|| valid(name)).map(str::to_owned)
-        });
-        let ids = |config: Config| {
-            let plans = config.catalog.plans().iter();
-            plans.map(|plan| plan.id.to_string()).collect::<Vec<_>>()
-        };
-        config.map(ids)
-    };
-    let file = (
-        CATALOG_FILE,
-        r#"{"plans":[{"planId":"file","unitAmount":"1"}]}"#,
-    );
-    let setting = ("PLANS", r#"[{"planId":"setting","unitAmount":"1"}]"#);
-    assert_eq!(ids(&[file]).unwrap(), ["file"]);
-    assert_eq!(ids(&[file, setting]).unwrap(), ["setting"]);
-    assert_eq!(ids(&[file, ("PLANS", "")]).unwrap(), ["file"]);
-    let [problem] = ids(&[(CATALOG_FILE, "{}")])
-        .unwrap_err()
-        .try_into()
-        .unwrap();
-    assert_eq!(problem.name, "catalog.json");
 }
 
 #[test]
@@ -163,6 +134,11 @@ fn each_bad_value_is_named_and_not_repeated() {
         ("LEDGER_PARTS_FROM", "2028-01-01,2027-01-01"),
         ("A2A_ENABLED", "perhaps"),
         ("MCP_ENABLED", "1"),
+        ("LLMS_ENABLED", "yes"),
+        ("SKILLS_MD_ENABLED", "0"),
+        ("CONTACT_EMAIL", "nobody"),
+        ("CONTACT_EMAIL", "a@b@c.example"),
+        ("CONTACT_EMAIL", "a b@c.example"),
         ("MCP_ALLOWED_ORIGINS", "https://app.example/chat"),
         ("MCP_ALLOWED_ORIGINS", "app.example"),
         (
@@ -174,6 +150,15 @@ fn each_bad_value_is_named_and_not_repeated() {
             "-----BEGIN PRIVATE KEY-----MTIzNDU2-----END PRIVATE KEY-----",
         ),
         ("PROVIDER_NAME", "Acme-without-url"),
+        ("ROUTES", "[{]"),
+        ("ROUTES", "{\"routes\":7777}"),
+        ("PROXY_TO_BASE_URL", "api.example"),
+        ("PROXY_TIMEOUT_MS", "soonish"),
+        ("KEY0_PROXY_SECRET", "tooshort"),
+        ("KEY0_PROXY_SECRET", "a secret of the gateway and the api"),
+        ("KEY0_PROXY_SECRET", "0123456789abcdef0123456789abcdef"),
+        ("ANSWER_KEEP_SECONDS", "604801"),
+        ("STREAM_SECONDS", "901"),
     ] {
         let problems = problems(&[(name, value)]);
         assert_eq!(problems.len(), 1, "{name}={value}: {problems:?}");
@@ -230,7 +215,7 @@ fn secrets_do_not_appear_in_debug_output() {
     assert!(!shown.contains("0000000000000001"));
 }
 
-/// Who settles, in order, with the settings changed like this.
+/// The settlement routes in their order, with these changes of the settings.
 fn settles_by(change: &[(&str, &str)]) -> Vec<String> {
     let lookup = |name: &str| {
         let changed = change.iter().find(|(changed, _)| *changed == name);
@@ -326,4 +311,25 @@ fn refunds_are_sent_by_the_gas_wallet_or_else_by_the_sellers_own() {
     };
     assert_eq!(sender("false"), address);
     assert_ne!(sender("true"), address);
+}
+
+/// Valid settings with this change.
+pub(super) fn changed(change: &[(&str, &str)]) -> Result<Config, Vec<Problem>> {
+    Config::from_vars(|name| {
+        let changed = change.iter().find(|(changed, _)| *changed == name);
+        let value = changed.map(|(_, value)| *value).or_else(|| valid(name));
+        value.map(str::to_owned)
+    })
+}
+
+/// The settings that are refused after this change.
+pub(super) fn refused(change: &[(&str, &str)]) -> Vec<&'static str> {
+    let problems = changed(change).err().unwrap_or_default();
+    problems.iter().map(|problem| problem.name).collect()
+}
+
+/// The settings that are warned of after this change.
+pub(super) fn warned(change: &[(&str, &str)]) -> Vec<&'static str> {
+    let warnings = changed(change).unwrap().warnings;
+    warnings.iter().map(|warning| warning.name).collect()
 }

@@ -2,17 +2,19 @@
 
 use super::secrets::Secrets;
 use super::vars::{Read, Vars};
-use crate::token::{RsaPrivateKey, RsaPublicKey, TokenSigner};
+use crate::token::{RsaPrivateKey, RsaPublicKey, TokenReader, TokenSigner};
 
 /// How access tokens are signed, and how long they last.
 #[derive(Debug)]
 pub struct TokenSettings {
     /// How long a token lasts when its plan does not say.
     pub ttl_seconds: u64,
-    /// What tokens are signed with.
+    /// The key that signs tokens.
     pub signer: TokenSigner,
-    /// The public keys whose tokens may be good, the current one first.
+    /// The public keys that a good token may be signed with; the current one comes first.
     pub public_keys: Vec<RsaPublicKey>,
+    /// Reads the tokens that callers of routes send.
+    pub reader: TokenReader,
 }
 
 pub(super) fn read(vars: &mut Vars<'_>, secrets: &Secrets) -> Option<TokenSettings> {
@@ -34,7 +36,7 @@ pub(super) fn read(vars: &mut Vars<'_>, secrets: &Secrets) -> Option<TokenSettin
     }
     let key = key.into_option();
     let mut public_keys: Vec<RsaPublicKey> = key.iter().map(|key| key.public().clone()).collect();
-    // The ones to come before the old ones: backends read the first of a long document.
+    // The next keys come before the old ones, because backends read only the beginning of a long document.
     for other in next_keys.into_iter().chain(old_keys).flatten() {
         if !public_keys.contains(&other) {
             public_keys.push(other);
@@ -46,6 +48,10 @@ pub(super) fn read(vars: &mut Vars<'_>, secrets: &Secrets) -> Option<TokenSettin
             Some(key) if signs_with_rsa? => TokenSigner::Rs256(Box::new(key)),
             _ => TokenSigner::hs256(secrets.token.as_ref()?),
         },
+        reader: TokenReader::new(
+            secrets.token.iter().chain(&secrets.old),
+            public_keys.clone(),
+        ),
         public_keys,
     })
 }

@@ -1,4 +1,4 @@
-//! Variables as text, read one by one into what they stand for; what is wrong with each is collected.
+//! Reads variables, one by one, from text into their types, and collects what is wrong with each.
 
 use core::str::FromStr;
 
@@ -8,30 +8,30 @@ use crate::types::{Address, HttpUrl, Secret};
 
 pub(super) const MIN_SECRET_BYTES: usize = 32;
 
-/// A setting as the code that reads it states it. `docs/settings.md` and `wrangler.toml` must say the same.
+/// A setting as the code that reads it declares it. `docs/settings.md` and `wrangler.toml` must agree with that.
 #[cfg(test)]
 #[derive(Debug)]
 pub(super) struct Declared {
     pub(super) name: &'static str,
     pub(super) is_required: bool,
-    /// The value that an absent variable stands for, unless it depends on other settings.
+    /// The value that is used when the variable is absent, unless that depends on other settings.
     pub(super) default: Option<String>,
-    /// The bounds, or the values that there are.
+    /// The bounds of the value, or the values that are possible.
     pub(super) allowed: Option<String>,
 }
 
-/// The variables, and what was found wrong with them so far.
+/// The variables, and the problems found in them so far.
 pub(super) struct Vars<'a> {
     lookup: &'a dyn Fn(&str) -> Option<String>,
     /// Every setting that was read, whether it is set or not.
     #[cfg(test)]
     pub(super) declared: Vec<Declared>,
     pub(super) problems: Vec<Problem>,
-    /// The variables by which something is sent unencrypted that others must not read or change.
+    /// The variables whose addresses get something unencrypted that others must not read or change.
     pub(super) in_the_clear: Vec<&'static str>,
 }
 
-/// What reading an optional variable gave.
+/// The result of reading an optional variable.
 pub(super) enum Read<T> {
     Value(T),
     Absent,
@@ -39,6 +39,13 @@ pub(super) enum Read<T> {
 }
 
 impl<T> Read<T> {
+    pub(super) const fn as_option(&self) -> Option<&T> {
+        match self {
+            Self::Value(value) => Some(value),
+            Self::Absent | Self::Bad => None,
+        }
+    }
+
     pub(super) fn into_option(self) -> Option<T> {
         match self {
             Self::Value(value) => Some(value),
@@ -58,7 +65,7 @@ impl<'a> Vars<'a> {
         }
     }
 
-    /// The setting of this name; a new one when it was not read before.
+    /// The declaration of the setting with this name; a new one if it was not read before.
     #[cfg(test)]
     fn declare(&mut self, name: &'static str) -> &mut Declared {
         let known = self.declared.iter().position(|known| known.name == name);
@@ -147,7 +154,7 @@ impl<'a> Vars<'a> {
         }
     }
 
-    /// One of the values that have a name.
+    /// Reads one of several named values.
     pub(super) fn choice<T: Copy>(
         &mut self,
         name: &'static str,
@@ -171,7 +178,7 @@ impl<'a> Vars<'a> {
         self.choice(name, if default { "true" } else { "false" }, &values)
     }
 
-    /// An address that something is sent to.
+    /// Reads an address to which something is sent.
     pub(super) fn url(&mut self, name: &'static str) -> Read<HttpUrl> {
         let url = self.optional(name, parsed);
         if let Read::Value(url) = &url {
@@ -180,7 +187,7 @@ impl<'a> Vars<'a> {
         url
     }
 
-    /// Addresses that something is sent to.
+    /// Reads addresses to which something is sent.
     pub(super) fn urls(&mut self, name: &'static str, most: usize) -> Vec<HttpUrl> {
         let urls = self.list(name, most, parsed);
         for url in &urls {
@@ -189,7 +196,7 @@ impl<'a> Vars<'a> {
         urls
     }
 
-    /// Notes that something is sent there that others must not read or change.
+    /// Notes that others must not read or change what is sent to this address.
     pub(super) fn sends_to(&mut self, name: &'static str, url: &HttpUrl) {
         if url.is_in_the_clear() && !self.in_the_clear.contains(&name) {
             self.in_the_clear.push(name);
@@ -260,7 +267,7 @@ impl<'a> Vars<'a> {
     }
 }
 
-/// The names of the values, as in a sentence.
+/// Lists the names of the values for a sentence.
 fn either<T>(values: &[(&str, T)]) -> String {
     let names: Vec<&str> = values.iter().map(|(name, _)| *name).collect();
     match names.split_last() {

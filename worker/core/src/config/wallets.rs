@@ -5,22 +5,22 @@ use crate::types::Address;
 
 const MAX_OLD_WALLETS: usize = 8;
 
-/// The seller's wallets: where the money goes.
+/// The seller's wallets, which receive the money.
 #[derive(Debug)]
 pub struct SellerWallets {
-    /// The one that new offers name.
+    /// The wallet that new offers name.
     pub pay_to: Address,
-    /// Earlier ones: offers that name them are still taken.
+    /// Earlier wallets. Offers that name one of them are still accepted.
     pub old: Vec<Address>,
 }
 
 impl SellerWallets {
-    /// All that offers may name, today's first.
+    /// All wallets that an offer may name; the current one comes first.
     pub fn all(&self) -> impl Iterator<Item = Address> {
         core::iter::once(self.pay_to).chain(self.old.iter().copied())
     }
 
-    /// Whether an offer that names this wallet is still taken. (Whoever has the token secret can seal offers.)
+    /// Whether an offer that names this wallet is still accepted. (Whoever has the token secret can seal offers.)
     pub fn is_paid_at(&self, wallet: Address) -> bool {
         self.all().any(|own| own == wallet)
     }

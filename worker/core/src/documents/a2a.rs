@@ -1,4 +1,4 @@
-//! What the agent card and the A2A door must say alike.
+//! Values that the agent card and the A2A door share.
 
 /// The path of the A2A door, as the card declares it.
 pub const A2A_PATH: &str = "/a2a";

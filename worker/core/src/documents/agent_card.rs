@@ -9,7 +9,8 @@ use crate::catalog::Plan;
 use crate::config::Config;
 use crate::types::HttpUrl;
 
-/// How `/x402/access` is spoken to. A custom binding's name is the address of its description.
+/// The binding of `/x402/access`: how requests to it are made. A custom binding is named by the address of its
+/// description.
 const X402_HTTP_BINDING: &str =
     "https://github.com/x402-foundation/x402/blob/main/specs/transports-v2/http.md";
 const X402_PATH: &str = "/x402/access";
@@ -36,18 +37,20 @@ impl AgentCardVersion {
     }
 }
 
-/// The door that the card leads to.
+/// The door that the card declares.
 struct Door {
     url: String,
     binding: &'static str,
-    /// The versions of A2A that are spoken there, the newest first.
+    /// The versions of A2A that the door speaks, the newest first.
     versions: &'static [&'static str],
-    /// What it reads and what it answers.
+    /// The media types that the door reads and answers with.
     modes: &'static [&'static str],
-    /// How the plans are listed there; a phrase.
+    /// How the door lists the plans; a phrase.
     discover: &'static str,
-    /// How one is bought; a phrase.
+    /// How a plan is bought there; a phrase.
     buy: &'static str,
+    /// How a route is called there; a phrase.
+    call: &'static str,
 }
 
 impl Door {
@@ -63,6 +66,7 @@ impl Door {
             modes: &[JSON, TEXT],
             discover: "send an AccessRequest without a plan, {} is enough",
             buy: "send an AccessRequest with a planId, then pay the x402 offer of the answer on the same task",
+            call: "send an AccessRequest with a routeId and the call in resource, then pay like for a plan; the answer is a ResourceResponse",
         }
     }
 
@@ -75,6 +79,7 @@ impl Door {
             modes: &[JSON],
             discover: "GET /discover",
             buy: "POST /x402/access with an x402 client",
+            call: "call its path with an x402 client, or POST /x402/access with a routeId and the call in resource",
         }
     }
 
@@ -92,8 +97,8 @@ impl Door {
 
 /// The card of this deployment, as seen at `origin`.
 ///
-/// It declares only what is served. No member is empty: readers drop such members before they check a signature. Both forms
-/// have the same signature.
+/// The card declares only what is served. No member is empty, because readers drop such members before they check a
+/// signature. Both forms of the card have the same signature.
 pub fn agent_card(config: &Config, origin: &HttpUrl, version: AgentCardVersion) -> Value {
     let seller = &config.seller;
     let door = match config.a2a.enabled {
@@ -113,25 +118,7 @@ pub fn agent_card(config: &Config, origin: &HttpUrl, version: AgentCardVersion) 
         },
         "defaultInputModes": door.modes,
         "defaultOutputModes": door.modes,
-        "skills": [
-            {
-                "id": "discover-plans",
-                "name": "Discover plans",
-                "description": format!("Lists plans and prices. Free: {}.", door.discover),
-                "tags": ["catalog", "x402"],
-                "examples": ["{}"],
-            },
-            {
-                "id": "request-access",
-                "name": "Request access",
-                "description": format!("Buys a plan with USDC and returns a bearer token: {}.", door.buy),
-                "tags": ["payment", "x402"],
-                "examples": config.catalog.plans().first().map(|plan| [json!({
-                    "type": "AccessRequest",
-                    "planId": plan.id,
-                }).to_string()]),
-            },
-        ],
+        "skills": skills(config, &door),
     });
     if let Some(provider) = &seller.provider {
         let provider = json!({"organization": provider.name, "url": provider.url.as_str()});
@@ -149,23 +136,70 @@ pub fn agent_card(config: &Config, origin: &HttpUrl, version: AgentCardVersion) 
     card
 }
 
-/// The x402 extension in all its versions.
+/// What the agent does. A member without a value is left out.
+fn skills(config: &Config, door: &Door) -> Vec<Value> {
+    let (plans, routes) = (config.catalog.plans(), config.catalog.routes());
+    let listed = match routes {
+        [] => "plans and prices",
+        _ => "plans, routes of the API, and prices",
+    };
+    let mut skills = vec![json!({
+        "id": "discover-plans",
+        "name": "Discover plans",
+        "description": format!("Lists {listed}. Free: {}.", door.discover),
+        "tags": ["catalog", "x402"],
+        "examples": ["{}"],
+    })];
+    if let Some(plan) = plans.first() {
+        skills.push(json!({
+            "id": "request-access",
+            "name": "Request access",
+            "description": format!("Buys a plan with USDC and returns a bearer token: {}.", door.buy),
+            "tags": ["payment", "x402"],
+            "examples": [example(plan)],
+        }));
+    }
+    let paid = routes.iter().find(|route| route.price.is_some());
+    if let Some(route) = paid.or(routes.first()) {
+        let resource = json!({"method": route.method.as_str(), "path": route.example_path()});
+        let request = json!({"type": "AccessRequest", "routeId": route.id, "resource": resource});
+        skills.push(json!({
+            "id": "call-route",
+            "name": "Call the API",
+            "description": format!("Makes one call of a route of the API, paid with USDC: {}.", door.call),
+            "tags": ["payment", "x402"],
+            "examples": [request.to_string()],
+        }));
+    }
+    skills
+}
+
+/// All versions of the x402 extension.
 ///
-/// The newest has, as parameters, what no other member of a card may hold: the plans, and where they are sold without A2A.
-/// None is `required`: whoever only asks for the plans pays nothing, and several clients that pay send no extension header.
+/// The newest version has parameters, with things that no other member of a card may hold: the plans, and where they
+/// are sold without A2A. No version is `required`: a client that only asks for the plans pays nothing, and several
+/// clients that pay send no extension header.
 fn extensions(config: &Config, origin: &HttpUrl) -> [Value; 2] {
     let mut extensions = X402_EXTENSIONS
         .map(|uri| json!({"uri": uri, "description": "Pay with USDC on Base through x402."}));
     let [newest, _] = &mut extensions;
-    let params = json!({
+    let mut params = json!({
         "network": config.network.caip2(),
         "asset": config.network.usdc().to_checksum(None),
         "payTo": config.wallets.pay_to.to_checksum(None),
         "httpUrl": origin.join(X402_PATH),
-        "plans": config.catalog.plans().iter().map(plan_entry).collect::<Vec<_>>(),
     });
+    let plans: Vec<_> = config.catalog.plans().iter().map(plan_entry).collect();
+    if !plans.is_empty() {
+        set(&mut params, "plans", json!(plans));
+    }
     set(newest, "params", params);
     extensions
+}
+
+/// A message that buys a plan.
+fn example(plan: &Plan) -> String {
+    json!({"type": "AccessRequest", "planId": plan.id}).to_string()
 }
 
 fn plan_entry(plan: &Plan) -> Value {
@@ -176,7 +210,7 @@ fn plan_entry(plan: &Plan) -> Value {
     entry
 }
 
-/// Gives an object one more member.
+/// Adds a member to an object.
 fn set(object: &mut Value, name: &str, value: Value) {
     if let Some(members) = object.as_object_mut() {
         members.insert(name.to_owned(), value);
@@ -333,5 +367,42 @@ mod tests {
             walk(&agent_card(&config, &origin, AgentCardVersion::Hybrid));
         }
         walk(&card(AgentCardVersion::Hybrid));
+    }
+
+    #[test]
+    fn the_skills_are_what_is_sold() {
+        let route = crate::catalog::testing::route("weather", "GET", "/weather/:city");
+        let mut config = test_config();
+        let plans = config.catalog.plans().to_vec();
+        for (plans, routes, skills) in [
+            (
+                plans.clone(),
+                vec![],
+                &["discover-plans", "request-access"][..],
+            ),
+            (
+                plans,
+                vec![route.clone()],
+                &["discover-plans", "request-access", "call-route"],
+            ),
+            (vec![], vec![route], &["discover-plans", "call-route"]),
+        ] {
+            config.catalog = Catalog::new(plans, routes);
+            let origin = "https://shop.example".parse().unwrap();
+            let card = agent_card(&config, &origin, AgentCardVersion::V1_0);
+            let listed = card["skills"].as_array().unwrap();
+            let ids: Vec<_> = listed
+                .iter()
+                .map(|skill| skill["id"].as_str().unwrap())
+                .collect();
+            assert_eq!(ids, skills);
+            assert!(!card.to_string().contains("[]"), "{card}");
+            if let Some(call) = listed.iter().find(|skill| skill["id"] == "call-route") {
+                let example: Value =
+                    serde_json::from_str(call["examples"][0].as_str().unwrap()).unwrap();
+                assert_eq!(example["routeId"], "weather");
+                assert!(example["resource"]["path"].is_string());
+            }
+        }
     }
 }

@@ -7,7 +7,7 @@ use crate::config::A2aSettings;
 /// Where the key is published. The set of the tokens' keys has another address: this key signs no tokens.
 pub const CARD_KEYS_PATH: &str = "/.well-known/agent-card-keys.json";
 
-/// A set of keys (RFC 7517, section 5) that holds the card's.
+/// A set of keys (RFC 7517, section 5) that holds the card's key only.
 #[derive(Debug, Serialize)]
 pub struct CardKeys<'a> {
     keys: [CardJwk<'a>; 1],

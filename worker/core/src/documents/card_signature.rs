@@ -1,4 +1,5 @@
-//! The agent card's signature: a JWS (RFC 7515) over the card in its canonical form (RFC 8785), which is not part of it.
+//! The agent card's signature: a JWS (RFC 7515) over the canonical form of the card (RFC 8785). The JWS does not
+//! contain the card itself.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -7,11 +8,11 @@ use serde_json::{Value, json};
 use super::card_keys::CARD_KEYS_PATH;
 use crate::types::{CardKey, HttpUrl};
 
-/// The member of `signatures` for this card, which must be the pure 1.0 card without signatures: readers leave out what
-/// that version does not know before they check. `None` if the key refuses.
+/// The member of `signatures` for this card, which must be the pure 1.0 card without signatures: before they check,
+/// readers leave out what version 1.0 does not know. `None` if the key cannot sign.
 ///
-/// It is made anew for each request, which takes about a millisecond in wasm. The same card has the same signature, so its
-/// `ETag` stays.
+/// The signature is made anew for each request, which takes about a millisecond in wasm. The same card gets the same
+/// signature, so its `ETag` stays the same.
 pub(super) fn signature(card: &Value, key: &CardKey, origin: &HttpUrl) -> Option<Value> {
     let header = json!({
         "alg": "ES256",
@@ -56,7 +57,7 @@ mod tests {
         URL_SAFE_NO_PAD.decode(text.as_str().unwrap()).unwrap()
     }
 
-    /// The key that the signature's header leads to.
+    /// The published key to which the signature's header points.
     fn published(config: &Config, header: &Value) -> VerifyingKey {
         assert_eq!(header["jku"], origin().join(CARD_KEYS_PATH));
         let set = serde_json::to_value(card_keys(&config.a2a).unwrap()).unwrap();
@@ -80,7 +81,7 @@ mod tests {
         key.verify(input.as_bytes(), &signature).is_ok()
     }
 
-    /// What a reader checks: the card without what A2A 1.0 does not know, and without its signatures.
+    /// The signed part of a card: without its signatures, and without members that A2A 1.0 does not know.
     fn signed_part(card: &Value) -> Value {
         let mut card = card.clone();
         for name in ["signatures", "url", "preferredTransport", "protocolVersion"] {
@@ -89,7 +90,8 @@ mod tests {
         card
     }
 
-    /// RFC 8785, for objects whose names are ASCII and which have no numbers: written once more, without serde_json.
+    /// The canonical form (RFC 8785) of objects whose names are ASCII and which have no numbers, written here without
+    /// serde_json.
     fn canonical(value: &Value) -> String {
         match value {
             Value::Object(members) => {

@@ -1,4 +1,4 @@
-//! What is published about the MCP server outside its protocol, and what these documents and the door must say alike.
+//! Documents about the MCP server, and values that they share with the MCP door.
 
 use serde_json::{Value, json};
 
@@ -7,13 +7,14 @@ use crate::types::HttpUrl;
 
 /// The path of the MCP door.
 pub const MCP_PATH: &str = "/mcp";
-/// Where the server card is, next to the door (<https://github.com/modelcontextprotocol/experimental-ext-server-card>).
+/// The path of the server card, below the door's path
+/// (<https://github.com/modelcontextprotocol/experimental-ext-server-card>).
 pub const MCP_CARD_PATH: &str = "/mcp/server-card";
 /// The media type of the server card.
 pub const MCP_CARD_TYPE: &str = "application/mcp-server-card+json";
 /// The media type of the list of server cards.
 pub const AI_CATALOG_TYPE: &str = "application/ai-catalog+json";
-/// The protocol version whose requests describe themselves.
+/// The protocol version in which each request names its version itself.
 pub const MCP_MODERN: &str = "2026-07-28";
 /// The protocol versions that begin with a handshake, the newest first.
 pub const MCP_HANDSHAKE: [&str; 4] = ["2025-11-25", "2025-06-18", "2025-03-26", "2024-11-05"];
@@ -22,7 +23,7 @@ const CARD_SCHEMA: &str =
     "https://static.modelcontextprotocol.io/schemas/v1/server-card.schema.json";
 const MAX_CARD_DESCRIPTION_CHARS: usize = 100;
 
-/// `GET /.well-known/mcp.json`: where the server is.
+/// `GET /.well-known/mcp.json`: where the MCP server is.
 pub fn mcp_pointer(config: &Config, origin: &HttpUrl) -> Value {
     json!({
         "name": config.seller.agent_name,
@@ -32,7 +33,7 @@ pub fn mcp_pointer(config: &Config, origin: &HttpUrl) -> Value {
     })
 }
 
-/// The server card. It never lists tools: those are asked for.
+/// The server card. Such cards do not list tools: clients ask the server for them.
 pub fn mcp_card(config: &Config, origin: &HttpUrl) -> Value {
     let seller = &config.seller;
     let versions: Vec<&str> = core::iter::once(MCP_MODERN).chain(MCP_HANDSHAKE).collect();
@@ -54,7 +55,7 @@ pub fn mcp_card(config: &Config, origin: &HttpUrl) -> Value {
     card
 }
 
-/// `GET /.well-known/ai-catalog.json`: the list with that one card.
+/// `GET /.well-known/ai-catalog.json`: the list of server cards, which has one entry.
 pub fn ai_catalog(origin: &HttpUrl) -> Value {
     json!({
         "specVersion": "1.0",
@@ -66,7 +67,8 @@ pub fn ai_catalog(origin: &HttpUrl) -> Value {
     })
 }
 
-/// A host's labels from the last to the first; of an address that is none, the address in letters that a name may have.
+/// A host's labels from the last to the first. Characters that a server's name may not have, as in IP addresses, are
+/// replaced.
 fn reversed(host: &str) -> String {
     let labels: Vec<&str> = host.split('.').rev().collect();
     let legal = |c: char| match c.is_ascii_alphanumeric() || c == '-' || c == '.' {

@@ -1,13 +1,22 @@
-//! What is published about the seller and its plans.
+//! The documents that describe the seller, its plans and its routes.
 
 mod a2a;
 mod agent_card;
 mod card_keys;
 mod card_signature;
+mod commands;
 mod discover;
 mod key_set;
+mod markdown;
 mod mcp;
+mod openapi;
+mod page;
+mod paths;
+#[cfg(test)]
+mod testing;
+mod texts;
 mod token_info;
+mod words;
 
 pub use a2a::{A2A_PATH, X402_EXTENSIONS};
 pub use agent_card::{AgentCardVersion, agent_card};
@@ -18,4 +27,8 @@ pub use mcp::{
     AI_CATALOG_TYPE, MCP_CARD_PATH, MCP_CARD_TYPE, MCP_HANDSHAKE, MCP_MODERN, MCP_PATH, ai_catalog,
     mcp_card, mcp_pointer,
 };
+pub use openapi::openapi;
+pub use page::{front, icon};
+pub use paths::{ICON_PATH, LLMS_PATH, OPENAPI_PATH, SKILLS_PATH};
+pub use texts::{llms, skills};
 pub use token_info::{TokenInfo, token_info};

@@ -1,43 +1,71 @@
-//! What a client asks for: the members that say which plan, which purchase and which resource, or which transfer has paid.
+//! Reads a request: which plan or call, which purchase and which resource are meant, or which transfer has paid.
 
 use core::str::FromStr;
 
 use serde_json::{Value, json};
 
+use super::call::Call;
 use super::instructions::Way;
+use super::misplaced::{self, Place};
 use super::{near, proof};
 use crate::checkout::{Order, TransferProof};
 use crate::error::Error;
 use crate::offer::Target;
 use crate::pauses::Patience;
-use crate::types::{IdError, PlanId, RequestId, ResourceId};
+use crate::types::{IdError, PlanId, RequestId, ResourceId, RouteId};
 
-/// What the client wants.
+/// A request, as the client sent it.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(super) struct AccessRequest {
-    /// The plan; `None` when it named none.
+    /// The plan; `None` when the client named none.
     pub(super) plan: Option<PlanId>,
+    /// The call; `None` when the client named no route.
+    pub(super) call: Option<CallRequest>,
     /// The purchase, when the client chose an id.
     pub(super) request_id: Option<RequestId>,
     /// The resource, when the client named one.
     resource: Option<ResourceId>,
-    /// The transfer by which it has paid, when it presents one.
+    /// The transfer by which the client has paid, when it presents one.
     pub(super) proof: Option<TransferProof>,
-    /// Whether the body has a member that is not known here, and a value.
+    /// Whether the body has an unknown member with a value.
     is_strange: bool,
-    /// A member that was meant for a known one, which stands second.
+    /// An unknown member, and the known member that was probably meant.
     near_miss: Option<(String, &'static str)>,
+    /// The place of a payment in the body, where none is read.
+    pub(super) misplaced: Option<Place>,
 }
 
-const KNOWN: [&str; 4] = ["planId", "requestId", "resourceId", "proof"];
-/// What clients write instead, without regard to case and separators.
-const NEAR: [(&str, &str); 10] = [
+/// A call that a client wants, as it describes it.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(super) struct CallRequest {
+    /// The route.
+    pub(super) route: RouteId,
+    /// The description of the call, which was not read so far.
+    pub(super) resource: Option<Value>,
+}
+
+impl CallRequest {
+    /// The request as it is sent again.
+    pub(super) fn body(&self, request_id: Option<&RequestId>) -> Value {
+        let mut body = json!({"routeId": self.route, "resource": self.resource});
+        if let (Some(id), Some(members)) = (request_id, body.as_object_mut()) {
+            members.insert("requestId".to_owned(), json!(id));
+        }
+        body
+    }
+}
+
+const KNOWN: [&str; 5] = ["planId", "routeId", "requestId", "resourceId", "proof"];
+/// Names that clients write instead, in lower case and without separators, and the member that is meant.
+const NEAR: [(&str, &str); 12] = [
     ("plan", "planId"),
     ("planname", "planId"),
     ("tier", "planId"),
     ("tierid", "planId"),
     ("product", "planId"),
     ("productid", "planId"),
+    ("route", "routeId"),
+    ("routename", "routeId"),
     ("request", "requestId"),
     ("resource", "resourceId"),
     ("txhash", "proof"),
@@ -45,7 +73,8 @@ const NEAR: [(&str, &str); 10] = [
 ];
 
 impl AccessRequest {
-    /// Reads the body. An empty one asks for nothing in particular; unknown members are ignored, `null` is absence.
+    /// Reads the body. An empty body asks for nothing in particular. Unknown members are ignored, and `null` counts as
+    /// absent.
     pub(super) fn parse(body: &[u8]) -> Result<Self, Error> {
         let value = if body.trim_ascii().is_empty() {
             Value::Object(serde_json::Map::new())
@@ -57,8 +86,8 @@ impl AccessRequest {
         Self::read(&value)
     }
 
-    /// Reads the object. A known member in another spelling is refused: a buyer who believes that `requestID` names its purchase
-    /// would pay a second time when it repeats the request after a lost answer.
+    /// Reads the object. A known member in another spelling is refused: a buyer who believes that `requestID` names the
+    /// purchase would pay a second time by repeating the request after a lost answer.
     pub(super) fn read(value: &Value) -> Result<Self, Error> {
         if !value.is_object() {
             return Err(Error::invalid_request(
@@ -79,11 +108,23 @@ impl AccessRequest {
             .filter(|(name, value)| !value.is_null() && !KNOWN.contains(&name.as_str()))
             .map(|(name, _)| name)
             .peekable();
+        let plan: Option<PlanId> = member(value, "planId")?;
+        let route = member(value, "routeId")?;
+        if plan.is_some() && route.is_some() {
+            return Err(Error::invalid_request(
+                "Send planId or routeId, not both. Nothing was charged for this request.",
+            ));
+        }
         Ok(Self {
             is_strange: strange.peek().is_some(),
             near_miss: near::miss(value, &NEAR, &KNOWN)
                 .map(|(sent, meant)| (sent.to_owned(), meant)),
-            plan: member(value, "planId")?,
+            misplaced: misplaced::within(value),
+            plan,
+            call: route.map(|route| CallRequest {
+                route,
+                resource: value.get("resource").cloned(),
+            }),
             request_id: member(value, "requestId")?,
             resource: member(value, "resourceId")?,
             proof: match value.get("proof") {
@@ -93,7 +134,7 @@ impl AccessRequest {
         })
     }
 
-    /// What it asks for.
+    /// The order that the request makes.
     pub(super) fn order(&self) -> Order {
         Order {
             target: self.plan.clone().map(Target::Plan),
@@ -104,12 +145,23 @@ impl AccessRequest {
         }
     }
 
-    /// The member that one of the unknown members was meant for.
+    /// The order for a call that the request describes.
+    pub(super) fn order_for(&self, call: &Call<'_>, timeout_millis: u32) -> Order {
+        Order {
+            target: Some(call.target()),
+            // A route opens nothing besides its own path.
+            resource: None,
+            patience: Patience::of_call(timeout_millis),
+            ..self.order()
+        }
+    }
+
+    /// The known member that the client probably meant when it sent an unknown one.
     pub(super) fn hint(&self) -> Option<&'static str> {
         self.near_miss.as_ref().map(|(_, meant)| *meant)
     }
 
-    /// The same as a sentence, after a space; empty when there is none.
+    /// The hint as a sentence that begins with a space; empty if there is no hint.
     pub(super) fn advice(&self) -> String {
         self.near_miss
             .as_ref()
@@ -118,10 +170,10 @@ impl AccessRequest {
             })
     }
 
-    /// What is wrong with a body that names no plan and asks for something all the same: it would be sold what it did not mean.
-    /// One that asks for nothing in particular gets offers.
+    /// The error for a body that names no plan but has unknown members: the client would otherwise be offered a plan
+    /// that it did not mean. An empty body is no error, and gets offers.
     pub(super) fn misunderstood(&self, catalog: &str) -> Option<Error> {
-        if self.plan.is_some() || !self.is_strange {
+        if self.plan.is_some() || self.call.is_some() || !self.is_strange {
             return None;
         }
         let hint = self.advice();
@@ -130,8 +182,8 @@ impl AccessRequest {
             Some(meant) => json!({"discover": catalog, "expected": meant}),
         };
         let error = Error::invalid_request(format!(
-            "planId is missing, and the body has members that are not known here.{hint} GET {catalog} lists the plans; send \
-             {{\"planId\": \"…\"}}, or {{}} to be offered the cheapest."
+            "planId is missing, and the body has members that are not known here.{hint} GET {catalog} lists what is sold; send \
+             {{\"planId\": \"…\"}}, or {{}} to be offered the cheapest plan."
         ));
         Some(error.with_details(details))
     }
@@ -161,11 +213,13 @@ mod tests {
     fn members_are_optional_and_null_is_absence() {
         let empty = AccessRequest {
             plan: None,
+            call: None,
             request_id: None,
             resource: None,
             proof: None,
             is_strange: false,
             near_miss: None,
+            misplaced: None,
         };
         for body in ["", " \n", "{}", r#"{"planId":null,"other":null}"#] {
             assert_eq!(

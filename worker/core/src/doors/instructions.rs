@@ -20,12 +20,12 @@ pub(super) struct Instructions<'a> {
     body: Value,
 }
 
-/// How the proof is sent.
+/// How a buyer sends the proof of a transfer.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Way {
-    /// As the body of a request.
+    /// As the body of a request to the x402 door.
     Post,
-    /// In a message of a conversation.
+    /// In a message of an A2A conversation.
     Message,
 }
 

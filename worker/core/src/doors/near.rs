@@ -1,12 +1,13 @@
-//! Members that clients write instead of the ones that are read.
+//! Recognises misspelled members of a request.
 
 use serde_json::Value;
 
-/// A longer name is none that was mistaken; and what is said of a name may be stored.
-const MAX_NAME: usize = 24;
+/// The longest name that is compared. Longer names are no misspellings, and a name that is repeated in an error may be
+/// stored.
+pub(super) const MAX_NAME: usize = 24;
 
-/// The first member of an object that has a value and was meant for another one: its name, and the other's. `list` has names
-/// without separators, in small letters, and what each is meant for.
+/// The first unknown member whose name is in `list`, and the member that is meant. `list` has names in lower case and
+/// without separators.
 pub(super) fn miss<'v>(
     object: &'v Value,
     list: &[(&str, &'static str)],
@@ -23,8 +24,8 @@ pub(super) fn miss<'v>(
     })
 }
 
-/// The first member that is a known one in another spelling (`requestID`, `plan_id`), when the known one itself is absent: its
-/// name, and the known one's.
+/// The first member that is a known one in another spelling (`requestID`, `plan_id`), and the right spelling. A member
+/// is skipped if the rightly spelled one is present, too.
 pub(super) fn respelt<'v>(
     object: &'v Value,
     known: &[&'static str],
@@ -42,7 +43,7 @@ pub(super) fn respelt<'v>(
 }
 
 /// A name without separators, in lower case.
-fn bare(name: &str) -> String {
+pub(super) fn bare(name: &str) -> String {
     name.chars()
         .filter(|c| !matches!(c, '_' | '-' | ' '))
         .map(|c| c.to_ascii_lowercase())

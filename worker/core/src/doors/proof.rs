@@ -1,4 +1,4 @@
-//! What a buyer shows who has paid by an ordinary transfer: the transaction, and the payer's signature.
+//! Reads the proof of an ordinary transfer: the transaction, and the payer's signature.
 
 use alloy_primitives::hex;
 use serde_json::{Value, json};
@@ -10,7 +10,7 @@ use crate::checkout::TransferProof;
 use crate::error::Error;
 
 const KNOWN: [&str; 5] = ["challengeId", "txHash", "signature", "payer", "chainId"];
-/// What clients write instead, without regard to case and separators.
+/// Names that clients write instead, in lower case and without separators, and the member that is meant.
 const NEAR: [(&str, &str); 10] = [
     ("challenge", "challengeId"),
     ("challengeid", "challengeId"),
@@ -24,14 +24,15 @@ const NEAR: [(&str, &str); 10] = [
     ("sig", "signature"),
 ];
 
-/// Whether a message that wants nothing else is meant to be a proof: it names an offer or a transaction, however it calls them.
+/// Whether a message that asks for nothing else is meant to be a proof: it has a member for an offer or a transaction,
+/// under the right name or a similar one.
 pub(super) fn is_meant(value: &Value) -> bool {
     let has = |name: &str| value.get(name).is_some_and(|value| !value.is_null());
     has("challengeId") || has("txHash") || near::miss(value, &NEAR, &KNOWN).is_some()
 }
 
-/// Reads a proof: in a body its member `proof`, in a conversation a data part. Members that are not needed are ignored: what the
-/// buyer says of the payment decides nothing.
+/// Reads a proof: the member `proof` of a body, or a data part of a message. Members that are not needed are ignored,
+/// since what the buyer says about the payment decides nothing.
 pub(super) fn parse(value: &Value, way: Way) -> Result<TransferProof, Error> {
     let invalid = |member: &str, expected: &str| refused(value, way, member, expected);
     let text = |name: &str| value.get(name).and_then(Value::as_str);
@@ -73,7 +74,7 @@ pub(super) fn parse(value: &Value, way: Way) -> Result<TransferProof, Error> {
     })
 }
 
-/// A member is missing, or does not hold what belongs there.
+/// The error for a member that is missing, or that does not hold what belongs there.
 fn refused(value: &Value, way: Way, member: &str, expected: &str) -> Error {
     let (place, form) = match way {
         Way::Post => (

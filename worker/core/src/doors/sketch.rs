@@ -4,9 +4,7 @@ use http::StatusCode;
 use http::header::RETRY_AFTER;
 use serde_json::{Value, json};
 
-use crate::checkout::{
-    Checkout, Claim, Deployment, Order, Outcome, Payment, Priced, Quote, TransferProof,
-};
+use crate::checkout::{Checkout, Claim, Deployment, Order, Outcome, Payment, Quote, TransferProof};
 use crate::error::Error;
 use crate::limit;
 use crate::offer::Target;
@@ -15,7 +13,7 @@ use crate::response::{self, Response};
 use crate::types::PlanId;
 use crate::x402::{Dialect, PaymentPayload, PaymentRequired, Resource};
 
-/// What a client sends.
+/// A message that a client sends.
 pub(super) enum Message {
     Price(PlanId),
     Pay(PlanId, Value),
@@ -34,7 +32,7 @@ pub(super) async fn answer<D: Deployment>(
         ..Order::default()
     };
     let offers = |quote: &Quote<'_>| {
-        let Priced { offer, description } = &quote.first;
+        let (offer, description) = (&quote.first.offer, quote.first.description);
         let resource = Resource::json(&offer.terms.url(origin.as_str()), description);
         PaymentRequired::new(offer, [], resource, "Payment required")
     };

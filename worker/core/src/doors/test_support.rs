@@ -1,20 +1,22 @@
-//! What stands behind the doors in their tests, and what buyers send.
+//! The node behind the doors in their tests, and payments of buyers.
 
 use alloy_primitives::{B256, hex};
 use serde_json::{Value, json};
 
 use crate::chain::usdc;
 use crate::config::{Config, test_config};
+use crate::mpp::nonces;
+use crate::offer::Offer;
 use crate::testing::WalletNode;
 use crate::types::{Address, Network, U256, UnixMillis, UsdcAmount, WalletKey};
 use crate::x402::Authorization;
 
 const PLAN: &str = "basic";
 
-/// No wallet has code there: what no key has signed is not proven.
+/// The answer of a node on which no wallet has code: only a key's signature is proven there.
 pub(crate) const EMPTY: Result<&str, &str> = Ok("0x");
 
-/// A node that says so.
+/// A node on which no wallet has code.
 pub(crate) fn node() -> WalletNode {
     WalletNode {
         about: "",
@@ -27,7 +29,7 @@ pub(crate) fn buyer() -> WalletKey {
     WalletKey::from_hex(&format!("{:064x}", 0xb0b)).unwrap()
 }
 
-/// What the seller asks today.
+/// The current price.
 pub(crate) fn price(config: &Config) -> UsdcAmount {
     config.catalog.plan(&PLAN.parse().unwrap()).unwrap().price
 }
@@ -62,7 +64,50 @@ pub(crate) fn version1(to: Address, units: u64) -> Value {
     })
 }
 
-/// The same in version 2, by a client that sends back this much of the offer it has accepted.
+/// The credential with which a client of the Machine Payments Protocol pays the offer of the shop at `shop.example`.
+/// `form`: which of the two nonces it signs.
+pub(crate) fn credential(offer: &Offer, form: usize) -> Value {
+    const REALM: &str = "shop.example";
+    let terms = &offer.terms;
+    let authorization = Authorization {
+        from: buyer().address(),
+        to: terms.pay_to,
+        value: terms.amount.to_u256(),
+        valid_after: U256::ZERO,
+        valid_before: U256::from(terms.expires_at.0),
+        nonce: nonces(offer.id.as_str(), REALM)[form],
+    };
+    let digest = usdc::authorization_digest(&authorization, terms.network);
+    let request = json!({
+        "amount": terms.amount.units().to_string(),
+        "currency": terms.network.usdc().to_checksum(None),
+        "recipient": terms.pay_to.to_checksum(None),
+        "methodDetails": {"chainId": 84532, "credentialTypes": ["authorization"], "decimals": 6},
+    });
+    json!({
+        "challenge": {
+            "id": offer.id,
+            "realm": REALM,
+            "method": "evm",
+            "intent": "charge",
+            "request": request,
+            "expires": terms.expires_at.to_rfc3339(),
+        },
+        "payload": {
+            "type": "authorization",
+            "from": authorization.from,
+            "to": authorization.to,
+            "value": terms.amount.units().to_string(),
+            "validAfter": "0",
+            "validBefore": terms.expires_at.0.to_string(),
+            "nonce": authorization.nonce,
+            "signature": hex::encode_prefixed(buyer().sign(&digest).unwrap().as_bytes()),
+        },
+        "source": format!("did:pkh:eip155:84532:{}", authorization.from),
+    })
+}
+
+/// A payment of version 2, by a client that sends back this part (`extra`) of the offer that it has accepted.
 pub(crate) fn version2(to: Address, units: u64, extra: &Value) -> Value {
     let config = test_config();
     let mut payment = version1(to, units);

@@ -11,32 +11,33 @@ use serde::{Deserialize, Serialize};
 use super::entry::LedgerEntry;
 use crate::types::{RequestId, Status, UnixMillis};
 
-/// How many states, the first of [`Status::ALL`], an operator may have to act upon.
+/// The number of urgent states, upon which an operator may have to act. They are the first of [`Status::ALL`].
 const URGENT: u8 = 3;
 const MAX_CURSOR_CHARS: usize = 200;
 
-/// An order of entries. Both are total, so a place in one is never ambiguous.
+/// An order of entries. Both orders are total, so a place in an order is never ambiguous.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Order {
-    /// Urgent states first, one after the other; then all others. Inside: the latest change first.
+    /// Urgent states first, one after the other; then all other states together. Within each group, the latest change
+    /// comes first.
     Urgency,
-    /// By the moment of the offer, oldest first. Entries keep their place when they change.
+    /// By the time when the purchase began, oldest first. Entries keep their place when they change.
     Age,
 }
 
-/// A place in an order: behind a certain entry. Opaque as text.
+/// A place in an order: right after a certain entry. Its text form is opaque.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub struct Cursor {
-    /// The entry's urgency; 0 where it does not matter.
+    /// The entry's rank in [`Order::Urgency`]; 0 in [`Order::Age`].
     pub rank: u8,
-    /// The entry's moment.
+    /// The entry's time in the order: of its last change, or of the purchase's beginning.
     pub at: UnixMillis,
-    /// The entry.
+    /// The entry's request id.
     pub request_id: RequestId,
 }
 
 impl Order {
-    /// The place behind an entry.
+    /// The place right after an entry.
     pub fn place(self, entry: &LedgerEntry) -> Cursor {
         let (rank, at) = match self {
             Self::Urgency => (rank(entry.status), entry.changed_at),
@@ -63,7 +64,7 @@ impl Order {
 }
 
 impl Cursor {
-    /// The place in [`Order::Urgency`] before everything in this state that has not changed since.
+    /// The place in [`Order::Urgency`] before all entries in this state that have not changed since `changed_until`.
     pub(crate) fn before_all_of(status: Status, changed_until: UnixMillis) -> Self {
         Self {
             rank: rank(status),
@@ -73,7 +74,7 @@ impl Cursor {
     }
 }
 
-/// How far behind a state comes in [`Order::Urgency`].
+/// The place of a state's group in [`Order::Urgency`], from 0.
 pub(super) fn rank(status: Status) -> u8 {
     (0..URGENT)
         .zip(Status::ALL)
@@ -88,7 +89,7 @@ impl fmt::Display for Cursor {
     }
 }
 
-/// The text is no cursor that we wrote.
+/// The error for a text that is no cursor of ours.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct BadCursor;
 

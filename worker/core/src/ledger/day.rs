@@ -9,25 +9,25 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use crate::types::UnixMillis;
 
 const DAY_MILLIS: u64 = 86_400_000;
-/// From 1970-01-01 to 9999-12-31.
+/// The number of days from 1970-01-01 to 9999-12-31.
 const MAX_DAYS: u64 = 2_932_897;
-/// Days from the year 1 to 1970 in the proleptic calendar.
+/// The number of the day 1970-01-01 in the proleptic calendar, in which 0001-01-01 is day 1.
 const EPOCH_FROM_CE: i32 = 719_163;
 
 /// A day in UTC from 1970 to 9999, written `2026-01-31`.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub struct UtcDay(u64);
 
-/// The text is no day of this calendar.
+/// The error for a text that is no day of this calendar.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct BadDay;
 
 /// Days from the first to the last, both included.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub struct Days {
-    /// The first.
+    /// The first day.
     pub from: UtcDay,
-    /// The last.
+    /// The last day.
     pub to: UtcDay,
 }
 
@@ -37,7 +37,7 @@ impl UtcDay {
     /// The last day.
     pub const LAST: Self = Self(MAX_DAYS - 1);
 
-    /// The day of a moment.
+    /// The day to which a time belongs.
     pub fn of(moment: UnixMillis) -> Self {
         Self(moment.0 / DAY_MILLIS).min(Self::LAST)
     }
@@ -50,7 +50,7 @@ impl Days {
         to: UtcDay::LAST,
     };
 
-    /// The first millisecond, and the first one that does not belong to it any more.
+    /// The first millisecond of these days, and the first millisecond after them.
     pub const fn millis(self) -> (UnixMillis, UnixMillis) {
         (
             UnixMillis(self.from.0 * DAY_MILLIS),

@@ -1,10 +1,11 @@
-//! What the ledger knows of one purchase.
+//! A purchase's entry in the ledger.
 
 use serde::{Deserialize, Serialize};
 
 use crate::types::{Address, B256, Network, RequestId, ResourceId, Status, UnixMillis, UsdcAmount};
 
-/// One purchase as the ledger knows it. Small, and kept for ever: a sale is a book entry.
+/// A purchase's entry in the ledger. It is small, and kept for ever, unless the purchase of a
+/// call is removed: it is the seller's record of the sale.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct LedgerEntry {
@@ -12,29 +13,29 @@ pub struct LedgerEntry {
     pub request_id: RequestId,
     /// The offer that was paid.
     pub challenge_id: String,
-    /// Its state.
+    /// The purchase's state.
     pub status: Status,
     /// What was bought, as `plan:<planId>` or `route:<routeId>`.
     pub target: String,
-    /// What it opens.
+    /// The resource that the plan or the route opens.
     pub resource: ResourceId,
-    /// What was received; the price as long as nothing was.
+    /// The amount received; before that, the price.
     pub amount: UsdcAmount,
-    /// Who pays.
+    /// The payer.
     pub payer: Address,
-    /// On which chain.
+    /// The chain of the payment.
     pub network: Network,
-    /// The payment's transaction, or the newest one that may become it.
+    /// The payment's transaction; before the money has arrived, the newest transaction that may bring it.
     pub transaction: Option<B256>,
-    /// The transaction that returned the money, or the newest one that may.
+    /// The transaction that returned the money; before that, the newest transaction that may return it.
     pub refund: Option<B256>,
-    /// Why it got no further.
+    /// Why the purchase got no further.
     pub reason: Option<String>,
-    /// When the purchase began. Never changes, so a purchase belongs to one day for ever.
+    /// When the purchase began. It never changes, so neither does the day that the purchase belongs to.
     pub created_at: UnixMillis,
     /// When the state last changed.
     pub changed_at: UnixMillis,
-    /// The version of the record that this tells of. A higher one is newer.
+    /// The version of the record from which the entry was made. A higher version is newer.
     pub version: u64,
 }
 

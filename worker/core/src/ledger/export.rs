@@ -2,7 +2,7 @@
 
 use super::entry::LedgerEntry;
 
-/// The header row. Amounts are USDC as decimal numbers, moments ISO 8601 in UTC; what is unknown is empty.
+/// The header row. Amounts are decimal numbers of USDC, times are ISO 8601 in UTC, and unknown values are empty.
 pub const CSV_HEADER: &str = "requestId,status,target,resource,amount,payer,network,transaction,refund,reason,createdAt,changedAt,challengeId,version\r\n";
 
 /// One row for each entry.
@@ -41,11 +41,11 @@ fn row(text: &mut String, entry: &LedgerEntry) {
     text.push_str("\r\n");
 }
 
-/// What spreadsheets calculate when a cell begins with it.
+/// The characters with which a cell begins that a spreadsheet takes for a formula.
 const FORMULA_STARTS: [char; 7] = ['=', '+', '-', '@', '\t', '\r', '\n'];
 
-/// One cell. Buyers choose some of the values, and a spreadsheet would run what looks like a formula: such a cell is marked
-/// as text by an apostrophe, which spreadsheets do not show.
+/// Writes one cell. Buyers choose some of the values, and a spreadsheet would run a value that looks like a formula.
+/// Such a cell is marked as text by an apostrophe, which spreadsheets do not show.
 fn field(text: &mut String, value: &str) {
     let marked;
     let value = match value.starts_with(FORMULA_STARTS) {

@@ -1,8 +1,8 @@
-//! In which shard the entry of a purchase is kept.
+//! Which shard keeps the entry of a purchase.
 //!
-//! A purchase belongs to the part of the day on which its offer was made, and inside of the part to one of [`SHARDS`] by
-//! its request id. Neither ever changes, so an entry has one place for ever, and a ledger that fills up is given a further
-//! part without moving anything: purchases from that day on go there.
+//! A purchase belongs to the part of the day on which it began, and within the part to one of [`SHARDS`] by its request
+//! id. Neither ever changes, so an entry never moves. A ledger that fills up gets a further part from some day on:
+//! purchases of that day and later ones go there.
 
 use sha2::{Digest, Sha256};
 
@@ -12,26 +12,26 @@ use crate::types::{RequestId, UnixMillis};
 /// How many shards a part has.
 pub const SHARDS: u8 = 16;
 
-/// The parts of the ledger: the first, and one more from each of these days on, in order.
+/// The parts of the ledger: a first part, and one more part from each of these days on. The days are in order.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct Layout(Vec<UtcDay>);
 
-/// One of the shards.
+/// One shard of the ledger: one of the [`SHARDS`] shards of a part.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Shard {
-    /// The day from which on its part takes purchases; `None` for the first one.
+    /// The day on which the shard's part begins to take purchases; `None` for the first part.
     since: Option<UtcDay>,
     number: u8,
 }
 
 impl Layout {
-    /// The first part, and one more from each of these days on. `None` when they are not in order.
+    /// A layout with a first part, and one more part from each of these days on. `None` when the days are not in order.
     pub fn new(days: Vec<UtcDay>) -> Option<Self> {
         days.is_sorted_by(|earlier, later| earlier < later)
             .then_some(Self(days))
     }
 
-    /// The shard that keeps the entry of a purchase whose offer was made then.
+    /// The shard that keeps the entry of a purchase that began at `created_at`.
     pub fn shard(&self, request_id: &RequestId, created_at: UnixMillis) -> Shard {
         let day = UtcDay::of(created_at);
         let digest = Sha256::digest(request_id.as_str());
@@ -49,13 +49,13 @@ impl Layout {
 }
 
 impl Shard {
-    /// The shard that keeps what belongs to no purchase.
+    /// The shard that keeps what belongs to no purchase, such as the sweep's progress.
     pub const FIRST: Self = Self {
         since: None,
         number: 0,
     };
 
-    /// The name of its object.
+    /// The name of the shard's Durable Object.
     pub fn name(self) -> String {
         match self.since {
             None => format!("shard-{:02}", self.number),

@@ -11,10 +11,11 @@ use crate::types::Status;
 #[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Progress {
-    /// The first block whose transfers were not looked at.
+    /// The first block whose transfers were not searched yet.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next_block: Option<u64>,
-    /// Of each state that is open: behind which entry the next sweep goes on. From the beginning, if there is none.
+    /// For each open state, the entry after which the next sweep goes on. A state without one is swept from the
+    /// beginning.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub after: BTreeMap<Status, Cursor>,
 }

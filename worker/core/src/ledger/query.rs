@@ -1,4 +1,4 @@
-//! Questions to the whole ledger: asked of all shards at once, answered as one.
+//! Questions to the whole ledger: all shards are asked at once, and their replies become one.
 
 use core::future::Future;
 
@@ -8,10 +8,10 @@ use super::cursor::{Cursor, Order};
 use super::entry::LedgerEntry;
 use super::layout::{Layout, SHARDS, Shard};
 use super::shard::{LedgerCommand, LedgerReply};
-use super::totals::{self, Total};
+use super::totals::{self, Removed, Total};
 use crate::types::CallFault;
 
-/// The shards of this deployment.
+/// The way to the ledger's shards of this deployment.
 pub trait Ledgers {
     /// Which shards there are.
     fn layout(&self) -> Layout;
@@ -23,12 +23,12 @@ pub trait Ledgers {
     ) -> impl Future<Output = Result<LedgerReply, CallFault>>;
 }
 
-/// A part of a list.
+/// A page of entries.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Page {
     /// The entries, in order.
     pub entries: Vec<LedgerEntry>,
-    /// Where the next part begins; `None` at the end.
+    /// The place after which the next page begins; `None` at the end.
     pub next: Option<Cursor>,
 }
 
@@ -41,7 +41,20 @@ pub async fn put<L: Ledgers>(ledgers: &L, entry: LedgerEntry) -> Result<(), Call
     }
 }
 
-/// Asks all shards at once. Without one of them there is no answer.
+/// Has the shard of a purchase remove its entry, and count it among the removed ones.
+pub async fn remove<L: Ledgers>(ledgers: &L, entry: &LedgerEntry) -> Result<(), CallFault> {
+    let request_id = entry.request_id.clone();
+    let shard = ledgers.layout().shard(&request_id, entry.created_at);
+    match ledgers
+        .ask(shard, &LedgerCommand::Remove { request_id })
+        .await?
+    {
+        LedgerReply::Kept => Ok(()),
+        _ => Err(wrong_answer()),
+    }
+}
+
+/// Asks all shards at once. If one of them does not answer, the result is an error.
 pub async fn ask_all<L: Ledgers>(
     ledgers: &L,
     command: &LedgerCommand,
@@ -50,16 +63,17 @@ pub async fn ask_all<L: Ledgers>(
     try_join_all(layout.shards().map(|shard| ledgers.ask(shard, command))).await
 }
 
-/// How many entries each shard is asked for, for a page of `limit`. Twice its share: asking each for a whole page would
-/// read 16 pages for one.
+/// How many entries each shard is asked for, for a page of `limit` entries: twice its share. To ask each shard for a
+/// whole page would read 16 pages to make one.
 pub const fn share(limit: usize) -> usize {
     limit / (SHARDS as usize / 2) + 2
 }
 
-/// Puts the shards' entries into one order: at most `limit` of them, and there may be more behind a shorter page, too.
+/// Puts the shards' entries into one order and returns at most `limit` of them. Even a shorter page may not be the
+/// last.
 pub fn page(replies: Vec<LedgerReply>, order: Order, limit: usize) -> Result<Page, CallFault> {
     let mut entries = Vec::new();
-    // Behind this place a shard has entries that it was not asked for, so nothing is known about the order there.
+    // After this place a shard has entries that it has not sent, so the order after it is not known.
     let mut known_until: Option<Cursor> = None;
     for reply in replies {
         let LedgerReply::Entries {
@@ -95,16 +109,17 @@ pub fn page(replies: Vec<LedgerReply>, order: Order, limit: usize) -> Result<Pag
     })
 }
 
-/// Adds up the shards' sums.
-pub fn totals(replies: Vec<LedgerReply>) -> Result<Vec<Total>, CallFault> {
-    let mut parts = Vec::new();
+/// Adds up the shards' sums: of everything, and of what was removed.
+pub fn totals(replies: Vec<LedgerReply>) -> Result<(Vec<Total>, Vec<Removed>), CallFault> {
+    let (mut parts, mut removed_parts) = (Vec::new(), Vec::new());
     for reply in replies {
-        let LedgerReply::Totals(totals) = reply else {
+        let LedgerReply::Totals { days, removed } = reply else {
             return Err(wrong_answer());
         };
-        parts.extend(totals);
+        parts.extend(days);
+        removed_parts.extend(removed);
     }
-    Ok(totals::merge(parts))
+    Ok((totals::merge(parts), totals::merge_removed(removed_parts)))
 }
 
 pub(crate) fn wrong_answer() -> CallFault {

@@ -1,4 +1,4 @@
-//! One shard of the ledger: what it is asked, and how it answers from its store.
+//! One shard of the ledger: its commands, and how it answers them from its store.
 
 use alloy_primitives::B256;
 use serde::{Deserialize, Serialize};
@@ -7,31 +7,37 @@ use super::cursor::{Cursor, Order, rank};
 use super::day::Days;
 use super::entry::LedgerEntry;
 use super::progress::Progress;
-use super::totals::Total;
+use super::totals::{self, Removed, Total};
 use crate::types::{RequestId, Status};
 
-/// What a shard is asked.
+/// A command for a shard.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub enum LedgerCommand {
-    /// Keep this entry, unless a newer one of the same purchase is kept already. Repeating it changes nothing.
+    /// Keep this entry, unless a newer one of the same purchase is kept already. A repetition changes nothing.
     Put(LedgerEntry),
-    /// Entries by urgency.
+    /// Remove the entry of a purchase that is removed itself, and count it among the removed ones. A repetition changes
+    /// nothing.
+    Remove {
+        /// The purchase.
+        request_id: RequestId,
+    },
+    /// List entries by urgency.
     List {
-        /// Only those in this state.
+        /// Only entries in this state.
         status: Option<Status>,
-        /// Only those behind this place.
+        /// Only entries after this place.
         after: Option<Cursor>,
-        /// At most so many.
+        /// The most entries that the answer may have.
         limit: usize,
     },
-    /// Entries by age.
+    /// List entries by age.
     Book {
-        /// Only those of these days.
+        /// Only entries of these days.
         days: Days,
-        /// Only those behind this place.
+        /// Only entries after this place.
         after: Option<Cursor>,
-        /// At most so many.
+        /// The most entries that the answer may have.
         limit: usize,
     },
     /// Sums by day and state.
@@ -39,39 +45,45 @@ pub enum LedgerCommand {
         /// Only of these days.
         days: Days,
     },
-    /// How many purchases does each of these transactions pay?
+    /// Count how many purchases each of these transactions pays.
     Paid {
         /// The transactions.
         transactions: Vec<B256>,
     },
-    /// How far has the sweep come?
+    /// Tell how far the sweep has come.
     Swept,
-    /// Keep how far the sweep has come.
+    /// Store how far the sweep has come.
     KeepSwept(Progress),
 }
 
-/// What a shard answers.
+/// The answer of a shard.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub enum LedgerReply {
-    /// It is kept.
+    /// The entry is stored.
     Kept,
-    /// Entries in the order asked for.
+    /// A page of entries, in the order of the command.
     Entries {
-        /// At most as many as asked for.
+        /// The entries, at most `limit` of them.
         entries: Vec<LedgerEntry>,
-        /// Whether there are more behind them.
+        /// Whether the shard has more entries after these.
         more: bool,
     },
-    /// Sums by day and state.
-    Totals(Vec<Total>),
-    /// How many purchases each transaction pays, in the order asked for.
+    /// Sums of everything, and of what was removed.
+    Totals {
+        /// Sums by day and state.
+        days: Vec<Total>,
+        /// Sums of the entries that were removed, by day, target and state. They are part of `days`.
+        #[serde(default)]
+        removed: Vec<Removed>,
+    },
+    /// How many purchases each transaction pays, in the order of the command.
     Paid(Vec<u32>),
     /// How far the sweep has come.
     Swept(Progress),
 }
 
-/// Where a shard keeps its entries. One command runs inside one transaction.
+/// Where a shard keeps its entries. One command runs inside one storage transaction.
 pub trait LedgerStore {
     /// The store's own error.
     type Error;
@@ -80,6 +92,12 @@ pub trait LedgerStore {
     fn version(&self, request_id: &RequestId) -> Result<Option<u64>, Self::Error>;
     /// Writes an entry in place of the purchase's former one.
     fn put(&self, entry: &LedgerEntry) -> Result<(), Self::Error>;
+    /// Removes the entry of a purchase, and returns it.
+    fn take(&self, request_id: &RequestId) -> Result<Option<LedgerEntry>, Self::Error>;
+    /// Adds to the sums of removed entries.
+    fn count_removed(&self, removed: &Removed) -> Result<(), Self::Error>;
+    /// Sums of the removed entries of these days.
+    fn removed(&self, days: Days) -> Result<Vec<Removed>, Self::Error>;
     /// Entries in one state, the latest change first, then by request id.
     fn of_status(
         &self,
@@ -87,24 +105,24 @@ pub trait LedgerStore {
         after: Option<&Cursor>,
         limit: usize,
     ) -> Result<Vec<LedgerEntry>, Self::Error>;
-    /// Entries of these days, the oldest offer first, then by request id.
+    /// Entries of these days, the oldest purchase first, then by request id.
     fn of_days(
         &self,
         days: Days,
         after: Option<&Cursor>,
         limit: usize,
     ) -> Result<Vec<LedgerEntry>, Self::Error>;
-    /// Sums of these days.
+    /// Sums of the entries of these days.
     fn totals(&self, days: Days) -> Result<Vec<Total>, Self::Error>;
     /// How many entries say that this transaction has paid ([`LedgerEntry::paid_by`]).
     fn paid(&self, transaction: B256) -> Result<u32, Self::Error>;
     /// How far the sweep has come.
     fn swept(&self) -> Result<Option<Progress>, Self::Error>;
-    /// Writes how far it has come.
+    /// Writes how far the sweep has come.
     fn set_swept(&self, progress: &Progress) -> Result<(), Self::Error>;
 }
 
-/// Carries out one command. The caller wraps it in a transaction.
+/// Carries out one command. The caller wraps it in a storage transaction.
 pub fn execute<S: LedgerStore>(
     store: &S,
     command: &LedgerCommand,
@@ -112,7 +130,8 @@ pub fn execute<S: LedgerStore>(
     match command {
         LedgerCommand::Put(entry) => {
             let newest = store.version(&entry.request_id)?;
-            // The same version is written again, so that reporting mends whatever is wrong with an entry.
+            // An entry of the same version is written again, so that another report mends whatever is wrong with the
+            // stored entry.
             if newest.is_none_or(|newest| newest <= entry.version) {
                 store.put(entry)?;
             }
@@ -127,7 +146,20 @@ pub fn execute<S: LedgerStore>(
             let entries = store.of_days(*days, after.as_ref(), limit.saturating_add(1))?;
             Ok(page(entries, *limit))
         }
-        LedgerCommand::Totals { days } => Ok(LedgerReply::Totals(store.totals(*days)?)),
+        LedgerCommand::Remove { request_id } => {
+            // If the answer is lost, and before the command comes again a delayed report makes the entry anew, the entry is
+            // counted twice. To remember what was removed would cost a row for each call; the sums decide nothing.
+            if let Some(entry) = store.take(request_id)? {
+                store.count_removed(&Removed::of(&entry))?;
+            }
+            Ok(LedgerReply::Kept)
+        }
+        LedgerCommand::Totals { days } => {
+            let removed = store.removed(*days)?;
+            let both = store.totals(*days)?;
+            let days = totals::merge(both.into_iter().chain(removed.iter().map(Removed::total)));
+            Ok(LedgerReply::Totals { days, removed })
+        }
         LedgerCommand::Paid { transactions } => {
             let counts = transactions.iter().map(|hash| store.paid(*hash));
             Ok(LedgerReply::Paid(counts.collect::<Result<_, _>>()?))
@@ -140,7 +172,8 @@ pub fn execute<S: LedgerStore>(
     }
 }
 
-/// States of the same rank are read one by one and put into order here, so that the store needs one index only.
+/// A page of entries by urgency. States of the same rank are read one by one and sorted here, so that the store needs
+/// only one index.
 fn by_urgency<S: LedgerStore>(
     store: &S,
     wanted: Option<Status>,

@@ -13,12 +13,12 @@ use super::layout::{Layout, Shard};
 use super::progress::Progress;
 use super::query::{Ledgers, put};
 use super::shard::{LedgerCommand, LedgerReply, LedgerStore, execute};
-use super::totals::Total;
+use super::totals::{Removed, Total, merge_removed};
 use crate::types::{
     Address, B256, CallFault, Network, RequestId, ResourceId, Status, UnixMillis, UsdcAmount,
 };
 
-/// An entry whose offer and last change are of the same moment.
+/// An entry of a purchase that began and last changed at the same time.
 pub(crate) fn entry(number: u16, status: &str, at: u64) -> LedgerEntry {
     let mut id = [0; 16];
     id[..2].copy_from_slice(&number.to_be_bytes());
@@ -44,6 +44,7 @@ pub(crate) fn entry(number: u16, status: &str, at: u64) -> LedgerEntry {
 #[derive(Debug, Default)]
 pub(crate) struct Entries {
     entries: RefCell<BTreeMap<RequestId, LedgerEntry>>,
+    removed: RefCell<Vec<Removed>>,
     swept: RefCell<Option<Progress>>,
 }
 
@@ -91,6 +92,18 @@ impl LedgerStore for Entries {
             .borrow_mut()
             .insert(entry.request_id.clone(), entry.clone());
         Ok(())
+    }
+    fn take(&self, request_id: &RequestId) -> Result<Option<LedgerEntry>, Infallible> {
+        Ok(self.entries.borrow_mut().remove(request_id))
+    }
+    fn count_removed(&self, removed: &Removed) -> Result<(), Infallible> {
+        self.removed.borrow_mut().push(removed.clone());
+        Ok(())
+    }
+    fn removed(&self, days: Days) -> Result<Vec<Removed>, Infallible> {
+        let removed = self.removed.borrow();
+        let within = |removed: &&Removed| days.from <= removed.day && removed.day <= days.to;
+        Ok(merge_removed(removed.iter().filter(within).cloned()))
     }
     fn of_status(
         &self,
@@ -140,7 +153,7 @@ impl LedgerStore for Entries {
 /// All shards.
 #[derive(Debug, Default)]
 pub(crate) struct Shards {
-    /// Which there are.
+    /// Which shards there are.
     pub(crate) layout: Layout,
     /// Each shard's entries by its name.
     pub(crate) shards: BTreeMap<String, Entries>,
@@ -159,7 +172,7 @@ impl Shards {
         shards
     }
 
-    /// From now on there are these. What is kept stays where it is.
+    /// From now on, new entries go to the shards of this layout. Entries that are stored stay where they are.
     pub(crate) fn grow(&mut self, layout: Layout) {
         for shard in layout.shards() {
             self.shards.entry(shard.name()).or_default();

@@ -1,4 +1,4 @@
-//! Digests of what an offer is for, where the thing itself is too long for its terms.
+//! Digests that stand in an offer's terms for things that are too long or too secret for them.
 
 use alloy_primitives::{B64, B256};
 use core::fmt;
@@ -11,8 +11,8 @@ use sha2::{Digest, Sha256};
 pub struct CallDigest(B256);
 
 impl CallDigest {
-    /// The digest of a call's parts, in a fixed order. Each is hashed with its length, so that nothing moves from one part
-    /// to the next unnoticed.
+    /// The digest of a call's parts, in a fixed order. Each part is hashed with its length, so that bytes cannot move
+    /// from one part to the next unnoticed.
     pub fn of<'a>(parts: impl IntoIterator<Item = &'a [u8]>) -> Self {
         let mut digest = Sha256::new();
         digest.update(b"key0 call v1\0");
@@ -32,15 +32,15 @@ impl CallDigest {
     }
 }
 
-/// 64 hex digits.
+/// Writes 64 hex digits.
 impl fmt::Display for CallDigest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:x}", self.0)
     }
 }
 
-/// A keyed digest of what the backend is told of a plan besides (`extra`). An offer is public and `extra` is not: without
-/// the key nobody can try out guesses.
+/// A keyed digest of a plan's `extra`. Only the backend gets the `extra` itself. An offer is public and `extra` is not:
+/// without the key a reader of the offer cannot try out guesses.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(transparent)]
 pub struct ExtraDigest(B64);

@@ -1,5 +1,5 @@
-//! Terms as bytes, as they stand in a sealed id. A text of an id has one meaning and terms have one text: what could be written
-//! in two ways is read in one of them only.
+//! Terms as bytes, as a sealed id contains them. Each id has one meaning, and the same terms have only one form: bytes
+//! in any other form are not read.
 //!
 //! In this order:
 //!
@@ -9,9 +9,9 @@
 //! | 1 | flags: 1 the client has named the purchase; 2 `extra` follows; 4 the request id is derived from a payment; 8 for a top-up: the same of its grant's id. The others are 0 |
 //! | 1 | kind of target: 0 plan, 1 route, 2 top-up of a grant (not sold yet, and not opened) |
 //! | 16 | request id: a UUID's bytes, or those that it was derived from |
-//! | 1 + n | id of the plan or route, behind its length |
+//! | 1 + n | the length of the plan's or route's id, and the id |
 //! | 32 | of a route: the digest of the call. Of a top-up, 16: the id of the purchase that founded the grant |
-//! | 1 + n | resource, behind its length |
+//! | 1 + n | the resource's length, and the resource |
 //! | 20 | recipient |
 //! | numbers | chain id; amount in micro-units; issue in seconds since 1970; seconds from issue to expiry; lifetime of the access in seconds |
 //! | 8 | the digest of `extra`, if its flag is set |
@@ -62,7 +62,7 @@ pub(super) fn encode(terms: &Terms) -> Vec<u8> {
         terms.network.chain_id(),
         terms.amount.units(),
         terms.issued_at.0,
-        // An expiry before the issue is a large number.
+        // An expiry before the issue wraps around to a large number.
         terms.expires_at.0.wrapping_sub(terms.issued_at.0),
         terms.lifetime,
     ] {
@@ -116,7 +116,7 @@ pub(super) fn decode(bytes: &[u8]) -> Option<Terms> {
     })
 }
 
-/// Ids have at most 128 bytes by construction.
+/// Writes a text's length in one byte, and the text: ids have at most 128 bytes by construction.
 fn put_text(bytes: &mut Vec<u8>, text: &str) {
     bytes.push(u8::try_from(text.len()).unwrap_or(u8::MAX));
     bytes.extend(text.as_bytes());
@@ -153,13 +153,13 @@ impl<'a> Reader<'a> {
             let [byte] = self.array()?;
             let group = u64::from(byte & 0x7f);
             let shifted = group << (7 * at);
-            // The tenth byte has room for one bit.
+            // The tenth byte has room for one bit only.
             if shifted >> (7 * at) != group {
                 return None;
             }
             number |= shifted;
             if byte & 0x80 == 0 {
-                // A last group of zeros would be the same number in more bytes.
+                // A last group of zeros would be the same number written in more bytes.
                 let is_shortest = byte != 0 || at == 0;
                 return is_shortest.then_some(number);
             }

@@ -1,7 +1,7 @@
 //! The sealed challenge id: all terms of an offer in one value that only we can make, so that issuing it stores nothing.
 //!
-//! Before base64url it is the terms (see [`layout`](super::layout)) and the first 16 bytes of HMAC-SHA-256 over them. The terms
-//! are public, the seal makes them ours.
+//! The id is base64url of the terms (see [`layout`](super::layout)) and the first 16 bytes of HMAC-SHA-256 over them.
+//! Everybody can read the terms; the seal shows that we made them.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -46,18 +46,18 @@ impl fmt::Display for ChallengeId {
 pub struct Offer {
     /// The sealed id.
     pub id: ChallengeId,
-    /// What it says.
+    /// The terms.
     pub terms: Terms,
 }
 
-/// The keys for challenge ids: the first seals, all open.
+/// The keys for challenge ids: the first one seals, and each of them opens.
 #[derive(Clone)]
 pub struct SealKeys {
     current: Key,
     old: Vec<Key>,
 }
 
-/// What is derived from one secret.
+/// The keys that are derived from one secret.
 #[derive(Clone)]
 struct Key {
     seal: [u8; 32],
@@ -112,12 +112,13 @@ impl SealKeys {
         (!extra.is_empty()).then(|| self.current.digest(extra))
     }
 
-    /// Whether an offer was sealed over this `extra`.
+    /// Whether the digest in an offer is that of this `extra`.
     pub fn is_extra(&self, digest: ExtraDigest, extra: &Map<String, Value>) -> bool {
         self.all().any(|key| key.digest(extra) == digest)
     }
 
-    /// Makes the id of a conversation of random bytes: whoever shows it has it from us. (43 characters)
+    /// Makes the id of a conversation from random bytes. Only ids that we made pass [`Self::is_conversation`]. An id
+    /// has 43 characters.
     pub fn conversation(&self, random: [u8; 16]) -> String {
         let tag = mac(&self.current.conversation, &random)
             .finalize()
@@ -161,7 +162,7 @@ impl Key {
         }
     }
 
-    /// Members are sorted by name, so their order in the settings makes no difference.
+    /// The digest of a plan's `extra`. Members are sorted by name, so their order in the settings makes no difference.
     fn digest(&self, extra: &Map<String, Value>) -> ExtraDigest {
         let text = Value::Object(extra.clone()).to_string();
         let tag = mac(&self.extra, text.as_bytes()).finalize().into_bytes();

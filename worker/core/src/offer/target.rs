@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::digest::CallDigest;
 use crate::types::{PlanId, RouteId};
 
-/// What is bought.
+/// What a purchase buys: a plan, or one call of a route.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Target {
@@ -15,13 +15,13 @@ pub enum Target {
     Route {
         /// The route.
         id: RouteId,
-        /// The call. Two calls of one route are two targets.
+        /// The digest of the call: two different calls of one route are two targets.
         call: CallDigest,
     },
 }
 
 impl Target {
-    /// Its kind, in a word.
+    /// The kind of the target, in a word.
     pub const fn kind(&self) -> &'static str {
         match self {
             Self::Plan(_) => "plan",
@@ -29,7 +29,7 @@ impl Target {
         }
     }
 
-    /// Its id in the catalog.
+    /// The id of the plan or route in the catalog.
     pub fn id(&self) -> &str {
         match self {
             Self::Plan(id) => id.as_str(),
@@ -37,7 +37,7 @@ impl Target {
         }
     }
 
-    /// The name of the member that carries its id, wherever programs read it.
+    /// The name of the JSON member that carries this target's id.
     pub const fn member(&self) -> &'static str {
         match self {
             Self::Plan(_) => "planId",
@@ -53,8 +53,8 @@ impl Target {
         }
     }
 
-    /// The text under which a payer's book counts it. Ids contain no space, so no two targets share a key: neither a plan and
-    /// a route of the same id, nor two calls of one route.
+    /// The text under which a payer's book counts this target. Ids contain no space, so no two targets share a key:
+    /// neither a plan and a route of the same id, nor two calls of one route.
     pub fn key(&self) -> String {
         match self {
             Self::Plan(id) => format!("plan {id}"),

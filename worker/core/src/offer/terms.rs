@@ -8,7 +8,7 @@ use crate::types::{Address, Network, RequestId, ResourceId, UnixSeconds, UsdcAmo
 
 /// The longest step by which expiry is rounded up.
 const MAX_WINDOW_SECONDS: u64 = 60;
-/// Where plans are bought.
+/// The path at which plans are bought.
 const ACCESS_PATH: &str = "/x402/access";
 
 /// Everything that buyer and seller agree on. Never changes once money may have moved.
@@ -17,32 +17,32 @@ const ACCESS_PATH: &str = "/x402/access";
 pub struct Terms {
     /// The purchase.
     pub request_id: RequestId,
-    /// Whether the client has named the purchase, when it asked for the price. Otherwise the id is ours.
+    /// Whether the client has named the purchase, when it asked for the price. If not, we made the id.
     #[serde(default, skip_serializing_if = "core::ops::Not::not")]
     pub chosen: bool,
     /// What is bought.
     pub target: Target,
-    /// What it opens. Of a route, its path.
+    /// The resource that it opens; for a route, its path.
     pub resource: ResourceId,
-    /// How long the access lasts from its delivery, in seconds; nothing for a call.
+    /// How long the access lasts from its delivery, in seconds; 0 for a call.
     pub lifetime: u64,
-    /// What the backend is told of the plan besides. `None` when that is nothing.
+    /// The digest of the plan's `extra`. Only the backend gets the `extra` itself. `None` without `extra`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub extra: Option<ExtraDigest>,
     /// The price.
     pub amount: UsdcAmount,
-    /// Who is paid.
+    /// The wallet that is paid.
     pub pay_to: Address,
-    /// On which chain.
+    /// The chain on which the payment is made.
     pub network: Network,
-    /// Beginning of the window in which the offer was made.
+    /// The beginning of the window in which the offer was made.
     pub issued_at: UnixSeconds,
-    /// From this second on it can no longer be paid.
+    /// The end of the offer: from this second on it can no longer be paid.
     pub expires_at: UnixSeconds,
 }
 
 impl Terms {
-    /// What a payment is for, as a URL without a query: where a plan is bought, or the path of a route.
+    /// The URL that a payment is for, without a query: the x402 door's for a plan, or the route's for a call.
     pub fn url(&self, origin: &str) -> String {
         match (&self.target, self.resource.as_str()) {
             (Target::Plan(_), _) => format!("{origin}{ACCESS_PATH}"),
@@ -50,7 +50,7 @@ impl Terms {
         }
     }
 
-    /// Whether both sell the same for the same price. Who they are made for, by which wallet and when says nothing here.
+    /// Whether both offers sell the same for the same price. Request id, wallet and times are not compared.
     pub fn sell_the_same(&self, other: &Self) -> bool {
         self.target == other.target
             && self.resource == other.resource

@@ -33,7 +33,7 @@ fn any_target() -> impl Strategy<Value = Target> {
     ]
 }
 
-/// Small numbers and numbers of any size.
+/// Numbers of any size, small ones as often as large ones.
 fn any_number() -> impl Strategy<Value = u64> {
     (any::<u64>(), 0u32..64).prop_map(|(number, shift)| number >> shift)
 }
@@ -105,7 +105,7 @@ fn a_call() -> Terms {
     }
 }
 
-/// The longest of everything.
+/// Terms in which every member has its greatest length.
 fn longest() -> Terms {
     let number = u64::MAX;
     Terms {
@@ -126,12 +126,12 @@ fn longest() -> Terms {
     }
 }
 
-/// Under the text, the bytes of terms and seal.
+/// The bytes of terms and seal that an id's text encodes.
 fn bytes(id: &ChallengeId) -> Vec<u8> {
     URL_SAFE_NO_PAD.decode(id.as_str()).unwrap()
 }
 
-/// Ids that sellers' customers hold must stay readable: a change here needs a new version byte.
+/// Buyers hold ids in this form, so they must stay readable: a change here needs a new version byte.
 #[test]
 fn the_sealed_form_of_a_plan_and_of_a_call_is_unchanged() {
     let keys = keys("0123456789abcdef0123456789abcdef", &[]);
@@ -150,14 +150,14 @@ fn the_terms_stand_in_the_id_member_by_member() {
     let call = CallDigest::of([b"GET".as_slice(), b"/weather/oslo"]);
     let pay_to = an_hour().pay_to;
     let parts: [&[u8]; 9] = [
-        // Version, flags, a route.
+        // The version, the flags, and the kind of target: a route.
         &[2, 2 + 4, 1],
         &[7; 16],
         b"\x07weather",
         call.as_bytes(),
         b"\x0e/weather/:city",
         pay_to.as_slice(),
-        // 8,453; 15,000; 1,800,000,000; 960.
+        // The numbers 8,453; 15,000; 1,800,000,000; 960.
         &[
             0x85, 0x42, 0x98, 0x75, 0x80, 0xa4, 0xa7, 0xda, 0x06, 0xc0, 0x07,
         ],
@@ -185,7 +185,7 @@ fn what_is_written_in_another_way_or_not_sold_yet_is_not_read() {
         bytes[at] = byte;
         decode(&bytes)
     };
-    // Another version, an unknown flag, a top-up and what comes after it.
+    // Other versions, unknown flags, and the kinds of target that are not read: a top-up, and all higher numbers.
     for version in [0, 1, 3, 255] {
         assert_eq!(changed(0, version), None, "version {version}");
     }
@@ -195,7 +195,7 @@ fn what_is_written_in_another_way_or_not_sold_yet_is_not_read() {
     for kind in 2..=255 {
         assert_eq!(changed(2, kind), None, "kind {kind}");
     }
-    // The lifetime, which is the last member, with a group of zeros behind it, and with more than 64 bits.
+    // The lifetime is the last member. Here a group of zeros follows it, or it has more than 64 bits.
     let (before, lifetime) = plain.split_at(plain.len() - 2);
     assert_eq!(lifetime, [0x90, 0x1c]);
     for longer in [&[0x90, 0x9c, 0x00][..], &[0x80; 10], &[0xff; 10]] {
@@ -299,7 +299,7 @@ proptest! {
         prop_assert_eq!(opened.map(|offer| offer.terms), Some(terms));
     }
 
-    /// Whoever has the key could write terms in another way, and nobody else may.
+    /// Whoever has the key could also seal terms in another form; nobody else can.
     #[test]
     fn what_is_read_is_written_in_one_way_only(
         terms in any_terms(),

@@ -1,5 +1,6 @@
-//! What must be known before an answer is given away: who presents a payment that everybody may have seen on chain must show
-//! control of the paying wallet; and who would be told that nothing was charged must not have been charged.
+//! What must be known before an answer is given away. A caller that presents a payment which everybody may have seen on
+//! chain must show control of the paying wallet. And before a caller is told that nothing was charged, it must be
+//! certain that nothing was.
 
 use alloy_primitives::B256;
 
@@ -15,11 +16,12 @@ use crate::chain::SignedAuthorization;
 use crate::chain::usdc::payment_fingerprint;
 use crate::types::{Address, CallFault, RequestId};
 
-/// Why this purchase does not answer a payment that fits it, as far as the payer's book knows: the client has already given the
-/// payment's name to another payment, or what was delivered is open only to an authorization that nobody else can have seen.
+/// Why this purchase does not answer a payment that fits it, as far as the payer's book knows: the client has already
+/// given the payment's name to another payment, or the goods are given only for an authorization that nobody else can
+/// have seen.
 ///
-/// A transaction shows an authorization to everybody also when it reverts, and then the chain does not remember; but the book knows
-/// every authorization that was ever attempted.
+/// A transaction shows an authorization to everybody even if it reverts, and then the chain's state does not remember
+/// it; but the book knows every authorization that was ever attempted.
 pub(super) async fn objection<E: PurchaseEnv>(
     env: &E,
     pay: &Pay,
@@ -53,7 +55,8 @@ pub(super) async fn objection<E: PurchaseEnv>(
     prove_fresh(env, signed).await
 }
 
-/// What the payer's book says of these payments, and of the client's name for one. Decides nothing: who books asks again.
+/// What the payer's book says of these payments, and of the client's name for one. This decides nothing: the book looks
+/// again when a payment is booked.
 pub(super) async fn look<E: PurchaseEnv>(
     env: &E,
     payer: Address,
@@ -67,7 +70,8 @@ pub(super) async fn look<E: PurchaseEnv>(
     env.payer(payer, look).await?.seen()
 }
 
-/// An authorization that the chain has not seen comes from the payer itself. `Some` is the refusal of any other.
+/// Checks that the chain does not show the authorization as used: then it comes from the payer itself. `Some` is the
+/// refusal if it may not.
 pub(super) async fn prove_fresh<E: PurchaseEnv>(
     env: &E,
     signed: &SignedAuthorization,
@@ -87,8 +91,9 @@ pub(super) async fn prove_fresh<E: PurchaseEnv>(
     }
 }
 
-/// A payment counts for another purchase, or was presented for it. Only who made the authorization may learn what became of that
-/// one, and the chain shows it to everybody once it is used.
+/// The reply to a payment that counts for another purchase or was presented for it before. Only the wallet that signed
+/// the authorization may learn the outcome of that purchase, and once the authorization is used, the chain shows it to
+/// everybody.
 pub(super) async fn lead_to<E: PurchaseEnv>(
     env: &E,
     signed: &SignedAuthorization,
@@ -110,9 +115,10 @@ pub(super) async fn lead_to<E: PurchaseEnv>(
     }
 }
 
-/// A payment is presented where no purchase has begun and none begins. It may be another purchase's: one of the same payer and
-/// target, for which it was signed anew after a lost answer, or one that it was presented for under another id. Whoever would be
-/// told to pay anew is led there first. `None`: as far as the payer's book knows it is nobody else's.
+/// Whether a payment belongs to another purchase, when it is presented where no purchase has begun and none begins.
+/// That may be a purchase of the same payer and target, for which the payment was signed anew after a lost answer; or
+/// one for which the payment was presented under another id. A client that would be told to pay anew is led there
+/// first. `None`: as far as the payer's book knows, the payment belongs to no other purchase.
 pub(super) async fn counts_elsewhere<E: PurchaseEnv>(env: &E, pay: &Pay) -> Option<PayReply> {
     let signed = &pay.authorization;
     let nonce = signed.authorization().nonce;
@@ -133,8 +139,8 @@ pub(super) async fn counts_elsewhere<E: PurchaseEnv>(env: &E, pay: &Pay) -> Opti
     Some(lead_to(env, signed, other.clone(), target, by_attempted).await)
 }
 
-/// A client that learns that nothing was charged pays again. But someone else may have executed an authorization that we have
-/// given up since the last look, so the chain is asked once more.
+/// Looks for the payment of a purchase that says "nothing was charged". A client that learns this pays again, but
+/// somebody else may have executed the authorization since the last look, so the chain is asked once more.
 pub(super) async fn find_payment<E: PurchaseEnv>(
     env: &E,
     stored: &Versioned,

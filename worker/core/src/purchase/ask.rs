@@ -1,4 +1,5 @@
-//! What a purchase's record answers to a question, and how a payment is followed to the purchase that it counts for.
+//! How a purchase answers a client that pays, proves a payment or asks for the outcome; and how the payment of one purchase
+//! leads to another, if it counts for that one.
 
 use core::future::Future;
 
@@ -12,15 +13,16 @@ use crate::pauses::Patience;
 use crate::settlement::Settlement;
 use crate::types::{CallFault, RequestId, UnixMillis};
 
-/// How often a payment is passed on to the purchase that it counts for.
+/// How many purchases a question is sent to, one leading to the next.
 const MAX_HOPS: usize = 3;
 
 impl Prove {
-    /// What a purchase without money does with a proof. `None`: it answers as it answers everybody.
+    /// What a purchase without money does with a proof. `None`: the purchase has money or may get it, and answers from
+    /// its state.
     pub(super) fn next(record: &Purchase) -> Option<Next> {
         match &record.state {
             _ if !record.state.is_open() => None,
-            // First it lets go of its target, as after any failure.
+            // The payer's book must first be told that the purchase is resolved, as after any failure.
             _ if record.holds_target => Some(Next::Drive),
             _ => Some(Next::Begin),
         }
@@ -28,17 +30,21 @@ impl Prove {
 }
 
 impl Ask {
-    /// Whether only an authorization that nobody else can have seen opens this purchase. A transfer shows its authorization
-    /// and signature to everybody, and a request id that was derived from them is no secret either. So such a purchase is
-    /// open, once it is delivered, to those who asked before, and to a fresh signature.
+    /// Whether this purchase gives its goods only for an authorization that nobody else can have seen. A transfer shows
+    /// its authorization and signature to everybody, and a request id that is derived from them is no secret either. So
+    /// such a purchase, once delivered, answers only those who asked before, and a fresh signature. A call that is paid
+    /// for first may take minutes after its payment is on chain: a stranger who asked in that time could even make the
+    /// call.
     pub(super) fn needs_fresh_signature(record: &Purchase) -> bool {
-        Self::is_delivered(record) && record.terms.request_id.is_derived()
+        let is_delivered = Self::is_delivered(record) || record.awaits_its_call_when_paid();
+        is_delivered && record.terms.request_id.is_derived()
     }
 
-    /// The reply to a caller that shows, for another purchase, the authorization that this one has attempted, if that caller
-    /// may be another than the payer. Once something is delivered, the caller may be anyone: a transaction that reverts
-    /// publishes its authorization and leaves no trace, and another payment may have bought what is delivered. Before that a
-    /// facilitator, if there is one, has seen the authorization, and must not get a buyer's grant.
+    /// The reply to a caller that has shown to another purchase the authorization that this one has attempted, if the
+    /// caller may be somebody else than the payer. Once the goods are delivered, the caller may be anyone: a
+    /// transaction that reverts publishes its authorization and leaves no trace in the chain's state, and the goods may
+    /// have been bought by another payment. Before that, a facilitator, if there is one, has seen the authorization,
+    /// and must not get a buyer's grant.
     pub(super) fn answer_to_attempted(
         record: &Purchase,
         settlement: &Settlement,
@@ -47,7 +53,7 @@ impl Ask {
         if has_ended {
             return Some(PayReply::Taken);
         }
-        // It has come to nothing, and says so.
+        // The purchase has brought nothing, and may say so to anybody.
         if record.state.is_open() {
             return None;
         }
@@ -55,7 +61,7 @@ impl Ask {
         (!is_ours_alone).then_some(PayReply::Pending { transaction: None })
     }
 
-    /// Whether there is a grant to be shown.
+    /// Whether there are goods to be shown.
     const fn is_delivered(record: &Purchase) -> bool {
         matches!(record.state, State::Delivered { .. })
     }
@@ -78,7 +84,7 @@ impl Ask {
         }
     }
 
-    /// What the record answers at `now`.
+    /// What the record says to this question at `now`.
     pub(super) fn answer(
         &self,
         record: Option<&Purchase>,
@@ -115,7 +121,8 @@ impl Ask {
     }
 
     fn answer_from(&self, record: &Purchase, now: UnixMillis, policy: &Policy) -> Next {
-        // The same words whatever does not fit, so that nobody learns whose purchase it is.
+        // A question that does not fit always gets `Conflict`, whatever differs: the reply must not show whose purchase
+        // this is.
         if !self.fits(record, policy.network) {
             return Next::Answer(PayReply::Conflict);
         }
@@ -126,7 +133,13 @@ impl Ask {
         }
         Next::Answer(match &record.state {
             State::Pending { attempt } => match &attempt.stage {
-                Stage::Reserving | Stage::Settling | Stage::Asked { .. } | Stage::Submitted(_) => {
+                Stage::Reserving
+                | Stage::Uncalled
+                | Stage::Calling { .. }
+                | Stage::Held
+                | Stage::Settling
+                | Stage::Asked { .. }
+                | Stage::Submitted(_) => {
                     return Next::Drive;
                 }
                 Stage::Failed {
@@ -140,7 +153,8 @@ impl Ask {
                             PayReply::Spent { reason: *reason }
                         }
                         Self::Pay(pay)
-                            if pay.sells_the_same(record)
+                            if record.may_be_called()
+                                && pay.sells_the_same(record)
                                 && now < record.terms.expires_at
                                 && attempted.check_time(now).is_ok() =>
                         {
@@ -159,6 +173,7 @@ impl Ask {
                 payment,
                 since,
                 failure,
+                ..
             } => match (failure, next_effect(record, now, policy)) {
                 (Some(failure), Effect::WaitUntil(_)) => PayReply::Undelivered {
                     fault: failure.fault,
@@ -169,8 +184,11 @@ impl Ask {
             },
             State::Delivered { payment, goods } => PayReply::Granted {
                 goods: goods.clone(),
-                receipt: record.receipt(payment),
+                receipt: Some(record.receipt(payment)),
                 again: false,
+            },
+            State::Closed { payment } if record.is_of_a_call() => PayReply::AnswerGone {
+                transaction: payment.transaction,
             },
             State::Closed { payment } => PayReply::AccessEnded {
                 transaction: payment.transaction,
@@ -207,9 +225,9 @@ impl Ask {
     }
 }
 
-/// The purchases of this deployment, each behind its request id.
+/// The purchases of this deployment, which are found by their request ids.
 pub trait Purchases {
-    /// Asks one purchase, and waits this long for its outcome.
+    /// Asks one purchase, and waits for its outcome as long as `patience` says.
     fn ask(
         &self,
         request_id: &RequestId,
@@ -218,14 +236,14 @@ pub trait Purchases {
     ) -> impl Future<Output = Result<PayReply, CallFault>>;
 }
 
-/// What was answered in the end, and by which purchase.
+/// The final reply to a question, and the purchase that gave it.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Answered {
-    /// The purchase that the question was followed to.
+    /// The purchase to which the question led.
     pub request_id: RequestId,
-    /// What may be asked of it for the same payer.
+    /// The question that the same payer may ask this purchase later.
     pub join: Join,
-    /// Its answer; `None` when none came.
+    /// The reply; `None` when the purchase gave none.
     pub reply: Option<PayReply>,
 }
 
@@ -242,7 +260,8 @@ pub async fn purchase<P: Purchases>(purchases: &P, pay: Pay, patience: Patience)
     follow(purchases, request_id, ask, join, patience).await
 }
 
-/// Asks what became of a purchase for a payer that was proven earlier, and follows it like [`purchase`]. It begins nothing.
+/// Asks a purchase for its outcome, for a payer that was proven earlier, and follows the replies like [`purchase`].
+/// Begins nothing.
 pub async fn joined<P: Purchases>(
     purchases: &P,
     request_id: RequestId,
@@ -271,9 +290,10 @@ async fn follow<P: Purchases>(
                 ask = Ask::Join(join.clone());
                 continue;
             }
-            // A purchase of another target has taken the payment: what the client is told is about the payment.
+            // The other purchase has another target. The client is told only that its payment belongs to another
+            // purchase.
             Ok(PayReply::Conflict) if join.by_attempted => Some(PayReply::Taken),
-            // The purchase that it was to join has never begun.
+            // The purchase to which the payment led has never begun.
             Ok(PayReply::Unbegun) if hop > 0 => Some(PayReply::Expired),
             reply => reply.ok(),
         };

@@ -1,15 +1,17 @@
-//! Everything that must hold before a purchase's first write, in this order:
+//! Beginning a purchase: the checks that must succeed before its first write, in this order:
 //!
-//! 1. What the isolate remembers of the chain, at most a second old: does it make blocks, can the gas wallet pay. Costs nothing
-//!    most of the time, and nothing is booked that could not be brought to its end.
-//! 2. The payer's balance: one call, which ends most of what strangers send. Then the payer's book. It says whose the payment
-//!    is, which comes before any refusal, and sets the price aside against that balance. From here on no other purchase can use
-//!    the payment; not even one of whoever operates the RPC endpoint, who sees the signed authorization in the next step.
-//!    This writes two rows, and only for a payer who could pay. A refusal below gives the price free again; when this process
-//!    dies, it lapses by itself. What stays for a while is the binding of the payment, for a bounded number of them.
+//! 1. What the isolate remembers of the chain, at most a second old: whether the chain makes blocks, and whether the
+//!    gas wallet can pay. This step costs nothing most of the time, and keeps us from booking what could not be brought
+//!    to its end.
+//! 2. The payer's balance: one call, which stops most of what strangers send. Then the payer's book. The book says
+//!    which purchase the payment belongs to, which comes before any refusal, and sets the price aside against that
+//!    balance. From here on no other purchase can use the payment; not even one of the operator of the RPC endpoint,
+//!    who sees the signed authorization in the next step. This writes two rows, and only for a payer who could pay. A
+//!    refusal in step 3 gives the price free again; if this process dies, that lapses by itself. The binding of the
+//!    payment stays for a while, for a bounded number of payments.
 //! 3. The simulation of the transfer; with its gas, step 1 again.
 //!
-//! Only then the record is written, which is the intent to reserve.
+//! Only then the record is written. It is the intent to reserve the payment in the book.
 
 use super::access::{find_payment, lead_to, prove_fresh};
 use super::begun::{Begun, unavailable, unknown};
@@ -20,17 +22,21 @@ use super::lifecycle::Event;
 use super::outlook::{self, LEAST_GAS};
 use super::question::{Pay, Sale};
 use super::reply::{NotNow, PayReply};
+use super::sold::Sold;
 use super::state::State;
 use super::store::{commit, record_fact};
 use crate::book::{PayerReply, TargetKey};
+use crate::catalog::Settle;
 use crate::chain::Chain;
 use crate::chain::base::Simulation;
 use crate::chain::{ChainError, SignedAuthorization};
+use crate::offer::Target;
 use crate::pauses::UNCOVERED;
-use crate::types::WalletKey;
+use crate::settlement::Route;
+use crate::types::{Address, RouteId, WalletKey};
 use crate::x402::Refusal;
 
-/// Begins a purchase for which everything holds.
+/// Begins a purchase, if everything holds that must.
 pub(super) async fn begin<E: PurchaseEnv>(
     env: &E,
     pay: &Pay,
@@ -39,7 +45,13 @@ pub(super) async fn begin<E: PurchaseEnv>(
 ) -> Result<Begun, StoreFault> {
     let signed = &pay.authorization;
     let terms = &sale.offer.terms;
-    // How the attempt before has ended must be in the book before the book is asked.
+    // A payment for a call must come with that call: otherwise the call would be paid for and never made.
+    if let Target::Route { call, .. } = &terms.target
+        && env.call().as_ref() != Some(call)
+    {
+        return Ok(unavailable(env, "a call is paid for that was not sent"));
+    }
+    // The book must know how the attempt before has ended before it is asked about this one.
     if let Some(before) = stored.as_ref().filter(|stored| stored.record.holds_target)
         && let Err(stuck) = effects::release(env, &before.record).await
     {
@@ -62,10 +74,11 @@ pub(super) async fn begin<E: PurchaseEnv>(
         identifier: pay.identifier,
         chosen: sale.is_chosen(),
     };
-    let refusal = not_delivering(env).or_else(|| outlook.refusal(env, terms, signed, LEAST_GAS));
+    let refusal = not_delivering(env, sale, signed.payer())
+        .or_else(|| outlook.refusal(env, terms, signed, LEAST_GAS));
     let held = match refusal {
         None => hold_patiently(env, &wanted).await,
-        // A payment that counts elsewhere is led there all the same.
+        // Even when nothing may begin now, a payment that counts for another purchase is led there.
         Some(_) => ask_whose(env, &wanted).await,
     };
     let led_to = |other, attempted| lead_to(env, signed, other, TargetKey::of(terms), attempted);
@@ -84,7 +97,12 @@ pub(super) async fn begin<E: PurchaseEnv>(
         (_, Some(why)) => return Ok(Begun::Refused(PayReply::NotNow(why))),
         (Ok(PayerReply::Reserved), None) => {}
         (Ok(PayerReply::Paused { millis }), None) => {
-            return paused(env, signed, millis, stored).await;
+            let seconds = millis.div_ceil(1_000);
+            return paused(env, signed, PayReply::Paused { seconds }, stored).await;
+        }
+        (Ok(PayerReply::TooManyCalls { millis }), None) => {
+            let seconds = millis.div_ceil(1_000);
+            return paused(env, signed, PayReply::TooManyCalls { seconds }, stored).await;
         }
         (Ok(PayerReply::Uncovered { under_way: false }), None) => {
             return uncovered(env, signed, stored).await;
@@ -111,12 +129,12 @@ pub(super) async fn begin<E: PurchaseEnv>(
     let begun = match simulate(env, signed).await {
         Ok(Simulation::Succeeds { gas }) => {
             let gas_limit = effects::gas_limit(gas);
-            // Of those who are here at the same moment one is let through to try.
+            // While deliveries or calls fail, only one of the purchases that come this far may begin, as a probe.
             let refusal = outlook
                 .refusal(env, terms, signed, gas)
-                .or_else(|| not_admitted(env));
+                .or_else(|| not_admitted(env, sale, signed.payer()));
             match refusal {
-                // An identical request may be the one that was let through.
+                // The purchase that was let through may be this one, begun by an identical request.
                 Some(_) if has_changed(env, stored.as_ref())? => Begun::LookAgain,
                 Some(why) => Begun::Refused(PayReply::NotNow(why)),
                 None => {
@@ -141,14 +159,15 @@ pub(super) async fn begin<E: PurchaseEnv>(
         Ok(Simulation::Reverts(text)) => refuse(env, signed, &text, stored).await?,
         Err(error) => unavailable(env, &error.0),
     };
-    // An identical request that was faster needs what is set aside.
+    // Only after a refusal: if an identical request was faster, its purchase needs the price that is set aside.
     if matches!(begun, Begun::Refused(_)) {
         withdraw(env, &wanted).await;
     }
     Ok(begun)
 }
 
-/// Has the price set aside. What does not fit beside what is under way may fit a moment later.
+/// Has the price set aside. If the balance does not cover the price together with what is under way, tries again after
+/// a moment.
 async fn hold_patiently<E: PurchaseEnv>(env: &E, wanted: &Wanted<'_>) -> Result<PayerReply, Stuck> {
     for pause in UNCOVERED {
         match hold(env, wanted).await? {
@@ -159,7 +178,8 @@ async fn hold_patiently<E: PurchaseEnv>(env: &E, wanted: &Wanted<'_>) -> Result<
     hold(env, wanted).await
 }
 
-/// Tries the transfer out. Anybody may send it; a facilitator's own address is not known.
+/// Simulates the transfer. The sender does not matter to USDC; it is the gas wallet if there is one, since a
+/// facilitator's address is not known.
 async fn simulate<E: PurchaseEnv>(
     env: &E,
     signed: &SignedAuthorization,
@@ -169,7 +189,7 @@ async fn simulate<E: PurchaseEnv>(
     env.chain().simulate(signed, sender).await
 }
 
-/// The payer's balance was below the price, and nothing is under way.
+/// Refuses a payment whose payer has less than the price and nothing under way.
 async fn uncovered<E: PurchaseEnv>(
     env: &E,
     signed: &SignedAuthorization,
@@ -178,8 +198,9 @@ async fn uncovered<E: PurchaseEnv>(
     if stored.is_none() {
         return refuse(env, signed, TOO_LITTLE, stored).await;
     }
-    // What was attempted is public, and its own use may be why the balance is low. The token looks at the use first, so it tells
-    // one from the other in a single node's state.
+    // An authorization that was attempted is public, and its own execution may be why the balance is low. USDC checks
+    // whether the authorization is used before it checks the balance, so the simulation tells the two apart in the
+    // state of a single node.
     match simulate(env, signed).await {
         Ok(Simulation::Reverts(text)) => refuse(env, signed, &text, stored).await,
         Ok(Simulation::Succeeds { .. }) => Ok(unknown(env, &Stuck::Fault(DISAGREE.to_owned()))),
@@ -187,14 +208,14 @@ async fn uncovered<E: PurchaseEnv>(
     }
 }
 
-/// Too many of the payer's transfers have reverted. The payer is told so only if this payment has moved no money.
+/// Tells the payer to wait, unless this payment may have moved money.
 async fn paused<E: PurchaseEnv>(
     env: &E,
     signed: &SignedAuthorization,
-    millis: u64,
+    wait: PayReply,
     stored: Option<Versioned>,
 ) -> Result<Begun, StoreFault> {
-    // Others have seen an authorization that was attempted.
+    // Third parties may know the authorization of an earlier attempt and have executed it.
     if let Some(stored) = &stored {
         match find_payment(env, stored).await? {
             Found::Nothing | Found::NotYet => {}
@@ -205,9 +226,7 @@ async fn paused<E: PurchaseEnv>(
         }
     }
     let reply = match prove_fresh(env, signed).await {
-        None => PayReply::Paused {
-            seconds: millis.div_ceil(1_000),
-        },
+        None => wait,
         Some(PayReply::NeedsFreshSignature) => PayReply::Refused {
             reason: Refusal::InvalidExactEvmNonceAlreadyUsed,
             transaction: None,
@@ -218,7 +237,8 @@ async fn paused<E: PurchaseEnv>(
     Ok(Begun::Refused(reply))
 }
 
-/// The chain would refuse the transfer. Says why, unless an identical request was faster and that is the reason.
+/// Refuses a payment whose transfer the chain would refuse, and says why; unless the reason is that an identical
+/// request was faster.
 async fn refuse<E: PurchaseEnv>(
     env: &E,
     signed: &SignedAuthorization,
@@ -228,12 +248,12 @@ async fn refuse<E: PurchaseEnv>(
     let reason = if let Some(before) = &stored
         && let State::Pending { attempt } = &before.record.state
     {
-        // The newest block, not one that is remembered: what is included up to it must not be overlooked.
+        // The newest block is read anew, not taken from memory, so that no transaction up to it is overlooked.
         let head = match env.chain().head().await {
             Ok(head) => head,
             Err(error) => return Ok(unavailable(env, &error.0)),
         };
-        // A failed attempt may have been paid after all. Never ask for a second payment before that is known.
+        // The failed attempt may have paid after all. Until that is known, nobody is asked for a second payment.
         match effects::refused(env, &before.record, &attempt.broadcast, text, &head).await {
             Ok(Event::AttemptFailed { reason, .. }) => Ok(reason),
             Ok(event) => {
@@ -249,7 +269,8 @@ async fn refuse<E: PurchaseEnv>(
         return Ok(Begun::LookAgain);
     }
     Ok(match reason {
-        // An authorization that was attempted is public: the node that refuses may know a use that no other node shows yet.
+        // An authorization that was attempted is public: the node that refuses it may know of its execution before any
+        // other node does.
         Ok(Refusal::InvalidExactEvmTransactionSimulationFailed) if stored.is_some() => {
             unknown(env, &Stuck::Fault(text.to_owned()))
         }
@@ -270,16 +291,73 @@ fn has_changed<E: PurchaseEnv>(env: &E, read: Option<&Versioned>) -> Result<bool
     Ok(env.store().load()?.as_ref().map(version) != read.map(version))
 }
 
-/// Why nothing is begun while the backend keeps failing to issue what was paid: it would only be sent back.
-fn not_delivering<E: PurchaseEnv>(env: &E) -> Option<NotNow> {
-    let millis = env.shared().deliveries.pause(env.now())?;
-    Some(deliveries_fail(env, millis))
+/// Why nothing is begun for now. Of a plan: the backend keeps failing to issue, so the money would only go back. Of a
+/// call that is paid for first: the seller's API keeps failing, likewise. Of any other call: nobody could be asked to
+/// settle, so its answer could not be charged for.
+fn not_delivering<E: PurchaseEnv>(env: &E, sale: &Sale, payer: Address) -> Option<NotNow> {
+    let now = env.now();
+    match &sale.offer.terms.target {
+        Target::Route { id, .. } => match settles(sale)? {
+            Settle::Before => {
+                let millis = env.shared().routes.pause(id, payer, now)?;
+                Some(calls_fail(env, id, millis))
+            }
+            Settle::After => nobody_settles(env),
+        },
+        Target::Plan(_) => {
+            let millis = env.shared().deliveries.pause(now)?;
+            Some(deliveries_fail(env, millis))
+        }
+    }
 }
 
-/// As [`not_delivering`]; without a refusal this purchase is the one that tries whether the backend issues again.
-fn not_admitted<E: PurchaseEnv>(env: &E) -> Option<NotNow> {
-    let millis = env.shared().deliveries.admit(env.now()).err()?;
-    Some(deliveries_fail(env, millis))
+/// The check of [`not_delivering`] right before the purchase begins. If there was a pause, the purchase that gets no
+/// refusal is the probe whether the backend issues again, or whether the API serves the route again.
+fn not_admitted<E: PurchaseEnv>(env: &E, sale: &Sale, payer: Address) -> Option<NotNow> {
+    let now = env.now();
+    match &sale.offer.terms.target {
+        Target::Route { id, .. } => match settles(sale)? {
+            Settle::Before => {
+                let millis = env.shared().routes.admit(id, payer, now).err()?;
+                Some(calls_fail(env, id, millis))
+            }
+            Settle::After => None,
+        },
+        Target::Plan(_) => {
+            let millis = env.shared().deliveries.admit(now).err()?;
+            Some(deliveries_fail(env, millis))
+        }
+    }
+}
+
+/// When a call is charged for.
+fn settles(sale: &Sale) -> Option<Settle> {
+    let call = sale.sold.as_ref().and_then(Sold::call)?;
+    Some(call.settle)
+}
+
+fn nobody_settles<E: PurchaseEnv>(env: &E) -> Option<NotNow> {
+    let settlement = &env.config().settlement;
+    if settlement.gas_wallet().is_some() {
+        return None;
+    }
+    let urls = settlement.routes().filter_map(|route| match route {
+        Route::Facilitator(facilitator) => Some(facilitator.url()),
+        Route::GasWallet(_) => None,
+    });
+    env.shared().pause(urls, env.now())?;
+    env.log(
+        "not_begun",
+        "no facilitator answers: no answer could be charged for",
+    );
+    Some(NotNow::NobodySettles)
+}
+
+fn calls_fail<E: PurchaseEnv>(env: &E, route: &RouteId, millis: u64) -> NotNow {
+    env.log("not_begun", &format!("the calls of {route} keep failing"));
+    NotNow::CallsFail {
+        seconds: millis.div_ceil(1_000).max(1),
+    }
 }
 
 fn deliveries_fail<E: PurchaseEnv>(env: &E, millis: u64) -> NotNow {

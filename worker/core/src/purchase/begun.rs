@@ -1,21 +1,21 @@
-//! What came of trying to begin a purchase, by a payment or by a proof.
+//! The result of an attempt to begin a purchase, by a payment or by a proof.
 
 use super::env::{PurchaseEnv, Stuck};
 use super::reply::PayReply;
 
-/// What came of trying to begin.
+/// The result of an attempt to begin a purchase.
 pub(super) enum Begun {
-    /// The outcome is known.
+    /// Nothing was begun, and this is the reply.
     Refused(PayReply),
-    /// An attempt has begun.
+    /// The purchase or its next attempt has begun.
     Now,
-    /// The record has changed.
+    /// The record has changed meanwhile, and must be read again.
     LookAgain,
     /// Another purchase of this payment or target is being checked right now.
     Wait,
 }
 
-/// An attempt was made, and the chain cannot tell what became of it.
+/// The reply when an earlier attempt was made and the chain cannot tell now what became of it.
 pub(super) fn unknown<E: PurchaseEnv>(env: &E, stuck: &Stuck) -> Begun {
     if let Stuck::Fault(fault) = stuck {
         env.log("check_failed", fault);

@@ -1,5 +1,6 @@
-//! The outside effects of a purchase, each returning what it found out. Any of them may run twice.
+//! The outside effects of a purchase. Each returns what it found out, and any of them may run twice.
 
+mod call;
 mod charge;
 mod confirm;
 mod depth;
@@ -9,6 +10,7 @@ mod fate;
 mod issue;
 mod issue_call;
 mod refund;
+mod remove;
 mod reserve;
 mod search;
 
@@ -18,10 +20,12 @@ use super::schedule::{Effect, next_effect, watched_enough};
 use super::state::{Purchase, RefundStage, Stage, State};
 use crate::settlement::Route;
 
+pub(super) use call::{is_excused, make as make_call, outcome as outcome_of_call};
 pub(super) use charge::gas_limit;
 pub(super) use depth::shown;
 pub(super) use diagnose::{DISAGREE, TOO_LITTLE, diagnose};
 pub(super) use fate::{Fate, end, fate_of, refused};
+pub(super) use issue::tell_arrived;
 pub use refund::refund_nonce;
 pub(super) use reserve::{booking_keys, release};
 
@@ -72,16 +76,30 @@ pub(super) async fn run<E: PurchaseEnv>(
             let is_enough = watched_enough(record, env.now());
             fate.given_up(is_enough).awaited(true)
         }
-        // Its authorization is good for years, and its transactions are public.
+        // A refund's authorization is good for years and its transactions are public, so a refund that failed may still
+        // arrive.
         (Effect::Watch, State::RefundFailed { refund, .. }) => {
             let fate = fate_of(env, record, &refund.broadcast).await?;
             fate.payment().ok_or(Stuck::Waiting)
         }
+        (Effect::Call, _) => call::next(env, record, memory),
+        (Effect::LookAgain, State::Pending { attempt }) => {
+            charge::look_again(env, record, attempt).await
+        }
+        // The call's answer is stored and its price is charged, so it can be delivered.
+        (
+            Effect::Issue,
+            State::Paid {
+                held: Some(head), ..
+            },
+        ) => Ok(Event::Issued {
+            goods: record.answered(head, None),
+        }),
         (Effect::Issue, State::Paid { payment, .. }) => issue::issue(env, record, payment).await,
         (
             Effect::BeginRefund,
             State::Paid { payment, .. } | State::RefundBlocked { payment, .. },
-        ) => refund::begin(env, record, payment),
+        ) => refund::begin(env, record, payment).await,
         (Effect::PrepareRefund, State::RefundPending { refund, .. }) => {
             refund::prepare(env, record, refund).await
         }
@@ -97,6 +115,7 @@ pub(super) async fn run<E: PurchaseEnv>(
         (Effect::ReleaseTarget, _) => release(env, record).await,
         (Effect::RemoveHistory, _) => Ok(Event::HistoryRemoved),
         (Effect::RemoveGrant, _) => Ok(Event::GrantRemoved),
+        (Effect::Remove, _) => remove::remove(env, record).await,
         _ => Err(Stuck::Waiting),
     }
 }

@@ -1,17 +1,19 @@
-//! What a purchase needs from outside: storage, chain, clock, the other objects; what they may fail with, and when they were
-//! asked last.
+//! What a purchase needs from outside: storage, chain, clock, the other objects. Also how these fail, and what the
+//! driver remembers of its last questions to them.
 
-use core::cell::Cell;
+use core::cell::{Cell, RefCell};
 use core::future::Future;
 
+use super::origin::{Arrived, OriginCall};
 use super::shared::Shared;
 use super::state::{AuditRow, Purchase};
 use crate::backend::authentication::{BackendAnswer, BackendCall};
 use crate::book::{PayerCommand, PayerReply};
 use crate::chain::{Chain, ChainError};
 use crate::config::Config;
-use crate::goods::DeliveryFault;
+use crate::goods::{AnswerHead, DeliveryFault, OriginFault};
 use crate::ledger::LedgerEntry;
+use crate::offer::CallDigest;
 use crate::settlement::facilitator::{FacilitatorAnswer, FacilitatorCall};
 use crate::settlement::wallet::{WalletCommand, WalletReply};
 use crate::types::{Address, CallFault, UnixMillis};
@@ -19,7 +21,7 @@ use crate::types::{Address, CallFault, UnixMillis};
 /// A record with the number of its version.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Versioned {
-    /// Counts the changes.
+    /// The number of changes so far.
     pub version: u64,
     /// The record.
     pub record: Purchase,
@@ -34,9 +36,9 @@ pub trait PurchaseStore {
     /// The record, if the purchase exists. Creates nothing.
     fn load(&self) -> Result<Option<Versioned>, StoreFault>;
 
-    /// Writes record, history line and alarm in one transaction, if the stored version is still `expected` (`None`: if
-    /// nothing is stored). Answers whether it was. With a record that is without history ([`Rest`](super::Rest)) the lines
-    /// that were written before are removed in the same transaction.
+    /// Writes record, history line and alarm in one storage transaction, if the stored version is still `expected`
+    /// (`None`: if nothing is stored). Returns whether it was. If the record says that its history is removed
+    /// ([`Rest`](super::Rest)), the stored history lines are deleted in the same transaction.
     fn commit(
         &self,
         expected: Option<u64>,
@@ -50,11 +52,24 @@ pub trait PurchaseStore {
 
     /// Sets the alarm and changes nothing else.
     fn set_alarm(&self, at: UnixMillis) -> Result<(), StoreFault>;
+
+    /// Writes the answer body that memory holds under this number into the table of answers, in place of an earlier
+    /// body. Returns whether memory holds it. Called right before the [`commit`](Self::commit) that records the answer,
+    /// with no await between them, so that both are one storage transaction. If the body is written and the commit
+    /// fails, the caller writes or removes the body again.
+    fn keep_answer(&self, number: u32) -> Result<bool, StoreFault>;
+
+    /// Removes everything that is stored, and the alarm.
+    fn remove_all(&self) -> Result<(), StoreFault>;
+
+    /// Removes the stored answer body, if there is one. Called like [`keep_answer`](Self::keep_answer): right before
+    /// the commit of a record without an answer.
+    fn remove_answer(&self) -> Result<(), StoreFault>;
 }
 
 /// What a purchase needs from outside.
 pub trait PurchaseEnv {
-    /// Its storage.
+    /// The purchase's storage.
     type Store: PurchaseStore;
     /// The chain.
     type Chain: Chain;
@@ -65,11 +80,11 @@ pub trait PurchaseEnv {
     fn store(&self) -> &Self::Store;
     /// The chain.
     fn chain(&self) -> &Self::Chain;
-    /// What all purchases of this isolate know.
+    /// The state that all purchases and requests of this isolate share.
     fn shared(&self) -> &Shared;
     /// The clock.
     fn now(&self) -> UnixMillis;
-    /// Waits.
+    /// Waits for `millis` milliseconds.
     fn sleep(&self, millis: u64) -> impl Future<Output = ()>;
     /// Asks a payer's book.
     fn payer(
@@ -83,49 +98,84 @@ pub trait PurchaseEnv {
         sender: Address,
         command: WalletCommand,
     ) -> impl Future<Output = Result<WalletReply, CallFault>>;
-    /// Asks a facilitator, and returns its answer, whatever its status. Follows it within its own site.
+    /// Asks a facilitator, and returns its answer, whatever its status. Follows redirects within the facilitator's own
+    /// site.
     fn facilitator(
         &self,
         call: FacilitatorCall<'_>,
     ) -> impl Future<Output = Result<FacilitatorAnswer, CallFault>>;
-    /// Calls the backend, authenticated. Repeating it is safe: the call carries an idempotency key. Follows no redirect.
+    /// Calls the backend, authenticated. A repetition is safe: the call carries an idempotency key. Follows no
+    /// redirect.
     fn backend(
         &self,
         call: BackendCall,
     ) -> impl Future<Output = Result<BackendAnswer, DeliveryFault>>;
-    /// Tells the ledger what the record says. Repeating it changes nothing.
+    /// The digest of the call that the current request carries. `None` for the alarm, and for a request without a call.
+    fn call(&self) -> Option<CallDigest>;
+    /// Makes the call of the current request at the seller's API, once: method, path, query, headers and body are the
+    /// request's. Reads the whole answer, at most `limit` bytes, and keeps its body in memory under the call's number.
+    /// Or it keeps what has arrived so far, and how to read on, if the answer may be passed on while it arrives.
+    fn origin(&self, call: OriginCall) -> impl Future<Output = Result<Arrived, OriginFault>>;
+    /// Tells the ledger what the record says. A repetition changes nothing.
     fn ledger(&self, entry: LedgerEntry) -> impl Future<Output = Result<(), CallFault>>;
+    /// Has the ledger remove the purchase's entry, and count it among the removed ones. A repetition changes nothing.
+    fn unlist(&self, entry: LedgerEntry) -> impl Future<Output = Result<(), CallFault>>;
     /// Writes a line for the operator.
     fn log(&self, event: &str, detail: &str);
 }
 
-/// What spaces out questions to others.
+/// What the driver remembers of its last questions, so that it does not ask again too soon.
 #[derive(Debug, Default)]
 pub(super) struct Memory {
-    /// When it was last asked what became of a transaction without a receipt.
+    /// When we last asked what became of a transaction without a receipt.
     pub(super) last_asked: Cell<Option<UnixMillis>>,
-    /// When a payment that was given up was looked for, and what came of it.
+    /// When we last looked for a payment that was given up, and the result.
     pub(super) looked: Cell<Option<(UnixMillis, Found)>>,
-    /// When the last one of the routes was found to be of no use.
+    /// When the last settlement route failed, after all others had been tried in vain.
     pub(super) routes_failed: Cell<Option<UnixMillis>>,
+    /// The last call that is not charged for.
+    pub(super) uncharged: RefCell<Option<Uncharged>>,
+    /// The number of the call whose answer is being passed on while it arrives, and when that must have ended.
+    pub(super) streaming: Cell<Option<(u32, UnixMillis)>>,
 }
 
-/// What came of a look for a payment that we had given up.
+/// A call that is not charged for.
+#[derive(Debug)]
+pub(super) struct Uncharged {
+    /// When it ended.
+    pub(super) at: UnixMillis,
+    /// Its number.
+    pub(super) number: u32,
+    /// What came of it.
+    pub(super) answer: Result<AnswerHead, OriginFault>,
+}
+
+impl Memory {
+    /// Whether an answer is being passed on. If the record says so and memory does not, the process has died.
+    pub(super) fn streams(&self, record: &Purchase, now: UnixMillis) -> bool {
+        let (streaming, calling) = (self.streaming.get(), record.streaming());
+        streaming.is_some_and(|(number, until)| {
+            now < until && calling.is_some_and(|calling| calling.number == number)
+        })
+    }
+}
+
+/// The result of a look for a payment that was given up.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Found {
-    /// There is none, and never will be.
+    /// There is no payment, and there never will be.
     Nothing,
-    /// There is none in the newest block, and the authorization can still be used.
+    /// There is no payment up to the newest block, but the authorization can still be used.
     NotYet,
-    /// The record knows more now.
+    /// Something was found, and the record has been changed accordingly.
     More,
     /// The chain cannot tell right now.
     Unknown,
 }
 
-/// Why an effect got no further. Trying again is safe.
+/// Why an effect got no further. It is safe to try again.
 pub(super) enum Stuck {
-    /// Nothing is wrong; it takes time.
+    /// Nothing is wrong; the effect has to wait.
     Waiting,
     /// Something outside failed.
     Fault(String),

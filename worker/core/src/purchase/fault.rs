@@ -1,21 +1,21 @@
-//! How a refund can fail. Stored with the record, and with the notice that tells of it.
+//! The reasons for which a refund can fail. They are stored with the record and with the notification of the failure.
 
 use serde::{Deserialize, Serialize};
 
 use crate::x402::Refusal;
 
-/// Why money could not be returned.
+/// Why a refund has failed.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub enum RefundFault {
-    /// The chain would not take the transfer, or did not.
+    /// The chain refused the transfer, in the simulation or when it was executed.
     Refused(Refusal),
-    /// The configured key is not that of the wallet that received the money, or there is none.
+    /// The configured key is not that of the wallet that received the money, or no key is configured.
     WalletDiffers,
 }
 
 impl RefundFault {
-    /// The reason as programs read it.
+    /// The code of the reason, for programs.
     pub const fn code(self) -> &'static str {
         match self {
             Self::Refused(refusal) => refusal.code(),

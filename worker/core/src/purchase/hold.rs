@@ -8,13 +8,13 @@ use crate::chain::signature::PayerSignature;
 use crate::offer::Terms;
 use crate::types::{B256, UnixMillis};
 
-/// What is to be paid, and by which attempt.
+/// The payment for which a price is to be set aside, and its attempt.
 pub(super) struct Wanted<'a> {
     pub(super) terms: &'a Terms,
     pub(super) signed: &'a SignedAuthorization,
     pub(super) attempt: u32,
     pub(super) identifier: Option<B256>,
-    /// Whether the client has named the purchase.
+    /// Whether the client chose the request id itself.
     pub(super) chosen: bool,
 }
 
@@ -54,7 +54,7 @@ pub(super) async fn hold<E: PurchaseEnv>(
         env.config().settlement.gas_wallet(),
         &wanted.signed.signature,
     ) {
-        // What reverts costs others.
+        // Without a gas wallet, facilitators pay the gas of transfers that revert.
         (None, _) => PayerCode::None,
         (Some(_), PayerSignature::Wallet(_)) => PayerCode::Some,
         // An account with a key may have code besides (EIP-7702).
@@ -75,7 +75,7 @@ pub(super) async fn hold<E: PurchaseEnv>(
         .await?)
 }
 
-/// Asks the book whose the payment is. Of nothing, no price can be set aside.
+/// Asks the book which purchase the payment belongs to. With a balance of zero, no price is set aside.
 pub(super) async fn ask_whose<E: PurchaseEnv>(
     env: &E,
     wanted: &Wanted<'_>,
@@ -84,7 +84,7 @@ pub(super) async fn ask_whose<E: PurchaseEnv>(
     Ok(env.payer(wanted.signed.payer(), command).await?)
 }
 
-/// Gives the price free that was set aside for a purchase that does not begin. It would lapse by itself.
+/// Gives the price free that was set aside for a purchase that does not begin. Without this it would lapse by itself.
 pub(super) async fn withdraw<E: PurchaseEnv>(env: &E, wanted: &Wanted<'_>) {
     let command = PayerCommand::Withdraw {
         request_id: wanted.terms.request_id.clone(),

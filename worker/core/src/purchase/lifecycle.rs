@@ -1,7 +1,7 @@
-//! The life of a purchase, as pure functions: what an event makes of a record, and what a record asks for next.
+//! The life of a purchase, as pure functions: the record that follows from a record and an event.
 //!
-//! A record *is* the intent of its next effect: the shell stores it first and carries the effect out afterwards, as often
-//! as it takes. So a crash between "sent" and "known" is a state like any other.
+//! A record *is* the intent of its next effect: the driver stores the record first and carries the effect out
+//! afterwards, as often as it takes. So a crash between "sent" and "known" is a state like any other.
 
 mod attempt;
 mod event;
@@ -13,16 +13,16 @@ mod refund;
 use super::outbox::{Outbox, Tries};
 use super::report::ledger_entry;
 use super::schedule::{Effect, next_effect};
-use super::state::{
-    Attempt, Broadcast, DeliveryFailure, Payment, Purchase, Refund, Rest, Stage, State,
-};
+use super::state::{Attempt, Broadcast, Payment, Presented, Purchase, Refund, Rest, Stage, State};
 use crate::config::Policy;
 use crate::types::UnixMillis;
+
+use self::paid::Paid;
 
 pub use event::{Event, Refused};
 pub use refund::MAX_REFUND_FAILURES;
 
-/// What an event makes of a record.
+/// The record that follows from `record` (`None`: no purchase has begun) and the event.
 pub fn apply(
     record: Option<&Purchase>,
     event: Event,
@@ -32,6 +32,10 @@ pub fn apply(
     let Some(record) = record else {
         return begin(event, now);
     };
+    // Whatever came now would be lost.
+    if record.rest == Rest::Leaving && event != Event::Tried {
+        return Err(Refused);
+    }
     let mut next = record.clone();
     if event.is_progress() {
         next.tries = 0;
@@ -40,13 +44,15 @@ pub fn apply(
         next.holds_target = holds_target;
     }
     match event {
+        Event::Excused if record.is_being_called() => next.excused = true,
         Event::Tried => next.tries = record.tries.saturating_add(1),
         Event::ReportAsked => next.outbox.report = Some(Tries::due(now)),
         Event::Told { message, sending } => {
             if !next.outbox.apply(message, sending, now) {
                 return Err(Refused);
             }
-            // The history is kept for a week from its last line, and this may have been one.
+            // The history is kept for a week from its last line, and a notification that is accepted or given up adds a
+            // line.
             if next.outbox.done != record.outbox.done && matches!(next.rest, Rest::Since(_)) {
                 next.rest = Rest::Since(now);
             }
@@ -61,12 +67,16 @@ pub fn apply(
             let begun = broadcast.filter(|broadcast| broadcast.searched_to > 0);
             begun.ok_or(Refused)?.searched_to = 0;
         }
+        Event::Contacted => attempt::contact(record, &mut next.state, now).ok_or(Refused)?,
         Event::TargetReleased if record.holds_target && record.state.is_resolved() => {}
+        Event::Leaving if next_effect(record, now, policy) == Effect::Remove => {
+            next.rest = Rest::Leaving;
+        }
         Event::HistoryRemoved if next_effect(record, now, policy) == Effect::RemoveHistory => {
             next.rest = Rest::WithoutHistory;
             if matches!(
                 record.state,
-                State::Delivered { .. } | State::Refunded { .. }
+                State::Delivered { .. } | State::Closed { .. } | State::Refunded { .. }
             ) {
                 next.sold = None;
             }
@@ -78,8 +88,9 @@ pub fn apply(
             proof,
             ..
         } if prove::may_prove(record, payer) => {
-            // A client that names its purchase may hold several offers for it, and begin with another one than it pays.
-            // Where both sell the same, what was known at the first beginning stays known.
+            // A client that chose the request id may hold several offers for it, and may have begun with another offer
+            // than the transfer pays. If both offers sell the same, what was known to be sold when the purchase began
+            // stays known.
             next.sold = next
                 .sold
                 .filter(|_| offer.terms.sell_the_same(&record.terms))
@@ -93,7 +104,7 @@ pub fn apply(
     }
     if next.state.status() != record.state.status() {
         next.changed_at = now;
-        if policy.notifies {
+        if policy.notifies && noteworthy::is_told(&next) {
             next.outbox.note(&next.state, now);
         }
     }
@@ -101,14 +112,14 @@ pub fn apply(
         next.rest = Rest::Since(now);
     }
     let says = |record| ledger_entry(record, 0);
-    // News is told at once, however often the ledger gave no answer to the old.
+    // A change is reported at once, however often the ledger has not answered earlier reports.
     if says(&next) != says(record) {
         next.outbox.report = Some(Tries::due(now));
     }
     Ok(next)
 }
 
-/// Where an event takes a purchase.
+/// The state that follows from the record's state and the event.
 fn advance(
     record: &Purchase,
     event: Event,
@@ -116,29 +127,35 @@ fn advance(
     policy: &Policy,
 ) -> Result<State, Refused> {
     Ok(match (record.state.clone(), event) {
-        (State::Pending { attempt }, event) => attempt::advance(attempt, event, now)?,
+        (State::Pending { attempt }, event) => attempt::advance(record, attempt, event, now)?,
         (State::Proving(proof), event) => prove::advance(&proof, &event, now).ok_or(Refused)?,
-        (State::Paid { payment, .. }, Event::Issued { goods }) => {
-            State::Delivered { payment, goods }
-        }
         (
             State::Paid {
                 payment,
                 since,
                 failure,
+                calling,
+                held,
             },
-            Event::IssueFailed { fault },
+            event @ (Event::Calling
+            | Event::CallPutOff
+            | Event::Streaming { .. }
+            | Event::StreamEnded { .. }
+            | Event::Issued { .. }
+            | Event::IssueFailed { .. }),
         ) => {
-            let tries = failure.map_or(0, |failure| failure.tries).saturating_add(1);
-            State::Paid {
+            let paid = Paid {
                 payment,
                 since,
-                failure: Some(DeliveryFailure {
-                    fault,
-                    at: now,
-                    tries,
-                }),
-            }
+                failure,
+                calling,
+                held,
+            };
+            paid.advance(record, event, now)?
+        }
+        // The price of a call goes back only when it is certain that the call will not be delivered.
+        (State::Paid { failure: None, .. }, Event::RefundBegun { .. }) if record.is_of_a_call() => {
+            return Err(Refused);
         }
         (
             State::Paid { payment, .. }
@@ -178,7 +195,8 @@ fn advance(
             payment,
             retried: true,
         },
-        // Only where nothing was signed: a signed refund may still arrive, and would return the money a second time.
+        // A return by hand is accepted only where no refund was signed: a signed refund may still arrive, and would
+        // return the money a second time.
         (
             State::RefundBlocked {
                 payment,
@@ -197,16 +215,17 @@ fn advance(
             },
             now,
         ),
-        // Given up too early: a transaction of an earlier try, or of anybody who saw one.
+        // The refund was given up too early: a transaction of an earlier try, or of somebody who saw one, has
+        // succeeded.
         (State::RefundFailed { payment, .. }, Event::Settled { payment: returned }) => {
             refund::arrived(payment, returned.transaction)?
         }
-        // Given up too early, or called off: the charge was broadcast by somebody else.
+        // The purchase was given up or called off, and somebody else has broadcast the charge.
         (
             State::Expired { watch: Some(_) } | State::Cancelled { watch: Some(_), .. },
             Event::Settled { payment },
-        ) => paid::paid(payment, now),
-        // Nobody can broadcast it any longer.
+        ) => paid::paid_late(record, payment, now),
+        // Nobody can broadcast the authorization any more.
         (
             State::Expired { watch: Some(_) },
             Event::Lapsed {
@@ -237,6 +256,7 @@ fn advance(
 }
 
 fn begin(event: Event, now: UnixMillis) -> Result<Purchase, Refused> {
+    let presented = presented(&event);
     let (offer, sold, issuer, payer, chosen, state) = match event {
         Event::Attempted {
             offer,
@@ -260,6 +280,9 @@ fn begin(event: Event, now: UnixMillis) -> Result<Purchase, Refused> {
                 identifier,
                 via: 0,
                 exposed: false,
+                calls: 0,
+                held: None,
+                contact: attempt::first_contact(sold.as_ref(), now),
                 stage: Stage::Reserving,
             };
             (
@@ -294,6 +317,8 @@ fn begin(event: Event, now: UnixMillis) -> Result<Purchase, Refused> {
         changed_at: now,
         rest: Rest::NotYet,
         chosen,
+        presented,
+        excused: false,
         holds_target: true,
         outbox: Outbox {
             report: Some(Tries::due(now)),
@@ -301,6 +326,26 @@ fn begin(event: Event, now: UnixMillis) -> Result<Purchase, Refused> {
         },
         tries: 0,
     })
+}
+
+/// The authorization that is presented for a call. (The purchase of a plan is kept for ever.)
+fn presented(event: &Event) -> Option<Presented> {
+    match event {
+        Event::Attempted {
+            offer,
+            authorization,
+            identifier,
+            ..
+        } if offer.terms.target.plan().is_none() => {
+            let authorization = authorization.authorization();
+            Some(Presented {
+                nonce: authorization.nonce,
+                identifier: *identifier,
+                until: authorization.expires_at(),
+            })
+        }
+        _ => None,
+    }
 }
 
 const fn blocked(payment: Payment) -> State {

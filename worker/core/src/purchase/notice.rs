@@ -1,4 +1,4 @@
-//! What the backend is told of a purchase, in its words.
+//! The notification call to the backend: URL, body and headers.
 
 use serde_json::json;
 
@@ -20,7 +20,7 @@ impl NoticeKind {
     }
 }
 
-/// The call that tells of the oldest open notice. Body and key are the same however often it is made.
+/// The call for the oldest open notification. Body and idempotency key are the same however often it is sent.
 pub(super) fn call(
     notified: &Notified,
     record: &Purchase,
@@ -31,7 +31,9 @@ pub(super) fn call(
     let payment = record.state.transaction()?;
     let explorer = |hash| format!("{}/tx/{hash}", terms.network.explorer());
     let expires_at = match &record.state {
-        State::Delivered { goods, .. } => Some(UnixSeconds(goods.claims().exp).to_iso()),
+        State::Delivered { goods, .. } => goods
+            .claims()
+            .map(|claims| UnixSeconds(claims.exp).to_iso()),
         _ => None,
     };
     let mut body = json!({

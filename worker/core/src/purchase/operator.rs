@@ -1,4 +1,4 @@
-//! What the operator asks of one purchase: to be shown, to go on, to end, to report itself again.
+//! The operator's commands to one purchase: show yourself, retry the refund, end, report again.
 
 use core::future::Future;
 
@@ -11,79 +11,81 @@ use super::lifecycle::{Event, apply};
 use super::question::Ask;
 use super::schedule::wake_at;
 use super::state::{Purchase, Rest};
+use super::store::with_answer;
 use crate::config::Policy;
 use crate::pauses::Patience;
 use crate::types::{CallFault, RequestId, Status, UnixMillis};
 
-/// How often a command is tried again because the purchase moved at the same moment.
+/// How often a command is tried again when the record has changed at the same moment.
 const MAX_RACES: usize = 8;
-/// What is never shown of a record: signatures, and the backend's own credential.
-const HIDDEN: [&str; 2] = ["signature", "sealed"];
+/// The members of a record that are never shown: signatures, the backend's credential, and the headers of a paid
+/// answer.
+const HIDDEN: [&str; 3] = ["signature", "sealed", "headers"];
 
 /// A call to a purchase.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Call {
-    /// A door asks for a buyer.
+    /// A door passes on a buyer's question.
     Buyer {
-        /// What.
+        /// The question.
         ask: Ask,
-        /// How long it waits for the outcome.
+        /// How long the request waits for the outcome.
         patience: Patience,
     },
-    /// The operator asks.
+    /// The operator sends a command.
     Operator(OperatorCommand),
-    /// The sweep looks whether everything is on its way.
+    /// The sweep has the purchase check its alarm.
     Nudge,
 }
 
-/// What the operator asks.
+/// A command of the operator.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub enum OperatorCommand {
     /// Show the record and its history.
     Inspect,
-    /// Try a refund again that has failed for good.
+    /// Try a refund again that has failed for good or was blocked.
     RetryRefund,
-    /// Call the purchase off: if no money can move yet, or its attempt has failed; or if it is paid, cannot be delivered, and
-    /// refunds are off.
+    /// Call the purchase off. Possible if no money can move yet, if its attempt has failed, or if it is paid but could
+    /// not be delivered and refunds are off.
     Cancel,
-    /// Take note that the money of a refund that could not be signed was returned by hand.
+    /// Record that the money was returned by hand, where no refund could be signed.
     Returned {
-        /// In this transaction.
+        /// The transaction that returned the money.
         transaction: B256,
     },
-    /// Tell the ledger again.
+    /// Have the purchase report to the ledger again.
     Report,
 }
 
-/// What a purchase answers its operator.
+/// The reply of a purchase to its operator.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase", rename_all_fields = "camelCase")]
 pub enum OperatorReply {
     /// The purchase as it is stored, without signatures and credentials.
     Found {
-        /// Counts its changes.
+        /// The number of changes so far.
         version: u64,
         /// The state's name.
         status: Status,
         /// The record.
         record: Value,
-        /// Its history, oldest first.
+        /// The purchase's history, oldest first.
         audit: Vec<AuditLine>,
         /// Whether the history was removed, because the purchase has been over for long.
         history_removed: bool,
     },
-    /// Nothing was ever begun under this request id.
+    /// No purchase was ever begun under this request id.
     NotFound,
-    /// It is done.
+    /// The command was carried out.
     Done {
-        /// The state now.
+        /// The state after the command.
         status: Status,
     },
-    /// The purchase is in a state that does not allow it. Nothing was changed.
+    /// The purchase is in a state that does not allow the command. Nothing was changed.
     NotPossible {
-        /// That state.
+        /// The state.
         status: Status,
     },
 }
@@ -92,26 +94,26 @@ pub enum OperatorReply {
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct AuditLine {
-    /// When.
+    /// When the event happened.
     pub at: UnixMillis,
     /// What happened.
     pub event: String,
-    /// The state afterwards.
+    /// The state after the event.
     pub status: Status,
-    /// The transaction concerned.
+    /// The chain transaction that the event concerns.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub transaction: Option<B256>,
 }
 
-/// Where a purchase's history can be read.
+/// A store from which a purchase's history can be read.
 pub trait History {
     /// The history, oldest first.
     fn history(&self) -> Result<Vec<AuditLine>, StoreFault>;
 }
 
-/// The purchases of this deployment, as the operator reaches them.
+/// The way to the purchases of this deployment, for the operator's commands.
 pub trait Operators {
-    /// Asks one purchase.
+    /// Sends a command to one purchase.
     fn ask(
         &self,
         request_id: &RequestId,
@@ -133,7 +135,7 @@ pub fn operate<S: PurchaseStore + History>(
         OperatorCommand::Returned { transaction } => Event::ReturnedByHand { transaction },
         OperatorCommand::Report => Event::ReportAsked,
     };
-    // The purchase may move between reading and writing; then it is asked anew.
+    // The record may change between reading and writing; then the command is applied to the new record.
     for _ in 0..MAX_RACES {
         let Some(stored) = store.load()? else {
             return Ok(OperatorReply::NotFound);
@@ -143,6 +145,7 @@ pub fn operate<S: PurchaseStore + History>(
                 status: stored.record.state.status(),
             });
         };
+        with_answer(store, Some(&stored), &after)?;
         let audit = event.audit(&after, now);
         let wake_at = wake_at(&after, now, policy);
         if store.commit(Some(stored.version), &after, audit.as_ref(), wake_at)? {

@@ -1,6 +1,6 @@
-//! What the ledger and the backend are still to be told of a purchase: each message from when it is
-//! true until its receiver has taken it. Stored with the record, so that a message exists as soon as
-//! what it tells of does. No purchase waits for either.
+//! The messages that a purchase still has to send: one report to the ledger, and notifications to the backend. Each
+//! message is stored with the record, from the change that it reports until its receiver has accepted it. No purchase
+//! waits for ledger or backend.
 
 use alloy_primitives::B256;
 use serde::{Deserialize, Serialize};
@@ -10,30 +10,30 @@ use super::stored_form::is_default;
 use crate::pauses::{NOTICE, NOTICE_END, REPORT};
 use crate::types::UnixMillis;
 
-/// How many tries it counts as when the backend answers that it takes no notices.
+/// As how many tries one try counts when the backend answers that it takes no notifications.
 const UNWANTED_TRIES: u32 = 4;
 
 /// The messages of one purchase.
 #[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Outbox {
-    /// The report to the ledger, unless it knows what the record says. There is one at most: it
-    /// always tells the newest.
+    /// The report to the ledger; `None` when the ledger knows what the record says. There is at most one, because a
+    /// report always tells the newest state.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub report: Option<Tries>,
-    /// How many notices to the backend are done with.
+    /// How many notifications to the backend were accepted or given up.
     #[serde(default, skip_serializing_if = "is_default")]
     pub done: u32,
-    /// How many of them the backend never took.
+    /// How many of these were given up.
     #[serde(default, skip_serializing_if = "is_default")]
     pub given_up: u32,
-    /// The tries of the oldest open one.
+    /// The tries to send the oldest open notification.
     #[serde(default, skip_serializing_if = "is_default")]
     pub notice: Tries,
-    /// Since when the oldest open one is the oldest.
+    /// Since when that notification has been the oldest open one.
     #[serde(default, skip_serializing_if = "is_default")]
     pub since: UnixMillis,
-    /// Those that the backend has not taken, the oldest first.
+    /// The open notifications, neither accepted nor given up so far, oldest first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub open: Vec<Notice>,
 }
@@ -42,29 +42,29 @@ pub struct Outbox {
 #[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Tries {
-    /// How many there were.
+    /// How many tries there were.
     #[serde(default, skip_serializing_if = "is_default")]
     pub count: u32,
-    /// The next one is not made before.
+    /// The earliest time of the next try.
     pub not_before: UnixMillis,
 }
 
-/// One of the messages.
+/// The name of one of the messages.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Message {
     /// The report to the ledger.
     Report,
-    /// The notice to the backend with this number, from 1.
+    /// The notification to the backend with this number, from 1.
     Notice(u32),
 }
 
-/// Something that the backend is to be told.
+/// A notification to the backend.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Notice {
-    /// What happened.
+    /// The event.
     pub kind: NoticeKind,
-    /// When.
+    /// When the event happened.
     pub at: UnixMillis,
     /// The transaction of the refund.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -74,7 +74,7 @@ pub struct Notice {
     pub reason: Option<RefundFault>,
 }
 
-/// What a backend is told of.
+/// The events that the backend is notified of.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub enum NoticeKind {
@@ -86,21 +86,21 @@ pub enum NoticeKind {
     RefundFailed,
 }
 
-/// What came of a message.
+/// What came of a try to send a message.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Sending {
-    /// It is about to be sent.
+    /// The message is about to be sent.
     Tried,
-    /// Its receiver has taken it.
+    /// The receiver has accepted the message.
     Taken,
-    /// The backend says that it takes no notices.
+    /// The backend has answered that it takes no notifications.
     Unwanted,
-    /// It is too old.
+    /// The notification is too old, and is not sent any more.
     GivenUp,
 }
 
 impl Tries {
-    /// None yet: the message is due.
+    /// No try was made yet: the message is due now.
     pub(super) const fn due(now: UnixMillis) -> Self {
         Self {
             count: 0,
@@ -110,27 +110,27 @@ impl Tries {
 }
 
 impl Outbox {
-    /// Whether all was told.
+    /// Whether no message is left to be sent.
     pub fn is_empty(&self) -> bool {
         self.report.is_none() && self.open.is_empty()
     }
 
-    /// When the oldest open notice is to be sent.
+    /// When the oldest open notification is to be sent.
     pub fn notice_at(&self) -> Option<UnixMillis> {
         (!self.open.is_empty()).then_some(self.notice.not_before)
     }
 
-    /// Whether the oldest open notice was tried for long enough.
+    /// Whether the oldest open notification has been tried for long enough to be given up.
     pub fn is_hopeless(&self) -> bool {
         self.notice.count > 0 && self.notice.not_before > self.since.plus(NOTICE_END)
     }
 
-    /// The number of the oldest open notice.
+    /// The number of the oldest open notification.
     pub const fn number(&self) -> u32 {
         self.done.saturating_add(1)
     }
 
-    /// What becomes of a message. Whether it is still one of those to be sent.
+    /// Records what came of a try. Returns `false` if the message is not one of those to be sent.
     pub(super) fn apply(&mut self, message: Message, sending: Sending, now: UnixMillis) -> bool {
         match (message, sending, self.report) {
             (Message::Report, Sending::Tried, Some(tries)) => {
@@ -155,7 +155,7 @@ impl Outbox {
                     Sending::Tried => self.notice.count,
                     _ => self.notice.count.saturating_add(UNWANTED_TRIES - 2),
                 };
-                // The last try is made when its time is over, however long the pause would be.
+                // The last try is made at the end of the notification's time, even if the pause would be longer.
                 let last = self.since.plus(NOTICE_END);
                 self.notice = Tries {
                     count: others.saturating_add(1),
@@ -193,7 +193,8 @@ mod tests {
         apply(Some(record), Event::Told { message, sending }, now, &POLICY).ok()
     }
 
-    /// Tries until the notice is hopeless, while each answer counts as `answer` says. The ages of the tries.
+    /// Tries to send the notification until it is hopeless; each try gets `answer`. Returns how old the notification
+    /// was at each try.
     fn tries(answer: Option<Sending>) -> Vec<u64> {
         let mut record = delivered_and_noted();
         let mut ages = Vec::new();

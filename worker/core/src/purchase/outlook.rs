@@ -13,26 +13,27 @@ use crate::chain::{Chain, ChainError};
 use crate::offer::Terms;
 use crate::settlement::wallet::{DataFee, expected_cost, most_cost, offered};
 
-/// A chain whose newest block is older than this stands still: Base makes one every two seconds. What is begun meanwhile may
-/// expire before it goes on, and reverts then at the gas wallet's cost.
+/// A chain whose newest block is older than this stands still: Base makes one every two seconds. A payment that is
+/// begun then may expire before the chain goes on, and would revert at the gas wallet's cost.
 const MAX_HEAD_AGE_SECONDS: u64 = 30;
 /// How long an isolate remembers what the chain says about all payments alike.
 const MEMORY_MILLIS: u64 = 1_000;
-/// The fee for data changes with the L1 chain, by an eighth in twelve seconds.
+/// How long an isolate remembers the fee for data. The fee follows the L1 chain, and changes by at most an eighth in
+/// twelve seconds.
 const DATA_FEE_MEMORY_MILLIS: u64 = 30_000;
-/// Tips change slowly.
+/// How long an isolate remembers the tip, which changes slowly.
 const TIP_MEMORY_MILLIS: u64 = 60_000;
 /// The tip when no node names one, in wei per unit of gas.
 const DEFAULT_TIP: u128 = 1_000_000;
-/// No transfer by authorization takes less gas.
+/// The least gas that a transfer by authorization takes.
 pub(super) const LEAST_GAS: u64 = 50_000;
 
-/// What the chain says about all payments alike.
+/// The chain's state as it concerns all payments alike.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Outlook {
-    /// The newest block, or one that was it a second ago.
+    /// The newest block, at most a second old.
     pub(super) head: Head,
-    /// What gas costs and the gas wallet's ether, where nobody else settles.
+    /// The price of gas and the gas wallet's ether, if only the gas wallet settles.
     gas: Option<Gas>,
 }
 
@@ -43,7 +44,7 @@ struct Gas {
     ether: U256,
 }
 
-/// Asks the chain, or remembers.
+/// Asks the chain, or takes its last answer if that is recent.
 pub(super) async fn look<E: PurchaseEnv>(env: &E) -> Result<Outlook, ChainError> {
     let Some(wallet) = env.config().settlement.only_gas_wallet() else {
         let head = head(env).await?;
@@ -57,7 +58,7 @@ pub(super) async fn look<E: PurchaseEnv>(env: &E) -> Result<Outlook, ChainError>
 }
 
 impl Outlook {
-    /// Why this payment is not begun now, if its transaction uses this much gas.
+    /// Why this payment may not begin now, if its transaction uses `gas` units of gas.
     pub(super) fn refusal<E: PurchaseEnv>(
         &self,
         env: &E,
@@ -75,7 +76,8 @@ impl Outlook {
         }
         let Gas { tip, data, ether } = self.gas?;
         let (base_fee, network) = (self.head.base_fee, terms.network);
-        // What the wallet wants to have for it, at least: it knows better what else it has to pay for.
+        // The least ether that the gas wallet must have for this payment. The wallet's own check also counts its other
+        // transactions.
         let fees = offered(base_fee, tip);
         if ether < most_cost(payment, network, gas_limit(gas), fees, data) {
             env.log(

@@ -1,9 +1,10 @@
 //! Payment by an ordinary transfer: the buyer has sent the money and names the transaction.
 //!
-//! The money has moved before we hear of it, so nothing is refused for having expired meanwhile: the block's time decides,
-//! and it can be shown until thirty days after the offer's end. First everything is checked that can be read from the chain; then the
-//! transfers are recorded as the intent to book one of them; then the payer's book gives one, for ever; then the purchase
-//! is paid and goes on like any other.
+//! The money has moved before the buyer names the transaction, so nothing is refused for having expired meanwhile: the
+//! time of the transaction's block decides, and the transaction can be shown until thirty days after the offer's end.
+//! First everything is checked that can be read from the chain. Then the transfers are recorded, as the intent to book
+//! one of them. Then the payer's book assigns one to the purchase, for ever. Then the purchase is paid and goes on like
+//! any other.
 
 use super::access::look;
 use super::begun::{Begun, unavailable, unknown};
@@ -16,16 +17,17 @@ use super::state::{Proof, Purchase};
 use super::store::{commit, record_fact};
 use crate::chain::Chain;
 use crate::chain::base::Receipt;
-use crate::chain::transfer::{ProofFault, Transfer, check_time, payments};
+use crate::chain::transfer::{ProofFault, Transfer, absence, check_time, payments};
 use crate::types::{Address, B256, UnixSeconds, UsdcAmount};
 
-/// Without a signature, no more payers than this of one transaction are looked at.
+/// How many payers of one transaction are considered when there is no signature.
 const MAX_PAYERS: usize = 8;
 
-/// Places among a transaction's events, and amounts.
+/// The log index of each transfer, and its amount.
 type Transfers = Vec<(u32, UsdcAmount)>;
 
-/// Everything that must hold before the first write: the chain, the payer's book, and that nothing else can pay the purchase.
+/// Checks everything that must hold before the first write: what the chain shows, what the payer's book says, and that
+/// nothing else can pay the purchase. Then writes the record.
 pub(super) async fn begin<E: PurchaseEnv>(
     env: &E,
     prove: &Prove,
@@ -39,16 +41,17 @@ pub(super) async fn begin<E: PurchaseEnv>(
     if let Some(stored) = &stored
         && let Some(attempt) = stored.record.state.open_attempt()
     {
-        // While it can be executed, crediting the transfer besides would let the purchase be paid twice.
+        // While the authorization of the failed attempt can be executed, crediting the transfer would let the purchase
+        // be paid twice.
         match effects::fate_of(env, &stored.record, &attempt.broadcast).await {
-            // It can pay nothing any more.
+            // The authorization can pay nothing any more.
             Ok(Fate::Spent | Fate::Expired) => {}
             Ok(Fate::Open) => {
                 let until = effects::end(&attempt.broadcast);
                 let fault = ProofFault::AuthorizationOpen(until);
                 return Ok(Begun::Refused(PayReply::Unproven(fault)));
             }
-            // It has paid already. Or the search for that goes on.
+            // The authorization has paid already, or the search for its transaction goes on.
             Ok(fate) => {
                 record_fact(env, stored, &fate.event())?;
                 return Ok(Begun::LookAgain);
@@ -70,13 +73,16 @@ async fn check<E: PurchaseEnv>(
 ) -> Result<Event, Begun> {
     let unproven = |fault| Begun::Refused(PayReply::Unproven(fault));
     let terms = &prove.offer.terms;
-    let (receipt, included_at) =
-        included(env, prove.transaction)
-            .await
-            .map_err(|stuck| match stuck {
-                Stuck::Waiting => unproven(ProofFault::TxUnconfirmed),
-                Stuck::Fault(fault) => unavailable(env, &fault),
-            })?;
+    let stopped = |stuck| match stuck {
+        Stuck::Waiting => unproven(ProofFault::TxUnconfirmed),
+        Stuck::Fault(fault) => unavailable(env, &fault),
+    };
+    let included = included(env, prove.transaction).await.map_err(stopped)?;
+    let Some((receipt, included_at)) = included else {
+        let head = env.chain().head().await;
+        let head = head.map_err(|error| unavailable(env, &error.0))?;
+        return Err(unproven(absence(terms, UnixSeconds(head.timestamp))));
+    };
     // A purchase that has begun keeps its payer.
     let payer = prove.payer.or(record.map(|record| record.payer));
     let transfers = payments(&receipt, terms, payer).map_err(unproven)?;
@@ -106,19 +112,21 @@ async fn check<E: PurchaseEnv>(
     Err(Begun::Refused(PayReply::Taken))
 }
 
-/// The receipt of a transaction that is as deep as the seller wants, and its block's time.
+/// The receipt of a transaction that is as deep as the seller wants, and its block's time. `None`: the transaction is
+/// not on chain.
 async fn included<E: PurchaseEnv>(
     env: &E,
     transaction: B256,
-) -> Result<(Receipt, UnixSeconds), Stuck> {
-    let receipt = env.chain().receipt(transaction).await?;
-    let receipt = receipt.ok_or(Stuck::Waiting)?;
+) -> Result<Option<(Receipt, UnixSeconds)>, Stuck> {
+    let Some(receipt) = env.chain().receipt(transaction).await? else {
+        return Ok(None);
+    };
     effects::shown(env, &receipt).await?;
     let time = env.chain().block_time(receipt.block).await?;
-    Ok((receipt, UnixSeconds(time.ok_or(Stuck::Waiting)?)))
+    Ok(Some((receipt, UnixSeconds(time.ok_or(Stuck::Waiting)?))))
 }
 
-/// The places and amounts of each payer's transfers. With a signature there is one payer.
+/// The log index and amount of each payer's transfers. With a signature there is one payer.
 fn by_payer(transfers: Vec<Transfer>) -> Vec<(Address, Transfers)> {
     let mut groups: Vec<(Address, Transfers)> = Vec::new();
     for Transfer { from, log, amount } in transfers {

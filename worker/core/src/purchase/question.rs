@@ -1,4 +1,4 @@
-//! What the doors ask of a purchase, and which purchase a question is about.
+//! The questions that the doors ask a purchase, and whether a question may be answered by a given purchase.
 
 use alloy_primitives::B256;
 use serde::{Deserialize, Serialize};
@@ -10,35 +10,37 @@ use crate::chain::SignedAuthorization;
 use crate::offer::Offer;
 use crate::types::{Address, Network, RequestId};
 
-/// A question to a purchase. Each proves that the asker controls the payer's wallet. (But for [`Prove`], where the seller
-/// wants no signature.)
+/// A question to a purchase. Each shows that the caller controls the payer's wallet. (The exception is [`Prove`], where
+/// the seller asks for no signature.)
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Ask {
-    /// A payment is presented.
+    /// The client presents a payment.
     Pay(Box<Pay>),
-    /// The payer presented a payment elsewhere that counts for this purchase.
+    /// The payer has presented to another purchase a payment that counts for this one.
     Join(Join),
-    /// A transfer is presented that was made already.
+    /// The client presents a transfer that was made already.
     Prove(Box<Prove>),
 }
 
-/// A payment. Its purchase may have begun before, also when the seller had another price, wallet or catalog.
+/// A payment that is presented. Its purchase may have begun before, perhaps when the seller had another price, wallet
+/// or catalog.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Pay {
-    /// The purchase that it is presented for.
+    /// The purchase for which the payment is presented.
     pub request_id: RequestId,
-    /// What the payer signed.
+    /// The authorization that the payer signed.
     pub authorization: SignedAuthorization,
     /// The digest of the client's own name for the payment.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub identifier: Option<B256>,
-    /// What the client says that it buys: of any plan or resource, if it names none.
+    /// What the client says that it buys. If it names no plan or no resource, the key matches every one.
     pub target: TargetKey,
-    /// The network that the door sells on.
+    /// The network on which the door sells.
     pub network: Network,
-    /// What begins if no purchase has begun. Without it nothing does: the payment fits no offer that stands.
+    /// The offer with which the purchase begins if it has not begun before. `None` if the payment fits no current
+    /// offer: then nothing begins.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sale: Option<Sale>,
 }
@@ -47,18 +49,19 @@ pub struct Pay {
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Sale {
-    /// What is paid; the authorization fits it.
+    /// The offer that is paid; the authorization fits it.
     pub offer: Offer,
-    /// What is delivered for it; `None` when that is no longer known, and then it does not begin.
+    /// What is delivered for the offer. `None` when that is no longer known; then the purchase does not begin.
     pub sold: Option<Sold>,
     /// The public URL through which it is bought.
     pub issuer: String,
-    /// Whether this request names the purchase. The offer may say so, too: see [`Sale::is_chosen`].
+    /// Whether this request gives a request id of the client's choice. The offer may say so, too: see
+    /// [`Sale::is_chosen`].
     #[serde(default, skip_serializing_if = "core::ops::Not::not")]
     pub chosen: bool,
 }
 
-/// A request for the outcome of another purchase, and the payer who makes it.
+/// A question for the outcome of a purchase, asked by a payer whose payment counts for it.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Join {
@@ -66,32 +69,33 @@ pub struct Join {
     pub payer: Address,
     /// What is bought.
     pub target: TargetKey,
-    /// Whether what proves the payer is the very authorization that this purchase has attempted. Everybody may have seen that
-    /// since, also where the chain does not show it as used.
+    /// Whether the signature that proves the payer is that of the very authorization that this purchase has attempted.
+    /// Anybody may have seen that authorization since, even if the chain does not show it as used.
     #[serde(default, skip_serializing_if = "core::ops::Not::not")]
     pub by_attempted: bool,
 }
 
-/// A transaction that is said to have paid an offer.
+/// A transaction with which the client says it has paid an offer.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Prove {
-    /// What was paid.
+    /// The offer that was paid.
     pub offer: Offer,
-    /// What is delivered for it, if the purchase begins now; `None` when the catalog does not have it.
+    /// What is delivered for the offer, if the purchase begins now; `None` when the catalog does not have it.
     pub sold: Option<Sold>,
     /// The public URL through which it is bought.
     pub issuer: String,
-    /// Who has signed the challenge id; `None` when the seller asks for no signature and there is none.
+    /// The wallet that has signed the challenge id; `None` when the seller asks for no signature and there is none.
     pub payer: Option<Address>,
     /// The transaction.
     pub transaction: B256,
 }
 
 impl Sale {
-    /// Whether the client has named the purchase, when it asked for the price or now. Then it means another one than those that
-    /// it has begun before; otherwise it may have lost an answer and be starting over. An id that follows from a payment is ours,
-    /// and who sends it back has read it in an answer.
+    /// Whether the client chose the request id itself, when it asked for the price or now. Then it means a new
+    /// purchase, not one that it has begun before; without a chosen id it may have lost an answer and be starting over.
+    /// An id that is derived from a payment is ours, not the client's choice: a client that sends it has read it in an
+    /// answer.
     pub fn is_chosen(&self) -> bool {
         let terms = &self.offer.terms;
         (self.chosen || terms.chosen) && !terms.request_id.is_derived()
@@ -99,11 +103,13 @@ impl Sale {
 }
 
 impl Pay {
-    /// Whether it may be this purchase's payment: by what is offered now, or by what this purchase asked for when it began.
+    /// Whether the payment may be that of the purchase `record`: it fits what is offered now, or what this purchase
+    /// asked for when it began.
     fn fits(&self, record: &Purchase) -> bool {
         let authorization = self.authorization.authorization();
         let is_as_begun = || {
-            // An authorization that pays someone else proves nothing here: that recipient may be the caller.
+            // An authorization that pays somebody else than this seller proves nothing here: its recipient has it and
+            // may be the caller.
             authorization.to == record.terms.pay_to
                 && authorization.value == record.terms.amount.to_u256()
                 && self.target.covers(&TargetKey::of(&record.terms))
@@ -111,7 +117,7 @@ impl Pay {
         authorization.from == record.payer && (self.sells_the_same(record) || is_as_begun())
     }
 
-    /// Whether what is offered now is what this purchase sells.
+    /// Whether the payment's offer sells the same as the purchase `record`.
     pub(super) fn sells_the_same(&self, record: &Purchase) -> bool {
         let sale = self.sale.as_ref();
         sale.is_some_and(|sale| TargetKey::of(&sale.offer.terms) == TargetKey::of(&record.terms))
@@ -119,9 +125,9 @@ impl Pay {
 }
 
 impl Prove {
-    /// Whether the caller may learn how this purchase stands. A signature of the payer opens it. Without a signature, the
-    /// caller needs the challenge id and the transaction that paid, and the payment must have needed no signature either: any
-    /// other payment shows its transaction to everyone.
+    /// Whether the caller may learn the state of the purchase `record`. A signature of the payer is enough. Without a
+    /// signature, the caller needs the challenge id and the transaction that paid, and the purchase must have been paid
+    /// without a signature, too: the transaction of any other payment is visible to everybody.
     pub(super) fn fits(&self, record: &Purchase) -> bool {
         let terms = &self.offer.terms;
         terms.target == record.terms.target
@@ -139,8 +145,8 @@ impl Prove {
 }
 
 impl Ask {
-    /// Whether this is the purchase that is asked about, and who asks its payer. A purchase on another network than the one
-    /// that is sold on now gives no answer: test money opens nothing in production.
+    /// Whether the question is about the purchase `record` and comes from its payer. A purchase on another network than
+    /// the current one gives no answer: test money opens nothing in production.
     pub(super) fn fits(&self, record: &Purchase, network: Network) -> bool {
         record.terms.network == network
             && match self {
@@ -152,7 +158,7 @@ impl Ask {
             }
     }
 
-    /// The network of the offer that is presented.
+    /// The network of the presented offer.
     pub(super) fn offered_on(&self) -> Option<Network> {
         let network_of = |offer: &Offer| offer.terms.network;
         match self {

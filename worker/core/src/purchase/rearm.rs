@@ -1,8 +1,8 @@
 //! A purchase whose alarm was lost is woken again: by its buyer's next request, or by the sweep.
 //!
-//! Every change of a record sets its alarm in the same transaction, and the platform rings it at least once. But it gives
-//! up on a handler that cannot run, such as that of a deployment which does not start, and storage that takes no writes
-//! takes no alarm either. So no repair depends on one alarm.
+//! Every change of a record sets its alarm in the same storage transaction, and the platform rings it at least once.
+//! But the platform gives up on a handler that cannot run, such as that of a deployment which does not start, and
+//! storage that takes no writes takes no alarm either. So no repair depends on one alarm.
 
 use super::env::{PurchaseEnv, PurchaseStore, StoreFault, Versioned};
 use super::lifecycle::{Event, apply};
@@ -12,7 +12,7 @@ use crate::config::Policy;
 use crate::pauses::LOST_ALARM;
 use crate::types::UnixMillis;
 
-/// When the alarm must ring that is missing, if one is.
+/// If the alarm is missing or long overdue: the time at which it must ring.
 fn missing(
     record: &Purchase,
     alarm: Option<UnixMillis>,
@@ -25,7 +25,7 @@ fn missing(
         .then_some(at)
 }
 
-/// Sets the alarm if it is missing. Whether it was.
+/// Sets the alarm if it is missing. Returns whether it was.
 async fn rearm<S: PurchaseStore>(
     store: &S,
     record: &Purchase,
@@ -39,7 +39,7 @@ async fn rearm<S: PurchaseStore>(
     }
 }
 
-/// The buyer asks. Whether the alarm can be set changes nothing of the answer.
+/// Sets a missing alarm when the buyer sends a request. The answer does not depend on whether that succeeds.
 pub(super) async fn rearm_for_buyer<E: PurchaseEnv>(env: &E, record: &Purchase) {
     match rearm(env.store(), record, env.now(), &env.config().policy()).await {
         Ok(false) => {}
@@ -48,8 +48,8 @@ pub(super) async fn rearm_for_buyer<E: PurchaseEnv>(env: &E, record: &Purchase) 
     }
 }
 
-/// The sweep looks in. What the ledger does not know is reported soon, however long the reports have failed before. Whether
-/// there was anything to do.
+/// Checks a purchase for the sweep: sets a missing alarm, and has a report that has failed before sent again soon.
+/// Returns whether there was anything to do.
 pub async fn nudge<S: PurchaseStore>(
     store: &S,
     now: UnixMillis,
@@ -60,7 +60,7 @@ pub async fn nudge<S: PurchaseStore>(
     };
     if record.outbox.report.is_some_and(|tries| tries.count > 0)
         && let Ok(after) = apply(Some(&record), Event::ReportAsked, now, policy)
-        // Whoever was faster has set the alarm.
+        // If somebody else was faster, the commit of that change has set the alarm.
         && store.commit(Some(version), &after, None, wake_at(&after, now, policy))?
     {
         return Ok(true);

@@ -1,83 +1,116 @@
-//! How a purchase answers the doors.
+//! The replies of a purchase to the doors.
 
 use alloy_primitives::B256;
 use serde::{Deserialize, Serialize};
 
 use super::question::Join;
 use crate::chain::transfer::ProofFault;
-use crate::goods::{DeliveryFault, Goods, Receipt};
+use crate::goods::{DeliveryFault, Goods, OriginFault, Receipt};
 use crate::types::{RequestId, Status, UnixMillis};
 use crate::x402::Refusal;
 
-/// What a purchase answers.
+/// The reply of a purchase to a question.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase", rename_all_fields = "camelCase")]
 pub enum PayReply {
-    /// Paid and delivered.
+    /// The goods are delivered. Or they are the answer to a call for which nothing stays charged.
     Granted {
-        /// What the buyer gets.
+        /// The goods.
         goods: Goods,
-        /// The payment that bought them.
-        receipt: Receipt,
-        /// Whether a proof was presented after the delivery.
+        /// The receipt of the payment that bought the goods. `None` when nothing was charged, or the money goes back.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        receipt: Option<Receipt>,
+        /// Whether the client proved its payment only after the goods had been delivered.
         #[serde(default)]
         again: bool,
     },
-    /// Paid, but the credential could not be had. It is tried again; after the grace period the money goes back.
+    /// The answer to a paid call, for this request alone. Its body is passed on while it arrives.
+    Streaming {
+        /// The answer, without its body.
+        goods: Goods,
+        /// The receipt of the payment.
+        receipt: Receipt,
+    },
+    /// The purchase is paid, but the last try to deliver failed. Delivery is tried again; after the grace period the
+    /// money goes back.
     Undelivered {
         /// How the last try failed.
         fault: DeliveryFault,
-        /// The money.
+        /// The receipt of the money.
         receipt: Receipt,
         /// When the refund begins; `None` when refunds are off.
         refund_at: Option<UnixMillis>,
     },
-    /// The money goes back, or went back, or could not.
+    /// The money is to go back, has gone back, or could not be returned.
     Refund {
         /// [`Status::RefundPending`], [`Status::Refunded`] or [`Status::RefundFailed`].
         status: Status,
         /// The transaction that returns the money, once there is one.
         transaction: Option<B256>,
     },
-    /// Not known yet. The same payment sent again gets the outcome.
+    /// The outcome is not known yet. The same payment, sent again, gets it.
     Pending {
         /// The transaction, once there is one.
         transaction: Option<B256>,
     },
+    /// The call is being made, or waits for a request that carries it.
+    Calling {
+        /// The payment's transaction, if the call is paid for before it is made.
+        transaction: Option<B256>,
+    },
+    /// The seller's API gave no answer that can be passed on. The call is not made again, and nothing is charged for
+    /// it.
+    Origin {
+        /// Why the API gave no such answer.
+        fault: OriginFault,
+        /// The transaction of the payment that goes back, if the money had arrived before the call.
+        refund: Option<B256>,
+    },
+    /// The call was paid for and delivered, and its answer is no longer stored.
+    AnswerGone {
+        /// The payment.
+        transaction: B256,
+    },
+    /// Too many of the payer's calls are under way, or were not charged for. Nothing was begun.
+    TooManyCalls {
+        /// How many seconds the payer must wait.
+        seconds: u64,
+    },
     /// The payment was refused or failed; no money moved.
     Refused {
-        /// Why.
+        /// The reason.
         reason: Refusal,
         /// The transaction that failed.
         transaction: Option<B256>,
-        /// Whether the purchase had begun. If so, it takes no other payment.
+        /// Whether the purchase had begun before. If so, it accepts no payment but the one that it has.
         #[serde(default)]
         begun: bool,
     },
     /// The payment counts for another purchase of the same payer and target.
     Elsewhere {
-        /// That purchase.
+        /// The other purchase.
         request_id: RequestId,
-        /// How to ask that purchase for the outcome.
+        /// The question that asks the other purchase for the outcome.
         join: Join,
     },
-    /// Delivered long ago: the access has ended and the grant was removed.
+    /// The access was delivered long ago. It has ended, and its credential was removed.
     AccessEnded {
         /// The payment.
         transaction: B256,
     },
-    /// Already delivered, and what was presented has become public on chain, so it no longer proves that the caller is the
-    /// payer.
+    /// The purchase is delivered, or paid and about to be. The authorization that the caller presented is public on
+    /// chain by now, so it no longer proves that the caller is the payer.
     NeedsFreshSignature,
-    /// The transaction does not pay the offer, or not yet. Nothing was begun.
+    /// The transaction that was presented as proof does not pay the offer, or not yet. Nothing was begun.
     Unproven(ProofFault),
-    /// The client's name for the payment is another payment's.
+    /// The client has given its name for this payment to another payment before.
     NamedOtherwise,
-    /// The payment belongs to another purchase.
+    /// The payment belongs to another purchase. (Unlike [`Elsewhere`](Self::Elsewhere), the caller is not led there.)
     Taken,
-    /// The request id belongs to a purchase of something else or by another payer; or, where nothing begins, to none.
+    /// The request id belongs to a purchase of another target or payer. Or it belongs to none, and the payment cannot
+    /// begin one.
     Conflict,
-    /// An earlier payment attempt of this purchase failed; it takes no other payment.
+    /// An earlier payment attempt of this purchase failed, and the purchase accepts no other payment.
     Spent {
         /// Why the attempt failed.
         reason: Refusal,
@@ -95,22 +128,22 @@ pub enum PayReply {
     /// Too many of the payer's transfers have reverted. Nothing was begun, and the payer must wait before it can begin a
     /// purchase.
     Paused {
-        /// For how long.
+        /// How many seconds the payer must wait.
         seconds: u64,
     },
     /// The payment could not be checked. Nothing was begun.
     Unavailable,
-    /// A purchase that begins now could not be completed. Nothing was begun.
+    /// A purchase that began now could not be completed, so nothing was begun.
     NotNow(NotNow),
 }
 
-/// Why nothing is begun for now.
+/// Why no purchase may begin for now.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub enum NotNow {
-    /// The payer's balance does not cover the price and what the payer has under way.
+    /// The payer's balance does not cover the price together with what the payer has under way.
     UnderWay,
-    /// The payer's account has code, and as many purchases under way as it may have.
+    /// The payer's account has code, and the payer has as many purchases under way as such an account may have.
     Crowded,
     /// The chain makes no blocks.
     ChainStandsStill,
@@ -118,15 +151,22 @@ pub enum NotNow {
     GasWalletEmpty,
     /// Gas costs more than the seller wants to pay for it.
     GasTooDear,
+    /// No facilitator answers and there is no gas wallet, so the answer to a call could not be charged for.
+    NobodySettles,
     /// Recent purchases could not be delivered.
     DeliveriesFail {
         /// In how many seconds the next purchase is let through as a probe.
         seconds: u64,
     },
+    /// Recent calls of the route have failed at the seller's API.
+    CallsFail {
+        /// In how many seconds the next call is let through as a probe.
+        seconds: u64,
+    },
 }
 
 impl PayReply {
-    /// Whether this reply, about a purchase that was begun, invites the client to pay again.
+    /// Whether a client that gets this reply would pay again.
     pub(super) const fn invites_another_payment(&self) -> bool {
         matches!(
             self,
@@ -139,7 +179,7 @@ impl PayReply {
     }
 }
 
-/// What to do next about a question.
+/// What the driver does next about a question.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(super) enum Next {
     /// The outcome is known.

@@ -5,7 +5,7 @@ use crate::goods::DeliveryFault;
 use crate::ledger::LedgerEntry;
 use crate::types::B256;
 
-/// What a purchase reports of itself.
+/// The entry that a purchase reports to the ledger.
 pub fn ledger_entry(record: &Purchase, version: u64) -> LedgerEntry {
     let target = &record.terms.target;
     let state = &record.state;
@@ -51,6 +51,10 @@ fn reason(state: &State) -> Option<String> {
                 DeliveryFault::Timeout => "backend_timeout",
                 DeliveryFault::Unauthenticated => "backend_auth_failed",
                 DeliveryFault::PlanGone => "plan_gone",
+                DeliveryFault::Answered(_) => "call_uncharged",
+                DeliveryFault::Origin(_) => "call_failed",
+                DeliveryFault::Unfinished => "call_unfinished",
+                DeliveryFault::Late => "paid_late",
             }
             .to_owned()
         }),

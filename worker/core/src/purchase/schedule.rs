@@ -1,48 +1,54 @@
-//! What a record asks for next, and when the alarm must look at it again.
+//! Which effect a record asks for next, and when the alarm must look at the record again.
 
 use super::outbox::Message;
-use super::retention::{HISTORY_MILLIS, LEEWAY_SECONDS};
+use super::retention::{CALL_KEPT_MILLIS, HISTORY_MILLIS, LEEWAY_SECONDS, UNCHARGED_KEPT_MILLIS};
 use super::state::{DeliveryFailure, Purchase, RefundStage, Rest, Stage, State};
 use crate::config::Policy;
-use crate::goods::DeliveryFault;
+use crate::goods::{DeliveryFault, Goods};
 use crate::pauses::{self, Backoff};
 use crate::types::{UnixMillis, UnixSeconds};
 
-/// What a record asks for next.
+/// The effect that a record asks for next.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Effect {
-    /// Book the authorization with the payer.
+    /// Have the payer's book enter the authorization or the transfer.
     Reserve,
-    /// Hand the transfer to a facilitator or to a wallet of ours.
+    /// Hand the authorization to a facilitator or to a wallet of ours.
     Submit,
-    /// Look what a facilitator has done whose answer was lost.
+    /// Ask the chain what a facilitator has done whose answer was lost.
     Reconcile,
-    /// Look whether the money has arrived.
+    /// Ask the chain whether the money has arrived.
     Confirm,
     /// End a purchase whose attempt has failed.
     Lapse,
-    /// Look whether an authorization that was given up was broadcast by somebody else; or whether a refund that was given up has
-    /// arrived after all.
+    /// Ask the chain whether somebody else has broadcast an authorization that we have given up, or whether a refund
+    /// that we have given up has arrived after all.
     Watch,
-    /// Fix the credential.
+    /// Call the seller's API.
+    Call,
+    /// Simulate the transfer once more, to see whether the price of a held answer can still be charged.
+    LookAgain,
+    /// Determine what is delivered.
     Issue,
     /// Sign the refund.
     BeginRefund,
-    /// Look whether the refund would succeed now.
+    /// Simulate the refund.
     PrepareRefund,
     /// Tell the payer's book that the purchase is resolved.
     ReleaseTarget,
-    /// Forget the history.
+    /// Remove the history.
     RemoveHistory,
-    /// Forget the grant.
+    /// Remove the goods.
     RemoveGrant,
-    /// Nothing before this moment.
+    /// Remove everything of the purchase.
+    Remove,
+    /// Nothing before this time.
     WaitUntil(UnixMillis),
     /// Nothing, ever.
     Rest,
 }
 
-/// What a record asks for at `now`.
+/// The effect that a record asks for at `now`.
 pub fn next_effect(record: &Purchase, now: UnixMillis, policy: &Policy) -> Effect {
     if record.terms.network != policy.network {
         return on_another_network(record, now);
@@ -53,12 +59,21 @@ pub fn next_effect(record: &Purchase, now: UnixMillis, policy: &Policy) -> Effec
     match &record.state {
         State::Pending { attempt } => match attempt.stage {
             Stage::Reserving => Effect::Reserve,
+            Stage::Uncalled | Stage::Calling { .. } => Effect::Call,
+            Stage::Held => Effect::LookAgain,
             Stage::Settling => Effect::Submit,
             Stage::Asked { .. } => Effect::Reconcile,
             Stage::Submitted(_) => Effect::Confirm,
             Stage::Failed { .. } => at(record.terms.expires_at.to_millis(), now, Effect::Lapse),
         },
         State::Proving { .. } => Effect::Reserve,
+        State::Paid { failure, held, .. } if record.is_of_a_call() => match (failure, held) {
+            (None, Some(_)) => Effect::Issue,
+            (None, None) => Effect::Call,
+            (Some(_), _) if policy.refund_after_millis.is_some() => Effect::BeginRefund,
+            // Refunds are off, so an operator must act.
+            (Some(_), _) => Effect::WaitUntil(now.plus(pauses::DAY)),
+        },
         State::Paid { since, failure, .. } => after_payment(*since, *failure, now, policy),
         State::RefundPending { refund, .. } => {
             let effect = match refund.stage {
@@ -70,7 +85,7 @@ pub fn next_effect(record: &Purchase, now: UnixMillis, policy: &Policy) -> Effec
         }
         State::RefundBlocked { retried: true, .. } => Effect::BeginRefund,
         State::RefundBlocked { .. } => Effect::Rest,
-        // The alarm counts its try before it looks.
+        // The alarm has counted its try before it runs this effect, so the look is one try back.
         State::Expired { watch: Some(_) }
         | State::Cancelled { watch: Some(_), .. }
         | State::RefundFailed { .. } => at(
@@ -78,6 +93,20 @@ pub fn next_effect(record: &Purchase, now: UnixMillis, policy: &Policy) -> Effec
             now,
             Effect::Watch,
         ),
+        State::Delivered {
+            goods: Goods::Answer { .. },
+            ..
+        } => {
+            let kept = policy.answer_kept_millis.max(pauses::ANSWER_KEPT);
+            match at(record.changed_at.plus(kept), now, Effect::RemoveGrant) {
+                Effect::WaitUntil(end) => match removal(record, now) {
+                    Effect::WaitUntil(other) => Effect::WaitUntil(end.min(other)),
+                    Effect::Rest => Effect::WaitUntil(end),
+                    effect => effect,
+                },
+                effect => effect,
+            }
+        }
         State::Expired { .. }
         | State::Delivered { .. }
         | State::Closed { .. }
@@ -86,29 +115,54 @@ pub fn next_effect(record: &Purchase, now: UnixMillis, policy: &Policy) -> Effec
     }
 }
 
-/// The chain, the wallets and the books that could be asked now are another network's, and the backend expects that one's
-/// purchases. So nothing outside is asked or told until the seller is back on this network.
+/// The effect for a purchase on another network than the configured one. The chain, the wallets and the payers' books
+/// that could be asked now are those of the configured network, and the seller's backend expects the purchases of that
+/// network. So the purchase asks nobody, and the backend gets no notification of it, until its network is configured
+/// again.
 fn on_another_network(record: &Purchase, now: UnixMillis) -> Effect {
+    let wait = Effect::WaitUntil(now.plus(pauses::OTHER_NETWORK));
     match record.is_over() && record.outbox.open.is_empty() {
-        true => removal(record, now),
-        false => Effect::WaitUntil(now.plus(pauses::OTHER_NETWORK)),
+        // The payer's book must be told.
+        true => match removal(record, now) {
+            Effect::Remove => wait,
+            effect => effect,
+        },
+        false => wait,
     }
 }
 
-/// What is to be removed next of a purchase, if it is over.
+/// The effect that removes the next part of a purchase that is over.
 fn removal(record: &Purchase, now: UnixMillis) -> Effect {
-    match (record.rest, &record.state) {
-        _ if !record.outbox.is_empty() => Effect::Rest,
-        (Rest::Since(since), _) => at(since.plus(HISTORY_MILLIS), now, Effect::RemoveHistory),
-        (Rest::WithoutHistory, State::Delivered { goods, .. }) => {
-            let end = UnixSeconds(goods.claims().exp).plus(LEEWAY_SECONDS);
-            at(end.to_millis(), now, Effect::RemoveGrant)
-        }
-        (Rest::WithoutHistory | Rest::NotYet, _) => Effect::Rest,
+    if !record.outbox.is_empty() {
+        return Effect::Rest;
+    }
+    let Some(end) = kept_until(record) else {
+        return partial_removal(record, now);
+    };
+    match partial_removal(record, now) {
+        _ if end <= now => Effect::Remove,
+        Effect::WaitUntil(part) => Effect::WaitUntil(part.min(end)),
+        Effect::Rest => Effect::WaitUntil(end),
+        effect => effect,
     }
 }
 
-/// Delivery is tried at least once, whatever the time; then again, until the grace period is over.
+fn partial_removal(record: &Purchase, now: UnixMillis) -> Effect {
+    match (record.rest, &record.state) {
+        (Rest::Since(since), _) => at(since.plus(HISTORY_MILLIS), now, Effect::RemoveHistory),
+        (Rest::WithoutHistory, State::Delivered { goods, .. }) => match goods.claims() {
+            Some(claims) => {
+                let end = UnixSeconds(claims.exp).plus(LEEWAY_SECONDS);
+                at(end.to_millis(), now, Effect::RemoveGrant)
+            }
+            None => Effect::Rest,
+        },
+        (Rest::WithoutHistory | Rest::NotYet | Rest::Leaving, _) => Effect::Rest,
+    }
+}
+
+/// The effect for a paid plan: one try to deliver, however late; then further tries until the grace period is over;
+/// then the refund.
 fn after_payment(
     since: UnixMillis,
     failure: Option<DeliveryFailure>,
@@ -123,7 +177,7 @@ fn after_payment(
         return Effect::BeginRefund;
     }
     let pause = match failure.fault {
-        // Trying again cannot help.
+        // Another try cannot help.
         DeliveryFault::PlanGone => pauses::DAY,
         _ => pauses::DELIVERY.after(failure.tries.saturating_sub(1)),
     };
@@ -134,26 +188,26 @@ fn after_payment(
     Effect::WaitUntil(refund_at.map_or(again, |refund_at| refund_at.min(again)))
 }
 
-/// The message that is sent next, and when.
+/// The message that is sent next, and the time for it.
 pub fn next_message(record: &Purchase, policy: &Policy) -> Option<(Message, UnixMillis)> {
     let outbox = &record.outbox;
-    // What the ledger calls over, no sweep looks at again. So the payer's book is told first: there
-    // the purchase would stay open.
+    // The payer's book is told first. No sweep looks at a purchase that the ledger counts as over, so a lost alarm
+    // could leave it open in the book.
     let hears_report = !(record.holds_target && record.is_end());
     let report = outbox.report.filter(|_| hears_report);
     let report = report.map(|tries| (Message::Report, tries.not_before));
-    // The backend of one network hears of no purchase on another.
+    // The backend belongs to the configured network, and is told nothing of purchases on another.
     let notice_at = outbox.notice_at();
     let notice_at = notice_at.filter(|_| record.terms.network == policy.network);
     let notice = notice_at.map(|at| (Message::Notice(outbox.number()), at));
     report.into_iter().chain(notice).min_by_key(|(_, at)| *at)
 }
 
-/// When the alarm must look at a record again, if nobody else does before.
+/// When the alarm must look at a record again. `None`: never.
 pub fn wake_at(record: &Purchase, now: UnixMillis, policy: &Policy) -> Option<UnixMillis> {
     let retry = retry_at(now, record.tries);
-    // They are told where a purchase comes to rest, and in passing when the alarm looks after it
-    // anyway.
+    // Messages set the alarm only for a purchase that rests or waits. Otherwise the alarm that drives the purchase also
+    // sends them.
     let told_at = next_message(record, policy).map(|(_, at)| at);
     let at = match next_effect(record, now, policy) {
         Effect::Rest => return told_at,
@@ -165,14 +219,47 @@ pub fn wake_at(record: &Purchase, now: UnixMillis, policy: &Policy) -> Option<Un
         Effect::Reconcile => {
             return Some(answer_due(record, now).map_or(retry, |due| due.min(retry)));
         }
-        // The buyer's answer does not wait for this, so the alarm does it at once.
+        Effect::Call if record.streaming().is_some() => now.plus(pauses::STREAM),
+        Effect::Call => call_end(record, policy).max(retry),
+        // The buyer is answered before this effect, so the alarm runs it at once.
         Effect::ReleaseTarget if record.tries == 0 => return Some(now),
         _ => return Some(retry),
     };
     Some(told_at.map_or(at, |told_at| told_at.min(at)))
 }
 
-/// How long to wait after a refund's failures.
+/// Until when a purchase that is over is kept. `None`: for ever, or the purchase is not over.
+fn kept_until(record: &Purchase) -> Option<UnixMillis> {
+    let presented = record.presented?;
+    match (&record.state, record.rest) {
+        (_, Rest::NotYet) => None,
+        (State::Delivered { .. } | State::Closed { .. } | State::Refunded { .. }, _) => {
+            Some(record.changed_at.plus(CALL_KEPT_MILLIS))
+        }
+        (State::Expired { .. } | State::Cancelled { .. }, rest) => {
+            let end = presented.until.max(record.terms.expires_at).to_millis();
+            let end = end.plus(pauses::CHAIN_LAG);
+            Some(match rest {
+                Rest::Since(since) => end.max(since.plus(UNCHARGED_KEPT_MILLIS)),
+                _ => end,
+            })
+        }
+        _ => None,
+    }
+}
+
+/// When we give up a call that no request has carried again. (The alarm carries no call, so it cannot make it.)
+pub(super) fn call_end(record: &Purchase, policy: &Policy) -> UnixMillis {
+    match &record.state {
+        // The alarm first asks memory whether the answer is still being passed on.
+        _ if record.streaming().is_some() => UnixMillis::default(),
+        State::Pending { attempt } => attempt.contact.plus(pauses::CONTACT),
+        State::Paid { since, .. } => since.plus(policy.refund_after_millis.unwrap_or(pauses::DAY)),
+        _ => UnixMillis::default(),
+    }
+}
+
+/// How long a refund waits after `failures` failed tries.
 pub(super) fn refund_pause(policy: &Policy, failures: u32) -> u64 {
     let pauses = Backoff {
         first: policy.refund_interval_millis,
@@ -186,12 +273,13 @@ pub(super) fn watched_enough(record: &Purchase, now: UnixMillis) -> bool {
     now >= record.changed_at.plus(pauses::WATCH_END)
 }
 
-/// When it is looked next at an authorization that was given up.
+/// When we look next at an authorization that was given up.
 pub(super) fn next_look(record: &Purchase) -> UnixMillis {
     watch_at(record, record.tries)
 }
 
-/// The look with this number: in growing distances, and for the last time when the chain cannot accept it any more.
+/// The time of the look with this number. The pauses between looks grow, and the last look comes when the chain can no
+/// longer accept the authorization.
 fn watch_at(record: &Purchase, number: u32) -> UnixMillis {
     let days = number.saturating_sub(pauses::WATCH_DOUBLINGS);
     let look = record
@@ -213,7 +301,7 @@ fn watch_at(record: &Purchase, number: u32) -> UnixMillis {
     look.min(last)
 }
 
-/// When a facilitator's answer is given up, if that lies ahead.
+/// When we stop waiting for a facilitator's answer, if that time lies ahead.
 fn answer_due(record: &Purchase, now: UnixMillis) -> Option<UnixMillis> {
     match &record.state {
         State::Pending { attempt } => match attempt.stage {

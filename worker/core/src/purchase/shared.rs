@@ -1,31 +1,35 @@
-//! What all purchases of one isolate know of the outside, so that not each of them must learn it anew.
+//! The state that all purchases and requests of one isolate share: whether backend and facilitators work, and the
+//! chain's last answers. Without it each purchase would have to find that out anew.
 //!
-//! It lives in memory and may be lost at any time: then it is learnt again, from a few failures.
+//! The state lives in memory and may be lost at any time. Then a few failures build it up again.
 
 use core::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 
 use alloy_primitives::{Address, U256};
 
+use super::route_health::RouteHealth;
 use crate::breaker::Breaker;
 use crate::chain::base::Head;
 use crate::pauses::{DELIVERIES, FACILITATOR};
 use crate::settlement::wallet::DataFee;
 use crate::types::{HttpUrl, UnixMillis};
 
-/// What all purchases of one isolate know of the outside.
+/// The state that all purchases and requests of one isolate share.
 #[derive(Debug)]
 pub struct Shared {
-    /// Whether the backend issues credentials. Counted is the first try of each purchase, so that one purchase that can
-    /// never be delivered does not keep the others from beginning.
+    /// Whether the backend issues credentials. Of each purchase only the failure of its first try counts, so that one
+    /// purchase that can never be delivered does not keep the others from beginning.
     pub deliveries: Breaker,
-    /// What the chain said a moment ago.
+    /// Whether the seller's API serves the calls of each route.
+    pub routes: RouteHealth,
+    /// The chain's last answers.
     pub(super) chain: ChainMemory,
     facilitators: RefCell<BTreeMap<String, Facilitator>>,
 }
 
-/// What an isolate remembers of the chain, so that requests that cost their senders nothing do not use up the calls on which
-/// payments live.
+/// The last answers of the chain, each with its time, so that requests that cost their senders nothing do not use up
+/// the RPC calls that payments need.
 #[derive(Debug, Default)]
 pub(super) struct ChainMemory {
     pub(super) head: Cell<Option<(UnixMillis, Head)>>,
@@ -53,12 +57,12 @@ struct Facilitator {
     moved_to: Option<String>,
 }
 
-/// What a facilitator said that did not answer what it was asked.
+/// The fault of a facilitator that did not answer our question.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct RouteFault {
-    /// For the operator.
+    /// What the facilitator said instead, for the operator.
     pub said: String,
-    /// Whether it does not accept our key.
+    /// Whether the facilitator does not accept our key.
     pub refuses_key: bool,
 }
 
@@ -67,12 +71,13 @@ impl Shared {
     pub const fn new() -> Self {
         Self {
             deliveries: Breaker::new(DELIVERIES),
+            routes: RouteHealth::new(),
             chain: ChainMemory::new(),
             facilitators: RefCell::new(BTreeMap::new()),
         }
     }
 
-    /// Whether a facilitator may be asked now. One that keeps failing is asked by one purchase at a time.
+    /// Whether a facilitator may be asked now. A facilitator that keeps failing is asked by one purchase at a time.
     pub(super) fn may_ask(&self, facilitator: &HttpUrl, now: UnixMillis) -> bool {
         let known = self.facilitators.borrow();
         known
@@ -80,7 +85,18 @@ impl Shared {
             .is_none_or(|known| known.breaker.admit(now).is_ok())
     }
 
-    /// A facilitator has answered whether it would settle.
+    /// For how many more milliseconds none of these facilitators is asked. `None` if one of them may be asked now.
+    pub(super) fn pause<'a>(
+        &self,
+        facilitators: impl Iterator<Item = &'a HttpUrl>,
+        now: UnixMillis,
+    ) -> Option<u64> {
+        let known = self.facilitators.borrow();
+        let pauses = facilitators.map(|url| known.get(url.as_str())?.breaker.pause(now));
+        pauses.collect::<Option<Vec<u64>>>()?.into_iter().min()
+    }
+
+    /// Records that a facilitator has answered whether it would settle.
     pub(super) fn answered(&self, facilitator: &HttpUrl, now: UnixMillis) {
         if let Some(known) = self.facilitators.borrow_mut().get_mut(facilitator.as_str()) {
             known.breaker.worked(now);
@@ -88,7 +104,7 @@ impl Shared {
         }
     }
 
-    /// A facilitator has not answered what it was asked.
+    /// Records that a facilitator has not answered our question.
     pub(super) fn failed(&self, facilitator: &HttpUrl, fault: RouteFault, now: UnixMillis) {
         self.note(facilitator, |known| {
             known.breaker.failed(now);
@@ -96,7 +112,7 @@ impl Shared {
         });
     }
 
-    /// A facilitator sends its callers to another host. Whether that is news.
+    /// Records that a facilitator redirects its callers to another host. Returns whether that is news.
     pub fn moved(&self, facilitator: &HttpUrl, host: &str) -> bool {
         let mut is_news = false;
         self.note(facilitator, |known| {
@@ -106,19 +122,19 @@ impl Shared {
         is_news
     }
 
-    /// What a facilitator answered last in place of what it was asked, if it has not answered since.
+    /// The facilitator's last fault, if it has not answered properly since.
     pub fn fault(&self, facilitator: &HttpUrl) -> Option<RouteFault> {
         let known = self.facilitators.borrow();
         known.get(facilitator.as_str())?.fault.clone()
     }
 
-    /// To which host a facilitator sends its callers.
+    /// The host to which a facilitator redirects its callers.
     pub fn moved_to(&self, facilitator: &HttpUrl) -> Option<String> {
         let known = self.facilitators.borrow();
         known.get(facilitator.as_str())?.moved_to.clone()
     }
 
-    /// There are as many as the settings name.
+    /// Changes what is known of a facilitator. The map cannot grow beyond the facilitators that the settings name.
     fn note(&self, facilitator: &HttpUrl, change: impl FnOnce(&mut Facilitator)) {
         let mut known = self.facilitators.borrow_mut();
         let known = known

@@ -1,27 +1,59 @@
-//! What a purchase delivers, as it was said when the purchase began.
+//! What a purchase delivers, as the catalog described it when the purchase began.
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use super::stored_form::is_default;
+use crate::catalog::{Charged, Settle};
 use crate::config::Config;
 use crate::offer::{Target, Terms};
 
-/// What the buyer gets for the money. Fixed once, when the purchase begins, and read from the record afterwards: a plan that
-/// the seller edits, renames or removes later changes nothing of what was sold before.
+/// What the buyer gets for the money. It is fixed when the purchase begins, and read from the record afterwards: if the
+/// seller later edits, renames or removes the plan or the route, what was sold before does not change.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Sold {
+pub enum Sold {
+    /// Access for a period.
+    Access(Access),
+    /// One call.
+    Call(SoldCall),
+}
+
+/// Access for a period.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Access {
     /// How long the access lasts from its delivery, in seconds.
     pub lifetime: u64,
-    /// What the backend that issues the credential is told of the plan.
+    /// The plan's `extra` members, sent to the backend that issues the credential.
     #[serde(default, skip_serializing_if = "Map::is_empty")]
     pub extra: Map<String, Value>,
 }
 
+/// One call of a route.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct SoldCall {
+    /// Whether the price is settled before or after the call.
+    pub settle: Settle,
+    /// Which answers are charged for.
+    pub charged: Charged,
+    /// Whether the call may be made a second time when it is not known whether the first one arrived.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub idempotent: bool,
+    /// Whether the answer is passed on while it arrives, however short it is.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub stream: bool,
+    /// Whether the backend is notified when the call is delivered.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub notify: bool,
+}
+
 impl Sold {
-    /// What these terms sell. They say it themselves, but for `extra`, of which they hold a digest: that is the catalog's, if the
-    /// catalog still says what it said when the offer was made. `None` when it does not, or never had what was bought: then
-    /// nothing can be delivered.
+    /// What these terms sell. `None` when that is not known: the catalog no longer describes the plan as it did when
+    /// the offer was made, or has neither the plan nor the route. Then nothing can be delivered.
+    ///
+    /// For a plan, the terms themselves say what is sold, except for `extra`, of which they hold a digest.
     pub fn of(terms: &Terms, config: &Config) -> Option<Self> {
         let extra = match (&terms.target, terms.extra) {
             (Target::Plan(_), None) => Map::new(),
@@ -30,13 +62,39 @@ impl Sold {
                 let is_unchanged = config.offers.keys.is_extra(digest, &plan.extra);
                 is_unchanged.then(|| plan.extra.clone())?
             }
-            // The catalog has no routes.
-            (Target::Route { .. }, _) => return None,
+            (Target::Route { id, .. }, _) => {
+                let route = config.catalog.route(id)?;
+                // The offer binds the path (by the call's digest) and the resource.
+                (route.price.is_some() && route.resource == terms.resource).then_some(())?;
+                return Some(Self::Call(SoldCall {
+                    settle: route.settle,
+                    charged: route.charged.clone(),
+                    idempotent: route.idempotent,
+                    stream: route.stream,
+                    notify: route.notify,
+                }));
+            }
         };
-        Some(Self {
+        Some(Self::Access(Access {
             lifetime: terms.lifetime,
             extra,
-        })
+        }))
+    }
+
+    /// The access, if that was sold.
+    pub const fn access(&self) -> Option<&Access> {
+        match self {
+            Self::Access(access) => Some(access),
+            Self::Call(_) => None,
+        }
+    }
+
+    /// The call, if that was sold.
+    pub const fn call(&self) -> Option<&SoldCall> {
+        match self {
+            Self::Access(_) => None,
+            Self::Call(call) => Some(call),
+        }
     }
 }
 
@@ -46,9 +104,9 @@ mod tests {
     use crate::catalog::Catalog;
     use crate::config::test_config;
     use crate::offer::CallDigest;
-    use crate::purchase::test_support::{sold, test_offer};
+    use crate::purchase::test_support::{access, sold, test_offer};
 
-    /// A shop with this plan only.
+    /// The settings of a shop that sells only this plan.
     fn shop(plan: &str) -> Config {
         let mut config = test_config();
         config.catalog = Catalog::from_json(&format!("[{plan}]")).unwrap();
@@ -83,7 +141,8 @@ mod tests {
             Sold::of(&terms, &config)
         };
         let extra = gold();
-        assert_eq!(found(GOLD), Some(Sold { extra, ..sold() }));
+        let gold = Sold::Access(Access { extra, ..access() });
+        assert_eq!(found(GOLD), Some(gold));
         for changed in [LEAD, PLAIN, OTHER] {
             assert_eq!(found(changed), None, "{changed}");
         }

@@ -1,6 +1,6 @@
-//! What the stored forms of a purchase leave out.
+//! Which members the stored forms of a purchase leave out.
 
-/// What most attempts say need not be stored.
+/// Whether a member has its default value, so that it need not be stored.
 pub(super) fn is_default<T: Default + PartialEq>(value: &T) -> bool {
     *value == T::default()
 }

@@ -1,4 +1,4 @@
-//! Sends what the outbox holds: each message until it is taken, the notices in their order.
+//! Sends the messages of the outbox: each until it is accepted or given up, the notifications in their order.
 
 use super::env::{PurchaseEnv, PurchaseStore, StoreFault, Versioned};
 use super::lifecycle::Event;
@@ -8,16 +8,16 @@ use super::report::ledger_entry;
 use super::schedule::next_message;
 use super::store::{commit, record_fact};
 
-/// Statuses of a server that knows no such endpoint.
+/// The HTTP statuses of a server that has no such endpoint.
 const NOBODY_THERE: [u16; 4] = [404, 405, 410, 501];
 
-/// Sends what is due, one after the other.
+/// Sends all messages that are due, one after the other.
 pub(super) async fn tell_all<E: PurchaseEnv>(env: &E) -> Result<(), StoreFault> {
     while tell(env).await? {}
     Ok(())
 }
 
-/// Sends the next message, if it is due. Whether there may be another one.
+/// Sends the next message, if it is due. Returns whether another one may be due.
 async fn tell<E: PurchaseEnv>(env: &E) -> Result<bool, StoreFault> {
     let Some(stored) = env.store().load()? else {
         return Ok(false);
@@ -26,8 +26,8 @@ async fn tell<E: PurchaseEnv>(env: &E) -> Result<bool, StoreFault> {
         return Ok(false);
     };
     let told = |sending| Event::Told { message, sending };
-    // The next time is stored before anything is sent. Whoever stores it sends, and no other at the
-    // same time.
+    // The time of the next try is stored before anything is sent. Only the caller that has stored it sends, so no two
+    // send at the same time.
     if at > env.now() || !commit(env, Some(&stored), told(Sending::Tried))? {
         return Ok(false);
     }
@@ -41,7 +41,7 @@ async fn tell<E: PurchaseEnv>(env: &E) -> Result<bool, StoreFault> {
         },
         Message::Notice(_) => {
             if let Some(sending) = notify(env, &stored).await {
-                // Whatever happened to the purchase meanwhile.
+                // The result is stored even if the purchase has changed meanwhile.
                 commit(env, env.store().load()?.as_ref(), told(sending))?;
             }
         }
@@ -49,7 +49,8 @@ async fn tell<E: PurchaseEnv>(env: &E) -> Result<bool, StoreFault> {
     Ok(true)
 }
 
-/// Sends the oldest notice to the backend. What came of it, if anything did.
+/// Sends the oldest open notification to the backend. Returns what came of the try; `None` if the notification must be
+/// sent again.
 async fn notify<E: PurchaseEnv>(env: &E, stored: &Versioned) -> Option<Sending> {
     let (record, outbox) = (&stored.record, &stored.record.outbox);
     let call = match (&env.config().backend.notified, outbox.open.first()) {

@@ -1,7 +1,7 @@
-//! Authentication towards Coinbase's facilitator: the key as operators have it, and the token that is signed with it.
-//! <https://docs.cdp.coinbase.com/get-started/authentication/jwt-authentication>
+//! Authentication at Coinbase's facilitator: reads the key in the forms that Coinbase gives to operators, and makes the
+//! token that is signed with it. <https://docs.cdp.coinbase.com/get-started/authentication/jwt-authentication>
 //!
-//! The signature itself is the platform's work.
+//! The platform makes the signature.
 
 use core::fmt;
 
@@ -22,15 +22,15 @@ const LENIENT: GeneralPurpose = GeneralPurpose::new(
     &STANDARD,
     GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
 );
-/// PKCS#8 up to the 32 bytes of an Ed25519 seed (RFC 8410).
+/// The bytes of PKCS#8 before the 32 bytes of an Ed25519 seed (RFC 8410).
 const ED25519_PREFIX: [u8; 16] = hex!("302e020100300506032b657004220420");
-/// PKCS#8's version and algorithm for a P-256 key (RFC 5208, RFC 5480).
+/// The version and algorithm of a P-256 key in PKCS#8 (RFC 5208, RFC 5480).
 const P256_ALGORITHM: [u8; 24] = hex!("020100301306072a8648ce3d020106082a8648ce3d030107");
-/// SEC1's version and the tag of 32 key bytes (RFC 5915).
+/// The version of SEC1 and the tag of 32 key bytes (RFC 5915).
 const SEC1_KEY: [u8; 5] = hex!("0201010420");
 const P256: [u8; 10] = hex!("06082a8648ce3d030107");
 
-/// How a token is signed.
+/// The algorithm that signs a token.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum CdpAlgorithm {
     /// ECDSA with P-256 and SHA-256; the signature is r and s.
@@ -72,7 +72,7 @@ impl CdpKey {
         })
     }
 
-    /// How to sign.
+    /// The algorithm that signs with this key.
     pub const fn algorithm(&self) -> CdpAlgorithm {
         self.algorithm
     }
@@ -82,7 +82,7 @@ impl CdpKey {
         &self.pkcs8
     }
 
-    /// What is signed for one request: header and claims of a JWT that is good for this method, host and path only.
+    /// The text to sign for one request: header and claims of a JWT that is good for this method, host and path only.
     pub fn token_input(
         &self,
         method: &str,
@@ -105,7 +105,7 @@ impl CdpKey {
         format!("{}.{}", part(header), part(claims))
     }
 
-    /// The whole token, once its input is signed.
+    /// The whole token, from its input and the signature of the input.
     pub fn token(input: &str, signature: &[u8]) -> String {
         format!("{input}.{}", URL_SAFE_NO_PAD.encode(signature))
     }
@@ -122,7 +122,7 @@ fn p256(pem: &str) -> Option<Vec<u8>> {
         .windows(SEC1_KEY.len())
         .position(|window| window == SEC1_KEY)?;
     let parameters = sec1.get(at + SEC1_KEY.len() + 32..)?;
-    // The curve may be left out. Where it is named, it must be this one.
+    // The key may omit its curve. If it names one, that must be P-256.
     if at > 4 || (parameters.first() == Some(&0xa0) && !contains(parameters, &P256)) {
         return None;
     }

@@ -1,4 +1,4 @@
-//! Who broadcasts a payment: facilitators, or the gas wallet.
+//! The ways to get a payment included: facilitators, and the gas wallet.
 
 pub mod cdp;
 pub mod facilitator;

@@ -1,22 +1,23 @@
-//! Who broadcasts the buyers' payments: facilitators in their order, then the gas wallet.
+//! The settlement routes, which are the ways to get buyers' payments included: facilitators in their order, then the
+//! gas wallet. (A route of the catalog is another thing.)
 //!
-//! Trying one after the other is safe, whatever the one before has done: all of them are given the same authorization,
-//! and the USDC contract executes it at most once.
+//! Trying one settlement route after the other is safe, whatever the earlier ones have done: all of them get the same
+//! authorization, and the USDC contract executes it at most once.
 
 use super::facilitator::Facilitator;
 use crate::types::Address;
 use crate::types::WalletKey;
 
-/// One way to get a payment included.
+/// One settlement route: a way to get a payment included.
 #[derive(Clone, Debug)]
 pub enum Route {
-    /// A facilitator broadcasts it.
+    /// A facilitator broadcasts the payment.
     Facilitator(Facilitator),
-    /// Our own wallet does.
+    /// Our own wallet broadcasts the payment.
     GasWallet(WalletKey),
 }
 
-/// All ways, in the order in which they are tried. Never empty.
+/// All routes, in the order in which they are tried. There is at least one.
 #[derive(Clone, Debug)]
 pub struct Settlement {
     first: Route,
@@ -36,7 +37,7 @@ impl Settlement {
         })
     }
 
-    /// The route with this number. Numbers go on after the last route, with the first one again.
+    /// The route with this number. After the last route, the numbers go on with the first one again.
     pub fn route(&self, number: u32) -> &Route {
         let at = usize::try_from(number).unwrap_or_default() % self.len();
         at.checked_sub(1)
@@ -44,7 +45,7 @@ impl Settlement {
             .unwrap_or(&self.first)
     }
 
-    /// Whether this number's route is the last one, after which all are tried again.
+    /// Whether the route with this number is the last one, after which all routes are tried again.
     pub fn is_last(&self, number: u32) -> bool {
         let at = usize::try_from(number).unwrap_or_default() % self.len();
         at.saturating_add(1) == self.len()
@@ -63,7 +64,7 @@ impl Settlement {
         })
     }
 
-    /// The gas wallet, if nobody settles but it.
+    /// The gas wallet, if it is the only route.
     pub fn only_gas_wallet(&self) -> Option<Address> {
         match &self.first {
             Route::GasWallet(key) => Some(key.address()),

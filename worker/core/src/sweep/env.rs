@@ -1,4 +1,4 @@
-//! What a sweep needs from outside, and what it did.
+//! What a sweep needs from outside, and its report.
 
 use core::future::Future;
 use core::ops::RangeInclusive;
@@ -11,14 +11,14 @@ use crate::config::Config;
 use crate::ledger::Ledgers;
 use crate::types::{CallFault, RequestId, UnixMillis};
 
-/// What a sweep did.
+/// The report of a sweep.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub struct Swept {
-    /// How many purchases it looked at.
+    /// How many purchases the sweep looked at.
     pub looked_at: u32,
     /// How many of them had to be woken.
     pub woken: u32,
-    /// How many could not be reached.
+    /// How many of the purchases could not be reached.
     pub unreachable: u32,
 }
 
@@ -30,8 +30,8 @@ pub trait SweepEnv: Ledgers {
     fn now(&self) -> UnixMillis;
     /// The newest block.
     fn head(&self) -> impl Future<Output = Result<Head, ChainError>>;
-    /// The transfers of USDC to these wallets in these blocks, in their order, each once; without those of nothing. A node
-    /// may refuse to look through so many blocks.
+    /// The transfers of USDC to these wallets in these blocks, in their order, each once, without transfers of zero. A
+    /// node may refuse to search too many blocks at once.
     fn transfers(
         &self,
         wallets: &[Address],
@@ -48,13 +48,13 @@ pub trait SweepEnv: Ledgers {
         payer: Address,
         payment: B256,
     ) -> impl Future<Output = Result<Option<RequestId>, CallFault>>;
-    /// Has a purchase look whether it is on its way ([`nudge`](crate::purchase::nudge)).
+    /// Has a purchase check its alarm and its report ([`nudge`](crate::purchase::nudge)).
     fn nudge(&self, request_id: &RequestId) -> impl Future<Output = Result<bool, CallFault>>;
     /// Writes a line for the operator.
     fn log(&self, event: &str, detail: &str);
 }
 
-/// Wakes a purchase if it must be. Whether it could be reached.
+/// Wakes a purchase if that is needed. Returns whether the purchase could be reached.
 pub(super) async fn wake<E: SweepEnv>(env: &E, request_id: &RequestId, swept: &mut Swept) -> bool {
     swept.looked_at += 1;
     match env.nudge(request_id).await {

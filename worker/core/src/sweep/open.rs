@@ -1,20 +1,20 @@
-//! What the ledger says is open, and has been for longer than anything takes.
+//! Finds purchases that the ledger has listed as open for longer than any purchase takes.
 
 use super::env::{SweepEnv, Swept, wake};
 use crate::ledger::{Cursor, LedgerCommand, Order, Progress, ask_all, page, share};
 use crate::types::{CallFault, Status};
 
-/// The states in which something is still looked after, the money first.
+/// The states in which something is still to be done. States in which we hold money come first.
 const OPEN: [Status; 4] = [
     Status::Paid,
     Status::RefundPending,
     Status::RefundFailed,
     Status::Pending,
 ];
-/// What changed since is on its way.
+/// How long ago a purchase must have changed to be checked. One that has changed later still drives itself.
 pub(super) const AGE_MILLIS: u64 = 600_000;
 const PAGE: usize = 100;
-/// So many purchases of one state are looked at by one sweep, and the next one goes on behind them.
+/// How many purchases of each state one sweep checks. The next sweep goes on after them.
 const MAX_PURCHASES: usize = 300;
 
 pub(super) async fn sweep<E: SweepEnv>(

@@ -1,4 +1,4 @@
-//! What a transaction pays to the seller's wallets, under the keys by which the payers' books know it.
+//! Reads the payments of a transaction to the seller's wallets, with their keys in the payers' books.
 
 use alloy_primitives::{Address, B256};
 
@@ -6,8 +6,8 @@ use crate::chain::base::{Log, Receipt};
 use crate::chain::transfer::booking_key;
 use crate::chain::usdc::{AUTHORIZATION_USED_TOPIC, TRANSFER_TOPIC};
 
-/// Each payment's payer, and its key in that payer's book: the nonce of the authorization that it follows, or else its own
-/// place.
+/// Each payment's payer, and its key in that payer's book: the nonce of the authorization whose event stands before the
+/// transfer, or else the key made of the transfer's log index.
 pub(super) fn payments(
     receipt: &Receipt,
     usdc: Address,
@@ -42,7 +42,7 @@ pub(super) fn payments(
     found
 }
 
-/// Who pays, if this is a transfer to one of the wallets.
+/// The payer, if this is a transfer to one of the wallets.
 fn payer(log: &Log, wallets: &[Address]) -> Option<Address> {
     let [topic, from, to] = log.topics.as_slice() else {
         return None;

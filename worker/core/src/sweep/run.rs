@@ -1,17 +1,18 @@
-//! One sweep.
+//! One sweep: finds purchases that nothing drives, and wakes them.
 
 use super::env::{SweepEnv, Swept};
 use super::{open, transfers};
 use crate::ledger::{LedgerCommand, LedgerReply, Progress, Shard, wrong_answer};
 use crate::types::CallFault;
 
-/// Sweeps once. What fails is tried again by the next one.
+/// Sweeps once. What fails is tried again by the next sweep.
 pub async fn sweep<E: SweepEnv>(env: &E) -> Swept {
     let mut swept = Swept::default();
     let before = match progress(env).await {
         Ok(progress) => Some(progress),
         Err(fault) => {
-            // The last hours can be swept all the same. But how far the sweep has come is known less well than before.
+            // The last hours can be swept without the stored progress; but the record of how far the sweep has come is
+            // then less exact.
             env.log("sweep_failed", &fault.0);
             None
         }

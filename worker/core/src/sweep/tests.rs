@@ -33,7 +33,7 @@ struct World {
     /// Transactions in their order: the block, the payer, and the nonce if it was authorized.
     chain: RefCell<Vec<(Seen, Address, Option<B256>)>>,
     books: RefCell<BTreeMap<(Address, B256), RequestId>>,
-    /// The most blocks that the node looks through.
+    /// The most blocks that the node searches in one query.
     range: Cell<u64>,
     questions: Cell<u32>,
     /// How many questions to the ledger get no answer.
@@ -59,7 +59,8 @@ impl World {
         }
     }
 
-    /// Somebody pays in this block; the book knows for which purchase. Returns the transaction.
+    /// Adds a payment in this block. The payer's book counts the payment for the purchase `number`. Returns the
+    /// transaction.
     fn pays(&self, block: u64, number: u16, is_authorized: bool) -> B256 {
         let transaction = B256::left_padding_from(&[1, (number >> 8) as u8, number as u8]);
         let payer = Address::with_last_byte(number as u8);
@@ -208,9 +209,9 @@ fn who_paid_and_never_reported_is_found_by_the_payers_book() {
     let world = World::new([]);
     world.pays(HEAD - 4_000, 1, true);
     world.pays(HEAD - 3_000, 2, false);
-    // On its way.
+    // The third purchase is still on its way.
     world.pays(HEAD - 100, 3, true);
-    // Nobody's: the seller's own money.
+    // The fourth transfer is the seller's own money and belongs to no purchase.
     let own = world.pays(HEAD - 2_000, 4, false);
     world
         .books
@@ -226,7 +227,7 @@ fn what_the_ledger_knows_to_be_paid_costs_no_more_questions() {
     let mut unaware = entry(2, "EXPIRED", 1);
     let world = World::new([]);
     known.transaction = Some(world.pays(HEAD - 4_000, 1, true));
-    // The ledger knows the purchase, and not that it was paid.
+    // The ledger knows the second purchase, but not that it was paid.
     unaware.transaction = Some(world.pays(HEAD - 3_000, 2, true));
     for entry in [known, unaware] {
         let shards = world.shards.borrow();
@@ -260,7 +261,7 @@ fn three_hours_are_looked_at_and_after_an_outage_everything_since() {
     let world = World::new([]);
     world.sweep();
     let reached = world.next_block();
-    // Behind what was looked at: a node may have shown it late.
+    // The transfer is in a block that was searched before: a node may show it late.
     world.pays(reached - HOUR_BLOCKS, 1, true);
     world.head.set(HEAD + HOUR_BLOCKS);
     assert_eq!(world.sweep().1, ids([1]));
@@ -294,7 +295,7 @@ fn a_purchase_that_cannot_be_reached_is_tried_again_and_holds_up_no_other() {
     world.unreachable.borrow_mut().insert(first.clone());
     let (swept, woken) = world.sweep();
     assert_eq!((woken, swept.unreachable), (vec![second], 1));
-    // Longer than three hours later it is still not forgotten.
+    // The purchase is not forgotten even when its block is more than three hours old.
     world.head.set(HEAD + 10 * HOUR_BLOCKS);
     world.sweep();
     world.unreachable.borrow_mut().clear();

@@ -1,4 +1,4 @@
-//! What was paid, and the ledger does not know.
+//! Finds payments on chain that the ledger does not know.
 
 use alloy_primitives::Address;
 
@@ -7,30 +7,31 @@ use super::payments::payments;
 use crate::chain::base::Seen;
 use crate::ledger::{LedgerCommand, LedgerReply, Progress, ask_all, wrong_answer};
 
-/// Blocks that are younger are left alone: their purchases are on their way. Ten minutes of two seconds.
+/// The number of newest blocks that are not searched, because their purchases are still under way: ten minutes of
+/// blocks of two seconds.
 const SETTLING_BLOCKS: u64 = 300;
-/// So many blocks are looked at by each sweep, whatever the last one has seen: three hours.
+/// How many blocks each sweep reads at least, even if an earlier sweep has read them: three hours.
 const OVERLAP_BLOCKS: u64 = 5_400;
-/// For so long it is tried again to reach a purchase: a day.
+/// For how many blocks the sweep keeps trying to reach a purchase that does not answer: a day.
 const PATIENCE_BLOCKS: u64 = 43_200;
-/// So many blocks are asked about at once, as long as no node refuses.
+/// How many blocks one query covers, as long as no node refuses.
 const FIRST_WINDOW: u64 = 500;
 /// By how much a refusal narrows the window.
 const NARROWER: u64 = 8;
-/// A node that refuses so few does not answer at all.
+/// The narrowest window, in blocks. A node that refuses even this window does not answer at all.
 const LAST_WINDOW: u64 = FIRST_WINDOW / NARROWER / NARROWER;
-/// So many questions about blocks are asked by one sweep: enough for more than the blocks of an hour in the narrowest windows.
+/// How many queries one sweep makes: enough for more than the blocks of an hour in the narrowest windows.
 const MAX_QUESTIONS: u32 = 300;
-/// So many transactions that the ledger does not know are looked into by one sweep.
+/// The most transactions unknown to the ledger that one sweep looks up.
 const MAX_UNKNOWN: u32 = 300;
-/// So many transactions the ledger is asked about at once.
+/// How many transactions one query to the ledger names.
 const CHUNK: usize = 200;
 
 /// How far one sweep has come.
 struct Look {
     head: u64,
     unknown: u32,
-    /// The first block with a purchase that could not be reached.
+    /// The first block with a payment whose purchase could not be reached.
     missed: Option<u64>,
 }
 
@@ -43,7 +44,7 @@ pub(super) async fn sweep<E: SweepEnv>(
     let last = head.saturating_sub(SETTLING_BLOCKS);
     let overlap = head.saturating_sub(OVERLAP_BLOCKS);
     let mut next = progress.next_block.unwrap_or(overlap).min(overlap);
-    // The earlier ones too, while their offers are still taken.
+    // Includes the seller's earlier wallets, because offers that name one of them are still accepted.
     let wallets: Vec<Address> = env.config().wallets.all().collect();
     let mut look = Look {
         head,
@@ -89,8 +90,8 @@ pub(super) async fn sweep<E: SweepEnv>(
     outcome
 }
 
-/// Wakes the purchases that these transfers pay, as far as the ledger does not know them. `Some` is the block to go on with,
-/// when there is too much.
+/// Wakes the purchases that these transfers pay and that the ledger does not know. Returns `Some` with the block to go
+/// on with next time, if there is too much for one sweep.
 async fn look_into<E: SweepEnv>(
     env: &E,
     seen: &[Seen],
@@ -112,7 +113,7 @@ async fn look_into<E: SweepEnv>(
             if known >= *transfers {
                 continue;
             }
-            // A block is looked through to its end, so that each sweep gets further.
+            // A block is always finished, so that each sweep gets further.
             if look.unknown >= MAX_UNKNOWN && unknown_in != Some(seen.block) {
                 return Ok(Some(seen.block));
             }
@@ -145,7 +146,8 @@ async fn known<E: SweepEnv>(env: &E, chunk: &[(Seen, u32)]) -> Result<Vec<u32>, 
     Ok(known)
 }
 
-/// Wakes every purchase that a transaction pays. Whether all could be reached. (What counts for none is the seller's own.)
+/// Wakes every purchase that a transaction pays. Returns whether all could be reached. (A transfer that counts for no
+/// purchase is the seller's own business.)
 async fn wake_payer<E: SweepEnv>(
     env: &E,
     seen: &Seen,

@@ -18,12 +18,16 @@ pub(crate) struct MemoryStore {
     pub(crate) writes: Cell<u32>,
     /// How often the alarm was set without a record.
     pub(crate) rearmed: Cell<u32>,
-    /// So many commits are lost against another change.
+    /// The numbers of the bodies that memory holds.
+    pub(crate) in_memory: RefCell<Vec<u32>>,
+    /// The number of the body that is stored.
+    pub(crate) body: Cell<Option<u32>>,
+    /// How many of the next commits are lost against another change.
     pub(crate) races: Cell<usize>,
 }
 
 impl MemoryStore {
-    /// With this record.
+    /// A store with this record.
     pub(crate) fn of(record: Purchase) -> Self {
         let store = Self::default();
         store.put(record);
@@ -81,6 +85,24 @@ impl PurchaseStore for MemoryStore {
     fn set_alarm(&self, at: UnixMillis) -> Result<(), StoreFault> {
         self.rearmed.set(self.rearmed.get() + 1);
         self.alarm.set(Some(at));
+        Ok(())
+    }
+    fn keep_answer(&self, number: u32) -> Result<bool, StoreFault> {
+        let is_here = self.in_memory.borrow().contains(&number);
+        if is_here {
+            self.body.set(Some(number));
+        }
+        Ok(is_here)
+    }
+    fn remove_all(&self) -> Result<(), StoreFault> {
+        self.stored.replace(None);
+        self.audit.take();
+        self.body.set(None);
+        self.alarm.set(None);
+        Ok(())
+    }
+    fn remove_answer(&self) -> Result<(), StoreFault> {
+        self.body.set(None);
         Ok(())
     }
 }

@@ -12,7 +12,7 @@ use crate::types::{PemBlock, pem_blocks};
 pub(crate) const MIN_BITS: usize = 2048;
 pub(crate) const MAX_BITS: usize = 4096;
 pub(crate) const MAX_OLD_KEYS: usize = 8;
-/// `AlgorithmIdentifier` of RSA: its object identifier and NULL.
+/// The `AlgorithmIdentifier` of RSA in DER: its object identifier and NULL.
 const RSA_ALGORITHM: &[u8] = &[
     0x30, 0x0d, 0x06, 0x09, 0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x01, 0x01, 0x05, 0x00,
 ];
@@ -86,7 +86,7 @@ impl RsaPrivateKey {
         &self.pkcs8
     }
 
-    /// Its public half.
+    /// The public half of the key.
     pub fn public(&self) -> &RsaPublicKey {
         &self.public
     }
@@ -116,11 +116,12 @@ impl RsaPublicKey {
         blocks.iter().map(read).collect()
     }
 
-    /// The outer option is the form, the inner result the key itself.
+    /// Reads a public key in SPKI. `None` if the form is wrong; an error if the form is right and the key is not
+    /// usable.
     fn from_spki(der: &[u8]) -> Option<Result<Self, String>> {
         let mut info = Der(Der(der).only(SEQUENCE)?);
         info.algorithm()?;
-        // The first byte counts unused bits.
+        // The first byte of a bit string counts its unused bits.
         let key = Der(info.0).only(BIT_STRING)?.strip_prefix(&[0])?;
         let mut members = Der(Der(key).only(SEQUENCE)?);
         let (modulus, exponent) = (members.integer()?, members.integer()?);
@@ -140,7 +141,7 @@ impl RsaPublicKey {
         if !is_odd(&modulus) || !is_odd(&exponent) || exponent.len() > 4 || exponent == [1] {
             return Err("is not a usable RSA key".to_owned());
         }
-        // RFC 7638: the members that make the key, in this order.
+        // The thumbprint covers the members that make the key, in this order (RFC 7638).
         let thumbprint = format!(
             r#"{{"e":"{}","kty":"RSA","n":"{}"}}"#,
             URL_SAFE_NO_PAD.encode(&exponent),
@@ -170,12 +171,17 @@ impl RsaPublicKey {
         }
     }
 
-    /// The key as `PUBLIC KEY` in PEM.
-    pub fn to_pem(&self) -> String {
+    /// The key as `SubjectPublicKeyInfo` in DER (RFC 5280), as WebCrypto imports it.
+    pub fn spki(&self) -> Vec<u8> {
         let numbers = [integer(&self.modulus), integer(&self.exponent)].concat();
         let key = [&[0], element(SEQUENCE, &numbers).as_slice()].concat();
         let info = [RSA_ALGORITHM, &element(BIT_STRING, &key)].concat();
-        let text = STANDARD.encode(element(SEQUENCE, &info));
+        element(SEQUENCE, &info)
+    }
+
+    /// The key as `PUBLIC KEY` in PEM.
+    pub fn to_pem(&self) -> String {
+        let text = STANDARD.encode(self.spki());
         let mut pem = "-----BEGIN PUBLIC KEY-----\n".to_owned();
         for (at, character) in text.chars().enumerate() {
             if at > 0 && at % 64 == 0 {
@@ -193,11 +199,11 @@ fn pkcs8_content(der: &[u8]) -> Option<&[u8]> {
     let mut info = Der(Der(der).only(SEQUENCE)?);
     info.integer()?;
     info.algorithm()?;
-    // Attributes may follow; nobody needs them.
+    // Attributes may follow the key. They are not needed.
     info.next(OCTET_STRING)
 }
 
-/// What is left of a DER text (X.690).
+/// The unread rest of a DER text (X.690).
 struct Der<'a>(&'a [u8]);
 
 impl<'a> Der<'a> {
@@ -221,7 +227,7 @@ impl<'a> Der<'a> {
         Some(content)
     }
 
-    /// The same, if nothing follows it.
+    /// Reads one element, if nothing follows it.
     fn only(mut self, tag: u8) -> Option<&'a [u8]> {
         let content = self.next(tag)?;
         self.0.is_empty().then_some(content)
@@ -258,7 +264,7 @@ fn element(tag: u8, content: &[u8]) -> Vec<u8> {
         [] => der.push(0),
         [short @ 0..=0x7f] => der.push(*short),
         digits => {
-            // At most eight digits.
+            // A length has at most eight bytes.
             der.push(0x80 | u8::try_from(digits.len()).unwrap_or_default());
             der.extend(digits);
         }
@@ -273,13 +279,13 @@ mod tests {
 
     use super::*;
 
-    /// Made with `openssl genrsa 2048`, used nowhere else.
+    /// This key was made with `openssl genrsa 2048` and is used nowhere else.
     pub(crate) const KEY: &str = include_str!("test_keys/rsa.pem");
     const KEY_PKCS1: &str = include_str!("test_keys/rsa_pkcs1.pem");
     const PUBLIC: &str = include_str!("test_keys/rsa_public.pem");
     const SHORT: &str = include_str!("test_keys/rsa_1024.pem");
     const EC: &str = include_str!("test_keys/ec.pem");
-    /// RFC 7638, computed with node's crypto from the same key.
+    /// The key's thumbprint (RFC 7638), computed with node's crypto.
     const THUMBPRINT: &str = include_str!("test_keys/rsa.thumbprint");
 
     #[test]

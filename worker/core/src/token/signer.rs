@@ -16,13 +16,13 @@ use sha2::{Digest, Sha256};
 use super::rsa_key::RsaPrivateKey;
 use crate::types::Secret;
 
-/// What tokens are signed with. The same claims always give the same token, so none needs to be stored.
+/// The key that signs tokens. The same claims always give the same token, so none needs to be stored.
 pub enum TokenSigner {
     /// A secret that the backend shares (HMAC-SHA-256).
     Hs256 {
         /// The key.
         key: Hs256Key,
-        /// Its name in token headers.
+        /// The key's name in token headers.
         key_id: String,
     },
     /// A key whose public half everybody may have (RSASSA-PKCS1-v1_5 with SHA-256).
@@ -33,7 +33,7 @@ pub enum TokenSigner {
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct SigningError;
 
-/// A signature on its way.
+/// A future that makes a signature.
 pub type Signature<'a> = Pin<Box<dyn Future<Output = Result<Vec<u8>, SigningError>> + 'a>>;
 
 /// The platform's RSA.
@@ -111,7 +111,7 @@ impl fmt::Debug for TokenSigner {
     }
 }
 
-/// Stands in tests for a platform that is never asked.
+/// An implementation for tests in which no RSA is needed.
 #[cfg(test)]
 pub(crate) struct NoRsa;
 

@@ -9,7 +9,7 @@ use subtle::ConstantTimeEq as _;
 
 use super::secret::Secret;
 
-/// What is known of the operator's secret: its digest.
+/// The digest of the operator's secret; the secret itself is not kept.
 #[derive(Clone)]
 pub struct AdminSecret([u8; 32]);
 

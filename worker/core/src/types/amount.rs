@@ -41,11 +41,11 @@ impl UsdcAmount {
 /// Why a price text was refused.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum PriceError {
-    /// Not of the form `$12.34` or `12.34`.
+    /// The text does not have the form `$12.34` or `12.34`.
     Malformed,
-    /// More than six digits after the point; rounding a price is the seller's decision.
+    /// The price has more than six digits after the point; rounding it is the seller's decision.
     TooPrecise,
-    /// More than the type can hold (about 18 trillion dollars).
+    /// The price is more than the type can hold (about 18 trillion dollars).
     TooLarge,
 }
 

@@ -102,7 +102,7 @@ mod tests {
 
     use super::*;
 
-    /// The same key as openssl and node write it in SEC1, its public half, and its thumbprint as node computes it.
+    /// A key as openssl and node write it in SEC1, its public half, and its thumbprint as node computes it.
     const SEC1: &str = include_str!("test_keys/p256_sec1.pem");
     const PUBLIC: &str = include_str!("test_keys/p256_public.pem");
     const THUMBPRINT: &str = include_str!("test_keys/p256.thumbprint");
@@ -111,7 +111,7 @@ mod tests {
     const SECP256K1: &[u8] = &hex!(
         "302e0201010420c9afa9d845ba75166b5c215767b1d6934e50c3db36e89b127b8a622b120f6721a00706052b8104000a"
     );
-    /// One that names no curve.
+    /// A key that names no curve.
     const NAMELESS: &[u8] =
         &hex!("30250201010420c9afa9d845ba75166b5c215767b1d6934e50c3db36e89b127b8a622b120f6721");
 

@@ -1,4 +1,4 @@
-//! What fails outside.
+//! Errors of calls to the outside.
 
 /// Another object gave no answer. The text is for the log only.
 #[derive(Clone, Debug, Eq, PartialEq)]

@@ -192,8 +192,8 @@ fn resource_id(text: &str) -> Result<String, IdError> {
     without_dot_segments(text)
 }
 
-/// Ids become parts of URLs, where `.` and `..` as a segment of the path mean this folder and the one above, also when they
-/// are percent-encoded (RFC 3986, section 5.2.4; WHATWG URL, section 4.4).
+/// Ids become parts of URLs, where `.` and `..` as a segment of the path mean this folder and the one above, even when
+/// they are percent-encoded (RFC 3986, section 5.2.4; WHATWG URL, section 4.4).
 fn without_dot_segments(text: &str) -> Result<String, IdError> {
     match text.split('/').any(|segment| matches!(segment, "." | "..")) {
         true => Err(IdError("must not have . or .. between slashes or alone")),

@@ -11,17 +11,17 @@ const LENIENT: GeneralPurpose = GeneralPurpose::new(
     GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
 );
 
-/// One object.
+/// One object of a PEM text.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct PemBlock {
-    /// What it says it is, for example `PRIVATE KEY`.
+    /// Its label, for example `PRIVATE KEY`.
     pub label: String,
     /// The object, in DER.
     pub der: Vec<u8>,
 }
 
 /// Reads all objects of a text. Line breaks may be written as `\n`, the way settings often carry them. `None` when the
-/// text is anything else than whole objects and white space.
+/// text is anything but whole objects and white space.
 pub fn pem_blocks(text: &str) -> Option<Vec<PemBlock>> {
     if text.len() > MAX_CHARS {
         return None;

@@ -23,7 +23,7 @@ pub enum Status {
     Refunded,
     /// The offer was not paid in time.
     Expired,
-    /// It was called off before any money moved.
+    /// The purchase was called off before any money moved.
     Cancelled,
 }
 

@@ -29,6 +29,15 @@ impl UnixSeconds {
     pub fn to_iso(self) -> String {
         self.to_millis().to_iso()
     }
+
+    /// RFC 3339 in UTC, in whole seconds: `2026-01-02T03:04:05Z`.
+    pub fn to_rfc3339(self) -> String {
+        i64::try_from(self.0)
+            .ok()
+            .and_then(|seconds| DateTime::from_timestamp(seconds, 0))
+            .unwrap_or(DateTime::<chrono::Utc>::MAX_UTC)
+            .to_rfc3339_opts(SecondsFormat::Secs, true)
+    }
 }
 
 impl UnixMillis {

@@ -49,9 +49,14 @@ impl HttpUrl {
         }
     }
 
-    /// Whether it is `https`.
+    /// Whether the URL's scheme is `https`.
     pub fn is_https(&self) -> bool {
         self.0.scheme() == "https"
+    }
+
+    /// Whether scheme, host and port are those of the other.
+    pub fn has_origin_of(&self, other: &Self) -> bool {
+        self.0.origin() == other.0.origin()
     }
 
     /// The path of `join(path)`.

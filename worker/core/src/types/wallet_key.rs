@@ -1,4 +1,4 @@
-//! The private key of a wallet of ours: signs, is never printed.
+//! The private key of one of our wallets. It signs, and is never printed.
 
 use core::fmt;
 

@@ -1,4 +1,4 @@
-//! What a payer signs (EIP-3009), and what of it can be checked without its signature.
+//! The authorization that a payer signs (EIP-3009), and the checks of it that need no signature.
 
 use alloy_primitives::{Address, B256, U256};
 use serde::{Deserialize, Serialize};
@@ -6,10 +6,10 @@ use serde::{Deserialize, Serialize};
 use super::refusal::Refusal;
 use crate::types::{UnixSeconds, UsdcAmount};
 
-/// An authorization must stay valid this long, so that it can still be included (the reference facilitator's margin).
+/// How long an authorization must still be valid, so that it can be included (the reference facilitator's margin).
 pub const MIN_REMAINING_SECONDS: u64 = 6;
 
-/// `TransferWithAuthorization`: what the payer allows.
+/// `TransferWithAuthorization`: the transfer that the payer allows.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Authorization {
@@ -17,24 +17,24 @@ pub struct Authorization {
     pub from: Address,
     /// The recipient.
     pub to: Address,
-    /// Micro-units of USDC.
+    /// The amount, in micro-units of USDC.
     pub value: U256,
-    /// Not before this second.
+    /// The authorization is not valid before this second.
     pub valid_after: U256,
-    /// Not at or after this second.
+    /// The authorization is not valid at or after this second.
     pub valid_before: U256,
-    /// Unique for the payer and the token, for ever.
+    /// The nonce. The payer uses it only once for this token.
     pub nonce: B256,
 }
 
 impl Authorization {
-    /// The last moment, in whole seconds, at which the chain accepts it, exclusive.
+    /// The first second in which the chain no longer accepts the authorization.
     pub fn expires_at(&self) -> UnixSeconds {
         UnixSeconds(u64::try_from(self.valid_before).unwrap_or(u64::MAX))
     }
 
-    /// Checks that it pays exactly this amount to this recipient, and that the payer is neither the recipient nor the
-    /// zero address.
+    /// Checks that the authorization pays exactly this amount to this recipient, and that the payer is neither the
+    /// recipient nor the zero address.
     pub(crate) fn check_terms(&self, pay_to: Address, amount: UsdcAmount) -> Result<(), Refusal> {
         if self.to != pay_to {
             return Err(Refusal::InvalidExactEvmPayloadRecipientMismatch);
@@ -48,7 +48,7 @@ impl Authorization {
         Ok(())
     }
 
-    /// Whether it can be broadcast at `now`.
+    /// Whether the authorization can be broadcast at `now`.
     pub fn check_time(&self, now: UnixSeconds) -> Result<(), Refusal> {
         if self.expires_at().0 < now.0.saturating_add(MIN_REMAINING_SECONDS) {
             return Err(Refusal::InvalidExactEvmPayloadAuthorizationValidBefore);

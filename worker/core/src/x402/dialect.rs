@@ -1,9 +1,9 @@
-//! The ways in which a payment is spoken of.
+//! The versions of x402 in which a client can pay.
 
 use super::header::{PAYMENT_RESPONSE, PAYMENT_SIGNATURE, X_PAYMENT, X_PAYMENT_RESPONSE};
 use crate::types::Network;
 
-/// What a client speaks, and is answered in. One 402 makes its offers in all of them.
+/// A version of x402. A client gets its answer in the version that it uses. A 402 makes its offers in all versions.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Dialect {
     /// x402, version 1.
@@ -13,7 +13,7 @@ pub enum Dialect {
 }
 
 impl Dialect {
-    /// All of them. A request with payments in several is read in the first.
+    /// All versions. If a request has payments in several versions, the first of these counts.
     pub const ALL: [Self; 2] = [Self::X402V2, Self::X402V1];
 
     /// The header that carries a payment.
@@ -24,7 +24,7 @@ impl Dialect {
         }
     }
 
-    /// The header that says what became of it.
+    /// The header that tells the outcome of a payment.
     pub const fn response_header(self) -> &'static str {
         match self {
             Self::X402V1 => X_PAYMENT_RESPONSE,
@@ -32,7 +32,7 @@ impl Dialect {
         }
     }
 
-    /// The `x402Version` of its objects.
+    /// The value of `x402Version` in the objects of this version.
     pub(super) const fn x402_version(self) -> u32 {
         match self {
             Self::X402V1 => 1,
@@ -40,7 +40,7 @@ impl Dialect {
         }
     }
 
-    /// The name of a chain.
+    /// The name of a chain in this version.
     pub(super) const fn name_of(self, network: Network) -> &'static str {
         match self {
             Self::X402V1 => network.v1_name(),

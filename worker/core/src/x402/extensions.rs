@@ -1,5 +1,5 @@
-//! The extensions that are advertised with an offer: how to call what is sold, for catalogues (`bazaar`), and a name for a
-//! payment that its client may choose (`payment-identifier`). Neither is ever required.
+//! The extensions in an offer: how to call what is sold, for catalogues (`bazaar`), and a name for a payment that its
+//! client may choose (`payment-identifier`). Neither is ever required.
 //! <https://github.com/x402-foundation/x402/tree/main/specs/extensions>
 
 use alloy_primitives::B256;
@@ -10,18 +10,18 @@ use super::unreadable::Unreadable;
 use crate::offer::Target;
 use crate::types::PlanId;
 
-const DIALECT: &str = "https://json-schema.org/draft/2020-12/schema";
-const BAZAAR: &str = "bazaar";
+pub(super) const DIALECT: &str = "https://json-schema.org/draft/2020-12/schema";
+pub(super) const BAZAAR: &str = "bazaar";
 const IDENTIFIER: &str = "payment-identifier";
 
-/// What stands in an offer's `extensions`.
+/// The `extensions` of an offer.
 pub fn advertised(target: &Target) -> Value {
     let mut extensions = for_catalogues(target);
     extensions.extend(for_clients());
     Value::Object(extensions)
 }
 
-/// What of it concerns a client that has not come by HTTP.
+/// The extensions in an offer for a client that does not use HTTP.
 pub fn for_clients() -> Map<String, Value> {
     let identifier = json!({
         "info": {"required": false},
@@ -38,15 +38,16 @@ pub fn for_clients() -> Map<String, Value> {
     Map::from_iter([(IDENTIFIER.to_owned(), identifier)])
 }
 
-/// What a facilitator with a catalogue is told: how to call what is sold, and nothing of a purchase.
-pub fn for_catalogues(target: &Target) -> Map<String, Value> {
+/// The extensions that catalogues read: how to call what is sold, and nothing about a purchase.
+pub(super) fn for_catalogues(target: &Target) -> Map<String, Value> {
     match target {
         Target::Plan(plan) => Map::from_iter([(BAZAAR.to_owned(), bazaar(plan))]),
+        // The catalog, and not the target, has the description of a route: see `Description`.
         Target::Route { .. } => Map::new(),
     }
 }
 
-/// How a plan is bought.
+/// The description of how a plan is bought.
 fn bazaar(plan: &PlanId) -> Value {
     json!({
         "info": {
@@ -77,14 +78,23 @@ fn bazaar(plan: &PlanId) -> Value {
                     },
                     "required": ["type", "method", "bodyType", "body"],
                 },
-                "output": {"type": "object"},
+                "output": {
+                    "type": "object",
+                    "properties": {
+                        "type": {"type": "string"},
+                        "example": {
+                            "type": "object",
+                            "required": ["accessToken", "tokenType"],
+                        },
+                    },
+                },
             },
             "required": ["input"],
         },
     })
 }
 
-/// A client's own name for a payment, as a digest: of the name nothing else is needed.
+/// The digest of the name that the client gave to its payment. Only the digest is ever needed.
 pub fn identifier(payment: &Value) -> Result<Option<B256>, Unreadable> {
     let id = payment
         .get("extensions")

@@ -1,4 +1,4 @@
-//! Payment headers: base64 of JSON, written strictly, read leniently.
+//! Payment headers: base64 of JSON. They are written strictly and read leniently.
 //! <https://github.com/x402-foundation/x402/blob/main/specs/transports-v2/http.md>
 
 use base64::Engine as _;
@@ -10,15 +10,15 @@ use serde_json::Value;
 
 use crate::response::MAX_PAYMENT_HEADER_CHARS;
 
-/// Our offer, with a 402.
+/// The header with our offers, in a 402.
 pub const PAYMENT_REQUIRED: &str = "payment-required";
-/// The client's payment.
+/// The header with the client's payment.
 pub const PAYMENT_SIGNATURE: &str = "payment-signature";
-/// The client's payment in x402 version 1.
+/// The header with the client's payment in x402 version 1.
 pub const X_PAYMENT: &str = "x-payment";
-/// The outcome of the payment.
+/// The header with the outcome of the payment.
 pub const PAYMENT_RESPONSE: &str = "payment-response";
-/// The same in version 1.
+/// The header with the outcome of the payment in x402 version 1.
 pub const X_PAYMENT_RESPONSE: &str = "x-payment-response";
 
 const LENIENT: GeneralPurpose = GeneralPurpose::new(
@@ -28,7 +28,7 @@ const LENIENT: GeneralPurpose = GeneralPurpose::new(
         .with_decode_allow_trailing_bits(true),
 );
 
-/// Standard alphabet, padded: the only form that every client reads.
+/// Writes a header's value in the standard alphabet and padded: the only form that every client reads.
 pub fn encode(value: &impl Serialize) -> Option<String> {
     serde_json::to_vec(value)
         .ok()

@@ -1,25 +1,30 @@
 //! The x402 (version 2) objects: our offer and the outcome.
 //! <https://github.com/x402-foundation/x402/blob/main/specs/x402-specification-v2.md>
 //!
-//! What the client echoes decides nothing. It is compared with our own offer and then dropped.
+//! What the client sends back of an offer decides nothing. It is compared with our own offer and then dropped.
 
 use alloy_primitives::{Address, B256};
 use serde::Serialize;
 use serde_json::Value;
 
+use super::description::Description;
 use super::dialect::Dialect;
 use super::extensions;
+use super::header::encode;
 use super::resource::Resource;
+use crate::catalog::Route;
 use crate::offer::{Offer, Target, Terms};
 use crate::types::Network;
 
-/// The x402 version of our own words.
+/// The x402 version of the objects that we write.
 pub const X402_VERSION: u32 = Dialect::X402V2.x402_version();
-/// How long a client should let its authorization be valid.
+/// For how long a client should let its authorization be valid.
 pub const MAX_TIMEOUT_SECONDS: u32 = 300;
 const SCHEME: &str = "exact";
+/// The flow in which a payment is settled before anything is delivered for it.
+const UPFRONT: &str = "upfront";
 
-/// What a 402 carries: `PAYMENT-REQUIRED`.
+/// The content of `PAYMENT-REQUIRED`, the header of a 402.
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct PaymentRequired {
@@ -48,7 +53,8 @@ pub struct PaymentRequirements {
 struct RequirementsExtra {
     name: &'static str,
     version: &'static str,
-    payment_flow: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    payment_flow: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     challenge_id: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -61,7 +67,7 @@ struct RequirementsExtra {
 }
 
 impl PaymentRequirements {
-    /// How this offer can be paid.
+    /// The way to pay this offer.
     pub fn new(offer: &Offer) -> Self {
         let mut requirements = Self::without_ids(&offer.terms);
         requirements.extra.challenge_id = Some(offer.id.to_string());
@@ -69,9 +75,9 @@ impl PaymentRequirements {
         requirements
     }
 
-    /// How an offer of these terms can be paid, for a client that asks for the price anew with each call and compares: the same
-    /// goods at the same price are offered in the same bytes, whenever and to whomever. The id of the purchase follows from the
-    /// payment, and the payment is judged by the offer of the moment.
+    /// The way to pay an offer of these terms, for a client that asks for the price anew with each call and compares
+    /// the answers: the same goods at the same price are offered in the same bytes, at any time and to any client. The
+    /// id of the purchase then follows from the payment, and the payment is judged by the current offer.
     pub fn without_ids(terms: &Terms) -> Self {
         let (plan_id, route_id) = match &terms.target {
             Target::Plan(id) => (Some(id.to_string()), None),
@@ -87,8 +93,8 @@ impl PaymentRequirements {
             extra: RequirementsExtra {
                 name: terms.network.usdc_domain_name(),
                 version: terms.network.usdc_domain_version(),
-                // We settle before we deliver, and say so.
-                payment_flow: "upfront",
+                // Access is settled before it is delivered. For a call, the terms do not say when it is settled.
+                payment_flow: terms.target.plan().map(|_| UPFRONT),
                 challenge_id: None,
                 request_id: None,
                 plan_id,
@@ -98,7 +104,7 @@ impl PaymentRequirements {
         }
     }
 
-    /// The members of `accepted` that contradict this offer; empty when it is accepted as it stands.
+    /// The members of `accepted` that contradict this offer; empty when the offer was accepted unchanged.
     ///
     /// Scheme, network, amount, asset and recipient must be there and equal. Other members may be missing (hand-written
     /// clients) or additional; where both sides have one, it must be equal.
@@ -127,7 +133,12 @@ impl PaymentRequirements {
             "resourceId",
         ] {
             let theirs = their_extra.and_then(|extra| extra.get(name));
-            if optional(theirs) && !agree(our_extra.and_then(|extra| extra.get(name)), theirs) {
+            // The catalog says when a call is settled; the terms do not.
+            let is_open = name == "paymentFlow" && self.extra.payment_flow.is_none();
+            if !is_open
+                && optional(theirs)
+                && !agree(our_extra.and_then(|extra| extra.get(name)), theirs)
+            {
                 wrong.push(name);
             }
         }
@@ -136,8 +147,8 @@ impl PaymentRequirements {
 }
 
 impl PaymentRequired {
-    /// The offers, of which one is to be paid; `error` says why payment is needed or what was wrong with the last one. What is
-    /// told to catalogues is about the first, which most clients take.
+    /// The offers, one of which is to be paid. `error` says why a payment is needed, or what was wrong with the last
+    /// payment. The extensions for catalogues describe the first offer, which most clients take.
     pub fn new<'a>(
         first: &'a Offer,
         more: impl IntoIterator<Item = &'a Offer>,
@@ -154,7 +165,29 @@ impl PaymentRequired {
         }
     }
 
-    /// The same for a client that has not come by HTTP: how to call by HTTP is left out.
+    /// Adds the description of this route for catalogues: as much of it as fits into a header of `most` characters.
+    #[must_use]
+    pub fn describing(mut self, route: &Route, most: usize) -> Self {
+        let mut description = Description::of(route);
+        loop {
+            description.say_in(&mut self.extensions);
+            let fits = encode(&self).is_some_and(|text| text.len() <= most);
+            if fits || !description.shorten() {
+                return self;
+            }
+        }
+    }
+
+    /// Says that the payment is settled before the call is made.
+    #[must_use]
+    pub fn upfront(mut self) -> Self {
+        for requirements in &mut self.accepts {
+            requirements.extra.payment_flow = Some(UPFRONT);
+        }
+        self
+    }
+
+    /// Leaves out the instructions for HTTP, for a client that does not use HTTP.
     #[must_use]
     pub fn elsewhere(self) -> Self {
         Self {
@@ -175,7 +208,8 @@ impl PaymentRequired {
     }
 }
 
-/// Equal as x402 compares: addresses and other hex without case, numbers by value (some clients send `300.0`).
+/// Whether two values are equal in the sense of x402: addresses and other hex without regard to case, numbers by value
+/// (some clients send `300.0`).
 fn agree(ours: Option<&Value>, theirs: Option<&Value>) -> bool {
     match (ours, theirs) {
         (Some(Value::String(ours)), Some(Value::String(theirs))) => {
@@ -188,7 +222,7 @@ fn agree(ours: Option<&Value>, theirs: Option<&Value>) -> bool {
     }
 }
 
-/// What became of a payment: `PAYMENT-RESPONSE`, or `X-PAYMENT-RESPONSE`.
+/// The outcome of a payment: the content of `PAYMENT-RESPONSE`, or `X-PAYMENT-RESPONSE`.
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct SettleResponse {
@@ -202,7 +236,7 @@ pub struct SettleResponse {
 }
 
 impl SettleResponse {
-    /// The money arrived.
+    /// The outcome when the money has arrived.
     pub fn success(dialect: Dialect, transaction: B256, network: Network, payer: Address) -> Self {
         Self {
             success: true,
@@ -213,7 +247,8 @@ impl SettleResponse {
         }
     }
 
-    /// It did not, or not yet; `transaction` is known once something was broadcast.
+    /// The outcome of a payment that has not succeeded, or not yet. `transaction` is known once something was
+    /// broadcast.
     pub fn failure(
         dialect: Dialect,
         reason: &'static str,

@@ -1,4 +1,7 @@
-//! A client's payment, in either version of x402, read member by member: what cannot be read is named, with what belongs there.
+//! A client's payment, in either version of x402. It is read member by member: an error names the member that cannot be
+//! read, and what belongs there.
+
+use core::ops::Range;
 
 use alloy_primitives::{Address, B256, U256};
 use serde_json::{Value, json};
@@ -12,18 +15,18 @@ use super::unreadable::Unreadable;
 use super::v1;
 use crate::offer::Offer;
 
-/// A client's payment, read but not yet believed.
+/// A client's payment, read but not yet checked.
 #[derive(Clone, Debug)]
 pub struct PaymentPayload {
-    /// What it is written in.
+    /// The version of x402 in which the payment is written.
     pub dialect: Dialect,
-    /// What the client says it accepted; in version 1, the payment's own scheme and network.
+    /// The offer that the client says it accepted; in version 1, the payment's own scheme and network.
     pub accepted: Value,
-    /// What the client says the payer signed.
+    /// The authorization that the client says the payer has signed.
     pub authorization: Authorization,
     /// The claimed signature.
     pub signature: Vec<u8>,
-    /// The digest of the client's own name for it, if it gave one.
+    /// The digest of the name that the client gave to the payment, if it gave one.
     pub identifier: Option<B256>,
 }
 
@@ -33,7 +36,62 @@ const DIGITS: &str = "a text of decimal digits";
 const HASH: &str = "a text of 0x and 64 hex digits";
 const HEX: &str = "a text of 0x and an even number of hex digits";
 
-/// One object of a payment. Its members are read under the full path that errors name.
+/// Times in this range are milliseconds, from 2001 to far beyond the year 9999. Read as seconds, they would keep the
+/// authorization valid for tens of thousands of years, which the payer did not mean. Larger times mean "for ever".
+const MILLISECONDS: Range<u64> = 1_000_000_000_000..1_000_000_000_000_000;
+
+/// Where a payment has its authorization's members: by their full paths, which errors name.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Paths {
+    pub(crate) from: &'static str,
+    pub(crate) to: &'static str,
+    pub(crate) value: &'static str,
+    pub(crate) valid_after: &'static str,
+    pub(crate) valid_before: &'static str,
+    pub(crate) nonce: &'static str,
+    pub(crate) signature: &'static str,
+}
+
+const X402: Paths = Paths {
+    from: "payload.authorization.from",
+    to: "payload.authorization.to",
+    value: "payload.authorization.value",
+    valid_after: "payload.authorization.validAfter",
+    valid_before: "payload.authorization.validBefore",
+    nonce: "payload.authorization.nonce",
+    signature: "payload.signature",
+};
+
+/// Reads an authorization, whose members are in this object.
+pub(crate) fn authorization(object: &Value, paths: &Paths) -> Result<Authorization, Unreadable> {
+    let signed = Members(Some(object));
+    let valid_before = signed.text(paths.valid_before, DIGITS, decimal)?;
+    if MILLISECONDS.contains(&valid_before.saturating_to::<u64>()) {
+        let expected = "in seconds since 1970";
+        return Err(Unreadable::wrong(
+            paths.valid_before,
+            "is in milliseconds",
+            expected,
+        ));
+    }
+    Ok(Authorization {
+        from: signed.text(paths.from, ADDRESS, address)?,
+        to: signed.text(paths.to, ADDRESS, address)?,
+        value: signed.text(paths.value, DIGITS, decimal)?,
+        valid_after: signed.text(paths.valid_after, DIGITS, decimal)?,
+        valid_before,
+        nonce: signed.text(paths.nonce, HASH, fixed_hex)?,
+    })
+}
+
+/// Reads a signature, which is a member of this object.
+pub(crate) fn signature(object: &Value, paths: &Paths) -> Result<Vec<u8>, Unreadable> {
+    Members(Some(object)).text(paths.signature, HEX, |text| {
+        alloy_primitives::hex::decode(text.strip_prefix("0x")?).ok()
+    })
+}
+
+/// One object of a payment. Its members are read by their full path, which errors name.
 struct Members<'a>(Option<&'a Value>);
 
 impl<'a> Members<'a> {
@@ -66,7 +124,7 @@ impl<'a> Members<'a> {
 }
 
 impl PaymentPayload {
-    /// Reads the object. `null` counts as absent and `2.0` as `2`, as some clients write them.
+    /// Reads a payment. `null` counts as absent and `2.0` as `2`, since some clients write them so.
     pub fn parse(dialect: Dialect, value: &Value) -> Result<Self, Unreadable> {
         let number = dialect.x402_version();
         let payment = Members(Some(value));
@@ -88,19 +146,10 @@ impl PaymentPayload {
                 |value| value.is_object().then(|| value.clone()),
             )?,
         };
-        let payload = Members(Some(payment.object("payload")?));
-        let signed = Members(Some(payload.object("payload.authorization")?));
-        let authorization = Authorization {
-            from: signed.text("payload.authorization.from", ADDRESS, address)?,
-            to: signed.text("payload.authorization.to", ADDRESS, address)?,
-            value: signed.text("payload.authorization.value", DIGITS, decimal)?,
-            valid_after: signed.text("payload.authorization.validAfter", DIGITS, decimal)?,
-            valid_before: signed.text("payload.authorization.validBefore", DIGITS, decimal)?,
-            nonce: signed.text("payload.authorization.nonce", HASH, fixed_hex)?,
-        };
-        let signature = payload.text("payload.signature", HEX, |text| {
-            alloy_primitives::hex::decode(text.strip_prefix("0x")?).ok()
-        })?;
+        let payload = payment.object("payload")?;
+        let signed = Members(Some(payload)).object("payload.authorization")?;
+        let authorization = authorization(signed, &X402)?;
+        let signature = signature(payload, &X402)?;
         Ok(Self {
             dialect,
             accepted,
@@ -110,7 +159,7 @@ impl PaymentPayload {
         })
     }
 
-    /// The members that contradict this offer; empty when it is paid as it was offered.
+    /// The members of the payment that contradict this offer; empty when there are none.
     pub fn mismatches(&self, offer: &Offer) -> Vec<&'static str> {
         match self.dialect {
             Dialect::X402V1 => v1::mismatches(&offer.terms, &self.accepted),
@@ -124,7 +173,7 @@ impl PaymentPayload {
     }
 }
 
-fn address(text: &str) -> Option<Address> {
+pub(crate) fn address(text: &str) -> Option<Address> {
     (text.len() == 42 && text.starts_with("0x"))
         .then(|| text.parse().ok())
         .flatten()
@@ -136,7 +185,7 @@ fn fixed_hex(text: &str) -> Option<B256> {
         .flatten()
 }
 
-/// A `uint256` in decimal digits and nothing else.
+/// Reads a `uint256` that consists of decimal digits only.
 fn decimal(text: &str) -> Option<U256> {
     let digits = (1..=78).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_digit());
     digits

@@ -1,21 +1,21 @@
-//! Why a payment was refused, in the words of the x402 specification.
+//! Why a payment was refused, as codes of the x402 specification.
 //! <https://github.com/x402-foundation/x402/blob/main/specs/x402-specification-v2.md>
 
 use serde::{Deserialize, Serialize};
 
-/// A reason code. The specification's own code where it has one, the reference library's otherwise.
+/// A reason code: the specification's own code if it has one, or else that of the reference library.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Refusal {
     /// The header is not base64, not JSON, or not a payment.
     InvalidPayload,
-    /// The payment speaks another version of x402.
+    /// The payment uses another version of x402.
     InvalidX402Version,
-    /// What the client accepted is none of our offers.
+    /// The client has accepted something that is not one of our offers.
     InvalidPaymentRequirements,
     /// The signature is not the payer's.
     InvalidExactEvmPayloadSignature,
-    /// The authorization pays somebody else.
+    /// The authorization pays another recipient.
     InvalidExactEvmPayloadRecipientMismatch,
     /// The authorization expires too soon or has expired.
     InvalidExactEvmPayloadAuthorizationValidBefore,
@@ -41,10 +41,18 @@ pub enum Refusal {
     InvalidExactEvmTransferEventMismatch,
     /// A facilitator does not settle the payment, for a reason of its own.
     UnexpectedSettleError,
+    /// The authorization is valid for longer than is allowed for a call that is paid after its answer.
+    CallAuthorizationTooLong,
+    /// The offer of a call ends before its answer could be charged for.
+    CallOfferTooShort,
+    /// The seller's API has answered, with a status that is not charged for.
+    CallUncharged,
+    /// The call was given up before anything was charged for it.
+    CallUnfinished,
 }
 
 impl Refusal {
-    /// The code as clients see it.
+    /// The code that clients get.
     pub const fn code(self) -> &'static str {
         match self {
             Self::InvalidPayload => "invalid_payload",
@@ -76,11 +84,15 @@ impl Refusal {
                 "invalid_exact_evm_transfer_event_mismatch"
             }
             Self::UnexpectedSettleError => "unexpected_settle_error",
+            Self::CallAuthorizationTooLong => "call_authorization_too_long",
+            Self::CallOfferTooShort => "call_offer_too_short",
+            Self::CallUncharged => "call_uncharged",
+            Self::CallUnfinished => "call_unfinished",
         }
     }
 
-    /// What is wrong, what to do, and what it means for the buyer's money. The same payment may have counted before, in
-    /// another form or for another request.
+    /// A text that says what is wrong, what to do, and what it means for the buyer's money. That nothing was charged is
+    /// said of this request only: the same payment may have counted before, in another form or for another request.
     pub const fn message(self) -> &'static str {
         match self {
             Self::InvalidPayload => {
@@ -134,11 +146,23 @@ impl Refusal {
             Self::UnexpectedSettleError => {
                 "The seller's facilitator does not settle this payment. Nothing was charged."
             }
+            Self::CallAuthorizationTooLong => {
+                "This call is paid for after its answer, so its authorization may be good for a day at most. Sign one with an earlier `validBefore`; nothing was charged."
+            }
+            Self::CallOfferTooShort => {
+                "The offer, or the authorization, would end before the answer could be charged for. Pay this new offer; nothing was charged."
+            }
+            Self::CallUncharged => {
+                "The call was made for this payment, and its answer was none that is charged for. To call again, sign a new authorization; nothing was charged."
+            }
+            Self::CallUnfinished => {
+                "The call for this payment did not come to its end. To call again, sign a new authorization; nothing was charged."
+            }
         }
     }
 
-    /// What a facilitator's code means, if it means for certain that no money was moved. Each facilitator has a vocabulary
-    /// of its own.
+    /// The refusal that a facilitator's code means, if the code means for certain that no money was moved. Each
+    /// facilitator has its own codes.
     pub fn of_facilitator(code: &str) -> Option<Self> {
         Some(match code {
             "insufficient_funds" | "invalid_exact_evm_insufficient_balance" => {
@@ -256,7 +280,7 @@ mod tests {
             "settlement_pending",
             "settle_exact_evm_transaction_confirmation_timed_out",
             "settle_exact_node_failure",
-            // Sending may have failed with the transaction in the node.
+            // The sending may have failed although a node has the transaction.
             "invalid_exact_evm_transaction_failed",
             "settle_exact_failed_onchain",
             "unexpected_settle_error",

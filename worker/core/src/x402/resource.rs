@@ -1,10 +1,10 @@
-//! What is paid for, as a client is told.
+//! The `resource` of an offer.
 
 use std::borrow::Cow;
 
 use serde::Serialize;
 
-/// What is paid for: where it is, and what comes back.
+/// The thing that is paid for: its URL, a description, and the media type of the answer.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Resource {
@@ -14,8 +14,8 @@ pub struct Resource {
 }
 
 impl Resource {
-    /// Of this URL. Some clients encode what they echo with a function that knows only Latin-1 (`btoa`), so what is written here
-    /// is plain ASCII; the catalog keeps the seller's text.
+    /// The resource at this URL. Some clients encode what they send back with a function that knows only Latin-1
+    /// (`btoa`), so the texts here are plain ASCII; the catalog keeps the seller's text.
     pub fn new(url: &str, description: &str, mime_type: impl Into<Cow<'static, str>>) -> Self {
         Self {
             url: ascii(url),
@@ -24,13 +24,14 @@ impl Resource {
         }
     }
 
-    /// Of this URL, with an answer in JSON.
+    /// The resource at this URL. It answers with JSON.
     pub fn json(url: &str, description: &str) -> Self {
         Self::new(url, description, "application/json")
     }
 }
 
-fn ascii(text: &str) -> String {
+/// A text without the characters that some clients cannot send back.
+pub(super) fn ascii(text: &str) -> String {
     text.chars()
         .map(|c| match c {
             '\u{2010}'..='\u{2015}' => '-',

@@ -1,4 +1,4 @@
-//! Why a payment cannot be read, by its member.
+//! Why a payment cannot be read, and which of its members is wrong.
 
 use std::borrow::Cow;
 
@@ -6,14 +6,14 @@ use serde_json::Value;
 
 use super::refusal::Refusal;
 
-/// Why a payment header is no payment.
+/// Why the content of a payment header cannot be read as a payment.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Unreadable {
     /// The code for programs.
     pub refusal: Refusal,
-    /// The member that is wrong, when the header is an object at all.
+    /// The member that is wrong, if the header is an object.
     pub member: Option<&'static str>,
-    /// A sentence for people: what is wrong and what is expected. Repeats nothing of the header.
+    /// A sentence for people: what is wrong and what is expected. It repeats nothing of the header.
     pub message: Cow<'static, str>,
 }
 
@@ -28,7 +28,7 @@ impl From<Refusal> for Unreadable {
 }
 
 impl Unreadable {
-    /// The member does not hold what belongs there; `expected` continues "must be".
+    /// The error for a member that does not hold what belongs there. `expected` continues the words "must be".
     pub(super) fn member(member: &'static str, found: Option<&Value>, expected: &str) -> Self {
         let found = match found {
             None => "is missing",
@@ -39,6 +39,12 @@ impl Unreadable {
             Some(Value::Array(_)) => "is a list",
             Some(Value::Object(_)) => "is an object",
         };
+        Self::wrong(member, found, expected)
+    }
+
+    /// The error for a member whose value cannot be meant. `found` says what the value is, and `expected` continues the
+    /// words "must be".
+    pub(super) fn wrong(member: &'static str, found: &str, expected: &str) -> Self {
         Self {
             refusal: Refusal::InvalidPayload,
             member: Some(member),

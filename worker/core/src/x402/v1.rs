@@ -1,10 +1,10 @@
 //! x402 version 1, for the clients that still speak it.
 //! <https://github.com/x402-foundation/x402/blob/main/specs/x402-specification-v1.md>
 //!
-//! It differs in the wrapping only: what the payer signs is the same. So from the door on a payment is a payment, and
+//! Version 1 differs in the wrapping only: the payer signs the same. So behind the door there is no difference, and
 //! facilitators are asked in version 2, which all of them speak, Coinbase's included.
 //!
-//! A payment of version 1 names neither offer nor request: what it pays is told by the body of the request.
+//! A payment of version 1 names neither its offer nor its purchase: the body of the request says what it pays for.
 
 use serde_json::{Value, json};
 
@@ -15,9 +15,10 @@ use crate::offer::Terms;
 
 const V1: Dialect = Dialect::X402V1;
 
-/// What the body of a 402 says to a client of version 1, beside members of our own, which it ignores.
+/// The `accepts` of a 402's body, for clients of version 1, which ignore our own members of that body.
 ///
-/// It checks each entry against a schema, and one that does not fit spoils them all: every member stands here, none is `null`.
+/// These clients check each entry against a schema, and an entry that does not fit makes all of them useless. So every
+/// member is present, and none is `null`.
 pub fn accepts(terms: &Terms, resource: &Resource) -> Value {
     let network = terms.network;
     json!([{
@@ -34,7 +35,8 @@ pub fn accepts(terms: &Terms, resource: &Resource) -> Value {
     }])
 }
 
-/// The members of a payment of version 1 that contradict these terms. (Amount, asset and recipient are in the signature.)
+/// The members of a payment of version 1 that contradict these terms. (Amount, asset and recipient are checked with the
+/// signature.)
 pub fn mismatches(terms: &Terms, payment: &Value) -> Vec<&'static str> {
     [("scheme", "exact"), ("network", V1.name_of(terms.network))]
         .into_iter()

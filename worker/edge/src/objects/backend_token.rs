@@ -1,8 +1,8 @@
 //! `BackendTokenObject`, one per deployment: the OAuth token that the gateway shows to the seller's backend.
 //!
-//! Stored: `token` (one row: the last token that was given, encrypted). Nothing is stored with another strategy.
+//! Stored: `token` (one row: the last token that was received, encrypted). Nothing is stored with another strategy.
 //!
-//! Calls: the number of a token that was refused, or nothing → the token as text, or nothing.
+//! Calls: the number of a token that the backend has refused, or nothing → the token as text, or nothing.
 //!
 //! Why no interleaving breaks it: a call that renews the token notes that in memory before it first waits. Calls that
 //! arrive meanwhile wait and take the new token. If memory is lost during a renewal, the worst case is another renewal.
@@ -16,6 +16,7 @@ use key0_core::types::UnixMillis;
 use serde_json::json;
 use worker::{DurableObject, Env, Request, Response, State, durable_object};
 
+use super::parcel::Parcel;
 use super::{body, send};
 use crate::settings::settings;
 use crate::tables::{Schema, Tables};
@@ -58,7 +59,7 @@ impl DurableObject for BackendTokenObject {
         };
         let token = self.keeper.token(&outside, refused).await;
         let text = token.map(|token| token.to_text()).unwrap_or_default();
-        send("backend_token", Ok(text.into_bytes()))
+        send("backend_token", Ok(Parcel::text(text.into_bytes())))
     }
 }
 

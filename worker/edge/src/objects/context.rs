@@ -1,6 +1,6 @@
 //! `ContextObject`, one per A2A context: the tasks of a conversation.
 //!
-//! Stored: `tasks`. An alarm removes each when its time is over. Nothing is stored before the first task.
+//! Stored: `tasks`. An alarm removes each task when its time is over. Nothing is stored before the first task.
 //!
 //! Calls: `TaskCommand` → `TaskReply`.
 //!
@@ -33,9 +33,9 @@ const SCHEMA: Schema = Schema(&[&[
     "CREATE INDEX tasks_by_end ON tasks (until)",
     "CREATE INDEX tasks_unpaid ON tasks (standing, at) WHERE standing < 4",
 ]]);
-/// One alarm removes at most this many tasks.
+/// The most tasks that one alarm removes.
 const MAX_REMOVED: usize = 500;
-/// The pause before the next alarm, which removes more tasks.
+/// The pause before the next alarm, when more tasks are to be removed than one alarm removes.
 const NEXT_MILLIS: u64 = 1_000;
 
 #[durable_object(alarm)]

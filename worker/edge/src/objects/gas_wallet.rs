@@ -47,9 +47,9 @@ const SCHEMA: Schema = Schema(&[&[
 #[derive(Deserialize, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) enum WalletCall {
-    /// A purchase asks.
+    /// A command of a purchase.
     Purchase(WalletCommand),
-    /// The operator asks.
+    /// A command of the operator.
     Operator(Address, WalletOperation),
 }
 
@@ -114,7 +114,7 @@ impl DurableObject for GasWalletObject {
     }
 }
 
-/// The key of a job's sender. Jobs that name none are the gas wallet's.
+/// The key of a job's sender. Jobs without a sender are the gas wallet's.
 fn key_of(config: &Config, sender: Option<Address>) -> Option<&WalletKey> {
     match sender {
         Some(sender) => config.sender(sender),

@@ -1,16 +1,16 @@
 //! `LedgerObject`, one per shard of the ledger: the index of that shard's purchases.
 //!
-//! Stored: `entries` (what each purchase last reported of itself, for ever); in the first shard also `sweep` (how far the
-//! sweep has come). Nothing is stored before the first report.
+//! Stored: `entries` (the last report of each purchase), `removed` (sums of the entries of purchases that were removed, by
+//! day, target and state); in the first shard also `sweep` (how far the sweep has come). Nothing is stored before the first report.
 //!
 //! Calls: `LedgerCommand` → `LedgerReply`.
 //!
 //! Why no interleaving breaks it: a command runs in one synchronous transaction and waits for nothing. Reports may come
-//! twice or out of order: the higher version stays.
+//! twice or out of order: the report with the higher version stays.
 
 use key0_core::ledger::Progress;
 use key0_core::ledger::{
-    Cursor, Days, LedgerCommand, LedgerEntry, LedgerStore, Total, UtcDay, execute,
+    Cursor, Days, LedgerCommand, LedgerEntry, LedgerStore, Removed, Total, UtcDay, execute,
 };
 use key0_core::types::{B256, RequestId, Status, UnixMillis, UsdcAmount};
 use serde::Deserialize;
@@ -20,8 +20,9 @@ use super::{command, reply};
 use crate::storage::{count, integer};
 use crate::tables::{Schema, Tables};
 
-const SCHEMA: Schema = Schema(&[&[
-    "CREATE TABLE entries (
+const SCHEMA: Schema = Schema(&[
+    &[
+        "CREATE TABLE entries (
         request_id TEXT PRIMARY KEY,
         version INTEGER NOT NULL,
         status TEXT NOT NULL,
@@ -31,11 +32,20 @@ const SCHEMA: Schema = Schema(&[&[
         paid_by TEXT,
         body TEXT NOT NULL
     ) STRICT, WITHOUT ROWID",
-    "CREATE INDEX entries_by_status ON entries (status, changed_at DESC)",
-    "CREATE INDEX entries_by_age ON entries (created_at)",
-    "CREATE INDEX entries_by_payment ON entries (paid_by) WHERE paid_by IS NOT NULL",
-    "CREATE TABLE sweep (id INTEGER PRIMARY KEY CHECK (id = 1), body TEXT NOT NULL) STRICT",
-]]);
+        "CREATE INDEX entries_by_status ON entries (status, changed_at DESC)",
+        "CREATE INDEX entries_by_age ON entries (created_at)",
+        "CREATE INDEX entries_by_payment ON entries (paid_by) WHERE paid_by IS NOT NULL",
+        "CREATE TABLE sweep (id INTEGER PRIMARY KEY CHECK (id = 1), body TEXT NOT NULL) STRICT",
+    ],
+    &["CREATE TABLE removed (
+        day INTEGER NOT NULL,
+        target TEXT NOT NULL,
+        status TEXT NOT NULL,
+        count INTEGER NOT NULL,
+        units INTEGER NOT NULL,
+        PRIMARY KEY (day, target, status)
+    ) STRICT, WITHOUT ROWID"],
+]);
 
 #[durable_object(fetch)]
 pub struct LedgerObject {
@@ -89,6 +99,60 @@ impl LedgerStore for Entries {
                 serde_json::to_string(entry)?.into(),
             ],
         )
+    }
+
+    fn take(&self, request_id: &RequestId) -> worker::Result<Option<LedgerEntry>> {
+        self.0.body(
+            "DELETE FROM entries WHERE request_id = ? RETURNING body",
+            vec![request_id.as_str().into()],
+        )
+    }
+
+    fn count_removed(&self, removed: &Removed) -> worker::Result<()> {
+        let (first, _) = Days {
+            from: removed.day,
+            to: removed.day,
+        }
+        .millis();
+        // The amount is bound as text: as a number it would lose digits above 2^53.
+        self.0.write(
+            "INSERT INTO removed (day, target, status, count, units) VALUES (?, ?, ?, ?, CAST(? AS INTEGER))
+             ON CONFLICT DO UPDATE SET count = count + excluded.count, units = units + excluded.units",
+            vec![
+                integer(first.0)?,
+                removed.target.as_str().into(),
+                removed.status.as_str().into(),
+                integer(removed.count)?,
+                removed.amount.units().to_string().into(),
+            ],
+        )
+    }
+
+    fn removed(&self, days: Days) -> worker::Result<Vec<Removed>> {
+        #[derive(Deserialize)]
+        struct Row {
+            day: u64,
+            target: String,
+            status: Status,
+            count: u64,
+            units: String,
+        }
+        let (first, end) = days.millis();
+        let rows: Vec<Row> = self.0.rows(
+            "SELECT day, target, status, count, CAST(units AS TEXT) AS units FROM removed WHERE day >= ? AND day < ?",
+            vec![integer(first.0)?, integer(end.0)?],
+        )?;
+        rows.into_iter()
+            .map(|row| {
+                Ok(Removed {
+                    day: UtcDay::of(UnixMillis(row.day)),
+                    target: row.target,
+                    status: row.status,
+                    count: row.count,
+                    amount: UsdcAmount::from_units(row.units.parse().map_err(|_| "no sum")?),
+                })
+            })
+            .collect()
     }
 
     fn of_status(

@@ -1,17 +1,22 @@
-//! The Durable Objects, each thin over its part of the core, and the calls between them.
+//! The Durable Objects, each a thin layer around its part of the core, and the calls between them.
 //!
 //! A call is JSON over the object's `fetch`. A refusal is an ordinary reply; a status other than 200 is a fault.
 
 mod backend_token;
+mod brought;
 mod context;
 mod gas_wallet;
 mod ledger;
+mod parcel;
 mod payer;
 mod purchase;
 
+use core::cell::RefCell;
 use core::time::Duration;
+use std::rc::Rc;
 
 use futures_util::future::{Either, select};
+use js_sys::Uint8Array;
 use key0_core::backend::oauth::HeldToken;
 use key0_core::book::{Look, PayerCommand, PayerReply};
 use key0_core::breaker::Observed;
@@ -23,6 +28,7 @@ use key0_core::doors::admin::Transfers;
 use key0_core::ledger::{
     self as core_ledger, Layout, LedgerCommand, LedgerEntry, LedgerReply, Ledgers, Shard,
 };
+use key0_core::offer::CallDigest;
 use key0_core::pauses::{FAILED_ALARM, MISCONFIGURED, Patience};
 use key0_core::purchase::{
     Ask, Call, OperatorCommand, OperatorReply, Operators, PayReply, Purchases,
@@ -31,35 +37,94 @@ use key0_core::settlement::wallet::{
     WalletCommand, WalletOperation, WalletReply, WalletView, Wallets,
 };
 use key0_core::types::{Address, B256, CallFault, Network, RequestId};
-use serde::Serialize;
 use serde::de::DeserializeOwned;
-use worker::{Delay, Env, Headers, Method, Request, RequestInit, Response};
+use serde::{Deserialize, Serialize};
+use worker::{Delay, Env, Headers, Method, Request, RequestInit, Response, ResponseBody};
 
+use crate::origin::Outgoing;
 use crate::outbound;
 use crate::platform;
 use crate::settings::settings;
 use crate::tables::Tables;
 use gas_wallet::WalletCall;
+use parcel::Parcel;
 
-/// Longer than a purchase's patience, together with one facilitator's answers to `verify` and `settle`.
+/// Longer than a purchase's patience, plus one facilitator's time for `verify` and `settle`.
 const PURCHASE_DEADLINE: Duration = Duration::from_secs(60);
+/// How much longer than two calls to the seller's API a purchase may take to answer a request that carries a call: long
+/// enough for a settlement before or after the call. Until the request's patience is over ([`Patience::of_call`], long
+/// enough for one call), the purchase may begin a second call. The second call's answer may be passed on while it
+/// arrives, so this request must still be waiting for it.
+const CALL_DEADLINE: Duration = Duration::from_secs(40);
 const NUDGE_DEADLINE: Duration = Duration::from_secs(10);
 const PAYER_DEADLINE: Duration = Duration::from_secs(5);
-/// Longer than the authorization server may take.
+/// Longer than the authorization server's deadline.
 const BACKEND_TOKEN_DEADLINE: Duration = Duration::from_secs(15);
 const LEDGER_DEADLINE: Duration = Duration::from_secs(5);
 const CONTEXT_DEADLINE: Duration = Duration::from_secs(5);
 /// Longer than the few RPC calls before a transaction is stored and broadcast.
 const GAS_WALLET_DEADLINE: Duration = Duration::from_secs(20);
 
-/// The objects of this deployment.
+/// The objects of this deployment, for one request.
 pub(crate) struct Objects<'a> {
     env: &'a Env,
+    /// The call that the request brings to its purchase, if a call of a route is bought.
+    call: RefCell<Option<Rc<Carried>>>,
+    /// The body of the last answer, and the request id of its purchase or free call.
+    answer: RefCell<Option<(String, Uint8Array)>>,
+    /// The body of the answer that the purchase passes on while it arrives.
+    streamed: RefCell<Option<web_sys::ReadableStream>>,
+}
+
+/// A call that a request brings to its purchase.
+#[derive(Debug)]
+pub(crate) struct Carried {
+    pub(crate) head: CarriedHead,
+    /// How long the purchase may take to answer.
+    pub(crate) deadline: Duration,
+    pub(crate) body: Uint8Array,
+}
+
+/// The part of a [`Carried`] call that is written as JSON: all but its body and its deadline.
+#[derive(Debug, Deserialize, Serialize)]
+pub(crate) struct CarriedHead {
+    pub(crate) digest: CallDigest,
+    /// The most bytes of an answer that the request can take; `None` when there is no such limit.
+    pub(crate) most: Option<usize>,
+    pub(crate) outgoing: Outgoing,
 }
 
 impl<'a> Objects<'a> {
-    pub(crate) fn new(env: &'a Env) -> Self {
-        Self { env }
+    pub(crate) const fn new(env: &'a Env) -> Self {
+        Self {
+            env,
+            call: RefCell::new(None),
+            answer: RefCell::new(None),
+            streamed: RefCell::new(None),
+        }
+    }
+
+    /// How long a purchase that makes a call may take, if the seller's API may take `timeout_millis` milliseconds.
+    pub(crate) fn call_deadline(timeout_millis: u32) -> Duration {
+        let twice = u64::from(timeout_millis).saturating_mul(2);
+        CALL_DEADLINE.saturating_add(Duration::from_millis(twice))
+    }
+
+    /// The objects, for a request that brings a call.
+    pub(crate) fn bringing(env: &'a Env, call: Carried) -> Self {
+        let objects = Self::new(env);
+        objects.call.replace(Some(Rc::new(call)));
+        objects
+    }
+
+    /// The body of the answer that the purchase has given, if it has given one.
+    pub(crate) fn answer(&self) -> Option<Uint8Array> {
+        self.answer.take().map(|(_, body)| body)
+    }
+
+    /// The body of the answer that the purchase passes on while it arrives, if it does so.
+    pub(crate) fn streamed(&self) -> Option<web_sys::ReadableStream> {
+        self.streamed.take()
     }
 
     /// Sends a command to the book of one payer.
@@ -110,11 +175,33 @@ impl<'a> Objects<'a> {
         Ok(seen.owner())
     }
 
-    /// Has a purchase set its alarm again if the alarm was lost.
+    /// Asks a purchase to set its alarm again if the alarm was lost.
     pub(crate) async fn nudge(&self, request_id: &RequestId) -> Result<bool, CallFault> {
-        let id = request_id.as_str();
-        self.call("PURCHASES", id, &Call::Nudge, NUDGE_DEADLINE)
+        let nudge = (&Call::Nudge, None::<CarriedHead>);
+        self.call("PURCHASES", request_id.as_str(), &nudge, NUDGE_DEADLINE)
             .await
+    }
+
+    /// Asks a purchase. The request's call is sent along, and the body of the answer is kept.
+    async fn ask_purchase<T: DeserializeOwned>(
+        &self,
+        request_id: &RequestId,
+        call: &Call,
+    ) -> Result<T, CallFault> {
+        let fault = |error: serde_json::Error| CallFault(format!("PURCHASES: {error}"));
+        let carried = self.call.borrow().clone();
+        let carried = carried.as_deref();
+        let command = (call, carried.map(|carried| &carried.head));
+        let command = Parcel {
+            text: serde_json::to_vec(&command).map_err(fault)?,
+            bytes: carried.map(|carried| carried.body.clone()),
+        };
+        let deadline = carried.map_or(PURCHASE_DEADLINE, |carried| carried.deadline);
+        let id = request_id.as_str();
+        let reply = self.exchange("PURCHASES", id, command, deadline).await?;
+        let bytes = reply.bytes.map(|bytes| (id.to_owned(), bytes));
+        self.answer.replace(bytes);
+        serde_json::from_slice(&reply.text).map_err(fault)
     }
 
     /// Reports a purchase to its shard of the ledger.
@@ -122,15 +209,20 @@ impl<'a> Objects<'a> {
         core_ledger::put(self, entry.clone()).await
     }
 
-    /// The token for the backend, from the authorization server, if it gives any. `refused` is the number of a token that
-    /// the backend has refused.
+    /// Has the ledger remove the entry of a purchase that is removed itself.
+    pub(crate) async fn ledger_remove(&self, entry: &LedgerEntry) -> Result<(), CallFault> {
+        core_ledger::remove(self, entry).await
+    }
+
+    /// The OAuth token for the backend; `None` if the authorization server gives none. `refused` is the number of an earlier token that the backend has refused.
     pub(crate) async fn backend_token(&self, refused: Option<u64>) -> Option<HeldToken> {
         let command = refused.map(|number| number.to_string()).unwrap_or_default();
         let deadline = BACKEND_TOKEN_DEADLINE;
+        let command = Parcel::text(command.into_bytes());
         let reply = self
             .exchange("BACKEND_TOKENS", "oauth", command, deadline)
             .await;
-        let text = String::from_utf8(logged(reply).ok()?).ok()?;
+        let text = String::from_utf8(logged(reply).ok()?.text).ok()?;
         HeldToken::from_text(&text)
     }
 
@@ -142,23 +234,22 @@ impl<'a> Objects<'a> {
         deadline: Duration,
     ) -> Result<T, CallFault> {
         let fault = |error: serde_json::Error| CallFault(format!("{binding}: {error}"));
-        let command = serde_json::to_string(command).map_err(fault)?;
+        let command = Parcel::text(serde_json::to_vec(command).map_err(fault)?);
         let answer = self.exchange(binding, name, command, deadline).await?;
-        serde_json::from_slice(&answer).map_err(fault)
+        serde_json::from_slice(&answer.text).map_err(fault)
     }
 
-    /// Sends one text and returns the text of the reply. Not generic, so that it is compiled once.
+    /// Sends one parcel and returns the parcel of the reply. The function is not generic, so that it is compiled only
+    /// once.
     async fn exchange(
         &self,
         binding: &str,
         name: &str,
-        command: String,
+        command: Parcel,
         deadline: Duration,
-    ) -> Result<Vec<u8>, CallFault> {
+    ) -> Result<Parcel, CallFault> {
         let fault = |what: &str| CallFault(format!("{binding}: {what}"));
-        let deliveries = &outbound::shared().deliveries;
-        let seen = deliveries.observed().to_text();
-        let request = request(command, &seen).map_err(|error| fault(&error.to_string()))?;
+        let request = request(&command).map_err(|error| fault(&error.to_string()))?;
         let stub = self
             .env
             .durable_object(binding)
@@ -167,11 +258,18 @@ impl<'a> Objects<'a> {
         let answer = Box::pin(async {
             let response = stub.fetch_with_request(request).await?;
             hear(response.headers());
+            if let Some(text) = parcel::text_beside_stream(response.headers())?
+                && let ResponseBody::Stream(stream) = response.body()
+            {
+                self.streamed.replace(Some(stream.clone()));
+                return Ok((response.status_code(), Parcel::text(text)));
+            }
             let body = platform::whole_body(&response).await?;
-            Ok::<_, worker::Error>((response.status_code(), body))
+            let reply = Parcel::open(response.headers(), &body)?;
+            Ok::<_, worker::Error>((response.status_code(), reply))
         });
         match select(answer, Box::pin(Delay::from(deadline))).await {
-            Either::Left((Ok((200, body)), _)) => Ok(body),
+            Either::Left((Ok((200, reply)), _)) => Ok(reply),
             Either::Left((Ok((status, _)), _)) => Err(fault(&format!("status {status}"))),
             Either::Left((Err(error), _)) => Err(fault(&error.to_string())),
             Either::Right(_) => Err(fault("no answer in time")),
@@ -187,11 +285,10 @@ impl Purchases for Objects<'_> {
         patience: Patience,
     ) -> Result<PayReply, CallFault> {
         let ask = ask.clone();
-        let call = Call::Buyer { ask, patience };
-        let reply = self
-            .call("PURCHASES", request_id.as_str(), &call, PURCHASE_DEADLINE)
-            .await;
-        logged(reply)
+        logged(
+            self.ask_purchase(request_id, &Call::Buyer { ask, patience })
+                .await,
+        )
     }
 }
 
@@ -202,10 +299,7 @@ impl Operators for Objects<'_> {
         command: OperatorCommand,
     ) -> Result<OperatorReply, CallFault> {
         let call = Call::Operator(command);
-        let reply = self
-            .call("PURCHASES", request_id.as_str(), &call, PURCHASE_DEADLINE)
-            .await;
-        logged(reply)
+        logged(self.ask_purchase(request_id, &call).await)
     }
 }
 
@@ -277,20 +371,37 @@ fn logged<T>(reply: Result<T, CallFault>) -> Result<T, CallFault> {
     reply
 }
 
-/// Objects live in many isolates. Each call and each reply carries what the sender has seen of deliveries, so that every
-/// isolate learns of an outage without an extra call.
+/// The headers in which each call and each reply between objects tells what its sender has observed of deliveries, and
+/// of the calls of routes. Objects live in many isolates, and in this way each of them learns of an outage without an
+/// extra call.
 const SEEN: &str = "x-key0-deliveries";
+const SEEN_ROUTES: &str = "x-key0-routes";
 
 fn hear(headers: &Headers) {
-    let seen = headers.get(SEEN).ok().flatten();
-    if let Some(seen) = seen.as_deref().and_then(Observed::from_text) {
-        outbound::shared().deliveries.hear(seen);
+    let shared = outbound::shared();
+    let told = |name| headers.get(name).ok().flatten();
+    if let Some(seen) = told(SEEN).as_deref().and_then(Observed::from_text) {
+        shared.deliveries.hear(seen);
+    }
+    if let Some(routes) = told(SEEN_ROUTES) {
+        shared.routes.hear(&routes);
     }
 }
 
-fn request(body: String, seen: &str) -> worker::Result<Request> {
-    let headers = Headers::new();
-    headers.set(SEEN, seen)?;
+/// Headers that tell what this isolate has observed.
+fn telling() -> worker::Result<Headers> {
+    let (headers, shared) = (Headers::new(), outbound::shared());
+    headers.set(SEEN, &shared.deliveries.observed().to_text())?;
+    let routes = shared.routes.to_text();
+    if !routes.is_empty() {
+        headers.set(SEEN_ROUTES, &routes)?;
+    }
+    Ok(headers)
+}
+
+fn request(command: &Parcel) -> worker::Result<Request> {
+    let headers = telling()?;
+    let body = command.pack(&headers)?;
     let mut init = RequestInit::new();
     init.with_method(Method::Post)
         .with_headers(headers)
@@ -301,6 +412,16 @@ fn request(body: String, seen: &str) -> worker::Result<Request> {
 /// Reads the command of a call.
 async fn command<T: DeserializeOwned>(request: &mut Request) -> worker::Result<T> {
     Ok(serde_json::from_slice(&body(request).await?)?)
+}
+
+/// Reads the command of a call, and the bytes that came with it.
+async fn parcel<T: DeserializeOwned>(
+    request: &mut Request,
+) -> worker::Result<(T, Option<Uint8Array>)> {
+    hear(request.headers());
+    let packed = platform::whole_request(request).await?;
+    let Parcel { text, bytes } = Parcel::open(request.headers(), &packed)?;
+    Ok((serde_json::from_slice(&text)?, bytes))
 }
 
 async fn body(request: &mut Request) -> worker::Result<Vec<u8>> {
@@ -327,19 +448,47 @@ fn reply<T: Serialize, E: core::fmt::Debug>(
     object: &str,
     outcome: Result<T, E>,
 ) -> worker::Result<Response> {
+    reply_with(object, outcome, |_| None)
+}
+
+/// Answers a call with the bytes that belong to the reply.
+fn reply_with<T: Serialize, E: core::fmt::Debug>(
+    object: &str,
+    outcome: Result<T, E>,
+    bytes: impl FnOnce(&T) -> Option<Uint8Array>,
+) -> worker::Result<Response> {
     let answer = match &outcome {
-        Ok(reply) => serde_json::to_vec(reply).map_err(|error| error.to_string()),
+        Ok(reply) => serde_json::to_vec(reply)
+            .map(|text| Parcel {
+                text,
+                bytes: bytes(reply),
+            })
+            .map_err(|error| error.to_string()),
         Err(fault) => Err(format!("{fault:?}")),
     };
     send(object, answer)
 }
 
-fn send(object: &str, answer: Result<Vec<u8>, String>) -> worker::Result<Response> {
+/// Answers a call with a stream that belongs to the reply.
+fn reply_streaming<T: Serialize>(
+    reply: &T,
+    stream: &web_sys::ReadableStream,
+) -> worker::Result<Response> {
+    let headers = telling()?;
+    parcel::put_text(&serde_json::to_vec(reply)?, &headers)?;
+    platform::streamed(200, &headers, stream)
+}
+
+fn send(object: &str, answer: Result<Parcel, String>) -> worker::Result<Response> {
     match answer {
-        Ok(body) => {
-            let seen = outbound::shared().deliveries.observed().to_text();
-            let response = worker::ResponseBuilder::new().with_header(SEEN, &seen)?;
-            Ok(response.fixed(body))
+        Ok(parcel) => {
+            let headers = telling()?;
+            let Some(_) = &parcel.bytes else {
+                let response = worker::ResponseBuilder::new().with_headers(headers);
+                return Ok(response.fixed(parcel.text));
+            };
+            let packed = parcel.pack(&headers)?;
+            platform::response_of(200, &headers, Some(&packed))
         }
         Err(fault) => {
             platform::log(

@@ -1,5 +1,5 @@
-//! OAuth 2.0 client credentials (RFC 6749, section 4.4): what is asked of the authorization server, and what is made of its
-//! answer.
+//! OAuth 2.0 client credentials (RFC 6749, section 4.4): the request to the authorization server, and how its answer is
+//! read.
 
 use core::fmt;
 
@@ -14,14 +14,14 @@ use crate::types::{HttpUrl, Secret, UnixMillis};
 pub const TOKEN_DEADLINE_MILLIS: u32 = 10_000;
 /// The longest answer of an authorization server.
 pub const MAX_TOKEN_ANSWER_BYTES: usize = 32 * 1024;
-/// It travels in a header of each call.
+/// The longest token: it travels in a header of each call.
 const MAX_TOKEN_BYTES: usize = 8 * 1024;
 /// How long a token is good when the authorization server does not say.
 const USUAL_SECONDS: u64 = 300;
 
 /// The gateway as an OAuth client.
 pub struct OAuthClient {
-    /// Where tokens are asked for.
+    /// The URL at which tokens are requested.
     pub token_url: HttpUrl,
     /// The client's id.
     pub id: String,
@@ -29,7 +29,7 @@ pub struct OAuthClient {
     pub secret: Secret,
     /// The scopes, joined with spaces; may be empty.
     pub scope: String,
-    /// For whom the tokens are to be.
+    /// The audience that the tokens are requested for.
     pub audience: Option<String>,
 }
 
@@ -42,9 +42,9 @@ impl fmt::Debug for OAuthClient {
 /// A token as it is kept.
 #[derive(Clone, Eq, PartialEq)]
 pub struct HeldToken {
-    /// Tells it from those before it: when it was received, in milliseconds.
+    /// The time when the token was received, in milliseconds. The number tells this token from earlier ones.
     pub number: u64,
-    /// When it ends.
+    /// When the token ends.
     pub expires_at: UnixMillis,
     /// The token.
     pub text: String,
@@ -62,7 +62,7 @@ impl HeldToken {
         format!("{} {} {}", self.number, self.expires_at.0, self.text)
     }
 
-    /// Reads such a text.
+    /// Reads what [`HeldToken::to_text`] has written.
     pub fn from_text(text: &str) -> Option<Self> {
         let mut parts = text.splitn(3, ' ');
         Some(Self {
@@ -74,7 +74,7 @@ impl HeldToken {
 }
 
 impl OAuthClient {
-    /// What is posted to the authorization server, as `application/x-www-form-urlencoded`.
+    /// The body of the request to the authorization server, as `application/x-www-form-urlencoded`.
     pub fn form(&self) -> String {
         let mut form = Serializer::new(String::new());
         form.append_pair("grant_type", "client_credentials");
@@ -89,7 +89,7 @@ impl OAuthClient {
         form.finish()
     }
 
-    /// Names what a token is for, so that none is used that was given for something else.
+    /// A digest of all that a token is requested for, so that a token for another purpose is never used.
     pub fn fingerprint(&self) -> String {
         let mut digest = Sha256::new();
         let audience = self.audience.as_deref().unwrap_or_default();
@@ -101,7 +101,7 @@ impl OAuthClient {
     }
 }
 
-/// Reads an authorization server's answer (RFC 6749, section 5.1). `None` when there is no token in it that can be sent.
+/// Reads an authorization server's answer (RFC 6749, section 5.1). `None` if it has no token that can be sent.
 pub(super) fn read_answer(body: &[u8], now: UnixMillis, number: u64) -> Option<HeldToken> {
     let answer: Value = serde_json::from_slice(body).ok()?;
     let text = answer.get("access_token")?.as_str()?;
@@ -115,7 +115,7 @@ pub(super) fn read_answer(body: &[u8], now: UnixMillis, number: u64) -> Option<H
     if !is_bearer || !is_sendable {
         return None;
     }
-    // Some servers write the number as a text.
+    // Some servers write the seconds as a text.
     let seconds = match answer.get("expires_in") {
         Some(Value::String(text)) => text.parse().ok(),
         Some(number) => number.as_u64(),

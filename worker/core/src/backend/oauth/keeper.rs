@@ -1,5 +1,5 @@
-//! Keeps one access token for the whole deployment, so that the authorization server is asked once and not by every
-//! purchase: however many ask at the same time, one renewal is under way.
+//! Keeps one access token for the whole deployment. So the authorization server is not asked for every purchase, and
+//! however many purchases need a token at the same time, only one renewal is under way.
 
 use core::cell::{Cell, RefCell};
 use core::future::Future;
@@ -8,36 +8,36 @@ use super::client::{HeldToken, TOKEN_DEADLINE_MILLIS, read_answer};
 use crate::pauses::RENEWAL;
 use crate::types::UnixMillis;
 
-/// A token is renewed this long before it ends: the call that it is for takes time.
+/// A token is renewed this long before it ends, because the call that it is for takes time.
 const MARGIN_MILLIS: u64 = 10_000;
 
-/// What keeping a token needs from outside.
+/// What a [`TokenKeeper`] needs from outside: a clock, and the authorization server.
 pub trait TokenEnv {
     /// The clock.
     fn now(&self) -> UnixMillis;
-    /// Waits.
+    /// Waits this long.
     fn sleep(&self, millis: u64) -> impl Future<Output = ()>;
-    /// The token that was kept last, if it is for the same purpose.
+    /// The token that was kept last, if it was requested for the same purpose as now.
     fn load(&self) -> Option<HeldToken>;
-    /// Keeps a token. If that fails, another one is asked for when memory is lost.
+    /// Keeps a token. If that fails, another token is requested once memory is lost.
     fn store(&self, token: &HeldToken);
-    /// Asks the authorization server, and returns the body of a success.
+    /// Asks the authorization server for a token, and returns the body of a success.
     fn fetch(&self) -> impl Future<Output = Result<Vec<u8>, String>>;
     /// Writes a line for the operator.
     fn log(&self, event: &str, detail: &str);
 }
 
-/// The keeper. What it has in memory may be lost at any time.
+/// The keeper. Whatever it has in memory may be lost at any time.
 #[derive(Debug, Default)]
 pub struct TokenKeeper {
     known: RefCell<Option<HeldToken>>,
-    /// Until when a renewal that is under way is waited for, in milliseconds.
+    /// Until when other callers wait for the renewal that is under way, in milliseconds.
     busy_until: Cell<u64>,
     /// When the last renewal failed.
     failed_at: Cell<Option<UnixMillis>>,
 }
 
-/// The right to renew; given back when dropped.
+/// The right to renew the token; given back when dropped.
 struct Turn<'a>(&'a Cell<u64>);
 
 impl Drop for Turn<'_> {
@@ -47,19 +47,20 @@ impl Drop for Turn<'_> {
 }
 
 impl TokenKeeper {
-    /// The token, or none when the authorization server gives none. Asks for a new one if that is needed and nobody else
-    /// does already. `refused` is the number of a token that the backend has refused.
+    /// The token, or `None` when the authorization server gives none. Requests a new one if it is needed and no other caller
+    /// is requesting it. `refused` is the number of a token that the backend has refused.
     pub async fn token<E: TokenEnv>(&self, env: &E, refused: Option<u64>) -> Option<HeldToken> {
         let began = env.now();
         loop {
             let known = self.known(env);
             if let Some(token) = known.as_ref().filter(|token| refused != Some(token.number))
-                // One that was given since is used up to its end, however short its life: asking again gets no longer one.
+                // A token that was issued since this call began is used until it expires, however soon: another request
+                // would get no token that lasts longer.
                 && (env.now().plus(MARGIN_MILLIS) < token.expires_at || token.number >= began.0)
             {
                 return Some(token.clone());
             }
-            // The answer to somebody who asked later is an answer to this one too.
+            // A failure since this call began answers this call as well.
             if self.failed_at.get().is_some_and(|at| at >= began) {
                 return None;
             }

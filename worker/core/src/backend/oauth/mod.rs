@@ -1,4 +1,4 @@
-//! OAuth 2.0 client credentials: the client, and the one token that it keeps.
+//! OAuth 2.0 client credentials: the client, and the keeper of its one token.
 
 mod client;
 mod keeper;

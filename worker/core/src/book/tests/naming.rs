@@ -1,4 +1,4 @@
-//! Which purchase a payment counts for, depending on who has named the purchase.
+//! Which purchase a payment counts for, depending on whether the client chose the request id itself.
 
 use super::*;
 
@@ -9,7 +9,7 @@ fn chosen(nonce: u8, request: u8, plan: &str) -> Hold {
     }
 }
 
-/// Books a payment whose client has named the purchase.
+/// Books a payment whose client chose the request id itself.
 fn reserve_chosen(book: &Book, nonce: u8, request: u8, plan: &str) -> PayerReply {
     let hold = chosen(nonce, request, plan);
     match super::hold(book, &hold) {

@@ -1,8 +1,8 @@
-//! What a payer has under way, against what it has.
+//! A payer's purchases under way, against its balance.
 
 use super::*;
 
-/// A hold of this purchase for a target of its own, by a payer who has money for three.
+/// A hold of this purchase for a target of its own, by a payer that has money for three.
 fn of(number: u8) -> Hold {
     Hold {
         balance: 3 * PRICE,
@@ -37,6 +37,43 @@ fn what_is_under_way_is_covered_by_the_balance_together_and_not_one_by_one() {
     assert_eq!(begin(&book, of(1)), PayerReply::Reserved, "repeated");
     release(&book, 2, Outcome::Other, NOW);
     assert_eq!(begin(&book, of(9)), PayerReply::Reserved);
+}
+
+/// Has the prices of two offers for one purchase set aside at the same moment, the dear one first, and begins with the
+/// dear one.
+fn begin_the_dear_one(book: &Book, number: u8, cheap_plan: &str) -> PayerReply {
+    let dear = Hold {
+        amount: UsdcAmount::from_units(2 * PRICE),
+        ..of(number)
+    };
+    let cheap = Hold {
+        amount: UsdcAmount::from_units(1),
+        balance: dear.balance,
+        ..hold_of(100 + number, number, cheap_plan)
+    };
+    let reply = hold(book, &dear);
+    hold(book, &cheap);
+    let reserve = || run(book, PayerCommand::Reserve(dear.reservation.clone()), NOW);
+    match reply {
+        PayerReply::Reserved => match reserve() {
+            PayerReply::Lapsed if hold(book, &dear) == PayerReply::Reserved => reserve(),
+            reply => reply,
+        },
+        reply => reply,
+    }
+}
+
+#[test]
+fn of_two_offers_for_one_purchase_the_one_that_is_paid_is_covered() {
+    for cheap_plan in ["cheap", "p1"] {
+        let book = Book::default();
+        let first = begin_the_dear_one(&book, 1, cheap_plan);
+        assert_eq!(first, PayerReply::Reserved, "{cheap_plan}");
+        let second = begin_the_dear_one(&book, 2, cheap_plan);
+        assert_eq!(second, UNCOVERED, "{cheap_plan}");
+        let joined = PayerReply::Superseded { by: purchase(1) };
+        assert_eq!(hold(&book, &hold_of(9, 9, "p1")), joined, "{cheap_plan}");
+    }
 }
 
 #[test]
@@ -127,7 +164,7 @@ fn a_payment_that_has_arrived_takes_nothing_more_and_no_room_while_it_cannot_be_
     };
     let joined = PayerReply::Superseded { by };
     assert_eq!(hold(&book, &again), joined, "it is still unresolved");
-    // What has no attempt has paid nothing, and what is resolved is not opened again.
+    // `Arrived` changes nothing for a purchase without an attempt, and does not open a resolved one again.
     let rich = Hold {
         balance: 2 * PRICE,
         ..of(5)

@@ -1,4 +1,6 @@
-//! What is said of a catalog that cannot be sold.
+//! What the seller is told about a catalog that cannot be sold.
+
+mod routes;
 
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -6,10 +8,10 @@ use serde_json::{Value, json};
 use super::*;
 
 fn said(text: &str) -> String {
-    list(text).unwrap_err().to_string()
+    plans(text).unwrap_err().to_string()
 }
 
-/// What is said of one plan that is good but for these members.
+/// What the seller is told about a good plan in which these members were changed.
 fn said_of(members: &Value) -> String {
     let mut plan = json!({"planId": "a", "unitAmount": "$1"});
     let changed = members.as_object().unwrap().clone();
@@ -131,57 +133,112 @@ fn a_text_that_is_no_list_of_plans_is_told_so() {
             "is not JSON: key must be a string at line 1 column 3",
         ),
         ("{}", "must be a JSON array"),
-        ("[]", "must list 1 to 64 plans"),
         ("[1]", "plan 1: is not a JSON object"),
     ] {
         assert!(said(text).contains(part), "{text}: {}", said(text));
     }
-    let plans = |count: usize| {
+    let list = |count: usize| {
         let plan = |at| json!({"planId": format!("p{at}"), "unitAmount": "1"});
         json!((0..count).map(plan).collect::<Vec<_>>()).to_string()
     };
-    assert!(list(&plans(64)).is_ok());
-    assert!(said(&plans(65)).contains("1 to 64 plans"));
+    assert!(plans(&list(64)).is_ok());
+    assert!(said(&list(65)).contains("at most 64 plans"));
+    assert_eq!(plans("[]"), Ok(Vec::new()));
+}
+
+/// Reads a file whose own plans are sold.
+fn own(text: &str) -> Result<File, CatalogError> {
+    file(text, OtherPlans::Nowhere)
 }
 
 #[test]
-fn a_file_has_the_list_as_its_member_plans() {
-    let plans = r#"[{"planId":"a","unitAmount":"1"}]"#;
-    let good = format!(r#"{{"$schema":"./catalog.schema.json","plans":{plans}}}"#);
-    assert_eq!(file(&good), list(plans));
+fn a_file_has_plans_or_routes_or_both() {
+    let plan = r#"[{"planId":"a","unitAmount":"1"}]"#;
+    let route = r#"[{"routeId":"r","method":"GET","path":"/r","unitAmount":"1","plans":["a"]}]"#;
+    let free = r#"[{"routeId":"r","method":"GET","path":"/r","free":true}]"#;
+    let read = own(&format!(
+        r#"{{"$schema":"./catalog.schema.json","plans":{plan},"routes":{route}}}"#
+    ));
+    let read = read.unwrap();
+    assert_eq!(read.plans.unwrap(), plans(plan).unwrap());
+    let ids = ["a".parse().unwrap()];
+    assert_eq!(read.routes.unwrap(), routes(route, Some(&ids)).unwrap());
+    let read = own(&format!(r#"{{"routes":{free}}}"#)).unwrap();
+    assert_eq!((read.plans, read.routes.unwrap().len()), (None, 1));
+    let read = own(&format!(r#"{{"plans":{plan}}}"#)).unwrap();
+    assert_eq!((read.plans.unwrap().len(), read.routes), (1, None));
+    let read = own(&format!(r#"{{"plans":[],"routes":{free}}}"#)).unwrap();
+    assert_eq!(read.plans, Some(Vec::new()));
+}
+
+#[test]
+fn a_text_that_is_no_file_is_told_so() {
     for (text, part) in [
-        (plans, "must be a JSON object like {\"plans\""),
-        ("{}", "must have a member \"plans\""),
+        ("[]", "must be a JSON object like {\"plans\""),
+        (
+            "{}",
+            "must list a plan in \"plans\" or a route in \"routes\"",
+        ),
+        (r#"{"plans":[],"routes":[]}"#, "must list a plan"),
         (
             r#"{"plans":{}}"#,
             "must have a member \"plans\" that is an array",
         ),
-        (r#"{"plans":[{}]}"#, "plan 1: \"planId\" is missing"),
         (
-            r#"{"plans":[],"routes":[]}"#,
-            "a member \"routes\", which is unknown",
+            r#"{"plans":[],"routes":{}}"#,
+            "must have a member \"routes\" that is an array",
+        ),
+        (r#"{"plans":[{}]}"#, "plan 1: \"planId\" is missing"),
+        (r#"{"routes":[1]}"#, "route 1: is not a JSON object"),
+        (
+            r#"{"plans":[],"prices":[]}"#,
+            "a member \"prices\", which is unknown",
         ),
     ] {
-        let said = file(text).unwrap_err().to_string();
+        let said = own(text).unwrap_err().to_string();
         assert!(said.contains(part), "{text}: {said}");
     }
+}
+
+#[test]
+fn the_faults_of_plans_and_routes_are_told_together() {
+    let text = r#"{"plans":[{"planId":"a"}],"routes":[{"routeId":"r","method":"GET","path":"r","unitAmount":"1","plans":["a","b"]}]}"#;
+    assert_eq!(
+        own(text).unwrap_err().to_string(),
+        "has 3 faults:\n\
+         plan \"a\": \"unitAmount\" is missing\n\
+         route \"r\": \"path\" must begin with a slash, like \"/api/weather/:city\"\n\
+         route \"r\": \"plans\" names \"b\", and there is no such plan (number 2 of the list)"
+    );
+}
+
+#[test]
+fn a_files_routes_may_name_the_plans_that_are_sold_instead_of_its_own() {
+    let text = r#"{"plans":[{"planId":"a","unitAmount":"1"}],"routes":[{"routeId":"r","method":"GET","path":"/r","unitAmount":"1","plans":["b"]}]}"#;
+    let sold: [PlanId; 1] = ["b".parse().unwrap()];
+    assert!(file(text, OtherPlans::These(&sold)).is_ok());
+    assert!(file(text, OtherPlans::These(&[])).is_err());
+    assert!(file(text, OtherPlans::Nowhere).is_err());
+    // The plans that are sold cannot be read, which is reported elsewhere, so the routes' plans are not checked.
+    assert!(file(text, OtherPlans::Unreadable).is_ok());
 }
 
 proptest! {
     #[test]
     fn hostile_plans_never_panic(text in ".{0,200}") {
-        let _ = list(&text);
-        let _ = file(&text);
+        let _ = plans(&text);
+        let _ = routes(&text, None);
+        let _ = own(&text);
     }
 }
 
-/// Catalogs with the verdict, which the JSON Schema is held against as well.
+/// The example catalogs, each with its verdict. The JSON Schema is tested with the same examples.
 #[test]
 fn the_verdict_on_each_example_catalog_is_the_schemas() {
     let rows: Vec<Value> =
         serde_json::from_str(include_str!("../../../../../tests/catalogs.json")).unwrap();
     for row in rows {
-        let read = file(&row["catalog"].to_string());
+        let read = own(&row["catalog"].to_string());
         assert_eq!(
             read.is_ok(),
             row["good"] == true,

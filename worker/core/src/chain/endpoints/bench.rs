@@ -1,4 +1,4 @@
-//! Endpoints for tests: each is a node that answers as it is told, on the chain that it is told.
+//! Endpoints for tests: each is a node that gives the answers, and is on the chain, that the test chooses.
 
 use core::cell::{Cell, RefCell};
 
@@ -11,14 +11,14 @@ use super::super::usdc;
 use super::{EndpointMemory, Http, HttpFault};
 use crate::types::{HttpUrl, Network, UnixMillis};
 
-/// What a node answers to a question that is not about the chain's identity: a `result` or an `error`.
+/// A node's answer to a question that is not about the chain's identity: a `result` or an `error`.
 type Answer = Box<dyn Fn(&Value) -> Value>;
 
 pub(in crate::chain) struct Node {
     pub(in crate::chain) chain_id: Value,
     pub(in crate::chain) separator: Value,
     pub(in crate::chain) knows_batches: bool,
-    /// What it does with every request, whatever is asked.
+    /// The node's answer to every request, if it does not depend on the question.
     pub(in crate::chain) always: Option<Result<&'static str, HttpFault>>,
     pub(in crate::chain) answer: Answer,
 }
@@ -36,17 +36,17 @@ impl Node {
         }
     }
 
-    /// A node of our chain that gives this result to everything.
+    /// A node of our chain that answers every question with this result.
     pub(in crate::chain) fn telling(result: Value) -> Self {
         Self::new(move |_| json!({"result": result}))
     }
 
-    /// A node of our chain that gives this error to everything.
+    /// A node of our chain that answers every question with this error.
     pub(in crate::chain) fn failing(code: i64, message: &'static str) -> Self {
         Self::new(move |_| json!({"error": {"code": code, "message": message}}))
     }
 
-    /// No node.
+    /// An endpoint that does not answer.
     pub(in crate::chain) fn dead() -> Self {
         Self {
             always: Some(Err(HttpFault::NoAnswer("timeout".to_owned()))),
@@ -71,7 +71,7 @@ impl Node {
             return always.clone().map(|text| text.as_bytes().to_vec());
         }
         let answer = match body {
-            // In another order than the questions, as is allowed.
+            // The answers come in another order than the questions, as JSON-RPC allows.
             Value::Array(questions) if self.knows_batches => {
                 questions.iter().rev().map(|each| self.one(each)).collect()
             }
@@ -82,7 +82,7 @@ impl Node {
     }
 }
 
-/// What was sent to an endpoint.
+/// One request that was sent to an endpoint.
 #[derive(Clone, Debug, PartialEq)]
 pub(in crate::chain) struct Post {
     pub(in crate::chain) to: usize,
@@ -114,7 +114,7 @@ impl Bench {
         }
     }
 
-    /// Asks the chain behind these nodes, as one isolate.
+    /// Asks the chain behind these nodes a question, as one isolate.
     pub(in crate::chain) fn ask<T>(
         &self,
         question: impl AsyncFnOnce(&RpcChain<'_, &Self>) -> T,
@@ -123,7 +123,7 @@ impl Bench {
         question(&chain).now_or_never().unwrap()
     }
 
-    /// Which endpoints were asked since the last time, in order.
+    /// The endpoints that were asked since the last call of this method, in order.
     pub(in crate::chain) fn asked(&self) -> Vec<usize> {
         self.posts.take().iter().map(|post| post.to).collect()
     }

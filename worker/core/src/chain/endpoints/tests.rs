@@ -36,7 +36,7 @@ fn at_block(number: u64, timestamp: u64) -> Node {
     }))
 }
 
-/// All the ways in which an endpoint can be useless.
+/// Endpoints that are useless, each in another way.
 fn useless() -> Vec<(&'static str, Node)> {
     let foreign = hex::encode_prefixed(usdc::domain(Network::Base).separator());
     let always = |what| with(|node| node.always = Some(what));
@@ -172,7 +172,7 @@ fn a_dead_endpoint_costs_its_deadline_once_and_is_tried_again_later() {
     }
     assert_eq!(bench.asked(), [1, 1, 1]);
 
-    // Tried again after 10 seconds, then after 20.
+    // The endpoint is tried again after 10 seconds, and next after 20.
     for seconds in [10, 20] {
         bench.pass(seconds * 1000 - 1);
         let _ = count(&bench);
@@ -182,7 +182,7 @@ fn a_dead_endpoint_costs_its_deadline_once_and_is_tried_again_later() {
         assert_eq!(bench.asked(), [0, 1, 1]);
     }
 
-    // Back again: it is the first one, at once and for good, and its chain is checked.
+    // The endpoint works again: it is asked first, at once and from then on, and its chain is checked.
     bench.nodes.borrow_mut()[0] = good();
     bench.pass(40_000);
     let _ = (count(&bench), count(&bench));
@@ -208,7 +208,7 @@ fn only_one_call_waits_for_an_endpoint_that_may_be_back() {
     let bench = Bench::new([Node::dead(), good()]);
     let _ = (count(&bench), bench.asked());
     bench.pass(10_000);
-    // As seen by a call that begins while another one tries it.
+    // The first call tries the endpoint again; a call that begins meanwhile asks it last.
     assert_eq!(bench.memory.order(2, bench.now.get()), [0, 1]);
     assert_eq!(bench.memory.order(2, bench.now.get()), [1, 0]);
 }
@@ -302,7 +302,7 @@ fn a_node_that_is_stuck_is_passed_over_when_another_one_is_not() {
     assert_eq!(bench.asked(), [0, 1, 1]);
     assert_eq!(bench.skipped.borrow()[0].0, 0);
 
-    // All are stuck, or nothing happens on this chain: the newest, and nobody is blamed.
+    // All endpoints are stuck, or nothing happens on this chain: the newest answer is used, and no endpoint is paused.
     let bench = Bench::new([
         at_block(5, now - 300),
         at_block(6, now - 200),

@@ -1,4 +1,5 @@
-//! Signatures of every kind, honest and not, against a node that answers as it is told and remembers what it was asked.
+//! Signatures of every kind, honest and not. The node gives the answers that a test chooses, and remembers the
+//! questions.
 
 use std::collections::BTreeMap;
 
@@ -55,9 +56,9 @@ type Outcome = (
     Vec<Value>,
 );
 
-/// What comes of a signature where these addresses return this.
+/// Proves a signature where calls of these addresses return these texts. Also returns the calls that were made.
 fn prove(signature: &[u8], returns: &[(Address, &str)], factories: &[Address]) -> Outcome {
-    // What each address returns; the others revert.
+    // Calls of all other addresses revert.
     let returns: BTreeMap<Address, String> = returns
         .iter()
         .map(|(at, what)| (*at, (*what).to_owned()))
@@ -76,7 +77,7 @@ fn prove(signature: &[u8], returns: &[(Address, &str)], factories: &[Address]) -
         Ok(presented) => presented.prove(chain, factories).await,
         Err(refusal) => Ok(Err(refusal)),
     });
-    // The first question comes behind those for the chain's identity.
+    // The first request also has the questions for the chain's identity, which come before ours.
     let question = |body: Value| body.get(2).cloned().unwrap_or(body);
     let posts = bench.posts.take().into_iter();
     let asked = posts.map(|post| question(post.body)["params"][0].clone());
@@ -97,7 +98,8 @@ fn counterfactual(factory: Address, call: &[u8], inner: &[u8]) -> Vec<u8> {
     bytes
 }
 
-/// What Multicall3 returns when the factory's call succeeds (or not) and the wallet then returns `returned`.
+/// What Multicall3 returns when the factory's call succeeds or not (`deployed`), and the wallet then returns
+/// `returned`.
 fn multicall(deployed: bool, returned: &str) -> String {
     use super::super::wallet_call::tests::results;
     hex::encode_prefixed(results(deployed, true, &hex::decode(returned).unwrap()))
@@ -220,7 +222,8 @@ fn when_the_chain_cannot_be_asked_nothing_is_proven() {
 
 #[test]
 fn the_key_of_an_owner_is_not_the_wallets_signature_until_the_wallet_says_so() {
-    // Signed for the wallet by its owner: 65 good bytes, of another address than `from`.
+    // The wallet's owner has signed for the wallet: the 65 bytes are a good signature, but of another address than
+    // `from`.
     let signature = key_signature(WALLET);
     let (yes, _) = prove(&signature, &[(WALLET, YES)], &[]);
     assert!(
@@ -241,7 +244,7 @@ fn the_call_of_a_foreign_factory_is_never_made() {
             assert_eq!(asked.len(), 1, "only the wallet itself is asked");
             assert!(!asked[0].to_string().contains("deadbeef"));
             match returned {
-                // It exists by now: its own word counts, and its factory is forgotten.
+                // The wallet exists by now: its own answer counts, and its factory is not kept.
                 YES => assert_eq!(outcome.unwrap().unwrap().deployment(), None),
                 NO => assert_eq!(outcome, Ok(Err(BAD))),
                 _ => assert_eq!(outcome, Ok(Err(Refusal::Eip6492FactoryNotAllowed))),
@@ -255,7 +258,7 @@ fn a_wallet_of_a_listed_factory_is_asked_as_it_would_be_when_it_exists() {
     let wrapped = counterfactual(FACTORY, &[0xca, 0x11], &[2; 65]);
     for (deployed, returned, expected) in [
         (true, YES, None),
-        // Somebody else has created it between two questions.
+        // Somebody else has created the wallet between two questions.
         (false, YES, None),
         (true, NO, Some(BAD)),
         (true, NO_CODE, Some(Refusal::SmartWalletDeploymentFailed)),

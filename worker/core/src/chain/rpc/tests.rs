@@ -41,7 +41,7 @@ fn gas() -> Node {
     Node::telling(json!("0x5208"))
 }
 
-/// How nodes say that the call itself fails on the chain, whoever is asked.
+/// Errors by which nodes say that the call itself fails on the chain, whichever node is asked.
 fn words_of_the_chain() -> Vec<(i64, &'static str, Value)> {
     let reason = json!("0x08c379a0");
     vec![
@@ -73,7 +73,7 @@ fn words_of_the_chain() -> Vec<(i64, &'static str, Value)> {
     ]
 }
 
-/// How nodes say that they cannot tell.
+/// Errors by which nodes say that they cannot tell.
 fn trouble() -> Vec<(i64, &'static str, Value)> {
     vec![
         (-32000, "header not found", Value::Null),
@@ -133,7 +133,7 @@ fn a_node_in_trouble_is_no_word_of_the_chain() {
         );
         let answer = ask_wallet(vec![saying(fault), yes()]);
         assert_eq!(answer, Ok(WalletAnswer::Accepts), "{fault:?}");
-        // Without another node nobody knows.
+        // Without another node the question stays open.
         assert!(simulate(vec![saying(fault)]).is_err(), "{fault:?}");
         assert!(ask_wallet(vec![saying(fault)]).is_err(), "{fault:?}");
     }
@@ -163,7 +163,7 @@ fn a_receipt_for_another_transaction_is_refused() {
     assert_eq!(ask(Value::Null, own), Ok(None));
 }
 
-/// A receipt in a block with this hash, with the bloom filter of its event or another, with the event or without.
+/// A receipt with this block hash and this bloom filter, with or without one event.
 fn receipt_of(block: Value, filter: Value, has_event: bool) -> Value {
     let event =
         json!({"address": Address::repeat_byte(1), "topics": [B256::repeat_byte(2)], "data": "0x"});
@@ -173,7 +173,7 @@ fn receipt_of(block: Value, filter: Value, has_event: bool) -> Value {
     })
 }
 
-/// The filter of that event.
+/// The bloom filter of that event.
 fn filter() -> Value {
     let mut filter = Bloom::ZERO;
     filter.accrue_raw_log(Address::repeat_byte(1), &[B256::repeat_byte(2)]);
@@ -241,7 +241,7 @@ fn a_receipt_without_its_events_is_asked_for_at_the_next_endpoint() {
             "it knows more than the other"
         );
     }
-    // What reverted has no events.
+    // A transaction that reverted has no events.
     let mut reverted = receipt_of(json!(B256::repeat_byte(3)), json!(Bloom::ZERO), false);
     reverted["status"] = json!("0x0");
     let bench = Bench::new([Node::telling(reverted), complete()]);

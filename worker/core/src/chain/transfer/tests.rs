@@ -1,4 +1,4 @@
-//! Each check by itself, on receipts made by hand.
+//! Tests each check by itself, on receipts made by hand.
 
 use alloy_primitives::{Bytes, address, hex};
 
@@ -12,7 +12,7 @@ const SELLER: Address = address!("0x209693Bc6afc0C5328bA36FaF03C514EF312287C");
 const ANN: Address = Address::repeat_byte(1);
 const BOB: Address = Address::repeat_byte(3);
 
-/// From 1,800,000,000 to 1,800,000,960, for 15,000 units.
+/// The terms of an offer that is good from 1,800,000,000 to 1,800,000,960 and costs 15,000 units.
 fn terms() -> Terms {
     test_offer().terms
 }
@@ -138,13 +138,13 @@ fn a_transfer_by_authorization_is_never_an_ordinary_one() {
         judge(vec![used(ANN), paid(ANN, 15_000)], Some(ANN)),
         Err(ProofFault::NoTransfer)
     );
-    // Another token's event between the two hides nothing.
+    // Another token's event between the two events does not separate them.
     let foreign = event(Address::repeat_byte(0xdd), ANN, SELLER, 1);
     assert_eq!(
         judge(vec![used(ANN), foreign, paid(ANN, 15_000)], None),
         Err(ProofFault::NoTransfer)
     );
-    // Beside it in one transaction an ordinary one counts.
+    // An ordinary transfer beside it in the same transaction counts.
     let logs = vec![
         paid(ANN, 15_000),
         used(ANN),
@@ -216,7 +216,7 @@ fn a_transaction_full_of_transfers_is_looked_at_so_far() {
     );
 }
 
-/// Made with viem's `signMessage`, key `0x00…01`.
+/// The signature was made with viem's `signMessage` and the key `0x00…01`.
 #[test]
 fn the_signer_of_a_text_is_recovered() {
     let signature = hex!(

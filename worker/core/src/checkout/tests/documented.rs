@@ -5,21 +5,28 @@ use std::collections::BTreeSet;
 use crate::error::Code;
 
 const DOCUMENT: &str = include_str!("../../../../../docs/errors.md");
-/// Where reasons come from: a source, and the functions in it that name them.
+/// The sources of reasons: a file, and the functions in it that name reasons.
 const SOURCES: [(&str, &[&str]); 5] = [
     (include_str!("../../x402/refusal.rs"), &["fn code("]),
     (include_str!("../../chain/transfer.rs"), &["fn code("]),
     (
         include_str!("../stop.rs"),
-        &["fn reason(", "fn not_now(", "TOO_MANY_REVERTS:"],
+        &[
+            "fn reason(",
+            "fn not_now(",
+            "fn origin_fault(",
+            "TOO_MANY_REVERTS:",
+            "TOO_MANY_CALLS:",
+        ],
     ),
     (include_str!("../outcome.rs"), &["fn reason("]),
     (include_str!("../../limit.rs"), &["fn too_many("]),
 ];
-/// The name of a fault that is a pending outcome to the buyer; and the name of a member.
+/// Texts in those functions that no buyer sees as a reason: the name of a fault that is a pending outcome, and names of
+/// members.
 const NEVER_SHOWN: [&str; 3] = ["tx_unconfirmed", "reason", "retryAfterSeconds"];
 
-/// First and second cell of the rows of tables with these columns.
+/// The first and second cell of each row, from all tables with this header.
 fn rows(header: &str) -> Vec<(&str, &str)> {
     let mut rows = Vec::new();
     let mut is_table = false;
@@ -38,7 +45,7 @@ fn rows(header: &str) -> Vec<(&str, &str)> {
     rows
 }
 
-/// The texts in an item that could be reasons, up to its end.
+/// The texts in an item of a source that could be reasons.
 fn literals<'a>(source: &'a str, item: &str) -> Vec<&'a str> {
     let (before, body) = source.split_once(item).expect(item);
     let indent = before.lines().next_back().unwrap_or_default();

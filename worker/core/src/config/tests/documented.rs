@@ -1,5 +1,5 @@
-//! `docs/settings.md`, `wrangler.toml` and `.dev.vars.example` say what the code reads: names, defaults, bounds, and which
-//! settings are secrets.
+//! `docs/settings.md`, `wrangler.toml` and `.dev.vars.example` agree with the code: in names, defaults, bounds, and
+//! which settings are secrets.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -13,7 +13,7 @@ const DOCUMENT: &str = include_str!("../../../../../docs/settings.md");
 const WRANGLER: &str = include_str!("../../../../../wrangler.toml");
 const DEV_VARS: &str = include_str!("../../../../../.dev.vars.example");
 
-/// A row of the document's tables.
+/// A row of a table in `docs/settings.md`.
 #[derive(Debug)]
 struct Row {
     is_secret: bool,
@@ -21,7 +21,7 @@ struct Row {
     allowed: String,
 }
 
-/// The rows with a setting, by its name. None stands twice.
+/// The rows that describe a setting, by the setting's name. No setting has two rows.
 fn rows() -> BTreeMap<String, Row> {
     let mut rows = BTreeMap::new();
     let mut is_table = false;
@@ -49,7 +49,7 @@ fn rows() -> BTreeMap<String, Row> {
     rows
 }
 
-/// What the document says instead of a fixed default, where it depends on other settings.
+/// What the document says in the place of a default, where the default depends on other settings.
 fn derived(name: &str) -> Option<String> {
     let both = |url: fn(Network) -> &'static str| {
         let (test, main) = (url(Network::BaseSepolia), url(Network::Base));
@@ -64,11 +64,14 @@ fn derived(name: &str) -> Option<String> {
     }
 }
 
-/// The bounds of settings that have a parser of their own.
+/// The bounds of settings that are read by a parser of their own.
 fn parsed_bounds(name: &str) -> Option<String> {
     let secret = format!("at least {MIN_SECRET_BYTES} characters");
     Some(match name {
-        "KEY0_ACCESS_TOKEN_SECRET" | "KEY0_ADMIN_SECRET" | "INTERNAL_AUTH_SECRET" => secret,
+        "KEY0_ACCESS_TOKEN_SECRET"
+        | "KEY0_ADMIN_SECRET"
+        | "KEY0_PROXY_SECRET"
+        | "INTERNAL_AUTH_SECRET" => secret,
         "KEY0_ACCESS_TOKEN_SECRETS_OLD" | "KEY0_SEAL_SECRET" => format!("at most 4, {secret} each"),
         "KEY0_ACCESS_TOKEN_PRIVATE_KEY" => format!("{MIN_BITS} to {MAX_BITS} bits"),
         "KEY0_ACCESS_TOKEN_PUBLIC_KEYS_NEXT" | "KEY0_ACCESS_TOKEN_PUBLIC_KEYS_OLD" => {
@@ -125,7 +128,7 @@ fn what_is_called_a_secret_or_a_private_key_is_one() {
     assert!(SECRETS.iter().all(|name| names(&declared).contains(*name)));
 }
 
-/// The settings below `[vars]`: name, whether the line is a comment, value, and what is said of it.
+/// The settings below `[vars]`: the name, whether the line is commented out, the value, and the comment on it.
 fn variables() -> Vec<(&'static str, bool, &'static str, &'static str)> {
     let (_, vars) = WRANGLER.split_once("\n[vars]\n").unwrap();
     let line = |line: &'static str| {
@@ -168,7 +171,7 @@ fn wrangler_toml_lists_each_plain_setting_with_its_default() {
     }
 }
 
-/// What a comment says of bounds: "1 to 64", "at most 1000 characters".
+/// The bounds in a comment, such as "1 to 64" or "at most 1000 characters".
 fn bounds_in(comment: &str) -> Vec<&str> {
     let parts = comment.split([';', ',']).map(str::trim);
     parts
@@ -190,7 +193,7 @@ fn wrangler_toml_and_dev_vars_list_each_secret() {
     let listed = listed.lines().filter_map(|line| line.strip_prefix("#   "));
     let listed = listed.filter_map(|line| line.split(' ').next().filter(|name| !name.is_empty()));
     let secrets: BTreeSet<&str> = SECRETS.into();
-    // May be one.
+    // `KEY0_RPC_URL` may be a secret, but need not be.
     let listed: BTreeSet<&str> = listed.filter(|name| *name != "KEY0_RPC_URL").collect();
     assert_eq!(listed, secrets);
 
@@ -216,7 +219,7 @@ fn wrangler_toml_and_dev_vars_list_each_secret() {
     );
 }
 
-/// Tools read the settings in this file. `KEY0_WRITE=1` writes it.
+/// Tools read the list of settings in this file. `KEY0_WRITE=1` writes the file.
 #[test]
 fn settings_json_lists_what_the_code_reads() {
     let line = |setting: &Declared| {

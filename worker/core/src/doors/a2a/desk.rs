@@ -1,18 +1,19 @@
-//! The tasks that a call is about: read, kept and shown.
+//! Reads the tasks that a call is about, keeps them, and shows them.
 
 use serde_json::{Value, json};
 
 use super::fault::{Fault, Kind};
 use super::ids::{ContextKey, TaskId};
+use super::outcome::{BEGINS_SECONDS, offer_end};
 use super::params::Wanted;
 use super::show::{Extent, show};
-use super::task::{Stage, Task};
+use super::task::{Known, Stage, Task};
 use super::tasks::{Conversations, Page, Place, TaskCommand, TaskReply};
 use crate::checkout::{Checkout, Deployment};
 use crate::pauses::Patience;
-use crate::types::{CallFault, UnixMillis};
+use crate::types::{CallFault, UnixMillis, UnixSeconds};
 
-/// What the door needs. Made for one call.
+/// What the door needs to answer one call.
 #[expect(
     missing_debug_implementations,
     reason = "the platform has nothing to show"
@@ -22,7 +23,7 @@ pub struct Desk<'a, D, C> {
     pub checkout: &'a Checkout<'a, D>,
     /// The objects that hold the tasks.
     pub conversations: &'a C,
-    /// Random bytes that nobody knows: a new task's id is made of the first half, a new context's of the second.
+    /// Random bytes that nobody knows: a new task's id is made from the first half, a new context's from the second.
     pub random: [[u8; 16]; 2],
     /// The time.
     pub now: UnixMillis,
@@ -31,7 +32,8 @@ pub struct Desk<'a, D, C> {
 /// How often a task is read again after another request has changed it.
 pub(super) const MAX_ROUNDS: usize = 8;
 
-/// The version of a task that is stored again advances by this much: more than can be written while one request is under way.
+/// By how much the version of a task grows when the task is stored again after it was removed: by more than one request
+/// can have written meanwhile.
 const AFTER_ROOM: u32 = 1_000;
 
 /// A change that could not be stored, because another request changed the task first.
@@ -52,7 +54,8 @@ impl<D: Deployment, C: Conversations> Desk<'_, D, C> {
     pub(super) async fn look(&self, id: &str) -> Result<Task, Fault> {
         for _ in 0..MAX_ROUNDS {
             let task = self.read(id).await?;
-            if let Some(task) = self.looked(task, Patience::NONE).await? {
+            let patience = self.bring_again(&task);
+            if let Some(task) = self.looked(task, patience).await? {
                 return Ok(task);
             }
         }
@@ -65,7 +68,8 @@ impl<D: Deployment, C: Conversations> Desk<'_, D, C> {
             let Some((mut task, is_heard)) = self.heard_of(task, Patience::NONE).await? else {
                 continue;
             };
-            if task.stage.is_end() || task.is_paying() || !is_heard {
+            let is_paying = task.is_paying() && !self.has_lapsed(&task);
+            if task.stage.is_end() || is_paying || !is_heard {
                 let why = match &task.stage {
                     stage if stage.is_end() => "This task is over.",
                     stage if task.is_paying() && !stage.waits_for_the_same() => {
@@ -86,7 +90,23 @@ impl<D: Deployment, C: Conversations> Desk<'_, D, C> {
         Err(Fault::internal())
     }
 
-    /// Tasks of a context whose id we have made. Of another, which can be guessed, none: an id in the list opens its task.
+    /// Whether the offer of a task has ended and no purchase has begun for the task. Only a transfer made in time may
+    /// still pay the offer, and its proof needs no task.
+    fn has_lapsed(&self, task: &Task) -> bool {
+        let end = |id| offer_end(self.checkout, id);
+        let end = task.stage.challenge_id().and_then(end);
+        let is_over = |end: UnixSeconds| end.plus(BEGINS_SECONDS).to_millis() <= self.now;
+        matches!(
+            task.stage,
+            Stage::Paying {
+                known: Known::Again,
+                ..
+            }
+        ) && end.is_none_or(is_over)
+    }
+
+    /// The tasks of a context, if we have made the context's id. Other ids can be guessed, and their contexts list no
+    /// tasks, since an id in the list opens its task.
     pub(super) async fn list(&self, wanted: &Wanted<'_>) -> Result<Value, Fault> {
         let after = match wanted.token {
             None => None,
@@ -139,7 +159,7 @@ impl<D: Deployment, C: Conversations> Desk<'_, D, C> {
         self.find(id).await?.ok_or_else(not_found)
     }
 
-    /// The task with this id, if it is there.
+    /// The task with this id, if it exists.
     pub(super) async fn find(&self, id: TaskId) -> Result<Option<Task>, Fault> {
         let read = TaskCommand::Read { id };
         match self.conversations.ask(id.context(), &read).await {
@@ -156,13 +176,15 @@ impl<D: Deployment, C: Conversations> Desk<'_, D, C> {
         }
     }
 
-    /// Writes the task's next version. Whether it was the next. When that is not known the task stays at the version that was
-    /// read: what is written then is refused if this was written after all, or something else.
+    /// Writes the task's next version. Returns false if the stored version is not the one that was read. If the write
+    /// gives no answer, `task` stays at the version that was read: the next write is then refused if this one, or
+    /// another, was stored after all.
     pub(super) async fn write(&self, task: &mut Task) -> Result<bool, CallFault> {
         self.put(task, TaskCommand::Keep).await
     }
 
-    /// Writes a task again that is not there any more. Its versions go on: whoever has read an earlier one cannot mistake it.
+    /// Stores a task again that was removed. Its version jumps ahead, so that a request that has read an earlier
+    /// version cannot overwrite it.
     pub(super) async fn restore(&self, task: &mut Task) -> Result<bool, Fault> {
         task.version = task.version.saturating_add(AFTER_ROOM);
         let put = self.put(task, TaskCommand::Restore).await;
@@ -185,7 +207,7 @@ impl<D: Deployment, C: Conversations> Desk<'_, D, C> {
     }
 }
 
-/// The place behind which the next page begins.
+/// The place in the list after which the next page begins.
 fn place(token: &str) -> Option<Place> {
     let (at, id) = token.split_once('.')?;
     Some(Place {

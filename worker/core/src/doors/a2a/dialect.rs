@@ -1,4 +1,5 @@
-//! The two versions of the protocol: which one a request speaks, and how our own form, that of 1.0, becomes 0.3 and back.
+//! The two versions of the protocol: which one a request speaks, and how our own form, that of 1.0, is translated to
+//! 0.3 and back.
 
 use http::HeaderMap;
 use serde_json::{Map, Value};
@@ -13,7 +14,7 @@ pub(super) enum Dialect {
     V1_0,
 }
 
-/// What a call asks for.
+/// The methods of calls.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Method {
     Send,
@@ -73,7 +74,7 @@ const STATES: [(&str, &str); 9] = [
 const ROLES: [(&str, &str); 2] = [("ROLE_USER", "user"), ("ROLE_AGENT", "agent")];
 
 impl Dialect {
-    /// The version that a request names in its header, or in its query. None is 0.3.
+    /// The version that a request names in its header, or in its query. A request that names none speaks 0.3.
     pub(super) fn negotiate(headers: &HeaderMap, query: &str) -> Result<Self, Fault> {
         let in_header = headers
             .get(VERSION)
@@ -95,7 +96,7 @@ impl Dialect {
         }
     }
 
-    /// What a method's name asks for.
+    /// The method with this name.
     pub(super) fn method(self, name: &str) -> Result<Method, Fault> {
         let found = METHODS.iter().find(|(new, old, _)| {
             *name
@@ -116,10 +117,10 @@ impl Dialect {
         Err(Fault::new(Kind::NoSuchMethod, "There is no such method."))
     }
 
-    /// The name and value of the header that says which extensions are used; `None` when none is.
+    /// The header that says which extensions are used; `None` when none is used.
     pub(super) fn active(self, headers: &HeaderMap) -> Option<(&'static str, String)> {
         let names = ["a2a-extensions", "x-a2a-extensions"];
-        // Clients mix the two names.
+        // Clients use either of the two header names, or both.
         let requested: Vec<&str> = names
             .into_iter()
             .flat_map(|name| headers.get_all(name))
@@ -138,7 +139,7 @@ impl Dialect {
         (!active.is_empty()).then(|| (name, active.join(", ")))
     }
 
-    /// A task in the words of this version.
+    /// A task in the form of this version.
     pub(super) fn task(self, mut task: Value) -> Value {
         if self == Self::V0_3
             && let Some(members) = task.as_object_mut()
@@ -156,7 +157,7 @@ impl Dialect {
         task
     }
 
-    /// A message that arrived, in the words of 1.0. Hand-written clients of 0.3 leave `kind` out.
+    /// A message that arrived, in the form of 1.0. Hand-written clients of 0.3 leave out `kind`.
     pub(super) fn arrived(self, message: &Map<String, Value>) -> Map<String, Value> {
         let mut message = message.clone();
         if self == Self::V0_3 {

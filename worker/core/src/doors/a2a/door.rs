@@ -26,14 +26,14 @@ pub struct Arrival<'a> {
     pub body: &'a [u8],
 }
 
-/// Whether a body is meant for this door, wherever it was sent.
+/// Whether a body is meant for this door, even if it was sent to the x402 door.
 pub fn is_call(body: &[u8]) -> bool {
-    // Most bodies of the other door are short and have no such member.
+    // Most bodies of the x402 door are short and have no such member.
     body.windows(9).any(|window| window == b"\"jsonrpc\"")
         && serde_json::from_slice::<Value>(body).is_ok_and(|body| body.get("jsonrpc").is_some())
 }
 
-/// Answers a call. The status is 200 also when it cannot be carried out.
+/// Answers a call. The HTTP status is 200 even when the call cannot be carried out.
 pub async fn answer<D: Deployment, C: Conversations>(
     desk: &Desk<'_, D, C>,
     arrival: &Arrival<'_>,
@@ -48,7 +48,7 @@ pub async fn answer<D: Deployment, C: Conversations>(
                 match dialect.and_then(|dialect| readable(arrival.headers).map(|()| dialect)) {
                     Ok(dialect) => carry_out(desk, &call, dialect, &mut counts)
                         .await
-                        // An object was asked for nothing.
+                        // A call for a task that does not exist has cost a question to an object.
                         .inspect_err(|fault| counts |= fault.is_of_no_task()),
                     Err(fault) => Err(fault),
                 };
@@ -81,7 +81,7 @@ fn readable(headers: &HeaderMap) -> Result<(), Fault> {
     }
 }
 
-/// `counts`: whether the call has cost us something and brought no money.
+/// Carries out a call. Sets `counts` when the call has cost us something and brought no money.
 async fn carry_out<D: Deployment, C: Conversations>(
     desk: &Desk<'_, D, C>,
     call: &Call,

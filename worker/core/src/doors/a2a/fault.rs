@@ -1,5 +1,6 @@
-//! What is wrong with a call, in the words of JSON-RPC and A2A
-//! (<https://a2a-protocol.org/latest/specification/#332-error-handling>). A payment that fails is no fault: it is a task.
+//! What is wrong with a call, as errors of JSON-RPC and A2A
+//! (<https://a2a-protocol.org/latest/specification/#332-error-handling>). A payment that fails is no fault: its task
+//! tells the failure.
 
 use std::borrow::Cow;
 
@@ -20,9 +21,14 @@ pub(super) const TRIED: &str = "A payment or a proof was presented on this task,
 /// The reply to a payment or a proof that belongs to another purchase than the task's.
 pub(super) const ELSEWHERE: &str = "This is for another offer than this task's, and nothing was done with it here. Send it without taskId: there \
                          the purchase of its own offer answers, also if it was charged already. Do not pay anew before that.";
-/// The reply to a further transfer on a task that already has several undecided ones.
-pub(super) const FULL: &str = "Several transfers were shown on this task that may still count. Nothing was done with this one here: show it in a \
-                    message without taskId.";
+/// The reply to a further payment or transfer on a task that has had as many as it takes.
+pub(super) const FULL: &str = "This task has had as many payments as it takes. Nothing was done with this message, and nothing was charged by it: send it \
+                    in a message without taskId, where the purchase of its own offer answers. GetTask tells what became of the \
+                    others.";
+
+/// The reply to a payment for a call that neither the message nor the task describes.
+pub(super) const CALL_MISSING: &str = "This offer is for a call, and neither this message nor the task describes that call. Nothing was done with this message: send \
+             the same payment again, with the AccessRequest (routeId and resource, as for the offer) in a data part beside it.";
 
 /// The reply to a message that would discard or replace something that may have been paid.
 pub(super) const UNANSWERED: &str = "A payment that was sent for this task may still count, and its purchase gives no answer at the moment. Nothing was \
@@ -70,7 +76,7 @@ impl Kind {
         }
     }
 
-    /// The name that version 1.0 gives to A2A's own codes.
+    /// The name that A2A 1.0 gives to its own error codes; `None` for JSON-RPC's.
     const fn reason(self) -> Option<&'static str> {
         Some(match self {
             Self::TaskNotFound => "TASK_NOT_FOUND",
@@ -109,7 +115,7 @@ impl Fault {
         Self::new(Kind::TaskNotFound, "Task not found").about(id)
     }
 
-    /// The task does not accept this message and stays as it is.
+    /// The task does not accept this message, and stays as it is.
     pub(super) fn not_here(id: &TaskId, why: &'static str) -> Self {
         Self::new(Kind::Unsupported, why).about(&id.to_string())
     }
@@ -130,7 +136,7 @@ impl Fault {
         self
     }
 
-    /// The `error` member of the answer. `with_reasons` is for version 1.0, the only one that has them.
+    /// The `error` member of the answer. `with_reasons`: whether it names the reason, as only version 1.0 does.
     pub(super) fn body(&self, with_reasons: bool) -> Value {
         let mut body = json!({"code": self.kind.code(), "message": self.message});
         if let (true, Some(reason), Some(members)) =

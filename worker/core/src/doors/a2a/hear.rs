@@ -1,4 +1,4 @@
-//! What a message makes of a task that pays nothing.
+//! How a message changes a task, apart from payments and proofs of transfers.
 
 use serde_json::{Value, json};
 
@@ -6,32 +6,48 @@ use super::desk::{Desk, MAX_ROUNDS, Stale};
 use super::fault::{CLOSED, Fault, GONE, TRIED, UNANSWERED};
 use super::ids::{ContextKey, TaskId};
 use super::message::{Asks, Message};
+use super::network::elsewhere;
 use super::outcome::offer_end;
-use super::task::{MAX_MESSAGE_BYTES, Presented, Said, Stage, Task};
+use super::pay::sold;
+use super::task::{Known, MAX_MESSAGE_BYTES, Presented, Said, Stage, Task};
 use super::tasks::Conversations;
-use super::words::{failure, refused, word_of};
-use crate::checkout::{Deployment, Stop};
-use crate::doors::access_request::AccessRequest;
+use super::words::{beside_a_payment, failure, refused, word_of};
+use crate::checkout::{Deployment, Order, Stop};
+use crate::doors::access_request::{AccessRequest, CallRequest};
+use crate::doors::free;
 use crate::error::Error;
+use crate::goods::Goods;
 use crate::pauses::Patience;
 use crate::x402::{Refusal, Unreadable};
 
-/// The most levels of a message.
+/// The most levels of nesting in a message.
 const MAX_DEPTH: usize = 32;
 
 impl<D: Deployment, C: Conversations> Desk<'_, D, C> {
-    /// A message, and the task that it has led to.
+    /// Takes a message, and returns the task that it has led to.
     pub(super) async fn send(
         &self,
         message: &Message,
         patience: Patience,
         counts: &mut bool,
     ) -> Result<Task, Fault> {
-        is_short(&message.kept)?;
+        let shortened;
+        let message = match is_short(&message.kept) {
+            // Of a long call, only the offer for it is kept.
+            Err(_) if matches!(message.asks, Asks::Price(_)) && message.call.is_some() => {
+                shortened = message.shortened();
+                &shortened
+            }
+            Err(fault) => return Err(fault),
+            Ok(()) => message,
+        };
         for _ in 0..MAX_ROUNDS {
             let task = match &message.task_id {
                 Some(id) => {
-                    let pays = matches!(message.asks, Asks::Pay(_) | Asks::Prove(_));
+                    let pays = matches!(
+                        message.asks,
+                        Asks::Pay(_) | Asks::Prove(_) | Asks::Misproven(_)
+                    );
                     let task = self.read(id).await;
                     let task = task.map_err(|fault| match pays && fault.is_of_no_task() {
                         true => fault.saying(GONE),
@@ -68,7 +84,8 @@ impl<D: Deployment, C: Conversations> Desk<'_, D, C> {
         Task::new(id, context_id, self.now)
     }
 
-    /// The answer to a message for a task that is over, or that was heard before; `None` when it is to be heard.
+    /// The answer to a message for a task that is over, or to a message that was heard before; `None` when the message
+    /// is still to be heard.
     pub(super) fn heard(&self, task: &Task, message: &Message) -> Result<Option<Task>, Fault> {
         let by =
             match &message.asks {
@@ -80,12 +97,27 @@ impl<D: Deployment, C: Conversations> Desk<'_, D, C> {
             };
         let is_again = match by {
             Some(by) => task.payments.contains(&by),
-            None => task.has_heard(&message.id),
+            // A task keeps nothing by which one unreadable payment or proof differs from another.
+            None if message.asks.is_unreadable() && !task.stage.is_end() => false,
+            None => task.has_heard(&message.kept),
         };
         match (task.stage.is_end(), is_again) {
-            // It may have been charged after all.
+            // The task is closed, but the payment may have been charged after all.
             (true, true)
                 if by.is_some() && matches!(task.stage, Stage::Canceled | Stage::Rejected) =>
+            {
+                Err(Fault::not_here(&task.id, CLOSED))
+            }
+            // A refused proof may be corrected and sent again, but this task does not look at it any more.
+            (true, true)
+                if matches!(by, Some(Presented::Shown(_)))
+                    && matches!(
+                        task.stage,
+                        Stage::Failed {
+                            was_paid: false,
+                            ..
+                        }
+                    ) =>
             {
                 Err(Fault::not_here(&task.id, CLOSED))
             }
@@ -95,19 +127,31 @@ impl<D: Deployment, C: Conversations> Desk<'_, D, C> {
                     (_, None) => {
                         "This task is over. Send the message without taskId to begin a new one."
                     }
-                    (Stage::Delivered { .. }, Some(_)) => {
+                    (Stage::Delivered { goods, .. }, Some(_))
+                        if !self.is_unsold(message, goods) =>
+                    {
                         "This task is over: it was delivered, and its grant is in the task. Nothing was done with this message. If it is for another offer, send it without taskId."
                     }
                     (_, Some(_)) => CLOSED,
                 };
                 Err(Fault::not_here(&task.id, why))
             }
-            // The purchase of what was signed for an earlier offer is over.
+            // The payment is for an earlier offer, whose purchase is over.
             (false, true) if matches!(by, None | Some(Presented::Over(_))) => {
                 Ok(Some(task.clone()))
             }
             (false, _) => Ok(None),
         }
+    }
+
+    /// Whether the message shows a transfer for another purchase than the one that delivered these goods.
+    fn is_unsold(&self, message: &Message, goods: &Goods) -> bool {
+        let Asks::Prove(proof) = &message.asks else {
+            return false;
+        };
+        let offer = self.checkout.config.offers.keys.open(&proof.challenge_id);
+        let its = offer.map(|offer| offer.terms.request_id);
+        its.is_some_and(|its| sold(goods) != its.as_str())
     }
 
     /// Takes a message into a task, and keeps it.
@@ -122,15 +166,23 @@ impl<D: Deployment, C: Conversations> Desk<'_, D, C> {
             Asks::Pay(payment) => payment.is_ok(),
             asks => matches!(asks, Asks::Prove(_)),
         };
-        // Whatever is kept costs, and only a payment brings money.
+        // Keeping a task costs us something, and only a payment brings money.
         *counts |= !pays || task.version == 0;
+        if elsewhere(&task, self.checkout).is_some() {
+            *counts = true;
+            return Ok(Ok(task));
+        }
         if !pays && task.is_tried() {
-            // Only its outcome ends a payment.
+            // A payment that was presented ends only with its outcome.
             let Some((current, is_heard)) = self.heard_of(task, patience).await? else {
                 return Ok(Err(Stale));
             };
-            // What cannot be read is told where the client is waited for, and takes nothing away.
-            let is_told = message.asks.is_unreadable() && current.stage.waits_for_the_same();
+            // An unreadable payment is answered with what is wrong, if the task waits for the client to send it again;
+            // nothing else changes. An unreadable proof is always answered so, because its transfer may have been made.
+            let is_told = match &message.asks {
+                Asks::Misproven(_) => true,
+                asks => asks.is_unreadable() && current.stage.waits_for_the_same(),
+            };
             match &message.asks {
                 _ if current.stage.is_end() => return Ok(Ok(current)),
                 Asks::Price(_) | Asks::Refused(_) if current.is_tried() => {
@@ -153,8 +205,18 @@ impl<D: Deployment, C: Conversations> Desk<'_, D, C> {
                 }
             },
             Asks::Prove(proof) => return self.redeem(task, message, proof, patience, counts).await,
-            Asks::Misproven(error) => misproven(&task, error),
-            Asks::Price(request) => self.price(request),
+            Asks::Misproven(error) => {
+                task.present(Presented::Unread);
+                misproven(&task, error)
+            }
+            Asks::Price(request) => {
+                task.forget(Presented::Unread);
+                task.keep_call(None);
+                match &request.call {
+                    None => self.price(&request.order()),
+                    Some(call) => self.call(&mut task, request, call).await,
+                }
+            }
             Asks::Refused(error) => match &task.stage {
                 Stage::Offered { .. } => told(&task, refused(error), false),
                 _ => Stage::unmet(refused(error)),
@@ -186,8 +248,29 @@ impl<D: Deployment, C: Conversations> Desk<'_, D, C> {
         self.keep(task).await
     }
 
-    fn price(&self, request: &AccessRequest) -> Stage {
-        match self.checkout.quote(&request.order()) {
+    /// The stage after a call was wanted: its offer, or the answer to a free call.
+    async fn call(&self, task: &mut Task, request: &AccessRequest, call: &CallRequest) -> Stage {
+        let described = match self.described(call) {
+            Ok(described) => described,
+            Err(error) => return Stage::unmet(refused(&error)),
+        };
+        if described.call.route.price.is_some() {
+            let timeout = self.checkout.config.gateway.timeout_millis;
+            task.keep_call(Some(call.body(None)));
+            return self.price(&request.order_for(&described.call, timeout));
+        }
+        match free::call(self.checkout, &described, request.request_id.as_ref()).await {
+            Ok(goods) => Stage::Delivered {
+                goods,
+                receipt: None,
+                claim: None,
+            },
+            Err(error) => Stage::unmet(refused(&error)),
+        }
+    }
+
+    fn price(&self, order: &Order) -> Stage {
+        match self.checkout.quote(order) {
             Ok(quote) => Stage::Offered {
                 challenge_id: quote.first.offer.id.to_string(),
                 said: None,
@@ -202,7 +285,7 @@ impl<D: Deployment, C: Conversations> Desk<'_, D, C> {
         why.error(&self.checkout.origin, self.checkout.config.network)
     }
 
-    /// A payment that cannot be read: nothing was charged, and the offer stands.
+    /// The stage after a payment that cannot be read: nothing was charged, and the offer stands.
     pub(super) fn unreadable(&self, task: &Task, unreadable: &Unreadable) -> Stage {
         let message = match unreadable.refusal {
             Refusal::InvalidX402Version => {
@@ -223,21 +306,26 @@ impl<D: Deployment, C: Conversations> Desk<'_, D, C> {
             error: Error::invalid_request(message).with_details(details).body(),
             payment: Some(word_of(unreadable.refusal).to_owned()),
         };
-        let again = matches!(task.stage, Stage::Offered { again: true, .. });
-        told(task, said, again)
+        told(task, said, false)
     }
 }
 
-/// A proof that cannot be read. The transfer may have been made, so nobody is invited to pay once more.
+/// The stage after a proof that cannot be read. Its transfer may have been made, so the client is not invited to pay
+/// once more.
 fn misproven(task: &Task, error: &Error) -> Stage {
     let said = Said {
         error: error.body(),
         payment: Some("SETTLEMENT_FAILED".to_owned()),
     };
+    let said = match &task.stage {
+        Stage::Paying { known, .. } if *known != Known::Again => beside_a_payment(said),
+        _ => said,
+    };
     told(task, said, true)
 }
 
-/// A member that was meant for another one, beside an offer: who asks for another plan in this way must not pay for this one.
+/// The stage after a request with a misspelt member, on a task with an offer. A client that asked for another plan in
+/// this way must not pay for this one.
 fn not_this(task: &Task, member: &str) -> Stage {
     let error = Error::invalid_request(format!(
         "This request was not understood: the member is called `{member}`. The offer is the one that was made before."
@@ -249,7 +337,8 @@ fn not_this(task: &Task, member: &str) -> Stage {
     )
 }
 
-/// What was sent cannot be read. It ends nothing: the task stays where it is, and says so. `again`: its offer is left out.
+/// The stage after something that could not be read. The task stays at its stage, and its message says what is wrong.
+/// `again`: the offer is left out of the message from now on.
 fn told(task: &Task, said: Said, again: bool) -> Stage {
     let mut stage = task.stage.clone();
     match &mut stage {
@@ -260,7 +349,7 @@ fn told(task: &Task, said: Said, again: bool) -> Stage {
             ..
         } => {
             *before = Some(said);
-            *is_left_out = again;
+            *is_left_out |= again;
         }
         _ => {
             stage = Stage::Unclear {
@@ -272,7 +361,8 @@ fn told(task: &Task, said: Said, again: bool) -> Stage {
     stage
 }
 
-/// What a client says is kept before anybody has paid. What is kept is read again inside of something else.
+/// Checks that a message is short enough to be kept before anybody has paid, and flat enough to be read again as part
+/// of a task.
 fn is_short(kept: &Value) -> Result<(), Fault> {
     if depth(kept) > MAX_DEPTH {
         return Err(Fault::bad(format!(
@@ -288,7 +378,7 @@ fn is_short(kept: &Value) -> Result<(), Fault> {
     }
 }
 
-/// How many levels a value has.
+/// How many levels of nesting a value has.
 fn depth(value: &Value) -> usize {
     let inner = match value {
         Value::Array(items) => items.iter().map(depth).max(),

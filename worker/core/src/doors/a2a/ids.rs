@@ -1,4 +1,5 @@
-//! The ids of a conversation. A task's id names the object that holds it, and opens it: half of it is random.
+//! The ids of a conversation. A task's id names the object that holds the task, and whoever knows the id may see the
+//! task: half of it is random.
 
 use core::fmt;
 
@@ -7,7 +8,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use sha2::{Digest, Sha256};
 
-/// Names the object of one context: the first 16 bytes of the SHA-256 of its id.
+/// Names the object of one context: the first 16 bytes of the SHA-256 of the context's id.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub struct ContextKey([u8; 16]);
 
@@ -34,12 +35,12 @@ pub struct TaskId {
 }
 
 impl TaskId {
-    /// A new task's id. The bytes must be known to nobody, and be used for nothing else.
+    /// A new task's id. Nobody else may know the random bytes, and they may be used for nothing else.
     pub const fn new(context: ContextKey, random: [u8; 16]) -> Self {
         Self { context, random }
     }
 
-    /// Reads an id. `None` for what is none of ours.
+    /// Reads an id. `None` if we cannot have made it.
     pub fn parse(text: &str) -> Option<Self> {
         let mut bytes = [0; 32];
         let length = URL_SAFE_NO_PAD.decode_slice(text, &mut bytes).ok()?;
@@ -50,7 +51,7 @@ impl TaskId {
         })
     }
 
-    /// The context that it belongs to.
+    /// The context that the task belongs to.
     pub const fn context(&self) -> ContextKey {
         self.context
     }

@@ -1,55 +1,58 @@
-//! What a client says: a message, and what of it asks for something.
+//! The client's messages, and what each of them asks for.
+
+use std::borrow::Cow;
 
 use serde_json::{Map, Value, json};
 
 use super::dialect::Dialect;
 use super::fault::{Fault, Kind};
 use crate::checkout::TransferProof;
-use crate::doors::access_request::AccessRequest;
+use crate::doors::access_request::{AccessRequest, CallRequest};
 use crate::doors::instructions::Way;
 use crate::doors::proof;
 use crate::error::Error;
-use crate::types::{RequestId, RouteId};
+use crate::types::RequestId;
 use crate::x402::{Dialect as X402, PaymentPayload, Refusal, Unreadable};
 
 pub(super) const STATUS: &str = "x402.payment.status";
 pub(super) const PAYLOAD: &str = "x402.payment.payload";
 const MAX_ID_BYTES: usize = 128;
 
-/// A client's message, checked in form.
+/// A client's message whose form was checked.
 #[derive(Debug)]
 pub(super) struct Message {
-    pub(super) id: String,
     pub(super) context_id: Option<String>,
     pub(super) task_id: Option<String>,
     pub(super) asks: Asks,
-    /// What is kept of it, in the form of 1.0: all, but for a payment.
+    /// The call of a route that the message describes, if any: the one that is wanted, or that is paid.
+    pub(super) call: Option<CallRequest>,
+    /// The part of the message that is kept, in the form of 1.0: all of it, unless it pays.
     pub(super) kept: Value,
 }
 
 /// What a message asks for.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) enum Asks {
-    /// It pays.
+    /// The message pays.
     Pay(Box<Result<PaymentPayload, Unreadable>>),
-    /// It does not want to pay.
+    /// The client does not want to pay.
     Reject,
-    /// It has paid by a transfer of its own.
+    /// The client has paid by a transfer of its own, and proves it.
     Prove(TransferProof),
-    /// It says so, but not in the form of a proof.
+    /// The client says that it has paid by a transfer, but the proof has not the right form.
     Misproven(Error),
-    /// It wants a price.
+    /// The client wants a price.
     Price(AccessRequest),
-    /// It asks for something that cannot be had.
+    /// The client asks for something that it cannot have.
     Refused(Error),
-    /// It asks for nothing in particular: the price list.
+    /// The client asks for nothing in particular, and gets the price list.
     Browse,
-    /// It is not understood; with a hint, if there is one.
+    /// The message is not understood. The member that may have been meant, if there is one.
     Talk(Option<&'static str>),
 }
 
 impl Asks {
-    /// Whether it is a payment or a proof that cannot be read.
+    /// Whether the message has a payment or a proof that cannot be read.
     pub(super) fn is_unreadable(&self) -> bool {
         match self {
             Self::Pay(payment) => payment.is_err(),
@@ -59,6 +62,22 @@ impl Asks {
 }
 
 impl Message {
+    /// This message in a short form: of its content, only that there was a call is kept.
+    pub(super) fn shortened(&self) -> Self {
+        let id = self.kept.get("messageId").cloned().unwrap_or_default();
+        Self {
+            context_id: self.context_id.clone(),
+            task_id: self.task_id.clone(),
+            asks: self.asks.clone(),
+            call: self.call.clone(),
+            kept: json!({
+                "messageId": id,
+                "role": "ROLE_USER",
+                "parts": [{"text": "A call"}],
+            }),
+        }
+    }
+
     /// Reads the member `message` of a call's parameters.
     pub(super) fn read(params: &Map<String, Value>, dialect: Dialect) -> Result<Self, Fault> {
         let message = params.get("message").and_then(Value::as_object);
@@ -80,7 +99,7 @@ impl Message {
         if metadata.is_some_and(|metadata| !(metadata.is_object() || metadata.is_null())) {
             return Err(Fault::bad("message.metadata must be an object."));
         }
-        // Some clients mistake the metadata of the call for those of the message.
+        // Some clients put into the metadata of the call what belongs into those of the message.
         let beside = params
             .get("metadata")
             .and_then(|beside| beside.get(PAYLOAD));
@@ -89,8 +108,13 @@ impl Message {
             parts,
             beside.is_some_and(|beside| !beside.is_null()),
         );
+        let call = match &asks {
+            Asks::Price(request) => request.call.clone(),
+            Asks::Pay(_) => described(parts),
+            _ => None,
+        };
         let kept = match &asks {
-            // A signature is nothing to hand out again.
+            // A payment's signature is not kept, so that it is never handed out again.
             Asks::Pay(_) => json!({
                 "messageId": id,
                 "role": "ROLE_USER",
@@ -104,7 +128,7 @@ impl Message {
             }),
             _ => {
                 let mut kept = message.clone();
-                // Said anew with each answer.
+                // These members are added to each answer, so they are not kept.
                 for name in ["contextId", "taskId"] {
                     kept.remove(name);
                 }
@@ -115,21 +139,22 @@ impl Message {
             }
         };
         Ok(Self {
-            id,
             context_id: text(&message, "contextId")?,
             task_id: text(&message, "taskId")?,
             asks,
+            call,
             kept,
         })
     }
 }
 
-/// A text of a message; an empty one is absent, as clients with protocol buffers write it.
+/// A member of a message that is a text. An empty text counts as absent, since clients with protocol buffers write it
+/// so.
 fn text(message: &Map<String, Value>, name: &str) -> Result<Option<String>, Fault> {
     match message.get(name) {
         None | Some(Value::Null) => Ok(None),
         Some(Value::String(text)) if text.is_empty() => Ok(None),
-        // A control character takes six times its room when it is kept.
+        // In JSON, a control character takes six times its room.
         Some(Value::String(text))
             if text.len() <= MAX_ID_BYTES && !text.contains(char::is_control) =>
         {
@@ -141,7 +166,7 @@ fn text(message: &Map<String, Value>, name: &str) -> Result<Option<String>, Faul
     }
 }
 
-/// A part has exactly one content, and we read texts and data only.
+/// Checks a part of a message: it must have exactly one content, a text or data.
 fn check(part: &Value) -> Result<(), Fault> {
     let has = |name: &&str| part.get(*name).is_some_and(|value| !value.is_null());
     let files = ["raw", "url", "file"]
@@ -169,7 +194,7 @@ fn check(part: &Value) -> Result<(), Fault> {
     }
 }
 
-/// `is_beside`: whether a payment stands in the metadata of the call.
+/// What a message asks for. `is_beside`: whether the metadata of the call have a payment.
 fn asks(message: &Map<String, Value>, parts: &[Value], is_beside: bool) -> Asks {
     let metadata = message.get("metadata");
     let metadata = |name| {
@@ -184,25 +209,13 @@ fn asks(message: &Map<String, Value>, parts: &[Value], is_beside: bool) -> Asks 
     if let Some(payload) = metadata(PAYLOAD) {
         return Asks::Pay(Box::new(PaymentPayload::parse(X402::X402V2, payload)));
     }
-    let data = parts
-        .iter()
-        .find_map(|part| part.get("data").filter(|data| data.is_object()));
-    let read: Option<Value>;
-    let data = match data {
-        Some(data) => data,
-        None => {
-            read = parts.iter().find_map(|part| {
-                let value: Value = serde_json::from_str(part.get("text")?.as_str()?).ok()?;
-                value.is_object().then_some(value)
-            });
-            read.as_ref().unwrap_or(&Value::Null)
-        }
-    };
+    let data = object(parts);
+    let data = data.as_ref();
     if is_beside || is_payment(data) {
         return Asks::Pay(Box::new(Err(misplaced())));
     }
     if is_proof(data) {
-        // The form of the other door is read, too.
+        // A proof in the form of the x402 door is read, too.
         let proof = data.get("proof").filter(|proof| !proof.is_null());
         let proof = proof::parse(proof.unwrap_or(data), Way::Message);
         return proof.map_or_else(Asks::Misproven, Asks::Prove);
@@ -216,11 +229,35 @@ fn asks(message: &Map<String, Value>, parts: &[Value], is_beside: bool) -> Asks 
     }
 }
 
+/// The first object in the parts: in a data part, or else as JSON in a text part. `null` if there is none.
+fn object(parts: &[Value]) -> Cow<'_, Value> {
+    let data = parts
+        .iter()
+        .find_map(|part| part.get("data").filter(|data| data.is_object()));
+    if let Some(data) = data {
+        return Cow::Borrowed(data);
+    }
+    let read = parts.iter().find_map(|part| {
+        let value: Value = serde_json::from_str(part.get("text")?.as_str()?).ok()?;
+        value.is_object().then_some(value)
+    });
+    Cow::Owned(read.unwrap_or_default())
+}
+
+/// The call that a message describes together with a payment.
+fn described(parts: &[Value]) -> Option<CallRequest> {
+    let data = object(parts);
+    if !has(&data, "routeId") {
+        return None;
+    }
+    AccessRequest::read(&data).ok()?.call
+}
+
 fn has(data: &Value, name: &str) -> bool {
     data.get(name).is_some_and(|value| !value.is_null())
 }
 
-/// Whether a data part is a payment, which belongs into the metadata.
+/// Whether a data part is a payment. (Payments belong into the metadata.)
 fn is_payment(data: &Value) -> bool {
     let is_bare = |data: &Value| has(data, "x402Version") && has(data, "payload");
     has(data, PAYLOAD) || is_bare(data) || data.get("payment").is_some_and(is_bare)
@@ -233,12 +270,12 @@ fn is_proof(data: &Value) -> bool {
     is_said || has(data, "proof") || has(data, "txHash") || (!wants && proof::is_meant(data))
 }
 
-/// A payment that stands where none is read.
+/// The fault of a payment that stands where none is read.
 fn misplaced() -> Unreadable {
     Unreadable {
         refusal: Refusal::InvalidPayload,
         member: Some(PAYLOAD),
-        message: "The payment stands where none is read, and nothing was charged: send the same payment on this task, in \
+        message: "The payment stands where none is read, and nothing was charged for this request: send the same payment on this task, in \
                   message.metadata as x402.payment.payload, with x402.payment.status \"payment-submitted\"."
             .into(),
     }
@@ -252,37 +289,18 @@ fn wish(data: &Value) -> Result<Asks, Error> {
         .as_ref()
         .is_some_and(RequestId::is_derived)
     {
-        // Its payment would be one that everybody may have seen.
+        // A derived id follows from a payment that everybody may have seen.
         return Err(Error::invalid_request(
             "requestId must be a UUID. Nothing was charged for this request.",
         ));
     }
-    if has(data, "routeId") {
-        return Ok(Asks::Refused(route(data, request.plan.is_some())));
-    }
-    if request.plan.is_some() {
+    if request.plan.is_some() || request.call.is_some() {
         return Ok(Asks::Price(request));
     }
     Ok(match request.hint() {
         Some(member) => Asks::Talk(Some(member)),
         None => Asks::Browse,
     })
-}
-
-/// Routes are not on sale.
-fn route(data: &Value, has_plan: bool) -> Error {
-    if has_plan {
-        return Error::invalid_request("Send planId or routeId, not both.");
-    }
-    let id = data.get("routeId").and_then(Value::as_str);
-    match id.and_then(|id| id.parse::<RouteId>().ok()) {
-        Some(id) => Error::new(
-            crate::error::Code::TierNotFound,
-            format!("There is no route \"{id}\". Send an AccessRequest without planId to see the price list."),
-        )
-        .with_details(json!({"routeId": id})),
-        None => Error::invalid_request("routeId must be 1 to 64 letters, digits, '.', '_' or '-'."),
-    }
 }
 
 #[cfg(test)]

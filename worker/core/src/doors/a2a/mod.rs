@@ -1,8 +1,9 @@
 //! The A2A door: agents buy in a conversation (<https://a2a-protocol.org/latest/specification/>), in protocol versions 1.0 and
 //! 0.3, with the extension for x402 payments (<https://github.com/google-agentic-commerce/a2a-x402>).
 //!
-//! Inside, everything has the form of version 1.0: what arrives is brought into it, and what leaves is brought back
-//! ([`dialect`]). A conversation consists of tasks ([`task`]); they live in one object for each context ([`tasks`]).
+//! Inside, everything has the form of version 1.0: what arrives is translated into that form, and what leaves is
+//! translated back ([`dialect`]). A conversation consists of tasks ([`task`]); the tasks of one context live in one
+//! object ([`tasks`]).
 
 mod desk;
 mod dialect;
@@ -11,6 +12,7 @@ mod fault;
 mod hear;
 mod ids;
 mod message;
+mod network;
 mod outcome;
 mod params;
 mod pay;

@@ -1,4 +1,4 @@
-//! What a call says beside the message: how long to wait, how much history, which tasks.
+//! The other parameters of a call: how long to wait, how much history to show, which tasks to list.
 
 use serde_json::{Map, Value};
 
@@ -9,7 +9,7 @@ use crate::types::UnixMillis;
 
 const MAX_PAGE: u64 = 100;
 const USUAL_PAGE: u64 = 50;
-/// The states of tasks; ours are in five of them.
+/// The states of tasks in A2A. Our tasks are only in some of them.
 const STATES: [&str; 8] = [
     "TASK_STATE_SUBMITTED",
     "TASK_STATE_AUTH_REQUIRED",
@@ -23,7 +23,7 @@ const STATES: [&str; 8] = [
 
 type Members = Map<String, Value>;
 
-/// How a message is to be answered.
+/// How the client wants a message to be answered.
 #[derive(Debug)]
 pub(super) struct Manner {
     pub(super) patience: Patience,

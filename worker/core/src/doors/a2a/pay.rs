@@ -1,26 +1,30 @@
-//! A payment on a task: what is kept before it, and what comes of it.
+//! Payments on a task: what is kept before a payment is presented, and how its outcome is kept.
 
 use core::ops::ControlFlow;
 
 use super::desk::{Desk, MAX_ROUNDS, Stale};
-use super::fault::{ELSEWHERE, FULL, Fault, UNANSWERED};
+use super::fault::{CALL_MISSING, ELSEWHERE, FULL, Fault, UNANSWERED};
 use super::ids::TaskId;
 use super::message::Message;
+use super::network::elsewhere;
 use super::outcome::{Tried, has_begun, is_over, is_silent, offer_end, take};
 use super::task::{Known, Presented, Said, Stage, Task};
 use super::tasks::Conversations;
 use super::words::failure;
 use crate::checkout::{
-    Claim, Deployment, Order, Outcome, Payment, Phase, Quote, Stop, TransferProof,
+    Calls, Claim, Deployment, Order, Outcome, Payment, Phase, Quote, Stop, TransferProof,
 };
+use crate::doors::access_request::{AccessRequest, CallRequest};
+use crate::doors::described::Described;
 use crate::error::{Code, Error};
-use crate::offer::Offer;
+use crate::goods::Goods;
+use crate::offer::{Offer, Target};
 use crate::pauses::Patience;
 use crate::types::CallFault;
 use crate::x402::PaymentPayload;
 
 impl<D: Deployment, C: Conversations> Desk<'_, D, C> {
-    /// A payment. What is needed to ask for its outcome is kept before anybody is asked to settle it.
+    /// Presents a payment. All that is needed to ask for its outcome is kept before the payment is settled.
     pub(super) async fn pay(
         &self,
         mut task: Task,
@@ -33,14 +37,21 @@ impl<D: Deployment, C: Conversations> Desk<'_, D, C> {
         let payment = Presented::Signed(payload.authorization.nonce);
         let of_task = task.stage.challenge_id().or(payload.challenge_id());
         let offer = of_task.and_then(|id| self.checkout.config.offers.keys.open(id));
-        // A derived request id follows from the payment. Anyone who has seen the payment can derive the id, so the id gives no
-        // right to ask.
-        let Some(offer) = offer.filter(|offer| !offer.terms.request_id.is_derived()) else {
+        let network = self.checkout.config.network;
+        let is_payable = |offer: &Offer| {
+            // A derived request id follows from the payment. Anyone who has seen the payment can derive the id, so the id gives no
+            // right to ask.
+            !offer.terms.request_id.is_derived() && offer.terms.network == network
+        };
+        let Some(offer) = offer.filter(is_payable) else {
             if task.is_paying() || task.stage.claim().is_some() {
-                // The secret that sealed the task's offer may be gone; its payment is not.
+                // The secret that sealed the task's offer may be gone, or the network may be another one. The task's
+                // payment still exists.
+                if task.stage.is_begun_by(payment) {
+                    return self.recall(task, message, payload, patience, counts).await;
+                }
                 return Ok(self.looked(task, patience).await?.ok_or(Stale));
             }
-            let network = self.checkout.config.network;
             task.note(failure("challenge_not_found", None, Some(payer), network));
             task.let_pass();
             task.hear(message.kept.clone());
@@ -53,6 +64,10 @@ impl<D: Deployment, C: Conversations> Desk<'_, D, C> {
             *counts = true;
             return Err(Fault::not_here(&task.id, ELSEWHERE));
         }
+        if !task.takes(payment) {
+            *counts = true;
+            return Err(Fault::not_here(&task.id, FULL));
+        }
         let request_id = &offer.terms.request_id;
         let may_begin = |claim: &Claim| claim.payer == payer && claim.request_id == *request_id;
         task = match self.may_present(task, payment, may_begin, patience).await? {
@@ -60,7 +75,14 @@ impl<D: Deployment, C: Conversations> Desk<'_, D, C> {
             ControlFlow::Break(answer) => return Ok(answer),
         };
         let before = task.stage.clone();
-        // What may be paid instead is for the same purchase, as long as that has not begun.
+        let patience = match self.bring(&task, message, &offer) {
+            Ok(call) => call.unwrap_or(patience),
+            Err(fault) => {
+                *counts = true;
+                return Err(fault);
+            }
+        };
+        // If the payment is refused, the next offer is for the same purchase, as long as that has not begun.
         let order = Order {
             resource: Some(offer.terms.resource.clone()),
             request_id: Some(request_id.clone()),
@@ -81,7 +103,7 @@ impl<D: Deployment, C: Conversations> Desk<'_, D, C> {
             .pay_noting(&order, &presented, async |claim: &Claim| {
                 claimed = Some(claim.clone());
                 let stage = match &before {
-                    // What has begun may be an earlier purchase, which the payment was led to.
+                    // The purchase that has begun may be another one, to which an earlier payment was led.
                     paying @ Stage::Paying { known, .. } if *known >= Known::Begun => {
                         paying.clone()
                     }
@@ -93,7 +115,10 @@ impl<D: Deployment, C: Conversations> Desk<'_, D, C> {
                         known: Known::Nothing,
                     },
                 };
-                // Whoever has asked before, and keeps what was said then, is too late by that.
+                // The payment's purchase may begin from now on.
+                task.at = self.now;
+                // A request that has asked earlier can no longer keep its answer, because this write changes the task's
+                // version.
                 task.present(payment);
                 task.go_on(stage, Some(offer.terms.expires_at), self.now);
                 is_stale = !self.write(&mut task).await?;
@@ -109,14 +134,99 @@ impl<D: Deployment, C: Conversations> Desk<'_, D, C> {
             payer: Some(payer),
             claim: claimed,
             before: &before,
-            was_shown: false,
         };
         let task = self.conclude(task, message, &outcome, &tried, counts);
         task.await.map(Ok)
     }
 
-    /// A transfer that was made already. That it was shown is kept before the purchase is asked: after a crash nobody is then
-    /// invited to pay once more.
+    /// Brings the call that an offer is for, as the message or the task describes it. Returns how long the request waits
+    /// for a call: until it is answered, because only a request that is here can make it. `None`: the offer is for a plan.
+    fn bring(
+        &self,
+        task: &Task,
+        message: &Message,
+        offer: &Offer,
+    ) -> Result<Option<Patience>, Fault> {
+        let Target::Route { call, .. } = &offer.terms.target else {
+            return Ok(None);
+        };
+        let beside = message
+            .call
+            .as_ref()
+            .and_then(|beside| self.described(beside).ok());
+        let kept = || self.kept_call(task);
+        let is_its = |described: &Described<'_>| described.call.digest == *call;
+        let Some(described) = beside.filter(is_its).or_else(|| kept().filter(is_its)) else {
+            return Err(Fault::bad(CALL_MISSING).about(&task.id.to_string()));
+        };
+        Ok(Some(self.brings(&described)))
+    }
+
+    /// Brings this call.
+    fn brings(&self, described: &Described<'_>) -> Patience {
+        let purchases = self.checkout.deployment.purchases();
+        purchases.bring(described.brought());
+        Patience::of_call(self.checkout.config.gateway.timeout_millis)
+    }
+
+    /// Brings the call of a task whose payment may be under way, because a call is made only by a request that brings
+    /// it, and the one that was to make it may be gone. Returns how long the client that asks for the task then waits.
+    pub(super) fn bring_again(&self, task: &Task) -> Patience {
+        match self.kept_call(task).filter(|_| task.is_paying()) {
+            Some(described) => {
+                self.brings(&described);
+                Patience::REQUEST
+            }
+            None => Patience::NONE,
+        }
+    }
+
+    pub(super) fn described(&self, call: &CallRequest) -> Result<Described<'_>, Error> {
+        let (catalog, origin) = (&self.checkout.config.catalog, &self.checkout.origin);
+        Described::read(catalog, origin, &call.route, call.resource.as_ref())
+    }
+
+    /// The call that the task keeps, if it is still one of its route.
+    fn kept_call(&self, task: &Task) -> Option<Described<'_>> {
+        let request = AccessRequest::read(task.call.as_ref()?).ok()?;
+        self.described(&request.call?).ok()
+    }
+
+    /// Presents a payment again to ask what became of the purchase that it has begun, when the task's offer cannot be
+    /// opened any more.
+    async fn recall(
+        &self,
+        task: Task,
+        message: &Message,
+        payload: &PaymentPayload,
+        patience: Patience,
+        counts: &mut bool,
+    ) -> Result<Result<Task, Stale>, Fault> {
+        let order = Order {
+            patience,
+            ..Order::default()
+        };
+        let presented = Payment {
+            challenge_id: None,
+            ..Payment::from(payload)
+        };
+        let Some(outcome) = self.checkout.recall(&order, &presented).await else {
+            return Ok(Ok(task));
+        };
+        let before = task.stage.clone();
+        let tried = Tried {
+            challenge_id: before.challenge_id().unwrap_or_default(),
+            payment: Some(Presented::Signed(payload.authorization.nonce)),
+            payer: Some(payload.authorization.from),
+            claim: None,
+            before: &before,
+        };
+        let concluded = self.conclude(task, message, &outcome, &tried, counts);
+        concluded.await.map(Ok)
+    }
+
+    /// Presents the proof of a transfer. That the transfer was shown is kept before the purchase is asked: so the
+    /// client is not invited to pay once more after a crash.
     pub(super) async fn redeem(
         &self,
         mut task: Task,
@@ -134,20 +244,22 @@ impl<D: Deployment, C: Conversations> Desk<'_, D, C> {
             *counts = true;
             return Err(Fault::not_here(&task.id, ELSEWHERE));
         }
-        if task.is_full() && !task.payments.contains(&payment) {
+        if !task.takes(payment) {
             *counts = true;
             return Err(Fault::not_here(&task.id, FULL));
         }
         let may_begin =
             |claim: &Claim| offer.is_none_or(|offer| claim.request_id == offer.terms.request_id);
+        let is_new = !task.payments.contains(&payment);
+        // The purchase that the task follows may be over by now. If so, the task goes on to no other offer while the
+        // transfer is open.
+        task.present(payment);
         task = match self.may_present(task, payment, may_begin, patience).await? {
             ControlFlow::Continue(task) => task,
-            // It cannot be judged beside that. But nobody is invited to pay once more before it is.
-            ControlFlow::Break(Ok(mut task))
-                if task.is_paying() && !task.payments.contains(&payment) =>
-            {
+            // Beside the payment that is under way, the transfer cannot be judged. But until it is judged, the client
+            // is not invited to pay once more.
+            ControlFlow::Break(Ok(mut task)) if task.is_paying() && is_new => {
                 let stage = task.stage.clone();
-                task.present(payment);
                 task.hear(message.kept.clone());
                 let until = stage
                     .challenge_id()
@@ -155,10 +267,13 @@ impl<D: Deployment, C: Conversations> Desk<'_, D, C> {
                 task.go_on(stage, until, self.now);
                 return self.keep(task).await;
             }
+            // The task has ended by something that says nothing about this transfer.
+            ControlFlow::Break(Ok(task)) if task.stage.is_end() => {
+                return Ok(Ok(self.heard(&task, message)?.unwrap_or(task)));
+            }
             ControlFlow::Break(answer) => return Ok(answer),
         };
         let before = task.stage.clone();
-        let was_shown = task.payments.contains(&payment);
         let order = Order {
             patience,
             ..Order::default()
@@ -170,7 +285,7 @@ impl<D: Deployment, C: Conversations> Desk<'_, D, C> {
             .checkout
             .redeem_noting(&order, proof, async || {
                 let stage = match &before {
-                    // What is known of a payment is more than that a transfer was shown.
+                    // What the task knows of a payment is more than that a transfer was shown, so it is kept.
                     paying @ Stage::Paying { .. } => paying.clone(),
                     _ => Stage::Paying {
                         challenge_id: own.clone(),
@@ -180,7 +295,6 @@ impl<D: Deployment, C: Conversations> Desk<'_, D, C> {
                         known: Known::Again,
                     },
                 };
-                task.present(payment);
                 task.go_on(stage, offer_end(self.checkout, &own), self.now);
                 is_stale = !self.write(&mut task).await?;
                 noted(is_stale)
@@ -195,15 +309,14 @@ impl<D: Deployment, C: Conversations> Desk<'_, D, C> {
             payer: None,
             claim: None,
             before: &before,
-            was_shown,
         };
         let task = self.conclude(task, message, &outcome, &tried, counts);
         task.await.map(Ok)
     }
 
-    /// Before something is presented on a task: one purchase at a time. What has begun is not paid once more by a payment that is
-    /// not its own. A claim of another wallet, or to a purchase that a payment was led to, is asked first: that one may have bought what
-    /// this payment would buy.
+    /// Checks, before something is presented on a task, that the task pays for one purchase at a time. A purchase that
+    /// has begun is not paid once more by another payment. If the task has a claim of another wallet, or to a purchase
+    /// that a payment was led to, that purchase is asked first: it may have bought what this payment would buy.
     async fn may_present(
         &self,
         task: Task,
@@ -233,8 +346,8 @@ impl<D: Deployment, C: Conversations> Desk<'_, D, C> {
         }
     }
 
-    /// Keeps what came of a payment. It is not presented again when the task has been changed meanwhile: the outcome is taken into
-    /// what was left, as far as that is about the same purchase.
+    /// Keeps the outcome of a payment. If the task was changed meanwhile, the payment is not presented again: the
+    /// changed task takes the outcome, if it is still about the same purchase.
     pub(super) async fn conclude(
         &self,
         mut task: Task,
@@ -251,7 +364,7 @@ impl<D: Deployment, C: Conversations> Desk<'_, D, C> {
                 return Ok(kept);
             }
             let Some(changed) = self.find(task.id).await? else {
-                // It has made room for others. What became of the payment is kept all the same.
+                // The task was removed to make room for others. The outcome of the payment is kept all the same.
                 if self.restore(&mut task).await? {
                     return Ok(task);
                 }
@@ -259,15 +372,20 @@ impl<D: Deployment, C: Conversations> Desk<'_, D, C> {
             };
             let is_its = self.is_about(&changed.stage, outcome, tried);
             if has_begun(outcome) && !is_its {
-                // Who ended it, or went on to another offer, knew nothing of this. It has a task of its own.
+                // The request that ended the task, or went on to another offer, did not know of this outcome. The
+                // outcome gets a task of its own.
                 let id = TaskId::new(changed.id.context(), self.random[0].map(|byte| !byte));
                 task = Task::new(id, changed.context_id, self.now);
+            } else if !is_its && matches!(tried.payment, Some(Presented::Shown(_))) {
+                // What the changed task says is not about the transfer, and may be another offer.
+                let heard = self.heard(&changed, message)?;
+                return heard.ok_or_else(|| Fault::not_here(&changed.id, ELSEWHERE));
             } else if !is_its || changed.stage.is_end() {
                 return Ok(changed);
             } else {
                 task = changed;
             }
-            // Its purchase may have begun once more meanwhile.
+            // The task's purchase may have begun once more meanwhile.
             if is_over(outcome) && task.is_paying() {
                 return Ok(task);
             }
@@ -278,7 +396,9 @@ impl<D: Deployment, C: Conversations> Desk<'_, D, C> {
                 ..*tried
             };
             task.hear(message.kept.clone());
-            let is_news = has_begun(outcome) || matches!(outcome, Outcome::Pending { .. });
+            let is_news = has_begun(outcome)
+                || matches!(outcome, Outcome::Pending { .. })
+                || matches!(tried.payment, Some(Presented::Shown(_)));
             if is_news || task.is_paying() {
                 take(&mut task, outcome, &tried, self.checkout, self.now);
             }
@@ -286,7 +406,7 @@ impl<D: Deployment, C: Conversations> Desk<'_, D, C> {
         Err(Fault::internal())
     }
 
-    /// Whether a task that was changed meanwhile is about the purchase of this outcome.
+    /// Whether a task that was changed meanwhile is still about the purchase of this outcome.
     fn is_about(&self, stage: &Stage, outcome: &Outcome<'_>, tried: &Tried<'_>) -> bool {
         match stage {
             Stage::Offered { challenge_id, .. } | Stage::Paying { challenge_id, .. } => {
@@ -294,16 +414,17 @@ impl<D: Deployment, C: Conversations> Desk<'_, D, C> {
                 challenge_id == tried.challenge_id
                     || own.is_some_and(|own| self.is_for_the_same(challenge_id, &own) == Some(true))
             }
-            Stage::Delivered { goods, .. } => match outcome {
-                Outcome::Granted { goods: its, .. } => its.claims().sub == goods.claims().sub,
+            Stage::Delivered { goods, .. } | Stage::Uncharged { goods } => match outcome {
+                Outcome::Granted { goods: its, .. } => sold(its) == sold(goods),
                 Outcome::Pending { request_id, .. }
                 | Outcome::Stopped {
-                    why: Stop::AccessEnded { request_id, .. },
-                } => request_id.as_str() == goods.claims().sub,
-                // What was delivered is not returned.
+                    why: Stop::AccessEnded { request_id, .. } | Stop::AnswerGone { request_id, .. },
+                } => request_id.as_str() == sold(goods),
+                // What was delivered is never returned.
                 _ => false,
             },
-            // It does not say of which purchase the money went back. To be told twice is better than never.
+            // The stage does not tell of which purchase the money went back. Telling the client twice is better than
+            // never.
             Stage::Failed { was_paid: true, .. } => {
                 let is_returned = |why: &Stop| matches!(why, Stop::Refunded { .. });
                 matches!(outcome, Outcome::Stopped { why } if is_returned(why))
@@ -312,7 +433,8 @@ impl<D: Deployment, C: Conversations> Desk<'_, D, C> {
         }
     }
 
-    /// Whether a challenge id is that of an offer for the same purchase. `None`: it is none of ours.
+    /// Whether the offer with this id is for the same purchase as `offer`. `None` if the id is not that of an offer of
+    /// ours.
     fn is_for_the_same(&self, challenge_id: &str, offer: &Offer) -> Option<bool> {
         let its = self.checkout.config.offers.keys.open(challenge_id)?.terms;
         let own = &offer.terms;
@@ -320,7 +442,7 @@ impl<D: Deployment, C: Conversations> Desk<'_, D, C> {
         Some(is_same_target && its.request_id == own.request_id)
     }
 
-    /// Asks what became of a payment that may be under way. `None`: the task has been changed meanwhile.
+    /// Asks what became of a payment that may be under way. `None`: the task was changed meanwhile.
     pub(super) async fn looked(
         &self,
         task: Task,
@@ -330,7 +452,8 @@ impl<D: Deployment, C: Conversations> Desk<'_, D, C> {
         Ok(looked.map(|(task, _)| task))
     }
 
-    /// The same, and whether its purchase has answered. Until it has, nothing else may be done with the task.
+    /// Like [`Self::looked`], and also tells whether the task's purchase has answered. Until it has, nothing else may
+    /// be done with the task.
     pub(super) async fn heard_of(
         &self,
         task: Task,
@@ -340,9 +463,12 @@ impl<D: Deployment, C: Conversations> Desk<'_, D, C> {
         let (Some(challenge_id), Some(claim)) = (before.challenge_id(), before.claim()) else {
             return Ok(Some((task, true)));
         };
+        if elsewhere(&task, self.checkout).is_some() {
+            return Ok(Some((task, false)));
+        }
         let mut outcome = self.checkout.status(claim, patience).await;
         if let Outcome::PayAgain { quote, .. } = &mut outcome {
-            // Its purchase is over, and nothing was charged.
+            // The task's purchase is over, and nothing was charged.
             *quote = self.instead_of(challenge_id);
         }
         let tried = Tried {
@@ -351,7 +477,6 @@ impl<D: Deployment, C: Conversations> Desk<'_, D, C> {
             payer: Some(claim.payer),
             claim: Some(claim.clone()),
             before: &before,
-            was_shown: false,
         };
         let mut next = task.clone();
         next.let_pass();
@@ -364,7 +489,7 @@ impl<D: Deployment, C: Conversations> Desk<'_, D, C> {
         Ok(kept.map(|task| (task, is_heard)))
     }
 
-    /// Today's offer for what this one sells, for another purchase.
+    /// The current offer for what this one sells, for another purchase.
     fn instead_of(&self, challenge_id: &str) -> Option<Quote<'_>> {
         let offer = self.checkout.config.offers.keys.open(challenge_id)?;
         let order = Order {
@@ -376,7 +501,7 @@ impl<D: Deployment, C: Conversations> Desk<'_, D, C> {
     }
 }
 
-/// Nothing begins on a task that has been changed meanwhile.
+/// Stops a payment if its task was changed meanwhile: then nothing may begin.
 fn noted(is_stale: bool) -> Result<(), CallFault> {
     match is_stale {
         true => Err(CallFault("the task has changed".to_owned())),
@@ -384,7 +509,7 @@ fn noted(is_stale: bool) -> Result<(), CallFault> {
     }
 }
 
-/// Whether who presents a payment with this outcome has brought no money by that.
+/// Whether the request that presented a payment with this outcome has brought no money.
 const fn brings_nothing(outcome: &Outcome<'_>) -> bool {
     matches!(
         outcome,
@@ -397,7 +522,7 @@ const fn brings_nothing(outcome: &Outcome<'_>) -> bool {
     )
 }
 
-/// Tells the client that there is no offer for its payment.
+/// The answer that there is no offer for this payment.
 fn not_offered() -> Said {
     let error = Error::new(
         Code::ChallengeNotFound,
@@ -408,4 +533,9 @@ fn not_offered() -> Said {
         error: error.body(),
         payment: Some("SETTLEMENT_FAILED".to_owned()),
     }
+}
+
+/// The purchase that delivered these goods.
+pub(super) fn sold(goods: &Goods) -> &str {
+    goods.purchase()
 }

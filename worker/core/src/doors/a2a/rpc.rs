@@ -14,7 +14,7 @@ pub(super) struct Call {
 }
 
 impl Call {
-    /// Reads a body. With a fault comes the id to answer it to; `null` where it cannot be read.
+    /// Reads a body. A fault comes with the id to answer to, which is `null` if it cannot be read.
     pub(super) fn read(body: &[u8]) -> Result<Self, (Value, Fault)> {
         let refused = |id, fault: &'static str| Err((id, Fault::new(Kind::NotACall, fault)));
         let Ok(body) = serde_json::from_slice::<Value>(body) else {

@@ -1,14 +1,22 @@
-//! What a client sees of a task: its A2A form, in the words of version 1.0.
+//! How a client sees a task: its A2A form, as version 1.0 defines it.
 
+use alloy_primitives::B256;
 use serde_json::{Map, Value, json};
 
 use super::message::STATUS;
-use super::task::{Known, Said, Stage, Task, Turn};
-use crate::checkout::Checkout;
+use super::network::{elsewhere, told_elsewhere};
+use super::task::{Known, Presented, Said, Stage, Task, Turn, is_success};
+use super::words::also;
+use crate::catalog::Settle;
+use crate::checkout::{Calls, Checkout, Deployment};
 use crate::documents::{X402_EXTENSIONS, discover};
+use crate::doors::access_request::{AccessRequest, CallRequest};
+use crate::doors::described::Described;
 use crate::doors::instructions::{Instructions, Way};
+use crate::doors::resource_response::resource_response;
 use crate::goods::{Goods, Receipt};
-use crate::offer::Offer;
+use crate::offer::{Offer, Target, Terms};
+use crate::pauses::Patience;
 use crate::x402::{Dialect, PaymentRequired, Resource, SettleResponse};
 
 const REQUIRED: &str = "x402.payment.required";
@@ -19,14 +27,14 @@ const ASKING: &str = "Payment required";
 /// How much of a task is shown.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Extent {
-    /// At most so many messages of its history; `None`: all.
+    /// The most messages of the history to show; `None` for all.
     pub(super) history: Option<u64>,
-    /// Whether it is one of a list. Lists never contain what a payment has opened.
+    /// Whether the task is one of a list. Lists never contain what a payment has opened.
     pub(super) is_listed: bool,
     pub(super) with_artifacts: bool,
 }
 
-/// What is shown of a task beside what it says of itself.
+/// What a task's stage shows: the message of its status, and the artifact.
 struct Shown {
     message: Value,
     artifact: Option<(&'static str, Value)>,
@@ -36,7 +44,7 @@ struct Shown {
 pub(super) struct NoGrant;
 
 /// The task as the client sees it.
-pub(super) async fn show<D>(
+pub(super) async fn show<D: Deployment>(
     task: &Task,
     extent: Extent,
     checkout: &Checkout<'_, D>,
@@ -46,8 +54,17 @@ pub(super) async fn show<D>(
     let mut set = |name: &str, value: Value| members.insert(name.to_owned(), value);
     set("id", json!(task.id));
     set("contextId", json!(task.context_id));
-    let mut status = json!({"state": task.stage.state(), "timestamp": task.at.to_iso()});
-    let is_secret = matches!(task.stage, Stage::Delivered { .. });
+    let state = match elsewhere(task, checkout) {
+        // While the deployment sells on another network, the payment's outcome stays unknown: a client that sees
+        // `WORKING` would poll in vain.
+        Some(_) if task.is_paying() => "TASK_STATE_INPUT_REQUIRED",
+        _ => task.stage.state(),
+    };
+    let mut status = json!({"state": state, "timestamp": task.at.to_iso()});
+    let is_secret = matches!(
+        task.stage,
+        Stage::Delivered { .. } | Stage::Uncharged { .. }
+    );
     if !(extent.is_listed && is_secret) {
         let Shown { message, artifact } = shown(task, checkout).await?;
         let message = ids.message(task.version, message);
@@ -72,7 +89,9 @@ pub(super) async fn show<D>(
         let history: Vec<_> = turns
             .map(|turn| match turn {
                 Turn::Theirs(message) => ids.added(message.clone()),
-                Turn::Offer { id, version } => ids.message(*version, offered(id, None, checkout)),
+                Turn::Offer { id, version } => {
+                    ids.message(*version, offered(id, None, task, checkout))
+                }
             })
             .collect();
         if !history.is_empty() {
@@ -87,7 +106,7 @@ struct Ids<'t> {
 }
 
 impl Ids<'_> {
-    /// A message of ours: what the task's status said in this version.
+    /// Our message that was the task's status in this version.
     fn message(&self, version: u32, mut message: Value) -> Value {
         if let Some(members) = message.as_object_mut() {
             let id = format!("{}.{version}", self.task.id);
@@ -106,7 +125,7 @@ impl Ids<'_> {
     }
 }
 
-async fn shown<D>(task: &Task, checkout: &Checkout<'_, D>) -> Result<Shown, NoGrant> {
+async fn shown<D: Deployment>(task: &Task, checkout: &Checkout<'_, D>) -> Result<Shown, NoGrant> {
     let alone = |message| Shown {
         message,
         artifact: None,
@@ -121,10 +140,24 @@ async fn shown<D>(task: &Task, checkout: &Checkout<'_, D>) -> Result<Shown, NoGr
         }
         metadata
     };
+    if let Some(own) = elsewhere(task, checkout) {
+        let status = match &task.stage {
+            Stage::Delivered { .. } => "payment-completed",
+            _ => "payment-submitted",
+        };
+        let said = told_elsewhere(task, own, checkout.config.network);
+        return Ok(alone(told(&said, receipts(status, None))));
+    }
     Ok(match &task.stage {
         Stage::Listed => {
             let list = price_list(checkout);
-            let text = "The price list. To buy, send an AccessRequest with a planId of it, in a message without taskId.";
+            let call = match checkout.config.catalog.routes() {
+                [] => "",
+                _ => ", or with a routeId and the call in resource ({\"path\": \"…\"})",
+            };
+            let text = format!(
+                "The price list. To buy, send an AccessRequest with a planId of it{call}, in a message without taskId."
+            );
             Shown {
                 message: json!({"parts": [{"text": text}, {"data": list}]}),
                 artifact: Some(("catalog", list)),
@@ -151,16 +184,18 @@ async fn shown<D>(task: &Task, checkout: &Checkout<'_, D>) -> Result<Shown, NoGr
         } => match (said, again) {
             (Some(said), true) => alone(told(said, receipts("payment-submitted", Some(said)))),
             (Some(said), false) => {
-                let mut message = offered(challenge_id, Some(said), checkout);
+                let mut message = offered(challenge_id, Some(said), task, checkout);
                 let more = receipts("payment-required", Some(said));
                 if let Some(metadata) = message.get_mut("metadata").and_then(Value::as_object_mut) {
                     metadata.extend(more);
                 }
                 alone(message)
             }
-            (None, _) => alone(offered(challenge_id, None, checkout)),
+            (None, _) => alone(offered(challenge_id, None, task, checkout)),
         },
-        Stage::Paying { said, known, .. } => {
+        Stage::Paying {
+            said, known, by, ..
+        } => {
             let status = match known {
                 Known::Arrived => "payment-verified",
                 _ => "payment-submitted",
@@ -168,7 +203,9 @@ async fn shown<D>(task: &Task, checkout: &Checkout<'_, D>) -> Result<Shown, NoGr
             let is_of_proof =
                 |said: &Said| said.error.get("code") == Some(&json!("TX_UNCONFIRMED"));
             let waits = task.stage.waits_for_the_same();
-            let unanswered = match (waits, task.waits_for_transfer()) {
+            // While only a payment can ask about the purchase that it has begun, no proof is judged.
+            let is_of_payment = matches!(by, Some(Presented::Signed(_)));
+            let unanswered = match (waits, task.waits_for_transfer() && !is_of_payment) {
                 (false, _) => {
                     "The payment is being settled. Call GetTask every few seconds; or send the same payment again, which is not \
                      charged twice."
@@ -180,16 +217,43 @@ async fn shown<D>(task: &Task, checkout: &Checkout<'_, D>) -> Result<Shown, NoGr
                     "A payment was sent, and the answer is missing. Send the same payment again: it is not charged twice."
                 }
             };
-            // What has become of an earlier payment is not what becomes of this one.
+            // What became of an earlier payment does not tell what becomes of this one.
             let word = said.as_ref().filter(|_| *known == Known::Again);
             let metadata = receipts(status, word);
             alone(match said {
                 Some(said) if *known == Known::Again => told(said, metadata),
-                // Only the client can go on, by the proof.
+                // Only the client can go on, with the proof.
                 Some(said) if is_of_proof(said) => told(said, metadata),
                 Some(said) => marked(following(said, !waits), metadata),
                 None => marked(json!([{"text": unanswered}]), metadata),
             })
+        }
+        Stage::Delivered {
+            goods,
+            receipt,
+            claim,
+        } if goods.answer().is_some() => {
+            if let Some(claim) = claim
+                && checkout
+                    .deployment
+                    .purchases()
+                    .body(goods.purchase())
+                    .is_none()
+            {
+                // The purchase gives the body again, as long as it is kept.
+                checkout.status(claim, Patience::NONE).await;
+            }
+            let receipt = receipt.as_ref();
+            let response = resource_response(checkout, goods, receipt).ok_or(NoGrant)?;
+            let metadata = match receipt {
+                Some(_) => receipts("payment-completed", None),
+                None => Map::new(),
+            };
+            answered(&response, metadata)
+        }
+        Stage::Uncharged { goods } => {
+            let response = resource_response(checkout, goods, None).ok_or(NoGrant)?;
+            answered(&response, receipts("payment-failed", None))
         }
         Stage::Delivered { goods, receipt, .. } => {
             let grant = grant(goods, checkout).await?;
@@ -199,19 +263,37 @@ async fn shown<D>(task: &Task, checkout: &Checkout<'_, D>) -> Result<Shown, NoGr
             {
                 metadata.insert(RECEIPTS.to_owned(), json!([success(receipt)]));
             }
-            // Who has paid or signed more than once learns here which payment counts.
+            // A client that has paid or signed more than once learns here which payment counts.
             let paid = receipt.as_ref().map_or_else(
                 || "Paid.".to_owned(),
                 |Receipt { transaction, .. }| {
                     format!("Paid in transaction {transaction}; no other payment counts for it.")
                 },
             );
-            let text = format!("{paid} The access token is in the grant.");
+            let is_another = |payment: &Presented| {
+                let paid = receipt.as_ref().map(|receipt| receipt.transaction);
+                matches!(payment, Presented::Shown(shown) if paid.is_some_and(|paid| paid != *shown))
+            };
+            let more = match task.payments.iter().any(is_another) {
+                true => {
+                    " A transfer that was shown beside that was not counted for it. Send its PaymentProof in a message without \
+                     taskId, where it may still count for its own offer; or ask the seller to send it back."
+                }
+                false => "",
+            };
+            let text = format!("{paid} The access token is in the grant.{more}");
             let parts = json!([{"text": text}, {"data": grant}]);
             Shown {
                 message: marked(parts, metadata),
                 artifact: Some(("access-grant", grant)),
             }
+        }
+        Stage::Failed {
+            said,
+            was_paid: true,
+        } if let Some(more) = beside_what_was_paid(task) => {
+            let said = &also(said.clone(), more);
+            alone(told(said, receipts("payment-failed", Some(said))))
         }
         Stage::Failed { said, .. } => alone(match said.payment {
             Some(_) => told(said, receipts("payment-failed", Some(said))),
@@ -234,9 +316,40 @@ async fn shown<D>(task: &Task, checkout: &Checkout<'_, D>) -> Result<Shown, NoGr
     })
 }
 
+/// What is told about the transfers that were shown on a task whose purchase was paid and is over, unless each of them is
+/// known to be the payment.
+fn beside_what_was_paid(task: &Task) -> Option<&'static str> {
+    let is_payment = |transfer: &B256| {
+        let mut paid = task.receipts.iter().filter(|receipt| is_success(receipt));
+        paid.any(|receipt| receipt.get("transaction") == Some(&json!(transfer)))
+    };
+    let is_beside = |payment: &Presented| matches!(payment, Presented::Shown(transfer) if !is_payment(transfer));
+    task.payments.iter().any(is_beside).then_some(
+        "If a transfer was shown beside the payment that this is about, it was not counted: ask the seller to send it back.",
+    )
+}
+
 async fn grant<D>(goods: &Goods, checkout: &Checkout<'_, D>) -> Result<Value, NoGrant> {
     let grant = checkout.grant(goods).await.map_err(|_| NoGrant)?;
     serde_json::to_value(grant).map_err(|_| NoGrant)
+}
+
+/// The answer to a call, as message and as artifact.
+fn answered(response: &Value, metadata: Map<String, Value>) -> Shown {
+    let status = response.pointer("/resource/status");
+    let status = status.map(Value::to_string).unwrap_or_default();
+    let note = response.get("note").and_then(Value::as_str);
+    let note = note.map_or_else(String::new, |note| format!(" {note}"));
+    let text = format!("The API answered with {status}.{note}");
+    let parts = json!([{"text": text}, {"data": response}]);
+    let message = match metadata.is_empty() {
+        true => json!({"parts": parts}),
+        false => marked(parts, metadata),
+    };
+    Shown {
+        message,
+        artifact: Some(("resource-response", response.clone())),
+    }
 }
 
 fn success(receipt: &Receipt) -> SettleResponse {
@@ -253,7 +366,7 @@ fn price_list<D>(checkout: &Checkout<'_, D>) -> Value {
     let mut list = json!(discover(checkout.config, &checkout.origin));
     if let Some(members) = list.as_object_mut() {
         members.insert("type".to_owned(), json!("Catalog"));
-        // It is about another door.
+        // The next step is about another door.
         members.remove("nextStep");
     }
     list
@@ -264,7 +377,8 @@ fn parts_of(said: &Said) -> Value {
     json!([{"text": text}, {"data": said.error}])
 }
 
-/// The same, and how to follow what is under way. The rest of the sentence is that of every door, and others have no tasks.
+/// The parts of what was said, followed by how to ask about what is under way. That is added here, because other doors
+/// have no tasks.
 fn following(said: &Said, can_be_asked: bool) -> Value {
     let mut parts = parts_of(said);
     let message = said
@@ -292,23 +406,40 @@ fn marked(parts: Value, metadata: Map<String, Value>) -> Value {
 }
 
 /// The offer, and what was wrong with the last payment.
-fn offered<D>(id: &str, said: Option<&Said>, checkout: &Checkout<'_, D>) -> Value {
-    let Some(offer) = checkout.config.offers.keys.open(id) else {
+fn offered<D>(id: &str, said: Option<&Said>, task: &Task, checkout: &Checkout<'_, D>) -> Value {
+    let offer = checkout.config.offers.keys.open(id);
+    let Some(offer) = offer.filter(|offer| offer.terms.network == checkout.config.network) else {
         let text =
             "This offer is no longer good. Send an AccessRequest with the planId to get a new one.";
         return json!({"parts": [{"text": text}]});
     };
     let terms = &offer.terms;
-    let plan = terms.target.plan();
-    let plan = plan.and_then(|plan| checkout.config.catalog.plan(plan));
-    let description = plan.map_or("", |plan| &plan.description);
-    let resource = Resource::json(&terms.url(checkout.origin.as_str()), description);
+    let catalog = &checkout.config.catalog;
+    let route = match &terms.target {
+        Target::Plan(_) => None,
+        Target::Route { id, .. } => catalog.route(id),
+    };
+    let plan = terms.target.plan().and_then(|plan| catalog.plan(plan));
+    let description = plan.map(|plan| plan.description.as_str());
+    let description = description.or(route.map(|route| route.description.as_str()));
+    let description = description.unwrap_or_default();
+    let called = called(task, terms, checkout);
+    let url = called.unwrap_or_else(|| terms.url(checkout.origin.as_str()));
+    let resource = Resource::json(&url, description);
     let error = said.and_then(|said| said.error.get("message")?.as_str());
-    let required = PaymentRequired::new(&offer, [], resource, error.unwrap_or(ASKING)).elsewhere();
+    let required = PaymentRequired::new(&offer, [], resource, error.unwrap_or(ASKING));
+    let required = match route.is_some_and(|route| route.settle == Settle::Before) {
+        true => required.upfront(),
+        false => required,
+    };
+    let required = required.elsewhere();
+    let what = match terms.target.plan() {
+        Some(_) => "Plan",
+        None => "A call of route",
+    };
     let price = format!(
-        "{} \"{}\" costs {} USDC. Sign x402.payment.required with an x402 client and send the payment on this task, in the \
+        "{what} \"{}\" costs {} USDC. Sign x402.payment.required with an x402 client and send the payment on this task, in the \
          message's metadata as x402.payment.payload with x402.payment.status \"payment-submitted\".",
-        capital(terms.target.kind()),
         terms.target.id(),
         terms.amount
     );
@@ -331,14 +462,15 @@ fn offered<D>(id: &str, said: Option<&Said>, checkout: &Checkout<'_, D>) -> Valu
     marked(parts, metadata)
 }
 
-fn capital(word: &str) -> String {
-    let mut letters = word.chars();
-    letters
-        .next()
-        .map(|first| first.to_ascii_uppercase())
-        .into_iter()
-        .chain(letters)
-        .collect()
+/// The URL of the call that the task keeps, if these terms are for it.
+fn called<D>(task: &Task, terms: &Terms, checkout: &Checkout<'_, D>) -> Option<String> {
+    let Target::Route { call, .. } = &terms.target else {
+        return None;
+    };
+    let CallRequest { route, resource } = AccessRequest::read(task.call.as_ref()?).ok()?.call?;
+    let (catalog, origin) = (&checkout.config.catalog, &checkout.origin);
+    let described = Described::read(catalog, origin, &route, resource.as_ref()).ok()?;
+    (described.call.digest == *call).then(|| described.url(origin))
 }
 
 fn challenge<D>(offer: &Offer, description: &str, checkout: &Checkout<'_, D>) -> Value {
@@ -356,9 +488,13 @@ fn challenge<D>(offer: &Offer, description: &str, checkout: &Checkout<'_, D>) ->
         "destination": terms.pay_to.to_checksum(None),
         "expiresAt": terms.expires_at.to_iso(),
         "description": description,
-        "transferInstead": Instructions::new(offer, checkout.config.offers.proof_binding, Way::Message),
     });
     if let Some(members) = challenge.as_object_mut() {
+        if terms.target.plan().is_some() {
+            let binding = checkout.config.offers.proof_binding;
+            let transfer = json!(Instructions::new(offer, binding, Way::Message));
+            members.insert("transferInstead".to_owned(), transfer);
+        }
         let member = terms.target.member();
         members.insert(member.to_owned(), json!(terms.target.id()));
     }

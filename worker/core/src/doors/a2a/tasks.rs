@@ -1,4 +1,4 @@
-//! The tasks of one context: what their object is asked, and how it answers from its store.
+//! The tasks of one context: the commands for their object, and how it answers them from its store.
 
 use core::future::Future;
 
@@ -8,41 +8,42 @@ use super::ids::{ContextKey, TaskId};
 use super::task::Task;
 use crate::types::{CallFault, UnixMillis};
 
-/// The most tasks of a context that nobody has paid. Strangers can guess context ids, so one more is not refused: the oldest
-/// makes room, and last of all one whose payment may be under way.
+/// The most tasks of a context that nobody has paid. Strangers can guess context ids, so a further task is not refused:
+/// the oldest task is removed. Tasks whose payment may be under way are removed last.
 pub const MAX_UNPAID: usize = 32;
 
-/// The most tasks that are counted for a list, so that asking for one costs no more after a million purchases.
+/// The most tasks that are counted for a list, so that a list costs no more after a million purchases.
 pub const MAX_COUNTED: usize = 1_000;
 
-/// What the object of a context is asked.
+/// A command for the object of a context.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase", rename_all_fields = "camelCase")]
 pub enum TaskCommand {
     /// Read this task.
     Read {
-        /// Its id.
+        /// The id of the task.
         id: TaskId,
     },
-    /// Keep this task, in place of the one of the version before. The first version is 1.
+    /// Keep this task, in place of its version before. The first version is 1.
     Keep(Box<Task>),
-    /// Keep this task again, which has made room for others or whose time was over, unless it is there.
+    /// Keep this task again, after it was removed to make room for others or because its time was over. Does nothing if
+    /// the task exists.
     Restore(Box<Task>),
     /// Read some tasks, the latest first.
     List(Page),
 }
 
-/// Which tasks are wanted.
+/// Which tasks a list shall have.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Page {
-    /// Only those in this state.
+    /// Only tasks in this state.
     pub state: Option<String>,
-    /// Only those that changed later than this.
+    /// Only tasks that changed later than this.
     pub since: Option<UnixMillis>,
-    /// Only those behind this place.
+    /// Only tasks after this place in the list.
     pub after: Option<Place>,
-    /// At most so many.
+    /// The most tasks that the list may have.
     pub limit: usize,
 }
 
@@ -52,34 +53,34 @@ pub struct Page {
 pub struct Place {
     /// When the task there last changed.
     pub at: UnixMillis,
-    /// Its id.
+    /// The id of that task.
     pub id: TaskId,
 }
 
-/// What it answers.
+/// The object's answer.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase", rename_all_fields = "camelCase")]
 pub enum TaskReply {
     /// The task, if there is one.
     Task(Option<Box<Task>>),
-    /// It is kept.
+    /// The task was kept.
     Kept,
-    /// Somebody was faster, or the task is gone.
+    /// Another request has changed the task first, or the task is gone.
     Stale,
     /// The tasks.
     Tasks {
-        /// At most as many as asked for.
+        /// The tasks of the page, at most as many as it allows.
         tasks: Vec<Task>,
-        /// Whether there are more behind them.
+        /// Whether more tasks follow in the list.
         more: bool,
-        /// How many there are in all, wherever the list begins; at most [`MAX_COUNTED`].
+        /// How many tasks there are in all, wherever the list begins; at most [`MAX_COUNTED`].
         total: usize,
     },
 }
 
 /// The objects of all contexts.
 pub trait Conversations {
-    /// Asks one of them.
+    /// Sends a command to one of the objects.
     fn ask(
         &self,
         context: ContextKey,
@@ -87,23 +88,23 @@ pub trait Conversations {
     ) -> impl Future<Output = Result<TaskReply, CallFault>>;
 }
 
-/// Which task makes room: the higher ones last, and the highest never.
+/// How late a task is removed to make room: those of the lowest standing first, those of the highest never.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub enum Standing {
-    /// Nobody has paid it.
+    /// Nobody has paid for the task.
     Unpaid = 0,
     /// A transfer was shown that may never have been made.
     Shown = 1,
-    /// A payment was signed, and its purchase has not answered yet.
+    /// A payment was signed, and the task's purchase has not answered yet.
     Signed = 2,
-    /// Its purchase has begun, and nobody knows yet whether money will arrive.
+    /// The task's purchase has begun, and nobody knows yet whether money will arrive.
     Begun = 3,
     /// Money has arrived.
     Paid = 4,
 }
 
 impl Standing {
-    /// Where this task stands.
+    /// The standing of this task.
     pub fn of(task: &Task) -> Self {
         match (task.is_paying(), task.stage.claim()) {
             _ if task.is_paid() => Self::Paid,
@@ -115,7 +116,7 @@ impl Standing {
     }
 }
 
-/// Where an object keeps its tasks. One command runs inside one transaction.
+/// The storage of one context's tasks. Each command runs in one transaction.
 pub trait TaskStore {
     /// The store's own error.
     type Error;
@@ -124,15 +125,16 @@ pub trait TaskStore {
     fn read(&self, id: &TaskId) -> Result<Option<Task>, Self::Error>;
     /// Writes a task in place of its former version.
     fn write(&self, task: &Task) -> Result<(), Self::Error>;
-    /// How many are not [`Standing::Paid`]; at most one more than [`MAX_UNPAID`] are counted.
+    /// The number of tasks that are not [`Standing::Paid`]. The count stops at one more than [`MAX_UNPAID`].
     fn unpaid(&self) -> Result<usize, Self::Error>;
-    /// Removes the one that makes room: of the lowest standing the oldest.
+    /// Removes one task to make room: the oldest of those with the lowest standing.
     fn make_room(&self) -> Result<(), Self::Error>;
-    /// Some tasks, the latest change first, then by id; those whose time is over by `now` left out.
+    /// Some tasks, without those whose time is over by `now`. The latest change comes first; tasks of the same time are
+    /// in the order of their ids.
     fn list(&self, page: &Page, now: UnixMillis) -> Result<Vec<Task>, Self::Error>;
-    /// How many a page without [`Page::after`] and [`Page::limit`] would have; at most [`MAX_COUNTED`].
+    /// How many tasks a page without [`Page::after`] and [`Page::limit`] would have; at most [`MAX_COUNTED`].
     fn count(&self, page: &Page, now: UnixMillis) -> Result<usize, Self::Error>;
-    /// Has the alarm ring when the first task's time is over; without tasks there is none.
+    /// Sets the alarm to the time when the first task's time is over; without tasks, removes the alarm.
     fn set_alarm(&self) -> Result<(), Self::Error>;
 }
 
@@ -148,7 +150,7 @@ pub fn execute<S: TaskStore>(
             TaskReply::Task(task.map(Box::new))
         }
         TaskCommand::Keep(task) | TaskCommand::Restore(task) => {
-            // One whose time is over is gone, though the alarm may be late.
+            // A task whose time is over counts as gone, even when the alarm is late.
             let before = store.read(&task.id)?.filter(|task| now < task.until);
             let kept = before.as_ref().map_or(0, |task| task.version);
             let is_next = match command {
@@ -158,7 +160,7 @@ pub fn execute<S: TaskStore>(
             if !is_next {
                 return Ok(TaskReply::Stale);
             }
-            // Also one whose purchase has come to nothing is unpaid again.
+            // A task whose purchase has come to nothing is unpaid again, so it counts, too.
             let is_counted = |task: &Task| Standing::of(task) != Standing::Paid;
             let is_another = is_counted(task) && !before.as_ref().is_some_and(is_counted);
             if is_another && store.unpaid()? >= MAX_UNPAID {

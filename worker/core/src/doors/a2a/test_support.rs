@@ -81,11 +81,11 @@ fn fits(task: &Task, page: &Page, now: UnixMillis) -> bool {
             .is_none_or(|state| state == task.stage.state())
 }
 
-/// All contexts in one store: a task's id names its context anyway.
+/// The tasks of all contexts in one store: a task's id names its context anyway.
 #[derive(Debug, Default)]
 pub(super) struct MemoryConversations {
     pub(super) tasks: MemoryTasks,
-    /// Runs before each command, with what is kept.
+    /// A hook that runs before each command, with the kept tasks.
     pub(super) before: RefCell<Option<Hook>>,
 }
 

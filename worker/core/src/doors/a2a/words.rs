@@ -1,4 +1,5 @@
-//! What a client is told of an outcome: the error of every door, the words of the x402 extension, and receipts.
+//! What a client is told about an outcome: the error that every door gives, the codes of the x402 extension, and
+//! receipts.
 
 use serde_json::{Value, json};
 
@@ -9,10 +10,10 @@ use crate::goods::Receipt;
 use crate::types::{Address, Network};
 use crate::x402::{Dialect, Refusal, SettleResponse};
 
-/// What we say of an outcome. `None` for goods.
+/// What the client is told about an outcome. `None` for goods.
 pub(super) fn said<D>(outcome: &Outcome<'_>, checkout: &Checkout<'_, D>) -> Option<Said> {
     let mut error = outcome.error(&checkout.origin, checkout.config.network)?;
-    // There is no header that could say it.
+    // There is no header that could tell the time to wait.
     if let Some(seconds) = outcome.retry_after(checkout.now) {
         let details = error.details.get_or_insert_with(|| json!({}));
         if let Some(details) = details.as_object_mut() {
@@ -25,7 +26,7 @@ pub(super) fn said<D>(outcome: &Outcome<'_>, checkout: &Checkout<'_, D>) -> Opti
     })
 }
 
-/// The extension's word for why a payment is not the end of it.
+/// The extension's code for an outcome in which a payment did not deliver.
 /// <https://github.com/google-agentic-commerce/a2a-x402/blob/main/spec/v0.2/spec.md>
 fn word(outcome: &Outcome<'_>) -> &'static str {
     match outcome {
@@ -54,7 +55,7 @@ fn names(mismatches: &[&str], members: &[&str]) -> bool {
     mismatches.iter().any(|name| members.contains(name))
 }
 
-/// The extension's word for why a payment is refused.
+/// The extension's code for why a payment is refused.
 pub(super) const fn word_of(refusal: Refusal) -> &'static str {
     match refusal {
         Refusal::InvalidExactEvmPayloadSignature => "INVALID_SIGNATURE",
@@ -82,27 +83,40 @@ pub(super) fn unanswered() -> Said {
     ))
 }
 
-/// Tells the client that its payment counts for another purchase, after the payment has led to that purchase.
-pub(super) fn counts_elsewhere() -> Said {
-    let text = "The payment counts for another purchase, which has begun. Do not sign anew for this one: ask for that one's outcome \
-                where the payment was sent first, or under its requestId.";
-    Said {
-        payment: Some("DUPLICATE_NONCE".to_owned()),
-        ..refused(&Error::new(Code::TxAlreadyRedeemed, text))
-    }
+/// Tells the client what is wrong with its proof, beside a payment that is under way.
+pub(super) fn beside_a_payment(said: Said) -> Said {
+    also(
+        said,
+        "Beside this proof, a payment is under way on this task.",
+    )
 }
+
+/// The same, with one more sentence.
+pub(super) fn also(mut said: Said, more: &str) -> Said {
+    if let Some(Value::String(text)) = said.error.get_mut("message") {
+        text.push(' ');
+        text.push_str(more);
+    }
+    said
+}
+
+const UNJUDGED: &str = "A transfer was shown for this offer, which may still count: send the same PaymentProof again, corrected if it was \
+                        refused, and do not pay anew before it is judged.";
 
 /// Tells the client that its transfer may still pay.
 pub(super) fn unjudged() -> Said {
-    let text = "A transfer was shown for this offer, which may still count: send the same PaymentProof again, and do not pay anew before \
-                it is judged.";
     Said {
         payment: Some("SETTLEMENT_FAILED".to_owned()),
-        ..refused(&Error::new(Code::TxUnconfirmed, text))
+        ..refused(&Error::new(Code::TxUnconfirmed, UNJUDGED))
     }
 }
 
-/// What came of the payment, as x402 tells it. `None` when nothing can be told of one.
+/// Tells the client what became of its payment, and that its transfer may still pay.
+pub(super) fn and_unjudged(said: Said) -> Said {
+    also(said, UNJUDGED)
+}
+
+/// The outcome of the payment as a receipt of x402. `None` when the outcome says nothing about a payment.
 pub(super) fn receipt(
     outcome: &Outcome<'_>,
     payer: Option<Address>,
@@ -140,7 +154,7 @@ pub(super) fn failure(
     network: Network,
 ) -> Value {
     let Some(payer) = payer else {
-        // The signer of an unreadable payment is unknown.
+        // The payment is unreadable, so its signer is unknown.
         let network = network.caip2();
         return json!({"success": false, "errorReason": reason, "transaction": "", "network": network});
     };

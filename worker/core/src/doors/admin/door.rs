@@ -1,9 +1,10 @@
-//! Finds out what the operator asks for, and answers.
+//! Reads what the operator asks for, and answers.
 
 use http::{HeaderMap, Method, StatusCode, header};
 use serde::Serialize;
 use serde_json::{Value, json};
 
+use super::page::page;
 use super::path::PREFIX;
 use super::query::Query;
 use super::returned::{self, Transfers};
@@ -20,7 +21,7 @@ use crate::types::{RequestId, Status};
 const READ: &str = "GET, HEAD";
 const WRITE: &str = "POST";
 
-/// A request to the operator's door. Bodies are not read.
+/// A request to the operator's door. Request bodies are not read.
 #[derive(Clone, Copy, Debug)]
 pub struct Arrival<'a> {
     /// The method.
@@ -52,7 +53,7 @@ struct Inspected {
     history_removed: bool,
 }
 
-/// The answer. Browsers may not read it, and caches may not store it.
+/// The answer to a request. Browsers may not let other sites read it, and caches may not store it.
 pub async fn answer<O: Operators + Ledgers + Transfers + Wallets>(
     config: &Config,
     objects: &O,
@@ -61,6 +62,10 @@ pub async fn answer<O: Operators + Ledgers + Transfers + Wallets>(
     let Some(secret) = &config.admin_secret else {
         return response::not_found();
     };
+    let is_page = arrival.path.trim_end_matches('/') == PREFIX;
+    if is_page && [Method::GET, Method::HEAD].contains(arrival.method) {
+        return page();
+    }
     if !secret.admits(arrival.headers) {
         let mut refusal = response::error(&Error::new(
             Code::Unauthorized,

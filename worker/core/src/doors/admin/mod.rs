@@ -1,9 +1,11 @@
-//! The operator's door: look at purchases, and help those that cannot help themselves.
+//! The operator's door: it shows purchases, and helps those that cannot go on by themselves.
 //!
-//! It exists only when the operator has set `KEY0_ADMIN_SECRET`. Without the right secret every path below `/admin`
-//! gives the same answer, so nothing is learnt from asking.
+//! The door exists only when the operator has set `KEY0_ADMIN_SECRET`. Without the right secret every path below
+//! `/admin` gives the same answer, so nothing can be learnt by trying. `/admin` itself is a page that is the same for
+//! everybody.
 
 mod door;
+mod page;
 mod path;
 mod query;
 mod returned;

@@ -1,4 +1,4 @@
-//! Which paths are the operator's.
+//! The paths of the operator's door.
 
 pub(super) const PREFIX: &str = "/admin";
 

@@ -1,5 +1,5 @@
-//! The parameters of the operator's questions. A misspelt one is refused, because an answer to another question would
-//! look right.
+//! The parameters of the operator's questions. A misspelt parameter is refused, because the answer without it would
+//! look right and be to another question.
 
 use url::form_urlencoded;
 
@@ -91,7 +91,7 @@ impl Query {
         self.limit.unwrap_or(usual)
     }
 
-    /// From the first day to the last; all days if none was named.
+    /// The days from the first one named to the last; all days if none was named.
     pub(super) fn days(&self) -> Days {
         Days {
             from: self.from.unwrap_or(UtcDay::FIRST),

@@ -1,5 +1,5 @@
-//! Transfers that no purchase counts and that the seller returns by hand: each is booked first, so that nobody shows it for
-//! a grant afterwards.
+//! Transfers that count for no purchase, and that the seller returns by hand. Each is booked as returned first, so that
+//! it cannot be presented for a grant afterwards.
 
 use core::future::Future;
 
@@ -32,7 +32,8 @@ pub trait Transfers {
     ) -> impl Future<Output = Result<PayerReply, CallFault>>;
 }
 
-/// Books a transfer as returned. `place` is needed where the transaction holds several: among its events, counted from 0.
+/// Books a transfer as returned. `place` is needed if the transaction holds several transfers: it is the index of the
+/// transfer among the transaction's events, from 0.
 pub(super) async fn mark<T: Transfers>(
     config: &Config,
     transfers: &T,

@@ -1,4 +1,4 @@
-//! What the operator sees of the ledger: a list, sums, an export.
+//! Views of the ledger for the operator: a list, sums, an export.
 
 use http::{StatusCode, header};
 use serde::Serialize;
@@ -7,7 +7,7 @@ use super::path::PREFIX;
 use super::query::Query;
 use crate::error::Error;
 use crate::ledger::{
-    self, CSV_HEADER, LedgerCommand, LedgerEntry, LedgerReply, Order, StatusTotal, Total,
+    self, CSV_HEADER, LedgerCommand, LedgerEntry, LedgerReply, Order, Removed, StatusTotal, Total,
 };
 use crate::response::{self, Response};
 use crate::types::CallFault;
@@ -18,7 +18,7 @@ const USUAL_EXPORT: usize = 500;
 /// A way to look at the ledger.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum View {
-    /// Entries, those first that need somebody.
+    /// The entries; those that wait for the operator come first.
     List,
     /// Sums by state and day.
     Totals,
@@ -36,6 +36,8 @@ struct Listed {
 struct Totals<'a> {
     totals: Vec<StatusTotal>,
     days: &'a [Total],
+    /// What the days include although it is not in the export any more.
+    removed: &'a [Removed],
 }
 
 impl View {
@@ -49,7 +51,7 @@ impl View {
         Query::parse(text, understood)
     }
 
-    /// What each shard is asked.
+    /// The command that each shard of the ledger gets for this view.
     pub(super) fn command(self, query: &Query) -> LedgerCommand {
         let (after, limit) = (query.cursor(), ledger::share(self.limit(query)));
         match self {
@@ -67,7 +69,7 @@ impl View {
         }
     }
 
-    /// The answer, made from what all shards say.
+    /// The answer, made from the answers of all shards.
     pub(super) fn answer(
         self,
         query: &Query,
@@ -82,10 +84,11 @@ impl View {
                 };
                 response::json(StatusCode::OK, &listed)
             }),
-            Self::Totals => ledger::totals(replies).map(|days| {
+            Self::Totals => ledger::totals(replies).map(|(days, removed)| {
                 let totals = Totals {
                     totals: ledger::by_status(&days),
                     days: &days,
+                    removed: &removed,
                 };
                 response::json(StatusCode::OK, &totals)
             }),
@@ -104,7 +107,7 @@ impl View {
     }
 }
 
-/// One page of the book. Only the first page has a header row, so that pages put one behind the other are one file.
+/// One page of the export. Only the first page has a header row, so that all pages together form one file.
 fn export(query: &Query, limit: usize, page: &ledger::Page) -> Response {
     let (head, content_type) = match query.cursor() {
         None => (CSV_HEADER, "text/csv; charset=utf-8; header=present"),

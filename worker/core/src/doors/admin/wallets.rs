@@ -1,4 +1,4 @@
-//! What the operator sees of the wallets that send transactions, and does about their queues.
+//! The operator's view of the wallets that send transactions, and commands for their queues.
 
 use futures_util::future;
 use http::StatusCode;
@@ -12,14 +12,14 @@ use crate::settlement::wallet::{WalletOperation, WalletView, Wallets};
 use crate::types::Address;
 use crate::types::WalletKey;
 
-/// What is asked of the wallets.
+/// A request about the wallets.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Question<'a> {
-    /// All of them are shown.
+    /// Show all wallets.
     All,
-    /// A nonce of this wallet is given up.
+    /// Give up a nonce of this wallet.
     GiveUp(&'a str, &'a str),
-    /// The nonces of this wallet are read anew.
+    /// Read the nonces of this wallet anew.
     Repair(&'a str),
 }
 
@@ -28,7 +28,7 @@ struct Listed {
     wallets: Vec<Value>,
 }
 
-/// The answer.
+/// The answer to a request about the wallets.
 pub(super) async fn answer<O: Wallets>(
     config: &Config,
     objects: &O,
@@ -59,7 +59,7 @@ pub(super) async fn answer<O: Wallets>(
     Ok(response::json(StatusCode::OK, &view))
 }
 
-/// One wallet that cannot be asked does not hide the others.
+/// Shows all wallets. A wallet that cannot be asked does not hide the others.
 async fn list<O: Wallets>(config: &Config, objects: &O) -> Response {
     let views = addresses(config).map(|wallet| async move {
         let show = WalletOperation::Show;

@@ -1,9 +1,9 @@
 //! The x402 door: `POST /x402/access`.
 
-mod answer;
+pub(super) mod answer;
 mod arrival;
 mod door;
-mod request;
+pub(super) mod request;
 
 pub use arrival::Arrival;
 pub use door::access;

@@ -1,4 +1,4 @@
-//! What a client sends: the body that says what it wants, and the header that pays for it.
+//! Reads the headers of a request that name a purchase or pay.
 
 use http::HeaderMap;
 
@@ -8,11 +8,11 @@ use crate::types::RequestId;
 use crate::x402::header;
 use crate::x402::{Dialect, PaymentPayload, Refusal, Unreadable};
 
-/// Names the purchase (draft-ietf-httpapi-idempotency-key-header), like `requestId` in the body.
+/// The header that names the purchase (draft-ietf-httpapi-idempotency-key-header), like `requestId` in the body.
 const IDEMPOTENCY_KEY: &str = "idempotency-key";
 const MAX_KEY_CHARS: usize = 255;
 
-/// Adds the purchase that the headers name.
+/// Adds the request id from the headers to the body's request.
 pub(super) fn named_by(
     mut request: AccessRequest,
     headers: &HeaderMap,
@@ -27,8 +27,22 @@ pub(super) fn named_by(
     Ok(request)
 }
 
-/// The purchase that the headers name, if they name one. The draft wants the key in quotes, and most clients send it without.
-pub(super) fn named(headers: &HeaderMap) -> Result<Option<RequestId>, Error> {
+/// The request id from `Idempotency-Key`, if it is sent. The draft requires quotes around the key; most clients send none.
+pub(in crate::doors) fn named(headers: &HeaderMap) -> Result<Option<RequestId>, Error> {
+    Ok(key(headers)?.map(RequestId::from_name))
+}
+
+/// The request id from `Idempotency-Key` for a call. Since a call's body is not ours, a client that was told a request
+/// id that follows from a payment can send it back only in this header.
+pub(in crate::doors) fn named_for_call(headers: &HeaderMap) -> Result<Option<RequestId>, Error> {
+    let Some(key) = key(headers)? else {
+        return Ok(None);
+    };
+    let told = key.parse().ok().filter(RequestId::is_derived);
+    Ok(Some(told.unwrap_or_else(|| RequestId::from_name(key))))
+}
+
+fn key(headers: &HeaderMap) -> Result<Option<&str>, Error> {
     let mut values = headers.get_all(IDEMPOTENCY_KEY).iter();
     let Some(value) = values.next() else {
         return Ok(None);
@@ -40,16 +54,16 @@ pub(super) fn named(headers: &HeaderMap) -> Result<Option<RequestId>, Error> {
         inner.unwrap_or(text)
     });
     match key.filter(|key| (1..=MAX_KEY_CHARS).contains(&key.len())) {
-        Some(key) if values.next().is_none() => Ok(Some(RequestId::from_name(key))),
+        Some(key) if values.next().is_none() => Ok(Some(key)),
         _ => Err(Error::invalid_request(
             "Idempotency-Key must be one text of 1 to 255 visible ASCII characters, a UUID for instance.",
         )),
     }
 }
 
-/// The payment, if there is one; where headers of both versions are sent, that of version 2. Proxies join repeated headers
-/// with a comma, which base64 does not contain.
-pub(super) fn payment(headers: &HeaderMap) -> Result<Option<PaymentPayload>, Unreadable> {
+/// The payment, if there is one; if both headers are sent, the payment of version 2. Two payments in one header are
+/// refused, even when a proxy has joined them with a comma, which is no base64.
+pub(in crate::doors) fn payment(headers: &HeaderMap) -> Result<Option<PaymentPayload>, Unreadable> {
     let mut dialects = Dialect::ALL.into_iter();
     let Some(dialect) = dialects.find(|dialect| headers.contains_key(dialect.payment_header()))
     else {

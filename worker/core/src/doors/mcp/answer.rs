@@ -1,25 +1,36 @@
-//! What a call of the paid tool is answered, for each outcome.
+//! The results of the paid tool, one for each outcome.
 //! <https://github.com/x402-foundation/x402/blob/main/specs/transports-v2/mcp.md>
 
+use http::StatusCode;
 use serde_json::{Value, json};
 
 use super::tools::ACCESS;
-use crate::checkout::{Checkout, Claim, Order, Outcome, Priced, Quote, Retry, Stop, Unpaid};
+use crate::catalog::Settle;
+use crate::checkout::{
+    Checkout, Claim, Deployment, Order, Outcome, Priced, Quote, Retry, Stop, Unpaid,
+};
+use crate::doors::described::Described;
+use crate::doors::mpp::{Paid, Side, Verdict};
+use crate::doors::resource_response::resource_response;
 use crate::error::{Code, Error};
-use crate::goods::Receipt;
+use crate::goods::{Goods, Receipt};
 use crate::limit;
+use crate::mpp::{Fault, PaymentReceipt, Problem};
 use crate::types::RequestId;
 use crate::x402::{
     Dialect, PaymentPayload, PaymentRequired, Refusal, Resource, SettleResponse, Unreadable,
 };
 
 const RECEIPT: &str = "x402/payment-response";
-/// Not in the specification; some clients look for the offer nowhere else.
+/// This name is not in the specification, but some clients look for the offer only here.
 const OFFER: &str = "x402/error";
-/// The `error` of an offer that nobody has tried to pay yet.
+/// The names of the Machine Payments Protocol.
+const MPP_OFFER: &str = "org.paymentauth/payment-required";
+const MPP_RECEIPT: &str = "org.paymentauth/receipt";
+/// The `error` of an offer in the answer to a call without a payment.
 const ASKING: &str = "Payment required";
 
-/// A result, and whether a payment came with the call that did not count.
+/// A result, and whether the call counts against the client's address.
 pub(super) struct Answer {
     pub(super) result: Value,
     pub(super) counts: bool,
@@ -34,14 +45,106 @@ impl Answer {
     }
 
     /// The offer, for a client that has not paid.
-    pub(super) fn offer<D>(checkout: &Checkout<'_, D>, quote: &Quote<'_>) -> Self {
-        Self::uncounted(offered(checkout, quote, ASKING, &json!({})))
+    pub(super) fn offer<D>(
+        checkout: &Checkout<'_, D>,
+        quote: &Quote<'_>,
+        described: Option<&Described<'_>>,
+    ) -> Self {
+        let result = offered(checkout, quote, described, ASKING, &json!({}));
+        Self::uncounted(match Side::elsewhere(checkout) {
+            Some(side) => with_challenge(result, side.challenge_object(&quote.first), None),
+            None => result,
+        })
     }
 
-    /// To a payment that cannot be read: nothing was charged for it.
+    /// The answer to a credential that cannot be read.
+    pub(super) fn misread<D>(
+        checkout: &Checkout<'_, D>,
+        quote: &Quote<'_>,
+        described: Option<&Described<'_>>,
+        side: &Side,
+        fault: &Fault,
+    ) -> Self {
+        let reason = Refusal::InvalidPayload.code();
+        let mut details = json!({"reason": reason});
+        if let (Some(member), Some(details)) = (fault.member, details.as_object_mut()) {
+            details.insert("member".to_owned(), json!(member));
+        }
+        let error = Error::invalid_request(fault.message.clone()).with_details(details);
+        let result = match fault.problem {
+            Problem::MethodUnsupported => told(&error),
+            problem => {
+                let result = offered(checkout, quote, described, reason, &error.body());
+                let challenge = side.challenge_object(&quote.first);
+                with_challenge(result, challenge, Some((problem, &error)))
+            }
+        };
+        Self {
+            result,
+            counts: true,
+        }
+    }
+
+    /// The answer to a credential of the Machine Payments Protocol.
+    pub(super) async fn to_credential<D: Deployment>(
+        checkout: &Checkout<'_, D>,
+        order: &Order,
+        described: Option<&Described<'_>>,
+        (side, paid): (&Side, &Paid),
+        outcome: &Outcome<'_>,
+    ) -> Self {
+        let Some(mut error) = error_of(checkout, order, true, outcome) else {
+            let granted = granted(checkout, outcome).await;
+            let result = granted.unwrap_or_else(|| told(&Error::internal()));
+            let receipt = match outcome {
+                Outcome::Granted { receipt, .. } => receipt.as_ref(),
+                _ => None,
+            };
+            let receipt =
+                receipt.map(|receipt| json!(PaymentReceipt::new(receipt, paid.challenge_id())));
+            return Self::uncounted(with_meta(result, MPP_RECEIPT, receipt));
+        };
+        let verdict = Verdict::of(outcome, &error);
+        if let Some(message) = verdict.message {
+            error.message = message.into();
+        }
+        let again = match verdict.status {
+            StatusCode::PAYMENT_REQUIRED => checkout.quote(order).ok(),
+            _ => None,
+        };
+        let result = match (again, outcome) {
+            (Some(quote), _) => {
+                let result = offered(checkout, &quote, described, outcome.reason(), &error.body());
+                let challenge = side.challenge_object(&quote.first);
+                with_challenge(result, challenge, Some((verdict.problem, &error)))
+            }
+            (
+                None,
+                Outcome::Pending {
+                    request_id, claim, ..
+                }
+                | Outcome::Stopped {
+                    why: Stop::RefundFailed { request_id, claim },
+                },
+            ) => {
+                // These clients sign anew for each call. So the client is told the request id under which its next call
+                // belongs to the same purchase.
+                let is_seen = claim.as_ref().is_some_and(Claim::is_by_attempted);
+                pending(error.clone(), order, (!is_seen).then_some(request_id))
+            }
+            _ => told(&error),
+        };
+        Self {
+            result,
+            counts: outcome.is_unchecked() || limit::is_refusal(verdict.status),
+        }
+    }
+
+    /// The answer to a payment that cannot be read. Nothing was charged for it.
     pub(super) fn unreadable<D>(
         checkout: &Checkout<'_, D>,
         quote: &Quote<'_>,
+        described: Option<&Described<'_>>,
         unreadable: &Unreadable,
     ) -> Self {
         let reason = unreadable.refusal.code();
@@ -56,27 +159,32 @@ impl Answer {
             }
             _ => unreadable.message.clone(),
         };
-        let details = json!({"reason": reason, "member": unreadable.member});
+        let details = match unreadable.member {
+            Some(member) => json!({"reason": reason, "member": member}),
+            None => json!({"reason": reason}),
+        };
         let error = Error::invalid_request(message).with_details(details);
         let network = checkout.config.network.caip2();
         let receipt =
             json!({"success": false, "errorReason": reason, "transaction": "", "network": network});
-        let result = offered(checkout, quote, reason, &error.body());
+        let result = offered(checkout, quote, described, reason, &error.body());
         Self {
             result: with_receipt(result, Some(receipt)),
             counts: true,
         }
     }
 
-    /// To a payment.
-    pub(super) async fn to<D>(
+    /// The answer to a payment that could be read.
+    pub(super) async fn to<D: Deployment>(
         checkout: &Checkout<'_, D>,
         order: &Order,
+        described: Option<&Described<'_>>,
         payment: &PaymentPayload,
         outcome: &Outcome<'_>,
     ) -> Self {
         let receipt = receipt(checkout, payment, outcome);
-        let Some(error) = error_of(checkout, order, payment, outcome) else {
+        let is_kept = payment.challenge_id().is_some();
+        let Some(error) = error_of(checkout, order, is_kept, outcome) else {
             let granted = granted(checkout, outcome).await;
             let result = granted.unwrap_or_else(|| told(&Error::internal()));
             return Self::uncounted(with_receipt(result, receipt));
@@ -84,12 +192,18 @@ impl Answer {
         let result = match outcome {
             Outcome::PayAgain {
                 quote: Some(quote), ..
-            } => offered(checkout, quote, outcome.reason(), &error.body()),
+            } => {
+                let beside = error.body();
+                offered(checkout, quote, described, outcome.reason(), &beside)
+            }
             Outcome::Pending {
                 request_id, claim, ..
+            }
+            | Outcome::Stopped {
+                why: Stop::RefundFailed { request_id, claim },
             } => {
                 let is_seen = claim.as_ref().is_some_and(Claim::is_by_attempted);
-                let is_its = is_seen || payment.challenge_id().is_some();
+                let is_its = is_seen || is_kept;
                 let named = (!is_its).then_some(request_id);
                 pending(error.clone(), order, named)
             }
@@ -102,7 +216,7 @@ impl Answer {
     }
 }
 
-/// A result that is an error, for models as a text and for programs as an object.
+/// An error as a result: as a text for models, and as an object for programs.
 pub(super) fn told(error: &Error) -> Value {
     let body = error.body();
     json!({
@@ -112,12 +226,12 @@ pub(super) fn told(error: &Error) -> Value {
     })
 }
 
-/// What became of a payment is not known yet. A model that reads it must not take it for a failure and pay again, so the first
-/// words are a sentence; and there is no offer.
+/// The answer while the outcome of a payment is not known. A model must not take it for a failure and pay again, so the
+/// answer begins with a sentence, and has no offer.
 ///
-/// Some clients sign anew for each call. What they sign joins the purchase while that is not over, and for a while after; by its
-/// request id it is found at any time, and then nothing is charged beside it. `named`: that id; `None` where only the payment
-/// itself leads there.
+/// Some clients sign a new payment for each call. Such a payment joins the purchase while that is unfinished, and for
+/// two minutes after. If it comes with the purchase's request id, `named`, it leads to the purchase at any time, and is
+/// not charged. `named` is `None` where only the same payment leads to the purchase.
 fn pending(mut error: Error, order: &Order, named: Option<&RequestId>) -> Value {
     let details = error.details.get_or_insert_with(|| json!({}));
     if let (Some(id), Some(details)) = (named, details.as_object_mut()) {
@@ -146,21 +260,45 @@ fn pending(mut error: Error, order: &Order, named: Option<&RequestId>) -> Value 
     })
 }
 
-/// An offer. The first text must be the very same object as `structuredContent`, so whatever else is to be said stands in a
-/// second one: `beside`, and how to pay without an MCP client that can.
+/// The result that makes an offer. Its first text must be the same object as `structuredContent`. A second text has
+/// `beside`, and says how to pay without an MCP client that can pay.
 ///
-/// Between the offer and the payment nothing is stored, so it is the same each time, and has no ids. Some clients encode what
-/// they repeat of it with a function that knows only Latin-1, so it is plain ASCII.
-fn offered<D>(checkout: &Checkout<'_, D>, quote: &Quote<'_>, error: &str, beside: &Value) -> Value {
-    let Priced { offer, description } = &quote.first;
+/// Nothing is stored between the offer and the payment, so the offer is the same each time and has no ids. The result
+/// is plain ASCII, because some clients encode what they send back of it with a function for Latin-1.
+fn offered<D>(
+    checkout: &Checkout<'_, D>,
+    quote: &Quote<'_>,
+    described: Option<&Described<'_>>,
+    error: &str,
+    beside: &Value,
+) -> Value {
+    let Priced {
+        offer,
+        description,
+        settle,
+    } = &quote.first;
     let terms = &offer.terms;
-    let url = terms.url(checkout.origin.as_str());
+    let url = match described {
+        Some(described) => described.url(&checkout.origin),
+        None => terms.url(checkout.origin.as_str()),
+    };
     let required = PaymentRequired::without_ids(terms, Resource::json(&url, description), error);
+    let required = match settle {
+        Some(Settle::Before) => required.upfront(),
+        _ => required,
+    };
     let required = json!(required.elsewhere());
-    let mut order = json!({terms.target.member(): terms.target.id(), "resourceId": terms.resource});
-    if let (true, Some(members)) = (terms.chosen, order.as_object_mut()) {
-        members.insert("requestId".to_owned(), json!(terms.request_id));
-    }
+    let over_http = match described {
+        Some(described) => described.over_http(&checkout.origin),
+        None => {
+            let mut order =
+                json!({terms.target.member(): terms.target.id(), "resourceId": terms.resource});
+            if let (true, Some(members)) = (terms.chosen, order.as_object_mut()) {
+                members.insert("requestId".to_owned(), json!(terms.request_id));
+            }
+            format!("method POST, url {url}, body {order}")
+        }
+    };
     let mut hint = beside.clone();
     if let Some(members) = hint.as_object_mut() {
         members.insert("x402PaymentUrl".to_owned(), url.as_str().into());
@@ -168,8 +306,8 @@ fn offered<D>(checkout: &Checkout<'_, D>, quote: &Quote<'_>, error: &str, beside
             "paymentInstructions".to_owned(),
             format!(
                 "This costs {} USDC. An MCP client that pays with x402 repeats this call of {ACCESS} with the signed payment in \
-                 _meta[\"x402/payment\"]. Without one, use a tool that pays over HTTP, like make_http_request_with_x402: method \
-                 POST, url {url}, body {order}.",
+                 _meta[\"x402/payment\"]. Without one, use a tool that pays over HTTP, like make_http_request_with_x402: \
+                 {over_http}.",
                 terms.amount
             )
             .into(),
@@ -183,10 +321,23 @@ fn offered<D>(checkout: &Checkout<'_, D>, quote: &Quote<'_>, error: &str, beside
     })
 }
 
-async fn granted<D>(checkout: &Checkout<'_, D>, outcome: &Outcome<'_>) -> Option<Value> {
-    let Outcome::Granted { goods, again, .. } = outcome else {
+async fn granted<D: Deployment>(
+    checkout: &Checkout<'_, D>,
+    outcome: &Outcome<'_>,
+) -> Option<Value> {
+    let Outcome::Granted {
+        goods,
+        receipt,
+        again,
+    } = outcome
+    else {
         return None;
     };
+    if goods.answer().is_some() {
+        // What is not charged for is not what was asked for.
+        let is_error = receipt.is_none();
+        return Some(answered(checkout, goods, receipt.as_ref(), is_error));
+    }
     let grant = checkout.grant(goods).await.ok()?;
     let mut grant = json!(match again {
         true => grant.redeemed_before(),
@@ -202,16 +353,34 @@ async fn granted<D>(checkout: &Checkout<'_, D>, outcome: &Outcome<'_>) -> Option
     }))
 }
 
-/// What happened, in words. `None` for goods.
+/// The answer to a call as a result.
+pub(super) fn answered<D: Deployment>(
+    checkout: &Checkout<'_, D>,
+    goods: &Goods,
+    receipt: Option<&Receipt>,
+    is_error: bool,
+) -> Value {
+    let Some(response) = resource_response(checkout, goods, receipt) else {
+        return told(&Error::internal());
+    };
+    json!({
+        "content": [text(response.to_string())],
+        "structuredContent": response,
+        "isError": is_error,
+    })
+}
+
+/// The outcome as an error. `None` when it is a grant. `is_kept`: whether the client sent the offer's id back.
 fn error_of<D>(
     checkout: &Checkout<'_, D>,
     order: &Order,
-    payment: &PaymentPayload,
+    is_kept: bool,
     outcome: &Outcome<'_>,
 ) -> Option<Error> {
     let mut error = outcome.error(&checkout.origin, checkout.config.network)?;
-    // Then its id follows from the payment, and another signature has another one.
-    let is_unnamed = order.request_id.is_none() && payment.challenge_id().is_none();
+    // If the client did not name its purchase, the id follows from the payment, so a new signature means another
+    // purchase.
+    let is_unnamed = order.request_id.is_none() && !is_kept;
     match outcome {
         Outcome::Stopped {
             why: Stop::Conflict,
@@ -233,6 +402,12 @@ fn error_of<D>(
             error.message = "This payment does not count any more, and nothing was charged. Sign the offer that comes with this \
                              answer."
                 .into();
+        }
+        Outcome::Stopped {
+            why: Stop::Conflict | Stop::Spent(_) | Stop::Refunded { .. } | Stop::AccessEnded { .. },
+        } if order.request_id.as_ref().is_none_or(RequestId::is_derived) => {
+            // The client has chosen no requestId so far, and needs none.
+            error.message = format!("{} Leaving requestId out does that.", error.message).into();
         }
         Outcome::Stopped {
             why: Stop::SignAgain { request_id },
@@ -258,7 +433,7 @@ fn error_of<D>(
         }
         _ => {}
     }
-    // There is no header that could say it.
+    // MCP has no header that could tell the time to wait.
     if let Some(seconds) = outcome.retry_after(checkout.now) {
         let details = error.details.get_or_insert_with(|| json!({}));
         if let Some(details) = details.as_object_mut() {
@@ -268,7 +443,8 @@ fn error_of<D>(
     Some(error)
 }
 
-/// What came of the payment, as x402 tells it. `None` while nothing can be told: what says "no success" reads as "pay again".
+/// The receipt in the form of x402. `None` while the outcome is open: a client would read `success: false` as "pay
+/// again".
 fn receipt<D>(
     checkout: &Checkout<'_, D>,
     payment: &PaymentPayload,
@@ -285,11 +461,12 @@ fn receipt<D>(
         }
         Outcome::PayAgain { transaction, .. } => *transaction,
         Outcome::Stopped { why } => match why {
-            // Of the payment nothing is said, or that its purchase was delivered.
+            // These stops say nothing about the payment, or they say that its purchase was delivered.
             Stop::NotSold { .. }
             | Stop::NotOpened { .. }
             | Stop::NothingOpens
             | Stop::ForeignOffer
+            | Stop::AnswerGone { .. }
             | Stop::SignAgain { .. }
             | Stop::AccessEnded { .. } => return None,
             _ if why.retry() == Retry::Same => return None,
@@ -302,11 +479,32 @@ fn receipt<D>(
     Some(json!(failure))
 }
 
-fn with_receipt(mut result: Value, receipt: Option<Value>) -> Value {
-    if let (Some(receipt), Some(members)) = (receipt, result.as_object_mut()) {
+fn with_receipt(result: Value, receipt: Option<Value>) -> Value {
+    with_meta(result, RECEIPT, receipt)
+}
+
+/// Adds the challenge for clients of the Machine Payments Protocol. (The error code that a draft of it uses for this,
+/// -32042, means something else in MCP.)
+fn with_challenge(result: Value, challenge: Value, problem: Option<(Problem, &Error)>) -> Value {
+    let status = StatusCode::PAYMENT_REQUIRED;
+    let mut required = json!({"httpStatus": status.as_u16(), "challenges": [challenge]});
+    if let (Some((problem, error)), Some(members)) = (problem, required.as_object_mut()) {
+        let problem = json!({
+            "type": problem.uri(),
+            "title": problem.title(status),
+            "status": status.as_u16(),
+            "detail": error.message,
+        });
+        members.insert("problem".to_owned(), problem);
+    }
+    with_meta(result, MPP_OFFER, Some(required))
+}
+
+fn with_meta(mut result: Value, name: &str, value: Option<Value>) -> Value {
+    if let (Some(value), Some(members)) = (value, result.as_object_mut()) {
         let meta = members.entry("_meta").or_insert_with(|| json!({}));
         if let Some(meta) = meta.as_object_mut() {
-            meta.insert(RECEIPT.to_owned(), receipt);
+            meta.insert(name.to_owned(), value);
         }
     }
     result

@@ -1,23 +1,36 @@
-//! Calls of tools: what is wanted, and the payment that comes with it.
+//! `tools/call`: reads the arguments and the payment, and calls the checkout.
 
 use http::header::HeaderMap;
 use serde_json::{Map, Value, json};
 
-use super::answer::{Answer, told};
+use super::answer::{Answer, answered, told};
 use super::rpc::Fault;
 use super::tools::{ACCESS, DISCOVER};
-use crate::checkout::{Checkout, Deployment, Payment};
+use crate::checkout::{Calls, Checkout, Deployment, Order, Outcome, Payment, Quote};
 use crate::documents::discover;
-use crate::doors::access_request::AccessRequest;
-use crate::error::{Code, Error};
+use crate::doors::access_request::{AccessRequest, CallRequest};
+use crate::doors::described::Described;
+use crate::doors::mpp::{Paid, Side};
+use crate::doors::{former, free, misplaced};
+use crate::error::Error;
+use crate::mpp;
 use crate::response::MAX_PAYMENT_HEADER_CHARS;
-use crate::types::RouteId;
 use crate::x402::header::{self, PAYMENT_SIGNATURE, X_PAYMENT};
 use crate::x402::{Dialect, PaymentPayload, Refusal, Unreadable};
 
 const PAYMENT: &str = "x402/payment";
+/// The name of a credential of the Machine Payments Protocol.
+const CREDENTIAL: &str = "org.paymentauth/credential";
 
-/// The result of `tools/call`. `counts`: whether a payment was presented that did not count.
+/// How a call pays.
+enum Paying {
+    Not,
+    X402(Result<PaymentPayload, Unreadable>),
+    /// By the Machine Payments Protocol.
+    Mpp(Result<Paid, mpp::Fault>, Side),
+}
+
+/// The result of `tools/call`. Sets `counts` when the call counts against the client's address.
 pub(super) async fn call<D: Deployment>(
     checkout: &Checkout<'_, D>,
     params: &Map<String, Value>,
@@ -34,9 +47,24 @@ pub(super) async fn call<D: Deployment>(
     match params.get("name").and_then(Value::as_str) {
         Some(DISCOVER | "discover") => Ok(catalog(checkout)),
         Some(ACCESS | "access") => {
-            let meta = params.get("_meta").and_then(|meta| meta.get(PAYMENT));
-            let payment = payment(meta, headers).transpose();
-            let answer = access(checkout, arguments, payment).await;
+            let meta = params.get("_meta");
+            let paid = meta.and_then(|meta| meta.get(PAYMENT));
+            let payment = payment(paid, headers).transpose();
+            let credential = meta.and_then(|meta| meta.get(CREDENTIAL));
+            let paying = match (payment, Side::elsewhere(checkout).zip(credential)) {
+                (Some(_), Some(_)) => {
+                    return Ok(told(&Error::invalid_request(
+                        "Send one payment: x402/payment or org.paymentauth/credential. Nothing was charged for this request.",
+                    )));
+                }
+                (Some(payment), None) => Paying::X402(payment),
+                (None, Some((side, credential))) => Paying::Mpp(side.read(credential), side),
+                (None, None) => match misplaced(params, arguments, headers) {
+                    Some(error) => return Ok(told(&error)),
+                    None => Paying::Not,
+                },
+            };
+            let answer = access(checkout, arguments, paying).await;
             *counts = answer.counts;
             Ok(answer.result)
         }
@@ -46,7 +74,7 @@ pub(super) async fn call<D: Deployment>(
     }
 }
 
-/// The price list, without what is done by HTTP.
+/// The price list, without the instructions for HTTP.
 fn catalog<D>(checkout: &Checkout<'_, D>) -> Value {
     let mut catalog = json!(discover(checkout.config, &checkout.origin));
     if let Some(members) = catalog.as_object_mut() {
@@ -59,37 +87,99 @@ fn catalog<D>(checkout: &Checkout<'_, D>) -> Value {
     })
 }
 
-/// Sells a plan: states the price, or takes the payment and gives the grant.
+/// Answers a call of the paid tool: with the offer, or for a payment with its outcome.
 async fn access<D: Deployment>(
     checkout: &Checkout<'_, D>,
     arguments: &Value,
-    payment: Option<Result<PaymentPayload, Unreadable>>,
+    paying: Paying,
 ) -> Answer {
-    let request = match wanted(arguments) {
+    let has_routes = !checkout.config.catalog.routes().is_empty();
+    let request = match wanted(arguments, has_routes) {
         Ok(request) => request,
         Err(error) => return Answer::uncounted(told(&error)),
     };
-    let order = request.order();
-    let unreadable = match payment {
-        Some(Ok(payment)) => {
-            let outcome = checkout.pay(&order, &Payment::from(&payment)).await;
-            return Answer::to(checkout, &order, &payment, &outcome).await;
-        }
-        Some(Err(unreadable)) => Some(unreadable),
-        None => None,
+    let described = match described(checkout, &request) {
+        Ok(described) => described,
+        Err(error) => return Answer::uncounted(told(&error)),
     };
-    match (checkout.quote(&order), unreadable) {
-        (Ok(quote), None) => Answer::offer(checkout, &quote),
-        (Ok(quote), Some(unreadable)) => Answer::unreadable(checkout, &quote, &unreadable),
-        (Err(why), _) => {
+    let order = match &described {
+        Some(described) => {
+            let timeout = checkout.config.gateway.timeout_millis;
+            request.order_for(&described.call, timeout)
+        }
+        None => request.order(),
+    };
+    if let Some(described) = &described {
+        if described.call.route.price.is_none() {
+            let made = free::call(checkout, described, order.request_id.as_ref()).await;
+            return Answer::uncounted(match made {
+                Ok(goods) => {
+                    let is_error = goods.answer().is_none_or(|head| head.status >= 400);
+                    answered(checkout, &goods, None, is_error)
+                }
+                Err(error) => told(&error),
+            });
+        }
+        let purchases = checkout.deployment.purchases();
+        purchases.bring(described.brought());
+    }
+    let with = |answer: &dyn Fn(&Quote<'_>) -> Answer| match checkout.quote(&order) {
+        Ok(quote) => answer(&quote),
+        Err(why) => {
             let error = why.error(&checkout.origin, checkout.config.network);
             Answer::uncounted(told(&error))
         }
+    };
+    let call = described.as_ref();
+    match paying {
+        Paying::X402(Ok(payment)) => {
+            let outcome = paid_for(checkout, &order, &(&payment).into(), call).await;
+            Answer::to(checkout, &order, call, &payment, &outcome).await
+        }
+        Paying::Mpp(Ok(paid), side) => {
+            let outcome = paid_for(checkout, &order, &paid.payment(), call).await;
+            Answer::to_credential(checkout, &order, call, (&side, &paid), &outcome).await
+        }
+        Paying::X402(Err(fault)) => {
+            with(&|quote| Answer::unreadable(checkout, quote, call, &fault))
+        }
+        Paying::Mpp(Err(fault), side) => {
+            with(&|quote| Answer::misread(checkout, quote, call, &side, &fault))
+        }
+        Paying::Not => with(&|quote| Answer::offer(checkout, quote, call)),
     }
 }
 
-/// What the arguments ask for. A call that names nothing buys nothing here.
-fn wanted(arguments: &Value) -> Result<AccessRequest, Error> {
+/// The call of a route that the arguments describe, if they name a route.
+fn described<'a, D>(
+    checkout: &Checkout<'a, D>,
+    request: &AccessRequest,
+) -> Result<Option<Described<'a>>, Error> {
+    let Some(CallRequest { route, resource }) = &request.call else {
+        return Ok(None);
+    };
+    let catalog = &checkout.config.catalog;
+    Described::read(catalog, &checkout.origin, route, resource.as_ref()).map(Some)
+}
+
+/// Presents a payment for a plan, or for the call that is described.
+async fn paid_for<'a, D: Deployment>(
+    checkout: &Checkout<'a, D>,
+    order: &Order,
+    payment: &Payment<'_>,
+    described: Option<&Described<'_>>,
+) -> Outcome<'a> {
+    match described {
+        Some(described) => {
+            let (sent, vary) = (described.sent(), &described.call.route.vary);
+            former::pay(checkout, order, payment, &sent, vary).await
+        }
+        None => checkout.pay(order, payment).await,
+    }
+}
+
+/// Reads the arguments. Unlike a request over HTTP, a call must name its plan or route.
+fn wanted(arguments: &Value, has_routes: bool) -> Result<AccessRequest, Error> {
     let has = |name: &str| arguments.get(name).is_some_and(|value| !value.is_null());
     if has("proof") {
         return Err(Error::invalid_request(
@@ -97,22 +187,13 @@ fn wanted(arguments: &Value) -> Result<AccessRequest, Error> {
         ));
     }
     let request = AccessRequest::read(arguments)?;
-    if has("routeId") {
-        return Err(match (request.plan.is_some(), route(arguments)) {
-            (true, _) => Error::invalid_request("Send planId or routeId, not both."),
-            (_, None) => {
-                Error::invalid_request("routeId must be 1 to 64 letters, digits, '.', '_' or '-'.")
-            }
-            (_, Some(id)) => Error::new(
-                Code::TierNotFound,
-                format!("Route \"{id}\" not found. {DISCOVER} lists what is sold."),
-            )
-            .with_details(json!({"routeId": id})),
-        });
-    }
-    if request.plan.is_none() {
+    if request.plan.is_none() && request.call.is_none() {
+        let (missing, list) = match has_routes {
+            true => ("planId or routeId", "plans and routes"),
+            false => ("planId", "plans"),
+        };
         let error = Error::invalid_request(format!(
-            "planId is missing.{} {DISCOVER} lists the plans.",
+            "{missing} is missing.{} {DISCOVER} lists the {list}.",
             request.advice()
         ));
         return Err(match request.hint() {
@@ -123,25 +204,36 @@ fn wanted(arguments: &Value) -> Result<AccessRequest, Error> {
     Ok(request)
 }
 
-fn route(arguments: &Value) -> Option<RouteId> {
-    arguments.get("routeId")?.as_str()?.parse().ok()
+/// The error for a client that has put its payment where none is read.
+fn misplaced(params: &Map<String, Value>, arguments: &Value, headers: &HeaderMap) -> Option<Error> {
+    let meta = params.get("_meta").and_then(Value::as_object);
+    let (object, place) = None
+        .or_else(|| Some(("arguments", misplaced::within(arguments)?)))
+        .or_else(|| Some(("_meta", misplaced::among(meta?)?)))
+        .or_else(|| Some(("params", misplaced::among(params)?)))
+        .or_else(|| Some(("headers", misplaced::in_header(headers)?)))?;
+    Some(place.error(
+        object,
+        "with the same call in params._meta[\"x402/payment\"]",
+    ))
 }
 
-/// The payment, if there is one: with the call, or else in a header.
+/// The payment, if there is one: in `_meta`, or else in a header.
 fn payment(
     meta: Option<&Value>,
     headers: &HeaderMap,
 ) -> Result<Option<PaymentPayload>, Unreadable> {
     let value = match meta {
         Some(Value::String(text)) => Some(object(text).ok_or(Refusal::InvalidPayload)?),
-        Some(value) if !value.is_null() => Some(value.clone()),
-        _ => in_header(headers)?,
+        Some(value @ Value::Object(_)) => Some(value.clone()),
+        None | Some(Value::Null) => in_header(headers)?,
+        Some(_) => return Err(Refusal::InvalidPayload.into()),
     };
     let payment = value.map(|value| PaymentPayload::parse(Dialect::X402V2, &value));
     payment.transpose()
 }
 
-/// An object as a text: JSON, or base64 of it.
+/// Reads an object from a text: JSON, or base64 of JSON.
 fn object(text: &str) -> Option<Value> {
     if text.len() > MAX_PAYMENT_HEADER_CHARS {
         return None;
@@ -151,7 +243,7 @@ fn object(text: &str) -> Option<Value> {
         .or_else(|| header::decode(text))
 }
 
-/// Proxies join repeated headers with a comma, which base64 does not contain.
+/// The payment in a header. A proxy joins repeated headers with a comma, which is no base64, so two payments are refused.
 fn in_header(headers: &HeaderMap) -> Result<Option<Value>, Refusal> {
     let mut names = [PAYMENT_SIGNATURE, X_PAYMENT].into_iter();
     let Some(name) = names.find(|name| headers.contains_key(*name)) else {

@@ -13,7 +13,7 @@ use crate::limit;
 use crate::response::{self, Response};
 
 const SERVER_INFO: &str = "io.modelcontextprotocol/serverInfo";
-/// How long a client may keep what is the same for all of them.
+/// How long a client may cache a result that is the same for every client.
 const TTL_MILLIS: u32 = 60_000;
 
 /// A request as it arrived.
@@ -30,7 +30,7 @@ pub async fn answer<D: Deployment>(checkout: &Checkout<'_, D>, arrival: &Arrival
     let headers = arrival.headers;
     let mut era = Era::of_headers(headers);
     if let Err(fault) = transport::check(headers, &checkout.config.mcp, &checkout.origin) {
-        // Nothing was read that could be answered to.
+        // The request's body was not read, so its id is not known.
         return tell(Era::Modern, None, Err(fault));
     }
     let request = match Message::read(arrival.body) {
@@ -62,7 +62,7 @@ pub async fn answer<D: Deployment>(checkout: &Checkout<'_, D>, arrival: &Arrival
     }
 }
 
-/// `counts`: whether the call presented a payment that did not count.
+/// Runs a request's method. Sets `counts` when the call counts against the client's address.
 async fn carry_out<D: Deployment>(
     checkout: &Checkout<'_, D>,
     request: &Request,
@@ -80,7 +80,7 @@ async fn carry_out<D: Deployment>(
         },
         (_, "tools/call") => call::call(checkout, &params, headers, counts).await,
         (Era::Modern, "server/discover") => {
-            let mut about = tools::about();
+            let mut about = tools::about(checkout.config);
             about.insert("supportedVersions".to_owned(), json!([MCP_MODERN]));
             Ok(cacheable(era, Value::Object(about)))
         }
@@ -90,7 +90,7 @@ async fn carry_out<D: Deployment>(
             let agreed = MCP_HANDSHAKE
                 .into_iter()
                 .find(|served| wanted == Some(*served));
-            let mut about = tools::about();
+            let mut about = tools::about(checkout.config);
             about.insert(
                 "protocolVersion".to_owned(),
                 agreed.unwrap_or(newest).into(),
@@ -109,7 +109,7 @@ async fn carry_out<D: Deployment>(
     }
 }
 
-/// What the modern versions demand of an answer that is the same for everybody.
+/// Adds what the modern versions require of a result that is the same for every client.
 fn cacheable(era: Era, mut result: Value) -> Value {
     if let (Era::Modern, Some(members)) = (era, result.as_object_mut()) {
         members.insert("ttlMs".to_owned(), TTL_MILLIS.into());
@@ -118,7 +118,7 @@ fn cacheable(era: Era, mut result: Value) -> Value {
     result
 }
 
-/// What they demand of every answer.
+/// Adds what the modern versions require of every result.
 fn modern<D>(mut result: Value, checkout: &Checkout<'_, D>) -> Value {
     if let Some(members) = result.as_object_mut() {
         members.insert("resultType".to_owned(), "complete".into());
@@ -132,7 +132,8 @@ fn modern<D>(mut result: Value, checkout: &Checkout<'_, D>) -> Value {
     result
 }
 
-/// An id that could not be read is `null`, which the modern versions forbid: there it is left out.
+/// Writes the response. An id that could not be read is `null` in versions with a handshake, and left out in the modern ones,
+/// which forbid `null`.
 fn tell(era: Era, id: Option<Value>, result: Result<Value, Fault>) -> Response {
     let status = result
         .as_ref()

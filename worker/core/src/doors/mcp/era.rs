@@ -1,7 +1,8 @@
 //! The two ways in which clients say which version of the protocol they speak.
 //!
-//! Up to 2025-11-25 they agree on a version with a first request, [`Era::Handshake`], of which nothing is remembered here. From
-//! 2026-07-28 on each request says it, in an envelope in its parameters, and repeats it in headers: [`Era::Modern`].
+//! Up to version 2025-11-25, client and server agree on a version in a first request: [`Era::Handshake`]. Nothing of it
+//! is remembered here. From version 2026-07-28 on, each request names its version, in an envelope in its parameters and
+//! once more in headers: [`Era::Modern`].
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -21,16 +22,16 @@ const CAPABILITIES_MEMBER: &str = "io.modelcontextprotocol/clientCapabilities";
 /// How a client says which version it speaks.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Era {
-    /// By a handshake.
+    /// The client and the server agree on a version in a handshake.
     Handshake,
-    /// In every request.
+    /// Each request names its version.
     Modern,
 }
 
 impl Era {
     /// The era of a request, as far as its headers tell.
     pub(super) fn of_headers(headers: &HeaderMap) -> Self {
-        // Versions are days, which sort as texts.
+        // Versions are dates, which sort as texts.
         let is_day = |text: &str| {
             text.len() == MCP_MODERN.len() && text.bytes().all(|b| b == b'-' || b.is_ascii_digit())
         };
@@ -48,7 +49,7 @@ impl Era {
         }
     }
 
-    /// Whether the request is as its version wants it.
+    /// Checks that the request has the form that its version requires.
     pub(super) fn check(self, request: &Request, headers: &HeaderMap) -> Result<(), Fault> {
         if request.id.is_none() {
             return Err(Fault::not_a_request("id must be a text or a whole number."));
@@ -60,7 +61,7 @@ impl Era {
     }
 }
 
-/// The handshake itself never fails: there the version is only being agreed on.
+/// Checks the version in the headers. The handshake itself never fails here: it only begins to agree on a version.
 fn check_version(request: &Request, headers: &HeaderMap) -> Result<(), Fault> {
     let is_served = match headers.contains_key(VERSION) {
         true => text(headers, VERSION).is_some_and(|version| MCP_HANDSHAKE.contains(&version)),
@@ -122,7 +123,7 @@ fn text<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {
     Some(value.trim())
 }
 
-/// Names that are no header text come encoded.
+/// Decodes a name. Names that cannot stand in a header are sent encoded.
 fn decoded(text: &str) -> Option<String> {
     let inner = text
         .strip_prefix("=?base64?")

@@ -1,4 +1,4 @@
-//! What the transport demands of a request, whatever is in it
+//! The rules of the transport, which hold for every request
 //! (<https://modelcontextprotocol.io/specification/2026-07-28/basic/transports>).
 
 use http::StatusCode;
@@ -13,7 +13,7 @@ pub const MAX_BODY_BYTES: usize = 1024 * 1024;
 
 const JSON: &str = "application/json";
 
-/// Holds the headers against the transport's rules. `own`: the address of this deployment.
+/// Checks the headers against the transport's rules. `own`: the address of this deployment.
 pub(super) fn check(
     headers: &HeaderMap,
     settings: &McpSettings,
@@ -42,11 +42,13 @@ pub(super) fn check(
     Ok(())
 }
 
-/// Whether web pages of this origin may call. Agents are no pages and send none.
+/// Whether web pages of this origin may call. Agents do not run in web pages and send no `Origin`. This prevents DNS
+/// rebinding.
 ///
-/// A page of another site could have its own name lead here, to a server in its visitor's network, and call in the visitor's place.
-/// Its origin and the `Host` then name that site both, so the origin is compared with what we know ourselves: an address over
-/// https, for which that site has no certificate, or one on this machine.
+/// A page of another site could make its own name point to a server in its visitor's network, and call that server in
+/// the visitor's place. `Origin` and `Host` then both name that other site. So the origin is compared with what we know
+/// ourselves: it must be an address over https, for which the other site has no certificate, or an address on this
+/// machine.
 fn is_allowed(origin: &str, settings: &McpSettings, own: &HttpUrl) -> bool {
     let Some(origin) = HttpUrl::origin_of(origin) else {
         return false;

@@ -5,17 +5,17 @@ use std::borrow::Cow;
 use http::StatusCode;
 use serde_json::{Map, Value, json};
 
-/// The first whole number behind which floats leave some out.
+/// From this whole number on, floats cannot tell all whole numbers apart.
 const MAX_EXACT_FLOAT: f64 = 9_007_199_254_740_992.0;
 
-/// What was posted.
+/// A message of one of the three kinds.
 #[derive(Debug)]
 pub(super) enum Message {
-    /// It waits for an answer.
+    /// A request, which is answered.
     Request(Request),
-    /// It does not.
+    /// A notification, which is not answered.
     Notification,
-    /// The answer to a request. None is ever made here.
+    /// The answer to a request. We never send requests to clients.
     Answer,
 }
 
@@ -52,12 +52,12 @@ impl Fault {
         }
     }
 
-    /// What was posted is no request.
+    /// The body is not a request.
     pub(super) fn not_a_request(message: impl Into<Cow<'static, str>>) -> Self {
         Self::new(StatusCode::BAD_REQUEST, -32600, message)
     }
 
-    /// It is one, with parameters that its method cannot use.
+    /// The request has parameters that its method cannot use.
     pub(super) fn bad_params(message: &'static str) -> Self {
         Self::new(StatusCode::OK, -32602, message)
     }
@@ -69,7 +69,7 @@ impl Fault {
 }
 
 impl Message {
-    /// Reads a body. With a fault comes the id to answer it to, if it could be read.
+    /// Reads a body. A fault comes with the id to answer to, if the id could be read.
     pub(super) fn read(body: &[u8]) -> Result<Self, (Option<Value>, Fault)> {
         let Ok(body) = serde_json::from_slice::<Value>(body) else {
             let fault = Fault::new(StatusCode::BAD_REQUEST, -32700, "The body is not JSON.");
@@ -99,7 +99,7 @@ impl Message {
 }
 
 impl Request {
-    /// The parameters; none are an empty object.
+    /// The parameters as an object; an empty one if there are none.
     pub(super) fn params(&self) -> Result<Cow<'_, Map<String, Value>>, Fault> {
         match &self.params {
             Value::Null => Ok(Cow::Owned(Map::new())),
@@ -109,7 +109,7 @@ impl Request {
     }
 }
 
-/// The members of an answer, but for its id.
+/// The members of an answer, except its id.
 pub(super) fn answer(result: Result<Value, Fault>) -> Map<String, Value> {
     let (name, value) = match result {
         Ok(result) => ("result", result),
@@ -127,7 +127,8 @@ pub(super) fn answer(result: Result<Value, Fault>) -> Map<String, Value> {
     ])
 }
 
-/// Some clients carry all numbers as floats. Of a larger one than these hold exactly, the answer would name another id.
+/// Whether an id can be sent back unchanged. Some clients write all numbers as floats; a number too large for a float
+/// would come back as another id.
 fn is_id(id: &Value) -> bool {
     let is_exact = |id: f64| id.fract() == 0.0 && id.abs() < MAX_EXACT_FLOAT;
     id.is_string() || id.is_i64() || id.is_u64() || id.as_f64().is_some_and(is_exact)

@@ -1,4 +1,4 @@
-//! What is refused before anything is asked of an object or a network, and with which words.
+//! Tests of the proofs that are refused before an object or a network is asked, and of the errors for them.
 
 use futures_util::FutureExt as _;
 use http::{HeaderMap, HeaderValue, StatusCode};
@@ -29,7 +29,7 @@ use crate::types::{Network, PlanId, UnixSeconds, UsdcAmount};
 const GONE: &str = "gone-from-the-catalog";
 const HASH: &str = "0x7777777777777777777777777777777777777777777777777777777777777777";
 
-/// A contract wallet's answer. Without one the door must not ask the chain.
+/// A contract wallet's answer. `None`: the door must not ask the chain.
 type Said = Option<Result<&'static str, &'static str>>;
 
 const WALLET: &str = "0xabababababababababababababababababababab";
@@ -56,12 +56,12 @@ fn sign(offer: &Offer) -> String {
     hex::encode_prefixed(buyer().sign(&digest).unwrap().as_bytes())
 }
 
-/// A good body.
+/// The body with a good proof.
 fn body(offer: &Offer) -> Value {
     json!({"proof": {"challengeId": offer.id, "txHash": HASH, "signature": sign(offer)}})
 }
 
-/// Sends a body; status, code, what the purchase was asked.
+/// Sends a body. Returns the status, the answer, and the questions that the purchase got.
 fn send(config: &Config, reply: PayReply, body: &Value) -> (StatusCode, Value, Vec<Prove>) {
     send_with(config, reply, body, &HeaderMap::new())
 }
@@ -129,14 +129,17 @@ fn what_was_sold_is_what_the_offer_says_and_not_what_the_catalog_says_by_now() {
     let gone = offer(&config, config.network);
     let lifetime = |config: &Config, offer: &Offer| {
         let (_, _, asked) = send(config, PayReply::Taken, &body(offer));
-        asked[0].sold.as_ref().map(|sold| sold.lifetime)
+        asked[0]
+            .sold
+            .as_ref()
+            .map(|sold| sold.access().unwrap().lifetime)
     };
     assert_eq!(lifetime(&config, &gone), Some(3_600));
     let plans =
         r#"[{"planId":"gone-from-the-catalog","unitAmount":"$1","expiresIn":77,"extra":{"a":1}}]"#;
     config.catalog = crate::catalog::Catalog::from_json(plans).unwrap();
     assert_eq!(lifetime(&config, &gone), Some(3_600));
-    // Of what the backend is told there is only a digest, and it is never made up.
+    // The offer has only a digest of what the backend is told, so that is never made up.
     let extra = serde_json::from_value(json!({"a": 2})).unwrap();
     let told = config.offers.keys.seal(Terms {
         extra: config.offers.keys.digest(&extra),
@@ -250,7 +253,7 @@ fn a_contract_wallet_is_named_and_asked() {
         )
     };
     let taken = ("TX_ALREADY_REDEEMED".to_owned(), Some(Some(wallet)));
-    // Its owner's key, and a signature of its own kind.
+    // One signature is made with the wallet owner's key, the other has a form of the wallet's own.
     for signature in [json!(sign(&offer)), json!("0x0102")] {
         assert_eq!(ask(&signed(signature), Some(Ok(YES))), taken);
     }
@@ -260,7 +263,7 @@ fn a_contract_wallet_is_named_and_asked() {
     }
     let gone = ask(&signed(json!("0x01")), Some(Err("status 503")));
     assert_eq!(gone, ("ADAPTER_ERROR".to_owned(), None));
-    // These are not even asked.
+    // With these signatures the wallet is not even asked.
     let long = format!("0x{}", "01".repeat(MAX_SIGNATURE_BYTES + 1));
     for signature in [json!("0x"), json!(long)] {
         assert_eq!(ask(&signed(signature), None), invalid);
@@ -281,6 +284,7 @@ fn each_fault_has_its_code() {
     for (fault, code, status) in [
         (ProofFault::TxUnconfirmed, "TX_UNCONFIRMED", 202),
         (ProofFault::TransactionReverted, "INVALID_PROOF", 400),
+        (ProofFault::NotIncluded, "INVALID_PROOF", 400),
         (ProofFault::NoTransfer, "INVALID_PROOF", 400),
         (ProofFault::PayerMismatch, "INVALID_PROOF", 400),
         (ProofFault::AmountMismatch(received), "AMOUNT_MISMATCH", 400),
@@ -322,7 +326,7 @@ fn a_purchase_of_a_plan_that_has_left_the_catalog_is_answered_all_the_same() {
     );
     let granted = |again| PayReply::Granted {
         goods: crate::goods::Goods::Token { claims: claims() },
-        receipt: receipt(buyer().address()),
+        receipt: Some(receipt(buyer().address())),
         again,
     };
     let (status, first, _) = send(&config, granted(false), &body(&offer));

@@ -15,7 +15,7 @@ use crate::x402::Refusal;
 
 const PLAN: &str = "basic";
 
-/// What the door answers when purchases reply this, and what they were asked.
+/// The door's answer when purchases give this reply, and the questions that the purchases got.
 fn send(message: Message, reply: Option<PayReply>) -> (Response, Value, Vec<Ask>) {
     let config = test_config();
     let shop = ScriptedPurchases::new(reply);
@@ -52,7 +52,7 @@ fn a_price_is_stated_without_asking_any_purchase() {
 fn a_payment_gets_its_grant() {
     let reply = PayReply::Granted {
         goods: crate::goods::Goods::Token { claims: claims() },
-        receipt: receipt(buyer().address()),
+        receipt: Some(receipt(buyer().address())),
         again: false,
     };
     let (response, body, asked) = send(paid(), Some(reply));
@@ -75,7 +75,7 @@ fn proof() -> TransferProof {
     }
 }
 
-/// A claim as a door reads it from where it was kept.
+/// A claim as a door reads it from its storage.
 fn claim() -> Claim {
     let terms = test_offer().terms;
     let kept = json!({
@@ -94,7 +94,7 @@ fn whatever_is_pending_carries_a_time_to_come_back_and_no_offer() {
         || Message::Redeem(proof()),
         || Message::AskAgain(claim()),
     ] {
-        // A purchase that cannot be asked may have been paid.
+        // The purchase may have been paid, even if it gives no answer.
         for reply in [Some(pending()), None] {
             let (response, body, asked) = send(message(), reply);
             assert_eq!(asked.len(), 1, "{body}");

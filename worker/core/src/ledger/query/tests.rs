@@ -7,7 +7,7 @@ use super::*;
 use crate::types::Status;
 use crate::types::{UnixMillis, UsdcAmount};
 
-/// Reads page after page and keeps everything.
+/// Reads page after page and returns all entries.
 fn read_all(mut page: impl FnMut(Option<Cursor>) -> Page) -> Vec<LedgerEntry> {
     let mut found = Vec::new();
     let mut after = None;
@@ -41,7 +41,9 @@ fn book(shards: &Shards, days: Days, after: Option<Cursor>, limit: usize) -> Pag
 }
 
 fn sums(shards: &Shards, days: Days) -> Vec<Total> {
-    totals(now(ask_all(shards, &LedgerCommand::Totals { days }))).unwrap()
+    let (sums, removed) = totals(now(ask_all(shards, &LedgerCommand::Totals { days }))).unwrap();
+    assert_eq!(removed, []);
+    sums
 }
 
 fn now<T>(answer: impl Future<Output = Result<T, CallFault>>) -> T {
@@ -142,7 +144,7 @@ fn a_ledger_that_was_given_a_further_part_still_has_everything_and_counts_it_onc
     for entry in &new {
         now(put(&shards, entry.clone()));
     }
-    // A purchase of before goes on after the change.
+    // An entry from before the new part is updated after it.
     let mut changed = old[7].clone();
     changed.status = Status::Delivered;
     changed.changed_at = UnixMillis(30 * DAY);

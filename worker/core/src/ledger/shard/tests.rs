@@ -115,3 +115,48 @@ fn a_transaction_counts_for_the_purchases_that_it_has_paid_and_for_no_others() {
     let reply = run(&store, &LedgerCommand::Paid { transactions });
     assert_eq!(reply, LedgerReply::Paid(vec![0, 2]));
 }
+
+#[test]
+fn a_removed_purchase_is_counted_once_by_day_target_and_state_and_still_in_all_sums() {
+    const DAY: u64 = 86_400_000;
+    let store = Entries::default();
+    for (number, at) in [(1, DAY), (2, DAY + 5), (3, DAY), (4, 2 * DAY)] {
+        let mut entry = entry(
+            number,
+            if number == 3 { "EXPIRED" } else { "DELIVERED" },
+            at,
+        );
+        entry.target = "route:weather".to_owned();
+        run(&store, &LedgerCommand::Put(entry));
+    }
+    let totals = || match run(&store, &LedgerCommand::Totals { days: Days::ALL }) {
+        LedgerReply::Totals { days, removed } => (days, removed),
+        reply => panic!("{reply:?}"),
+    };
+    let (before, removed) = totals();
+    assert_eq!(removed, []);
+    for _ in 0..3 {
+        for number in [1, 2, 3] {
+            let request_id = entry(number, "PAID", 0).request_id;
+            run(&store, &LedgerCommand::Remove { request_id });
+        }
+    }
+    assert_eq!(store.all().len(), 1);
+    let (after, removed) = totals();
+    assert_eq!(after, before);
+    let sum = |status: &str, count| Removed {
+        day: "1970-01-02".parse().unwrap(),
+        target: "route:weather".to_owned(),
+        status: status.parse().unwrap(),
+        count,
+        amount: crate::types::UsdcAmount::from_units(count * 15_000),
+    };
+    assert_eq!(removed, [sum("DELIVERED", 2), sum("EXPIRED", 1)]);
+    let day: crate::ledger::UtcDay = "1970-01-03".parse().unwrap();
+    let days = Days { from: day, to: day };
+    let later = run(&store, &LedgerCommand::Totals { days });
+    let LedgerReply::Totals { days, removed } = later else {
+        panic!("{later:?}");
+    };
+    assert_eq!((days.len(), removed.len()), (1, 0));
+}

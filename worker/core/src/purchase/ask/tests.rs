@@ -1,4 +1,4 @@
-//! What a question meets, in every state a purchase can be in.
+//! The reply to every question, in every state of a purchase.
 
 use futures_util::FutureExt as _;
 
@@ -40,7 +40,7 @@ fn ask(pay: Pay) -> Ask {
     Ask::Pay(Box::new(pay))
 }
 
-/// The payer's question to another purchase of the same target.
+/// The question that the payer may ask another purchase of the same target.
 fn join_of(by_attempted: bool) -> Join {
     Join {
         payer: buyer().address(),
@@ -299,7 +299,8 @@ fn a_payment_without_an_offer_fits_its_payers_purchase_of_the_plan_and_of_the_re
     let record = delivered();
     let thief = WalletKey::from_hex(&format!("{:064x}", 0xbad)).unwrap();
     assert!(!dated_by(signed_by(&thief, 1)).fits(&record, Network::BaseSepolia));
-    // Who was paid by the same wallet elsewhere has its signature, too.
+    // A signature of the payer is not enough: another seller whom this wallet has paid holds one, too, but for its own address or
+    // another amount.
     let signed_otherwise = |change: fn(&mut crate::x402::Authorization)| {
         let mut authorization = pay(1).authorization.authorization().clone();
         change(&mut authorization);
@@ -388,7 +389,7 @@ fn a_payment_that_another_purchase_has_taken_is_followed_to_it_unless_that_one_i
 
 #[test]
 fn a_payment_that_fits_todays_offer_also_opens_what_it_bought_before_and_begins_it_not_again() {
-    // The client named no plan; another one is the cheapest today, at the same price.
+    // The client named no plan, and another plan is the cheapest today, at the same price.
     let today = || Pay {
         target: TargetKey::of_any_plan(None),
         ..pay_for(1, |terms| {
@@ -403,7 +404,7 @@ fn a_payment_that_fits_todays_offer_also_opens_what_it_bought_before_and_begins_
         at(today(), &failed),
         Next::Answer(PayReply::Refused { begun: true, .. })
     ));
-    // What was paid then was another amount.
+    // The earlier purchase had another price.
     let mut cheaper = delivered();
     cheaper.terms.amount = crate::types::UsdcAmount::from_units(1);
     assert_eq!(at(today(), &cheaper), Next::Answer(PayReply::Conflict));

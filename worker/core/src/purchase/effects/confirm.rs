@@ -1,4 +1,4 @@
-//! What became of a transfer that is on its way.
+//! Looking for the receipts of payments and refunds that are on their way.
 
 use alloy_primitives::B256;
 
@@ -25,7 +25,8 @@ pub(super) async fn payment<E: PurchaseEnv>(
     sent: &Sent,
     memory: &Memory,
 ) -> Result<Event, Stuck> {
-    // Any hash can be claimed. That it is not our transfer says nothing of the authorization.
+    // A facilitator can claim any hash. If that transaction is not our transfer, this says nothing of the
+    // authorization.
     let is_claimed = is_claimed(env, attempt);
     match included(env, record, &attempt.broadcast, sent, is_claimed).await? {
         Included::Paid(event) => return Ok(event),
@@ -37,7 +38,8 @@ pub(super) async fn payment<E: PurchaseEnv>(
     if is_asked_lately(env, sent, memory) {
         return Err(Stuck::Waiting);
     }
-    // Not included for a while. The wallet may send under another hash by now; to submit again is to ask that.
+    // The transaction is in no block for a while. The gas wallet may have replaced it by now; a repeated submission
+    // returns the hashes.
     let told = match env.config().settlement.route(attempt.via) {
         Route::GasWallet(key) => charge(env, record, attempt, key.address()).await?,
         Route::Facilitator(_) => return facilitator::reconcile(env, record, attempt).await,
@@ -50,7 +52,7 @@ pub(super) async fn payment<E: PurchaseEnv>(
     }
 }
 
-/// Looks for the receipt of a refund that is on its way. A wallet of ours sends it.
+/// Looks for the receipt of a refund that is on its way. Refunds are always sent by a wallet of ours.
 pub(super) async fn refund<E: PurchaseEnv>(
     env: &E,
     record: &Purchase,
@@ -75,8 +77,9 @@ pub(super) async fn refund<E: PurchaseEnv>(
         return Ok(told);
     }
     match fate_of(env, record, &refund.broadcast).await? {
-        // Replaced after the gas wallet had seen it included, for instance: nobody sends it any more, and unlike a payment it
-        // does not expire soon. The contract executes the next try or this one, never both.
+        // Nobody sends the refund any more: its block was replaced after the gas wallet had seen it included, for
+        // instance. Unlike a payment, a refund does not expire soon, so this try is given up. The contract executes
+        // either this try or the next, never both.
         Fate::Open | Fate::Expired if env.now().since(sent.since) >= pauses::REFUND_RECEIPT => {
             Ok(Event::AttemptFailed {
                 reason: Refusal::InvalidExactEvmTransactionFailed,
@@ -89,15 +92,16 @@ pub(super) async fn refund<E: PurchaseEnv>(
 
 /// Where a transfer was included.
 enum Included {
-    /// In a transaction that moved the money, deep enough.
+    /// In a transaction that moved the money, in a block that is deep enough.
     Paid(Event),
-    /// In one that moved none.
+    /// In a transaction that moved no money.
     Not(Receipt, Verdict),
-    /// In none that is known.
+    /// In no transaction that we know of.
     Nowhere,
 }
 
-/// Looks at the receipts of these transactions, the newest first. `is_claimed`: somebody else says that they are the transfer.
+/// Looks at the receipts of these transactions, the newest first. `is_claimed`: only a facilitator says that they are
+/// the transfer.
 async fn included<E: PurchaseEnv>(
     env: &E,
     record: &Purchase,
@@ -117,7 +121,7 @@ async fn included<E: PurchaseEnv>(
                 return Ok(Included::Paid(Event::Settled { payment }));
             }
             Verdict::NoTransfer | Verdict::OtherTransfer | Verdict::Unclear if is_claimed => {}
-            // It did what we have sent. Which events it has emitted is not known yet.
+            // The transaction is our own and was included, but it is not known yet which events it has emitted.
             Verdict::Unclear => is_unclear = true,
             verdict @ (Verdict::NoTransfer | Verdict::OtherTransfer | Verdict::Reverted) => {
                 return Ok(Included::Not(receipt, verdict));
@@ -132,7 +136,7 @@ async fn included<E: PurchaseEnv>(
     }
 }
 
-/// Whether it was asked a moment ago who sends it. If not, it is asked now.
+/// Whether we asked a moment ago what became of this transaction. If not, notes that we ask now.
 fn is_asked_lately<E: PurchaseEnv>(env: &E, sent: &Sent, memory: &Memory) -> bool {
     let asked = memory.last_asked.get().filter(|at| *at >= sent.since);
     let is_lately = env.now().since(asked.unwrap_or(sent.since)) < pauses::RECEIPT;
@@ -142,19 +146,19 @@ fn is_asked_lately<E: PurchaseEnv>(env: &E, sent: &Sent, memory: &Memory) -> boo
     is_lately
 }
 
-/// Whether who sends it says more than what is known.
+/// Whether the wallet's answer says more than the hashes that we know.
 fn is_news(told: &Event, sent: &Sent) -> bool {
     let is_known = |hashes: &[B256]| hashes.iter().all(|hash| sent.hashes.contains(hash));
     !matches!(told, Event::Submitted { hashes } if is_known(hashes))
 }
 
-/// Whether an attempt's transactions are a facilitator's claim.
+/// Whether we know an attempt's transactions only by a facilitator's claim.
 fn is_claimed<E: PurchaseEnv>(env: &E, attempt: &Attempt) -> bool {
     let route = env.config().settlement.route(attempt.via);
     matches!(route, Route::Facilitator(_))
 }
 
-/// A transaction was included and moved no money.
+/// The event for a transaction that was included and moved no money.
 fn no_money(receipt: &Receipt, verdict: Verdict) -> Event {
     Event::AttemptFailed {
         reason: match verdict {
@@ -165,8 +169,8 @@ fn no_money(receipt: &Receipt, verdict: Verdict) -> Event {
     }
 }
 
-/// The attempt's transaction moved no money. Somebody else may have used the authorization before it, so a node that does not
-/// know that block must not be asked; or may still use it.
+/// The event for an attempt whose transaction moved no money. Somebody else may have used the authorization before that
+/// transaction, so the question goes to a block that is at least as new. Or somebody else may still use it.
 async fn failed<E: PurchaseEnv>(
     env: &E,
     record: &Purchase,

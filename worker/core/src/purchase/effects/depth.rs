@@ -6,13 +6,14 @@ use crate::chain::Chain;
 use crate::chain::base::{Completeness, Head, Receipt};
 use crate::types::UnixSeconds;
 
-/// A refund counts once it is at least so deep, its own block included. The buyer does not wait for it, and afterwards the chain
-/// is not asked again: a block that is replaced then would take the money with it.
+/// The least number of blocks, its own included, after which a refund counts. The buyer does not wait for a refund, and
+/// afterwards we never look at it again: if its block were replaced then, the buyer's money would be lost.
 const REFUND_CONFIRMATIONS: u64 = 5;
-/// So many blocks after its own, a receipt without a filter counts as complete: nodes that show events late are seconds late.
+/// How many blocks after its own a receipt without a bloom filter counts as complete: nodes that show events late are
+/// seconds late.
 const INDEXED_BLOCKS: u64 = 30;
 
-/// The money, once the transaction that brought it counts.
+/// The payment, once the transaction that brought it is deep enough.
 pub(super) async fn settled<E: PurchaseEnv>(
     env: &E,
     record: &Purchase,
@@ -24,14 +25,15 @@ pub(super) async fn settled<E: PurchaseEnv>(
         transaction: receipt.transaction,
         block: receipt.block,
         settled_at: UnixSeconds(time.ok_or(Stuck::Waiting)?),
-        // The verdict has proven that exactly this arrived.
+        // The verdict on the receipt has proven that exactly this amount arrived.
         amount: record.terms.amount,
         log: None,
         unsigned: false,
     })
 }
 
-/// How many blocks money takes, its own included: what comes in as many as the seller wants, what goes back more.
+/// How many blocks a transaction needs, its own included: a payment as many as the seller wants, a refund at least
+/// [`REFUND_CONFIRMATIONS`].
 pub(super) fn wanted<E: PurchaseEnv>(env: &E, record: &Purchase) -> u64 {
     let wanted = env.config().chain.confirmations;
     match record.state {
@@ -42,7 +44,7 @@ pub(super) fn wanted<E: PurchaseEnv>(env: &E, record: &Purchase) -> u64 {
     }
 }
 
-/// The newest block, once it is the receipt's own or as much further as is `wanted`.
+/// The newest block, once it makes the receipt's block as deep as `wanted`.
 pub(super) async fn confirmed<E: PurchaseEnv>(
     env: &E,
     receipt: &Receipt,
@@ -52,8 +54,9 @@ pub(super) async fn confirmed<E: PurchaseEnv>(
     if head.number.saturating_add(1) < receipt.block.saturating_add(wanted) {
         return Err(Stuck::Waiting);
     }
-    // Some nodes show receipts of a block before it is made, and it may come without the transaction; and blocks are replaced.
-    // So the newest block must be the receipt's; in an older one, the receipt must still be there now.
+    // Some nodes show receipts of a block before it is made, and the block may come without the transaction; and blocks
+    // are replaced. So if the receipt's block is the newest, its hash must be the same; if it is older, the receipt
+    // must still be there.
     let stands = match head.number == receipt.block {
         true => head.hash == receipt.block_hash,
         false => env.chain().receipt(receipt.transaction).await?.as_ref() == Some(receipt),
@@ -64,8 +67,8 @@ pub(super) async fn confirmed<E: PurchaseEnv>(
     }
 }
 
-/// Waits until a transaction that was shown to us is as deep as the seller wants, and until its receipt shows all its events:
-/// their places tell which of them is credited.
+/// Waits until a transaction that a client has named is as deep as the seller wants, and until its receipt shows all
+/// its events: a transfer is credited by its log index.
 pub(in crate::purchase) async fn shown<E: PurchaseEnv>(
     env: &E,
     receipt: &Receipt,

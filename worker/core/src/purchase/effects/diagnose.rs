@@ -1,4 +1,4 @@
-//! Why the chain would refuse a transfer.
+//! Finding out why the chain would refuse a transfer.
 
 use futures_util::future;
 
@@ -6,15 +6,15 @@ use super::super::env::{PurchaseEnv, Stuck};
 use crate::chain::{Chain, SignedAuthorization};
 use crate::x402::Refusal;
 
-/// USDC's words for an authorization that is over.
+/// USDC's error text for an authorization that was used or cancelled.
 const USED: &str = "authorization is used";
-/// USDC's words for a balance below the amount.
+/// USDC's error text for a balance below the amount.
 pub(in crate::purchase) const TOO_LITTLE: &str = "transfer amount exceeds balance";
 pub(in crate::purchase) const DISAGREE: &str =
     "the nodes do not agree whether the payer's balance covers the price";
 
-/// Why the chain would refuse a transfer, in the order of the reference implementation. Where nodes contradict each other,
-/// nothing is known.
+/// Why the chain would refuse a transfer, checked in the order of the reference implementation. Where nodes contradict
+/// each other, the reason is not known.
 pub(in crate::purchase) async fn diagnose<E: PurchaseEnv>(
     env: &E,
     signed: &SignedAuthorization,
@@ -30,7 +30,8 @@ pub(in crate::purchase) async fn diagnose<E: PurchaseEnv>(
     if used? {
         return Ok(Refusal::InvalidExactEvmNonceAlreadyUsed);
     }
-    // By a node that knows a newer block; and that use may be why the balance is low.
+    // The node that simulated knows a newer block than the node that we asked. The use of the authorization may be why
+    // the balance is low.
     if text.contains(USED) {
         return Err(Stuck::Waiting);
     }
@@ -41,7 +42,8 @@ pub(in crate::purchase) async fn diagnose<E: PurchaseEnv>(
         return Err(Stuck::Fault(DISAGREE.to_owned()));
     }
     env.log("simulation_failed", text);
-    // The token's own word. An account with code is asked by it, also when its key has signed.
+    // USDC itself has refused the signature. USDC asks an account with code whether the signature is valid, even if the
+    // account's key has signed.
     if text.contains("invalid signature") {
         return Ok(Refusal::InvalidExactEvmPayloadSignature);
     }

@@ -1,7 +1,7 @@
-//! Settlement by a facilitator. It is asked whether it would settle; then the intent is stored; only then is it told to.
+//! Settlement by a facilitator. We ask it whether it would settle; then store the intent; only then tell it to settle.
 //!
-//! What it answers is a claim, and what it does not answer may have happened all the same: the chain decides. Whoever is
-//! asked next is given the same authorization, which the USDC contract executes at most once.
+//! A facilitator's answer proves nothing, and a facilitator may have settled without answering: the chain decides. The
+//! next settlement route gets the same authorization, which the USDC contract executes at most once.
 
 use super::super::env::{Memory, PurchaseEnv, Stuck};
 use super::super::lifecycle::Event;
@@ -9,13 +9,16 @@ use super::super::shared::RouteFault;
 use super::super::state::{Attempt, Purchase, Sent, Stage};
 use super::charge::last_moment;
 use super::fate::{fate_of, not_included};
+use crate::catalog::Settle;
+use crate::offer::Target;
 use crate::pauses;
 use crate::settlement::facilitator::{
     Action, Facilitator, FacilitatorAnswer, FacilitatorCall, Settled, Verification, request,
 };
 use crate::x402::Refusal;
 
-/// Before anything is broadcast. Ends with the intent to have the facilitator settle, or with the next route.
+/// Asks the facilitator whether it would settle, before anything is broadcast. Ends with the intent to have it settle,
+/// or with the next settlement route.
 pub(in crate::purchase) async fn verify<E: PurchaseEnv>(
     env: &E,
     record: &Purchase,
@@ -38,7 +41,8 @@ pub(in crate::purchase) async fn verify<E: PurchaseEnv>(
     }
     let host = facilitator.url().host();
     if attempt.broadcast.authorization.deployment().is_some() {
-        // The facilitator would have to make a call that a third party has written, so it is not asked to.
+        // To deploy the payer's wallet the facilitator would have to make a call that a third party has written, so it
+        // is not asked.
         let fault = format!("{host}: the payer's wallet is deployed by the gas wallet only");
         return unreachable(env, attempt, memory, &fault);
     }
@@ -56,7 +60,7 @@ pub(in crate::purchase) async fn verify<E: PurchaseEnv>(
     };
     env.shared().answered(url, env.now());
     match verification {
-        // Nothing expired is charged, and the answer may have taken its time.
+        // The facilitator's answer may have taken so long that the payment has expired, and nothing expired is charged.
         Verdict::Yes if is_too_late(env, record, attempt) => {
             not_included(env, record, attempt).await
         }
@@ -74,7 +78,7 @@ enum Verdict {
     No { reason: Refusal, said: String },
 }
 
-/// Asks a facilitator whether it would settle, and once more when its answer does not say. The error is for the operator.
+/// Asks a facilitator whether it would settle, and once more if its answer is unclear. The error is for the operator.
 async fn would_settle<E: PurchaseEnv>(
     env: &E,
     record: &Purchase,
@@ -105,7 +109,7 @@ async fn would_settle<E: PurchaseEnv>(
     }
 }
 
-/// Tells the facilitator to settle. Called once, by who has stored the intent.
+/// Tells the facilitator to settle. Called once, by the caller that has stored the intent.
 pub(in crate::purchase) async fn settle<E: PurchaseEnv>(
     env: &E,
     record: &Purchase,
@@ -137,7 +141,7 @@ pub(in crate::purchase) async fn settle<E: PurchaseEnv>(
     }
 }
 
-/// The facilitator was told to settle, and what it answered is lost or says nothing. The chain knows.
+/// Asks the chain whether a facilitator has settled. The facilitator was told to, but its answer is lost or unclear.
 pub(in crate::purchase) async fn reconcile<E: PurchaseEnv>(
     env: &E,
     record: &Purchase,
@@ -158,7 +162,8 @@ pub(in crate::purchase) async fn reconcile<E: PurchaseEnv>(
     Ok(Event::PassedOn { exposed: true })
 }
 
-/// The facilitator will not settle, for this reason. Unless the chain says that it has, the next one is tried.
+/// The facilitator says that it will not settle, for this reason. Unless the chain shows that the authorization was
+/// used, the next settlement route is tried.
 async fn declined<E: PurchaseEnv>(
     env: &E,
     record: &Purchase,
@@ -170,9 +175,9 @@ async fn declined<E: PurchaseEnv>(
         return Ok(event);
     }
     let is_last = env.config().settlement.is_last(attempt.via);
-    // It knows a newer chain than our node does.
+    // The facilitator says that the authorization is used: its node may know a newer block than ours.
     let is_used = reason == Refusal::InvalidExactEvmNonceAlreadyUsed;
-    // Who was told to settle may have done so before it declined; our node may not know that yet.
+    // A facilitator that was told to settle may have done so before it declined; our node may not know that yet.
     let was_told = matches!(attempt.stage, Stage::Asked { .. });
     if !is_last || (is_used && !attempt.exposed) {
         if is_last {
@@ -181,7 +186,7 @@ async fn declined<E: PurchaseEnv>(
         let exposed = is_used || was_told;
         return Ok(Event::PassedOn { exposed });
     }
-    // Another route may still settle.
+    // A facilitator that was asked before may still settle, so the attempt has not failed yet.
     if attempt.exposed {
         memory.routes_failed.set(Some(env.now()));
         return match is_too_late(env, record, attempt) {
@@ -190,7 +195,8 @@ async fn declined<E: PurchaseEnv>(
         };
     }
     if was_told {
-        // Whoever hears "not charged" buys again. When we die here, the stored intent is reconciled like any other.
+        // A buyer that hears "not charged" buys again, so the chain is asked once more after a pause. If the process
+        // dies here, the stored intent is reconciled like any other.
         env.sleep(pauses::DOUBT).await;
         if let Some(event) = fate_of(env, record, &attempt.broadcast).await?.used() {
             return Ok(event);
@@ -202,7 +208,8 @@ async fn declined<E: PurchaseEnv>(
     })
 }
 
-/// The facilitator cannot be asked whether it would settle. Nothing has happened, so the next one is tried at once.
+/// The facilitator cannot be asked whether it would settle. Nothing has happened, so the next settlement route is tried
+/// at once.
 fn unreachable<E: PurchaseEnv>(
     env: &E,
     attempt: &Attempt,
@@ -213,7 +220,7 @@ fn unreachable<E: PurchaseEnv>(
     Ok(next_route(env, attempt, memory))
 }
 
-/// Nothing was begun by this one. After the last one there is a pause.
+/// Passes on to the next settlement route: this one has begun nothing. After the last one there is a pause.
 fn next_route<E: PurchaseEnv>(env: &E, attempt: &Attempt, memory: &Memory) -> Event {
     if env.config().settlement.is_last(attempt.via) {
         memory.routes_failed.set(Some(env.now()));
@@ -228,16 +235,31 @@ async fn ask<E: PurchaseEnv>(
     facilitator: &Facilitator,
     action: Action,
 ) -> Result<FacilitatorAnswer, String> {
+    let terms = &record.terms;
+    let route = match &terms.target {
+        Target::Plan(_) => None,
+        Target::Route { id, .. } => env.config().catalog.route(id),
+    };
+    // What the facilitator is told about the route must describe the path that was sold.
+    let route = route.filter(|route| route.resource == terms.resource);
     let call = FacilitatorCall {
         facilitator,
         action,
         body: request(
-            &record.terms,
+            terms,
             &record.issuer,
             &attempt.broadcast.authorization,
+            is_upfront(record),
+            route,
         ),
     };
     env.facilitator(call).await.map_err(|fault| fault.0)
+}
+
+/// Whether the price is settled before the goods are delivered.
+fn is_upfront(record: &Purchase) -> bool {
+    let call = record.call();
+    call.is_none_or(|call| call.settle == Settle::Before)
 }
 
 fn is_too_late<E: PurchaseEnv>(env: &E, record: &Purchase, attempt: &Attempt) -> bool {

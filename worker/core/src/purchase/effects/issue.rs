@@ -1,8 +1,8 @@
-//! Fixing the credential of a paid purchase.
+//! Determines what a paid purchase of a plan delivers.
 
 use super::super::env::{PurchaseEnv, PurchaseStore, Stuck};
 use super::super::lifecycle::Event;
-use super::super::sold::Sold;
+use super::super::sold;
 use super::super::state::{Payment, Purchase, State};
 use super::issue_call;
 use crate::backend::issuance::{IssueAnswer, IssuingBackend};
@@ -11,24 +11,26 @@ use crate::goods::{DeliveryFault, Goods};
 use crate::pauses::{BACKEND_CALL, BACKEND_CALLS};
 use crate::types::{PlanId, UnixMillis};
 
-/// What a credential is for.
+/// The plan for which a credential is issued, and what was sold of it.
 #[derive(Clone, Copy)]
 struct Access<'a> {
     plan: &'a PlanId,
-    sold: &'a Sold,
+    sold: &'a sold::Access,
 }
 
 impl<'a> Access<'a> {
-    /// `None` when it is not known what was sold. Nor does a credential ever come of a call: its route may have a plan's name.
+    /// `None` when it is not known what was sold, or when a call was sold: no credential is issued for a call, even if
+    /// a plan has its route's name.
     fn of(record: &'a Purchase) -> Option<Self> {
         Some(Self {
             plan: record.terms.target.plan()?,
-            sold: record.sold.as_ref()?,
+            sold: record.sold.as_ref()?.access()?,
         })
     }
 }
 
-/// Fixes the credential: our own token's claims, and the backend's credential where it issues one.
+/// Determines what a paid purchase delivers: the claims of our own token and, if the backend issues credentials, the
+/// one that it has issued. Returns the event that stores it, or the event of the failure.
 pub(super) async fn issue<E: PurchaseEnv>(
     env: &E,
     record: &Purchase,
@@ -68,7 +70,7 @@ pub(super) async fn issue<E: PurchaseEnv>(
             if !is_first {
                 tell_arrived(env, record).await;
             }
-            // A plan that is gone says nothing of the others.
+            // A plan that is gone says nothing of the deliveries of other plans.
             if is_first && fault != DeliveryFault::PlanGone {
                 env.shared().deliveries.failed(env.now());
             }
@@ -84,9 +86,10 @@ pub(super) async fn issue<E: PurchaseEnv>(
     }
 }
 
-/// The payer's book counts the price as under way until the purchase is resolved, and that takes time now. Not told at the first
-/// failure: the balance may still be read from a node one block behind. Each further one repeats it.
-async fn tell_arrived<E: PurchaseEnv>(env: &E, record: &Purchase) {
+/// Tells the payer's book that the money has arrived. Otherwise the book counts the price as under way until the
+/// purchase is resolved, which takes time now. The first failure does not tell it yet, because the balance may still be
+/// read from a node one block behind; each further failure does.
+pub(in crate::purchase) async fn tell_arrived<E: PurchaseEnv>(env: &E, record: &Purchase) {
     let request_id = record.terms.request_id.clone();
     let arrived = PayerCommand::Arrived { request_id };
     if let Err(fault) = env.payer(record.payer, arrived).await {
@@ -94,8 +97,8 @@ async fn tell_arrived<E: PurchaseEnv>(env: &E, record: &Purchase) {
     }
 }
 
-/// Asks the backend, and again when it fails. Never after a timeout: what it was asked for may have happened, and whoever
-/// waits has waited long enough.
+/// Asks the backend, and again when it fails. Not after a timeout: the backend may have issued the credential, and the
+/// buyer has waited long enough.
 async fn ask_backend<E: PurchaseEnv>(
     env: &E,
     record: &Purchase,
@@ -120,7 +123,7 @@ async fn ask_backend<E: PurchaseEnv>(
             return Err(fault);
         }
         env.sleep(pause).await;
-        // An operator may have ended the purchase meanwhile: then nothing is to be issued any longer.
+        // An operator may have ended the purchase meanwhile: then nothing may be issued any more.
         if !matches!(env.store().load(), Ok(Some(stored)) if stored.record.state == record.state) {
             return Err(fault);
         }
@@ -128,7 +131,7 @@ async fn ask_backend<E: PurchaseEnv>(
     }
 }
 
-/// Until when repeats may begin: not when the money is to go back.
+/// Until when calls of the backend may be repeated: at most until the money is to go back.
 fn repeats_until<E: PurchaseEnv>(env: &E, record: &Purchase) -> UnixMillis {
     let end = env.now().plus(BACKEND_CALLS);
     match (&record.state, env.config().policy().refund_after_millis) {

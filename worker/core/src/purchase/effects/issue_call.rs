@@ -1,4 +1,4 @@
-//! What the backend is asked that issues credentials, in its words.
+//! The call to a backend that issues credentials: URL, body and headers.
 
 use serde_json::{Map, Value, json};
 
@@ -7,7 +7,7 @@ use crate::backend::authentication::BackendCall;
 use crate::backend::issuance::{self, IssuingBackend};
 use crate::types::PlanId;
 
-/// The call for a purchase. `extra` is what the seller wanted to be told of the plan when it was sold.
+/// The call for a purchase. `extra` has the plan's `extra` members, as they were when it was sold.
 pub(super) fn call(
     backend: &IssuingBackend,
     plan: &PlanId,

@@ -1,16 +1,18 @@
-//! Giving the money back: signed once, sent as often as it takes.
+//! Refunds: signed once, sent as often as it takes.
 
 use alloy_primitives::{B256, U256};
 use sha2::{Digest, Sha256};
 
 use super::super::env::{PurchaseEnv, Stuck};
 use super::super::lifecycle::Event;
-use super::super::state::{Payment, Purchase, Refund};
+use super::super::state::{Payment, Purchase, Refund, State};
 use super::charge::{gas_limit, submit};
 use super::fate::refused;
+use crate::book::PayerCommand;
 use crate::chain::Chain;
 use crate::chain::SignedAuthorization;
 use crate::chain::base::Simulation;
+use crate::goods::DeliveryFault;
 use crate::offer::ChallengeId;
 use crate::settlement::wallet::{JobKey, WalletReply};
 use crate::types::Address;
@@ -20,15 +22,16 @@ use crate::x402::{Authorization, Refusal};
 /// A refund's authorization stays good this long, so that retrying it never needs another one.
 const REFUND_VALID_SECONDS: u64 = 10 * 366 * 86_400;
 
-/// Signs the refund. Wallet, recipient and amount are fixed from here on; a key that changes later does not matter.
+/// Signs the refund. Wallet, recipient and amount are fixed from here on, even if another key is configured later.
 ///
-/// Only the wallet that received the money returns it. Another one's money is not the payer's: whoever can seal offers could
-/// pay a wallet of his own and have the seller's return it.
-pub(super) fn begin<E: PurchaseEnv>(
+/// Only the wallet that received the money returns it. Otherwise anybody who can seal offers could pay into a wallet of
+/// his own and have the seller's wallet refund it.
+pub(super) async fn begin<E: PurchaseEnv>(
     env: &E,
     record: &Purchase,
     payment: &Payment,
 ) -> Result<Event, Stuck> {
+    count_late(env, record).await?;
     let wallet = env.config().refund.wallet.as_ref();
     let Some(wallet) = wallet.filter(|wallet| wallet.address() == record.terms.pay_to) else {
         env.log("refund_blocked", record.terms.request_id.as_str());
@@ -47,6 +50,30 @@ pub(super) fn begin<E: PurchaseEnv>(
         .map_err(|_| Stuck::Fault("signing a refund failed".to_owned()))
 }
 
+/// Has the payer's book count a call that was not charged and whose payer has executed the authorization himself: its
+/// refund costs gas as any other does. (The book was told of the call's end before, so it does not hear of the refund.)
+async fn count_late<E: PurchaseEnv>(env: &E, record: &Purchase) -> Result<(), Stuck> {
+    let State::Paid {
+        failure: Some(failure),
+        ..
+    } = &record.state
+    else {
+        return Ok(());
+    };
+    let Some(presented) = record
+        .presented
+        .filter(|_| failure.fault == DeliveryFault::Late)
+    else {
+        return Ok(());
+    };
+    let late = PayerCommand::ArrivedLate {
+        request_id: record.terms.request_id.clone(),
+        nonce: presented.nonce,
+    };
+    env.payer(record.payer, late).await?;
+    Ok(())
+}
+
 /// The nonce of an offer's one refund.
 pub fn refund_nonce(offer: &ChallengeId) -> B256 {
     let digest = Sha256::new()
@@ -56,7 +83,7 @@ pub fn refund_nonce(offer: &ChallengeId) -> B256 {
     B256::from_slice(&digest)
 }
 
-/// Looks whether the refund would succeed now, so that no gas is spent on one that cannot.
+/// Simulates the refund, so that no gas is spent on one that cannot succeed.
 pub(super) async fn prepare<E: PurchaseEnv>(
     env: &E,
     record: &Purchase,
@@ -103,7 +130,7 @@ pub(super) async fn pay_back<E: PurchaseEnv>(
     }
 }
 
-/// Who sends a refund now. Any wallet may: its authorization is signed already.
+/// The wallet that sends a refund now. Any wallet may, because the authorization is signed already.
 fn refund_sender<E: PurchaseEnv>(env: &E) -> Result<Address, Stuck> {
     env.config()
         .refund_sender()

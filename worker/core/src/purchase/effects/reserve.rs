@@ -1,4 +1,5 @@
-//! The payer's book: whose the authorization or the transfer is, and which purchases are under way.
+//! What a purchase tells the payer's book. The book knows which purchase an authorization or a transfer belongs to, and which
+//! purchases are under way.
 
 use super::super::env::{PurchaseEnv, Stuck};
 use super::super::hold::{Wanted, hold};
@@ -39,11 +40,12 @@ pub(super) async fn reserve<E: PurchaseEnv>(
         PayerReply::Taken | PayerReply::NamedOtherwise | PayerReply::Presented { .. } => {
             Ok(Event::Taken)
         }
-        // It waits for its turn, as long as there is time for it. Nothing was broadcast.
+        // The purchase waits for its turn until its last moment, and then fails. Nothing was broadcast.
         PayerReply::Lapsed
         | PayerReply::Wait
         | PayerReply::Uncovered { .. }
         | PayerReply::Crowded
+        | PayerReply::TooManyCalls { .. }
         | PayerReply::Paused { .. }
             if env.now().to_seconds() >= last_moment(record, attempt) =>
         {
@@ -56,6 +58,7 @@ pub(super) async fn reserve<E: PurchaseEnv>(
         | PayerReply::Wait
         | PayerReply::Uncovered { .. }
         | PayerReply::Crowded
+        | PayerReply::TooManyCalls { .. }
         | PayerReply::Paused { .. } => Err(Stuck::Waiting),
         PayerReply::NameCode | PayerReply::Claimed(_) | PayerReply::Seen(_) | PayerReply::Noted => {
             Err(Stuck::Fault(
@@ -65,12 +68,17 @@ pub(super) async fn reserve<E: PurchaseEnv>(
     }
 }
 
-/// What the payer's book is to know of how the purchase came out.
+/// The outcome of the purchase, as the payer's book is told it.
 async fn outcome<E: PurchaseEnv>(env: &E, record: &Purchase) -> Result<Outcome, Stuck> {
     let State::Pending { attempt } = &record.state else {
         return Ok(match &record.state {
             State::Delivered { .. } | State::Closed { .. } => Outcome::Delivered,
+            state if record.is_of_a_call() && state.payment().is_some() && !record.excused => {
+                Outcome::Returned
+            }
             state if state.payment().is_some() => Outcome::Paid,
+            // Its answer was held. (An attempt that ends before that fails, and the book hears of the failure first.)
+            State::Expired { .. } if record.is_paid_after_its_answer() => Outcome::Withheld,
             _ => Outcome::Other,
         });
     };
@@ -85,10 +93,19 @@ async fn outcome<E: PurchaseEnv>(env: &E, record: &Purchase) -> Result<Outcome, 
             let good_until = attempt.broadcast.authorization.authorization().expires_at();
             Ok(match included_at(env, *transaction).await? {
                 Some(time) if time < good_until => Outcome::Reverted,
-                // The chain was late, not the payer at fault; or the transaction is not there any more.
+                // Either the chain included the transaction only after the authorization had expired, which is not the payer's fault; or
+                // the chain does not have the transaction any more.
                 _ => Outcome::Other,
             })
         }
+        _ if attempt.held.is_some() => Ok(Outcome::Withheld),
+        (
+            Stage::Failed {
+                reason: Refusal::CallUncharged | Refusal::CallUnfinished,
+                ..
+            },
+            _,
+        ) if attempt.calls > 0 => Ok(Outcome::Uncharged),
         _ => Ok(Outcome::Other),
     }
 }
@@ -114,8 +131,8 @@ pub(in crate::purchase) async fn release<E: PurchaseEnv>(
         ..
     } = record.state
     {
-        // That message may still be on its way, and would open the purchase again after its release. Of what is booked, a late
-        // copy changes nothing.
+        // The purchase's `Reserve` command may still be on its way, and would open the purchase again after its
+        // release. So it is sent once more first: when the payment is booked, a late copy changes nothing.
         let reserve = PayerCommand::Reserve(Reservation {
             nonce,
             request_id: record.terms.request_id.clone(),
@@ -148,7 +165,7 @@ pub(in crate::purchase) fn booking_keys(
     keys.collect()
 }
 
-/// Books one of the transfers with the payer.
+/// Has the payer's book enter one of the transfers.
 pub(super) async fn book<E: PurchaseEnv>(
     env: &E,
     record: &Purchase,

@@ -1,32 +1,33 @@
-//! Finding the event that used an authorization up. Nodes answer for few blocks at a time, some for ten only, and many keep
-//! the states of the newest blocks only: so the range is halved by the states that there are, and then looked through.
+//! Finding the event that used an authorization. Nodes answer for few blocks at a time, some for ten only, and many
+//! keep only the states of the newest blocks. So the range of blocks is halved as long as there are states to ask for,
+//! and then read window by window.
 
 use super::super::env::Stuck;
 use crate::chain::Chain;
 use crate::chain::base::AuthorizationEvents;
 use crate::x402::Authorization;
 
-/// So many blocks are asked about at once, as long as no node refuses.
+/// How many blocks one query covers, as long as no node refuses.
 const FIRST_WINDOW: u64 = 500;
 /// By how much a refusal narrows the window.
 const NARROWER: u64 = 8;
-/// A node that refuses so few does not answer at all.
+/// The narrowest window, in blocks. A node that refuses even this window does not answer at all.
 const LAST_WINDOW: u64 = FIRST_WINDOW / NARROWER / NARROWER;
-/// A worker may ask only so often in one go. Enough for `LOG_MARGIN_BLOCKS` in the narrowest windows, so that each go gets
-/// further.
+/// How many queries one search makes at most, because the platform limits them. They are enough for `LOG_MARGIN_BLOCKS`
+/// in the narrowest windows, so that each search gets further.
 const MAX_QUESTIONS: u64 = 40;
 
-/// What a search has come to.
+/// The result of a search.
 pub(super) enum Search {
-    /// What happened to the authorization.
+    /// The events of the authorization.
     Found(AuthorizationEvents),
-    /// Nothing in the blocks before this one; the later ones are still to be looked through.
+    /// The blocks before this one have no event; the later ones are still to be searched.
     NotBefore(u64),
-    /// Nothing. One node says that it is used, and another does not show how.
+    /// No block has an event. One node says that the authorization is used, and another does not show how.
     Nothing,
 }
 
-/// Looks for the event of an authorization that is used in the state of the block `high`, and was not before `low`.
+/// Looks for the event of an authorization that is used in the state of block `high` and was unused before block `low`.
 pub(super) async fn find_event<C: Chain>(
     chain: &C,
     authorization: &Authorization,

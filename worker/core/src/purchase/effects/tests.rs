@@ -1,6 +1,10 @@
-//! What a purchase concludes when the nodes behind one RPC address are not equally far, and from what facilitators say.
+//! What a purchase concludes when the nodes behind one RPC address know different newest blocks, and from facilitators'
+//! answers.
 
 mod begin;
+mod calls;
+mod calls_before;
+mod calls_fail;
 mod facilitators;
 mod finality;
 mod given_up;
@@ -8,6 +12,7 @@ mod outages;
 mod repeat;
 mod reverts;
 mod search;
+mod streams;
 mod terms;
 
 use core::cell::{Cell, RefCell};
@@ -21,13 +26,14 @@ use super::super::driver::Driver;
 use super::super::env::{PurchaseEnv, PurchaseStore as _};
 use super::super::lifecycle::{MAX_REFUND_FAILURES, Refused, apply};
 use super::super::operator::{OperatorCommand, OperatorReply, operate};
+use super::super::origin::{Arrived, OriginCall};
 use super::super::question::Ask;
 use super::super::reply::PayReply;
 use super::super::shared::Shared;
 use super::super::state::{Attempt, Purchase, Stage, State};
 use super::super::test_support::{
     EXPIRES_AT, GIVEN_UP, NOW, POLICY, UNDELIVERED, attempt_failed, attempted, buyer, issued, pay,
-    record_after, refund_begun, sent, settled, signed,
+    pay_call, record_after, refund_begun, sent, settled, signed,
 };
 use super::*;
 use crate::backend::authentication::{BackendAnswer, BackendCall};
@@ -35,114 +41,134 @@ use crate::book::{Booking, Outcome, PayerCommand, PayerReply, Seen};
 use crate::chain::base::{AuthorizationEvents, Completeness, Head, Receipt, Simulation};
 use crate::chain::{ChainError, SignedAuthorization};
 use crate::config::{Config, test_config};
-use crate::goods::DeliveryFault;
+use crate::goods::{AnswerHead, DeliveryFault, OriginFault};
 use crate::ledger::LedgerEntry;
+use crate::offer::CallDigest;
 use crate::pauses::Patience;
 use crate::settlement::Settlement;
 use crate::settlement::facilitator::{Action, Facilitator, FacilitatorAnswer, FacilitatorCall};
 use crate::settlement::wallet::{WalletCommand, WalletReply};
 use crate::testing::{MemoryStore, ScriptedChain, authorization_used, receipt, transfer};
-use crate::types::{CallFault, Network, UnixMillis};
+use crate::types::{CallFault, Network, RequestId, UnixMillis};
 use crate::x402::Refusal;
 
 const OURS: B256 = B256::repeat_byte(1);
 const STRANGERS: B256 = B256::repeat_byte(2);
-/// The block that includes the stranger's transaction and then ours.
+/// The block that includes the stranger's transaction and, after it, ours.
 const BLOCK: u64 = 50;
-/// When the payer's authorization has expired.
+/// A time, in seconds, at which the payer's authorization has expired.
 const LATE: u64 = 1_800_000_400;
 
-/// Everything outside a purchase. The stranger's transaction has used the authorization; ours reverts, if it is included.
+/// Everything outside a purchase. By default a stranger's transaction has executed the authorization, and our own
+/// transaction reverts if it is included.
 struct Outside {
     config: Config,
     shared: Shared,
     backend_works: Cell<bool>,
     store: MemoryStore,
-    /// Whether the stranger exists.
+    /// Whether the stranger's transaction has executed the authorization.
     is_used: bool,
-    /// Whether it pays the seller; or somebody else.
+    /// Whether the stranger's transaction pays the seller; otherwise it pays somebody else.
     pays_the_seller: bool,
-    /// Whether it comes while the purchase waits.
+    /// Whether the stranger's transaction comes only once the purchase waits.
     comes_later: bool,
     /// Whether the purchase has waited.
     has_waited: Cell<bool>,
-    /// Whether an operator calls it off then.
+    /// Whether an operator calls the purchase off while it waits.
     is_called_off: bool,
-    /// Whether ours is included.
+    /// Whether our own transaction is included.
     is_included: bool,
-    /// Whether it succeeds then, and moves no money.
+    /// Whether our own transaction, once included, succeeds and moves no money.
     ours_succeeds: bool,
-    /// Whether the wallet says that it never began and that it is too late now.
+    /// How often the gas wallet was asked to send our transaction.
+    handed_over: Cell<u32>,
+    /// Whether the gas wallet says that it never sent anything and that it is too late now.
     is_too_late: bool,
-    /// Whether the stranger's receipt is without its events.
+    /// Whether the receipt of the stranger's transaction lacks its events.
     hides_events: Cell<bool>,
-    /// What receipts are like.
+    /// How complete the receipts are.
     completeness: Completeness,
-    /// The block of the node that tells the newest block.
+    /// The number of the newest block, by the node that is asked for it.
     head: u64,
-    /// Its hash; that of the receipts' block is zero.
+    /// The hash of the newest block. (That of the receipts' block is zero.)
     head_hash: B256,
-    /// How often it was asked for.
+    /// How often the newest block was asked for.
     heads: Cell<u32>,
-    /// Its time.
+    /// The time of the newest block, in seconds.
     time: u64,
     /// How many milliseconds pass between two looks at the clock.
     pace: u64,
-    /// How many have passed, with those that the purchase has waited.
+    /// How many milliseconds have passed, including those that the purchase has waited.
     passed: Cell<u64>,
     /// The time of the block that includes both transactions.
     block_time: u64,
-    /// The block of the node that tells the state.
+    /// The newest block of the node that is asked for states.
     state: u64,
     /// The block that includes both transactions.
     block: u64,
-    /// How many blocks' states a node keeps.
+    /// Of how many of the newest blocks a node keeps the states.
     states_kept: u64,
-    /// How many blocks it looks through for events at once.
+    /// The most blocks in which a node looks for events at once.
     blocks_searched: u64,
-    /// How often it was asked for events or a state.
+    /// How often a node was asked for events or a state.
     searches: Cell<u32>,
     authorization: SignedAuthorization,
     /// Whether the chain would take the transfer.
     is_accepted: bool,
-    /// Why not.
+    /// The error text if the chain would not take the transfer.
     refusal: &'static str,
-    /// The gas that it would take.
+    /// The gas that the transfer would use.
     gas: u64,
-    /// The price of that, in wei per unit.
+    /// The price of gas, in wei per unit.
     base_fee: u128,
-    /// What its bytes cost beside that, in wei, if they are as many as are asked about.
+    /// The fee, in wei, for as many bytes as the fee oracle is asked about.
     data_fee: U256,
     /// The gas wallet's ether in wei.
     ether: U256,
     /// The payer's USDC.
     balance: U256,
-    /// Whether an identical request begins while it is tried out.
+    /// Whether an identical request begins the purchase while the transfer is simulated.
     has_a_twin: Cell<bool>,
-    /// How often the transfer was tried out.
+    /// The record that another request writes while the chain is asked.
+    becomes: RefCell<Option<Purchase>>,
+    /// How often the transfer was simulated.
     simulations: Cell<u32>,
-    /// For how long the payer's book lets the payer wait.
+    /// How many milliseconds the payer's book makes the payer wait.
     pause: Option<u64>,
-    /// What the payer's book says first when a price is to be set aside, or a payment booked.
+    /// The first replies of the payer's book to `Hold` and `Reserve`; after them it answers by default.
     held: RefCell<VecDeque<PayerReply>>,
     ledger_is_gone: bool,
+    /// The purchases that the ledger was told to remove.
+    unlisted: RefCell<Vec<RequestId>>,
     /// Whether the payer's book gives no answer.
     book_is_gone: Cell<bool>,
-    /// How often a receipt is shown, before its block is replaced.
+    /// How often a receipt is still shown before its block is replaced.
     receipts_left: Cell<u32>,
-    /// Whom the payer's book counts a payment for.
+    /// The booking that the payer's book shows for every payment.
     booking: Option<Booking>,
-    /// Whether the client has given its name for the payment to another one.
+    /// Whether the client has given its name for the payment to another payment.
     is_named_otherwise: bool,
-    /// How often the node answers a question for events, before it does no more.
+    /// How many more queries for events the node answers.
     patience: Cell<u32>,
-    /// What the payer's book was asked.
+    /// The commands that the payer's book got.
     asked: RefCell<Vec<PayerCommand>>,
-    /// What the backend was asked and told.
+    /// The calls that the backend got.
     calls: RefCell<Vec<BackendCall>>,
-    /// What the facilitators will say, one after the other; then nothing.
+    /// The call that the request carries.
+    brought: Option<CallDigest>,
+    /// The next answers from the seller's API; after them it is out of reach. (Each gets the number of its call.)
+    origin_says: RefCell<VecDeque<Result<AnswerHead, OriginFault>>>,
+    /// How many milliseconds the seller's API takes.
+    origin_takes: u64,
+    /// Whether the answers are passed on while they arrive, where that is allowed.
+    is_long: bool,
+    /// Whether the buyer asks again just before the seller's API answers.
+    is_asked_again: bool,
+    /// The calls that the seller's API got, each with the record at that time.
+    made: RefCell<Vec<(OriginCall, Purchase)>>,
+    /// The next answers of the facilitators; after them they do not answer.
     answers: RefCell<VecDeque<&'static str>>,
-    /// What they were asked, and how far the purchase was.
+    /// What the facilitators were asked, each time with the stage of the attempt.
     told: RefCell<Vec<(Action, Stage)>>,
 }
 
@@ -166,6 +192,7 @@ impl Outside {
             is_called_off: false,
             is_included: true,
             ours_succeeds: false,
+            handed_over: Cell::default(),
             is_too_late: false,
             hides_events: Cell::default(),
             completeness: Completeness::Complete,
@@ -190,10 +217,12 @@ impl Outside {
             ether: U256::MAX,
             balance: U256::MAX,
             has_a_twin: Cell::default(),
+            becomes: RefCell::default(),
             simulations: Cell::default(),
             pause: None,
             held: RefCell::default(),
             ledger_is_gone: false,
+            unlisted: RefCell::default(),
             book_is_gone: Cell::default(),
             receipts_left: Cell::new(u32::MAX),
             booking: None,
@@ -201,12 +230,18 @@ impl Outside {
             patience: Cell::new(u32::MAX),
             asked: RefCell::default(),
             calls: RefCell::default(),
+            brought: None,
+            origin_says: RefCell::default(),
+            origin_takes: 0,
+            is_long: false,
+            is_asked_again: false,
+            made: RefCell::default(),
             answers: RefCell::default(),
             told: RefCell::default(),
         }
     }
 
-    /// What the next effect finds out; nothing while it cannot tell.
+    /// Runs the next effect once. Returns the event, or `None` if the effect got no further.
     fn run(&self) -> Option<Event> {
         let record = self.store.record();
         let memory = Memory::default();
@@ -214,7 +249,7 @@ impl Outside {
         run(self, &record, &memory).now_or_never().unwrap().ok()
     }
 
-    /// The answer to the buyer's payment.
+    /// Presents the buyer's payment and returns the reply.
     fn ask(&self) -> PayReply {
         self.answer(Ask::Pay(Box::new(pay(1))))
     }
@@ -231,18 +266,18 @@ impl Outside {
             .unwrap()
     }
 
-    /// The alarm.
+    /// Rings the alarm.
     fn wake(&self) {
         let woken = Driver::default().wake(self).now_or_never();
         woken.unwrap().unwrap();
     }
 
-    /// Without a purchase.
+    /// Removes the record, as if no purchase had begun.
     fn forget(&self) {
         self.store.stored.replace(None);
     }
 
-    /// So many facilitators settle.
+    /// Configures `count` facilitators and no gas wallet.
     fn by_facilitators(mut self, count: usize) -> Self {
         let one = || Facilitator::new("https://f.example".parse().unwrap(), None);
         let all = (0..count).map(|_| one()).collect();
@@ -264,6 +299,9 @@ impl ScriptedChain for Outside {
         })
     }
     fn authorization_used(&self, _: Address, _: B256, at: Option<u64>) -> Result<bool, ChainError> {
+        if let Some(record) = self.becomes.take() {
+            self.store.put(record);
+        }
         self.searches.set(self.searches.get() + 1);
         match at.unwrap_or(self.state) {
             at if at > self.state => Err(ChainError("header not found".to_owned())),
@@ -403,8 +441,14 @@ impl PurchaseEnv for Outside {
             None => PayerReply::Reserved,
         })
     }
-    async fn wallet(&self, _: Address, _: WalletCommand) -> Result<WalletReply, CallFault> {
-        Ok(match self.is_too_late {
+    async fn wallet(&self, _: Address, command: WalletCommand) -> Result<WalletReply, CallFault> {
+        let is_sent = |attempt: &Attempt| matches!(attempt.stage, Stage::Submitted(_));
+        let is_known = self.handed_over.replace(self.handed_over.get() + 1) > 0
+            || matches!(&self.store.record().state, State::Pending { attempt } if is_sent(attempt));
+        // The wallet begins no job too late. Of a job that it has begun it returns the hashes.
+        let WalletCommand::Submit { job, .. } = command;
+        let is_too_late = self.now().to_seconds() >= job.not_after;
+        Ok(match self.is_too_late || (is_too_late && !is_known) {
             true => WalletReply::TooLate,
             false => WalletReply::Sent { hashes: vec![OURS] },
         })
@@ -432,10 +476,43 @@ impl PurchaseEnv for Outside {
             false => Err(DeliveryFault::Failed),
         }
     }
+    fn call(&self) -> Option<CallDigest> {
+        self.brought
+    }
+    async fn origin(&self, call: OriginCall) -> Result<Arrived, OriginFault> {
+        let streams = call.streams.clone();
+        self.store.in_memory.borrow_mut().push(call.number);
+        let number = call.number;
+        self.made.borrow_mut().push((call, self.store.record()));
+        self.passed.set(self.passed.get() + self.origin_takes);
+        if self.is_asked_again
+            && let Some(sold) = self.store.record().sold
+        {
+            let reply = self.answer_within(Patience::NONE, Ask::Pay(Box::new(pay_call(&sold))));
+            assert!(matches!(reply, PayReply::Calling { .. }), "{reply:?}");
+        }
+        let answer = self.origin_says.borrow_mut().pop_front();
+        answer
+            .unwrap_or(Err(OriginFault::Unreachable))
+            .map(|head| AnswerHead { number, ..head })
+            .map(|head| match streams {
+                Some(_) if self.is_long => Arrived::Begun(head),
+                _ => Arrived::Whole(head),
+            })
+    }
     async fn ledger(&self, _: LedgerEntry) -> Result<(), CallFault> {
         match self.ledger_is_gone {
             true => Err(CallFault("gone".to_owned())),
             false => Ok(()),
+        }
+    }
+    async fn unlist(&self, entry: LedgerEntry) -> Result<(), CallFault> {
+        match self.ledger_is_gone {
+            true => Err(CallFault("gone".to_owned())),
+            false => {
+                self.unlisted.borrow_mut().push(entry.request_id);
+                Ok(())
+            }
         }
     }
     fn log(&self, _: &str, _: &str) {}
@@ -460,7 +537,7 @@ fn failed() -> Purchase {
     ])
 }
 
-/// Given up, and watched.
+/// A purchase that has expired and whose authorization is watched.
 fn expired() -> Purchase {
     record_after([
         attempted(1),

@@ -1,12 +1,13 @@
-//! What can happen to a purchase, which of it belongs into its history, and the answer to what does not fit.
+//! The events that can happen to a purchase, and the line that each writes into the history.
 
 use alloy_primitives::{Address, B256};
 
 use super::super::outbox::{Message, Sending};
 use super::super::sold::Sold;
 use super::super::state::{AuditRow, Payment, Proof, Purchase, State};
+use super::super::stream::StreamEnd;
 use crate::chain::SignedAuthorization;
-use crate::goods::{DeliveryFault, Goods};
+use crate::goods::{AnswerHead, DeliveryFault, Goods};
 use crate::offer::Offer;
 use crate::types::{RequestId, UnixMillis};
 use crate::x402::Refusal;
@@ -14,79 +15,109 @@ use crate::x402::Refusal;
 /// Something that happened to a purchase.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Event {
-    /// A checked authorization was presented: the purchase begins, or begins again after a failed attempt.
+    /// The payer presented an authorization that was checked: the purchase begins, or begins again after a failed
+    /// attempt.
     Attempted {
-        /// What is paid.
+        /// The offer that is paid.
         offer: Offer,
-        /// What is delivered for it, if that is known.
+        /// What is delivered for the offer, if that is known.
         sold: Option<Sold>,
         /// The public URL through which it is bought.
         issuer: String,
-        /// What the payer signed.
+        /// The authorization that the payer signed.
         authorization: SignedAuthorization,
         /// The digest of the client's own name for the payment.
         identifier: Option<B256>,
-        /// Whether the client has named the purchase.
+        /// Whether the client chose the request id itself.
         chosen: bool,
         /// The most gas that the transfer may use.
         gas_limit: u64,
         /// The newest block before anything is broadcast.
         from_block: u64,
     },
-    /// A transfer was shown that has paid already: the purchase begins, or goes on after it had ended without money.
+    /// The payer showed a transfer that has paid already: the purchase begins, or goes on after it had ended without
+    /// money.
     Proven {
-        /// What is paid.
+        /// The offer that is paid.
         offer: Offer,
-        /// What is delivered for it, if that is known.
+        /// What is delivered for the offer, if that is known.
         sold: Option<Sold>,
         /// The public URL through which it is bought.
         issuer: String,
-        /// Who has paid.
+        /// The wallet that has paid.
         payer: Address,
-        /// The transfer, or several of which each pays enough.
+        /// The transfer; or several, if each of them covers the price.
         proof: Proof,
     },
-    /// The payer's book gave a transfer to this purchase.
+    /// The payer's book has assigned a transfer to this purchase.
     Claimed {
         /// The transfer's place among the events of its transaction.
         log: u32,
     },
-    /// The payer's book gave the authorization to this purchase.
+    /// The payer's book has reserved the authorization for this purchase.
     Reserved,
     /// The payer's book counts the authorization for another purchase.
     Superseded {
         /// The other purchase.
         by: RequestId,
     },
-    /// The authorization or the transfer belongs to another purchase, which presented it first.
+    /// The authorization or the transfer belongs to another purchase, which presented the same one first.
     Taken,
+    /// The seller's API is about to be called.
+    Calling,
+    /// The seller's API was not called after all: the answers held for other calls take up too much memory.
+    CallPutOff,
+    /// The call has failed, and the route's calls keep failing: this does not count against the payer.
+    Excused,
+    /// The seller's API has answered. The answer is one that is charged for, and is stored.
+    Answered {
+        /// The answer.
+        head: AnswerHead,
+    },
+    /// The answer is about to be passed on while it arrives.
+    Streaming {
+        /// The number of the call.
+        number: u32,
+    },
+    /// The answer is not passed on any more.
+    StreamEnded {
+        /// The number of the call.
+        number: u32,
+        /// How it ended.
+        end: StreamEnd,
+    },
+    /// The price of the held answer can still be charged, and is about to be.
+    Settling,
+    /// The buyer of a call has sent a request again.
+    Contacted,
     /// A facilitator is about to be asked to settle.
     Asked,
-    /// The route did not settle. The next one is tried.
+    /// A settlement route did not settle. The next one is tried.
     PassedOn {
-        /// Whether the route may still settle.
+        /// Whether the one that did not settle may still do so.
         exposed: bool,
     },
-    /// The transfer is broadcast under these hashes.
+    /// The authorization was broadcast in transactions with these hashes.
     Submitted {
         /// Transaction hashes.
         hashes: Vec<B256>,
     },
     /// The attempt failed; no money moved.
     AttemptFailed {
-        /// Why.
+        /// Why the attempt failed.
         reason: Refusal,
-        /// The transaction that failed.
+        /// The transaction that failed, if there was one.
         transaction: Option<B256>,
     },
-    /// An authorization is used up, and the search for the transaction that did it has come so far.
+    /// An authorization was used, and the search for the transaction that used it has come further.
     Searched {
-        /// Nothing before this block.
+        /// The block up to which the search has found nothing.
         to: u64,
     },
-    /// It has come to the end and has found nothing. It must begin again.
+    /// The search for the transaction that used an authorization has come to the end without finding it. The search
+    /// must begin again.
     SearchedInVain,
-    /// Nothing was charged and we will not try any more.
+    /// The authorization has charged nothing, and we give it up.
     Lapsed {
         /// Whether somebody else could still broadcast the authorization.
         may_still_land: bool,
@@ -96,65 +127,68 @@ pub enum Event {
         /// The money.
         payment: Payment,
     },
-    /// The credential is fixed.
+    /// The purchase has determined what the buyer gets: a credential or an answer.
     Issued {
-        /// What the buyer gets.
+        /// The goods.
         goods: Goods,
     },
-    /// The credential could not be had.
+    /// A try to deliver failed.
     IssueFailed {
-        /// How.
+        /// How the try failed.
         fault: DeliveryFault,
     },
-    /// The money is to go back; from here on nothing is delivered.
+    /// A refund was signed. From here on nothing is delivered.
     RefundBegun {
-        /// What the seller's wallet signed, once and for all.
+        /// The authorization that the seller's wallet signed. It is never signed anew.
         authorization: SignedAuthorization,
     },
     /// No refund can be signed: the key of the wallet that received the money is not configured.
     RefundBlocked,
-    /// An operator has returned the money, in this transaction.
+    /// An operator reports that the money was returned by hand.
     ReturnedByHand {
         /// The transaction.
         transaction: B256,
     },
-    /// A try to refund was found possible.
+    /// The simulation of the refund succeeded, so a try may be sent.
     RefundPrepared {
         /// The most gas that the transfer may use.
         gas_limit: u64,
         /// The newest block before this try.
         from_block: u64,
     },
-    /// An operator has removed what kept a refund from succeeding.
+    /// An operator asks to try the refund again, having removed what kept it from succeeding.
     RefundRetried,
     /// The purchase was called off.
     Cancelled,
     /// The payer's book no longer counts the purchase as unresolved.
     TargetReleased,
-    /// The history has been kept for long enough.
+    /// The history has been stored for long enough and is removed.
     HistoryRemoved,
-    /// The grant has been kept for long enough.
+    /// The goods have been stored for long enough and are removed.
     GrantRemoved,
-    /// Something came of a message to the ledger or the backend.
+    /// The purchase of a call has been over for long enough, and everything of it is about to be removed.
+    Leaving,
+    /// A message to the ledger or the backend was tried, accepted or given up.
     Told {
-        /// Which message.
+        /// The message.
         message: Message,
-        /// What.
+        /// What came of the message.
         sending: Sending,
     },
-    /// An operator wants the ledger to be told again.
+    /// An operator asks that the purchase report to the ledger again.
     ReportAsked,
     /// The alarm tried and got no further.
     Tried,
 }
 
-/// The event does not fit the record; nothing changes. Happens when two drivers report the same thing.
+/// The event does not fit the record, and nothing changes. This happens when two drivers report the same thing.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Refused;
 
 impl Event {
-    /// Whether the purchase has come further: then its alarm hurries again. No purchase waits for
-    /// the ledger or the backend, so telling them is no progress; nor is a route out of reach.
+    /// Whether the event brings the purchase further, so that its alarm starts again with short pauses. No purchase
+    /// waits for the ledger or the backend, so a message to them is no progress; nor is a facilitator that has begun
+    /// nothing.
     pub(super) const fn is_progress(&self) -> bool {
         !matches!(
             self,
@@ -164,24 +198,30 @@ impl Event {
                 | Self::PassedOn { exposed: false }
                 | Self::Searched { .. }
                 | Self::SearchedInVain
+                | Self::Contacted
+                | Self::CallPutOff
+                | Self::Excused
         )
     }
 
-    /// Whether the payer's book counts the purchase as unresolved from here on, if that changes.
+    /// Whether the payer's book counts the purchase as unresolved after this event. `None`: the event changes nothing
+    /// of that.
     pub(super) const fn holds_target(&self) -> Option<bool> {
         match self {
             Self::Attempted { .. } | Self::Proven { .. } => Some(true),
-            // A superseded purchase never got hold of its target, nor did one whose payment is another's.
+            // The book never counted a superseded purchase as unresolved, nor one whose payment belongs to another
+            // purchase.
             Self::Superseded { .. } | Self::Taken | Self::TargetReleased => Some(false),
             _ => None,
         }
     }
 
-    /// The line of history for this event, if it belongs there. Retries, reports and removals do not, and of deliveries
-    /// that keep failing only the first, second, fourth, eighth and so on: without refunds they may fail for ever.
+    /// The line of history for this event, if it gets one. Retries, reports and removals get none. Of deliveries that
+    /// keep failing, only the first, second, fourth, eighth and so on get one: without refunds, deliveries may fail for
+    /// ever.
     pub fn audit(&self, after: &Purchase, at: UnixMillis) -> Option<AuditRow> {
         let tells_something = match (self, &after.state) {
-            (Self::HistoryRemoved | Self::GrantRemoved, _) => false,
+            (Self::HistoryRemoved | Self::GrantRemoved | Self::Leaving, _) => false,
             (
                 Self::Told {
                     message: Message::Notice(_),
@@ -215,6 +255,14 @@ impl Event {
             Self::Reserved => "reserved",
             Self::Superseded { .. } => "superseded",
             Self::Taken => "taken",
+            Self::Calling => "calling",
+            Self::CallPutOff => "call_put_off",
+            Self::Excused => "excused",
+            Self::Answered { .. } => "answered",
+            Self::Streaming { .. } => "streaming",
+            Self::StreamEnded { end, .. } => end.name(),
+            Self::Settling => "settling",
+            Self::Contacted => "contacted",
             Self::Asked => "asked",
             Self::PassedOn { .. } => "passed_on",
             Self::Submitted { .. } => "submitted",
@@ -234,6 +282,7 @@ impl Event {
             Self::TargetReleased => "target_released",
             Self::HistoryRemoved => "history_removed",
             Self::GrantRemoved => "grant_removed",
+            Self::Leaving => "leaving",
             Self::Told { sending, .. } => match sending {
                 Sending::Tried => "told",
                 Sending::Unwanted => "notice_unwanted",

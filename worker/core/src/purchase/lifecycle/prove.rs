@@ -12,7 +12,7 @@ pub(super) fn may_prove(record: &Purchase, payer: Address) -> bool {
     record.state.is_open() && !record.holds_target && record.payer == payer
 }
 
-/// What the payer's book makes of the proof.
+/// The state that follows from the reply of the payer's book to the proof.
 pub(super) fn advance(proof: &Proof, event: &Event, now: UnixMillis) -> Option<State> {
     match event {
         Event::Claimed { log } => {

@@ -1,4 +1,4 @@
-//! A refund: the same authorization tried again until it is included, or too often.
+//! A refund: the same authorization is tried again until it is included or has failed too often.
 
 use alloy_primitives::B256;
 
@@ -9,10 +9,10 @@ use crate::chain::SignedAuthorization;
 use crate::config::Policy;
 use crate::types::UnixMillis;
 
-/// After so many failed tries an operator must look at a refund.
+/// The number of failed tries after which an operator must look at a refund.
 pub const MAX_REFUND_FAILURES: u32 = 8;
 
-/// The money is to go back, by what the wallet that received it has signed.
+/// The state when a refund was signed by the wallet that received the money.
 pub(super) fn begin(
     record: &Purchase,
     payment: Payment,
@@ -86,9 +86,9 @@ pub(super) fn advance(
     Ok(State::RefundPending { payment, refund })
 }
 
-/// The money is back.
+/// The state when the refund has arrived.
 pub(super) fn arrived(payment: Payment, transaction: B256) -> Result<State, Refused> {
-    // The payment's own transaction returns nothing; a late word of it must not pass for the refund.
+    // The payment's own transaction returns nothing: late news of the payment must not be taken for the refund.
     if transaction == payment.transaction {
         return Err(Refused);
     }

@@ -1,4 +1,4 @@
-//! Every state against every event, the refused ones included; and the stored form, to the letter.
+//! Every state with every event, including the events that are refused; and the exact stored form.
 
 use crate::purchase::Sent;
 use alloy_primitives::B256;
@@ -73,7 +73,7 @@ fn refund_events() -> Vec<Event> {
     events
 }
 
-/// Each state, by the events that lead to it.
+/// A record in each state, made by the events that lead there.
 fn states() -> Vec<(&'static str, Purchase)> {
     let path = |events: Vec<Event>| record_after(events);
     let paid = |more: Vec<Event>| record_after(paid_events().into_iter().chain(more));
@@ -134,7 +134,7 @@ fn states() -> Vec<(&'static str, Purchase)> {
     ]
 }
 
-/// The record once the ledger knows what it says.
+/// The record after the ledger has taken its report.
 fn reported(record: &Purchase) -> Purchase {
     apply(Some(record), REPORTED, NOW, &POLICY).unwrap()
 }
@@ -206,7 +206,8 @@ fn each_state_takes_exactly_the_events_that_the_design_allows() {
         ("failed", "settled", "PAID"),
         ("failed", "returned", "PAID"),
         ("failed", "cancelled", "CANCELLED"),
-        // Its authorization has been public: it is not called off any more, and what counts elsewhere is still watched.
+        // The authorization is public since the first attempt. So the purchase can no longer be called off, and is
+        // still watched when the payment counts for another purchase.
         ("reserving again", "reserved", "PENDING"),
         ("reserving again", "superseded", "PENDING"),
         ("reserving again", "taken", "CANCELLED"),
@@ -479,7 +480,7 @@ fn an_authorization_that_belongs_to_another_purchase_never_counts_for_this_one()
     assert_eq!(taken.state.status().as_str(), "CANCELLED");
     assert!(!taken.holds_target);
     assert!(matches!(taken.rest, Rest::Since(_)));
-    // The other purchase's transfer is on chain; whoever finds it must not credit it here.
+    // The other purchase's transfer is on chain, and must not be credited to this purchase.
     assert_eq!(apply(Some(&taken), settled(), NOW, &POLICY), Err(Refused));
     assert_eq!(
         apply(Some(&taken), attempted(1), NOW, &POLICY),
@@ -617,7 +618,7 @@ fn an_authorization_that_was_given_up_is_watched_until_the_chain_cannot_accept_i
         if next_effect(&record, now, &POLICY) == Effect::Watch {
             looks += 1;
         }
-        // The authorization ends 290 seconds later.
+        // The authorization expires 290 seconds after `NOW`, and the chain may be a minute behind.
         if now.since(NOW) > 350_000 {
             record = apply(Some(&record), LAPSED, now, &POLICY).unwrap();
         }
@@ -659,7 +660,7 @@ fn a_last_look_that_fails_is_made_up_for_within_the_hour_and_ever_less_often() {
         Event::TargetReleased,
         REPORTED,
     ]);
-    // The authorization ended long ago.
+    // The authorization expired long ago.
     let mut now = NOW.plus(3_600_000);
     let mut gaps = Vec::new();
     for _ in 0..20 {
@@ -708,7 +709,7 @@ fn the_stored_form_is_unchanged() {
                 "issuedAt": 1_800_000_000,
                 "expiresAt": 1_800_000_960,
             },
-            "sold": {"lifetime": 3_600},
+            "sold": {"access": {"lifetime": 3_600}},
             "issuer": "https://shop.example",
             "payer": buyer().address(),
             "state": {"PENDING": {"attempt": {
@@ -756,6 +757,7 @@ fn every_state_is_read_back_as_it_was_stored() {
 }
 
 mod blocked;
+mod calls;
 mod history;
 mod other_network;
 mod prove;

@@ -1,4 +1,4 @@
-//! What a purchase makes of a transfer that is presented: in every state, from every kind of asker.
+//! What a purchase does with a transfer that is presented: in every state, for every kind of caller.
 
 mod shop;
 
@@ -7,7 +7,7 @@ use shop::{ANN, BLOCK, BOB, EXECUTED, Shop, TX, Use, buyers_address, paid, proof
 
 use super::super::lifecycle::{Event, apply};
 use super::super::retention::HISTORY_MILLIS;
-use super::super::sold::Sold;
+use super::super::sold::{Access, Sold};
 use super::super::state::{Payment, Rest, State};
 use super::super::test_support::{
     EXPIRES_AT, GIVEN_UP, NOW, POLICY, attempt_failed, attempted, claims, payment, record_after,
@@ -18,7 +18,7 @@ use crate::chain::base::{Completeness, Log};
 use crate::types::UsdcAmount;
 use crate::x402::Refusal;
 
-/// When the chain's clock shows this, nobody can execute the buyer's authorization any more.
+/// From this block time on nobody can execute the buyer's authorization any more.
 const LAPSED: UnixSeconds = UnixSeconds(1_800_000_330);
 
 fn is_granted(reply: &PayReply) -> bool {
@@ -69,11 +69,11 @@ fn a_transfer_of_the_price_is_credited_and_delivered() {
         matches!(
             reply,
             PayReply::Granted {
-                receipt: Receipt {
+                receipt: Some(Receipt {
                     payer: ANN,
                     transaction: TX,
                     ..
-                },
+                }),
                 again: false,
                 ..
             }
@@ -171,6 +171,28 @@ fn what_is_not_deep_enough_or_not_known_is_not_confirmed() {
 }
 
 #[test]
+fn what_is_not_on_chain_long_after_the_offers_end_can_pay_no_more() {
+    let ask = |receipt: bool, head_time| {
+        let mut shop = Shop::new(vec![paid(ANN, 15_000)]);
+        shop.head_time.set(head_time);
+        if !receipt {
+            shop.receipt = None;
+        }
+        shop.ask(proof(ANN))
+    };
+    let unproven = PayReply::Unproven;
+    assert_eq!(
+        ask(false, EXPIRES_AT.0 + 599),
+        unproven(ProofFault::TxUnconfirmed)
+    );
+    assert_eq!(
+        ask(false, EXPIRES_AT.0 + 600),
+        unproven(ProofFault::NotIncluded)
+    );
+    assert!(is_granted(&ask(true, EXPIRES_AT.0 + 600)));
+}
+
+#[test]
 fn a_receipt_that_may_not_show_all_events_neither_pays_nor_says_that_nothing_was_paid() {
     let unconfirmed = PayReply::Unproven(ProofFault::TxUnconfirmed);
     for logs in [vec![], vec![paid(ANN, 15_000)], vec![paid(BOB, 15_000)]] {
@@ -184,7 +206,7 @@ fn a_receipt_that_may_not_show_all_events_neither_pays_nor_says_that_nothing_was
         };
         let judged = ask(Completeness::Complete, BLOCK);
         assert_ne!(judged, unconfirmed);
-        // Some nodes never tell: a minute later, what is not there is not coming.
+        // Some nodes never show a bloom filter. A minute later, a receipt's missing events will not come any more.
         assert_eq!(ask(Completeness::Unproven, BLOCK + 29), unconfirmed);
         assert_eq!(ask(Completeness::Unproven, BLOCK + 30), judged);
         assert_eq!(ask(Completeness::Contradictory, BLOCK + 1_000), unconfirmed);
@@ -194,7 +216,7 @@ fn a_receipt_that_may_not_show_all_events_neither_pays_nor_says_that_nothing_was
 #[test]
 fn a_transfer_in_time_is_credited_however_late_it_is_presented() {
     let mut shop = Shop::new(vec![paid(ANN, 15_000)]);
-    // An offer that expired eleven days ago, paid in its last second.
+    // The offer expired eleven days ago, and the transfer paid it in its last second.
     let mut late = proof(ANN);
     late.offer.terms.issued_at = UnixSeconds(1_799_000_000);
     late.offer.terms.expires_at = UnixSeconds(1_799_000_960);
@@ -369,7 +391,7 @@ fn without_a_signature_the_payer_is_read_from_the_chain() {
     let shop = Shop::new(vec![paid(ANN, 15_000)]);
     let reply = shop.ask(unsigned());
     assert!(
-        matches!(&reply, PayReply::Granted { receipt, .. } if receipt.payer == ANN),
+        matches!(&reply, PayReply::Granted { receipt: Some(receipt), .. } if receipt.payer == ANN),
         "{reply:?}"
     );
     assert!(matches!(
@@ -385,7 +407,7 @@ fn without_a_signature_each_payer_of_a_transaction_has_paid_once() {
     shop.claimed(ANN, 0);
     let reply = shop.ask(unsigned());
     assert!(
-        matches!(&reply, PayReply::Granted { receipt, .. } if receipt.payer == BOB),
+        matches!(&reply, PayReply::Granted { receipt: Some(receipt), .. } if receipt.payer == BOB),
         "{reply:?}"
     );
 }
@@ -428,9 +450,10 @@ fn a_transfer_for_another_offer_than_the_first_is_found_again_by_that_offer() {
     let mut other = unsigned();
     let mut terms = other.offer.terms.clone();
     terms.lifetime *= 2;
-    other.sold = other.sold.map(|sold| Sold {
-        lifetime: terms.lifetime,
-        ..sold
+    other.sold = other.sold.map(|sold| {
+        let access = sold.access().unwrap().clone();
+        let lifetime = terms.lifetime;
+        Sold::Access(Access { lifetime, ..access })
     });
     let keys = crate::offer::SealKeys::new(&crate::types::Secret::new("test"), &[]);
     other.offer = keys.seal(terms.clone());
@@ -441,7 +464,7 @@ fn a_transfer_for_another_offer_than_the_first_is_found_again_by_that_offer() {
         reply => panic!("{reply:?}"),
     };
     let (goods, _) = of(shop.ask(other.clone()));
-    let claims = goods.claims();
+    let claims = goods.claims().unwrap();
     assert_eq!(claims.jti, other.offer.id.as_str());
     assert_eq!(claims.exp - claims.iat, terms.lifetime);
     assert_eq!(of(shop.ask(other)), (goods, true));

@@ -1,4 +1,4 @@
-//! Keys in every form that operators have them in, and the token for one of them, to the letter.
+//! Keys in each form that operators may have, and the exact text of one token.
 
 use base64::engine::general_purpose::STANDARD as BASE64;
 use proptest::prelude::*;
@@ -19,7 +19,7 @@ const PKCS8: &[u8] = &hex!(
     "1089fc3df4543a5563ef48322eafec266da1440342000466c9a8a58127378df27c820d38cca33976c4efeb8ef98fd499d98ea4"
     "7162ad103825eebbf3f3bfb09b417488a7e97fe8826f44acbe19d683ecc3bd0538f5adfc"
 );
-/// The same bytes on another curve.
+/// The private key of [`SEC1_SHORT`], but with secp256k1 named as its curve.
 const SECP256K1: &[u8] = &hex!(
     "302e0201010420a9e9363f2b0da56383b09b0a76d1c31089fc3df4543a5563ef48322eafec266da00706052b8104000a"
 );
@@ -68,7 +68,7 @@ fn a_sec1_key_is_wrapped_as_pkcs8() {
         assert_eq!(usize::from(pkcs8[head - 1]), sec1.len());
         assert!(contains(&pkcs8[..head], &P256_ALGORITHM));
     }
-    // With the parameters of openssl before it.
+    // Openssl writes the curve's parameters into a block before the key.
     let with_parameters = pem("EC PARAMETERS", &P256, "\n") + &pem("EC PRIVATE KEY", SEC1, "\n");
     assert!(CdpKey::new("id", &with_parameters).is_some());
 }

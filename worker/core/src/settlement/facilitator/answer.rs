@@ -1,5 +1,5 @@
-//! How a facilitator's answers are read. The body decides; a status says nothing that the body does not, but it tells the
-//! operator what is wrong.
+//! Reads a facilitator's answers. Only the body decides what an answer means; the HTTP status is kept for the operator, as a hint
+//! at what is wrong.
 
 use alloy_primitives::B256;
 use serde_json::Value;
@@ -9,9 +9,9 @@ use crate::x402::Refusal;
 use crate::x402::objects::X402_VERSION;
 
 const MAX_LOGGED_CHARS: usize = 100;
-/// Tokens and keys are longer than this, and words are not. An answer may repeat what authenticated the request.
+/// A longer word may be a token or a key, and is not logged: an answer may repeat what authenticated the request.
 const MAX_LOGGED_WORD: usize = 40;
-/// Where facilitators and the gateways in front of them say what is wrong.
+/// The members in which facilitators, and the gateways in front of them, say what is wrong.
 const REASONS: [&str; 8] = [
     "invalidReason",
     "errorReason",
@@ -26,19 +26,19 @@ const REASONS: [&str; 8] = [
 /// What a facilitator answered.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct FacilitatorAnswer {
-    /// The status.
+    /// The HTTP status.
     pub status: u16,
     /// The body.
     pub body: Vec<u8>,
 }
 
 impl FacilitatorAnswer {
-    /// Whether it does not accept the key that the request was authenticated with, or wants one.
+    /// Whether the facilitator does not accept the key of the request, or requires one.
     pub const fn refuses_key(&self) -> bool {
         matches!(self.status, 401 | 403)
     }
 
-    /// The status and what the body gives as the reason: for the operator, short and printable.
+    /// The status and the reason that the body gives: for the operator, short and printable.
     pub fn summary(&self) -> String {
         let said = match serde_json::from_slice::<Value>(&self.body) {
             Ok(answer) => REASONS.iter().find_map(|name| {
@@ -57,25 +57,25 @@ impl FacilitatorAnswer {
     }
 }
 
-/// What a facilitator says to `verify`.
+/// A facilitator's answer to `verify`.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Verification {
-    /// It would settle.
+    /// The facilitator would settle.
     Valid,
-    /// It would not, whoever asked.
+    /// The facilitator would not settle this payment for anyone.
     Invalid {
-        /// Why, in our words.
+        /// The reason, as one of our codes.
         reason: Refusal,
-        /// Why, in its own; for the log.
+        /// The reason in the facilitator's words; for the log.
         said: String,
     },
-    /// It does not say: it has trouble of its own, or a reason that nobody knows. For the log: what it said.
+    /// Unclear: the facilitator has trouble of its own, or gives an unknown reason. Its words are for the log.
     Unclear(String),
 }
 
 impl Verification {
-    /// Reads a body. Only a reason that is known to be about the payment is a refusal: who is refused signs anew or goes
-    /// away, so a facilitator's own trouble must not pass for one.
+    /// Reads the body of an answer. Only a reason that is known to be about the payment counts as a refusal: a refused
+    /// client signs anew or goes away, so a facilitator's own trouble must not look like a refusal.
     pub fn parse(body: &[u8]) -> Self {
         let Ok(answer) = serde_json::from_slice::<Value>(body) else {
             return Self::Unclear("no JSON".to_owned());
@@ -97,24 +97,24 @@ impl Verification {
     }
 }
 
-/// What a facilitator says to `settle`.
+/// A facilitator's answer to `settle`.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Settled {
-    /// It names a transaction; whether that one succeeded is for the chain to say.
+    /// The facilitator names a transaction. Only the chain tells whether that transaction succeeded.
     Named(B256),
-    /// It has broadcast nothing, or nothing that moved money, and will not.
+    /// The facilitator has moved no money with this payment, and will not.
     Declined {
-        /// Why, in our words.
+        /// The reason, as one of our codes.
         reason: Refusal,
-        /// Why, in its own; for the log.
+        /// The reason in the facilitator's words; for the log.
         said: String,
     },
-    /// Whether it has broadcast anything is not known. For the log: what it said.
+    /// It is not known whether the facilitator has broadcast anything. Its words are for the log.
     Unclear(String),
 }
 
 impl Settled {
-    /// Reads a body. The status says nothing that the body does not.
+    /// Reads the body of an answer. The HTTP status adds nothing to the body.
     pub fn parse(body: &[u8]) -> Self {
         let Ok(answer) = serde_json::from_slice::<Value>(body) else {
             return Self::Unclear("no JSON".to_owned());
@@ -134,14 +134,14 @@ impl Settled {
                 reason,
                 said: printable(said),
             },
-            // It may mean "I gave up waiting for what I have broadcast".
+            // The reason is unknown. It may mean "I gave up waiting for the transaction that I have broadcast".
             None => Self::Unclear(printable(said)),
         }
     }
 }
 
-/// Whether a facilitator says that it settles `exact` payments of x402 version 2 on this network. `None` for what is no such
-/// answer.
+/// Whether the answer says that the facilitator settles `exact` payments of x402 version 2 on this network. `None` if
+/// it is no answer to `supported`.
 pub fn supports(body: &[u8], network: Network) -> Option<bool> {
     let answer: Value = serde_json::from_slice(body).ok()?;
     let kinds = answer.get("kinds")?.as_array()?;
@@ -177,7 +177,7 @@ pub(super) fn printable(said: &str) -> String {
     words.join(" ").chars().take(MAX_LOGGED_CHARS).collect()
 }
 
-/// Whether this is a code such as `invalid_exact_evm_payload_authorization_valid_before`.
+/// Whether a word is a code such as `invalid_exact_evm_payload_authorization_valid_before`.
 fn is_code(word: &str) -> bool {
     word.bytes().all(|b| b.is_ascii_lowercase() || b == b'_')
 }

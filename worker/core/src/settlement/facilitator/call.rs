@@ -1,19 +1,20 @@
-//! A facilitator, and what it is asked.
+//! A facilitator, and the requests to it.
 //! <https://github.com/x402-foundation/x402/blob/main/specs/x402-specification-v2.md>
 //!
-//! What is sent is built from our own terms, never from what the client echoed; and it names neither offer nor request,
-//! because who knows both these and the payment can ask for the grant.
+//! The request is built from our own terms, never from what the client repeated. It names neither the offer nor the
+//! purchase, because whoever knows both of them and the payment can ask for the grant.
 
 use serde_json::json;
 
+use crate::catalog::Route;
 use crate::chain::SignedAuthorization;
 use crate::offer::Terms;
 use crate::settlement::cdp::{CDP_HOST, CdpKey};
 use crate::types::HttpUrl;
-use crate::x402::extensions;
+use crate::x402::for_facilitators;
 use crate::x402::objects::{MAX_TIMEOUT_SECONDS, X402_VERSION};
 
-/// Facilitators answer in a few hundred bytes.
+/// The longest answer of a facilitator that is read. Answers have a few hundred bytes.
 pub const MAX_ANSWER_BYTES: usize = 64 * 1024;
 
 /// A facilitator.
@@ -24,41 +25,42 @@ pub struct Facilitator {
 }
 
 impl Facilitator {
-    /// The facilitator at this URL. The key is kept only for the one that it belongs to, so that no other ever sees a token.
+    /// The facilitator at this URL. The key is kept only if it is for this facilitator, so that no other facilitator
+    /// sees a token.
     pub fn new(url: HttpUrl, key: Option<&CdpKey>) -> Self {
         let key = key.filter(|_| Self::wants_key(&url)).cloned();
         Self { url, key }
     }
 
-    /// Whether the facilitator at this URL answers only with a key.
+    /// Whether the facilitator at this URL requires a key.
     pub fn wants_key(url: &HttpUrl) -> bool {
         url.is_https_at(CDP_HOST)
     }
 
-    /// Where it is.
+    /// The facilitator's URL.
     pub fn url(&self) -> &HttpUrl {
         &self.url
     }
 
-    /// What its requests are authenticated with.
+    /// The key that authenticates requests to this facilitator.
     pub fn key(&self) -> Option<&CdpKey> {
         self.key.as_ref()
     }
 }
 
-/// What a facilitator is asked.
+/// A call of a facilitator's API.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Action {
-    /// Would you settle this payment? Changes nothing.
+    /// Asks whether the facilitator would settle a payment. Changes nothing.
     Verify,
-    /// Settle it.
+    /// Asks the facilitator to settle a payment.
     Settle,
-    /// What do you settle?
+    /// Asks which payments the facilitator settles.
     Supported,
 }
 
 impl Action {
-    /// The method.
+    /// The HTTP method.
     pub const fn method(self) -> &'static str {
         match self {
             Self::Verify | Self::Settle => "POST",
@@ -66,7 +68,7 @@ impl Action {
         }
     }
 
-    /// The path behind the facilitator's URL.
+    /// The path below the facilitator's URL.
     pub const fn path(self) -> &'static str {
         match self {
             Self::Verify => "/verify",
@@ -75,7 +77,7 @@ impl Action {
         }
     }
 
-    /// How long an answer is waited for, in milliseconds.
+    /// How long to wait for an answer, in milliseconds.
     pub const fn deadline_millis(self) -> u32 {
         match self {
             Self::Verify => 8_000,
@@ -88,17 +90,31 @@ impl Action {
 /// One request to a facilitator.
 #[derive(Clone, Debug)]
 pub struct FacilitatorCall<'a> {
-    /// Who is asked.
+    /// The facilitator.
     pub facilitator: &'a Facilitator,
-    /// What.
+    /// The call.
     pub action: Action,
     /// The JSON body; empty for a GET.
     pub body: Vec<u8>,
 }
 
-/// The body of `verify` and `settle`.
-pub fn request(terms: &Terms, issuer: &str, signed: &SignedAuthorization) -> Vec<u8> {
+/// The body of `verify` and `settle`. `is_upfront`: whether the payment is settled before anything is delivered for it.
+/// `route`: the route of a call, if the catalog still has it, for the facilitator's catalogue.
+pub fn request(
+    terms: &Terms,
+    issuer: &str,
+    signed: &SignedAuthorization,
+    is_upfront: bool,
+    route: Option<&Route>,
+) -> Vec<u8> {
     let authorization = signed.authorization();
+    let mut extra = json!({
+        "name": terms.network.usdc_domain_name(),
+        "version": terms.network.usdc_domain_version(),
+    });
+    if let (true, Some(members)) = (is_upfront, extra.as_object_mut()) {
+        members.insert("paymentFlow".to_owned(), json!("upfront"));
+    }
     let requirements = json!({
         "scheme": "exact",
         "network": terms.network.caip2(),
@@ -106,11 +122,7 @@ pub fn request(terms: &Terms, issuer: &str, signed: &SignedAuthorization) -> Vec
         "asset": terms.network.usdc().to_string(),
         "payTo": terms.pay_to.to_string(),
         "maxTimeoutSeconds": MAX_TIMEOUT_SECONDS,
-        "extra": {
-            "name": terms.network.usdc_domain_name(),
-            "version": terms.network.usdc_domain_version(),
-            "paymentFlow": "upfront",
-        },
+        "extra": extra,
     });
     let request = json!({
         "x402Version": X402_VERSION,
@@ -129,7 +141,7 @@ pub fn request(terms: &Terms, issuer: &str, signed: &SignedAuthorization) -> Vec
                     "nonce": authorization.nonce,
                 },
             },
-            "extensions": extensions::for_catalogues(&terms.target),
+            "extensions": for_facilitators(&terms.target, route),
         },
         "paymentRequirements": requirements,
     });

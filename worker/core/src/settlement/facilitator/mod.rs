@@ -1,8 +1,8 @@
-//! A facilitator: what it is asked, and how its answers are read.
+//! Facilitators: the requests to them, and how their answers are read.
 //!
-//! What is sent is built from our own terms, never from what the client echoed; and it names neither offer nor request,
-//! because who knows both these and the payment can ask for the grant. An answer is only a claim. What it says of money is
-//! checked on the chain before it counts.
+//! A request is built from our own terms, never from what the client repeated. It names neither the offer nor the
+//! purchase, because whoever knows both of them and the payment can ask for the grant. An answer proves nothing: what
+//! it says about money is checked on the chain before it counts.
 
 mod answer;
 mod call;

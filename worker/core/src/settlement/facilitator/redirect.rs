@@ -1,20 +1,22 @@
-//! Where a facilitator that has moved sends its callers. Only a facilitator may: what is sent to it is a payment that anybody
-//! may see. Whatever carries a secret is sent where the settings say, or nowhere.
+//! Redirects of facilitators that have moved. Only a facilitator's redirects are followed, because a request to it
+//! holds nothing but a payment, which anybody may see. A request that carries a secret is sent only to the address in
+//! the settings.
 
 use url::Url;
 
 use super::call::{Action, Facilitator};
 
-/// How often one call follows a redirect.
+/// How many redirects one call follows.
 pub const MAX_REDIRECTS: usize = 2;
 const KEEP_THE_METHOD: [u16; 2] = [307, 308];
 const FOUND_ELSEWHERE: [u16; 3] = [301, 302, 303];
 
-/// Where a call goes on that was made to `from` and answered with this status and `Location`. `None`: nowhere.
+/// The URL to which a call of `from` goes on after an answer with this status and `Location`. `None`: it does not go
+/// on.
 ///
-/// Only to the same site, which is the same host with or without `www.`, and never from https to http. A call with a body
-/// goes on with that body, so only by a status that says so (RFC 9110, section 15.4). A facilitator with a key is not
-/// followed: its token names the host that it is for.
+/// The URL must be on the same site, that is, on the same host with or without `www.`, and it must not change from
+/// https to http. A call with a body goes on with that body, and only by a status that requires this (RFC 9110, section
+/// 15.4). Redirects of a facilitator with a key are not followed, because the token names the host that it is for.
 pub fn redirect(
     facilitator: &Facilitator,
     action: Action,
@@ -38,7 +40,7 @@ pub fn redirect(
     is_allowed.then(|| to.into())
 }
 
-/// The host of an address, as it may be shown.
+/// The host of a URL, in a form that may be shown.
 pub fn host_of(url: &str) -> String {
     Url::parse(url)
         .ok()

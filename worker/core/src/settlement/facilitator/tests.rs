@@ -1,9 +1,10 @@
-//! What is sent, and every answer that a facilitator may give.
+//! Tests of the request to a facilitator, and of every answer that it may give.
 
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::*;
+use crate::catalog::{Route, testing};
 use crate::offer::{CallDigest, Target, Terms};
 use crate::purchase::test_offer;
 use crate::purchase::test_support::signed;
@@ -16,7 +17,7 @@ const HASH: &str = "0xaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa
 #[test]
 fn a_request_is_ours_in_every_member_and_names_no_purchase() {
     let offer = test_offer();
-    let body = request(&offer.terms, "https://shop.example", &signed(1));
+    let body = request(&offer.terms, "https://shop.example", &signed(1), true, None);
     let sent: Value = serde_json::from_slice(&body).unwrap();
     let requirements = json!({
         "scheme": "exact",
@@ -46,31 +47,41 @@ fn a_request_is_ours_in_every_member_and_names_no_purchase() {
 
 #[test]
 fn a_facilitator_is_told_where_a_plan_is_bought_and_of_a_call_the_path_of_its_route() {
-    let sent = |terms: &Terms| {
-        let body = request(terms, "https://shop.example", &signed(1));
+    let sent = |terms: &Terms, route: Option<&Route>| {
+        let body = request(terms, "https://shop.example", &signed(1), true, route);
         serde_json::from_slice::<Value>(&body).unwrap()["paymentPayload"].clone()
     };
     let plan = test_offer().terms;
-    let of_plan = sent(&plan);
+    let of_plan = sent(&plan, None);
     assert_eq!(
         of_plan["resource"]["url"],
         "https://shop.example/x402/access"
     );
     let bought = &of_plan["extensions"]["bazaar"]["info"]["input"]["body"];
     assert_eq!(bought["planId"], "basic");
-    let of_call = sent(&Terms {
+    let call = Terms {
         target: Target::Route {
             id: "weather".parse().unwrap(),
             call: CallDigest::of([]),
         },
         resource: "/weather/:city".parse().unwrap(),
         ..plan
-    });
+    };
+    let of_call = sent(&call, None);
     assert_eq!(
         of_call["resource"]["url"],
         "https://shop.example/weather/:city"
     );
     assert_eq!(of_call["extensions"], json!({}));
+    let mut route = testing::route("weather", "GET", "/weather/:city");
+    route.shapes.example = Some(json!({"celsius": 11}));
+    route.shapes.output = Some(json!({"title": "t".repeat(10_000)}));
+    let of_route = sent(&call, Some(&route));
+    let bazaar = &of_route["extensions"]["bazaar"];
+    assert_eq!(bazaar["info"]["input"]["method"], "GET");
+    assert_eq!(bazaar["routeTemplate"], "/weather/:city");
+    assert_eq!(bazaar["info"]["output"]["example"], json!({"celsius": 11}));
+    assert!(bazaar.to_string().len() < 8_192);
 }
 
 #[test]

@@ -1,13 +1,12 @@
-//! What the alarm does for jobs that are open.
+//! The gas wallet's alarm: what it does for open jobs.
 //!
-//! - First for the one that holds the next nonce: everything behind it waits for it. It gets a higher fee when it offers too
-//!   little for the newest block, or when a node says so; not because time passes, the wallet is empty, or the chain stands.
-//! - A nonce whose payment is not wanted any longer (its authorization has expired, it was paid at another nonce, the
-//!   operator gave it up) is used up by the cheapest transaction.
-//! - A job is done when its transaction is some blocks deep; until then a block that is replaced only means that it is
-//!   broadcast again.
-//! - A job whose nonce somebody else has used gets another. Nobody is believed at once who says so: see [`Looks`] and
-//!   [`Sights`].
+//! - The job with the next nonce comes first, because all others wait for it. Its fee is raised when it is too low for the newest
+//!   block, or when a node says so; not because time passes, the wallet is empty, or the chain makes no blocks.
+//! - If a payment is no longer wanted (its authorization has expired, it was paid at another nonce, the operator gave it up), the
+//!   cheapest transaction uses up its nonce.
+//! - A job is done when its transaction is some blocks deep. If a block is replaced before that, the transaction is broadcast again.
+//! - A job whose nonce was used by another program gets another nonce. That is believed only after several answers: see [`Looks`]
+//!   and [`Sights`].
 //!
 //! [`Looks`]: super::line::Looks
 //! [`Sights`]: super::sight::Sights
@@ -27,43 +26,43 @@ use crate::chain::base::Head;
 use crate::pauses::{NOT_DEEP, NOT_INCLUDED, STUCK};
 use crate::types::UnixMillis;
 
-/// For this long all answers must contradict what the wallet believes of its nonces before it believes them.
+/// The wallet corrects its nonce only after all answers of the chain have contradicted it for this long.
 pub(super) const REPAIR_MILLIS: u64 = 60_000;
-/// A job is done this many blocks deep, its own included.
+/// The depth in blocks, its own block included, at which a transaction makes its job done.
 pub(super) const FINAL_BLOCKS: u64 = 5;
-/// No transaction is that deep earlier.
+/// The time before which no transaction can be that deep.
 pub(super) const FINAL_MILLIS: u64 = 8_000;
-/// How many jobs that wait for a block are looked after in one alarm.
+/// How many jobs that wait for a block one alarm handles.
 const MAX_WAITING: usize = 32;
-/// How many jobs are asked about at once, and how many in one alarm.
+/// For how many included jobs receipts are fetched at the same time, and for how many in one alarm.
 const CLOSED_AT_ONCE: usize = 32;
 const MAX_CLOSED: usize = 512;
-/// How long jobs that are done are remembered; by then the contract knows every authorization or refuses it.
+/// How long finished jobs are remembered. By then each authorization has been executed or has expired.
 const KEEP_DONE_MILLIS: u64 = 7 * 24 * 3_600_000;
-/// How many of them are forgotten in one alarm.
+/// How many finished jobs one alarm forgets.
 pub(super) const MAX_FORGOTTEN: usize = 500;
 
-/// What one alarm knows of the chain.
+/// The chain's answer to one alarm.
 struct Look {
     head: Option<Head>,
-    /// The wallet's nonces below this one are used, as far as this answer can be right.
+    /// The wallet's nonces below this one are used, as far as this answer can be trusted.
     used: u64,
-    /// The first nonce from there on that no job holds.
+    /// The first nonce, from `used` on, that no job holds.
     reach: u64,
 }
 
-/// What the chain says of a job.
+/// Whether a job's transaction is included.
 enum Fate {
     /// Included in this block.
     Included(u64),
     /// No node has a receipt.
     Unknown,
-    /// It could not be asked.
+    /// The chain could not be asked.
     NoAnswer,
 }
 
 impl GasWallet {
-    /// Looks after everything that is open. Safe to run at any time, also twice.
+    /// Handles the alarm: broadcasts, replaces and closes the open jobs. Safe to run at any time, also twice.
     pub async fn wake<E: WalletEnv>(&self, env: &E) -> Result<(), WalletFault> {
         if self.with_line(env, Line::is_empty)? {
             return self.tidy(env.store(), env.now());
@@ -87,7 +86,7 @@ impl GasWallet {
         env.store().forget(old(env.now()), MAX_FORGOTTEN).map(drop)
     }
 
-    /// The alarm of a wallet with no open job: what is left to do is to forget what is long done.
+    /// Handles the alarm of a wallet without open jobs: only old finished jobs are left to forget.
     pub fn tidy<S: WalletStore>(&self, store: &S, now: UnixMillis) -> Result<(), WalletFault> {
         let again = match store.forget(old(now), MAX_FORGOTTEN)? {
             MAX_FORGOTTEN.. => Some(now.plus(NOT_INCLUDED)),
@@ -96,8 +95,8 @@ impl GasWallet {
         self.set_alarm(store, again)
     }
 
-    /// What may be concluded from the chain's answer. One that contradicts what the wallet knows changes nothing before
-    /// all answers have done so for a minute.
+    /// Draws the conclusions from the chain's answer. An answer that contradicts what the wallet knows changes nothing until
+    /// all answers have contradicted it for a minute.
     fn look<E: WalletEnv>(
         &self,
         env: &E,
@@ -140,7 +139,7 @@ impl GasWallet {
         })
     }
 
-    /// Looks after the jobs that hold the next nonces, the first of them first.
+    /// Handles the jobs that hold the next nonces, in the order of the nonces.
     async fn care_for_waiting<E: WalletEnv>(
         &self,
         env: &E,
@@ -155,7 +154,7 @@ impl GasWallet {
             if !self.care(env, &mut sent, look).await? {
                 continue;
             }
-            // The one that all others wait for is not kept waiting by them.
+            // All other jobs wait for the first one, so it is sent before they are prepared.
             match (at, sent.newest_at(look.used)) {
                 (0, Some(next)) => self.broadcast(env, &next.raw, Some(next.hash)).await,
                 _ => ready.push(sent),
@@ -170,7 +169,7 @@ impl GasWallet {
         Ok(())
     }
 
-    /// Signs what a job needs that is not included yet. Tells whether its transactions are to be broadcast.
+    /// Signs what a job needs that is not included yet. Returns whether its transactions should be broadcast.
     async fn care<E: WalletEnv>(
         &self,
         env: &E,
@@ -190,7 +189,8 @@ impl GasWallet {
             && sent.age(env.now()) >= STUCK
             && sent.signed(false) < MAX_VERSIONS
         {
-            // Nothing holds a nonce before it: one of another program was given up by the network, or never existed.
+            // No job holds the nonce before this one: another program's transaction was dropped by the network, or
+            // never existed.
             let quote = self.quote(env).await?;
             self.add_version(env, sent, look.reach, quote.fees, None)?;
             look.reach = self.with_line(env, |line| line.free_from(look.used))?;
@@ -198,8 +198,8 @@ impl GasWallet {
         Ok(true)
     }
 
-    /// Uses up the nonces of a job whose payment is not wanted any longer. Those behind a gap are left: nothing is ever
-    /// included there, and they can be given out again.
+    /// Uses up the nonces of a job whose payment is no longer wanted. Nonces after a gap are left alone: nothing can be
+    /// included there, so they can be assigned again.
     async fn give_up<E: WalletEnv>(
         &self,
         env: &E,
@@ -229,7 +229,7 @@ impl GasWallet {
         Ok(true)
     }
 
-    /// Replaces a payment by the transaction that only uses its nonce up.
+    /// Replaces a payment by a transaction that only uses up its nonce.
     pub(super) async fn cancel_at<E: WalletEnv>(
         &self,
         env: &E,
@@ -248,7 +248,7 @@ impl GasWallet {
         self.cancel(env, sent, version.nonce, fees)
     }
 
-    /// The fees with which the next transaction in line is replaced, if it offers too little.
+    /// Higher fees for the next transaction in line, if the fees that it offers are too low.
     async fn raise<E: WalletEnv>(
         &self,
         env: &E,
@@ -298,7 +298,7 @@ impl GasWallet {
                 jobs.extend(job.filter(|sent| sent.age(env.now()) >= FINAL_MILLIS));
             }
             let fates = future::join_all(jobs.iter().map(|sent| fate(env, sent))).await;
-            // An endpoint that is down, or the platform's limit of calls: the next alarm goes on.
+            // The endpoint is down, or the platform's limit of calls is reached: the next alarm handles the rest.
             let is_over = fates.iter().any(|fate| matches!(fate, Fate::NoAnswer));
             for (sent, fate) in jobs.into_iter().zip(fates) {
                 self.settle(env, sent, &fate, look).await?;
@@ -351,7 +351,7 @@ impl GasWallet {
         }
     }
 
-    /// A nonce of a job is used, and not by the job's own transactions.
+    /// Handles a job whose nonce was used by a transaction that is not its own.
     async fn lost<E: WalletEnv>(
         &self,
         env: &E,
@@ -372,7 +372,7 @@ impl GasWallet {
             "another program uses the gas wallet's key: give it a wallet of its own",
         );
         let quote = self.quote(env).await?;
-        // What lies beyond the wallet's own transactions is not believed so soon.
+        // Until a count beyond the wallet's own transactions is believed, more time must pass.
         let tail = self.with_line(env, Line::tail)?;
         let floor = floor.max(agreed.min(tail));
         let nonce = self.with_line(env, |line| line.free_from(floor))?;
@@ -384,12 +384,13 @@ fn old(now: UnixMillis) -> UnixMillis {
     UnixMillis(now.0.saturating_sub(KEEP_DONE_MILLIS))
 }
 
-/// Whether no payment is signed for a job again.
+/// Whether no further payment may be signed for the job.
 fn is_at_its_end(sent: &Sent, now: UnixMillis) -> bool {
     sent.is_given_up() || sent.is_over(now) || sent.signed(false) >= MAX_VERSIONS
 }
 
-/// Whether one of a job's payments is included, however it came out: none of the others is wanted then.
+/// Whether one of the job's payments is included, successful or not: then the job's other payments are not wanted any
+/// more.
 async fn is_paid<E: WalletEnv>(env: &E, sent: &Sent, head: Option<Head>) -> bool {
     let Some(head) = head else {
         return false;

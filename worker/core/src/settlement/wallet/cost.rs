@@ -1,4 +1,4 @@
-//! What transactions cost: gas on the rollup, and the data fee for its L1 chain.
+//! The cost of transactions: gas on the rollup, and the data fee for its L1 chain.
 
 use alloy_primitives::U256;
 
@@ -9,13 +9,13 @@ use crate::chain::base::Head;
 use crate::chain::settlement_call::settlement_call;
 use crate::types::Network;
 
-/// Never paid more than this per unit of gas, in wei; far above any fee seen on Base.
+/// The most that is ever paid per unit of gas, in wei. It is far above any fee seen on Base.
 pub(super) const MAX_FEE: u128 = 200_000_000_000;
-/// The tip when a node cannot name one, in wei.
+/// The tip if no node names one, in wei.
 const DEFAULT_PRIORITY_FEE: u128 = 1_000_000;
-/// A stuck transaction never offers more than this many times what the newest block asks for.
+/// The most that a stuck transaction offers, as a multiple of what the newest block asks for.
 const MOST_TIMES_MARKET: u128 = 4;
-/// What a transaction consists of beside its call: fees, nonce, addresses, signature.
+/// The bytes of a transaction without its call: fees, nonce, addresses, signature.
 const ENVELOPE_BYTES: usize = 160;
 
 /// The fee for the bytes that a transaction puts on the L1 chain of a rollup.
@@ -26,14 +26,14 @@ pub struct DataFee {
 }
 
 impl DataFee {
-    /// The size for which the fee is asked. It grows in proportion to the size, less a constant: taken from a large
-    /// sample it is not too small for smaller transactions.
+    /// The size of the transaction for which the fee is asked. The fee grows in proportion to the size, less a
+    /// constant: so a fee taken from a large sample is not too small for smaller transactions.
     pub const SAMPLE_BYTES: usize = 4_096;
-    /// The highest fee that is believed, in wei: some ten times the worst so far. A higher claim must not be able to
-    /// stop all payments.
+    /// The highest fee that is believed, in wei: some ten times the highest seen so far. A false higher fee must not be
+    /// able to stop all payments.
     const MOST: u64 = 2_000_000_000_000_000;
 
-    /// Asks for it. Without an answer it counts as nothing: a node refuses what the wallet cannot pay.
+    /// Asks for the fee. Without an answer the fee counts as zero: a node refuses what the wallet cannot pay.
     pub async fn read(chain: &impl Chain) -> Self {
         let sample = chain.data_fee(Self::SAMPLE_BYTES).await;
         Self {
@@ -62,7 +62,8 @@ pub fn expected_cost(
         .saturating_add(data.of(size(payment, network)))
 }
 
-/// What a payment may cost, in wei, if fees rise before it is included. The wallet takes none for which it has less.
+/// The most that a payment may cost, in wei, if fees rise before it is included. The wallet accepts no payment for
+/// which it has less.
 pub fn most_cost(
     payment: &SignedAuthorization,
     network: Network,
@@ -73,7 +74,7 @@ pub fn most_cost(
     expected_cost(payment, network, gas_limit, fees.max_fee, data)
 }
 
-/// What a new transaction offers after a block with this base fee.
+/// The fees of a new transaction after a block with this base fee.
 pub fn offered(base_fee: u128, tip: u128) -> Fees {
     let mut fees = Fees::for_block(base_fee, tip);
     fees.max_fee = fees.max_fee.min(MAX_FEE);
@@ -81,22 +82,22 @@ pub fn offered(base_fee: u128, tip: u128) -> Fees {
     fees
 }
 
-/// About how large a payment's transaction is.
+/// The approximate size of a payment's transaction, in bytes.
 pub(super) fn size(payment: &SignedAuthorization, network: Network) -> usize {
     let call = settlement_call(payment, network);
     call.input.len().saturating_add(ENVELOPE_BYTES)
 }
 
-/// What the chain asks for now, and what the wallet has.
+/// Current fees, and the balance of the wallet.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Quote {
-    /// What a new transaction offers.
+    /// The fees of a new transaction.
     pub(super) fees: Fees,
     /// The newest block's base fee.
     base_fee: u128,
     /// The wallet's ether, in wei.
     pub(super) balance: U256,
-    /// How many of the wallet's transactions that balance has paid for already.
+    /// How many of the wallet's transactions are included. What they cost is already subtracted from `balance`.
     pub(super) included: Option<u64>,
     /// The data fee.
     pub(super) data: DataFee,
@@ -127,7 +128,7 @@ impl Quote {
         fees.max_fee < next.saturating_add(tip) || fees.priority_fee < tip
     }
 
-    /// Fees with which a transaction replaces one with these; `None` where that is more than makes sense.
+    /// Fees with which a transaction replaces one with these fees; `None` if they would be more than makes sense.
     pub(super) fn raised(&self, fees: Fees) -> Option<Fees> {
         let most = self.fees.max_fee.saturating_mul(MOST_TIMES_MARKET);
         let raised = fees.bumped(self.fees);

@@ -7,7 +7,7 @@ use crate::chain::Chain;
 use crate::types::WalletKey;
 use crate::types::{Network, UnixMillis};
 
-/// One transaction of the wallet's storage: all of it is written, or nothing.
+/// A change to the wallet's storage. It is written as a whole or not at all.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Change<'a> {
     /// A job to store in its present form.
@@ -23,7 +23,7 @@ pub struct Change<'a> {
 /// Where jobs are kept. Each call is one transaction. Except for [`open_jobs`](Self::open_jobs) and
 /// [`forget`](Self::forget), the cost of a call does not grow with the number of jobs.
 pub trait WalletStore {
-    /// A job's hashes, also when it is done.
+    /// The hashes of a job's transactions, even when the job is done.
     fn hashes(&self, key: &JobKey) -> Result<Option<Vec<B256>>, WalletFault>;
     /// The open job with this name.
     fn job(&self, key: &JobKey) -> Result<Option<Sent>, WalletFault>;

@@ -19,7 +19,7 @@ pub struct JobKey(pub String);
 pub struct Job {
     /// The payment.
     pub authorization: SignedAuthorization,
-    /// The most gas that it may use.
+    /// The most gas that the payment may use.
     pub gas_limit: u64,
     /// The job must not begin at or after this second.
     pub not_after: UnixSeconds,
@@ -52,23 +52,25 @@ pub struct Signed {
     pub raw: Bytes,
     /// The fees that it offers.
     pub fees: Fees,
-    /// The most gas that it may use.
+    /// The most gas that the transaction may use.
     pub gas_limit: u64,
-    /// When it was signed.
+    /// When the transaction was signed.
     pub signed_at: UnixMillis,
-    /// Whether it pays nothing and only uses the nonce up.
+    /// Whether the transaction pays nothing and only uses up the nonce.
     #[serde(default)]
     pub cancels: bool,
 }
 
 impl Sent {
-    /// The hashes under which the payment may be included. A cancellation moves no money, so it is none of them.
+    /// The hashes under which the payment may be included. Cancellations move no money, so their hashes are not among
+    /// these.
     pub fn hashes(&self) -> Vec<B256> {
         let payments = self.versions.iter().filter(|version| !version.cancels);
         payments.map(|version| version.hash).collect()
     }
 
-    /// What may still be included once the nonces below `used` are used: the newest transaction of each nonce.
+    /// The transactions that may still be included when all nonces below `used` are used: the newest transaction of
+    /// each nonce.
     pub(super) fn live(&self, used: u64) -> impl Iterator<Item = &Signed> {
         self.versions
             .iter()
@@ -127,7 +129,7 @@ impl Sent {
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub enum WalletCommand {
-    /// See that this payment gets included. Repeating it returns the same transactions.
+    /// Get this payment included. Repeating the command returns the same transactions.
     Submit {
         /// The job's name.
         key: JobKey,
@@ -140,16 +142,16 @@ pub enum WalletCommand {
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub enum WalletReply {
-    /// It is on its way, under one of these hashes.
+    /// The payment was sent, under one of these hashes.
     Sent {
         /// Transaction hashes, oldest first.
         hashes: Vec<B256>,
     },
-    /// It was never begun, and now it is too late to begin.
+    /// The payment was not begun, and it is too late to begin it.
     TooLate,
 }
 
-/// The wallet cannot do it now; trying again is safe. The text is for the log only.
+/// The wallet cannot do this now; trying again is safe. The text is for the log only.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct WalletFault(pub String);
 

@@ -1,4 +1,4 @@
-//! The wallet's nonces: which of them open jobs hold, and which the chain says are used.
+//! The wallet's nonces: which of them open jobs hold, and which of them the chain reports as used.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -8,8 +8,8 @@ use super::cost::DataFee;
 use super::job::{JobKey, Sent};
 use crate::types::UnixMillis;
 
-/// The nonces that open jobs hold. A copy of what is stored, kept so that no question about the whole queue has to read
-/// it again.
+/// The nonces that open jobs hold. This is a copy of what is stored, so that a question about the whole queue does not
+/// have to read the storage again.
 #[derive(Debug, Default)]
 pub(super) struct Line {
     held: BTreeMap<(u64, JobKey), Hold>,
@@ -17,9 +17,9 @@ pub(super) struct Line {
 
 #[derive(Clone, Copy, Debug)]
 struct Hold {
-    /// What its newest transaction may cost for gas, in wei.
+    /// The most that the gas of the job's newest transaction may cost, in wei.
     gas: U256,
-    /// How large that transaction is.
+    /// The size of that transaction, in bytes.
     bytes: usize,
 }
 
@@ -28,7 +28,7 @@ const fn first_at(nonce: u64) -> (u64, JobKey) {
 }
 
 impl Line {
-    /// A job was stored.
+    /// Notes that a job was stored.
     pub(super) fn put(&mut self, sent: &Sent) {
         for version in sent.live(0) {
             let hold = Hold {
@@ -39,7 +39,7 @@ impl Line {
         }
     }
 
-    /// A job is done.
+    /// Notes that a job is done.
     pub(super) fn close(&mut self, sent: &Sent) {
         for version in &sent.versions {
             self.held.remove(&(version.nonce, sent.key.clone()));
@@ -63,13 +63,13 @@ impl Line {
         free
     }
 
-    /// The nonce behind the last one that is held.
+    /// The nonce after the last one that is held.
     pub(super) fn tail(&self) -> u64 {
         let last = self.held.keys().next_back();
         last.map_or(0, |(nonce, _)| nonce.saturating_add(1))
     }
 
-    /// What everything from this nonce on may cost, in wei.
+    /// The most that all transactions from this nonce on may cost, in wei.
     pub(super) fn cost_from(&self, nonce: u64, data: DataFee) -> U256 {
         let holds = self.held.range(first_at(nonce)..).map(|(_, hold)| hold);
         holds.fold(U256::ZERO, |sum, hold| {
@@ -116,13 +116,13 @@ fn distinct<'a>(keys: impl Iterator<Item = &'a JobKey>, limit: usize) -> Vec<Job
     found
 }
 
-/// Looks further apart say nothing about the time between them.
+/// Two answers that are further apart say nothing about the time between them.
 const LONGEST_PAUSE_MILLIS: u64 = 45_000;
-/// For how long looks are remembered.
+/// For how long answers are remembered.
 const REMEMBERED_MILLIS: u64 = 180_000;
 
-/// What the chain has answered lately when it was asked how many of the wallet's transactions are included. One answer
-/// proves nothing: an endpoint may be wrong for a moment.
+/// The chain's latest answers to the question how many of the wallet's transactions are included. One answer proves nothing: an
+/// endpoint may be wrong for a moment.
 #[derive(Debug, Default)]
 pub(super) struct Looks(VecDeque<(UnixMillis, u64)>);
 
@@ -141,12 +141,12 @@ impl Looks {
         }
     }
 
-    /// The lowest answer in this time, if answers reach back so far.
+    /// The lowest answer of the last `millis` milliseconds, if the remembered answers reach back that far.
     pub(super) fn lowest(&self, now: UnixMillis, millis: u64) -> Option<u64> {
         self.during(now, millis)?.min()
     }
 
-    /// The highest answer in this time, if answers reach back so far.
+    /// The highest answer of the last `millis` milliseconds, if the remembered answers reach back that far.
     pub(super) fn highest(&self, now: UnixMillis, millis: u64) -> Option<u64> {
         self.during(now, millis)?.max()
     }

@@ -1,4 +1,4 @@
-//! What the operator asks of a wallet: to be shown its queue, to give a nonce up, to read its nonces anew.
+//! The operator's commands for a wallet: show its queue, give up a nonce, read its nonces anew.
 
 use core::future::Future;
 
@@ -12,21 +12,21 @@ use super::pipeline::GasWallet;
 use crate::chain::Chain;
 use crate::types::{CallFault, Network};
 
-/// How many open jobs are shown.
+/// How many open jobs are shown at most.
 const MAX_SHOWN: usize = 100;
 
-/// What the operator asks of a wallet. Each is safe at any time, and carrying it out twice is carrying it out once.
+/// An operator's command for a wallet. Each command is safe at any time, and repeating it changes nothing.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub enum WalletOperation {
     /// Show the queue.
     Show,
-    /// Use this nonce up without its payment. The purchase ends as if its payment had never been included.
+    /// Use up this nonce without its payment. The purchase ends as if its payment had never been included.
     GiveUp {
         /// The nonce.
         nonce: u64,
     },
-    /// Take what the chain says now for the wallet's next nonce.
+    /// Take the chain's current answer as the wallet's next nonce.
     Repair,
 }
 
@@ -36,19 +36,19 @@ pub enum WalletOperation {
 pub struct WalletView {
     /// The wallet.
     pub address: Address,
-    /// Its ether in wei, if the chain could be asked.
+    /// The wallet's ether in wei, if the chain could be asked.
     pub balance: Option<String>,
-    /// How many of its transactions are included, if the chain could be asked.
+    /// How many of the wallet's transactions are included, if the chain could be asked.
     pub included: Option<u64>,
-    /// The nonce that the next job gets; nothing before the first job.
+    /// The nonce that the next job gets; `None` before the first job.
     pub next_nonce: Option<u64>,
     /// How many nonces open jobs hold.
     pub open: usize,
-    /// The open jobs, the lowest nonce first, at most a hundred.
+    /// The nonces of the open jobs, of at most a hundred jobs, the lowest nonce first.
     pub jobs: Vec<JobView>,
 }
 
-/// An open job as the operator sees it: one line for each of its nonces.
+/// One nonce of an open job, as the operator sees it. A job that holds several nonces has several of these.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct JobView {
@@ -56,11 +56,11 @@ pub struct JobView {
     pub job: JobKey,
     /// The nonce.
     pub nonce: u64,
-    /// The hash of its newest transaction.
+    /// The hash of the nonce's newest transaction.
     pub hash: B256,
-    /// What that offers per unit of gas, in wei.
+    /// The highest fee that this transaction offers per unit of gas, in wei.
     pub max_fee: String,
-    /// How old that is, in seconds.
+    /// The age of the job's newest transaction, in seconds.
     pub age: u64,
     /// How many transactions were signed for the job.
     pub versions: usize,
@@ -70,7 +70,7 @@ pub struct JobView {
 
 /// The wallets of this deployment, as the operator reaches them.
 pub trait Wallets {
-    /// Asks one wallet; the answer shows it as it is afterwards.
+    /// Asks one wallet. The answer shows the wallet as it is afterwards.
     fn ask_wallet(
         &self,
         network: Network,
@@ -94,7 +94,7 @@ impl GasWallet {
         self.view(env).await
     }
 
-    /// All nonces of the job that holds this one: what is left of it must not be paid after it was given up.
+    /// Gives up all nonces of the job that holds this nonce, so that no other transaction of the job pays afterwards.
     async fn give_up_nonce<E: WalletEnv>(&self, env: &E, nonce: u64) -> Result<(), WalletFault> {
         for key in self.with_line(env, |line| line.jobs_at(nonce))? {
             let Some(mut sent) = env.store().job(&key)? else {

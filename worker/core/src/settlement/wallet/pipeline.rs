@@ -1,9 +1,10 @@
-//! The gas wallet's pipeline: gets each payment's transaction included, and never waits for one before sending the next.
+//! The gas wallet's pipeline: gets each payment's transaction included, and never waits for one transaction before it
+//! sends the next.
 //!
 //! - A job is stored, signed and numbered before it is broadcast. Asking for the same job again returns the same
 //!   transactions, so a caller that lost the answer cannot cause a second one.
 //! - Between choosing a nonce and storing the job nothing is awaited, so no two jobs get the same nonce.
-//! - No job is taken unless the wallet can pay for it and for all that are open.
+//! - A job is accepted only if the wallet can pay for it and for all open jobs.
 //! - The alarm looks after what is not included yet; see `care`.
 //! - Every transaction calls the USDC contract and nothing else; or Multicall3 with that call, after one of a factory that the
 //!   seller has listed, when the payer's wallet does not exist yet. Executing one authorization twice is impossible there,
@@ -29,13 +30,14 @@ use crate::chain::settlement_call::settlement_call;
 use crate::pauses::{LOST_WALLET_ALARM, NOT_INCLUDED};
 use crate::types::UnixMillis;
 
-/// Fees are asked for at most this often.
+/// The shortest time between two questions for the fees.
 const QUOTE_MILLIS: u64 = 2_000;
-/// The data fee is asked for at most this often. It changes with the L1 chain, by an eighth in twelve seconds.
+/// The shortest time between two questions for the data fee. That fee changes with the L1 chain, by an eighth in twelve
+/// seconds.
 const DATA_FEE_MILLIS: u64 = 30_000;
-/// How often one job is signed at most, as a payment; and as a cancellation.
+/// The most payments that are signed for one job, and also the most cancellations.
 pub(super) const MAX_VERSIONS: usize = 16;
-/// What any transaction costs before its first instruction.
+/// The gas of any transaction before its first instruction.
 const LEAST_GAS: u64 = 21_000;
 /// How many jobs are read at once when the line is built.
 const PAGE: usize = 100;
@@ -45,12 +47,12 @@ const PAGE: usize = 100;
 pub struct GasWallet {
     quote: Cell<Option<(UnixMillis, Quote)>>,
     data_fee: Cell<Option<(UnixMillis, DataFee)>>,
-    /// When the alarm rings, as far as it is known.
+    /// When the alarm rings, as far as this isolate knows.
     alarm: Cell<Option<UnixMillis>>,
     line: RefCell<Option<Line>>,
     pub(super) looks: RefCell<Looks>,
     pub(super) sights: RefCell<Sights>,
-    /// The transaction that a node refused last because it offers too little.
+    /// The last transaction that a node refused because it offers too little.
     underpriced: Cell<Option<B256>>,
 }
 
@@ -82,11 +84,11 @@ impl GasWallet {
             Some(_) => None,
             None => Some(env.chain().pending_count(env.key().address()).await?),
         };
-        // Others were let in while we waited. From here to `put` nothing is awaited.
+        // Other calls ran while this one waited. From here to `put` nothing is awaited.
         if let Some(hashes) = env.store().hashes(&key)? {
             return Ok(WalletReply::Sent { hashes });
         }
-        // And time has passed. Somebody else may have been told meanwhile that it is too late.
+        // Time has passed as well, and another caller may have been told that it is too late.
         if env.now().to_seconds() >= job.not_after {
             return Ok(WalletReply::TooLate);
         }
@@ -108,8 +110,8 @@ impl GasWallet {
         })
     }
 
-    /// Whether the wallet can pay for this job after everything that is open. A node takes no transaction of a wallet
-    /// that could not pay for all of those that wait.
+    /// Whether the wallet can pay for this job after all open jobs. A node accepts no transaction of a wallet that
+    /// could not pay for all of its waiting transactions.
     fn can_pay<E: WalletEnv>(
         &self,
         env: &E,
@@ -128,12 +130,12 @@ impl GasWallet {
         Err(WalletFault("the wallet has too little ether".to_owned()))
     }
 
-    /// The alarm has rung: none is set now, until [`wake`](Self::wake) or a new job sets one.
+    /// Notes that the alarm has rung: no alarm is set now, until [`wake`](Self::wake) or a new job sets one.
     pub fn rang(&self) {
         self.alarm.set(None);
     }
 
-    /// Signs a job once more and stores that.
+    /// Signs a job once more and stores the new transaction.
     pub(super) fn add_version<E: WalletEnv>(
         &self,
         env: &E,
@@ -166,8 +168,8 @@ impl GasWallet {
         self.put(env, sent, None)
     }
 
-    /// Stores a job and the alarm, which rings no later than it would have without it: a wallet that always gets new jobs
-    /// would never wake.
+    /// Stores a job and the alarm. A new job never makes the alarm ring later: otherwise a wallet that always gets new
+    /// jobs would never wake.
     fn put<E: WalletEnv>(
         &self,
         env: &E,
@@ -190,7 +192,7 @@ impl GasWallet {
         Ok(())
     }
 
-    /// A job is done: all that is kept of it are its name and its hashes.
+    /// Closes a job that is done: only its name and hashes are kept.
     pub(super) fn close<E: WalletEnv>(
         &self,
         env: &E,
@@ -215,7 +217,7 @@ impl GasWallet {
         env: &E,
         change: &Change<'_>,
     ) -> Result<(), WalletFault> {
-        // Whether a write that failed has happened is not known: then the line is built again.
+        // If a write fails, it is not known whether it has happened, so the line is then built again.
         let line = self.line.take();
         env.store().write(change)?;
         let mut line = line;
@@ -268,7 +270,7 @@ impl GasWallet {
         let included = async {
             match is_idle {
                 true => None,
-                // Without an answer everything that is open counts as unpaid.
+                // Without an answer, all open jobs count as not paid for.
                 false => env.chain().included_count(wallet).await.ok(),
             }
         };
@@ -301,8 +303,8 @@ impl GasWallet {
         self.underpriced.get() == Some(hash)
     }
 
-    /// Hands a transaction to the network. It is stored, so a failure only means that the alarm hands it over again.
-    /// `next` is its hash when it is next in line.
+    /// Hands a transaction to the network. The transaction is stored, so after a failure the alarm hands it over again.
+    /// `next` is its hash, if it is next in line.
     pub(super) async fn broadcast<E: WalletEnv>(&self, env: &E, raw: &Bytes, next: Option<B256>) {
         match env.chain().send_raw(raw).await {
             Ok(SendOutcome::Accepted) => {}
@@ -317,14 +319,14 @@ impl GasWallet {
     }
 }
 
-/// Whether a job is still stored as it was read. While the chain was asked the operator may have given it up; what was
-/// signed for it then must not be overwritten.
+/// Whether a job is still stored as it was read. While the chain was asked, the operator may have given the job up;
+/// what was signed then must not be overwritten.
 fn is_current<E: WalletEnv>(env: &E, sent: &Sent) -> Result<bool, WalletFault> {
     let stored = env.store().job(&sent.key)?;
     Ok(stored.is_some_and(|stored| stored.versions.len() == sent.versions.len()))
 }
 
-/// What nodes say to a transaction that offers too little: geth, reth, and those derived from them.
+/// Whether a node refuses a transaction because of its fee, in the words of geth, reth and nodes derived from them.
 fn is_about_the_fee(text: &str) -> bool {
     let text = text.to_ascii_lowercase();
     ["underpriced", "fee too low", "less than block base fee"]

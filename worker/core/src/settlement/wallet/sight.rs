@@ -1,21 +1,23 @@
-//! Jobs whose nonce is used: has the chain shown their receipt?
+//! Jobs whose nonce is used: whether the chain has shown their receipts.
 
 use std::collections::BTreeMap;
 
 use super::job::JobKey;
 use crate::types::UnixMillis;
 
-/// A nonce that all answers of this time call used, without a receipt of ours, was used by another program.
+/// Another program is assumed to have used a nonce when, for this long, all answers call the nonce used and none has a
+/// receipt of ours.
 pub(super) const LOST_MILLIS: u64 = 20_000;
-/// The same of a receipt that was seen before, and of a job that is closed then: nothing of it is sent again.
+/// Another program is assumed only after this long, if the job's receipt was seen before, or if the job would then be
+/// closed instead of sent again.
 pub(super) const GONE_MILLIS: u64 = 60_000;
-/// How far apart these answers are at most, on average; with fewer of them it takes longer.
+/// The longest average time between these answers; with fewer answers, it takes longer until they are believed.
 const ANSWER_MILLIS: u64 = 8_000;
-/// Answers further apart say nothing about the time between them.
+/// Two answers that are further apart say nothing about the time between them.
 const LONGEST_PAUSE_MILLIS: u64 = 45_000;
 
-/// What the chain has answered lately when it was asked for the receipts of open jobs. One answer without a receipt proves
-/// nothing: some nodes show receipts seconds after others.
+/// The chain's latest answers to the question for the receipts of open jobs. One answer without a receipt proves nothing: some
+/// nodes show receipts seconds after others.
 #[derive(Debug, Default)]
 pub(super) struct Sights(BTreeMap<JobKey, Sight>);
 
@@ -25,7 +27,7 @@ struct Sight {
     missing: Option<Missing>,
 }
 
-/// Answers without a receipt, one after the other.
+/// Answers without a receipt, one directly after the other.
 #[derive(Clone, Copy, Debug)]
 struct Missing {
     since: UnixMillis,
@@ -34,7 +36,7 @@ struct Missing {
 }
 
 impl Sights {
-    /// A receipt was shown.
+    /// Notes that the job's receipt was shown.
     pub(super) fn seen(&mut self, key: &JobKey) {
         let sight = Sight {
             was_seen: true,
@@ -43,7 +45,7 @@ impl Sights {
         self.0.insert(key.clone(), sight);
     }
 
-    /// No receipt was shown. Tells whether that has lasted so long that there is none.
+    /// Notes that no receipt of the job was shown. Returns whether that has lasted so long that there is none.
     pub(super) fn missing(&mut self, key: &JobKey, now: UnixMillis, closes: bool) -> bool {
         let sight = self.0.entry(key.clone()).or_default();
         let before = sight
@@ -62,7 +64,7 @@ impl Sights {
         now.since(missing.since) >= wanted && missing.answers > wanted / ANSWER_MILLIS
     }
 
-    /// The job is done, or goes on with another nonce.
+    /// Forgets a job that is done, or that goes on with another nonce.
     pub(super) fn forget(&mut self, key: &JobKey) {
         self.0.remove(key);
     }

@@ -1,4 +1,4 @@
-//! The pipeline against a small wallet store and a node that does what the test says.
+//! Tests of the pipeline, with a small wallet store and a node whose answers a test chooses.
 
 mod care;
 mod cost;
@@ -22,12 +22,12 @@ use crate::purchase::test_support::{NOW, signed};
 use crate::testing::{ScriptedChain, receipt};
 use crate::types::{Network, UnixMillis, UnixSeconds, WalletKey};
 
-/// Everything outside the wallet, in one place. Nothing here ever waits.
+/// Everything outside the wallet, in one place. No call to it ever waits.
 struct Bench {
     key: WalletKey,
     now: Cell<UnixMillis>,
     jobs: RefCell<BTreeMap<JobKey, Sent>>,
-    /// Jobs that are done: their hashes, and when.
+    /// Jobs that are done, each with its hashes and the time when it was closed.
     done: RefCell<BTreeMap<JobKey, (Vec<B256>, UnixMillis)>>,
     floor: Cell<Option<u64>>,
     alarm: Cell<Option<UnixMillis>>,
@@ -39,22 +39,22 @@ struct Node {
     pending: u64,
     base_fee: u128,
     balance: U256,
-    /// Everything included, with its block.
+    /// All included transactions, each with its block.
     receipts: BTreeMap<B256, u64>,
     head: u64,
-    /// Its hash; that of every receipt's block is zero.
+    /// The hash of the newest block. Every receipt names a block whose hash is zero.
     head_hash: B256,
     sent: Vec<Bytes>,
     reachable: bool,
-    /// Whether what is included reverts.
+    /// Whether included transactions revert.
     reverts: bool,
-    /// How long it takes to tell the newest block.
+    /// How long the node takes to answer with the newest block.
     slowness: u64,
     data_fee: Result<U256, ChainError>,
-    /// Whether it answers when it is asked for a receipt, and how often it was.
+    /// Whether the node answers questions for receipts. `receipts_asked` counts these questions.
     has_receipts: bool,
     receipts_asked: usize,
-    /// What it says to a transaction instead of taking it.
+    /// The node's refusal of every transaction, if it takes none.
     refusal: Option<&'static str>,
 }
 
@@ -131,7 +131,7 @@ impl Bench {
         job.versions.iter().map(|version| version.nonce).collect()
     }
 
-    /// The hashes of a job, also of one that is done.
+    /// The hashes of a job, even of one that is done.
     fn job_hashes(&self, key: &str) -> Vec<B256> {
         let hashes = self.hashes_of(&JobKey(key.to_owned()));
         hashes.unwrap_or_default()
@@ -145,7 +145,7 @@ impl Bench {
         self.jobs.borrow().contains_key(&JobKey(key.to_owned()))
     }
 
-    /// Some seconds, with an alarm whenever one is due.
+    /// Lets time pass, with an alarm whenever one is due.
     fn live(&self, wallet: &GasWallet, millis: u64) {
         let end = self.now.get().plus(millis);
         while self.now.get() < end {
@@ -162,7 +162,7 @@ impl Bench {
         }
     }
 
-    /// A block that includes whatever the node has for the next nonces, newest version first.
+    /// Makes a block that includes what the node has for the next nonces, the newest version of each.
     fn mine(&self) {
         let mut node = self.node.borrow_mut();
         node.head += 1;
@@ -179,12 +179,12 @@ impl Bench {
         }
     }
 
-    /// So many blocks in which nothing happens.
+    /// Adds this many empty blocks.
     fn bury(&self, blocks: u64) {
         self.node.borrow_mut().head += blocks;
     }
 
-    /// A block every two seconds.
+    /// Lets time pass, with a block every two seconds.
     fn run(&self, wallet: &GasWallet, millis: u64) {
         let end = self.now.get().plus(millis);
         while self.now.get() < end {

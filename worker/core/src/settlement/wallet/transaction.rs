@@ -8,12 +8,12 @@ use crate::types::{SigningFailed, WalletKey};
 
 const TRANSACTION_TYPE: u8 = 2;
 
-/// What is paid per unit of gas, in wei.
+/// The fees per unit of gas, in wei.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub struct Fees {
-    /// The most in all.
+    /// The most that may be paid in all.
     pub max_fee: u128,
-    /// The part of it that the block's producer may keep.
+    /// The part of `max_fee` that the block's producer may keep.
     pub priority_fee: u128,
 }
 
@@ -26,13 +26,13 @@ impl Fees {
         }
     }
 
-    /// The most that so much gas may cost, in wei.
+    /// The most that this amount of gas may cost, in wei.
     pub fn most(self, gas: u64) -> U256 {
         U256::from(self.max_fee).saturating_mul(U256::from(gas))
     }
 
-    /// Fees that replace these at the same nonce: nodes ask for at least a tenth more of both; we add a quarter, or take
-    /// `current` where that is higher.
+    /// Fees with which a transaction replaces one with these fees at the same nonce. Nodes ask for at least a tenth
+    /// more of both fees; we add a quarter, or take `current` where that is higher.
     #[must_use]
     pub fn bumped(self, current: Self) -> Self {
         let more = |fee: u128| fee.saturating_add(fee / 4).saturating_add(1);
@@ -50,9 +50,9 @@ pub struct Transaction {
     pub chain_id: u64,
     /// The sender's nonce.
     pub nonce: u64,
-    /// What is paid for gas.
+    /// The fees for the transaction's gas.
     pub fees: Fees,
-    /// The most gas that may be used.
+    /// The most gas that the transaction may use.
     pub gas_limit: u64,
     /// The contract.
     pub to: Address,
@@ -61,7 +61,7 @@ pub struct Transaction {
 }
 
 impl Transaction {
-    /// Signs it. Returns its hash and the bytes to broadcast.
+    /// Signs the transaction. Returns its hash and the bytes to broadcast.
     pub fn sign(&self, key: &WalletKey) -> Result<(B256, Bytes), SigningFailed> {
         let digest = keccak256(self.encode(&[]));
         let signature = key.sign(&digest).map_err(|_| SigningFailed)?;
@@ -70,7 +70,7 @@ impl Transaction {
         Ok((keccak256(&raw), raw.into()))
     }
 
-    /// `0x02 || rlp([chain id, nonce, tip, max fee, gas, to, value, input, access list, …signature])`.
+    /// Encodes `0x02 || rlp([chain id, nonce, tip, max fee, gas, to, value, input, access list, …signature])`.
     fn encode(&self, signature: &[&dyn Encodable]) -> Vec<u8> {
         let access_list: [u8; 0] = [];
         let members: [&dyn Encodable; 8] = [
@@ -131,7 +131,8 @@ mod tests {
         assert!(none.bumped(none).max_fee > 0);
     }
 
-    /// Made with viem 2.57: `privateKeyToAccount(0x…07).signTransaction({type: 'eip1559', chainId: 84532, …})`.
+    /// The expected transaction was made with viem 2.57: `privateKeyToAccount(0x…07).signTransaction({type: 'eip1559',
+    /// chainId: 84532, …})`.
     #[test]
     fn signed_transactions_are_the_ones_that_another_library_makes() {
         use alloy_primitives::{b256, hex};

@@ -59,7 +59,7 @@ fn an_offer_names_the_plan_or_the_route_that_it_is_for() {
     assert_eq!(requirements.mismatches(&route), ["planId"]);
 }
 
-/// What a client would sign with, from nothing but the offer, against the contracts' own separators.
+/// The EIP-712 domain that a client makes from the offer alone gives the domain separator of the token's contract.
 #[test]
 fn the_offer_names_the_token_as_it_calls_itself_on_each_network() {
     use alloy_primitives::b256;
@@ -106,7 +106,7 @@ fn the_offer_fits_the_header_budget_and_is_ascii() {
     let text = serde_json::to_string(&offer).unwrap();
     assert!(text.is_ascii(), "{text}");
     assert!(!text.contains("null"));
-    assert!(super::super::header::encode(&offer).unwrap().len() < 8 * 1024);
+    assert!(encode(&offer).unwrap().len() < 8 * 1024);
 }
 
 #[test]

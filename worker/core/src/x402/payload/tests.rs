@@ -32,7 +32,7 @@ fn a_payment_is_read_with_floats_and_nulls() {
     assert!(payment.challenge_id().is_some());
 }
 
-/// What is said of a payment with one member changed, or removed.
+/// The error for a payment in which one member was changed, or removed.
 fn unreadable(dialect: Dialect, path: &str, value: Option<Value>) -> Unreadable {
     let mut changed = payload();
     changed["x402Version"] = json!(dialect.x402_version());
@@ -149,6 +149,28 @@ fn each_malformed_member_is_named_with_what_belongs_there() {
     named["extensions"] = json!({"payment-identifier": {"info": {"id": "short"}}});
     let fault = PaymentPayload::parse(Dialect::X402V2, &named).unwrap_err();
     assert_eq!(fault.member, Some("extensions.payment-identifier.info.id"));
+}
+
+#[test]
+fn a_time_in_milliseconds_is_refused_and_one_that_means_for_ever_is_not() {
+    let path = "/payload/authorization/validBefore";
+    for digits in ["1800000000000", "1000000000000", "999999999999999"] {
+        let fault = unreadable(Dialect::X402V2, path, Some(json!(digits)));
+        assert_eq!(fault.member, Some("payload.authorization.validBefore"));
+        let said = "is in milliseconds: it must be in seconds since 1970. Nothing was charged";
+        assert!(fault.message.contains(said), "{}", fault.message);
+    }
+    for digits in [
+        "999999999999".to_owned(),
+        "1000000000000000".to_owned(),
+        u64::MAX.to_string(),
+        U256::MAX.to_string(),
+    ] {
+        let mut long = payload();
+        long["payload"]["authorization"]["validBefore"] = json!(digits);
+        let payment = PaymentPayload::parse(Dialect::X402V2, &long).unwrap();
+        assert_eq!(payment.authorization.valid_before.to_string(), digits);
+    }
 }
 
 #[test]

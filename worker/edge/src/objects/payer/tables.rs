@@ -12,7 +12,7 @@ use worker::{SqlStorageValue, State};
 use crate::storage::integer;
 use crate::tables::{Schema, Tables};
 
-/// Created when it is first needed: few payers name their payments, and each table takes up a page.
+/// The table is created when it is first needed: few payers name their payments, and each table takes up a page.
 const IDENTIFIERS: &str = "CREATE TABLE IF NOT EXISTS identifiers (
         identifier TEXT PRIMARY KEY,
         nonce TEXT NOT NULL
@@ -26,8 +26,8 @@ const SCHEMA: Schema = Schema(&[&[
         attempt INTEGER NOT NULL,
         at INTEGER NOT NULL
     ) STRICT, WITHOUT ROWID",
-    // Holds only the payments that are to be forgotten: none that was attempted, even if there are
-    // a million of them.
+    // Indexes only payments that were never attempted: only these are deleted by age. A payer may have a million
+    // attempted ones.
     "CREATE INDEX payments_bound ON payments (at) WHERE attempt = 0",
     "CREATE TABLE open (
         request_id TEXT PRIMARY KEY,
@@ -48,11 +48,12 @@ const SCHEMA: Schema = Schema(&[&[
         id INTEGER PRIMARY KEY CHECK (id = 1),
         reverts INTEGER NOT NULL,
         last_at INTEGER NOT NULL,
-        slots INTEGER NOT NULL
+        slots INTEGER NOT NULL,
+        calls TEXT NOT NULL DEFAULT '{}'
     ) STRICT",
 ]]);
 
-/// The book.
+/// The book of one payer.
 pub(super) struct Book(pub(super) Tables);
 
 impl Book {
@@ -155,6 +156,19 @@ impl PayerStore for Book {
             "INSERT OR IGNORE INTO identifiers (identifier, nonce) VALUES (?, ?)",
             vec![identifier.to_string().into(), nonce.to_string().into()],
         )
+    }
+
+    fn unbook(&self, nonce: B256) -> worker::Result<()> {
+        let statement = "DELETE FROM payments WHERE nonce = ?";
+        self.write(statement, vec![nonce.to_string().into()])
+    }
+
+    fn unidentify(&self, identifier: B256) -> worker::Result<()> {
+        if !self.0.has("identifiers")? {
+            return Ok(());
+        }
+        let statement = "DELETE FROM identifiers WHERE identifier = ?";
+        self.write(statement, vec![identifier.to_string().into()])
     }
 
     fn opened(&self, request_id: &RequestId) -> worker::Result<Option<Open>> {
@@ -271,23 +285,29 @@ impl PayerStore for Book {
             reverts: u32,
             last_at: u64,
             slots: u32,
+            calls: String,
         }
-        let query = "SELECT reverts, last_at, slots FROM standing";
+        let query = "SELECT reverts, last_at, slots, calls FROM standing";
         let row: Option<Row> = self.0.row(query, vec![])?;
-        Ok(row.map_or_else(Standing::default, |row| Standing {
+        let Some(row) = row else {
+            return Ok(Standing::default());
+        };
+        Ok(Standing {
             reverts: row.reverts,
             last: UnixMillis(row.last_at),
             slots: row.slots,
-        }))
+            calls: serde_json::from_str(&row.calls)?,
+        })
     }
 
     fn set_standing(&self, standing: Standing) -> worker::Result<()> {
         self.write(
-            "UPDATE standing SET reverts = ?, last_at = ?, slots = ?",
+            "UPDATE standing SET reverts = ?, last_at = ?, slots = ?, calls = ?",
             vec![
                 i64::from(standing.reverts).into(),
                 integer(standing.last.0)?,
                 i64::from(standing.slots).into(),
+                serde_json::to_string(&standing.calls)?.into(),
             ],
         )
     }

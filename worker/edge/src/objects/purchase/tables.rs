@@ -1,5 +1,6 @@
 //! The tables of one purchase.
 
+use js_sys::Uint8Array;
 use key0_core::purchase::{AuditLine, AuditRow, Versioned};
 use serde::Deserialize;
 
@@ -14,8 +15,8 @@ pub(super) const SCHEMA: Schema = Schema(&[&["CREATE TABLE record (
         body TEXT NOT NULL
     ) STRICT"]]);
 
-/// The history, in a table that is created and dropped separately: a purchase may go on after its
-/// history was removed.
+/// The purchase's history. Its table is created and dropped separately, as a purchase may go on after its history was
+/// removed.
 const AUDIT: &str = "CREATE TABLE IF NOT EXISTS audit (
     seq INTEGER PRIMARY KEY,
     at INTEGER NOT NULL,
@@ -23,6 +24,9 @@ const AUDIT: &str = "CREATE TABLE IF NOT EXISTS audit (
     status TEXT NOT NULL,
     tx TEXT
 ) STRICT";
+
+/// All tables that a purchase may have.
+pub(super) const ALL: [&str; 3] = ["record", "audit", "answer"];
 
 /// The stored record.
 pub(super) fn record(tables: &Tables) -> worker::Result<Option<Versioned>> {
@@ -90,4 +94,39 @@ pub(super) fn put_audit(tables: &Tables, row: &AuditRow) -> worker::Result<()> {
 /// Removes the history by dropping its table: an empty table would still take up a page.
 pub(super) fn remove_history(tables: &Tables) -> worker::Result<()> {
     tables.write("DROP TABLE IF EXISTS audit", vec![])
+}
+
+/// The body of an answer from the seller's API. It has a table of its own, because a record is written anew at each
+/// change.
+const ANSWER: &str = "CREATE TABLE IF NOT EXISTS answer (
+    id INTEGER PRIMARY KEY CHECK (id = 1),
+    number INTEGER NOT NULL,
+    body BLOB NOT NULL
+) STRICT";
+
+/// Writes the body of the answer with this number, in place of an earlier answer's.
+pub(super) fn put_answer(tables: &Tables, number: u32, body: &Uint8Array) -> worker::Result<()> {
+    tables.write(ANSWER, vec![])?;
+    tables.write_bytes(
+        "INSERT OR REPLACE INTO answer (id, number, body) VALUES (1, ?, ?)",
+        vec![integer(number.into())?],
+        body,
+    )
+}
+
+/// The body of the answer with this number, if that is the answer that is stored.
+pub(super) fn answer(tables: &Tables, number: u32) -> worker::Result<Option<Uint8Array>> {
+    if !tables.has("answer")? {
+        return Ok(None);
+    }
+    let query = "SELECT body FROM answer WHERE number = ?";
+    tables.bytes(query, vec![integer(number.into())?])
+}
+
+/// Removes the stored body of the API's answer by dropping its table.
+pub(super) fn remove_answer(tables: &Tables) -> worker::Result<()> {
+    match tables.has("answer")? {
+        true => tables.write("DROP TABLE answer", vec![]),
+        false => Ok(()),
+    }
 }

@@ -1,4 +1,4 @@
-//! Crowds, expiry, refusals and failures, over a clock that stands still unless somebody sleeps.
+//! Tests many callers at once, expiry, refusals and failures. The clock stands still unless a caller sleeps.
 
 use futures_util::FutureExt as _;
 use futures_util::future::join_all;
@@ -63,7 +63,7 @@ impl TokenEnv for Server {
     fn log(&self, _: &str, _: &str) {}
 }
 
-/// Lets the others go on.
+/// Lets the other tasks run once.
 async fn pass() {
     let mut passed = false;
     core::future::poll_fn(|context| {
@@ -152,7 +152,7 @@ fn what_was_kept_serves_when_memory_is_lost_and_a_lost_renewal_locks_nobody_out(
     let keeper = TokenKeeper::default();
     assert_eq!(ask(&keeper, &server, None), first);
     assert_eq!(server.asked.get(), 1);
-    // A renewal whose request was cancelled without being dropped: nobody will ever give the turn back.
+    // A renewal whose request was cancelled without being dropped: its turn is never given back.
     keeper.busy_until.set(server.now.get() + 12_000);
     let renewed = ask(&keeper, &server, first.map(|token| token.number));
     assert_eq!(renewed.unwrap().text, "token-2");

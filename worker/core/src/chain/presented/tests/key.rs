@@ -1,4 +1,4 @@
-//! What a key has signed is proven at once, or refused with its reason.
+//! A key's signature is proven at once, or refused with a reason.
 
 use super::*;
 
@@ -13,7 +13,7 @@ fn authorization() -> Authorization {
     }
 }
 
-/// What a key has signed, without asking the chain.
+/// Presents what a key has signed, without asking the chain.
 fn proven(
     authorization: Authorization,
     signature: &[u8],

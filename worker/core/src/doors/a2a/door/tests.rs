@@ -1,12 +1,15 @@
-//! The door in front of purchases that say what the test says.
+//! Tests of the A2A door. The purchases behind it give the replies that a test chooses.
 
 mod calls;
+mod led;
 mod malformed;
+mod networks;
 mod offers;
 mod one_purchase;
 mod other_purchases;
 mod payments;
 mod races;
+mod routes;
 mod tasks;
 mod texts;
 mod transfers;
@@ -28,6 +31,7 @@ use crate::chain::endpoints::EndpointMemory;
 use crate::chain::rpc::RpcChain;
 use crate::chain::transfer::{ProofFault, text_digest};
 use crate::chain::usdc;
+use crate::checkout::Brought;
 use crate::config::{Config, test_config};
 use crate::doors::test_support::{buyer, node, price, version2};
 use crate::goods::Goods;
@@ -40,17 +44,21 @@ use crate::x402::{Authorization, Refusal};
 
 const ANOTHER: &str = "09090909-0909-4909-8909-090909090909";
 
-/// A conversation with a shop.
+/// A shop, and a client that talks to it.
 struct Shop {
     config: Config,
     conversations: MemoryConversations,
     asked: RefCell<Vec<Ask>>,
     calls: RefCell<u8>,
     counted: RefCell<bool>,
-    /// By how many seconds it is later than [`NOW`].
+    /// How many seconds have passed since [`NOW`].
     later: Cell<u64>,
     /// Whether the chain gives no answer.
     is_deaf: Cell<bool>,
+    /// The body of every answer of the API, while it is kept.
+    body: RefCell<Option<Vec<u8>>>,
+    /// The call that was brought last.
+    brought: RefCell<Option<Brought>>,
 }
 
 impl Shop {
@@ -63,10 +71,12 @@ impl Shop {
             counted: RefCell::new(false),
             later: Cell::new(0),
             is_deaf: Cell::new(false),
+            body: RefCell::default(),
+            brought: RefCell::default(),
         }
     }
 
-    /// The answer to a call when purchases reply this, one after the other.
+    /// The answer to a call. The purchases that are asked give these replies, one after the other.
     fn call(
         &self,
         method: &str,
@@ -87,6 +97,9 @@ impl Shop {
             body,
         };
         let purchases = ScriptedPurchases::new(replies);
+        purchases.body.replace(self.body.borrow().clone());
+        let free = crate::purchase::test_support::answer(1, 200);
+        purchases.free.replace(Some(Ok(free)));
         let memory = EndpointMemory::default();
         let chain = &self.config.chain;
         let mut node = node();
@@ -107,6 +120,7 @@ impl Shop {
         let response = answer(&desk, &arrival).now_or_never().unwrap();
         assert_eq!(response.status(), StatusCode::OK);
         *self.counted.borrow_mut() = limit::counts(&response);
+        self.brought.replace(purchases.brought.take());
         let asked = purchases.asked.into_inner();
         self.asked
             .borrow_mut()
@@ -158,7 +172,7 @@ impl Shop {
         self.message(json!({"taskId": task["id"], "metadata": metadata}), replies)
     }
 
-    /// A transfer is shown on a task.
+    /// Shows the proof of a transfer on a task.
     fn show(
         &self,
         task: &Value,
@@ -197,7 +211,7 @@ fn status(task: &Value) -> &Value {
 fn granted() -> PayReply {
     PayReply::Granted {
         goods: Goods::Token { claims: claims() },
-        receipt: receipt(buyer().address()),
+        receipt: Some(receipt(buyer().address())),
         again: false,
     }
 }
@@ -242,6 +256,11 @@ fn undelivered() -> PayReply {
 
 /// The same payment with another nonce.
 fn anew(payment: &Value) -> Value {
+    nth(payment, 2)
+}
+
+/// The same payment, with a nonce made from `at`.
+fn nth(payment: &Value, at: u8) -> Value {
     let mut payment = payment.clone();
     let old = payment["payload"]["authorization"].clone();
     let authorization = Authorization {
@@ -250,7 +269,7 @@ fn anew(payment: &Value) -> Value {
         value: U256::from(old["value"].as_str().unwrap().parse::<u64>().unwrap()),
         valid_after: U256::ZERO,
         valid_before: U256::from(1_800_000_300_u64),
-        nonce: B256::repeat_byte(2),
+        nonce: B256::repeat_byte(at),
     };
     let digest = usdc::authorization_digest(&authorization, Network::BaseSepolia);
     let signature = buyer().sign(&digest).unwrap().as_bytes();
@@ -264,7 +283,7 @@ fn elsewhere(id: &str, by_attempted: bool) -> PayReply {
     serde_json::from_value(json!({"elsewhere": {"requestId": id, "join": join}})).unwrap()
 }
 
-/// The same task with an offer for another purchase.
+/// The task after its client has asked for an offer for another purchase.
 fn renewed(shop: &Shop, task: &Value) -> Value {
     let wish = json!({"planId": "basic", "requestId": ANOTHER});
     let message = json!({"parts": [{"data": wish}], "taskId": task["id"]});

@@ -49,12 +49,12 @@ fn the_oldest_unpaid_task_makes_room_and_last_of_all_one_that_is_being_paid() {
     let kept = waiting.iter().filter(|task| has(&store, task)).count();
     assert_eq!(kept, MAX_UNPAID - 2);
     assert!(!has(&store, &waiting[9]) && has(&store, &waiting[10]));
-    // A change of a task needs no room.
+    // A change of a task needs no room, so no other task is removed.
     let mut next = waiting[39].clone();
     next.version = 2;
     assert_eq!(keep(&store, &next), TaskReply::Kept);
     assert!(has(&store, &waiting[10]));
-    // Where nothing waits, a transfer that was only shown goes before what was signed.
+    // If no unpaid task is left, a transfer that was only shown is removed before a payment that was signed.
     for at in 50..82 {
         keep(
             &store,
@@ -62,7 +62,7 @@ fn the_oldest_unpaid_task_makes_room_and_last_of_all_one_that_is_being_paid() {
         );
     }
     assert!(has(&store, &paid) && !has(&store, &shown) && !has(&store, &waiting[39]));
-    // And what was signed before what has begun, which may still come to nothing on chain.
+    // A payment that was signed is removed before one that has begun, though that may still fail on chain.
     for at in 90..122 {
         let begun = paying(at, NOW.plus(300), Some(claim()), Known::Begun);
         keep(&store, &begun);
@@ -128,7 +128,7 @@ fn in_place_of_a_task_whose_time_is_over_another_begins() {
 #[test]
 fn a_list_goes_on_where_it_stopped() {
     let store = MemoryTasks::default();
-    // Two of them changed at the same moment.
+    // Two of these tasks changed at the same time.
     let tasks: Vec<_> = [5, 4, 4, 3]
         .into_iter()
         .enumerate()

@@ -18,13 +18,13 @@ use crate::types::{CallFault, WalletKey};
 const SECRET: &str = "operator-operator-operator-operator";
 const ID: &str = "550e8400-e29b-41d4-a716-446655440000";
 
-/// A deployment with some purchases in its ledger and one answer for every question to a purchase.
+/// A deployment with some purchases in its ledger. Every purchase gives the same answer to each question.
 struct Deployment {
     shards: Shards,
     asked: RefCell<Vec<(String, OperatorCommand)>>,
     reply: Result<OperatorReply, CallFault>,
     receipt: Option<Receipt>,
-    /// Who is asked to book what, and the answer.
+    /// The commands that the payers' books got. `book` is the answer to each of them.
     booked: RefCell<Vec<(Address, PayerCommand)>>,
     book: PayerReply,
     wallets: RefCell<Vec<(Address, WalletOperation)>>,
@@ -204,6 +204,12 @@ fn without_the_right_secret_every_question_gets_the_same_answer() {
                     ..get(path)
                 };
                 let answer = ask(&deployment, &request);
+                let reads = [Method::GET, Method::HEAD].contains(&method);
+                if reads && path.trim_end_matches('/') == "/admin" {
+                    // The page itself shows nothing secret.
+                    assert_eq!(answer.status(), StatusCode::OK);
+                    continue;
+                }
                 assert_eq!(answer.status(), StatusCode::UNAUTHORIZED);
                 assert_eq!(
                     answer.headers()[header::WWW_AUTHENTICATE],
@@ -272,7 +278,7 @@ fn each_command_reaches_its_purchase() {
 fn wrong_paths_methods_and_parameters_are_told() {
     let deployment = deployment();
     for (request, status) in [
-        (get("/admin"), StatusCode::NOT_FOUND),
+        (post("/admin"), StatusCode::NOT_FOUND),
         (get("/admin/admin/totals"), StatusCode::NOT_FOUND),
         (get("/admin/purchases/none"), StatusCode::NOT_FOUND),
         (post("/admin/totals"), StatusCode::METHOD_NOT_ALLOWED),

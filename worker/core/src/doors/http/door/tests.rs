@@ -1,9 +1,8 @@
-//! What a payment without an offer is answered after the seller has changed price, wallet or catalog; and what a payer is told
+//! Answers to payments without an offer, after the seller has changed price, wallet or catalog; and answers to payers
 //! that must wait.
 
 use alloy_primitives::B256;
 use futures_util::FutureExt as _;
-use http::HeaderMap;
 use http::StatusCode;
 use http::header::RETRY_AFTER;
 use serde_json::{Value, json};
@@ -11,11 +10,12 @@ use serde_json::{Value, json};
 use super::*;
 use crate::chain::endpoints::EndpointMemory;
 use crate::chain::rpc::RpcChain;
+use crate::checkout::Brought;
 use crate::config::Config;
 use crate::config::test_config;
 use crate::doors::test_support::{EMPTY, buyer, price, version1, version2};
 use crate::offer::{Offer, Target, Terms};
-use crate::purchase::test_support::{NOW, granted};
+use crate::purchase::test_support::{NOW, answer as answer_to_call, granted};
 use crate::purchase::{Ask, NotNow, PayReply, test_offer};
 use crate::testing::{ScriptedPurchases, WalletNode, checkout};
 use crate::types::{Address, RequestId};
@@ -41,23 +41,28 @@ fn sealed(plan: &str) -> Offer {
 struct Answer {
     status: StatusCode,
     body: Value,
-    /// What is in the header for clients of version 2.
+    /// The decoded header for clients of version 2.
     required: Option<Value>,
-    /// The bytes of all headers.
+    /// How many bytes all headers of the answer have together.
     header_bytes: usize,
     counts: bool,
     has_offer: bool,
     retry_after: Option<String>,
     asked: Vec<(RequestId, Ask)>,
+    /// The call that was brought to the purchase.
+    brought: Option<Brought>,
+    /// The free calls that were made.
+    made: Vec<Brought>,
+    settled: Option<Value>,
 }
 
-/// Sends a payment; purchases answer it with these replies, one after the other.
+/// Sends a payment. The purchases that are asked give these replies, one after the other.
 fn send(body: &Value, payment: &Value, replies: impl IntoIterator<Item = PayReply>) -> Answer {
     let text = body.to_string();
     post(&test_config(), &text, Some(payment), replies)
 }
 
-/// The same for a shop with these settings, with any body, and also without a payment.
+/// Sends this body to a shop with these settings, with or without a payment.
 fn post(
     config: &Config,
     text: &str,
@@ -75,6 +80,8 @@ fn post_with(
     replies: impl IntoIterator<Item = PayReply>,
 ) -> Answer {
     let shop = ScriptedPurchases::new(replies);
+    shop.free.replace(Some(Ok(answer_to_call(1, 200))));
+    shop.body.replace(Some(b"sunny".to_vec()));
     let mut headers = HeaderMap::new();
     if let Some(payment) = payment {
         let name = match payment["x402Version"] == 1 {
@@ -115,7 +122,13 @@ fn post_with(
             .headers()
             .get(RETRY_AFTER)
             .map(|value| value.to_str().unwrap().to_owned()),
+        settled: response
+            .headers()
+            .get("payment-response")
+            .map(|value| crate::x402::header::decode(value.to_str().unwrap()).unwrap()),
         asked: shop.asked.into_inner(),
+        brought: shop.brought.into_inner(),
+        made: shop.made.into_inner(),
     }
 }
 
@@ -127,7 +140,7 @@ fn refused(begun: bool) -> PayReply {
     }
 }
 
-/// The one question that was asked: under which id, and about what.
+/// The only question that was asked of a purchase: the purchase's id, and the target in the question.
 fn repeat(answer: &Answer) -> (String, String) {
     let [(id, Ask::Pay(pay))] = answer.asked.as_slice() else {
         panic!("{:?}", answer.asked);
@@ -138,7 +151,7 @@ fn repeat(answer: &Answer) -> (String, String) {
     (id.to_string(), pay.target.as_str().to_owned())
 }
 
-/// Payments that were good until the seller changed something, in both versions: another wallet, another price.
+/// Payments of both versions that were good until the seller changed the wallet or the price.
 fn dated() -> Vec<Value> {
     let config = test_config();
     let units = price(&config).units();
@@ -150,6 +163,41 @@ fn dated() -> Vec<Value> {
             [version1(to, units), dropped]
         })
         .collect()
+}
+
+#[test]
+fn a_payment_where_none_is_read_is_told_its_place() {
+    let config = test_config();
+    let payment = version2(config.wallets.pay_to, price(&config).units(), &Value::Null);
+    for (body, place) in [
+        (
+            json!({"planId": PLAN, "payment": payment}),
+            "`payment` in the body",
+        ),
+        (
+            json!({"planId": PLAN, "paymentPayload": {}}),
+            "`paymentPayload` in the body",
+        ),
+        (
+            json!({"planId": PLAN, "x": encode(&payment)}),
+            "`x` in the body",
+        ),
+        (payment.clone(), "The body as a whole"),
+    ] {
+        let told = post(&config, &body.to_string(), None, []);
+        assert_eq!(told.status, StatusCode::BAD_REQUEST, "{place}");
+        let message = told.body["message"].as_str().unwrap();
+        assert!(message.contains(place), "{message}");
+        assert!(
+            message.contains("in the header PAYMENT-SIGNATURE"),
+            "{message}"
+        );
+        assert!(message.contains("Nothing was charged") && !told.counts);
+    }
+    // With a payment in the header, the one in the body is ignored.
+    let both = json!({"planId": PLAN, "payment": payment});
+    let told = send(&both, &payment, [granted()]);
+    assert_eq!(told.status, StatusCode::OK, "{}", told.body);
 }
 
 #[test]
@@ -272,7 +320,7 @@ fn a_payment_whose_resource_the_catalog_chose_is_found_under_the_one_it_chose_th
     assert_eq!(target(&unnamed, &payment), format!("plan {PLAN} "));
     let named = json!({"planId": PLAN, "requestId": OWN_ID, "resourceId": "default"});
     assert_eq!(target(&named, &payment), format!("plan {PLAN} default"));
-    // What brings its offer back is judged by that alone.
+    // A payment that sends its offer back is judged by that offer alone.
     let kept = json!({"challengeId": sealed(PLAN).id});
     let kept = version2(config.wallets.pay_to, price(&config).units(), &kept);
     let nothing = json!({"requestId": OWN_ID});
@@ -304,6 +352,8 @@ fn while_deliveries_keep_failing_buyers_are_told_when_to_come_back_and_offered_n
     assert!(!answer.has_offer);
 }
 
+mod calls;
 mod empty_body;
 mod limits;
+mod mpp;
 mod sealed;

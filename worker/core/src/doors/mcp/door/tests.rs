@@ -1,5 +1,7 @@
-//! The door in front of purchases that say what the test says.
+//! Tests of the MCP door. The purchases behind it give the replies that a test chooses.
 
+mod calls;
+mod mpp;
 mod payments;
 mod protocol;
 mod transport;
@@ -13,9 +15,10 @@ use super::*;
 use crate::book::TargetKey;
 use crate::chain::endpoints::EndpointMemory;
 use crate::chain::rpc::RpcChain;
+use crate::checkout::Brought;
 use crate::config::{Config, test_config};
 use crate::doors::test_support::{EMPTY, buyer, price, version2};
-use crate::goods::DeliveryFault;
+use crate::goods::{AnswerHead, DeliveryFault, OriginFault};
 use crate::purchase::test_support::{NOW, granted, receipt};
 use crate::purchase::{Ask, Join, NotNow, PayReply, test_offer};
 use crate::testing::{ScriptedPurchases, WalletNode, checkout};
@@ -25,20 +28,23 @@ use crate::x402::header::{PAYMENT_SIGNATURE, X_PAYMENT, encode};
 
 const VERSION: &str = "mcp-protocol-version";
 
-/// A shop, and what a client sends to it besides the body.
+/// A shop, and the headers that a client sends to it.
 struct Shop {
     config: Config,
     headers: HeaderMap,
     origin: &'static str,
     wallets_say: Result<&'static str, &'static str>,
+    /// What the API answers to a free call.
+    free: Result<AnswerHead, OriginFault>,
 }
 
-/// What came back.
+/// The answer that the client got.
 struct Told {
     status: StatusCode,
     body: Value,
     counts: bool,
     asked: Vec<(RequestId, Ask)>,
+    brought: Option<Brought>,
 }
 
 impl Shop {
@@ -50,10 +56,11 @@ impl Shop {
             headers,
             origin: "https://shop.example",
             wallets_say: EMPTY,
+            free: Err(OriginFault::Timeout),
         }
     }
 
-    /// For a client that sends this header, too; an empty value removes it.
+    /// Lets the client send this header, too; an empty value removes the header.
     fn with(mut self, name: impl Into<HeaderName>, value: &str) -> Self {
         let name = name.into();
         match value {
@@ -69,6 +76,8 @@ impl Shop {
 
     fn post(&self, body: &[u8], replies: impl IntoIterator<Item = PayReply>) -> Told {
         let purchases = ScriptedPurchases::new(replies);
+        purchases.body.replace(Some(br#"[1]"#.to_vec()));
+        purchases.free.replace(Some(self.free.clone()));
         let memory = EndpointMemory::default();
         let node = WalletNode {
             about: "",
@@ -92,6 +101,7 @@ impl Shop {
                 false => serde_json::from_slice(response.body()).unwrap(),
             },
             asked: purchases.asked.into_inner(),
+            brought: purchases.brought.into_inner(),
         }
     }
 
@@ -107,14 +117,24 @@ impl Shop {
         payment: &Value,
         replies: impl IntoIterator<Item = PayReply>,
     ) -> Told {
-        let params = json!({"name": "request_access", "arguments": arguments, "_meta": {"x402/payment": payment}});
+        self.access_with(arguments, &json!({"x402/payment": payment}), replies)
+    }
+
+    /// Calls the paid tool with these arguments and this `_meta`.
+    fn access_with(
+        &self,
+        arguments: &Value,
+        meta: &Value,
+        replies: impl IntoIterator<Item = PayReply>,
+    ) -> Told {
+        let params = json!({"name": "request_access", "arguments": arguments, "_meta": meta});
         let body = json!({"jsonrpc": "2.0", "id": 7, "method": "tools/call", "params": params});
         let told = self.post(body.to_string().as_bytes(), replies);
         assert_eq!(told.status, StatusCode::OK, "{}", told.body);
         told
     }
 
-    /// A payment of today's price, by a client that sends the offer back.
+    /// A payment of the current price, by a client that sends the offer back.
     fn payment(&self) -> Value {
         let offer = self.access(&json!({"planId": "basic"}), &Value::Null, []);
         let extra = &offer.result()["structuredContent"]["accepts"][0]["extra"];
@@ -125,7 +145,7 @@ impl Shop {
         )
     }
 
-    /// Buys the plan with it, while purchases reply this.
+    /// Buys the plan with a payment of the current price. The purchases that are asked give these replies.
     fn buy(&self, replies: impl IntoIterator<Item = PayReply>) -> Told {
         self.access(&basic(), &self.payment(), replies)
     }
@@ -155,7 +175,7 @@ impl Told {
             .collect()
     }
 
-    /// Whether anything in it invites to pay.
+    /// Whether anything in the answer invites the client to pay.
     fn offers(&self) -> bool {
         let body = self.body.to_string();
         body.contains(r#""accepts""#) || body.contains(r#"\"accepts\""#)

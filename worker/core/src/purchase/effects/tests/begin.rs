@@ -1,4 +1,4 @@
-//! What must hold before a purchase begins, and what is asked first.
+//! The checks before a purchase begins, and their order.
 
 use super::*;
 use crate::book::TargetKey;
@@ -9,7 +9,7 @@ use crate::types::RequestId;
 
 const SHORT: &str = "execution reverted: ERC20: transfer amount exceeds balance";
 
-/// A buyer's first request, which the chain would take.
+/// A shop where no purchase has begun and the chain would take the buyer's transfer.
 fn fresh() -> Outside {
     let mut outside = Outside::new(submitted());
     outside.forget();
@@ -32,7 +32,7 @@ fn is_withdrawn(outside: &Outside) -> bool {
     matches!(asked.last(), Some(PayerCommand::Withdraw { .. }))
 }
 
-/// The buyer's question to another purchase of the same target.
+/// The question that the buyer may ask another purchase of the same target.
 fn join(by_attempted: bool) -> Join {
     Join {
         payer: buyer().address(),
@@ -41,7 +41,8 @@ fn join(by_attempted: bool) -> Join {
     }
 }
 
-/// Of nothing the book sets nothing aside.
+/// Whether the book was only asked which purchase the payment belongs to: with a balance of zero it sets no price
+/// aside.
 fn only_asks_whose(outside: &Outside) -> bool {
     let asked = outside.asked.borrow();
     matches!(&asked[..], [PayerCommand::Hold(hold)] if hold.balance == 0)
@@ -103,7 +104,7 @@ fn nothing_is_begun_while_gas_costs_more_than_its_share_of_the_price() {
     assert_eq!(outside.store.load(), Ok(None));
 }
 
-/// What the bytes of the buyer's payment cost, if those of the sample cost this.
+/// The fee for the bytes of the buyer's payment, by `outside`'s fee for the sample.
 fn data_fee(outside: &Outside) -> U256 {
     let data = DataFee::read(outside).now_or_never().unwrap();
     expected_cost(&signed(1), Network::BaseSepolia, 0, 0, data)
@@ -222,7 +223,7 @@ fn a_simulation_that_no_other_answer_of_the_chain_confirms_refuses_nothing() {
     (outside.is_accepted, outside.refusal) = (false, SHORT);
     assert_eq!(outside.ask(), PayReply::Unavailable);
     assert!(is_withdrawn(&outside));
-    // The use that one node knows may be why the balance is low.
+    // One node knows that the authorization was used, which may be why the balance is low.
     for balance in [U256::MAX, U256::ZERO] {
         let mut outside = answering([PayerReply::Reserved]);
         (outside.is_accepted, outside.balance) = (false, balance);

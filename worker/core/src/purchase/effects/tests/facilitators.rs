@@ -1,4 +1,4 @@
-//! What a purchase does with a facilitator's answers, and without them.
+//! What a purchase does with a facilitator's answers, and when there are none.
 
 use super::*;
 use crate::pauses;
@@ -12,7 +12,8 @@ const UNCLEAR: &str = r#"{"success":true,"transaction":""}"#;
 const ASKED: Stage = Stage::Asked { since: NOW };
 const OUT_OF_PATIENCE: u64 = 31;
 
-/// A purchase that is about to be settled by so many facilitators, which say this; the authorization is unused.
+/// A purchase that is about to be settled by this number of facilitators, which give these answers. The authorization
+/// is unused.
 fn settling(facilitators: usize, answers: &[&'static str]) -> Outside {
     let begun = Outside::new(record_after([attempted(1), Event::Reserved]));
     let mut outside = begun.by_facilitators(facilitators);
@@ -22,7 +23,7 @@ fn settling(facilitators: usize, answers: &[&'static str]) -> Outside {
     outside
 }
 
-/// Lets the alarm go on for as long as there is something to do. Returns how far the purchase is then.
+/// Rings the alarm, which drives the purchase on until it must wait. Returns the state.
 fn wake(outside: &Outside) -> State {
     outside.wake();
     outside.store.record().state
@@ -99,10 +100,10 @@ fn a_clear_no_is_the_end_only_when_nobody_else_is_left_and_nobody_may_still_sett
     assert_eq!(failed(&[INVALID], 1), Some(theirs));
     assert_eq!(failed(&[VALID, DECLINED], 1), Some(ours));
     assert_eq!(failed(&[INVALID, INVALID], 2), Some(theirs));
-    // The first was told to settle: it may have done so before it said no.
+    // The first facilitator was told to settle: it may have done so before it declined.
     assert_eq!(failed(&[VALID, DECLINED, INVALID], 2), None);
     assert_eq!(failed(&[VALID, DECLINED, VALID], 2), None);
-    // It knows a use that our node does not know yet.
+    // The facilitator's node knows a use of the authorization that our node does not know yet.
     assert_eq!(failed(&[VALID, SPENT], 1), None);
 
     let mut outside = settling(2, &[VALID, UNCLEAR]);
@@ -158,7 +159,7 @@ fn a_payment_that_a_facilitator_may_still_settle_is_not_given_up_before_its_time
     assert_eq!(told(&outside).len(), 2);
 }
 
-/// What a facilitator says that has trouble of its own, or that nobody understands.
+/// The answer of a facilitator that has trouble of its own.
 const TROUBLE: &str = r#"{"isValid":false,"invalidReason":"unexpected_verify_error"}"#;
 
 #[test]

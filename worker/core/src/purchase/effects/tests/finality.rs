@@ -1,12 +1,12 @@
-//! What a receipt proves: nothing before its block is there, nothing without its events, and of a refund nothing before a few
-//! blocks stand on it.
+//! What a receipt proves: nothing before its block exists, nothing without its events, and of a refund nothing before a
+//! few more blocks.
 
 use super::*;
 use crate::purchase::{RefundStage, Sent};
 
 const USED: &str = "execution reverted: FiatTokenV2: authorization is used or canceled";
 
-/// A purchase that waits for the stranger's transaction, as if it were its own.
+/// A purchase that waits for the stranger's transaction as if the gas wallet had sent it.
 fn waiting() -> Outside {
     Outside::new(record_after([
         attempted(1),
@@ -15,7 +15,7 @@ fn waiting() -> Outside {
     ]))
 }
 
-/// The same, where a facilitator has named it.
+/// A purchase that waits for the stranger's transaction because a facilitator has named it.
 fn waiting_for_a_facilitator() -> Outside {
     waiting().by_facilitators(1)
 }
@@ -37,7 +37,7 @@ fn refunding() -> Outside {
     ]))
 }
 
-/// Long enough for a purchase that waits to ask who else might have used its authorization.
+/// Lets enough time pass for a waiting purchase to ask who else may have used its authorization.
 fn later(outside: &mut Outside) {
     outside.time += 6;
 }
@@ -57,7 +57,7 @@ fn a_block_that_came_without_the_transaction_is_no_money() {
     for mut outside in [waiting(), waiting_for_a_facilitator()] {
         outside.head_hash = B256::repeat_byte(9);
         assert_eq!(outside.run(), None, "another block of the same number");
-        // The receipt is there before the newest block is asked for, and gone afterwards.
+        // The receipt is shown before the newest block is asked for, and no longer afterwards.
         (outside.head, outside.state) = (BLOCK + 1, BLOCK + 1);
         outside.receipts_left.set(1);
         assert_eq!(outside.run(), None);
@@ -78,7 +78,7 @@ fn a_receipt_without_its_events_does_not_say_that_no_money_moved() {
         outside.completeness = Complete;
         outside.hides_events.set(false);
     };
-    // Found as its own, as a facilitator's, and as a stranger's that was faster.
+    // The transaction is found as the purchase's own, as a facilitator's, and as that of a stranger who was faster.
     let under_way = [
         (waiting as fn() -> Outside, &[Unproven, Contradictory][..]),
         (
@@ -101,7 +101,7 @@ fn a_receipt_without_its_events_does_not_say_that_no_money_moved() {
             assert!(is_settled_by_the_stranger(outside.run()));
         }
     }
-    // Nobody is asked to pay again.
+    // While events are hidden, the buyer is not asked to pay again.
     for completeness in [Unproven, Contradictory, Complete] {
         for record in [failed(), expired()] {
             let mut outside = hidden(Outside::new(record), completeness);
@@ -127,7 +127,7 @@ fn a_refusal_because_of_a_use_that_no_node_shows_yet_is_not_passed_on() {
         begun: true,
     };
     assert_eq!(outside.ask(), refused);
-    // The node that simulates knows a newer block: the money may have gone to the seller.
+    // The node that simulates knows a newer block, in which the money may have gone to the seller.
     outside.refusal = USED;
     assert_eq!(outside.ask(), PayReply::Pending { transaction: None });
 }
@@ -138,7 +138,7 @@ fn a_refund_is_final_when_blocks_stand_on_it() {
         for is_gone in [false, true] {
             let mut outside = refunding();
             outside.config.chain.confirmations = confirmations;
-            // Found by its hash, or by the authorization that it has used.
+            // The refund is found by its hash, or by the authorization that it has used.
             if is_gone {
                 outside.store.put(refund_under(OURS).store.record());
                 outside.is_included = false;

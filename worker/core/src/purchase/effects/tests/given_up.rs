@@ -1,9 +1,9 @@
-//! Attempts and refunds that nobody pursues any more, or that moved no money: when they end, and what is found out later.
+//! Attempts and refunds that were given up or moved no money: when they end, and what is found out later.
 
 use super::*;
 use crate::purchase::test_support::REPORTED;
 
-/// An authorization that is good for years, handed to a wallet of ours.
+/// A purchase whose authorization is good for years, after the event `stage`.
 fn long_lasting(stage: Event) -> Purchase {
     let mut record = record_after([attempted(1), Event::Reserved, stage]);
     if let State::Pending { attempt } = &mut record.state {
@@ -15,7 +15,7 @@ fn long_lasting(stage: Event) -> Purchase {
     record
 }
 
-/// A refund that was given up, and what happened then.
+/// A purchase whose refund was given up, after the events `then`.
 fn refund_failed<const N: usize>(then: [Event; N]) -> Purchase {
     let fails = (0..MAX_REFUND_FAILURES).map(|_| attempt_failed(Refusal::InsufficientFunds));
     let begun = [

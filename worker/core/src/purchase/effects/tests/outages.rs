@@ -1,4 +1,5 @@
-//! What is not begun while the backend fails, when it is asked again, and what wakes a purchase whose alarm was lost.
+//! What does not begin while the backend fails, when the backend is asked again, and what wakes a purchase whose alarm
+//! was lost.
 
 use super::*;
 use crate::backend::issuance::IssuingBackend;
@@ -10,7 +11,7 @@ use crate::purchase::test_support::REPORTED;
 
 const SECOND: u64 = 1;
 
-/// Nothing was begun, and the authorization is unused; the backend issues the credentials, and fails.
+/// A shop where the authorization is unused and the backend, which issues the credentials, fails.
 fn new() -> Outside {
     let mut outside = Outside::new(record_after([attempted(1)]));
     outside.config.backend.issuing = Some(IssuingBackend {
@@ -24,7 +25,7 @@ fn new() -> Outside {
     outside
 }
 
-/// Paid; what is told of the delivery is kept.
+/// Runs one delivery of a paid purchase. What it has told the isolate's breaker stays.
 fn paid(outside: &Outside) {
     let record = record_after([attempted(1), Event::Reserved, settled()]);
     outside.store.put(record);
@@ -35,7 +36,7 @@ fn paid(outside: &Outside) {
     outside.forget();
 }
 
-/// What a buyer hears who presents a payment.
+/// The reply to a buyer that presents a payment where no purchase has begun.
 fn begin(outside: &Outside) -> PayReply {
     outside.forget();
     outside.asked.borrow_mut().clear();
@@ -114,7 +115,7 @@ fn one_purchase_that_can_never_be_delivered_keeps_no_other_from_beginning() {
         let now = outside.now();
         let failed = apply(Some(&record), Event::IssueFailed { fault }, now, &POLICY);
         record = failed.unwrap();
-        // Long enough for the next try.
+        // Enough time passes for the next try.
         outside.time = now.to_seconds().0 + (2 << round);
         if let State::Paid { since, .. } = &mut record.state {
             *since = outside.now();
@@ -167,7 +168,7 @@ fn where_the_gateway_issues_nothing_ever_keeps_purchases_from_beginning() {
     assert!(is_begun(&outside));
 }
 
-/// Purchases that answer at once, and are not at rest.
+/// Purchases that answer at once, although something can still happen to them.
 fn answering() -> [Purchase; 3] {
     let failed = [
         attempted(1),

@@ -1,4 +1,4 @@
-//! A payment that today's offer does not ask for: its purchase is asked, and nothing is begun or booked by that.
+//! A payment that does not fit today's offer: its purchase answers, and nothing is begun or booked.
 
 use super::*;
 use crate::book::Booking;
@@ -15,7 +15,7 @@ fn ask(outside: &Outside, nonce: u8) -> PayReply {
     outside.answer(pay)
 }
 
-/// The purchase as it is delivered, under the id that follows from its first payment.
+/// A delivered purchase whose request id is derived from its first payment.
 fn delivered_under_a_derived_id() -> Outside {
     let mut record = record_after([
         attempted(1),
@@ -68,9 +68,9 @@ fn where_no_purchase_is_the_book_knows_whether_the_payment_counts_for_another() 
         (None, false, PayReply::Conflict),
         (booked(&own, &own), false, PayReply::Conflict),
         (booked(&own, &by), false, elsewhere(false)),
-        // It was shown for another purchase, which has attempted it.
+        // The payment was presented for another purchase, which has attempted it.
         (booked(&by, &by), false, elsewhere(true)),
-        // A stranger may have seen it on chain.
+        // A stranger may have seen the payment on chain.
         (booked(&own, &by), true, PayReply::Taken),
         (booked(&by, &by), true, PayReply::Taken),
     ] {
@@ -131,7 +131,7 @@ fn under_a_derived_id_what_was_delivered_takes_a_fresh_signature_and_the_book_is
         matches!(asked[..], [PayerCommand::Look(_), PayerCommand::Look(_)]),
         "one look for each question: {asked:?}"
     );
-    // An attempt of another purchase may have shown it to everybody, without a trace on chain.
+    // An attempt of another purchase may have shown the authorization to everybody without leaving a trace on chain.
     let another = RequestId::from_random([9; 16]);
     outside.booking = Some(Booking {
         claimant: another.clone(),
@@ -177,7 +177,7 @@ fn nobody_is_told_that_nothing_was_charged_before_the_chain_is_asked_once_more()
         let mut outside = Outside::new(record);
         outside.is_used = false;
         assert_eq!(outside.ask(), reply);
-        // Another node does not know the newest block.
+        // The node that is asked for states does not know the newest block.
         outside.state = BLOCK - 1;
         assert_eq!(outside.ask(), PayReply::Pending { transaction: None });
     }
@@ -190,7 +190,7 @@ fn a_name_that_is_another_payments_is_no_reason_to_pay_anew_before_the_chain_is_
         outside.is_named_otherwise = true;
         outside
     };
-    // The attempt that had failed was executed since.
+    // The authorization of the failed attempt was executed since.
     let outside = named(failed());
     assert!(matches!(ask(&outside, 1), PayReply::Granted { .. }));
     let mut outside = named(failed());
@@ -198,13 +198,13 @@ fn a_name_that_is_another_payments_is_no_reason_to_pay_anew_before_the_chain_is_
     assert_eq!(ask(&outside, 1), PayReply::NamedOtherwise);
     outside.state = BLOCK - 1;
     assert_eq!(ask(&outside, 1), PayReply::Pending { transaction: None });
-    // Whoever has no purchase here learns nothing of it.
+    // A caller that is not the payer learns nothing of the purchase.
     let mut anothers = failed();
     anothers.payer = Address::repeat_byte(9);
     assert_eq!(ask(&named(anothers), 1), PayReply::Conflict);
 }
 
-/// A payment that the book has given to another purchase. None has begun under its own id.
+/// A payment that the book counts for another purchase. No purchase has begun under the payment's own request id.
 fn superseded() -> Outside {
     let mut outside = Outside::new(failed());
     outside.forget();
@@ -223,7 +223,7 @@ fn whoever_would_be_told_to_pay_anew_is_first_led_to_the_purchase_that_has_the_p
         let reply = outside.answer(Ask::Pay(Box::new(pay)));
         assert!(matches!(reply, PayReply::Elsewhere { .. }), "{reply:?}");
     };
-    // The authorization has ended, or the offer; or what it sells is no longer known.
+    // The authorization or the offer has expired, or it is no longer known what the offer sells.
     for time in [1_800_000_300, EXPIRES_AT.0] {
         let mut outside = superseded();
         outside.time = time;
@@ -234,7 +234,7 @@ fn whoever_would_be_told_to_pay_anew_is_first_led_to_the_purchase_that_has_the_p
     ends(&superseded(), unknown);
 }
 
-/// What whoever only looks in is answered, and how often the chain was asked by then.
+/// The reply to a request that does not wait, and how often the chain was asked until then.
 fn look_in(driver: &Driver, outside: &Outside) -> (PayReply, u32) {
     let join = Ask::Join(Join {
         payer: buyer().address(),
@@ -252,7 +252,7 @@ fn whoever_only_looks_in_makes_the_chain_be_asked_once_in_ten_seconds() {
     let driver = Driver::default();
     let (reply, first) = look_in(&driver, &outside);
     assert!(matches!(reply, PayReply::Refused { .. }), "{reply:?}");
-    // It may have been executed since.
+    // The authorization may have been executed since.
     let pending = PayReply::Pending { transaction: None };
     assert_eq!(look_in(&driver, &outside), (pending, first));
     outside.time += 10;

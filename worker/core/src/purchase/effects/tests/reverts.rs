@@ -1,4 +1,4 @@
-//! What a payer's book is told of transfers that reverted, and what its buyer is told then.
+//! What the payer's book is told of transfers that reverted, and what the payer is told while it must wait.
 
 use super::*;
 
@@ -8,7 +8,7 @@ const REVERTED: Event = Event::AttemptFailed {
 };
 const WAIT: PayReply = PayReply::Paused { seconds: 3_600 };
 
-/// A purchase after this, which has not let go of its target yet; the authorization is unused.
+/// A sent purchase after these events. The book still counts the purchase as unresolved. The authorization is unused.
 fn holding(events: impl IntoIterator<Item = Event>) -> Outside {
     let begun = [attempted(1), Event::Reserved, sent(OURS)];
     let mut outside = Outside::new(record_after(begun.into_iter().chain(events)));
@@ -16,7 +16,7 @@ fn holding(events: impl IntoIterator<Item = Event>) -> Outside {
     outside
 }
 
-/// What the book was told of the ends of attempts.
+/// The attempts of which the book was told that they ended, each with its outcome.
 fn told(outside: &Outside) -> Vec<(u32, Outcome)> {
     let asked = outside.asked.borrow();
     asked

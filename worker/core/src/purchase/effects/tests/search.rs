@@ -1,9 +1,9 @@
-//! Finding who used an authorization, with nodes that keep few states and look through few blocks at once.
+//! Finding the transaction that used an authorization, with nodes that keep few states and search few blocks at once.
 
 use super::fate::fate_at;
 use super::*;
 
-/// The stranger's transaction is in the block `block` of `head`, the newest.
+/// The world when the stranger's transaction is in block `block` and `head` is the newest block.
 fn outside(record: Purchase, block: u64, head: u64) -> Outside {
     let mut outside = Outside::new(record);
     (outside.block, outside.head, outside.state) = (block, head, head);
@@ -11,7 +11,7 @@ fn outside(record: Purchase, block: u64, head: u64) -> Outside {
     outside
 }
 
-/// What the block `at` says of who used the authorization; `None` when nobody has.
+/// The event by the state of block `at`; `None` when nobody has used the authorization.
 fn look(outside: &Outside, record: &Purchase, at: u64) -> Result<Option<Event>, Stuck> {
     let attempt = match &record.state {
         State::Pending { attempt } => attempt,
@@ -23,7 +23,7 @@ fn look(outside: &Outside, record: &Purchase, at: u64) -> Result<Option<Event>, 
     fate.now_or_never().unwrap().map(Fate::used)
 }
 
-/// Lets the purchase look until it knows more than how far the search has come.
+/// Runs the effect until the search is over. Returns its event and the number of steps.
 fn search(outside: &Outside) -> (Option<Event>, u32) {
     let mut steps = 1;
     loop {
@@ -93,7 +93,7 @@ fn what_is_searched_is_remembered_but_for_the_newest_blocks() {
 #[test]
 fn a_node_that_does_not_show_the_event_yet_does_not_end_the_search() {
     let mut outside = outside(expired(), 60, 60);
-    // The state of another node.
+    // Another node, which is asked for the state, knows a newer block.
     outside.block = 61;
     outside.is_used = true;
     let record = expired();
@@ -130,7 +130,7 @@ fn a_node_that_answers_only_so_often_is_asked_for_the_rest_later() {
         outside.patience.set(3);
         if let (Some(event), steps) = search(&outside) {
             assert!(is_settled_by_the_stranger(Some(event)));
-            // Several steps of the search in each go, and each go stops where the node answers no more.
+            // Each step makes several queries, and stops where the node answers no more.
             assert!(steps < 4, "{steps}");
             break;
         }
@@ -143,7 +143,7 @@ fn a_node_that_answers_only_so_often_is_asked_for_the_rest_later() {
 #[test]
 fn a_search_in_vain_begins_again_another_time() {
     const HEAD: u64 = 100_000;
-    // The node that was asked has lost that block, or has never had it.
+    // The node that searched the older blocks has lost the transaction's block, or has never had it.
     let mut outside = outside(expired(), 10, HEAD);
     outside.states_kept = 0;
     let mut record = expired();

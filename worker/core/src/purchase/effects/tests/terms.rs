@@ -1,4 +1,5 @@
-//! What was agreed decides: what is delivered, which wallet returns the money, on which network.
+//! The terms of the purchase decide, not today's settings: what is delivered, which wallet returns the money, on which
+//! network.
 
 use super::*;
 use crate::backend::issuance::IssuingBackend;
@@ -7,7 +8,7 @@ use crate::catalog::Catalog;
 use crate::goods::DeliveryFault;
 use crate::offer::{CallDigest, Target};
 use crate::purchase::outbox::NoticeKind;
-use crate::purchase::sold::Sold;
+use crate::purchase::sold::{Access, Sold};
 use crate::purchase::state::Rest;
 use crate::types::WalletKey;
 
@@ -19,10 +20,10 @@ fn paid_for(sold: Option<Sold>) -> Purchase {
 
 fn a_month() -> Sold {
     let extra = serde_json::from_str(r#"{"tier":"gold"}"#).unwrap();
-    Sold {
+    Sold::Access(Access {
         lifetime: 2_592_000,
         extra,
-    }
+    })
 }
 
 fn catalog(text: &str) -> Catalog {
@@ -39,7 +40,7 @@ fn a_plan_that_is_edited_or_removed_delivers_what_was_sold() {
         let Some(Event::Issued { goods }) = outside.run() else {
             panic!("{plans}");
         };
-        let claims = goods.claims();
+        let claims = goods.claims().unwrap();
         assert_eq!(claims.exp - claims.iat, 2_592_000, "{plans}");
     }
 }
@@ -54,7 +55,7 @@ fn what_nobody_knows_is_a_failed_delivery_and_not_an_hour() {
     assert!(outside.calls.borrow().is_empty());
 }
 
-/// Paid for a call of a route whose id is a plan's.
+/// A paid purchase of a call whose route has the id of a plan.
 fn paid_for_a_call() -> Purchase {
     let mut record = paid_for(Some(a_month()));
     record.terms.target = Target::Route {
@@ -100,7 +101,7 @@ fn backend() -> IssuingBackend {
     }
 }
 
-/// Undelivered for so long that the money goes back, to the wallet of this key.
+/// A shop with a purchase that was paid to this wallet and undelivered for so long that the money goes back.
 fn to_be_refunded(paid_to: Address) -> Outside {
     let mut record = paid_for(Some(a_month()));
     record.terms.pay_to = paid_to;
@@ -155,7 +156,7 @@ fn on_mainnet(record: Purchase) -> Outside {
 
 #[test]
 fn a_purchase_on_another_network_answers_nobody_and_asks_nobody() {
-    // Nor does one that has not begun.
+    // A purchase that has not begun answers nobody, either.
     let outside = on_mainnet(submitted());
     outside.forget();
     let mut named = pay(1);
@@ -182,7 +183,7 @@ fn a_purchase_on_another_network_answers_nobody_and_asks_nobody() {
         let after = outside.store.record();
         assert_eq!(after.state, record.state);
         assert!(after.rest == Rest::NotYet, "{:?}", record.state);
-        // And back on its own network it goes on.
+        // Back on its own network, the purchase goes on.
         let back = Outside::new(after);
         assert_ne!(back.ask(), PayReply::Conflict, "{:?}", record.state);
     }

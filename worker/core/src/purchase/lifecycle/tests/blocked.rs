@@ -1,4 +1,4 @@
-//! A refund that nobody here can sign, and how an operator ends it.
+//! A refund that cannot be signed because the key is not configured, and how an operator ends it.
 
 use super::*;
 use crate::purchase::fault::RefundFault;

@@ -1,4 +1,4 @@
-//! What the history of a purchase tells, and that it cannot grow without end.
+//! The lines of a purchase's history, and that their number is bounded.
 
 use super::*;
 

@@ -1,4 +1,4 @@
-//! Purchases on another network than the one that is sold on now.
+//! Purchases on another network than the configured one.
 
 use super::*;
 use crate::types::Network;

@@ -59,7 +59,7 @@ fn the_transfer_that_the_book_names_is_the_payment() {
 fn a_refund_of_it_returns_all_that_was_received() {
     let paid = [proven(), Event::Claimed { log: 1 }, ISSUE_FAILED];
     let record = record_after(paid);
-    // That one is over the price, and more was paid.
+    // This refund returns only the price, but more was paid.
     let wrong = refund_begun();
     assert_eq!(apply(Some(&record), wrong, NOW, &POLICY), Err(Refused));
     let record = record_after([proven(), Event::Claimed { log: 3 }, ISSUE_FAILED]);

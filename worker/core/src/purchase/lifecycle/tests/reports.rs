@@ -1,8 +1,8 @@
-//! The ledger learns every state, and nothing waits for it.
+//! The ledger is told of every state, and no purchase waits for it.
 
 use super::*;
 
-/// What the driver's alarm does about the ledger alone, with a ledger that answers or does not.
+/// Reports once, as the alarm does, to a ledger that answers or does not.
 fn wake(record: &Purchase, now: UnixMillis, answers: bool) -> Purchase {
     let tried = apply(Some(record), REPORT_TRIED, now, &POLICY).unwrap();
     if answers { reported(&tried) } else { tried }
@@ -40,7 +40,7 @@ fn a_report_moves_nothing_else() {
             ..record.clone()
         };
         assert_eq!(after, expected, "{state}");
-        // Only the removal of what is over waits for the ledger.
+        // Only the removal of history and goods, once a purchase is over, waits for the ledger.
         if record.rest == Rest::NotYet {
             let effect = |record| next_effect(record, NOW, &POLICY);
             assert_eq!(effect(&after), effect(&record), "{state}");

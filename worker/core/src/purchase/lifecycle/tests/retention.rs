@@ -1,4 +1,4 @@
-//! What is removed of a purchase that is over, and when; and that nothing else is.
+//! What is removed of a purchase that is over, and when; and that nothing else is removed.
 
 use crate::goods::Goods;
 use proptest::prelude::*;
@@ -9,7 +9,7 @@ use crate::purchase::retention::LEEWAY_SECONDS;
 const HOUR: u64 = 3_600_000;
 const DAY: u64 = 24 * HOUR;
 
-/// The purchase once its target is released and the ledger has been told.
+/// The record after the payer's book and the ledger were told of its state.
 fn settle_down(record: &Purchase) -> Purchase {
     let released = apply(Some(record), Event::TargetReleased, NOW, &POLICY);
     reported(&released.unwrap_or_else(|Refused| record.clone()))
@@ -37,7 +37,7 @@ fn delivered_until(end: u64) -> Purchase {
     settle_down(&record_after(events))
 }
 
-/// Lets the alarm do its work until `end`. Each change, and when it happened.
+/// Lets the alarm do its work until `end`. Returns each event with its time.
 fn live(record: &mut Purchase, end: UnixMillis) -> Vec<(Event, UnixMillis)> {
     let mut done = Vec::new();
     let mut now = NOW;
@@ -216,7 +216,7 @@ fn a_credential_for_ever_is_kept_and_its_alarm_can_be_set() {
     );
 }
 
-/// Stored by a release that did not know of any removal.
+/// The older record was stored by a release that removed nothing yet.
 #[test]
 fn an_older_record_at_rest_begins_its_week_when_it_is_touched() {
     let mut older = serde_json::to_value(delivered_until(0)).unwrap();
@@ -228,7 +228,7 @@ fn an_older_record_at_rest_begins_its_week_when_it_is_touched() {
     assert_eq!(touched.rest, Rest::Since(late));
 }
 
-/// What is left for ever must stay readable for ever, and small.
+/// The form that is kept for ever must stay readable for ever, and small.
 #[test]
 fn the_stored_form_of_what_is_left_is_unchanged() {
     let mut record = delivered_until(0);
@@ -268,7 +268,7 @@ fn any_event() -> impl Strategy<Value = Event> {
 }
 
 proptest! {
-    /// Whatever happens in whatever order and at whatever time: history and grant are there as long as promised.
+    /// Whichever events happen, in any order and at any time: history and grant are kept as long as promised.
     #[test]
     fn nothing_is_removed_before_its_time(
         first in prop::sample::select(states()),
@@ -295,7 +295,7 @@ proptest! {
             match (&before.state, &after.state) {
                 (State::Delivered { goods, .. }, State::Closed { .. }) => {
                     prop_assert!(now >= delivered.plus(12 * HOUR));
-                    prop_assert!(now.to_seconds().0 >= goods.claims().exp);
+                    prop_assert!(now.to_seconds().0 >= goods.claims().unwrap().exp);
                     prop_assert_eq!(before.outbox.report, None);
                 }
                 (State::Delivered { .. }, state) => prop_assert_eq!(&before.state, state),

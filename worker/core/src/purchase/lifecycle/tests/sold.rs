@@ -1,9 +1,9 @@
-//! What was sold is fixed when the purchase begins.
+//! What a purchase sells is fixed when it begins.
 
 use super::*;
 use crate::offer::{ExtraDigest, SealKeys, Terms};
-use crate::purchase::sold::Sold;
-use crate::purchase::test_support::{pay, sold, test_offer};
+use crate::purchase::sold::{Access, Sold};
+use crate::purchase::test_support::{access, pay, sold, test_offer};
 use crate::types::{Secret, UsdcAmount};
 
 fn shown(sold: Option<Sold>) -> Event {
@@ -22,7 +22,7 @@ fn shown(sold: Option<Sold>) -> Event {
     }
 }
 
-/// The same as [`shown`], for another offer of the same purchase.
+/// The event [`shown`] for another offer of the same purchase.
 fn shown_for(sold: Option<Sold>, change: fn(&mut Terms)) -> Event {
     let mut event = shown(sold);
     if let Event::Proven { offer, .. } = &mut event {
@@ -43,10 +43,10 @@ fn a_digest() -> Option<ExtraDigest> {
 }
 
 fn longer() -> Sold {
-    Sold {
+    Sold::Access(Access {
         lifetime: 86_400,
-        ..sold()
-    }
+        ..access()
+    })
 }
 
 #[test]
@@ -81,7 +81,7 @@ fn what_is_delivered_belongs_to_the_offer_that_was_paid() {
         let found = delivered(None, change);
         assert_eq!(found, None, "{at}: it is not known, and goes back");
     }
-    // A later offer of the same.
+    // A later offer that sells the same.
     let later = |terms: &mut Terms| terms.expires_at = terms.expires_at.plus(60);
     assert_eq!(delivered(None, later), Some(sold()));
 }
@@ -102,7 +102,7 @@ fn a_transfer_for_another_offer_makes_that_the_purchases_offer() {
         let proven = record_after(expired.clone().into_iter().chain([event]));
         assert_eq!(proven.challenge_id, seal_keys().seal(paid.clone()).id);
         assert_eq!(proven.terms, paid);
-        // The ledger would file it under another day.
+        // The time of the beginning stays, or the ledger would file the purchase under another day.
         assert_eq!(proven.begun_at, begun.begun_at);
     }
 }

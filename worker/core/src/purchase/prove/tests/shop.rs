@@ -13,11 +13,13 @@ use crate::chain::ChainError;
 use crate::chain::base::{AuthorizationEvents, Head, Log};
 use crate::chain::transfer::booking_key;
 use crate::config::{Config, test_config};
-use crate::goods::DeliveryFault;
+use crate::goods::{DeliveryFault, OriginFault};
 use crate::ledger::LedgerEntry;
+use crate::offer::CallDigest;
 use crate::pauses::Patience;
 use crate::purchase::driver::Driver;
 use crate::purchase::env::PurchaseStore as _;
+use crate::purchase::origin::{Arrived, OriginCall};
 use crate::purchase::question::Ask;
 use crate::purchase::shared::Shared;
 use crate::purchase::test_support::{NOW, buyer, sold, test_offer};
@@ -26,13 +28,13 @@ use crate::settlement::wallet::{WalletCommand, WalletReply};
 use crate::testing::{Books, MemoryStore, ScriptedChain, authorization_used, receipt, transfer};
 use crate::types::{CallFault, RequestId, UnixMillis};
 
-/// The one transaction.
+/// The chain's one transaction.
 pub(super) const TX: B256 = B256::repeat_byte(0x77);
 /// A payer.
 pub(super) const ANN: Address = Address::repeat_byte(0xa1);
-/// Another one.
+/// Another payer.
 pub(super) const BOB: Address = Address::repeat_byte(0xb2);
-/// Its block.
+/// The block of the one transaction.
 pub(super) const BLOCK: u64 = 50;
 
 /// A transfer to the seller.
@@ -51,7 +53,7 @@ pub(super) fn proof(payer: Address) -> Prove {
     }
 }
 
-/// The same without a signature.
+/// The proof of the one transaction without a signature.
 pub(super) fn unsigned() -> Prove {
     Prove {
         payer: None,
@@ -59,13 +61,13 @@ pub(super) fn unsigned() -> Prove {
     }
 }
 
-/// What has happened to an authorization.
+/// Whether an authorization was used, and how.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub(super) enum Use {
     #[default]
     Unused,
     Cancelled,
-    /// In the transaction [`EXECUTED`].
+    /// The authorization was executed, in the transaction [`EXECUTED`].
     Executed,
 }
 
@@ -84,13 +86,13 @@ pub(super) struct Shop {
     /// The newest block's time.
     pub(super) head_time: Cell<u64>,
     pub(super) time: Option<u64>,
-    /// What has happened to the buyer's authorization.
+    /// Whether the buyer's authorization was used, and how.
     pub(super) authorization: Cell<Use>,
     pub(super) books: Books,
 }
 
 impl Shop {
-    /// The transaction holds these transfers and is deep enough.
+    /// A shop whose chain has the one transaction with these transfers, deep enough.
     pub(super) fn new(logs: Vec<Log>) -> Self {
         let store = MemoryStore::default();
         store.alarm.set(Some(NOW));
@@ -108,7 +110,7 @@ impl Shop {
         }
     }
 
-    /// As [`Shop::new`], with a purchase that has come so far.
+    /// A shop as [`Shop::new`] with this record of a purchase.
     pub(super) fn after(record: Purchase, logs: Vec<Log>) -> Self {
         let shop = Self::new(logs);
         shop.store.put(record);
@@ -124,7 +126,7 @@ impl Shop {
         reply.unwrap().unwrap()
     }
 
-    /// The alarm.
+    /// Rings the alarm.
     pub(super) fn wake(&self) {
         Driver::default()
             .wake(self)
@@ -138,7 +140,7 @@ impl Shop {
         self.store.load().unwrap().map(|stored| stored.record)
     }
 
-    /// Somebody else's purchase has claimed a transfer of the transaction.
+    /// Lets another purchase claim a transfer of the transaction.
     pub(super) fn claimed(&self, payer: Address, log: u32) {
         let other = RequestId::from_random([9; 16]);
         let booking = Booking {
@@ -234,17 +236,26 @@ impl PurchaseEnv for Shop {
     async fn facilitator(&self, _: FacilitatorCall<'_>) -> Result<FacilitatorAnswer, CallFault> {
         panic!("a proof charges nothing")
     }
-    /// The worker issues itself; what the backend is told besides changes nothing.
+    fn call(&self) -> Option<CallDigest> {
+        None
+    }
+    async fn origin(&self, _: OriginCall) -> Result<Arrived, OriginFault> {
+        panic!("a transfer pays for no call")
+    }
+    /// The worker issues the credential itself, so it does not matter that every notification fails.
     async fn backend(&self, _: BackendCall) -> Result<BackendAnswer, DeliveryFault> {
         Err(DeliveryFault::Failed)
     }
     async fn ledger(&self, _: LedgerEntry) -> Result<(), CallFault> {
         Ok(())
     }
+    async fn unlist(&self, _: LedgerEntry) -> Result<(), CallFault> {
+        Ok(())
+    }
     fn log(&self, _: &str, _: &str) {}
 }
 
-/// The buyer of these tests' authorizations, who pays by transfer this time.
+/// The address of [`buyer`], who also signs the authorizations of these tests.
 pub(super) fn buyers_address() -> Address {
     buyer().address()
 }

@@ -1,4 +1,4 @@
-//! What the alarm does for jobs that wait, and when a job is done.
+//! Tests of what the alarm does for waiting jobs, and of when a job is done.
 
 use super::super::care::{FINAL_BLOCKS, MAX_FORGOTTEN};
 use super::super::cost::MAX_FEE;

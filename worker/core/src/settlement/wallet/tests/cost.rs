@@ -1,9 +1,9 @@
-//! What the wallet can pay for.
+//! Tests of what the wallet can pay for.
 
 use super::*;
 use crate::types::Network;
 
-/// What one of the bench's jobs may cost for gas.
+/// The most that the gas of one job costs in these tests.
 fn one(bench: &Bench) -> U256 {
     let max_fee = bench.node.borrow().base_fee * 2 + 1_000_000;
     U256::from(max_fee * 100_000)

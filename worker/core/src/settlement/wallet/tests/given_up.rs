@@ -1,4 +1,4 @@
-//! Nonces whose payment is not wanted any longer.
+//! Tests of nonces whose payment is no longer wanted.
 
 use super::super::line::Looks;
 use super::*;

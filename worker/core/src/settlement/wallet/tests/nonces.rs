@@ -1,4 +1,4 @@
-//! Nonces that another program has used, that nothing holds, or about which the chain is wrong.
+//! Tests of nonces that another program has used, that no job holds, or about which the chain is wrong.
 
 use super::super::care::REPAIR_MILLIS;
 use super::super::sight::LOST_MILLIS;
@@ -32,12 +32,13 @@ fn a_receipt_that_is_not_shown_for_a_moment_costs_no_second_transaction_and_clos
     hide(LOST_MILLIS);
     assert_eq!(bench.nonces_of("a"), [5], "its receipt was seen before");
     bench.live(&wallet, 2 * LOST_MILLIS);
-    // It has expired, but its block may still be replaced: it must be sent again then.
+    // The authorization has expired, but the block of its transaction may still be replaced: then the transaction must
+    // be sent again, so the job stays open.
     bench.pass(300_000);
     bench.live(&wallet, 2 * REPAIR_MILLIS);
     hide(LOST_MILLIS);
     assert!(bench.is_open("a"));
-    // Nor does a wallet that remembers nothing close it so soon, or by a few answers.
+    // A wallet that has lost its memory does not close the job so soon, or after only a few answers.
     bench.node.borrow_mut().receipts.clear();
     bench.live(&GasWallet::default(), 2 * LOST_MILLIS);
     assert!(bench.is_open("a"));

@@ -1,4 +1,4 @@
-//! What the operator sees of a wallet and does about it.
+//! Tests of what the operator sees of a wallet, and of the operator's commands.
 
 use super::*;
 
@@ -59,7 +59,7 @@ fn what_the_operator_gives_up_while_the_alarm_works_stays_given_up() {
     bench.hashes(&wallet, "a");
     let read = bench.job("a");
     operate(&bench, &wallet, WalletOperation::GiveUp { nonce: 5 });
-    // The alarm has read the job before, and wants to write now.
+    // The alarm has read the job before the command, and wants to write now.
     let mut old = read.clone();
     let fees = read.versions[0].fees;
     wallet.add_version(&bench, &mut old, 5, fees, None).unwrap();

@@ -1,4 +1,4 @@
-//! Taking jobs: their nonces, repeats, and when none is begun.
+//! Tests of new jobs: their nonces, repeated commands, and when no job is begun.
 
 use super::*;
 use crate::chain::settlement_call::transfer_call;
@@ -52,7 +52,7 @@ fn a_wallet_that_always_gets_new_jobs_wakes_all_the_same() {
     let lost = bench.job("lost").versions[0].raw.clone();
     for number in 0..10 {
         bench.pass(3_000);
-        // The alarm rings before whatever comes at the same time.
+        // If the alarm is due, it rings before anything else happens.
         if bench.alarm.get().is_some_and(|at| at <= bench.now.get()) {
             bench.alarm.set(None);
             wallet.rang();
@@ -81,7 +81,7 @@ fn after_a_rest_the_alarm_is_set_for_later_again() {
     let (bench, wallet) = (Bench::new(), GasWallet::default());
     bench.hashes(&wallet, "a");
     bench.pass(NOT_INCLUDED);
-    // It rings, and there is nothing to do.
+    // The alarm rings, and there is nothing to do.
     bench.jobs.borrow_mut().clear();
     let wallet = GasWallet::default();
     wallet.rang();

@@ -1,4 +1,4 @@
-//! The form of calls, their limits and what they cost.
+//! Tests of the form of calls, of their limits, and of which calls count against their client.
 
 use super::*;
 

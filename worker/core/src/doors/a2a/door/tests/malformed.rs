@@ -1,15 +1,15 @@
-//! A proof or a payment that has not its form: the client is told which member is wrong, and the task goes on.
+//! A proof or a payment has the wrong form: the client is told which member is wrong, and the task goes on.
 
 use super::*;
 
-/// The error that a task tells.
+/// The error that a task's message has.
 fn error(task: &Value) -> &Value {
     let parts = task["status"]["message"]["parts"].as_array().unwrap();
     let error = parts.iter().find(|part| part["data"]["type"] == "Error");
     &error.unwrap_or_else(|| panic!("{task}"))["data"]
 }
 
-/// The proof of this task's offer without this member, and with that one.
+/// The proof of this task's offer, without the member `without` and with the members `with`.
 fn bent(task: &Value, without: &str, with: &[(&str, Value)]) -> Value {
     let mut proof = proof(task);
     let members = proof.as_object_mut().unwrap();
@@ -97,7 +97,7 @@ fn a_proof_that_has_not_its_form_names_the_member_and_leaves_the_task_to_be_paid
             assert_eq!(status(&told), "payment-submitted");
             let metadata = &told["status"]["message"]["metadata"];
             assert_eq!(metadata["x402.payment.error"], "SETTLEMENT_FAILED");
-            // The transfer may have been made: nobody is invited to pay once more.
+            // The transfer may have been made, so the client is not invited to pay once more.
             assert!(!offers(&told), "{told}");
             assert_eq!(error(&told)["code"], "INVALID_REQUEST");
             assert_eq!(error(&told)["details"]["member"], member, "{bad}");
@@ -110,7 +110,7 @@ fn a_proof_that_has_not_its_form_names_the_member_and_leaves_the_task_to_be_paid
             assert!(!told.to_string().contains(&signature), "{told}");
         }
         assert!(shop.asked.borrow().is_empty());
-        // Both ways to pay are as open as before.
+        // The client can still pay in either way.
         let parts = json!([{"data": proof(&task)}]);
         let shown = shop.message(json!({"taskId": task["id"], "parts": parts}), [granted()]);
         assert_eq!(state(&shown), "TASK_STATE_COMPLETED");
@@ -184,18 +184,69 @@ fn while_a_transfer_is_not_on_chain_yet_a_bad_proof_is_told_and_takes_nothing_aw
 }
 
 #[test]
-fn while_a_payment_is_under_way_a_bad_one_changes_nothing() {
+fn while_a_payment_is_under_way_a_bad_proof_is_told_and_shows_no_offer_when_that_is_over() {
+    for alive in [Some(pending()), None] {
+        let shop = Shop::new();
+        let task = shop.offered();
+        let payment = shop.payment(&task);
+        shop.pay(&task, &payment, alive.clone());
+        let show = || shop.show(&task, &bent(&task, "txHash", &[]), alive.clone());
+        let told = show();
+        assert_eq!(state(&told), "TASK_STATE_WORKING", "{told}");
+        assert_eq!(error(&told)["details"]["member"], "txHash");
+        let text = told["status"]["message"]["parts"][0]["text"].as_str();
+        let text = text.unwrap();
+        assert!(text.contains("Beside this proof, a payment"), "{text}");
+        assert!(text.contains("Call GetTask"), "{text}");
+        let working = shop.get(&task, [pending()]);
+        assert_eq!(error(&working)["code"], "SETTLEMENT_PENDING");
+        let over = shop.get(&task, [refused(true)]);
+        assert!(!offers(&over), "{over}");
+        assert!(over.to_string().contains("corrected if it was refused"));
+        // The corrected proof shows which transfer the unreadable one was about.
+        let no_transfer = PayReply::Unproven(ProofFault::NoTransfer);
+        shop.show(&task, &proof(&task), [no_transfer]);
+        let next = shop.pay(&task, &payment, [refused(true)]);
+        assert!(offers(&next), "{next}");
+    }
+}
+
+#[test]
+fn beside_what_only_the_payment_can_ask_about_a_bad_proof_is_told_too() {
+    let derived = format!("x402-{}", "ab".repeat(16));
     let shop = Shop::new();
     let task = shop.offered();
-    let working = shop.pay(&task, &shop.payment(&task), [pending()]);
-    let parts = json!([{"data": bent(&task, "txHash", &[])}]);
-    let same = shop.message(json!({"taskId": task["id"], "parts": parts}), [pending()]);
-    assert_eq!(same["status"]["state"], working["status"]["state"]);
-    assert_eq!(
-        same["status"]["message"]["parts"],
-        working["status"]["message"]["parts"]
-    );
-    assert_eq!(state(&shop.get(&task, [granted()])), "TASK_STATE_COMPLETED");
+    let payment = shop.payment(&task);
+    shop.pay(&task, &payment, [elsewhere(&derived, false), undelivered()]);
+    let told = shop.show(&task, &bent(&task, "txHash", &[]), []);
+    assert_eq!(status(&told), "payment-verified");
+    assert_eq!(error(&told)["details"]["member"], "txHash");
+    let text = told["status"]["message"]["parts"][0]["text"].as_str();
+    let text = text.unwrap();
+    assert!(text.contains("Beside this proof, a payment"), "{text}");
+    let again = shop.pay(&task, &payment, [elsewhere(&derived, false), undelivered()]);
+    assert_eq!(error(&again)["code"], "TOKEN_ISSUE_FAILED");
+    assert_eq!(status(&again), "payment-verified");
+}
+
+#[test]
+fn a_refused_payment_shows_no_offer_after_a_bad_proof_and_an_access_request_shows_one() {
+    let shop = Shop::new();
+    let task = shop.offered();
+    shop.show(&task, &bent(&task, "txHash", &[]), []);
+    let nothing = json!({"taskId": task["id"], "parts": [{"data": {"request_id": "trace-1"}}]});
+    let told = shop.message(nothing, []);
+    assert_eq!(error(&told)["code"], "INVALID_REQUEST", "{told}");
+    assert!(!offers(&told), "{told}");
+    let told = shop.pay(&task, &shop.payment(&task), [refused(false)]);
+    assert!(!offers(&told), "{told}");
+
+    let shop = Shop::new();
+    let task = shop.offered();
+    shop.show(&task, &bent(&task, "txHash", &[]), []);
+    let again = renewed(&shop, &task);
+    let told = shop.pay(&task, &shop.payment(&again), [refused(false)]);
+    assert!(offers(&told), "{told}");
 }
 
 #[test]
@@ -214,7 +265,7 @@ fn a_payment_that_stands_where_none_is_read_is_told_so_and_hands_out_no_signatur
         let told = shop.message(json!({"taskId": task["id"], "parts": parts}), [granted()]);
         told_where(&task, &told, &payment);
     }
-    // The metadata of the call are not those of the message.
+    // A payment in the metadata of the call, instead of the message's, is not read.
     let message = json!({"messageId": "m", "role": "ROLE_USER", "taskId": task["id"], "parts": [{"text": "payment"}]});
     let params = json!({"message": message, "metadata": submitted});
     let answer = shop.call("SendMessage", &params, [granted()]);
@@ -226,7 +277,7 @@ fn a_payment_that_stands_where_none_is_read_is_told_so_and_hands_out_no_signatur
     );
 }
 
-/// The offer stands, and it is told where a payment belongs.
+/// Checks that the offer stands, and that the client is told where a payment belongs.
 fn told_where(task: &Value, told: &Value, payment: &Value) {
     assert_eq!(told["id"], task["id"]);
     assert_eq!(status(told), "payment-required", "{told}");
@@ -250,7 +301,7 @@ fn a_request_whose_plan_has_another_name_is_not_answered_with_the_offer_before()
     assert_eq!(error(&told)["code"], "INVALID_REQUEST");
     assert_eq!(error(&told)["details"]["member"], "planId");
     assert!(told["status"]["message"]["metadata"]["x402.payment.error"].is_null());
-    // Plain words get the offer as it is.
+    // A message in plain words gets the offer as it is.
     let offer = shop.message(json!({"taskId": shop.offered()["id"]}), []);
     let text = offer["status"]["message"]["parts"][0]["text"]
         .as_str()
@@ -280,4 +331,19 @@ fn a_misspelled_member_takes_no_offer_off_a_task() {
     assert!(offers(&told), "{told}");
     let done = shop.pay(&task, &payment, [granted()]);
     assert_eq!(state(&done), "TASK_STATE_COMPLETED");
+}
+
+#[test]
+fn a_payment_that_stands_where_none_is_read_is_not_called_uncharged_where_it_may_have_been() {
+    let shop = Shop::new();
+    let task = shop.offered();
+    let payment = shop.payment(&task);
+    shop.pay(&task, &payment, []);
+    shop.later.set(130);
+    let told = shop.get(&task, [PayReply::Unbegun]);
+    assert!(told.to_string().contains("No answer has come"), "{told}");
+    let message = json!({"taskId": task["id"], "parts": [{"data": payment}]});
+    let told = shop.message(message, []);
+    let message = error(&told)["message"].as_str().unwrap();
+    assert!(message.contains("charged for this request"), "{message}");
 }

@@ -1,4 +1,4 @@
-//! Which offer a payment is for.
+//! Tests of which offer a payment is for.
 
 use super::*;
 
@@ -52,7 +52,7 @@ fn a_payment_to_somebody_else_is_refused_unless_the_purchase_has_begun_with_it()
     let refused = shop.pay(&task, &payment, [PayReply::Conflict]);
     let metadata = &refused["status"]["message"]["metadata"];
     assert_eq!(metadata["x402.payment.error"], "INVALID_AMOUNT");
-    // The purchase has no sale that it could begin.
+    // The purchase was asked in a way that cannot begin it.
     let asked = shop.asked.borrow();
     assert!(
         matches!(&asked[..], [Ask::Pay(pay)] if pay.sale.is_none()),
@@ -65,7 +65,7 @@ fn a_payment_for_an_earlier_offer_of_the_same_purchase_gets_its_outcome() {
     let shop = Shop::new();
     let task = shop.offered();
     let payment = shop.payment(&task);
-    // The price has changed, and with it the offer of the task.
+    // The price has changed, and the task has a new offer at that price.
     let mut tasks = shop.conversations.tasks.0.borrow_mut();
     let Stage::Offered { challenge_id, .. } = &mut tasks[0].stage else {
         panic!("no offer");

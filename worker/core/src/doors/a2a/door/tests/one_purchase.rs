@@ -1,9 +1,9 @@
-//! What a task knows of money is of one purchase, that of its offer.
+//! All that a task knows about money concerns one purchase: that of its offer.
 
 use super::*;
 use crate::chain::transfer::ProofFault;
 
-/// Another plan, under the same name.
+/// The id of another plan.
 fn other_plan(shop: &Shop) -> String {
     let plans = shop.config.catalog.plans();
     let mut ids = plans.iter().map(|plan| plan.id.to_string());
@@ -49,7 +49,7 @@ fn who_has_presented_something_is_told_to_ask_for_another_price_without_the_task
     }
 }
 
-/// What the purchase of that try says when it is asked.
+/// The reply of the purchase of the try number `at`, when it is asked.
 fn pending_of(at: usize) -> fn() -> PayReply {
     match at {
         0 => || PayReply::Unbegun,
@@ -96,7 +96,7 @@ fn a_payment_for_another_offer_is_not_taken_and_is_told_where_to_send_it() {
         assert_eq!(*shop.conversations.tasks.0.borrow(), kept);
     }
     assert!(shop.asked.borrow().is_empty());
-    // There its own purchase answers.
+    // Sent without a task id, the payment for the earlier offer reaches the purchase of that offer.
     let done = shop.pay(&Value::Null, &earlier, [granted()]);
     assert_eq!(state(&done), "TASK_STATE_COMPLETED");
     let done = shop.pay(&task, &anew(&shop.payment(&renewed)), [granted()]);
@@ -162,7 +162,7 @@ fn a_transfer_for_another_offer_is_not_taken_and_one_for_an_earlier_price_of_the
     let told = shop.show(&task, &proof(&other), [granted()]);
     assert_eq!(told["code"], -32004, "{told}");
     assert!(*shop.counted.borrow());
-    // The price has changed, and with it the offer of the task.
+    // The price has changed, and the task has a new offer at that price.
     let mut tasks = shop.conversations.tasks.0.borrow_mut();
     let kept = tasks
         .iter_mut()
@@ -179,4 +179,50 @@ fn a_transfer_for_another_offer_is_not_taken_and_one_for_an_earlier_price_of_the
     drop(tasks);
     let done = shop.show(&task, &proof(&task), [granted()]);
     assert_eq!(state(&done), "TASK_STATE_COMPLETED", "{done}");
+}
+
+#[test]
+fn a_task_forgets_no_payment_and_ends_when_it_takes_no_other() {
+    let shop = Shop::new();
+    let task = shop.offered();
+    let first = shop.payment(&task);
+    let mut next = shop.pay(&task, &first, [refused(true)]);
+    for at in 12..14 {
+        next = shop.pay(&task, &nth(&shop.payment(&next), at), [refused(true)]);
+        assert!(offers(&next), "{next}");
+    }
+    // The first payment belongs to an earlier offer. Sent again, it is not presented to the current purchase, which
+    // would charge it.
+    let same = shop.pay(&task, &first, [granted()]);
+    assert_eq!(same["status"], next["status"]);
+    let last = nth(&shop.payment(&next), 14);
+    let ended = shop.pay(&task, &last, [refused(true)]);
+    assert_eq!(state(&ended), "TASK_STATE_FAILED", "{ended}");
+    assert!(ended.to_string().contains("Nothing was charged"), "{ended}");
+    let same = shop.pay(&task, &first, [granted()]);
+    assert_eq!(same["status"], ended["status"]);
+}
+
+#[test]
+fn a_payment_that_a_task_has_no_room_for_is_sent_without_it_and_charges_nothing() {
+    let shop = Shop::new();
+    let task = shop.offered();
+    let payment = shop.payment(&task);
+    for at in 11..15 {
+        let told = shop.pay(&task, &nth(&payment, at), [refused(false)]);
+        assert!(offers(&told), "{told}");
+    }
+    let asked = shop.asked.borrow().len();
+    let told = shop.pay(&task, &nth(&payment, 15), [granted()]);
+    assert_eq!(told["code"], -32004, "{told}");
+    let text = told["message"].as_str().unwrap();
+    assert!(text.contains("nothing was charged by it"), "{text}");
+    assert!(text.contains("without taskId"), "{text}");
+    assert!(*shop.counted.borrow());
+    assert_eq!(shop.asked.borrow().len(), asked);
+    // Sent without a task id, a payment reaches the purchase of its own offer.
+    let done = shop.pay(&Value::Null, &nth(&payment, 15), [granted()]);
+    assert_eq!(state(&done), "TASK_STATE_COMPLETED");
+    let done = shop.pay(&task, &nth(&payment, 12), [granted()]);
+    assert_eq!(state(&done), "TASK_STATE_COMPLETED");
 }

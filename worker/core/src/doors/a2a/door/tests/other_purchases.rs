@@ -45,7 +45,7 @@ fn who_was_led_to_a_purchase_that_nobody_can_ask_about_is_to_send_the_same_payme
         assert_eq!(cancel["error"]["code"], -32002);
         let (reply, end) = match by_attempted {
             false => (granted(), "TASK_STATE_COMPLETED"),
-            // It is public by now, and opens nothing any more.
+            // The payment is public by now, and opens nothing any more.
             true => (PayReply::Taken, "TASK_STATE_FAILED"),
         };
         assert_eq!(state(&shop.pay(&task, &payment, [reply])), end);
@@ -78,7 +78,7 @@ fn a_payment_that_is_sent_again_begins_nothing_on_a_task_that_was_called_off_mea
         let task = shop.offered();
         let payment = shop.payment(&task);
         shop.pay(&task, &payment, first);
-        // After the request has read the task, and before it asks the purchase.
+        // Another request changes the task after this one has read it, and before this one asks the purchase.
         shop.before(|tasks, command| {
             let mut tasks = tasks.0.borrow_mut();
             let task = tasks.last_mut().unwrap();
@@ -99,7 +99,7 @@ fn a_payment_that_is_sent_again_begins_nothing_on_a_task_that_was_called_off_mea
 fn what_was_charged_though_the_task_was_called_off_has_a_task_of_its_own() {
     let shop = Shop::new();
     let task = shop.offered();
-    // While its purchase works.
+    // The task is called off while its purchase works.
     shop.before(|tasks, command| {
         if matches!(command, TaskCommand::Keep(task) if task.version == 3) {
             let mut tasks = tasks.0.borrow_mut();
@@ -202,7 +202,7 @@ fn a_payment_that_its_purchase_had_taken_before_gets_the_finished_task_when_it_i
     let shop = Shop::new();
     let task = shop.offered();
     let mut payment = shop.payment(&task);
-    // Of an offer with another price.
+    // The payment names an offer with another price.
     payment["accepted"]["amount"] = json!("1");
     for _ in 0..2 {
         let done = shop.pay(&task, &payment, [granted()]);
@@ -254,6 +254,8 @@ fn who_pays_on_a_task_that_is_gone_is_told_not_to_pay_anew() {
     let gone = shop.pay(&task, &payment, []);
     assert_eq!(gone["code"], -32001);
     assert!(gone.to_string().contains("do not pay anew"), "{gone}");
+    let gone = shop.show(&task, &json!({"type": "PaymentProof"}), []);
+    assert!(gone.to_string().contains("do not pay anew"), "{gone}");
     let other = shop.call("GetTask", &json!({"id": task["id"]}), []);
     assert_eq!(other["error"]["message"], "Task not found");
 }
@@ -283,7 +285,7 @@ fn what_was_charged_though_the_task_was_delivered_for_another_offer_has_a_task_o
     ] {
         let shop = Shop::new();
         let task = shop.offered();
-        // While its purchase works.
+        // The task is changed while its purchase works.
         shop.before(|tasks, command| {
             if matches!(command, TaskCommand::Keep(task) if task.version == 3) {
                 let mut tasks = tasks.0.borrow_mut();
@@ -295,6 +297,7 @@ fn what_was_charged_though_the_task_was_delivered_for_another_offer_has_a_task_o
                     kept.stage = Stage::Delivered {
                         goods: Goods::Token { claims },
                         receipt: None,
+                        claim: None,
                     };
                     kept.version = 3;
                 }
@@ -321,6 +324,7 @@ fn a_task_that_was_delivered_meanwhile_by_the_same_purchase_stays_the_only_one()
                 kept.stage = Stage::Delivered {
                     goods: Goods::Token { claims },
                     receipt: None,
+                    claim: None,
                 };
                 kept.version = 3;
             }
@@ -347,6 +351,58 @@ fn who_was_led_by_an_attempted_payment_is_not_told_to_sign_anew() {
 }
 
 #[test]
+fn what_only_its_payment_can_ask_about_is_asked_by_it_also_when_the_offers_secret_is_gone() {
+    let derived = format!("x402-{}", "ab".repeat(16));
+    let mut shop = Shop::new();
+    let task = shop.offered();
+    let payment = shop.payment(&task);
+    shop.pay(&task, &payment, [elsewhere(&derived, false), undelivered()]);
+    shop.config.offers.keys =
+        crate::offer::SealKeys::new(&crate::types::Secret::new("another"), &[]);
+    let before = shop.asked.borrow().len();
+    shop.pay(&task, &anew(&payment), [granted()]);
+    assert_eq!(shop.asked.borrow().len(), before);
+    for replies in [vec![], vec![PayReply::Conflict]] {
+        let same = shop.pay(&task, &payment, replies);
+        assert_eq!(status(&same), "payment-verified", "{same}");
+    }
+    let asked = first_asked(&shop, || {
+        let done = shop.pay(&task, &payment, [granted()]);
+        assert_eq!(state(&done), "TASK_STATE_COMPLETED", "{done}");
+    });
+    // The question cannot begin the purchase.
+    assert!(
+        matches!(&asked, Ask::Pay(pay) if pay.sale.is_none() && pay.request_id.is_derived()),
+        "{asked:?}"
+    );
+}
+
+#[test]
+fn after_a_judged_transfer_who_was_led_elsewhere_is_not_told_to_sign_anew() {
+    let derived = format!("x402-{}", "ab".repeat(16));
+    let shop = Shop::new();
+    let task = shop.offered();
+    let payment = shop.payment(&task);
+    shop.show(
+        &task,
+        &proof(&task),
+        [PayReply::Unproven(ProofFault::TxUnconfirmed)],
+    );
+    shop.pay(&task, &payment, [elsewhere(&derived, true), pending()]);
+    shop.pay(&task, &payment, [PayReply::Taken]);
+    let no_transfer = PayReply::Unproven(ProofFault::NoTransfer);
+    shop.show(&task, &proof(&task), [no_transfer]);
+    let told = shop.pay(&task, &payment, [PayReply::Taken]);
+    assert_eq!(state(&told), "TASK_STATE_FAILED", "{told}");
+    let text = told["status"]["message"]["parts"][0]["text"].as_str();
+    let text = text.unwrap();
+    assert!(
+        text.contains("Before you sign anew") && !text.contains("sign a new one"),
+        "{text}"
+    );
+}
+
+#[test]
 fn beside_what_only_the_last_payment_can_ask_about_an_earlier_one_begins_nothing() {
     let derived = format!("x402-{}", "ab".repeat(16));
     let shop = Shop::new();
@@ -356,7 +412,7 @@ fn beside_what_only_the_last_payment_can_ask_about_an_earlier_one_begins_nothing
     let second = anew(&payment);
     let told = shop.pay(&task, &second, [elsewhere(&derived, false), undelivered()]);
     assert_eq!(status(&told), "payment-verified");
-    // Sent again without an answer, it is still the only one that can ask.
+    // The payment is sent again and gets no answer. Still only this payment can ask the purchase.
     for replies in [vec![], vec![PayReply::Unbegun]] {
         let same = shop.pay(&task, &second, replies);
         assert_eq!(state(&same), "TASK_STATE_INPUT_REQUIRED", "{same}");
@@ -384,7 +440,7 @@ fn a_payment_that_counts_elsewhere_has_an_end_also_beside_a_proof() {
     let task = shop.offered();
     let payment = shop.payment(&task);
     shop.pay(&task, &payment, [elsewhere(&derived, true), pending()]);
-    // Beside that it cannot be judged, and is not forgotten.
+    // Beside that payment the transfer cannot be judged, and it is not forgotten.
     shop.show(&task, &proof(&task), []);
     let told = shop.pay(&task, &payment, [PayReply::Taken]);
     assert_eq!(state(&told), "TASK_STATE_INPUT_REQUIRED", "{told}");

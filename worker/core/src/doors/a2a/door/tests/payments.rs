@@ -1,4 +1,4 @@
-//! What comes of a payment.
+//! Tests of the outcomes of payments.
 
 use super::*;
 
@@ -30,7 +30,7 @@ fn what_is_needed_to_ask_again_is_kept_before_the_purchase_is_asked() {
     let shop = Shop::new();
     let task = shop.offered();
     let payment = shop.payment(&task);
-    // The object that holds the task fails: nobody is asked to settle anything.
+    // The object that holds the task fails, so no purchase is asked to settle.
     shop.before(|_, command| match command {
         TaskCommand::Keep(_) => Err(CallFault("storage".to_owned())),
         _ => Ok(()),
@@ -39,7 +39,7 @@ fn what_is_needed_to_ask_again_is_kept_before_the_purchase_is_asked() {
     assert_eq!(failed["code"], -32603);
     assert!(shop.asked.borrow().is_empty());
     assert!(matches!(shop.stage(), Stage::Offered { .. }));
-    // The process dies when the purchase has been asked: the second write is lost.
+    // The process dies after the purchase was asked: the second write is lost.
     shop.before(|tasks, command| match command {
         TaskCommand::Keep(task) if task.version > 2 => {
             assert!(tasks.0.borrow().last().unwrap().is_paying());
@@ -50,7 +50,7 @@ fn what_is_needed_to_ask_again_is_kept_before_the_purchase_is_asked() {
     let died = shop.pay(&task, &payment, [granted()]);
     assert_eq!(died["code"], -32603);
     assert_eq!(shop.asked.borrow().len(), 1);
-    // Whoever asks then is not invited to pay again, and learns the truth.
+    // A client that asks afterwards is not invited to pay again, and learns the truth.
     *shop.conversations.before.borrow_mut() = None;
     let working = shop.get(&task, [pending()]);
     assert_eq!(state(&working), "TASK_STATE_WORKING");
@@ -145,7 +145,7 @@ fn where_nothing_could_begin_now_the_same_payment_is_sent_again() {
     assert!(!offers(&later), "{later}");
     let error = &later["status"]["message"]["parts"][1]["data"];
     assert!(error["details"]["retryAfterSeconds"].is_u64(), "{error}");
-    // Nobody knows whether an identical request has begun it.
+    // An identical request may have begun the purchase, and we do not know.
     assert_eq!(state(&shop.get(&task, [])), "TASK_STATE_INPUT_REQUIRED");
     let cancel = shop.call("CancelTask", &json!({"id": task["id"]}), []);
     assert_eq!(cancel["error"]["code"], -32002);
@@ -160,7 +160,7 @@ fn a_payment_of_which_nothing_is_heard_is_never_called_uncharged() {
     let shop = Shop::new();
     let task = shop.offered();
     let payment = shop.payment(&task);
-    // Its purchase gives no answer, now or later.
+    // The purchase gives no answer, now or later.
     let working = shop.pay(&task, &payment, []);
     assert_eq!(state(&working), "TASK_STATE_WORKING");
     assert!(
@@ -283,7 +283,7 @@ fn that_the_money_has_arrived_is_not_forgotten_when_the_payment_is_sent_again_an
     }
 }
 
-/// A payment that was led to another purchase, of which a refund has failed.
+/// A payment that was led to another purchase, whose refund has failed.
 fn led() -> (Shop, Value, Value, RequestId) {
     let shop = Shop::new();
     let task = shop.offered();
@@ -341,12 +341,129 @@ fn a_payment_of_an_earlier_price_whose_purchase_was_silent_once_gets_an_answer()
         assert!(!told["status"].to_string().contains("transfer"), "{told}");
         let wish = json!({"taskId": task["id"], "parts": [{"data": {"planId": "basic"}}]});
         assert_eq!(shop.message(wish, [])["code"], -32004);
-        // Its purchase can be asked.
+        // The task has a claim, so its purchase can be asked.
         let cancel = shop.call("CancelTask", &json!({"id": task["id"]}), []);
         assert_eq!(cancel["error"]["code"], -32002);
-        // It says for certain that nothing has begun.
+        // The purchase says for certain that nothing has begun.
         let last = shop.pay(&task, &payment, [PayReply::Conflict]);
         assert!(offers(&last), "{last}");
+        assert_eq!(state(&shop.get(&task, [granted()])), "TASK_STATE_COMPLETED");
+    }
+}
+
+#[test]
+fn what_is_final_ends_a_task_also_after_a_silent_moment() {
+    for end in [
+        PayReply::Conflict,
+        PayReply::Taken,
+        PayReply::Spent {
+            reason: Refusal::InsufficientFunds,
+        },
+    ] {
+        for first in [vec![], vec![PayReply::NotNow(NotNow::GasTooDear)]] {
+            let shop = Shop::new();
+            let task = shop.offered();
+            let payment = shop.payment(&task);
+            shop.pay(&task, &payment, first);
+            let last = shop.pay(&task, &payment, [end.clone()]);
+            assert_eq!(state(&last), "TASK_STATE_FAILED", "{last}");
+        }
+    }
+}
+
+#[test]
+fn what_is_final_for_one_payment_ends_no_task_that_waits_for_another() {
+    for end in [PayReply::Taken, refused(false)] {
+        let shop = Shop::new();
+        let task = shop.offered();
+        let payment = shop.payment(&task);
+        shop.pay(&task, &payment, []);
+        let told = shop.pay(&task, &anew(&payment), [end]);
+        assert_eq!(state(&told), "TASK_STATE_INPUT_REQUIRED", "{told}");
+        assert!(!offers(&told), "{told}");
+        assert_eq!(state(&shop.get(&task, [granted()])), "TASK_STATE_COMPLETED");
+    }
+}
+
+#[test]
+fn a_forged_copy_of_a_silent_payment_is_no_answer_to_it() {
+    let shop = Shop::new();
+    let task = shop.offered();
+    let payment = shop.payment(&task);
+    shop.pay(&task, &payment, []);
+    let mut forged = payment;
+    forged["payload"]["signature"] = json!(format!("0x{}1b", "22".repeat(64)));
+    let told = shop.pay(&task, &forged, []);
+    assert_eq!(state(&told), "TASK_STATE_WORKING", "{told}");
+    assert!(!offers(&told), "{told}");
+}
+
+#[test]
+fn while_another_network_is_sold_on_a_silent_payment_is_not_called_uncharged() {
+    let mut shop = Shop::new();
+    let task = shop.offered();
+    let payment = shop.payment(&task);
+    shop.pay(&task, &payment, []);
+    shop.config.network = Network::Base;
+    shop.later.set(2_000);
+    let told = shop.pay(&task, &payment, [PayReply::Conflict]);
+    assert_eq!(state(&told), "TASK_STATE_INPUT_REQUIRED", "{told}");
+    assert!(!offers(&told), "{told}");
+    shop.config.network = Network::BaseSepolia;
+    assert_eq!(state(&shop.get(&task, [granted()])), "TASK_STATE_COMPLETED");
+}
+
+#[test]
+fn a_silent_payment_for_what_is_sold_no_more_has_an_end_however_often_it_is_sent() {
+    let mut shop = Shop::new();
+    let task = shop.offered();
+    let payment = shop.payment(&task);
+    shop.pay(&task, &payment, []);
+    shop.config.catalog =
+        crate::catalog::Catalog::from_json(r#"[{"planId":"other","unitAmount":"$1"}]"#).unwrap();
+    // For a while an identical request may still begin the purchase.
+    for seconds in [30, 60, 90, 119] {
+        shop.later.set(seconds);
+        let told = shop.pay(&task, &payment, [PayReply::Conflict]);
+        assert_eq!(state(&told), "TASK_STATE_WORKING", "{told}");
+    }
+    shop.later.set(121);
+    let told = shop.pay(&task, &payment, [PayReply::Conflict]);
+    assert_eq!(state(&told), "TASK_STATE_FAILED", "{told}");
+    assert!(told.to_string().contains("TIER_NOT_FOUND"), "{told}");
+}
+
+#[test]
+fn a_payment_that_is_sent_again_without_an_answer_may_begin_from_then_on() {
+    let mut shop = Shop::new();
+    let task = shop.offered();
+    let payment = shop.payment(&task);
+    shop.pay(&task, &payment, []);
+    shop.later.set(100);
+    shop.pay(&task, &payment, []);
+    shop.config.catalog =
+        crate::catalog::Catalog::from_json(r#"[{"planId":"other","unitAmount":"$1"}]"#).unwrap();
+    shop.later.set(150);
+    let told = shop.pay(&task, &payment, [PayReply::Conflict]);
+    assert_eq!(state(&told), "TASK_STATE_WORKING", "{told}");
+}
+
+#[test]
+fn a_refusal_after_nothing_could_begin_shows_the_offer() {
+    for first in [vec![], vec![PayReply::NotNow(NotNow::GasTooDear)]] {
+        let shop = Shop::new();
+        let task = shop.offered();
+        let payment = shop.payment(&task);
+        shop.pay(&task, &payment, first);
+        let told = shop.pay(&task, &payment, [refused(false)]);
+        assert!(offers(&told), "{told}");
+        let required = &told["status"]["message"]["metadata"]["x402.payment.required"];
+        let before = &task["status"]["message"]["metadata"]["x402.payment.required"];
+        // The new offer is for the same purchase, which the task goes on to follow.
+        assert_eq!(
+            required["accepts"][0]["extra"],
+            before["accepts"][0]["extra"]
+        );
         assert_eq!(state(&shop.get(&task, [granted()])), "TASK_STATE_COMPLETED");
     }
 }

@@ -1,4 +1,4 @@
-//! A second payment or a faster request while one is under way.
+//! While one payment is under way, a second payment or a faster request arrives.
 
 use super::super::super::task::Known;
 use super::super::super::test_support::MemoryTasks;
@@ -10,7 +10,8 @@ fn a_payment_that_fails_beside_another_one_ends_nothing() {
     let task = shop.offered();
     let payment = shop.payment(&task);
     shop.pay(&task, &payment, [pending()]);
-    // The same nonce with a signature that is not the payer's; a version that is not spoken.
+    // Two payments with the same nonce: one has a signature that is not the payer's, the other a version that is not
+    // spoken.
     let mut forged = payment.clone();
     forged["payload"]["signature"] = json!(format!("0x{}1b", "22".repeat(64)));
     let mut old = payment.clone();
@@ -64,7 +65,7 @@ fn an_outcome_is_taken_into_what_a_faster_request_has_left() {
     let shop = Shop::new();
     let task = shop.offered();
     let payment = shop.payment(&task);
-    // An identical request was refused, and has put the offer back, before this one's outcome is kept.
+    // An identical request was refused and has put the offer back, before the outcome of this request is kept.
     shop.before(|tasks, command| {
         if matches!(command, TaskCommand::Keep(task) if task.version == 3) {
             let mut tasks = tasks.0.borrow_mut();
@@ -103,7 +104,7 @@ fn one_wallet_pays_a_task_at_a_time() {
 
 #[test]
 fn who_was_faster_decides() {
-    // The task is called off when the payer is proven, but not yet noted: nobody settles it.
+    // The task is called off after the payer was proven, and before the payment is noted: the payment is not settled.
     let shop = Shop::new();
     let task = shop.offered();
     shop.before(|tasks, command| {
@@ -122,7 +123,7 @@ fn who_was_faster_decides() {
 
 #[test]
 fn a_write_without_an_answer_is_followed_by_no_other_that_skips_what_was_written_instead() {
-    // The note gets no answer, and meanwhile the task is called off.
+    // The write that notes the payment gets no answer, and meanwhile the task is called off.
     let shop = Shop::new();
     let task = shop.offered();
     shop.before(|tasks, command| {
@@ -148,7 +149,7 @@ fn a_refusal_is_not_kept_while_the_same_payment_is_presented_once_more() {
     let task = shop.offered();
     let payment = shop.payment(&task);
     shop.pay(&task, &payment, [pending()]);
-    // Another request presents it between the refusal and the moment when that is kept.
+    // Another request presents the payment after this one's refusal, and before that refusal is kept.
     shop.before(|tasks, command| {
         if matches!(command, TaskCommand::Keep(task) if !task.is_paying()) {
             tasks.0.borrow_mut().last_mut().unwrap().version += 1;
@@ -165,7 +166,7 @@ fn what_became_of_a_payment_is_kept_though_its_task_has_made_room() {
     let shop = Shop::new();
     let task = shop.offered();
     let payment = shop.payment(&task);
-    // Others need its room while its purchase works.
+    // The task is removed to make room for others while its purchase works.
     shop.before(|tasks, command| {
         if matches!(command, TaskCommand::Keep(task) if task.version == 3) {
             tasks.0.borrow_mut().clear();
@@ -177,7 +178,7 @@ fn what_became_of_a_payment_is_kept_though_its_task_has_made_room() {
     assert_eq!(state(&shop.get(&task, [])), "TASK_STATE_COMPLETED");
 }
 
-/// While a purchase works its task is called off.
+/// The task is called off while its purchase works.
 fn is_called_off(tasks: &MemoryTasks, command: &TaskCommand) -> Result<(), CallFault> {
     if matches!(command, TaskCommand::Keep(task) if task.version == 3) {
         let mut tasks = tasks.0.borrow_mut();
@@ -190,7 +191,7 @@ fn is_called_off(tasks: &MemoryTasks, command: &TaskCommand) -> Result<(), CallF
     Ok(())
 }
 
-/// Meanwhile it is over, and the next offer of its task is paid.
+/// While this payment's purchase works, it ends for another request, and the next offer of the task is paid.
 fn is_paid_for_another(tasks: &MemoryTasks, command: &TaskCommand) -> Result<(), CallFault> {
     if matches!(command, TaskCommand::Keep(task) if task.version == 3) {
         let mut tasks = tasks.0.borrow_mut();
@@ -233,7 +234,7 @@ fn a_return_of_money_is_told_by_the_task_of_its_own() {
         let told = shop.pay(&task, &shop.payment(&task), [reply]);
         assert_ne!(told["id"], task["id"], "{told}");
         assert_eq!(state(&told), end, "{told}");
-        // The payment belongs to it.
+        // The payment belongs to the new task.
         shop.before(|_, _| Ok(()));
         assert_eq!(state(&shop.pay(&told, &shop.payment(&task), [])), end);
     }
@@ -277,7 +278,7 @@ fn what_was_charged_for_an_earlier_offer_has_a_task_of_its_own() {
 fn the_refusal_of_one_attempt_takes_no_task_off_the_next_attempt_of_the_same_payment() {
     let shop = Shop::new();
     let task = shop.offered();
-    // Another request has presented it after the refusal, and the purchase has begun again.
+    // After the refusal, another request has presented the payment, and the purchase has begun again.
     shop.before(|tasks, command| {
         if matches!(command, TaskCommand::Keep(task) if task.version == 3) {
             let mut tasks = tasks.0.borrow_mut();

@@ -1,4 +1,4 @@
-//! Who sees a task, and what ends it.
+//! Tests of who can see a task, and of what ends it.
 
 use super::*;
 
@@ -79,6 +79,29 @@ fn a_repeated_message_gets_the_task_as_it_stands() {
     let mut again = message;
     again["taskId"] = task["id"].clone();
     assert_eq!(shop.message(again, [])["status"], task["status"]);
+}
+
+#[test]
+fn another_message_with_an_id_that_was_used_is_no_repeated_message() {
+    let shop = Shop::new();
+    let wish = |id: &str| json!([{"data": {"planId": id}}]);
+    let task = shop.message(json!({"messageId": "1", "parts": wish("basic")}), []);
+    // A buyer who has made a transfer is not shown the offer again.
+    let mut bad = proof(&task);
+    bad.as_object_mut().unwrap().remove("txHash");
+    let on = |parts: Value| json!({"messageId": "1", "taskId": task["id"], "parts": parts});
+    let told = shop.message(on(json!([{"data": bad.clone()}])), []);
+    assert!(!offers(&told), "{told}");
+    // A buyer who wants another plan gets the offer for that plan, on the task.
+    let mut plans = shop.config.catalog.plans().iter();
+    let other = plans.find(|plan| plan.id.to_string() != "basic").unwrap();
+    let told = shop.message(on(wish(&other.id.to_string())), []);
+    assert!(offers(&told), "{told}");
+    let text = told["status"]["message"]["parts"][0]["text"].to_string();
+    assert!(text.contains(&other.id.to_string()), "{text}");
+    // That a proof cannot be read is told once more, though the task keeps all proofs in the same form.
+    let told = shop.message(on(json!([{"data": bad}])), []);
+    assert!(!offers(&told), "{told}");
 }
 
 #[test]

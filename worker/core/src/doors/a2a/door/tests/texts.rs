@@ -1,4 +1,5 @@
-//! What a client reads here speaks of messages and tasks. The sentences are those of every door, so none speaks of headers.
+//! Texts for A2A clients speak of messages and tasks. The sentences are the same at every door, so none of them
+//! mentions headers.
 
 use super::*;
 use crate::chain::transfer::ProofFault;
@@ -7,7 +8,7 @@ use crate::goods::DeliveryFault;
 use crate::offer::Target;
 use crate::types::UnixSeconds;
 
-/// The sentences of everything that checkout says.
+/// All sentences of checkout's errors.
 fn sentences() -> Vec<String> {
     let terms = || Box::new(test_offer().terms);
     let target = || Target::Plan("basic".parse().unwrap());
@@ -15,6 +16,7 @@ fn sentences() -> Vec<String> {
     let transaction = Default::default();
     let waits = [
         NotNow::DeliveriesFail { seconds: 1 },
+        NotNow::CallsFail { seconds: 1 },
         NotNow::UnderWay,
         NotNow::Crowded,
         NotNow::ChainStandsStill,
@@ -26,6 +28,7 @@ fn sentences() -> Vec<String> {
         ProofFault::TransferAfterExpiry,
         ProofFault::ShownTooLate,
         ProofFault::WalletNotUsed,
+        ProofFault::NotIncluded,
         ProofFault::TransactionReverted,
         ProofFault::NoTransfer,
         ProofFault::PayerMismatch,
@@ -64,7 +67,10 @@ fn sentences() -> Vec<String> {
             transaction,
         },
         Stop::Refunded { transaction: None },
-        Stop::RefundFailed { claim: None },
+        Stop::RefundFailed {
+            request_id: request_id(),
+            claim: None,
+        },
         Stop::Paused { seconds: 1 },
         Stop::Unavailable,
     ];
@@ -181,7 +187,7 @@ fn an_offer_that_has_ended_is_followed_by_the_one_to_pay() {
         let next = shop.pay(&task, &shop.payment(&task), [reply]);
         assert!(offers(&next), "{next}");
         assert!(text(&next).contains("nothing was charged"), "{next}");
-        // It is there already.
+        // The answer already has the new offer.
         assert!(!text(&next).contains("to get a new offer"), "{next}");
     }
 }

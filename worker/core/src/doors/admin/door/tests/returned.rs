@@ -1,4 +1,4 @@
-//! Transfers that are returned by hand.
+//! Tests of transfers that the seller has returned by hand.
 
 use super::*;
 use crate::chain::base::Log;

@@ -1,4 +1,4 @@
-//! What the operator sees of the ledger.
+//! Tests of what the operator sees of the ledger.
 
 use super::*;
 
@@ -43,6 +43,7 @@ fn totals_are_told_by_state_and_by_day() {
                 {"status": "DELIVERED", "count": 1, "amount": "$0.015"},
                 {"status": "REFUNDED", "count": 1, "amount": "$0.015"},
             ],
+            "removed": [],
             "days": [
                 {"day": "1970-01-02", "status": "PAID", "count": 1, "amount": "$0.015"},
                 {"day": "1970-01-02", "status": "DELIVERED", "count": 1, "amount": "$0.015"},

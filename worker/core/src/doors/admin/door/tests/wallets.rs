@@ -1,4 +1,4 @@
-//! The wallets' queues.
+//! Tests of the commands for the wallets' queues.
 
 use super::*;
 

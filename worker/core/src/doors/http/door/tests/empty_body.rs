@@ -1,4 +1,4 @@
-//! A body that names no plan: what is offered, and what a payment that comes back pays.
+//! Bodies that name no plan: what is offered, and which plan a payment for such an offer buys.
 
 use super::*;
 use crate::config::Config;
@@ -50,7 +50,7 @@ fn only_question(answer: &Answer) -> &Pay {
     pay
 }
 
-/// What the purchases were asked to begin: the id, the plan, the amount.
+/// The purchases that were begun: id, plan and amount of each.
 fn paid(answer: &Answer) -> Vec<(String, String, u64)> {
     let each = |(id, ask): &(RequestId, Ask)| {
         let Ask::Pay(pay) = ask else {
@@ -172,7 +172,7 @@ fn all_headers_of_an_offer_stay_below_6_kb() {
     }
 }
 
-/// A payment of version 2 for the entry `at` of what an empty body is offered.
+/// A payment of version 2 for the entry `at` of the offers to an empty body, and the body of the purchase.
 fn choose(config: &Config, at: usize) -> (Value, Value) {
     let answer = post(config, "{}", None, []);
     let entry = answer.required.unwrap()["accepts"][at].clone();
@@ -225,7 +225,7 @@ fn a_payment_that_echoes_nothing_pays_the_first_plan_if_the_amount_is_its_price(
         let answer = post(&config, &named, Some(&payment), [granted()]);
         assert_eq!(paid(&answer)[0].0, OWN_ID);
     }
-    // The price of another plan, and of none.
+    // These payments have the price of another plan, or of no plan.
     for units in [500_000, 7] {
         let payment = version1(config.wallets.pay_to, units);
         let answer = post(&config, "", Some(&payment), [PayReply::Conflict]);
@@ -254,7 +254,7 @@ fn a_payment_whose_answer_was_lost_is_found_whatever_is_the_cheapest_plan_by_now
     let payment = version1(test_config().wallets.pay_to, 20_000);
     let body = json!({"resourceId": "photos"}).to_string();
     for (body, target) in [("", ""), (body.as_str(), " photos")] {
-        // Another plan at another price, and another plan at the same price.
+        // The catalog now has another plan first, at another price or at the same price.
         for (plan, price, may_begin) in [("minute", "$0.01", false), ("other", "$0.02", true)] {
             let config = shop(&[(plan, price), ("hour", "$0.03")]);
             let answer = post(&config, body, Some(&payment), [granted()]);

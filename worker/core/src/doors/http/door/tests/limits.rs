@@ -1,4 +1,4 @@
-//! Which answers count against the address that they go to.
+//! Which answers count against the address of the client.
 
 use super::*;
 

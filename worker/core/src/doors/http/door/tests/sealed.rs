@@ -1,4 +1,4 @@
-//! What stands in the ids of the offers that are made, and what those ids open.
+//! What the ids of offers contain, and what can be bought with them.
 
 use super::*;
 use crate::config::Config;
@@ -100,7 +100,7 @@ fn an_offer_for_a_call_opens_nothing_where_plans_are_sold() {
     assert_eq!(answer.status, StatusCode::BAD_REQUEST, "{}", answer.body);
     assert_eq!(answer.body["code"], "TIER_NOT_FOUND");
     assert_eq!(answer.body["details"]["routeId"], PLAN);
-    // And for the plan of the same name it is another offer.
+    // For the plan with the same id as the route, the offer contradicts the request.
     let answer = send(&json!({"planId": PLAN}), &payment, []);
     assert_eq!(answer.status, StatusCode::PAYMENT_REQUIRED);
     assert_eq!(answer.body["details"]["mismatch"], json!(["planId"]));

@@ -1,4 +1,4 @@
-//! Offers, payments, and what comes of them.
+//! Tests of offers, payments and their outcomes.
 
 use super::*;
 
@@ -12,7 +12,7 @@ fn refused(begun: bool) -> PayReply {
     }
 }
 
-/// An offer, held to the form that clients expect.
+/// The offer of an answer, after checks of the form that clients expect.
 fn offered(told: &Told) -> &Value {
     let result = told.result();
     let offer = &result["structuredContent"];
@@ -85,9 +85,68 @@ fn a_payment_is_read_in_each_of_its_forms() {
         let shop = Shop::new().header(name, &base64);
         let told = shop.access(&basic(), &Value::Null, [granted()]);
         assert_eq!(told.result()["isError"], false, "{}", told.body);
-        // What comes with the call is the payment.
+        // If a payment stands in the call too, it is used, and not the header.
         let told = shop.access(&basic(), &json!("nonsense"), []);
         assert!(offered(&told)["error"] != "Payment required");
+    }
+}
+
+#[test]
+fn a_payment_where_none_is_read_is_told_its_place() {
+    let shop = Shop::new();
+    let payment = shop.payment();
+    let call = |arguments: Value, meta: Value| json!({"name": "request_access", "arguments": arguments, "_meta": meta});
+    let mut beside = call(basic(), json!({}));
+    beside["payment"] = payment.clone();
+    for (params, place) in [
+        (
+            call(json!({"planId": "basic", "payment": payment}), json!({})),
+            "`payment` in the arguments",
+        ),
+        (
+            call(
+                json!({"planId": "basic", "x402/payment": payment.to_string()}),
+                json!({}),
+            ),
+            "`x402/payment` in the arguments",
+        ),
+        (call(payment.clone(), json!({})), "The arguments as a whole"),
+        (
+            call(basic(), json!({"x402.payment.payload": payment})),
+            "`x402.payment.payload` in the _meta",
+        ),
+        (beside, "`payment` in the params"),
+    ] {
+        let told = shop.send("tools/call", params);
+        assert_eq!(told.fails(), "INVALID_REQUEST", "{place}");
+        let text = told.texts()[0];
+        assert!(text.contains(place), "{text}");
+        assert!(text.contains(r#"params._meta[\"x402/payment\"]"#), "{text}");
+        assert!(
+            text.contains("Nothing was charged") && !told.counts,
+            "{text}"
+        );
+    }
+    let header = Shop::new().header("x-payment-signature", &encode(&payment).unwrap());
+    let told = header.access(&basic(), &Value::Null, []);
+    assert_eq!(told.fails(), "INVALID_REQUEST");
+    // With a payment in `_meta`, the one in the arguments is ignored.
+    let both = json!({"planId": "basic", "payment": payment});
+    let told = shop.access(&both, &payment, [granted()]);
+    assert_eq!(told.result()["isError"], false, "{}", told.body);
+}
+
+#[test]
+fn a_payment_that_is_no_object_is_told_its_form() {
+    for payment in [json!(5), json!([]), json!(true)] {
+        let told = Shop::new().access(&basic(), &payment, []);
+        let error = parsed(told.texts()[1]);
+        let message = error["message"].as_str().unwrap();
+        assert!(
+            message.contains("an object, or its JSON or base64"),
+            "{payment}: {message}"
+        );
+        assert_eq!(error["details"], json!({"reason": "invalid_payload"}));
     }
 }
 
@@ -267,7 +326,7 @@ fn what_a_client_repeats_of_the_offer_decides_nothing_and_must_not_contradict_it
         change("/accepted/scheme", json!("upto")),
         change("/accepted/extra/planId", json!("premium")),
     ] {
-        // Of an earlier offer, as far as can be told: its purchase is asked, and begins nothing.
+        // These payments may be for an earlier offer, so their purchase is asked, and begins nothing.
         let told = shop.access(&basic(), &payment, [PayReply::Conflict]);
         assert_eq!(offered(&told)["error"], "invalid_payment_requirements");
         assert_eq!(offered(&told)["accepts"][0]["amount"], "15000");
@@ -374,7 +433,7 @@ fn what_is_said_of_the_order_says_nothing_of_its_payment() {
         &Value::Null,
     );
     let gone = json!({"planId": "gone"});
-    // It may be under way for another plan.
+    // The payment may be under way for another plan.
     let told = shop.access(&gone, &payment, [PayReply::Conflict]);
     assert_eq!(told.fails(), "TIER_NOT_FOUND");
     assert!(told.receipt().is_null(), "{}", told.body);
@@ -452,4 +511,68 @@ fn who_pays_a_sealed_offer_is_to_send_the_same_payment_again() {
     let told = shop.access(&basic(), &payment, []);
     let said = told.texts()[0];
     assert!(said.ends_with("do not sign another one."), "{said}");
+}
+
+#[test]
+fn who_has_chosen_no_name_is_told_to_leave_it_out() {
+    let derived = json!({"planId": "basic", "requestId": RequestId::derived(&[2; 16])});
+    let chosen = json!({"planId": "basic", "requestId": RequestId::from_random([2; 16])});
+    let reason = Refusal::InsufficientFunds;
+    let refunded = PayReply::Refund {
+        status: Status::Refunded,
+        transaction: None,
+    };
+    let transaction = B256::repeat_byte(9);
+    for reply in [
+        PayReply::Spent { reason },
+        PayReply::Conflict,
+        refunded,
+        PayReply::AccessEnded { transaction },
+    ] {
+        let shop = Shop::new();
+        let said = |named: &Value| {
+            let told = shop.access(named, &shop.payment(), [reply.clone()]);
+            let message = told.result()["structuredContent"]["message"].clone();
+            message.as_str().unwrap().to_owned()
+        };
+        let advice = "Leaving requestId out does that.";
+        assert!(said(&derived).ends_with(advice), "{}", said(&derived));
+        assert!(!said(&chosen).contains(advice), "{}", said(&chosen));
+    }
+}
+
+#[test]
+fn a_refund_that_has_failed_is_told_how_to_ask_again() {
+    let failed = PayReply::Refund {
+        status: Status::RefundFailed,
+        transaction: None,
+    };
+    let shop = Shop::new();
+    let told = shop.buy([failed.clone()]);
+    let id = &told.asked[0].0;
+    let text = told.texts()[0];
+    assert!(text.contains("refund has not succeeded yet"), "{text}");
+    let next = format!("repeat this call with \"requestId\": \"{id}\".");
+    assert!(text.contains(&next), "{text}");
+    let details = &told.result()["structuredContent"]["details"];
+    assert_eq!(details["requestId"], id.as_str());
+    assert_eq!(details["state"], "REFUND_FAILED");
+    assert!(told.receipt().is_null());
+    // Anybody who has seen the payment may present it, as another purchase has attempted it. So the id of that purchase
+    // is not told.
+    let secret = RequestId::from_random([9; 16]);
+    let elsewhere = PayReply::Elsewhere {
+        request_id: secret.clone(),
+        join: Join {
+            payer: buyer().address(),
+            target: TargetKey::of(&test_offer().terms),
+            by_attempted: true,
+        },
+    };
+    let told = shop.buy([elsewhere, failed]);
+    assert!(
+        !told.body.to_string().contains(secret.as_str()),
+        "{}",
+        told.body
+    );
 }

@@ -1,4 +1,4 @@
-//! Both generations of clients, and the tools.
+//! Tests of both generations of clients, and of the tools.
 
 use super::*;
 
@@ -9,7 +9,7 @@ fn envelope(version: &str) -> Value {
     json!({ENVELOPE_VERSION: version, CAPABILITIES: {}})
 }
 
-/// A client whose requests describe themselves.
+/// A client that names its version in each request.
 fn modern(method: &str) -> Shop {
     Shop::new()
         .header(VERSION, MCP_MODERN)

@@ -1,4 +1,4 @@
-//! What the transport demands.
+//! Tests of the transport's rules.
 
 use super::*;
 
@@ -45,7 +45,7 @@ fn only_json_is_read_and_only_json_is_answered() {
 fn web_pages_may_call_from_origins_that_are_known() {
     let ours = "https://shop.example";
     let here = "http://127.0.0.1:8787";
-    // The page's own name was made to lead here.
+    // A web page whose own host name was made to point to this server.
     let rebound = "http://evil.example:8787";
     for (origin, own, is_allowed) in [
         (ours, ours, true),

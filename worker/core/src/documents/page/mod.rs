@@ -1,0 +1,6 @@
+//! The page for people.
+
+mod front;
+mod html;
+
+pub use front::{front, icon};

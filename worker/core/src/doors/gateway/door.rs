@@ -1,0 +1,245 @@
+//! The way of a call through the door.
+//!
+//! A call passes if its route is free, if its caller has bought access by a plan that opens the route, or if its caller
+//! pays for it. The price is stated before the request is checked any further: a caller that has not paid learns
+//! nothing about the API.
+
+use http::header::{AUTHORIZATION, HeaderMap};
+use http::{HeaderName, Method};
+
+use super::super::call::{Call, Sent};
+use super::super::former;
+use super::super::http::answer::{self, Answer, Place};
+use super::super::http::request;
+use super::super::mpp::{self, Presented, Side};
+use crate::checkout::{Checkout, Deployment, Order};
+use crate::config::Config;
+use crate::error::Error;
+use crate::limit;
+use crate::mpp::schemes;
+use crate::pauses::Patience;
+use crate::response::{self, Response};
+use crate::token::{Access, RsaVerifier};
+use crate::types::UnixSeconds;
+use crate::x402::Dialect;
+
+/// The header that tells a caller that its payment was not needed.
+const UNUSED: HeaderName = HeaderName::from_static("key0-payment-unused");
+
+/// A call as it arrived.
+#[derive(Clone, Copy, Debug)]
+pub struct Arrival<'a> {
+    /// The call as it is forwarded.
+    pub call: &'a Call<'a>,
+    /// The method of the request, which may be `HEAD`.
+    pub method: &'a Method,
+    /// The URL that was called.
+    pub url: &'a str,
+    /// The headers.
+    pub headers: &'a HeaderMap,
+    /// The body.
+    pub body: &'a [u8],
+}
+
+impl<'a> Arrival<'a> {
+    /// The call as it was sent.
+    fn sent(&self, method: &'a Method) -> Sent<'a> {
+        sent(method, self.url, self.headers, self.body)
+    }
+}
+
+fn sent<'a>(method: &'a Method, url: &'a str, headers: &'a HeaderMap, body: &'a [u8]) -> Sent<'a> {
+    let (url, _) = url.split_once('#').unwrap_or((url, ""));
+    let (before, query) = url.split_once('?').unwrap_or((url, ""));
+    let (_, host) = before.split_once("://").unwrap_or(("", before));
+    let path = host.find('/').and_then(|at| host.get(at..));
+    Sent {
+        method,
+        path: path.unwrap_or_default(),
+        query,
+        headers,
+        body,
+    }
+}
+
+/// The answer to a payment for a call that no route has any more: what its purchase gave, if it has begun. `None` if
+/// there is nothing to be said about it.
+pub async fn stray<D: Deployment>(
+    checkout: &Checkout<'_, D>,
+    method: &Method,
+    url: &str,
+    headers: &HeaderMap,
+    body: &[u8],
+) -> Option<Response> {
+    let payment = request::payment(headers).ok()?;
+    let side = Side::new(checkout, headers, None, None);
+    let presented = side
+        .as_ref()
+        .map_or(Presented::Nothing, |side| side.presented(headers));
+    let request_id = request::named_for_call(headers).ok()?;
+    let order = Order {
+        chosen: request_id.as_ref().is_some_and(|id| !id.is_derived()),
+        request_id,
+        ..Order::default()
+    };
+    let place = Place {
+        origin: &checkout.origin,
+        catalog: &checkout.config.catalog,
+        called: Some((method.as_str(), url)),
+        described: None,
+        mpp: side.as_ref(),
+    };
+    let (payment, answer) = match (&presented, &payment) {
+        (Presented::Credential(paid), _) => {
+            (paid.payment(), Answer::to_credential(paid, &order, place))
+        }
+        (Presented::Nothing, Some(payment)) => (payment.into(), Answer::to(payment, place)),
+        _ => return None,
+    };
+    let sent = sent(method, url, headers, body);
+    let outcome = former::outcome(checkout, &order, &payment, &sent, &[]).await?;
+    let response = answer.tell(checkout, outcome).await;
+    Some(match response::is_of_api(&response) {
+        true => response,
+        false => limit::judge(response),
+    })
+}
+
+/// Whether a request has a payment in a header.
+pub fn pays(headers: &HeaderMap) -> bool {
+    let mut dialects = Dialect::ALL.iter();
+    dialects.any(|dialect| headers.contains_key(dialect.payment_header())) || mpp::bears(headers)
+}
+
+/// What is done with a call.
+#[derive(Debug)]
+pub enum Passage {
+    /// The call is forwarded, and its answer is passed on while it arrives.
+    Forward {
+        /// The access that opens it; `None` for a free route.
+        access: Option<Access>,
+        /// Headers that are added to the answer.
+        adds: Vec<(HeaderName, &'static str)>,
+    },
+    /// The call is answered with this response. If that is an answer of the API, the platform adds its body.
+    Answer(Response),
+}
+
+/// Lets a call pass without payment, takes the payment for it, or states its price. `access`: the content of the
+/// caller's access token, from [`access`].
+pub async fn enter<D: Deployment>(
+    checkout: &Checkout<'_, D>,
+    access: Option<Access>,
+    arrival: &Arrival<'_>,
+) -> Passage {
+    if arrival.call.route.price.is_none() {
+        let (access, adds) = (None, Vec::new());
+        return Passage::Forward { access, adds };
+    }
+    let call = arrival.call;
+    let (body, route) = (call.body_digest, Some(call.route));
+    let side = Side::new(checkout, arrival.headers, body, route);
+    let presented = side
+        .as_ref()
+        .map_or(Presented::Nothing, |side| side.presented(arrival.headers));
+    let pays = pays(arrival.headers);
+    if let Some(access) = access.filter(|access| arrival.call.route.plans.contains(&access.plan)) {
+        let adds = pays.then_some((
+            UNUSED,
+            "the access token opens this route; nothing was charged",
+        ));
+        return Passage::Forward {
+            access: Some(access),
+            adds: adds.into_iter().collect(),
+        };
+    }
+    let response = sell(checkout, arrival, side.as_ref(), &presented).await;
+    // An error that the API answers with is no refusal of the payment.
+    Passage::Answer(match pays && !response::is_of_api(&response) {
+        true => limit::judge(response),
+        false => response,
+    })
+}
+
+/// The content of the caller's access token, if we have signed it.
+pub async fn access(
+    config: &Config,
+    now: UnixSeconds,
+    rsa: &dyn RsaVerifier,
+    headers: &HeaderMap,
+) -> Option<Access> {
+    let text = headers.get(AUTHORIZATION)?.to_str().ok()?;
+    let token = schemes(text).into_iter().find_map(|text| {
+        let (scheme, token) = text.split_once(' ')?;
+        scheme.eq_ignore_ascii_case("bearer").then_some(token)
+    })?;
+    let reader = &config.token.reader;
+    reader.read(token.trim(), config.network, now, rsa).await
+}
+
+async fn sell<D: Deployment>(
+    checkout: &Checkout<'_, D>,
+    arrival: &Arrival<'_>,
+    side: Option<&Side>,
+    presented: &Presented,
+) -> Response {
+    let (origin, network) = (&checkout.origin, checkout.config.network);
+    let place = Place {
+        origin,
+        catalog: &checkout.config.catalog,
+        called: Some((arrival.call.method.as_str(), arrival.url)),
+        described: None,
+        mpp: side,
+    };
+    let request_id = match request::named_for_call(arrival.headers) {
+        Ok(named) => named,
+        Err(error) => return response::error(&error),
+    };
+    let order = Order {
+        target: Some(arrival.call.target()),
+        chosen: request_id.as_ref().is_some_and(|id| !id.is_derived()),
+        request_id,
+        patience: Patience::of_call(checkout.config.gateway.timeout_millis),
+        ..Order::default()
+    };
+    let is_head = arrival.method == Method::HEAD;
+    let no_goods = || {
+        response::error(&Error::invalid_request(
+            "HEAD brings no answer that could be paid for: pay for GET. Nothing was charged for this request.",
+        ))
+    };
+    let (sent, vary) = (arrival.sent(&arrival.call.method), &arrival.call.route.vary);
+    match presented {
+        Presented::Nothing => {}
+        Presented::Several => return mpp::several(),
+        Presented::Credential(_) if is_head => return no_goods(),
+        Presented::Credential(paid) => {
+            let outcome = former::pay(checkout, &order, &paid.payment(), &sent, vary).await;
+            let answer = Answer::to_credential(paid, &order, place);
+            return answer.tell(checkout, outcome).await;
+        }
+        Presented::Unreadable(fault) => {
+            return match checkout.quote(&order) {
+                Ok(quote) => answer::misread(fault, &quote, place),
+                Err(why) => response::error(&why.error(origin, network)),
+            };
+        }
+    }
+    let unreadable = match request::payment(arrival.headers) {
+        Ok(Some(_)) if is_head => return no_goods(),
+        Ok(Some(payment)) => {
+            let outcome = former::pay(checkout, &order, &(&payment).into(), &sent, vary).await;
+            return Answer::to(&payment, place).tell(checkout, outcome).await;
+        }
+        Ok(None) => None,
+        Err(unreadable) => Some(unreadable),
+    };
+    match (checkout.quote(&order), unreadable) {
+        (Ok(quote), None) => answer::call_challenge(checkout, &quote, place),
+        (Ok(quote), Some(unreadable)) => answer::malformed(&unreadable, &quote, place),
+        (Err(why), _) => response::error(&why.error(origin, network)),
+    }
+}
+
+#[cfg(test)]
+mod tests;
