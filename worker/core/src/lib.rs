@@ -4,7 +4,7 @@
 //! [`checkout`] is their one way to a purchase, [`documents`] publish the prices, [`sweep`] wakes what nothing drives, [`purchase`] drives a
 //! purchase, [`config`] reads the settings, [`ledger`] is the operator's index, [`backend`] calls the seller's backend,
 //! [`settlement`] broadcasts, [`book`] knows whose a payment is, [`chain`] asks Base, [`mpp`] and [`x402`] have the protocols' objects,
-//! [`offer`] seals terms, [`catalog`] has the plans, [`token`] signs. Below them are [`goods`], [`limit`], [`response`],
+//! [`offer`] seals terms, [`catalog`] has the plans, [`token`] signs, [`meter`] counts what is used of a grant. Below them are [`goods`], [`limit`], [`response`],
 //! [`error`], [`breaker`], [`pauses`] and [`types`]. `npm test -- --only lint` holds this order.
 //! Nothing here reads a clock, a random number, a storage or a network: they come in as arguments.
 
@@ -23,6 +23,7 @@ pub mod error;
 pub mod goods;
 pub mod ledger;
 pub mod limit;
+pub mod meter;
 pub mod mpp;
 pub mod offer;
 pub mod pauses;

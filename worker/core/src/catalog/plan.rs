@@ -2,6 +2,7 @@
 
 use serde_json::{Map, Value};
 
+use crate::meter::Limits;
 use crate::types::{PlanId, ResourceId, UsdcAmount};
 
 /// One thing that can be bought.
@@ -17,6 +18,8 @@ pub struct Plan {
     pub expires_in: Option<u64>,
     /// The resources that the plan may open; empty means any.
     pub resources: Vec<ResourceId>,
+    /// How many calls the plan is good for, how fast and how many at a time.
+    pub limits: Limits,
     /// What else the backend that issues credentials is told about the plan. No buyer sees it.
     pub extra: Map<String, Value>,
 }

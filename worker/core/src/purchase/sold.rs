@@ -6,6 +6,7 @@ use serde_json::{Map, Value};
 use super::stored_form::is_default;
 use crate::catalog::{Charged, Settle};
 use crate::config::Config;
+use crate::meter::Limits;
 use crate::offer::{Target, Terms};
 
 /// What the buyer gets for the money. It is fixed when the purchase begins, and read from the record afterwards: if the
@@ -25,6 +26,9 @@ pub enum Sold {
 pub struct Access {
     /// How long the access lasts from its delivery, in seconds.
     pub lifetime: u64,
+    /// How many calls the access is good for, how fast and how many at a time.
+    #[serde(default, skip_serializing_if = "Limits::is_none")]
+    pub limits: Limits,
     /// The plan's `extra` members, sent to the backend that issues the credential.
     #[serde(default, skip_serializing_if = "Map::is_empty")]
     pub extra: Map<String, Value>,
@@ -77,6 +81,7 @@ impl Sold {
         };
         Some(Self::Access(Access {
             lifetime: terms.lifetime,
+            limits: Limits::default(),
             extra,
         }))
     }

@@ -72,6 +72,7 @@ pub(crate) fn sold() -> Sold {
 pub(crate) fn access() -> Access {
     Access {
         lifetime: 3_600,
+        limits: crate::meter::Limits::default(),
         extra: serde_json::Map::new(),
     }
 }

@@ -5,6 +5,7 @@ use serde_json::{Map, Value};
 use super::super::plan::Plan;
 use super::members::{Kind, Members, Reader};
 use super::values::{description, list, parsed, plan_id, price, text};
+use crate::meter::Limits;
 use crate::types::{PlanId, ResourceId};
 
 const MAX_RESOURCES: usize = 64;
@@ -65,6 +66,7 @@ pub(super) fn plan(members: &Members) -> (Option<Plan>, Option<PlanId>, Vec<Stri
             description: description.unwrap_or_default(),
             expires_in,
             resources: resources.unwrap_or_default(),
+            limits: Limits::default(),
             extra: extra.unwrap_or_default(),
         }),
         _ => None,

@@ -10,6 +10,7 @@ use crate::offer::{CallDigest, Target};
 use crate::purchase::outbox::NoticeKind;
 use crate::purchase::sold::{Access, Sold};
 use crate::purchase::state::Rest;
+use crate::purchase::test_support::access;
 use crate::types::WalletKey;
 
 fn paid_for(sold: Option<Sold>) -> Purchase {
@@ -23,6 +24,7 @@ fn a_month() -> Sold {
     Sold::Access(Access {
         lifetime: 2_592_000,
         extra,
+        ..access()
     })
 }
 

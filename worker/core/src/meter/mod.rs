@@ -1,0 +1,5 @@
+//! How much of a grant is left, how fast and how often at a time its calls may come.
+
+mod limits;
+
+pub use limits::{Limits, Period, Quota, Rate};
