@@ -2,6 +2,7 @@
 //! together. Each fault names its plan or route, and its member.
 
 mod fault;
+mod limits;
 mod members;
 mod plan;
 mod route;

@@ -5,9 +5,9 @@ use core::fmt;
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::Value;
 
-/// The members that a plan, or a route, may have.
+/// The members that a plan, a route, or an object inside one, may have.
 pub(super) struct Kind {
-    /// The word for one of the kind: plan or route.
+    /// The word for one of the kind, like plan.
     pub(super) name: &'static str,
     /// All members.
     pub(super) members: &'static [&'static str],
@@ -37,6 +37,15 @@ impl<'de> Deserialize<'de> for Members {
             }
         }
         deserializer.deserialize_map(Read)
+    }
+}
+
+impl Members {
+    /// The members of a value inside a plan or route.
+    pub(super) fn of(value: &Value) -> Result<Self, String> {
+        let object = value.as_object().ok_or("must be a JSON object")?;
+        let member = |(name, value): (&String, &Value)| (name.clone(), value.clone());
+        Ok(Self(object.iter().map(member).collect()))
     }
 }
 

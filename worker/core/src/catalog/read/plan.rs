@@ -3,9 +3,9 @@
 use serde_json::{Map, Value};
 
 use super::super::plan::Plan;
+use super::limits::limits;
 use super::members::{Kind, Members, Reader};
 use super::values::{description, list, parsed, plan_id, price, text};
-use crate::meter::Limits;
 use crate::types::{PlanId, ResourceId};
 
 const MAX_RESOURCES: usize = 64;
@@ -21,6 +21,9 @@ pub(super) const PLAN: Kind = Kind {
         "description",
         "expiresIn",
         "resourceIds",
+        "quota",
+        "rate",
+        "concurrency",
         "extra",
     ],
     near: &[
@@ -46,6 +49,15 @@ pub(super) const PLAN: Kind = Kind {
         ("ttl", "expiresIn"),
         ("resourceid", "resourceIds"),
         ("resources", "resourceIds"),
+        ("balance", "quota"),
+        ("calls", "quota"),
+        ("credit", "quota"),
+        ("requests", "quota"),
+        ("ratelimit", "rate"),
+        ("throttle", "rate"),
+        ("concurrent", "concurrency"),
+        ("maxconcurrency", "concurrency"),
+        ("parallel", "concurrency"),
     ],
 };
 
@@ -58,6 +70,7 @@ pub(super) fn plan(members: &Members) -> (Option<Plan>, Option<PlanId>, Vec<Stri
     let description = reader.member("description", description);
     let expires_in = reader.member("expiresIn", expires_in);
     let resources = reader.member("resourceIds", resources);
+    let limits = limits(&mut reader);
     let extra = reader.member("extra", extra);
     let plan = match (&id, price) {
         (Some(id), Some(price)) if reader.faults.is_empty() => Some(Plan {
@@ -66,7 +79,7 @@ pub(super) fn plan(members: &Members) -> (Option<Plan>, Option<PlanId>, Vec<Stri
             description: description.unwrap_or_default(),
             expires_in,
             resources: resources.unwrap_or_default(),
-            limits: Limits::default(),
+            limits,
             extra: extra.unwrap_or_default(),
         }),
         _ => None,

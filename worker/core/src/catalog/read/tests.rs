@@ -1,5 +1,6 @@
 //! What the seller is told about a catalog that cannot be sold.
 
+mod limits;
 mod routes;
 
 use proptest::prelude::*;
