@@ -8,7 +8,7 @@ use base64_simd::URL_SAFE_NO_PAD;
 
 use crate::fields::{Fields, member};
 use crate::json::Value;
-use crate::{Flaw, ValidationError};
+use crate::{Flaw, Limits, ValidationError};
 
 /// An access token that passed every check. Only validation makes one.
 ///
@@ -123,6 +123,24 @@ impl AccessToken {
         self.fields.chain_id
     }
 
+    /// The grant whose calls are counted (`grant`): the request id of the purchase that founded it. For display; the
+    /// gateway counts. `None` for a plan without limits.
+    ///
+    /// Found anew by each call, so that checking a token costs nothing for it.
+    #[must_use]
+    pub fn grant(&self) -> Option<Cow<'_, str>> {
+        self.text("grant")
+    }
+
+    /// How many calls the plan is good for, how fast and how many at a time (`limits`). For display; the gateway enforces
+    /// them. `None` for a plan without limits, and for a claim that no gateway would write.
+    ///
+    /// Read anew by each call, so that checking a token costs nothing for it.
+    #[must_use]
+    pub fn limits(&self) -> Option<Limits> {
+        self.raw("limits").and_then(Limits::read)
+    }
+
     /// All claims as they were signed, as one JSON object. For claims that have no method here.
     #[must_use]
     pub fn json(&self) -> &str {
@@ -212,6 +230,8 @@ impl fmt::Debug for AccessToken {
             .field("iss", &self.iss())
             .field("payer", &self.payer())
             .field("chain_id", &self.chain_id())
+            .field("grant", &self.grant())
+            .field("limits", &self.limits())
             .finish()
     }
 }
@@ -220,7 +240,10 @@ impl fmt::Debug for AccessToken {
 impl serde::Serialize for AccessToken {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         use serde::ser::SerializeStruct;
+        let (grant, limits) = (self.grant(), self.limits());
         let optional = [
+            grant.is_some(),
+            limits.is_some(),
             self.iat().is_some(),
             self.iss().is_some(),
             self.payer().is_some(),
@@ -249,6 +272,14 @@ impl serde::Serialize for AccessToken {
         match self.chain_id() {
             Some(chain_id) => claims.serialize_field("chainId", &chain_id)?,
             None => claims.skip_field("chainId")?,
+        }
+        match grant {
+            Some(grant) => claims.serialize_field("grant", &grant)?,
+            None => claims.skip_field("grant")?,
+        }
+        match limits {
+            Some(limits) => claims.serialize_field("limits", &limits)?,
+            None => claims.skip_field("limits")?,
         }
         claims.end()
     }

@@ -1,5 +1,7 @@
 //! What a token says, as plain data: the contract between the gateway that signs tokens and their readers.
 
+use crate::Limits;
+
 /// The claims of an access token, named in Rust's way here and in JWT's way on the wire.
 ///
 /// The gateway builds this type and serialises it into the token (feature `serde`). It is not what validation
@@ -46,4 +48,16 @@ pub struct Claims {
         serde(default, skip_serializing_if = "Option::is_none")
     )]
     pub chain_id: Option<u64>,
+    /// The request id of the purchase that founded the grant. In tokens of plans with limits only.
+    #[cfg_attr(
+        feature = "serde",
+        serde(default, skip_serializing_if = "Option::is_none")
+    )]
+    pub grant: Option<String>,
+    /// What the plan promised of its calls. In tokens of plans with limits only.
+    #[cfg_attr(
+        feature = "serde",
+        serde(default, skip_serializing_if = "Option::is_none")
+    )]
+    pub limits: Option<Limits>,
 }

@@ -61,6 +61,7 @@ mod jwks;
 mod jwks_http;
 #[cfg(feature = "_verify")]
 mod keys;
+mod limits;
 #[cfg(feature = "_verify")]
 mod passed;
 #[cfg(feature = "rs256")]
@@ -118,6 +119,7 @@ pub use fetch::{FetchError, FetchKeys, FetchOutcome, Fetched, SourceError};
 pub use hmac::key_id;
 #[cfg(feature = "rs256")]
 pub use jwks::JwksError;
+pub use limits::{Limits, Period, Quota, Rate};
 pub use protected::ProtectedResource;
 #[cfg(feature = "_verify")]
 pub use refused::Refused;

@@ -182,7 +182,7 @@ pub(super) fn offer_as(world: &World, plan: usize, request_id: RequestId) -> Opt
         target: Target::Plan(sold.id.clone()),
         resource: ResourceId::default(),
         lifetime: sold.lifetime(config.token.ttl_seconds),
-        extra: config.offers.keys.digest(&sold.extra),
+        extra: config.offers.keys.digest(&sold.extra, &sold.limits),
         amount: sold.price,
         pay_to: config.wallets.pay_to,
         network: world.config.network,

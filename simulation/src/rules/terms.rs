@@ -24,11 +24,12 @@ pub(super) fn on_change(
         let terms = &after.terms;
         let is_agreed = match &after.sold {
             Some(Sold::Access(access)) => {
+                let keys = &world.config.offers.keys;
                 access.lifetime == terms.lifetime
-                    && world.config.offers.keys.digest(&access.extra) == terms.extra
+                    && keys.digest(&access.extra, &access.limits) == terms.extra
             }
             Some(Sold::Call(_)) => terms.target.plan().is_none(),
-            // Only a plan's `extra` can have been lost: the offer has no more than its digest.
+            // Only a plan's `extra` and limits can have been lost: the offer has no more than their digest.
             None => terms.extra.is_some(),
         };
         if !is_agreed {

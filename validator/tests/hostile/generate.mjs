@@ -94,6 +94,10 @@ for (const [name, json] of [
   ['no iat', without('iat')],
   ['no iss', without('iss')],
   ['no payer', without('payer')],
+  ['limits', last('"grant":"2f1d0a52","limits":{"quota":{"calls":1650},"rate":{"calls":100,"per":"minute"},"concurrency":10}')],
+  ['limits in no form of ours, which are only shown', last('"grant":[1],"limits":{"quota":"much","rate":{"per":"day"}}')],
+  ['limits that are a number', last('"grant":null,"limits":5')],
+  ['limits first', first('"limits":{"concurrency":10},"grant":"2f1d0a52"')],
   ['chainId with zeros behind the point', literal('chainId', '8453.0')],
   ['chainId as a power', literal('chainId', '8.453e3')],
   ['chainId first', JSON.stringify({ chainId: CLAIMS.chainId, ...CLAIMS })],
@@ -212,7 +216,7 @@ for (const value of ['1800000000', '1799999999', '1799999999.5', '0', '-0', '-1'
 expired('rs256', 'RS256, expired', rs(RS, claims({ exp: NOW })));
 expired('service', 'the gateway itself, too late', hs(HS, JSON.stringify({ ...SERVICE, iat: NOW - 60, exp: NOW })));
 for (const value of ['+1800003600', '01800003600', '1800003600.', '.5', '0x6b49d200', '1_800_003_600', 'Infinity', '-Infinity', 'NaN', '1e', '1e+', '--1', '1800003600n', '١٨٠٠٠٠٣٦٠٠']) invalid('hs256', CLAIMS_JSON, `exp ${value}`, hs(HS, literal('exp', value)));
-for (const member of ['"planId":"gold"', '"exp":9999999999', '"sub":"x"', '"iss":"x"', '"pl\\u0061nId":"gold"', '"x":1,"x":1', '"x":{"y":1,"y":1}', '"x":[{"y":1,"\\u0079":1}]', '"nbf":1,"nbf":1']) invalid('hs256', 'claims part has a name twice', `twice: ${member}`, hs(HS, first(member)));
+for (const member of ['"planId":"gold"', '"exp":9999999999', '"sub":"x"', '"iss":"x"', '"pl\\u0061nId":"gold"', '"x":1,"x":1', '"x":{"y":1,"y":1}', '"x":[{"y":1,"\\u0079":1}]', '"nbf":1,"nbf":1', '"grant":"a","grant":"b"', '"limits":{"quota":{"calls":1,"calls":2}}', '"limits":{},"l\\u0069mits":{"concurrency":1}']) invalid('hs256', 'claims part has a name twice', `twice: ${member}`, hs(HS, first(member)));
 for (const [name, json] of [
   ['empty', ''], ['null', 'null'], ['a text', '"x"'], ['a number', '7'], ['a list', `[${JSON_CLAIMS}]`], ['two objects', JSON_CLAIMS + JSON_CLAIMS], ['something behind', `${JSON_CLAIMS}x`], ['a NUL behind', `${JSON_CLAIMS}\0`], ['a byte order mark', `\ufeff${JSON_CLAIMS}`],
   ['cut off', JSON_CLAIMS.slice(0, -1)], ['a comma behind', JSON_CLAIMS.replace(/\}$/, ',}')], ['single quotes', JSON_CLAIMS.replaceAll('"', "'")], ['a comment', JSON_CLAIMS.replace('{', '{/**/')], ['names without quotes', JSON_CLAIMS.replace('"sub"', 'sub')],

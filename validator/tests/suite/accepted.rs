@@ -219,7 +219,7 @@ fn the_system_clock_is_used_when_no_time_is_given() {
 mod minted {
     use jwt_compact::alg::{Hs256, Hs256Key};
     use jwt_compact::{AlgorithmExt, Claims as Minted, Header, UntrustedToken};
-    use key0_validator::{Claims, Validator};
+    use key0_validator::{Claims, Limits, Period, Quota, Rate, Validator};
     use proptest::prelude::*;
 
     use crate::mint::*;
@@ -232,6 +232,39 @@ mod minted {
 
     fn claims() -> Claims {
         serde_json::from_str(CLAIMS).unwrap()
+    }
+
+    fn metered() -> Claims {
+        Claims {
+            grant: Some("2f1d0a52-7b0c-4c5e-9a3e-0c5b8f6f2a11".to_owned()),
+            limits: Some(Limits {
+                quota: Some(Quota::Credit("$5.00".to_owned())),
+                rate: Some(Rate {
+                    calls: 100,
+                    per: Period::Minute,
+                }),
+                concurrency: Some(10),
+            }),
+            ..claims()
+        }
+    }
+
+    #[test]
+    fn a_token_of_a_plan_with_limits_tells_them_and_others_have_none() {
+        let read = |claims: &Claims| {
+            let token = mint(claims, &Header::empty(), SECRET);
+            let value = format!("Bearer {token}");
+            validator().validate_at(value.as_str(), NOW).unwrap()
+        };
+        let access = read(&metered());
+        assert_eq!(access.grant().as_deref(), metered().grant.as_deref());
+        assert_eq!(access.limits(), metered().limits);
+        assert_eq!(
+            access.raw("limits").unwrap(),
+            r#"{"quota":{"credit":"$5.00"},"rate":{"calls":100,"per":"minute"},"concurrency":10}"#
+        );
+        let access = read(&claims());
+        assert_eq!((access.grant(), access.limits()), (None, None));
     }
 
     #[test]
@@ -250,6 +283,7 @@ mod minted {
     fn the_validated_token_serialises_to_the_same_claims() {
         for claims in [
             claims(),
+            metered(),
             Claims {
                 iss: None,
                 payer: None,
@@ -289,6 +323,8 @@ mod minted {
             strings in prop::array::uniform7("\\PC{1,40}|[\\x00-\\x7f]{1,20}"),
             (iss, payer) in any::<(bool, bool)>(),
             testnet: bool,
+            grant in prop::option::of("\\PC{1,40}"),
+            (quota, concurrency) in any::<(Option<u64>, Option<u32>)>(),
             (iat, life) in (0..NOW * 2, 1..NOW),
             (kid, typ, old) in any::<(bool, bool, bool)>(),
         ) {
@@ -297,6 +333,12 @@ mod minted {
                 sub, jti, resource_id, plan_id, tx_hash, iat, exp: iat + life,
                 iss: iss.then_some(iss_text), payer: payer.then_some(payer_text),
                 chain_id: Some(if testnet { 84532 } else { 8453 }),
+                grant: grant.clone(),
+                limits: grant.map(|_| Limits {
+                    quota: quota.map(Quota::Calls),
+                    rate: None,
+                    concurrency,
+                }),
             };
             let secret = if old { OLD_SECRET } else { SECRET };
             let mut header = Header::empty();
@@ -318,6 +360,8 @@ mod minted {
                 iss: access.iss().map(Into::into),
                 payer: access.payer().map(Into::into),
                 chain_id: access.chain_id(),
+                grant: access.grant().map(Into::into),
+                limits: access.limits(),
             };
             prop_assert_eq!(&read, &claims);
 

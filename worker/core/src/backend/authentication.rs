@@ -104,6 +104,8 @@ pub async fn service_token(
         iss: Some(issuer.to_owned()),
         payer: None,
         chain_id: None,
+        grant: None,
+        limits: None,
     };
     signer.sign(&claims, rsa).await
 }

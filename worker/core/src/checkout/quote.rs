@@ -200,7 +200,7 @@ impl<'a, D> Checkout<'a, D> {
         let (lifetime, extra, amount, settle) = match item {
             Item::Plan(plan) => (
                 plan.lifetime(config.token.ttl_seconds),
-                config.offers.keys.digest(&plan.extra),
+                config.offers.keys.digest(&plan.extra, &plan.limits),
                 plan.price,
                 None,
             ),

@@ -60,6 +60,28 @@ impl Limits {
     }
 }
 
+/// The limits as a token tells them.
+impl From<Limits> for key0_validator::Limits {
+    fn from(limits: Limits) -> Self {
+        use key0_validator::{Period as TokenPeriod, Quota as TokenQuota, Rate as TokenRate};
+        Self {
+            quota: limits.quota.map(|quota| match quota {
+                Quota::Calls(calls) => TokenQuota::Calls(calls),
+                Quota::Credit(credit) => TokenQuota::Credit(credit.to_string()),
+            }),
+            rate: limits.rate.map(|Rate { calls, per }| TokenRate {
+                calls,
+                per: match per {
+                    Period::Second => TokenPeriod::Second,
+                    Period::Minute => TokenPeriod::Minute,
+                    Period::Hour => TokenPeriod::Hour,
+                },
+            }),
+            concurrency: limits.concurrency,
+        }
+    }
+}
+
 impl Period {
     /// Its length, in seconds.
     pub const fn seconds(self) -> u64 {
@@ -101,6 +123,10 @@ mod tests {
             Some(Quota::Credit(UsdcAmount::from_units(5_000_000)))
         );
         assert_eq!(serde_json::to_value(read).unwrap(), credit);
+        for limits in [limits, read, Limits::default()] {
+            let told = serde_json::to_string(&key0_validator::Limits::from(limits)).unwrap();
+            assert_eq!(told, serde_json::to_string(&limits).unwrap());
+        }
         assert!(Limits::default().is_none() && !read.is_none());
     }
 }

@@ -39,8 +39,8 @@ impl fmt::Display for CallDigest {
     }
 }
 
-/// A keyed digest of a plan's `extra`. Only the backend gets the `extra` itself. An offer is public and `extra` is not:
-/// without the key a reader of the offer cannot try out guesses.
+/// A keyed digest of a plan's `extra` and limits. Only the backend gets the `extra` itself. An offer is public and `extra`
+/// is not: without the key a reader of the offer cannot try out guesses.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(transparent)]
 pub struct ExtraDigest(B64);

@@ -6,7 +6,7 @@
 //! | bytes | |
 //! |---|---|
 //! | 1 | version: 2 |
-//! | 1 | flags: 1 the client has named the purchase; 2 `extra` follows; 4 the request id is derived from a payment; 8 for a top-up: the same of its grant's id. The others are 0 |
+//! | 1 | flags: 1 the client has named the purchase; 2 the digest of `extra` and limits follows; 4 the request id is derived from a payment; 8 for a top-up: the same of its grant's id. The others are 0 |
 //! | 1 | kind of target: 0 plan, 1 route, 2 top-up of a grant (not sold yet, and not opened) |
 //! | 16 | request id: a UUID's bytes, or those that it was derived from |
 //! | 1 + n | the length of the plan's or route's id, and the id |
@@ -14,7 +14,7 @@
 //! | 1 + n | the resource's length, and the resource |
 //! | 20 | recipient |
 //! | numbers | chain id; amount in micro-units; issue in seconds since 1970; seconds from issue to expiry; lifetime of the access in seconds |
-//! | 8 | the digest of `extra`, if its flag is set |
+//! | 8 | the digest of `extra` and limits, if its flag is set |
 //!
 //! A number is written in groups of seven bits, the lowest first, each but the last with its high bit set (LEB128), and in as few
 //! bytes as it needs.

@@ -9,12 +9,13 @@ use core::fmt;
 use hkdf::Hkdf;
 use hmac::{Hmac, Mac};
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 use sha2::Sha256;
 
 use super::digest::ExtraDigest;
 use super::layout::{decode, encode};
 use super::terms::Terms;
+use crate::meter::Limits;
 use crate::types::Secret;
 
 pub(super) const TAG_BYTES: usize = 16;
@@ -107,14 +108,20 @@ impl SealKeys {
             })
     }
 
-    /// The digest of a plan's `extra`, for its offers; `None` when there is none.
-    pub fn digest(&self, extra: &Map<String, Value>) -> Option<ExtraDigest> {
-        (!extra.is_empty()).then(|| self.current.digest(extra))
+    /// The digest of a plan's `extra` and limits, for its offers; `None` when it has neither.
+    pub fn digest(&self, extra: &Map<String, Value>, limits: &Limits) -> Option<ExtraDigest> {
+        let has_some = !extra.is_empty() || !limits.is_none();
+        has_some.then(|| self.current.digest(extra, limits))
     }
 
-    /// Whether the digest in an offer is that of this `extra`.
-    pub fn is_extra(&self, digest: ExtraDigest, extra: &Map<String, Value>) -> bool {
-        self.all().any(|key| key.digest(extra) == digest)
+    /// Whether the digest in an offer is that of this `extra` and these limits.
+    pub fn is_extra(
+        &self,
+        digest: ExtraDigest,
+        extra: &Map<String, Value>,
+        limits: &Limits,
+    ) -> bool {
+        self.all().any(|key| key.digest(extra, limits) == digest)
     }
 
     /// Makes the id of a conversation from random bytes. Only ids that we made pass [`Self::is_conversation`]. An id
@@ -162,9 +169,15 @@ impl Key {
         }
     }
 
-    /// The digest of a plan's `extra`. Members are sorted by name, so their order in the settings makes no difference.
-    fn digest(&self, extra: &Map<String, Value>) -> ExtraDigest {
-        let text = Value::Object(extra.clone()).to_string();
+    /// The digest of a plan's `extra` and limits. Members are sorted by name, so their order in the settings makes no
+    /// difference. Without limits it is that of `extra` alone, as in offers from before there were limits.
+    fn digest(&self, extra: &Map<String, Value>, limits: &Limits) -> ExtraDigest {
+        let mut text = Value::Object(extra.clone()).to_string();
+        if !limits.is_none() {
+            // No JSON on one line has a line break, so the two cannot be taken for another pair.
+            text.push('\n');
+            text.push_str(&json!(limits).to_string());
+        }
         let tag = mac(&self.extra, text.as_bytes()).finalize().into_bytes();
         ExtraDigest::from_bytes(core::array::from_fn(|at| {
             tag.get(at).copied().unwrap_or_default()

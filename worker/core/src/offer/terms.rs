@@ -26,7 +26,7 @@ pub struct Terms {
     pub resource: ResourceId,
     /// How long the access lasts from its delivery, in seconds; 0 for a call.
     pub lifetime: u64,
-    /// The digest of the plan's `extra`. Only the backend gets the `extra` itself. `None` without `extra`.
+    /// The digest of the plan's `extra` and limits; `None` when it has neither. Only the backend gets the `extra` itself.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub extra: Option<ExtraDigest>,
     /// The price.

@@ -8,6 +8,7 @@ use serde_json::{Map, Value, json};
 use super::layout::{decode, encode};
 use super::seal::{MAX_ID_CHARS, TAG_BYTES};
 use super::*;
+use crate::meter::Limits;
 use crate::types::{
     Address, Network, PlanId, RequestId, ResourceId, RouteId, Secret, UnixSeconds, UsdcAmount,
 };
@@ -248,6 +249,12 @@ fn a_target_says_what_it_is_and_what_is_paid_for() {
     assert_eq!(call.url(origin), "https://shop.example/weather/:city");
 }
 
+const UNLIMITED: Limits = Limits {
+    quota: None,
+    rate: None,
+    concurrency: None,
+};
+
 fn extra(text: &str) -> Map<String, Value> {
     serde_json::from_str(text).unwrap()
 }
@@ -257,21 +264,47 @@ fn what_the_backend_is_told_is_known_by_its_digest_whatever_the_order_of_its_mem
     let keys = keys("current", &[]);
     let one = extra(r#"{"tier":"gold","seats":5,"more":{"b":1,"a":2}}"#);
     let same = extra(r#"{"seats":5,"more":{"a":2,"b":1},"tier":"gold"}"#);
-    let digest = keys.digest(&one).unwrap();
-    assert_eq!(keys.digest(&same), Some(digest));
-    assert!(keys.is_extra(digest, &same));
+    let digest = keys.digest(&one, &UNLIMITED).unwrap();
+    assert_eq!(keys.digest(&same, &UNLIMITED), Some(digest));
+    assert!(keys.is_extra(digest, &same, &UNLIMITED));
     for other in [r#"{"tier":"gold","seats":5}"#, r#"{"tier":"lead"}"#, "{}"] {
-        assert!(!keys.is_extra(digest, &extra(other)), "{other}");
+        assert!(!keys.is_extra(digest, &extra(other), &UNLIMITED), "{other}");
     }
-    assert_eq!(keys.digest(&Map::new()), None);
+    assert_eq!(keys.digest(&Map::new(), &UNLIMITED), None);
+}
+
+#[test]
+fn limits_are_part_of_what_is_sold_and_without_them_the_digest_is_what_it_was_before() {
+    let keys = keys("current", &[]);
+    let limits = |text: &str| serde_json::from_str::<Limits>(text).unwrap();
+    let (told, nothing) = (extra(r#"{"tier":"gold"}"#), Map::new());
+    let calls = limits(r#"{"quota":{"calls":1650}}"#);
+    let digests: Vec<_> = [
+        (&told, UNLIMITED),
+        (&told, calls),
+        (&nothing, calls),
+        (&nothing, limits(r#"{"quota":{"calls":1651}}"#)),
+        (&nothing, limits(r#"{"quota":{"credit":"$0.001650"}}"#)),
+        (&nothing, limits(r#"{"rate":{"calls":1650,"per":"hour"}}"#)),
+        (&nothing, limits(r#"{"concurrency":1}"#)),
+    ]
+    .iter()
+    .map(|(extra, limits)| keys.digest(extra, limits).unwrap())
+    .collect();
+    for (at, digest) in digests.iter().enumerate() {
+        assert!(!digests[..at].contains(digest), "{at}");
+    }
+    // An offer from before there were limits.
+    let before = serde_json::to_value(digests[0]).unwrap();
+    assert_eq!(before, "0xec4b22e13a073dfd");
 }
 
 #[test]
 fn what_the_backend_is_told_cannot_be_guessed_from_an_offer_and_outlives_its_key() {
     let told = extra(r#"{"tier":"gold"}"#);
-    let digest = keys("before", &[]).digest(&told).unwrap();
-    assert!(!keys("a guess", &[]).is_extra(digest, &told));
-    assert!(keys("after", &["before"]).is_extra(digest, &told));
+    let digest = keys("before", &[]).digest(&told, &UNLIMITED).unwrap();
+    assert!(!keys("a guess", &[]).is_extra(digest, &told, &UNLIMITED));
+    assert!(keys("after", &["before"]).is_extra(digest, &told, &UNLIMITED));
 }
 
 #[test]

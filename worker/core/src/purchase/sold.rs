@@ -57,14 +57,16 @@ impl Sold {
     /// What these terms sell. `None` when that is not known: the catalog no longer describes the plan as it did when
     /// the offer was made, or has neither the plan nor the route. Then nothing can be delivered.
     ///
-    /// For a plan, the terms themselves say what is sold, except for `extra`, of which they hold a digest.
+    /// For a plan, the terms themselves say what is sold, except for `extra` and the limits, of which they hold a digest.
     pub fn of(terms: &Terms, config: &Config) -> Option<Self> {
-        let extra = match (&terms.target, terms.extra) {
-            (Target::Plan(_), None) => Map::new(),
+        let (extra, limits) = match (&terms.target, terms.extra) {
+            // A plan that has got limits since sells what it sold when the offer was made: any number of calls.
+            (Target::Plan(_), None) => (Map::new(), Limits::default()),
             (Target::Plan(id), Some(digest)) => {
                 let plan = config.catalog.plan(id)?;
-                let is_unchanged = config.offers.keys.is_extra(digest, &plan.extra);
-                is_unchanged.then(|| plan.extra.clone())?
+                let keys = &config.offers.keys;
+                let is_unchanged = keys.is_extra(digest, &plan.extra, &plan.limits);
+                is_unchanged.then(|| (plan.extra.clone(), plan.limits))?
             }
             (Target::Route { id, .. }, _) => {
                 let route = config.catalog.route(id)?;
@@ -81,7 +83,7 @@ impl Sold {
         };
         Some(Self::Access(Access {
             lifetime: terms.lifetime,
-            limits: Limits::default(),
+            limits,
             extra,
         }))
     }
@@ -106,7 +108,7 @@ impl Sold {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::catalog::Catalog;
+    use crate::catalog::{Catalog, Plan};
     use crate::config::test_config;
     use crate::offer::CallDigest;
     use crate::purchase::test_support::{access, sold, test_offer};
@@ -121,6 +123,9 @@ mod tests {
     const PLAIN: &str = r#"{"planId":"basic","unitAmount":"$0.015","expiresIn":60}"#;
     const GOLD: &str = r#"{"planId":"basic","unitAmount":"$9","extra":{"tier":"gold"}}"#;
     const LEAD: &str = r#"{"planId":"basic","unitAmount":"$9","extra":{"tier":"lead"}}"#;
+    const LIMITED: &str = r#"{"planId":"basic","unitAmount":"$9","quota":{"calls":1650},"concurrency":10}"#;
+    const LESS: &str = r#"{"planId":"basic","unitAmount":"$9","quota":{"calls":1649},"concurrency":10}"#;
+    const GOLD_LIMITED: &str = r#"{"planId":"basic","unitAmount":"$9","extra":{"tier":"gold"},"quota":{"calls":1650}}"#;
     const OTHER: &str = r#"{"planId":"other","unitAmount":"$0.015"}"#;
 
     fn gold() -> Map<String, Value> {
@@ -129,7 +134,7 @@ mod tests {
 
     #[test]
     fn it_lasts_as_long_as_the_offer_says_whatever_became_of_the_plan() {
-        for plan in [PLAIN, GOLD, OTHER] {
+        for plan in [PLAIN, GOLD, LIMITED, GOLD_LIMITED, OTHER] {
             let found = Sold::of(&test_offer().terms, &shop(plan));
             assert_eq!(found, Some(sold()), "{plan}");
         }
@@ -140,7 +145,7 @@ mod tests {
         let found = |plan| {
             let config = shop(plan);
             let terms = Terms {
-                extra: config.offers.keys.digest(&gold()),
+                extra: config.offers.keys.digest(&gold(), &Limits::default()),
                 ..test_offer().terms
             };
             Sold::of(&terms, &config)
@@ -148,8 +153,35 @@ mod tests {
         let extra = gold();
         let gold = Sold::Access(Access { extra, ..access() });
         assert_eq!(found(GOLD), Some(gold));
-        for changed in [LEAD, PLAIN, OTHER] {
+        for changed in [LEAD, PLAIN, LIMITED, GOLD_LIMITED, OTHER] {
             assert_eq!(found(changed), None, "{changed}");
+        }
+    }
+
+    #[test]
+    fn limits_are_what_they_were_when_the_offer_was_made_or_nothing_is_sold() {
+        let offered = |plan| {
+            let Plan { extra, limits, .. } = shop(plan).catalog.plans()[0].clone();
+            let terms = Terms {
+                extra: test_config().offers.keys.digest(&extra, &limits),
+                ..test_offer().terms
+            };
+            (terms, extra, limits)
+        };
+        for plan in [LIMITED, LESS, GOLD_LIMITED] {
+            let (terms, extra, limits) = offered(plan);
+            assert!(!limits.is_none());
+            let sold = Access {
+                extra,
+                limits,
+                ..access()
+            };
+            let found = Sold::of(&terms, &shop(plan));
+            assert_eq!(found, Some(Sold::Access(sold)), "{plan}");
+            let all = [PLAIN, GOLD, LIMITED, LESS, GOLD_LIMITED, OTHER];
+            for changed in all.iter().filter(|changed| **changed != plan) {
+                assert_eq!(Sold::of(&terms, &shop(changed)), None, "{plan} {changed}");
+            }
         }
     }
 

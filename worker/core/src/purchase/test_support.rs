@@ -192,6 +192,8 @@ pub(crate) fn claims() -> Claims {
         iss: Some("https://shop.example".to_owned()),
         payer: Some(Address::repeat_byte(1).to_checksum(None)),
         chain_id: Some(Network::BaseSepolia.chain_id()),
+        grant: None,
+        limits: None,
     }
 }
 

@@ -11,6 +11,7 @@ use serde::Deserialize;
 
 use super::rsa_key::RsaPublicKey;
 use super::signer::TokenSigner;
+use crate::meter::Limits;
 use crate::types::{Network, PlanId, Secret, UnixSeconds};
 
 /// The limit for a token's length; every token that we sign is shorter.
@@ -25,6 +26,10 @@ pub struct Access {
     pub plan: PlanId,
     /// The wallet that paid, as the token writes it.
     pub payer: Option<String>,
+    /// The grant whose calls are counted: the request id of the purchase that founded it. `None` for a plan without limits.
+    pub grant: Option<String>,
+    /// What the plan promised of its calls, as the token tells it. What counts is what the grant's purchase sold.
+    pub limits: Limits,
 }
 
 /// The keys that a token may be signed with.
@@ -56,6 +61,8 @@ struct Said {
     payer: Option<String>,
     #[serde(rename = "chainId")]
     chain_id: u64,
+    grant: Option<String>,
+    limits: Option<Limits>,
 }
 
 impl TokenReader {
@@ -110,11 +117,17 @@ impl TokenReader {
             plan_id,
             payer,
             chain_id,
+            grant,
+            limits,
         } = claims.custom;
-        (is_alive && chain_id == network.chain_id()).then_some(Access {
+        // We write both or neither. A token with limits that names no grant would be good for any number of calls.
+        let is_whole = grant.is_some() == limits.is_some_and(|limits| !limits.is_none());
+        (is_alive && is_whole && chain_id == network.chain_id()).then_some(Access {
             purchase: sub,
             plan: plan_id,
             payer,
+            grant,
+            limits: limits.unwrap_or_default(),
         })
     }
 }
@@ -166,6 +179,8 @@ mod tests {
             iss: Some("https://shop.example".to_owned()),
             payer: Some("0x7E5F4552091A69125d5DfCb7b8C2659029395Bdf".to_owned()),
             chain_id: Some(84_532),
+            grant: None,
+            limits: None,
         }
     }
 
@@ -197,6 +212,37 @@ mod tests {
             assert_eq!(access.plan.as_str(), "basic");
             assert_eq!(access.purchase, claims().sub);
             assert_eq!(access.payer, claims().payer);
+            assert_eq!((access.grant, access.limits.is_none()), (None, true));
+        }
+    }
+
+    #[test]
+    fn a_token_of_a_plan_with_limits_names_its_grant_and_no_other_token_does() {
+        let told: Limits =
+            serde_json::from_str(r#"{"quota":{"calls":1650},"concurrency":10}"#).unwrap();
+        let metered = AccessClaims {
+            grant: Some("2f1d0a52".to_owned()),
+            limits: Some(told.into()),
+            ..claims()
+        };
+        let access = hs256(&signed(&metered, &secret("a"))).unwrap();
+        assert_eq!(access.grant, metered.grant);
+        assert_eq!(access.limits, told);
+        for halved in [
+            AccessClaims {
+                grant: None,
+                ..metered.clone()
+            },
+            AccessClaims {
+                limits: None,
+                ..metered.clone()
+            },
+            AccessClaims {
+                limits: Some(Limits::default().into()),
+                ..metered.clone()
+            },
+        ] {
+            assert_eq!(hs256(&signed(&halved, &secret("a"))), None, "{halved:?}");
         }
     }
 

@@ -144,6 +144,8 @@ mod tests {
             iss: Some("https://shop.example".to_owned()),
             payer: Some("0x7E5F4552091A69125d5DfCb7b8C2659029395Bdf".to_owned()),
             chain_id: Some(8453),
+            grant: None,
+            limits: None,
         }
     }
 

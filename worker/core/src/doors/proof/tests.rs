@@ -17,6 +17,7 @@ use crate::config::{ProofBinding, test_config};
 use crate::doors::http::Arrival;
 use crate::doors::http::access;
 use crate::goods::DeliveryFault;
+use crate::meter::Limits;
 use crate::offer::{Offer, Target, Terms};
 use crate::purchase::test_support::{buyer, claims, receipt};
 use crate::purchase::{Ask, PayReply, Prove, test_offer};
@@ -142,7 +143,7 @@ fn what_was_sold_is_what_the_offer_says_and_not_what_the_catalog_says_by_now() {
     // The offer has only a digest of what the backend is told, so that is never made up.
     let extra = serde_json::from_value(json!({"a": 2})).unwrap();
     let told = config.offers.keys.seal(Terms {
-        extra: config.offers.keys.digest(&extra),
+        extra: config.offers.keys.digest(&extra, &Limits::default()),
         ..gone.terms
     });
     assert_eq!(lifetime(&config, &told), None);

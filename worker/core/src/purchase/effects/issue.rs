@@ -106,7 +106,7 @@ async fn ask_backend<E: PurchaseEnv>(
     payment: &Payment,
     backend: &IssuingBackend,
 ) -> Result<IssueAnswer, DeliveryFault> {
-    let call = issue_call::call(backend, access.plan, &access.sold.extra, record, payment);
+    let call = issue_call::call(backend, access.plan, access.sold, record, payment);
     let end = repeats_until(env, record);
     let mut repeats = 0;
     loop {
@@ -147,6 +147,8 @@ fn claims<E: PurchaseEnv>(
     payment: &Payment,
 ) -> key0_validator::Claims {
     let now = env.now().to_seconds();
+    // Without limits nothing is counted, and the token names no grant.
+    let is_metered = !sold.limits.is_none();
     key0_validator::Claims {
         sub: record.terms.request_id.to_string(),
         jti: record.challenge_id.to_string(),
@@ -158,5 +160,7 @@ fn claims<E: PurchaseEnv>(
         iss: Some(record.issuer.clone()),
         payer: Some(record.payer.to_checksum(None)),
         chain_id: Some(record.terms.network.chain_id()),
+        grant: is_metered.then(|| record.terms.request_id.to_string()),
+        limits: is_metered.then(|| sold.limits.into()),
     }
 }

@@ -1,17 +1,18 @@
 //! The call to a backend that issues credentials: URL, body and headers.
 
-use serde_json::{Map, Value, json};
+use serde_json::json;
 
+use super::super::sold::Access;
 use super::super::state::{Payment, Purchase};
 use crate::backend::authentication::BackendCall;
 use crate::backend::issuance::{self, IssuingBackend};
 use crate::types::PlanId;
 
-/// The call for a purchase. `extra` has the plan's `extra` members, as they were when it was sold.
+/// The call for a purchase: with the plan's limits, if it has any, and its `extra` members, as they were when it was sold.
 pub(super) fn call(
     backend: &IssuingBackend,
     plan: &PlanId,
-    extra: &Map<String, Value>,
+    sold: &Access,
     record: &Purchase,
     payment: &Payment,
 ) -> BackendCall {
@@ -24,7 +25,10 @@ pub(super) fn call(
         "unitAmount": record.terms.amount,
     });
     if let Some(members) = body.as_object_mut() {
-        for (name, value) in extra {
+        if !sold.limits.is_none() {
+            members.insert("limits".to_owned(), json!(sold.limits));
+        }
+        for (name, value) in &sold.extra {
             members.entry(name).or_insert_with(|| value.clone());
         }
     }

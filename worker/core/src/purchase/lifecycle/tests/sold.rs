@@ -1,6 +1,7 @@
 //! What a purchase sells is fixed when it begins.
 
 use super::*;
+use crate::meter::Limits;
 use crate::offer::{ExtraDigest, SealKeys, Terms};
 use crate::purchase::sold::{Access, Sold};
 use crate::purchase::test_support::{access, pay, sold, test_offer};
@@ -39,7 +40,7 @@ fn seal_keys() -> SealKeys {
 
 fn a_digest() -> Option<ExtraDigest> {
     let extra = serde_json::from_str(r#"{"tier":"gold"}"#).unwrap();
-    seal_keys().digest(&extra)
+    seal_keys().digest(&extra, &Limits::default())
 }
 
 fn longer() -> Sold {

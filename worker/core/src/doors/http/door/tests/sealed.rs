@@ -29,9 +29,13 @@ fn an_offer_says_how_long_the_access_lasts_and_what_the_backend_will_be_told() {
     let usual = terms(&config, &json!({"planId": "usual"}));
     assert_eq!((usual.lifetime, usual.extra), (77, None));
     let gold = terms(&config, &json!({"planId": "gold"}));
-    let told = &config.catalog.plan(&"gold".parse().unwrap()).unwrap().extra;
+    let sold = config.catalog.plan(&"gold".parse().unwrap()).unwrap();
     assert_eq!(gold.lifetime, 5);
-    assert!(config.offers.keys.is_extra(gold.extra.unwrap(), told));
+    assert_eq!(
+        gold.extra,
+        config.offers.keys.digest(&sold.extra, &sold.limits)
+    );
+    assert!(gold.extra.is_some());
 }
 
 #[test]
