@@ -67,10 +67,7 @@ impl Rate {
 }
 
 /// `Some(None)` for what is absent, `None` for what is wrong.
-fn optional<T>(
-    value: Option<Value>,
-    read: impl FnOnce(Value) -> Option<T>,
-) -> Option<Option<T>> {
+fn optional<T>(value: Option<Value>, read: impl FnOnce(Value) -> Option<T>) -> Option<Option<T>> {
     match value {
         None => Some(None),
         Some(value) => read(value).map(Some),
@@ -98,7 +95,8 @@ mod tests {
 
     #[test]
     fn limits_are_read_as_a_gateway_writes_them() {
-        let claim = r#"{"quota":{"calls":1650},"rate":{"calls":100,"per":"minute"},"concurrency":10}"#;
+        let claim =
+            r#"{"quota":{"calls":1650},"rate":{"calls":100,"per":"minute"},"concurrency":10}"#;
         let limits = Limits {
             quota: Some(Quota::Calls(1_650)),
             rate: Some(Rate {

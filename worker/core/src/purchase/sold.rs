@@ -123,9 +123,12 @@ mod tests {
     const PLAIN: &str = r#"{"planId":"basic","unitAmount":"$0.015","expiresIn":60}"#;
     const GOLD: &str = r#"{"planId":"basic","unitAmount":"$9","extra":{"tier":"gold"}}"#;
     const LEAD: &str = r#"{"planId":"basic","unitAmount":"$9","extra":{"tier":"lead"}}"#;
-    const LIMITED: &str = r#"{"planId":"basic","unitAmount":"$9","quota":{"calls":1650},"concurrency":10}"#;
-    const LESS: &str = r#"{"planId":"basic","unitAmount":"$9","quota":{"calls":1649},"concurrency":10}"#;
-    const GOLD_LIMITED: &str = r#"{"planId":"basic","unitAmount":"$9","extra":{"tier":"gold"},"quota":{"calls":1650}}"#;
+    const LIMITED: &str =
+        r#"{"planId":"basic","unitAmount":"$9","quota":{"calls":1650},"concurrency":10}"#;
+    const LESS: &str =
+        r#"{"planId":"basic","unitAmount":"$9","quota":{"calls":1649},"concurrency":10}"#;
+    const GOLD_LIMITED: &str =
+        r#"{"planId":"basic","unitAmount":"$9","extra":{"tier":"gold"},"quota":{"calls":1650}}"#;
     const OTHER: &str = r#"{"planId":"other","unitAmount":"$0.015"}"#;
 
     fn gold() -> Map<String, Value> {

@@ -95,6 +95,56 @@ fn the_backend_is_told_of_the_plan_what_it_said_when_it_was_sold() {
     assert_eq!(body["tier"], "gold");
 }
 
+fn limited() -> Sold {
+    let limits = r#"{"quota":{"calls":1650},"rate":{"calls":100,"per":"minute"}}"#;
+    Sold::Access(Access {
+        limits: serde_json::from_str(limits).unwrap(),
+        ..access()
+    })
+}
+
+/// The claims of what is delivered, as a token has them.
+fn delivered(sold: Sold) -> serde_json::Value {
+    let Some(Event::Issued { goods }) = Outside::new(paid_for(Some(sold))).run() else {
+        panic!("not delivered");
+    };
+    serde_json::to_value(goods.claims().unwrap()).unwrap()
+}
+
+#[test]
+fn the_token_of_a_plan_with_limits_tells_them_and_names_its_purchase_as_the_grant() {
+    let claims = delivered(limited());
+    assert_eq!(claims["grant"], claims["sub"]);
+    let limits = serde_json::json!({
+        "quota": {"calls": 1650},
+        "rate": {"calls": 100, "per": "minute"},
+    });
+    assert_eq!(claims["limits"], limits);
+    let claims = delivered(a_month());
+    assert_eq!((claims.get("grant"), claims.get("limits")), (None, None));
+}
+
+#[test]
+fn the_backend_that_issues_hears_the_limits_that_were_sold_and_none_where_there_are_none() {
+    let body = |sold: Sold| {
+        let mut outside = Outside::new(paid_for(Some(sold)));
+        outside.config.backend.issuing = Some(backend());
+        outside.run();
+        let calls = outside.calls.borrow();
+        serde_json::from_slice::<serde_json::Value>(&calls[0].body).unwrap()
+    };
+    let told = body(limited());
+    assert_eq!(told["limits"]["quota"], serde_json::json!({"calls": 1650}));
+    assert!(body(a_month()).get("limits").is_none());
+    // What the seller wrote under that name does not pass for limits.
+    let Sold::Access(access) = limited() else {
+        panic!("no access");
+    };
+    let extra = serde_json::from_str(r#"{"limits":"none"}"#).unwrap();
+    let sold = Sold::Access(Access { extra, ..access });
+    assert_eq!(body(sold)["limits"], told["limits"]);
+}
+
 fn backend() -> IssuingBackend {
     IssuingBackend {
         url: "https://backend.example".parse().unwrap(),
