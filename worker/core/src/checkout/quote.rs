@@ -5,6 +5,8 @@
 //! follows that costs more than the published clients' own limit, unless the seller has nothing cheaper. Some servers and
 //! proxies allow 8 kB for all headers of an answer: there are few entries.
 
+use std::borrow::Cow;
+
 use sha2::{Digest, Sha256};
 
 use super::desk::Checkout;
@@ -23,8 +25,8 @@ const MAX_OFFERS: usize = 3;
 pub struct Priced<'a> {
     /// The offer.
     pub offer: Offer,
-    /// The seller's description of what the offer buys.
-    pub description: &'a str,
+    /// The seller's description of what the offer buys, with its limits.
+    pub description: Cow<'a, str>,
     /// For a call: whether it is made before or after its price is settled. `None` for a plan.
     pub settle: Option<Settle>,
 }
@@ -44,7 +46,7 @@ impl Quote<'_> {
     /// What is on offer, in one sentence: with one entry the plan's own description.
     pub fn description(&self, origin: &HttpUrl) -> String {
         if self.more.is_empty() {
-            return self.first.description.to_owned();
+            return self.first.description.clone().into_owned();
         }
         let each = core::iter::once(&self.first)
             .chain(&self.more)
@@ -88,10 +90,10 @@ impl<'a> Item<'a> {
         }
     }
 
-    const fn description(self) -> &'a str {
+    fn description(self) -> Cow<'a, str> {
         match self {
-            Self::Plan(plan) => plan.description.as_str(),
-            Self::Call(route, ..) => route.description.as_str(),
+            Self::Plan(plan) => plan.described(),
+            Self::Call(route, ..) => Cow::Borrowed(route.description.as_str()),
         }
     }
 

@@ -204,8 +204,9 @@ fn example(plan: &Plan) -> String {
 
 fn plan_entry(plan: &Plan) -> Value {
     let mut entry = json!({"planId": plan.id, "unitAmount": plan.price});
-    if !plan.description.is_empty() {
-        set(&mut entry, "description", json!(plan.description));
+    let description = plan.described();
+    if !description.is_empty() {
+        set(&mut entry, "description", json!(description));
     }
     entry
 }

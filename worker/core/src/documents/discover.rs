@@ -1,11 +1,14 @@
 //! `GET /discover`: the price list, for agents that have never been here.
 
+use std::borrow::Cow;
+
 use serde::Serialize;
 
 use super::a2a::A2A_PATH;
 use super::mcp::MCP_PATH;
 use crate::catalog::{Catalog, Route, Settle};
 use crate::config::Config;
+use crate::meter::Limits;
 use crate::types::{HttpUrl, PlanId, ResourceId, RouteId, UsdcAmount};
 
 /// The price list.
@@ -29,8 +32,10 @@ pub struct Discover<'a> {
 struct PlanEntry<'a> {
     plan_id: &'a PlanId,
     unit_amount: UsdcAmount,
-    description: &'a str,
+    description: Cow<'a, str>,
     expires_in: u64,
+    #[serde(skip_serializing_if = "Limits::is_none")]
+    limits: Limits,
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     resource_ids: &'a [ResourceId],
 }
@@ -97,8 +102,9 @@ pub fn discover<'a>(config: &'a Config, origin: &HttpUrl) -> Discover<'a> {
             .map(|plan| PlanEntry {
                 plan_id: &plan.id,
                 unit_amount: plan.price,
-                description: &plan.description,
+                description: plan.described(),
                 expires_in: plan.lifetime(config.token.ttl_seconds),
+                limits: plan.limits,
                 resource_ids: &plan.resources,
             })
             .collect(),

@@ -14,6 +14,8 @@ mod page;
 mod paths;
 #[cfg(test)]
 mod testing;
+#[cfg(test)]
+mod tests;
 mod texts;
 mod token_info;
 mod words;

@@ -23,10 +23,13 @@ pub(super) fn duration(seconds: u64) -> String {
     }
 }
 
-/// The price of a plan, and how long its access lasts.
+/// The price of a plan, how long its access lasts, and its limits.
 pub(super) fn terms(plan: &Plan, config: &Config) -> String {
     let lifetime = duration(plan.lifetime(config.token.ttl_seconds));
-    format!("{} for {lifetime}", plan.price)
+    match plan.limits.is_none() {
+        true => format!("{} for {lifetime}", plan.price),
+        false => format!("{} for {lifetime} ({})", plan.price, plan.limits),
+    }
 }
 
 /// The price of a call.

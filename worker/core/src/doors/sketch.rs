@@ -32,7 +32,7 @@ pub(super) async fn answer<D: Deployment>(
         ..Order::default()
     };
     let offers = |quote: &Quote<'_>| {
-        let (offer, description) = (&quote.first.offer, quote.first.description);
+        let (offer, description) = (&quote.first.offer, &quote.first.description);
         let resource = Resource::json(&offer.terms.url(origin.as_str()), description);
         PaymentRequired::new(offer, [], resource, "Payment required")
     };

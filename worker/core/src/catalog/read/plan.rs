@@ -5,7 +5,7 @@ use serde_json::{Map, Value};
 use super::super::plan::Plan;
 use super::limits::limits;
 use super::members::{Kind, Members, Reader};
-use super::values::{description, list, parsed, plan_id, price, text};
+use super::values::{MAX_DESCRIPTION_CHARS, description, list, parsed, plan_id, price, text};
 use crate::types::{PlanId, ResourceId};
 
 const MAX_RESOURCES: usize = 64;
@@ -84,6 +84,16 @@ pub(super) fn plan(members: &Members) -> (Option<Plan>, Option<PlanId>, Vec<Stri
         }),
         _ => None,
     };
+    let plan = plan.filter(|plan| {
+        let fits = plan.described().chars().count() <= MAX_DESCRIPTION_CHARS;
+        if !fits {
+            reader.faults.push(format!(
+                "\"description\" has more than {MAX_DESCRIPTION_CHARS} characters with \"{}\", which is told after it",
+                plan.limits
+            ));
+        }
+        fits
+    });
     (plan, id, reader.faults)
 }
 

@@ -7,7 +7,7 @@ use serde_json::Value;
 use crate::types::{IdError, PlanId, PriceError, SERVICE_PLAN, UsdcAmount};
 
 /// Facilitators refuse longer descriptions, and the payment offer must fit into a header.
-const MAX_DESCRIPTION_CHARS: usize = 500;
+pub(super) const MAX_DESCRIPTION_CHARS: usize = 500;
 
 pub(super) fn text(value: &Value) -> Result<&str, String> {
     value

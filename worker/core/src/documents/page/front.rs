@@ -145,7 +145,7 @@ fn one_plan(plan: &Plan, config: &Config) -> Html {
     };
     let what = Html::element("code", &Html::text(plan.id.as_str()));
     let (price, lifetime) = (plan.price.to_string(), format!("for {lifetime}"));
-    item(what, &plan.description, &opens, &price, &lifetime)
+    item(what, &plan.described(), &opens, &price, &lifetime)
 }
 
 fn calls(config: &Config) -> Html {

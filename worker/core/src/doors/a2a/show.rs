@@ -7,7 +7,7 @@ use super::message::STATUS;
 use super::network::{elsewhere, told_elsewhere};
 use super::task::{Known, Presented, Said, Stage, Task, Turn, is_success};
 use super::words::also;
-use crate::catalog::Settle;
+use crate::catalog::{Plan, Settle};
 use crate::checkout::{Calls, Checkout, Deployment};
 use crate::documents::{X402_EXTENSIONS, discover};
 use crate::doors::access_request::{AccessRequest, CallRequest};
@@ -420,12 +420,12 @@ fn offered<D>(id: &str, said: Option<&Said>, task: &Task, checkout: &Checkout<'_
         Target::Route { id, .. } => catalog.route(id),
     };
     let plan = terms.target.plan().and_then(|plan| catalog.plan(plan));
-    let description = plan.map(|plan| plan.description.as_str());
-    let description = description.or(route.map(|route| route.description.as_str()));
+    let description = plan.map(Plan::described);
+    let description = description.or(route.map(|route| route.description.as_str().into()));
     let description = description.unwrap_or_default();
     let called = called(task, terms, checkout);
     let url = called.unwrap_or_else(|| terms.url(checkout.origin.as_str()));
-    let resource = Resource::json(&url, description);
+    let resource = Resource::json(&url, &description);
     let error = said.and_then(|said| said.error.get("message")?.as_str());
     let required = PaymentRequired::new(&offer, [], resource, error.unwrap_or(ASKING));
     let required = match route.is_some_and(|route| route.settle == Settle::Before) {
@@ -443,7 +443,7 @@ fn offered<D>(id: &str, said: Option<&Said>, task: &Task, checkout: &Checkout<'_
         terms.target.id(),
         terms.amount
     );
-    let challenge = json!({"data": challenge(&offer, description, checkout)});
+    let challenge = json!({"data": challenge(&offer, &description, checkout)});
     let parts = match said {
         Some(said) => {
             let told = said

@@ -68,7 +68,7 @@ fn discover_plans() -> Value {
                     "type": "array",
                     "items": {
                         "type": "object",
-                        "properties": {"planId": text, "unitAmount": text, "description": text},
+                        "properties": {"planId": text, "unitAmount": text, "description": text, "limits": {"type": "object"}},
                         "required": ["planId", "unitAmount"],
                     },
                 },
@@ -97,9 +97,10 @@ fn discover_plans() -> Value {
 /// schema, fail, and never pay.
 fn request_access(config: &Config) -> Value {
     let (plans, routes) = (config.catalog.plans(), config.catalog.routes());
-    let of_plans = plans
-        .iter()
-        .map(|plan| format!("{} {}", plan.id, plan.price));
+    let of_plans = plans.iter().map(|plan| match plan.limits.is_none() {
+        true => format!("{} {}", plan.id, plan.price),
+        false => format!("{} {} ({})", plan.id, plan.price, plan.limits),
+    });
     let of_routes = routes.iter().map(|route| match route.price {
         Some(price) => format!("{} {price} a call", route.id),
         None => format!("{} free", route.id),

@@ -278,7 +278,7 @@ fn described(priced: &Priced<'_>) -> String {
         Target::Plan(_) => format!("Plan {id}"),
         Target::Route { .. } => format!("One call of {id}"),
     };
-    match priced.description {
+    match &*priced.description {
         "" => format!("{what}: {amount} in USDC."),
         text => format!("{what}: {amount} in USDC. {text}"),
     }

@@ -90,6 +90,10 @@ fn a_fault_in_a_limit_names_the_plan_the_limit_and_the_member() {
             "\"rate\": \"per\" must be \"second\", \"minute\" or \"hour\"",
         ),
         (
+            json!({"concurrency": 10, "description": "d".repeat(480)}),
+            "\"description\" has more than 500 characters with \"at most 10 calls at a time\", which is told after it",
+        ),
+        (
             json!({"concurrency": 0}),
             "\"concurrency\" must be a whole number, from 1 to 1000",
         ),

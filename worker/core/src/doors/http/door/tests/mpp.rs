@@ -312,6 +312,20 @@ fn a_call_is_not_paid_for_where_plans_are_sold() {
 }
 
 #[test]
+fn every_offer_of_a_plan_says_its_limits() {
+    let mut config = test_config();
+    let plan = r#"[{"planId":"basic","unitAmount":"$1","description":"An hour","rate":{"calls":100,"per":"minute"}}]"#;
+    config.catalog = crate::catalog::Catalog::from_json(plan).unwrap();
+    let (response, _) = ask(&config, r#"{"planId":"basic"}"#, &[], []);
+    let said = "An hour. At most 100 calls a minute.";
+    let challenge = header(&response, "www-authenticate").unwrap();
+    assert!(challenge.contains(said), "{challenge}");
+    let required = header(&response, "payment-required").unwrap();
+    let required: Value = serde_json::from_slice(&STANDARD.decode(required).unwrap()).unwrap();
+    assert_eq!(required["resource"]["description"], said);
+}
+
+#[test]
 fn a_call_that_is_described_is_paid_for_where_it_is_described() {
     let mut config = test_config();
     let route = crate::catalog::testing::route("weather", "GET", "/weather/:city");

@@ -170,6 +170,17 @@ fn a_free_call_needs_no_payment() {
 }
 
 #[test]
+fn the_tool_says_the_limits_of_a_plan_beside_its_price() {
+    let mut shop = Shop::new();
+    let plans = r#"[{"planId":"month","unitAmount":"$15","quota":{"calls":1650},"concurrency":10},{"planId":"hour","unitAmount":"$1"}]"#;
+    shop.config.catalog = Catalog::from_json(plans).unwrap();
+    let told = shop.send("tools/list", json!({}));
+    let description = told.result()["tools"][1]["description"].as_str().unwrap();
+    let said = "Prices: month $15.00 (1,650 calls, at most 10 at a time), hour $1.00. ";
+    assert!(description.contains(said), "{description}");
+}
+
+#[test]
 fn the_tool_says_how_a_route_is_called_only_where_there_are_routes() {
     let listed = |shop: &Shop| {
         let told = shop.send("tools/list", json!({}));
