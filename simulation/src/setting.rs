@@ -85,6 +85,10 @@ const CHEAPER: &str = "bronze";
 /// The `extra` of one plan, before and after the catalog was edited.
 const EXTRAS: (&str, [&str; 2]) = ("steel", ["stainless", "rusty"]);
 
+/// The calls of one plan, before and after the catalog was edited. Another plan than that with `extra`, so that each is
+/// seen to be bound by itself.
+const QUOTAS: (&str, [u64; 2]) = ("gold", [1_650, 500]);
+
 /// The contract that creates buyers' wallets.
 pub const FACTORY: Address = Address::repeat_byte(0xfa);
 
@@ -302,8 +306,15 @@ impl Setting {
                     }
                     _ => String::new(),
                 };
+                let quota = match QUOTAS {
+                    (plan, calls) if plan == *id => {
+                        let calls = calls[usize::from(is_edited)];
+                        format!(r#","quota":{{"calls":{calls}}},"concurrency":10"#)
+                    }
+                    _ => String::new(),
+                };
                 format!(
-                    r#"{{"planId":"{id}","unitAmount":"{price}","expiresIn":{seconds}{extra}}}"#
+                    r#"{{"planId":"{id}","unitAmount":"{price}","expiresIn":{seconds}{extra}{quota}}}"#
                 )
             })
             .collect();

@@ -1,11 +1,10 @@
 //! Rules for the agreed terms: what is delivered, and on which network.
 
-use key0_core::purchase::{PayReply, Purchase, Rest, Sold, State, StoreFault};
-
 use super::steps::describe;
 use crate::objects::PurchaseObject;
 use crate::setting::Version;
 use crate::world::World;
+use key0_core::purchase::{PayReply, Purchase, Rest, Sold, State, StoreFault};
 
 /// Checks a record that was just stored: what was sold must be what was agreed, must not change, and is what is
 /// delivered.
@@ -44,13 +43,22 @@ pub(super) fn on_change(
         let detail = format!("{sold:?} became {:?}", after.sold);
         world.violation("sold_otherwise", &object.id, detail);
     }
-    let access = sold.as_ref().and_then(Sold::access);
     if let State::Delivered { goods, .. } = &after.state
         && let Some(claims) = goods.claims()
-        && access.map(|access| access.lifetime) != Some(claims.exp - claims.iat)
     {
-        let detail = format!("{sold:?} was sold, {} to {}", claims.iat, claims.exp);
-        world.violation("delivered_otherwise", &object.id, detail);
+        // A token tells its limits together with the grant that they are counted for, or neither.
+        let access = sold.as_ref().and_then(Sold::access);
+        let is_told = access.is_some_and(|access| {
+            let limits = (!access.limits.is_none()).then(|| access.limits.into());
+            let grant = limits.is_some().then_some(&claims.sub);
+            access.lifetime == claims.exp - claims.iat
+                && claims.grant.as_ref() == grant
+                && claims.limits == limits
+        });
+        if !is_told {
+            let detail = format!("{sold:?} was sold, {claims:?}");
+            world.violation("delivered_otherwise", &object.id, detail);
+        }
     }
 }
 
