@@ -43,6 +43,9 @@ fn every_document_says_a_plans_limits_in_the_same_words() {
     for (name, text) in documents(&with(limits)) {
         assert!(text.contains(said), "{name}: {text}");
     }
+    let claims = |config: &Config| json!(token_info(config, &origin()))["claims"].to_string();
+    assert!(claims(&with(limits)).contains(r#""name":"limits""#));
+    assert!(!claims(&with("")).contains("limits"));
     let told = json!(discover(&with(limits), &origin()));
     let limits = json!({
         "quota": {"calls": 1650},

@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 
+use crate::catalog::Plan;
 use crate::config::Config;
 use crate::token::TokenSigner;
 use crate::types::HttpUrl;
@@ -21,7 +22,7 @@ pub struct TokenInfo<'a> {
     public_key: Option<String>,
     expires_in: u64,
     chain_id: u64,
-    claims: [ClaimInfo; 10],
+    claims: Vec<ClaimInfo>,
 }
 
 #[derive(Debug, Serialize)]
@@ -33,6 +34,20 @@ struct ClaimInfo {
 /// The token format of this deployment, as seen at `origin`.
 pub fn token_info<'a>(config: &'a Config, origin: &'a HttpUrl) -> TokenInfo<'a> {
     let claim = |name, description| ClaimInfo { name, description };
+    let is_metered = |plan: &Plan| !plan.limits.is_none();
+    let of_meters = match config.catalog.plans().iter().any(is_metered) {
+        true => vec![
+            claim(
+                "grant",
+                "only of a plan with limits: the grant whose calls are counted, by the request id of the purchase that founded it",
+            ),
+            claim(
+                "limits",
+                "only of a plan with limits: how many calls, how fast and how many at a time; the gateway enforces them",
+            ),
+        ],
+        false => Vec::new(),
+    };
     TokenInfo {
         kind: "JWT",
         token_type: "Bearer",
@@ -63,6 +78,9 @@ pub fn token_info<'a>(config: &'a Config, origin: &'a HttpUrl) -> TokenInfo<'a> 
                 "chainId",
                 "the chain that was paid on: 8453 is Base, 84532 Base Sepolia, whose money is worth nothing",
             ),
-        ],
+        ]
+        .into_iter()
+        .chain(of_meters)
+        .collect(),
     }
 }
