@@ -65,28 +65,45 @@ mod tests {
     use crate::types::ResourceId;
 
     #[test]
-    fn the_default_plans_have_the_documented_prices() {
+    fn the_default_plans_have_the_documented_prices_and_limits() {
         let catalog = default_catalog().unwrap();
-        let prices: Vec<_> = catalog
-            .plans()
+        let plans = catalog.plans().iter();
+        let told = plans.map(|plan| {
+            let limits = plan.limits.to_string();
+            (plan.id.as_str(), plan.price.to_string(), limits)
+        });
+        let told: Vec<_> = told.collect();
+        let told: Vec<_> = told
             .iter()
-            .map(|plan| (plan.id.as_str(), plan.price.to_string()))
+            .map(|(id, price, limits)| (*id, price.as_str(), limits.as_str()))
             .collect();
         assert_eq!(
-            prices,
+            told,
             [
-                ("basic", "$0.015".to_owned()),
-                ("starter-monthly", "$15.00".to_owned()),
-                ("starter-yearly", "$168.00".to_owned()),
-                ("pro-monthly", "$150.00".to_owned()),
+                (
+                    "basic",
+                    "$0.015",
+                    "at most 10 calls a minute and 2 at a time"
+                ),
+                (
+                    "starter-monthly",
+                    "$15.00",
+                    "1,650 calls, at most 100 a minute and 10 at a time"
+                ),
+                (
+                    "starter-yearly",
+                    "$168.00",
+                    "19,800 calls, at most 100 a minute and 10 at a time"
+                ),
+                (
+                    "pro-monthly",
+                    "$150.00",
+                    "16,500 calls, at most 1,000 a minute and 50 at a time"
+                ),
             ]
         );
-        assert!(
-            catalog
-                .plans()
-                .iter()
-                .all(|plan| !plan.description.is_empty())
-        );
+        let mut plans = catalog.plans().iter();
+        assert!(plans.all(|plan| !plan.description.is_empty()));
     }
 
     #[test]

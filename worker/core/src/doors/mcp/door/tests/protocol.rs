@@ -212,7 +212,7 @@ fn two_tools_are_listed_the_same_every_time() {
         paid["description"]
             .as_str()
             .unwrap()
-            .contains("basic $0.015,")
+            .contains("basic $0.015 (at most 10 calls a minute and 2 at a time), ")
     );
     assert_eq!(list(json!({"cursor": "x"})).code(), -32602);
 }
