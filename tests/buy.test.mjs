@@ -62,6 +62,8 @@ function assertGrant({ body: grant, settled, headers, transfer, buyer }) {
     iss: world.url,
     payer: buyer.address,
     chainId: 84532,
+    grant: claims.sub,
+    limits: { rate: { calls: 10, per: 'minute' }, concurrency: 2 },
     exp: iat + 3600,
   });
   assert.equal(new Date(claims.exp * 1000).getTime(), Date.parse(grant.expiresAt));

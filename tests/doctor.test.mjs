@@ -264,14 +264,14 @@ describe('from inside', () => {
       PROOF_BINDING: 'txhash',
       KEY0_RPC_URL: 'https://rpc.example/secret-path',
       FACILITATOR_URL: 'https://one.example/x,https://two.example',
-      PLANS: plans('$0.02'),
+      PLANS: JSON.stringify([{ planId: 'plan-0', unitAmount: '$0.015', quota: { calls: 5 }, rate: { calls: 2, per: 'hour' }, concurrency: 1 }]),
       BACKEND_NOTIFICATIONS: 'false',
     };
     writeFileSync(file, Object.entries({ ...world.settings, ...changed }).map(([name, value]) => `${name}='${value}'\n`).join(''));
     const { bad, stdout } = await examine(world.url, '--env', file, '--rpc', world.chain.url);
     const told = bad.filter(({ check }) => check === 'settings-differ').map(({ message }) => message);
     assert.deepEqual(told.map((message) => message.split(' ')[0]).sort(), Object.keys(changed).filter((name) => name !== 'BACKEND_NOTIFICATIONS').sort());
-    assert.ok(told.includes('PLANS in the file means plan-0 $0.02; the deployment has plan-0 $0.015, plan-1 $0.10.'), told.join('\n'));
+    assert.ok(told.includes('PLANS in the file means plan-0 $0.015 (5 calls, 2 per hour, 1 at a time); the deployment has plan-0 $0.015, plan-1 $0.10.'), told.join('\n'));
     assert.ok(told.includes('FACILITATOR_URL in the file means one.example, two.example; the deployment has none.'), told.join('\n'));
     assert.ok(!stdout.includes('secret-path'));
     const text = await runDoctor(world.url, '--env', file, '--rpc', world.chain.url);

@@ -38,7 +38,7 @@ const world = useWorld({
     REFUND_MIN_AGE_MS: '120000',
     PLANS: JSON.stringify([
       { planId: 'basic', unitAmount: '$0.015' },
-      { planId: 'team', unitAmount: '$0.015', extra: { seats: 5, tier: { name: 'gold' }, planId: 'forged' } },
+      { planId: 'team', unitAmount: '$0.015', quota: { calls: 50 }, extra: { seats: 5, tier: { name: 'gold' }, planId: 'forged' } },
     ]),
   },
 });
@@ -119,6 +119,7 @@ test('the extra of a plan reaches the backend and no buyer', async () => {
   const [{ body }] = issuer.callsFor(purchase.request.requestId);
   assert.equal(body.seats, 5);
   assert.deepEqual(body.tier, { name: 'gold' });
+  assert.deepEqual(body.limits, { quota: { calls: 50 } }, 'the limits are told too');
   assert.equal(body.planId, 'team', 'extra replaces nothing that the worker says');
   assert.doesNotMatch(purchase.bought.text + JSON.stringify(purchase.bought.required), /gold|seats/);
   assert.doesNotMatch(await (await fetch(`${world.url}/discover`)).text(), /gold|seats/);

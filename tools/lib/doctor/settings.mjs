@@ -78,11 +78,22 @@ function told(settings, health, list, tokens) {
 
 const hostOf = (url) => (URL.canParse(url) ? new URL(url).hostname : undefined);
 
+/** The limits of a plan, for comparison. */
+function limitsOf({ quota, rate, concurrency }) {
+  const said = [
+    quota?.calls && `${quota.calls} calls`,
+    quota?.credit && `calls for ${quota.credit}`,
+    rate && `${rate.calls} per ${rate.per}`,
+    concurrency && `${concurrency} at a time`,
+  ].filter(Boolean);
+  return said.length ? ` (${said.join(', ')})` : '';
+}
+
 /** Plans with their prices, as a person reads them. @param {string} [text] */
 function plansOf(text) {
   try {
     const all = JSON.parse(text ?? '');
-    return (all.plans ?? all).map(({ planId, unitAmount }) => `${planId} ${unitAmount}`).join(', ') || undefined;
+    return (all.plans ?? all).map((plan) => `${plan.planId} ${plan.unitAmount}${limitsOf(plan.limits ?? plan)}`).join(', ') || undefined;
   } catch {
     return undefined; // The worker says what is wrong with it.
   }
