@@ -13,6 +13,7 @@ mod refund;
 use super::outbox::{Outbox, Tries};
 use super::report::ledger_entry;
 use super::schedule::{Effect, next_effect};
+use super::sold::Sold;
 use super::state::{Attempt, Broadcast, Payment, Presented, Purchase, Refund, Rest, Stage, State};
 use crate::config::Policy;
 use crate::types::UnixMillis;
@@ -74,12 +75,17 @@ pub fn apply(
         }
         Event::HistoryRemoved if next_effect(record, now, policy) == Effect::RemoveHistory => {
             next.rest = Rest::WithoutHistory;
-            if matches!(
-                record.state,
-                State::Delivered { .. } | State::Closed { .. } | State::Refunded { .. }
-            ) {
-                next.sold = None;
-            }
+            next.sold = match record.state {
+                // A grant is counted from its first call on, which may come at its last day: until then only the
+                // purchase knows its limits.
+                State::Delivered { .. } => next.sold.filter(Sold::is_counted),
+                State::Closed { .. } | State::Refunded { .. } => None,
+                _ => next.sold,
+            };
+        }
+        Event::GrantRemoved => {
+            next.state = advance(record, event, now, policy)?;
+            next.sold = None;
         }
         Event::Proven {
             offer,

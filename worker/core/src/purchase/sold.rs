@@ -96,6 +96,11 @@ impl Sold {
         }
     }
 
+    /// Whether the use of what was sold is counted.
+    pub fn is_counted(&self) -> bool {
+        self.access().is_some_and(|access| !access.limits.is_none())
+    }
+
     /// The call, if that was sold.
     pub const fn call(&self) -> Option<&SoldCall> {
         match self {

@@ -1,6 +1,8 @@
 //! What is removed of a purchase that is over, and when; and that nothing else is removed.
 
 use crate::goods::Goods;
+use crate::purchase::sold::Sold;
+use crate::purchase::test_support::access;
 use proptest::prelude::*;
 
 use super::*;
@@ -100,6 +102,25 @@ fn the_history_goes_after_a_week_and_the_grant_with_its_token_but_never_earlier(
         );
         assert_eq!(record.state, State::Closed { payment: payment() });
         assert_eq!(wake_at(&record, week, &POLICY), None, "it rests for ever");
+    }
+}
+
+/// The first call may come at any time: the meter then asks the purchase what it has sold.
+#[test]
+fn limits_are_known_as_long_as_the_grant_and_no_longer() {
+    let end = UnixSeconds(NOW.to_seconds().0 + 30 * DAY / 1000);
+    for is_limited in [true, false] {
+        let mut record = delivered_until(end.0);
+        let mut sold = access();
+        sold.limits.concurrency = is_limited.then_some(10);
+        record.sold = Some(Sold::Access(sold));
+        let sold = record.sold.clone();
+        live(&mut record, NOW.plus(29 * DAY));
+        assert_eq!(record.rest, Rest::WithoutHistory);
+        assert_eq!(record.sold, sold.filter(|_| is_limited));
+        live(&mut record, NOW.plus(31 * DAY));
+        assert_eq!(record.state, State::Closed { payment: payment() });
+        assert_eq!(record.sold, None);
     }
 }
 
