@@ -85,7 +85,7 @@ pub fn apply(
         }
         Event::GrantRemoved => {
             next.state = advance(record, event, now, policy)?;
-            next.sold = None;
+            next.sold = next.sold.filter(|_| record.rest != Rest::WithoutHistory);
         }
         Event::Proven {
             offer,
