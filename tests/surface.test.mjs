@@ -72,7 +72,7 @@ describe('documents', () => {
     assert.equal(info.tokenType, 'Bearer');
     assert.equal(info.issuer, world.url);
     assert.equal(info.expiresIn, 3600);
-    assert.deepEqual(new Set(info.claims.map(({ name }) => name)), new Set(['sub', 'jti', 'resourceId', 'planId', 'txHash', 'iat', 'exp', 'iss', 'payer', 'chainId']));
+    assert.deepEqual(new Set(info.claims.map(({ name }) => name)), new Set(['sub', 'jti', 'resourceId', 'planId', 'txHash', 'iat', 'exp', 'iss', 'payer', 'chainId', 'grant', 'limits']));
   });
 
   for (const path of DOCUMENTS) {
