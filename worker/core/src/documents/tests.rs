@@ -43,6 +43,13 @@ fn every_document_says_a_plans_limits_in_the_same_words() {
     for (name, text) in documents(&with(limits)) {
         assert!(text.contains(said), "{name}: {text}");
     }
+    let document = openapi(&with(limits), &origin());
+    let answers = &document["paths"]["/api/weather/{city}"]["get"]["responses"];
+    let answer = answers["429"]["$ref"].as_str().unwrap();
+    let answer = document.pointer(answer.trim_start_matches('#'));
+    assert!(answer.unwrap()["headers"]["Retry-After"].is_object());
+    let unlimited = openapi(&with(""), &origin()).to_string();
+    assert!(!unlimited.contains("\"429\""), "{unlimited}");
     let claims = |config: &Config| json!(token_info(config, &origin()))["claims"].to_string();
     assert!(claims(&with(limits)).contains(r#""name":"limits""#));
     assert!(!claims(&with("")).contains("limits"));

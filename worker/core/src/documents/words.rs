@@ -65,6 +65,15 @@ pub(super) fn opened_by(route: &Route) -> Option<String> {
     }
 }
 
+/// Whether a plan with limits opens a route, so that its calls are counted.
+pub(super) fn is_metered(route: &Route, config: &Config) -> bool {
+    let mut plans = route.plans.iter();
+    plans.any(|id| {
+        let plan = config.catalog.plan(id);
+        plan.is_some_and(|plan| !plan.limits.is_none())
+    })
+}
+
 /// The name of the chain, for people.
 pub(super) const fn chain(network: Network) -> &'static str {
     match network {

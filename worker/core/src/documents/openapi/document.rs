@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::super::paths::LLMS_PATH;
 use super::super::words;
-use super::operation::{Detail, NAMED, Operation, TOKEN, UNPAID};
+use super::operation::{Detail, NAMED, Operation, TOKEN, TOO_FAST, UNPAID};
 use super::schemas::Schemas;
 use crate::catalog::{Route, Segment};
 use crate::config::Config;
@@ -195,7 +195,9 @@ fn components(config: &Config, schemas: Schemas) -> Value {
         "schema": {"type": "string", "maxLength": 255},
     });
     parameters.insert(NAMED.to_owned(), named);
-    json!({
+    let mut routes = config.catalog.routes().iter();
+    let is_metered = routes.any(|route| words::is_metered(route, config));
+    let mut components = json!({
         "schemas": schemas,
         "securitySchemes": schemes,
         "parameters": parameters,
@@ -213,6 +215,21 @@ fn components(config: &Config, schemas: Schemas) -> Value {
                     "message": {"type": "string"},
                 },
             }}},
+        }},
+    });
+    if let (true, Some(responses)) = (is_metered, components["responses"].as_object_mut()) {
+        responses.insert(TOO_FAST.to_owned(), too_fast());
+    }
+    components
+}
+
+fn too_fast() -> Value {
+    json!({
+        "description": "With the token of a plan with limits: its calls come too fast, or too many are under way. Nothing was charged or \
+                        counted.",
+        "headers": {"Retry-After": {
+            "description": "After so many seconds the same call may be made.",
+            "schema": {"type": "integer"},
         }},
     })
 }

@@ -14,6 +14,8 @@ use crate::config::Config;
 pub(super) const TOKEN: &str = "accessToken";
 /// The name of the component for the answer to a request without a payment.
 pub(super) const UNPAID: &str = "402";
+/// The name of the component for the answer to a token whose calls come faster, or more at a time, than its plan has.
+pub(super) const TOO_FAST: &str = "429";
 /// The name of the component for the header that carries the request id.
 pub(super) const NAMED: &str = "IdempotencyKey";
 const MAX_SUMMARY_CHARS: usize = 120;
@@ -166,7 +168,10 @@ impl Operation {
             },
             parameters,
             request_body,
-            responses: responses(route, schemas, detail, is_paid),
+            responses: {
+                let is_metered = words::is_metered(route, config) && detail > Detail::Price;
+                responses(route, schemas, detail, (is_paid, is_metered))
+            },
             payment,
         }
     }
@@ -231,7 +236,12 @@ fn parameters(route: &Route, names: &[&str], schemas: &mut Schemas, detail: Deta
     parameters
 }
 
-fn responses(route: &Route, schemas: &mut Schemas, detail: Detail, is_paid: bool) -> Value {
+fn responses(
+    route: &Route,
+    schemas: &mut Schemas,
+    detail: Detail,
+    (is_paid, is_metered): (bool, bool),
+) -> Value {
     let shapes = &route.shapes;
     let output = shapes.output.as_ref().filter(|_| detail >= Detail::Outputs);
     let output = output.map(|schema| schemas.place(&format!("{}.output", route.id), schema));
@@ -244,10 +254,15 @@ fn responses(route: &Route, schemas: &mut Schemas, detail: Detail, is_paid: bool
             json!({"description": "The answer.", "content": content(&schema, example)})
         }
     };
-    match is_paid {
+    let mut responses = match is_paid {
         true => json!({"200": answer, "402": unpaid()}),
         false => json!({"200": answer}),
+    };
+    if let (true, Some(all)) = (is_metered, responses.as_object_mut()) {
+        let too_fast = json!({"$ref": format!("#/components/responses/{TOO_FAST}")});
+        all.insert("429".to_owned(), too_fast);
     }
+    responses
 }
 
 fn unpaid() -> Value {
