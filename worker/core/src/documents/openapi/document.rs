@@ -197,30 +197,34 @@ fn components(config: &Config, schemas: Schemas) -> Value {
     parameters.insert(NAMED.to_owned(), named);
     let mut routes = config.catalog.routes().iter();
     let is_metered = routes.any(|route| words::is_metered(route, config));
-    let mut components = json!({
+    let mut responses = json!({UNPAID: unpaid()});
+    if let (true, Some(all)) = (is_metered, responses.as_object_mut()) {
+        all.insert(TOO_FAST.to_owned(), too_fast());
+    }
+    json!({
         "schemas": schemas,
         "securitySchemes": schemes,
         "parameters": parameters,
-        "responses": {UNPAID: {
-            "description": "Not paid yet. The header PAYMENT-REQUIRED has the price (base64 of JSON, x402 version 2), the body has it \
-                            for x402 version 1, and the header WWW-Authenticate, if it is there, for the Machine Payments Protocol. \
-                            Nothing was charged.",
-            "headers": {"PAYMENT-REQUIRED": {"schema": {"type": "string"}}},
-            "content": {"application/json": {"schema": {
-                "type": "object",
-                "properties": {
-                    "x402Version": {"const": 1},
-                    "accepts": {"type": "array", "items": {"type": "object"}},
-                    "error": {"type": "string"},
-                    "message": {"type": "string"},
-                },
-            }}},
-        }},
-    });
-    if let (true, Some(responses)) = (is_metered, components["responses"].as_object_mut()) {
-        responses.insert(TOO_FAST.to_owned(), too_fast());
-    }
-    components
+        "responses": responses,
+    })
+}
+
+fn unpaid() -> Value {
+    json!({
+        "description": "Not paid yet. The header PAYMENT-REQUIRED has the price (base64 of JSON, x402 version 2), the body has it \
+                        for x402 version 1, and the header WWW-Authenticate, if it is there, for the Machine Payments Protocol. \
+                        Nothing was charged.",
+        "headers": {"PAYMENT-REQUIRED": {"schema": {"type": "string"}}},
+        "content": {"application/json": {"schema": {
+            "type": "object",
+            "properties": {
+                "x402Version": {"const": 1},
+                "accepts": {"type": "array", "items": {"type": "object"}},
+                "error": {"type": "string"},
+                "message": {"type": "string"},
+            },
+        }}},
+    })
 }
 
 fn too_fast() -> Value {
