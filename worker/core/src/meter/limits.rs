@@ -58,6 +58,11 @@ impl Limits {
     pub const fn is_none(&self) -> bool {
         self.quota.is_none() && self.rate.is_none() && self.concurrency.is_none()
     }
+
+    /// Whether it matters how a call ends. A rate counts beginnings only.
+    pub const fn is_followed(&self) -> bool {
+        self.quota.is_some() || self.concurrency.is_some()
+    }
 }
 
 /// The limits as a token tells them.

@@ -1,0 +1,167 @@
+//! What is said between the place that forwards a call and the place that counts it.
+//!
+//! Each message may be lost, may arrive twice, and may arrive after a later one. Therefore a call has an id of its own, and
+//! what is told of it is its whole fate so far, never a step from the one before.
+
+use core::future::Future;
+
+use serde::{Deserialize, Serialize};
+
+use super::cost::Cost;
+use super::limits::Limits;
+use crate::types::{Address, CallFault, UnixSeconds};
+
+/// The id of one call: random, so that no two calls share one.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize)]
+#[serde(transparent)]
+pub struct CallId(u128);
+
+impl CallId {
+    /// The id that these random bytes make.
+    pub const fn from_random(bytes: [u8; 16]) -> Self {
+        Self(u128::from_be_bytes(bytes))
+    }
+}
+
+/// What the purchase that founded a grant has sold. It never changes.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Granted {
+    /// What was promised of the calls.
+    pub limits: Limits,
+    /// The wallet that paid.
+    pub payer: Address,
+    /// When the purchase was delivered.
+    pub from: UnixSeconds,
+    /// From this time on the grant opens nothing.
+    pub ends_at: UnixSeconds,
+}
+
+/// A message to the place that counts the calls of a grant.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub enum MeterCommand {
+    /// May this call be made?
+    Reserve(Reserve),
+    /// What has become of a call.
+    Tell(Tell),
+}
+
+/// The question whether a call may be made. If so, its units and its place among the calls under way are set aside.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Reserve {
+    /// The call.
+    pub call: CallId,
+    /// The most that it may cost, as the route says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_cost: Option<Cost>,
+    /// After so many milliseconds without news of the call, what was set aside is free again.
+    pub lease: u64,
+}
+
+/// What has become of a call so far.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Tell {
+    /// The call.
+    pub call: CallId,
+    /// The [`Pass::meter`] of its reservation.
+    pub meter: u64,
+    /// What it takes.
+    pub fate: Fate,
+    /// Whether it is over. Otherwise it is under way for another lease.
+    pub is_over: bool,
+    /// Whether the same was told before, and may have been heard.
+    pub is_again: bool,
+    /// As in [`Reserve`].
+    pub lease: u64,
+}
+
+/// What a call takes of its grant.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Fate {
+    /// So many units, because the API has answered.
+    Spent(u64),
+    /// Nothing.
+    GivenBack,
+}
+
+/// The reply to a [`MeterCommand`].
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub enum MeterReply {
+    /// The call may be made.
+    Reserved(Pass),
+    /// The call must not be made.
+    Refused(Refused),
+    /// No purchase has sold such a grant, or it is not delivered.
+    NotGranted,
+    /// What was told is known.
+    Heard,
+}
+
+/// A call that may be made.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Pass {
+    /// Names the memory that knows the reservation: another number says that this memory was lost.
+    pub meter: u64,
+    /// How the grant stands. What is set aside for this call is still left.
+    pub standing: Standing,
+}
+
+/// A call that must not be made.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Refused {
+    /// Why.
+    pub why: Why,
+    /// How the grant stands.
+    pub standing: Standing,
+}
+
+/// Why a call must not be made.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Why {
+    /// The calls of this period are made.
+    TooFast,
+    /// As many calls as are allowed at a time are under way.
+    TooMany,
+    /// What is left is set aside for calls under way, and may come back.
+    Outstanding,
+    /// Nothing is left.
+    UsedUp,
+    /// The grant has ended.
+    Ended,
+    /// The call has ended before: this question was late.
+    Over,
+}
+
+/// How a grant stands.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Standing {
+    /// What was promised.
+    pub limits: Limits,
+    /// The units that are left and not set aside; zero without a quota.
+    pub left: u64,
+    /// How many calls may still begin in this period; zero without a rate.
+    pub left_now: u32,
+    /// In how many seconds the next period begins; zero without a rate.
+    pub next_in: u64,
+    /// When the grant ends.
+    pub ends_at: UnixSeconds,
+}
+
+/// The grants with a meter, which are found by their ids.
+pub trait Meters {
+    /// Sends a message to the place that counts the calls of this grant.
+    fn ask(
+        &self,
+        grant: &str,
+        command: &MeterCommand,
+    ) -> impl Future<Output = Result<MeterReply, CallFault>>;
+}
