@@ -37,6 +37,8 @@ pub enum Call {
     Operator(OperatorCommand),
     /// The sweep has the purchase check its alarm.
     Nudge,
+    /// The grant's meter asks what was sold.
+    Granted,
 }
 
 /// A command of the operator.

@@ -6,6 +6,7 @@ mod backend_token;
 mod brought;
 mod context;
 mod gas_wallet;
+mod grant;
 mod ledger;
 mod parcel;
 mod payer;
@@ -28,6 +29,7 @@ use key0_core::doors::admin::Transfers;
 use key0_core::ledger::{
     self as core_ledger, Layout, LedgerCommand, LedgerEntry, LedgerReply, Ledgers, Shard,
 };
+use key0_core::meter::{Granted, MeterCommand, MeterReply, Meters};
 use key0_core::offer::CallDigest;
 use key0_core::pauses::{FAILED_ALARM, MISCONFIGURED, Patience};
 use key0_core::purchase::{
@@ -61,6 +63,8 @@ const PAYER_DEADLINE: Duration = Duration::from_secs(5);
 /// Longer than the authorization server's deadline.
 const BACKEND_TOKEN_DEADLINE: Duration = Duration::from_secs(15);
 const LEDGER_DEADLINE: Duration = Duration::from_secs(5);
+/// Longer than a purchase takes to say what it has granted.
+const METER_DEADLINE: Duration = Duration::from_secs(15);
 const CONTEXT_DEADLINE: Duration = Duration::from_secs(5);
 /// Longer than the few RPC calls before a transaction is stored and broadcast.
 const GAS_WALLET_DEADLINE: Duration = Duration::from_secs(20);
@@ -179,6 +183,16 @@ impl<'a> Objects<'a> {
     pub(crate) async fn nudge(&self, request_id: &RequestId) -> Result<bool, CallFault> {
         let nudge = (&Call::Nudge, None::<CarriedHead>);
         self.call("PURCHASES", request_id.as_str(), &nudge, NUDGE_DEADLINE)
+            .await
+    }
+
+    /// What a purchase has granted, for the grant's meter.
+    pub(crate) async fn granted(
+        &self,
+        request_id: &RequestId,
+    ) -> Result<Option<Granted>, CallFault> {
+        let question = (&Call::Granted, None::<CarriedHead>);
+        self.call("PURCHASES", request_id.as_str(), &question, NUDGE_DEADLINE)
             .await
     }
 
@@ -333,6 +347,13 @@ impl Conversations for Objects<'_> {
             .call("CONTEXTS", &context.name(), command, CONTEXT_DEADLINE)
             .await;
         logged(reply)
+    }
+}
+
+impl Meters for Objects<'_> {
+    async fn ask(&self, grant: &str, command: &MeterCommand) -> Result<MeterReply, CallFault> {
+        let command = (grant, command);
+        logged(self.call("GRANTS", grant, &command, METER_DEADLINE).await)
     }
 }
 

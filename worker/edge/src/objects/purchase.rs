@@ -5,7 +5,8 @@
 //! before the first payment has passed all checks. The record of a plan stays for ever: its request id is never sold twice.
 //! That of a call goes 35 days after its end; or, if nothing was charged, when its authorization is over.
 //!
-//! Calls: `Call::Buyer` → `PayReply`, `Call::Operator(OperatorCommand)` → `OperatorReply`; the alarm carries on what
+//! Calls: `Call::Buyer` → `PayReply`, `Call::Operator(OperatorCommand)` → `OperatorReply`, `Call::Granted` → what was sold
+//! with limits, for the grant's meter; the alarm carries on what
 //! was interrupted, and removes what is not needed any more.
 //!
 //! Why no interleaving breaks it: while a call waits for the chain, a payer's book, a facilitator or a wallet, other calls
@@ -33,7 +34,8 @@ use key0_core::ledger::LedgerEntry;
 use key0_core::offer::CallDigest;
 use key0_core::purchase::{
     Arrived, AuditLine, AuditRow, Call, Driver, History, OriginCall, PayReply, Purchase,
-    PurchaseEnv, PurchaseStore, Rest, Shared, StoreFault, StreamEnd, Versioned, nudge, operate,
+    PurchaseEnv, PurchaseStore, Rest, Shared, StoreFault, StreamEnd, Versioned, granted, nudge,
+    operate,
 };
 use key0_core::settlement::facilitator::{FacilitatorAnswer, FacilitatorCall};
 use key0_core::settlement::wallet::{WalletCommand, WalletReply};
@@ -137,6 +139,13 @@ impl DurableObject for PurchaseObject {
                 "purchase",
                 operate(keeper, command, platform::now(), &config.policy()),
             ),
+            Call::Granted => {
+                let stored = keeper.load();
+                let told = stored.map(|stored| {
+                    stored.and_then(|stored| granted(&stored.record, config.network))
+                });
+                reply("purchase", told)
+            }
             Call::Nudge => reply(
                 "purchase",
                 nudge(keeper, platform::now(), &config.policy()).await,

@@ -1,0 +1,236 @@
+//! `GrantObject`, one per grant with a meter, named by the request id of the purchase that founded it: the count of its calls.
+//!
+//! Stored: `meter` (one row, as JSON: what was sold, and the units of the calls that were answered). The row is made at the
+//! grant's first call, after the founding purchase was asked once what it has sold; for what is no delivered purchase with
+//! limits, nothing is stored. The row is written after every 20 counted calls, 5 seconds after the first one that is not
+//! written, and before a caller hears that nothing is left. An alarm removes everything 35 days after the grant's end.
+//!
+//! Calls: (grant, `MeterCommand`) → `MeterReply`.
+//!
+//! Why no interleaving breaks it: a command runs on the memory without waiting for anything. Only the question to the purchase
+//! waits, and no other request enters meanwhile. What memory alone knows are reservations, which end by themselves, and at
+//! most 20 counted calls: a crash takes nothing from the buyer.
+
+use std::cell::{Cell, RefCell};
+use std::panic::AssertUnwindSafe;
+use std::rc::Rc;
+
+use key0_core::meter::{
+    Granted, MOST_UNWRITTEN, Meter, MeterCommand, MeterReply, Refused, Stored, UNWRITTEN_MILLIS,
+    Why,
+};
+use key0_core::types::{CallFault, RequestId};
+use serde_json::json;
+use worker::{DurableObject, Env, Request, Response, State, durable_object};
+
+use super::{Objects, alarm_failed, command, reply};
+use crate::platform;
+use crate::tables::{Schema, Tables};
+
+const SCHEMA: Schema = Schema(&[&["CREATE TABLE meter (
+        id INTEGER PRIMARY KEY CHECK (id = 1),
+        body TEXT NOT NULL
+    ) STRICT"]]);
+
+#[durable_object(alarm)]
+pub struct GrantObject {
+    state: State,
+    keeper: AssertUnwindSafe<Rc<Keeper>>,
+}
+
+/// The meter, and where it is written.
+struct Keeper {
+    env: Env,
+    tables: Tables,
+    /// `None` until the first command, and for what is no grant.
+    meter: RefCell<Option<Meter>>,
+    /// Whether a timer will write what is counted.
+    is_timed: Cell<bool>,
+}
+
+impl DurableObject for GrantObject {
+    fn new(state: State, env: Env) -> Self {
+        let keeper = Keeper {
+            env,
+            tables: Tables::new(&state, &SCHEMA),
+            meter: RefCell::new(None),
+            is_timed: Cell::new(false),
+        };
+        Self {
+            state,
+            keeper: AssertUnwindSafe(Rc::new(keeper)),
+        }
+    }
+
+    async fn fetch(&self, mut request: Request) -> worker::Result<Response> {
+        let (grant, command): (String, MeterCommand) = command(&mut request).await?;
+        reply("grant", self.execute(&grant, &command).await)
+    }
+
+    async fn alarm(&self) -> worker::Result<Response> {
+        match self.keeper.remove_ended() {
+            Ok(()) => Response::empty(),
+            Err(fault) => alarm_failed("grant", &self.keeper.tables, &fault.to_string()),
+        }
+    }
+}
+
+impl GrantObject {
+    async fn execute(&self, grant: &str, command: &MeterCommand) -> worker::Result<MeterReply> {
+        let keeper = &self.keeper;
+        let is_known = keeper.load()?;
+        match command {
+            MeterCommand::Reserve(_) if !is_known => {
+                let (keeper, grant) = (Rc::clone(keeper), grant.to_owned());
+                // An error of what is given to `block_concurrency_while` itself would reset the object.
+                let founding = async move { Ok(founded(&keeper, &grant).await) };
+                if !self.state.block_concurrency_while(founding).await?? {
+                    return Ok(MeterReply::NotGranted);
+                }
+            }
+            MeterCommand::Tell(_) if !is_known => return Ok(MeterReply::Heard),
+            _ => {}
+        }
+        let told = keeper.execute(command);
+        if keeper.unwritten() > 0 && !keeper.is_timed.replace(true) {
+            let keeper = Rc::clone(keeper);
+            self.state.wait_until(async move {
+                platform::sleep(UNWRITTEN_MILLIS).await;
+                keeper.is_timed.set(false);
+                keeper.write_or_log();
+            });
+        }
+        told
+    }
+}
+
+/// Asks the founding purchase what it has sold, and stores that. Returns whether that is counted.
+async fn founded(keeper: &Keeper, grant: &str) -> worker::Result<bool> {
+    // Another request may have founded it meanwhile.
+    if keeper.load()? {
+        return Ok(true);
+    }
+    let Ok(request_id) = grant.parse::<RequestId>() else {
+        return Ok(false);
+    };
+    match Objects::new(&keeper.env).granted(&request_id).await {
+        Ok(Some(granted)) => keeper.found(granted).map(|()| true),
+        Ok(None) => Ok(false),
+        Err(CallFault(fault)) => Err(fault.into()),
+    }
+}
+
+impl Keeper {
+    /// Reads what is stored, if memory does not know it. Returns whether there is a meter.
+    fn load(&self) -> worker::Result<bool> {
+        if self.meter.borrow().is_none() {
+            let stored: Option<Stored> = self.tables.body("SELECT body FROM meter", vec![])?;
+            let meter = stored.map(meter_of).transpose()?;
+            self.meter.replace(meter);
+        }
+        Ok(self.meter.borrow().is_some())
+    }
+
+    fn found(&self, granted: Granted) -> worker::Result<()> {
+        let stored = Stored::new(granted);
+        self.tables.transaction(|| {
+            self.put(&stored)?;
+            self.tables.set_alarm(Some(stored.kept_until()))
+        })?;
+        self.meter.replace(Some(meter_of(stored)?));
+        Ok(())
+    }
+
+    fn execute(&self, command: &MeterCommand) -> worker::Result<MeterReply> {
+        let now = platform::now();
+        match command {
+            MeterCommand::Reserve(ask) => {
+                // A storage that takes no writes must not make the seller lose more calls.
+                self.write_if(MOST_UNWRITTEN)?;
+                let reserved = self.with(|meter| meter.reserve(ask, now))?;
+                Ok(match reserved {
+                    Ok(pass) => MeterReply::Reserved(pass),
+                    Err(refused) => {
+                        if let Refused {
+                            why: Why::UsedUp, ..
+                        } = refused
+                        {
+                            self.write_if(1)?;
+                        }
+                        MeterReply::Refused(refused)
+                    }
+                })
+            }
+            MeterCommand::Tell(told) => {
+                self.with(|meter| meter.tell(told, now))?;
+                if self.unwritten() >= MOST_UNWRITTEN {
+                    self.write_or_log();
+                }
+                Ok(MeterReply::Heard)
+            }
+        }
+    }
+
+    fn with<T>(&self, act: impl FnOnce(&mut Meter) -> T) -> worker::Result<T> {
+        let mut meter = self.meter.borrow_mut();
+        meter
+            .as_mut()
+            .map(act)
+            .ok_or_else(|| "there is no meter".into())
+    }
+
+    /// How many counted calls are not written.
+    fn unwritten(&self) -> u32 {
+        let meter = self.meter.borrow();
+        let unwritten = meter.as_ref().and_then(Meter::unwritten);
+        unwritten.map_or(0, |(calls, _)| calls)
+    }
+
+    /// Writes what is counted if so many calls are not written.
+    fn write_if(&self, calls: u32) -> worker::Result<()> {
+        if self.unwritten() < calls {
+            return Ok(());
+        }
+        self.with(|meter| {
+            self.tables.transaction(|| self.put(meter.stored()))?;
+            meter.written();
+            Ok(())
+        })?
+    }
+
+    /// Writes what is counted. If that fails, it is in memory still, and is written with what follows.
+    fn write_or_log(&self) {
+        if let Err(fault) = self.write_if(1) {
+            let detail = fault.to_string();
+            platform::log("meter_not_written", json!({"detail": detail}));
+        }
+    }
+
+    fn put(&self, stored: &Stored) -> worker::Result<()> {
+        let body = serde_json::to_string(stored)?;
+        let statement = "INSERT OR REPLACE INTO meter (id, body) VALUES (1, ?)";
+        self.tables.write(statement, vec![body.into()])
+    }
+
+    fn remove_ended(&self) -> worker::Result<()> {
+        if !self.load()? {
+            return Ok(());
+        }
+        let kept_until = self.with(|meter| meter.stored().kept_until())?;
+        if platform::now() < kept_until {
+            return self.tables.set_alarm(Some(kept_until));
+        }
+        self.tables.transaction(|| {
+            self.tables.drop_all(&["meter"])?;
+            self.tables.set_alarm(None)
+        })?;
+        self.meter.replace(None);
+        Ok(())
+    }
+}
+
+fn meter_of(stored: Stored) -> worker::Result<Meter> {
+    let [a, b, c, d, e, f, g, h, ..] = platform::random().map_err(|error| error.to_string())?;
+    let id = u64::from_be_bytes([a, b, c, d, e, f, g, h]);
+    Ok(Meter::new(id, stored))
+}
