@@ -64,6 +64,7 @@ fn routes() -> Option<Vec<Route>> {
             forward_authorization: false,
             notify: id == "label",
             plans: Vec::new(),
+            max_cost: None,
             shapes: Shapes::default(),
         })
     });

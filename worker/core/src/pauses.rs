@@ -98,6 +98,19 @@ pub const STREAM_OVERDUE: u64 = MINUTE;
 /// The shortest time for which a paid answer is stored: every request that waits for the answer has it by then.
 pub const ANSWER_KEPT: u64 = MINUTE;
 
+// --- A call that is counted ---
+
+/// By how much longer than the answer's head may take a call holds what was set aside for it, without news of it.
+pub const METER_LEASE: u64 = 30 * SECOND;
+/// How often it is told that an answer is still being passed on: several times in each lease.
+pub const METER_NEWS: u64 = 12 * SECOND;
+/// How long an answer may go on before it is told that it has begun. Most end before, and are told once.
+pub const METER_ONCE: u64 = 25;
+/// The pauses before the end of a call is told again.
+pub const METER_AGAIN: [u64; 3] = [500, 2 * SECOND, 8 * SECOND];
+/// After how long a call is asked for again whose unit or place may come back, or that could not be counted.
+pub const METER_RETRY_SECONDS: u64 = 1;
+
 // --- A purchase's alarm ---
 
 /// The pause after an effect that had no result, before the alarm tries again.

@@ -3,28 +3,33 @@
 use http::header::{HeaderMap, UPGRADE};
 use http::{HeaderName, HeaderValue, Method, StatusCode};
 use js_sys::Uint8Array;
-use key0_core::backend::origin::{Account, passed_on, passed_on_for_payment, said_by_us};
+use key0_core::backend::origin::{
+    Account, passed_back, passed_on, passed_on_for_payment, said_by_us,
+};
 use key0_core::catalog::{Found, Route};
 use key0_core::checkout::{Checkout, Stop};
 use key0_core::config::Config;
 use key0_core::doors::call::Call;
-use key0_core::doors::gateway::{self, Arrival, Passage, access, enter};
+use key0_core::doors::gateway::{self, Arrival, Counted, Passage, access, enter};
 use key0_core::error::Error;
+use key0_core::goods::OriginFault;
+use key0_core::meter::Fate;
 use key0_core::purchase::API_FAILS;
 use key0_core::response::{self, Response};
 use key0_core::token::Access;
 use key0_core::types::HttpUrl;
-use worker::Env;
+use web_sys::ReadableStream;
+use worker::{Context, Env};
 
 use crate::inbound::{Body, Inbound, Outbound};
 use crate::objects::{Carried, CarriedHead, Objects};
-use crate::origin::Outgoing;
-use crate::{limit, outbound, platform, rsa};
+use crate::origin::{Opened, Outgoing};
+use crate::{counted, limit, outbound, platform, rsa};
 
 /// Answers a request to a path that is not one of the worker's own.
 pub(crate) async fn answer(
     inbound: Inbound,
-    env: &Env,
+    (env, context): (&Env, &Context),
     config: &Config,
     origin: HttpUrl,
 ) -> Result<Outbound, Error> {
@@ -95,7 +100,7 @@ pub(crate) async fn answer(
         headers: &headers,
         body: &body,
     };
-    match enter(&checkout, access, &arrival).await {
+    match enter(&checkout, &objects, access, &arrival).await {
         Passage::Answer(response) => {
             limit::count(env, caller, &response).await;
             let streamed = objects.streamed().map(Body::Stream);
@@ -103,8 +108,14 @@ pub(crate) async fn answer(
             let body = body.filter(|_| response::is_of_api(&response));
             Ok(Outbound { response, body })
         }
-        Passage::Forward { access, adds } => {
+        Passage::Forward {
+            access,
+            counted,
+            adds,
+        } => {
             let forwarding = Forwarding {
+                env,
+                context,
                 config,
                 origin: &checkout.origin,
                 base,
@@ -116,7 +127,7 @@ pub(crate) async fn answer(
                 access: access.as_ref(),
                 is_ours,
             };
-            Ok(forwarding.send(adds).await)
+            Ok(forwarding.send(counted, adds).await)
         }
     }
 }
@@ -163,6 +174,8 @@ async fn stray(inbound: Inbound, env: &Env, config: &Config, origin: HttpUrl) ->
 
 /// A call that needs no payment, with all that is needed to forward it.
 struct Forwarding<'a> {
+    env: &'a Env,
+    context: &'a Context,
     config: &'a Config,
     origin: &'a HttpUrl,
     base: &'a HttpUrl,
@@ -177,7 +190,57 @@ struct Forwarding<'a> {
 }
 
 impl Forwarding<'_> {
-    async fn send(self, adds: Vec<(HeaderName, &'static str)>) -> Outbound {
+    /// Makes the call. `counted`: what the meter is told of it, if it is counted.
+    async fn send(
+        self,
+        counted: Option<Counted>,
+        adds: Vec<(HeaderName, &'static str)>,
+    ) -> Outbound {
+        let answered = self.call().await;
+        if let Ok(opened) = &answered
+            && opened.status < API_FAILS
+        {
+            let routes = &outbound::shared().routes;
+            routes.answered(&self.route.id, platform::now());
+        }
+        let opened = match answered {
+            Ok(opened) => opened,
+            Err(fault) => {
+                if let Some(counted) = counted.filter(Counted::is_followed) {
+                    let account = counted::Account::new(self.env.clone(), counted, Fate::GivenBack);
+                    account.end(self.context).await;
+                }
+                return self.failed(fault);
+            }
+        };
+        let (headers, body) = match counted {
+            None => {
+                let headers = passed_back(&opened.headers, self.access.is_none());
+                (headers, opened.body)
+            }
+            Some(counted) => {
+                let (fate, headers) = counted::head(&counted, &opened);
+                match self.follow(counted, fate, &opened).await {
+                    Ok(body) => (headers, body),
+                    Err(fault) => return self.failed(fault),
+                }
+            }
+        };
+        let mut response = response::of_api(Response::new(Vec::new()));
+        *response.status_mut() =
+            StatusCode::from_u16(opened.status).unwrap_or(StatusCode::BAD_GATEWAY);
+        *response.headers_mut() = headers;
+        for (name, value) in adds {
+            let value = HeaderValue::from_static(value);
+            response.headers_mut().insert(name, value);
+        }
+        Outbound {
+            response,
+            body: body.map(Body::Stream),
+        }
+    }
+
+    async fn call(&self) -> Result<Opened, OriginFault> {
         let account = match self.access {
             None => Account::Free,
             Some(access) => Account::Access {
@@ -189,42 +252,42 @@ impl Forwarding<'_> {
         let headers = passed_on(self.headers, self.route, self.is_ours);
         let settings = &self.config.gateway;
         let said = said_by_us(self.route.id.as_str(), &account, settings.secret.as_ref());
-        let outgoing = Outgoing::with_headers(self.method, self.url, &headers).saying(said);
-        let is_free = self.access.is_none();
-        let answered = outgoing.passed_through(
-            self.body.as_ref(),
-            self.base,
-            settings.timeout_millis,
-            is_free,
-        );
-        match answered.await {
-            Err(fault) => {
-                let why = Stop::Origin {
-                    fault,
-                    refund: None,
-                };
-                let network = self.config.network;
-                response::error(&why.error(self.origin, network)).into()
+        let outgoing = Outgoing::with_headers(self.method, self.url.clone(), &headers).saying(said);
+        outgoing
+            .opened(self.body.as_ref(), self.base, settings.timeout_millis)
+            .await
+    }
+
+    /// The body of a counted answer, with its meter told.
+    async fn follow(
+        &self,
+        counted: Counted,
+        fate: Fate,
+        opened: &Opened,
+    ) -> Result<Option<ReadableStream>, OriginFault> {
+        if !counted.is_followed() {
+            return Ok(opened.body.clone());
+        }
+        let account = counted::Account::new(self.env.clone(), counted, fate);
+        let is_over = fate == Fate::GivenBack || self.method == Method::HEAD;
+        match opened.begun().filter(|_| !is_over) {
+            Some(begun) => {
+                let body = account.pass_on(begun, self.context);
+                body.map(Some).map_err(|_| OriginFault::Cut)
             }
-            Ok((status, headers, stream)) => {
-                if status < API_FAILS {
-                    let routes = &outbound::shared().routes;
-                    routes.answered(&self.route.id, platform::now());
-                }
-                let mut response = response::of_api(Response::new(Vec::new()));
-                *response.status_mut() =
-                    StatusCode::from_u16(status).unwrap_or(StatusCode::BAD_GATEWAY);
-                *response.headers_mut() = headers;
-                for (name, value) in adds {
-                    response
-                        .headers_mut()
-                        .insert(name, HeaderValue::from_static(value));
-                }
-                Outbound {
-                    response,
-                    body: stream.map(Body::Stream),
-                }
+            None => {
+                account.end(self.context).await;
+                Ok(opened.body.clone())
             }
         }
+    }
+
+    fn failed(&self, fault: OriginFault) -> Outbound {
+        let why = Stop::Origin {
+            fault,
+            refund: None,
+        };
+        let network = self.config.network;
+        response::error(&why.error(self.origin, network)).into()
     }
 }

@@ -4,6 +4,7 @@
 mod backend;
 mod calls;
 mod cdp;
+mod counted;
 mod health;
 mod inbound;
 mod limit;
@@ -94,14 +95,14 @@ enum Page {
 async fn fetch(
     request: worker::Request,
     env: Env,
-    _context: Context,
+    context: Context,
 ) -> worker::Result<worker::Response> {
     let inbound = Inbound::new(request)?;
     let method = inbound.method.clone();
     let outbound = if admin::serves(&inbound.path) {
         operator(inbound, &env).await.into()
     } else {
-        let Outbound { response, body } = route(inbound, &env).await;
+        let Outbound { response, body } = route(inbound, &env, &context).await;
         Outbound {
             response: response::allow_browsers(response),
             body,
@@ -118,12 +119,12 @@ async fn scheduled(_event: ScheduledEvent, env: Env, _context: ScheduleContext) 
 
 /// Answers a request: one of the [`ROUTES`] with its [`Page`], every other path as a possible route of the seller's
 /// API. `OPTIONS` and wrong methods of the former are answered without reading the settings.
-async fn route(inbound: Inbound, env: &Env) -> Outbound {
+async fn route(inbound: Inbound, env: &Env, context: &Context) -> Outbound {
     let path = inbound.path.trim_end_matches('/');
     let Some((_, allowed, page)) = ROUTES.into_iter().find(|(served, ..)| *served == path) else {
         let settings = settings::settings(env);
         let answer = match shop(&settings, &inbound.url) {
-            Ok((config, origin)) => calls::answer(inbound, env, config, origin).await,
+            Ok((config, origin)) => calls::answer(inbound, (env, context), config, origin).await,
             // The settings are invalid, so it is unknown whether this path is a route of the seller. The answer is
             // therefore their error, not 404. (A URL without an origin is an error, too.)
             Err(error) => Err(error),

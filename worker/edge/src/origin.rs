@@ -308,17 +308,16 @@ impl Outgoing {
         }
     }
 
-    /// Makes the call, and passes its answer on while it arrives.
-    pub(crate) async fn passed_through(
+    /// Makes the call. Its answer's body is still to be read.
+    pub(crate) async fn opened(
         self,
         body: Option<&Uint8Array>,
         base: &HttpUrl,
         millis: u32,
-        is_free: bool,
-    ) -> Result<(u16, HeaderMap, Option<web_sys::ReadableStream>), OriginFault> {
+    ) -> Result<Opened, OriginFault> {
         // The deadline is only for the head of the answer: the body may take as long as it likes.
-        let controller = worker::AbortController::default();
-        let signal = controller.signal();
+        let controller = web_sys::AbortController::new().map_err(|_| OriginFault::Unreachable)?;
+        let signal = controller.signal().into();
         let late = Box::pin(platform::sleep(millis.into()));
         let call = Box::pin(self.send(body, base, &signal));
         let response = match futures_util::future::select(call, late).await {
@@ -328,12 +327,40 @@ impl Outgoing {
                 return Err(OriginFault::Timeout);
             }
         };
-        let headers = passed_back(&headers_of(response.headers()), is_free);
-        let stream = match response.body() {
+        let body = match response.body() {
             ResponseBody::Stream(stream) => Some(stream.clone()),
             _ => None,
         };
-        Ok((response.status_code(), headers, stream))
+        Ok(Opened {
+            status: response.status_code(),
+            headers: headers_of(response.headers()),
+            body,
+            announced: outbound::length_of_body(response.headers()),
+            controller,
+        })
+    }
+}
+
+/// An answer from the seller's API of which nothing but the head has been read.
+pub(crate) struct Opened {
+    pub(crate) status: u16,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Option<web_sys::ReadableStream>,
+    announced: Option<usize>,
+    controller: web_sys::AbortController,
+}
+
+impl Opened {
+    /// The answer's body, to be passed on piece by piece.
+    pub(crate) fn begun(&self) -> Option<Begun> {
+        Some(Begun {
+            status: self.status,
+            headers: Vec::new(),
+            body: RefCell::new(Held::new()),
+            rest: self.body.clone()?,
+            announced: self.announced,
+            controller: self.controller.clone(),
+        })
     }
 }
 

@@ -98,6 +98,13 @@ impl Passing {
         (end, self.waited.get())
     }
 
+    /// Passes the answer on for as long as it takes, unless one side keeps the other waiting for too long. Returns how that
+    /// ended.
+    pub(crate) async fn run_on(&self) -> StreamEnd {
+        let end = select(Box::pin(self.pass()), Box::pin(self.silence())).await;
+        end.factor_first().0
+    }
+
     /// From now on it is this side that is waited for.
     fn awaits(&self, next: Awaited) {
         let now = platform::now();

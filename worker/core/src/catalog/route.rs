@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::path::PathTemplate;
+use crate::meter::Cost;
 use crate::types::{PlanId, ResourceId, RouteId, UsdcAmount};
 
 /// One route of the seller's API: calls that match it are forwarded, for a price or free.
@@ -46,6 +47,8 @@ pub struct Route {
     pub notify: bool,
     /// Plans whose tokens open the route without payment.
     pub plans: Vec<PlanId>,
+    /// The most that a call takes of such a plan's quota, as far as the seller says.
+    pub max_cost: Option<Cost>,
     /// How a call is made and what it brings, for documents.
     pub shapes: Shapes,
 }

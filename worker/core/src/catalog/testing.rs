@@ -34,6 +34,7 @@ pub(crate) fn route(id: &str, method: &str, path: &str) -> Route {
         forward_authorization: false,
         notify: false,
         plans: Vec::new(),
+        max_cost: None,
         shapes: Shapes::default(),
     }
 }

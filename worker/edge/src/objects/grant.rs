@@ -19,6 +19,7 @@ use key0_core::meter::{
     Granted, MOST_UNWRITTEN, Meter, MeterCommand, MeterReply, Refused, Stored, UNWRITTEN_MILLIS,
     Why,
 };
+use key0_core::pauses::SLEEP;
 use key0_core::types::{CallFault, RequestId};
 use serde_json::json;
 use worker::{DurableObject, Env, Request, Response, State, durable_object};
@@ -135,7 +136,7 @@ impl Keeper {
         let stored = Stored::new(granted);
         self.tables.transaction(|| {
             self.put(&stored)?;
-            self.tables.set_alarm(Some(stored.kept_until()))
+            self.set_alarm(&stored)
         })?;
         self.meter.replace(Some(meter_of(stored)?));
         Ok(())
@@ -212,13 +213,18 @@ impl Keeper {
         self.tables.write(statement, vec![body.into()])
     }
 
+    fn set_alarm(&self, stored: &Stored) -> worker::Result<()> {
+        let at = stored.kept_until().min(platform::now().plus(SLEEP));
+        self.tables.set_alarm(Some(at))
+    }
+
     fn remove_ended(&self) -> worker::Result<()> {
         if !self.load()? {
             return Ok(());
         }
-        let kept_until = self.with(|meter| meter.stored().kept_until())?;
-        if platform::now() < kept_until {
-            return self.tables.set_alarm(Some(kept_until));
+        let stored = self.with(|meter| meter.stored().clone())?;
+        if platform::now() < stored.kept_until() {
+            return self.set_alarm(&stored);
         }
         self.tables.transaction(|| {
             self.tables.drop_all(&["meter"])?;

@@ -43,6 +43,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use worker::{Delay, Env, Headers, Method, Request, RequestInit, Response, ResponseBody};
 
+use crate::counted;
 use crate::origin::Outgoing;
 use crate::outbound;
 use crate::platform;
@@ -352,8 +353,13 @@ impl Conversations for Objects<'_> {
 
 impl Meters for Objects<'_> {
     async fn ask(&self, grant: &str, command: &MeterCommand) -> Result<MeterReply, CallFault> {
+        if let Some(refusal) = counted::lately(grant, command) {
+            return Ok(refusal);
+        }
         let command = (grant, command);
-        logged(self.call("GRANTS", grant, &command, METER_DEADLINE).await)
+        let reply = logged(self.call("GRANTS", grant, &command, METER_DEADLINE).await)?;
+        counted::note(grant, &reply);
+        Ok(reply)
     }
 }
 

@@ -6,7 +6,8 @@ use super::super::path::PathTemplate;
 use super::super::route::{Route, Settle, Shapes};
 use super::members::{Kind, Members, Reader};
 use super::route_values::{
-    charged, example, flag, listed_plans, max_body, method, only_true, path, schema, settle, vary,
+    charged, example, flag, listed_plans, max_body, max_cost, method, only_true, path, schema,
+    settle, vary,
 };
 use super::values::{description, parsed, price};
 use crate::types::{PlanId, RouteId};
@@ -36,6 +37,7 @@ pub(super) const ROUTE: Kind = Kind {
         "forwardAuthorization",
         "notify",
         "plans",
+        "maxCost",
     ],
     near: &[
         ("id", "routeId"),
@@ -82,6 +84,8 @@ pub(super) const ROUTE: Kind = Kind {
         ("notifications", "notify"),
         ("planid", "plans"),
         ("planids", "plans"),
+        ("maximumcost", "maxCost"),
+        ("maxunits", "maxCost"),
     ],
 };
 
@@ -131,6 +135,7 @@ pub(super) fn route(members: &Members, plans: Option<&[PlanId]>) -> RouteRead {
     let forward_authorization = reader.member("forwardAuthorization", flag);
     let notify = reader.member("notify", flag);
     let plans = reader.member("plans", |value| listed_plans(value, plans));
+    let max_cost = reader.member("maxCost", max_cost);
     if let Some(method) = method.as_ref().filter(|method| !has_body(method)) {
         for name in ["body", "maxBody"] {
             if reader.value(name).is_some() {
@@ -183,6 +188,7 @@ pub(super) fn route(members: &Members, plans: Option<&[PlanId]>) -> RouteRead {
                 forward_authorization: forward_authorization.unwrap_or_default(),
                 notify: notify.unwrap_or_default(),
                 plans: plans.unwrap_or_default(),
+                max_cost,
                 shapes,
                 method,
             })
@@ -209,7 +215,7 @@ fn check_price(reader: &mut Reader<'_>) {
             reader.faults.push(fault.to_owned());
         }
         (None, Some(_)) => {
-            for name in ["settle", "charged", "notify", "plans"] {
+            for name in ["settle", "charged", "notify", "plans", "maxCost"] {
                 if reader.value(name).is_some() {
                     let fault = format!(
                         "\"{name}\" has no meaning on a free route: everybody may call it without paying"

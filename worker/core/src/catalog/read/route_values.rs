@@ -7,6 +7,7 @@ use super::super::own_paths::is_own_path;
 use super::super::path::PathTemplate;
 use super::super::route::{Charged, Settle, StatusRange};
 use super::values::{list, parsed, plan_id, text};
+use crate::meter::Cost;
 use crate::types::{PlanId, ResourceId};
 
 const MAX_SHAPE_BYTES: usize = 8192;
@@ -50,6 +51,22 @@ const NOT_FORWARDED_BEGIN: [&str; 6] = [
     "x-forwarded-",
     "x-key0-",
 ];
+
+/// A number of calls, or dollars in quotes, above zero.
+pub(super) fn max_cost(value: &Value) -> Result<Cost, String> {
+    let cost = match value {
+        Value::String(text) => text.starts_with('$').then(|| Cost::parse(text)).flatten(),
+        value => value.as_u64().map(Cost::Calls),
+    };
+    let is_nothing = |cost: &Cost| match cost {
+        Cost::Calls(calls) => *calls == 0,
+        Cost::Credit(amount) => amount.is_zero(),
+    };
+    cost.filter(|cost| !is_nothing(cost)).ok_or_else(|| {
+        "must be a whole number of calls, like 20, or of a credit the dollars, like \"$0.05\""
+            .to_owned()
+    })
+}
 
 pub(super) fn method(value: &Value) -> Result<Method, String> {
     let text = text(value)?;

@@ -12,16 +12,19 @@ use super::super::former;
 use super::super::http::answer::{self, Answer, Place};
 use super::super::http::request;
 use super::super::mpp::{self, Presented, Side};
-use crate::checkout::{Checkout, Deployment, Order};
+use super::counted::Counted;
+use super::uncounted::{Spent, put};
+use crate::checkout::{Checkout, Deployment, Order, Outcome, Payment, Stop};
 use crate::config::Config;
 use crate::error::Error;
 use crate::limit;
+use crate::meter::{CallId, Meters};
 use crate::mpp::schemes;
 use crate::pauses::Patience;
 use crate::response::{self, Response};
 use crate::token::{Access, RsaVerifier};
 use crate::types::UnixSeconds;
-use crate::x402::Dialect;
+use crate::x402::{Dialect, PaymentPayload};
 
 /// The header that tells a caller that its payment was not needed.
 const UNUSED: HeaderName = HeaderName::from_static("key0-payment-unused");
@@ -89,13 +92,7 @@ pub async fn stray<D: Deployment>(
         described: None,
         mpp: side.as_ref(),
     };
-    let (payment, answer) = match (&presented, &payment) {
-        (Presented::Credential(paid), _) => {
-            (paid.payment(), Answer::to_credential(paid, &order, place))
-        }
-        (Presented::Nothing, Some(payment)) => (payment.into(), Answer::to(payment, place)),
-        _ => return None,
-    };
+    let (payment, answer) = paid(&presented, payment.as_ref(), &order, place)?;
     let sent = sent(method, url, headers, body);
     let outcome = former::outcome(checkout, &order, &payment, &sent, &[]).await?;
     let response = answer.tell(checkout, outcome).await;
@@ -118,6 +115,8 @@ pub enum Passage {
     Forward {
         /// The access that opens it; `None` for a free route.
         access: Option<Access>,
+        /// Where the access has limits: what its meter is told of the call.
+        counted: Option<Counted>,
         /// Headers that are added to the answer.
         adds: Vec<(HeaderName, &'static str)>,
     },
@@ -127,38 +126,110 @@ pub enum Passage {
 
 /// Lets a call pass without payment, takes the payment for it, or states its price. `access`: the content of the
 /// caller's access token, from [`access`].
-pub async fn enter<D: Deployment>(
+///
+/// A call with a token of limits passes its meter first. Money comes before that: if the payment that was sent along has
+/// begun a purchase, the caller has paid, perhaps because nothing was left then, and gets what it has paid for.
+pub async fn enter<D: Deployment, M: Meters>(
     checkout: &Checkout<'_, D>,
+    meters: &M,
     access: Option<Access>,
     arrival: &Arrival<'_>,
 ) -> Passage {
-    if arrival.call.route.price.is_none() {
-        let (access, adds) = (None, Vec::new());
-        return Passage::Forward { access, adds };
-    }
     let call = arrival.call;
-    let (body, route) = (call.body_digest, Some(call.route));
-    let side = Side::new(checkout, arrival.headers, body, route);
-    let presented = side
-        .as_ref()
-        .map_or(Presented::Nothing, |side| side.presented(arrival.headers));
-    let pays = pays(arrival.headers);
-    if let Some(access) = access.filter(|access| arrival.call.route.plans.contains(&access.plan)) {
-        let adds = pays.then_some((
-            UNUSED,
-            "the access token opens this route; nothing was charged",
-        ));
+    if call.route.price.is_none() {
         return Passage::Forward {
-            access: Some(access),
-            adds: adds.into_iter().collect(),
+            access: None,
+            counted: None,
+            adds: Vec::new(),
         };
     }
-    let response = sell(checkout, arrival, side.as_ref(), &presented).await;
+    let (body, route) = (call.body_digest, Some(call.route));
+    let side = Side::new(checkout, arrival.headers, body, route);
+    let side = side.as_ref();
+    let presented = side.map_or(Presented::Nothing, |side| side.presented(arrival.headers));
+    let pays = pays(arrival.headers);
     // An error that the API answers with is no refusal of the payment.
-    Passage::Answer(match pays && !response::is_of_api(&response) {
-        true => limit::judge(response),
-        false => response,
-    })
+    let judged = |response| match pays && !response::is_of_api(&response) {
+        true => Passage::Answer(limit::judge(response)),
+        false => Passage::Answer(response),
+    };
+    let mut spent = Spent::default();
+    if let Some(access) = access.filter(|access| call.route.plans.contains(&access.plan)) {
+        let counted = match &access.grant {
+            None => None,
+            Some(grant) => {
+                if pays && let Some(response) = begun(checkout, arrival, side, &presented).await {
+                    return judged(response);
+                }
+                let id = CallId::from_random(checkout.random);
+                let timeout = checkout.config.gateway.timeout_millis;
+                match Counted::ask(meters, (grant, id), call.route, timeout).await {
+                    Ok(counted) => Some(counted),
+                    Err(uncounted) => match uncounted.answer(checkout.now) {
+                        Ok(told) => {
+                            spent = told;
+                            None
+                        }
+                        Err(response) => return Passage::Answer(response),
+                    },
+                }
+            }
+        };
+        if counted.is_some() || access.grant.is_none() {
+            let adds = pays.then_some((
+                UNUSED,
+                "the access token opens this route; nothing was charged",
+            ));
+            return Passage::Forward {
+                access: Some(access),
+                counted,
+                adds: adds.into_iter().collect(),
+            };
+        }
+    }
+    judged(sell(checkout, arrival, side, &presented, spent).await)
+}
+
+/// The payment that a request presents, and how its sender is answered.
+fn paid<'p>(
+    presented: &'p Presented,
+    payment: Option<&'p PaymentPayload>,
+    order: &'p Order,
+    place: Place<'p>,
+) -> Option<(Payment<'p>, Answer<'p>)> {
+    match (presented, payment) {
+        (Presented::Credential(paid), _) => {
+            Some((paid.payment(), Answer::to_credential(paid, order, place)))
+        }
+        (Presented::Nothing, Some(payment)) => Some((payment.into(), Answer::to(payment, place))),
+        _ => None,
+    }
+}
+
+/// The answer of the purchase that the presented payment has begun, if it has begun one for this call.
+async fn begun<D: Deployment>(
+    checkout: &Checkout<'_, D>,
+    arrival: &Arrival<'_>,
+    side: Option<&Side>,
+    presented: &Presented,
+) -> Option<Response> {
+    if arrival.method == Method::HEAD {
+        return None;
+    }
+    let order = order(checkout, arrival).ok()?;
+    let payment = request::payment(arrival.headers).ok()?;
+    let place = place(checkout, arrival, side);
+    let (payment, answer) = paid(presented, payment.as_ref(), &order, place)?;
+    let (sent, vary) = (arrival.sent(&arrival.call.method), &arrival.call.route.vary);
+    let outcome = match former::outcome(checkout, &order, &payment, &sent, vary).await {
+        Some(outcome) => Some(outcome),
+        None => checkout.recall(&order, &payment).await,
+    };
+    match outcome? {
+        // It was not charged, or is the payment of another call.
+        Outcome::PayAgain { .. } | Outcome::Stopped { why: Stop::Taken } => None,
+        outcome => Some(answer.tell(checkout, outcome).await),
+    }
 }
 
 /// The content of the caller's access token, if we have signed it.
@@ -177,30 +248,44 @@ pub async fn access(
     reader.read(token.trim(), config.network, now, rsa).await
 }
 
-async fn sell<D: Deployment>(
-    checkout: &Checkout<'_, D>,
-    arrival: &Arrival<'_>,
-    side: Option<&Side>,
-    presented: &Presented,
-) -> Response {
-    let (origin, network) = (&checkout.origin, checkout.config.network);
-    let place = Place {
-        origin,
+fn place<'p, D>(
+    checkout: &'p Checkout<'_, D>,
+    arrival: &Arrival<'p>,
+    side: Option<&'p Side>,
+) -> Place<'p> {
+    Place {
+        origin: &checkout.origin,
         catalog: &checkout.config.catalog,
         called: Some((arrival.call.method.as_str(), arrival.url)),
         described: None,
         mpp: side,
-    };
-    let request_id = match request::named_for_call(arrival.headers) {
-        Ok(named) => named,
-        Err(error) => return response::error(&error),
-    };
-    let order = Order {
+    }
+}
+
+fn order<D>(checkout: &Checkout<'_, D>, arrival: &Arrival<'_>) -> Result<Order, Error> {
+    let request_id = request::named_for_call(arrival.headers)?;
+    Ok(Order {
         target: Some(arrival.call.target()),
         chosen: request_id.as_ref().is_some_and(|id| !id.is_derived()),
         request_id,
         patience: Patience::of_call(checkout.config.gateway.timeout_millis),
         ..Order::default()
+    })
+}
+
+/// Takes the payment for a call, or states its price. `spent`: why the caller's token does not open the route.
+async fn sell<D: Deployment>(
+    checkout: &Checkout<'_, D>,
+    arrival: &Arrival<'_>,
+    side: Option<&Side>,
+    presented: &Presented,
+    spent: Spent,
+) -> Response {
+    let (origin, network) = (&checkout.origin, checkout.config.network);
+    let place = place(checkout, arrival, side);
+    let order = match order(checkout, arrival) {
+        Ok(order) => order,
+        Err(error) => return response::error(&error),
     };
     let is_head = arrival.method == Method::HEAD;
     let no_goods = || {
@@ -235,7 +320,11 @@ async fn sell<D: Deployment>(
         Err(unreadable) => Some(unreadable),
     };
     match (checkout.quote(&order), unreadable) {
-        (Ok(quote), None) => answer::call_challenge(checkout, &quote, place),
+        (Ok(quote), None) => {
+            let mut response = answer::call_challenge(checkout, &quote, place, &spent.words);
+            put(&mut response, spent.headers);
+            response
+        }
         (Ok(quote), Some(unreadable)) => answer::malformed(&unreadable, &quote, place),
         (Err(why), _) => response::error(&why.error(origin, network)),
     }

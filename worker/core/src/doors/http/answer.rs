@@ -106,18 +106,19 @@ impl Place<'_> {
     }
 }
 
-/// The 402 with the price of a call.
+/// The 402 with the price of a call. `before`: what the message says before the price.
 pub(in crate::doors) fn call_challenge<D>(
     checkout: &Checkout<'_, D>,
     quote: &Quote<'_>,
     place: Place<'_>,
+    before: &str,
 ) -> Response {
     let Priced {
         offer, description, ..
     } = &quote.first;
     let route = offer.terms.target.id();
     let message = format!(
-        "A call of route \"{route}\" costs {} USDC. Sign the offer in the PAYMENT-REQUIRED header with an x402 client and repeat \
+        "{before}A call of route \"{route}\" costs {} USDC. Sign the offer in the PAYMENT-REQUIRED header with an x402 client and repeat \
          this request, unchanged, with the PAYMENT-SIGNATURE header; or, with a client of x402 version 1, the offer in `accepts`, \
          and repeat it with X-PAYMENT. The same payment sent again gets the same answer.",
         offer.terms.amount

@@ -11,7 +11,7 @@ use crate::chain::rpc::RpcChain;
 use crate::config::test_config;
 use crate::doors::test_support::{node, version1};
 use crate::purchase::{Ask, PayReply};
-use crate::testing::{ScriptedPurchases, checkout};
+use crate::testing::{ScriptedMeters, ScriptedPurchases, checkout};
 use crate::types::RequestId;
 use crate::x402::header::{X_PAYMENT, encode};
 
@@ -50,7 +50,9 @@ fn pay(key: Option<&str>, reply: PayReply) -> (Value, Vec<(RequestId, Ask)>) {
         headers: &headers,
         body: b"",
     };
-    let entered = enter(&checkout, None, &arrival).now_or_never().unwrap();
+    let entered = enter(&checkout, &ScriptedMeters::default(), None, &arrival)
+        .now_or_never()
+        .unwrap();
     let Passage::Answer(response) = entered else {
         panic!("{entered:?}");
     };
@@ -102,5 +104,6 @@ fn a_key_of_the_client_s_own_names_a_purchase_of_its_own() {
     }
 }
 
+mod counted;
 mod former;
 mod mpp;

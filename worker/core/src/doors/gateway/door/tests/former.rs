@@ -64,7 +64,9 @@ impl Request<'_> {
                     headers: &headers,
                     body: b"",
                 };
-                let entered = enter(&checkout, None, &arrival).now_or_never().unwrap();
+                let entered = enter(&checkout, &ScriptedMeters::default(), None, &arrival)
+                    .now_or_never()
+                    .unwrap();
                 match entered {
                     Passage::Answer(response) => Some(response),
                     Passage::Forward { .. } => panic!("{entered:?}"),

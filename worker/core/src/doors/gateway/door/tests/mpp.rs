@@ -56,7 +56,9 @@ fn call(
         headers: &headers,
         body,
     };
-    let entered = enter(&checkout, None, &arrival).now_or_never().unwrap();
+    let entered = enter(&checkout, &ScriptedMeters::default(), None, &arrival)
+        .now_or_never()
+        .unwrap();
     let Passage::Answer(response) = entered else {
         panic!("{entered:?}");
     };

@@ -1,0 +1,124 @@
+//! Why a call with an access token is not made, in words.
+//!
+//! A caller is asked for money only when it is certain that nothing is left for it. In every other case it waits.
+
+use http::HeaderName;
+use http::header::RETRY_AFTER;
+use serde_json::json;
+
+use crate::error::{Code, Error};
+use crate::meter::{Limits, Refused, Why, rate_limit_headers};
+use crate::pauses::METER_RETRY_SECONDS;
+use crate::response::{self, Response};
+use crate::types::UnixSeconds;
+
+/// Why no meter has let a call through.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Uncounted {
+    /// The meter has refused it.
+    Refused(Refused),
+    /// No delivered purchase has founded this grant.
+    NotGranted,
+    /// The meter gave no answer.
+    Unknown,
+}
+
+/// What a caller is told beside the price.
+#[derive(Debug, Default)]
+pub(super) struct Spent {
+    /// Why the token does not open the route.
+    pub(super) words: String,
+    /// How the grant stands.
+    pub(super) headers: Vec<(HeaderName, String)>,
+}
+
+impl Uncounted {
+    /// What the caller is told beside the price, if it is to pay. `Err`: it is to wait, and this is the answer.
+    pub(super) fn answer(self, now: UnixSeconds) -> Result<Spent, Response> {
+        let Refused { why, standing } = match self {
+            Self::Refused(refused) => refused,
+            Self::NotGranted => {
+                return Ok(Spent {
+                    words: "The access token belongs to no purchase that was delivered here. "
+                        .to_owned(),
+                    headers: Vec::new(),
+                });
+            }
+            Self::Unknown => return Err(unknown()),
+        };
+        let ends_at = standing.ends_at.to_iso();
+        let limits = standing.limits;
+        let headers = rate_limit_headers(&standing, now);
+        let only = |limits: Limits| limits.to_string();
+        let (reason, seconds, what) = match why {
+            Why::UsedUp => {
+                let quota = only(Limits {
+                    rate: None,
+                    concurrency: None,
+                    ..limits
+                });
+                let words = format!(
+                    "What the access token was good for is used up: {quota}. (It would have ended at {ends_at}.) "
+                );
+                return Ok(Spent { words, headers });
+            }
+            Why::Ended => {
+                let words = format!("The access of the token has ended at {ends_at}. ");
+                return Ok(Spent { words, headers });
+            }
+            Why::TooFast => {
+                let rate = only(Limits {
+                    quota: None,
+                    concurrency: None,
+                    ..limits
+                });
+                let what = format!("The access is good for {rate}, and these were made.");
+                ("too_fast", standing.next_in.max(1), what)
+            }
+            Why::TooMany => {
+                let places = only(Limits {
+                    quota: None,
+                    rate: None,
+                    ..limits
+                });
+                let what = format!("The access is good for {places}, and these are under way.");
+                ("too_many_at_once", METER_RETRY_SECONDS, what)
+            }
+            Why::Outstanding => {
+                let what = "What is left of the access is set aside for calls that are under way, and may come back."
+                    .to_owned();
+                ("units_outstanding", METER_RETRY_SECONDS, what)
+            }
+            Why::Over => return Err(unknown()),
+        };
+        let message = format!(
+            "{what} This call was not made, and nothing was counted or charged for it. Repeat it after Retry-After seconds."
+        );
+        let error = Error::new(Code::RateLimited, message);
+        let mut response = wait(error, reason, seconds);
+        put(&mut response, headers);
+        Err(response)
+    }
+}
+
+/// Adds headers to a response.
+pub(super) fn put(response: &mut Response, headers: Vec<(HeaderName, String)>) {
+    for (name, value) in headers {
+        response::set(response, name, &value);
+    }
+}
+
+fn unknown() -> Response {
+    let error = Error::new(
+        Code::TemporarilyUnavailable,
+        "The call could not be counted, so it was not made, and nothing was charged for it. Repeat it after Retry-After seconds.",
+    );
+    wait(error, "meter_unavailable", METER_RETRY_SECONDS)
+}
+
+fn wait(error: Error, reason: &str, seconds: u64) -> Response {
+    let details = json!({"reason": reason, "retryAfterSeconds": seconds});
+    let mut response = response::error(&error.with_details(details));
+    response::set(&mut response, RETRY_AFTER, &seconds.to_string());
+    response
+}
