@@ -4,7 +4,7 @@
 import { createServer } from 'node:http';
 
 /**
- * `works`: 200, and JSON that says what was called · a number: that status · `hangs`: never answers · `cuts`: cuts the connection
+ * `works`: 200, and JSON that says what was called, and the cost that the query asks for · a number: that status · `hangs`: never answers · `cuts`: cuts the connection
  * before the head · `tears`: announces a length and cuts in the middle · `huge`: 10 MB · `endless`: never ends · `redirects`: to
  * another path of its own · `refers`: to another host · `stalls`: the head and half of the body, then nothing · `chatty`: headers that
  * it should not send · `waits`: answers when it is told to behave otherwise · `streams`: the head, and then what the test does with
@@ -79,8 +79,10 @@ export async function startOrigin() {
             'x-total': '7',
           })
           .end(text);
-      default:
-        return response.writeHead(200, json).end(text);
+      default: {
+        const cost = new URL(call.url, 'http://origin').searchParams.get('cost');
+        return response.writeHead(200, { ...json, ...(cost !== null && { 'key0-cost': cost }) }).end(text);
+      }
     }
   };
 

@@ -24,7 +24,7 @@ const ALLOWED_HEADERS: &str = "Content-Type, Authorization, PAYMENT-SIGNATURE, X
      tracestate";
 /// The response headers that browser-based agents may read.
 const EXPOSED_HEADERS: &str = "PAYMENT-REQUIRED, PAYMENT-RESPONSE, X-PAYMENT-RESPONSE, Payment-Receipt, WWW-Authenticate, Retry-After, ETag, A2A-Extensions, \
-     X-A2A-Extensions";
+     X-A2A-Extensions, Key0-Left, RateLimit, RateLimit-Policy";
 
 /// The most characters of the headers that a preflight asks for.
 const MAX_ASKED_HEADERS_CHARS: usize = 1024;

@@ -8,7 +8,7 @@ use crate::meter::{Limits, Period, Quota, Rate};
 use crate::types::UsdcAmount;
 
 /// The largest balance: so many calls, or millionths of a dollar.
-const MAX_QUOTA: u64 = 1_000_000_000_000;
+pub(super) const MAX_QUOTA: u64 = 1_000_000_000_000;
 /// The calls of one grant are counted in one place, which serves so many a second.
 const MAX_CALLS_A_SECOND: u64 = 200;
 const MAX_CONCURRENCY: u32 = 1_000;

@@ -6,6 +6,7 @@ use serde_json::Value;
 use super::super::own_paths::is_own_path;
 use super::super::path::PathTemplate;
 use super::super::route::{Charged, Settle, StatusRange};
+use super::limits::MAX_QUOTA;
 use super::values::{list, parsed, plan_id, text};
 use crate::meter::Cost;
 use crate::types::{PlanId, ResourceId};
@@ -58,11 +59,12 @@ pub(super) fn max_cost(value: &Value) -> Result<Cost, String> {
         Value::String(text) => text.starts_with('$').then(|| Cost::parse(text)).flatten(),
         value => value.as_u64().map(Cost::Calls),
     };
-    let is_nothing = |cost: &Cost| match cost {
-        Cost::Calls(calls) => *calls == 0,
-        Cost::Credit(amount) => amount.is_zero(),
+    let units = |cost: &Cost| match cost {
+        Cost::Calls(calls) => *calls,
+        Cost::Credit(amount) => amount.units(),
     };
-    cost.filter(|cost| !is_nothing(cost)).ok_or_else(|| {
+    let is_cost = |cost: &Cost| (1..=MAX_QUOTA).contains(&units(cost));
+    cost.filter(is_cost).ok_or_else(|| {
         "must be a whole number of calls, like 20, or of a credit the dollars, like \"$0.05\""
             .to_owned()
     })

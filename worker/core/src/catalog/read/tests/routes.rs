@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 
 use super::super::{Route, routes};
 use crate::catalog::{Settle, StatusRange};
+use crate::meter::Cost;
 use crate::types::{PlanId, UsdcAmount};
 
 /// A good route in which these members were changed; `null` removes a member.
@@ -79,6 +80,7 @@ fn every_member_is_read() {
         "method": "POST", "settle": "after", "description": "Sends it.", "params": schema, "body": {"a": 1}, "output": {"b": 2},
         "example": [1], "charged": ["2xx", "404"], "idempotent": true, "maxBody": 1_048_576, "vary": ["Accept", "X-Unit"],
         "stream": false, "caseSensitive": true, "forwardAuthorization": true, "notify": true, "plans": ["month"],
+        "maxCost": 20,
     }));
     assert_eq!(route.method, Method::POST);
     assert_eq!(
@@ -105,6 +107,9 @@ fn every_member_is_read() {
         route.idempotent && route.case_sensitive && route.forward_authorization && route.notify
     );
     assert_eq!(route.plans, plans());
+    assert_eq!(route.max_cost, Cost::parse("20"));
+    let dear = read(&json!({"maxCost": "$0.05"}));
+    assert_eq!(dear.max_cost, Cost::parse("$0.05"));
     let free = read(&json!({"unitAmount": null, "free": true}));
     assert_eq!(free.price, None);
     assert_eq!(
@@ -171,6 +176,18 @@ fn a_fault_names_its_route_and_its_member() {
         (
             free("plans", json!(["month"])),
             "\"plans\" has no meaning on a free route",
+        ),
+        (
+            free("maxCost", json!(20)),
+            "\"maxCost\" has no meaning on a free route",
+        ),
+        (json!({"maxCost": 0}), "\"maxCost\" must be a whole number"),
+        (json!({"maxCost": "20"}), "\"maxCost\" must be a whole number"),
+        (json!({"maxCost": "$0"}), "\"maxCost\" must be a whole number"),
+        (json!({"maxCost": 1.5}), "\"maxCost\" must be a whole number"),
+        (
+            json!({"maxCost": 1_000_000_000_001_u64}),
+            "\"maxCost\" must be a whole number",
         ),
         (
             json!({"settle": "later"}),
