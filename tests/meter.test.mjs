@@ -4,7 +4,7 @@
 //  2. 20 calls are exactly 20, however many are tried at once. Who is told to pay is told so when nothing can come back.
 //  3. What the API does not answer, or answers with 500, is given back: it costs no unit and holds no place.
 //  4. Ten at a time: of eleven slow calls one is refused, and the ten are answered. An answer that streams holds its place until it
-//     ends, or its reader leaves.
+//     ends, or its reader leaves, or its API is silent for a minute; it may take as long as it likes.
 //  5. A rate holds to the call, and the headers say how the grant stands.
 //  6. What a call costs is what the API says. Of a route that says what a call may cost, never more is sold at once. The buyer sees
 //     no cost; what cannot be read is one unit and one line in the log.
@@ -31,6 +31,7 @@ import { letTimePass } from './support/time-passes.mjs';
 import { useWorld } from './support/world.mjs';
 import { buy, signPayment } from './support/x402.mjs';
 
+const MINUTE = 60_000;
 const LIMITS = {
   plain: {},
   one: { quota: { calls: 1 } },
@@ -120,14 +121,17 @@ test('what the API does not answer well costs nothing and holds no place', async
     origin.behave(how);
     const answer = await get('/api/weather/oslo');
     assert.equal(answer.status, status, answer.text);
+    if (typeof how === 'number') assert.equal(answer.body.called, 'GET /api/weather/oslo', 'it is passed on');
   }
   origin.behave(404);
-  const [first] = [await get('/api/weather/oslo')];
+  const first = await get('/api/weather/oslo');
   assert.equal(first.status, 404);
   assert.equal(first.headers.get('key0-left'), '1');
   origin.behave('works');
   assert.equal((await get('/api/weather/oslo')).headers.get('key0-left'), '0');
   assert.equal((await get('/api/weather/oslo')).status, 402);
+  const [{ used }] = meters().filter(({ granted }) => granted.limits.quota?.calls === 2);
+  assert.equal(used, 2, 'it is written before it is told');
 });
 
 test('the last unit is not offered for sale while it may come back', async () => {
@@ -204,6 +208,29 @@ test('an answer that streams holds its place until it ends or its reader leaves'
   await its.get('/api/weather/five').catch(() => undefined);
   origin.behave('works');
   assert.equal((await its.get('/api/weather/six')).status, 200, 'an answer that was cut holds nothing');
+});
+
+test('an answer may take as long as it likes, and holds its place, but a minute of silence ends it', { timeout: 3 * MINUTE }, async () => {
+  const [slow, mute] = await times(2, () => bought('alone'));
+  origin.behave('streams');
+  const halting = await streaming(slow, '/api/weather/halting');
+  const silent = await streaming(mute, '/api/weather/silent');
+  for (const { response } of [halting, silent]) response.write('data: 1\n\n');
+  const began = Date.now();
+  const more = setInterval(() => halting.response.write('data: 2\n\n'), 0.7 * MINUTE);
+  await silent.answer.over;
+  assert.ok(!silent.answer.isWhole());
+  assert.ok(Date.now() - began >= MINUTE - 1_000, 'it was waited for');
+  origin.behave('works');
+  assert.equal((await mute.get('/api/weather/next')).status, 200);
+  // Longer than a lease, and than any silence may be.
+  await sleep(1.2 * MINUTE - (Date.now() - began));
+  assert.equal((await slow.get('/api/weather/next')).status, 429, 'it still holds its place');
+  clearInterval(more);
+  halting.response.end('data: 3\n\n');
+  await halting.answer.over;
+  assert.ok(halting.answer.isWhole());
+  assert.equal((await slow.get('/api/weather/next')).status, 200);
 });
 
 test('a rate holds to the call, and the headers say how the grant stands', async () => {

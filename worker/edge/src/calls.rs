@@ -270,7 +270,11 @@ impl Forwarding<'_> {
         }
         let account = counted::Account::new(self.env.clone(), counted, fate);
         let is_over = fate == Fate::GivenBack || self.method == Method::HEAD;
-        match opened.begun().filter(|_| !is_over) {
+        let begun = match is_over {
+            true => None,
+            false => opened.begun(),
+        };
+        match begun {
             Some(begun) => {
                 let body = account.pass_on(begun, self.context);
                 body.map(Some).map_err(|_| OriginFault::Cut)

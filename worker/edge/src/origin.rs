@@ -351,7 +351,7 @@ pub(crate) struct Opened {
 }
 
 impl Opened {
-    /// The answer's body, to be passed on piece by piece.
+    /// The answer's body, to be passed on piece by piece. When that is dropped, the connection is given up.
     pub(crate) fn begun(&self) -> Option<Begun> {
         Some(Begun {
             status: self.status,

@@ -66,6 +66,8 @@ const BACKEND_TOKEN_DEADLINE: Duration = Duration::from_secs(15);
 const LEDGER_DEADLINE: Duration = Duration::from_secs(5);
 /// Longer than a purchase takes to say what it has granted.
 const METER_DEADLINE: Duration = Duration::from_secs(15);
+/// What a meter is told, it only has to hear.
+const TELL_DEADLINE: Duration = Duration::from_secs(5);
 const CONTEXT_DEADLINE: Duration = Duration::from_secs(5);
 /// Longer than the few RPC calls before a transaction is stored and broadcast.
 const GAS_WALLET_DEADLINE: Duration = Duration::from_secs(20);
@@ -357,7 +359,11 @@ impl Meters for Objects<'_> {
             return Ok(refusal);
         }
         let command = (grant, command);
-        let reply = logged(self.call("GRANTS", grant, &command, METER_DEADLINE).await)?;
+        let deadline = match command.1 {
+            MeterCommand::Reserve(_) => METER_DEADLINE,
+            MeterCommand::Tell(_) => TELL_DEADLINE,
+        };
+        let reply = logged(self.call("GRANTS", grant, &command, deadline).await)?;
         counted::note(grant, &reply);
         Ok(reply)
     }

@@ -6,7 +6,7 @@ use crate::error::Code;
 
 const DOCUMENT: &str = include_str!("../../../../../docs/errors.md");
 /// The sources of reasons: a file, and the functions in it that name reasons.
-const SOURCES: [(&str, &[&str]); 5] = [
+const SOURCES: [(&str, &[&str]); 6] = [
     (include_str!("../../x402/refusal.rs"), &["fn code("]),
     (include_str!("../../chain/transfer.rs"), &["fn code("]),
     (
@@ -21,6 +21,10 @@ const SOURCES: [(&str, &[&str]); 5] = [
     ),
     (include_str!("../outcome.rs"), &["fn reason("]),
     (include_str!("../../limit.rs"), &["fn too_many("]),
+    (
+        include_str!("../../doors/gateway/uncounted.rs"),
+        &["fn answer(", "fn unknown("],
+    ),
 ];
 /// Texts in those functions that no buyer sees as a reason: the name of a fault that is a pending outcome, and names of
 /// members.

@@ -13,7 +13,7 @@ use super::super::http::answer::{self, Answer, Place};
 use super::super::http::request;
 use super::super::mpp::{self, Presented, Side};
 use super::counted::Counted;
-use super::uncounted::{Spent, put};
+use super::uncounted::{Spent, Verdict, put};
 use crate::checkout::{Checkout, Deployment, Order, Outcome, Payment, Stop};
 use crate::config::Config;
 use crate::error::Error;
@@ -166,11 +166,15 @@ pub async fn enter<D: Deployment, M: Meters>(
                 match Counted::ask(meters, (grant, id), call.route, timeout).await {
                     Ok(counted) => Some(counted),
                     Err(uncounted) => match uncounted.answer(checkout.now) {
-                        Ok(told) => {
+                        Verdict::Pay(told) => {
                             spent = told;
                             None
                         }
-                        Err(response) => return Passage::Answer(response),
+                        // The payment that came along was looked up, which costs something.
+                        Verdict::Wait(response) if pays => {
+                            return Passage::Answer(limit::counted(response));
+                        }
+                        Verdict::Wait(response) => return Passage::Answer(response),
                     },
                 }
             }

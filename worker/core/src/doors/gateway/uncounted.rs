@@ -23,6 +23,15 @@ pub(super) enum Uncounted {
     Unknown,
 }
 
+/// How the caller of such a call is answered.
+#[derive(Debug)]
+pub(super) enum Verdict {
+    /// It is asked for money.
+    Pay(Spent),
+    /// It waits: this is the answer.
+    Wait(Response),
+}
+
 /// What a caller is told beside the price.
 #[derive(Debug, Default)]
 pub(super) struct Spent {
@@ -33,18 +42,18 @@ pub(super) struct Spent {
 }
 
 impl Uncounted {
-    /// What the caller is told beside the price, if it is to pay. `Err`: it is to wait, and this is the answer.
-    pub(super) fn answer(self, now: UnixSeconds) -> Result<Spent, Response> {
+    /// How the caller is answered.
+    pub(super) fn answer(self, now: UnixSeconds) -> Verdict {
         let Refused { why, standing } = match self {
             Self::Refused(refused) => refused,
             Self::NotGranted => {
-                return Ok(Spent {
+                return Verdict::Pay(Spent {
                     words: "The access token belongs to no purchase that was delivered here. "
                         .to_owned(),
                     headers: Vec::new(),
                 });
             }
-            Self::Unknown => return Err(unknown()),
+            Self::Unknown => return Verdict::Wait(unknown()),
         };
         let ends_at = standing.ends_at.to_iso();
         let limits = standing.limits;
@@ -60,11 +69,11 @@ impl Uncounted {
                 let words = format!(
                     "What the access token was good for is used up: {quota}. (It would have ended at {ends_at}.) "
                 );
-                return Ok(Spent { words, headers });
+                return Verdict::Pay(Spent { words, headers });
             }
             Why::Ended => {
                 let words = format!("The access of the token has ended at {ends_at}. ");
-                return Ok(Spent { words, headers });
+                return Verdict::Pay(Spent { words, headers });
             }
             Why::TooFast => {
                 let rate = only(Limits {
@@ -89,7 +98,7 @@ impl Uncounted {
                     .to_owned();
                 ("units_outstanding", METER_RETRY_SECONDS, what)
             }
-            Why::Over => return Err(unknown()),
+            Why::Over => return Verdict::Wait(unknown()),
         };
         let message = format!(
             "{what} This call was not made, and nothing was counted or charged for it. Repeat it after Retry-After seconds."
@@ -97,7 +106,7 @@ impl Uncounted {
         let error = Error::new(Code::RateLimited, message);
         let mut response = wait(error, reason, seconds);
         put(&mut response, headers);
-        Err(response)
+        Verdict::Wait(response)
     }
 }
 

@@ -352,7 +352,7 @@ impl World {
             Step::Answer(number, cost) => self.ends(number, Fate::Spent(cost)),
             Step::Fail(number) => self.ends(number, Fate::GivenBack),
             Step::End(number) => self.say(number, true),
-            Step::Arrive(at) if self.on_the_way.is_empty() => drop(at),
+            Step::Arrive(_) if self.on_the_way.is_empty() => {}
             Step::Arrive(at) => {
                 let at = at % self.on_the_way.len();
                 let told = match self.on_the_way[at].is_again {

@@ -182,9 +182,18 @@ fn a_fault_names_its_route_and_its_member() {
             "\"maxCost\" has no meaning on a free route",
         ),
         (json!({"maxCost": 0}), "\"maxCost\" must be a whole number"),
-        (json!({"maxCost": "20"}), "\"maxCost\" must be a whole number"),
-        (json!({"maxCost": "$0"}), "\"maxCost\" must be a whole number"),
-        (json!({"maxCost": 1.5}), "\"maxCost\" must be a whole number"),
+        (
+            json!({"maxCost": "20"}),
+            "\"maxCost\" must be a whole number",
+        ),
+        (
+            json!({"maxCost": "$0"}),
+            "\"maxCost\" must be a whole number",
+        ),
+        (
+            json!({"maxCost": 1.5}),
+            "\"maxCost\" must be a whole number",
+        ),
         (
             json!({"maxCost": 1_000_000_000_001_u64}),
             "\"maxCost\" must be a whole number",
