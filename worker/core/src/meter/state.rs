@@ -60,7 +60,7 @@ pub struct Meter {
     /// Names this memory.
     id: u64,
     stored: Stored,
-    /// How many counted calls are not written, and since when.
+    /// How many counted calls are not written, and since when. `None` if nothing is to be written.
     unwritten: Option<(u32, UnixMillis)>,
     open: HashMap<CallId, Open>,
     over: HashMap<CallId, Over>,
@@ -103,9 +103,15 @@ impl Meter {
         &self.stored
     }
 
-    /// How many counted calls are not written, and since when.
+    /// How many counted calls are not written, and since when. `None` if nothing is to be written.
     pub const fn unwritten(&self) -> Option<(u32, UnixMillis)> {
         self.unwritten
+    }
+
+    /// Whether something is set aside. Then this memory must not be given up for idleness.
+    pub fn is_busy(&mut self, now: UnixMillis) -> bool {
+        self.sweep(now);
+        !self.open.is_empty()
     }
 
     /// Notes that everything is written.
@@ -131,9 +137,9 @@ impl Meter {
         })?;
         let limits = self.stored.granted.limits;
         self.stored.period.1 = self.stored.period.1.saturating_add(1);
-        let is_long = limits.rate.is_some_and(|rate| rate.per == Period::Hour);
-        if limits.quota.is_none() && is_long {
-            self.note(now);
+        // A second is shorter than any memory.
+        if limits.rate.is_some_and(|rate| rate.per != Period::Second) {
+            self.note(u32::from(limits.quota.is_none()), now);
         }
         match limits.is_followed() {
             true => {
@@ -238,13 +244,13 @@ impl Meter {
         self.stored.used = self.stored.used.saturating_add(units).min(quota.units());
         let expected = self.stored.dear - self.stored.dear / FORGOTTEN_PART;
         self.stored.dear = units.max(expected).max(1);
-        self.note(now);
+        self.note(1, now);
     }
 
-    /// Notes that one more call is to be written.
-    fn note(&mut self, now: UnixMillis) {
+    /// Notes that there is something to be written, and how many calls more it counts.
+    fn note(&mut self, more: u32, now: UnixMillis) {
         let (calls, since) = self.unwritten.unwrap_or((0, now));
-        self.unwritten = Some((calls.saturating_add(1), since));
+        self.unwritten = Some((calls.saturating_add(more), since));
     }
 
     /// The units that are set aside.

@@ -2,14 +2,15 @@
 //!
 //! Stored: `meter` (one row, as JSON: what was sold, and the units of the calls that were answered). The row is made at the
 //! grant's first call, after the founding purchase was asked once what it has sold; for what is no delivered purchase with
-//! limits, nothing is stored. The row is written after every 20 counted calls, 5 seconds after the first one that is not
+//! limits, nothing is stored. The row is written after every 20 counted calls, at most 5 seconds after the first one that is not
 //! written, and before a caller hears that nothing is left. An alarm removes everything 35 days after the grant's end.
 //!
 //! Calls: (grant, `MeterCommand`) → `MeterReply`.
 //!
 //! Why no interleaving breaks it: a command runs on the memory without waiting for anything. Only the question to the purchase
 //! waits, and no other request enters meanwhile. What memory alone knows are reservations, which end by themselves, and at
-//! most 20 counted calls: a crash takes nothing from the buyer.
+//! most 20 counted calls: a crash takes nothing from the buyer. The platform gives up an object after ten seconds without a
+//! request; so a timer runs for as long as memory knows what storage does not.
 
 use std::cell::{Cell, RefCell};
 use std::panic::AssertUnwindSafe;
@@ -20,7 +21,7 @@ use key0_core::meter::{
     Why,
 };
 use key0_core::pauses::SLEEP;
-use key0_core::types::{CallFault, RequestId};
+use key0_core::types::{CallFault, RequestId, UnixMillis};
 use serde_json::json;
 use worker::{DurableObject, Env, Request, Response, State, durable_object};
 
@@ -45,8 +46,8 @@ struct Keeper {
     tables: Tables,
     /// `None` until the first command, and for what is no grant.
     meter: RefCell<Option<Meter>>,
-    /// Whether a timer will write what is counted.
-    is_timed: Cell<bool>,
+    /// When the timer last ran that writes what is counted, and keeps the object alive.
+    timer_ran: Cell<UnixMillis>,
 }
 
 impl DurableObject for GrantObject {
@@ -55,7 +56,7 @@ impl DurableObject for GrantObject {
             env,
             tables: Tables::new(&state, &SCHEMA),
             meter: RefCell::new(None),
-            is_timed: Cell::new(false),
+            timer_ran: Cell::new(UnixMillis(0)),
         };
         Self {
             state,
@@ -92,16 +93,17 @@ impl GrantObject {
             MeterCommand::Tell(_) if !is_known => return Ok(MeterReply::Heard),
             _ => {}
         }
-        let told = keeper.execute(command);
-        if keeper.unwritten() > 0 && !keeper.is_timed.replace(true) {
+        let reply = keeper.execute(command);
+        // A timer that the platform has ended is overdue.
+        let now = platform::now();
+        let is_timed = now.since(keeper.timer_ran.get()) < 2 * UNWRITTEN_MILLIS;
+        if !is_timed && keeper.is_needed(now) {
+            keeper.timer_ran.set(now);
             let keeper = Rc::clone(keeper);
-            self.state.wait_until(async move {
-                platform::sleep(UNWRITTEN_MILLIS).await;
-                keeper.is_timed.set(false);
-                keeper.write_or_log();
-            });
+            self.state
+                .wait_until(async move { keeper.run_timer().await });
         }
-        told
+        reply
     }
 }
 
@@ -142,12 +144,33 @@ impl Keeper {
         Ok(())
     }
 
+    /// Writes what is counted, for as long as memory knows what storage does not.
+    async fn run_timer(&self) {
+        loop {
+            platform::sleep(UNWRITTEN_MILLIS).await;
+            self.write_or_log();
+            let now = platform::now();
+            if !self.is_needed(now) {
+                self.timer_ran.set(UnixMillis(0));
+                return;
+            }
+            self.timer_ran.set(now);
+        }
+    }
+
+    /// Whether memory knows what storage does not.
+    fn is_needed(&self, now: UnixMillis) -> bool {
+        let mut meter = self.meter.borrow_mut();
+        let meter = meter.as_mut();
+        meter.is_some_and(|meter| meter.unwritten().is_some() || meter.is_busy(now))
+    }
+
     fn execute(&self, command: &MeterCommand) -> worker::Result<MeterReply> {
         let now = platform::now();
         match command {
             MeterCommand::Reserve(ask) => {
                 // A storage that takes no writes must not make the seller lose more calls.
-                self.write_if(MOST_UNWRITTEN)?;
+                self.write_full()?;
                 let reserved = self.with(|meter| meter.reserve(ask, now))?;
                 Ok(match reserved {
                     Ok(pass) => MeterReply::Reserved(pass),
@@ -156,7 +179,7 @@ impl Keeper {
                             why: Why::UsedUp, ..
                         } = refused
                         {
-                            self.write_if(1)?;
+                            self.write()?;
                         }
                         MeterReply::Refused(refused)
                     }
@@ -164,8 +187,8 @@ impl Keeper {
             }
             MeterCommand::Tell(told) => {
                 self.with(|meter| meter.tell(told, now))?;
-                if self.unwritten() >= MOST_UNWRITTEN {
-                    self.write_or_log();
+                if let Err(fault) = self.write_full() {
+                    not_written(&fault);
                 }
                 Ok(MeterReply::Heard)
             }
@@ -180,30 +203,28 @@ impl Keeper {
             .ok_or_else(|| "there is no meter".into())
     }
 
-    /// How many counted calls are not written.
-    fn unwritten(&self) -> u32 {
-        let meter = self.meter.borrow();
-        let unwritten = meter.as_ref().and_then(Meter::unwritten);
-        unwritten.map_or(0, |(calls, _)| calls)
+    /// Writes what is counted if there is as much of it as may be lost.
+    fn write_full(&self) -> worker::Result<()> {
+        match self.with(|meter| meter.unwritten())? {
+            Some((calls, _)) if calls >= MOST_UNWRITTEN => self.write(),
+            _ => Ok(()),
+        }
     }
 
-    /// Writes what is counted if so many calls are not written.
-    fn write_if(&self, calls: u32) -> worker::Result<()> {
-        if self.unwritten() < calls {
-            return Ok(());
-        }
+    /// Writes what is not written.
+    fn write(&self) -> worker::Result<()> {
         self.with(|meter| {
-            self.tables.transaction(|| self.put(meter.stored()))?;
-            meter.written();
+            if meter.unwritten().is_some() {
+                self.tables.transaction(|| self.put(meter.stored()))?;
+                meter.written();
+            }
             Ok(())
         })?
     }
 
-    /// Writes what is counted. If that fails, it is in memory still, and is written with what follows.
     fn write_or_log(&self) {
-        if let Err(fault) = self.write_if(1) {
-            let detail = fault.to_string();
-            platform::log("meter_not_written", json!({"detail": detail}));
+        if let Err(fault) = self.write() {
+            not_written(&fault);
         }
     }
 
@@ -233,6 +254,11 @@ impl Keeper {
         self.meter.replace(None);
         Ok(())
     }
+}
+
+/// What is not written is in memory still, and is written with what follows.
+fn not_written(fault: &worker::Error) {
+    platform::log("meter_not_written", json!({"detail": fault.to_string()}));
 }
 
 fn meter_of(stored: Stored) -> worker::Result<Meter> {

@@ -173,17 +173,39 @@ fn a_rate_holds_in_each_period_of_the_clock() {
         meter.open.is_empty(),
         "of a rate, only the beginning matters"
     );
-    assert_eq!(meter.unwritten(), None);
 }
 
 #[test]
-fn the_count_of_an_hour_is_written() {
-    let mut meter = meter(r#"{"rate":{"calls":2,"per":"hour"}}"#);
+fn the_calls_of_a_minute_or_an_hour_are_written() {
+    for (per, unwritten) in [
+        ("second", None),
+        ("minute", Some((2, NOW))),
+        ("hour", Some((2, NOW))),
+    ] {
+        let rate = format!(r#""rate":{{"calls":2,"per":"{per}"}}"#);
+        let mut only = meter(&format!("{{{rate}}}"));
+        let mut both = meter(&format!(r#"{{"quota":{{"calls":9}},{rate}}}"#));
+        for number in [1, 2] {
+            assert_eq!(only.begins(number, NOW), Ok(0));
+            assert!(both.begins(number, NOW).is_ok());
+        }
+        assert_eq!(only.unwritten(), unwritten);
+        // What counts against a quota is the answer, which is still to come.
+        assert_eq!(both.unwritten(), unwritten.map(|(_, since)| (0, since)));
+        for written in [only.stored(), both.stored()] {
+            let mut restarted = Meter::restarted(2, written);
+            assert_eq!(restarted.begins(3, NOW), Err(Why::TooFast));
+        }
+    }
+}
+
+#[test]
+fn a_meter_is_busy_while_something_is_set_aside() {
+    let mut meter = meter(r#"{"concurrency":1}"#);
+    assert!(!meter.is_busy(NOW));
     assert_eq!(meter.begins(1, NOW), Ok(0));
-    assert_eq!(meter.begins(2, NOW), Ok(0));
-    assert_eq!(meter.unwritten(), Some((2, NOW)));
-    let mut restarted = Meter::restarted(2, meter.stored());
-    assert_eq!(restarted.begins(3, NOW), Err(Why::TooFast));
+    assert!(meter.is_busy(NOW.plus(LEASE - 1)));
+    assert!(!meter.is_busy(NOW.plus(LEASE)));
 }
 
 #[test]
