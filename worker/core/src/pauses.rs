@@ -106,6 +106,12 @@ pub const METER_LEASE: u64 = 30 * SECOND;
 pub const METER_NEWS: u64 = 12 * SECOND;
 /// How long an answer may go on before it is told that it has begun. Most end before, and are told once.
 pub const METER_ONCE: u64 = 25;
+/// How long one telling may take. Before, the call is not told of again.
+pub const METER_TELL: u64 = 5 * SECOND;
+/// A first telling that is older than the memory that hears it by more than this may have been followed by a second, which
+/// an earlier memory may have heard.
+pub const METER_LATE: u64 = 2 * SECOND;
+const _: () = assert!(METER_LATE < METER_TELL);
 /// The pauses before the end of a call is told again.
 pub const METER_AGAIN: [u64; 3] = [500, 2 * SECOND, 8 * SECOND];
 /// After how long a call is asked for again whose unit or place may come back, or that could not be counted.

@@ -42,6 +42,8 @@ pub(crate) struct Account {
     fate: Fate,
     /// Whether the meter may have heard of the fate.
     is_told: Cell<bool>,
+    /// Whether it is being told now.
+    is_telling: Cell<bool>,
     /// Whether the meter has heard that the call is over.
     is_over: Cell<bool>,
 }
@@ -53,6 +55,7 @@ impl Account {
             counted,
             fate,
             is_told: Cell::new(false),
+            is_telling: Cell::new(false),
             is_over: Cell::new(false),
         }
     }
@@ -60,9 +63,12 @@ impl Account {
     /// Tells the meter. Returns whether it has heard that the call is over.
     async fn tell(&self, is_over: bool) -> bool {
         let is_again = self.is_told.replace(true);
-        let told = self.counted.told(self.fate, is_over, is_again);
+        let now = platform::now();
+        let told = self.counted.told(self.fate, is_over, is_again, now);
         let objects = Objects::new(&self.env);
+        self.is_telling.set(true);
         let is_heard = objects.ask(&self.counted.grant, &told).await.is_ok();
+        self.is_telling.set(false);
         self.is_over.set(is_heard && is_over);
         is_heard && is_over
     }
@@ -97,10 +103,18 @@ impl Account {
     }
 
     async fn follow(&self, passing: &Passing) {
-        let end = match select(Box::pin(passing.run_on()), Box::pin(self.news())).await {
-            Either::Left((end, _)) => end,
+        let (end, mut news) = match select(Box::pin(passing.run_on()), Box::pin(self.news())).await
+        {
+            Either::Left(ended) => ended,
             Either::Right((never, _)) => match never {},
         };
+        // The first telling is heard, or has failed, before there is a second.
+        while self.is_telling.get() {
+            news = match select(news, Box::pin(platform::sleep(METER_ONCE))).await {
+                Either::Left((never, _)) => match never {},
+                Either::Right((_, news)) => news,
+            };
+        }
         let is_heard = self.is_over.get() || self.tell(true).await;
         match end {
             StreamEnd::Whole => passing.close().await,

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::cost::Cost;
 use super::limits::Limits;
-use crate::types::{Address, CallFault, UnixSeconds};
+use crate::types::{Address, CallFault, UnixMillis, UnixSeconds};
 
 /// The id of one call: random, so that no two calls share one.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize)]
@@ -74,6 +74,8 @@ pub struct Tell {
     pub is_over: bool,
     /// Whether the same was told before, and may have been heard.
     pub is_again: bool,
+    /// When it is told.
+    pub at: UnixMillis,
     /// As in [`Reserve`].
     pub lease: u64,
 }

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::limits::{Period, Quota};
 use super::message::{CallId, Fate, Granted, Pass, Refused, Reserve, Standing, Tell, Why};
+use crate::pauses::METER_LATE;
 use crate::types::UnixMillis;
 
 /// What was counted is written after so many calls.
@@ -59,6 +60,8 @@ struct Over {
 pub struct Meter {
     /// Names this memory.
     id: u64,
+    /// When this memory began.
+    began: UnixMillis,
     stored: Stored,
     /// How many counted calls are not written, and since when. `None` if nothing is to be written.
     unwritten: Option<(u32, UnixMillis)>,
@@ -87,9 +90,10 @@ impl Stored {
 
 impl Meter {
     /// Goes on from what is stored. `id`: a random number.
-    pub fn new(id: u64, stored: Stored) -> Self {
+    pub fn new(id: u64, stored: Stored, now: UnixMillis) -> Self {
         Self {
             id,
+            began: now,
             stored,
             unwritten: None,
             open: HashMap::new(),
@@ -199,11 +203,12 @@ impl Meter {
     /// Takes note of what has become of a call.
     pub fn tell(&mut self, told: &Tell, now: UnixMillis) {
         self.sweep(now);
-        // Its reservation was lost with the memory that knew it. If it was told before, it may have been counted and written;
-        // so that no buyer pays twice, it is not counted then.
+        // Its reservation was lost with the memory that knew it. If it was told before, or may have been told again, it may
+        // have been counted and written; so that no buyer pays twice, it is not counted then.
         let is_foreign = told.meter != self.id;
+        let is_doubtful = told.is_again || told.at.plus(METER_LATE) < self.began;
         let is_counted = match (self.open.get(&told.call), self.over.get(&told.call)) {
-            _ if is_foreign && told.is_again => true,
+            _ if is_foreign && is_doubtful => true,
             (Some(open), _) => open.reserved.is_none(),
             (None, Some(over)) if over.is_lost => false,
             // What comes after the end of a call changes nothing.

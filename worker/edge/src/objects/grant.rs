@@ -264,5 +264,5 @@ fn not_written(fault: &worker::Error) {
 fn meter_of(stored: Stored) -> worker::Result<Meter> {
     let [a, b, c, d, e, f, g, h, ..] = platform::random().map_err(|error| error.to_string())?;
     let id = u64::from_be_bytes([a, b, c, d, e, f, g, h]);
-    Ok(Meter::new(id, stored))
+    Ok(Meter::new(id, stored, platform::now()))
 }

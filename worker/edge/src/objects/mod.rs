@@ -31,7 +31,7 @@ use key0_core::ledger::{
 };
 use key0_core::meter::{Granted, MeterCommand, MeterReply, Meters};
 use key0_core::offer::CallDigest;
-use key0_core::pauses::{FAILED_ALARM, MISCONFIGURED, Patience};
+use key0_core::pauses::{FAILED_ALARM, METER_TELL, MISCONFIGURED, Patience};
 use key0_core::purchase::{
     Ask, Call, OperatorCommand, OperatorReply, Operators, PayReply, Purchases,
 };
@@ -66,8 +66,7 @@ const BACKEND_TOKEN_DEADLINE: Duration = Duration::from_secs(15);
 const LEDGER_DEADLINE: Duration = Duration::from_secs(5);
 /// Longer than a purchase takes to say what it has granted.
 const METER_DEADLINE: Duration = Duration::from_secs(15);
-/// What a meter is told, it only has to hear.
-const TELL_DEADLINE: Duration = Duration::from_secs(5);
+const TELL_DEADLINE: Duration = Duration::from_millis(METER_TELL);
 const CONTEXT_DEADLINE: Duration = Duration::from_secs(5);
 /// Longer than the few RPC calls before a transaction is stored and broadcast.
 const GAS_WALLET_DEADLINE: Duration = Duration::from_secs(20);

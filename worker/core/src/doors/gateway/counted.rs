@@ -9,7 +9,7 @@ use crate::meter::{
     rate_limit_headers,
 };
 use crate::pauses::METER_LEASE;
-use crate::types::UnixSeconds;
+use crate::types::{UnixMillis, UnixSeconds};
 
 /// From this status on, the API says that the call has failed.
 const API_FAILS: u16 = 500;
@@ -73,14 +73,21 @@ impl Counted {
         self.pass.standing.limits.concurrency.is_some()
     }
 
-    /// What the meter is told of the call. `is_again`: it may have heard the same before.
-    pub const fn told(&self, fate: Fate, is_over: bool, is_again: bool) -> MeterCommand {
+    /// What the meter is told of the call now. `is_again`: it may have heard the same before.
+    pub const fn told(
+        &self,
+        fate: Fate,
+        is_over: bool,
+        is_again: bool,
+        now: UnixMillis,
+    ) -> MeterCommand {
         MeterCommand::Tell(Tell {
             call: self.call,
             meter: self.pass.meter,
             fate,
             is_over,
             is_again,
+            at: now,
             lease: self.lease,
         })
     }

@@ -4,6 +4,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::meter::{Cost, Limits};
+use crate::pauses::METER_TELL;
 use crate::types::{Address, UnixSeconds};
 
 const NOW: UnixMillis = UnixMillis(1_800_000_000_000);
@@ -19,7 +20,7 @@ fn granted(limits: &str) -> Stored {
 }
 
 fn meter(limits: &str) -> Meter {
-    Meter::new(1, granted(limits))
+    Meter::new(1, granted(limits), NOW)
 }
 
 fn call(number: u8) -> CallId {
@@ -41,6 +42,7 @@ fn told(number: u8, fate: Fate, is_over: bool) -> Tell {
         fate,
         is_over,
         is_again: false,
+        at: NOW,
         lease: LEASE,
     }
 }
@@ -64,7 +66,7 @@ impl Meter {
 
     /// What a process that has died leaves, when this much was written.
     fn restarted(id: u64, stored: &Stored) -> Self {
-        Self::new(id, stored.clone())
+        Self::new(id, stored.clone(), NOW)
     }
 }
 
@@ -127,6 +129,12 @@ fn what_is_told_to_a_memory_that_does_not_know_the_call_counts_once_and_gives_no
     // It may have been counted before the memory was lost.
     meter.tell(&again(told(2, Fate::Spent(1), true)), NOW);
     assert_eq!(meter.stored().used, 9);
+    let late = Tell {
+        at: NOW.minus(METER_TELL),
+        ..told(2, Fate::Spent(1), false)
+    };
+    meter.tell(&late, NOW);
+    assert_eq!((meter.stored().used, meter.open.len()), (9, 0));
     // It was not, and holds its place.
     meter.tell(&told(3, Fate::Spent(5), false), NOW);
     assert_eq!(meter.stored().used, 10, "never more than was sold");
@@ -333,9 +341,19 @@ impl World {
         let Some((meter, Some(fate))) = self.calls.get(&number).copied() else {
             return;
         };
+        let late = self.now.minus(METER_TELL);
+        let is_first_under_way = |told: &Tell| told.call == call(number) && !told.is_again;
+        let mut first = self
+            .on_the_way
+            .iter()
+            .filter(|told| is_first_under_way(told));
+        if first.any(|told| told.at > late) {
+            return;
+        }
         self.on_the_way.push(Tell {
             meter,
             is_again: self.told.contains(&number),
+            at: self.now,
             ..told(number, fate, is_over)
         });
         self.told.push(number);
@@ -390,7 +408,7 @@ impl World {
                 let under_way = under_way.filter(|open| open.reserved.is_some()).count();
                 self.excused += u64::from(unwritten) + u64::try_from(under_way).unwrap();
                 let id = self.meter.id + 1;
-                self.meter = Meter::restarted(id, &self.written);
+                self.meter = Meter::new(id, self.written.clone(), self.now);
             }
             Step::Wait(millis) => self.now = self.now.plus(millis),
         }

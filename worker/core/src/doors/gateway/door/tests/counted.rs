@@ -35,8 +35,8 @@ fn says(limits: &str, spent: u8, under_way: u8) -> MeterReply {
         from: NOW,
         ends_at: UnixSeconds(1_800_003_600),
     };
-    let mut meter = Meter::new(7, Stored::new(granted));
     let now = NOW.to_millis();
+    let mut meter = Meter::new(7, Stored::new(granted), now);
     let mut last = None;
     for number in 0..=spent + under_way {
         let call = CallId::from_random([number; 16]);
@@ -53,6 +53,7 @@ fn says(limits: &str, spent: u8, under_way: u8) -> MeterReply {
                 fate: Fate::Spent(1),
                 is_over: true,
                 is_again: false,
+                at: now,
                 lease: 60_000,
             };
             meter.tell(&told, now);
