@@ -204,6 +204,17 @@ test('an answer that streams holds its place until it ends or its reader leaves'
   second.response.write('x'.repeat(200_000));
   origin.behave('works');
   await poll(async () => (await its.get('/api/weather/four')).status === 200, 'the place', 20_000);
+  // One who leaves before there is an answer holds it no longer than the API takes.
+  origin.behave('waits');
+  const gone = new AbortController();
+  const abandoned = its.get('/api/weather/gone', { headers: its.headers, signal: gone.signal }).catch(() => undefined);
+  await poll(() => origin.callsOf('/api/weather/gone').length === 1, 'the call');
+  gone.abort();
+  await abandoned;
+  await sleep(500);
+  assert.equal((await its.get('/api/weather/still')).status, 429);
+  origin.behave('works');
+  await poll(async () => (await its.get('/api/weather/next')).status === 200, 'the place', 5_000);
   origin.behave('tears');
   await its.get('/api/weather/five').catch(() => undefined);
   origin.behave('works');

@@ -70,6 +70,8 @@ pub(crate) async fn answer(
     let now = platform::now().to_seconds();
     let access = access(config, now, &rsa::WebCrypto, &headers).await;
     let is_ours = access.is_some();
+    let is_counted = access.as_ref().is_some_and(|access| access.grant.is_some());
+    let _stays = is_counted.then(|| counted::Stay::new(context));
     let carried = Carried {
         head: CarriedHead {
             digest: call.digest,

@@ -6,12 +6,15 @@ use std::cell::{Cell, RefCell};
 
 use futures_util::future::{Either, select};
 use http::HeaderMap;
+use js_sys::{Function, Promise};
 use key0_core::backend::origin::passed_back;
 use key0_core::doors::gateway::Counted;
 use key0_core::meter::{Fate, Lately, MeterCommand, MeterReply, Meters as _};
 use key0_core::pauses::{METER_AGAIN, METER_NEWS, METER_ONCE};
 use key0_core::purchase::StreamEnd;
 use serde_json::json;
+use wasm_bindgen::JsValue;
+use wasm_bindgen_futures::JsFuture;
 use worker::{Context, Env};
 
 use crate::objects::Objects;
@@ -33,6 +36,31 @@ pub(crate) fn lately(grant: &str, command: &MeterCommand) -> Option<MeterReply> 
 /// Remembers a refusal for a moment.
 pub(crate) fn note(grant: &str, reply: &MeterReply) {
     LATELY.with_borrow_mut(|lately| lately.note(grant, reply, platform::now()));
+}
+
+/// Keeps a request going until this is dropped, even if its caller leaves: its call then holds its place no longer than the
+/// API takes to answer.
+pub(crate) struct Stay(Option<Function>);
+
+impl Stay {
+    pub(crate) fn new(context: &Context) -> Self {
+        let mut leave = None;
+        let stays = Promise::new(&mut |resolve, _| leave = Some(resolve));
+        context.wait_until(async move {
+            // It is never rejected.
+            let _ = JsFuture::from(stays).await;
+        });
+        Self(leave)
+    }
+}
+
+impl Drop for Stay {
+    fn drop(&mut self) {
+        if let Some(leave) = &self.0 {
+            // A promise that is resolved takes any call.
+            let _ = leave.call0(&JsValue::NULL);
+        }
+    }
 }
 
 /// A counted call whose answer has begun, or that has failed.
@@ -127,13 +155,13 @@ impl Account {
 
     /// While an answer is passed on: tells what the call takes, and then, from time to time, that it still holds its place.
     async fn news(&self) -> core::convert::Infallible {
+        let has_a_place = self.counted.has_a_place();
         platform::sleep(METER_ONCE).await;
-        self.tell(!self.counted.has_a_place()).await;
         loop {
-            platform::sleep(METER_NEWS).await;
-            if self.counted.has_a_place() {
-                self.tell(false).await;
+            if has_a_place || !self.is_over.get() {
+                self.tell(!has_a_place).await;
             }
+            platform::sleep(METER_NEWS).await;
         }
     }
 }
