@@ -32,6 +32,8 @@ function count(rows) {
   database.close();
   return Number(count);
 }
+/** Reads as many rows as its object has tables and indexes, whichever object asks. */
+const isAboutTables = (statement) => statement.includes('FROM sqlite_master');
 const isRemoval = (statement) => statement.startsWith('DELETE FROM done');
 
 async function purchase(buyer) {
@@ -61,6 +63,7 @@ describe('a payment', () => {
     await purchase(buyer);
     const later = rowsRead(world.worker.logs);
     for (const [statement, read] of later) {
+      if (isAboutTables(statement)) continue;
       t.diagnostic(`${fresh.get(statement) ?? '-'} → ${read} ${statement.slice(0, 80)}`);
       const most = isRemoval(statement) ? MOST_FOR_REMOVAL : (fresh.get(statement) ?? 10);
       assert.ok(read <= most, `${read} rows instead of ${most}: ${statement}`);

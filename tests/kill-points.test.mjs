@@ -13,6 +13,7 @@ import { after, describe, test } from 'node:test';
 import { broadcasts } from './support/facts.mjs';
 import { startIssuer } from './support/issuer.mjs';
 import { Purchase } from './support/kill.mjs';
+import { poll } from './support/poll.mjs';
 import { BROADCAST, PAYMENT, REFUND, WALLET } from './support/points.mjs';
 import { useWorld } from './support/world.mjs';
 
@@ -32,7 +33,7 @@ function killed(where, points, issuer) {
     /** @type {Map<import('./support/points.mjs').Point, Purchase>} */
     const purchases = new Map();
     const backend = { TOKEN_MODE: 'remote', BACKEND_API_URL: issuer.url, TOKEN_ISSUE_TIMEOUT_MS: '60000' };
-    const vars = { ...backend, REFUND_MIN_AGE_MS: '3000', REFUND_INTERVAL_MS: '500' };
+    const vars = { ...backend, REFUND_MIN_AGE_MS: '6000', REFUND_INTERVAL_MS: '500' };
 
     /** One that is paid, and whose delivery waits. */
     const paid = async (world) => {
@@ -43,6 +44,19 @@ function killed(where, points, issuer) {
       return its;
     };
 
+    /** Brings purchases to their points. Three deliveries in a row that fail close the shop, so none fails before all are paid. */
+    const arrive = async (some, world) => {
+      const failing = some.filter(({ end }) => end === 'REFUNDED').map((point) => purchases.get(point));
+      if (failing.length) issuer.behave('waits');
+      const arrived = Promise.all(some.map((point) => point.arrive(purchases.get(point), world, issuer)));
+      if (failing.length) {
+        const isPaid = (its) => its.stage() !== 'none' && !its.stage().startsWith('PENDING');
+        await Promise.race([poll(() => failing.every(isPaid), 'the payments', 60_000), arrived]);
+        issuer.behave('fails');
+      }
+      return arrived;
+    };
+
     /** Where every purchase is, by storage and chain. */
     const places = () =>
       Promise.all(
@@ -51,16 +65,15 @@ function killed(where, points, issuer) {
 
     const world = useWorld({ backend: false, vars }, async (world) => {
       for (const point of points) purchases.set(point, await Purchase.signed(world, await world.newBuyer()));
-      const arrive = (some) => Promise.all(some.map((point) => point.arrive(purchases.get(point), world, issuer)));
       const lastOnes = points.filter(({ last }) => last);
       const spare = lastOnes.length ? await paid(world) : undefined;
-      const held = await arrive(points.filter(({ last }) => !last));
+      const held = await arrive(points.filter(({ last }) => !last), world);
       if (spare) {
         // While deliveries keep failing nothing is begun. One that succeeds opens the shop for the last ones.
         issuer.except(spare.requestId, 'works');
         await spare.reach('DELIVERED');
       }
-      held.push(...(await arrive(lastOnes)));
+      held.push(...(await arrive(lastOnes, world)));
       await world.killWorker();
       assert.deepEqual(await places(), points.map(({ name, at }) => [name, ...at]));
 

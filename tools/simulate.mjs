@@ -1,7 +1,8 @@
 // Promises: `npm run simulate -- --seeds N` runs the purchase logic against a model world that fails in every way, and
 // ends with one line `seeds=… purchases=… faults=… violations=…`; the exit code says whether a money rule was broken.
 
-import { fail, Stop } from './lib/say.mjs';
+import { randomInt } from 'node:crypto';
+import { Stop, fail, say } from './lib/say.mjs';
 import { simulate } from './lib/simulation.mjs';
 import { checkPrerequisites } from './lib/toolchain.mjs';
 
@@ -10,6 +11,7 @@ npm run simulate -- [options]
 
   --seeds <number>      how many runs, default 100
   --first <number>      the first seed, default 1
+  --new                 begin at a random seed instead, which is printed
   --purchases <number>  buyers' purchases in each run, default 100
   --seed <number>       this seed only; with --trace step by step
   --trace               print what happened
@@ -27,6 +29,12 @@ async function main() {
   if (options.includes('--help') || options.includes('-h')) {
     process.stdout.write(`${HELP.trim()}\n`);
     return;
+  }
+  const isNew = options.indexOf('--new');
+  if (isNew >= 0) {
+    const first = String(randomInt(1_000_000, 2 ** 40));
+    options.splice(isNew, 1, '--first', first);
+    say(`  the first seed is ${first}`);
   }
   checkPrerequisites();
   const code = await simulate(options);

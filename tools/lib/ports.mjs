@@ -1,7 +1,11 @@
-// Promises: a port that was free a moment ago, on loopback only.
+// Promises: a port that was free a moment ago, on loopback only, and that no other process that asks here gets while this one
+// lives. Between the choice of a port and the start of its program, and while the program is restarted, nothing listens there.
 
 import { randomInt } from 'node:crypto';
+import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { Stop, say } from './say.mjs';
 
 /** @param {number} port @param {string} host @returns {Promise<number>} the port, or 0 when it is taken */
@@ -21,11 +25,42 @@ function tryPort(port, host) {
 const LOWEST = 15_000;
 const HIGHEST = 32_000;
 
+/** A file for each chosen port, with the id of the process that chose it. */
+const CHOSEN = join(tmpdir(), 'key0-ports');
+const ours = new Set();
+process.on('exit', () => ours.forEach((file) => rmSync(file, { force: true })));
+
+/** Chooses a port for this process, until it ends. @param {number} port @returns {boolean} false: another process has it */
+function choose(port) {
+  const file = join(CHOSEN, String(port));
+  try {
+    mkdirSync(CHOSEN, { recursive: true });
+    writeFileSync(file, String(process.pid), { flag: 'wx' });
+    ours.add(file);
+    return true;
+  } catch (error) {
+    // Where no file can be written, ports are chosen as if nobody else did.
+    if (error.code !== 'EEXIST') return true;
+  }
+  // Of a process that was killed. Whoever removes it takes another port, or two might take this one.
+  if (!ours.has(file) && !isAlive(file)) rmSync(file, { force: true });
+  return false;
+}
+
+/** @param {string} file */
+function isAlive(file) {
+  try {
+    return process.kill(Number(readFileSync(file, 'utf8')), 0);
+  } catch (error) {
+    return error.code === 'EPERM';
+  }
+}
+
 /** Any free port. */
 export async function freePort(host = '127.0.0.1') {
   for (let attempt = 0; attempt < 100; attempt += 1) {
-    const found = await tryPort(randomInt(LOWEST, HIGHEST), host);
-    if (found) return found;
+    const port = randomInt(LOWEST, HIGHEST);
+    if (choose(port) && (await tryPort(port, host))) return port;
   }
   return tryPort(0, host);
 }

@@ -20,10 +20,10 @@ use super::env::{Found, PurchaseEnv, PurchaseStore, StoreFault, Stuck, Versioned
 use super::hold::{Wanted, ask_whose, hold, withdraw};
 use super::lifecycle::Event;
 use super::outlook::{self, LEAST_GAS};
-use super::question::{Pay, Sale};
+use super::question::{Ask, Pay, Sale};
 use super::reply::{NotNow, PayReply};
 use super::sold::Sold;
-use super::state::State;
+use super::state::{Purchase, State};
 use super::store::{commit, record_fact};
 use crate::book::{PayerReply, TargetKey};
 use crate::catalog::Settle;
@@ -60,6 +60,16 @@ pub(super) async fn begin<E: PurchaseEnv>(
             Stuck::Fault(fault) => unavailable(env, &fault),
         });
     }
+    if let Some(shown) = stored
+        .as_ref()
+        .and_then(|stored| failed_in_a_block(&stored.record))
+    {
+        return match simulate(env, signed).await {
+            Ok(Simulation::Succeeds { .. }) => unless_paid(env, signed, shown, stored).await,
+            Ok(Simulation::Reverts(text)) => refuse(env, signed, &text, stored).await,
+            Err(error) => Ok(unavailable(env, &error.0)),
+        };
+    }
     let outlook = match outlook::look(env).await {
         Ok(outlook) => outlook,
         Err(error) => return Ok(unavailable(env, &error.0)),
@@ -84,7 +94,8 @@ pub(super) async fn begin<E: PurchaseEnv>(
     let led_to = |other, attempted| lead_to(env, signed, other, TargetKey::of(terms), attempted);
     match (held, refusal) {
         (Ok(PayerReply::Superseded { by }), _) => {
-            return Ok(Begun::Refused(led_to(by, false).await));
+            // Of an earlier attempt, a facilitator may have the authorization.
+            return Ok(Begun::Refused(led_to(by, stored.is_some()).await));
         }
         (Ok(PayerReply::Presented { to }), _) => {
             return Ok(Begun::Refused(led_to(to, true).await));
@@ -98,11 +109,11 @@ pub(super) async fn begin<E: PurchaseEnv>(
         (Ok(PayerReply::Reserved), None) => {}
         (Ok(PayerReply::Paused { millis }), None) => {
             let seconds = millis.div_ceil(1_000);
-            return paused(env, signed, PayReply::Paused { seconds }, stored).await;
+            return unless_paid(env, signed, PayReply::Paused { seconds }, stored).await;
         }
         (Ok(PayerReply::TooManyCalls { millis }), None) => {
             let seconds = millis.div_ceil(1_000);
-            return paused(env, signed, PayReply::TooManyCalls { seconds }, stored).await;
+            return unless_paid(env, signed, PayReply::TooManyCalls { seconds }, stored).await;
         }
         (Ok(PayerReply::Uncovered { under_way: false }), None) => {
             return uncovered(env, signed, stored).await;
@@ -208,11 +219,26 @@ async fn uncovered<E: PurchaseEnv>(
     }
 }
 
-/// Tells the payer to wait, unless this payment may have moved money.
-async fn paused<E: PurchaseEnv>(
+/// The reply to a payment whose last attempt was included in a block and moved no money. The block has shown the
+/// authorization to everybody, so it is not attempted again: the buyer signs anew, or somebody else could have it
+/// charged and get the grant.
+fn failed_in_a_block(record: &Purchase) -> Option<PayReply> {
+    Ask::failure(record).filter(|reply| {
+        matches!(
+            reply,
+            PayReply::Refused {
+                transaction: Some(_),
+                ..
+            }
+        )
+    })
+}
+
+/// Tells the payer to wait or to pay anew, unless this payment may have moved money.
+async fn unless_paid<E: PurchaseEnv>(
     env: &E,
     signed: &SignedAuthorization,
-    wait: PayReply,
+    reply: PayReply,
     stored: Option<Versioned>,
 ) -> Result<Begun, StoreFault> {
     // Third parties may know the authorization of an earlier attempt and have executed it.
@@ -226,7 +252,7 @@ async fn paused<E: PurchaseEnv>(
         }
     }
     let reply = match prove_fresh(env, signed).await {
-        None => wait,
+        None => reply,
         Some(PayReply::NeedsFreshSignature) => PayReply::Refused {
             reason: Refusal::InvalidExactEvmNonceAlreadyUsed,
             transaction: None,

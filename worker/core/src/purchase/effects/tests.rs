@@ -522,6 +522,19 @@ fn submitted() -> Purchase {
     record_after([attempted(1), Event::Reserved, sent(OURS)])
 }
 
+/// A purchase whose attempt has failed, and no block shows its authorization.
+fn failed_unseen() -> Purchase {
+    let failed = attempt_failed(Refusal::InvalidExactEvmTransactionFailed);
+    record_after([
+        attempted(1),
+        Event::Reserved,
+        sent(OURS),
+        failed,
+        Event::TargetReleased,
+    ])
+}
+
+/// A purchase whose transaction was included in a block and moved no money.
 fn failed() -> Purchase {
     let reason = Refusal::InvalidExactEvmTransactionFailed;
     let transaction = Some(OURS);

@@ -50,7 +50,10 @@ pub(super) fn advance(
 ) -> Result<State, Refused> {
     match (&mut attempt.stage, event) {
         (
-            Stage::Failed { .. },
+            // A transaction has shown the authorization to everybody, so it is not tried again.
+            Stage::Failed {
+                transaction: None, ..
+            },
             Event::Attempted {
                 authorization,
                 gas_limit,

@@ -8,8 +8,8 @@ use super::super::outbox::{Message, Sending};
 use super::super::retention::HISTORY_MILLIS;
 use super::super::schedule::{Effect, next_effect, wake_at};
 use super::super::test_support::{
-    EXPIRES_AT, GIVEN_UP, NOW, POLICY, REPORTED, attempted, buyer, claims, issued, payment,
-    record_after, refund, refund_begun, sent, settled, signed, signed_by,
+    EXPIRES_AT, GIVEN_UP, NOW, POLICY, REPORTED, attempt_failed, attempted, buyer, claims, issued,
+    payment, record_after, refund, refund_begun, sent, settled, signed, signed_by,
 };
 use super::*;
 use crate::goods::DeliveryFault;
@@ -43,6 +43,10 @@ const PASSED_ON: Event = Event::PassedOn { exposed: true };
 const SKIPPED: Event = Event::PassedOn { exposed: false };
 
 fn failed() -> Event {
+    attempt_failed(Refusal::InvalidExactEvmTransactionFailed)
+}
+
+fn reverted() -> Event {
     Event::AttemptFailed {
         reason: Refusal::InvalidExactEvmTransactionFailed,
         transaction: Some(B256::repeat_byte(0xaa)),
@@ -93,6 +97,15 @@ fn states() -> Vec<(&'static str, Purchase)> {
         (
             "failed",
             path(vec![attempted(1), Event::Reserved, submitted(1), failed()]),
+        ),
+        (
+            "reverted",
+            path(vec![
+                attempted(1),
+                Event::Reserved,
+                submitted(1),
+                reverted(),
+            ]),
         ),
         (
             "reserving again",
@@ -206,6 +219,12 @@ fn each_state_takes_exactly_the_events_that_the_design_allows() {
         ("failed", "settled", "PAID"),
         ("failed", "returned", "PAID"),
         ("failed", "cancelled", "CANCELLED"),
+        // A block has shown the authorization to everybody, so it is not attempted again.
+        ("reverted", "lapsed", "EXPIRED"),
+        ("reverted", "given up", "EXPIRED"),
+        ("reverted", "settled", "PAID"),
+        ("reverted", "returned", "PAID"),
+        ("reverted", "cancelled", "CANCELLED"),
         // The authorization is public since the first attempt. So the purchase can no longer be called off, and is
         // still watched when the payment counts for another purchase.
         ("reserving again", "reserved", "PENDING"),
@@ -575,7 +594,7 @@ fn after_the_release_only_a_failed_attempt_still_waits_for_something() {
             continue;
         };
         let expected = match state {
-            "failed" => Effect::WaitUntil(EXPIRES_AT.to_millis()),
+            "failed" | "reverted" => Effect::WaitUntil(EXPIRES_AT.to_millis()),
             "given up" | "called off" | "refund failed" => Effect::WaitUntil(NOW.plus(60_000)),
             _ => Effect::Rest,
         };

@@ -208,7 +208,7 @@ fn a_balance_that_a_second_look_does_not_find_refuses_nothing() {
     assert_eq!(outside.ask(), PayReply::Unavailable);
     assert_eq!(outside.store.load(), Ok(None));
     for is_accepted in [true, false] {
-        let mut outside = Outside::new(failed());
+        let mut outside = Outside::new(failed_unseen());
         (outside.is_accepted, outside.is_used) = (is_accepted, false);
         (outside.refusal, outside.held) = (SHORT, uncovered());
         let before = outside.store.load();
@@ -325,4 +325,19 @@ fn a_thousand_requests_in_a_second_ask_once_how_the_chain_stands() {
         outside.ask();
     }
     assert_eq!(outside.heads.get(), 1);
+}
+
+#[test]
+fn a_second_attempt_that_counts_elsewhere_shows_no_goods_to_whom_a_facilitator_gave_it() {
+    let by = RequestId::from_random([9; 16]);
+    let elsewhere = |by_attempted| PayReply::Elsewhere {
+        request_id: by.clone(),
+        join: join(by_attempted),
+    };
+    let superseded = || [PayerReply::Superseded { by: by.clone() }];
+    let mut again = Outside::new(failed_unseen());
+    (again.is_accepted, again.is_used) = (true, false);
+    again.held = RefCell::new(superseded().into());
+    assert_eq!(again.ask(), elsewhere(true));
+    assert_eq!(answering(superseded()).ask(), elsewhere(false));
 }

@@ -81,7 +81,8 @@ fn a_payer_that_must_wait_is_told_so_before_anything_is_stored() {
 
 #[test]
 fn an_attempt_is_counted_before_the_next_one_of_the_same_authorization_is_judged() {
-    let mut outside = holding([REVERTED]);
+    let never_included = attempt_failed(Refusal::InvalidExactEvmTransactionFailed);
+    let mut outside = holding([never_included]);
     outside.is_accepted = true;
     outside.pause = Some(3_600_000);
     let before = outside.store.load();
@@ -94,7 +95,7 @@ fn an_attempt_is_counted_before_the_next_one_of_the_same_authorization_is_judged
             [
                 PayerCommand::Release {
                     attempt: 1,
-                    outcome: Outcome::Reverted,
+                    outcome: Outcome::Other,
                     ..
                 },
                 PayerCommand::Hold(next)
@@ -111,4 +112,37 @@ fn who_must_wait_still_learns_that_its_failed_payment_arrived_after_all() {
     outside.ask();
     let state = outside.store.record().state;
     assert_eq!(state.transaction(), Some(STRANGERS));
+}
+
+#[test]
+fn an_authorization_that_a_block_has_shown_is_not_attempted_again() {
+    let refused = PayReply::Refused {
+        reason: Refusal::InvalidExactEvmTransactionFailed,
+        transaction: Some(OURS),
+        begun: true,
+    };
+    // Whoever read the block might present it, while the payer buys anew with another authorization: the book is not
+    // asked where this one counts now.
+    let mut outside = holding([REVERTED]);
+    outside.is_accepted = true;
+    outside.held = RefCell::new(
+        [PayerReply::Superseded {
+            by: RequestId::from_random([9; 16]),
+        }]
+        .into(),
+    );
+    assert_eq!(outside.ask(), refused);
+    let asked = outside.asked.borrow();
+    let is_release = |command: &PayerCommand| matches!(command, PayerCommand::Release { .. });
+    assert!(asked.iter().all(is_release), "{asked:?}");
+    drop(asked);
+    let State::Pending { attempt } = outside.store.record().state else {
+        panic!("it stays open");
+    };
+    assert_eq!(attempt.broadcast.number, 1);
+
+    // It may have been executed since; then nobody is asked to pay again.
+    let outside = Outside::new(failed());
+    outside.ask();
+    assert_eq!(outside.store.record().state.transaction(), Some(STRANGERS));
 }
