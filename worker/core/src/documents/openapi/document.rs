@@ -231,10 +231,20 @@ fn too_fast() -> Value {
     json!({
         "description": "With the token of a plan with limits: its calls come too fast, or too many are under way. Nothing was charged or \
                         counted.",
-        "headers": {"Retry-After": {
-            "description": "After so many seconds the same call may be made.",
-            "schema": {"type": "integer"},
-        }},
+        "headers": {
+            "Retry-After": {
+                "description": "After so many seconds the same call may be made.",
+                "schema": {"type": "integer"},
+            },
+            "Key0-Left": {
+                "description": "What is left of a plan that says how much there is: calls, like 1649, or dollars, like $4.98. Answers to calls that are counted have it too.",
+                "schema": {"type": "string"},
+            },
+            "RateLimit": {
+                "description": "The same as in draft-ietf-httpapi-ratelimit-headers, with RateLimit-Policy.",
+                "schema": {"type": "string"},
+            },
+        },
     })
 }
 
