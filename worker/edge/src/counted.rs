@@ -3,6 +3,7 @@
 //! The caller sees the end of an answer only after the meter has: so its next call finds its place free, and its unit spent.
 
 use std::cell::{Cell, RefCell};
+use std::panic::AssertUnwindSafe;
 
 use futures_util::future::{Either, select};
 use http::HeaderMap;
@@ -44,13 +45,14 @@ pub(crate) struct Stay(Option<Function>);
 
 impl Stay {
     pub(crate) fn new(context: &Context) -> Self {
-        let mut leave = None;
-        let stays = Promise::new(&mut |resolve, _| leave = Some(resolve));
+        let leave = AssertUnwindSafe(Cell::new(None));
+        let hold = &leave;
+        let stays = Promise::new(&mut |resolve, _| hold.set(Some(resolve)));
         context.wait_until(async move {
             // It is never rejected.
             let _ = JsFuture::from(stays).await;
         });
-        Self(leave)
+        Self(leave.take())
     }
 }
 
