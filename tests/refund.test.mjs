@@ -91,6 +91,7 @@ describe('a credential that the backend issues', () => {
       planId: 'basic',
       txHash: bought.body.txHash,
       unitAmount: '$0.015',
+      limits: { rate: { calls: 10, per: 'minute' }, concurrency: 2 },
     });
   });
 
