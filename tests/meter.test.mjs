@@ -274,6 +274,12 @@ test('a call costs what the API says, and with maxCost no more is sold at once t
   assert.equal(many(answers, 402), 15);
   for (const { headers } of answers) assert.equal(headers.get('key0-cost'), null);
 
+  // Where nobody says what a call may cost, calls for credit go one at a time.
+  const dear = await bought('credit');
+  const parallel = await times(20, () => patiently(dear.get, '/api/weather/a?cost=$0.03'));
+  assert.equal(many(parallel, 200), 2);
+  assert.equal(many(parallel, 402), 18);
+
   const { get } = await bought('credit');
   for (const [path, left] of [
     ['/api/weather/a?cost=$0.0123', '$0.0377'],

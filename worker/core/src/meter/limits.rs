@@ -4,6 +4,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::types::UsdcAmount;
 
+/// How many calls of a grant may be under way at a time where its plan does not say.
+const MOST_AT_A_TIME: u32 = 100;
+
 /// The limits of a grant. Without any, the grant has no meter, and nothing is stored about its use.
 ///
 /// In JSON, as in a catalog: `{"quota": {"calls": 1650}, "rate": {"calls": 100, "per": "minute"}, "concurrency": 10}`.
@@ -62,6 +65,12 @@ impl Limits {
     /// Whether it matters how a call ends. A rate counts beginnings only.
     pub const fn is_followed(&self) -> bool {
         self.quota.is_some() || self.concurrency.is_some()
+    }
+
+    /// How many calls may be under way at a time. A plan that does not say has a bound, too: what is set aside for calls
+    /// under way is lost in a crash, and could be had again.
+    pub fn most_at_a_time(&self) -> u32 {
+        self.concurrency.unwrap_or(MOST_AT_A_TIME)
     }
 }
 

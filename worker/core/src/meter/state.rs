@@ -184,14 +184,20 @@ impl Meter {
             return Err(Why::TooFast);
         }
         let under_way = u32::try_from(self.open.len()).unwrap_or(u32::MAX);
-        if limits.concurrency.is_some_and(|most| under_way >= most) {
+        if under_way >= limits.most_at_a_time() {
             return Err(Why::TooMany);
         }
         let (Some(quota), Some(left)) = (limits.quota, left) else {
             return Ok(0);
         };
         let most = ask.max_cost.and_then(|cost| cost.of(quota));
-        let wanted = most.unwrap_or(*dear).max(1);
+        // The seller has not said what the call may cost. Most calls count as one, so the largest count of late is a fair
+        // guess. There is none for a price: all that is left is set aside, so such calls go one at a time.
+        let unknown = match quota {
+            Quota::Calls(_) => *dear,
+            Quota::Credit(_) => left,
+        };
+        let wanted = most.unwrap_or(unknown).max(1);
         match self.reserved() {
             // The last units are worth a call even if it may cost more than they are.
             0 => Ok(wanted.min(left)),

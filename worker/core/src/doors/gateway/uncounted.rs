@@ -88,7 +88,7 @@ impl Uncounted {
                 let places = only(Limits {
                     quota: None,
                     rate: None,
-                    ..limits
+                    concurrency: Some(limits.most_at_a_time()),
                 });
                 let what = format!("The access is good for {places}, and these are under way.");
                 ("too_many_at_once", METER_RETRY_SECONDS, what)

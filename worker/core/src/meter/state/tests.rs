@@ -251,6 +251,45 @@ fn as_much_is_set_aside_as_the_route_says_or_the_last_calls_were_dear() {
 }
 
 #[test]
+fn calls_for_credit_whose_cost_nobody_has_bounded_go_one_at_a_time() {
+    let mut meter = meter(r#"{"quota":{"credit":"$5.00"}}"#);
+    for number in (1..100).step_by(2) {
+        assert_eq!(meter.begins(number, NOW), Ok(5_000_000));
+        assert_eq!(meter.begins(number + 1, NOW), Err(Why::Outstanding));
+        meter.spends(number, 0, NOW);
+    }
+    let bounded = |number| Reserve {
+        max_cost: Some(Cost::Credit(crate::types::UsdcAmount::from_units(
+            2_000_000,
+        ))),
+        ..ask(number)
+    };
+    assert!(meter.reserve(&bounded(101), NOW).is_ok());
+    assert!(meter.reserve(&bounded(102), NOW).is_ok());
+    let refused = meter.reserve(&bounded(103), NOW).unwrap_err();
+    assert_eq!(refused.why, Why::Outstanding);
+    meter.spends(101, 2_000_000, NOW);
+    meter.spends(102, 2_000_000, NOW);
+    assert_eq!(meter.begins(104, NOW), Ok(1_000_000));
+}
+
+#[test]
+fn what_a_crash_can_lose_is_bounded_also_where_a_plan_bounds_no_calls_at_a_time() {
+    let mut quota = meter(r#"{"quota":{"calls":1650}}"#);
+    for number in 1..=100 {
+        assert!(quota.begins(number, NOW).is_ok());
+    }
+    assert_eq!(quota.begins(101, NOW), Err(Why::TooMany));
+    quota.spends(1, 1, NOW);
+    assert!(quota.begins(102, NOW).is_ok());
+    // Nothing is counted here that a crash could lose.
+    let mut fast = meter(r#"{"rate":{"calls":200,"per":"second"}}"#);
+    for number in 1..=200 {
+        assert!(fast.begins(number, NOW).is_ok());
+    }
+}
+
+#[test]
 fn what_is_stored_stays_readable() {
     let text = r#"{"granted":{"limits":{"quota":{"calls":2}},"payer":"0x0000000000000000000000000000000000000000","from":1800000000,"endsAt":1800086400},"used":1,"period":[0,1],"dear":1}"#;
     let mut meter = meter(r#"{"quota":{"calls":2}}"#);
