@@ -49,6 +49,14 @@ impl Quota {
             Self::Credit(amount) => amount.units(),
         }
     }
+
+    /// A quota of the same kind with so many units.
+    pub const fn with_units(self, units: u64) -> Self {
+        match self {
+            Self::Calls(_) => Self::Calls(units),
+            Self::Credit(_) => Self::Credit(UsdcAmount::from_units(units)),
+        }
+    }
 }
 
 impl Limits {

@@ -7,9 +7,10 @@ use core::future::Future;
 
 use serde::{Deserialize, Serialize};
 
+use super::addition::{Barred, TopUp};
 use super::cost::Cost;
 use super::limits::Limits;
-use crate::types::{Address, CallFault, UnixMillis, UnixSeconds};
+use crate::types::{Address, CallFault, PlanId, RequestId, ResourceId, UnixMillis, UnixSeconds};
 
 /// The id of one call: random, so that no two calls share one.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize)]
@@ -23,15 +24,19 @@ impl CallId {
     }
 }
 
-/// What the purchase that founded a grant has sold. It never changes.
+/// What the purchase that founded a grant has sold, and others have added.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Granted {
-    /// What was promised of the calls.
+    /// What was promised of the calls. The quota is all that was sold, used or not.
     pub limits: Limits,
+    /// The plan that was bought.
+    pub plan: PlanId,
+    /// What it opens.
+    pub resource: ResourceId,
     /// The wallet that paid.
     pub payer: Address,
-    /// When the purchase was delivered.
+    /// When the purchase was delivered; or, once the grant has ended, that of the top-up with which it began anew.
     pub from: UnixSeconds,
     /// From this time on the grant opens nothing.
     pub ends_at: UnixSeconds,
@@ -45,6 +50,15 @@ pub enum MeterCommand {
     Reserve(Reserve),
     /// What has become of a call.
     Tell(Tell),
+    /// Would this top-up be added?
+    MayExtend(TopUp),
+    /// Add this top-up. Repeated, it changes nothing, and gets the same reply.
+    Extend(TopUp),
+    /// Take back what this purchase has added, and add nothing for it from now on.
+    Withdraw {
+        /// The purchase.
+        purchase: RequestId,
+    },
 }
 
 /// The question whether a call may be made. If so, its units and its place among the calls under way are set aside.
@@ -102,6 +116,14 @@ pub enum MeterReply {
     NotGranted,
     /// What was told is known.
     Heard,
+    /// The top-up would be added.
+    MayExtend,
+    /// The top-up is added. What the grant is good for with it: what was replied the first time.
+    Extended(Granted),
+    /// The top-up is not added, and that does not change: see [`Barred`].
+    Barred(Barred),
+    /// Nothing is added for the purchase, and nothing ever will be.
+    Withdrawn,
 }
 
 /// A call that may be made.

@@ -1,5 +1,6 @@
 //! How much of a grant is left, how fast and how often at a time its calls may come.
 
+mod addition;
 mod cost;
 mod lately;
 mod limits;
@@ -8,6 +9,7 @@ mod state;
 mod told;
 mod words;
 
+pub use addition::{Addition, Adds, Barred, TopUp};
 pub use cost::{COST, Cost};
 pub use lately::Lately;
 pub use limits::{Limits, Period, Quota, Rate};

@@ -28,7 +28,7 @@ const FORGOTTEN_PART: u64 = 8;
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Stored {
-    /// What was sold.
+    /// What was sold, and what was added since.
     pub granted: Granted,
     /// The units of all calls that were answered; at most the quota.
     pub used: u64,
@@ -36,6 +36,14 @@ pub struct Stored {
     pub period: (u64, u32),
     /// What a call is expected to cost at most: the largest cost of late.
     pub dear: u64,
+    /// How many purchases have added to it.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub additions: u32,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it")]
+const fn is_zero(number: &u32) -> bool {
+    *number == 0
 }
 
 /// What is known of a call under way.
@@ -79,6 +87,7 @@ impl Stored {
             used: 0,
             period: (0, 0),
             dear: 1,
+            additions: 0,
         }
     }
 
@@ -116,6 +125,20 @@ impl Meter {
     pub fn is_busy(&mut self, now: UnixMillis) -> bool {
         self.sweep(now);
         !self.open.is_empty()
+    }
+
+    /// Goes on from what was just written in place of what was stored. If the grant begins anew, calls that began before do
+    /// not count for it.
+    pub fn replaced(&mut self, stored: Stored, now: UnixMillis) {
+        let begins_anew = stored.granted.from != self.stored.granted.from;
+        self.stored = stored;
+        self.written();
+        if begins_anew {
+            let open: Vec<_> = self.open.drain().map(|(call, _)| call).collect();
+            for call in open {
+                self.end(call, false, now);
+            }
+        }
     }
 
     /// Notes that everything is written.
@@ -165,6 +188,7 @@ impl Meter {
             used,
             period,
             dear,
+            ..
         } = &self.stored;
         let limits = &granted.limits;
         let known = self.open.contains_key(&ask.call) || self.over.contains_key(&ask.call);
@@ -265,7 +289,7 @@ impl Meter {
     }
 
     /// The units that are set aside.
-    fn reserved(&self) -> u64 {
+    pub(super) fn reserved(&self) -> u64 {
         let reserved = self.open.values().filter_map(|open| open.reserved);
         reserved.fold(0, u64::saturating_add)
     }

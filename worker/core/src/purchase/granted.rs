@@ -17,8 +17,11 @@ pub fn granted(record: &Purchase, network: Network) -> Option<Granted> {
     };
     let limits = record.sold.as_ref()?.access()?.limits;
     let is_counted = !limits.is_none() && record.terms.network == network;
+    let plan = record.terms.target.plan()?.clone();
     is_counted.then_some(Granted {
         limits,
+        plan,
+        resource: record.terms.resource.clone(),
         payer: record.payer,
         from: UnixSeconds(claims.iat),
         ends_at: UnixSeconds(claims.exp),
@@ -44,6 +47,8 @@ mod tests {
         };
         let expected = Granted {
             limits,
+            plan: "basic".parse().unwrap(),
+            resource: "default".parse().unwrap(),
             payer: buyer().address(),
             from: UnixSeconds(claims().iat),
             ends_at: UnixSeconds(claims().exp),

@@ -1,11 +1,14 @@
 //! `GrantObject`, one per grant with a meter, named by the request id of the purchase that founded it: the count of its calls.
 //!
-//! Stored: `meter` (one row, as JSON: what was sold, and the units of the calls that were answered). The row is made at the
-//! grant's first call, after the founding purchase was asked once what it has sold; for what is no delivered purchase with
+//! Stored: `meter` (one row, as JSON: what was sold, and the units of the calls that were answered), `additions` (what came of
+//! each purchase that adds to the grant). The row is made at the grant's first call or top-up, after the founding purchase was asked once what it has sold; for what is no delivered purchase with
 //! limits, nothing is stored. The row is written after every 20 counted calls, at most 5 seconds after the first one that is not
 //! written, and before a caller hears that nothing is left. An alarm removes everything 35 days after the grant's end.
 //!
 //! Calls: (grant, `MeterCommand`) → `MeterReply`.
+//!
+//! An addition is one transaction with the row, and its reply is stored, so a repeated message gets the same reply and adds
+//! nothing. A withdrawal is stored also when nothing was added: the message that adds may come late.
 //!
 //! Why no interleaving breaks it: a command runs on the memory without waiting for anything. Only the question to the purchase
 //! waits, and no other request enters meanwhile. What memory alone knows are reservations, which end by themselves, and at
@@ -17,8 +20,8 @@ use std::panic::AssertUnwindSafe;
 use std::rc::Rc;
 
 use key0_core::meter::{
-    Granted, MOST_UNWRITTEN, Meter, MeterCommand, MeterReply, Refused, Stored, UNWRITTEN_MILLIS,
-    Why,
+    Addition, Barred, Granted, MOST_UNWRITTEN, Meter, MeterCommand, MeterReply, Refused, Stored,
+    TopUp, UNWRITTEN_MILLIS, Why,
 };
 use key0_core::pauses::SLEEP;
 use key0_core::types::{CallFault, RequestId, UnixMillis};
@@ -29,10 +32,16 @@ use super::{Objects, alarm_failed, command, reply};
 use crate::platform;
 use crate::tables::{Schema, Tables};
 
-const SCHEMA: Schema = Schema(&[&["CREATE TABLE meter (
+const SCHEMA: Schema = Schema(&[&[
+    "CREATE TABLE meter (
         id INTEGER PRIMARY KEY CHECK (id = 1),
         body TEXT NOT NULL
-    ) STRICT"]]);
+    ) STRICT",
+    "CREATE TABLE additions (
+        purchase TEXT PRIMARY KEY,
+        body TEXT NOT NULL
+    ) STRICT, WITHOUT ROWID",
+]]);
 
 #[durable_object(alarm)]
 pub struct GrantObject {
@@ -82,15 +91,18 @@ impl GrantObject {
         let keeper = &self.keeper;
         let is_known = keeper.load()?;
         match command {
-            MeterCommand::Reserve(_) if !is_known => {
+            MeterCommand::Tell(_) if !is_known => return Ok(MeterReply::Heard),
+            _ if !is_known => {
                 let (keeper, grant) = (Rc::clone(keeper), grant.to_owned());
                 // An error of what is given to `block_concurrency_while` itself would reset the object.
                 let founding = async move { Ok(founded(&keeper, &grant).await) };
                 if !self.state.block_concurrency_while(founding).await?? {
-                    return Ok(MeterReply::NotGranted);
+                    return Ok(match command {
+                        MeterCommand::Withdraw { .. } => MeterReply::Withdrawn,
+                        _ => MeterReply::NotGranted,
+                    });
                 }
             }
-            MeterCommand::Tell(_) if !is_known => return Ok(MeterReply::Heard),
             _ => {}
         }
         let reply = keeper.execute(command);
@@ -192,7 +204,69 @@ impl Keeper {
                 }
                 Ok(MeterReply::Heard)
             }
+            MeterCommand::MayExtend(top_up) => {
+                let bars = self.with(|meter| meter.bars(top_up))?;
+                Ok(bars.map_or(MeterReply::MayExtend, MeterReply::Barred))
+            }
+            MeterCommand::Extend(top_up) => self.extend(top_up, now),
+            MeterCommand::Withdraw { purchase } => self.withdraw(purchase, now),
         }
+    }
+
+    fn extend(&self, top_up: &TopUp, now: UnixMillis) -> worker::Result<MeterReply> {
+        match self.addition(&top_up.purchase)? {
+            Some(Addition::Added { grant, .. }) => return Ok(MeterReply::Extended(grant)),
+            Some(Addition::Withdrawn) => return Ok(MeterReply::Barred(Barred::Withdrawn)),
+            None => {}
+        }
+        let (stored, addition) = match self.with(|meter| meter.extended(top_up, now))? {
+            Ok(extended) => extended,
+            Err(why) => return Ok(MeterReply::Barred(why)),
+        };
+        let granted = stored.granted.clone();
+        self.put_addition(&top_up.purchase, &addition, stored, now)?;
+        Ok(MeterReply::Extended(granted))
+    }
+
+    /// Withdraws what a purchase has added. If something of it was used, the reply is that of the addition.
+    fn withdraw(&self, purchase: &RequestId, now: UnixMillis) -> worker::Result<MeterReply> {
+        let addition = self.addition(purchase)?;
+        let stored = match &addition {
+            None => self.with(|meter| Some(meter.stored().clone()))?,
+            Some(Addition::Withdrawn) => return Ok(MeterReply::Withdrawn),
+            Some(addition) => self.with(|meter| meter.without(addition, now))?,
+        };
+        match (stored, addition) {
+            (None, Some(Addition::Added { grant, .. })) => Ok(MeterReply::Extended(grant)),
+            (None, _) => Err("an addition that does not exist was used".into()),
+            (Some(stored), _) => {
+                self.put_addition(purchase, &Addition::Withdrawn, stored, now)?;
+                Ok(MeterReply::Withdrawn)
+            }
+        }
+    }
+
+    fn addition(&self, purchase: &RequestId) -> worker::Result<Option<Addition>> {
+        let query = "SELECT body FROM additions WHERE purchase = ?";
+        self.tables.body(query, vec![purchase.as_str().into()])
+    }
+
+    /// Stores what has come of a purchase that adds to the grant, together with the grant.
+    fn put_addition(
+        &self,
+        purchase: &RequestId,
+        addition: &Addition,
+        stored: Stored,
+        now: UnixMillis,
+    ) -> worker::Result<()> {
+        let body = serde_json::to_string(addition)?;
+        let statement = "INSERT OR REPLACE INTO additions (purchase, body) VALUES (?, ?)";
+        self.tables.transaction(|| {
+            self.put(&stored)?;
+            self.tables
+                .write(statement, vec![purchase.as_str().into(), body.into()])
+        })?;
+        self.with(|meter| meter.replaced(stored, now))
     }
 
     fn with<T>(&self, act: impl FnOnce(&mut Meter) -> T) -> worker::Result<T> {
@@ -248,7 +322,7 @@ impl Keeper {
             return self.set_alarm(&stored);
         }
         self.tables.transaction(|| {
-            self.tables.drop_all(&["meter"])?;
+            self.tables.drop_all(&["meter", "additions"])?;
             self.tables.set_alarm(None)
         })?;
         self.meter.replace(None);

@@ -13,6 +13,8 @@ const LEASE: u64 = 60_000;
 fn granted(limits: &str) -> Stored {
     Stored::new(Granted {
         limits: serde_json::from_str::<Limits>(limits).unwrap(),
+        plan: "starter".parse().unwrap(),
+        resource: "default".parse().unwrap(),
         payer: Address::ZERO,
         from: NOW.to_seconds(),
         ends_at: UnixSeconds(NOW.to_seconds().0 + 86_400),
@@ -55,12 +57,12 @@ fn again(tell: Tell) -> Tell {
 }
 
 impl Meter {
-    fn begins(&mut self, number: u8, now: UnixMillis) -> Result<u64, Why> {
+    pub(in crate::meter) fn begins(&mut self, number: u8, now: UnixMillis) -> Result<u64, Why> {
         let pass = self.reserve(&ask(number), now);
         pass.map(|pass| pass.standing.left).map_err(|no| no.why)
     }
 
-    fn spends(&mut self, number: u8, units: u64, now: UnixMillis) {
+    pub(in crate::meter) fn spends(&mut self, number: u8, units: u64, now: UnixMillis) {
         self.tell(&told(number, Fate::Spent(units), true), now);
     }
 
@@ -291,7 +293,7 @@ fn what_a_crash_can_lose_is_bounded_also_where_a_plan_bounds_no_calls_at_a_time(
 
 #[test]
 fn what_is_stored_stays_readable() {
-    let text = r#"{"granted":{"limits":{"quota":{"calls":2}},"payer":"0x0000000000000000000000000000000000000000","from":1800000000,"endsAt":1800086400},"used":1,"period":[0,1],"dear":1}"#;
+    let text = r#"{"granted":{"limits":{"quota":{"calls":2}},"plan":"starter","resource":"default","payer":"0x0000000000000000000000000000000000000000","from":1800000000,"endsAt":1800086400},"used":1,"period":[0,1],"dear":1}"#;
     let mut meter = meter(r#"{"quota":{"calls":2}}"#);
     assert_eq!(meter.begins(1, NOW), Ok(2));
     meter.spends(1, 1, NOW);

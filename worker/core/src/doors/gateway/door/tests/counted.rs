@@ -30,6 +30,8 @@ fn token(limits: &str) -> Access {
 /// What a meter of these limits says to another call, after so many that have spent a unit, and so many under way.
 fn says(limits: &str, spent: u8, under_way: u8) -> MeterReply {
     let granted = Granted {
+        plan: "basic".parse().unwrap(),
+        resource: "default".parse().unwrap(),
         limits: serde_json::from_str(limits).unwrap(),
         payer: Address::ZERO,
         from: NOW,
