@@ -146,6 +146,9 @@ pub enum DeliveryFault {
     /// The backend was not called, because it is not known what was sold: when the purchase began, the catalog no
     /// longer described the plan as it did when the offer was made, or the target is no plan.
     PlanGone,
+    /// The grant takes no such top-up: it belongs to another wallet, is of another plan, or is no more. Nothing was
+    /// added.
+    GrantClosed,
     /// The seller's API answered a call with this status, which is not charged for.
     Answered(
         /// The status.
@@ -164,7 +167,11 @@ impl DeliveryFault {
     pub const fn is_of_a_call(self) -> bool {
         match self {
             Self::Answered(_) | Self::Origin(_) | Self::Unfinished | Self::Late => true,
-            Self::Failed | Self::Timeout | Self::Unauthenticated | Self::PlanGone => false,
+            Self::Failed
+            | Self::Timeout
+            | Self::Unauthenticated
+            | Self::PlanGone
+            | Self::GrantClosed => false,
         }
     }
 }

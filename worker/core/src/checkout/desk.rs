@@ -6,7 +6,7 @@ use crate::chain::Chain;
 use crate::config::Config;
 use crate::goods::Goods;
 use crate::purchase::Purchases;
-use crate::token::RsaSigner;
+use crate::token::Rsa;
 use crate::types::{HttpUrl, UnixSeconds};
 
 /// What checkout reaches outside this program. The platform implements this trait, and doors only pass it on.
@@ -45,8 +45,8 @@ pub struct Checkout<'a, D> {
     pub config: &'a Config,
     /// The purchases and the chain.
     pub deployment: D,
-    /// The platform's RSA, for tokens that are signed with it.
-    pub rsa: &'a dyn RsaSigner,
+    /// The platform's RSA, for tokens that are signed with it, and for checking them.
+    pub rsa: &'a dyn Rsa,
     /// The public address of this deployment.
     pub origin: HttpUrl,
     /// The time.

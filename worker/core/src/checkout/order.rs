@@ -12,6 +12,8 @@ use crate::types::{Address, RequestId, ResourceId};
 pub struct Order {
     /// The plan or the call.
     pub target: Option<Target>,
+    /// For a top-up: whether the buyer has shown a token of the grant.
+    pub by_holder: bool,
     /// What the plan should open. If the buyer names nothing, the resource is `default`, or the first that the plan
     /// opens.
     pub resource: Option<ResourceId>,

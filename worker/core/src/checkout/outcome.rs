@@ -263,8 +263,12 @@ fn undelivered(
         _ => (Code::TokenIssueFailed, "no longer has what was bought"),
     };
     let promise = match (fault, refund_at) {
-        (DeliveryFault::PlanGone, Some(_)) => "The money is sent back by itself.",
-        (DeliveryFault::PlanGone, None) => "Ask the seller to send the money back.",
+        (DeliveryFault::PlanGone | DeliveryFault::GrantClosed, Some(_)) => {
+            "The money is sent back by itself."
+        }
+        (DeliveryFault::PlanGone | DeliveryFault::GrantClosed, None) => {
+            "Ask the seller to send the money back."
+        }
         (_, Some(_)) => {
             "It is tried again; if that does not help, the money is sent back by itself."
         }

@@ -160,7 +160,7 @@ impl<'a, D: Deployment> Checkout<'a, D> {
             None => order.covered(),
         };
         let sale = Sale {
-            sold: Sold::of(&offer.terms, self.config),
+            sold: Sold::of(&offer.terms, self.config).map(|sold| sold.shown_by(order.by_holder)),
             issuer: self.origin.as_str().to_owned(),
             chosen: order.chosen,
             offer,

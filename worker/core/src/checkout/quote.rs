@@ -72,35 +72,49 @@ pub(super) struct Wish<'a> {
 }
 
 /// A plan or a call that is on sale.
-#[derive(Clone, Copy)]
+#[derive(Clone)]
 enum Item<'a> {
     Plan(&'a Plan),
+    /// A plan for a grant.
+    TopUp {
+        plan: &'a Plan,
+        grant: RequestId,
+        by_holder: bool,
+    },
     /// A call of this route, at this price.
     Call(&'a Route, UsdcAmount, CallDigest),
 }
 
 impl<'a> Item<'a> {
-    fn target(self) -> Target {
+    fn target(&self) -> Target {
         match self {
             Self::Plan(plan) => Target::Plan(plan.id.clone()),
+            Self::TopUp { plan, grant, .. } => Target::TopUp {
+                plan: plan.id.clone(),
+                grant: grant.clone(),
+            },
             Self::Call(route, _, call) => Target::Route {
                 id: route.id.clone(),
-                call,
+                call: *call,
             },
         }
     }
 
-    fn description(self) -> Cow<'a, str> {
+    fn description(&self) -> Cow<'a, str> {
         match self {
             Self::Plan(plan) => plan.described(),
+            Self::TopUp { plan, .. } => Cow::Owned(format!(
+                "Added to an access that you have. {}",
+                plan.described()
+            )),
             Self::Call(route, ..) => Cow::Borrowed(route.description.as_str()),
         }
     }
 
     /// The resource that is opened: the one that was named, if this item opens it. `None` if not.
-    fn resource(self, wish: Option<ResourceId>) -> Option<ResourceId> {
+    fn resource(&self, wish: Option<ResourceId>) -> Option<ResourceId> {
         match self {
-            Self::Plan(plan) => plan.resource(wish),
+            Self::Plan(plan) | Self::TopUp { plan, .. } => plan.resource(wish),
             Self::Call(route, ..) => {
                 let own = &route.resource;
                 wish.is_none_or(|wish| wish == *own).then(|| own.clone())
@@ -108,9 +122,9 @@ impl<'a> Item<'a> {
         }
     }
 
-    fn resources(self) -> Vec<ResourceId> {
+    fn resources(&self) -> Vec<ResourceId> {
         match self {
-            Self::Plan(plan) => plan.resources.clone(),
+            Self::Plan(plan) | Self::TopUp { plan, .. } => plan.resources.clone(),
             Self::Call(route, ..) => vec![route.resource.clone()],
         }
     }
@@ -123,7 +137,7 @@ impl<'a, D> Checkout<'a, D> {
         let wish = self.wish(order, None)?;
         let more = wish.more.iter().zip(1..).map(|((plan, resource), at)| {
             let request_id = self.new_id(at);
-            self.priced(request_id, false, Item::Plan(plan), resource)
+            self.priced(request_id, false, &Item::Plan(plan), resource)
         });
         let more = more.collect();
         let request_id = order.request_id.clone();
@@ -138,9 +152,12 @@ impl<'a, D> Checkout<'a, D> {
     /// Finds what is ordered. If the order has no target, that is what the payment's sealed offer is for, or else what
     /// [`Checkout::quote`] would offer first.
     pub(super) fn wish(&self, order: &Order, sealed: Option<&str>) -> Result<Wish<'a>, Stop> {
-        let target = match (&order.target, sealed) {
-            (Some(target), _) => target.clone(),
-            (None, Some(id)) => self.opened(id)?.terms.target,
+        let (target, by_holder) = match (&order.target, sealed) {
+            (Some(target), _) => (target.clone(), order.by_holder),
+            (None, Some(id)) => {
+                let terms = self.opened(id)?.terms;
+                (terms.target, terms.by_holder)
+            }
             (None, None) => {
                 let mut plans = unnamed(&self.config.catalog, order.resource.as_ref());
                 if plans.is_empty() {
@@ -158,7 +175,7 @@ impl<'a, D> Checkout<'a, D> {
                 });
             }
         };
-        let Some(item) = self.on_sale(&target) else {
+        let Some(item) = self.on_sale(&target, by_holder) else {
             return Err(Stop::NotSold { target });
         };
         let Some(resource) = item.resource(order.resource.clone()) else {
@@ -173,10 +190,18 @@ impl<'a, D> Checkout<'a, D> {
     }
 
     /// What the catalog sells under this name. Free routes are not sold.
-    fn on_sale(&self, target: &Target) -> Option<Item<'a>> {
+    fn on_sale(&self, target: &Target, by_holder: bool) -> Option<Item<'a>> {
         let catalog = &self.config.catalog;
         match target {
             Target::Plan(id) => catalog.plan(id).map(Item::Plan),
+            Target::TopUp { plan, grant } => {
+                let plan = catalog.plan(plan)?;
+                self.config.tops_up(plan).then(|| Item::TopUp {
+                    plan,
+                    grant: grant.clone(),
+                    by_holder,
+                })
+            }
             Target::Route { id, call } => {
                 let route = catalog.route(id)?;
                 Some(Item::Call(route, route.price?, *call))
@@ -186,7 +211,7 @@ impl<'a, D> Checkout<'a, D> {
 
     /// The one offer for a wish, under this request id. `chosen`: whether the client chose the id.
     pub(super) fn price(&self, wish: &Wish<'a>, request_id: RequestId, chosen: bool) -> Priced<'a> {
-        self.priced(request_id, chosen, wish.item, &wish.resource)
+        self.priced(request_id, chosen, &wish.item, &wish.resource)
     }
 
     /// The current offer for an item.
@@ -194,24 +219,32 @@ impl<'a, D> Checkout<'a, D> {
         &self,
         request_id: RequestId,
         chosen: bool,
-        item: Item<'a>,
+        item: &Item<'a>,
         resource: &ResourceId,
     ) -> Priced<'a> {
         let config = self.config;
         let (issued_at, expires_at) = lifetime(self.now, config.offers.ttl_seconds);
         let (lifetime, extra, amount, settle) = match item {
-            Item::Plan(plan) => (
+            Item::Plan(plan) | Item::TopUp { plan, .. } => (
                 plan.lifetime(config.token.ttl_seconds),
                 config.offers.keys.digest(&plan.extra, &plan.limits),
                 plan.price,
                 None,
             ),
-            Item::Call(route, price, _) => (0, None, price, Some(route.settle)),
+            Item::Call(route, price, _) => (0, None, *price, Some(route.settle)),
         };
+        let by_holder = matches!(
+            item,
+            Item::TopUp {
+                by_holder: true,
+                ..
+            }
+        );
         let offer = config.offers.keys.seal(Terms {
             request_id,
             chosen,
             target: item.target(),
+            by_holder,
             resource: resource.clone(),
             lifetime,
             extra,

@@ -145,6 +145,7 @@ impl Asked<'_> {
             PayReply::Paused { seconds } => Stop::Paused { seconds },
             PayReply::Unavailable => Stop::Unavailable,
             PayReply::NotNow(why) => Stop::NotNow(why),
+            PayReply::Barred(why) => Stop::Barred(why),
         };
         Outcome::Stopped { why }
     }

@@ -10,6 +10,7 @@ use crate::catalog::Catalog;
 use crate::chain::transfer::{ProofFault, SHOW_SECONDS};
 use crate::error::{Code, Error};
 use crate::goods::OriginFault;
+use crate::meter::Barred;
 use crate::offer::{Target, Terms};
 use crate::pauses::COME_BACK_SECONDS;
 use crate::purchase::NotNow;
@@ -138,6 +139,8 @@ pub enum Stop {
     Unavailable,
     /// A purchase that begins now could not be completed. Nothing was begun.
     NotNow(NotNow),
+    /// The grant takes no such top-up. Nothing was begun.
+    Barred(Barred),
     /// The transaction does not pay the offer.
     NotPaid {
         /// Why the transaction does not pay.
@@ -209,6 +212,7 @@ impl Stop {
             | Self::ProofConflict
             | Self::TransferTaken
             | Self::NotByTransfer
+            | Self::Barred(_)
             | Self::NotPaid { .. } => Retry::Never,
         }
     }
@@ -260,6 +264,7 @@ impl Stop {
             Self::Refunded { .. } | Self::RefundFailed { .. } => "refunded",
             Self::Paused { .. } => TOO_MANY_REVERTS,
             Self::NotNow(why) => not_now(*why).reason,
+            Self::Barred(_) => "not_topped_up",
             Self::NotPaid { fault, .. } => fault.code(),
         }
     }
@@ -417,9 +422,39 @@ impl Stop {
                     json!({"reason": wait.reason, "retryAfterSeconds": wait.seconds}),
                 )
             }
+            Self::Barred(why) => barred(*why),
             Self::NotPaid { fault, terms } => not_paid(*fault, terms),
         }
     }
+}
+
+fn barred(why: Barred) -> Error {
+    let (code, message) = match why {
+        // Whether the grant exists is told only to those who may top it up.
+        Barred::NotGranted | Barred::NotYours => (
+            Code::NotFound,
+            "No access under this id can be topped up by this wallet. Send the access token itself in `grant`, or pay from the \
+             wallet that bought the access; `grant` is then the requestId of that purchase. Nothing was charged.",
+        ),
+        Barred::OtherPlan => (
+            Code::RequestConflict,
+            "An access is topped up with the plan that it was bought with. Send that planId; nothing was charged.",
+        ),
+        Barred::OtherQuota => (
+            Code::RequestConflict,
+            "The plan counts in another way than it did when the access was bought, so it cannot be added to it. Buy the plan \
+             anew, without `grant`; nothing was charged.",
+        ),
+        Barred::TooOften => (
+            Code::RequestConflict,
+            "This access was topped up as often as is possible. Buy the plan anew, without `grant`; nothing was charged.",
+        ),
+        Barred::Withdrawn => (
+            Code::RequestConflict,
+            "This top-up was withdrawn. Ask for a new offer.",
+        ),
+    };
+    Error::new(code, message)
 }
 
 fn call_missing(route: &RouteId, method: &Method, path: &ResourceId, origin: &HttpUrl) -> Error {

@@ -15,7 +15,7 @@ use super::refund::RefundSettings;
 use super::seller::Seller;
 use super::token::TokenSettings;
 use super::wallets::SellerWallets;
-use crate::catalog::Catalog;
+use crate::catalog::{Catalog, Plan};
 use crate::ledger::Layout;
 use crate::settlement::Settlement;
 use crate::types::{Address, AdminSecret, HttpUrl, Network, WalletKey};
@@ -66,6 +66,12 @@ pub struct Config {
 }
 
 impl Config {
+    /// Whether this plan can be bought for a grant that has begun. One without limits has nothing that is counted, and where
+    /// the backend issues the credentials, it counts them.
+    pub fn tops_up(&self, plan: &Plan) -> bool {
+        !plan.limits.is_none() && self.backend.issuing.is_none()
+    }
+
     /// The public address of this deployment: the one in the settings, or else the origin of this request.
     pub fn origin(&self, request_url: &str) -> Option<HttpUrl> {
         self.public_url

@@ -8,8 +8,9 @@ use super::call::Call;
 use super::instructions::Way;
 use super::misplaced::{self, Place};
 use super::{near, proof};
-use crate::checkout::{Order, TransferProof};
+use crate::checkout::{Checkout, Order, Stop, TransferProof};
 use crate::error::Error;
+use crate::meter::Barred;
 use crate::offer::Target;
 use crate::pauses::Patience;
 use crate::types::{IdError, PlanId, RequestId, ResourceId, RouteId};
@@ -27,6 +28,8 @@ pub(super) struct AccessRequest {
     resource: Option<ResourceId>,
     /// The transfer by which the client has paid, when it presents one.
     pub(super) proof: Option<TransferProof>,
+    /// The grant that is topped up, when the client names one.
+    grant: Option<GrantNamed>,
     /// Whether the body has an unknown member with a value.
     is_strange: bool,
     /// An unknown member, and the known member that was probably meant.
@@ -55,9 +58,29 @@ impl CallRequest {
     }
 }
 
-const KNOWN: [&str; 5] = ["planId", "routeId", "requestId", "resourceId", "proof"];
+/// A grant, as a client names it.
+#[derive(Clone, Debug, Eq, PartialEq)]
+enum GrantNamed {
+    /// By an access token, which was not read so far.
+    Token(String),
+    /// By the request id of the purchase that founded it.
+    Id {
+        id: RequestId,
+        /// Whether the client has shown a token of it.
+        by_holder: bool,
+    },
+}
+
+const KNOWN: [&str; 6] = [
+    "planId",
+    "routeId",
+    "requestId",
+    "resourceId",
+    "proof",
+    "grant",
+];
 /// Names that clients write instead, in lower case and without separators, and the member that is meant.
-const NEAR: [(&str, &str); 12] = [
+const NEAR: [(&str, &str); 14] = [
     ("plan", "planId"),
     ("planname", "planId"),
     ("tier", "planId"),
@@ -70,6 +93,8 @@ const NEAR: [(&str, &str); 12] = [
     ("resource", "resourceId"),
     ("txhash", "proof"),
     ("challengeid", "proof"),
+    ("grantid", "grant"),
+    ("topup", "grant"),
 ];
 
 impl AccessRequest {
@@ -109,13 +134,27 @@ impl AccessRequest {
             .map(|(name, _)| name)
             .peekable();
         let plan: Option<PlanId> = member(value, "planId")?;
+        let grant = grant(value)?;
         let route = member(value, "routeId")?;
         if plan.is_some() && route.is_some() {
             return Err(Error::invalid_request(
                 "Send planId or routeId, not both. Nothing was charged for this request.",
             ));
         }
+        let resource = member(value, "resourceId")?;
+        if grant.is_some() && (route.is_some() || resource.is_some()) {
+            return Err(Error::invalid_request(
+                "A top-up opens what the access opens: with grant, send planId and neither routeId nor resourceId. Nothing was \
+                 charged for this request.",
+            ));
+        }
+        if let (Some(GrantNamed::Id { .. }), None) = (&grant, &plan) {
+            return Err(Error::invalid_request(
+                "planId is missing: send that of the plan with which the access was bought. Nothing was charged for this request.",
+            ));
+        }
         Ok(Self {
+            grant,
             is_strange: strange.peek().is_some(),
             near_miss: near::miss(value, &NEAR, &KNOWN)
                 .map(|(sent, meant)| (sent.to_owned(), meant)),
@@ -126,7 +165,7 @@ impl AccessRequest {
                 resource: value.get("resource").cloned(),
             }),
             request_id: member(value, "requestId")?,
-            resource: member(value, "resourceId")?,
+            resource,
             proof: match value.get("proof") {
                 None | Some(Value::Null) => None,
                 Some(proof) => Some(proof::parse(proof, Way::Post)?),
@@ -134,10 +173,48 @@ impl AccessRequest {
         })
     }
 
-    /// The order that the request makes.
+    /// The request with its grant's token read. Without a token, the request as it is.
+    pub(super) async fn resolved<D>(mut self, checkout: &Checkout<'_, D>) -> Result<Self, Error> {
+        let Some(GrantNamed::Token(token)) = &self.grant else {
+            return Ok(self);
+        };
+        let Checkout { config, now, .. } = checkout;
+        let reader = &config.token.reader;
+        let access = reader.read(token, config.network, *now, checkout.rsa).await;
+        let read = access.and_then(|access| Some((access.grant?.parse().ok()?, access.plan)));
+        let Some((id, plan)) = read else {
+            return Err(Error::invalid_request(
+                "grant is neither an access token of a plan with limits that was signed here, nor the requestId of the purchase in \
+                 which the access was bought. Nothing was charged for this request.",
+            ));
+        };
+        self.grant = Some(GrantNamed::Id {
+            id,
+            by_holder: true,
+        });
+        match &self.plan {
+            Some(named) if *named != plan => {
+                let network = config.network;
+                return Err(Stop::Barred(Barred::OtherPlan).error(&checkout.origin, network));
+            }
+            _ => self.plan = Some(plan),
+        }
+        Ok(self)
+    }
+
+    /// The order that the request makes, once it is [resolved](Self::resolved).
     pub(super) fn order(&self) -> Order {
+        let (grant, by_holder) = match &self.grant {
+            Some(GrantNamed::Id { id, by_holder }) => (Some(id), *by_holder),
+            Some(GrantNamed::Token(_)) | None => (None, false),
+        };
+        let plan = self.plan.clone();
         Order {
-            target: self.plan.clone().map(Target::Plan),
+            target: plan.map(|plan| match grant.cloned() {
+                Some(grant) => Target::TopUp { plan, grant },
+                None => Target::Plan(plan),
+            }),
+            by_holder,
             resource: self.resource.clone(),
             request_id: self.request_id.clone(),
             chosen: self.request_id.is_some(),
@@ -154,6 +231,11 @@ impl AccessRequest {
             patience: Patience::of_call(timeout_millis),
             ..self.order()
         }
+    }
+
+    /// Whether the client names a grant.
+    pub(super) const fn names_a_grant(&self) -> bool {
+        self.grant.is_some()
     }
 
     /// The known member that the client probably meant when it sent an unknown one.
@@ -173,7 +255,8 @@ impl AccessRequest {
     /// The error for a body that names no plan but has unknown members: the client would otherwise be offered a plan
     /// that it did not mean. An empty body is no error, and gets offers.
     pub(super) fn misunderstood(&self, catalog: &str) -> Option<Error> {
-        if self.plan.is_some() || self.call.is_some() || !self.is_strange {
+        let names_one = self.plan.is_some() || self.call.is_some() || self.grant.is_some();
+        if names_one || !self.is_strange {
             return None;
         }
         let hint = self.advice();
@@ -187,6 +270,26 @@ impl AccessRequest {
         ));
         Some(error.with_details(details))
     }
+}
+
+/// The grant that a client names.
+fn grant(value: &Value) -> Result<Option<GrantNamed>, Error> {
+    let text = match value.get("grant") {
+        None | Some(Value::Null) => return Ok(None),
+        Some(Value::String(text)) => text,
+        Some(_) => {
+            return Err(Error::invalid_request(
+                "grant must be a string. Nothing was charged for this request.",
+            ));
+        }
+    };
+    Ok(Some(match text.parse() {
+        Ok(id) => GrantNamed::Id {
+            id,
+            by_holder: false,
+        },
+        Err(_) => GrantNamed::Token(text.clone()),
+    }))
 }
 
 fn member<T: FromStr<Err = IdError>>(value: &Value, name: &str) -> Result<Option<T>, Error> {
@@ -217,6 +320,7 @@ mod tests {
             request_id: None,
             resource: None,
             proof: None,
+            grant: None,
             is_strange: false,
             near_miss: None,
             misplaced: None,

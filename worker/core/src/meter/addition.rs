@@ -12,7 +12,7 @@ use super::state::{Meter, Stored};
 use crate::types::{Address, PlanId, RequestId, UnixMillis};
 
 /// The most additions to one grant. Each is stored until the grant is removed.
-pub const MAX_ADDITIONS: u32 = 1_000;
+pub(super) const MAX_ADDITIONS: u32 = 1_000;
 
 /// What is added to a grant.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
@@ -91,12 +91,12 @@ impl Meter {
         if top_up.plan != granted.plan {
             return Some(Barred::OtherPlan);
         }
-        let is_alike = match (granted.limits.quota, top_up.adds.quota) {
+        let is_alike = matches!(
+            (granted.limits.quota, top_up.adds.quota),
             (Some(Quota::Calls(_)), Some(Quota::Calls(_)))
-            | (Some(Quota::Credit(_)), Some(Quota::Credit(_)))
-            | (None, None) => true,
-            _ => false,
-        };
+                | (Some(Quota::Credit(_)), Some(Quota::Credit(_)))
+                | (None, None)
+        );
         if !is_alike {
             return Some(Barred::OtherQuota);
         }

@@ -27,6 +27,11 @@ impl Lately {
                 ..
             })
             | MeterReply::NotGranted => MILLIS,
+            // The next call may be made again.
+            MeterReply::Extended(_) => {
+                self.0.remove(grant);
+                return;
+            }
             _ => return,
         };
         if self.0.len() >= MAX_GRANTS {

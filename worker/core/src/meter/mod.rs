@@ -2,6 +2,7 @@
 
 mod addition;
 mod cost;
+mod extend;
 mod lately;
 mod limits;
 mod message;
@@ -11,6 +12,7 @@ mod words;
 
 pub use addition::{Addition, Adds, Barred, TopUp};
 pub use cost::{COST, Cost};
+pub use extend::{GrantStore, extend, withdraw};
 pub use lately::Lately;
 pub use limits::{Limits, Period, Quota, Rate};
 pub use message::{

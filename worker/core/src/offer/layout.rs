@@ -6,8 +6,8 @@
 //! | bytes | |
 //! |---|---|
 //! | 1 | version: 2 |
-//! | 1 | flags: 1 the client has named the purchase; 2 the digest of `extra` and limits follows; 4 the request id is derived from a payment; 8 for a top-up: the same of its grant's id. The others are 0 |
-//! | 1 | kind of target: 0 plan, 1 route, 2 top-up of a grant (not sold yet, and not opened) |
+//! | 1 | flags: 1 the client has named the purchase; 2 the digest of `extra` and limits follows; 4 the request id is derived from a payment; 8 for a top-up: the same of its grant's id; 16 for a top-up: the client has shown the grant's token. The others are 0 |
+//! | 1 | kind of target: 0 plan, 1 route, 2 top-up of a grant |
 //! | 16 | request id: a UUID's bytes, or those that it was derived from |
 //! | 1 + n | the length of the plan's or route's id, and the id |
 //! | 32 | of a route: the digest of the call. Of a top-up, 16: the id of the purchase that founded the grant |
@@ -31,9 +31,12 @@ const VERSION: u8 = 2;
 const CHOSEN: u8 = 1;
 const HAS_EXTRA: u8 = 2;
 const DERIVED: u8 = 4;
+const GRANT_DERIVED: u8 = 8;
+const HOLDER: u8 = 16;
 
 const PLAN: u8 = 0;
 const ROUTE: u8 = 1;
+const TOP_UP: u8 = 2;
 
 /// The longest `u64`, in groups of seven bits.
 const MAX_NUMBER_BYTES: usize = 10;
@@ -45,16 +48,24 @@ pub(super) fn encode(terms: &Terms) -> Vec<u8> {
         VERSION,
         flag(CHOSEN, terms.chosen)
             | flag(HAS_EXTRA, terms.extra.is_some())
-            | flag(DERIVED, terms.request_id.is_derived()),
+            | flag(DERIVED, terms.request_id.is_derived())
+            | flag(
+                GRANT_DERIVED,
+                terms.target.grant().is_some_and(RequestId::is_derived),
+            )
+            | flag(HOLDER, terms.by_holder),
         match &terms.target {
             Target::Plan(_) => PLAN,
+            Target::TopUp { .. } => TOP_UP,
             Target::Route { .. } => ROUTE,
         },
     ]);
     bytes.extend(terms.request_id.to_bytes());
     put_text(&mut bytes, terms.target.id());
-    if let Target::Route { call, .. } = &terms.target {
-        bytes.extend(call.as_bytes());
+    match &terms.target {
+        Target::Plan(_) => {}
+        Target::TopUp { grant, .. } => bytes.extend(grant.to_bytes()),
+        Target::Route { call, .. } => bytes.extend(call.as_bytes()),
     }
     put_text(&mut bytes, terms.resource.as_str());
     bytes.extend(terms.pay_to.as_slice());
@@ -77,13 +88,21 @@ pub(super) fn encode(terms: &Terms) -> Vec<u8> {
 pub(super) fn decode(bytes: &[u8]) -> Option<Terms> {
     let mut reader = Reader(bytes);
     let [version, flags, kind] = reader.array()?;
-    if version != VERSION || flags & !(CHOSEN | HAS_EXTRA | DERIVED) != 0 {
+    let known = match kind {
+        TOP_UP => CHOSEN | HAS_EXTRA | DERIVED | GRANT_DERIVED | HOLDER,
+        _ => CHOSEN | HAS_EXTRA | DERIVED,
+    };
+    if version != VERSION || flags & !known != 0 {
         return None;
     }
     let is_set = |bit| flags & bit != 0;
     let request_id = RequestId::from_bytes(reader.array()?, is_set(DERIVED));
     let target = match kind {
         PLAN => Target::Plan(reader.text()?),
+        TOP_UP => Target::TopUp {
+            plan: reader.text()?,
+            grant: RequestId::from_bytes(reader.array()?, is_set(GRANT_DERIVED)),
+        },
         ROUTE => Target::Route {
             id: reader.text()?,
             call: CallDigest::from_bytes(reader.array()?),
@@ -105,6 +124,7 @@ pub(super) fn decode(bytes: &[u8]) -> Option<Terms> {
         request_id,
         chosen: is_set(CHOSEN),
         target,
+        by_holder: is_set(HOLDER),
         resource,
         lifetime,
         extra,

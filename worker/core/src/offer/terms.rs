@@ -22,9 +22,12 @@ pub struct Terms {
     pub chosen: bool,
     /// What is bought.
     pub target: Target,
+    /// For a top-up: whether the client has shown a token of the grant.
+    #[serde(default, skip_serializing_if = "core::ops::Not::not")]
+    pub by_holder: bool,
     /// The resource that it opens; for a route, its path.
     pub resource: ResourceId,
-    /// How long the access lasts from its delivery, in seconds; 0 for a call.
+    /// How long the access lasts from its delivery, or how much longer by a top-up, in seconds; 0 for a call.
     pub lifetime: u64,
     /// The digest of the plan's `extra` and limits; `None` when it has neither. Only the backend gets the `extra` itself.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -45,7 +48,7 @@ impl Terms {
     /// The URL that a payment is for, without a query: the x402 door's for a plan, or the route's for a call.
     pub fn url(&self, origin: &str) -> String {
         match (&self.target, self.resource.as_str()) {
-            (Target::Plan(_), _) => format!("{origin}{ACCESS_PATH}"),
+            (Target::Plan(_) | Target::TopUp { .. }, _) => format!("{origin}{ACCESS_PATH}"),
             (Target::Route { .. }, path) => format!("{origin}/{}", path.trim_start_matches('/')),
         }
     }

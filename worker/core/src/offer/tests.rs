@@ -31,6 +31,14 @@ fn any_target() -> impl Strategy<Value = Target> {
                 id,
                 call: CallDigest::from_bytes(call)
             }),
+        (
+            "[A-Za-z0-9._~-]{1,64}".prop_filter_map("an id", |text| text.parse().ok()),
+            any::<([u8; 16], bool)>()
+        )
+            .prop_map(|(plan, (id, is_derived))| Target::TopUp {
+                plan,
+                grant: RequestId::from_bytes(id, is_derived),
+            }),
     ]
 }
 
@@ -43,19 +51,20 @@ fn any_terms() -> impl Strategy<Value = Terms> {
     let resource = "[A-Za-z0-9._~:/@-]{1,128}"
         .prop_filter_map("an id", |text| text.parse::<ResourceId>().ok());
     (
-        any::<([u8; 16], bool, bool)>(),
+        any::<([u8; 16], bool, bool, bool)>(),
         any_target(),
         resource,
         any::<(Option<[u8; 8]>, [u8; 20], bool)>(),
         [any_number(), any_number(), any_number(), any_number()],
     )
         .prop_map(|(named, target, resource, rest, numbers)| {
-            let (id, is_derived, chosen) = named;
+            let (id, is_derived, chosen, by_holder) = named;
             let (extra, pay_to, is_main) = rest;
             let [amount, issued, expires, lifetime] = numbers;
             Terms {
                 request_id: RequestId::from_bytes(id, is_derived),
                 chosen,
+                by_holder: by_holder && target.grant().is_some(),
                 target,
                 resource,
                 lifetime,
@@ -77,6 +86,7 @@ fn an_hour() -> Terms {
         request_id: "550e8400-e29b-41d4-a716-446655440000".parse().unwrap(),
         chosen: true,
         target: Target::Plan("basic".parse().unwrap()),
+        by_holder: false,
         resource: ResourceId::default(),
         lifetime: 3_600,
         extra: None,
@@ -116,6 +126,7 @@ fn longest() -> Terms {
             id: "r".repeat(64).parse().unwrap(),
             call: CallDigest::from_bytes([0xff; 32]),
         },
+        by_holder: false,
         resource: "r".repeat(128).parse().unwrap(),
         lifetime: number,
         extra: Some(ExtraDigest::from_bytes([0xff; 8])),
@@ -144,6 +155,30 @@ fn the_sealed_form_of_a_plan_and_of_a_call_is_unchanged() {
         keys.seal(a_call()).id.as_str(),
         "AgYBBwcHBwcHBwcHBwcHBwcHBwd3ZWF0aGVyQB7CwT_wUl0mczGh3vGFK1clKJH4SxaP3aJPULhtnuAOL3dlYXRoZXIvOmNpdHkglpO8avwMUyi6NvrwPFFO8xIofIVCmHWApKfaBsAHADggYnl0ZXMuvE-P1etd9I5ElpOpstvfkA"
     );
+}
+
+#[test]
+fn a_top_up_stands_in_the_id_with_its_grant_and_with_what_was_shown() {
+    let terms = |id, by_holder| Terms {
+        target: Target::TopUp {
+            plan: "basic".parse().unwrap(),
+            grant: id,
+        },
+        by_holder,
+        ..an_hour()
+    };
+    let plain = encode(&an_hour());
+    let (start, rest) = (&plain[3..25], &plain[25..]);
+    for (id, by_holder, flags) in [
+        (RequestId::from_random([7; 16]), false, 1),
+        (RequestId::derived(&[7; 16]), false, 1 + 8),
+        (RequestId::derived(&[7; 16]), true, 1 + 8 + 16),
+    ] {
+        let terms = terms(id.clone(), by_holder);
+        let bytes = [&[2, flags, 2][..], start, &id.to_bytes(), rest].concat();
+        assert_eq!(encode(&terms), bytes);
+        assert_eq!(decode(&bytes), Some(terms));
+    }
 }
 
 #[test]
@@ -178,7 +213,7 @@ fn the_longest_legal_terms_fit_into_an_id() {
 }
 
 #[test]
-fn what_is_written_in_another_way_or_not_sold_yet_is_not_read() {
+fn what_is_written_in_another_way_is_not_read() {
     let plain = encode(&an_hour());
     assert_eq!(decode(&plain), Some(an_hour()));
     let changed = |at: usize, byte: u8| {
@@ -186,7 +221,7 @@ fn what_is_written_in_another_way_or_not_sold_yet_is_not_read() {
         bytes[at] = byte;
         decode(&bytes)
     };
-    // Other versions, unknown flags, and the kinds of target that are not read: a top-up, and all higher numbers.
+    // Other versions, unknown flags, those of a top-up, and other kinds of target. (As a top-up, these bytes end too early.)
     for version in [0, 1, 3, 255] {
         assert_eq!(changed(0, version), None, "version {version}");
     }

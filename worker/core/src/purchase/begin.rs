@@ -15,7 +15,7 @@
 
 use super::access::{find_payment, lead_to, prove_fresh};
 use super::begun::{Begun, unavailable, unknown};
-use super::effects::{self, DISAGREE, TOO_LITTLE};
+use super::effects::{self, DISAGREE, TOO_LITTLE, extension};
 use super::env::{Found, PurchaseEnv, PurchaseStore, StoreFault, Stuck, Versioned};
 use super::hold::{Wanted, ask_whose, hold, withdraw};
 use super::lifecycle::Event;
@@ -84,8 +84,15 @@ pub(super) async fn begin<E: PurchaseEnv>(
         identifier: pay.identifier,
         chosen: sale.is_chosen(),
     };
-    let refusal = not_delivering(env, sale, signed.payer())
-        .or_else(|| outlook.refusal(env, terms, signed, LEAST_GAS));
+    let barred = match extension::barred(env, sale, signed.payer()).await {
+        Ok(barred) => barred.map(PayReply::Barred),
+        Err(fault) => return Ok(unavailable(env, &fault.0)),
+    };
+    let refusal = barred.or_else(|| {
+        not_delivering(env, sale, signed.payer())
+            .or_else(|| outlook.refusal(env, terms, signed, LEAST_GAS))
+            .map(PayReply::NotNow)
+    });
     let held = match refusal {
         None => hold_patiently(env, &wanted).await,
         // Even when nothing may begin now, a payment that counts for another purchase is led there.
@@ -105,7 +112,7 @@ pub(super) async fn begin<E: PurchaseEnv>(
             return Ok(Begun::Refused(PayReply::NamedOtherwise));
         }
         (Ok(PayerReply::Wait), _) | (Ok(PayerReply::Reserved), Some(_)) => return Ok(Begun::Wait),
-        (_, Some(why)) => return Ok(Begun::Refused(PayReply::NotNow(why))),
+        (_, Some(why)) => return Ok(Begun::Refused(why)),
         (Ok(PayerReply::Reserved), None) => {}
         (Ok(PayerReply::Paused { millis }), None) => {
             let seconds = millis.div_ceil(1_000);
@@ -334,6 +341,7 @@ fn not_delivering<E: PurchaseEnv>(env: &E, sale: &Sale, payer: Address) -> Optio
             let millis = env.shared().deliveries.pause(now)?;
             Some(deliveries_fail(env, millis))
         }
+        Target::TopUp { .. } => None,
     }
 }
 
@@ -353,6 +361,7 @@ fn not_admitted<E: PurchaseEnv>(env: &E, sale: &Sale, payer: Address) -> Option<
             let millis = env.shared().deliveries.admit(now).err()?;
             Some(deliveries_fail(env, millis))
         }
+        Target::TopUp { .. } => None,
     }
 }
 

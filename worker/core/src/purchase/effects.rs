@@ -5,6 +5,7 @@ mod charge;
 mod confirm;
 mod depth;
 mod diagnose;
+pub(in crate::purchase) mod extension;
 pub(super) mod facilitator;
 mod fate;
 mod issue;

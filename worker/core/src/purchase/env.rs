@@ -13,10 +13,11 @@ use crate::chain::{Chain, ChainError};
 use crate::config::Config;
 use crate::goods::{AnswerHead, DeliveryFault, OriginFault};
 use crate::ledger::LedgerEntry;
+use crate::meter::{MeterCommand, MeterReply};
 use crate::offer::CallDigest;
 use crate::settlement::facilitator::{FacilitatorAnswer, FacilitatorCall};
 use crate::settlement::wallet::{WalletCommand, WalletReply};
-use crate::types::{Address, CallFault, UnixMillis};
+use crate::types::{Address, CallFault, RequestId, UnixMillis};
 
 /// A record with the number of its version.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -92,6 +93,12 @@ pub trait PurchaseEnv {
         payer: Address,
         command: PayerCommand,
     ) -> impl Future<Output = Result<PayerReply, CallFault>>;
+    /// Asks the meter of a grant.
+    fn grant(
+        &self,
+        grant: &RequestId,
+        command: &MeterCommand,
+    ) -> impl Future<Output = Result<MeterReply, CallFault>>;
     /// Asks a wallet of ours.
     fn wallet(
         &self,

@@ -14,8 +14,11 @@ use super::outbox::{Outbox, Tries};
 use super::report::ledger_entry;
 use super::schedule::{Effect, next_effect};
 use super::sold::Sold;
-use super::state::{Attempt, Broadcast, Payment, Presented, Purchase, Refund, Rest, Stage, State};
+use super::state::{
+    Attempt, Broadcast, DeliveryFailure, Payment, Presented, Purchase, Refund, Rest, Stage, State,
+};
 use crate::config::Policy;
+use crate::goods::DeliveryFault;
 use crate::types::UnixMillis;
 
 use self::paid::Paid;
@@ -186,11 +189,13 @@ fn advance(
         (
             State::Paid {
                 payment,
-                failure: Some(_),
+                failure: Some(failure),
                 ..
             },
             Event::Cancelled,
-        ) if policy.refund_after_millis.is_none() => blocked(payment),
+        ) if policy.refund_after_millis.is_none() && may_go_back(record, failure) => {
+            blocked(payment)
+        }
         (
             State::RefundBlocked {
                 payment,
@@ -259,6 +264,12 @@ fn advance(
         }
         _ => return Err(Refused),
     })
+}
+
+/// Whether an operator may end a paid purchase and return its money by hand. A top-up may have been added to its grant when
+/// the answer was lost: it is delivered, or it is certain that nothing was added.
+fn may_go_back(record: &Purchase, failure: DeliveryFailure) -> bool {
+    record.terms.target.grant().is_none() || failure.fault == DeliveryFault::GrantClosed
 }
 
 fn begin(event: Event, now: UnixMillis) -> Result<Purchase, Refused> {

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::question::Join;
 use crate::chain::transfer::ProofFault;
 use crate::goods::{DeliveryFault, Goods, OriginFault, Receipt};
+use crate::meter::Barred;
 use crate::types::{RequestId, Status, UnixMillis};
 use crate::x402::Refusal;
 
@@ -135,6 +136,8 @@ pub enum PayReply {
     Unavailable,
     /// A purchase that began now could not be completed, so nothing was begun.
     NotNow(NotNow),
+    /// The grant takes no such top-up. Nothing was begun.
+    Barred(Barred),
 }
 
 /// Why no purchase may begin for now.

@@ -51,6 +51,7 @@ fn reason(state: &State) -> Option<String> {
                 DeliveryFault::Timeout => "backend_timeout",
                 DeliveryFault::Unauthenticated => "backend_auth_failed",
                 DeliveryFault::PlanGone => "plan_gone",
+                DeliveryFault::GrantClosed => "grant_closed",
                 DeliveryFault::Answered(_) => "call_uncharged",
                 DeliveryFault::Origin(_) => "call_failed",
                 DeliveryFault::Unfinished => "call_unfinished",

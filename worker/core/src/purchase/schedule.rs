@@ -178,7 +178,7 @@ fn after_payment(
     }
     let pause = match failure.fault {
         // Another try cannot help.
-        DeliveryFault::PlanGone => pauses::DAY,
+        DeliveryFault::PlanGone | DeliveryFault::GrantClosed => pauses::DAY,
         _ => pauses::DELIVERY.after(failure.tries.saturating_sub(1)),
     };
     let again = failure.at.plus(pause);

@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 use super::stored_form::is_default;
 use crate::catalog::{Charged, Settle};
 use crate::config::Config;
-use crate::meter::Limits;
+use crate::meter::{Adds, Limits};
 use crate::offer::{Target, Terms};
 
 /// What the buyer gets for the money. It is fixed when the purchase begins, and read from the record afterwards: if the
@@ -16,6 +16,8 @@ use crate::offer::{Target, Terms};
 pub enum Sold {
     /// Access for a period.
     Access(Access),
+    /// More of an access that was bought before.
+    TopUp(SoldTopUp),
     /// One call.
     Call(SoldCall),
 }
@@ -32,6 +34,17 @@ pub struct Access {
     /// The plan's `extra` members, sent to the backend that issues the credential.
     #[serde(default, skip_serializing_if = "Map::is_empty")]
     pub extra: Map<String, Value>,
+}
+
+/// More of an access that was bought before.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct SoldTopUp {
+    /// What is added.
+    pub adds: Adds,
+    /// Whether the buyer has shown a token of the grant. If not, only the grant's own wallet may top it up.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub by_holder: bool,
 }
 
 /// One call of a route.
@@ -62,7 +75,9 @@ impl Sold {
         let (extra, limits) = match (&terms.target, terms.extra) {
             // A plan that has got limits since sells what it sold when the offer was made: any number of calls.
             (Target::Plan(_), None) => (Map::new(), Limits::default()),
-            (Target::Plan(id), Some(digest)) => {
+            // There is nothing to add to a grant without limits.
+            (Target::TopUp { .. }, None) => return None,
+            (Target::Plan(id) | Target::TopUp { plan: id, .. }, Some(digest)) => {
                 let plan = config.catalog.plan(id)?;
                 let keys = &config.offers.keys;
                 let is_unchanged = keys.is_extra(digest, &plan.extra, &plan.limits);
@@ -81,6 +96,15 @@ impl Sold {
                 }));
             }
         };
+        if terms.target.grant().is_some() {
+            return Some(Self::TopUp(SoldTopUp {
+                adds: Adds {
+                    quota: limits.quota,
+                    seconds: terms.lifetime,
+                },
+                by_holder: terms.by_holder,
+            }));
+        }
         Some(Self::Access(Access {
             lifetime: terms.lifetime,
             limits,
@@ -88,11 +112,28 @@ impl Sold {
         }))
     }
 
+    /// The same; if it is a top-up, the buyer may have shown a token of the grant with the payment.
+    #[must_use]
+    pub const fn shown_by(mut self, holder: bool) -> Self {
+        if let Self::TopUp(top_up) = &mut self {
+            top_up.by_holder |= holder;
+        }
+        self
+    }
+
     /// The access, if that was sold.
     pub const fn access(&self) -> Option<&Access> {
         match self {
             Self::Access(access) => Some(access),
-            Self::Call(_) => None,
+            Self::TopUp(_) | Self::Call(_) => None,
+        }
+    }
+
+    /// The top-up, if that was sold.
+    pub const fn top_up(&self) -> Option<&SoldTopUp> {
+        match self {
+            Self::TopUp(top_up) => Some(top_up),
+            Self::Access(_) | Self::Call(_) => None,
         }
     }
 
@@ -104,7 +145,7 @@ impl Sold {
     /// The call, if that was sold.
     pub const fn call(&self) -> Option<&SoldCall> {
         match self {
-            Self::Access(_) => None,
+            Self::Access(_) | Self::TopUp(_) => None,
             Self::Call(call) => Some(call),
         }
     }

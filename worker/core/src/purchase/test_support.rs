@@ -50,6 +50,7 @@ pub(crate) fn test_offer() -> Offer {
         request_id: RequestId::from_random([7; 16]),
         chosen: false,
         target: Target::Plan("basic".parse().unwrap()),
+        by_holder: false,
         resource: ResourceId::default(),
         lifetime: 3_600,
         extra: None,

@@ -3,6 +3,7 @@
 mod books;
 mod chain;
 mod checkout;
+mod grants;
 mod meters;
 mod node;
 mod purchases;
@@ -11,6 +12,7 @@ mod store;
 pub(crate) use books::Books;
 pub(crate) use chain::{ScriptedChain, authorization_used, receipt, transfer};
 pub(crate) use checkout::checkout;
+pub(crate) use grants::MemoryGrant;
 pub(crate) use meters::ScriptedMeters;
 pub(crate) use node::WalletNode;
 pub(crate) use purchases::ScriptedPurchases;

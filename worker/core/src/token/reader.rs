@@ -30,6 +30,8 @@ pub struct Access {
     pub grant: Option<String>,
     /// What the plan promised of its calls, as the token tells it. What counts is what the grant's purchase sold.
     pub limits: Limits,
+    /// Whether the token has expired. Only a token with a grant is read then: the grant may have been topped up since.
+    pub has_expired: bool,
 }
 
 /// The keys that a token may be signed with.
@@ -81,7 +83,8 @@ impl TokenReader {
         }
     }
 
-    /// The content of a token, if one of the keys has signed it, it is for this network, and it has not expired.
+    /// The content of a token, if one of the keys has signed it, it is for this network, and it has not expired or names a
+    /// grant.
     pub async fn read(
         &self,
         token: &str,
@@ -122,7 +125,9 @@ impl TokenReader {
         } = claims.custom;
         // We write both or neither. A token with limits that names no grant would be good for any number of calls.
         let is_whole = grant.is_some() == limits.is_some_and(|limits| !limits.is_none());
-        (is_alive && is_whole && chain_id == network.chain_id()).then_some(Access {
+        let is_read = is_alive || grant.is_some();
+        (is_read && is_whole && chain_id == network.chain_id()).then_some(Access {
+            has_expired: !is_alive,
             purchase: sub,
             plan: plan_id,
             payer,

@@ -123,6 +123,18 @@ impl RsaSigner for NoRsa {
 }
 
 #[cfg(test)]
+impl super::RsaVerifier for NoRsa {
+    fn is_signed<'a>(
+        &'a self,
+        _: &'a super::RsaPublicKey,
+        _: &'a [u8],
+        _: &'a [u8],
+    ) -> super::Verdict<'a> {
+        Box::pin(async { false })
+    }
+}
+
+#[cfg(test)]
 mod tests {
     use futures_util::FutureExt as _;
 

@@ -385,6 +385,7 @@ mod tests {
             request_id: "f47ac10b-58cc-4372-a567-0e02b2c3d479".parse().unwrap(),
             chosen: true,
             target,
+            by_holder: false,
             resource: route.resource.clone(),
             lifetime: 0,
             extra: None,

@@ -41,7 +41,9 @@ pub fn for_clients() -> Map<String, Value> {
 /// The extensions that catalogues read: how to call what is sold, and nothing about a purchase.
 pub(super) fn for_catalogues(target: &Target) -> Map<String, Value> {
     match target {
-        Target::Plan(plan) => Map::from_iter([(BAZAAR.to_owned(), bazaar(plan))]),
+        Target::Plan(plan) | Target::TopUp { plan, .. } => {
+            Map::from_iter([(BAZAAR.to_owned(), bazaar(plan))])
+        }
         // The catalog, and not the target, has the description of a route: see `Description`.
         Target::Route { .. } => Map::new(),
     }

@@ -80,7 +80,7 @@ impl PaymentRequirements {
     /// id of the purchase then follows from the payment, and the payment is judged by the current offer.
     pub fn without_ids(terms: &Terms) -> Self {
         let (plan_id, route_id) = match &terms.target {
-            Target::Plan(id) => (Some(id.to_string()), None),
+            Target::Plan(id) | Target::TopUp { plan: id, .. } => (Some(id.to_string()), None),
             Target::Route { id, .. } => (None, Some(id.to_string())),
         };
         Self {

@@ -20,8 +20,8 @@ use std::panic::AssertUnwindSafe;
 use std::rc::Rc;
 
 use key0_core::meter::{
-    Addition, Barred, Granted, MOST_UNWRITTEN, Meter, MeterCommand, MeterReply, Refused, Stored,
-    TopUp, UNWRITTEN_MILLIS, Why,
+    Addition, GrantStore, Granted, MOST_UNWRITTEN, Meter, MeterCommand, MeterReply, Refused,
+    Stored, UNWRITTEN_MILLIS, Why, extend, withdraw,
 };
 use key0_core::pauses::SLEEP;
 use key0_core::types::{CallFault, RequestId, UnixMillis};
@@ -149,7 +149,7 @@ impl Keeper {
     fn found(&self, granted: Granted) -> worker::Result<()> {
         let stored = Stored::new(granted);
         self.tables.transaction(|| {
-            self.put(&stored)?;
+            self.put_meter(&stored)?;
             self.set_alarm(&stored)
         })?;
         self.meter.replace(Some(meter_of(stored)?));
@@ -208,65 +208,11 @@ impl Keeper {
                 let bars = self.with(|meter| meter.bars(top_up))?;
                 Ok(bars.map_or(MeterReply::MayExtend, MeterReply::Barred))
             }
-            MeterCommand::Extend(top_up) => self.extend(top_up, now),
-            MeterCommand::Withdraw { purchase } => self.withdraw(purchase, now),
-        }
-    }
-
-    fn extend(&self, top_up: &TopUp, now: UnixMillis) -> worker::Result<MeterReply> {
-        match self.addition(&top_up.purchase)? {
-            Some(Addition::Added { grant, .. }) => return Ok(MeterReply::Extended(grant)),
-            Some(Addition::Withdrawn) => return Ok(MeterReply::Barred(Barred::Withdrawn)),
-            None => {}
-        }
-        let (stored, addition) = match self.with(|meter| meter.extended(top_up, now))? {
-            Ok(extended) => extended,
-            Err(why) => return Ok(MeterReply::Barred(why)),
-        };
-        let granted = stored.granted.clone();
-        self.put_addition(&top_up.purchase, &addition, stored, now)?;
-        Ok(MeterReply::Extended(granted))
-    }
-
-    /// Withdraws what a purchase has added. If something of it was used, the reply is that of the addition.
-    fn withdraw(&self, purchase: &RequestId, now: UnixMillis) -> worker::Result<MeterReply> {
-        let addition = self.addition(purchase)?;
-        let stored = match &addition {
-            None => self.with(|meter| Some(meter.stored().clone()))?,
-            Some(Addition::Withdrawn) => return Ok(MeterReply::Withdrawn),
-            Some(addition) => self.with(|meter| meter.without(addition, now))?,
-        };
-        match (stored, addition) {
-            (None, Some(Addition::Added { grant, .. })) => Ok(MeterReply::Extended(grant)),
-            (None, _) => Err("an addition that does not exist was used".into()),
-            (Some(stored), _) => {
-                self.put_addition(purchase, &Addition::Withdrawn, stored, now)?;
-                Ok(MeterReply::Withdrawn)
+            MeterCommand::Extend(top_up) => self.with(|meter| extend(meter, self, top_up, now))?,
+            MeterCommand::Withdraw { purchase } => {
+                self.with(|meter| withdraw(meter, self, purchase, now))?
             }
         }
-    }
-
-    fn addition(&self, purchase: &RequestId) -> worker::Result<Option<Addition>> {
-        let query = "SELECT body FROM additions WHERE purchase = ?";
-        self.tables.body(query, vec![purchase.as_str().into()])
-    }
-
-    /// Stores what has come of a purchase that adds to the grant, together with the grant.
-    fn put_addition(
-        &self,
-        purchase: &RequestId,
-        addition: &Addition,
-        stored: Stored,
-        now: UnixMillis,
-    ) -> worker::Result<()> {
-        let body = serde_json::to_string(addition)?;
-        let statement = "INSERT OR REPLACE INTO additions (purchase, body) VALUES (?, ?)";
-        self.tables.transaction(|| {
-            self.put(&stored)?;
-            self.tables
-                .write(statement, vec![purchase.as_str().into(), body.into()])
-        })?;
-        self.with(|meter| meter.replaced(stored, now))
     }
 
     fn with<T>(&self, act: impl FnOnce(&mut Meter) -> T) -> worker::Result<T> {
@@ -289,7 +235,7 @@ impl Keeper {
     fn write(&self) -> worker::Result<()> {
         self.with(|meter| {
             if meter.unwritten().is_some() {
-                self.tables.transaction(|| self.put(meter.stored()))?;
+                self.tables.transaction(|| self.put_meter(meter.stored()))?;
                 meter.written();
             }
             Ok(())
@@ -302,7 +248,7 @@ impl Keeper {
         }
     }
 
-    fn put(&self, stored: &Stored) -> worker::Result<()> {
+    fn put_meter(&self, stored: &Stored) -> worker::Result<()> {
         let body = serde_json::to_string(stored)?;
         let statement = "INSERT OR REPLACE INTO meter (id, body) VALUES (1, ?)";
         self.tables.write(statement, vec![body.into()])
@@ -327,6 +273,30 @@ impl Keeper {
         })?;
         self.meter.replace(None);
         Ok(())
+    }
+}
+
+impl GrantStore for Keeper {
+    type Error = worker::Error;
+
+    fn addition(&self, purchase: &RequestId) -> worker::Result<Option<Addition>> {
+        let query = "SELECT body FROM additions WHERE purchase = ?";
+        self.tables.body(query, vec![purchase.as_str().into()])
+    }
+
+    fn put(
+        &self,
+        purchase: &RequestId,
+        addition: &Addition,
+        stored: &Stored,
+    ) -> worker::Result<()> {
+        let body = serde_json::to_string(addition)?;
+        let statement = "INSERT OR REPLACE INTO additions (purchase, body) VALUES (?, ?)";
+        self.tables.transaction(|| {
+            self.put_meter(stored)?;
+            self.tables
+                .write(statement, vec![purchase.as_str().into(), body.into()])
+        })
     }
 }
 

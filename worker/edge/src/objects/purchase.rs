@@ -31,6 +31,7 @@ use key0_core::chain::rpc::RpcChain;
 use key0_core::config::Config;
 use key0_core::goods::{AnswerHead, DeliveryFault, OriginFault};
 use key0_core::ledger::LedgerEntry;
+use key0_core::meter::{MeterCommand, MeterReply, Meters};
 use key0_core::offer::CallDigest;
 use key0_core::purchase::{
     Arrived, AuditLine, AuditRow, Call, Driver, History, OriginCall, PayReply, Purchase,
@@ -39,7 +40,7 @@ use key0_core::purchase::{
 };
 use key0_core::settlement::facilitator::{FacilitatorAnswer, FacilitatorCall};
 use key0_core::settlement::wallet::{WalletCommand, WalletReply};
-use key0_core::types::{Address, CallFault, UnixMillis};
+use key0_core::types::{Address, CallFault, RequestId, UnixMillis};
 use serde_json::json;
 use worker::{DurableObject, Env, Request, Response, State, durable_object};
 
@@ -456,6 +457,15 @@ impl<'a> PurchaseEnv for Outside<'a> {
                 Arrived::Begun(head)
             }
         })
+    }
+
+    async fn grant(
+        &self,
+        grant: &RequestId,
+        command: &MeterCommand,
+    ) -> Result<MeterReply, CallFault> {
+        let objects = Objects::new(&self.object.env);
+        Meters::ask(&objects, grant.as_str(), command).await
     }
 
     async fn ledger(&self, entry: LedgerEntry) -> Result<(), CallFault> {

@@ -212,9 +212,10 @@ impl<D: Deployment, C: Conversations> Desk<'_, D, C> {
             Asks::Price(request) => {
                 task.forget(Presented::Unread);
                 task.keep_call(None);
-                match &request.call {
-                    None => self.price(&request.order()),
-                    Some(call) => self.call(&mut task, request, call).await,
+                match (&request.call, request.clone().resolved(self.checkout).await) {
+                    (_, Err(error)) => Stage::unmet(refused(&error)),
+                    (None, Ok(request)) => self.price(&request.order()),
+                    (Some(call), Ok(request)) => self.call(&mut task, &request, call).await,
                 }
             }
             Asks::Refused(error) => match &task.stage {

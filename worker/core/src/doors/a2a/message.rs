@@ -294,7 +294,7 @@ fn wish(data: &Value) -> Result<Asks, Error> {
             "requestId must be a UUID. Nothing was charged for this request.",
         ));
     }
-    if request.plan.is_some() || request.call.is_some() {
+    if request.plan.is_some() || request.call.is_some() || request.names_a_grant() {
         return Ok(Asks::Price(request));
     }
     Ok(match request.hint() {

@@ -415,10 +415,7 @@ fn offered<D>(id: &str, said: Option<&Said>, task: &Task, checkout: &Checkout<'_
     };
     let terms = &offer.terms;
     let catalog = &checkout.config.catalog;
-    let route = match &terms.target {
-        Target::Plan(_) => None,
-        Target::Route { id, .. } => catalog.route(id),
-    };
+    let route = terms.target.route().and_then(|id| catalog.route(id));
     let plan = terms.target.plan().and_then(|plan| catalog.plan(plan));
     let description = plan.map(Plan::described);
     let description = description.or(route.map(|route| route.description.as_str().into()));

@@ -15,7 +15,7 @@ use crate::error::Error;
 use crate::goods::{AnswerHead, Goods, Receipt};
 use crate::limit;
 use crate::mpp::{Fault, PAYMENT_RECEIPT, PaymentReceipt, Problem};
-use crate::offer::{ChallengeId, Offer, Target};
+use crate::offer::{ChallengeId, Offer};
 use crate::response::{self, Response};
 use crate::types::{Address, HttpUrl, Network, RequestId, ResourceId, UsdcAmount};
 use crate::x402::header::{PAYMENT_REQUIRED, encode};
@@ -612,10 +612,8 @@ fn offer_headers(
     }
     let description = quote.description(place.origin);
     let resource = place.resource(&quote.first.offer, &description);
-    let route = match &quote.first.offer.terms.target {
-        Target::Route { id, .. } => place.catalog.route(id),
-        Target::Plan(_) => None,
-    };
+    let route = quote.first.offer.terms.target.route();
+    let route = route.and_then(|id| place.catalog.route(id));
     let text = (0..=quote.more.len()).rev().find_map(|count| {
         let more = quote.more.iter().take(count);
         let more = more.map(|priced| &priced.offer);

@@ -25,6 +25,10 @@ const PLACE: &str =
 pub async fn access<D: Deployment>(checkout: &Checkout<'_, D>, arrival: &Arrival<'_>) -> Response {
     let request = AccessRequest::parse(arrival.body);
     let request = match request.and_then(|request| request::named_by(request, arrival.headers)) {
+        Ok(request) => request.resolved(checkout).await,
+        Err(error) => Err(error),
+    };
+    let request = match request {
         Ok(request) => request,
         Err(error) => return response::error(&error),
     };

@@ -95,6 +95,10 @@ async fn access<D: Deployment>(
 ) -> Answer {
     let has_routes = !checkout.config.catalog.routes().is_empty();
     let request = match wanted(arguments, has_routes) {
+        Ok(request) => request.resolved(checkout).await,
+        Err(error) => Err(error),
+    };
+    let request = match request {
         Ok(request) => request,
         Err(error) => return Answer::uncounted(told(&error)),
     };
@@ -187,7 +191,7 @@ fn wanted(arguments: &Value, has_routes: bool) -> Result<AccessRequest, Error> {
         ));
     }
     let request = AccessRequest::read(arguments)?;
-    if request.plan.is_none() && request.call.is_none() {
+    if request.plan.is_none() && request.call.is_none() && !request.names_a_grant() {
         let (missing, list) = match has_routes {
             true => ("planId or routeId", "plans and routes"),
             false => ("planId", "plans"),

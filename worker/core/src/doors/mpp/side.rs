@@ -276,6 +276,7 @@ fn described(priced: &Priced<'_>) -> String {
     let (id, amount) = (terms.target.id(), terms.amount);
     let what = match &terms.target {
         Target::Plan(_) => format!("Plan {id}"),
+        Target::TopUp { .. } => format!("Top-up of plan {id}"),
         Target::Route { .. } => format!("One call of {id}"),
     };
     match &*priced.description {

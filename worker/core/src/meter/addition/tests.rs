@@ -81,7 +81,10 @@ fn a_top_up_of_a_grant_that_has_ended_begins_anew_and_what_was_left_is_gone() {
     // A call of the time before takes nothing of it.
     meter.spends(1, 1, late.plus(4_000));
     assert_eq!(meter.begins(3, late.plus(5_000)), Ok(5));
-    assert!(!meter.withdraws(&addition, late.plus(6_000)), "a call is under way");
+    assert!(
+        !meter.withdraws(&addition, late.plus(6_000)),
+        "a call is under way"
+    );
 }
 
 #[test]

@@ -57,12 +57,12 @@ fn again(tell: Tell) -> Tell {
 }
 
 impl Meter {
-    pub(in crate::meter) fn begins(&mut self, number: u8, now: UnixMillis) -> Result<u64, Why> {
+    pub(crate) fn begins(&mut self, number: u8, now: UnixMillis) -> Result<u64, Why> {
         let pass = self.reserve(&ask(number), now);
         pass.map(|pass| pass.standing.left).map_err(|no| no.why)
     }
 
-    pub(in crate::meter) fn spends(&mut self, number: u8, units: u64, now: UnixMillis) {
+    pub(crate) fn spends(&mut self, number: u8, units: u64, now: UnixMillis) {
         self.tell(&told(number, Fate::Spent(units), true), now);
     }
 

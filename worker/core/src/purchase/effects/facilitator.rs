@@ -10,7 +10,6 @@ use super::super::state::{Attempt, Purchase, Sent, Stage};
 use super::charge::last_moment;
 use super::fate::{fate_of, not_included};
 use crate::catalog::Settle;
-use crate::offer::Target;
 use crate::pauses;
 use crate::settlement::facilitator::{
     Action, Facilitator, FacilitatorAnswer, FacilitatorCall, Settled, Verification, request,
@@ -236,10 +235,8 @@ async fn ask<E: PurchaseEnv>(
     action: Action,
 ) -> Result<FacilitatorAnswer, String> {
     let terms = &record.terms;
-    let route = match &terms.target {
-        Target::Plan(_) => None,
-        Target::Route { id, .. } => env.config().catalog.route(id),
-    };
+    let route = terms.target.route();
+    let route = route.and_then(|id| env.config().catalog.route(id));
     // What the facilitator is told about the route must describe the path that was sold.
     let route = route.filter(|route| route.resource == terms.resource);
     let call = FacilitatorCall {

@@ -2,9 +2,9 @@
 
 use super::super::env::{PurchaseEnv, PurchaseStore, Stuck};
 use super::super::lifecycle::Event;
-use super::super::sold;
+use super::super::sold::{self, Sold};
 use super::super::state::{Payment, Purchase, State};
-use super::issue_call;
+use super::{extension, issue_call};
 use crate::backend::issuance::{IssueAnswer, IssuingBackend};
 use crate::book::PayerCommand;
 use crate::goods::{DeliveryFault, Goods};
@@ -36,6 +36,9 @@ pub(super) async fn issue<E: PurchaseEnv>(
     record: &Purchase,
     payment: &Payment,
 ) -> Result<Event, Stuck> {
+    if let Some(top_up) = record.sold.as_ref().and_then(Sold::top_up) {
+        return Ok(extension::extend(env, record, top_up, payment).await);
+    }
     let is_first = matches!(record.state, State::Paid { failure: None, .. });
     let outcome = match (Access::of(record), &env.config().backend.issuing) {
         (None, _) => Err(DeliveryFault::PlanGone),

@@ -7,6 +7,7 @@ use super::super::env::{PurchaseEnv, Stuck};
 use super::super::lifecycle::Event;
 use super::super::state::{Payment, Purchase, Refund, State};
 use super::charge::{gas_limit, submit};
+use super::extension;
 use super::fate::refused;
 use crate::book::PayerCommand;
 use crate::chain::Chain;
@@ -31,6 +32,9 @@ pub(super) async fn begin<E: PurchaseEnv>(
     record: &Purchase,
     payment: &Payment,
 ) -> Result<Event, Stuck> {
+    if let Some(kept) = extension::withdraw(env, record, payment).await? {
+        return Ok(kept);
+    }
     count_late(env, record).await?;
     let wallet = env.config().refund.wallet.as_ref();
     let Some(wallet) = wallet.filter(|wallet| wallet.address() == record.terms.pay_to) else {

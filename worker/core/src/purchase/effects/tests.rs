@@ -14,6 +14,7 @@ mod reverts;
 mod search;
 mod streams;
 mod terms;
+mod top_ups;
 
 use core::cell::{Cell, RefCell};
 use core::ops::RangeInclusive;
@@ -43,12 +44,15 @@ use crate::chain::{ChainError, SignedAuthorization};
 use crate::config::{Config, test_config};
 use crate::goods::{AnswerHead, DeliveryFault, OriginFault};
 use crate::ledger::LedgerEntry;
+use crate::meter::{MeterCommand, MeterReply};
 use crate::offer::CallDigest;
 use crate::pauses::Patience;
 use crate::settlement::Settlement;
 use crate::settlement::facilitator::{Action, Facilitator, FacilitatorAnswer, FacilitatorCall};
 use crate::settlement::wallet::{WalletCommand, WalletReply};
-use crate::testing::{MemoryStore, ScriptedChain, authorization_used, receipt, transfer};
+use crate::testing::{
+    MemoryGrant, MemoryStore, ScriptedChain, authorization_used, receipt, transfer,
+};
 use crate::types::{CallFault, Network, RequestId, UnixMillis};
 use crate::x402::Refusal;
 
@@ -154,6 +158,8 @@ struct Outside {
     asked: RefCell<Vec<PayerCommand>>,
     /// The calls that the backend got.
     calls: RefCell<Vec<BackendCall>>,
+    /// The grant that is topped up.
+    grant: MemoryGrant,
     /// The call that the request carries.
     brought: Option<CallDigest>,
     /// The next answers from the seller's API; after them it is out of reach. (Each gets the number of its call.)
@@ -230,6 +236,7 @@ impl Outside {
             patience: Cell::new(u32::MAX),
             asked: RefCell::default(),
             calls: RefCell::default(),
+            grant: MemoryGrant::default(),
             brought: None,
             origin_says: RefCell::default(),
             origin_takes: 0,
@@ -440,6 +447,9 @@ impl PurchaseEnv for Outside {
             Some(millis) => PayerReply::Paused { millis },
             None => PayerReply::Reserved,
         })
+    }
+    async fn grant(&self, _: &RequestId, command: &MeterCommand) -> Result<MeterReply, CallFault> {
+        self.grant.ask(command, self.now())
     }
     async fn wallet(&self, _: Address, command: WalletCommand) -> Result<WalletReply, CallFault> {
         let is_sent = |attempt: &Attempt| matches!(attempt.stage, Stage::Submitted(_));

@@ -15,6 +15,7 @@ use crate::chain::transfer::booking_key;
 use crate::config::{Config, test_config};
 use crate::goods::{DeliveryFault, OriginFault};
 use crate::ledger::LedgerEntry;
+use crate::meter::{MeterCommand, MeterReply};
 use crate::offer::CallDigest;
 use crate::pauses::Patience;
 use crate::purchase::driver::Driver;
@@ -229,6 +230,9 @@ impl PurchaseEnv for Shop {
     }
     async fn payer(&self, payer: Address, command: PayerCommand) -> Result<PayerReply, CallFault> {
         self.books.ask(payer, &command, NOW)
+    }
+    async fn grant(&self, _: &RequestId, _: &MeterCommand) -> Result<MeterReply, CallFault> {
+        panic!("no grant is topped up here")
     }
     async fn wallet(&self, _: Address, _: WalletCommand) -> Result<WalletReply, CallFault> {
         panic!("a proof charges nothing")

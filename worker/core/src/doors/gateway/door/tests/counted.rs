@@ -24,6 +24,7 @@ fn token(limits: &str) -> Access {
         payer: None,
         grant: (!limits.is_none()).then(|| GRANT.to_owned()),
         limits,
+        has_expired: false,
     }
 }
 
