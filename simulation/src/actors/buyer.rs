@@ -179,6 +179,7 @@ pub(super) fn offer_as(world: &World, plan: usize, request_id: RequestId) -> Opt
     Some(world.config.offers.keys.seal(Terms {
         request_id,
         chosen: false,
+        by_holder: false,
         target: Target::Plan(sold.id.clone()),
         resource: ResourceId::default(),
         lifetime: sold.lifetime(config.token.ttl_seconds),
@@ -204,6 +205,7 @@ fn call_offer(
     Some(world.config.offers.keys.seal(Terms {
         request_id,
         chosen: false,
+        by_holder: false,
         resource: route.resource.clone(),
         amount: route.price?,
         target: Target::Route { id, call },

@@ -21,7 +21,9 @@ use key0_core::mpp::{Challenge, Credential, Field, Setting};
 use key0_core::offer::{CallDigest, Offer, Target};
 use key0_core::pauses::Patience;
 use key0_core::purchase::{Ask, PayReply, Prove, Purchases};
-use key0_core::token::{RsaPrivateKey, RsaSigner, Signature, SigningError};
+use key0_core::token::{
+    RsaPrivateKey, RsaPublicKey, RsaSigner, RsaVerifier, Signature, SigningError, Verdict,
+};
 use key0_core::types::{CallFault, RequestId};
 use key0_core::x402::Authorization;
 use serde_json::json;
@@ -181,6 +183,7 @@ fn sent(world: &World, pay: &Payment) -> Presented {
             .then(|| terms.request_id.clone()),
         // If the payment leaves its offer out, only the request can say that the client chose the request id.
         chosen: pay.chosen || (is_dropped && pay.is_chosen()),
+        by_holder: false,
         patience: match called(&terms.target) {
             Some(_) => Patience::of_call(world.setting.call_timeout),
             None => Patience::REQUEST,
@@ -206,7 +209,7 @@ fn sent(world: &World, pay: &Payment) -> Presented {
 const fn called(target: &Target) -> Option<CallDigest> {
     match target {
         Target::Route { call, .. } => Some(*call),
-        Target::Plan(_) => None,
+        Target::Plan(_) | Target::TopUp { .. } => None,
     }
 }
 
@@ -410,6 +413,12 @@ impl Calls for Door {
 
 /// No seller of the simulation signs with RSA.
 struct NoRsa;
+
+impl RsaVerifier for NoRsa {
+    fn is_signed<'a>(&'a self, _: &'a RsaPublicKey, _: &'a [u8], _: &'a [u8]) -> Verdict<'a> {
+        Box::pin(async { false })
+    }
+}
 
 impl RsaSigner for NoRsa {
     fn rs256<'a>(&'a self, _: &'a RsaPrivateKey, _: &'a [u8]) -> Signature<'a> {

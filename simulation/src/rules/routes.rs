@@ -24,7 +24,7 @@ pub(super) fn call_of(record: &Purchase) -> Option<&SoldCall> {
 fn wanted(record: &Purchase) -> Option<CallDigest> {
     match &record.terms.target {
         Target::Route { call, .. } => Some(*call),
-        Target::Plan(_) => None,
+        Target::Plan(_) | Target::TopUp { .. } => None,
     }
 }
 

@@ -33,7 +33,7 @@ pub fn on_facilitator(
     };
     // The catalog is edited, but always has the same routes.
     let route = match &record.terms.target {
-        Target::Plan(_) => None,
+        Target::Plan(_) | Target::TopUp { .. } => None,
         Target::Route { id, .. } => world.config.catalog.route(id),
     };
     let ours = request(

@@ -25,6 +25,9 @@ pub struct AccessGrant<'a> {
     resource_endpoint: Option<String>,
     resource_id: &'a str,
     plan_id: &'a str,
+    /// What names the access when it is topped up: the request id of the purchase that founded it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    grant: Option<&'a str>,
     tx_hash: &'a str,
     explorer_url: String,
     /// Further members of the backend's answer, passed on as they are.
@@ -38,7 +41,7 @@ pub struct AccessGrant<'a> {
 pub struct GrantError;
 
 /// Members of the grant that the gateway writes itself. A member of the same name in the backend's answer is left out.
-const OWN_MEMBERS: [&str; 9] = [
+const OWN_MEMBERS: [&str; 10] = [
     "type",
     "challengeId",
     "requestId",
@@ -46,6 +49,7 @@ const OWN_MEMBERS: [&str; 9] = [
     "resourceEndpoint",
     "resourceId",
     "planId",
+    "grant",
     "txHash",
     "explorerUrl",
 ];
@@ -108,6 +112,11 @@ impl<'a> AccessGrant<'a> {
                 .map(|(template, resource)| resource_endpoint(template, &resource)),
             resource_id: &claims.resource_id,
             plan_id: &claims.plan_id,
+            // A credential of the backend is counted there.
+            grant: match goods {
+                Goods::Token { claims } => claims.grant.as_deref(),
+                _ => None,
+            },
             tx_hash: &claims.tx_hash,
             explorer_url: format!("{}/tx/{}", config.network.explorer(), claims.tx_hash),
             passed_on,

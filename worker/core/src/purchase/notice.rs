@@ -36,13 +36,18 @@ pub(super) fn call(
             .map(|claims| UnixSeconds(claims.exp).to_iso()),
         _ => None,
     };
+    let kind = match (notice.kind, terms.target.grant()) {
+        (NoticeKind::Delivered, Some(_)) => "payment.topped_up",
+        (kind, _) => kind.name(),
+    };
     let mut body = json!({
-        "type": notice.kind.name(),
+        "type": kind,
         "timestamp": notice.at.to_iso(),
         "requestId": terms.request_id,
         "challengeId": record.challenge_id,
         "resourceId": terms.resource,
         terms.target.member(): terms.target.id(),
+        "grant": terms.target.grant(),
         "txHash": payment,
         "explorerUrl": explorer(payment),
         "unitAmount": terms.amount,

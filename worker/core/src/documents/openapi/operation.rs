@@ -106,7 +106,7 @@ impl Operation {
             security: Some(Vec::new()),
             parameters: Vec::new(),
             request_body: Some(body(
-                &order(&ids),
+                &order(&ids, plans.iter().any(|plan| config.tops_up(plan))),
                 ids.first().map(|id| json!({"planId": id})),
             )),
             responses: json!({
@@ -281,8 +281,8 @@ fn content(schema: &Value, example: Option<Value>) -> Value {
 }
 
 /// The schema of the body that buys a plan.
-fn order(plans: &[&str]) -> Value {
-    json!({
+fn order(plans: &[&str], is_topped_up: bool) -> Value {
+    let mut schema = json!({
         "type": "object",
         "required": ["planId"],
         "properties": {
@@ -294,7 +294,18 @@ fn order(plans: &[&str]) -> Value {
             },
             "resourceId": {"type": "string", "description": "What the token is to open, if the plan leaves a choice."},
         },
-    })
+    });
+    if let Some(properties) = schema.get_mut("properties").and_then(Value::as_object_mut)
+        && is_topped_up
+    {
+        let text = "To top up an access with the plan that it was bought with: its access token; or, for the wallet that bought it, the \
+                    requestId of that purchase.";
+        properties.insert(
+            "grant".to_owned(),
+            json!({"type": "string", "description": text}),
+        );
+    }
+    schema
 }
 
 /// The schema of the answer to a paid plan.

@@ -167,7 +167,7 @@ pub async fn enter<D: Deployment, M: Meters>(
                     Ok(counted) => Some(counted),
                     Err(uncounted) => match uncounted.answer(checkout.now) {
                         Verdict::Pay(told) => {
-                            spent = told;
+                            spent = told.topped_up(checkout, &access.plan, grant);
                             None
                         }
                         // The payment that came along was looked up, which costs something.
@@ -325,7 +325,8 @@ async fn sell<D: Deployment>(
     };
     match (checkout.quote(&order), unreadable) {
         (Ok(quote), None) => {
-            let mut response = answer::call_challenge(checkout, &quote, place, &spent.words);
+            let mut response =
+                answer::call_challenge(checkout, &quote, place, &spent.words, spent.top_up);
             put(&mut response, spent.headers);
             response
         }

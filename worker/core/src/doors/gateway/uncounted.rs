@@ -4,13 +4,14 @@
 
 use http::HeaderName;
 use http::header::RETRY_AFTER;
-use serde_json::json;
+use serde_json::{Value, json};
 
+use crate::checkout::Checkout;
 use crate::error::{Code, Error};
 use crate::meter::{Limits, Refused, Why, rate_limit_headers};
 use crate::pauses::METER_RETRY_SECONDS;
 use crate::response::{self, Response};
-use crate::types::UnixSeconds;
+use crate::types::{PlanId, UnixSeconds};
 
 /// Why no meter has let a call through.
 #[derive(Clone, Copy, Debug)]
@@ -39,6 +40,35 @@ pub(super) struct Spent {
     pub(super) words: String,
     /// How the grant stands.
     pub(super) headers: Vec<(HeaderName, String)>,
+    /// How the grant is topped up.
+    pub(super) top_up: Option<Value>,
+}
+
+impl Spent {
+    /// Adds how this grant of a plan is topped up, if the plan is sold for that.
+    pub(super) fn topped_up<D>(
+        mut self,
+        checkout: &Checkout<'_, D>,
+        plan: &PlanId,
+        grant: &str,
+    ) -> Self {
+        let plan = checkout.config.catalog.plan(plan);
+        if let Some(plan) = plan.filter(|plan| checkout.config.tops_up(plan)) {
+            let url = checkout.origin.join("/x402/access");
+            self.words += &format!(
+                "To go on with it, top it up for {}: `topUp` in this answer says how. ",
+                plan.price
+            );
+            self.top_up = Some(json!({
+                "method": "POST",
+                "url": url,
+                "body": {"planId": plan.id, "grant": grant},
+                "amount": plan.price,
+                "description": plan.described(),
+            }));
+        }
+        self
+    }
 }
 
 impl Uncounted {
@@ -50,7 +80,7 @@ impl Uncounted {
                 return Verdict::Pay(Spent {
                     words: "The access token belongs to no purchase that was delivered here. "
                         .to_owned(),
-                    headers: Vec::new(),
+                    ..Spent::default()
                 });
             }
             Self::Unknown => return Verdict::Wait(unknown()),
@@ -69,11 +99,19 @@ impl Uncounted {
                 let words = format!(
                     "What the access token was good for is used up: {quota}. (It would have ended at {ends_at}.) "
                 );
-                return Verdict::Pay(Spent { words, headers });
+                return Verdict::Pay(Spent {
+                    words,
+                    headers,
+                    top_up: None,
+                });
             }
             Why::Ended => {
                 let words = format!("The access of the token has ended at {ends_at}. ");
-                return Verdict::Pay(Spent { words, headers });
+                return Verdict::Pay(Spent {
+                    words,
+                    headers,
+                    top_up: None,
+                });
             }
             Why::TooFast => {
                 let rate = only(Limits {

@@ -42,6 +42,9 @@ struct X402Challenge<'a> {
     plan_id: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     route_id: Option<&'a str>,
+    /// The access that is topped up.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    grant: Option<&'a RequestId>,
     resource_id: &'a ResourceId,
     amount: UsdcAmount,
     asset: &'static str,
@@ -58,6 +61,9 @@ struct X402Challenge<'a> {
     /// is shown.
     #[serde(skip_serializing_if = "Option::is_none")]
     transfer_instead: Option<Instructions<'a>>,
+    /// For a call whose caller has a token that is used up or has ended: how that is topped up instead.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    top_up: Option<Value>,
 }
 
 #[derive(Debug, Serialize)]
@@ -112,6 +118,7 @@ pub(in crate::doors) fn call_challenge<D>(
     quote: &Quote<'_>,
     place: Place<'_>,
     before: &str,
+    top_up: Option<Value>,
 ) -> Response {
     let Priced {
         offer, description, ..
@@ -131,7 +138,10 @@ pub(in crate::doors) fn call_challenge<D>(
         body: None,
         client: CLIENT,
     };
-    let body = challenge_body(checkout, offer, description, message, next_step, place);
+    let body = X402Challenge {
+        top_up,
+        ..challenge_body(checkout, offer, description, message, next_step, place)
+    };
     required(&body, quote, place)
 }
 
@@ -193,12 +203,23 @@ pub(super) fn challenge<D>(
         Some(_) => "",
         None => " To start over safely after a lost answer, send a requestId of your own, a UUID.",
     };
-    let mut next = json!({"planId": plan, "resourceId": terms.resource});
+    let mut next = match terms.target.grant() {
+        Some(grant) => json!({"planId": plan, "grant": grant}),
+        None => json!({"planId": plan, "resourceId": terms.resource}),
+    };
+    let sold = match terms.target.grant() {
+        Some(_) => "Adding plan",
+        None => "Plan",
+    };
+    let added = match terms.target.grant() {
+        Some(_) => " to the access",
+        None => "",
+    };
     if let (Some(id), Some(members)) = (named, next.as_object_mut()) {
         members.insert("requestId".to_owned(), json!(id));
     }
     let message = format!(
-        "{chosen}Plan \"{plan}\" costs {} USDC. Sign the offer in the PAYMENT-REQUIRED header with an x402 client and repeat this \
+        "{chosen}{sold} \"{plan}\"{added} costs {} USDC. Sign the offer in the PAYMENT-REQUIRED header with an x402 client and repeat this \
          request with the PAYMENT-SIGNATURE header; or, with a client of x402 version 1, the offer in `accepts`, and \
          repeat it with X-PAYMENT. Repeating the same paid request is safe: it is charged once.{name_it}",
         terms.amount
@@ -233,6 +254,7 @@ fn challenge_body<'a, D>(
         request_id: &terms.request_id,
         plan_id: id.filter(|_| is_plan),
         route_id: id.filter(|_| !is_plan),
+        grant: terms.target.grant(),
         resource_id: &terms.resource,
         amount: terms.amount,
         asset: "USDC",
@@ -246,6 +268,7 @@ fn challenge_body<'a, D>(
         error: ASKING,
         accepts: v1::accepts(terms, &place.resource(offer, description)),
         transfer_instead: is_plan.then(|| Instructions::new(offer, binding, Way::Post)),
+        top_up: None,
     }
 }
 

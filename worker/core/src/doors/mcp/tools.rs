@@ -165,6 +165,18 @@ fn input(config: &Config) -> Value {
     let Some(members) = schema.as_object_mut() else {
         return schema;
     };
+    if config
+        .catalog
+        .plans()
+        .iter()
+        .any(|plan| config.tops_up(plan))
+        && let Some(properties) = members.get_mut("properties").and_then(Value::as_object_mut)
+    {
+        properties.insert(
+            "grant".to_owned(),
+            json!({"type": "string", "description": "To top up an access that you have, with the plan that it was bought with: its access token."}),
+        );
+    }
     if config.catalog.routes().is_empty() {
         members.insert("required".to_owned(), json!(["planId"]));
     } else if let Some(properties) = members.get_mut("properties").and_then(Value::as_object_mut) {
