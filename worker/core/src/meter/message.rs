@@ -9,8 +9,9 @@ use serde::{Deserialize, Serialize};
 
 use super::addition::{Barred, TopUp};
 use super::cost::Cost;
+use super::granted::Granted;
 use super::limits::Limits;
-use crate::types::{Address, CallFault, PlanId, RequestId, ResourceId, UnixMillis, UnixSeconds};
+use crate::types::{CallFault, RequestId, UnixMillis, UnixSeconds};
 
 /// The id of one call: random, so that no two calls share one.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize)]
@@ -22,24 +23,6 @@ impl CallId {
     pub const fn from_random(bytes: [u8; 16]) -> Self {
         Self(u128::from_be_bytes(bytes))
     }
-}
-
-/// What the purchase that founded a grant has sold, and others have added.
-#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Granted {
-    /// What was promised of the calls. The quota is all that was sold, used or not.
-    pub limits: Limits,
-    /// The plan that was bought.
-    pub plan: PlanId,
-    /// What it opens.
-    pub resource: ResourceId,
-    /// The wallet that paid.
-    pub payer: Address,
-    /// When the purchase was delivered; or, once the grant has ended, that of the top-up with which it began anew.
-    pub from: UnixSeconds,
-    /// From this time on the grant opens nothing.
-    pub ends_at: UnixSeconds,
 }
 
 /// A message to the place that counts the calls of a grant.

@@ -3,6 +3,8 @@
 mod addition;
 mod cost;
 mod extend;
+mod extension;
+mod granted;
 mod lately;
 mod limits;
 mod message;
@@ -13,11 +15,11 @@ mod words;
 pub use addition::{Addition, Adds, Barred, TopUp};
 pub use cost::{COST, Cost};
 pub use extend::{GrantStore, extend, withdraw};
+pub use granted::Granted;
 pub use lately::Lately;
 pub use limits::{Limits, Period, Quota, Rate};
 pub use message::{
-    CallId, Fate, Granted, MeterCommand, MeterReply, Meters, Pass, Refused, Reserve, Standing,
-    Tell, Why,
+    CallId, Fate, MeterCommand, MeterReply, Meters, Pass, Refused, Reserve, Standing, Tell, Why,
 };
 pub use state::{KEPT_MILLIS, MOST_UNWRITTEN, Meter, Stored, UNWRITTEN_MILLIS};
 pub use told::{LEFT, left, rate_limit_headers};

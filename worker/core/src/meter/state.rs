@@ -8,8 +8,9 @@ use std::collections::HashMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::granted::Granted;
 use super::limits::{Period, Quota};
-use super::message::{CallId, Fate, Granted, Pass, Refused, Reserve, Standing, Tell, Why};
+use super::message::{CallId, Fate, Pass, Refused, Reserve, Standing, Tell, Why};
 use crate::pauses::METER_LATE;
 use crate::types::UnixMillis;
 

@@ -111,34 +111,12 @@ impl fmt::Debug for TokenSigner {
     }
 }
 
-/// An implementation for tests in which no RSA is needed.
-#[cfg(test)]
-pub(crate) struct NoRsa;
-
-#[cfg(test)]
-impl RsaSigner for NoRsa {
-    fn rs256<'a>(&'a self, _: &'a RsaPrivateKey, _: &'a [u8]) -> Signature<'a> {
-        Box::pin(async { Err(SigningError) })
-    }
-}
-
-#[cfg(test)]
-impl super::RsaVerifier for NoRsa {
-    fn is_signed<'a>(
-        &'a self,
-        _: &'a super::RsaPublicKey,
-        _: &'a [u8],
-        _: &'a [u8],
-    ) -> super::Verdict<'a> {
-        Box::pin(async { false })
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use futures_util::FutureExt as _;
 
     use super::*;
+    use crate::token::NoRsa;
 
     fn sign(signer: &TokenSigner) -> Result<String, SigningError> {
         signer.sign(&claims(), &NoRsa).now_or_never().unwrap()

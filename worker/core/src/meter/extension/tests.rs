@@ -1,7 +1,8 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::meter::{Limits, Why};
+use crate::meter::{Granted, Limits, Why};
+use crate::types::{Address, RequestId};
 
 const NOW: UnixMillis = UnixMillis(1_800_000_000_000);
 const DAY: u64 = 86_400;
