@@ -40,6 +40,8 @@ pub enum Owner {
     Purchase(RequestId),
     /// A payer's book.
     Payer(Address),
+    /// The meter of a grant.
+    Grant(RequestId),
     /// The gas wallet.
     Wallet,
     /// The tasks of a conversation.

@@ -100,7 +100,7 @@ fn watch(world: &Rc<World>, owner: &Owner, at: u64) {
                     context::wake(&world, &object);
                 }
             }
-            Owner::World | Owner::Door | Owner::Payer(_) => {}
+            Owner::World | Owner::Door | Owner::Payer(_) | Owner::Grant(_) => {}
         }
     });
 }

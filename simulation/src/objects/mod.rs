@@ -2,6 +2,7 @@
 
 mod alarm;
 mod context;
+mod grant;
 mod ledger;
 mod payer;
 mod purchase;
@@ -9,6 +10,7 @@ mod wallet;
 
 pub use alarm::Alarm;
 pub use context::{ContextObject, Tasks, ask as ask_context};
+pub use grant::{GrantObject, ask as ask_grant};
 pub use ledger::{LedgerObject, ask as ask_ledger};
 pub use payer::{Book, PayerObject, ask as ask_payer};
 pub use purchase::{Ended, Passed, PurchaseObject, ask, nudge, operate};
@@ -55,6 +57,7 @@ fn end<M>(slot: &RefCell<Option<Rc<Instance<M>>>>) {
 pub struct Objects {
     purchases: RefCell<BTreeMap<RequestId, Rc<PurchaseObject>>>,
     payers: RefCell<BTreeMap<Address, Rc<PayerObject>>>,
+    grants: RefCell<BTreeMap<RequestId, Rc<GrantObject>>>,
     contexts: RefCell<BTreeMap<String, Rc<ContextObject>>>,
     /// The gas wallet.
     pub wallet: Rc<WalletObject>,
@@ -79,6 +82,20 @@ impl Objects {
             .entry(payer)
             .or_insert_with(|| Rc::new(PayerObject::new(payer)));
         Rc::clone(object)
+    }
+
+    /// The meter of this grant.
+    pub fn grant(&self, id: &RequestId) -> Rc<GrantObject> {
+        let mut grants = self.grants.borrow_mut();
+        let object = grants
+            .entry(id.clone())
+            .or_insert_with(|| Rc::new(GrantObject::new(id.clone())));
+        Rc::clone(object)
+    }
+
+    /// All grants with a meter.
+    pub fn grants(&self) -> Vec<Rc<GrantObject>> {
+        self.grants.borrow().values().map(Rc::clone).collect()
     }
 
     /// The tasks of this conversation.
@@ -121,9 +138,18 @@ impl Objects {
             .copied()
             .map(Owner::Payer)
             .collect::<Vec<_>>();
+        let grants = self.grants();
+        let grants = grants.iter().map(|object| Owner::Grant(object.id.clone()));
         let contexts = self.contexts();
         let contexts = contexts.iter().map(|object| Owner::Context(object.key));
-        [purchases, payers, contexts.collect(), vec![Owner::Wallet]].concat()
+        [
+            purchases,
+            payers,
+            grants.collect(),
+            contexts.collect(),
+            vec![Owner::Wallet],
+        ]
+        .concat()
     }
 
     /// Ends an object's life. Its storage stays; an alarm that was being handled fires again.
@@ -136,6 +162,7 @@ impl Objects {
                 object.alarm.crashed(world, owner);
             }
             Owner::Payer(payer) => end(&self.payer(*payer).instance),
+            Owner::Grant(id) => end(&self.grant(id).instance),
             Owner::Wallet => {
                 end(&self.wallet.instance);
                 self.wallet.alarm.crashed(world, owner);

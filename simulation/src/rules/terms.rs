@@ -27,6 +27,9 @@ pub(super) fn on_change(
                 access.lifetime == terms.lifetime
                     && keys.digest(&access.extra, &access.limits) == terms.extra
             }
+            Some(Sold::TopUp(top_up)) => {
+                terms.target.grant().is_some() && top_up.adds.seconds == terms.lifetime
+            }
             Some(Sold::Call(_)) => terms.target.plan().is_none(),
             // Only a plan's `extra` and limits can have been lost: the offer has no more than their digest.
             None => terms.extra.is_some(),

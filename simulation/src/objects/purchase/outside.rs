@@ -10,6 +10,7 @@ use key0_core::book::{PayerCommand, PayerReply};
 use key0_core::config::Config;
 use key0_core::goods::{DeliveryFault, OriginFault};
 use key0_core::ledger::{LedgerCommand, LedgerEntry};
+use key0_core::meter::{MeterCommand, MeterReply};
 use key0_core::offer::CallDigest;
 use key0_core::purchase::{
     Arrived, AuditLine, AuditRow, Driver, History, OriginCall, Purchase, PurchaseEnv,
@@ -17,7 +18,7 @@ use key0_core::purchase::{
 };
 use key0_core::settlement::facilitator::{FacilitatorAnswer, FacilitatorCall};
 use key0_core::settlement::wallet::{WalletCommand, WalletReply};
-use key0_core::types::{CallFault, UnixMillis};
+use key0_core::types::{CallFault, RequestId, UnixMillis};
 
 use super::PurchaseObject;
 use crate::actors;
@@ -25,7 +26,7 @@ use crate::backend;
 use crate::facilitator;
 use crate::faults::Fault;
 use crate::network::call;
-use crate::objects::{Instance, ask_ledger, ask_payer, ask_wallet, instance};
+use crate::objects::{Instance, ask_grant, ask_ledger, ask_payer, ask_wallet, instance};
 use crate::origin::{self, Body};
 use crate::rpc::Rpc;
 use crate::rules;
@@ -33,6 +34,7 @@ use crate::setting::Version;
 use crate::world::World;
 
 const PAYER_DEADLINE_MILLIS: u64 = 5_000;
+const GRANT_DEADLINE_MILLIS: u64 = 15_000;
 const LEDGER_DEADLINE_MILLIS: u64 = 5_000;
 const WALLET_DEADLINE_MILLIS: u64 = 20_000;
 
@@ -235,6 +237,26 @@ impl PurchaseEnv for Outside {
             &self.instance.life,
             "payer",
             PAYER_DEADLINE_MILLIS,
+            callee,
+        )
+        .await
+        .map_err(CallFault)
+    }
+
+    async fn grant(
+        &self,
+        grant: &RequestId,
+        command: &MeterCommand,
+    ) -> Result<MeterReply, CallFault> {
+        rules::on_call_elsewhere(&self.world, &self.object, self.version, "a grant");
+        let (grant, command) = (grant.clone(), command.clone());
+        let callee =
+            move |world: &Rc<World>, sender| ask_grant(world, &grant, command.clone(), sender);
+        call(
+            &self.world,
+            &self.instance.life,
+            "grant",
+            GRANT_DEADLINE_MILLIS,
             callee,
         )
         .await
