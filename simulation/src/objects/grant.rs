@@ -17,6 +17,9 @@ use crate::network::Answer;
 use crate::oneshot::Sender;
 use crate::world::{Owner, World};
 
+/// What an object has in memory: the meter, from its first command on.
+type Memory = RefCell<Option<Meter>>;
+
 /// A grant's object.
 #[derive(Debug)]
 pub struct GrantObject {
@@ -26,7 +29,7 @@ pub struct GrantObject {
     pub stored: RefCell<Option<Stored>>,
     /// What has come of each purchase that adds to it.
     pub additions: RefCell<BTreeMap<RequestId, Addition>>,
-    pub(super) instance: RefCell<Option<Rc<Instance<RefCell<Option<Meter>>>>>>,
+    pub(super) instance: RefCell<Option<Rc<Instance<Memory>>>>,
 }
 
 impl GrantObject {
@@ -96,7 +99,7 @@ pub fn ask(
 fn execute(
     world: &World,
     object: &GrantObject,
-    memory: &RefCell<Option<Meter>>,
+    memory: &Memory,
     command: &MeterCommand,
 ) -> Result<MeterReply, String> {
     let now = world.now();
