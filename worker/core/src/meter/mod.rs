@@ -12,8 +12,8 @@ pub use cost::{COST, Cost};
 pub use lately::Lately;
 pub use limits::{Limits, Period, Quota, Rate};
 pub use message::{
-    CallId, Fate, Granted, MeterCommand, MeterReply, Meters, Pass, Refused, Reserve, Standing,
-    Tell, Why,
+    CallId, Fate, Granted, MeterCommand, MeterReply, Meters, Pass, Refused, Reserve, Revoked,
+    Revoker, Standing, Tell, Told, Why,
 };
 pub use state::{KEPT_MILLIS, MOST_UNWRITTEN, Meter, Stored, UNWRITTEN_MILLIS};
 pub use told::{LEFT, left, rate_limit_headers};

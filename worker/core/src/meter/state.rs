@@ -9,7 +9,9 @@ use std::collections::HashMap;
 use serde::{Deserialize, Serialize};
 
 use super::limits::{Period, Quota};
-use super::message::{CallId, Fate, Granted, Pass, Refused, Reserve, Standing, Tell, Why};
+use super::message::{
+    CallId, Fate, Granted, Pass, Refused, Reserve, Revoked, Standing, Tell, Told, Why,
+};
 use crate::pauses::METER_LATE;
 use crate::types::UnixMillis;
 
@@ -36,6 +38,9 @@ pub struct Stored {
     pub period: (u64, u32),
     /// What a call is expected to cost at most: the largest cost of late.
     pub dear: u64,
+    /// Whether the grant was taken back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub revoked: Option<Revoked>,
 }
 
 /// What is known of a call under way.
@@ -79,6 +84,7 @@ impl Stored {
             used: 0,
             period: (0, 0),
             dear: 1,
+            revoked: None,
         }
     }
 
@@ -123,6 +129,22 @@ impl Meter {
         self.unwritten = None;
     }
 
+    /// Takes the grant back, unless that was done before. It must be stored before anybody hears of it.
+    pub fn revoke(&mut self, revoked: Revoked) {
+        self.stored.revoked.get_or_insert(revoked);
+    }
+
+    /// How the grant stands, for its payer and the operator.
+    pub fn look(&mut self, now: UnixMillis) -> Told {
+        self.sweep(now);
+        self.begin_period(now);
+        Told {
+            standing: self.standing(now),
+            payer: self.stored.granted.payer,
+            revoked: self.stored.revoked,
+        }
+    }
+
     /// Sets aside what a call may take, or says why it must not be made.
     pub fn reserve(&mut self, ask: &Reserve, now: UnixMillis) -> Result<Pass, Refused> {
         self.sweep(now);
@@ -165,11 +187,15 @@ impl Meter {
             used,
             period,
             dear,
+            revoked,
         } = &self.stored;
         let limits = &granted.limits;
         let known = self.open.contains_key(&ask.call) || self.over.contains_key(&ask.call);
         if known {
             return Err(Why::Over);
+        }
+        if revoked.is_some() {
+            return Err(Why::Revoked);
         }
         if now.to_seconds() >= granted.ends_at {
             return Err(Why::Ended);

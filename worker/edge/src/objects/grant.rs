@@ -1,7 +1,7 @@
 //! `GrantObject`, one per grant with a meter, named by the request id of the purchase that founded it: the count of its calls.
 //!
 //! Stored: `meter` (one row, as JSON: what was sold, and the units of the calls that were answered). The row is made at the
-//! grant's first call, after the founding purchase was asked once what it has sold; for what is no delivered purchase with
+//! grant's first call or when it is first asked for, after the founding purchase was asked once what it has sold; for what is no delivered purchase with
 //! limits, nothing is stored. The row is written after every 20 counted calls, at most 5 seconds after the first one that is not
 //! written, and before a caller hears that nothing is left. An alarm removes everything 35 days after the grant's end.
 //!
@@ -17,8 +17,8 @@ use std::panic::AssertUnwindSafe;
 use std::rc::Rc;
 
 use key0_core::meter::{
-    Granted, MOST_UNWRITTEN, Meter, MeterCommand, MeterReply, Refused, Stored, UNWRITTEN_MILLIS,
-    Why,
+    Granted, MOST_UNWRITTEN, Meter, MeterCommand, MeterReply, Refused, Revoked, Stored,
+    UNWRITTEN_MILLIS, Why,
 };
 use key0_core::pauses::SLEEP;
 use key0_core::types::{CallFault, RequestId, UnixMillis};
@@ -81,17 +81,16 @@ impl GrantObject {
     async fn execute(&self, grant: &str, command: &MeterCommand) -> worker::Result<MeterReply> {
         let keeper = &self.keeper;
         let is_known = keeper.load()?;
-        match command {
-            MeterCommand::Reserve(_) if !is_known => {
-                let (keeper, grant) = (Rc::clone(keeper), grant.to_owned());
-                // An error of what is given to `block_concurrency_while` itself would reset the object.
-                let founding = async move { Ok(founded(&keeper, &grant).await) };
-                if !self.state.block_concurrency_while(founding).await?? {
-                    return Ok(MeterReply::NotGranted);
-                }
+        if !is_known {
+            if let MeterCommand::Tell(_) = command {
+                return Ok(MeterReply::Heard);
             }
-            MeterCommand::Tell(_) if !is_known => return Ok(MeterReply::Heard),
-            _ => {}
+            let (keeper, grant) = (Rc::clone(keeper), grant.to_owned());
+            // An error of what is given to `block_concurrency_while` itself would reset the object.
+            let founding = async move { Ok(founded(&keeper, &grant).await) };
+            if !self.state.block_concurrency_while(founding).await?? {
+                return Ok(MeterReply::NotGranted);
+            }
         }
         let reply = keeper.execute(command);
         // A timer that the platform has ended is overdue.
@@ -185,6 +184,11 @@ impl Keeper {
                     }
                 })
             }
+            MeterCommand::Look => Ok(MeterReply::Stands(self.with(|meter| meter.look(now))?)),
+            MeterCommand::Revoke(by) => {
+                self.revoke(Revoked { by: *by, at: now })?;
+                Ok(MeterReply::Stands(self.with(|meter| meter.look(now))?))
+            }
             MeterCommand::Tell(told) => {
                 self.with(|meter| meter.tell(told, now))?;
                 if let Err(fault) = self.write_full() {
@@ -220,6 +224,20 @@ impl Keeper {
             }
             Ok(())
         })?
+    }
+
+    /// Takes the grant back, unless that was done before, and stores it with all that is not written yet.
+    fn revoke(&self, revoked: Revoked) -> worker::Result<()> {
+        let mut stored = self.with(|meter| meter.stored().clone())?;
+        if stored.revoked.is_some() {
+            return Ok(());
+        }
+        stored.revoked = Some(revoked);
+        self.tables.transaction(|| self.put(&stored))?;
+        self.with(|meter| {
+            meter.revoke(revoked);
+            meter.written();
+        })
     }
 
     fn write_or_log(&self) {
