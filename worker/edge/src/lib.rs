@@ -255,6 +255,7 @@ async fn operator(inbound: Inbound, env: &Env) -> Response {
                 path: &inbound.path,
                 query: inbound.query(),
                 headers: &inbound.headers,
+                now: platform::now(),
             };
             admin::answer(&config, &objects::Objects::new(env), &arrival).await
         }

@@ -4,6 +4,7 @@ mod cost;
 mod lately;
 mod limits;
 mod message;
+mod shown;
 mod state;
 mod told;
 mod words;
@@ -15,5 +16,6 @@ pub use message::{
     CallId, Fate, Granted, MeterCommand, MeterReply, Meters, Pass, Refused, Reserve, Revoked,
     Revoker, Standing, Tell, Told, Why,
 };
+pub use shown::{Condition, Shown, ShownRevoked};
 pub use state::{KEPT_MILLIS, MOST_UNWRITTEN, Meter, Stored, UNWRITTEN_MILLIS};
 pub use told::{LEFT, left, rate_limit_headers};
