@@ -12,6 +12,7 @@ mod objects;
 mod origin;
 mod outbound;
 mod platform;
+mod revoked;
 mod rsa;
 mod settings;
 mod storage;
@@ -26,9 +27,9 @@ use key0_core::checkout::Checkout;
 use key0_core::config::{Config, Problem};
 use key0_core::documents::{
     AI_CATALOG_TYPE, AgentCardVersion, CARD_KEYS_PATH, ICON_PATH, LLMS_PATH, MCP_CARD_PATH,
-    MCP_CARD_TYPE, MCP_PATH, OPENAPI_PATH, SKILLS_PATH, agent_card, ai_catalog, card_keys,
-    discover, front, icon, json_web_key_set, llms, mcp_card, mcp_pointer, openapi, skills,
-    token_info,
+    MCP_CARD_TYPE, MCP_PATH, OPENAPI_PATH, REVOKED_PATH, SKILLS_PATH, agent_card, ai_catalog,
+    card_keys, discover, front, icon, json_web_key_set, llms, mcp_card, mcp_pointer, openapi,
+    skills, token_info,
 };
 use key0_core::doors::{a2a, admin, http as x402, mcp};
 use key0_core::error::{Code, Error};
@@ -47,7 +48,7 @@ const MCP_CARD_MAX_AGE_SECONDS: u32 = 3600;
 
 /// The paths that are served, each with its methods. A new door needs a line here, a [`Page`], and an arm in [`serve`].
 /// (The operator's door has its own paths.)
-const ROUTES: [(&str, &str, Page); 19] = [
+const ROUTES: [(&str, &str, Page); 20] = [
     // Paths are looked up without the slashes at their end.
     ("", READ, Page::Front),
     (ICON_PATH, READ, Page::Icon),
@@ -61,6 +62,7 @@ const ROUTES: [(&str, &str, Page); 19] = [
     (CARD_KEYS_PATH, READ, Page::CardKeys),
     ("/.well-known/token-info", READ, Page::TokenInfo),
     ("/.well-known/jwks.json", READ, Page::Keys),
+    (REVOKED_PATH, READ, Page::Revoked),
     ("/x402/access", WRITE, Page::X402Access),
     ("/a2a", WRITE, Page::A2a),
     ("/agent", WRITE, Page::A2a),
@@ -83,6 +85,7 @@ enum Page {
     CardKeys,
     TokenInfo,
     Keys,
+    Revoked,
     X402Access,
     A2a,
     Mcp,
@@ -192,6 +195,10 @@ async fn serve(page: Page, inbound: Inbound, env: &Env) -> Result<Response, Erro
             document(&token_info(config, &origin), headers)
         }
         Page::Keys => document(&json_web_key_set(&shop?.0.token), headers),
+        Page::Revoked => {
+            let (config, origin) = shop?;
+            revoked::answer(env, config, &origin, headers).await
+        }
         Page::X402Access => {
             let (config, origin) = shop?;
             limited(inbound, env, config, origin, Door::X402).await

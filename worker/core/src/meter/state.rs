@@ -41,6 +41,9 @@ pub struct Stored {
     /// Whether the grant was taken back.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub revoked: Option<Revoked>,
+    /// The grant's id, for as long as the list of revoked grants has not heard of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unlisted: Option<String>,
 }
 
 /// What is known of a call under way.
@@ -85,6 +88,7 @@ impl Stored {
             period: (0, 0),
             dear: 1,
             revoked: None,
+            unlisted: None,
         }
     }
 
@@ -130,8 +134,17 @@ impl Meter {
     }
 
     /// Takes the grant back, unless that was done before. It must be stored before anybody hears of it.
-    pub fn revoke(&mut self, revoked: Revoked) {
-        self.stored.revoked.get_or_insert(revoked);
+    /// `grant`: its id, by which it is to be listed.
+    pub fn revoke(&mut self, revoked: Revoked, grant: &str) {
+        if self.stored.revoked.is_none() {
+            self.stored.revoked = Some(revoked);
+            self.stored.unlisted = Some(grant.to_owned());
+        }
+    }
+
+    /// Notes that the list of revoked grants has heard of it.
+    pub fn listed(&mut self) {
+        self.stored.unlisted = None;
     }
 
     /// How the grant stands, for its payer and the operator.
@@ -188,6 +201,7 @@ impl Meter {
             period,
             dear,
             revoked,
+            ..
         } = &self.stored;
         let limits = &granted.limits;
         let known = self.open.contains_key(&ask.call) || self.over.contains_key(&ask.call);

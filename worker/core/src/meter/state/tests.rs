@@ -96,11 +96,16 @@ fn a_grant_that_was_taken_back_lets_no_call_begin_and_what_is_under_way_goes_on(
     assert_eq!((told.standing.left, told.standing.left_now), (1, 7));
     assert_eq!((told.payer, told.revoked), (Address::ZERO, None));
     let revoked = Revoked { by: Payer, at: NOW };
-    meter.revoke(revoked);
-    meter.revoke(Revoked {
+    meter.revoke(revoked, "a");
+    let later = Revoked {
         by: Operator,
         at: NOW.plus(1),
-    });
+    };
+    meter.revoke(later, "a");
+    assert_eq!(meter.stored().unlisted.as_deref(), Some("a"));
+    meter.listed();
+    meter.revoke(later, "a");
+    assert_eq!(meter.stored().unlisted, None);
     assert_eq!(
         meter.look(NOW).revoked,
         Some(revoked),
