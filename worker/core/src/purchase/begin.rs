@@ -130,6 +130,8 @@ pub(super) async fn begin<E: PurchaseEnv>(
                 | PayerReply::NameCode
                 | PayerReply::Claimed(_)
                 | PayerReply::Seen(_)
+                | PayerReply::Grants { .. }
+                | PayerReply::NonceUsed
                 | PayerReply::Noted,
             ),
             None,
