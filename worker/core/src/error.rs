@@ -58,6 +58,8 @@ pub enum Code {
     RateLimited,
     /// The body is larger than allowed.
     PayloadTooLarge,
+    /// What is asked for is for the wallet that has paid.
+    SignInRequired,
     /// The access of this token was taken back.
     GrantRevoked,
     /// The operator's secret is missing or wrong.
@@ -76,7 +78,7 @@ pub enum Code {
 
 impl Code {
     /// Every code, for tests and documentation.
-    pub const ALL: [Self; 31] = [
+    pub const ALL: [Self; 32] = [
         Self::TierNotFound,
         Self::ChallengeNotFound,
         Self::ChallengeExpired,
@@ -101,6 +103,7 @@ impl Code {
         Self::RequestConflict,
         Self::RateLimited,
         Self::PayloadTooLarge,
+        Self::SignInRequired,
         Self::GrantRevoked,
         Self::Unauthorized,
         Self::NotFound,
@@ -137,6 +140,7 @@ impl Code {
             Self::RequestConflict => "REQUEST_CONFLICT",
             Self::RateLimited => "RATE_LIMITED",
             Self::PayloadTooLarge => "PAYLOAD_TOO_LARGE",
+            Self::SignInRequired => "SIGN_IN_REQUIRED",
             Self::GrantRevoked => "GRANT_REVOKED",
             Self::Unauthorized => "UNAUTHORIZED",
             Self::NotFound => "NOT_FOUND",
@@ -163,7 +167,7 @@ impl Code {
             Self::TxAlreadyRedeemed | Self::RequestConflict | Self::CallInProgress => {
                 StatusCode::CONFLICT
             }
-            Self::PaymentFailed => StatusCode::PAYMENT_REQUIRED,
+            Self::PaymentFailed | Self::SignInRequired => StatusCode::PAYMENT_REQUIRED,
             Self::SettlementPending | Self::TemporarilyUnavailable => {
                 StatusCode::SERVICE_UNAVAILABLE
             }

@@ -24,6 +24,7 @@ use key0_core::book::{Look, PayerCommand, PayerReply};
 use key0_core::breaker::Observed;
 use key0_core::chain::Chain as _;
 use key0_core::chain::base::Receipt;
+use key0_core::checkout::Books;
 use key0_core::config::Config;
 use key0_core::doors::a2a::{ContextKey, Conversations, TaskCommand, TaskReply};
 use key0_core::doors::admin::Transfers;
@@ -344,6 +345,17 @@ impl Transfers for Objects<'_> {
     }
 
     async fn book(
+        &self,
+        network: Network,
+        payer: Address,
+        command: &PayerCommand,
+    ) -> Result<PayerReply, CallFault> {
+        logged(self.payer(network, payer, command).await)
+    }
+}
+
+impl Books for Objects<'_> {
+    async fn ask_book(
         &self,
         network: Network,
         payer: Address,
