@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use crate::config::Config;
-use crate::meter::{Listed, RevokedList};
+use crate::meter::RevokedList;
 use crate::token::{RsaSigner, SigningError};
 use crate::types::{HttpUrl, UnixSeconds};
 
@@ -21,7 +21,7 @@ struct Claims<'a> {
     iss: &'a str,
     iat: u64,
     exp: u64,
-    revoked: &'a [Listed],
+    revoked: &'a [String],
     truncated: bool,
 }
 

@@ -17,7 +17,7 @@ pub use message::{
     CallId, Fate, Granted, MeterCommand, MeterReply, Meters, Pass, Refused, Reserve, Revoked,
     Revoker, Standing, Tell, Told, Why,
 };
-pub use revocations::{ListCommand, ListStore, Listed, RevokedList, execute};
+pub use revocations::{ListCommand, ListStore, RevokedList, execute, listed};
 pub use shown::{Condition, Shown, ShownRevoked};
 pub use state::{KEPT_MILLIS, MOST_UNWRITTEN, Meter, Stored, UNWRITTEN_MILLIS};
 pub use told::{LEFT, left, rate_limit_headers};

@@ -14,22 +14,10 @@ const MAX_LISTED: usize = 10_000;
 /// How much longer than its grant an entry stays: backends may take a token for two minutes more.
 const STAYS_SECONDS: u64 = 600;
 
-/// A grant on the list: the first 8 bytes of the SHA-256 of its id, in hex.
-#[derive(Clone, Debug, Deserialize, Eq, Ord, PartialEq, PartialOrd, Serialize)]
-#[serde(transparent)]
-pub struct Listed(String);
-
-impl Listed {
-    /// The name of a grant on the list.
-    pub fn new(grant: &str) -> Self {
-        let digest: [u8; 32] = Sha256::digest(grant).into();
-        Self(hex::encode(digest.first_chunk::<8>().unwrap_or(&[0; 8])))
-    }
-
-    /// The 16 hex digits.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
+/// The name of a grant on the list: the first 8 bytes of the SHA-256 of its id, in hex.
+pub fn listed(grant: &str) -> String {
+    let digest: [u8; 32] = Sha256::digest(grant).into();
+    hex::encode(digest.first_chunk::<8>().unwrap_or(&[0; 8]))
 }
 
 /// A message to the list.
@@ -38,8 +26,8 @@ impl Listed {
 pub enum ListCommand {
     /// A grant was taken back. A repetition changes nothing.
     Add {
-        /// The grant.
-        grant: Listed,
+        /// The grant, as the list names it.
+        grant: String,
         /// When it would have ended.
         ends_at: UnixSeconds,
     },
@@ -50,8 +38,8 @@ pub enum ListCommand {
 /// The reply to each command: the list, which is empty in the reply to `Add`.
 #[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
 pub struct RevokedList {
-    /// The grants.
-    pub grants: Vec<Listed>,
+    /// The grants, as the list names them.
+    pub grants: Vec<String>,
     /// Whether grants are missing, because there were too many.
     pub truncated: bool,
 }
@@ -65,13 +53,13 @@ pub trait ListStore {
     fn count(&self) -> Result<usize, Self::Error>;
 
     /// Whether this grant is on it.
-    fn has(&self, grant: &Listed) -> Result<bool, Self::Error>;
+    fn has(&self, grant: &str) -> Result<bool, Self::Error>;
 
     /// The grants on it that stay beyond this time.
-    fn after(&self, now: UnixSeconds) -> Result<Vec<Listed>, Self::Error>;
+    fn after(&self, now: UnixSeconds) -> Result<Vec<String>, Self::Error>;
 
     /// Adds a grant that stays until then.
-    fn put(&self, grant: &Listed, until: UnixSeconds) -> Result<(), Self::Error>;
+    fn put(&self, grant: &str, until: UnixSeconds) -> Result<(), Self::Error>;
 
     /// Removes the grants that do not stay beyond this time.
     fn remove(&self, now: UnixSeconds) -> Result<(), Self::Error>;
@@ -121,7 +109,7 @@ mod tests {
     const NOW: UnixSeconds = UnixSeconds(1_800_000_000);
 
     struct Memory {
-        entries: RefCell<BTreeMap<Listed, UnixSeconds>>,
+        entries: RefCell<BTreeMap<String, UnixSeconds>>,
         missing_until: Cell<UnixSeconds>,
     }
 
@@ -131,16 +119,16 @@ mod tests {
         fn count(&self) -> Result<usize, Infallible> {
             Ok(self.entries.borrow().len())
         }
-        fn has(&self, grant: &Listed) -> Result<bool, Infallible> {
+        fn has(&self, grant: &str) -> Result<bool, Infallible> {
             Ok(self.entries.borrow().contains_key(grant))
         }
-        fn after(&self, now: UnixSeconds) -> Result<Vec<Listed>, Infallible> {
+        fn after(&self, now: UnixSeconds) -> Result<Vec<String>, Infallible> {
             let entries = self.entries.borrow();
             let stay = entries.iter().filter(|(_, until)| **until > now);
             Ok(stay.map(|(grant, _)| grant.clone()).collect())
         }
-        fn put(&self, grant: &Listed, until: UnixSeconds) -> Result<(), Infallible> {
-            self.entries.borrow_mut().insert(grant.clone(), until);
+        fn put(&self, grant: &str, until: UnixSeconds) -> Result<(), Infallible> {
+            self.entries.borrow_mut().insert(grant.to_owned(), until);
             Ok(())
         }
         fn remove(&self, now: UnixSeconds) -> Result<(), Infallible> {
@@ -164,7 +152,7 @@ mod tests {
             }
         }
         fn add(&self, grant: &str, ends_at: u64, now: UnixSeconds) {
-            let (grant, ends_at) = (Listed::new(grant), UnixSeconds(ends_at));
+            let (grant, ends_at) = (listed(grant), UnixSeconds(ends_at));
             execute(self, &ListCommand::Add { grant, ends_at }, now).unwrap();
         }
         fn read(&self, now: UnixSeconds) -> RevokedList {
@@ -180,7 +168,7 @@ mod tests {
         }
         list.add("long ended", NOW.0 - STAYS_SECONDS, NOW);
         let a = "ca978112ca1bbdca";
-        assert_eq!(list.read(NOW).grants, [Listed(a.to_owned())]);
+        assert_eq!(list.read(NOW).grants, [a]);
         let end = UnixSeconds(NOW.0 + 60 + STAYS_SECONDS);
         assert_eq!(list.read(UnixSeconds(end.0 - 1)).grants.len(), 1);
         assert_eq!(list.read(end), RevokedList::default());

@@ -1,10 +1,11 @@
 //! A grant as its payer and the operator read it.
 
 use serde::Serialize;
+use serde_json::Value;
 
 use super::limits::{Limits, Quota};
 use super::message::{Revoker, Told};
-use crate::types::{UnixMillis, UsdcAmount};
+use crate::types::{Address, UnixMillis, UnixSeconds, UsdcAmount};
 
 /// Whether calls can be made with a grant.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize)]
@@ -26,10 +27,14 @@ pub enum Condition {
 pub struct Shown<'a> {
     /// The grant's id.
     pub grant: &'a str,
+    /// The plan that was bought.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub plan_id: Option<&'a str>,
     /// Whether calls can be made with it.
     pub condition: Condition,
     /// What was promised.
-    pub limits: Limits,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub limits: Option<Limits>,
     /// What is left of the quota, in the same form.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub left: Option<Quota>,
@@ -38,6 +43,12 @@ pub struct Shown<'a> {
     /// That it was taken back.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub revoked: Option<ShownRevoked>,
+    /// The wallet that paid.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub payer: Option<Address>,
+    /// The access, as the buyer got it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub access: Option<Value>,
 }
 
 /// That a grant was taken back.
@@ -58,21 +69,40 @@ impl<'a> Shown<'a> {
             Quota::Credit(_) => Quota::Credit(UsdcAmount::from_units(standing.left)),
         });
         Self {
-            grant,
             condition: match told.revoked {
                 Some(_) => Condition::Revoked,
                 None if standing.ends_at <= now.to_seconds() => Condition::Ended,
                 None if left.is_some() && standing.left == 0 => Condition::UsedUp,
                 None => Condition::Active,
             },
-            limits: standing.limits,
+            limits: Some(standing.limits),
             left,
-            ends_at: standing.ends_at.to_iso(),
             revoked: told.revoked.map(|revoked| ShownRevoked {
                 by: revoked.by,
                 at: revoked.at.to_seconds().to_iso(),
             }),
+            ..Self::ended(grant, standing.ends_at)
         }
+    }
+
+    /// A grant that has ended, and of which nothing else is known.
+    pub fn ended(grant: &'a str, ends_at: UnixSeconds) -> Self {
+        Self {
+            grant,
+            plan_id: None,
+            condition: Condition::Ended,
+            limits: None,
+            left: None,
+            ends_at: ends_at.to_iso(),
+            revoked: None,
+            payer: None,
+            access: None,
+        }
+    }
+
+    /// As JSON.
+    pub fn json(&self) -> Value {
+        serde_json::to_value(self).unwrap_or_default()
     }
 }
 
@@ -82,7 +112,6 @@ mod tests {
 
     use super::*;
     use crate::meter::{Revoked, Standing};
-    use crate::types::{Address, UnixSeconds};
 
     #[test]
     fn a_grant_is_shown_with_what_is_left_in_the_form_of_its_quota() {
@@ -98,7 +127,7 @@ mod tests {
             payer: Address::ZERO,
             revoked,
         };
-        let shown = |told| json!(Shown::new("a", &told, now));
+        let shown = |told| Shown::new("a", &told, now).json();
         assert_eq!(
             shown(told(r#"{"quota":{"calls":9}}"#, 4, 1_800_000_001, None)),
             json!({

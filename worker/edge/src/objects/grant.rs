@@ -19,8 +19,8 @@ use std::panic::AssertUnwindSafe;
 use std::rc::Rc;
 
 use key0_core::meter::{
-    Granted, ListCommand, Listed, MOST_UNWRITTEN, Meter, MeterCommand, MeterReply, Refused,
-    Revoked, Stored, UNWRITTEN_MILLIS, Why,
+    Granted, ListCommand, MOST_UNWRITTEN, Meter, MeterCommand, MeterReply, Refused, Revoked,
+    Stored, UNWRITTEN_MILLIS, Why, listed,
 };
 use key0_core::pauses::{FAILED_ALARM, SLEEP};
 use key0_core::types::{CallFault, RequestId, UnixMillis};
@@ -259,7 +259,7 @@ impl Keeper {
     async fn report(&self) -> worker::Result<()> {
         let told = self.with(|meter| {
             let stored = meter.stored();
-            let grant = stored.unlisted.as_deref().map(Listed::new);
+            let grant = stored.unlisted.as_deref().map(listed);
             grant.map(|grant| (grant, stored.granted.ends_at))
         })?;
         let Some((grant, ends_at)) = told else {

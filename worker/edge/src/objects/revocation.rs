@@ -8,9 +8,9 @@
 //! Why no interleaving breaks it: a command runs in one synchronous transaction and waits for nothing. The grants' own objects
 //! are the truth, and report again until they are heard.
 
-use key0_core::meter::{ListCommand, ListStore, Listed, execute};
+use key0_core::meter::{ListCommand, ListStore, execute};
 use key0_core::types::UnixSeconds;
-use serde::Deserialize;
+use serde::de::IgnoredAny;
 use worker::{DurableObject, Env, Request, Response, State, durable_object};
 
 use super::{command, reply};
@@ -54,15 +54,10 @@ impl DurableObject for RevocationObject {
 
 struct List(Tables);
 
-#[derive(Deserialize)]
-struct Number {
-    number: u64,
-}
-
 impl List {
+    /// The one number that a query finds, as text in a column named `body`.
     fn number(&self, query: &str) -> worker::Result<u64> {
-        let row: Option<Number> = self.0.row(query, vec![])?;
-        Ok(row.map_or(0, |row| row.number))
+        Ok(self.0.body(query, vec![])?.unwrap_or_default())
     }
 }
 
@@ -70,30 +65,26 @@ impl ListStore for List {
     type Error = worker::Error;
 
     fn count(&self) -> worker::Result<usize> {
-        let count = self.number("SELECT COUNT(*) AS number FROM revoked")?;
+        let count = self.number("SELECT CAST(COUNT(*) AS TEXT) AS body FROM revoked")?;
         Ok(usize::try_from(count).unwrap_or(usize::MAX))
     }
 
-    fn has(&self, grant: &Listed) -> worker::Result<bool> {
-        let query = "SELECT until AS number FROM revoked WHERE id = ?";
-        let row: Option<Number> = self.0.row(query, vec![grant.as_str().into()])?;
-        Ok(row.is_some())
+    fn has(&self, grant: &str) -> worker::Result<bool> {
+        let query = "SELECT 1 FROM revoked WHERE id = ?";
+        let found: Option<IgnoredAny> = self.0.row(query, vec![grant.into()])?;
+        Ok(found.is_some())
     }
 
-    fn after(&self, now: UnixSeconds) -> worker::Result<Vec<Listed>> {
-        #[derive(Deserialize)]
-        struct Row {
-            id: Listed,
-        }
-        let query = "SELECT id FROM revoked WHERE until > ?";
-        let rows: Vec<Row> = self.0.rows(query, vec![integer(now.0)?])?;
-        Ok(rows.into_iter().map(|row| row.id).collect())
+    fn after(&self, now: UnixSeconds) -> worker::Result<Vec<String>> {
+        let query = "SELECT json_group_array(id) AS body FROM revoked WHERE until > ?";
+        let grants = self.0.body(query, vec![integer(now.0)?])?;
+        Ok(grants.unwrap_or_default())
     }
 
-    fn put(&self, grant: &Listed, until: UnixSeconds) -> worker::Result<()> {
+    fn put(&self, grant: &str, until: UnixSeconds) -> worker::Result<()> {
         let statement = "INSERT INTO revoked (id, until) VALUES (?, ?)";
-        let bindings = vec![grant.as_str().into(), integer(until.0)?];
-        self.0.write(statement, bindings)
+        self.0
+            .write(statement, vec![grant.into(), integer(until.0)?])
     }
 
     fn remove(&self, now: UnixSeconds) -> worker::Result<()> {
@@ -102,7 +93,7 @@ impl ListStore for List {
     }
 
     fn missing_until(&self) -> worker::Result<UnixSeconds> {
-        self.number("SELECT until AS number FROM missing")
+        self.number("SELECT CAST(until AS TEXT) AS body FROM missing")
             .map(UnixSeconds)
     }
 

@@ -5,14 +5,7 @@ use http::StatusCode;
 use crate::error::{Code, Error};
 use crate::meter::{MeterCommand, MeterReply, Meters, Revoker, Shown};
 use crate::response::{self, Response};
-use crate::types::{Address, RequestId, UnixMillis};
-
-#[derive(serde::Serialize)]
-struct Seen<'a> {
-    #[serde(flatten)]
-    shown: Shown<'a>,
-    payer: Address,
-}
+use crate::types::{RequestId, UnixMillis};
 
 /// How a grant stands; with `revokes`, after it was taken back.
 pub(super) async fn answer<O: Meters>(
@@ -30,11 +23,11 @@ pub(super) async fn answer<O: Meters>(
     }
     match objects.ask(grant, &command).await {
         Ok(MeterReply::Stands(told)) => {
-            let seen = Seen {
-                shown: Shown::new(grant, &told, now),
-                payer: told.payer,
+            let shown = Shown {
+                payer: Some(told.payer),
+                ..Shown::new(grant, &told, now)
             };
-            Ok(response::json(StatusCode::OK, &seen))
+            Ok(response::json(StatusCode::OK, &shown.json()))
         }
         Ok(MeterReply::NotGranted) => Err(unknown()),
         _ => Err(Error::internal()),

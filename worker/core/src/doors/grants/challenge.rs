@@ -6,7 +6,7 @@
 //! that is signed follows from nonce and wallet, so that nothing of what a client sends back needs to be believed.
 
 use alloy_primitives::hex;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::action::Action;
 use crate::checkout::SignedNonce;
@@ -22,6 +22,29 @@ const GOOD_SECONDS: u64 = 300;
 const END_BYTES: usize = 8;
 const RANDOM_BYTES: usize = 8;
 const SEAL_BYTES: usize = 16;
+
+/// What is asked for. All empty texts are filled in.
+const TEMPLATE: &str = r#"{
+    "x402Version": 2, "error": "Sign in with the wallet that has paid",
+    "resource": {"url": "", "description": "", "mimeType": "application/json"}, "accepts": [],
+    "extensions": {"sign-in-with-x": {
+        "info": {
+            "domain": "", "uri": "", "version": "1", "nonce": "", "issuedAt": "", "expirationTime": "", "statement": "", "resources": [""]
+        },
+        "supportedChains": [{"chainId": "", "type": "eip191"}],
+        "schema": {
+            "$schema": "https://json-schema.org/draft/2020-12/schema", "type": "object",
+            "properties": {
+                "domain": {"type": "string"}, "address": {"type": "string"}, "statement": {"type": "string"},
+                "uri": {"type": "string", "format": "uri"}, "version": {"type": "string"}, "chainId": {"type": "string"},
+                "type": {"type": "string"}, "nonce": {"type": "string"}, "issuedAt": {"type": "string", "format": "date-time"},
+                "expirationTime": {"type": "string", "format": "date-time"},
+                "resources": {"type": "array", "items": {"type": "string", "format": "uri"}}, "signature": {"type": "string"}
+            },
+            "required": ["domain", "address", "uri", "version", "chainId", "type", "nonce", "issuedAt", "signature"]
+        }
+    }}
+}"#;
 
 /// What a client has signed, as it says.
 #[derive(Debug)]
@@ -110,31 +133,39 @@ impl Place<'_> {
         )
     }
 
-    /// The extension in an answer that asks for a signature.
-    pub(super) fn extension(&self, action: &Action, random: [u8; 16], now: UnixSeconds) -> Value {
+    /// What is asked for, as x402 asks for a payment.
+    pub(super) fn required(&self, action: &Action, random: [u8; 16], now: UnixSeconds) -> Value {
         let signed = self.nonce(action, random, now);
         let (from, until) = times(&signed);
         let uri = self.origin.join(&action.path());
-        let text = || json!({"type": "string"});
-        let uris = json!({"type": "string", "format": "uri"});
-        let time = json!({"type": "string", "format": "date-time"});
-        json!({
-            "info": {
-                "domain": self.domain(), "uri": uri, "version": "1", "nonce": signed.nonce, "issuedAt": from,
-                "expirationTime": until, "statement": action.statement(), "resources": [uri],
-            },
-            "supportedChains": [{"chainId": self.network.caip2(), "type": "eip191"}],
-            "schema": {
-                "$schema": "https://json-schema.org/draft/2020-12/schema",
-                "type": "object",
-                "properties": {
-                    "domain": text(), "address": text(), "statement": text(), "uri": uris, "version": text(),
-                    "chainId": text(), "type": text(), "nonce": text(), "issuedAt": time, "expirationTime": time,
-                    "resources": {"type": "array", "items": uris}, "signature": text(),
-                },
-                "required": ["domain", "address", "uri", "version", "chainId", "type", "nonce", "issuedAt", "signature"],
-            },
-        })
+        // Code that builds it would be much larger.
+        let mut required: Value = serde_json::from_str(TEMPLATE).unwrap_or_default();
+        for (place, text) in [
+            ("/resource/url", uri.clone()),
+            ("/resource/description", action.statement()),
+            (
+                "/extensions/sign-in-with-x/info/domain",
+                self.domain().to_owned(),
+            ),
+            ("/extensions/sign-in-with-x/info/uri", uri.clone()),
+            ("/extensions/sign-in-with-x/info/nonce", signed.nonce),
+            ("/extensions/sign-in-with-x/info/issuedAt", from),
+            ("/extensions/sign-in-with-x/info/expirationTime", until),
+            (
+                "/extensions/sign-in-with-x/info/statement",
+                action.statement(),
+            ),
+            ("/extensions/sign-in-with-x/info/resources/0", uri),
+            (
+                "/extensions/sign-in-with-x/supportedChains/0/chainId",
+                self.network.caip2().to_owned(),
+            ),
+        ] {
+            if let Some(value) = required.pointer_mut(place) {
+                *value = Value::String(text);
+            }
+        }
+        required
     }
 }
 

@@ -1,5 +1,6 @@
 //! The way of a question through the door.
 
+use futures_util::FutureExt as _;
 use futures_util::future::join_all;
 use http::{HeaderMap, HeaderName, Method, StatusCode, header};
 use serde_json::{Value, json};
@@ -15,7 +16,6 @@ use crate::meter::{MeterCommand, MeterReply, Meters, Revoker, Shown, Told};
 use crate::response::{self, Response};
 use crate::token::RsaVerifier;
 use crate::types::{Address, PlanId};
-use crate::x402::Resource;
 use crate::x402::header::{PAYMENT_REQUIRED, encode};
 
 /// A request to the wallet's door. Request bodies are not read.
@@ -77,23 +77,15 @@ impl<D: Deployment, O: Books + Meters> Desk<'_, '_, D, O> {
     /// Asks for a signature.
     fn challenge(&self, action: &Action) -> Response {
         let (checkout, place) = (self.checkout, self.place());
-        let extension = place.extension(action, checkout.random, checkout.now);
         let error = Error::new(
             Code::SignInRequired,
             "This is for the wallet that has paid: sign in with it. Sign `info` of the extension sign-in-with-x as an EIP-4361 \
              message and repeat the request with the header SIGN-IN-WITH-X, as x402 describes. It costs nothing. A signature is \
              good for this request, once, for five minutes.",
         );
-        let url = checkout.origin.join(&action.path());
-        let required = json!({
-            "x402Version": 2,
-            "error": "Sign in with the wallet that has paid",
-            "resource": Resource::json(&url, &action.statement()),
-            "accepts": [],
-            "extensions": {SIGN_IN: extension},
-        });
-        let info = required.pointer("/extensions/sign-in-with-x/info").cloned();
-        let mut response = response::error(&error.with_details(json!({SIGN_IN: {"info": info}})));
+        let required = place.required(action, checkout.random, checkout.now);
+        let extension = required.pointer("/extensions").cloned();
+        let mut response = response::error(&error.with_details(extension.unwrap_or_default()));
         if let Some(required) = encode(&required) {
             let name = HeaderName::from_static(PAYMENT_REQUIRED);
             response::set(&mut response, name, &required);
@@ -118,7 +110,8 @@ impl<D: Deployment, O: Books + Meters> Desk<'_, '_, D, O> {
             None => Ok(None),
             Some(access) => {
                 let told = self.ask(id.as_str(), &MeterCommand::Look).await?;
-                Ok(told.map(|told| self.shown(id.as_str(), &access.plan, &told)))
+                let shown = |told| self.shown(id.as_str(), &access.plan, &told).json();
+                Ok(told.map(shown))
             }
         }
     }
@@ -144,7 +137,9 @@ impl<D: Deployment, O: Books + Meters> Desk<'_, '_, D, O> {
         };
         let command = match action {
             Action::List => {
-                let asked = own.grants.iter().map(|grant| self.listed(wallet, grant));
+                // Boxed like others, so that all of them are joined by the same code.
+                let asked = own.grants.iter();
+                let asked = asked.map(|grant| self.listed(wallet, grant).boxed_local());
                 let grants = join_all(asked).await;
                 return Ok(Some(json!({"grants": grants, "more": own.more})));
             }
@@ -162,23 +157,20 @@ impl<D: Deployment, O: Books + Meters> Desk<'_, '_, D, O> {
             return Ok(None);
         }
         let mut shown = self.shown(id, &grant.plan, &told);
-        if let (Action::Show(_), None) = (action, told.revoked)
-            && let Some(access) = self.access(wallet, grant, &told).await
-        {
-            set(&mut shown, "access", access);
+        if let (Action::Show(_), None) = (action, told.revoked) {
+            shown.access = self.access(wallet, grant, &told).await;
         }
-        Ok(Some(shown))
+        Ok(Some(shown.json()))
     }
 
     /// A grant in a list.
     async fn listed(&self, wallet: Address, grant: &OwnGrant) -> Value {
-        match self.ask(grant.id.as_str(), &MeterCommand::Look).await {
-            Ok(Some(told)) if told.payer == wallet => {
-                self.shown(grant.id.as_str(), &grant.plan, &told)
-            }
+        let id = grant.id.as_str();
+        match self.ask(id, &MeterCommand::Look).await {
+            Ok(Some(told)) if told.payer == wallet => self.shown(id, &grant.plan, &told).json(),
             Ok(_) => ended(grant),
             // One that does not answer hides no other.
-            Err(error) => json!({"grant": grant.id, "planId": grant.plan, "error": error.body()}),
+            Err(error) => json!({"grant": id, "error": error.body()}),
         }
     }
 
@@ -201,22 +193,21 @@ impl<D: Deployment, O: Books + Meters> Desk<'_, '_, D, O> {
         }
     }
 
-    fn shown(&self, id: &str, plan: &PlanId, told: &Told) -> Value {
-        let mut shown = json!(Shown::new(id, told, self.checkout.now.to_millis()));
-        set(&mut shown, "planId", json!(plan));
-        shown
+    fn shown<'g>(&self, id: &'g str, plan: &'g PlanId, told: &Told) -> Shown<'g> {
+        Shown {
+            plan_id: Some(plan.as_str()),
+            ..Shown::new(id, told, self.checkout.now.to_millis())
+        }
     }
 }
 
 /// A grant of which nothing is kept but that it was bought.
 fn ended(grant: &OwnGrant) -> Value {
-    json!({"grant": grant.id, "planId": grant.plan, "condition": "ENDED", "endsAt": grant.ends_at.to_iso()})
-}
-
-fn set(shown: &mut Value, name: &str, value: Value) {
-    if let Some(members) = shown.as_object_mut() {
-        members.insert(name.to_owned(), value);
-    }
+    let shown = Shown {
+        plan_id: Some(grant.plan.as_str()),
+        ..Shown::ended(grant.id.as_str(), grant.ends_at)
+    };
+    shown.json()
 }
 
 fn unavailable() -> Error {

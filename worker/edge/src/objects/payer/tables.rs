@@ -4,7 +4,7 @@ use key0_core::book::{
     BOUND_MILLIS, Booking, BoughtGrant, HOLD_MILLIS, LISTED_SECONDS, MAX_BOUND, MAX_FOUND, Open,
     PayerStore, RECENT_MILLIS, Recent, Standing, TargetKey, UnderWay,
 };
-use key0_core::types::{B256, PlanId, RequestId, UnixMillis, UnixSeconds, UsdcAmount};
+use key0_core::types::{B256, RequestId, UnixMillis, UnixSeconds, UsdcAmount};
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 use worker::{SqlStorageValue, State};
@@ -32,6 +32,9 @@ const GRANTS: [&str; 3] = [
         until INTEGER NOT NULL
     ) STRICT, WITHOUT ROWID",
 ];
+
+const GRANT: &str =
+    "SELECT json_object('id', id, 'plan', plan, 'endsAt', ends_at) AS body FROM grants";
 
 const SCHEMA: Schema = Schema(&[&[
     "CREATE TABLE payments (
@@ -111,23 +114,6 @@ impl From<OpenRow> for Open {
             chosen: row.chosen != 0,
             held: row.held,
             at: UnixMillis(row.at),
-        }
-    }
-}
-
-#[derive(Deserialize)]
-struct GrantRow {
-    id: RequestId,
-    plan: PlanId,
-    ends_at: u64,
-}
-
-impl From<GrantRow> for BoughtGrant {
-    fn from(row: GrantRow) -> Self {
-        Self {
-            id: row.id,
-            plan: row.plan,
-            ends_at: UnixSeconds(row.ends_at),
         }
     }
 }
@@ -337,27 +323,19 @@ impl PayerStore for Book {
     }
 
     fn grants(&self, since: UnixSeconds) -> worker::Result<(Vec<BoughtGrant>, usize)> {
-        #[derive(Deserialize)]
-        struct Row {
-            count: usize,
-        }
         if !self.0.has("grants")? {
             return Ok((Vec::new(), 0));
         }
-        let query = "SELECT count(*) AS count FROM grants WHERE ends_at > ?";
-        let row: Option<Row> = self.0.row(query, vec![integer(since.0)?])?;
-        let grants: Vec<GrantRow> = self.0.rows(
-            "SELECT id, plan, ends_at FROM grants WHERE ends_at > ? ORDER BY ends_at DESC LIMIT ?",
-            vec![integer(since.0)?, count(MAX_FOUND)],
-        )?;
-        let grants = grants.into_iter().map(BoughtGrant::from).collect();
-        Ok((grants, row.map_or(0, |row| row.count)))
+        let query = "SELECT CAST(count(*) AS TEXT) AS body FROM grants WHERE ends_at > ?";
+        let all: Option<usize> = self.0.body(query, vec![integer(since.0)?])?;
+        let query = format!("{GRANT} WHERE ends_at > ? ORDER BY ends_at DESC LIMIT ?");
+        let bindings = vec![integer(since.0)?, count(MAX_FOUND)];
+        Ok((self.0.bodies(&query, bindings)?, all.unwrap_or_default()))
     }
 
     fn grant(&self, id: &RequestId) -> worker::Result<Option<BoughtGrant>> {
-        let query = "SELECT id, plan, ends_at FROM grants WHERE id = ?";
-        let row: Option<GrantRow> = self.0.row(query, vec![id.as_str().into()])?;
-        Ok(row.map(BoughtGrant::from))
+        let query = format!("{GRANT} WHERE id = ?");
+        self.0.body(&query, vec![id.as_str().into()])
     }
 
     fn use_nonce(&self, nonce: &str, until: UnixSeconds, now: UnixSeconds) -> worker::Result<bool> {
