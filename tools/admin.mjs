@@ -18,6 +18,9 @@ npm run admin -- <command> [request id] [options]
   retry-refund ID    tries a failed refund again: it is paid once at most
   cancel ID          ends a purchase that was not paid; without refunds also one
                      that was paid and cannot be delivered
+  grant ID           what is left of access with limits, by the request id of its
+                     purchase
+  revoke ID          takes that access back: no call begins with it any more
   totals             count and sum by state
 
   --url <address>    the worker; otherwise the local world's
@@ -33,7 +36,7 @@ world's is known. When the output is piped it is JSON.
   npm run admin -- list --status REFUND_FAILED
   npm run admin -- retry-refund 41fca0bb-55b6-425f-82a2-b8a4ebd4ca15
 `;
-const WITH_ID = ['show', 'retry-refund', 'cancel'];
+const WITH_ID = ['show', 'retry-refund', 'cancel', 'grant', 'revoke'];
 const COMMANDS = ['list', ...WITH_ID, 'totals'];
 
 function readOptions() {
@@ -70,7 +73,7 @@ function secretFor(url, world) {
   return secret;
 }
 
-/** The path that is asked, and how. @returns {[string, 'GET' | 'POST']} */
+/** The path that is asked, and how. @returns {[string, 'GET' | 'POST' | 'DELETE']} */
 function question({ command, id, status, limit, from, to }) {
   const query = (members) => {
     const given = Object.entries(members).filter(([, value]) => value !== undefined);
@@ -83,6 +86,9 @@ function question({ command, id, status, limit, from, to }) {
       return [`/admin/totals${query({ from, to })}`, 'GET'];
     case 'show':
       return [`/admin/purchases/${encodeURIComponent(id)}`, 'GET'];
+    case 'grant':
+    case 'revoke':
+      return [`/admin/grants/${encodeURIComponent(id)}`, command === 'revoke' ? 'DELETE' : 'GET'];
     default:
       return [`/admin/purchases/${encodeURIComponent(id)}/${command}`, 'POST'];
   }
@@ -134,7 +140,22 @@ function showPurchase({ requestId, status, record, audit, historyRemoved }, wher
     write(`  ${new Date(at).toISOString()}  ${then.padEnd(14)}  ${event.replaceAll('_', ' ')}`);
     if (transaction) write(dim(`    ${transaction}`));
   }
+  const isCounted = record.sold?.access?.limits && status === 'DELIVERED';
+  if (isCounted) write(dim(`  What is left of it: npm run admin -- grant ${requestId}${where}`));
   if (historyRemoved) write(dim('  Its history was removed: it has been over for a week.'));
+}
+
+function showGrant({ grant, condition, limits, left, endsAt, payer, revoked }) {
+  const row = (name, value) => value !== undefined && write(`  ${name.padEnd(10)} ${value}`);
+  const { quota, rate, concurrency } = limits;
+  const amount = ({ calls, credit }) => credit ?? `${calls} calls`;
+  write(`${bold(condition)}  ${grant}`);
+  if (quota) row('left', `${amount(left)} of ${amount(quota)}`);
+  if (rate) row('rate', `${rate.calls} calls a ${rate.per}`);
+  row('at a time', concurrency);
+  row('ends', endsAt);
+  row('payer', payer);
+  if (revoked) row('revoked', `${revoked.at}, by the ${revoked.by}`);
 }
 
 function showTotals({ totals }) {
@@ -159,6 +180,9 @@ async function main() {
       return showList(answer);
     case 'show':
       return showPurchase(answer, options.where);
+    case 'grant':
+    case 'revoke':
+      return showGrant(answer);
     case 'totals':
       return showTotals(answer);
     default:

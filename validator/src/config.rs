@@ -51,6 +51,8 @@ pub struct Config {
     pub(crate) issuer: Option<String>,
     pub(crate) leeway: u64,
     pub(crate) admission: Option<Arc<dyn Admission>>,
+    #[cfg(feature = "revoked")]
+    pub(crate) revocations: Option<crate::Revocations>,
     /// How many tokens are remembered, if any.
     pub(crate) cache: Option<(usize, MakeCache)>,
 }
@@ -148,6 +150,8 @@ impl Config {
             issuer: None,
             leeway: 0,
             admission: None,
+            #[cfg(feature = "revoked")]
+            revocations: None,
             cache: None,
         }
     }
@@ -214,6 +218,16 @@ impl Config {
         F: Fn(&AccessToken) -> Result<(), Refusal> + Send + Sync + 'static,
     {
         self.admission(AdmitIf(admit))
+    }
+
+    /// Refuses tokens whose grant the gateway has taken back, as far as these know it.
+    #[cfg(feature = "revoked")]
+    #[must_use]
+    pub fn revocations(self, revocations: crate::Revocations) -> Self {
+        Self {
+            revocations: Some(revocations),
+            ..self
+        }
     }
 
     /// Remembers up to about `tokens` good tokens, so that a token seen again costs a comparison instead of a

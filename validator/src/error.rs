@@ -66,6 +66,8 @@ pub enum ValidationError {
     },
     /// The token's `nbf` is in the future.
     NotYetValid,
+    /// The gateway has taken back the grant that the token belongs to.
+    GrantRevoked,
     /// The backend has revoked this token.
     Revoked,
     /// The token was good for one use, and was used.
@@ -85,11 +87,12 @@ pub enum ValidationError {
 }
 
 impl ValidationError {
-    /// The stable code for clients: `INVALID_REQUEST`, `CHALLENGE_EXPIRED` or `INTERNAL_ERROR`.
+    /// The stable code for clients: `INVALID_REQUEST`, `CHALLENGE_EXPIRED`, `GRANT_REVOKED` or `INTERNAL_ERROR`.
     #[must_use]
     pub fn code(&self) -> &'static str {
         match self {
             Self::Expired { .. } => "CHALLENGE_EXPIRED",
+            Self::GrantRevoked => "GRANT_REVOKED",
             Self::NoClock | Self::NoKeys | Self::NotChecked | Self::NoValidator => "INTERNAL_ERROR",
             _ => "INVALID_REQUEST",
         }
@@ -172,6 +175,7 @@ impl ValidationError {
             Self::WrongIssuer => "wrong_issuer",
             Self::Expired { .. } => "expired",
             Self::NotYetValid => "not_yet_valid",
+            Self::GrantRevoked => "grant_revoked",
             Self::Revoked => "revoked",
             Self::AlreadyUsed => "already_used",
             Self::OtherResource => "other_resource",
@@ -234,6 +238,9 @@ impl fmt::Display for ValidationError {
             Self::NotYetValid => "The token is not valid yet",
             Self::OtherResource => "The token is good, but for another resource",
             Self::OtherPlan => "The token is good, but its plan does not include this",
+            Self::GrantRevoked => {
+                "The access of this token was taken back; buy access again"
+            }
             Self::Revoked => "The token has been revoked",
             Self::AlreadyUsed => "The token has been used already",
             Self::NotChecked | Self::NoKeys | Self::NoClock => "The token cannot be checked now",
@@ -387,6 +394,7 @@ mod tests {
             WrongAudience,
             OtherResource,
             OtherPlan,
+            GrantRevoked,
             Revoked,
             AlreadyUsed,
             NotChecked,
@@ -440,6 +448,7 @@ mod tests {
         for error in every_error() {
             let expected = match error {
                 ValidationError::Expired { .. } => ("CHALLENGE_EXPIRED", 401),
+                ValidationError::GrantRevoked => ("GRANT_REVOKED", 401),
                 ValidationError::NoClock
                 | ValidationError::NoKeys
                 | ValidationError::NotChecked

@@ -23,7 +23,7 @@ pub(crate) enum Clock {
 }
 
 impl Clock {
-    fn now(self) -> Result<u64, ValidationError> {
+    pub(crate) fn now(self) -> Result<u64, ValidationError> {
         match self {
             Self::At(now) => Ok(now),
             // Reading the clock of this target panics.
@@ -71,7 +71,7 @@ impl Gateway {
         passed: Option<&Passed>,
     ) -> Result<AccessToken, ValidationError> {
         let access = self.prove_and_read(token, clock, purpose)?;
-        admit(&self.config, &access, purpose, passed)?;
+        admit(&self.config, &access, clock, purpose, passed)?;
         Ok(access)
     }
 
@@ -117,17 +117,24 @@ pub(crate) fn check(
     Ok(access)
 }
 
-/// The last checks of a good token: resource and plan, then the backend's admission. In this order, so that a token for
+/// The last checks of a good token: resource and plan, its grant, then the backend's admission. In this order, so that a token for
 /// one use is not used up where another resource or plan is required.
 pub(crate) fn admit(
     config: &Config,
     access: &AccessToken,
+    clock: Clock,
     purpose: Purpose<'_>,
     passed: Option<&Passed>,
 ) -> Result<(), ValidationError> {
     if let Purpose::Buyer { door } = purpose {
         door.judge(access)?;
     }
+    #[cfg(feature = "revoked")]
+    if let Some(revocations) = &config.revocations {
+        revocations.judge(access, clock)?;
+    }
+    #[cfg(not(feature = "revoked"))]
+    let _ = clock;
     match &config.admission {
         Some(admission) if !passed.is_some_and(|passed| passed.admitted(admission, access)) => {
             Ok(admission.admit(access)?)
@@ -241,7 +248,7 @@ fn judge_chain(config: &Config, access: &AccessToken) -> Result<(), ValidationEr
 
 /// Compares public URLs without a trailing slash: people write `https://seller.example/` in one setting and
 /// `https://seller.example` in the other, and mean the same gateway.
-fn is_same_url(a: &str, b: &str) -> bool {
+pub(crate) fn is_same_url(a: &str, b: &str) -> bool {
     a.trim_end_matches('/') == b.trim_end_matches('/')
 }
 

@@ -57,6 +57,18 @@ pub(crate) fn read<'b>(
     algorithm: &str,
     buffer: &'b mut [u8],
 ) -> Result<Option<Cow<'b, str>>, ValidationError> {
+    read_as(encoded, algorithm, buffer, |typ| {
+        typ.is_none_or(is_access_token)
+    })
+}
+
+/// Like [`read`], for the types that `is_type` takes.
+pub(crate) fn read_as<'b>(
+    encoded: &[u8],
+    algorithm: &str,
+    buffer: &'b mut [u8],
+    is_type: impl Fn(Option<&str>) -> bool,
+) -> Result<Option<Cow<'b, str>>, ValidationError> {
     let text = decode(encoded, buffer).map_err(ValidationError::MalformedHeader)?;
     let found = match Found::at_a_glance(text) {
         Some(found) => found,
@@ -76,7 +88,7 @@ pub(crate) fn read<'b>(
     if string(found.alg)?.as_deref() != Some(algorithm) {
         return Err(ValidationError::WrongAlgorithm);
     }
-    if string(found.typ)?.is_some_and(|typ| !is_access_token(&typ)) {
+    if !is_type(string(found.typ)?.as_deref()) {
         return Err(ValidationError::WrongType);
     }
     string(found.kid)
@@ -99,6 +111,12 @@ fn is_access_token(typ: &str) -> bool {
     ["JWT", "at+jwt", "application/at+jwt", "application/jwt"]
         .iter()
         .any(|known| typ.eq_ignore_ascii_case(known))
+}
+
+/// The type of a list of revoked grants.
+#[cfg(feature = "revoked")]
+pub(crate) fn is_list(typ: Option<&str>) -> bool {
+    typ == Some("revoked+jwt")
 }
 
 /// The members that have a meaning here. All others are ignored, above all those that point to keys (`jku`, `x5u`,

@@ -35,6 +35,19 @@ impl Keys {
         }
     }
 
+    /// The payload of a list of revoked grants, once one of the keys is proven to have signed it.
+    #[cfg(feature = "revoked")]
+    pub(crate) fn prove_list<'t>(&self, list: &'t [u8]) -> Result<&'t [u8], ValidationError> {
+        match self {
+            #[cfg(feature = "hs256")]
+            Self::Hs256(ring) => ring.prove_list(list),
+            #[cfg(feature = "rs256")]
+            Self::Rs256(ring) => ring.prove_list(list),
+            #[cfg(feature = "rs256")]
+            Self::Source(source) => source.current()?.ring.prove_list(list),
+        }
+    }
+
     /// Changes whenever the keys do. `None` while there are none: then nothing may be remembered, nor found.
     pub(crate) fn generation(&self) -> Option<u64> {
         match self {

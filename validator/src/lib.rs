@@ -6,6 +6,7 @@
         feature = "axum",
         feature = "hs256",
         feature = "jwks-http",
+        feature = "revoked",
         feature = "testing",
         feature = "tower"
     ),
@@ -71,6 +72,8 @@ mod protected;
 mod quick;
 #[cfg(feature = "_verify")]
 mod refused;
+#[cfg(all(feature = "_verify", feature = "revoked"))]
+mod revoked;
 #[cfg(feature = "_verify")]
 mod ring;
 #[cfg(feature = "rs256")]
@@ -123,6 +126,8 @@ pub use limits::{Limits, Period, Quota, Rate};
 pub use protected::ProtectedResource;
 #[cfg(feature = "_verify")]
 pub use refused::Refused;
+#[cfg(all(feature = "_verify", feature = "revoked"))]
+pub use revoked::{ListError, Revocations, RevokedList};
 #[cfg(feature = "rs256")]
 pub use schedule::Refresh;
 #[cfg(feature = "_verify")]

@@ -123,7 +123,23 @@ impl<K: Key> Ring<K> {
 
     /// [`verify`](Self::verify) for a token whose header must be parsed. `room` takes the decoded bytes.
     fn verify_unusual(&self, token: &Token<'_>, room: &mut [u8]) -> Result<(), ValidationError> {
-        let Some(kid) = header::read(token.header, K::ALGORITHM, room)? else {
+        let kid = header::read(token.header, K::ALGORITHM, room)?;
+        self.verify_named(token, kid.as_deref())
+    }
+
+    /// The payload of a list of revoked grants, once one of the keys is proven to have signed it.
+    #[cfg(feature = "revoked")]
+    pub(crate) fn prove_list<'t>(&self, list: &'t [u8]) -> Result<&'t [u8], ValidationError> {
+        let list = self.split(list)?;
+        let room = &mut { header::ROOM };
+        let kid = header::read_as(list.header, K::ALGORITHM, room, header::is_list)?;
+        self.verify_named(&list, kid.as_deref())?;
+        Ok(list.payload)
+    }
+
+    /// Proves that the key of this name signed the token, or one of the keys if it names none.
+    fn verify_named(&self, token: &Token<'_>, kid: Option<&str>) -> Result<(), ValidationError> {
+        let Some(kid) = kid else {
             return self.try_all(token, |_| true);
         };
         if let Some(key) = self.keys.iter().find(|key| key.kid() == kid) {

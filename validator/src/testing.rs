@@ -97,15 +97,37 @@ impl TestIssuer {
     /// Signs a token. Returns a compact JWT without `Bearer`.
     #[must_use]
     pub fn mint(&self, token: &TestToken) -> String {
+        self.sign("JWT", token.json())
+    }
+
+    /// The list that a gateway would publish at this moment if it had taken back these grants.
+    #[cfg(feature = "revoked")]
+    #[must_use]
+    pub fn revoked(&self, grants: &[&str]) -> String {
+        use sha2::{Digest, Sha256};
+        let name = |grant: &&str| {
+            let digest = Sha256::digest(grant);
+            let digits = digest.iter().take(8).map(|byte| format!("{byte:02x}"));
+            quoted(&digits.collect::<String>())
+        };
+        let grants: Vec<_> = grants.iter().map(name).collect();
+        let (iat, exp, grants) = (now(), now() + 300, grants.join(","));
+        let claims = format!(
+            r#"{{"iss":"https://seller.example","iat":{iat},"exp":{exp},"revoked":[{grants}],"truncated":false}}"#
+        );
+        self.sign("revoked+jwt", claims)
+    }
+
+    fn sign(&self, kind: &str, claims: String) -> String {
         let (algorithm, kid) = match &self.0 {
             #[cfg(feature = "hs256")]
             Signer::Hs256 { key, .. } => ("HS256", key.kid()),
             #[cfg(feature = "rs256")]
             Signer::Rs256(signer) => ("RS256", signer.kid()),
         };
-        let header = format!(r#"{{"alg":"{algorithm}","typ":"JWT","kid":"{kid}"}}"#);
+        let header = format!(r#"{{"alg":"{algorithm}","typ":"{kind}","kid":"{kid}"}}"#);
         let encode = |text: String| URL_SAFE_NO_PAD.encode_to_string(text);
-        let signed = format!("{}.{}", encode(header), encode(token.json()));
+        let signed = format!("{}.{}", encode(header), encode(claims));
         let signature = match &self.0 {
             #[cfg(feature = "hs256")]
             Signer::Hs256 { key, .. } => key.mac(signed.as_bytes()).to_vec(),
@@ -208,6 +230,13 @@ impl TestToken {
     #[must_use]
     pub fn chain(self, chain_id: u64) -> Self {
         self.claim("chainId", chain_id.to_string())
+    }
+
+    /// Sets the grant whose calls are counted (`grant`): the token is one of a plan with limits.
+    #[must_use]
+    pub fn grant(self, grant: &str) -> Self {
+        self.text("grant", grant)
+            .claim("limits", r#"{"quota":{"calls":1650}}"#)
     }
 
     /// Sets the expiry (`exp`) to `seconds` seconds from now.

@@ -284,7 +284,7 @@ pub fn validate_header<'h>(
     };
     let outcome = token_of_header(authorization.into()).and_then(|token| {
         let access = check(config, token, Clock::System, purpose)?;
-        admit(config, &access, purpose, None)?;
+        admit(config, &access, Clock::System, purpose, None)?;
         Ok(access)
     });
     trace::outcome(&outcome);

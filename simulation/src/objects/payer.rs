@@ -7,10 +7,11 @@ use std::rc::Rc;
 
 use alloy_primitives::{Address, B256};
 use key0_core::book::{
-    BOUND_MILLIS, Booking, HOLD_MILLIS, NO_ATTEMPT, Open, PayerCommand, PayerReply, PayerStore,
-    RECENT_MILLIS, Recent, Standing, TargetKey, UnderWay, execute,
+    BOUND_MILLIS, Booking, BoughtGrant, HOLD_MILLIS, LISTED_SECONDS, MAX_FOUND, NO_ATTEMPT, Open,
+    PayerCommand, PayerReply, PayerStore, RECENT_MILLIS, Recent, Standing, TargetKey, UnderWay,
+    execute,
 };
-use key0_core::types::{RequestId, UnixMillis};
+use key0_core::types::{RequestId, UnixMillis, UnixSeconds};
 
 use super::{Instance, instance};
 use crate::executor::TaskId;
@@ -51,6 +52,10 @@ pub struct Book {
     pub recent: RefCell<BTreeMap<RequestId, (UnixMillis, Recent)>>,
     /// The payment that each client's name was given to.
     pub names: RefCell<BTreeMap<B256, B256>>,
+    /// The grants whose calls are counted.
+    pub grants: RefCell<BTreeMap<RequestId, BoughtGrant>>,
+    /// The nonces that the payer has signed, and until when they are remembered.
+    pub used: RefCell<BTreeMap<String, UnixSeconds>>,
     /// The standing that the payer has earned by its transfers.
     pub standing: Cell<Standing>,
 }
@@ -165,6 +170,41 @@ impl PayerStore for Book {
             bookings.clear();
         }
         Ok(())
+    }
+
+    fn add_grant(&self, grant: &BoughtGrant, now: UnixSeconds) -> Result<(), Infallible> {
+        let mut grants = self.grants.borrow_mut();
+        grants.retain(|_, grant| grant.ends_at.plus(LISTED_SECONDS) > now);
+        let row = grants
+            .entry(grant.id.clone())
+            .or_insert_with(|| grant.clone());
+        row.ends_at = row.ends_at.max(grant.ends_at);
+        Ok(())
+    }
+    fn grants(&self, since: UnixSeconds) -> Result<(Vec<BoughtGrant>, usize), Infallible> {
+        let grants = self.grants.borrow();
+        let mut all: Vec<_> = grants
+            .values()
+            .filter(|grant| grant.ends_at > since)
+            .cloned()
+            .collect();
+        all.sort_by_key(|grant| core::cmp::Reverse(grant.ends_at));
+        let count = all.len();
+        all.truncate(MAX_FOUND);
+        Ok((all, count))
+    }
+    fn grant(&self, id: &RequestId) -> Result<Option<BoughtGrant>, Infallible> {
+        Ok(self.grants.borrow().get(id).cloned())
+    }
+    fn use_nonce(
+        &self,
+        nonce: &str,
+        until: UnixSeconds,
+        now: UnixSeconds,
+    ) -> Result<bool, Infallible> {
+        let mut used = self.used.borrow_mut();
+        used.retain(|_, until| *until > now);
+        Ok(used.insert(nonce.to_owned(), until).is_none())
     }
 
     fn standing(&self) -> Result<Standing, Infallible> {

@@ -19,6 +19,8 @@ mod mint;
 #[cfg(test)]
 mod properties;
 #[cfg(test)]
+mod revoked;
+#[cfg(test)]
 mod rotation;
 #[cfg(test)]
 mod rs256;

@@ -58,6 +58,10 @@ pub enum Code {
     RateLimited,
     /// The body is larger than allowed.
     PayloadTooLarge,
+    /// What is asked for is for the wallet that has paid.
+    SignInRequired,
+    /// The access of this token was taken back.
+    GrantRevoked,
     /// The operator's secret is missing or wrong.
     Unauthorized,
     /// Nothing is served at this path.
@@ -74,7 +78,7 @@ pub enum Code {
 
 impl Code {
     /// Every code, for tests and documentation.
-    pub const ALL: [Self; 30] = [
+    pub const ALL: [Self; 32] = [
         Self::TierNotFound,
         Self::ChallengeNotFound,
         Self::ChallengeExpired,
@@ -99,6 +103,8 @@ impl Code {
         Self::RequestConflict,
         Self::RateLimited,
         Self::PayloadTooLarge,
+        Self::SignInRequired,
+        Self::GrantRevoked,
         Self::Unauthorized,
         Self::NotFound,
         Self::MethodNotAllowed,
@@ -134,6 +140,8 @@ impl Code {
             Self::RequestConflict => "REQUEST_CONFLICT",
             Self::RateLimited => "RATE_LIMITED",
             Self::PayloadTooLarge => "PAYLOAD_TOO_LARGE",
+            Self::SignInRequired => "SIGN_IN_REQUIRED",
+            Self::GrantRevoked => "GRANT_REVOKED",
             Self::Unauthorized => "UNAUTHORIZED",
             Self::NotFound => "NOT_FOUND",
             Self::MethodNotAllowed => "METHOD_NOT_ALLOWED",
@@ -159,7 +167,7 @@ impl Code {
             Self::TxAlreadyRedeemed | Self::RequestConflict | Self::CallInProgress => {
                 StatusCode::CONFLICT
             }
-            Self::PaymentFailed => StatusCode::PAYMENT_REQUIRED,
+            Self::PaymentFailed | Self::SignInRequired => StatusCode::PAYMENT_REQUIRED,
             Self::SettlementPending | Self::TemporarilyUnavailable => {
                 StatusCode::SERVICE_UNAVAILABLE
             }
@@ -169,7 +177,7 @@ impl Code {
             Self::TokenIssueTimeout => StatusCode::GATEWAY_TIMEOUT,
             Self::RateLimited => StatusCode::TOO_MANY_REQUESTS,
             Self::PayloadTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
-            Self::Unauthorized => StatusCode::UNAUTHORIZED,
+            Self::GrantRevoked | Self::Unauthorized => StatusCode::UNAUTHORIZED,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             Self::NotImplemented => StatusCode::NOT_IMPLEMENTED,
             Self::ConfigInvalid | Self::InternalError => StatusCode::INTERNAL_SERVER_ERROR,

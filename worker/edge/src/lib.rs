@@ -12,6 +12,7 @@ mod objects;
 mod origin;
 mod outbound;
 mod platform;
+mod revoked;
 mod rsa;
 mod settings;
 mod storage;
@@ -26,11 +27,11 @@ use key0_core::checkout::Checkout;
 use key0_core::config::{Config, Problem};
 use key0_core::documents::{
     AI_CATALOG_TYPE, AgentCardVersion, CARD_KEYS_PATH, ICON_PATH, LLMS_PATH, MCP_CARD_PATH,
-    MCP_CARD_TYPE, MCP_PATH, OPENAPI_PATH, SKILLS_PATH, agent_card, ai_catalog, card_keys,
-    discover, front, icon, json_web_key_set, llms, mcp_card, mcp_pointer, openapi, skills,
-    token_info,
+    MCP_CARD_TYPE, MCP_PATH, OPENAPI_PATH, REVOKED_PATH, SKILLS_PATH, agent_card, ai_catalog,
+    card_keys, discover, front, icon, json_web_key_set, llms, mcp_card, mcp_pointer, openapi,
+    skills, token_info,
 };
-use key0_core::doors::{a2a, admin, http as x402, mcp};
+use key0_core::doors::{a2a, admin, grants, http as x402, mcp};
 use key0_core::error::{Code, Error};
 use key0_core::response::{self, Response};
 use key0_core::types::HttpUrl;
@@ -46,8 +47,8 @@ const CATALOG_MAX_AGE_SECONDS: u32 = 300;
 const MCP_CARD_MAX_AGE_SECONDS: u32 = 3600;
 
 /// The paths that are served, each with its methods. A new door needs a line here, a [`Page`], and an arm in [`serve`].
-/// (The operator's door has its own paths.)
-const ROUTES: [(&str, &str, Page); 19] = [
+/// (The operator's door and the wallet's have their own paths.)
+const ROUTES: [(&str, &str, Page); 20] = [
     // Paths are looked up without the slashes at their end.
     ("", READ, Page::Front),
     (ICON_PATH, READ, Page::Icon),
@@ -61,6 +62,7 @@ const ROUTES: [(&str, &str, Page); 19] = [
     (CARD_KEYS_PATH, READ, Page::CardKeys),
     ("/.well-known/token-info", READ, Page::TokenInfo),
     ("/.well-known/jwks.json", READ, Page::Keys),
+    (REVOKED_PATH, READ, Page::Revoked),
     ("/x402/access", WRITE, Page::X402Access),
     ("/a2a", WRITE, Page::A2a),
     ("/agent", WRITE, Page::A2a),
@@ -83,6 +85,7 @@ enum Page {
     CardKeys,
     TokenInfo,
     Keys,
+    Revoked,
     X402Access,
     A2a,
     Mcp,
@@ -120,6 +123,12 @@ async fn scheduled(_event: ScheduledEvent, env: Env, _context: ScheduleContext) 
 /// Answers a request: one of the [`ROUTES`] with its [`Page`], every other path as a possible route of the seller's
 /// API. `OPTIONS` and wrong methods of the former are answered without reading the settings.
 async fn route(inbound: Inbound, env: &Env, context: &Context) -> Outbound {
+    if grants::serves(&inbound.path) {
+        let answer = own_grants(inbound, env).await;
+        return answer
+            .unwrap_or_else(|error| response::error(&error))
+            .into();
+    }
     let path = inbound.path.trim_end_matches('/');
     let Some((_, allowed, page)) = ROUTES.into_iter().find(|(served, ..)| *served == path) else {
         let settings = settings::settings(env);
@@ -192,6 +201,10 @@ async fn serve(page: Page, inbound: Inbound, env: &Env) -> Result<Response, Erro
             document(&token_info(config, &origin), headers)
         }
         Page::Keys => document(&json_web_key_set(&shop?.0.token), headers),
+        Page::Revoked => {
+            let (config, origin) = shop?;
+            revoked::answer(env, config, &origin, headers).await
+        }
         Page::X402Access => {
             let (config, origin) = shop?;
             limited(inbound, env, config, origin, Door::X402).await
@@ -255,6 +268,7 @@ async fn operator(inbound: Inbound, env: &Env) -> Response {
                 path: &inbound.path,
                 query: inbound.query(),
                 headers: &inbound.headers,
+                now: platform::now(),
             };
             admin::answer(&config, &objects::Objects::new(env), &arrival).await
         }
@@ -268,6 +282,34 @@ fn misconfigured(problems: &[Problem]) -> Error {
         "This deployment is not configured correctly; details name what its operator must set.",
     )
     .with_details(serde_json::json!({"problems": problems}))
+}
+
+/// Answers a request to the wallet's door, `/grants`. Each caller, known by its address, is limited.
+async fn own_grants(inbound: Inbound, env: &Env) -> Result<Response, Error> {
+    let settings = settings::settings(env);
+    let (config, origin) = shop(&settings, &inbound.url)?;
+    let caller = limit::Caller::of(&inbound.headers);
+    if let Some(refusal) = limit::refusal(caller.as_ref()) {
+        return Ok(refusal);
+    }
+    let chain = outbound::chain(config);
+    let objects = objects::Objects::new(env);
+    let checkout = Checkout {
+        config,
+        deployment: (&objects, &chain),
+        rsa: &rsa::WebCrypto,
+        origin,
+        now: platform::now().to_seconds(),
+        random: platform::random().map_err(|_| Error::internal())?,
+    };
+    let arrival = grants::Arrival {
+        method: &inbound.method,
+        path: &inbound.path,
+        headers: &inbound.headers,
+    };
+    let response = grants::answer(&checkout, &objects, &rsa::WebCrypto, &arrival).await;
+    limit::count(env, caller, &response).await;
+    Ok(response)
 }
 
 /// The buyers' doors.

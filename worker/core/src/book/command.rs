@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::booking::Booking;
+use super::grants::{BoughtGrant, FindGrants};
 use super::target::TargetKey;
 use crate::types::{B256, CallFault, RequestId, UnixMillis, UsdcAmount};
 
@@ -63,7 +64,12 @@ pub enum PayerCommand {
         /// How the attempt ended, as far as it concerns the payer's standing.
         #[serde(default, skip_serializing_if = "Outcome::is_other")]
         outcome: Outcome,
+        /// The grant that it has founded, if its calls are counted.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        grant: Option<BoughtGrant>,
     },
+    /// The wallet itself asks for its grants.
+    FindGrants(FindGrants),
 }
 
 /// A look into the book.
@@ -258,6 +264,15 @@ pub enum PayerReply {
     },
     /// The client has given its name for this payment to another payment before.
     NamedOtherwise,
+    /// (Only for `FindGrants`.) The grants.
+    Grants {
+        /// Those that were found.
+        grants: Vec<BoughtGrant>,
+        /// How many there are besides.
+        more: usize,
+    },
+    /// (Only for `FindGrants`.) The nonce was used before.
+    NonceUsed,
     /// (Only for `Look`.) The bookings.
     Seen(Seen),
     /// (For `Withdraw`, `Arrived`, `ArrivedLate`, `Forget` and `Release`.) The book has taken note.

@@ -7,6 +7,7 @@ use super::booking::{
 use super::command::{
     Claim, Hold, Look, Outcome, PayerCode, PayerCommand, PayerReply, Reservation, Seen,
 };
+use super::grants;
 use super::store::PayerStore;
 use crate::types::{B256, RequestId, UnixMillis, UsdcAmount};
 
@@ -45,7 +46,14 @@ pub fn execute<S: PayerStore>(
             request_id,
             attempt,
             outcome,
-        } => release(store, request_id, *attempt, *outcome, now),
+            grant,
+        } => {
+            if let Some(grant) = grant {
+                store.add_grant(grant, now.to_seconds())?;
+            }
+            release(store, request_id, *attempt, *outcome, now)
+        }
+        PayerCommand::FindGrants(question) => grants::find(store, question, now),
     }
 }
 

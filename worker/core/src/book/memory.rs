@@ -5,10 +5,10 @@ use core::convert::Infallible;
 use std::collections::BTreeMap;
 
 use super::{
-    BOUND_MILLIS, Booking, HOLD_MILLIS, MAX_BOUND, NO_ATTEMPT, Open, PayerStore, RECENT_MILLIS,
-    Recent, Standing, TargetKey, UnderWay,
+    BOUND_MILLIS, Booking, BoughtGrant, HOLD_MILLIS, LISTED_SECONDS, MAX_BOUND, MAX_FOUND,
+    NO_ATTEMPT, Open, PayerStore, RECENT_MILLIS, Recent, Standing, TargetKey, UnderWay,
 };
-use crate::types::{B256, RequestId, UnixMillis};
+use crate::types::{B256, RequestId, UnixMillis, UnixSeconds};
 
 /// The tables of the book.
 #[derive(Default)]
@@ -17,6 +17,8 @@ pub(crate) struct MemoryBook {
     pub(crate) open: RefCell<BTreeMap<RequestId, Open>>,
     pub(crate) recent: RefCell<Vec<(UnixMillis, Recent)>>,
     pub(crate) names: RefCell<BTreeMap<B256, B256>>,
+    pub(crate) grants: RefCell<BTreeMap<RequestId, BoughtGrant>>,
+    pub(crate) used: RefCell<BTreeMap<String, UnixSeconds>>,
     pub(crate) standing: Cell<Standing>,
 }
 
@@ -130,6 +132,41 @@ impl PayerStore for MemoryBook {
             bookings.clear();
         }
         Ok(())
+    }
+
+    fn add_grant(&self, grant: &BoughtGrant, now: UnixSeconds) -> Result<(), Infallible> {
+        let mut grants = self.grants.borrow_mut();
+        grants.retain(|_, grant| grant.ends_at.plus(LISTED_SECONDS) > now);
+        let row = grants
+            .entry(grant.id.clone())
+            .or_insert_with(|| grant.clone());
+        row.ends_at = row.ends_at.max(grant.ends_at);
+        Ok(())
+    }
+    fn grants(&self, since: UnixSeconds) -> Result<(Vec<BoughtGrant>, usize), Infallible> {
+        let grants = self.grants.borrow();
+        let mut all: Vec<_> = grants
+            .values()
+            .filter(|grant| grant.ends_at > since)
+            .cloned()
+            .collect();
+        all.sort_by_key(|grant| core::cmp::Reverse(grant.ends_at));
+        let count = all.len();
+        all.truncate(MAX_FOUND);
+        Ok((all, count))
+    }
+    fn grant(&self, id: &RequestId) -> Result<Option<BoughtGrant>, Infallible> {
+        Ok(self.grants.borrow().get(id).cloned())
+    }
+    fn use_nonce(
+        &self,
+        nonce: &str,
+        until: UnixSeconds,
+        now: UnixSeconds,
+    ) -> Result<bool, Infallible> {
+        let mut used = self.used.borrow_mut();
+        used.retain(|_, until| *until > now);
+        Ok(used.insert(nonce.to_owned(), until).is_none())
     }
 
     fn standing(&self) -> Result<Standing, Infallible> {

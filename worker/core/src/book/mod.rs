@@ -13,6 +13,7 @@
 mod booking;
 mod command;
 mod execute;
+mod grants;
 #[cfg(test)]
 pub(crate) mod memory;
 mod standing;
@@ -29,6 +30,7 @@ pub use command::{
     Claim, Hold, Look, Outcome, PayerCode, PayerCommand, PayerReply, Reservation, Seen,
 };
 pub use execute::execute;
+pub use grants::{BoughtGrant, FindGrants, LISTED_SECONDS, MAX_FOUND};
 pub use standing::{Calls, Standing};
 pub use store::{PayerStore, UnderWay};
 pub use target::TargetKey;

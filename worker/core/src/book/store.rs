@@ -1,9 +1,10 @@
 //! Where a book is kept.
 
 use super::booking::{Booking, Open, Recent};
+use super::grants::BoughtGrant;
 use super::standing::Standing;
 use super::target::TargetKey;
-use crate::types::{B256, RequestId, UnixMillis};
+use crate::types::{B256, RequestId, UnixMillis, UnixSeconds};
 
 /// What a payer has under way.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
@@ -65,6 +66,19 @@ pub trait PayerStore {
     fn forget(&self, now: UnixMillis) -> Result<(), Self::Error>;
     /// Forgets everything, if nothing is open and no payment was ever attempted or claimed.
     fn forget_stranger(&self) -> Result<(), Self::Error>;
+    /// Writes a grant, or its later end. Removes those that ended [`LISTED_SECONDS`](super::LISTED_SECONDS) ago.
+    fn add_grant(&self, grant: &BoughtGrant, now: UnixSeconds) -> Result<(), Self::Error>;
+    /// The [`MAX_FOUND`](super::MAX_FOUND) grants that end last, and how many end after `since`.
+    fn grants(&self, since: UnixSeconds) -> Result<(Vec<BoughtGrant>, usize), Self::Error>;
+    /// The grant with this id.
+    fn grant(&self, id: &RequestId) -> Result<Option<BoughtGrant>, Self::Error>;
+    /// Remembers a nonce until then. Returns whether it was not remembered before. Forgets those whose time is over.
+    fn use_nonce(
+        &self,
+        nonce: &str,
+        until: UnixSeconds,
+        now: UnixSeconds,
+    ) -> Result<bool, Self::Error>;
     /// The payer's standing.
     fn standing(&self) -> Result<Standing, Self::Error>;
     /// Writes the payer's standing.

@@ -6,6 +6,7 @@ use crate::offer::{CallDigest, Target};
 use crate::types::{B256, RequestId, ResourceId, UnixMillis, UsdcAmount};
 
 mod calls;
+mod grants;
 mod naming;
 mod under_way;
 
@@ -149,6 +150,7 @@ fn end_attempt(book: &Book, request: u8, attempt: u32) {
         request_id: purchase(request),
         attempt,
         outcome: Outcome::Other,
+        grant: None,
     };
     assert_eq!(run(book, command, NOW), PayerReply::Noted);
 }
@@ -374,6 +376,7 @@ fn end(book: &Book, number: u8, outcome: Outcome, now: UnixMillis) -> PayerComma
         request_id: purchase(number),
         attempt: 1,
         outcome,
+        grant: None,
     };
     assert_eq!(run(book, release.clone(), now), PayerReply::Noted);
     release
@@ -453,6 +456,7 @@ fn a_release_that_comes_again_or_late_counts_nothing() {
         request_id: purchase(1),
         attempt: 2,
         outcome: Outcome::Reverted,
+        grant: None,
     };
     repeat(&second);
     assert_eq!(reverts(), 2);

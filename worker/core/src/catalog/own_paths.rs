@@ -81,6 +81,7 @@ mod tests {
                 "ICON_PATH" => documents::ICON_PATH.to_owned(),
                 "OPENAPI_PATH" => documents::OPENAPI_PATH.to_owned(),
                 "LLMS_PATH" => documents::LLMS_PATH.to_owned(),
+                "REVOKED_PATH" => documents::REVOKED_PATH.to_owned(),
                 "SKILLS_PATH" => documents::SKILLS_PATH.to_owned(),
                 // The table has paths without the slashes at their end.
                 "\"\"" => "/".to_owned(),

@@ -8,10 +8,7 @@ use super::quote::Quote;
 use super::reply::{Asked, claim};
 use super::stop::Stop;
 use crate::book::TargetKey;
-use crate::chain::Chain;
-use crate::chain::signature::MAX_SIGNATURE_BYTES;
 use crate::chain::transfer::{signer, text_digest};
-use crate::chain::wallet_call::WalletAnswer;
 use crate::config::ProofBinding;
 use crate::offer::{Offer, Terms};
 use crate::purchase::{Ask, Join, Prove, Purchases, Sold};
@@ -108,18 +105,7 @@ impl<'a, D: Deployment> Checkout<'a, D> {
         let is_proven = match payer {
             None => false,
             payer if payer == key => true,
-            Some(wallet) => {
-                // An EIP-1271 wallet may accept an empty signature for a pre-approved digest, which proves nothing about the
-                // caller.
-                (1..=MAX_SIGNATURE_BYTES).contains(&signature.len())
-                    && self
-                        .deployment
-                        .chain()
-                        .wallet_accepts(wallet, digest, &signature.clone().into(), None)
-                        .await
-                        .map_err(|_| Stop::ProofUnchecked)?
-                        == WalletAnswer::Accepts
-            }
+            Some(wallet) => self.wallet_has_signed(wallet, digest, signature).await?,
         };
         is_proven.then_some(payer).ok_or(Stop::NotThePayers)
     }

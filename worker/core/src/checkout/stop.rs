@@ -445,6 +445,10 @@ fn barred(why: Barred) -> Error {
             "The plan counts in another way than it did when the access was bought, so it cannot be added to it. Buy the plan \
              anew, without `grant`; nothing was charged.",
         ),
+        Barred::Revoked => (
+            Code::RequestConflict,
+            "This access was taken back, and cannot be topped up. Nothing was charged.",
+        ),
         Barred::TooOften => (
             Code::RequestConflict,
             "This access was topped up as often as is possible. Buy the plan anew, without `grant`; nothing was charged.",

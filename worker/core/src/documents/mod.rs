@@ -12,6 +12,7 @@ mod mcp;
 mod openapi;
 mod page;
 mod paths;
+mod revoked;
 #[cfg(test)]
 mod testing;
 #[cfg(test)]
@@ -32,5 +33,6 @@ pub use mcp::{
 pub use openapi::openapi;
 pub use page::{front, icon};
 pub use paths::{ICON_PATH, LLMS_PATH, OPENAPI_PATH, SKILLS_PATH};
+pub use revoked::{REVOKED_PATH, REVOKED_TYPE, revoked};
 pub use texts::{llms, skills};
 pub use token_info::{TokenInfo, token_info};

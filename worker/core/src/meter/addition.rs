@@ -51,6 +51,8 @@ pub enum Barred {
     OtherPlan,
     /// The plan counts otherwise than the grant: calls, credit or nothing.
     OtherQuota,
+    /// It was taken back.
+    Revoked,
     /// It was topped up as often as is possible.
     TooOften,
     /// The addition was withdrawn, so that the money can go back.

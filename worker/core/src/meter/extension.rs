@@ -12,10 +12,16 @@ impl Meter {
     /// Why this top-up would not be added. `None` if it would be.
     pub fn bars(&self, top_up: &TopUp) -> Option<Barred> {
         let Stored {
-            granted, additions, ..
+            granted,
+            additions,
+            revoked,
+            ..
         } = self.stored();
         if !top_up.is_holder && top_up.payer != granted.payer {
             return Some(Barred::NotYours);
+        }
+        if revoked.is_some() {
+            return Some(Barred::Revoked);
         }
         if top_up.plan != granted.plan {
             return Some(Barred::OtherPlan);

@@ -23,7 +23,7 @@ impl Lately {
                 why: Why::TooFast, ..
             }) => MILLIS.min(1_000 - now.0 % 1_000),
             MeterReply::Refused(Refused {
-                why: Why::UsedUp | Why::Ended,
+                why: Why::UsedUp | Why::Ended | Why::Revoked,
                 ..
             })
             | MeterReply::NotGranted => MILLIS,
@@ -70,6 +70,7 @@ mod tests {
         for (reply, millis) in [
             (refused(Why::UsedUp), 1_000),
             (refused(Why::Ended), 1_000),
+            (refused(Why::Revoked), 1_000),
             (MeterReply::NotGranted, 1_000),
             (refused(Why::TooFast), 600),
             (refused(Why::TooMany), 0),

@@ -11,7 +11,7 @@ use super::addition::{Barred, TopUp};
 use super::cost::Cost;
 use super::granted::Granted;
 use super::limits::Limits;
-use crate::types::{CallFault, RequestId, UnixMillis, UnixSeconds};
+use crate::types::{Address, CallFault, RequestId, UnixMillis, UnixSeconds};
 
 /// The id of one call: random, so that no two calls share one.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize)]
@@ -42,6 +42,10 @@ pub enum MeterCommand {
         /// The purchase.
         purchase: RequestId,
     },
+    /// How does the grant stand?
+    Look,
+    /// Take the grant back: from now on it opens nothing. Calls under way go on. A repetition changes nothing.
+    Revoke(Revoker),
 }
 
 /// The question whether a call may be made. If so, its units and its place among the calls under way are set aside.
@@ -87,6 +91,39 @@ pub enum Fate {
     GivenBack,
 }
 
+/// Who takes a grant back.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Revoker {
+    /// The operator.
+    Operator,
+    /// The wallet that paid.
+    Payer,
+}
+
+/// That a grant was taken back.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Revoked {
+    /// Who has done it.
+    pub by: Revoker,
+    /// When.
+    pub at: UnixMillis,
+}
+
+/// What is told of a grant to its payer and to the operator.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Told {
+    /// How it stands.
+    pub standing: Standing,
+    /// The wallet that paid.
+    pub payer: Address,
+    /// Whether it was taken back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub revoked: Option<Revoked>,
+}
+
 /// The reply to a [`MeterCommand`].
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -107,6 +144,8 @@ pub enum MeterReply {
     Barred(Barred),
     /// Nothing is added for the purchase, and nothing ever will be.
     Withdrawn,
+    /// (For `Look` and `Revoke`.) How the grant stands now.
+    Stands(Told),
 }
 
 /// A call that may be made.
@@ -143,6 +182,8 @@ pub enum Why {
     UsedUp,
     /// The grant has ended.
     Ended,
+    /// The grant was taken back.
+    Revoked,
     /// The call has ended before: this question was late.
     Over,
 }

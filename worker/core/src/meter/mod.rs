@@ -8,6 +8,8 @@ mod granted;
 mod lately;
 mod limits;
 mod message;
+mod revocations;
+mod shown;
 mod state;
 mod told;
 mod words;
@@ -19,7 +21,10 @@ pub use granted::Granted;
 pub use lately::Lately;
 pub use limits::{Limits, Period, Quota, Rate};
 pub use message::{
-    CallId, Fate, MeterCommand, MeterReply, Meters, Pass, Refused, Reserve, Standing, Tell, Why,
+    CallId, Fate, MeterCommand, MeterReply, Meters, Pass, Refused, Reserve, Revoked, Revoker,
+    Standing, Tell, Told, Why,
 };
+pub use revocations::{ListCommand, ListStore, RevokedList, execute, listed};
+pub use shown::{Condition, Shown, ShownRevoked};
 pub use state::{KEPT_MILLIS, MOST_UNWRITTEN, Meter, Stored, UNWRITTEN_MILLIS};
 pub use told::{LEFT, left, rate_limit_headers};

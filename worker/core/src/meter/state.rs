@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::granted::Granted;
 use super::limits::{Period, Quota};
-use super::message::{CallId, Fate, Pass, Refused, Reserve, Standing, Tell, Why};
+use super::message::{CallId, Fate, Pass, Refused, Reserve, Revoked, Standing, Tell, Told, Why};
 use crate::pauses::METER_LATE;
 use crate::types::UnixMillis;
 
@@ -40,6 +40,12 @@ pub struct Stored {
     /// How many purchases have added to it.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub additions: u32,
+    /// Whether the grant was taken back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub revoked: Option<Revoked>,
+    /// The grant's id, for as long as the list of revoked grants has not heard of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unlisted: Option<String>,
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it")]
@@ -89,6 +95,8 @@ impl Stored {
             period: (0, 0),
             dear: 1,
             additions: 0,
+            revoked: None,
+            unlisted: None,
         }
     }
 
@@ -147,6 +155,31 @@ impl Meter {
         self.unwritten = None;
     }
 
+    /// Takes the grant back, unless that was done before. It must be stored before anybody hears of it.
+    /// `grant`: its id, by which it is to be listed.
+    pub fn revoke(&mut self, revoked: Revoked, grant: &str) {
+        if self.stored.revoked.is_none() {
+            self.stored.revoked = Some(revoked);
+            self.stored.unlisted = Some(grant.to_owned());
+        }
+    }
+
+    /// Notes that the list of revoked grants has heard of it.
+    pub fn listed(&mut self) {
+        self.stored.unlisted = None;
+    }
+
+    /// How the grant stands, for its payer and the operator.
+    pub fn look(&mut self, now: UnixMillis) -> Told {
+        self.sweep(now);
+        self.begin_period(now);
+        Told {
+            standing: self.standing(now),
+            payer: self.stored.granted.payer,
+            revoked: self.stored.revoked,
+        }
+    }
+
     /// Sets aside what a call may take, or says why it must not be made.
     pub fn reserve(&mut self, ask: &Reserve, now: UnixMillis) -> Result<Pass, Refused> {
         self.sweep(now);
@@ -189,12 +222,16 @@ impl Meter {
             used,
             period,
             dear,
+            revoked,
             ..
         } = &self.stored;
         let limits = &granted.limits;
         let known = self.open.contains_key(&ask.call) || self.over.contains_key(&ask.call);
         if known {
             return Err(Why::Over);
+        }
+        if revoked.is_some() {
+            return Err(Why::Revoked);
         }
         if now.to_seconds() >= granted.ends_at {
             return Err(Why::Ended);

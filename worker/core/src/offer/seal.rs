@@ -23,6 +23,7 @@ pub(super) const MAX_ID_CHARS: usize = 512;
 const SEAL_PURPOSE: &[u8] = b"key0 offer seal v2";
 const EXTRA_PURPOSE: &[u8] = b"key0 offer extra v2";
 const CONVERSATION_PURPOSE: &[u8] = b"key0 conversation v1";
+const STAMP_PURPOSE: &[u8] = b"key0 sign-in v1";
 
 /// A sealed challenge id as text.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
@@ -64,6 +65,7 @@ struct Key {
     seal: [u8; 32],
     extra: [u8; 32],
     conversation: [u8; 32],
+    stamp: [u8; 32],
 }
 
 impl fmt::Debug for SealKeys {
@@ -155,6 +157,22 @@ impl SealKeys {
         })
     }
 
+    /// Stamps the content of a challenge that wallets sign, so that it can be told from others and nothing is stored for it.
+    pub fn stamp(&self, content: &[u8]) -> [u8; TAG_BYTES] {
+        let tag = mac(&self.current.stamp, content).finalize().into_bytes();
+        core::array::from_fn(|at| tag.get(at).copied().unwrap_or_default())
+    }
+
+    /// Whether we have stamped this content so.
+    pub fn is_stamp(&self, content: &[u8], stamp: &[u8]) -> bool {
+        stamp.len() == TAG_BYTES
+            && self.all().any(|key| {
+                mac(&key.stamp, content)
+                    .verify_truncated_left(stamp)
+                    .is_ok()
+            })
+    }
+
     fn all(&self) -> impl Iterator<Item = &Key> {
         core::iter::once(&self.current).chain(&self.old)
     }
@@ -166,6 +184,7 @@ impl Key {
             seal: derive(secret, SEAL_PURPOSE),
             extra: derive(secret, EXTRA_PURPOSE),
             conversation: derive(secret, CONVERSATION_PURPOSE),
+            stamp: derive(secret, STAMP_PURPOSE),
         }
     }
 

@@ -137,6 +137,8 @@ pub(super) async fn begin<E: PurchaseEnv>(
                 | PayerReply::NameCode
                 | PayerReply::Claimed(_)
                 | PayerReply::Seen(_)
+                | PayerReply::Grants { .. }
+                | PayerReply::NonceUsed
                 | PayerReply::Noted,
             ),
             None,

@@ -96,7 +96,12 @@ impl TokenReader {
             return None;
         }
         let untrusted = UntrustedToken::new(token).ok()?;
-        let key_id = untrusted.header().key_id.as_deref()?;
+        let header = untrusted.header();
+        // What else we sign says in its type that it is no access token.
+        if header.token_type.as_deref() != Some("JWT") {
+            return None;
+        }
+        let key_id = header.key_id.as_deref()?;
         let claims: Claims<Said> = match untrusted.algorithm() {
             "HS256" => {
                 let is_named = |(signer, _): &&(TokenSigner, _)| signer.key_id() == key_id;
@@ -268,6 +273,17 @@ mod tests {
         };
         for claims in [expired, elsewhere, anywhere] {
             assert_eq!(hs256(&signed(&claims, &secret("a"))), None, "{claims:?}");
+        }
+    }
+
+    #[test]
+    fn what_else_we_sign_is_no_access_token() {
+        let signer = TokenSigner::hs256(&secret("a"));
+        let text = serde_json::to_vec(&claims()).unwrap();
+        for (kind, is_good) in [("JWT", true), ("revoked+jwt", false), ("", false)] {
+            let token = signer.sign_as(kind, &text, &NoRsa).now_or_never();
+            let token = token.unwrap().unwrap();
+            assert_eq!(hs256(&token).is_some(), is_good, "{kind}");
         }
     }
 

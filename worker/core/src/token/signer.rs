@@ -8,9 +8,8 @@ use alloy_primitives::hex;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jwt_compact::alg::{Hs256, Hs256Key};
-use jwt_compact::{AlgorithmExt, Claims as JwtClaims, Header};
+use jwt_compact::{Algorithm as _, AlgorithmSignature as _};
 use key0_validator::Claims;
-use serde_json::json;
 use sha2::{Digest, Sha256};
 
 use super::rsa_key::RsaPrivateKey;
@@ -75,29 +74,30 @@ impl TokenSigner {
 
     /// The token for these claims.
     pub async fn sign(&self, claims: &Claims, rsa: &dyn RsaSigner) -> Result<String, SigningError> {
-        match self {
-            Self::Hs256 { key, key_id } => hs256(claims, key, key_id),
-            Self::Rs256(key) => {
-                let header = json!({"alg": "RS256", "kid": key.public().key_id(), "typ": "JWT"});
-                let claims = serde_json::to_vec(claims).map_err(|_| SigningError)?;
-                let mut token = URL_SAFE_NO_PAD.encode(header.to_string());
-                token.push('.');
-                URL_SAFE_NO_PAD.encode_string(claims, &mut token);
-                let signature = rsa.rs256(key, token.as_bytes()).await?;
-                token.push('.');
-                URL_SAFE_NO_PAD.encode_string(signature, &mut token);
-                Ok(token)
-            }
-        }
+        let claims = serde_json::to_vec(claims).map_err(|_| SigningError)?;
+        self.sign_as("JWT", &claims, rsa).await
     }
-}
 
-fn hs256(claims: &Claims, key: &Hs256Key, key_id: &str) -> Result<String, SigningError> {
-    let header = Header::empty().with_token_type("JWT").with_key_id(key_id);
-    // `exp` and `iat` are members of our claims type, so jwt-compact must not write its own.
-    Hs256
-        .token(&header, &JwtClaims::new(claims), key)
-        .map_err(|_| SigningError)
+    /// The JWT of this type for these claims, which are JSON.
+    pub async fn sign_as(
+        &self,
+        kind: &str,
+        claims: &[u8],
+        rsa: &dyn RsaSigner,
+    ) -> Result<String, SigningError> {
+        let (algorithm, key_id) = (self.algorithm(), self.key_id());
+        let header = format!(r#"{{"alg":"{algorithm}","kid":"{key_id}","typ":"{kind}"}}"#);
+        let mut token = URL_SAFE_NO_PAD.encode(header);
+        token.push('.');
+        URL_SAFE_NO_PAD.encode_string(claims, &mut token);
+        let signature = match self {
+            Self::Hs256 { key, .. } => Hs256.sign(key, token.as_bytes()).as_bytes().into_owned(),
+            Self::Rs256(key) => rsa.rs256(key, token.as_bytes()).await?,
+        };
+        token.push('.');
+        URL_SAFE_NO_PAD.encode_string(signature, &mut token);
+        Ok(token)
+    }
 }
 
 impl fmt::Debug for TokenSigner {
@@ -143,6 +143,19 @@ mod tests {
     fn the_same_claims_give_the_same_token() {
         let signer = TokenSigner::hs256(&Secret::new("0123456789abcdef0123456789abcdef"));
         assert_eq!(sign(&signer).unwrap(), sign(&signer).unwrap());
+    }
+
+    #[test]
+    fn a_token_is_what_jwt_compact_writes() {
+        use jwt_compact::{AlgorithmExt as _, Claims as JwtClaims, Header};
+        let secret = Secret::new("0123456789abcdef0123456789abcdef");
+        let signer = TokenSigner::hs256(&secret);
+        let header = Header::empty()
+            .with_token_type("JWT")
+            .with_key_id(signer.key_id());
+        let key = Hs256Key::new(secret.expose());
+        let theirs = Hs256.token(&header, &JwtClaims::new(claims()), &key);
+        assert_eq!(sign(&signer).unwrap(), theirs.unwrap());
     }
 
     #[test]

@@ -1,9 +1,12 @@
 //! `GrantObject`, one per grant with a meter, named by the request id of the purchase that founded it: the count of its calls.
 //!
-//! Stored: `meter` (one row, as JSON: what was sold, and the units of the calls that were answered), `additions` (what came of
-//! each purchase that adds to the grant). The row is made at the grant's first call or top-up, after the founding purchase was asked once what it has sold; for what is no delivered purchase with
+//! Stored: `meter` (one row, as JSON: what was sold, the units of the calls that were answered, and a revocation), `additions`
+//! (what came of each purchase that adds to the grant). The row is made at the grant's first call, or when it is first asked
+//! for, after the founding purchase was asked once what it has sold; for what is no delivered purchase with
 //! limits, nothing is stored. The row is written after every 20 counted calls, at most 5 seconds after the first one that is not
-//! written, and before a caller hears that nothing is left. An alarm removes everything 35 days after the grant's end.
+//! written, and before a caller hears that nothing is left. An alarm removes everything 35 days after the grant's end. A
+//! revocation is written with the intent to report it, before anybody hears of it; the alarm repeats the report to the
+//! list of revoked grants until it is heard.
 //!
 //! Calls: (grant, `MeterCommand`) → `MeterReply`.
 //!
@@ -20,10 +23,10 @@ use std::panic::AssertUnwindSafe;
 use std::rc::Rc;
 
 use key0_core::meter::{
-    Addition, GrantStore, Granted, MOST_UNWRITTEN, Meter, MeterCommand, MeterReply, Refused,
-    Stored, UNWRITTEN_MILLIS, Why, extend, withdraw,
+    Addition, GrantStore, Granted, ListCommand, MOST_UNWRITTEN, Meter, MeterCommand, MeterReply,
+    Refused, Revoked, Stored, UNWRITTEN_MILLIS, Why, extend, listed, withdraw,
 };
-use key0_core::pauses::SLEEP;
+use key0_core::pauses::{FAILED_ALARM, SLEEP};
 use key0_core::types::{CallFault, RequestId, UnixMillis};
 use serde_json::json;
 use worker::{DurableObject, Env, Request, Response, State, durable_object};
@@ -79,7 +82,7 @@ impl DurableObject for GrantObject {
     }
 
     async fn alarm(&self) -> worker::Result<Response> {
-        match self.keeper.remove_ended() {
+        match self.keeper.on_alarm().await {
             Ok(()) => Response::empty(),
             Err(fault) => alarm_failed("grant", &self.keeper.tables, &fault.to_string()),
         }
@@ -90,22 +93,30 @@ impl GrantObject {
     async fn execute(&self, grant: &str, command: &MeterCommand) -> worker::Result<MeterReply> {
         let keeper = &self.keeper;
         let is_known = keeper.load()?;
-        match command {
-            MeterCommand::Tell(_) if !is_known => return Ok(MeterReply::Heard),
-            _ if !is_known => {
-                let (keeper, grant) = (Rc::clone(keeper), grant.to_owned());
-                // An error of what is given to `block_concurrency_while` itself would reset the object.
-                let founding = async move { Ok(founded(&keeper, &grant).await) };
-                if !self.state.block_concurrency_while(founding).await?? {
-                    return Ok(match command {
-                        MeterCommand::Withdraw { .. } => MeterReply::Withdrawn,
-                        _ => MeterReply::NotGranted,
-                    });
-                }
+        if !is_known {
+            if let MeterCommand::Tell(_) = command {
+                return Ok(MeterReply::Heard);
             }
-            _ => {}
+            let (keeper, grant) = (Rc::clone(keeper), grant.to_owned());
+            // An error of what is given to `block_concurrency_while` itself would reset the object.
+            let founding = async move { Ok(founded(&keeper, &grant).await) };
+            if !self.state.block_concurrency_while(founding).await?? {
+                return Ok(match command {
+                    MeterCommand::Withdraw { .. } => MeterReply::Withdrawn,
+                    _ => MeterReply::NotGranted,
+                });
+            }
         }
-        let reply = keeper.execute(command);
+        let reply = keeper.execute(grant, command);
+        if let (MeterCommand::Revoke(_), Ok(_)) = (command, &reply) {
+            // The alarm is set, and reports if this does not.
+            if let Err(fault) = keeper.report().await {
+                platform::log(
+                    "revocation_not_listed",
+                    json!({"detail": fault.to_string()}),
+                );
+            }
+        }
         // A timer that the platform has ended is overdue.
         let now = platform::now();
         let is_timed = now.since(keeper.timer_ran.get()) < 2 * UNWRITTEN_MILLIS;
@@ -177,7 +188,7 @@ impl Keeper {
         meter.is_some_and(|meter| meter.unwritten().is_some() || meter.is_busy(now))
     }
 
-    fn execute(&self, command: &MeterCommand) -> worker::Result<MeterReply> {
+    fn execute(&self, grant: &str, command: &MeterCommand) -> worker::Result<MeterReply> {
         let now = platform::now();
         match command {
             MeterCommand::Reserve(ask) => {
@@ -196,6 +207,11 @@ impl Keeper {
                         MeterReply::Refused(refused)
                     }
                 })
+            }
+            MeterCommand::Look => Ok(MeterReply::Stands(self.with(|meter| meter.look(now))?)),
+            MeterCommand::Revoke(by) => {
+                self.revoke(grant, Revoked { by: *by, at: now })?;
+                Ok(MeterReply::Stands(self.with(|meter| meter.look(now))?))
             }
             MeterCommand::Tell(told) => {
                 self.with(|meter| meter.tell(told, now))?;
@@ -242,6 +258,50 @@ impl Keeper {
         })?
     }
 
+    /// Takes the grant back, unless that was done before, and stores it with all that is not written yet.
+    fn revoke(&self, grant: &str, revoked: Revoked) -> worker::Result<()> {
+        let mut stored = self.with(|meter| meter.stored().clone())?;
+        if stored.revoked.is_some() {
+            return Ok(());
+        }
+        stored.revoked = Some(revoked);
+        stored.unlisted = Some(grant.to_owned());
+        self.tables.transaction(|| {
+            self.put_meter(&stored)?;
+            self.set_alarm(&stored)
+        })?;
+        self.with(|meter| {
+            meter.revoke(revoked, grant);
+            meter.written();
+        })
+    }
+
+    /// Tells the list of revoked grants what it has not heard.
+    async fn report(&self) -> worker::Result<()> {
+        let told = self.with(|meter| {
+            let stored = meter.stored();
+            let grant = stored.unlisted.as_deref().map(listed);
+            grant.map(|grant| (grant, stored.granted.ends_at))
+        })?;
+        let Some((grant, ends_at)) = told else {
+            return Ok(());
+        };
+        let add = ListCommand::Add { grant, ends_at };
+        let heard = Objects::new(&self.env).list(&add).await;
+        heard.map_err(|CallFault(fault)| fault)?;
+        // Other requests were served meanwhile.
+        let mut stored = self.with(|meter| meter.stored().clone())?;
+        stored.unlisted = None;
+        self.tables.transaction(|| {
+            self.put_meter(&stored)?;
+            self.set_alarm(&stored)
+        })?;
+        self.with(|meter| {
+            meter.listed();
+            meter.written();
+        })
+    }
+
     fn write_or_log(&self) {
         if let Err(fault) = self.write() {
             not_written(&fault);
@@ -255,14 +315,23 @@ impl Keeper {
     }
 
     fn set_alarm(&self, stored: &Stored) -> worker::Result<()> {
-        let at = stored.kept_until().min(platform::now().plus(SLEEP));
+        let sleep = match stored.unlisted {
+            Some(_) => FAILED_ALARM,
+            None => SLEEP,
+        };
+        let at = stored.kept_until().min(platform::now().plus(sleep));
         self.tables.set_alarm(Some(at))
     }
 
-    fn remove_ended(&self) -> worker::Result<()> {
+    /// Reports what the list of revoked grants has not heard, and removes what has ended long ago.
+    async fn on_alarm(&self) -> worker::Result<()> {
         if !self.load()? {
             return Ok(());
         }
+        // In case that this is interrupted.
+        self.tables
+            .set_alarm(Some(platform::now().plus(FAILED_ALARM)))?;
+        self.report().await?;
         let stored = self.with(|meter| meter.stored().clone())?;
         if platform::now() < stored.kept_until() {
             return self.set_alarm(&stored);

@@ -11,6 +11,7 @@ mod ledger;
 mod parcel;
 mod payer;
 mod purchase;
+mod revocation;
 
 use core::cell::RefCell;
 use core::time::Duration;
@@ -23,13 +24,14 @@ use key0_core::book::{Look, PayerCommand, PayerReply};
 use key0_core::breaker::Observed;
 use key0_core::chain::Chain as _;
 use key0_core::chain::base::Receipt;
+use key0_core::checkout::Books;
 use key0_core::config::Config;
 use key0_core::doors::a2a::{ContextKey, Conversations, TaskCommand, TaskReply};
 use key0_core::doors::admin::Transfers;
 use key0_core::ledger::{
     self as core_ledger, Layout, LedgerCommand, LedgerEntry, LedgerReply, Ledgers, Shard,
 };
-use key0_core::meter::{Granted, MeterCommand, MeterReply, Meters};
+use key0_core::meter::{Granted, ListCommand, MeterCommand, MeterReply, Meters, RevokedList};
 use key0_core::offer::CallDigest;
 use key0_core::pauses::{FAILED_ALARM, METER_TELL, MISCONFIGURED, Patience};
 use key0_core::purchase::{
@@ -67,6 +69,8 @@ const LEDGER_DEADLINE: Duration = Duration::from_secs(5);
 /// Longer than a purchase takes to say what it has granted.
 const METER_DEADLINE: Duration = Duration::from_secs(15);
 const TELL_DEADLINE: Duration = Duration::from_millis(METER_TELL);
+/// The list of revoked grants.
+const LIST_DEADLINE: Duration = Duration::from_secs(5);
 const CONTEXT_DEADLINE: Duration = Duration::from_secs(5);
 /// Longer than the few RPC calls before a transaction is stored and broadcast.
 const GAS_WALLET_DEADLINE: Duration = Duration::from_secs(20);
@@ -196,6 +200,17 @@ impl<'a> Objects<'a> {
         let question = (&Call::Granted, None::<CarriedHead>);
         self.call("PURCHASES", request_id.as_str(), &question, NUDGE_DEADLINE)
             .await
+    }
+
+    /// Sends a command to the list of revoked grants.
+    pub(crate) async fn list(&self, command: &ListCommand) -> Result<RevokedList, CallFault> {
+        self.call("REVOCATIONS", "revoked", command, LIST_DEADLINE)
+            .await
+    }
+
+    /// The grants that were taken back.
+    pub(crate) async fn revoked(&self) -> Result<RevokedList, CallFault> {
+        logged(self.list(&ListCommand::Read).await)
     }
 
     /// Asks a purchase. The request's call is sent along, and the body of the answer is kept.
@@ -330,6 +345,17 @@ impl Transfers for Objects<'_> {
     }
 
     async fn book(
+        &self,
+        network: Network,
+        payer: Address,
+        command: &PayerCommand,
+    ) -> Result<PayerReply, CallFault> {
+        logged(self.payer(network, payer, command).await)
+    }
+}
+
+impl Books for Objects<'_> {
+    async fn ask_book(
         &self,
         network: Network,
         payer: Address,

@@ -3,7 +3,8 @@
 //! Stored: `payments` (for each authorization nonce, and for the key of each plain transfer: which purchase presented it and
 //! which purchase it counts for; payments of purchases that did not begin are kept only for a while), `open` (for each
 //! purchase under way: what it may still take), `recent` (what was delivered in the last two minutes), `identifiers` (the
-//! names that clients gave to payments) and `standing` (one row: which of the payer's transfers succeeded or reverted, and so
+//! names that clients gave to payments), `grants` and `nonces` (its grants with limits until 35 days after their end, and the
+//! nonces of the last minutes with which it has asked for them; both only if it has such grants) and `standing` (one row: which of the payer's transfers succeeded or reverted, and so
 //! how much it may have under way).
 //!
 //! Calls: `PayerCommand` → `PayerReply`.

@@ -23,6 +23,7 @@ fn end_at(book: &Book, number: u8, outcome: Outcome, now: UnixMillis) {
         request_id: purchase(number),
         attempt: LAST_ATTEMPT,
         outcome,
+        grant: None,
     };
     run(book, command, now);
 }

@@ -23,6 +23,7 @@ fn deliver(book: &Book, request: u8, now: UnixMillis) {
         request_id: purchase(request),
         attempt: LAST_ATTEMPT,
         outcome: Outcome::Delivered,
+        grant: None,
     };
     assert_eq!(run(book, command, now), PayerReply::Noted);
 }
@@ -99,6 +100,7 @@ fn what_was_paid_and_not_delivered_takes_no_later_payment() {
         request_id: purchase(1),
         attempt: LAST_ATTEMPT,
         outcome: Outcome::Paid,
+        grant: None,
     };
     run(&book, refunded, NOW);
     assert_eq!(reserve(&book, 2, 2, "a"), PayerReply::Reserved);

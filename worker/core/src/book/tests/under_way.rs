@@ -22,6 +22,7 @@ fn release(book: &Book, number: u8, outcome: Outcome, now: UnixMillis) {
         request_id: purchase(number),
         attempt: LAST_ATTEMPT,
         outcome,
+        grant: None,
     };
     run(book, command, now);
 }
@@ -277,6 +278,7 @@ fn an_account_with_code_has_three_under_way_and_one_more_with_each_that_succeeds
             request_id: purchase(number),
             attempt: 1,
             outcome: Outcome::Delivered,
+            grant: None,
         };
         run(&book, command, NOW);
     }
@@ -292,6 +294,7 @@ fn a_revert_halves_the_room_of_an_account_with_code() {
         request_id: purchase(1),
         attempt: 1,
         outcome: Outcome::Reverted,
+        grant: None,
     };
     run(&book, command, NOW);
     let begun = (10..=30).filter(|number| begin(&book, with_code(*number)) == PayerReply::Reserved);

@@ -4,6 +4,7 @@ use http::{HeaderMap, Method, StatusCode, header};
 use serde::Serialize;
 use serde_json::{Value, json};
 
+use super::grants;
 use super::page::page;
 use super::path::PREFIX;
 use super::query::Query;
@@ -13,13 +14,15 @@ use super::wallets;
 use crate::config::Config;
 use crate::error::{Code, Error};
 use crate::ledger::{self, Ledgers};
+use crate::meter::Meters;
 use crate::purchase::{AuditLine, OperatorCommand, OperatorReply, Operators};
 use crate::response::{self, Response};
 use crate::settlement::wallet::Wallets;
-use crate::types::{RequestId, Status};
+use crate::types::{RequestId, Status, UnixMillis};
 
 const READ: &str = "GET, HEAD";
 const WRITE: &str = "POST";
+const READ_OR_REMOVE: &str = "GET, HEAD, DELETE";
 
 /// A request to the operator's door. Request bodies are not read.
 #[derive(Clone, Copy, Debug)]
@@ -32,6 +35,8 @@ pub struct Arrival<'a> {
     pub query: &'a str,
     /// The headers.
     pub headers: &'a HeaderMap,
+    /// The time.
+    pub now: UnixMillis,
 }
 
 /// What the operator asks for.
@@ -40,6 +45,7 @@ enum Question<'a> {
     Purchase(&'a str, OperatorCommand),
     Returned(&'a str, Option<&'a str>),
     Wallets(wallets::Question<'a>),
+    Grant(&'a str),
 }
 
 #[derive(Serialize)]
@@ -54,7 +60,7 @@ struct Inspected {
 }
 
 /// The answer to a request. Browsers may not let other sites read it, and caches may not store it.
-pub async fn answer<O: Operators + Ledgers + Transfers + Wallets>(
+pub async fn answer<O: Operators + Ledgers + Transfers + Wallets + Meters>(
     config: &Config,
     objects: &O,
     arrival: &Arrival<'_>,
@@ -85,7 +91,7 @@ pub async fn answer<O: Operators + Ledgers + Transfers + Wallets>(
     answer
 }
 
-async fn route<O: Operators + Ledgers + Transfers + Wallets>(
+async fn route<O: Operators + Ledgers + Transfers + Wallets + Meters>(
     config: &Config,
     objects: &O,
     arrival: &Arrival<'_>,
@@ -115,6 +121,7 @@ async fn route<O: Operators + Ledgers + Transfers + Wallets>(
         ["transfers", transaction, event, "returned"] => {
             (WRITE, Question::Returned(transaction, Some(event)))
         }
+        ["grants", id] => (READ_OR_REMOVE, Question::Grant(id)),
         ["wallets"] => (READ, Question::Wallets(wallets::Question::All)),
         ["wallets", wallet, "repair"] => {
             (WRITE, Question::Wallets(wallets::Question::Repair(wallet)))
@@ -151,6 +158,11 @@ async fn route<O: Operators + Ledgers + Transfers + Wallets>(
             Query::parse(arrival.query, &[])?;
             wallets::answer(config, objects, question).await
         }
+        Question::Grant(id) => {
+            Query::parse(arrival.query, &[])?;
+            let revokes = *arrival.method == Method::DELETE;
+            grants::answer(objects, id, revokes, arrival.now).await
+        }
     }
 }
 
@@ -166,8 +178,7 @@ async fn purchase<O: Operators>(
         )
     };
     let request_id: RequestId = id.parse().map_err(|_| unknown())?;
-    let reply = objects
-        .ask(&request_id, command)
+    let reply = Operators::ask(objects, &request_id, command)
         .await
         .map_err(|_| Error::internal())?;
     match reply {

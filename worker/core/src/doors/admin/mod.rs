@@ -5,6 +5,7 @@
 //! everybody.
 
 mod door;
+mod grants;
 mod page;
 mod path;
 mod query;

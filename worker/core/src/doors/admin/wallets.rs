@@ -1,6 +1,6 @@
 //! The operator's view of the wallets that send transactions, and commands for their queues.
 
-use futures_util::future;
+use futures_util::{FutureExt, future};
 use http::StatusCode;
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -68,6 +68,8 @@ async fn list<O: Wallets>(config: &Config, objects: &O) -> Response {
             Err(_) => json!({"address": wallet, "error": "it did not answer; see the log"}),
         }
     });
+    // Boxed like others, so that all of them are joined by the same code.
+    let views = views.map(FutureExt::boxed_local);
     let wallets = future::join_all(views).await;
     response::json(StatusCode::OK, &Listed { wallets })
 }

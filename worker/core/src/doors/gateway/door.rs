@@ -171,10 +171,10 @@ pub async fn enter<D: Deployment, M: Meters>(
                             None
                         }
                         // The payment that came along was looked up, which costs something.
-                        Verdict::Wait(response) if pays => {
+                        Verdict::Refuse(response) if pays => {
                             return Passage::Answer(limit::counted(response));
                         }
-                        Verdict::Wait(response) => return Passage::Answer(response),
+                        Verdict::Refuse(response) => return Passage::Answer(response),
                     },
                 }
             }

@@ -1,6 +1,7 @@
 //! Why a call with an access token is not made, in words.
 //!
-//! A caller is asked for money only when it is certain that nothing is left for it. In every other case it waits.
+//! A caller is asked for money only when it is certain that nothing is left for it. In every other case it waits, but for a
+//! grant that was taken back: nothing is sold for that one.
 
 use http::HeaderName;
 use http::header::RETRY_AFTER;
@@ -29,8 +30,8 @@ pub(super) enum Uncounted {
 pub(super) enum Verdict {
     /// It is asked for money.
     Pay(Spent),
-    /// It waits: this is the answer.
-    Wait(Response),
+    /// It is not asked for money: this is the answer.
+    Refuse(Response),
 }
 
 /// What a caller is told beside the price.
@@ -83,7 +84,7 @@ impl Uncounted {
                     ..Spent::default()
                 });
             }
-            Self::Unknown => return Verdict::Wait(unknown()),
+            Self::Unknown => return Verdict::Refuse(unknown()),
         };
         let ends_at = standing.ends_at.to_iso();
         let limits = standing.limits;
@@ -136,7 +137,8 @@ impl Uncounted {
                     .to_owned();
                 ("units_outstanding", METER_RETRY_SECONDS, what)
             }
-            Why::Over => return Verdict::Wait(unknown()),
+            Why::Over => return Verdict::Refuse(unknown()),
+            Why::Revoked => return Verdict::Refuse(revoked()),
         };
         let message = format!(
             "{what} This call was not made, and nothing was counted or charged for it. Repeat it after Retry-After seconds."
@@ -144,7 +146,7 @@ impl Uncounted {
         let error = Error::new(Code::RateLimited, message);
         let mut response = wait(error, reason, seconds);
         put(&mut response, headers);
-        Verdict::Wait(response)
+        Verdict::Refuse(response)
     }
 }
 
@@ -153,6 +155,14 @@ pub(super) fn put(response: &mut Response, headers: Vec<(HeaderName, String)>) {
     for (name, value) in headers {
         response::set(response, name, &value);
     }
+}
+
+fn revoked() -> Response {
+    let error = Error::new(
+        Code::GrantRevoked,
+        "The access of this token was taken back, by the seller or by the wallet that paid. The call was not made, and nothing was charged for it. Without the token this route has its price.",
+    );
+    response::error(&error)
 }
 
 fn unknown() -> Response {

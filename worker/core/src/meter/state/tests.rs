@@ -89,6 +89,46 @@ fn a_quota_is_good_for_so_many_calls_and_nobody_is_told_to_pay_while_a_unit_may_
 }
 
 #[test]
+fn a_grant_that_was_taken_back_lets_no_call_begin_and_what_is_under_way_goes_on() {
+    use crate::meter::Revoker::{Operator, Payer};
+    let mut meter = meter(r#"{"quota":{"calls":3},"rate":{"calls":9,"per":"minute"}}"#);
+    assert_eq!(meter.begins(1, NOW), Ok(3));
+    assert_eq!(meter.begins(2, NOW), Ok(2));
+    let told = meter.look(NOW);
+    assert_eq!((told.standing.left, told.standing.left_now), (1, 7));
+    assert_eq!((told.payer, told.revoked), (Address::ZERO, None));
+    let revoked = Revoked { by: Payer, at: NOW };
+    meter.revoke(revoked, "a");
+    let later = Revoked {
+        by: Operator,
+        at: NOW.plus(1),
+    };
+    meter.revoke(later, "a");
+    assert_eq!(meter.stored().unlisted.as_deref(), Some("a"));
+    meter.listed();
+    meter.revoke(later, "a");
+    assert_eq!(meter.stored().unlisted, None);
+    assert_eq!(
+        meter.look(NOW).revoked,
+        Some(revoked),
+        "the first one counts"
+    );
+    assert_eq!(meter.begins(3, NOW), Err(Why::Revoked));
+    // A question that is repeated is about a call that has begun.
+    assert_eq!(meter.begins(2, NOW), Ok(2));
+    meter.spends(1, 1, NOW);
+    assert_eq!((meter.stored().used, meter.look(NOW).standing.left), (1, 1));
+    let stored = serde_json::to_string(meter.stored()).unwrap();
+    let mut restarted = Meter::restarted(2, &serde_json::from_str(&stored).unwrap());
+    assert_eq!(restarted.begins(4, NOW), Err(Why::Revoked));
+    // What was stored by an earlier release was not taken back.
+    let earlier = r#"{"granted":{"limits":{},"payer":"0x0000000000000000000000000000000000000000","from":1,"endsAt":2},"used":0,"period":[0,0],"dear":1}"#;
+    let earlier: Stored = serde_json::from_str(earlier).unwrap();
+    assert_eq!(earlier.revoked, None);
+    assert_eq!(serde_json::to_value(&earlier).unwrap().get("revoked"), None);
+}
+
+#[test]
 fn no_message_counts_twice_and_none_after_the_end_changes_anything() {
     let mut meter = meter(r#"{"quota":{"calls":10},"concurrency":1}"#);
     for _ in 0..2 {

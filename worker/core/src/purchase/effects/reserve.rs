@@ -2,10 +2,13 @@
 //! purchases are under way.
 
 use super::super::env::{PurchaseEnv, Stuck};
+use super::super::granted::granted;
 use super::super::hold::{Wanted, hold};
 use super::super::lifecycle::Event;
 use super::super::state::{Attempt, Purchase, Stage, State};
-use crate::book::{Claim, LAST_ATTEMPT, Outcome, PayerCommand, PayerReply, Reservation, TargetKey};
+use crate::book::{
+    BoughtGrant, Claim, LAST_ATTEMPT, Outcome, PayerCommand, PayerReply, Reservation, TargetKey,
+};
 use crate::chain::Chain;
 use crate::chain::transfer::booking_key;
 use crate::settlement::Route;
@@ -60,11 +63,14 @@ pub(super) async fn reserve<E: PurchaseEnv>(
         | PayerReply::Crowded
         | PayerReply::TooManyCalls { .. }
         | PayerReply::Paused { .. } => Err(Stuck::Waiting),
-        PayerReply::NameCode | PayerReply::Claimed(_) | PayerReply::Seen(_) | PayerReply::Noted => {
-            Err(Stuck::Fault(
-                "the payer's book gave a wrong answer".to_owned(),
-            ))
-        }
+        PayerReply::NameCode
+        | PayerReply::Claimed(_)
+        | PayerReply::Seen(_)
+        | PayerReply::Grants { .. }
+        | PayerReply::NonceUsed
+        | PayerReply::Noted => Err(Stuck::Fault(
+            "the payer's book gave a wrong answer".to_owned(),
+        )),
     }
 }
 
@@ -149,9 +155,20 @@ pub(in crate::purchase) async fn release<E: PurchaseEnv>(
             _ => LAST_ATTEMPT,
         },
         outcome: outcome(env, record).await?,
+        grant: bought(record),
     };
     env.payer(record.payer, release).await?;
     Ok(Event::TargetReleased)
+}
+
+/// The grant that a delivered purchase has founded, if its calls are counted.
+fn bought(record: &Purchase) -> Option<BoughtGrant> {
+    let granted = granted(record, record.terms.network)?;
+    Some(BoughtGrant {
+        id: record.terms.request_id.clone(),
+        plan: record.terms.target.plan()?.clone(),
+        ends_at: granted.ends_at,
+    })
 }
 
 /// The keys under which the payer's book knows these transfers.

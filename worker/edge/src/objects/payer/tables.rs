@@ -1,15 +1,15 @@
 //! The tables of one payer's book.
 
 use key0_core::book::{
-    BOUND_MILLIS, Booking, HOLD_MILLIS, MAX_BOUND, Open, PayerStore, RECENT_MILLIS, Recent,
-    Standing, TargetKey, UnderWay,
+    BOUND_MILLIS, Booking, BoughtGrant, HOLD_MILLIS, LISTED_SECONDS, MAX_BOUND, MAX_FOUND, Open,
+    PayerStore, RECENT_MILLIS, Recent, Standing, TargetKey, UnderWay,
 };
-use key0_core::types::{B256, RequestId, UnixMillis, UsdcAmount};
+use key0_core::types::{B256, RequestId, UnixMillis, UnixSeconds, UsdcAmount};
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 use worker::{SqlStorageValue, State};
 
-use crate::storage::integer;
+use crate::storage::{count, integer};
 use crate::tables::{Schema, Tables};
 
 /// The table is created when it is first needed: few payers name their payments, and each table takes up a page.
@@ -17,6 +17,24 @@ const IDENTIFIERS: &str = "CREATE TABLE IF NOT EXISTS identifiers (
         identifier TEXT PRIMARY KEY,
         nonce TEXT NOT NULL
     ) STRICT, WITHOUT ROWID";
+
+/// What only payers of plans with limits need, created with the first grant: the grants, and the nonces of signatures with
+/// which the payer has asked for them.
+const GRANTS: [&str; 3] = [
+    "CREATE TABLE IF NOT EXISTS grants (
+        id TEXT PRIMARY KEY,
+        plan TEXT NOT NULL,
+        ends_at INTEGER NOT NULL
+    ) STRICT, WITHOUT ROWID",
+    "CREATE INDEX IF NOT EXISTS grants_by_end ON grants (ends_at)",
+    "CREATE TABLE IF NOT EXISTS nonces (
+        nonce TEXT PRIMARY KEY,
+        until INTEGER NOT NULL
+    ) STRICT, WITHOUT ROWID",
+];
+
+const GRANT: &str =
+    "SELECT json_object('id', id, 'plan', plan, 'endsAt', ends_at) AS body FROM grants";
 
 const SCHEMA: Schema = Schema(&[&[
     "CREATE TABLE payments (
@@ -275,8 +293,61 @@ impl PayerStore for Book {
         if !self.0.rows::<IgnoredAny>(query, vec![])?.is_empty() {
             return Ok(());
         }
-        let all = ["payments", "open", "recent", "identifiers", "standing"];
+        let all = [
+            "payments",
+            "open",
+            "recent",
+            "identifiers",
+            "grants",
+            "nonces",
+            "standing",
+        ];
         self.0.drop_all(&all)
+    }
+
+    fn add_grant(&self, grant: &BoughtGrant, now: UnixSeconds) -> worker::Result<()> {
+        for statement in GRANTS {
+            self.write(statement, vec![])?;
+        }
+        let before = integer(now.0.saturating_sub(LISTED_SECONDS))?;
+        self.write("DELETE FROM grants WHERE ends_at <= ?", vec![before])?;
+        self.write(
+            "INSERT INTO grants (id, plan, ends_at) VALUES (?, ?, ?)
+             ON CONFLICT (id) DO UPDATE SET ends_at = max(ends_at, excluded.ends_at)",
+            vec![
+                grant.id.as_str().into(),
+                grant.plan.as_str().into(),
+                integer(grant.ends_at.0)?,
+            ],
+        )
+    }
+
+    fn grants(&self, since: UnixSeconds) -> worker::Result<(Vec<BoughtGrant>, usize)> {
+        if !self.0.has("grants")? {
+            return Ok((Vec::new(), 0));
+        }
+        let query = "SELECT CAST(count(*) AS TEXT) AS body FROM grants WHERE ends_at > ?";
+        let all: Option<usize> = self.0.body(query, vec![integer(since.0)?])?;
+        let query = format!("{GRANT} WHERE ends_at > ? ORDER BY ends_at DESC LIMIT ?");
+        let bindings = vec![integer(since.0)?, count(MAX_FOUND)];
+        Ok((self.0.bodies(&query, bindings)?, all.unwrap_or_default()))
+    }
+
+    fn grant(&self, id: &RequestId) -> worker::Result<Option<BoughtGrant>> {
+        let query = format!("{GRANT} WHERE id = ?");
+        self.0.body(&query, vec![id.as_str().into()])
+    }
+
+    fn use_nonce(&self, nonce: &str, until: UnixSeconds, now: UnixSeconds) -> worker::Result<bool> {
+        let old = "DELETE FROM nonces WHERE until <= ?";
+        self.write(old, vec![integer(now.0)?])?;
+        let query = "SELECT 1 FROM nonces WHERE nonce = ?";
+        let used = self.0.rows::<IgnoredAny>(query, vec![nonce.into()])?;
+        if used.is_empty() {
+            let statement = "INSERT INTO nonces (nonce, until) VALUES (?, ?)";
+            self.write(statement, vec![nonce.into(), integer(until.0)?])?;
+        }
+        Ok(used.is_empty())
     }
 
     fn standing(&self) -> worker::Result<Standing> {

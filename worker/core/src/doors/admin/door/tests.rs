@@ -10,7 +10,9 @@ use crate::chain::base::Receipt;
 use crate::config::test_config;
 use crate::ledger::test_support::{Shards, entry};
 use crate::ledger::{Layout, LedgerCommand, LedgerReply, Shard};
+use crate::meter::{MeterCommand, MeterReply};
 use crate::settlement::wallet::{WalletOperation, WalletView};
+use crate::testing::ScriptedMeters;
 use crate::types::Status;
 use crate::types::{Address, B256, Network, Secret};
 use crate::types::{CallFault, WalletKey};
@@ -28,6 +30,7 @@ struct Deployment {
     booked: RefCell<Vec<(Address, PayerCommand)>>,
     book: PayerReply,
     wallets: RefCell<Vec<(Address, WalletOperation)>>,
+    meters: ScriptedMeters,
 }
 
 impl Transfers for Deployment {
@@ -63,6 +66,12 @@ impl Wallets for Deployment {
             open: 0,
             jobs: Vec::new(),
         })
+    }
+}
+
+impl Meters for Deployment {
+    async fn ask(&self, grant: &str, command: &MeterCommand) -> Result<MeterReply, CallFault> {
+        self.meters.ask(grant, command).await
     }
 }
 
@@ -103,6 +112,7 @@ fn deployment() -> Deployment {
         booked: RefCell::default(),
         book: PayerReply::Claimed(B256::ZERO),
         wallets: RefCell::default(),
+        meters: ScriptedMeters::default(),
     }
 }
 
@@ -142,6 +152,7 @@ fn ask_with(secret: Option<&str>, deployment: &Deployment, request: &Request<'_>
         path: request.path,
         query: request.query,
         headers: &headers,
+        now: UnixMillis(1_800_000_000_000),
     };
     answer(&config, deployment, &arrival)
         .now_or_never()
@@ -158,7 +169,7 @@ fn body(response: &Response) -> Value {
     serde_json::from_slice(response.body()).unwrap()
 }
 
-const PATHS: [&str; 10] = [
+const PATHS: [&str; 11] = [
     "/admin",
     "/admin/",
     "/admin/purchases",
@@ -166,6 +177,7 @@ const PATHS: [&str; 10] = [
     "/admin/purchases/550e8400-e29b-41d4-a716-446655440000/cancel",
     "/admin/totals",
     "/admin/export.csv",
+    "/admin/grants/550e8400-e29b-41d4-a716-446655440000",
     "/admin/wallets",
     "/admin/wallets/0x0000000000000000000000000000000000000001/repair",
     "/admin/nothing",
@@ -310,6 +322,7 @@ fn wrong_paths_methods_and_parameters_are_told() {
     assert!(deployment.asked.borrow().is_empty());
 }
 
+mod grants;
 mod returned;
 mod views;
 mod wallets;

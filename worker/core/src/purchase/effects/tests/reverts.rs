@@ -1,6 +1,8 @@
 //! What the payer's book is told of transfers that reverted, and what the payer is told while it must wait.
 
 use super::*;
+use crate::purchase::sold::{Access, Sold};
+use crate::purchase::test_support::{access, claims};
 
 const REVERTED: Event = Event::AttemptFailed {
     reason: Refusal::InvalidExactEvmTransactionFailed,
@@ -39,6 +41,29 @@ fn the_book_is_told_of_what_reverted_at_the_gas_wallets_cost_and_of_what_was_pai
     let paid = holding([settled(), issued()]);
     assert_eq!(paid.run(), Some(Event::TargetReleased));
     assert_eq!(told(&paid), [(u32::MAX, Outcome::Delivered)]);
+}
+
+#[test]
+fn the_book_hears_with_that_of_a_grant_whose_calls_are_counted() {
+    let grants = |sold: Sold| {
+        let outside = holding([settled(), issued()]);
+        let record = Purchase {
+            sold: Some(sold),
+            ..outside.store.record()
+        };
+        outside.store.put(record);
+        assert_eq!(outside.run(), Some(Event::TargetReleased));
+        let asked = outside.asked.borrow();
+        let [PayerCommand::Release { grant, .. }] = asked.as_slice() else {
+            panic!("{asked:?}");
+        };
+        grant.clone()
+    };
+    let limits = serde_json::from_str(r#"{"quota":{"calls":7}}"#).unwrap();
+    assert_eq!(grants(Sold::Access(access())), None);
+    let counted = grants(Sold::Access(Access { limits, ..access() })).unwrap();
+    assert_eq!(counted.plan.as_str(), "basic");
+    assert_eq!(counted.ends_at.0, claims().exp);
 }
 
 #[test]

@@ -1,7 +1,9 @@
 //! Calls with a token whose calls are counted.
 
 use super::*;
-use crate::meter::{Fate, Granted, Limits, Meter, MeterCommand, MeterReply, Reserve, Stored};
+use crate::meter::{
+    Fate, Granted, Limits, Meter, MeterCommand, MeterReply, Pass, Refused, Reserve, Stored, Why,
+};
 use crate::purchase::test_support::{answer, answered};
 use crate::types::{Address, PlanId};
 
@@ -196,6 +198,31 @@ fn a_caller_is_asked_for_money_only_when_nothing_can_come_back() {
     );
     let (entered, ..) = enters(token(TWO), Some(MeterReply::NotGranted), None);
     assert_eq!(response(entered).0, 402);
+}
+
+#[test]
+fn nothing_is_sold_for_a_grant_that_was_taken_back() {
+    let MeterReply::Reserved(Pass { standing, .. }) = says(TWO, 0, 0) else {
+        panic!("it is good");
+    };
+    let revoked = || {
+        let why = Why::Revoked;
+        Some(MeterReply::Refused(Refused { why, standing }))
+    };
+    for (purchase, purchases_asked) in [(None, 0), (Some(PayReply::Conflict), 1)] {
+        let (entered, asked, _) = enters(token(TWO), revoked(), purchase);
+        let (status, message, body, headers) = response(entered);
+        assert_eq!(
+            (status, body["code"].as_str()),
+            (401, Some("GRANT_REVOKED"))
+        );
+        assert!(message.contains("nothing was charged"), "{message}");
+        assert!(headers.get("payment-required").is_none());
+        assert_eq!(
+            asked, purchases_asked,
+            "a payment is looked up and not used"
+        );
+    }
 }
 
 #[test]

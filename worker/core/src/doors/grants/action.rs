@@ -1,0 +1,95 @@
+//! What is asked of the wallet's door.
+
+use http::Method;
+
+use crate::response::{self, Response};
+use crate::types::RequestId;
+
+/// The path of the door.
+const GRANTS_PATH: &str = "/grants";
+const ALL: &str = "GET, OPTIONS";
+const ONE: &str = "GET, DELETE, OPTIONS";
+
+/// What a wallet wants.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(super) enum Action {
+    /// All of its grants.
+    List,
+    /// One of them, and its token.
+    Show(RequestId),
+    /// To take one back.
+    Revoke(RequestId),
+}
+
+/// Whether a path belongs to this door.
+pub fn serves(path: &str) -> bool {
+    path.strip_prefix(GRANTS_PATH)
+        .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+}
+
+impl Action {
+    /// Reads method and path. `Err`: the answer to what is no action.
+    pub(super) fn read(method: &Method, path: &str) -> Result<Self, Response> {
+        let id = path.strip_prefix(GRANTS_PATH).unwrap_or_default();
+        let id = id.trim_matches('/');
+        let allowed = if id.is_empty() { ALL } else { ONE };
+        if method == Method::OPTIONS {
+            return Err(response::options(allowed));
+        }
+        let is_revoked = method == Method::DELETE;
+        if id.is_empty() {
+            return match method == Method::GET {
+                true => Ok(Self::List),
+                false => Err(response::method_not_allowed(allowed)),
+            };
+        }
+        let id = id.parse().map_err(|_| response::not_found())?;
+        match method == Method::GET || is_revoked {
+            true if is_revoked => Ok(Self::Revoke(id)),
+            true => Ok(Self::Show(id)),
+            false => Err(response::method_not_allowed(allowed)),
+        }
+    }
+
+    /// The grant that is meant.
+    pub(super) const fn grant(&self) -> Option<&RequestId> {
+        match self {
+            Self::List => None,
+            Self::Show(id) | Self::Revoke(id) => Some(id),
+        }
+    }
+
+    /// The path of this action.
+    pub(super) fn path(&self) -> String {
+        match self.grant() {
+            None => GRANTS_PATH.to_owned(),
+            Some(id) => format!("{GRANTS_PATH}/{id}"),
+        }
+    }
+
+    /// The method of this action.
+    pub(super) const fn method(&self) -> &'static str {
+        match self {
+            Self::List | Self::Show(_) => "GET",
+            Self::Revoke(_) => "DELETE",
+        }
+    }
+
+    /// The action in words, which the wallet's owner reads before signing.
+    pub(super) fn statement(&self) -> String {
+        match self {
+            Self::List => {
+                "Show what I have bought here, and what is left of it. This costs nothing."
+                    .to_owned()
+            }
+            Self::Show(id) => {
+                format!("Show the access {id}, and give me its token. This costs nothing.")
+            }
+            Self::Revoke(id) => {
+                format!(
+                    "Take back the access {id}: its token opens nothing any more. No money moves."
+                )
+            }
+        }
+    }
+}
