@@ -2,6 +2,7 @@
 
 mod cost;
 mod lately;
+mod lease;
 mod limits;
 mod message;
 mod state;
@@ -10,10 +11,11 @@ mod words;
 
 pub use cost::{COST, Cost};
 pub use lately::Lately;
+pub use lease::{LEASE_MILLIS, LeaseId};
 pub use limits::{Limits, Period, Quota, Rate};
 pub use message::{
-    CallId, Fate, Granted, MeterCommand, MeterReply, Meters, Pass, Refused, Reserve, Standing,
-    Tell, Why,
+    CallId, Consume, Fate, Granted, Lent, MeterCommand, MeterReply, Meters, Pass, Refused, Report,
+    Reserve, Standing, Tell, Why,
 };
 pub use state::{KEPT_MILLIS, MOST_UNWRITTEN, Meter, Stored, UNWRITTEN_MILLIS};
 pub use told::{LEFT, left, rate_limit_headers};

@@ -1,16 +1,21 @@
 //! `GrantObject`, one per grant with a meter, named by the request id of the purchase that founded it: the count of its calls.
 //!
-//! Stored: `meter` (one row, as JSON: what was sold, and the units of the calls that were answered). The row is made at the
+//! Stored: `meter` (one row, as JSON: what was sold, the units of the calls that were answered, and what is lent to
+//! backends), and `consumed` (the calls that a backend has named, with the replies, for ten minutes). The first row is made at the
 //! grant's first call, after the founding purchase was asked once what it has sold; for what is no delivered purchase with
 //! limits, nothing is stored. The row is written after every 20 counted calls, at most 5 seconds after the first one that is not
-//! written, and before a caller hears that nothing is left. An alarm removes everything 35 days after the grant's end.
+//! written, and before a caller hears that nothing is left; what a backend has said is written before it hears the reply. An
+//! alarm removes everything 35 days after the grant's end.
 //!
 //! Calls: (grant, `MeterCommand`) → `MeterReply`.
 //!
 //! Why no interleaving breaks it: a command runs on the memory without waiting for anything. Only the question to the purchase
 //! waits, and no other request enters meanwhile. What memory alone knows are reservations, which end by themselves, and at
-//! most 20 counted calls: a crash takes nothing from the buyer. The platform gives up an object after ten seconds without a
+//! most 20 counted calls: a crash takes nothing from the buyer. A call that a backend has named is counted in the
+//! transaction that stores its reply. The platform gives up an object after ten seconds without a
 //! request; so a timer runs for as long as memory knows what storage does not.
+
+mod consumed;
 
 use std::cell::{Cell, RefCell};
 use std::panic::AssertUnwindSafe;
@@ -29,10 +34,13 @@ use super::{Objects, alarm_failed, command, reply};
 use crate::platform;
 use crate::tables::{Schema, Tables};
 
-const SCHEMA: Schema = Schema(&[&["CREATE TABLE meter (
+const SCHEMA: Schema = Schema(&[
+    &["CREATE TABLE meter (
         id INTEGER PRIMARY KEY CHECK (id = 1),
         body TEXT NOT NULL
-    ) STRICT"]]);
+    ) STRICT"],
+    &[consumed::TABLE],
+]);
 
 #[durable_object(alarm)]
 pub struct GrantObject {
@@ -82,7 +90,8 @@ impl GrantObject {
         let keeper = &self.keeper;
         let is_known = keeper.load()?;
         match command {
-            MeterCommand::Reserve(_) if !is_known => {
+            MeterCommand::Tell(_) if !is_known => return Ok(MeterReply::Heard),
+            _ if !is_known => {
                 let (keeper, grant) = (Rc::clone(keeper), grant.to_owned());
                 // An error of what is given to `block_concurrency_while` itself would reset the object.
                 let founding = async move { Ok(founded(&keeper, &grant).await) };
@@ -90,7 +99,6 @@ impl GrantObject {
                     return Ok(MeterReply::NotGranted);
                 }
             }
-            MeterCommand::Tell(_) if !is_known => return Ok(MeterReply::Heard),
             _ => {}
         }
         let reply = keeper.execute(command);
@@ -192,7 +200,37 @@ impl Keeper {
                 }
                 Ok(MeterReply::Heard)
             }
+            MeterCommand::Consume(ask) => {
+                if let Some(reply) = consumed::reply(&self.tables, &ask.key)? {
+                    return Ok(reply);
+                }
+                let (reply, stored) = self.with(|meter| meter.consume(ask, now))?;
+                let note = || consumed::note(&self.tables, &ask.key, &reply, now);
+                self.adopt(stored, note)?;
+                Ok(reply)
+            }
+            MeterCommand::Lease(report) => {
+                let (reply, stored) = self.with(|meter| meter.lend(report, now))?;
+                self.adopt(stored, || Ok(()))?;
+                Ok(reply)
+            }
         }
+    }
+
+    /// Writes what a backend's message has changed, together with what `note` writes.
+    fn adopt(
+        &self,
+        stored: Option<Stored>,
+        note: impl FnOnce() -> worker::Result<()>,
+    ) -> worker::Result<()> {
+        let Some(stored) = stored else {
+            return Ok(());
+        };
+        self.tables.transaction(|| {
+            note()?;
+            self.put(&stored)
+        })?;
+        self.with(|meter| meter.adopt(stored))
     }
 
     fn with<T>(&self, act: impl FnOnce(&mut Meter) -> T) -> worker::Result<T> {
@@ -235,7 +273,11 @@ impl Keeper {
     }
 
     fn set_alarm(&self, stored: &Stored) -> worker::Result<()> {
-        let at = stored.kept_until().min(platform::now().plus(SLEEP));
+        let now = platform::now();
+        let mut at = stored.kept_until().min(now.plus(SLEEP));
+        if let Some(next) = consumed::purge(&self.tables, now)? {
+            at = at.min(next);
+        }
         self.tables.set_alarm(Some(at))
     }
 
@@ -245,10 +287,10 @@ impl Keeper {
         }
         let stored = self.with(|meter| meter.stored().clone())?;
         if platform::now() < stored.kept_until() {
-            return self.set_alarm(&stored);
+            return self.tables.transaction(|| self.set_alarm(&stored));
         }
         self.tables.transaction(|| {
-            self.tables.drop_all(&["meter"])?;
+            self.tables.drop_all(&["meter", consumed::NAME])?;
             self.tables.set_alarm(None)
         })?;
         self.meter.replace(None);

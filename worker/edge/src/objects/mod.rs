@@ -359,8 +359,8 @@ impl Meters for Objects<'_> {
         }
         let command = (grant, command);
         let deadline = match command.1 {
-            MeterCommand::Reserve(_) => METER_DEADLINE,
             MeterCommand::Tell(_) => TELL_DEADLINE,
+            _ => METER_DEADLINE,
         };
         let reply = logged(self.call("GRANTS", grant, &command, deadline).await)?;
         counted::note(grant, &reply);

@@ -47,7 +47,7 @@ impl Counted {
             }),
             Ok(MeterReply::Refused(refused)) => Err(Uncounted::Refused(refused)),
             Ok(MeterReply::NotGranted) => Err(Uncounted::NotGranted),
-            Ok(MeterReply::Heard) | Err(_) => Err(Uncounted::Unknown),
+            Ok(_) | Err(_) => Err(Uncounted::Unknown),
         }
     }
 

@@ -247,7 +247,11 @@ fn as_much_is_set_aside_as_the_route_says_or_the_last_calls_were_dear() {
         ..ask(50)
     };
     assert!(meter.reserve(&other, NOW).is_ok());
-    assert_eq!(meter.reserved(), 7, "a cost of the other kind says nothing");
+    assert_eq!(
+        meter.reserved(NOW),
+        7,
+        "a cost of the other kind says nothing"
+    );
 }
 
 #[test]
