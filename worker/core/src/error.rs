@@ -56,9 +56,11 @@ pub enum Code {
     RequestConflict,
     /// The payer must wait before it tries again.
     RateLimited,
+    /// What a grant was good for is used up.
+    QuotaUsedUp,
     /// The body is larger than allowed.
     PayloadTooLarge,
-    /// The operator's secret is missing or wrong.
+    /// The secret of the operator, or of a backend, is missing or wrong.
     Unauthorized,
     /// Nothing is served at this path.
     NotFound,
@@ -74,7 +76,7 @@ pub enum Code {
 
 impl Code {
     /// Every code, for tests and documentation.
-    pub const ALL: [Self; 30] = [
+    pub const ALL: [Self; 31] = [
         Self::TierNotFound,
         Self::ChallengeNotFound,
         Self::ChallengeExpired,
@@ -98,6 +100,7 @@ impl Code {
         Self::AnswerGone,
         Self::RequestConflict,
         Self::RateLimited,
+        Self::QuotaUsedUp,
         Self::PayloadTooLarge,
         Self::Unauthorized,
         Self::NotFound,
@@ -133,6 +136,7 @@ impl Code {
             Self::AnswerGone => "ANSWER_GONE",
             Self::RequestConflict => "REQUEST_CONFLICT",
             Self::RateLimited => "RATE_LIMITED",
+            Self::QuotaUsedUp => "QUOTA_USED_UP",
             Self::PayloadTooLarge => "PAYLOAD_TOO_LARGE",
             Self::Unauthorized => "UNAUTHORIZED",
             Self::NotFound => "NOT_FOUND",
@@ -159,7 +163,7 @@ impl Code {
             Self::TxAlreadyRedeemed | Self::RequestConflict | Self::CallInProgress => {
                 StatusCode::CONFLICT
             }
-            Self::PaymentFailed => StatusCode::PAYMENT_REQUIRED,
+            Self::PaymentFailed | Self::QuotaUsedUp => StatusCode::PAYMENT_REQUIRED,
             Self::SettlementPending | Self::TemporarilyUnavailable => {
                 StatusCode::SERVICE_UNAVAILABLE
             }

@@ -30,7 +30,7 @@ use key0_core::documents::{
     discover, front, icon, json_web_key_set, llms, mcp_card, mcp_pointer, openapi, skills,
     token_info,
 };
-use key0_core::doors::{a2a, admin, http as x402, mcp};
+use key0_core::doors::{a2a, admin, grants, http as x402, mcp};
 use key0_core::error::{Code, Error};
 use key0_core::response::{self, Response};
 use key0_core::types::HttpUrl;
@@ -47,7 +47,7 @@ const MCP_CARD_MAX_AGE_SECONDS: u32 = 3600;
 
 /// The paths that are served, each with its methods. A new door needs a line here, a [`Page`], and an arm in [`serve`].
 /// (The operator's door has its own paths.)
-const ROUTES: [(&str, &str, Page); 19] = [
+const ROUTES: [(&str, &str, Page); 21] = [
     // Paths are looked up without the slashes at their end.
     ("", READ, Page::Front),
     (ICON_PATH, READ, Page::Icon),
@@ -68,6 +68,8 @@ const ROUTES: [(&str, &str, Page); 19] = [
     (MCP_CARD_PATH, READ, Page::McpCard),
     ("/.well-known/mcp.json", READ, Page::McpPointer),
     ("/.well-known/ai-catalog.json", READ, Page::AiCatalog),
+    ("/grants/consume", WRITE, Page::Consume),
+    ("/introspect", WRITE, Page::Introspect),
 ];
 
 #[derive(Clone, Copy)]
@@ -89,6 +91,8 @@ enum Page {
     McpCard,
     McpPointer,
     AiCatalog,
+    Consume,
+    Introspect,
 }
 
 #[event(fetch)]
@@ -200,6 +204,18 @@ async fn serve(page: Page, inbound: Inbound, env: &Env) -> Result<Response, Erro
             (config, _) if !config.a2a.enabled => response::not_found(),
             (config, origin) => limited(inbound, env, config, origin, Door::A2a).await,
         },
+        Page::Consume | Page::Introspect => {
+            let (config, _) = shop?;
+            let caller = limit::Caller::of(headers);
+            match limit::refusal(caller.as_ref()) {
+                Some(refusal) => refusal,
+                None => {
+                    let response = backend(inbound, env, config, page).await?;
+                    limit::count(env, caller, &response).await;
+                    response
+                }
+            }
+        }
         Page::Mcp | Page::McpCard | Page::McpPointer | Page::AiCatalog => {
             let (config, origin) = shop?;
             match page {
@@ -215,6 +231,31 @@ async fn serve(page: Page, inbound: Inbound, env: &Env) -> Result<Response, Erro
                 }
                 _ => limited(inbound, env, config, origin, Door::Mcp).await,
             }
+        }
+    })
+}
+
+/// Answers a backend that has its calls counted, or asks how a token stands.
+async fn backend(
+    inbound: Inbound,
+    env: &Env,
+    config: &Config,
+    page: Page,
+) -> Result<Response, Error> {
+    let is_count = matches!(page, Page::Consume);
+    let most = match is_count {
+        true => grants::MAX_CONSUME_BYTES,
+        false => grants::MAX_INTROSPECT_BYTES,
+    };
+    let (headers, body) = inbound.read(most).await?;
+    let (headers, body) = (&headers, body.as_slice());
+    let arrival = grants::Arrival { headers, body };
+    let meters = &objects::Objects::new(env);
+    Ok(match is_count {
+        true => grants::consume(config, meters, &arrival).await,
+        false => {
+            let asked = (meters, &rsa::WebCrypto as _);
+            grants::introspect(config, asked, platform::now().to_seconds(), &arrival).await
         }
     })
 }

@@ -9,6 +9,7 @@ mod described;
 mod former;
 mod free;
 pub mod gateway;
+pub mod grants;
 pub mod http;
 mod instructions;
 pub mod mcp;

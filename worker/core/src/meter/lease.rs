@@ -20,17 +20,21 @@ pub(super) const MOST_LEASES: usize = 128;
 pub struct LeaseId(u128);
 
 impl LeaseId {
+    /// Nobody's.
+    pub(super) const NONE: Self = Self(0);
+
     /// Reads an id: 32 hex digits.
     pub fn parse(text: &str) -> Option<Self> {
         let is_hex = text.len() == 32 && text.bytes().all(|digit| digit.is_ascii_hexdigit());
-        is_hex.then(|| u128::from_str_radix(text, 16).ok().map(Self))?
+        let id = is_hex.then(|| u128::from_str_radix(text, 16).ok().map(Self))?;
+        id.filter(|id| *id != Self::NONE)
     }
 }
 
 /// A lease as it is stored.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Lease {
+pub(super) struct Lease {
     pub(super) id: LeaseId,
     /// How much of what its backend has used is counted. Reports never count the same again.
     pub(super) counted: u64,

@@ -90,6 +90,16 @@ pub struct Reserve {
     pub lease: u64,
 }
 
+impl Report {
+    /// Asks how the grant stands. It is the end of a lease that nobody has: nothing is counted, lent or stored.
+    pub const LOOK: Self = Self {
+        lease: LeaseId::NONE,
+        used: 0,
+        want: 0,
+        done: true,
+    };
+}
+
 /// What has become of a call so far.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]

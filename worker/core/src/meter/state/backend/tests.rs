@@ -224,14 +224,14 @@ fn a_call_takes_its_cost_or_the_rest_and_never_another_kind_of_cost() {
 fn leases_that_ended_are_forgotten_first_and_refusals_store_nothing() {
     let mut meter = meter(r#"{"quota":{"calls":100000}}"#);
     let most = u64::try_from(MOST_LEASES).unwrap();
-    for lease in 0..most {
+    for lease in 1..=most {
         assert!(meter.tells(report(lease, 0, 1), NOW).is_ok());
     }
-    let (refusal, stored) = meter.lend(&report(most, 0, 1), NOW);
+    let (refusal, stored) = meter.lend(&report(most + 1, 0, 1), NOW);
     assert!(matches!(refusal, MeterReply::Refused(refused) if refused.why == Why::Outstanding));
     assert_eq!(stored, None);
     meter.tells(done(7, 1), NOW).unwrap();
-    assert!(meter.tells(report(most, 0, 1), NOW).is_ok());
+    assert!(meter.tells(report(most + 1, 0, 1), NOW).is_ok());
     assert!(meter.stored.leases.iter().all(|lease| lease.id != id(7)));
     assert_eq!(meter.stored.leases.len(), MOST_LEASES);
 
