@@ -86,7 +86,8 @@ async fn counted<M: Meters>(meters: &M, arrival: &Arrival<'_>) -> Result<Value, 
         MeterReply::NotGranted => Err(Error::new(
             Code::NotFound,
             "No purchase of a plan with limits was delivered under this id: grant is the claim of that name in a token of such a plan.",
-        )),
+        )
+        .with_details(json!({"reason": "unknown_grant"}))),
         MeterReply::Reserved(_) | MeterReply::Heard => Err(Error::internal()),
     }
 }

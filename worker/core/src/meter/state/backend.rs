@@ -129,7 +129,8 @@ impl Stored {
             Some(0) => return Err(Why::UsedUp),
             Some(left) => match left.saturating_sub(set_aside) {
                 0 => return Err(Why::Outstanding),
-                free => want.min((free / LENT_PART).max(1)),
+                // Who asks has no use for what it holds. So it gets one more, as long as there is one.
+                free => want.min((free / LENT_PART).max(own.saturating_add(1)).min(free)),
             },
         };
         let more = most.saturating_sub(own);

@@ -91,6 +91,7 @@ fn one_question_serves_fifty_calls_and_no_lease_keeps_more_than_an_eighth() {
     assert_eq!(meter.tells(report(1, 10, 0), NOW), Ok(50));
     assert_eq!(meter.tells(report(1, 10, 50), NOW), Ok(60));
     assert_eq!(meter.stored().used, 10);
+    assert_eq!(meter.tells(report(1, 10, 60), NOW), Ok(61), "one more");
     // Every last unit can be lent, one by one.
     let (mut used, mut questions) = (10, 0);
     meter.tells(done(2, 0), NOW).unwrap();
