@@ -286,3 +286,49 @@ impl Terms {
         u32::try_from(units).unwrap_or(u32::MAX)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TERMS: Terms = Terms {
+        calls: 4,
+        open: Duration::from_secs(60),
+    };
+    const AT: Duration = Duration::from_secs(1_000);
+
+    #[test]
+    fn what_was_used_and_not_reported_is_taken_along_to_the_next_lease() {
+        let fresh = || "next".to_owned();
+        let mut grant = Grant::new("first".to_owned(), AT);
+        let Step::Ask(first) = grant.step(TERMS, 0, AT) else {
+            panic!("it holds nothing");
+        };
+        grant.hear(&first, Answer::UpTo(4), (AT, AT), fresh);
+        assert_eq!(grant.step(TERMS, 1, AT), Step::Go(1));
+        grant.end(1, Some(1));
+        // Its end is heard, and the answer is lost: calls go on.
+        let end = grant.overdue(true, AT).unwrap();
+        assert!(end.done && end.used == 1);
+        assert_eq!(grant.step(TERMS, 0, AT), Step::Wait);
+        grant.hear(&end, Answer::Away, (AT, AT), fresh);
+        assert_eq!(grant.step(TERMS, 0, AT), Step::Go(1));
+        let later = AT + PAUSE;
+        let Step::Ask(again) = grant.step(TERMS, 0, later) else {
+            panic!("it asks again");
+        };
+        // A call ends while the gateway is asked.
+        grant.end(1, Some(1));
+        grant.hear(&again, Answer::Over, (later, later), fresh);
+        let Step::Ask(next) = grant.step(TERMS, 1, later) else {
+            panic!("it holds nothing");
+        };
+        assert_eq!(
+            (next.lease.as_str(), next.used),
+            ("next", 0),
+            "it is not known there"
+        );
+        grant.hear(&next, Answer::UpTo(4), (later, later), fresh);
+        assert_eq!(grant.overdue(true, later).unwrap().used, 1);
+    }
+}

@@ -1,7 +1,7 @@
 //! The layer that counts, with the gateway's own door and meter behind it.
 
 use core::convert::Infallible;
-use core::future::{Future, Ready, ready};
+use core::future::{Future, pending, ready};
 use core::pin::{Pin, pin};
 use core::task::{Context, Poll, Waker};
 use core::time::Duration;
@@ -194,20 +194,23 @@ impl http_body::Body for Body {
     }
 }
 
-/// Answers as each request wishes: `/status`, or `/status/cost`.
+/// Answers as each request wishes: `/status`, or `/status/cost`; `/never` is never answered.
 #[derive(Clone)]
 struct Api;
 
 impl tower_service::Service<Request<()>> for Api {
     type Response = Response<Body>;
     type Error = Infallible;
-    type Future = Ready<Result<Response<Body>, Infallible>>;
+    type Future = Pin<Box<dyn Future<Output = Result<Response<Body>, Infallible>> + Send>>;
 
     fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
         Poll::Ready(Ok(()))
     }
 
     fn call(&mut self, request: Request<()>) -> Self::Future {
+        if request.uri().path() == "/never" {
+            return Box::pin(pending());
+        }
         let mut parts = request.uri().path().split('/').skip(1);
         let mut response = Response::new(Body);
         *response.status_mut() = parts.next().unwrap().parse().unwrap();
@@ -215,7 +218,7 @@ impl tower_service::Service<Request<()>> for Api {
             let cost = cost.parse().unwrap();
             response.headers_mut().insert("key0-cost", cost);
         }
-        ready(Ok(response))
+        Box::pin(ready(Ok(response)))
     }
 }
 
@@ -431,19 +434,68 @@ fn many_calls_wait_for_one_question_and_go_on_when_whoever_asked_leaves() {
     let (gateway, mut backend) = shop(r#"{"quota":{"calls":400}}"#);
     *gateway.is_held.lock().unwrap() = true;
     let mut calls: Vec<_> = (0..20).map(|_| Box::pin(backend.begin("/200"))).collect();
-    let mut context = Context::from_waker(Waker::noop());
-    for call in &mut calls {
-        assert!(call.as_mut().poll(&mut context).is_pending());
-    }
+    assert!(calls.iter_mut().all(waits));
     drop(calls.remove(0));
     *gateway.is_held.lock().unwrap() = false;
-    for call in &mut calls {
-        assert!(matches!(
-            call.as_mut().poll(&mut context),
-            Poll::Ready(Ok(_))
-        ));
-    }
+    assert!(!calls.iter_mut().any(waits));
     assert_eq!(gateway.trips(), 1);
+}
+
+/// Whether the future waits.
+fn waits<F: Future>(future: &mut Pin<Box<F>>) -> bool {
+    let mut context = Context::from_waker(Waker::noop());
+    future.as_mut().poll(&mut context).is_pending()
+}
+
+#[test]
+fn what_calls_under_way_may_take_is_nobody_else_s() {
+    let (gateway, mut backend) = shop(r#"{"quota":{"calls":3}}"#);
+    assert_eq!(backend.serves(), 200);
+    let mut slow = [backend.begin("/never"), backend.begin("/never")].map(Box::pin);
+    assert!(slow.iter_mut().all(waits));
+    assert_eq!(
+        gateway.free(),
+        0,
+        "both are made, though each was asked for"
+    );
+    let refused = backend.answers("/200");
+    assert_eq!(
+        (refused.status().as_u16(), &refused.headers()["retry-after"]),
+        (429, &"1".parse().unwrap())
+    );
+    drop(slow);
+    assert_eq!(
+        [backend.serves(), backend.serves(), backend.serves()],
+        [200, 200, 402]
+    );
+    // A call may cost as much as the dearest of late.
+    let (_, mut dear) = shop(r#"{"quota":{"calls":100}}"#);
+    assert_eq!(dear.answers("/200/60").status(), 200);
+    let mut slow = Box::pin(dear.begin("/never"));
+    assert!(waits(&mut slow));
+    assert_eq!(dear.serves(), 429);
+    drop(slow);
+    assert_eq!(dear.serves(), 200);
+}
+
+#[test]
+fn a_lease_is_not_used_after_its_end_or_while_it_is_given_back() {
+    let (gateway, mut backend) = shop(r#"{"quota":{"calls":400}}"#);
+    assert_eq!(backend.serves(), 200);
+    gateway.wait(54_000);
+    assert_eq!((backend.serves(), gateway.trips()), (200, 1));
+    gateway.wait(1_000);
+    assert_eq!((backend.serves(), gateway.trips()), (200, 2));
+    *gateway.is_held.lock().unwrap() = true;
+    let meter = backend.meter.clone();
+    let mut closing = Box::pin(meter.close());
+    assert!(waits(&mut closing));
+    let mut call = Box::pin(backend.begin("/200"));
+    assert!(waits(&mut call));
+    *gateway.is_held.lock().unwrap() = false;
+    assert!(!waits(&mut closing));
+    assert_eq!((gateway.used(), gateway.free()), (3, 397));
+    assert_eq!(now(call).unwrap().status(), 200);
 }
 
 #[test]
