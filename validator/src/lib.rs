@@ -63,6 +63,8 @@ mod jwks_http;
 #[cfg(feature = "_verify")]
 mod keys;
 mod limits;
+#[cfg(all(feature = "_verify", feature = "meter"))]
+mod meter;
 #[cfg(feature = "_verify")]
 mod passed;
 #[cfg(feature = "rs256")]
@@ -123,6 +125,8 @@ pub use hmac::key_id;
 #[cfg(feature = "rs256")]
 pub use jwks::JwksError;
 pub use limits::{Limits, Period, Quota, Rate};
+#[cfg(all(feature = "_verify", feature = "meter"))]
+pub use meter::{CallMeter, MeterLayer, MeterRefusal, Metered, MeteredBody};
 pub use protected::ProtectedResource;
 #[cfg(feature = "_verify")]
 pub use refused::Refused;

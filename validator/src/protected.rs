@@ -82,7 +82,7 @@ impl ProtectedResource {
 }
 
 /// An address without a slash at its end. It needs no escapes in JSON and in a header.
-fn base(mut url: String) -> Result<String, ConfigError> {
+pub(crate) fn base(mut url: String) -> Result<String, ConfigError> {
     let plain = |byte: u8| byte.is_ascii_graphic() && !matches!(byte, b'"' | b'\\' | b'?' | b'#');
     let host = ["https://", "http://"]
         .iter()

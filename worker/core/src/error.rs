@@ -56,13 +56,15 @@ pub enum Code {
     RequestConflict,
     /// The payer must wait before it tries again.
     RateLimited,
+    /// What a grant was good for is used up.
+    QuotaUsedUp,
     /// The body is larger than allowed.
     PayloadTooLarge,
     /// What is asked for is for the wallet that has paid.
     SignInRequired,
     /// The access of this token was taken back.
     GrantRevoked,
-    /// The operator's secret is missing or wrong.
+    /// The secret of the operator, or of a backend, is missing or wrong.
     Unauthorized,
     /// Nothing is served at this path.
     NotFound,
@@ -78,7 +80,7 @@ pub enum Code {
 
 impl Code {
     /// Every code, for tests and documentation.
-    pub const ALL: [Self; 32] = [
+    pub const ALL: [Self; 33] = [
         Self::TierNotFound,
         Self::ChallengeNotFound,
         Self::ChallengeExpired,
@@ -102,6 +104,7 @@ impl Code {
         Self::AnswerGone,
         Self::RequestConflict,
         Self::RateLimited,
+        Self::QuotaUsedUp,
         Self::PayloadTooLarge,
         Self::SignInRequired,
         Self::GrantRevoked,
@@ -139,6 +142,7 @@ impl Code {
             Self::AnswerGone => "ANSWER_GONE",
             Self::RequestConflict => "REQUEST_CONFLICT",
             Self::RateLimited => "RATE_LIMITED",
+            Self::QuotaUsedUp => "QUOTA_USED_UP",
             Self::PayloadTooLarge => "PAYLOAD_TOO_LARGE",
             Self::SignInRequired => "SIGN_IN_REQUIRED",
             Self::GrantRevoked => "GRANT_REVOKED",
@@ -167,7 +171,9 @@ impl Code {
             Self::TxAlreadyRedeemed | Self::RequestConflict | Self::CallInProgress => {
                 StatusCode::CONFLICT
             }
-            Self::PaymentFailed | Self::SignInRequired => StatusCode::PAYMENT_REQUIRED,
+            Self::PaymentFailed | Self::SignInRequired | Self::QuotaUsedUp => {
+                StatusCode::PAYMENT_REQUIRED
+            }
             Self::SettlementPending | Self::TemporarilyUnavailable => {
                 StatusCode::SERVICE_UNAVAILABLE
             }

@@ -116,6 +116,10 @@ const _: () = assert!(METER_LATE < METER_TELL);
 pub const METER_AGAIN: [u64; 3] = [500, 2 * SECOND, 8 * SECOND];
 /// After how long a call is asked for again whose unit or place may come back, or that could not be counted.
 pub const METER_RETRY_SECONDS: u64 = 1;
+/// How long the name of a call is known that a backend has had counted.
+pub const METER_NAMED: u64 = 10 * MINUTE;
+/// The pause before further names are forgotten, if there are many.
+pub const METER_PURGE: u64 = SECOND;
 
 // --- A purchase's alarm ---
 

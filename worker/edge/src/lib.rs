@@ -48,7 +48,7 @@ const MCP_CARD_MAX_AGE_SECONDS: u32 = 3600;
 
 /// The paths that are served, each with its methods. A new door needs a line here, a [`Page`], and an arm in [`serve`].
 /// (The operator's door and the wallet's have their own paths.)
-const ROUTES: [(&str, &str, Page); 20] = [
+const ROUTES: [(&str, &str, Page); 22] = [
     // Paths are looked up without the slashes at their end.
     ("", READ, Page::Front),
     (ICON_PATH, READ, Page::Icon),
@@ -70,6 +70,8 @@ const ROUTES: [(&str, &str, Page); 20] = [
     (MCP_CARD_PATH, READ, Page::McpCard),
     ("/.well-known/mcp.json", READ, Page::McpPointer),
     ("/.well-known/ai-catalog.json", READ, Page::AiCatalog),
+    ("/grants/consume", WRITE, Page::Consume),
+    ("/introspect", WRITE, Page::Introspect),
 ];
 
 #[derive(Clone, Copy)]
@@ -92,6 +94,8 @@ enum Page {
     McpCard,
     McpPointer,
     AiCatalog,
+    Consume,
+    Introspect,
 }
 
 #[event(fetch)]
@@ -213,6 +217,18 @@ async fn serve(page: Page, inbound: Inbound, env: &Env) -> Result<Response, Erro
             (config, _) if !config.a2a.enabled => response::not_found(),
             (config, origin) => limited(inbound, env, config, origin, Door::A2a).await,
         },
+        Page::Consume | Page::Introspect => {
+            let (config, _) = shop?;
+            let caller = limit::Caller::of(headers);
+            match limit::refusal(caller.as_ref()) {
+                Some(refusal) => refusal,
+                None => {
+                    let response = backend(inbound, env, config, page).await?;
+                    limit::count(env, caller, &response).await;
+                    response
+                }
+            }
+        }
         Page::Mcp | Page::McpCard | Page::McpPointer | Page::AiCatalog => {
             let (config, origin) = shop?;
             match page {
@@ -228,6 +244,31 @@ async fn serve(page: Page, inbound: Inbound, env: &Env) -> Result<Response, Erro
                 }
                 _ => limited(inbound, env, config, origin, Door::Mcp).await,
             }
+        }
+    })
+}
+
+/// Answers a backend that has its calls counted, or asks how a token stands.
+async fn backend(
+    inbound: Inbound,
+    env: &Env,
+    config: &Config,
+    page: Page,
+) -> Result<Response, Error> {
+    let is_count = matches!(page, Page::Consume);
+    let most = match is_count {
+        true => grants::MAX_CONSUME_BYTES,
+        false => grants::MAX_INTROSPECT_BYTES,
+    };
+    let (headers, body) = inbound.read(most).await?;
+    let (headers, body) = (&headers, body.as_slice());
+    let arrival = grants::BackendArrival { headers, body };
+    let meters = &objects::Objects::new(env);
+    Ok(match is_count {
+        true => grants::consume(config, meters, &arrival).await,
+        false => {
+            let asked = (meters, &rsa::WebCrypto as _);
+            grants::introspect(config, asked, platform::now().to_seconds(), &arrival).await
         }
     })
 }

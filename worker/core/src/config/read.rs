@@ -13,7 +13,7 @@ use super::{
     safety, seal, secrets, seller, settlement, token, wallets,
 };
 use crate::settlement::Settlement;
-use crate::types::{AdminSecret, Network, WalletKey};
+use crate::types::{BearerSecret, Network, WalletKey};
 
 impl Config {
     /// Reads all settings through `lookup`, which answers `None` for a variable that is not set. An empty value counts
@@ -58,6 +58,7 @@ fn read(vars: &mut Vars<'_>) -> Option<Config> {
         offer_seconds: offers.as_ref().map(|offers| offers.ttl_seconds),
     };
     let gateway = gateway::read(vars, &others);
+    let meter = secrets::meter(vars);
     let seller = seller::read(vars);
     if network == Some(Network::Base) {
         let gas_wallet = settlement.as_ref().and_then(Settlement::gas_wallet);
@@ -83,7 +84,8 @@ fn read(vars: &mut Vars<'_>) -> Option<Config> {
         catalog: catalog?,
         gateway: gateway?,
         seller: seller?,
-        admin_secret: secrets.admin.as_ref().map(AdminSecret::new),
+        admin_secret: secrets.admin.as_ref().map(BearerSecret::new),
+        meter_secret: meter.as_ref().map(BearerSecret::new),
         warnings: Vec::new(),
     };
     config.warnings = safety::warnings(&config);

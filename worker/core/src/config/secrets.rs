@@ -5,9 +5,10 @@ use crate::types::Secret;
 
 const MAX_OLD_SECRETS: usize = 4;
 
+const METER: &str = "KEY0_METER_SECRET";
+
 /// The settings that are secrets: they are set with `wrangler secret put`, and never written into `wrangler.toml`.
-#[cfg(test)]
-pub(super) const SECRETS: [&str; 14] = [
+pub(super) const SECRETS: [&str; 15] = [
     "KEY0_ACCESS_TOKEN_SECRET",
     "KEY0_ACCESS_TOKEN_SECRETS_OLD",
     "KEY0_SEAL_SECRET",
@@ -22,6 +23,7 @@ pub(super) const SECRETS: [&str; 14] = [
     "WEBHOOK_SIGNING_SECRET",
     "A2A_CARD_KEY",
     "KEY0_PROXY_SECRET",
+    METER,
 ];
 
 /// The secrets that several parts need, as far as each could be read.
@@ -68,4 +70,40 @@ pub(super) fn read(vars: &mut Vars<'_>) -> Secrets {
         );
     }
     secrets
+}
+
+/// The secret of the backends that have their calls counted. `None` without this setting, or with a recorded problem.
+pub(super) fn meter(vars: &mut Vars<'_>) -> Option<Secret> {
+    let own = vars.optional(METER, secret).into_option()?;
+    let mut others = SECRETS.iter().filter(|name| **name != METER);
+    if others.any(|name| vars.lists(name, own.expose())) {
+        vars.problem(
+            METER,
+            "must not be the value of another secret: the backends that have their calls counted know it",
+        );
+    }
+    Some(own)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::{changed, refused};
+    use super::*;
+
+    const OWN: &str = "a-secret-of-backends-that-count-calls";
+
+    #[test]
+    fn a_backend_s_secret_is_optional_and_no_other_secret() {
+        assert!(changed(&[]).unwrap().meter_secret.is_none());
+        let own = changed(&[(METER, OWN)]).unwrap();
+        assert!(own.meter_secret.is_some());
+        for name in SECRETS.into_iter().filter(|name| *name != METER) {
+            let same = refused(&[(METER, OWN), (name, OWN)]);
+            assert!(same.contains(&METER), "{name}: {same:?}");
+        }
+        let olds = format!("an-earlier-token-secret-of-32-characters, {OWN}");
+        for name in ["KEY0_ACCESS_TOKEN_SECRETS_OLD", "KEY0_SEAL_SECRET"] {
+            assert_eq!(refused(&[(METER, OWN), (name, &olds)]), [METER], "{name}");
+        }
+    }
 }

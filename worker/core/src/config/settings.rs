@@ -18,7 +18,7 @@ use super::wallets::SellerWallets;
 use crate::catalog::{Catalog, Plan};
 use crate::ledger::Layout;
 use crate::settlement::Settlement;
-use crate::types::{Address, AdminSecret, HttpUrl, Network, WalletKey};
+use crate::types::{Address, BearerSecret, HttpUrl, Network, WalletKey};
 
 /// All settings of a deployment, checked. Each part has a file that also reads it; a new setting belongs in that file.
 #[derive(Debug)]
@@ -60,7 +60,9 @@ pub struct Config {
     /// The seller, as documents describe it.
     pub seller: Seller,
     /// The secret of the operator's door; without this setting the door does not exist.
-    pub admin_secret: Option<AdminSecret>,
+    pub admin_secret: Option<BearerSecret>,
+    /// The secret of the backends that have their calls counted; without this setting their doors do not exist.
+    pub meter_secret: Option<BearerSecret>,
     /// Settings that are allowed but dangerous.
     pub warnings: Vec<Problem>,
 }

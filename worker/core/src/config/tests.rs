@@ -157,6 +157,8 @@ fn each_bad_value_is_named_and_not_repeated() {
         ("KEY0_PROXY_SECRET", "tooshort"),
         ("KEY0_PROXY_SECRET", "a secret of the gateway and the api"),
         ("KEY0_PROXY_SECRET", "0123456789abcdef0123456789abcdef"),
+        ("KEY0_METER_SECRET", "too-short"),
+        ("KEY0_METER_SECRET", "0123456789abcdef0123456789abcdef"),
         ("ANSWER_KEEP_SECONDS", "604801"),
         ("STREAM_SECONDS", "901"),
     ] {

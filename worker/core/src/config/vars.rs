@@ -81,6 +81,13 @@ impl<'a> Vars<'a> {
         &mut self.declared[at]
     }
 
+    /// Whether a variable has this value, or is a list that has it.
+    pub(super) fn lists(&self, name: &str, value: &str) -> bool {
+        let text = (self.lookup)(name);
+        let mut listed = text.as_deref().into_iter().flat_map(|text| text.split(','));
+        listed.any(|one| one.trim() == value) || text.is_some_and(|text| text.trim() == value)
+    }
+
     pub(super) fn problem(&mut self, name: &'static str, reason: impl Into<String>) {
         self.problems.push(Problem {
             name,

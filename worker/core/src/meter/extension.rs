@@ -59,6 +59,7 @@ impl Meter {
                 next.granted.ends_at = next.granted.from.plus(seconds);
                 next.granted.limits.quota = quota;
                 next.used = 0;
+                next.leases.clear();
             }
         }
         let addition = Addition::Added {
@@ -75,7 +76,7 @@ impl Meter {
         let Addition::Added { adds, anew, grant } = addition else {
             return Some(next);
         };
-        let taken = next.used.saturating_add(self.reserved());
+        let taken = next.used.saturating_add(self.reserved(now));
         if let Some((before, used)) = anew {
             // What was added later stands on it.
             let is_last = next.granted == *grant;

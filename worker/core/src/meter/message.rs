@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::addition::{Barred, TopUp};
 use super::cost::Cost;
 use super::granted::Granted;
+use super::lease::LeaseId;
 use super::limits::Limits;
 use crate::types::{Address, CallFault, RequestId, UnixMillis, UnixSeconds};
 
@@ -46,6 +47,35 @@ pub enum MeterCommand {
     Look,
     /// Take the grant back: from now on it opens nothing. Calls under way go on. A repetition changes nothing.
     Revoke(Revoker),
+    /// A backend has served a call, or is about to: it is counted.
+    Consume(Consume),
+    /// A backend says what it has used of its lease, and asks for more.
+    Lease(Report),
+}
+
+/// Counts a call at once.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Consume {
+    /// The backend's name for the call: the same name is counted once.
+    pub key: String,
+    /// What the call costs; `None` for one unit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cost: Option<Cost>,
+}
+
+/// What a backend says of its lease.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Report {
+    /// The lease.
+    pub lease: LeaseId,
+    /// The units that were used of it since it began: a number that only grows.
+    pub used: u64,
+    /// How many units the backend would like to have lent from now on; with 0 it only reports.
+    pub want: u32,
+    /// Whether the lease is over, and what is not used of it is given back.
+    pub done: bool,
 }
 
 /// The question whether a call may be made. If so, its units and its place among the calls under way are set aside.
@@ -146,6 +176,22 @@ pub enum MeterReply {
     Withdrawn,
     /// (For `Look` and `Revoke`.) How the grant stands now.
     Stands(Told),
+    /// The call is counted.
+    Consumed(Standing),
+    /// What was used is counted, and so much may be used in all.
+    Lent(Lent),
+    /// The cost is one of calls and the quota one of dollars, or the reverse. Nothing was counted.
+    OtherCost,
+}
+
+/// How a lease stands.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Lent {
+    /// What may be used of it in all, counted like [`Report::used`], until nothing was reported for a minute.
+    pub up_to: u64,
+    /// How the grant stands. What is lent is not left.
+    pub standing: Standing,
 }
 
 /// A call that may be made.
@@ -184,7 +230,7 @@ pub enum Why {
     Ended,
     /// The grant was taken back.
     Revoked,
-    /// The call has ended before: this question was late.
+    /// The call, or the lease, has ended before: this question was late.
     Over,
 }
 

@@ -6,6 +6,7 @@ mod extend;
 mod extension;
 mod granted;
 mod lately;
+mod lease;
 mod limits;
 mod message;
 mod revocations;
@@ -19,10 +20,11 @@ pub use cost::{COST, Cost};
 pub use extend::{GrantStore, extend, withdraw};
 pub use granted::Granted;
 pub use lately::Lately;
+pub use lease::{LEASE_MILLIS, LeaseId};
 pub use limits::{Limits, Period, Quota, Rate};
 pub use message::{
-    CallId, Fate, MeterCommand, MeterReply, Meters, Pass, Refused, Reserve, Revoked, Revoker,
-    Standing, Tell, Told, Why,
+    CallId, Consume, Fate, Lent, MeterCommand, MeterReply, Meters, Pass, Refused, Report, Reserve,
+    Revoked, Revoker, Standing, Tell, Told, Why,
 };
 pub use revocations::{ListCommand, ListStore, RevokedList, execute, listed};
 pub use shown::{Condition, Shown, ShownRevoked};

@@ -9,6 +9,7 @@ use std::collections::HashMap;
 use serde::{Deserialize, Serialize};
 
 use super::granted::Granted;
+use super::lease::{Lease, LeaseId};
 use super::limits::{Period, Quota};
 use super::message::{CallId, Fate, Pass, Refused, Reserve, Revoked, Standing, Tell, Told, Why};
 use crate::pauses::METER_LATE;
@@ -46,6 +47,9 @@ pub struct Stored {
     /// The grant's id, for as long as the list of revoked grants has not heard of it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unlisted: Option<String>,
+    /// What is lent to backends, and what they have used of it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(super) leases: Vec<Lease>,
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it")]
@@ -97,6 +101,27 @@ impl Stored {
             additions: 0,
             revoked: None,
             unlisted: None,
+            leases: Vec::new(),
+        }
+    }
+
+    /// What is not used of the quota. `None` without a quota.
+    fn left(&self) -> Option<u64> {
+        let quota = self.granted.limits.quota?;
+        Some(quota.units().saturating_sub(self.used))
+    }
+
+    /// The units that are lent to backends; those of this one left out.
+    fn lent(&self, but: Option<LeaseId>, now: UnixMillis) -> u64 {
+        let others = self.leases.iter().filter(|lease| Some(lease.id) != but);
+        let lent = others.map(|lease| lease.outstanding(now));
+        lent.fold(0, u64::saturating_add)
+    }
+
+    /// Counts units; never more than was sold.
+    fn spend(&mut self, units: u64) {
+        if let Some(quota) = self.granted.limits.quota {
+            self.used = self.used.saturating_add(units).min(quota.units());
         }
     }
 
@@ -219,7 +244,6 @@ impl Meter {
     fn admit(&self, ask: &Reserve, now: UnixMillis) -> Result<u64, Why> {
         let Stored {
             granted,
-            used,
             period,
             dear,
             revoked,
@@ -236,9 +260,7 @@ impl Meter {
         if now.to_seconds() >= granted.ends_at {
             return Err(Why::Ended);
         }
-        let left = limits
-            .quota
-            .map(|quota| quota.units().saturating_sub(*used));
+        let left = self.stored.left();
         if left == Some(0) {
             return Err(Why::UsedUp);
         }
@@ -260,7 +282,7 @@ impl Meter {
             Quota::Credit(_) => left,
         };
         let wanted = most.unwrap_or(unknown).max(1);
-        match self.reserved() {
+        match self.reserved(now) {
             // The last units are worth a call even if it may cost more than they are.
             0 => Ok(wanted.min(left)),
             reserved if left.saturating_sub(reserved) < wanted => Err(Why::Outstanding),
@@ -311,10 +333,10 @@ impl Meter {
     }
 
     fn spend(&mut self, units: u64, now: UnixMillis) {
-        let Some(quota) = self.stored.granted.limits.quota else {
+        if self.stored.granted.limits.quota.is_none() {
             return;
-        };
-        self.stored.used = self.stored.used.saturating_add(units).min(quota.units());
+        }
+        self.stored.spend(units);
         let expected = self.stored.dear - self.stored.dear / FORGOTTEN_PART;
         self.stored.dear = units.max(expected).max(1);
         self.note(1, now);
@@ -326,8 +348,13 @@ impl Meter {
         self.unwritten = Some((calls.saturating_add(more), since));
     }
 
-    /// The units that are set aside.
-    pub(super) fn reserved(&self) -> u64 {
+    /// The units that are set aside for calls under way, and those that are lent.
+    pub(super) fn reserved(&self, now: UnixMillis) -> u64 {
+        self.under_way().saturating_add(self.stored.lent(None, now))
+    }
+
+    /// The units that are set aside for calls under way.
+    fn under_way(&self) -> u64 {
         let reserved = self.open.values().filter_map(|open| open.reserved);
         reserved.fold(0, u64::saturating_add)
     }
@@ -372,20 +399,19 @@ impl Meter {
     }
 
     fn standing(&self, now: UnixMillis) -> Standing {
+        self.standing_of(&self.stored, now)
+    }
+
+    /// How the grant stands once this is stored.
+    fn standing_of(&self, stored: &Stored, now: UnixMillis) -> Standing {
         let Stored {
-            granted,
-            used,
-            period,
-            ..
-        } = &self.stored;
+            granted, period, ..
+        } = stored;
         let limits = granted.limits;
-        let set_aside = used.saturating_add(self.reserved());
+        let left = stored.left().unwrap_or_default();
         Standing {
             limits,
-            left: limits
-                .quota
-                .map_or(0, Quota::units)
-                .saturating_sub(set_aside),
+            left: left.saturating_sub(self.under_way().saturating_add(stored.lent(None, now))),
             left_now: limits
                 .rate
                 .map_or(0, |rate| rate.calls.saturating_sub(period.1)),
@@ -398,5 +424,6 @@ impl Meter {
     }
 }
 
+mod backend;
 #[cfg(test)]
 mod tests;

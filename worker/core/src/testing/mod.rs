@@ -13,7 +13,7 @@ pub(crate) use books::Books;
 pub(crate) use chain::{ScriptedChain, authorization_used, receipt, transfer};
 pub(crate) use checkout::checkout;
 pub(crate) use grants::MemoryGrant;
-pub(crate) use meters::ScriptedMeters;
+pub(crate) use meters::{OneMeter, ScriptedMeters};
 pub(crate) use node::WalletNode;
 pub(crate) use purchases::ScriptedPurchases;
 pub(crate) use store::MemoryStore;

@@ -26,6 +26,8 @@ pub struct Access {
     pub plan: PlanId,
     /// The wallet that paid, as the token writes it.
     pub payer: Option<String>,
+    /// From this time on the token is no longer good.
+    pub ends_at: UnixSeconds,
     /// The grant whose calls are counted: the request id of the purchase that founded it. `None` for a plan without limits.
     pub grant: Option<String>,
     /// What the plan promised of its calls, as the token tells it. What counts is what the grant's purchase sold.
@@ -119,7 +121,8 @@ impl TokenReader {
             _ => return None,
         };
         let expiry = claims.expiration?.timestamp();
-        let is_alive = u64::try_from(expiry).is_ok_and(|expiry| now.0 < expiry);
+        let ends_at = UnixSeconds(u64::try_from(expiry).ok()?);
+        let is_alive = now < ends_at;
         let Said {
             sub,
             plan_id,
@@ -136,6 +139,7 @@ impl TokenReader {
             purchase: sub,
             plan: plan_id,
             payer,
+            ends_at,
             grant,
             limits: limits.unwrap_or_default(),
         })

@@ -1,7 +1,7 @@
 //! The values that have rules: each can only be built by parsing, so holding one proves that it is right.
 
-mod admin_secret;
 mod amount;
+mod bearer_secret;
 mod card_key;
 mod fault;
 mod ids;
@@ -13,9 +13,9 @@ mod time;
 mod url;
 mod wallet_key;
 
-pub use admin_secret::AdminSecret;
 pub use alloy_primitives::{Address, B256, Bytes, U256};
 pub use amount::{PriceError, UsdcAmount};
+pub use bearer_secret::BearerSecret;
 pub use card_key::CardKey;
 #[cfg(test)]
 pub(crate) use card_key::TEST_CARD_KEY;

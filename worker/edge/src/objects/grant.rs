@@ -1,12 +1,13 @@
 //! `GrantObject`, one per grant with a meter, named by the request id of the purchase that founded it: the count of its calls.
 //!
-//! Stored: `meter` (one row, as JSON: what was sold, the units of the calls that were answered, and a revocation), `additions`
-//! (what came of each purchase that adds to the grant). The row is made at the grant's first call, or when it is first asked
+//! Stored: `meter` (one row, as JSON: what was sold, the units of the calls that were answered, what is lent to backends, and
+//! a revocation), `additions` (what came of each purchase that adds to the grant), and `consumed` (the calls that a backend
+//! has named, with the replies, for ten minutes). The first row is made at the grant's first call, or when it is first asked
 //! for, after the founding purchase was asked once what it has sold; for what is no delivered purchase with
 //! limits, nothing is stored. The row is written after every 20 counted calls, at most 5 seconds after the first one that is not
-//! written, and before a caller hears that nothing is left. An alarm removes everything 35 days after the grant's end. A
-//! revocation is written with the intent to report it, before anybody hears of it; the alarm repeats the report to the
-//! list of revoked grants until it is heard.
+//! written, and before a caller hears that nothing is left; what a backend has said is written before it hears the reply. An
+//! alarm removes everything 35 days after the grant's end. A revocation is written with the intent to report it, before
+//! anybody hears of it; the alarm repeats the report to the list of revoked grants until it is heard.
 //!
 //! Calls: (grant, `MeterCommand`) → `MeterReply`.
 //!
@@ -15,8 +16,11 @@
 //!
 //! Why no interleaving breaks it: a command runs on the memory without waiting for anything. Only the question to the purchase
 //! waits, and no other request enters meanwhile. What memory alone knows are reservations, which end by themselves, and at
-//! most 20 counted calls: a crash takes nothing from the buyer. The platform gives up an object after ten seconds without a
+//! most 20 counted calls: a crash takes nothing from the buyer. A call that a backend has named is counted in the
+//! transaction that stores its reply. The platform gives up an object after ten seconds without a
 //! request; so a timer runs for as long as memory knows what storage does not.
+
+mod consumed;
 
 use std::cell::{Cell, RefCell};
 use std::panic::AssertUnwindSafe;
@@ -44,6 +48,7 @@ const SCHEMA: Schema = Schema(&[&[
         purchase TEXT PRIMARY KEY,
         body TEXT NOT NULL
     ) STRICT, WITHOUT ROWID",
+    consumed::TABLE,
 ]]);
 
 #[durable_object(alarm)]
@@ -228,7 +233,37 @@ impl Keeper {
             MeterCommand::Withdraw { purchase } => {
                 self.with(|meter| withdraw(meter, self, purchase, now))?
             }
+            MeterCommand::Consume(ask) => {
+                if let Some(reply) = consumed::reply(&self.tables, &ask.key)? {
+                    return Ok(reply);
+                }
+                let (reply, stored) = self.with(|meter| meter.consume(ask, now))?;
+                let note = || consumed::note(&self.tables, &ask.key, &reply, now);
+                self.adopt(stored, note)?;
+                Ok(reply)
+            }
+            MeterCommand::Lease(report) => {
+                let (reply, stored) = self.with(|meter| meter.lend(report, now))?;
+                self.adopt(stored, || Ok(()))?;
+                Ok(reply)
+            }
         }
+    }
+
+    /// Writes what a backend's message has changed, together with what `note` writes.
+    fn adopt(
+        &self,
+        stored: Option<Stored>,
+        note: impl FnOnce() -> worker::Result<()>,
+    ) -> worker::Result<()> {
+        let Some(stored) = stored else {
+            return Ok(());
+        };
+        self.tables.transaction(|| {
+            note()?;
+            self.put_meter(&stored)
+        })?;
+        self.with(|meter| meter.adopt(stored))
     }
 
     fn with<T>(&self, act: impl FnOnce(&mut Meter) -> T) -> worker::Result<T> {
@@ -315,11 +350,15 @@ impl Keeper {
     }
 
     fn set_alarm(&self, stored: &Stored) -> worker::Result<()> {
+        let now = platform::now();
         let sleep = match stored.unlisted {
             Some(_) => FAILED_ALARM,
             None => SLEEP,
         };
-        let at = stored.kept_until().min(platform::now().plus(sleep));
+        let mut at = stored.kept_until().min(now.plus(sleep));
+        if let Some(next) = consumed::purge(&self.tables, now)? {
+            at = at.min(next);
+        }
         self.tables.set_alarm(Some(at))
     }
 
@@ -334,10 +373,11 @@ impl Keeper {
         self.report().await?;
         let stored = self.with(|meter| meter.stored().clone())?;
         if platform::now() < stored.kept_until() {
-            return self.set_alarm(&stored);
+            return self.tables.transaction(|| self.set_alarm(&stored));
         }
         self.tables.transaction(|| {
-            self.tables.drop_all(&["meter", "additions"])?;
+            self.tables
+                .drop_all(&["meter", "additions", consumed::NAME])?;
             self.tables.set_alarm(None)
         })?;
         self.meter.replace(None);

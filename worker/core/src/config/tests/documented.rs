@@ -71,6 +71,7 @@ fn parsed_bounds(name: &str) -> Option<String> {
         "KEY0_ACCESS_TOKEN_SECRET"
         | "KEY0_ADMIN_SECRET"
         | "KEY0_PROXY_SECRET"
+        | "KEY0_METER_SECRET"
         | "INTERNAL_AUTH_SECRET" => secret,
         "KEY0_ACCESS_TOKEN_SECRETS_OLD" | "KEY0_SEAL_SECRET" => format!("at most 4, {secret} each"),
         "KEY0_ACCESS_TOKEN_PRIVATE_KEY" => format!("{MIN_BITS} to {MAX_BITS} bits"),

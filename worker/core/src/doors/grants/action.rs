@@ -21,33 +21,35 @@ pub(super) enum Action {
     Revoke(RequestId),
 }
 
-/// Whether a path belongs to this door.
+/// Whether a path belongs to this door. (The one below it that backends use does not.)
 pub fn serves(path: &str) -> bool {
-    path.strip_prefix(GRANTS_PATH)
-        .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    path.strip_prefix(GRANTS_PATH).is_some_and(|rest| {
+        let is_below = rest.is_empty() || rest.starts_with('/');
+        is_below && rest.trim_end_matches('/') != "/consume"
+    })
 }
 
 impl Action {
     /// Reads method and path. `Err`: the answer to what is no action.
-    pub(super) fn read(method: &Method, path: &str) -> Result<Self, Response> {
+    pub(super) fn read(method: &Method, path: &str) -> Result<Self, Box<Response>> {
         let id = path.strip_prefix(GRANTS_PATH).unwrap_or_default();
         let id = id.trim_matches('/');
         let allowed = if id.is_empty() { ALL } else { ONE };
         if method == Method::OPTIONS {
-            return Err(response::options(allowed));
+            return Err(Box::new(response::options(allowed)));
         }
         let is_revoked = method == Method::DELETE;
         if id.is_empty() {
             return match method == Method::GET {
                 true => Ok(Self::List),
-                false => Err(response::method_not_allowed(allowed)),
+                false => Err(Box::new(response::method_not_allowed(allowed))),
             };
         }
-        let id = id.parse().map_err(|_| response::not_found())?;
+        let id = id.parse().map_err(|_| Box::new(response::not_found()))?;
         match method == Method::GET || is_revoked {
             true if is_revoked => Ok(Self::Revoke(id)),
             true => Ok(Self::Show(id)),
-            false => Err(response::method_not_allowed(allowed)),
+            false => Err(Box::new(response::method_not_allowed(allowed))),
         }
     }
 

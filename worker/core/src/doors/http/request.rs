@@ -42,7 +42,8 @@ pub(in crate::doors) fn named_for_call(headers: &HeaderMap) -> Result<Option<Req
     Ok(Some(told.unwrap_or_else(|| RequestId::from_name(key))))
 }
 
-fn key(headers: &HeaderMap) -> Result<Option<&str>, Error> {
+/// The client's own name for what it asks for.
+pub(in crate::doors) fn key(headers: &HeaderMap) -> Result<Option<&str>, Error> {
     let mut values = headers.get_all(IDEMPOTENCY_KEY).iter();
     let Some(value) = values.next() else {
         return Ok(None);

@@ -142,7 +142,8 @@ fn post(path: &str) -> Request<'_> {
 
 fn ask_with(secret: Option<&str>, deployment: &Deployment, request: &Request<'_>) -> Response {
     let mut config = test_config();
-    config.admin_secret = secret.map(|secret| crate::types::AdminSecret::new(&Secret::new(secret)));
+    config.admin_secret =
+        secret.map(|secret| crate::types::BearerSecret::new(&Secret::new(secret)));
     let mut headers = HeaderMap::new();
     if let Some(value) = &request.authorization {
         headers.insert(header::AUTHORIZATION, value.parse().unwrap());

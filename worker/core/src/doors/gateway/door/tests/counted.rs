@@ -21,6 +21,7 @@ fn selling() -> Config {
 fn token(limits: &str) -> Access {
     let limits: Limits = serde_json::from_str(limits).unwrap();
     Access {
+        ends_at: UnixSeconds(NOW.0 + 60),
         purchase: "purchase".to_owned(),
         plan: "basic".parse::<PlanId>().unwrap(),
         payer: None,

@@ -1,4 +1,4 @@
-//! The operator is whoever sends the secret.
+//! Whoever sends the secret is let in: the operator at `/admin`, a backend at the doors that count its calls.
 
 use core::fmt;
 
@@ -9,11 +9,11 @@ use subtle::ConstantTimeEq as _;
 
 use super::secret::Secret;
 
-/// The digest of the operator's secret; the secret itself is not kept.
+/// The digest of a secret that is sent as a bearer token; the secret itself is not kept.
 #[derive(Clone)]
-pub struct AdminSecret([u8; 32]);
+pub struct BearerSecret([u8; 32]);
 
-impl AdminSecret {
+impl BearerSecret {
     /// Keeps the secret's digest.
     pub fn new(secret: &Secret) -> Self {
         Self(Sha256::digest(secret.expose()).into())
@@ -35,9 +35,9 @@ impl AdminSecret {
     }
 }
 
-impl fmt::Debug for AdminSecret {
+impl fmt::Debug for BearerSecret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("AdminSecret(…)")
+        f.write_str("BearerSecret(…)")
     }
 }
 
@@ -52,7 +52,7 @@ mod tests {
         for value in values {
             headers.append(AUTHORIZATION, value.parse().unwrap());
         }
-        AdminSecret::new(&Secret::new(SECRET)).admits(&headers)
+        BearerSecret::new(&Secret::new(SECRET)).admits(&headers)
     }
 
     #[test]
@@ -82,7 +82,7 @@ mod tests {
 
     #[test]
     fn debug_output_shows_nothing() {
-        let shown = format!("{:?}", AdminSecret::new(&Secret::new(SECRET)));
-        assert_eq!(shown, "AdminSecret(…)");
+        let shown = format!("{:?}", BearerSecret::new(&Secret::new(SECRET)));
+        assert_eq!(shown, "BearerSecret(…)");
     }
 }
