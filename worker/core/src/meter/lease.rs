@@ -14,20 +14,33 @@ pub const LEASE_MILLIS: u64 = 60_000;
 /// How many leases of a grant are remembered.
 pub(super) const MOST_LEASES: usize = 128;
 
-/// The id of a lease: random, chosen by the process that takes it.
+/// The id of a lease: random, chosen by the process that takes it. As text, 32 hex digits.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
-#[serde(transparent)]
+#[serde(try_from = "String", into = "String")]
 pub struct LeaseId(u128);
+
+impl TryFrom<String> for LeaseId {
+    type Error = &'static str;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        Self::parse(&text).ok_or("must be 32 hex digits")
+    }
+}
+
+impl From<LeaseId> for String {
+    fn from(id: LeaseId) -> Self {
+        format!("{:032x}", id.0)
+    }
+}
 
 impl LeaseId {
     /// Nobody's.
-    pub(super) const NONE: Self = Self(0);
+    pub const NONE: Self = Self(0);
 
     /// Reads an id: 32 hex digits.
     pub fn parse(text: &str) -> Option<Self> {
         let is_hex = text.len() == 32 && text.bytes().all(|digit| digit.is_ascii_hexdigit());
-        let id = is_hex.then(|| u128::from_str_radix(text, 16).ok().map(Self))?;
-        id.filter(|id| *id != Self::NONE)
+        is_hex.then(|| u128::from_str_radix(text, 16).ok().map(Self))?
     }
 }
 
