@@ -22,7 +22,7 @@ tells which check noticed.
   --section <name>   only tests/mutants/<name>.toml; may be repeated
   --name <text>      only mutations whose name contains this
   --by <check>       only mutations that this must notice: simulation, native,
-                     or a black-box test's file
+                     validator, or a black-box test's file
   --part <n/m>       only the n-th of m equal parts, to spread the work
   --seeds <number>   how many seeds a mutation of the simulation must survive,
                      default 1000

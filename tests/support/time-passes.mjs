@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 
 /** The moments in a record, by name. */
-const MILLIS = new Set(['changedAt', 'since', 'at', 'notBefore']);
+const MILLIS = new Set(['changedAt', 'since', 'at', 'notBefore', 'until']);
 const SECONDS = new Set(['issuedAt', 'expiresAt', 'iat', 'exp', 'endsAt']);
 /** The classes whose objects are made older, and the table of each with its record. */
 const TABLES = { PurchaseObject: 'record', GrantObject: 'meter' };
@@ -40,6 +40,7 @@ function age(database, record, ms) {
     return SECONDS.has(name) ? value - ms / 1000 : value;
   });
   database.prepare(`UPDATE ${record} SET body = ?`).run(JSON.stringify(older));
+  if (has('consumed')) database.prepare('UPDATE consumed SET at = at - ?').run(ms);
   if (has('audit')) database.prepare('UPDATE audit SET at = at - ?').run(ms);
   database.prepare('UPDATE _cf_METADATA SET value = value - ? WHERE key = 1 AND value IS NOT NULL').run(BigInt(ms) * NANOS_PER_MS);
   database.exec('COMMIT');

@@ -6,6 +6,7 @@
         feature = "axum",
         feature = "hs256",
         feature = "jwks-http",
+        feature = "meter",
         feature = "revoked",
         feature = "testing",
         feature = "tower"

@@ -1,11 +1,11 @@
-//! What a token says of the calls it is good for. The gateway counts; nothing here does.
+//! What a token says of the calls it is good for.
 
 #[cfg(feature = "_verify")]
 mod read;
 
 /// How many calls an access is good for, how fast they may come and how many at a time, as the plan said when it was
-/// sold. For display, and for a backend that wants to know: the gateway enforces the limits of calls that pass through
-/// it, and what is left only the gateway knows.
+/// sold. What is left only the gateway knows: it counts the calls that pass through it, and those that a backend has counted
+/// (feature `meter`).
 #[derive(Clone, Debug, Default, Eq, Hash, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Deserialize, serde::Serialize))]
 pub struct Limits {

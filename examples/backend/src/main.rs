@@ -1,5 +1,7 @@
 //! A seller's API, protected by key0-validator: what a backend developer adds is the config and one layer.
 
+mod meter;
+
 use std::env;
 use std::fmt::Display;
 use std::io::{self, Write};
@@ -11,7 +13,9 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Extension, Json, Router};
-use key0_validator::{AccessToken, Config, KeySource, Refresh, TokenLayer, Validator};
+use key0_validator::{
+    AccessToken, CallMeter, Config, KeySource, MeterLayer, Refresh, TokenLayer, Validator,
+};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
@@ -25,6 +29,8 @@ A small API that only buyers of access may call. It reads its settings from the 
   KEY0_ACCESS_TOKEN_SECRETS_OLD  older secrets that are still good, separated by commas
   KEY0_JWKS_URL                  the gateway's /.well-known/jwks.json, when it signs with RS256; no secret is needed then
   KEY0_NETWORK                   the gateway's: testnet accepts tokens bought with test money on Base Sepolia too (mainnet)
+  KEY0_METER_URL                 the gateway, when it counts the calls of plans with limits; KEY0_METER_SECRET is its secret
+                                 of that name, KEY0_METER_OPEN_SECONDS for how long calls go on while it is away (0)
   HOST                           address to listen on (127.0.0.1)
   PORT                           port to listen on, 0 for any free one (8080)
 
@@ -50,15 +56,17 @@ fn main() -> ExitCode {
 
 fn run() -> Result<(), String> {
     let config = token_config()?;
-    let app = app(match env::var("KEY0_NETWORK").as_deref() {
+    let meter = meter::from_env()?;
+    let config = match env::var("KEY0_NETWORK").as_deref() {
         Err(_) | Ok("mainnet") => config,
         Ok("testnet") => config.accept_testnet(),
         Ok(_) => return Err("KEY0_NETWORK is neither mainnet nor testnet".to_owned()),
-    });
+    };
+    let app = app(config, meter.clone());
     tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
-        .and_then(|runtime| runtime.block_on(serve(app)))
+        .and_then(|runtime| runtime.block_on(serve(app, meter)))
         .map_err(|error| error.to_string())
 }
 
@@ -85,11 +93,15 @@ fn token_config() -> Result<Config, String> {
         .map_err(|e| format!("KEY0_ACCESS_TOKEN_SECRETS_OLD: {e}"))
 }
 
-/// What is above the layer needs a token, what is below it does not.
-fn app(config: Config) -> Router {
-    Router::new()
-        .route("/api/{resource}", get(resource))
-        .layer(TokenLayer::new(Validator::new(config)))
+/// What is above the layers needs a token, what is below them does not. The layer that counts finds the token that the layer
+/// around it has checked.
+fn app(config: Config, meter: Option<CallMeter>) -> Router {
+    let sold = Router::new().route("/api/{resource}", get(resource));
+    let sold = match meter {
+        Some(meter) => sold.layer(MeterLayer::new(meter)),
+        None => sold,
+    };
+    sold.layer(TokenLayer::new(Validator::new(config)))
         .route("/weather/{city}", get(weather))
         .route("/internal/payment-received", post(payment_received))
         .route("/health", get(async || Json(json!({ "status": "ok" }))))
@@ -140,7 +152,7 @@ async fn payment_received(headers: HeaderMap, Json(notice): Json<Value>) -> Stat
     StatusCode::NO_CONTENT
 }
 
-async fn serve(app: Router) -> io::Result<()> {
+async fn serve(app: Router, meter: Option<CallMeter>) -> io::Result<()> {
     let host = env::var("HOST").unwrap_or_else(|_| "127.0.0.1".to_owned());
     let port = env::var("PORT").unwrap_or_else(|_| "8080".to_owned());
     let address = format!("{host}:{port}");
@@ -162,7 +174,15 @@ async fn serve(app: Router) -> io::Result<()> {
         "backend listening on http://{}",
         listener.local_addr()?
     )?;
-    axum::serve(listener, app)
+    let reporting = meter
+        .clone()
+        .map(|meter| tokio::spawn(meter::keep_reporting(meter)));
+    let served = axum::serve(listener, app)
         .with_graceful_shutdown(stop)
-        .await
+        .await;
+    if let (Some(meter), Some(reporting)) = (meter, reporting) {
+        reporting.abort();
+        meter.close().await;
+    }
+    served
 }

@@ -20,9 +20,10 @@ const LIMITS = { build: 20 * MINUTE, simulation: 15 * MINUTE, native: 5 * MINUTE
 /** @param {string} by @param {{seeds: number}} options @returns {Promise<Verdict>} */
 export function check(by, { seeds }) {
   if (by === 'simulation') return simulation(seeds);
-  if (by === 'native') return native();
+  if (by === 'native') return native('key0-core');
+  if (by === 'validator') return native('key0-validator');
   if (/^tests\/.*\.test\.mjs$/.test(by)) return blackBox(by);
-  throw new Stop(`"${by}" is none of: simulation, native, a file in tests/.`);
+  throw new Stop(`"${by}" is none of: simulation, native, validator, a file in tests/.`);
 }
 
 /** @param {number} seeds */
@@ -44,8 +45,9 @@ async function simulation(seeds) {
   throw new Stop(`The simulation could not run:\n${output.slice(-2_000)}`);
 }
 
-async function native() {
-  const args = ['test', '--quiet', '--locked', '--package', 'key0-core'];
+/** @param {string} crate */
+async function native(crate) {
+  const args = ['test', '--quiet', '--locked', '--package', crate];
   await build('cargo', [...args, '--no-run']);
   const { code, output } = await run('cargo', args, LIMITS.native);
   if (code === undefined) return { caught: true, detail: 'the tests do not come to an end' };

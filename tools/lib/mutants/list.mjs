@@ -17,7 +17,7 @@ const MEMBERS = ['name', 'rule', 'file', 'find', 'replace', 'by'];
  * @property {string} file     where
  * @property {string} find     the text to replace, in any layout
  * @property {string} replace
- * @property {string} by       what must notice: `simulation`, `native`, or a black-box test's file
+ * @property {string} by       what must notice: `simulation`, `native`, `validator`, or a black-box test's file
  */
 
 /** @returns {Mutation[]} in the order of the files */

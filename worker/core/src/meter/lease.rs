@@ -14,10 +14,24 @@ pub const LEASE_MILLIS: u64 = 60_000;
 /// How many leases of a grant are remembered.
 pub(super) const MOST_LEASES: usize = 128;
 
-/// The id of a lease: random, chosen by the process that takes it.
+/// The id of a lease: random, chosen by the process that takes it. As text, 32 hex digits.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
-#[serde(transparent)]
+#[serde(try_from = "String", into = "String")]
 pub struct LeaseId(u128);
+
+impl TryFrom<String> for LeaseId {
+    type Error = &'static str;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        Self::parse(&text).ok_or("must be 32 hex digits")
+    }
+}
+
+impl From<LeaseId> for String {
+    fn from(id: LeaseId) -> Self {
+        format!("{:032x}", id.0)
+    }
+}
 
 impl LeaseId {
     /// Reads an id: 32 hex digits.

@@ -94,7 +94,8 @@ async fn counted<M: Meters>(meters: &M, arrival: &Arrival<'_>) -> Result<Value, 
 
 fn command(body: &Body, arrival: &Arrival<'_>) -> Result<MeterCommand, Error> {
     if let Some(lease) = &body.lease {
-        let id = LeaseId::parse(&lease.id).filter(|_| body.cost.is_none());
+        let id = LeaseId::parse(&lease.id);
+        let id = id.filter(|_| body.cost.is_none());
         let id = id.ok_or_else(|| {
             Error::invalid_request(
                 "lease.id must be 32 hex digits, chosen at random by the process that takes the lease; and a lease has no cost.",
