@@ -61,7 +61,7 @@ async function purchase(planId, { works, blacklisted = false, resourceId = 'defa
 }
 
 describe('the door', () => {
-  const paths = ['/purchases', `/purchases/${randomUUID()}`, `/purchases/${randomUUID()}/cancel`, '/totals', '/export.csv', '/nothing'];
+  const paths = ['/purchases', `/purchases/${randomUUID()}`, `/purchases/${randomUUID()}/cancel`, `/grants/${randomUUID()}`, '/totals', '/export.csv', '/nothing'];
 
   test('gives the same answer to everybody who does not know the secret, whatever is asked', async () => {
     const wrong = [{}, { authorization: 'Bearer wrong' }, { authorization: `Bearer ${world.tokenSecret}` }, { authorization: `Basic ${world.adminSecret}` }, { authorization: world.adminSecret }];
@@ -103,6 +103,7 @@ describe('the door', () => {
       ['/purchases/none', {}, 404],
       [`/purchases/${randomUUID()}`, {}, 404],
       [`/purchases/${randomUUID()}/cancel`, { method: 'POST' }, 404],
+      [`/grants/${randomUUID()}`, { method: 'DELETE' }, 404],
       ['/totals', { method: 'POST' }, 405],
       ['/purchases?state=PAID', {}, 400],
       ['/purchases?status=NEW', {}, 400],
@@ -281,7 +282,7 @@ describe('the ledger', () => {
 
   test('npm run admin says in a sentence what is wrong, and takes no secret as an argument', async () => {
     for (const [args, words, env] of [
-      [[], /^A command is missing: choose from list, show, retry-refund, cancel, totals\. --help tells more\.$/],
+      [[], /^A command is missing: choose from list, show, retry-refund, cancel, grant, revoke, totals\. --help tells more\.$/],
       [['retry'], /^There is no command "retry"/],
       [['show'], /^"show" wants a request id/],
       [['list', 'x'], /^"list" takes no request id\.$/],

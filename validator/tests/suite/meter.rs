@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex};
 use http::{HeaderMap, Request, Response};
 use key0_core::config::Config as Settings;
 use key0_core::doors::grants::{BackendArrival, consume};
-use key0_core::meter::{Granted, Meter, MeterCommand, MeterReply, Meters, Report, Stored};
+use key0_core::meter::{Granted, Meter, MeterCommand, MeterReply, Meters, Stored};
 use key0_core::types::{Address, CallFault, UnixMillis, UnixSeconds};
 use key0_validator::testing::{TestIssuer, TestToken};
 use key0_validator::{

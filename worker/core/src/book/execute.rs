@@ -7,7 +7,7 @@ use super::booking::{
 use super::command::{
     Claim, Hold, Look, Outcome, PayerCode, PayerCommand, PayerReply, Reservation, Seen,
 };
-use super::grants;
+use super::find::find;
 use super::store::PayerStore;
 use crate::types::{B256, RequestId, UnixMillis, UsdcAmount};
 
@@ -53,7 +53,7 @@ pub fn execute<S: PayerStore>(
             }
             release(store, request_id, *attempt, *outcome, now)
         }
-        PayerCommand::FindGrants(question) => grants::find(store, question, now),
+        PayerCommand::FindGrants(question) => find(store, question, now),
     }
 }
 

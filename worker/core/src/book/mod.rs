@@ -13,6 +13,7 @@
 mod booking;
 mod command;
 mod execute;
+mod find;
 mod grants;
 #[cfg(test)]
 pub(crate) mod memory;

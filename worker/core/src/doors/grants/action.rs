@@ -21,6 +21,28 @@ pub(super) enum Action {
     Revoke(RequestId),
 }
 
+/// What is no action.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum NoAction {
+    /// A question for the methods, which are these.
+    Options(&'static str),
+    /// Another method than these.
+    Method(&'static str),
+    /// There is no such path.
+    Path,
+}
+
+impl NoAction {
+    /// The answer to it.
+    pub(super) fn answer(self) -> Response {
+        match self {
+            Self::Options(allowed) => response::options(allowed),
+            Self::Method(allowed) => response::method_not_allowed(allowed),
+            Self::Path => response::not_found(),
+        }
+    }
+}
+
 /// Whether a path belongs to this door. (The one below it that backends use does not.)
 pub fn serves(path: &str) -> bool {
     path.strip_prefix(GRANTS_PATH).is_some_and(|rest| {
@@ -30,26 +52,26 @@ pub fn serves(path: &str) -> bool {
 }
 
 impl Action {
-    /// Reads method and path. `Err`: the answer to what is no action.
-    pub(super) fn read(method: &Method, path: &str) -> Result<Self, Box<Response>> {
+    /// Reads method and path.
+    pub(super) fn read(method: &Method, path: &str) -> Result<Self, NoAction> {
         let id = path.strip_prefix(GRANTS_PATH).unwrap_or_default();
         let id = id.trim_matches('/');
         let allowed = if id.is_empty() { ALL } else { ONE };
         if method == Method::OPTIONS {
-            return Err(Box::new(response::options(allowed)));
+            return Err(NoAction::Options(allowed));
         }
         let is_revoked = method == Method::DELETE;
         if id.is_empty() {
             return match method == Method::GET {
                 true => Ok(Self::List),
-                false => Err(Box::new(response::method_not_allowed(allowed))),
+                false => Err(NoAction::Method(allowed)),
             };
         }
-        let id = id.parse().map_err(|_| Box::new(response::not_found()))?;
+        let id = id.parse().map_err(|_| NoAction::Path)?;
         match method == Method::GET || is_revoked {
             true if is_revoked => Ok(Self::Revoke(id)),
             true => Ok(Self::Show(id)),
-            false => Err(Box::new(response::method_not_allowed(allowed))),
+            false => Err(NoAction::Method(allowed)),
         }
     }
 

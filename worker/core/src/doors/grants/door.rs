@@ -38,7 +38,7 @@ pub async fn answer<D: Deployment, O: Books + Meters>(
 ) -> Response {
     let action = match Action::read(arrival.method, arrival.path) {
         Ok(action) => action,
-        Err(response) => return *response,
+        Err(what) => return what.answer(),
     };
     let desk = Desk { checkout, objects };
     let answer = match arrival.headers.get(SIGN_IN) {
