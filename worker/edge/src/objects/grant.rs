@@ -70,6 +70,7 @@ impl DurableObject for GrantObject {
     }
 
     async fn alarm(&self) -> worker::Result<Response> {
+        self.keeper.tables.rang();
         match self.keeper.remove_ended() {
             Ok(()) => Response::empty(),
             Err(fault) => alarm_failed("grant", &self.keeper.tables, &fault.to_string()),

@@ -155,6 +155,7 @@ impl DurableObject for PurchaseObject {
 
     async fn alarm(&self) -> worker::Result<Response> {
         let keeper: &Keeper = &self.keeper;
+        keeper.tables.rang();
         let Ok(config) = settings(&keeper.env) else {
             return misconfigured_alarm(&keeper.tables);
         };
