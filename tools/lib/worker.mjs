@@ -22,7 +22,7 @@ const HOUR_MS = 3_600_000;
 /**
  * Starts the runtime and waits until it answers.
  * @param {{port?: number, host?: string, state: string, env?: Record<string, string>,
- *          onLine?: (line: string) => void, build?: string, outbound?: string,
+ *          onLine?: (line: string) => void, outbound?: string,
  *          rateLimits?: import('./runtime-config.mjs').RateLimit[], shape?: import('./runtime-config.mjs').WorkerShape,
  *          catalog?: string, entry?: string, untouched?: boolean}} options
  *        `port` 0 or absent: any free one · `env`: settings and secrets by their names in README.md · `outbound`: host and
@@ -33,8 +33,8 @@ const HOUR_MS = 3_600_000;
  * @returns {Promise<WorkerProcess>}
  */
 export async function startWorker(options) {
-  const { port: asked = 0, host = '127.0.0.1', state, env = {}, onLine, build = buildFolder, outbound, rateLimits, shape: given, catalog, entry, untouched } = options;
-  if (!existsSync(join(build, 'index_bg.wasm'))) throw new Stop('The worker is not built: run "npm run build" first.');
+  const { port: asked = 0, host = '127.0.0.1', state, env = {}, onLine, outbound, rateLimits, shape: given, catalog, entry, untouched } = options;
+  if (!existsSync(join(buildFolder, 'index_bg.wasm'))) throw new Stop('The worker is not built: run "npm run build" first.');
   const port = await choosePort({ asked, what: 'worker', flag: '--port', host });
   const printedHost = host.includes(':') ? `[${host}]` : host;
   const url = `http://${host === '0.0.0.0' || host === '::' ? '127.0.0.1' : printedHost}:${port}`;
@@ -47,7 +47,7 @@ export async function startWorker(options) {
   const { config, env: bound } = runtimeConfig(shape, { KEY0_PUBLIC_URL: url, ...env }, outbound, catalog, entry);
   writeFileSync(configFile, config);
 
-  const args = ['serve', configFile, '--experimental', '--import-path', build, '--directory-path', `${STATE_DISK}=${disk}`];
+  const args = ['serve', configFile, '--experimental', '--import-path', buildFolder, '--directory-path', `${STATE_DISK}=${disk}`];
   args.push('--socket-addr', `${HTTP_SOCKET}=${printedHost}:${port}`, '--control-fd', '3');
   const runtime = await startProcess(workerdBinary(), args, {
     name: 'worker',

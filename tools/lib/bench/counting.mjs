@@ -2,6 +2,7 @@
 // artifact knows nothing of it.
 
 import { setTimeout as sleep } from 'node:timers/promises';
+import { readWorkerShape } from '../runtime-config.mjs';
 import { Stop } from '../say.mjs';
 
 const COUNTS_PATH = '/.counts';
@@ -15,6 +16,7 @@ const WRAPPER = `
 import * as worker from 'index.js';
 
 const counts = {};
+const mostRead = {};
 const add = (what, of, number = 1) => { (counts[what] ??= {})[of] = (counts[what][of] ?? 0) + number; };
 /** What is under way, and when the alarm of each object is due. */
 let busy = 0;
@@ -51,6 +53,7 @@ function watchStorage(state, owner) {
       const text = name + ': ' + query.replace(/\\s+/g, ' ');
       add('times', text);
       add('written', text, cursor.rowsWritten);
+      mostRead[text] = Math.max(mostRead[text] ?? 0, cursor.rowsRead);
       return rows;
     };
     return cursor;
@@ -124,7 +127,7 @@ export function counted(name) {
 
 export default {
   async fetch(request, env, ctx) {
-    if (new URL(request.url).pathname === '${COUNTS_PATH}') return Response.json({ counts, busy, nextAlarm: Math.min(...alarms.values()) });
+    if (new URL(request.url).pathname === '${COUNTS_PATH}') return Response.json({ counts, mostRead, busy, nextAlarm: Math.min(...alarms.values()) });
     add('requests', 'worker');
     watchRest(ctx);
     return during(undefined, () => new worker.default(ctx, env).fetch(request));
@@ -132,15 +135,21 @@ export default {
 };
 `;
 
-/** The module that counts what these classes and the worker do. @param {string[]} classes @returns {string} */
-export const countingEntry = (classes) => [WRAPPER, ...classes.map((name) => `export const ${name} = counted('${name}');`)].join('\n');
+/** The module that counts what the worker and its objects do. @returns {string} */
+export function countingEntry() {
+  const classes = readWorkerShape().objects.map(({ className }) => `export const ${className} = counted('${className}');`);
+  return [WRAPPER, ...classes].join('\n');
+}
 
 /** @typedef {Record<string, Record<string, number>>} Counts  what → of which class → how often */
 
 async function look(url) {
   const answer = await fetch(`${url}${COUNTS_PATH}`);
-  return /** @type {Promise<{counts: Counts, busy: number, nextAlarm: number | null}>} */ (answer.json());
+  return /** @type {Promise<{counts: Counts, mostRead: Record<string, number>, busy: number, nextAlarm: number | null}>} */ (answer.json());
 }
+
+/** The most rows that each statement has read at once, after the name of its class. @param {string} url */
+export const mostRead = async (url) => new Map(Object.entries((await look(url)).mostRead));
 
 /** Waits until the worker has nothing to do now or soon. @param {string} url @returns {Promise<Counts>} what was counted until then */
 export async function whenQuiet(url) {

@@ -7,7 +7,6 @@ import { startIssuer } from '../../../tests/support/issuer.mjs';
 import { startOrigin } from '../../../tests/support/origin.mjs';
 import { startRpcProxy } from '../../../tests/support/rpc-proxy.mjs';
 import { access, signPayment } from '../../../tests/support/x402.mjs';
-import { readWorkerShape } from '../runtime-config.mjs';
 import { Stop } from '../say.mjs';
 import { startWorker } from '../worker.mjs';
 import { testAccount } from '../world.mjs';
@@ -102,13 +101,11 @@ class Counter {
   pay = async ({ body, payment }, status = 200) => expect(await access(this.worker.url, body, { payment }), status);
 }
 
-const everyClass = () => readWorkerShape().objects.map(({ className }) => className);
-
 /** Starts the counting worker with these settings, and counts what `act` does to it. */
 async function counting(world, folder, vars, note, act) {
   const rpc = await startRpcProxy(world.chain.url);
   const env = { ...world.settings, KEY0_RPC_URL: rpc.url, ...vars };
-  const worker = await startWorker({ state: join(world.state, folder), env, entry: countingEntry(everyClass()) });
+  const worker = await startWorker({ state: join(world.state, folder), env, entry: countingEntry() });
   const counter = new Counter(world, worker, rpc, note);
   try {
     await act(counter);
