@@ -266,10 +266,12 @@ impl Schema {
 
     /// Removes the record that there were tables. Must run in the transaction that drops them.
     fn forget(&self, sql: &SqlStorage) -> Result<()> {
-        match steps_taken(sql)? {
-            0 => Ok(()),
-            number => run(sql, &format!("DROP VIEW {NUMBER}{number}"), vec![]),
-        }
+        let number = steps_taken(sql)?;
+        run(
+            sql,
+            &format!("DROP VIEW IF EXISTS {NUMBER}{number}"),
+            vec![],
+        )
     }
 
     /// Takes the missing steps. Nothing is awaited between them, so the platform writes all of them or none.
@@ -282,7 +284,10 @@ impl Schema {
         }
         let number = self.0.len();
         if taken > 0 {
-            run(sql, &format!("DROP VIEW {NUMBER}{taken}"), vec![])?;
+            run(sql, &format!("DROP VIEW IF EXISTS {NUMBER}{taken}"), vec![])?;
+        }
+        if number == 1 {
+            return Ok(());
         }
         run(
             sql,
@@ -292,7 +297,8 @@ impl Schema {
     }
 }
 
-/// The number of steps taken is stored as the name of a view: a table would take up a page in every object.
+/// The number of steps taken is stored as the name of a view: a table would take up a page in every object. Tables
+/// without such a view have taken the first step only: a view costs two written rows.
 const NUMBER: &str = "schema_";
 
 fn steps_taken(sql: &SqlStorage) -> Result<usize> {
@@ -300,10 +306,12 @@ fn steps_taken(sql: &SqlStorage) -> Result<usize> {
     struct Row {
         name: String,
     }
-    let query = "SELECT name FROM sqlite_master WHERE type = 'view' AND name GLOB 'schema_[0-9]*'";
+    let query = "SELECT name FROM sqlite_master
+                 WHERE type IN ('table', 'view') AND name NOT GLOB '_cf_*' AND name NOT GLOB 'sqlite_*'";
     let rows: Vec<Row> = rows(sql, query, vec![])?;
-    let numbers = rows
-        .iter()
-        .filter_map(|row| row.name.strip_prefix(NUMBER)?.parse().ok());
+    let numbers = rows.iter().map(|row| match row.name.strip_prefix(NUMBER) {
+        Some(number) => number.parse().unwrap_or_default(),
+        None => 1,
+    });
     Ok(numbers.max().unwrap_or_default())
 }
