@@ -3,7 +3,7 @@
 // about that.
 
 import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { cpus, loadavg, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { readFlags } from './lib/args.mjs';
 import { showCounts } from './lib/bench/counts.mjs';
@@ -88,9 +88,10 @@ async function main() {
       },
     };
     for (const part of PARTS.filter((name) => flags.only.includes(name))) {
+      const busy = `${cpus().length} cores, ${loadavg()[0].toFixed(1)} runnable processes before`;
       const text = await parts[part]();
-      say(bold(`\nkey0 in numbers: ${part}`));
-      process.stdout.write(`\n${text}\n`);
+      say(bold('\nkey0 in numbers'));
+      process.stdout.write(`\n${part} (${busy}):\n\n${text}\n`);
     }
   } finally {
     await cleanUp();
