@@ -11,9 +11,10 @@ import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
 import { DatabaseSync } from 'node:sqlite';
 import { describe, test } from 'node:test';
+import { countingEntry, mostRead } from '../tools/lib/bench/counting.mjs';
 import { fileOf } from './support/kill.mjs';
 import { poll } from './support/poll.mjs';
-import { countingBuild, multiply, rowsRead } from './support/rows-read.mjs';
+import { multiply } from './support/multiply.mjs';
 import { useWorld } from './support/world.mjs';
 import { buy } from './support/x402.mjs';
 
@@ -34,7 +35,7 @@ function count(rows) {
 }
 /** Reads as many rows as its object has tables and indexes, whichever object asks. */
 const isAboutTables = (statement) => statement.includes('FROM sqlite_master');
-const isRemoval = (statement) => statement.startsWith('DELETE FROM done');
+const isRemoval = (statement) => statement.startsWith('GasWalletObject: DELETE FROM done');
 
 async function purchase(buyer) {
   // Named, so that none joins the one before.
@@ -48,10 +49,10 @@ describe('a payment', () => {
     const buyer = await world.newBuyer();
     await purchase(buyer);
     await purchase(buyer);
-    const build = countingBuild(world.state);
-    await world.restartWorker({}, undefined, build);
+    const entry = countingEntry();
+    await world.restartWorker({}, undefined, entry);
     await purchase(buyer);
-    const fresh = rowsRead(world.worker.logs);
+    const fresh = await mostRead(world.url);
     assert.ok(fresh.size > 10, 'nothing was counted');
 
     await world.worker.stop();
@@ -59,9 +60,9 @@ describe('a payment', () => {
     multiply(done, 'done', 'key', HISTORY - LONG_OVER);
     multiply(done, 'done', 'key', LONG_OVER, { closed_at: 1 });
     multiply(fileOf(world, 'PayerObject', 'SELECT nonce FROM payments', ''), 'payments', 'nonce', HISTORY);
-    await world.restartWorker({}, undefined, build);
+    await world.restartWorker({}, undefined, entry);
     await purchase(buyer);
-    const later = rowsRead(world.worker.logs);
+    const later = await mostRead(world.url);
     for (const [statement, read] of later) {
       if (isAboutTables(statement)) continue;
       t.diagnostic(`${fresh.get(statement) ?? '-'} → ${read} ${statement.slice(0, 80)}`);

@@ -28,6 +28,7 @@ export async function startRpcProxy(target) {
   let rules = [];
   /** @type {Call[]} */
   const calls = [];
+  let exchanges = 0;
   let released = new AbortController();
 
   /** Takes the rule for these calls, counting it down. */
@@ -59,6 +60,7 @@ export async function startRpcProxy(target) {
       const requests = [parsed].flat();
       const records = requests.map(({ method, params }) => ({ method, params: params ?? [], at: Date.now() }));
       calls.push(...records);
+      exchanges += 1;
       await follow(takeRule(records), { body, parsed, requests, records, request, response });
     } catch {
       request.socket.destroy();
@@ -118,6 +120,8 @@ export async function startRpcProxy(target) {
     url: `http://127.0.0.1:${port}`,
     /** Every call so far, oldest first. */
     calls,
+    /** How many HTTP requests they came in. */
+    exchanges: () => exchanges,
     /**
      * The newest rule that fits a call wins.
      * @param {string | RegExp} method @param {Rule} rule @param {number} [times] how often it applies
@@ -145,6 +149,7 @@ export async function startRpcProxy(target) {
     callsOf: (method) => calls.filter((call) => (method instanceof RegExp ? method.test(call.method) : call.method === method)),
     forget() {
       calls.length = 0;
+      exchanges = 0;
     },
     async close() {
       server.closeAllConnections();

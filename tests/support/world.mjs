@@ -107,12 +107,12 @@ export class TestWorld {
    * Starts the runtime again on the same storage and port.
    * @param {Record<string, string>} [vars] changed settings
    * @param {string} [outbound] host and port of a server that gets all of the worker's calls
-   * @param {string} [build] the folder with the worker, if it is another
+   * @param {string} [entry] the text of a module that runs in place of the worker's own
    */
-  async restartWorker(vars = {}, outbound, build) {
+  async restartWorker(vars = {}, outbound, entry) {
     if (this.worker.alive()) await this.worker.stop();
     const env = { ...this.#world.settings, ...vars };
-    this.#workers.push(await startWorker({ port: this.#world.worker.port, state: this.#state, env, outbound, build }));
+    this.#workers.push(await startWorker({ port: this.#world.worker.port, state: this.#state, env, outbound, entry }));
   }
 
   async end() {

@@ -85,9 +85,10 @@ export function readWorkerShape(file = wranglerFile) {
  * @param {Record<string, string>} settings  override the variables of wrangler.toml
  * @param {string} [outbound]  host and port of a server that gets all of the worker's calls, whatever their host; in plain HTTP, with `Host` and `X-Forwarded-Proto`
  * @param {string} [catalog]  the text of a catalog.json
+ * @param {string} [entry]  the text of a module that runs in place of the worker's own, and may import that from `index.js`
  * @returns {{config: string, env: Record<string, string>}} configuration text, and the environment it refers to
  */
-export function runtimeConfig(shape, settings, outbound, catalog) {
+export function runtimeConfig(shape, settings, outbound, catalog, entry) {
   /** @type {Record<string, string>} */
   const env = {};
   const bindings = [];
@@ -112,6 +113,7 @@ export function runtimeConfig(shape, settings, outbound, catalog) {
   const internet = outbound
     ? `external = (address = ${text(outbound)}, http = (style = host, forwardedProtoHeader = "X-Forwarded-Proto"))`
     : 'network = (allow = ["public", "private"], tlsOptions = (trustBrowserCas = true))';
+  const first = entry === undefined ? '' : `(name = "entry.js", esModule = ${text(entry)}),\n    `;
   const list = (items) => `[\n    ${items.join(',\n    ')}\n  ]`;
   const config = `# Written by tools/lib/runtime-config.mjs from wrangler.toml at every start.
 using Workerd = import "/workerd/workerd.capnp";
@@ -139,7 +141,7 @@ const clock :Workerd.Worker = (
 
 const worker :Workerd.Worker = (
   modules = [
-    (name = "index.js", esModule = embed "/index.js"),
+    ${first}(name = "index.js", esModule = embed "/index.js"),
     (name = "catalog.js", esModule = ${text(catalogModule(catalog))}),
     (name = "index_bg.wasm", wasm = embed "/index_bg.wasm")
   ],

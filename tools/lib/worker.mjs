@@ -22,16 +22,19 @@ const HOUR_MS = 3_600_000;
 /**
  * Starts the runtime and waits until it answers.
  * @param {{port?: number, host?: string, state: string, env?: Record<string, string>,
- *          onLine?: (line: string) => void, build?: string, outbound?: string,
+ *          onLine?: (line: string) => void, outbound?: string,
  *          rateLimits?: import('./runtime-config.mjs').RateLimit[], shape?: import('./runtime-config.mjs').WorkerShape,
- *          catalog?: string}} options
+ *          catalog?: string, entry?: string, untouched?: boolean}} options
  *        `port` 0 or absent: any free one · `env`: settings and secrets by their names in README.md · `outbound`: host and
  *        port of a server that gets all of the worker's calls, whatever their host · `rateLimits`: other ones than deployed
  *        · `shape`: absent, that of wrangler.toml · `catalog`: the text of a catalog.json
+ *        · `entry`: the text of a module that runs in place of the worker's own, and may import that from `index.js`
+ *        · `untouched`: it counts as started when it listens, before any request
  * @returns {Promise<WorkerProcess>}
  */
-export async function startWorker({ port: asked = 0, host = '127.0.0.1', state, env = {}, onLine, build = buildFolder, outbound, rateLimits, shape: given, catalog }) {
-  if (!existsSync(join(build, 'index_bg.wasm'))) throw new Stop('The worker is not built: run "npm run build" first.');
+export async function startWorker(options) {
+  const { port: asked = 0, host = '127.0.0.1', state, env = {}, onLine, outbound, rateLimits, shape: given, catalog, entry, untouched } = options;
+  if (!existsSync(join(buildFolder, 'index_bg.wasm'))) throw new Stop('The worker is not built: run "npm run build" first.');
   const port = await choosePort({ asked, what: 'worker', flag: '--port', host });
   const printedHost = host.includes(':') ? `[${host}]` : host;
   const url = `http://${host === '0.0.0.0' || host === '::' ? '127.0.0.1' : printedHost}:${port}`;
@@ -41,10 +44,10 @@ export async function startWorker({ port: asked = 0, host = '127.0.0.1', state, 
   chmodSync(state, 0o700);
   const configFile = join(state, 'workerd.capnp');
   const shape = { ...(given ?? readWorkerShape()), ...(rateLimits && { rateLimits }) };
-  const { config, env: bound } = runtimeConfig(shape, { KEY0_PUBLIC_URL: url, ...env }, outbound, catalog);
+  const { config, env: bound } = runtimeConfig(shape, { KEY0_PUBLIC_URL: url, ...env }, outbound, catalog, entry);
   writeFileSync(configFile, config);
 
-  const args = ['serve', configFile, '--experimental', '--import-path', build, '--directory-path', `${STATE_DISK}=${disk}`];
+  const args = ['serve', configFile, '--experimental', '--import-path', buildFolder, '--directory-path', `${STATE_DISK}=${disk}`];
   args.push('--socket-addr', `${HTTP_SOCKET}=${printedHost}:${port}`, '--control-fd', '3');
   const runtime = await startProcess(workerdBinary(), args, {
     name: 'worker',
@@ -52,7 +55,7 @@ export async function startWorker({ port: asked = 0, host = '127.0.0.1', state, 
     controlFd: true,
     onLine,
   });
-  const clock = await readiness(runtime, url);
+  const clock = await readiness(runtime, url, untouched);
   const strike = async () => {
     for (const cron of shape.crons) {
       const answer = await fetch(`http://127.0.0.1:${clock}/?cron=${encodeURIComponent(cron)}`);
@@ -76,8 +79,8 @@ function certificates() {
   return Object.fromEntries(names.filter((name) => process.env[name]).map((name) => [name, process.env[name]]));
 }
 
-/** Resolves when the runtime has its sockets and the worker answers anything at all. @returns {Promise<number>} the clock's port */
-async function readiness(runtime, url) {
+/** Resolves when the runtime has its sockets and, unless it is to stay untouched, the worker answers anything at all. @returns {Promise<number>} the clock's port */
+async function readiness(runtime, url, untouched) {
   const listening = new Promise((resolve) => {
     let told = '';
     runtime.child.stdio[3].on('data', (chunk) => {
@@ -97,6 +100,7 @@ async function readiness(runtime, url) {
   );
   const answering = async () => {
     const clock = await listening;
+    if (untouched) return clock;
     const answer = await fetch(`${url}/health`, { signal: deadline });
     await answer.arrayBuffer();
     return clock;
