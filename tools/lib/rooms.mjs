@@ -12,6 +12,7 @@ import { Stop, say } from './say.mjs';
 export const ROOMS = [
   'doors', 'checkout', 'documents', 'sweep', 'purchase', 'config', 'ledger', 'backend', 'settlement', 'book',
   'chain', 'mpp', 'x402', 'offer', 'catalog', 'token', 'meter', 'goods', 'limit', 'response', 'error', 'breaker', 'pauses', 'types',
+  'json',
 ];
 /** What a buyers' door must not name: the meaning of these is checkout's. */
 const BEHIND_CHECKOUT = ['purchase', 'book', 'chain', 'settlement'];

@@ -4,8 +4,10 @@
 
 use std::borrow::Cow;
 
+use crate::json;
+use crate::json::Put as _;
 use http::StatusCode;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 /// A stable error code.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -240,7 +242,7 @@ impl Error {
             "message": self.message,
         });
         if let (Some(details), Some(members)) = (&self.details, body.as_object_mut()) {
-            members.insert("details".to_owned(), details.clone());
+            members.put("details", details.clone());
         }
         body
     }

@@ -21,6 +21,7 @@ pub mod documents;
 pub mod doors;
 pub mod error;
 pub mod goods;
+pub mod json;
 pub mod ledger;
 pub mod limit;
 pub mod meter;

@@ -108,7 +108,7 @@ fn too_many(seconds: u64) -> Response {
         "Too many requests from this address have cost something and paid nothing: payments and proofs that were refused or \
          are not on chain yet, A2A messages that do not pay or that begin a task, and calls for A2A tasks that do not exist. Nothing was charged for this request. Repeat it after Retry-After seconds.",
     )
-    .with_details(serde_json::json!({"reason": "too_many_refusals", "retryAfterSeconds": seconds}));
+    .with_details(crate::json!({"reason": "too_many_refusals", "retryAfterSeconds": seconds}));
     let mut response = response::error(&error);
     response::set(&mut response, RETRY_AFTER, &seconds.to_string());
     response::set(&mut response, header::CACHE_CONTROL, "no-store");

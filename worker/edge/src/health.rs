@@ -8,11 +8,13 @@ use key0_core::chain::Chain as _;
 use key0_core::chain::presented::key_is_refused;
 use key0_core::chain::rpc::EndpointState;
 use key0_core::config::{Config, Problem};
+use key0_core::json;
+use key0_core::json::Put as _;
 use key0_core::response::{self, Response};
 use key0_core::settlement::Route;
 use key0_core::settlement::facilitator::{Action, Facilitator, FacilitatorCall, supports};
 use key0_core::types::{RouteId, U256, UnixMillis, WalletKey};
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use crate::outbound;
 use crate::platform;
@@ -115,19 +117,19 @@ pub(crate) async fn health(
     });
     if let Some(members) = body.as_object_mut() {
         if !config.warnings.is_empty() {
-            members.insert("warnings".to_owned(), json!(config.warnings));
+            members.put("warnings", json!(config.warnings));
         }
         if let Some(wallet) = gas_wallet {
-            members.insert("gasWallet".to_owned(), wallet.clone());
+            members.put("gasWallet", wallet.clone());
         }
         if config.backend.issuing.is_some() {
-            members.insert("deliveries".to_owned(), deliveries(failing));
+            members.put("deliveries", deliveries(failing));
         }
         if !failing_routes.is_empty() {
-            members.insert("failingRoutes".to_owned(), routes(&failing_routes));
+            members.put("failingRoutes", routes(&failing_routes));
         }
         if let Some(wallet) = look.refund_wallet {
-            members.insert("refundWallet".to_owned(), wallet);
+            members.put("refundWallet", wallet);
         }
     }
     no_store(response::json(StatusCode::OK, &body))
@@ -233,10 +235,10 @@ async fn offers(config: &Config, facilitator: &Facilitator) -> (Value, bool) {
     let mut shown = json!({"facilitator": url.host(), "status": word});
     if let Some(members) = shown.as_object_mut() {
         if let Some(host) = shared.moved_to(url) {
-            members.insert("movedTo".to_owned(), host.into());
+            members.put("movedTo", host.into());
         }
         if let Some(fault) = fault {
-            members.insert(FAULT.to_owned(), fault.into());
+            members.put(FAULT, fault.into());
         }
     }
     (shown, word == "ok")
@@ -259,8 +261,8 @@ async fn endpoints(config: &Config) -> Vec<(Value, bool)> {
             };
             let mut shown = json!({"host": url.host(), "status": word});
             if let (Some(head), Some(members)) = (head, shown.as_object_mut()) {
-                members.insert("block".to_owned(), head.number.into());
-                members.insert("blockTime".to_owned(), head.timestamp.into());
+                members.put("block", head.number.into());
+                members.put("blockTime", head.timestamp.into());
             }
             (shown, word == "ok")
         });

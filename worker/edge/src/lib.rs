@@ -322,7 +322,7 @@ fn misconfigured(problems: &[Problem]) -> Error {
         Code::ConfigInvalid,
         "This deployment is not configured correctly; details name what its operator must set.",
     )
-    .with_details(serde_json::json!({"problems": problems}))
+    .with_details(key0_core::json!({"problems": problems}))
 }
 
 /// Answers a request to the wallet's door, `/grants`. Each caller, known by its address, is limited.

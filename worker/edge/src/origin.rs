@@ -8,10 +8,10 @@ use js_sys::{Array, Reflect, Uint8Array};
 use key0_core::backend::held::HeldBytes;
 use key0_core::backend::origin::{leads_inside, passed_back};
 use key0_core::goods::OriginFault;
+use key0_core::json;
 use key0_core::purchase::Streams;
 use key0_core::types::HttpUrl;
 use serde::{Deserialize, Serialize};
-use serde_json::json;
 use wasm_bindgen::{JsCast as _, JsValue};
 use wasm_bindgen_futures::JsFuture;
 use worker::{

@@ -8,12 +8,12 @@ use key0_core::chain::endpoints::{EndpointMemory, Http, HttpFault};
 use key0_core::chain::rpc::RpcChain;
 use key0_core::config::Config;
 use key0_core::goods::DeliveryFault;
+use key0_core::json;
 use key0_core::purchase::Shared;
 use key0_core::settlement::facilitator::{
     FacilitatorAnswer, FacilitatorCall, MAX_ANSWER_BYTES, MAX_REDIRECTS, host_of, redirect,
 };
 use key0_core::types::{CallFault, UnixMillis};
-use serde_json::json;
 use worker::{AbortSignal, Fetch, Headers, Method, Request, RequestInit, RequestRedirect};
 
 use crate::{cdp, platform};

@@ -1,8 +1,10 @@
 //! The platform's clock, randomness, timers, bodies, and log.
 
 use js_sys::Uint8Array;
+use key0_core::json;
+use key0_core::json::Put as _;
 use key0_core::types::UnixMillis;
-use serde_json::{Value, json};
+use serde_json::Value;
 use wasm_bindgen_futures::JsFuture;
 use worker::{Date, Delay, Headers, Request, Response, ResponseBody, console_log};
 
@@ -26,7 +28,7 @@ pub(crate) async fn sleep(millis: u64) {
 /// Writes one JSON line that `wrangler tail` can filter.
 pub(crate) fn log(event: &str, mut facts: Value) {
     if let Some(members) = facts.as_object_mut() {
-        members.insert("event".to_owned(), json!(event));
+        members.put("event", json!(event));
     }
     console_log!("{facts}");
 }

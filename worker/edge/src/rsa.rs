@@ -29,7 +29,7 @@ impl RsaSigner for WebCrypto {
             rs256(key, message).await.map_err(|error| {
                 crate::platform::log(
                     "signing_failed",
-                    serde_json::json!({"detail": format!("{error:?}")}),
+                    key0_core::json!({"detail": format!("{error:?}")}),
                 );
                 SigningError
             })

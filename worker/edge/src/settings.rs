@@ -4,7 +4,7 @@ use std::cell::OnceCell;
 use std::rc::Rc;
 
 use key0_core::config::{CATALOG_FILE, Config, Problem};
-use serde_json::json;
+use key0_core::json;
 use wasm_bindgen::JsValue;
 use worker::Env;
 

@@ -7,10 +7,10 @@ use key0_core::chain::base::{Head, Receipt};
 use key0_core::chain::rpc::RpcChain;
 use key0_core::chain::{Chain as _, ChainError};
 use key0_core::config::Config;
+use key0_core::json;
 use key0_core::ledger::{Layout, LedgerCommand, LedgerReply, Ledgers, Shard};
 use key0_core::sweep::{SweepEnv, sweep};
 use key0_core::types::{Address, B256, CallFault, RequestId, UnixMillis};
-use serde_json::json;
 use worker::Env;
 
 use crate::objects::Objects;

@@ -112,11 +112,12 @@ pub async fn service_token(
 
 #[cfg(test)]
 mod tests {
+    use crate::json;
     use base64::Engine as _;
     use base64::engine::general_purpose::URL_SAFE_NO_PAD;
     use futures_util::FutureExt as _;
     use key0_validator::{Config, Validator};
-    use serde_json::{Value, json};
+    use serde_json::Value;
 
     use super::*;
     use crate::token::NoRsa;

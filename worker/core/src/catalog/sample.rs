@@ -2,7 +2,9 @@
 
 use core::fmt::Write as _;
 
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
+
+use crate::json;
 
 use super::path::Segment;
 use super::route::Route;

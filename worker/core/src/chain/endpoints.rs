@@ -7,8 +7,9 @@
 use core::cell::RefCell;
 use core::future::Future;
 
+use crate::json;
 use alloy_primitives::hex;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::rpc_error::RpcError;
 use super::usdc;

@@ -6,8 +6,9 @@
 use core::cell::Cell;
 use core::ops::RangeInclusive;
 
+use crate::json;
 use alloy_primitives::{Address, B256, Bloom, Bytes, U256, hex};
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::authorization::SignedAuthorization;
 use super::base::Seen;

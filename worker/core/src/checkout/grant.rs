@@ -6,6 +6,7 @@ use serde_json::{Map, Value};
 use crate::config::Config;
 use crate::error::Code;
 use crate::goods::Goods;
+use crate::json::Put as _;
 use crate::token::RsaSigner;
 use crate::types::{ResourceId, UnixSeconds};
 
@@ -129,7 +130,7 @@ impl AccessGrant<'_> {
     #[must_use]
     pub fn redeemed_before(mut self) -> Self {
         let code = Code::ProofAlreadyRedeemed.as_str();
-        self.passed_on.insert("code".to_owned(), code.into());
+        self.passed_on.put("code", code.into());
         self
     }
 }

@@ -1,7 +1,9 @@
 //! The four ways in which a call to checkout ends.
 
+use crate::json;
+use crate::json::Put as _;
 use alloy_primitives::B256;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::order::Claim;
 use super::quote::Quote;
@@ -342,7 +344,7 @@ fn unpaid(why: Unpaid, mismatches: &[&'static str], transaction: Option<B256>) -
     };
     let mut details = json!({"reason": refusal.code()});
     if let (false, Some(members)) = (mismatches.is_empty(), details.as_object_mut()) {
-        members.insert("mismatch".to_owned(), json!(mismatches));
+        members.put("mismatch", json!(mismatches));
     }
     note_transaction(&mut details, transaction);
     let message = match mismatches.contains(&"challengeId") {
@@ -357,6 +359,6 @@ fn unpaid(why: Unpaid, mismatches: &[&'static str], transaction: Option<B256>) -
 
 fn note_transaction(details: &mut Value, transaction: Option<B256>) {
     if let (Some(hash), Some(members)) = (transaction, details.as_object_mut()) {
-        members.insert("transaction".to_owned(), json!(hash));
+        members.put("transaction", json!(hash));
     }
 }

@@ -1,7 +1,8 @@
 //! Why a call ends without goods and without an offer: for each reason its code, its sentence and what to do next.
 
+use crate::json;
+use crate::json::Put as _;
 use alloy_primitives::B256;
-use serde_json::json;
 
 use super::order::Claim;
 use http::Method;
@@ -535,7 +536,7 @@ fn not_answered(fault: OriginFault, refund: Option<B256>) -> Error {
     };
     let mut details = json!({"reason": reason});
     if let (Some(hash), Some(members)) = (refund, details.as_object_mut()) {
-        members.insert("transaction".to_owned(), json!(hash));
+        members.put("transaction", json!(hash));
     }
     Error::new(
         code,
@@ -551,7 +552,7 @@ fn not_sold(target: &Target, origin: &HttpUrl) -> Error {
         Code::TierNotFound,
         format!("There is no {kind} \"{id}\" for sale. The price list at {catalog} names what is."),
     )
-    .with_details(json!({target.member(): id, "discover": catalog}))
+    .with_details(json!({(target.member()): id, "discover": catalog}))
 }
 
 /// The error for a proof that proves nothing, with what to send instead.

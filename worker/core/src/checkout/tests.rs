@@ -3,8 +3,9 @@
 mod calls;
 mod documented;
 
+use crate::json;
 use futures_util::FutureExt as _;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::{Checkout, Claim, Order, Outcome, Payment, Phase, Stop, Unpaid};
 use crate::book::TargetKey;

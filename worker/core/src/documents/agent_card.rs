@@ -1,7 +1,9 @@
 //! The A2A agent card (<https://a2a-protocol.org/latest/specification/>): the pure 1.0 card, or the hybrid that 0.3
 //! clients read too.
 
-use serde_json::{Value, json};
+use serde_json::Value;
+
+use crate::json;
 
 use super::a2a::{A2A_PATH, X402_EXTENSIONS};
 use super::card_signature::signature;

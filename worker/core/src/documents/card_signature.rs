@@ -1,9 +1,10 @@
 //! The agent card's signature: a JWS (RFC 7515) over the canonical form of the card (RFC 8785). The JWS does not
 //! contain the card itself.
 
+use crate::json;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::card_keys::CARD_KEYS_PATH;
 use crate::types::{CardKey, HttpUrl};

@@ -24,7 +24,7 @@ pub(super) fn example_route(config: &Config) -> Option<&Route> {
 
 /// The command that asks for the price of a plan.
 pub(super) fn ask_for_plan(plan: &Plan, origin: &HttpUrl) -> String {
-    let order = serde_json::json!({"planId": plan.id}).to_string();
+    let order = crate::json!({"planId": plan.id}).to_string();
     format!(
         "curl -i {} -H 'content-type: application/json' -d {}",
         shell(&origin.join(words::ACCESS_PATH)),

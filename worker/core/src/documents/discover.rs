@@ -159,7 +159,7 @@ fn next_step(config: &Config, origin: &HttpUrl) -> NextStep {
         method: "POST".to_owned(),
         url: origin.join("/x402/access"),
         body: Some(
-            serde_json::json!({"planId": "<planId>", "requestId": "<UUID, optional>", "resourceId": "<optional>"}),
+            crate::json!({"planId": "<planId>", "requestId": "<UUID, optional>", "resourceId": "<optional>"}),
         ),
     }
 }
@@ -203,7 +203,8 @@ fn tools(config: &Config, origin: &HttpUrl) -> String {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::{Value, json};
+    use crate::json;
+    use serde_json::Value;
 
     use super::*;
     use crate::config::{test_config, test_var};

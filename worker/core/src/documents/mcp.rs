@@ -1,6 +1,9 @@
 //! Documents about the MCP server, and values that they share with the MCP door.
 
-use serde_json::{Value, json};
+use serde_json::Value;
+
+use crate::json;
+use crate::json::Put as _;
 
 use crate::config::Config;
 use crate::types::HttpUrl;
@@ -50,7 +53,7 @@ pub fn mcp_card(config: &Config, origin: &HttpUrl) -> Value {
         }],
     });
     if let (Some(provider), Some(members)) = (&seller.provider, card.as_object_mut()) {
-        members.insert("websiteUrl".to_owned(), provider.url.as_str().into());
+        members.put("websiteUrl", provider.url.as_str().into());
     }
     card
 }

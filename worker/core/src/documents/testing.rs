@@ -1,7 +1,8 @@
 //! A shop for tests of the documents.
 
+use crate::json;
 use http::Method;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use crate::catalog::testing::route;
 use crate::catalog::{Catalog, Route, Settle, Shapes};

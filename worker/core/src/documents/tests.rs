@@ -1,7 +1,7 @@
 //! What all documents have in common.
 
+use crate::json;
 use http::HeaderMap;
-use serde_json::json;
 
 use super::testing::{origin, shop};
 use super::*;

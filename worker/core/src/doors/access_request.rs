@@ -2,7 +2,10 @@
 
 use core::str::FromStr;
 
-use serde_json::{Value, json};
+use serde_json::Value;
+
+use crate::json;
+use crate::json::Put as _;
 
 use super::call::Call;
 use super::instructions::Way;
@@ -52,7 +55,7 @@ impl CallRequest {
     pub(super) fn body(&self, request_id: Option<&RequestId>) -> Value {
         let mut body = json!({"routeId": self.route, "resource": self.resource});
         if let (Some(id), Some(members)) = (request_id, body.as_object_mut()) {
-            members.insert("requestId".to_owned(), json!(id));
+            members.put("requestId", json!(id));
         }
         body
     }

@@ -3,9 +3,11 @@
 //! What is described is read as if it had been sent: path, query, headers and body pass the same checks, and give the
 //! same digest. So it makes no difference to a payment at which door the call is made.
 
+use crate::json;
+use crate::json::Put as _;
 use http::Method;
 use http::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
 use super::call::{Call, Sent};
 use super::whole::whole;
@@ -198,7 +200,7 @@ fn shape(route: &Route) -> Value {
     if let (Method::POST | Method::PUT | Method::PATCH, Some(members)) =
         (route.method.clone(), resource.as_object_mut())
     {
-        members.insert("body".to_owned(), "<the body>".into());
+        members.put("body", "<the body>".into());
     }
     json!({"routeId": route.id, "resource": resource})
 }

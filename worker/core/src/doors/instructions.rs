@@ -1,7 +1,9 @@
 //! How an offer is paid without an x402 client: by an ordinary transfer, and a proof of it.
 
+use crate::json;
+use crate::json::Put as _;
 use serde::Serialize;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use crate::config::ProofBinding;
 use crate::offer::Offer;
@@ -35,7 +37,7 @@ impl<'a> Instructions<'a> {
         let is_signed = binding == ProofBinding::Signature;
         let mut proof = json!({"challengeId": offer.id, "txHash": "<transaction hash>"});
         if let (true, Some(members)) = (is_signed, proof.as_object_mut()) {
-            members.insert("signature".to_owned(), "<signature>".into());
+            members.put("signature", "<signature>".into());
         }
         let sign = match is_signed {
             true => {
@@ -48,7 +50,7 @@ impl<'a> Instructions<'a> {
             Way::Post => ("POST `body`. On 202 repeat it.", json!({"proof": proof})),
             Way::Message => {
                 if let Some(members) = proof.as_object_mut() {
-                    members.insert("type".to_owned(), "PaymentProof".into());
+                    members.put("type", "PaymentProof".into());
                 }
                 let send = "send `body` as a data part on this task. While the answer's code is TX_UNCONFIRMED, send it again after details.retryAfterSeconds.";
                 (send, proof)

@@ -1,8 +1,9 @@
 //! Payments in places where no payment is read. If such a payment were ignored, the client would get the offer that it
 //! has paid, again and again.
 
+use crate::json;
 use http::HeaderMap;
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
 use super::near::{self, MAX_NAME};
 use crate::error::Error;

@@ -1,7 +1,8 @@
 //! Reads the proof of an ordinary transfer: the transaction, and the payer's signature.
 
+use crate::json;
 use alloy_primitives::hex;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::instructions::Way;
 use super::near;

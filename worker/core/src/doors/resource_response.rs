@@ -1,8 +1,10 @@
 //! The answer to a call as JSON, for doors that answer in JSON.
 
+use crate::json;
+use crate::json::Put as _;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
 use crate::checkout::{Calls, Checkout, Deployment};
 use crate::goods::{AnswerHead, CallOf, Goods, Receipt};
@@ -33,7 +35,7 @@ pub(super) fn resource_response<D: Deployment>(
     let mut notes = Vec::new();
     match refund {
         Some(transaction) => {
-            members.insert("refundOf".to_owned(), json!(transaction));
+            members.put("refundOf", json!(transaction));
             notes.push(RETURNED);
         }
         None if receipt.is_none() => notes.push(UNCHARGED),
@@ -42,9 +44,9 @@ pub(super) fn resource_response<D: Deployment>(
     if body.is_none() && head.length > 0 {
         notes.push(BODILESS);
     }
-    members.insert("charged".to_owned(), receipt.is_some().into());
+    members.put("charged", receipt.is_some().into());
     if !notes.is_empty() {
-        members.insert("note".to_owned(), notes.join(" ").into());
+        members.put("note", notes.join(" ").into());
     }
     Some(response)
 }
@@ -53,9 +55,9 @@ fn written(of: &CallOf, head: &AnswerHead, body: Option<&[u8]>) -> Value {
     let mut resource = json!({"status": head.status, "headers": headers(head)});
     if let (Some(body), Some(members)) = (body, resource.as_object_mut()) {
         let (body, is_binary) = content(head, body);
-        members.insert("body".to_owned(), body);
+        members.put("body", body);
         if is_binary {
-            members.insert("encoding".to_owned(), "base64".into());
+            members.put("encoding", "base64".into());
         }
     }
     json!({

@@ -1,8 +1,9 @@
 //! How small a door can be. Built for tests only; docs/architecture.md shows what follows the imports.
 
+use crate::json;
 use http::StatusCode;
 use http::header::RETRY_AFTER;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use crate::checkout::{Checkout, Claim, Deployment, Order, Outcome, Payment, Quote, TransferProof};
 use crate::error::Error;

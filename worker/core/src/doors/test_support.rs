@@ -1,7 +1,8 @@
 //! The node behind the doors in their tests, and payments of buyers.
 
+use crate::json;
 use alloy_primitives::{B256, hex};
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use crate::chain::usdc;
 use crate::config::{Config, test_config};

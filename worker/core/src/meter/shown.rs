@@ -108,7 +108,7 @@ impl<'a> Shown<'a> {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
+    use crate::json;
 
     use super::*;
     use crate::meter::{Revoked, Standing};

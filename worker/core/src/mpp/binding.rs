@@ -5,8 +5,9 @@
 //! JSON list, because the first form does not say where the id ends. Here it does: the id is sealed and the realm is ours.
 //! One challenge so has two nonces. A purchase takes one payment whatever its nonce is, so only one of them is charged.
 
+use crate::json;
 use alloy_primitives::{B256, keccak256};
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::challenge::{Challenge, encoded};
 use super::credential::Credential;

@@ -3,9 +3,11 @@
 //! Nothing is stored with it. When the credential comes back, the challenge is made again, from the offer that its id
 //! holds and from the request that brings it, and both must be equal.
 
+use crate::json;
+use crate::json::Put as _;
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::names::{CREDENTIAL_TYPE, Field, INTENT, METHOD};
 use crate::offer::Offer;
@@ -100,7 +102,7 @@ impl Challenge {
             "description": shown(description),
         });
         if let (Some(digest), Some(members)) = (&self.digest, challenge.as_object_mut()) {
-            members.insert("digest".to_owned(), json!(digest));
+            members.put("digest", json!(digest));
         }
         challenge
     }

@@ -1,11 +1,12 @@
 //! What published clients send for known challenges, and what a credential must agree with.
 
+use crate::json;
 use alloy_primitives::{B256, hex};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use http::StatusCode;
 use proptest::prelude::*;
-use serde_json::{Value, json};
+use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 use super::*;

@@ -3,13 +3,14 @@
 //! The id is base64url of the terms (see [`layout`](super::layout)) and the first 16 bytes of HMAC-SHA-256 over them.
 //! Everybody can read the terms; the seal shows that we made them.
 
+use crate::json;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use core::fmt;
 use hkdf::Hkdf;
 use hmac::{Hmac, Mac};
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 use sha2::Sha256;
 
 use super::digest::ExtraDigest;

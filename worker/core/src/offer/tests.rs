@@ -1,9 +1,10 @@
 //! What is sealed opens, and nothing else does.
 
+use crate::json;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use proptest::prelude::*;
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
 use super::layout::{decode, encode};
 use super::seal::{MAX_ID_CHARS, TAG_BYTES};

@@ -1,6 +1,6 @@
 //! The notification call to the backend: URL, body and headers.
 
-use serde_json::json;
+use crate::json;
 
 use super::fault::RefundFault;
 use super::outbox::{Notice, NoticeKind};
@@ -46,7 +46,7 @@ pub(super) fn call(
         "requestId": terms.request_id,
         "challengeId": record.challenge_id,
         "resourceId": terms.resource,
-        terms.target.member(): terms.target.id(),
+        (terms.target.member()): terms.target.id(),
         "grant": terms.target.grant(),
         "txHash": payment,
         "explorerUrl": explorer(payment),

@@ -72,7 +72,7 @@ fn reason(state: &State) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
+    use crate::json;
 
     use super::*;
     use crate::purchase::lifecycle::Event;

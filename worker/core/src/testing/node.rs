@@ -1,7 +1,7 @@
 //! A node that is asked what contract wallets say to signatures.
 
+use crate::json;
 use alloy_primitives::hex;
-use serde_json::json;
 
 use crate::chain::endpoints::{Http, HttpFault};
 use crate::chain::usdc;

@@ -156,11 +156,12 @@ impl fmt::Debug for TokenReader {
 mod tests {
     use std::cell::Cell;
 
+    use crate::json;
     use base64::Engine as _;
     use base64::engine::general_purpose::URL_SAFE_NO_PAD;
     use futures_util::FutureExt as _;
     use key0_validator::Claims as AccessClaims;
-    use serde_json::{Value, json};
+    use serde_json::Value;
 
     use super::*;
     use crate::token::{NoRsa, RsaPrivateKey};

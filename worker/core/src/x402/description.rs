@@ -3,7 +3,10 @@
 //! The description is sent in a header, which has to stay short. Parts of it may be left out, since the document at
 //! `/openapi.json` has everything.
 
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
+
+use crate::json;
+use crate::json::Put as _;
 
 use super::extensions::{self, BAZAAR, DIALECT};
 use super::resource::ascii;
@@ -74,7 +77,7 @@ impl<'a> Description<'a> {
     /// Adds the description to an offer's `extensions`.
     pub(super) fn say_in(&self, extensions: &mut Value) {
         if let Some(extensions) = extensions.as_object_mut() {
-            extensions.insert(BAZAAR.to_owned(), self.bazaar());
+            extensions.put(BAZAAR, self.bazaar());
         }
     }
 
@@ -94,7 +97,7 @@ impl<'a> Description<'a> {
         let mut info = members([("input", input)]);
         if let Some(example) = &self.example {
             let output = json!({"type": "json", "example": example});
-            info.insert("output".to_owned(), output);
+            info.put("output", output);
         }
         // Registries expect a schema of the output, even an empty one.
         let output = self.output.clone().unwrap_or_else(|| json!({}));
@@ -111,7 +114,7 @@ impl<'a> Description<'a> {
         let mut bazaar = members([("info", info.into()), ("schema", schema)]);
         if self.route.path_parameters().next().is_some() {
             let template = self.route.path.to_string();
-            bazaar.insert("routeTemplate".to_owned(), template.into());
+            bazaar.put("routeTemplate", template.into());
         }
         bazaar.into()
     }
@@ -142,13 +145,10 @@ impl<'a> Description<'a> {
             let none = properties.entry("queryParams");
             none.or_insert_with(|| json!({"type": "object"}));
         } else {
-            input.insert("bodyType".to_owned(), "json".into());
-            input.insert("body".to_owned(), self.sample_body());
-            properties.insert("bodyType".to_owned(), json!({"const": "json"}));
-            properties.insert(
-                "body".to_owned(),
-                self.body.clone().unwrap_or_else(|| json!({})),
-            );
+            input.put("bodyType", "json".into());
+            input.put("body", self.sample_body());
+            properties.put("bodyType", json!({"const": "json"}));
+            properties.put("body", self.body.clone().unwrap_or_else(|| json!({})));
             required.extend(["bodyType", "body"]);
         }
         let schema = json!({"type": "object", "properties": properties, "required": required});

@@ -2,8 +2,9 @@
 //! client may choose (`payment-identifier`). Neither is ever required.
 //! <https://github.com/x402-foundation/x402/tree/main/specs/extensions>
 
+use crate::json;
 use alloy_primitives::B256;
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 
 use super::unreadable::Unreadable;

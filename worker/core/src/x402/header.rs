@@ -57,8 +57,8 @@ pub fn decode(text: &str) -> Option<Value> {
 
 #[cfg(test)]
 mod tests {
+    use crate::json;
     use proptest::prelude::*;
-    use serde_json::json;
 
     use super::*;
 

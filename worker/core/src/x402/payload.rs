@@ -3,8 +3,9 @@
 
 use core::ops::Range;
 
+use crate::json;
 use alloy_primitives::{Address, B256, U256};
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::authorization::Authorization;
 use super::dialect::Dialect;

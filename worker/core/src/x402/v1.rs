@@ -6,7 +6,9 @@
 //!
 //! A payment of version 1 names neither its offer nor its purchase: the body of the request says what it pays for.
 
-use serde_json::{Value, json};
+use serde_json::Value;
+
+use crate::json;
 
 use super::dialect::Dialect;
 use super::objects::MAX_TIMEOUT_SECONDS;

@@ -12,8 +12,8 @@ use std::panic::AssertUnwindSafe;
 use key0_core::backend::authentication::BackendAuth;
 use key0_core::backend::oauth::{HeldToken, OAuthClient, TokenEnv, TokenKeeper};
 use key0_core::config::BackendSettings;
+use key0_core::json;
 use key0_core::types::UnixMillis;
-use serde_json::json;
 use worker::{DurableObject, Env, Request, Response, State, durable_object};
 
 use super::parcel::Parcel;

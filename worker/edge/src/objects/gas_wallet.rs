@@ -15,6 +15,7 @@ use std::panic::AssertUnwindSafe;
 
 use key0_core::chain::rpc::RpcChain;
 use key0_core::config::Config;
+use key0_core::json;
 use key0_core::settlement::wallet::{
     Change, GasWallet, JobKey, Sent, WalletCommand, WalletEnv, WalletFault, WalletOperation,
     WalletStore,
@@ -22,7 +23,6 @@ use key0_core::settlement::wallet::{
 use key0_core::types::WalletKey;
 use key0_core::types::{Address, B256, Network, UnixMillis};
 use serde::{Deserialize, Serialize};
-use serde_json::json;
 use worker::{DurableObject, Env, Request, Response, State, durable_object};
 
 use super::{alarm_failed, command, misconfigured_alarm, reply};

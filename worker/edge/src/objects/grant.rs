@@ -26,13 +26,13 @@ use std::cell::{Cell, RefCell};
 use std::panic::AssertUnwindSafe;
 use std::rc::Rc;
 
+use key0_core::json;
 use key0_core::meter::{
     Addition, GrantStore, Granted, ListCommand, MOST_UNWRITTEN, Meter, MeterCommand, MeterReply,
     Refused, Revoked, Stored, UNWRITTEN_MILLIS, Why, extend, listed, withdraw,
 };
 use key0_core::pauses::{FAILED_ALARM, SLEEP};
 use key0_core::types::{CallFault, RequestId, UnixMillis};
-use serde_json::json;
 use worker::{DurableObject, Env, Request, Response, State, durable_object};
 
 use super::{Objects, alarm_failed, command, reply};

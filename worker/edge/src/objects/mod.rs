@@ -424,7 +424,7 @@ impl Ledgers for Objects<'_> {
 /// Logs a fault between objects. The caller learns only that the call failed.
 fn logged<T>(reply: Result<T, CallFault>) -> Result<T, CallFault> {
     if let Err(fault) = &reply {
-        platform::log("object_call_failed", serde_json::json!({"detail": fault.0}));
+        platform::log("object_call_failed", key0_core::json!({"detail": fault.0}));
     }
     reply
 }
@@ -489,7 +489,7 @@ async fn body(request: &mut Request) -> worker::Result<Vec<u8>> {
 
 /// Handles an alarm that failed.
 fn alarm_failed(object: &str, tables: &Tables, fault: &str) -> worker::Result<Response> {
-    let detail = serde_json::json!({"object": object, "detail": fault});
+    let detail = key0_core::json!({"object": object, "detail": fault});
     platform::log("alarm_failed", detail);
     tables.set_alarm(Some(platform::now().plus(FAILED_ALARM)))?;
     Response::empty()
@@ -551,7 +551,7 @@ fn send(object: &str, answer: Result<Parcel, String>) -> worker::Result<Response
         Err(fault) => {
             platform::log(
                 "object_fault",
-                serde_json::json!({"object": object, "detail": fault}),
+                key0_core::json!({"object": object, "detail": fault}),
             );
             Ok(worker::ResponseBuilder::new().with_status(500).empty())
         }

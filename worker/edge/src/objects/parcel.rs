@@ -82,7 +82,7 @@ mod tests {
 
     #[test]
     fn a_text_in_ascii_says_the_same() {
-        let text = serde_json::json!({"name": "é \u{1f980}\u{7f}\n\"\\"});
+        let text = key0_core::json!({"name": "é \u{1f980}\u{7f}\n\"\\"});
         let ascii = in_ascii(&text.to_string());
         assert!(ascii.bytes().all(|byte| (b' '..=b'~').contains(&byte)));
         let read: serde_json::Value = serde_json::from_str(&ascii).unwrap();

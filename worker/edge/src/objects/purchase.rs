@@ -30,6 +30,7 @@ use key0_core::book::{PayerCommand, PayerReply};
 use key0_core::chain::rpc::RpcChain;
 use key0_core::config::Config;
 use key0_core::goods::{AnswerHead, DeliveryFault, OriginFault};
+use key0_core::json;
 use key0_core::ledger::LedgerEntry;
 use key0_core::meter::{MeterCommand, MeterReply, Meters};
 use key0_core::offer::CallDigest;
@@ -41,7 +42,6 @@ use key0_core::purchase::{
 use key0_core::settlement::facilitator::{FacilitatorAnswer, FacilitatorCall};
 use key0_core::settlement::wallet::{WalletCommand, WalletReply};
 use key0_core::types::{Address, CallFault, RequestId, UnixMillis};
-use serde_json::json;
 use worker::{DurableObject, Env, Request, Response, State, durable_object};
 
 use super::{

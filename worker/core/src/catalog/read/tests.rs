@@ -3,8 +3,9 @@
 mod limits;
 mod routes;
 
+use crate::json;
 use proptest::prelude::*;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::*;
 

@@ -2,9 +2,10 @@
 
 use core::cell::{Cell, RefCell};
 
+use crate::json;
 use alloy_primitives::hex;
 use futures_util::FutureExt as _;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::super::rpc::RpcChain;
 use super::super::usdc;

@@ -3,10 +3,11 @@
 
 use std::collections::BTreeMap;
 
+use crate::json;
 use alloy_primitives::{B256, Bytes, U256, hex};
 use alloy_sol_types::{SolType, sol_data};
 use proptest::prelude::*;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::super::endpoints::bench::{Bench, Node};
 use super::super::settlement_call::settlement_call;

@@ -1,7 +1,7 @@
 //! What a call costs, which payments pay for it, and what its buyer is told.
 
+use crate::json;
 use futures_util::FutureExt as _;
-use serde_json::json;
 
 use super::super::{Checkout, Order, Outcome, Phase, Retry, Stop, TransferProof};
 use crate::catalog::{Catalog, Charged, Route, Settle, testing};

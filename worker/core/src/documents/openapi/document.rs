@@ -2,8 +2,10 @@
 
 use std::collections::BTreeMap;
 
+use crate::json;
+use crate::json::Put as _;
 use serde::Serialize;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::super::paths::LLMS_PATH;
 use super::super::words;
@@ -70,7 +72,7 @@ pub fn openapi(config: &Config, origin: &HttpUrl) -> Value {
                 all.len(),
                 origin.join("/discover")
             );
-            info.insert("x-left-out".to_owned(), said.into());
+            info.put("x-left-out", said.into());
         }
         document
     };
@@ -199,7 +201,7 @@ fn components(config: &Config, schemas: Schemas) -> Value {
     let is_metered = routes.any(|route| words::is_metered(route, config));
     let mut responses = json!({UNPAID: unpaid()});
     if let (true, Some(all)) = (is_metered, responses.as_object_mut()) {
-        all.insert(TOO_FAST.to_owned(), too_fast());
+        all.put(TOO_FAST, too_fast());
     }
     json!({
         "schemas": schemas,

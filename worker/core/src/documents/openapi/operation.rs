@@ -1,8 +1,10 @@
 //! The operations: buying a plan, and each route.
 
+use crate::json;
+use crate::json::Put as _;
 use http::Method;
 use serde::Serialize;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::super::{markdown, words};
 use super::payment::PaymentInfo;
@@ -260,7 +262,7 @@ fn responses(
     };
     if let (true, Some(all)) = (is_metered, responses.as_object_mut()) {
         let too_fast = json!({"$ref": format!("#/components/responses/{TOO_FAST}")});
-        all.insert("429".to_owned(), too_fast);
+        all.put("429", too_fast);
     }
     responses
 }
@@ -300,10 +302,7 @@ fn order(plans: &[&str], is_topped_up: bool) -> Value {
     {
         let text = "To top up an access with the plan that it was bought with: its access token; or, for the wallet that bought it, the \
                     requestId of that purchase.";
-        properties.insert(
-            "grant".to_owned(),
-            json!({"type": "string", "description": text}),
-        );
+        properties.put("grant", json!({"type": "string", "description": text}));
     }
     schema
 }

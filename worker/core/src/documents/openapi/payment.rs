@@ -1,7 +1,8 @@
 //! The price of an operation in the form that registries read: `x-payment-info`.
 
+use crate::json;
 use serde::Serialize;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use crate::config::Config;
 use crate::mpp::{INTENT, METHOD};

@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
+
+use crate::json;
 
 /// Collects schemas that refer to parts of themselves. Each gets a place of its own in the document, to which its
 /// references are changed.

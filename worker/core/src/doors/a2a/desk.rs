@@ -1,6 +1,8 @@
 //! Reads the tasks that a call is about, keeps them, and shows them.
 
-use serde_json::{Value, json};
+use serde_json::Value;
+
+use crate::json;
 
 use super::fault::{Fault, Kind};
 use super::ids::{ContextKey, TaskId};

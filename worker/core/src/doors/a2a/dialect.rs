@@ -6,6 +6,7 @@ use serde_json::{Map, Value};
 
 use super::fault::{Fault, Kind};
 use crate::documents::X402_EXTENSIONS;
+use crate::json::Put as _;
 
 /// A version of A2A. Only major and minor count.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -144,7 +145,7 @@ impl Dialect {
         if self == Self::V0_3
             && let Some(members) = task.as_object_mut()
         {
-            members.insert("kind".to_owned(), "task".into());
+            members.put("kind", "task".into());
             if let Some(status) = members.get_mut("status") {
                 rename(status, "state", &STATES);
                 if let Some(message) = status.get_mut("message") {
@@ -196,7 +197,7 @@ fn rename(value: &mut Value, member: &str, words: &[(&str, &'static str)]) {
 fn old_message(message: &mut Value) {
     rename(message, "role", &ROLES);
     if let Some(members) = message.as_object_mut() {
-        members.insert("kind".to_owned(), "message".into());
+        members.put("kind", "message".into());
     }
     old_parts(message);
 }
@@ -208,7 +209,7 @@ fn old_parts(holder: &mut Value) {
             let kind = ["text", "data"]
                 .into_iter()
                 .find(|kind| part.contains_key(*kind));
-            part.insert("kind".to_owned(), kind.unwrap_or("file").into());
+            part.put("kind", kind.unwrap_or("file").into());
         }
     }
 }

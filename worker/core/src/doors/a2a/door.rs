@@ -1,8 +1,9 @@
 //! The way of a call through the door.
 
+use crate::json;
 use http::StatusCode;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderMap, HeaderName};
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
 use super::desk::Desk;
 use super::dialect::{Dialect, Method};

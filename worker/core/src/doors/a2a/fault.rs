@@ -4,7 +4,10 @@
 
 use std::borrow::Cow;
 
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
+
+use crate::json;
+use crate::json::Put as _;
 
 use super::ids::TaskId;
 
@@ -149,9 +152,9 @@ impl Fault {
             });
             if let (Some(task), Some(info)) = (&self.task, info.as_object_mut()) {
                 let about = Map::from_iter([("taskId".to_owned(), json!(task))]);
-                info.insert("metadata".to_owned(), Value::Object(about));
+                info.put("metadata", Value::Object(about));
             }
-            members.insert("data".to_owned(), json!([info]));
+            members.put("data", json!([info]));
         }
         body
     }

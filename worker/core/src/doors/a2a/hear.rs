@@ -1,6 +1,9 @@
 //! How a message changes a task, apart from payments and proofs of transfers.
 
-use serde_json::{Value, json};
+use serde_json::Value;
+
+use crate::json;
+use crate::json::Put as _;
 
 use super::desk::{Desk, MAX_ROUNDS, Stale};
 use super::fault::{CLOSED, Fault, GONE, TRIED, UNANSWERED};
@@ -301,7 +304,7 @@ impl<D: Deployment, C: Conversations> Desk<'_, D, C> {
         };
         let mut details = json!({"reason": unreadable.refusal.code()});
         if let (Some(member), Some(details)) = (unreadable.member, details.as_object_mut()) {
-            details.insert("member".to_owned(), json!(member));
+            details.put("member", json!(member));
         }
         let said = Said {
             error: Error::invalid_request(message).with_details(details).body(),

@@ -3,7 +3,7 @@
 //! Such a purchase gives no answer here, so nothing is asked and nothing is stored: when its network is sold on again,
 //! the task goes on where it stood.
 
-use serde_json::json;
+use crate::json;
 
 use super::task::{Said, Stage, Task};
 use super::words::refused;

@@ -1,6 +1,8 @@
 //! JSON-RPC 2.0 (<https://www.jsonrpc.org/specification>), as far as A2A uses it: one call, one answer, always status 200.
 
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
+
+use crate::json;
 
 use super::dialect::Dialect;
 use super::fault::{Fault, Kind};

@@ -1,7 +1,9 @@
 //! How a client sees a task: its A2A form, as version 1.0 defines it.
 
+use crate::json;
+use crate::json::Put as _;
 use alloy_primitives::B256;
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
 use super::message::STATUS;
 use super::network::{elsewhere, told_elsewhere};
@@ -69,7 +71,7 @@ pub(super) async fn show<D: Deployment>(
         let Shown { message, artifact } = shown(task, checkout).await?;
         let message = ids.message(task.version, message);
         if let Some(status) = status.as_object_mut() {
-            status.insert("message".to_owned(), message);
+            status.put("message", message);
         }
         if let Some((name, data)) = artifact.filter(|_| extent.with_artifacts) {
             let artifact = json!({"artifactId": name, "name": name, "parts": [{"data": data}]});
@@ -110,16 +112,16 @@ impl Ids<'_> {
     fn message(&self, version: u32, mut message: Value) -> Value {
         if let Some(members) = message.as_object_mut() {
             let id = format!("{}.{version}", self.task.id);
-            members.insert("messageId".to_owned(), json!(id));
-            members.insert("role".to_owned(), json!("ROLE_AGENT"));
+            members.put("messageId", json!(id));
+            members.put("role", json!("ROLE_AGENT"));
         }
         self.added(message)
     }
 
     fn added(&self, mut message: Value) -> Value {
         if let Some(members) = message.as_object_mut() {
-            members.insert("contextId".to_owned(), json!(self.task.context_id));
-            members.insert("taskId".to_owned(), json!(self.task.id));
+            members.put("contextId", json!(self.task.context_id));
+            members.put("taskId", json!(self.task.id));
         }
         message
     }
@@ -133,10 +135,10 @@ async fn shown<D: Deployment>(task: &Task, checkout: &Checkout<'_, D>) -> Result
     let receipts = |status: &str, said: Option<&Said>| {
         let mut metadata = Map::from_iter([(STATUS.to_owned(), json!(status))]);
         if let Some(word) = said.and_then(|said| said.payment.as_ref()) {
-            metadata.insert(ERROR.to_owned(), json!(word));
+            metadata.put(ERROR, json!(word));
         }
         if !task.receipts.is_empty() {
-            metadata.insert(RECEIPTS.to_owned(), json!(task.receipts));
+            metadata.put(RECEIPTS, json!(task.receipts));
         }
         metadata
     };
@@ -261,7 +263,7 @@ async fn shown<D: Deployment>(task: &Task, checkout: &Checkout<'_, D>) -> Result
             if task.receipts.is_empty()
                 && let Some(receipt) = receipt
             {
-                metadata.insert(RECEIPTS.to_owned(), json!([success(receipt)]));
+                metadata.put(RECEIPTS, json!([success(receipt)]));
             }
             // A client that has paid or signed more than once learns here which payment counts.
             let paid = receipt.as_ref().map_or_else(
@@ -365,7 +367,7 @@ fn success(receipt: &Receipt) -> SettleResponse {
 fn price_list<D>(checkout: &Checkout<'_, D>) -> Value {
     let mut list = json!(discover(checkout.config, &checkout.origin));
     if let Some(members) = list.as_object_mut() {
-        members.insert("type".to_owned(), json!("Catalog"));
+        members.put("type", json!("Catalog"));
         // The next step is about another door.
         members.remove("nextStep");
     }
@@ -490,7 +492,7 @@ fn challenge<D>(offer: &Offer, description: &str, checkout: &Checkout<'_, D>) ->
         if terms.target.plan().is_some() {
             let binding = checkout.config.offers.proof_binding;
             let transfer = json!(Instructions::new(offer, binding, Way::Message));
-            members.insert("transferInstead".to_owned(), transfer);
+            members.put("transferInstead", transfer);
         }
         let member = terms.target.member();
         members.insert(member.to_owned(), json!(terms.target.id()));

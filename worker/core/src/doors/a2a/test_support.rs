@@ -3,7 +3,7 @@
 use core::cell::RefCell;
 use core::convert::Infallible;
 
-use serde_json::json;
+use crate::json;
 
 use super::ids::{ContextKey, TaskId};
 use super::task::{Known, Stage, Task};

@@ -1,7 +1,10 @@
 //! What a client is told about an outcome: the error that every door gives, the codes of the x402 extension, and
 //! receipts.
 
-use serde_json::{Value, json};
+use serde_json::Value;
+
+use crate::json;
+use crate::json::Put as _;
 
 use super::task::Said;
 use crate::checkout::{Checkout, Outcome, Retry, Stop, Unpaid};
@@ -17,7 +20,7 @@ pub(super) fn said<D>(outcome: &Outcome<'_>, checkout: &Checkout<'_, D>) -> Opti
     if let Some(seconds) = outcome.retry_after(checkout.now) {
         let details = error.details.get_or_insert_with(|| json!({}));
         if let Some(details) = details.as_object_mut() {
-            details.insert("retryAfterSeconds".to_owned(), json!(seconds));
+            details.put("retryAfterSeconds", json!(seconds));
         }
     }
     Some(Said {

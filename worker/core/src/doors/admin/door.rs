@@ -1,8 +1,9 @@
 //! Reads what the operator asks for, and answers.
 
+use crate::json;
 use http::{HeaderMap, Method, StatusCode, header};
 use serde::Serialize;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::grants;
 use super::page::page;

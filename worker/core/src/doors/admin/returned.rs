@@ -3,8 +3,10 @@
 
 use core::future::Future;
 
+use crate::json;
+use crate::json::Put as _;
 use http::StatusCode;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use crate::book::{PayerCommand, PayerReply};
 use crate::chain::base::Receipt;
@@ -84,8 +86,8 @@ pub(super) async fn mark<T: Transfers>(
         PayerReply::Claimed(_) => {
             let mut body = shown(transfer);
             if let Some(members) = body.as_object_mut() {
-                members.insert("transaction".to_owned(), json!(transaction));
-                members.insert("status".to_owned(), json!("RETURNED"));
+                members.put("transaction", json!(transaction));
+                members.put("status", json!("RETURNED"));
             }
             Ok(response::json(StatusCode::OK, &body))
         }

@@ -1,9 +1,10 @@
 //! The operator's view of the wallets that send transactions, and commands for their queues.
 
+use crate::json;
 use futures_util::{FutureExt, future};
 use http::StatusCode;
 use serde::Serialize;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use crate::config::Config;
 use crate::error::{Code, Error};

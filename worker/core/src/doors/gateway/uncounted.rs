@@ -3,9 +3,10 @@
 //! A caller is asked for money only when it is certain that nothing is left for it. In every other case it waits, but for a
 //! grant that was taken back: nothing is sold for that one.
 
+use crate::json;
 use http::HeaderName;
 use http::header::RETRY_AFTER;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use crate::checkout::Checkout;
 use crate::error::{Code, Error};

@@ -1,9 +1,11 @@
 //! A backend that is called without the gateway has its calls counted: each by a name, or many by a lease.
 
+use crate::json;
+use crate::json::Put as _;
 use http::StatusCode;
 use http::header::{CACHE_CONTROL, RETRY_AFTER};
 use serde::Deserialize;
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
 use super::super::http::request;
 use super::secret::{Arrival, turned_away};
@@ -74,8 +76,8 @@ async fn counted<M: Meters>(meters: &M, arrival: &Arrival<'_>) -> Result<Value, 
         MeterReply::Consumed(standing) => Ok(Value::Object(facts(&standing))),
         MeterReply::Lent(lent) => {
             let mut facts = facts(&lent.standing);
-            facts.insert("upTo".to_owned(), lent.up_to.into());
-            facts.insert("leaseSeconds".to_owned(), (LEASE_MILLIS / 1_000).into());
+            facts.put("upTo", lent.up_to.into());
+            facts.put("leaseSeconds", (LEASE_MILLIS / 1_000).into());
             Ok(Value::Object(facts))
         }
         MeterReply::OtherCost => Err(Error::invalid_request(
@@ -138,9 +140,9 @@ fn facts(standing: &Standing) -> Map<String, Value> {
             Some(Quota::Calls(_)) => standing.left.into(),
             _ => told.into(),
         };
-        facts.insert("left".to_owned(), left);
+        facts.put("left", left);
     }
-    facts.insert("endsAt".to_owned(), standing.ends_at.to_iso().into());
+    facts.put("endsAt", standing.ends_at.to_iso().into());
     facts
 }
 
@@ -186,9 +188,9 @@ fn refusal(refused: &Refused) -> Error {
         ),
     };
     let mut details = facts(standing);
-    details.insert("reason".to_owned(), reason.into());
+    details.put("reason", reason.into());
     if let Some(seconds) = seconds {
-        details.insert("retryAfterSeconds".to_owned(), seconds.into());
+        details.put("retryAfterSeconds", seconds.into());
     }
     Error::new(code, message).with_details(Value::Object(details))
 }

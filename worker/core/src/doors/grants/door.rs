@@ -1,9 +1,10 @@
 //! The way of a question through the door.
 
+use crate::json;
 use futures_util::FutureExt as _;
 use futures_util::future::join_all;
 use http::{HeaderMap, HeaderName, Method, StatusCode, header};
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::super::gateway::access;
 use super::action::Action;

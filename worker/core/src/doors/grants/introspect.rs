@@ -1,8 +1,9 @@
 //! Token introspection (RFC 7662): is this token good, and how does its grant stand?
 
+use crate::json;
 use http::StatusCode;
 use http::header::CACHE_CONTROL;
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 use url::form_urlencoded;
 
 use super::consume::unknown;

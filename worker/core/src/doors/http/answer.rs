@@ -1,10 +1,12 @@
 //! The door's responses, one for each outcome.
 //! <https://github.com/x402-foundation/x402/blob/main/specs/transports-v2/http.md>
 
+use crate::json;
+use crate::json::Put as _;
 use http::StatusCode;
 use http::header::{CACHE_CONTROL, HeaderName, RETRY_AFTER};
 use serde::Serialize;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use crate::catalog::{Catalog, Settle};
 use crate::checkout::{Checkout, Deployment, Order, Outcome, Priced, Quote, Stop, Unpaid};
@@ -216,7 +218,7 @@ pub(super) fn challenge<D>(
         None => "",
     };
     if let (Some(id), Some(members)) = (named, next.as_object_mut()) {
-        members.insert("requestId".to_owned(), json!(id));
+        members.put("requestId", json!(id));
     }
     let message = format!(
         "{chosen}{sold} \"{plan}\"{added} costs {} USDC. Sign the offer in the PAYMENT-REQUIRED header with an x402 client and repeat this \
@@ -293,7 +295,7 @@ pub(in crate::doors) fn malformed(
     let refusal = unreadable.refusal;
     let mut details = json!({"reason": refusal.code()});
     if let (Some(member), Some(members)) = (unreadable.member, details.as_object_mut()) {
-        members.insert("member".to_owned(), json!(member));
+        members.put("member", json!(member));
     }
     let error = Error::invalid_request(unreadable.message.clone()).with_details(details);
     offered(&error, refusal.code(), quote, place, None)
@@ -304,7 +306,7 @@ pub(in crate::doors) fn misread(fault: &Fault, quote: &Quote<'_>, place: Place<'
     let reason = Refusal::InvalidPayload.code();
     let mut details = json!({"reason": reason});
     if let (Some(member), Some(members)) = (fault.member, details.as_object_mut()) {
-        members.insert("member".to_owned(), json!(member));
+        members.put("member", json!(member));
     }
     let error = Error::invalid_request(fault.message.clone()).with_details(details);
     if fault.problem == Problem::MethodUnsupported {
@@ -333,10 +335,10 @@ fn offered(
         offer, description, ..
     } = &quote.first;
     if let Some(members) = body.as_object_mut() {
-        members.insert("x402Version".to_owned(), json!(1));
-        members.insert("error".to_owned(), json!(reason));
+        members.put("x402Version", json!(1));
+        members.put("error", json!(reason));
         let accepts = v1::accepts(&offer.terms, &place.resource(offer, description));
-        members.insert("accepts".to_owned(), accepts);
+        members.put("accepts", accepts);
     }
     let status = told.map_or(error.code.status(), |_| StatusCode::PAYMENT_REQUIRED);
     let mut response = response::json(status, &body);

@@ -84,8 +84,8 @@ pub(in crate::doors) fn payment(headers: &HeaderMap) -> Result<Option<PaymentPay
 
 #[cfg(test)]
 mod tests {
+    use crate::json;
     use http::HeaderValue;
-    use serde_json::json;
 
     use super::*;
     use crate::x402::header::{PAYMENT_SIGNATURE, X_PAYMENT};

@@ -1,8 +1,10 @@
 //! The results of the paid tool, one for each outcome.
 //! <https://github.com/x402-foundation/x402/blob/main/specs/transports-v2/mcp.md>
 
+use crate::json;
+use crate::json::Put as _;
 use http::StatusCode;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::tools::ACCESS;
 use crate::catalog::Settle;
@@ -68,7 +70,7 @@ impl Answer {
         let reason = Refusal::InvalidPayload.code();
         let mut details = json!({"reason": reason});
         if let (Some(member), Some(details)) = (fault.member, details.as_object_mut()) {
-            details.insert("member".to_owned(), json!(member));
+            details.put("member", json!(member));
         }
         let error = Error::invalid_request(fault.message.clone()).with_details(details);
         let result = match fault.problem {
@@ -235,7 +237,7 @@ pub(super) fn told(error: &Error) -> Value {
 fn pending(mut error: Error, order: &Order, named: Option<&RequestId>) -> Value {
     let details = error.details.get_or_insert_with(|| json!({}));
     if let (Some(id), Some(details)) = (named, details.as_object_mut()) {
-        details.insert("requestId".to_owned(), json!(id));
+        details.put("requestId", json!(id));
     }
     let next = match named {
         None => {
@@ -292,18 +294,17 @@ fn offered<D>(
         Some(described) => described.over_http(&checkout.origin),
         None => {
             let mut order =
-                json!({terms.target.member(): terms.target.id(), "resourceId": terms.resource});
+                json!({(terms.target.member()): terms.target.id(), "resourceId": terms.resource});
             if let (true, Some(members)) = (terms.chosen, order.as_object_mut()) {
-                members.insert("requestId".to_owned(), json!(terms.request_id));
+                members.put("requestId", json!(terms.request_id));
             }
             format!("method POST, url {url}, body {order}")
         }
     };
     let mut hint = beside.clone();
     if let Some(members) = hint.as_object_mut() {
-        members.insert("x402PaymentUrl".to_owned(), url.as_str().into());
-        members.insert(
-            "paymentInstructions".to_owned(),
+        members.put("x402PaymentUrl", url.as_str().into());
+        members.put("paymentInstructions",
             format!(
                 "This costs {} USDC. An MCP client that pays with x402 repeats this call of {ACCESS} with the signed payment in \
                  _meta[\"x402/payment\"]. Without one, use a tool that pays over HTTP, like make_http_request_with_x402: \
@@ -345,7 +346,7 @@ async fn granted<D: Deployment>(
     });
     grant
         .as_object_mut()?
-        .insert("status".to_owned(), "access_granted".into());
+        .put("status", "access_granted".into());
     Some(json!({
         "content": [text(grant.to_string())],
         "structuredContent": grant,
@@ -437,7 +438,7 @@ fn error_of<D>(
     if let Some(seconds) = outcome.retry_after(checkout.now) {
         let details = error.details.get_or_insert_with(|| json!({}));
         if let Some(details) = details.as_object_mut() {
-            details.insert("retryAfterSeconds".to_owned(), json!(seconds));
+            details.put("retryAfterSeconds", json!(seconds));
         }
     }
     Some(error)
@@ -495,7 +496,7 @@ fn with_challenge(result: Value, challenge: Value, problem: Option<(Problem, &Er
             "status": status.as_u16(),
             "detail": error.message,
         });
-        members.insert("problem".to_owned(), problem);
+        members.put("problem", problem);
     }
     with_meta(result, MPP_OFFER, Some(required))
 }

@@ -1,7 +1,8 @@
 //! `tools/call`: reads the arguments and the payment, and calls the checkout.
 
+use crate::json;
 use http::header::HeaderMap;
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
 use super::answer::{Answer, answered, told};
 use super::rpc::Fault;

@@ -1,8 +1,10 @@
 //! The way of a request through the door.
 
+use crate::json;
+use crate::json::Put as _;
 use http::StatusCode;
 use http::header::{CACHE_CONTROL, HeaderMap};
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
 use super::era::Era;
 use super::rpc::{self, Fault, Message, Request};
@@ -81,7 +83,7 @@ async fn carry_out<D: Deployment>(
         (_, "tools/call") => call::call(checkout, &params, headers, counts).await,
         (Era::Modern, "server/discover") => {
             let mut about = tools::about(checkout.config);
-            about.insert("supportedVersions".to_owned(), json!([MCP_MODERN]));
+            about.put("supportedVersions", json!([MCP_MODERN]));
             Ok(cacheable(era, Value::Object(about)))
         }
         (Era::Handshake, "initialize") => {
@@ -91,11 +93,8 @@ async fn carry_out<D: Deployment>(
                 .into_iter()
                 .find(|served| wanted == Some(*served));
             let mut about = tools::about(checkout.config);
-            about.insert(
-                "protocolVersion".to_owned(),
-                agreed.unwrap_or(newest).into(),
-            );
-            about.insert("serverInfo".to_owned(), tools::server_info(checkout.config));
+            about.put("protocolVersion", agreed.unwrap_or(newest).into());
+            about.put("serverInfo", tools::server_info(checkout.config));
             Ok(Value::Object(about))
         }
         (Era::Handshake, "ping") => Ok(json!({})),
@@ -112,8 +111,8 @@ async fn carry_out<D: Deployment>(
 /// Adds what the modern versions require of a result that is the same for every client.
 fn cacheable(era: Era, mut result: Value) -> Value {
     if let (Era::Modern, Some(members)) = (era, result.as_object_mut()) {
-        members.insert("ttlMs".to_owned(), TTL_MILLIS.into());
-        members.insert("cacheScope".to_owned(), "public".into());
+        members.put("ttlMs", TTL_MILLIS.into());
+        members.put("cacheScope", "public".into());
     }
     result
 }
@@ -121,12 +120,12 @@ fn cacheable(era: Era, mut result: Value) -> Value {
 /// Adds what the modern versions require of every result.
 fn modern<D>(mut result: Value, checkout: &Checkout<'_, D>) -> Value {
     if let Some(members) = result.as_object_mut() {
-        members.insert("resultType".to_owned(), "complete".into());
+        members.put("resultType", "complete".into());
         let meta = members
             .entry("_meta")
             .or_insert_with(|| Value::Object(Map::new()));
         if let Some(meta) = meta.as_object_mut() {
-            meta.insert(SERVER_INFO.to_owned(), tools::server_info(checkout.config));
+            meta.put(SERVER_INFO, tools::server_info(checkout.config));
         }
     }
     result
@@ -140,10 +139,10 @@ fn tell(era: Era, id: Option<Value>, result: Result<Value, Fault>) -> Response {
         .map_or_else(|fault| fault.status, |_| StatusCode::OK);
     let mut answer = rpc::answer(result);
     match (id, era) {
-        (Some(id), _) => answer.insert("id".to_owned(), id),
-        (None, Era::Handshake) => answer.insert("id".to_owned(), Value::Null),
-        (None, Era::Modern) => None,
-    };
+        (Some(id), _) => answer.put("id", id),
+        (None, Era::Handshake) => answer.put("id", Value::Null),
+        (None, Era::Modern) => {}
+    }
     let mut response = response::json(status, &answer);
     response::set(&mut response, CACHE_CONTROL, "private, no-store");
     response

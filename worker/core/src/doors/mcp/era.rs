@@ -4,11 +4,12 @@
 //! is remembered here. From version 2026-07-28 on, each request names its version, in an envelope in its parameters and
 //! once more in headers: [`Era::Modern`].
 
+use crate::json;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use http::StatusCode;
 use http::header::HeaderMap;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::rpc::{Fault, Request};
 use crate::documents::{MCP_HANDSHAKE, MCP_MODERN};

@@ -2,8 +2,10 @@
 
 use std::borrow::Cow;
 
+use crate::json;
+use crate::json::Put as _;
 use http::StatusCode;
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
 /// From this whole number on, floats cannot tell all whole numbers apart.
 const MAX_EXACT_FLOAT: f64 = 9_007_199_254_740_992.0;
@@ -116,7 +118,7 @@ pub(super) fn answer(result: Result<Value, Fault>) -> Map<String, Value> {
         Err(fault) => {
             let mut error = json!({"code": fault.code, "message": fault.message});
             if let (Some(data), Some(members)) = (fault.data, error.as_object_mut()) {
-                members.insert("data".to_owned(), data);
+                members.put("data", data);
             }
             ("error", error)
         }

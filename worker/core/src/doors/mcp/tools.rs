@@ -1,7 +1,9 @@
 //! The descriptions of the tools and of the server: the same for every client, in the same order every time.
 
+use crate::json;
+use crate::json::Put as _;
 use http::Method;
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
 use crate::config::Config;
 
@@ -117,7 +119,7 @@ fn request_access(config: &Config) -> Value {
         && let Ok(dollars) =
             serde_json::from_slice(plan.price.to_string().trim_start_matches('$').as_bytes())
     {
-        members.insert("agents-x402/priceUSD".to_owned(), dollars);
+        members.put("agents-x402/priceUSD", dollars);
     }
     let (does, annotations) = match routes {
         [] => (
@@ -172,19 +174,17 @@ fn input(config: &Config) -> Value {
         .any(|plan| config.tops_up(plan))
         && let Some(properties) = members.get_mut("properties").and_then(Value::as_object_mut)
     {
-        properties.insert(
-            "grant".to_owned(),
+        properties.put("grant",
             json!({"type": "string", "description": "To top up an access that you have, with the plan that it was bought with: its access token."}),
         );
     }
     if config.catalog.routes().is_empty() {
-        members.insert("required".to_owned(), json!(["planId"]));
+        members.put("required", json!(["planId"]));
     } else if let Some(properties) = members.get_mut("properties").and_then(Value::as_object_mut) {
-        properties.insert(
-            "routeId".to_owned(),
+        properties.put("routeId",
             json!({"type": "string", "description": "Instead of planId: the route to call, as discover_plans names it."}),
         );
-        properties.insert("resource".to_owned(), json!({
+        properties.put("resource", json!({
             "type": "object",
             "description": "With routeId: the call.",
             "properties": {

@@ -1,8 +1,9 @@
 //! The parts of a request and of its answer that belong to the Machine Payments Protocol.
 
+use crate::json;
 use http::header::{ACCEPT, HeaderMap, VARY, WWW_AUTHENTICATE};
 use http::{HeaderValue, StatusCode};
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use crate::catalog::Route;
 use crate::checkout::{Checkout, Echo, Payment, Priced};

@@ -17,13 +17,13 @@ use crate::config::{ProofBinding, test_config};
 use crate::doors::http::Arrival;
 use crate::doors::http::access;
 use crate::goods::DeliveryFault;
+use crate::json;
 use crate::meter::Limits;
 use crate::offer::{Offer, Target, Terms};
 use crate::purchase::test_support::{buyer, claims, receipt};
 use crate::purchase::{Ask, PayReply, Prove, test_offer};
 use crate::testing::{ScriptedPurchases, WalletNode, checkout};
 use crate::types::Address;
-use serde_json::json;
 
 use crate::types::{Network, PlanId, UnixSeconds, UsdcAmount};
 
@@ -397,7 +397,7 @@ proptest! {
 
     #[test]
     fn hostile_members_never_panic_and_are_not_repeated_at_length(name in ".{0,80}", value in ".{0,8}") {
-        let proof = json!({name: value});
+        let proof = json!({(&name): value});
         let _ = super::is_meant(&proof);
         for way in [Way::Post, Way::Message] {
             let refused = super::parse(&proof, way).unwrap_err();

@@ -1,6 +1,7 @@
 //! The call to a backend that issues credentials: URL, body and headers.
 
-use serde_json::json;
+use crate::json;
+use crate::json::Put as _;
 
 use super::super::sold::Access;
 use super::super::state::{Payment, Purchase};
@@ -26,7 +27,7 @@ pub(super) fn call(
     });
     if let Some(members) = body.as_object_mut() {
         if !sold.limits.is_none() {
-            members.insert("limits".to_owned(), json!(sold.limits));
+            members.put("limits", json!(sold.limits));
         }
         for (name, value) in &sold.extra {
             members.entry(name).or_insert_with(|| value.clone());

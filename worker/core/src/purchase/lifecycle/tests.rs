@@ -1,8 +1,8 @@
 //! Every state with every event, including the events that are refused; and the exact stored form.
 
+use crate::json;
 use crate::purchase::Sent;
 use alloy_primitives::B256;
-use serde_json::json;
 
 use super::super::outbox::{Message, Sending};
 use super::super::retention::HISTORY_MILLIS;

@@ -84,7 +84,7 @@ fn an_inspected_purchase_shows_everything_but_signatures_and_credentials() {
             panic!("not found");
         };
         assert_eq!(version, 3);
-        assert_eq!(record["payer"], serde_json::json!(store.record().payer));
+        assert_eq!(record["payer"], crate::json!(store.record().payer));
         assert!(
             record["state"].get(state).is_some() || record["state"]["status"] == state,
             "{record}"

@@ -1,8 +1,9 @@
 //! Keys in each form that operators may have, and the exact text of one token.
 
+use crate::json;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use proptest::prelude::*;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::*;
 

@@ -4,7 +4,8 @@
 //! The request is built from our own terms, never from what the client repeated. It names neither the offer nor the
 //! purchase, because whoever knows both of them and the payment can ask for the grant.
 
-use serde_json::json;
+use crate::json;
+use crate::json::Put as _;
 
 use crate::catalog::Route;
 use crate::chain::SignedAuthorization;
@@ -113,7 +114,7 @@ pub fn request(
         "version": terms.network.usdc_domain_version(),
     });
     if let (true, Some(members)) = (is_upfront, extra.as_object_mut()) {
-        members.insert("paymentFlow".to_owned(), json!("upfront"));
+        members.put("paymentFlow", json!("upfront"));
     }
     let requirements = json!({
         "scheme": "exact",

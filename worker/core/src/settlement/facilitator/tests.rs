@@ -1,7 +1,8 @@
 //! Tests of the request to a facilitator, and of every answer that it may give.
 
+use crate::json;
 use proptest::prelude::*;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::*;
 use crate::catalog::{Route, testing};

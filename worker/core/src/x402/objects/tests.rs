@@ -1,6 +1,6 @@
 use super::*;
+use crate::json;
 use alloy_primitives::U256;
-use serde_json::json;
 
 use crate::offer::CallDigest;
 use crate::purchase::test_offer;

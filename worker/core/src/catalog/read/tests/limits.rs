@@ -1,6 +1,6 @@
 //! What the seller is told about limits that cannot be kept.
 
-use serde_json::json;
+use crate::json;
 
 use super::*;
 use crate::meter::{Limits, Period, Quota, Rate};

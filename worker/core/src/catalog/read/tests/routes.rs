@@ -1,7 +1,8 @@
 //! What is read of a route, and what the seller is told about a bad one.
 
+use crate::json;
 use http::Method;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::super::{Route, routes};
 use crate::catalog::{Settle, StatusRange};

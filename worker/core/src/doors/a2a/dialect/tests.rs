@@ -1,5 +1,5 @@
+use crate::json;
 use http::HeaderValue;
-use serde_json::json;
 
 use super::*;
 

@@ -272,7 +272,7 @@ fn each_command_reaches_its_purchase() {
         });
         assert_eq!(
             body(&ask(&deployment, &request)),
-            serde_json::json!({"requestId": ID, "status": "CANCELLED"})
+            crate::json!({"requestId": ID, "status": "CANCELLED"})
         );
         deployment.reply = Ok(OperatorReply::NotPossible {
             status: Status::Delivered,

@@ -1,7 +1,8 @@
 //! How a client gets the answer to a call again.
 
+use crate::json;
 use futures_util::FutureExt as _;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::*;
 use crate::book::TargetKey;

@@ -1,11 +1,12 @@
 //! Answers to payments without an offer, after the seller has changed price, wallet or catalog; and answers to payers
 //! that must wait.
 
+use crate::json;
 use alloy_primitives::B256;
 use futures_util::FutureExt as _;
 use http::StatusCode;
 use http::header::RETRY_AFTER;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::*;
 use crate::chain::endpoints::EndpointMemory;

@@ -260,7 +260,7 @@ fn what_is_stored_of_a_lease_stays_readable() {
     meter.tells(report(1, 0, 50), NOW).unwrap();
     meter.tells(report(1, 2, 50), NOW).unwrap();
     let text = serde_json::to_value(meter.stored()).unwrap();
-    let leases = serde_json::json!([{"id": format!("{:032x}", 1), "counted": 2, "upTo": 52, "until": 1_800_000_060_000_u64}]);
+    let leases = crate::json!([{"id": format!("{:032x}", 1), "counted": 2, "upTo": 52, "until": 1_800_000_060_000_u64}]);
     assert_eq!(text["leases"], leases);
     assert_eq!(
         serde_json::from_value::<Stored>(text).unwrap(),

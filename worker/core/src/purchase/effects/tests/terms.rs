@@ -115,7 +115,7 @@ fn delivered(sold: Sold) -> serde_json::Value {
 fn the_token_of_a_plan_with_limits_tells_them_and_names_its_purchase_as_the_grant() {
     let claims = delivered(limited());
     assert_eq!(claims["grant"], claims["sub"]);
-    let limits = serde_json::json!({
+    let limits = crate::json!({
         "quota": {"calls": 1650},
         "rate": {"calls": 100, "per": "minute"},
     });
@@ -134,7 +134,7 @@ fn the_backend_that_issues_hears_the_limits_that_were_sold_and_none_where_there_
         serde_json::from_slice::<serde_json::Value>(&calls[0].body).unwrap()
     };
     let told = body(limited());
-    assert_eq!(told["limits"]["quota"], serde_json::json!({"calls": 1650}));
+    assert_eq!(told["limits"]["quota"], crate::json!({"calls": 1650}));
     assert!(body(a_month()).get("limits").is_none());
     // What the seller wrote under that name does not pass for limits.
     let Sold::Access(access) = limited() else {

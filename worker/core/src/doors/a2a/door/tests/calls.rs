@@ -151,8 +151,8 @@ proptest! {
             message[name.as_str()] = match at % 4 {
                 0 => json!(text),
                 1 => json!(number),
-                2 => json!([{name.as_str(): text}]),
-                _ => json!({name.as_str(): {"x402Version": number, "payload": text}}),
+                2 => json!([{(name.as_str()): text}]),
+                _ => json!({(name.as_str()): {"x402Version": number, "payload": text}}),
             };
         }
         let shop = Shop::new();

@@ -15,16 +15,13 @@ fn the_list_pages_by_urgency() {
     assert_eq!(statuses, ["PAID", "DELIVERED", "REFUNDED", "DELIVERED"]);
     assert_eq!(all["next"], Value::Null);
     let first = body(&ask(&deployment, &get("/admin/purchases?limit=1")));
-    assert_eq!(first["purchases"], serde_json::json!([all["purchases"][0]]));
+    assert_eq!(first["purchases"], crate::json!([all["purchases"][0]]));
     let next = first["next"].as_str().unwrap();
     let second = body(&ask(
         &deployment,
         &get(&format!("/admin/purchases?limit=1&cursor={next}")),
     ));
-    assert_eq!(
-        second["purchases"],
-        serde_json::json!([all["purchases"][1]])
-    );
+    assert_eq!(second["purchases"], crate::json!([all["purchases"][1]]));
     let paid = body(&ask(&deployment, &get("/admin/purchases?status=PAID")));
     assert_eq!(paid["purchases"].as_array().unwrap().len(), 1);
 }
@@ -37,7 +34,7 @@ fn totals_are_told_by_state_and_by_day() {
     ));
     assert_eq!(
         totals,
-        serde_json::json!({
+        crate::json!({
             "totals": [
                 {"status": "PAID", "count": 1, "amount": "$0.015"},
                 {"status": "DELIVERED", "count": 1, "amount": "$0.015"},
