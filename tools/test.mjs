@@ -25,9 +25,9 @@ import { devAnswers, dryRun, sameShape } from './lib/wrangler-smoke.mjs';
 
 const VALIDATOR = 'key0-validator';
 /** Combinations that the workspace's own build, which has nearly all features, says nothing about. */
-const VALIDATOR_FEATURES = ['hs256', 'rs256', 'hs256,tower', 'rs256,axum', 'hs256,actix-web,serde', 'http,serde', 'rs256,revoked'];
+const VALIDATOR_FEATURES = ['hs256', 'rs256', 'hs256,tower', 'hs256,meter', 'rs256,axum', 'hs256,actix-web,serde', 'http,serde', 'rs256,revoked'];
 /** Every one but aws-lc-rs, whose C code takes minutes. */
-const DOCUMENTED_FEATURES = 'actix-web,axum,jwks-http,revoked,ring,serde,testing,tower,tracing';
+const DOCUMENTED_FEATURES = 'actix-web,axum,jwks-http,meter,revoked,ring,serde,testing,tower,tracing';
 /** The native tests take one, besides what is built of the examples in the documentation. More is a test that waits for ever. */
 const NATIVE_MINUTES = 20;
 /** The same every time: whether a change passes must not depend on luck. `npm run simulate -- --new` tries other seeds. */

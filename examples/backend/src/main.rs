@@ -96,12 +96,10 @@ fn token_config() -> Result<Config, String> {
 /// What is above the layers needs a token, what is below them does not. The layer that counts finds the token that the layer
 /// around it has checked.
 fn app(config: Config, meter: Option<CallMeter>) -> Router {
-    let sold = Router::new().route("/api/{resource}", get(resource));
-    let sold = match meter {
-        Some(meter) => sold.layer(MeterLayer::new(meter)),
-        None => sold,
-    };
-    sold.layer(TokenLayer::new(Validator::new(config)))
+    Router::new()
+        .route("/api/{resource}", get(resource))
+        .layer(MeterLayer::new(meter))
+        .layer(TokenLayer::new(Validator::new(config)))
         .route("/weather/{city}", get(weather))
         .route("/internal/payment-received", post(payment_received))
         .route("/health", get(async || Json(json!({ "status": "ok" }))))

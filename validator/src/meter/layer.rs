@@ -40,14 +40,17 @@ const COST: HeaderName = HeaderName::from_static("key0-cost");
 /// ```
 #[derive(Clone, Debug)]
 pub struct MeterLayer {
-    meter: CallMeter,
+    meter: Option<CallMeter>,
 }
 
 impl MeterLayer {
-    /// A layer that counts with this meter.
+    /// A layer that counts with this meter. With `None`, every call passes: for a backend that counts only where its settings
+    /// say so.
     #[must_use]
-    pub fn new(meter: CallMeter) -> Self {
-        Self { meter }
+    pub fn new(meter: impl Into<Option<CallMeter>>) -> Self {
+        Self {
+            meter: meter.into(),
+        }
     }
 }
 
@@ -66,7 +69,7 @@ impl<S> Layer<S> for MeterLayer {
 #[derive(Clone, Debug)]
 pub struct Metered<S> {
     inner: S,
-    meter: CallMeter,
+    meter: Option<CallMeter>,
 }
 
 type Answering<B, E> = Pin<Box<dyn Future<Output = Result<Response<MeteredBody<B>>, E>> + Send>>;
@@ -91,10 +94,11 @@ where
         let mut inner = core::mem::replace(&mut self.inner, next);
         let meter = self.meter.clone();
         Box::pin(async move {
-            let token = request.extensions().get::<AccessToken>();
-            let counted =
-                token.and_then(|token| Some((token.grant()?.into_owned(), token.limits()?)));
-            let Some((grant, limits)) = counted else {
+            let counted = meter.and_then(|meter| {
+                let token = request.extensions().get::<AccessToken>()?;
+                Some((meter, token.grant()?.into_owned(), token.limits()?))
+            });
+            let Some((meter, grant, limits)) = counted else {
                 let response = inner.call(request).await?;
                 return Ok(response.map(|body| MeteredBody::new(TokenBody::inner(body), None)));
             };

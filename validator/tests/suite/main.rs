@@ -15,8 +15,6 @@ mod jwks;
 #[cfg(test)]
 mod jwks_http;
 #[cfg(test)]
-mod meter;
-#[cfg(test)]
 mod mint;
 #[cfg(test)]
 mod properties;

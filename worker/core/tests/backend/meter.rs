@@ -1,4 +1,4 @@
-//! The layer that counts, with the gateway's own door and meter behind it.
+//! The layer that counts, and what is lost, repeated and late between it and the meter.
 
 use core::convert::Infallible;
 use core::future::{Future, pending, ready};
@@ -333,6 +333,10 @@ fn a_token_without_limits_asks_nobody_and_one_of_another_gateway_opens_nothing()
     let issuer = TestIssuer::hs256(TOKENS).unwrap();
     backend.bearer = issuer.bearer(&TestToken::new());
     assert_eq!((backend.serves(), gateway.trips()), (200, 0));
+    let (_, mut without) = shop(r#"{"quota":{"calls":400}}"#);
+    let layer = TokenLayer::new(Validator::new(issuer.config()));
+    without.service = layer.layer(MeterLayer::new(None).layer(Api));
+    assert_eq!(without.serves(), 200, "a backend that does not count");
     for grant in ["another", "a b", "x".repeat(65).as_str()] {
         let token = TestToken::new().claim("grant", format!("\"{grant}\""));
         backend.bearer = issuer.bearer(&token.claim("limits", r#"{"quota":{"calls":400}}"#));
