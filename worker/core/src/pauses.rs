@@ -113,7 +113,15 @@ pub const METER_TELL: u64 = 5 * SECOND;
 pub const METER_LATE: u64 = 2 * SECOND;
 const _: () = assert!(METER_LATE < METER_TELL);
 /// The pauses before the end of a call is told again.
-pub const METER_AGAIN: [u64; 3] = [500, 2 * SECOND, 8 * SECOND];
+pub const METER_AGAIN: [u64; 7] = [
+    500,
+    2 * SECOND,
+    8 * SECOND,
+    15 * SECOND,
+    30 * SECOND,
+    MINUTE,
+    2 * MINUTE,
+];
 /// After how long a call is asked for again whose unit or place may come back, or that could not be counted.
 pub const METER_RETRY_SECONDS: u64 = 1;
 /// How long the name of a call is known that a backend has had counted.

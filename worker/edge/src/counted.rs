@@ -127,7 +127,18 @@ impl Account {
         begun: Begun,
         context: &Context,
     ) -> worker::Result<web_sys::ReadableStream> {
-        let (passing, stream) = Passing::begin(begun)?;
+        let (passing, stream) = match Passing::begin(begun) {
+            Ok(begun) => begun,
+            Err(fault) => {
+                // The API has answered, so the call counts; nothing of it is passed on.
+                context.wait_until(async move {
+                    if !self.tell(true).await {
+                        self.insist().await;
+                    }
+                });
+                return Err(fault);
+            }
+        };
         context.wait_until(async move { self.follow(&passing).await });
         Ok(stream)
     }

@@ -7,6 +7,8 @@ use crate::types::UnixMillis;
 
 /// How long a refusal is remembered.
 const MILLIS: u64 = 1_000;
+/// How long a refusal is remembered that may be over at any moment: what hammers does not reach the place that counts.
+const SHORT_MILLIS: u64 = 150;
 /// How many grants are remembered at once.
 const MAX_GRANTS: usize = 1_024;
 
@@ -27,8 +29,12 @@ impl Lately {
                 ..
             })
             | MeterReply::NotGranted => MILLIS,
-            // The next call may be made again.
-            MeterReply::Extended(_) => {
+            MeterReply::Refused(Refused {
+                why: Why::TooMany | Why::Outstanding,
+                ..
+            }) => SHORT_MILLIS,
+            // A call has ended here, or the grant was topped up: the next call may be made.
+            MeterReply::Heard | MeterReply::Extended(_) => {
                 self.0.remove(grant);
                 return;
             }
@@ -73,8 +79,8 @@ mod tests {
             (refused(Why::Revoked), 1_000),
             (MeterReply::NotGranted, 1_000),
             (refused(Why::TooFast), 600),
-            (refused(Why::TooMany), 0),
-            (refused(Why::Outstanding), 0),
+            (refused(Why::TooMany), 150),
+            (refused(Why::Outstanding), 150),
             (refused(Why::Over), 0),
             (MeterReply::Heard, 0),
         ] {

@@ -389,6 +389,9 @@ impl Meters for Objects<'_> {
             _ => METER_DEADLINE,
         };
         let reply = logged(self.call("GRANTS", grant, &command, deadline).await)?;
+        if let (MeterCommand::Reserve(_), MeterReply::NotGranted) = (command.1, &reply) {
+            platform::log("grant_not_found", json!({"grant": grant}));
+        }
         counted::note(grant, &reply);
         Ok(reply)
     }

@@ -31,6 +31,7 @@ impl Counted {
         (grant, call): (&str, CallId),
         route: &Route,
         timeout_millis: u32,
+        now: UnixSeconds,
     ) -> Result<Self, Uncounted> {
         let lease = METER_LEASE.saturating_add(timeout_millis.into());
         let ask = MeterCommand::Reserve(Reserve {
@@ -47,7 +48,22 @@ impl Counted {
             }),
             Ok(MeterReply::Refused(refused)) => Err(Uncounted::Refused(refused)),
             Ok(MeterReply::NotGranted) => Err(Uncounted::NotGranted),
-            Ok(_) | Err(_) => Err(Uncounted::Unknown),
+            Ok(_) => Err(Uncounted::Unknown),
+            Err(_) => {
+                // It may have been let through: what is set aside for it is free again at once.
+                let given_back = MeterCommand::Tell(Tell {
+                    call,
+                    meter: 0,
+                    fate: Fate::GivenBack,
+                    is_over: true,
+                    is_again: false,
+                    at: now.to_millis(),
+                    lease,
+                });
+                // If this is lost too, the lease ends.
+                let _ = meters.ask(grant, &given_back).await;
+                Err(Uncounted::Unknown)
+            }
         }
     }
 

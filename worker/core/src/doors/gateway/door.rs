@@ -163,9 +163,10 @@ pub async fn enter<D: Deployment, M: Meters>(
                 }
                 let id = CallId::from_random(checkout.random);
                 let timeout = checkout.config.gateway.timeout_millis;
-                match Counted::ask(meters, (grant, id), call.route, timeout).await {
+                let asked = Counted::ask(meters, (grant, id), call.route, timeout, checkout.now);
+                match asked.await {
                     Ok(counted) => Some(counted),
-                    Err(uncounted) => match uncounted.answer(checkout.now) {
+                    Err(uncounted) => match uncounted.answer(access.has_expired, checkout.now) {
                         Verdict::Pay(told) => {
                             spent = told.topped_up(checkout, &access.plan, grant);
                             None

@@ -20,7 +20,7 @@ use crate::types::{PlanId, UnixSeconds};
 pub(super) enum Uncounted {
     /// The meter has refused it.
     Refused(Refused),
-    /// No delivered purchase has founded this grant.
+    /// No delivered purchase has founded this grant, or it ended long ago.
     NotGranted,
     /// The meter gave no answer.
     Unknown,
@@ -74,18 +74,19 @@ impl Spent {
 }
 
 impl Uncounted {
-    /// How the caller is answered.
-    pub(super) fn answer(self, now: UnixSeconds) -> Verdict {
+    /// How the caller is answered. `has_expired`: whether its token has.
+    pub(super) fn answer(self, has_expired: bool, now: UnixSeconds) -> Verdict {
         let Refused { why, standing } = match self {
             Self::Refused(refused) => refused,
-            Self::NotGranted => {
+            // Long after the end of an access nothing is known of it.
+            Self::NotGranted if has_expired => {
                 return Verdict::Pay(Spent {
-                    words: "The access token belongs to no purchase that was delivered here. "
-                        .to_owned(),
+                    words: "The access of the token has ended. ".to_owned(),
                     ..Spent::default()
                 });
             }
-            Self::Unknown => return Verdict::Refuse(unknown()),
+            // We have signed the token. Nobody is asked for money because its purchase is not found.
+            Self::NotGranted | Self::Unknown => return Verdict::Refuse(unknown()),
         };
         let ends_at = standing.ends_at.to_iso();
         let limits = standing.limits;
