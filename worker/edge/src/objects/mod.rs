@@ -390,7 +390,7 @@ impl Meters for Objects<'_> {
         };
         let reply = logged(self.call("GRANTS", grant, &command, deadline).await)?;
         if let (MeterCommand::Reserve(_), MeterReply::NotGranted) = (command.1, &reply) {
-            platform::log("grant_not_found", json!({"grant": grant}));
+            platform::log("grant_not_found", key0_core::json!({"grant": grant}));
         }
         counted::note(grant, &reply);
         Ok(reply)
