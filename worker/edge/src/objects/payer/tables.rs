@@ -9,6 +9,7 @@ use serde::Deserialize;
 use serde::de::IgnoredAny;
 use worker::{SqlStorageValue, State};
 
+use crate::json;
 use crate::storage::integer;
 use crate::tables::{Schema, Tables};
 
@@ -296,7 +297,7 @@ impl PayerStore for Book {
             reverts: row.reverts,
             last: UnixMillis(row.last_at),
             slots: row.slots,
-            calls: serde_json::from_str(&row.calls)?,
+            calls: json::read(row.calls.as_bytes())?,
         })
     }
 
