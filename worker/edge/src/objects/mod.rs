@@ -41,7 +41,8 @@ use key0_core::settlement::wallet::{
 use key0_core::types::{Address, B256, CallFault, Network, RequestId};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
-use worker::{Delay, Env, Headers, Method, Request, RequestInit, Response, ResponseBody};
+use web_sys::RequestInit;
+use worker::{Delay, Env, Headers, Request, Response, ResponseBody};
 
 use crate::counted;
 use crate::json;
@@ -435,11 +436,11 @@ fn telling() -> worker::Result<Headers> {
 fn request(command: &Parcel) -> worker::Result<Request> {
     let headers = telling()?;
     let body = command.pack(&headers)?;
-    let mut init = RequestInit::new();
-    init.with_method(Method::Post)
-        .with_headers(headers)
-        .with_body(Some(body.into()));
-    Request::new_with_init("http://object/", &init)
+    let init = RequestInit::new();
+    init.set_method("POST");
+    init.set_headers(headers.as_ref());
+    init.set_body(&body);
+    platform::request("http://object/", &init)
 }
 
 /// Reads the command of a call.
