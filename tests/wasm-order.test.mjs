@@ -81,11 +81,18 @@ test('an order that leaves out a function, or has one twice, is refused', () => 
 
 test('what might mention a function unseen is refused', () => {
   const same = (bodies) => bodies.keys();
+  const withCode = (code) =>
+    withSections(
+      MODULE,
+      SECTIONS.map((one) => (one.id === SECTION.code ? section(one.id, code) : one)),
+    );
   const named = withSections(MODULE, [...SECTIONS, section(SECTION.custom, Buffer.concat([text('name'), bytes(0)]))]);
   assert.throws(() => reordered(named, same), /the section name may mention functions/);
   assert.deepEqual(reordered(withoutNames(named), same), MODULE);
-  const vector = SECTIONS.map((one) => (one.id === SECTION.code ? section(one.id, listBytes([sizedBytes(bytes(0, 0xfd, 12, END))])) : one));
-  assert.throws(() => reordered(withSections(MODULE, vector), same), /unknown instruction 0xfd/);
+  const vector = sizedBytes(bytes(0, 0xfd, 12, END));
+  assert.throws(() => reordered(withCode(listBytes([vector])), same), /unknown instruction 0xfd/);
+  const endless = sizedBytes(bytes(0, 0x10, 1));
+  assert.throws(() => reordered(withCode(listBytes([endless])), same), /no end/);
 });
 
 test('a module that ends too early is refused', () => {

@@ -1,6 +1,7 @@
 // Promises: where WebAssembly code mentions functions by their numbers. Instructions it does not know, it refuses.
 
-/** @typedef {import('./module.mjs').Reader} Reader */
+import { Reader } from './module.mjs';
+
 /** @typedef {{from: number, to: number, number: number}} Mention  the bytes that hold a function's number */
 
 const END = 0x0b;
@@ -10,12 +11,21 @@ const FUNCTION = Symbol('a function');
 const nothing = () => {};
 const number = (reader) => reader.number();
 const twoNumbers = (reader) => [reader.number(), reader.number()];
-const numbers = (reader) => reader.list(() => reader.number());
-const numbersAndOne = (reader) => [numbers(reader), reader.number()];
+const numbersAndOne = (reader) => [reader.list(() => reader.number()), reader.number()];
+
+/** These types are followed by what they refer to. */
+const REFERENCES = [0x63, 0x64];
+
+/** A type, by its own number or that of a section's entry. @param {Reader} reader */
+export function skipType(reader) {
+  const first = reader.bytes[reader.at];
+  reader.number();
+  if (REFERENCES.includes(first)) reader.number();
+}
 
 /** `try_table`: a type, then what it catches, which has a tag in the first two of four kinds. */
 function catches(reader) {
-  reader.number();
+  skipType(reader);
   reader.list(() => (reader.byte() < 2 ? twoNumbers(reader) : number(reader)));
 }
 
@@ -30,9 +40,10 @@ function numbered(reader) {
 /** First and last instruction, and what follows them. */
 const FOLLOWS = [
   [0x00, 0x01, nothing], // unreachable, nop
-  [0x02, 0x04, number], // block, loop, if
+  [0x02, 0x04, skipType], // block, loop, if
   [0x05, 0x05, nothing], // else
-  [0x06, 0x09, number], // try, catch, throw, rethrow
+  [0x06, 0x06, skipType], // try
+  [0x07, 0x09, number], // catch, throw, rethrow
   [0x0a, END, nothing], // throw_ref, end
   [0x0c, 0x0d, number], // br, br_if
   [0x0e, 0x0e, numbersAndOne], // br_table
@@ -43,7 +54,7 @@ const FOLLOWS = [
   [0x13, 0x13, twoNumbers], // return_call_indirect
   [0x18, 0x18, number], // delegate
   [0x19, 0x1b, nothing], // catch_all, drop, select
-  [0x1c, 0x1c, numbers], // select with types
+  [0x1c, 0x1c, (reader) => reader.list(() => skipType(reader))], // select with types
   [0x1f, 0x1f, catches], // try_table
   [0x20, 0x26, number], // locals, globals, tables
   [0x28, 0x3e, twoNumbers], // load, store
@@ -57,7 +68,8 @@ const FOLLOWS = [
   [0xfc, 0xfc, numbered],
 ];
 
-const TABLE = new Map(FOLLOWS.flatMap(([first, last, follows]) => Array.from({ length: last - first + 1 }, (_, at) => [first + at, follows])));
+const TABLE = new Array(256);
+for (const [first, last, follows] of FOLLOWS) TABLE.fill(follows, first, last + 1);
 
 /** Reads a function's number. @param {Reader} reader @returns {Mention} */
 export function mention(reader) {
@@ -66,10 +78,13 @@ export function mention(reader) {
   return { from, to: reader.at, number: value };
 }
 
-/** Reads one instruction. @param {Reader} reader @param {Mention[]} found  gets what it mentions @returns {boolean} whether it is `end` */
+/**
+ * Reads one instruction.
+ * @param {Reader} reader @param {Mention[]} found  gets what it mentions @returns {boolean} whether it is `end`
+ */
 function instruction(reader, found) {
   const first = reader.byte();
-  const follows = TABLE.get(first);
+  const follows = TABLE[first];
   if (!follows) throw new Error(`unknown instruction 0x${first.toString(16)}`);
   if (follows === FUNCTION) found.push(mention(reader));
   else follows(reader);
@@ -83,10 +98,16 @@ export function mentionsOfConstant(reader) {
   return found;
 }
 
-/** Reads all of a function: its locals, each a number of one type, and its instructions. @param {Reader} reader @returns {Mention[]} */
-export function mentionsOfBody(reader) {
+/** Of a function: its locals, each a number of one type, and its instructions. @param {Uint8Array} body @returns {Mention[]} */
+export function mentionsOfBody(body) {
+  const reader = new Reader(body);
   const found = [];
-  reader.list(() => twoNumbers(reader));
-  while (!reader.atEnd) instruction(reader, found);
+  reader.list(() => {
+    reader.number();
+    skipType(reader);
+  });
+  let isEnd = false;
+  while (!reader.atEnd) isEnd = instruction(reader, found);
+  if (!isEnd) throw new Error('a function has no end');
   return found;
 }

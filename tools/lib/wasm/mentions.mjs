@@ -1,6 +1,6 @@
 // Promises: where the sections of a WebAssembly module mention functions by their numbers, and how many are imported.
 
-import { mention, mentionsOfConstant } from './instructions.mjs';
+import { mention, mentionsOfConstant, skipType } from './instructions.mjs';
 import { SECTION } from './module.mjs';
 
 /** @typedef {import('./module.mjs').Reader} Reader */
@@ -25,7 +25,8 @@ function ofExports(reader) {
 /** @param {Reader} reader @returns {Mention[]} */
 function ofGlobals(reader) {
   const found = reader.list(() => {
-    reader.take(2); // its type, and whether it may change
+    skipType(reader);
+    reader.byte(); // whether it may change
     return mentionsOfConstant(reader);
   });
   return found.flat();
@@ -43,7 +44,7 @@ function ofElements(reader) {
     const has = (flag) => (flags & flag) !== 0;
     if (!has(NOT_PLACED) && has(WITH_TABLE)) reader.number();
     const place = has(NOT_PLACED) ? [] : mentionsOfConstant(reader);
-    if (has(NOT_PLACED) || has(WITH_TABLE)) reader.byte(); // its type
+    if (has(NOT_PLACED) || has(WITH_TABLE)) skipType(reader);
     return [...place, ...reader.list(() => (has(EXPRESSIONS) ? mentionsOfConstant(reader) : mention(reader))).flat()];
   });
   return found.flat();
@@ -74,7 +75,7 @@ export function importedFunctions(reader) {
     reader.text();
     reader.text();
     const kind = reader.byte();
-    if (kind !== KIND.memory) reader.number(); // its type
+    if (kind !== KIND.memory) skipType(reader);
     if (kind === KIND.table || kind === KIND.memory) limits();
     if (kind === KIND.global || kind === KIND.tag) reader.number();
     return kind;

@@ -82,5 +82,6 @@ export function sectionsOf(module) {
 
 /** The header of `module`, then these sections. @param {Uint8Array} module @param {{id: number, body: Uint8Array}[]} sections */
 export function withSections(module, sections) {
-  return Buffer.concat([module.subarray(0, HEADER_BYTES), ...sections.flatMap(({ id, body }) => [Buffer.from([id]), sizedBytes(body)])]);
+  const pieces = sections.flatMap(({ id, body }) => [Buffer.of(id), sizedBytes(body)]);
+  return Buffer.concat([module.subarray(0, HEADER_BYTES), ...pieces]);
 }

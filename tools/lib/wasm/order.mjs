@@ -29,9 +29,10 @@ export function reordered(module, choose) {
     }
     return Buffer.concat([...pieces, bytes.subarray(done)]);
   };
+  const newBody = (body) => renumbered(body, mentionsOfBody(body));
   const changed = ({ id, body }) => {
     const reader = new Reader(body);
-    if (id === SECTION.code) return listBytes(order.map((old) => sizedBytes(renumbered(bodies[old], mentionsOfBody(new Reader(bodies[old]))))));
+    if (id === SECTION.code) return listBytes(order.map((old) => sizedBytes(newBody(bodies[old]))));
     if (id !== SECTION.function) return renumbered(body, mentionsOfSection(id, reader));
     const types = reader.list(() => numberBytes(reader.number()));
     return listBytes(order.map((old) => types[old]));
