@@ -1,7 +1,7 @@
 //! JSON written in place.
 //!
 //! [`json!`](crate::json!) reads like the macro of that name in serde_json, which writes out every insertion where it stands,
-//! with what happens if it panics: a tenth of the worker's bytes were that. This one calls a function for each member.
+//! with what happens if it panics. This one calls a function for each member.
 
 use serde::Serialize;
 pub use serde_json::{Map, Value};

@@ -7,6 +7,7 @@ mod cdp;
 mod counted;
 mod health;
 mod inbound;
+mod json;
 mod limit;
 mod objects;
 mod origin;

@@ -14,9 +14,8 @@ use key0_core::types::HttpUrl;
 use serde::{Deserialize, Serialize};
 use wasm_bindgen::{JsCast as _, JsValue};
 use wasm_bindgen_futures::JsFuture;
-use worker::{
-    Fetch, Headers, Method, Request, RequestInit, RequestRedirect, Response, ResponseBody,
-};
+use web_sys::{RequestCache, RequestInit, RequestRedirect};
+use worker::{Fetch, Headers, Response, ResponseBody};
 
 use crate::{outbound, platform};
 
@@ -188,13 +187,15 @@ impl Outgoing {
         for (name, value) in &self.headers {
             headers.append(name, value).map_err(failed)?;
         }
-        let mut init = RequestInit::new();
-        init.with_method(Method::from(self.method.clone()))
-            .with_headers(headers)
-            .with_redirect(RequestRedirect::Manual)
-            .with_cache(worker::CacheMode::NoStore)
-            .with_body(body.map(|body| body.clone().into()));
-        let request = Request::new_with_init(&self.url, &init).map_err(failed)?;
+        let init = RequestInit::new();
+        init.set_method(&self.method);
+        init.set_headers(headers.as_ref());
+        init.set_redirect(RequestRedirect::Manual);
+        init.set_cache(RequestCache::NoStore);
+        if let Some(body) = body {
+            init.set_body(body);
+        }
+        let request = platform::request(&self.url, &init).map_err(failed)?;
         let fetched = Fetch::Request(request).send_with_signal(signal).await;
         let response = fetched.map_err(failed)?;
         let location = match response.status_code() {

@@ -14,7 +14,8 @@ use key0_core::settlement::facilitator::{
     FacilitatorAnswer, FacilitatorCall, MAX_ANSWER_BYTES, MAX_REDIRECTS, host_of, redirect,
 };
 use key0_core::types::{CallFault, UnixMillis};
-use worker::{AbortSignal, Fetch, Headers, Method, Request, RequestInit, RequestRedirect};
+use web_sys::{RequestInit, RequestRedirect};
+use worker::{AbortSignal, Fetch, Headers, Method};
 
 use crate::{cdp, platform};
 
@@ -225,12 +226,14 @@ async fn send(
     for (name, value) in more_headers {
         headers.set(name, value)?;
     }
-    let mut init = RequestInit::new();
-    init.with_method(method)
-        .with_headers(headers)
-        .with_redirect(RequestRedirect::Manual)
-        .with_body(body.map(|body| js_sys::Uint8Array::from(body).into()));
-    let mut response = Fetch::Request(Request::new_with_init(url, &init)?)
+    let init = RequestInit::new();
+    init.set_method(method.as_ref());
+    init.set_headers(headers.as_ref());
+    init.set_redirect(RequestRedirect::Manual);
+    if let Some(body) = body {
+        init.set_body(&js_sys::Uint8Array::from(body));
+    }
+    let mut response = Fetch::Request(platform::request(url, &init)?)
         .send_with_signal(signal)
         .await?;
     let status = response.status_code();

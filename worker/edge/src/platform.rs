@@ -6,6 +6,7 @@ use key0_core::json::Put as _;
 use key0_core::types::UnixMillis;
 use serde_json::Value;
 use wasm_bindgen_futures::JsFuture;
+use web_sys::RequestInit;
 use worker::{Date, Delay, Headers, Request, Response, ResponseBody, console_log};
 
 /// The clock.
@@ -31,6 +32,12 @@ pub(crate) fn log(event: &str, mut facts: Value) {
         members.put("event", json!(event));
     }
     console_log!("{facts}");
+}
+
+/// A request. (The platform crate's own `RequestInit` carries along all that Cloudflare can do to an image.)
+pub(crate) fn request(url: &str, init: &RequestInit) -> worker::Result<Request> {
+    let request = web_sys::Request::new_with_str_and_init(url, init)?;
+    Ok(request.into())
 }
 
 /// Reads a body whose length is known to be bounded, in one piece. (The platform crate reads every body piece by piece, at

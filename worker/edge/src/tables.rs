@@ -10,6 +10,7 @@ use serde::Deserialize;
 use serde::de::{DeserializeOwned, IgnoredAny};
 use worker::{Result, SqlStorage, SqlStorageValue, State, Storage};
 
+use crate::json;
 use crate::platform;
 use crate::storage::{self, rows, run};
 
@@ -81,7 +82,7 @@ impl Tables {
         }
         let rows: Vec<Row> = self.rows(query, bindings)?;
         rows.iter()
-            .map(|row| Ok(serde_json::from_slice(row.body.as_bytes())?))
+            .map(|row| Ok(json::read(row.body.as_bytes())?))
             .collect()
     }
 

@@ -43,9 +43,11 @@ use key0_core::settlement::wallet::{
 use key0_core::types::{Address, B256, CallFault, Network, RequestId};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
-use worker::{Delay, Env, Headers, Method, Request, RequestInit, Response, ResponseBody};
+use web_sys::RequestInit;
+use worker::{Delay, Env, Headers, Request, Response, ResponseBody};
 
 use crate::counted;
+use crate::json;
 use crate::origin::Outgoing;
 use crate::outbound;
 use crate::platform;
@@ -232,7 +234,7 @@ impl<'a> Objects<'a> {
         let reply = self.exchange("PURCHASES", id, command, deadline).await?;
         let bytes = reply.bytes.map(|bytes| (id.to_owned(), bytes));
         self.answer.replace(bytes);
-        serde_json::from_slice(&reply.text).map_err(fault)
+        json::read(&reply.text).map_err(fault)
     }
 
     /// Reports a purchase to its shard of the ledger.
@@ -267,7 +269,7 @@ impl<'a> Objects<'a> {
         let fault = |error: serde_json::Error| CallFault(format!("{binding}: {error}"));
         let command = Parcel::text(serde_json::to_vec(command).map_err(fault)?);
         let answer = self.exchange(binding, name, command, deadline).await?;
-        serde_json::from_slice(&answer.text).map_err(fault)
+        json::read(&answer.text).map_err(fault)
     }
 
     /// Sends one parcel and returns the parcel of the reply. The function is not generic, so that it is compiled only
@@ -463,16 +465,16 @@ fn telling() -> worker::Result<Headers> {
 fn request(command: &Parcel) -> worker::Result<Request> {
     let headers = telling()?;
     let body = command.pack(&headers)?;
-    let mut init = RequestInit::new();
-    init.with_method(Method::Post)
-        .with_headers(headers)
-        .with_body(Some(body.into()));
-    Request::new_with_init("http://object/", &init)
+    let init = RequestInit::new();
+    init.set_method("POST");
+    init.set_headers(headers.as_ref());
+    init.set_body(&body);
+    platform::request("http://object/", &init)
 }
 
 /// Reads the command of a call.
 async fn command<T: DeserializeOwned>(request: &mut Request) -> worker::Result<T> {
-    Ok(serde_json::from_slice(&body(request).await?)?)
+    Ok(json::read(&body(request).await?)?)
 }
 
 /// Reads the command of a call, and the bytes that came with it.
@@ -482,7 +484,7 @@ async fn parcel<T: DeserializeOwned>(
     hear(request.headers());
     let packed = platform::whole_request(request).await?;
     let Parcel { text, bytes } = Parcel::open(request.headers(), &packed)?;
-    Ok((serde_json::from_slice(&text)?, bytes))
+    Ok((json::read(&text)?, bytes))
 }
 
 async fn body(request: &mut Request) -> worker::Result<Vec<u8>> {

@@ -9,6 +9,7 @@ use serde::Deserialize;
 use serde::de::IgnoredAny;
 use worker::{SqlStorageValue, State};
 
+use crate::json;
 use crate::storage::{count, integer};
 use crate::tables::{Schema, Tables};
 
@@ -373,7 +374,7 @@ impl PayerStore for Book {
             reverts: row.reverts,
             last: UnixMillis(row.last_at),
             slots: row.slots,
-            calls: serde_json::from_str(&row.calls)?,
+            calls: json::read(row.calls.as_bytes())?,
         })
     }
 

@@ -4,6 +4,7 @@ use js_sys::Uint8Array;
 use key0_core::purchase::{AuditLine, AuditRow, Versioned};
 use serde::Deserialize;
 
+use crate::json;
 use crate::storage::integer;
 use crate::tables::{Schema, Tables};
 
@@ -39,7 +40,7 @@ pub(super) fn record(tables: &Tables) -> worker::Result<Option<Versioned>> {
     row.map(|row| {
         Ok(Versioned {
             version: row.version,
-            record: serde_json::from_slice(row.body.as_bytes())?,
+            record: json::read(row.body.as_bytes())?,
         })
     })
     .transpose()
