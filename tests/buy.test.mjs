@@ -16,7 +16,7 @@ import { useWorld } from './support/world.mjs';
 import { access, buy, decodeAnswer, payingFetch, signPayment } from './support/x402.mjs';
 
 const PRICE = 15_000n;
-const MEMBERS = ['accessToken', 'challengeId', 'expiresAt', 'explorerUrl', 'planId', 'requestId', 'resourceEndpoint', 'resourceId', 'tokenType', 'txHash', 'type'];
+const MEMBERS = ['accessToken', 'challengeId', 'expiresAt', 'explorerUrl', 'grant', 'planId', 'requestId', 'resourceEndpoint', 'resourceId', 'tokenType', 'txHash', 'type'];
 const world = useWorld();
 
 const post = (body) => ({ method: 'POST', headers: { 'content-type': 'application/json' }, body: JSON.stringify(body) });
@@ -41,6 +41,7 @@ function assertGrant({ body: grant, settled, headers, transfer, buyer }) {
   assert.equal(grant.type, 'AccessGrant');
   assert.equal(grant.tokenType, 'Bearer');
   assert.equal(grant.planId, 'basic');
+  assert.equal(grant.grant, grant.requestId);
   assert.equal(grant.txHash, transfer.hash);
   assert.equal(grant.explorerUrl, `https://sepolia.basescan.org/tx/${transfer.hash}`);
   assert.match(grant.expiresAt, /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{3})?Z$/);

@@ -18,8 +18,8 @@ npm run admin -- <command> [request id] [options]
   retry-refund ID    tries a failed refund again: it is paid once at most
   cancel ID          ends a purchase that was not paid; without refunds also one
                      that was paid and cannot be delivered
-  grant ID           what is left of access with limits, by the request id of its
-                     purchase
+  grant ID           what is left of access with limits, by the request id of
+                     its purchase
   revoke ID          takes that access back: no call begins with it any more
   totals             count and sum by state
 

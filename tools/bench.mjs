@@ -30,8 +30,8 @@ some more when the worker is built first.
                                   and the chain do, its price, and the budgets
   --requests <number>     for each of the two documents, default 5000
   --purchases <number>    default 200
-  --in-flight <number>    purchases at the same time, default 50; as many of each
-                          kind are counted
+  --in-flight <number>    purchases at the same time, default 50; as many of
+                          each kind are counted
   --block-time <seconds>  of the chain, default 1; counts are made with 2
   --tokens <number>       for each algorithm, default 5000
   --calls <number>        paid calls of an API, default 100; ten times as many

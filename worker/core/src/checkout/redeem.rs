@@ -45,7 +45,7 @@ impl<'a, D: Deployment> Checkout<'a, D> {
         }
         let terms = &offer.terms;
         let ask = Ask::Prove(Box::new(Prove {
-            sold: Sold::of(terms, self.config),
+            sold: Sold::of(terms, self.config).map(|sold| sold.shown_by(order.by_holder)),
             offer: offer.clone(),
             issuer: self.origin.as_str().to_owned(),
             payer,

@@ -51,7 +51,9 @@ impl Meter {
         let anew = (!is_alive).then(|| (next.granted.clone(), next.used));
         match is_alive {
             true => {
-                next.granted.ends_at = next.granted.ends_at.plus(seconds);
+                // Of time that has passed before it could be added, the buyer has had nothing.
+                let from = next.granted.ends_at.max(now.to_seconds());
+                next.granted.ends_at = from.plus(seconds);
                 next.granted.limits.quota = next.granted.limits.quota.zip(quota).map(sum);
             }
             false => {
@@ -80,9 +82,11 @@ impl Meter {
         if let Some((before, used)) = anew {
             // What was added later stands on it.
             let is_last = next.granted == *grant;
+            // Without a quota nobody can tell whether its time was used.
+            let is_counted = next.granted.limits.quota.is_some();
             next.granted = before.clone();
             next.used = *used;
-            return (is_last && taken == 0).then_some(next);
+            return (is_last && is_counted && taken == 0).then_some(next);
         }
         let ends_at = next.granted.ends_at.0.saturating_sub(adds.seconds);
         next.granted.ends_at.0 = ends_at;

@@ -267,9 +267,11 @@ fn advance(
 }
 
 /// Whether an operator may end a paid purchase and return its money by hand. A top-up may have been added to its grant when
-/// the answer was lost: it is delivered, or it is certain that nothing was added.
+/// the answer was lost: it is delivered, or it is certain that nothing was added. If it is not known what was sold, nothing is
+/// ever added.
 fn may_go_back(record: &Purchase, failure: DeliveryFailure) -> bool {
-    record.terms.target.grant().is_none() || failure.fault == DeliveryFault::GrantClosed
+    let is_added = record.sold.as_ref().and_then(Sold::top_up).is_some();
+    !is_added || failure.fault == DeliveryFault::GrantClosed
 }
 
 fn begin(event: Event, now: UnixMillis) -> Result<Purchase, Refused> {

@@ -194,6 +194,13 @@ impl<'a> Objects<'a> {
             .await
     }
 
+    /// The name of a grant's object: test money adds to no grant of the main network, and the reverse.
+    fn grant_name(&self, grant: &str) -> Result<String, CallFault> {
+        let config = settings(self.env);
+        let config = config.map_err(|_| CallFault("the settings have faults".to_owned()))?;
+        Ok(format!("{}:{grant}", config.network.caip2()))
+    }
+
     /// What a purchase has granted, for the grant's meter.
     pub(crate) async fn granted(
         &self,
@@ -390,7 +397,8 @@ impl Meters for Objects<'_> {
             MeterCommand::Tell(_) => TELL_DEADLINE,
             _ => METER_DEADLINE,
         };
-        let reply = logged(self.call("GRANTS", grant, &command, deadline).await)?;
+        let name = self.grant_name(grant)?;
+        let reply = logged(self.call("GRANTS", &name, &command, deadline).await)?;
         if let (MeterCommand::Reserve(_), MeterReply::NotGranted) = (command.1, &reply) {
             platform::log("grant_not_found", key0_core::json!({"grant": grant}));
         }

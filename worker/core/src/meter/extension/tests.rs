@@ -67,7 +67,11 @@ fn a_top_up_adds_time_to_the_end_and_units_to_what_is_left() {
     let late = NOW.plus(2 * DAY * 1_000 + 5_000);
     let before_the_end = NOW.plus(2 * DAY * 1_000 - 1_000);
     meter.adds(&top_up(2, r#"{"calls":5}"#, before_the_end), late);
-    assert_eq!(meter.ends_at(), NOW.to_seconds().0 + 3 * DAY);
+    assert_eq!(
+        meter.ends_at(),
+        late.to_seconds().0 + DAY,
+        "no time that had passed is sold"
+    );
     assert_eq!(meter.begins(3, late), Ok(11));
 }
 
@@ -117,6 +121,14 @@ fn an_addition_is_withdrawn_only_while_none_of_it_is_used() {
     assert!(!meter.withdraws(&addition, NOW), "its unit is set aside");
     meter.spends(3, 1, NOW);
     assert!(!meter.withdraws(&addition, NOW), "its unit is used");
+}
+
+#[test]
+fn what_began_anew_without_a_quota_is_not_withdrawn_since_its_time_may_have_been_used() {
+    let late = NOW.plus(DAY * 1_000);
+    let mut meter = meter(r#"{"rate":{"calls":5,"per":"second"}}"#);
+    let addition = meter.adds(&top_up(1, "null", late), late);
+    assert!(!meter.withdraws(&addition, late));
 }
 
 #[test]
