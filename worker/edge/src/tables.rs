@@ -1,7 +1,7 @@
 //! The tables of an object. The object's first write creates them. Reading from an object that stores nothing creates
 //! no tables, and finds nothing.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::panic::AssertUnwindSafe;
 
 use js_sys::Uint8Array;
@@ -11,14 +11,23 @@ use serde::de::{DeserializeOwned, IgnoredAny};
 use worker::{Result, SqlStorage, SqlStorageValue, State, Storage};
 
 use crate::json;
+use crate::platform;
 use crate::storage::{self, rows, run};
 
-/// The tables of one object.
+/// How much earlier than asked for an alarm may ring. Setting an alarm costs as much as writing a row, and an alarm that
+/// rings early only looks again.
+const EARLY: u64 = 500;
+
+/// The tables of one object. What memory knows of them saves a question; it may be lost at any time.
 pub(crate) struct Tables {
     storage: Storage,
     schema: &'static Schema,
-    /// Whether the tables are known to exist.
-    exist: AssertUnwindSafe<Cell<bool>>,
+    /// Whether the tables exist, if that is known.
+    exist: AssertUnwindSafe<Cell<Option<bool>>>,
+    /// The tables outside the schema that are known to exist.
+    apart: AssertUnwindSafe<RefCell<Vec<&'static str>>>,
+    /// When the alarm rings, if that is known.
+    alarm: AssertUnwindSafe<Cell<Option<UnixMillis>>>,
     /// Whether the current transaction has dropped all tables.
     dropped: AssertUnwindSafe<Cell<bool>>,
 }
@@ -28,7 +37,9 @@ impl Tables {
         Self {
             storage: state.storage(),
             schema,
-            exist: AssertUnwindSafe(Cell::new(false)),
+            exist: AssertUnwindSafe(Cell::new(None)),
+            apart: AssertUnwindSafe(RefCell::new(Vec::new())),
+            alarm: AssertUnwindSafe(Cell::new(None)),
             dropped: AssertUnwindSafe(Cell::new(false)),
         }
     }
@@ -118,7 +129,7 @@ impl Tables {
         let is_missing = !self.exist()?;
         if is_missing {
             self.schema.create(&self.sql())?;
-            self.exist.set(true);
+            self.exist.set(Some(true));
             self.dropped.set(false);
         }
         Ok(is_missing)
@@ -132,47 +143,100 @@ impl Tables {
             run(&self.sql(), &statement, vec![])?;
         }
         self.schema.forget(&self.sql())?;
-        self.exist.set(false);
+        self.forget();
         self.dropped.set(true);
         Ok(())
     }
 
     /// Whether a table exists that is created and dropped separately from the schema.
-    pub(crate) fn has(&self, name: &str) -> Result<bool> {
+    pub(crate) fn has(&self, name: &'static str) -> Result<bool> {
+        if self.apart.borrow().contains(&name) {
+            return Ok(true);
+        }
         let query = "SELECT name FROM sqlite_master WHERE type = 'table' AND name = ?";
         let found: Option<IgnoredAny> = self.row(query, vec![name.into()])?;
+        if found.is_some() {
+            self.apart.borrow_mut().push(name);
+        }
         Ok(found.is_some())
+    }
+
+    /// Creates a table separately from the schema with this `CREATE TABLE IF NOT EXISTS`, inside a transaction.
+    pub(crate) fn create_apart(&self, name: &'static str, statement: &str) -> Result<()> {
+        if self.apart.borrow().contains(&name) {
+            return Ok(());
+        }
+        self.write(statement, vec![])?;
+        self.apart.borrow_mut().push(name);
+        Ok(())
+    }
+
+    /// Drops a table that was created separately from the schema, if it exists, inside a transaction.
+    pub(crate) fn drop_apart(&self, name: &'static str) -> Result<()> {
+        self.apart.borrow_mut().retain(|known| *known != name);
+        self.write(&format!("DROP TABLE IF EXISTS {name}"), vec![])
     }
 
     /// Runs `body` in a transaction: an error or a panic undoes everything, the alarm included.
     pub(crate) fn transaction<T>(&self, body: impl FnOnce() -> Result<T>) -> Result<T> {
         let outcome = storage::transaction(&self.storage, body);
         if outcome.is_err() {
-            // The rollback has undone the tables that `body` created.
-            self.exist.set(false);
+            // The rollback has undone the tables that `body` created, and the alarm that it set.
+            self.forget();
         }
         if self.dropped.take() && outcome.is_ok() {
+            self.forget();
             storage::delete_all(&self.storage)?;
         }
         outcome
     }
 
-    /// Sets the object's one alarm, or removes it. Inside a transaction, the change is part of the transaction.
+    /// Sets the object's one alarm, or removes it. Inside a transaction, the change is part of the transaction. An alarm
+    /// that is set already, and rings at that time or a little earlier, stays.
     pub(crate) fn set_alarm(&self, at: Option<UnixMillis>) -> Result<()> {
-        storage::set_alarm(&self.storage, at)
+        if let (Some(known), Some(at)) = (self.alarm.get(), at)
+            // One that should have rung may be lost.
+            && platform::now() < known
+            && known <= at
+            && at.since(known) <= EARLY
+        {
+            return Ok(());
+        }
+        self.alarm.set(None);
+        storage::set_alarm(&self.storage, at)?;
+        self.alarm.set(at);
+        Ok(())
+    }
+
+    /// Notes that the alarm has rung: none is set now. Every alarm handler begins with this.
+    pub(crate) fn rang(&self) {
+        self.alarm.set(None);
     }
 
     /// When the object's one alarm fires; `None` when none is set, or while one is being handled.
     pub(crate) async fn alarm(&self) -> Result<Option<UnixMillis>> {
-        storage::alarm(&self.storage).await
+        let at = storage::alarm(&self.storage).await?;
+        if at.is_none() {
+            self.alarm.set(None);
+        }
+        Ok(at)
     }
 
     /// Whether the tables exist.
     pub(crate) fn exist(&self) -> Result<bool> {
-        if !self.exist.get() {
-            self.exist.set(self.schema.open(&self.sql())?);
+        if let Some(exist) = self.exist.get() {
+            return Ok(exist);
         }
-        Ok(self.exist.get())
+        let exist = self.schema.open(&self.sql())?;
+        self.exist.set(Some(exist));
+        Ok(exist)
+    }
+
+    /// Makes memory know nothing.
+    fn forget(&self) {
+        self.exist.set(None);
+        self.apart.borrow_mut().clear();
+        self.alarm.set(None);
     }
 
     fn sql(&self) -> SqlStorage {
@@ -203,10 +267,12 @@ impl Schema {
 
     /// Removes the record that there were tables. Must run in the transaction that drops them.
     fn forget(&self, sql: &SqlStorage) -> Result<()> {
-        match steps_taken(sql)? {
-            0 => Ok(()),
-            number => run(sql, &format!("DROP VIEW {NUMBER}{number}"), vec![]),
-        }
+        let number = steps_taken(sql)?;
+        run(
+            sql,
+            &format!("DROP VIEW IF EXISTS {NUMBER}{number}"),
+            vec![],
+        )
     }
 
     /// Takes the missing steps. Nothing is awaited between them, so the platform writes all of them or none.
@@ -219,7 +285,10 @@ impl Schema {
         }
         let number = self.0.len();
         if taken > 0 {
-            run(sql, &format!("DROP VIEW {NUMBER}{taken}"), vec![])?;
+            run(sql, &format!("DROP VIEW IF EXISTS {NUMBER}{taken}"), vec![])?;
+        }
+        if number == 1 {
+            return Ok(());
         }
         run(
             sql,
@@ -229,7 +298,8 @@ impl Schema {
     }
 }
 
-/// The number of steps taken is stored as the name of a view: a table would take up a page in every object.
+/// The number of steps taken is stored as the name of a view: a table would take up a page in every object. Tables
+/// without such a view have taken the first step only: a view costs two written rows.
 const NUMBER: &str = "schema_";
 
 fn steps_taken(sql: &SqlStorage) -> Result<usize> {
@@ -237,10 +307,12 @@ fn steps_taken(sql: &SqlStorage) -> Result<usize> {
     struct Row {
         name: String,
     }
-    let query = "SELECT name FROM sqlite_master WHERE type = 'view' AND name GLOB 'schema_[0-9]*'";
+    let query = "SELECT name FROM sqlite_master
+                 WHERE type IN ('table', 'view') AND name NOT GLOB '_cf_*' AND name NOT GLOB 'sqlite_*'";
     let rows: Vec<Row> = rows(sql, query, vec![])?;
-    let numbers = rows
-        .iter()
-        .filter_map(|row| row.name.strip_prefix(NUMBER)?.parse().ok());
+    let numbers = rows.iter().map(|row| match row.name.strip_prefix(NUMBER) {
+        Some(number) => number.parse().unwrap_or_default(),
+        None => 1,
+    });
     Ok(numbers.max().unwrap_or_default())
 }

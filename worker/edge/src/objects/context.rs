@@ -60,6 +60,7 @@ impl DurableObject for ContextObject {
     }
 
     async fn alarm(&self) -> worker::Result<Response> {
+        self.tasks.0.rang();
         match self.tasks.remove_ended(platform::now()) {
             Ok(()) => Response::empty(),
             Err(fault) => alarm_failed("context", &self.tasks.0, &fault.to_string()),

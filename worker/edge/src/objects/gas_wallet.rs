@@ -94,6 +94,7 @@ impl DurableObject for GasWalletObject {
 
     async fn alarm(&self) -> worker::Result<Response> {
         self.wallet.rang();
+        self.jobs.0.rang();
         let Ok(config) = settings(&self.env) else {
             return misconfigured_alarm(&self.jobs.0);
         };

@@ -87,6 +87,7 @@ impl DurableObject for GrantObject {
     }
 
     async fn alarm(&self) -> worker::Result<Response> {
+        self.keeper.tables.rang();
         match self.keeper.on_alarm().await {
             Ok(()) => Response::empty(),
             Err(fault) => alarm_failed("grant", &self.keeper.tables, &fault.to_string()),

@@ -66,6 +66,8 @@ pub struct PurchaseObject {
 struct Keeper {
     env: Env,
     tables: Tables,
+    /// The record as it was last read, until the next write.
+    read: RefCell<Option<Versioned>>,
     driver: Driver,
     /// The body of the last answer from the seller's API, with its number. The body is kept as long as there is a
     /// request that may get it.
@@ -101,6 +103,7 @@ impl DurableObject for PurchaseObject {
         let keeper = Keeper {
             env,
             tables: Tables::new(&state, &tables::SCHEMA),
+            read: RefCell::new(None),
             driver: Driver::default(),
             answer: RefCell::new(None),
             begun: RefCell::new(None),
@@ -156,6 +159,7 @@ impl DurableObject for PurchaseObject {
 
     async fn alarm(&self) -> worker::Result<Response> {
         let keeper: &Keeper = &self.keeper;
+        keeper.tables.rang();
         let Ok(config) = settings(&keeper.env) else {
             return misconfigured_alarm(&keeper.tables);
         };
@@ -251,6 +255,7 @@ impl Keeper {
         wake_at: Option<UnixMillis>,
     ) -> worker::Result<bool> {
         let body = serde_json::to_string(record)?;
+        self.read.take();
         self.tables.transaction(|| {
             self.tables.create()?;
             if !tables::put_record(&self.tables, expected, record.state.status().as_str(), body)? {
@@ -287,7 +292,11 @@ fn answer_number(reply: &PayReply) -> Option<u32> {
 
 impl PurchaseStore for Keeper {
     fn load(&self) -> Result<Option<Versioned>, StoreFault> {
-        tables::record(&self.tables).map_err(|error| StoreFault(error.to_string()))
+        let mut read = self.read.borrow_mut();
+        if read.is_none() {
+            *read = tables::record(&self.tables).map_err(|error| StoreFault(error.to_string()))?;
+        }
+        Ok(read.clone())
     }
 
     fn commit(
@@ -336,6 +345,7 @@ impl PurchaseStore for Keeper {
     }
 
     fn remove_all(&self) -> Result<(), StoreFault> {
+        self.read.take();
         let removed = self.tables.transaction(|| {
             self.tables.drop_all(&tables::ALL)?;
             self.tables.set_alarm(None)

@@ -300,7 +300,8 @@ impl GasWallet {
             let fates = future::join_all(jobs.iter().map(|sent| fate(env, sent))).await;
             // The endpoint is down, or the platform's limit of calls is reached: the next alarm handles the rest.
             let is_over = fates.iter().any(|fate| matches!(fate, Fate::NoAnswer));
-            for (sent, fate) in jobs.into_iter().zip(fates) {
+            // The highest nonce first, so that the floor is written once for all of them.
+            for (sent, fate) in jobs.into_iter().zip(fates).rev() {
                 self.settle(env, sent, &fate, look).await?;
             }
             if is_over {
@@ -332,7 +333,7 @@ impl GasWallet {
                 self.sights.borrow_mut().seen(&sent.key);
                 let head = look.head.map_or(0, |head| head.number);
                 match block.saturating_add(FINAL_BLOCKS) <= head.saturating_add(1) {
-                    true => self.close(env, &sent, Some(floor.max(behind))),
+                    true => self.close(env, &sent, Some(behind).filter(|behind| *behind > floor)),
                     false => Ok(()),
                 }
             }

@@ -80,7 +80,7 @@ impl Book {
         Self(Tables::new(state, &SCHEMA))
     }
 
-    fn write(&self, statement: &str, bindings: Vec<SqlStorageValue>) -> worker::Result<()> {
+    fn create(&self) -> worker::Result<()> {
         if self.0.create()? {
             let first = Standing::default();
             self.0.write(
@@ -88,6 +88,11 @@ impl Book {
                 vec![i64::from(first.slots).into()],
             )?;
         }
+        Ok(())
+    }
+
+    fn write(&self, statement: &str, bindings: Vec<SqlStorageValue>) -> worker::Result<()> {
+        self.create()?;
         self.0.write(statement, bindings)
     }
 }
@@ -170,7 +175,8 @@ impl PayerStore for Book {
     }
 
     fn identify(&self, identifier: B256, nonce: B256) -> worker::Result<()> {
-        self.write(IDENTIFIERS, vec![])?;
+        self.create()?;
+        self.0.create_apart("identifiers", IDENTIFIERS)?;
         self.write(
             "INSERT OR IGNORE INTO identifiers (identifier, nonce) VALUES (?, ?)",
             vec![identifier.to_string().into(), nonce.to_string().into()],

@@ -80,7 +80,7 @@ pub(super) fn put_record(
 
 /// Writes a line of history.
 pub(super) fn put_audit(tables: &Tables, row: &AuditRow) -> worker::Result<()> {
-    tables.write(AUDIT, vec![])?;
+    tables.create_apart("audit", AUDIT)?;
     tables.write(
         "INSERT INTO audit (at, event, status, tx) VALUES (?, ?, ?, ?)",
         vec![
@@ -94,7 +94,7 @@ pub(super) fn put_audit(tables: &Tables, row: &AuditRow) -> worker::Result<()> {
 
 /// Removes the history by dropping its table: an empty table would still take up a page.
 pub(super) fn remove_history(tables: &Tables) -> worker::Result<()> {
-    tables.write("DROP TABLE IF EXISTS audit", vec![])
+    tables.drop_apart("audit")
 }
 
 /// The body of an answer from the seller's API. It has a table of its own, because a record is written anew at each
@@ -107,7 +107,7 @@ const ANSWER: &str = "CREATE TABLE IF NOT EXISTS answer (
 
 /// Writes the body of the answer with this number, in place of an earlier answer's.
 pub(super) fn put_answer(tables: &Tables, number: u32, body: &Uint8Array) -> worker::Result<()> {
-    tables.write(ANSWER, vec![])?;
+    tables.create_apart("answer", ANSWER)?;
     tables.write_bytes(
         "INSERT OR REPLACE INTO answer (id, number, body) VALUES (1, ?, ?)",
         vec![integer(number.into())?],
@@ -127,7 +127,7 @@ pub(super) fn answer(tables: &Tables, number: u32) -> worker::Result<Option<Uint
 /// Removes the stored body of the API's answer by dropping its table.
 pub(super) fn remove_answer(tables: &Tables) -> worker::Result<()> {
     match tables.has("answer")? {
-        true => tables.write("DROP TABLE answer", vec![]),
+        true => tables.drop_apart("answer"),
         false => Ok(()),
     }
 }
