@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 
 /** The moments in a record, by name. */
-const MILLIS = new Set(['changedAt', 'since', 'at', 'notBefore', 'until']);
+const MILLIS = new Set(['changedAt', 'since', 'at', 'notBefore']);
 const SECONDS = new Set(['issuedAt', 'expiresAt', 'iat', 'exp', 'endsAt']);
 /** The classes whose objects are made older, and the table of each with its record. */
 const TABLES = { PurchaseObject: 'record', GrantObject: 'meter' };
@@ -36,7 +36,9 @@ function age(database, record, ms) {
   database.exec('BEGIN');
   const { body } = database.prepare(`SELECT body FROM ${record}`).get();
   const older = JSON.parse(/** @type {string} */ (body), (name, value) => {
-    if (MILLIS.has(name) && typeof value === 'number') return value - ms;
+    // A lease of a grant ends at a millisecond, an authorization at a second.
+    const isMillis = MILLIS.has(name) || (name === 'until' && record === 'meter');
+    if (isMillis && typeof value === 'number') return value - ms;
     return SECONDS.has(name) ? value - ms / 1000 : value;
   });
   database.prepare(`UPDATE ${record} SET body = ?`).run(JSON.stringify(older));
