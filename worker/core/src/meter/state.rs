@@ -309,8 +309,13 @@ impl Meter {
         if let (Fate::Spent(units), false) = (told.fate, is_counted) {
             self.spend(units, now);
         }
-        let is_under_way =
-            matches!(told.fate, Fate::Spent(_)) && !told.is_over && (is_known || !is_counted);
+        // Such news cannot be older than the end of its call: that end was told later, and to this memory. So the call goes
+        // on, counted before, and takes a place again.
+        let is_news = self.began.plus(METER_LATE) <= told.at;
+        let goes_on = is_foreign && is_news && !self.over.contains_key(&told.call);
+        let is_under_way = matches!(told.fate, Fate::Spent(_))
+            && !told.is_over
+            && (is_known || !is_counted || goes_on);
         match is_under_way {
             true => {
                 let open = Open {

@@ -2,7 +2,8 @@
 
 use core::fmt;
 
-use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
+use serde::Deserialize;
+use serde::de::{Deserializer, MapAccess, Visitor};
 use serde_json::Value;
 
 /// The members that a plan, a route, or an object inside one, may have.
@@ -16,7 +17,19 @@ pub(super) struct Kind {
 }
 
 /// The members of one plan or route, in the order of the text. A map would lose a member that occurs twice.
-pub(super) struct Members(Vec<(String, Value)>);
+pub(super) struct Members {
+    list: Vec<(String, Value)>,
+    /// The faults of objects inside, whose values are maps.
+    inside: Vec<String>,
+}
+
+/// A value, with the members that occur twice if it is an object.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Nested {
+    Object(Members),
+    Other(Value),
+}
 
 impl<'de> Deserialize<'de> for Members {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -29,11 +42,19 @@ impl<'de> Deserialize<'de> for Members {
             }
 
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Members, A::Error> {
-                let mut members = Vec::new();
-                while let Some(member) = map.next_entry()? {
-                    members.push(member);
+                let (mut list, mut inside) = (Vec::new(), Vec::new());
+                while let Some((name, value)) = map.next_entry::<String, Nested>()? {
+                    let value = match value {
+                        Nested::Other(value) => value,
+                        Nested::Object(object) => {
+                            let faults = object.twice().chain(object.inside.iter().cloned());
+                            inside.extend(faults.map(|fault| format!("\"{name}\": {fault}")));
+                            Value::Object(object.list.into_iter().collect())
+                        }
+                    };
+                    list.push((name, value));
                 }
-                Ok(Members(members))
+                Ok(Members { list, inside })
             }
         }
         deserializer.deserialize_map(Read)
@@ -45,7 +66,23 @@ impl Members {
     pub(super) fn of(value: &Value) -> Result<Self, String> {
         let object = value.as_object().ok_or("must be a JSON object")?;
         let member = |(name, value): (&String, &Value)| (name.clone(), value.clone());
-        Ok(Self(object.iter().map(member).collect()))
+        Ok(Self {
+            list: object.iter().map(member).collect(),
+            inside: Vec::new(),
+        })
+    }
+
+    /// Whether an earlier member than the one at this place has its name.
+    fn is_again(&self, at: usize, name: &str) -> bool {
+        let mut before = self.list.iter().take(at);
+        before.any(|(earlier, _)| earlier == name)
+    }
+
+    fn twice(&self) -> impl Iterator<Item = String> {
+        let again = |(at, (name, _)): (usize, &(String, Value))| {
+            self.is_again(at, name).then(|| twice(name))
+        };
+        self.list.iter().enumerate().filter_map(again)
     }
 }
 
@@ -59,19 +96,23 @@ impl<'a> Reader<'a> {
     /// Begins with the faults that the names alone show.
     pub(super) fn new(members: &'a Members, kind: &Kind) -> Self {
         let mut faults = Vec::new();
-        let list = &members.0;
-        for (at, (name, _)) in list.iter().enumerate() {
-            if list.iter().take(at).any(|(earlier, _)| earlier == name) {
-                faults.push(format!("\"{name}\" is there twice"));
+        for (at, (name, _)) in members.list.iter().enumerate() {
+            if members.is_again(at, name) {
+                faults.push(twice(name));
             } else if !kind.members.contains(&name.as_str()) {
                 faults.push(unknown(name, kind));
             }
         }
+        faults.extend_from_slice(&members.inside);
         Self { members, faults }
     }
 
     pub(super) fn value(&self, name: &str) -> Option<&'a Value> {
-        let (_, value) = self.members.0.iter().find(|(member, _)| member == name)?;
+        let (_, value) = self
+            .members
+            .list
+            .iter()
+            .find(|(member, _)| member == name)?;
         Some(value)
     }
 
@@ -98,6 +139,10 @@ impl<'a> Reader<'a> {
             }
         }
     }
+}
+
+fn twice(name: &str) -> String {
+    format!("\"{name}\" is there twice")
 }
 
 fn unknown(name: &str, kind: &Kind) -> String {

@@ -182,6 +182,43 @@ fn what_is_told_to_a_memory_that_does_not_know_the_call_counts_once_and_gives_no
 }
 
 #[test]
+fn an_answer_that_streams_takes_its_place_again_in_a_new_memory_and_counts_once() {
+    let mut stored = granted(r#"{"quota":{"calls":10},"concurrency":1}"#);
+    stored.used = 1;
+    let news = |at, is_over| Tell {
+        at,
+        ..again(told(1, Fate::Spent(1), is_over))
+    };
+    let mut meter = Meter::restarted(2, &stored);
+    // What was told to the earlier memory may come after the end of the call, which that memory has heard.
+    for at in [NOW.minus(1), NOW, NOW.plus(METER_LATE - 1)] {
+        meter.tell(&news(at, false), NOW.plus(METER_LATE));
+        assert!(meter.open.is_empty(), "{at:?}");
+    }
+    let mut meter = Meter::restarted(2, &stored);
+    let mut now = NOW.plus(METER_LATE);
+    for _ in 0..3 {
+        meter.tell(&news(now, false), now);
+        now = now.plus(LEASE - 1);
+        assert_eq!(meter.begins(2, now), Err(Why::TooMany));
+    }
+    let before = news(now, false);
+    meter.tell(&news(now, true), now);
+    assert_eq!(meter.begins(2, now), Ok(9));
+    meter.tell(&told(2, Fate::GivenBack, true), now);
+    meter.tell(&before, now);
+    assert!(meter.open.is_empty(), "nothing begins again after its end");
+    assert_eq!(meter.stored().used, 1);
+    // One of which no more is heard lets its place go, like any other.
+    let mut meter = Meter::restarted(2, &stored);
+    let now = NOW.plus(METER_LATE);
+    meter.tell(&news(now, false), now);
+    assert_eq!(meter.begins(2, now.plus(LEASE)), Ok(9));
+    meter.tell(&news(now, false), now.plus(LEASE));
+    assert_eq!(meter.open.len(), 1);
+}
+
+#[test]
 fn a_call_that_nothing_is_heard_of_frees_its_place_and_its_unit_and_counts_when_it_is_told() {
     let mut meter = meter(r#"{"quota":{"calls":2},"concurrency":1}"#);
     assert_eq!(meter.begins(1, NOW), Ok(2));

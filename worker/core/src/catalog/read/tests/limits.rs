@@ -150,3 +150,27 @@ fn all_faults_of_all_limits_are_told_at_once() {
          plan \"a\": \"concurrency\" must be a number, without quotes"
     );
 }
+
+#[test]
+fn a_member_of_a_limit_that_is_there_twice_is_a_fault() {
+    for (members, faults) in [
+        (
+            r#""quota": {"calls": 1000, "calls": 10}"#,
+            "\"quota\": \"calls\" is there twice",
+        ),
+        (
+            r#""rate": {"calls": 10, "per": "second", "per": "hour"}"#,
+            "\"rate\": \"per\" is there twice",
+        ),
+        (
+            r#""extra": {"a": {"b": 1, "b": [2.5, null, "c"]}}"#,
+            "\"extra\": \"a\": \"b\" is there twice",
+        ),
+    ] {
+        let text = format!(r#"[{{"planId": "a", "unitAmount": "$1", {members}}}]"#);
+        assert_eq!(said(&text), format!("has a fault:\nplan \"a\": {faults}"));
+        let routes = format!(r#"{{"plans": {text}}}"#);
+        let told = file(&routes, OtherPlans::Nowhere).unwrap_err().to_string();
+        assert!(told.contains(faults), "{told}");
+    }
+}
